@@ -1,0 +1,182 @@
+//! What can be configured, as types. Reading files and the environment is `load`'s work.
+//!
+//! Every key is optional; the defaults here are the shipped ones, and `config/autopack.yaml` shows them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `autopack.yaml`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub executor: ExecutorSettings,
+    pub agents: AgentsSettings,
+    pub ci: CiSettings,
+    pub workspace: WorkspaceSettings,
+    pub telemetry: TelemetrySettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutorSettings {
+    /// Tries that a phase gets, where it does not say so itself.
+    pub max_attempts: u32,
+    /// What to do with a phase that names no path at all.
+    pub unscoped: Unscoped,
+    /// A drain whose heartbeat is older than this is taken for stuck and its work is rescued.
+    pub lease_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unscoped {
+    Refuse,
+    Allow,
+}
+
+/// `agents.default` names one of the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentsSettings {
+    pub default: Option<String>,
+    #[serde(flatten)]
+    pub named: BTreeMap<String, AgentSettings>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum AgentSettings {
+    Command(CommandAgentSettings),
+    Replay(ReplayAgentSettings),
+}
+
+/// Any program that edits files in its working directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandAgentSettings {
+    /// argv, no shell; `{workspace}` `{worktree}` `{prompt}` `{prompt_file}` are replaced.
+    pub command: Vec<String>,
+    #[serde(default)]
+    pub prompt: PromptBy,
+    #[serde(default = "agent_timeout")]
+    pub timeout_seconds: u64,
+    #[serde(default = "agent_idle_timeout")]
+    pub idle_timeout_seconds: u64,
+    /// Added to the agent's environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptBy {
+    #[default]
+    Stdin,
+    File,
+    Arg,
+}
+
+/// Plays recorded edits: `<folder>/<phase_id>/<try>/` is copied over the worktree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayAgentSettings {
+    /// Relative to the workspace.
+    pub folder: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CiSettings {
+    /// Run in the slot after each attempt; without it, the runner is detected.
+    pub command: Option<CommandLine>,
+    /// Whether failures that were there before an attempt are excused.
+    pub baseline: bool,
+    /// Timeouts are never raised beyond this.
+    pub max_timeout_seconds: u64,
+}
+
+/// argv, or a line for `sh -c`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandLine {
+    Argv(Vec<String>),
+    Shell(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkspaceSettings {
+    /// Where a run's branch starts: any revision; HEAD without it.
+    pub base: Option<String>,
+    /// Run in a slot after it was reset, before the agent.
+    pub setup: Option<CommandLine>,
+    pub setup_timeout_seconds: u64,
+    /// Untracked paths of the user's checkout that a slot gets as copies.
+    pub link: Vec<String>,
+    /// Untracked paths of a slot that outlive a reset.
+    pub keep: Vec<String>,
+    /// Paths that no phase may change.
+    pub protected_paths: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    pub enabled: bool,
+}
+
+fn agent_timeout() -> u64 {
+    1800
+}
+
+fn agent_idle_timeout() -> u64 {
+    600
+}
+
+impl Default for ExecutorSettings {
+    fn default() -> Self {
+        Self { max_attempts: 3, unscoped: Unscoped::Refuse, lease_seconds: 60 }
+    }
+}
+
+impl Default for CiSettings {
+    fn default() -> Self {
+        Self { command: None, baseline: true, max_timeout_seconds: 3600 }
+    }
+}
+
+impl Default for WorkspaceSettings {
+    fn default() -> Self {
+        let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        Self {
+            base: None,
+            setup: None,
+            setup_timeout_seconds: 600,
+            link: Vec::new(),
+            keep: strings(&[
+                "target",
+                "node_modules",
+                ".venv",
+                ".pytest_cache",
+                ".mypy_cache",
+                ".ruff_cache",
+                ".gradle",
+                ".tox",
+            ]),
+            protected_paths: strings(&[
+                ".git*",
+                ".github/",
+                ".autopack/",
+                "config/autopack.yaml",
+                "config/memory.yaml",
+            ]),
+        }
+    }
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}

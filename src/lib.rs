@@ -1,0 +1,4 @@
+//! autopack drains a backlog of coding work unattended.
+
+pub mod config;
+pub mod phase;

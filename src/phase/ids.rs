@@ -1,0 +1,110 @@
+//! The names of things: run and phase ids, and points in time.
+//!
+//! An id is kept exactly as its author wrote it. Where it has to stand in a path or a git ref, use
+//! [`file_name`](RunId::file_name), which is safe there and still tells ids apart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The id as one component of a path or of a git ref.
+            pub fn file_name(&self) -> String {
+                file_name(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Names one backlog.
+    RunId
+);
+id!(
+    /// Names one phase within its run.
+    PhaseId
+);
+
+/// Milliseconds since the Unix epoch, by the wall clock: for people and for records, never for leases.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct UnixMs(pub i64);
+
+const LONGEST_PLAIN_NAME: usize = 100;
+const SLUG_CHARS: usize = 60;
+
+/// Plain ids stand for themselves; any other becomes a slug of it and a hash of the whole.
+fn file_name(id: &str) -> String {
+    if is_plain(id) {
+        return id.to_owned();
+    }
+    let slug: String = id
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(SLUG_CHARS)
+        .collect();
+    let digest = Sha256::digest(id.as_bytes());
+    let hash: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    match slug.trim_matches('-') {
+        "" => format!("id-{hash}"),
+        slug => format!("{slug}-{hash}"),
+    }
+}
+
+/// Legal as a file name and as a component of a ref (git-check-ref-format(1)).
+fn is_plain(id: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=LONGEST_PLAIN_NAME).contains(&id.len())
+        && id.chars().all(allowed)
+        && !id.contains("..")
+        && !id.starts_with(['.', '-'])
+        && !id.ends_with('.')
+        && !id.ends_with(".lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_ids_stand_for_themselves() {
+        for id in ["a", "phase-1", "A.b_c", &"x".repeat(100)] {
+            assert_eq!(PhaseId::new(id).file_name(), id);
+        }
+    }
+
+    #[test]
+    fn other_ids_become_distinct_plain_names() {
+        let long = "x".repeat(101);
+        let odd = ["", "..", "a..b", ".a", "a.", "x.lock", "a/b", "a b", "-x", "é", "a\nb", &long];
+        let mut names: Vec<String> = odd.iter().map(|id| RunId::new(*id).file_name()).collect();
+        assert!(names.iter().all(|name| is_plain(name)), "{names:?}");
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), odd.len());
+    }
+}

@@ -1,0 +1,15 @@
+//! The pure core: what a phase is, how its spec is repaired, what it may touch, what its attempts come to.
+//!
+//! Nothing here reads a file, a clock, the environment or a database, and nothing here is async.
+
+pub mod ids;
+pub mod spec;
+pub mod state;
+pub mod usage;
+pub mod verdict;
+
+pub use ids::{PhaseId, RunId, UnixMs};
+pub use spec::{Complexity, FixedSpec, PathPattern, PhaseCi, RawSpec};
+pub use state::PhaseState;
+pub use usage::{Tokens, Usage};
+pub use verdict::{Failure, FailureDetail, FailureKind, Requeue, Verdict};

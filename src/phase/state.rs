@@ -1,0 +1,133 @@
+//! The states of a phase and every legal step between them. Anything else is an error.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum PhaseState {
+    Queued,
+    Executing,
+    Complete,
+    Failed,
+    Skipped,
+}
+
+/// What may happen to a phase. Each event has the states that it may happen in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An owner takes the phase for one attempt.
+    Claim,
+    /// The attempt passed: its commit is the branch's tip, or there was nothing left to do.
+    Land,
+    /// The attempt is over and the phase may be tried again.
+    Requeue,
+    /// No try is left.
+    GiveUp,
+    /// The spec cannot be repaired, and its turn has come.
+    RefuseSpec,
+    /// The operator: leave it out.
+    Skip,
+    /// The operator: take it back in, or try a failed one afresh.
+    Retry,
+    /// The operator: do a finished one once more, after a revert.
+    Redo,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a phase that is {from} cannot take the step {event:?}")]
+pub struct IllegalStep {
+    pub from: PhaseState,
+    pub event: Event,
+}
+
+/// The one transition function.
+pub fn next(from: PhaseState, event: Event) -> Result<PhaseState, IllegalStep> {
+    use {Event as E, PhaseState as S};
+    match (from, event) {
+        (S::Queued, E::Claim) => Ok(S::Executing),
+        (S::Executing, E::Land) => Ok(S::Complete),
+        (S::Executing, E::Requeue) => Ok(S::Queued),
+        (S::Executing, E::GiveUp) => Ok(S::Failed),
+        (S::Queued, E::RefuseSpec) => Ok(S::Failed),
+        (S::Queued, E::Skip) => Ok(S::Skipped),
+        (S::Skipped | S::Failed, E::Retry) => Ok(S::Queued),
+        (S::Complete, E::Redo) => Ok(S::Queued),
+        (from, event) => Err(IllegalStep { from, event }),
+    }
+}
+
+impl PhaseState {
+    pub const ALL: [Self; 5] =
+        [Self::Queued, Self::Executing, Self::Complete, Self::Failed, Self::Skipped];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Executing => "EXECUTING",
+            Self::Complete => "COMPLETE",
+            Self::Failed => "FAILED",
+            Self::Skipped => "SKIPPED",
+        }
+    }
+
+    /// Whether phases that depend on one in this state may run.
+    pub fn satisfies_dependents(self) -> bool {
+        matches!(self, Self::Complete | Self::Skipped)
+    }
+}
+
+impl fmt::Display for PhaseState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("unknown phase state {0:?}")]
+pub struct UnknownState(pub String);
+
+impl FromStr for PhaseState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| UnknownState(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nine_steps_are_legal_and_no_other() {
+        use Event::*;
+        let events = [Claim, Land, Requeue, GiveUp, RefuseSpec, Skip, Retry, Redo];
+        let legal: Vec<String> = PhaseState::ALL
+            .into_iter()
+            .flat_map(|from| events.into_iter().map(move |event| (from, event)))
+            .filter_map(|(from, event)| {
+                Some(format!("{from} {event:?} {}", next(from, event).ok()?))
+            })
+            .collect();
+        assert_eq!(
+            legal,
+            [
+                "QUEUED Claim EXECUTING",
+                "QUEUED RefuseSpec FAILED",
+                "QUEUED Skip SKIPPED",
+                "EXECUTING Land COMPLETE",
+                "EXECUTING Requeue QUEUED",
+                "EXECUTING GiveUp FAILED",
+                "COMPLETE Redo QUEUED",
+                "FAILED Retry QUEUED",
+                "SKIPPED Retry QUEUED",
+            ]
+        );
+    }
+}

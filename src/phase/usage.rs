@@ -1,0 +1,24 @@
+//! What an attempt used. Unknown is `None`, never 0.
+
+use serde::{Deserialize, Serialize};
+
+/// Token counts with one meaning for every agent: `input` excludes what came from or went to a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    pub input: Option<u64>,
+    pub output: Option<u64>,
+    pub cache_read: Option<u64>,
+    pub cache_write: Option<u64>,
+}
+
+/// What an agent reported about one attempt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    pub tokens: Tokens,
+    pub cost_usd: Option<f64>,
+    pub model: Option<String>,
+    pub truncated: bool,
+    pub stop_reason: Option<String>,
+}

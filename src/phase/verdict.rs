@@ -1,0 +1,256 @@
+//! What an attempt came to, and what that means for its phase.
+//!
+//! A verdict is about the phase. What is wrong with *us* (disk, database, git, configuration) is an
+//! error and never becomes a verdict.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::UnixMs;
+use super::state::Event;
+
+/// How often a phase may go back to the queue without a try being charged.
+pub const MAX_CRASHES: u32 = 10;
+pub const MAX_RATE_LIMITS: u32 = 50;
+pub const MAX_BASE_MOVES: u32 = 5;
+/// From this crash on, the phase stands behind the others.
+pub const CRASHES_BEFORE_LAST: u32 = 3;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// In scope, deliverables there, CI green, landed. Without a commit: there was nothing left to do.
+    Passed { commit: Option<String> },
+    /// Charges a try.
+    Failed(Failure),
+    /// Charges none.
+    Requeued(Requeue),
+}
+
+/// Why a phase goes back without it being the phase's fault.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Requeue {
+    /// The operator stopped the drain.
+    Interrupted,
+    /// The drain that ran the attempt died.
+    Crashed,
+    /// The agent's provider said to come back later.
+    RateLimited { not_before: UnixMs, message: String },
+    /// Somebody else's landing conflicts with this work.
+    BaseMoved { message: String },
+    /// The next phase would meet it too; the drain ends.
+    Systemic { message: String },
+}
+
+/// What went wrong with an attempt, as the store keeps it, people read it and the next prompt tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub exit_code: Option<i32>,
+    /// One line.
+    pub message: String,
+    #[serde(default)]
+    pub detail: FailureDetail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A changed path lies outside the scope.
+    ScopeBreach,
+    /// A changed path is protected.
+    ProtectedPath,
+    /// The diff holds a secret.
+    SecretInDiff,
+    MissingDeliverable,
+    NoChange,
+    /// Tests, or the command, were red.
+    CiFailed,
+    CiTimeout,
+    /// The runner ran and found no test.
+    CiNoTests,
+    /// The runner could not load the tests.
+    CiCollectionError,
+    /// CI cannot start with this attempt's changes, though it can without them.
+    CiCannotStart,
+    /// The agent ran into its `timeout_seconds`.
+    AgentTimeout,
+    /// The agent gave no sign of life for `idle_timeout_seconds`.
+    AgentStalled,
+    /// The spec cannot be repaired.
+    Unfixable,
+    /// Too many crashes, rate limits or moved bases.
+    GaveUp,
+    /// What an imported database said, in its own words.
+    Imported,
+}
+
+impl FailureKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScopeBreach => "scope_breach",
+            Self::ProtectedPath => "protected_path",
+            Self::SecretInDiff => "secret_in_diff",
+            Self::MissingDeliverable => "missing_deliverable",
+            Self::NoChange => "no_change",
+            Self::CiFailed => "ci_failed",
+            Self::CiTimeout => "ci_timeout",
+            Self::CiNoTests => "ci_no_tests",
+            Self::CiCollectionError => "ci_collection_error",
+            Self::CiCannotStart => "ci_cannot_start",
+            Self::AgentTimeout => "agent_timeout",
+            Self::AgentStalled => "agent_stalled",
+            Self::Unfixable => "unfixable",
+            Self::GaveUp => "gave_up",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+/// The particulars, each empty where the kind of failure has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FailureDetail {
+    /// Paths that may not be changed, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breaches: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failing_tests: Vec<FailingTest>,
+    /// The last lines of the CI's or the agent's output.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub log_tail: String,
+    /// What ran out, where time ran out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingTest {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, exit_code: None, message: message.into(), detail: FailureDetail::default() }
+    }
+}
+
+/// What a phase has used up so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tries that were charged.
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub crashes: u32,
+    pub rate_limits: u32,
+    pub base_moves: u32,
+}
+
+/// What becomes of the phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub event: Event,
+    pub tally: Tally,
+    /// What the phase's `last_failure` is from now on; `None` keeps the one before.
+    pub failure: Option<Failure>,
+    pub not_before: Option<UnixMs>,
+}
+
+/// Verdict and tally so far -> what becomes of the phase.
+pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
+    match verdict {
+        Verdict::Passed { .. } => Outcome::of(Event::Land, charged(tally)),
+        Verdict::Failed(failure) => {
+            let tally = charged(tally);
+            let left = tally.attempts < tally.max_attempts;
+            let event = if left { Event::Requeue } else { Event::GiveUp };
+            Outcome { failure: Some(failure.clone()), ..Outcome::of(event, tally) }
+        }
+        Verdict::Requeued(requeue) => requeued(requeue, tally),
+    }
+}
+
+fn charged(tally: Tally) -> Tally {
+    Tally { attempts: tally.attempts + 1, ..tally }
+}
+
+fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
+    let (used, limit, what) = match requeue {
+        Requeue::Interrupted | Requeue::Systemic { .. } => {
+            return Outcome::of(Event::Requeue, tally);
+        }
+        Requeue::Crashed => (&mut tally.crashes, MAX_CRASHES, "the drain died during it"),
+        Requeue::RateLimited { .. } => {
+            (&mut tally.rate_limits, MAX_RATE_LIMITS, "it was rate limited")
+        }
+        Requeue::BaseMoved { .. } => {
+            (&mut tally.base_moves, MAX_BASE_MOVES, "the branch moved under it")
+        }
+    };
+    *used += 1;
+    if *used >= limit {
+        let message = format!("gave up: {what} {used} times");
+        let failure = Some(Failure::new(FailureKind::GaveUp, message));
+        return Outcome { failure, ..Outcome::of(Event::GiveUp, tally) };
+    }
+    let not_before = match requeue {
+        Requeue::RateLimited { not_before, .. } => Some(*not_before),
+        _ => None,
+    };
+    Outcome { not_before, ..Outcome::of(Event::Requeue, tally) }
+}
+
+impl Outcome {
+    fn of(event: Event, tally: Tally) -> Self {
+        Self { event, tally, failure: None, not_before: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(attempts: u32) -> Tally {
+        Tally { attempts, max_attempts: 3, ..Tally::default() }
+    }
+
+    #[test]
+    fn a_failure_is_retried_until_tries_are_used_up() {
+        let verdict = Verdict::Failed(Failure::new(FailureKind::CiFailed, "1 test failed"));
+        assert_eq!(outcome(&verdict, tally(0)).event, Event::Requeue);
+        assert_eq!(outcome(&verdict, tally(1)).event, Event::Requeue);
+        let last = outcome(&verdict, tally(2));
+        assert_eq!(last.event, Event::GiveUp);
+        assert_eq!(last.tally.attempts, 3);
+        assert_eq!(last.failure.unwrap().kind, FailureKind::CiFailed);
+    }
+
+    #[test]
+    fn interrupts_are_free_and_unbounded() {
+        let verdict = Verdict::Requeued(Requeue::Interrupted);
+        assert_eq!(outcome(&verdict, tally(2)), Outcome::of(Event::Requeue, tally(2)));
+    }
+
+    #[test]
+    fn crashes_are_free_and_bounded() {
+        let verdict = Verdict::Requeued(Requeue::Crashed);
+        let mut at = tally(0);
+        for _ in 1..MAX_CRASHES {
+            let next = outcome(&verdict, at);
+            assert_eq!((next.event, next.tally.attempts), (Event::Requeue, 0));
+            at = next.tally;
+        }
+        let last = outcome(&verdict, at);
+        assert_eq!(last.event, Event::GiveUp);
+        assert_eq!(last.failure.unwrap().kind, FailureKind::GaveUp);
+    }
+
+    #[test]
+    fn a_rate_limit_names_when_to_come_back() {
+        let requeue = Requeue::RateLimited { not_before: UnixMs(7), message: "429".into() };
+        let next = outcome(&Verdict::Requeued(requeue), tally(0));
+        assert_eq!((next.event, next.not_before), (Event::Requeue, Some(UnixMs(7))));
+    }
+}
