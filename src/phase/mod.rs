@@ -3,12 +3,15 @@
 //! Nothing here reads a file, a clock, the environment or a database, and nothing here is async.
 
 pub mod ids;
+pub mod plan;
+pub mod repair;
 pub mod spec;
 pub mod state;
 pub mod usage;
 pub mod verdict;
 
 pub use ids::{PhaseId, RunId, UnixMs};
+pub use repair::{Repair, Unfixable};
 pub use spec::{Complexity, FixedSpec, PathPattern, PhaseCi, RawSpec};
 pub use state::PhaseState;
 pub use usage::{Tokens, Usage};

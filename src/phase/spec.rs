@@ -121,3 +121,30 @@ impl PathPattern {
         self.0.contains(['*', '?'])
     }
 }
+
+#[cfg(test)]
+impl FixedSpec {
+    /// A spec for tests of other parts: one deliverable, everything else at its simplest.
+    pub fn sample(phase_id: &str, deliverable: &str) -> Self {
+        let json = serde_json::json!({"phase_id": phase_id, "deliverables": [deliverable],
+            "scope": {"paths": [deliverable]}});
+        Self {
+            phase_id: PhaseId::new(phase_id),
+            name: phase_id.to_owned(),
+            description: String::new(),
+            category: "implementation".to_owned(),
+            complexity: Complexity::Medium,
+            deliverables: vec![PathPattern(deliverable.to_owned())],
+            scope_paths: vec![PathPattern(deliverable.to_owned())],
+            read_only: Vec::new(),
+            protected: Vec::new(),
+            acceptance_criteria: Vec::new(),
+            depends_on: Vec::new(),
+            ci: PhaseCi { timeout_seconds: 900, per_test_timeout: 60, ..PhaseCi::default() },
+            max_attempts: None,
+            agent: None,
+            allow_no_change: false,
+            json: json.as_object().cloned().unwrap_or_default(),
+        }
+    }
+}
