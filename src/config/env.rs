@@ -191,7 +191,8 @@ impl Override {
                 number.map_err(|_| refused("a whole number, not negative"))
             }
             Form::Switch => {
-                let on = switch(text).ok_or_else(|| refused("1/0, true/false, yes/no or on/off"))?;
+                let on =
+                    switch(text).ok_or_else(|| refused("1/0, true/false, yes/no or on/off"))?;
                 Ok(on.into())
             }
         }

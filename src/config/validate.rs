@@ -232,7 +232,9 @@ mod tests {
         assert!(complaint(|m| m.qdrant.host = "http://x".to_owned()).contains("without scheme"));
         assert!(complaint(|m| m.qdrant.grpc_port = 6333).contains("must differ"));
         assert!(complaint(|m| m.qdrant.autostart_timeout_seconds = 0).contains("at least 1"));
-        assert!(complaint(|m| m.embedder = EmbedderSettings::Http(Default::default()))
-            .contains("memory.embedder.url"));
+        assert!(
+            complaint(|m| m.embedder = EmbedderSettings::Http(Default::default()))
+                .contains("memory.embedder.url")
+        );
     }
 }
