@@ -1,6 +1,7 @@
 //! autopack drains a backlog of coding work unattended.
 
 pub mod agent;
+pub mod ci;
 pub mod config;
 pub mod phase;
 pub mod process;
