@@ -7,10 +7,10 @@ use autopack::process::supervise;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Before everything else: a supervisor has neither a terminal nor a configuration.
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|verb| verb == supervise::SUBCOMMAND) {
-        return supervise::supervise_main(args);
+    // Not a verb: started by ourselves only, and single-threaded until it has forked.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == supervise::SUBCOMMAND) {
+        return supervise::supervise_main(arguments);
     }
     let cli = Cli::parse();
     cli.global.set_up_terminal();
