@@ -2,3 +2,5 @@
 
 pub mod config;
 pub mod phase;
+pub mod process;
+pub mod workspace;
