@@ -96,11 +96,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         Err(join) => match join.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // Only a runtime that is shutting down cancels it.
-            Err(_) => Err(WorkspaceError::Io {
-                doing: "go on with",
-                path: PathBuf::from("the slot"),
-                source: std::io::ErrorKind::Interrupted.into(),
-            }),
+            Err(_) => Err(WorkspaceError::ShuttingDown { doing: "go on with the slot".to_owned() }),
         },
     }
 }

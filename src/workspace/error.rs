@@ -16,6 +16,8 @@ pub enum WorkspaceError {
     GitUnusable { doing: String, source: ToolError },
     #[error("cannot {doing}: git says: {said}")]
     Git { doing: String, code: Option<i32>, said: String },
+    #[error("cannot {doing}: autopack is shutting down")]
+    ShuttingDown { doing: String },
     #[error("cannot {doing}: git answered something unexpected: {answer}")]
     OddAnswer { doing: String, answer: String },
 

@@ -192,23 +192,21 @@ impl Call {
 
     /// Whatever it answers, also when it fails.
     pub async fn answer(self) -> Result<Answer> {
-        let set: Vec<&OsString> = self.git.env.iter().map(|(name, _)| name).collect();
-        let env_remove = REMOVED.iter().map(OsString::from).filter(|n| !set.contains(&n)).collect();
-        let tool = Tool {
-            program: "git".into(),
-            args: self.args,
-            cwd: Some(self.git.cwd),
-            env_remove,
-            env: self.git.env,
-            stdin: self.stdin,
-            hold: self.git.hold,
-            timeout: TIMEOUT,
-        };
+        let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
+        tool.env = REMOVED.iter().map(|name| (name.into(), None)).collect();
+        tool.env.extend(self.git.env.into_iter().map(|(name, value)| (name, Some(value))));
+        tool.stdin = self.stdin;
+        tool.hold = self.git.hold;
         let doing = self.doing;
-        match output(tool).await {
-            Ok(output) => Ok(Answer { doing, output }),
-            Err(ToolError::NotFound { .. }) => Err(WorkspaceError::GitMissing),
-            Err(source) => Err(WorkspaceError::GitUnusable { doing, source }),
+        // A task of its own: a caller that stops waiting kills no git that holds a lock file.
+        match tokio::spawn(output(tool)).await {
+            Ok(Ok(output)) => Ok(Answer { doing, output }),
+            Ok(Err(ToolError::NotFound { .. })) => Err(WorkspaceError::GitMissing),
+            Ok(Err(source)) => Err(WorkspaceError::GitUnusable { doing, source }),
+            Err(join) => match join.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(WorkspaceError::ShuttingDown { doing }),
+            },
         }
     }
 
