@@ -10,3 +10,4 @@ pub mod failure;
 pub mod health;
 pub mod phase;
 pub mod process;
+pub mod store;
