@@ -201,6 +201,10 @@ async fn other_databases_are_refused() {
         ),
         "{error}"
     );
+    let own = folder.path().join("own.db");
+    let table = "CREATE TABLE phases (raw_spec)";
+    database(&own, &[table]).await.close().await.unwrap();
+    assert!(read(&own, None).await.unwrap_err().to_string().contains("autopack's own"));
     std::fs::write(&file, b"SQLite format 3\0 and then nonsense").unwrap();
     assert!(
         read(&file, None).await.unwrap_err().to_string().starts_with("cannot import the database")

@@ -111,6 +111,10 @@ impl Content {
     async fn read(connection: &mut SqliteConnection, name: &str) -> Result<Self, String> {
         let file: Arc<str> = name.into();
         let tables = rows::tables(connection).await?;
+        if tables.get("phases").is_some_and(|columns| columns.contains("raw_spec")) {
+            let why = "it is a database of autopack's own; name it with --database-url instead";
+            return Err(why.to_owned());
+        }
         for (table, columns) in NEEDED {
             let Some(has) = tables.get(table) else {
                 let mut found: Vec<&str> = tables.keys().map(String::as_str).collect();
