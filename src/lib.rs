@@ -1,5 +1,11 @@
 //! autopack drains a backlog of coding work unattended.
 
+// Unit tests set up what they test with programs and variables of their own.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
+pub mod cli;
 pub mod config;
+pub mod failure;
+pub mod health;
 pub mod import;
 pub mod phase;
