@@ -8,10 +8,17 @@ use clap::{Parser, Subcommand};
 mod completions;
 mod config;
 mod context;
+mod database;
+mod fix_phases;
+mod fixer;
 mod global;
 mod health;
+mod import;
 mod init;
 mod output;
+mod phases;
+mod runs;
+mod table;
 
 pub use context::{Context, DatabaseChoice};
 pub use global::{Color, Global, LogFormat};
@@ -70,6 +77,10 @@ macro_rules! verbs {
 
 verbs! {
     Init => init,
+    Import => import,
+    FixPhases => fix_phases,
+    Phases => phases,
+    Runs => runs,
     Config => config,
     Health => health,
     Completions => completions,

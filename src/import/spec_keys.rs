@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::phase::PhaseId;
 
-const ID_KEYS: [&str; 2] = ["phase_id", "id"];
-const NAME_KEYS: [&str; 4] = ["name", "task_name", "title", "display_name"];
+const ID_KEYS: [&str; 3] = ["phase_id", "id", "task_id"];
+const NAME_KEYS: [&str; 5] = ["name", "task_name", "phase_name", "title", "display_name"];
 
 /// The phase's id; `Err` says what was expected.
 pub(super) fn phase_id(spec: &Map<String, Value>) -> Result<PhaseId, String> {
