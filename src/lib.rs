@@ -3,9 +3,11 @@
 // Unit tests set up what they test with programs and variables of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod failure;
 pub mod health;
 pub mod import;
 pub mod phase;
+pub mod process;

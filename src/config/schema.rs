@@ -157,7 +157,7 @@ fn of_its_kind(path: &[String], kinds: Vec<Value>, given: &Value) -> Result<Valu
         Some(index) => Ok(kinds[index].clone()),
         None => {
             let path = [path, &["kind".to_owned()]].concat();
-            Err(bad(&path, &format!("there is no kind {kind:?}; expected {choice}")))
+            Err(bad(&path, &format!("is {kind:?}; expected {choice}")))
         }
     }
 }
@@ -194,16 +194,19 @@ fn key_text(key: &Value) -> String {
 
 /// What the parser says about types, in words of people who do not write Rust.
 fn in_plain_words(message: &str) -> String {
-    let mut text = message.replace('`', "\"");
+    let mut text = message.to_owned();
     for (rust, plain) in [
         ("invalid type: unit value", "has no value"),
         ("invalid type: ", "is "),
         ("invalid value: ", "is "),
-        ("is string ", "is the text "),
-        ("is integer ", "is the number "),
-        ("is floating point ", "is the number "),
-        ("is boolean ", "is "),
         ("unknown variant ", "is "),
+        ("is string ", "is the text "),
+        // Numbers and booleans stand in backticks.
+        ("is integer `", "is "),
+        ("is floating point `", "is "),
+        ("is boolean `", "is "),
+        ("`, expected", ", expected"),
+        ("is `", "is "),
         ("expected u64", "expected a whole number, not negative"),
         ("expected u32", "expected a whole number, not negative"),
         ("expected u16", "expected a whole number up to 65535"),
@@ -213,7 +216,7 @@ fn in_plain_words(message: &str) -> String {
     ] {
         text = text.replace(rust, plain);
     }
-    text
+    text.replace('`', "\"")
 }
 
 #[cfg(test)]
@@ -286,9 +289,9 @@ mod tests {
         insta::assert_snapshot!(why("executor: {max_attempts: many}"),
             @r#"executor.max_attempts is the text "many", expected a whole number, not negative"#);
         insta::assert_snapshot!(why("executor: {lease_seconds: -1}"),
-            @r#"executor.lease_seconds is the number "-1", expected a whole number, not negative"#);
+            @r#"executor.lease_seconds is -1, expected a whole number, not negative"#);
         insta::assert_snapshot!(why("executor: {unscoped: maybe}"),
-            @r#"executor.unscoped is "maybe", expected "refuse" or "allow""#);
+            @r#"executor.unscoped is maybe, expected "refuse" or "allow""#);
         insta::assert_snapshot!(why("telemetry: {enabled: yes}"),
             @r#"telemetry.enabled is the text "yes", expected true or false"#);
         insta::assert_snapshot!(why("executor: 3"),

@@ -1,0 +1,128 @@
+//! Any program that edits files in its working directory.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::time::Duration;
+
+use super::check::{check_command, find_program};
+use super::template::fill;
+use super::{AgentError, AgentEvent, AgentReply, Task, report};
+use crate::config::{CommandAgentSettings, PromptBy};
+use crate::process::child_env::{Env, OWNER};
+use crate::process::{self, Job, SpawnError, Stop};
+
+/// Of its output, for the next prompt.
+const LAST_LINES: usize = 60;
+
+pub(super) async fn run(
+    settings: &CommandAgentSettings,
+    task: Task,
+    stop: &Stop,
+    on_event: &(dyn Fn(AgentEvent) + Sync),
+) -> Result<AgentReply, AgentError> {
+    check_command(settings, &task.workspace, &task.worktree, &task.env)?;
+    forget_result(&task)?;
+    let show = |_, line: &str| on_event(AgentEvent::Line(line.to_owned()));
+    let job = Job { on_line: Some(&show), ..job(settings, &task) };
+    on_event(AgentEvent::Started);
+    let ended = process::run(job, stop).await.map_err(|error| explain(error, &task))?;
+    let said = report::read(&task.result_file);
+    Ok(AgentReply {
+        ended: ended.how,
+        usage: said.usage,
+        summary: said.summary.map(|summary| task.redact.redact(&summary).into_owned()),
+        last_lines: ended.last_lines(LAST_LINES),
+        notes: said.notes,
+    })
+}
+
+fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
+    let timeout = Duration::from_secs(settings.timeout_seconds);
+    let mut job =
+        Job::new(argv(settings, task), &task.worktree, environment(settings, task), timeout);
+    // 0 means never: a model may think for longer than any guess.
+    job.idle_timeout = (settings.idle_timeout_seconds > 0)
+        .then(|| Duration::from_secs(settings.idle_timeout_seconds));
+    job.stdin = (settings.prompt == PromptBy::Stdin).then(|| task.prompt.clone().into_bytes());
+    job.log = Some(task.log.clone());
+    job.redact = task.redact.clone();
+    job.hold = task.hold.clone();
+    job
+}
+
+/// `prompt: arg` without a place for it means: as the last argument.
+fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
+    let values: [(&str, &OsStr); 4] = [
+        ("{workspace}", task.workspace.as_os_str()),
+        ("{worktree}", task.worktree.as_os_str()),
+        ("{prompt}", task.prompt.as_ref()),
+        ("{prompt_file}", task.prompt_file.as_os_str()),
+    ];
+    let mut argv: Vec<OsString> =
+        settings.command.iter().map(|template| fill(template, &values)).collect();
+    let placed = settings.command.iter().any(|template| template.contains("{prompt}"));
+    if settings.prompt == PromptBy::Arg && !placed {
+        argv.push(task.prompt.clone().into());
+    }
+    argv
+}
+
+fn environment(settings: &CommandAgentSettings, task: &Task) -> Env {
+    let mut env = task.env.clone();
+    env.extend(settings.env.iter().map(|(name, value)| (name.into(), value.into())));
+    let attempt = task.attempt.to_string();
+    let ours: [(&str, &OsStr); 9] = [
+        (OWNER, task.owner.as_ref()),
+        ("AUTOPACK_RUN_ID", task.run_id.as_str().as_ref()),
+        ("AUTOPACK_PHASE_ID", task.phase_id.as_str().as_ref()),
+        ("AUTOPACK_ATTEMPT", attempt.as_ref()),
+        ("AUTOPACK_WORKSPACE", task.workspace.as_os_str()),
+        ("AUTOPACK_WORKTREE", task.worktree.as_os_str()),
+        ("AUTOPACK_PROMPT_FILE", task.prompt_file.as_os_str()),
+        ("AUTOPACK_PHASE_FILE", task.phase_file.as_os_str()),
+        ("AUTOPACK_RESULT_FILE", task.result_file.as_os_str()),
+    ];
+    env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    env
+}
+
+/// What another attempt said must not be taken for what this one says.
+fn forget_result(task: &Task) -> Result<(), AgentError> {
+    match std::fs::remove_file(&task.result_file) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AgentError::Io {
+            what: "remove the result file",
+            path: task.result_file.clone(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn explain(error: SpawnError, task: &Task) -> AgentError {
+    match error {
+        // It was there a moment ago; say where it was looked for.
+        SpawnError::NotFound { program } => {
+            let path = task.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
+            match find_program(&program, &task.worktree, path) {
+                Err(error) => error,
+                Ok(_) => AgentError::Spawn(SpawnError::NotFound { program }),
+            }
+        }
+        SpawnError::CannotStart { program, source } => AgentError::CannotStart {
+            program: program.display().to_string(),
+            hint: hint(&source).to_owned(),
+            why: source.to_string(),
+        },
+        other => AgentError::Spawn(other),
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => {
+            "the prompt is too long for an argument: use `prompt: stdin` or `prompt: file`"
+        }
+        io::ErrorKind::PermissionDenied => "make it executable",
+        _ => "start it by hand in that folder to see what it lacks",
+    }
+}

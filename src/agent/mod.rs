@@ -1,0 +1,95 @@
+//! A prompt goes to an agent, which edits files in a worktree; what it used comes back.
+//!
+//! One file per kind of agent. What an agent says about its own success is passed on and decides
+//! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
+
+mod check;
+mod command;
+mod replay;
+mod report;
+mod template;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::AgentSettings;
+use crate::phase::{PhaseId, RunId, Usage};
+use crate::process::child_env::Env;
+use crate::process::{How, Redactor, SpawnError, Stop};
+
+pub use check::{Checked, check};
+
+/// One attempt, as an agent gets it. The prompt and the phase file exist before it starts.
+pub struct Task {
+    pub run_id: RunId,
+    pub phase_id: PhaseId,
+    /// The number of this execution.
+    pub attempt: u32,
+    /// The number of this try: charged tries so far, and one.
+    pub try_number: u32,
+    /// Of the drain: the agent's processes bear it, so that leftovers of a dead drain can be found.
+    pub owner: String,
+    pub prompt: String,
+    /// The user's repository.
+    pub workspace: PathBuf,
+    /// The slot, where the agent works.
+    pub worktree: PathBuf,
+    pub prompt_file: PathBuf,
+    /// The FixedSpec as JSON.
+    pub phase_file: PathBuf,
+    /// Where the agent may say what it used.
+    pub result_file: PathBuf,
+    /// Gets the agent's output.
+    pub log: PathBuf,
+    /// What the agent inherits: `process::child_env::for_agent` of ours.
+    pub env: Env,
+    pub redact: Redactor,
+    /// The slot's lock.
+    pub hold: Option<Arc<OwnedFd>>,
+}
+
+#[derive(Debug)]
+pub struct AgentReply {
+    pub ended: How,
+    pub usage: Usage,
+    pub summary: Option<String>,
+    /// Of its output, redacted, for the next prompt and for people.
+    pub last_lines: String,
+    /// What was odd but stops nothing, one line each.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentEvent {
+    Started,
+    /// A line of its output, redacted.
+    Line(String),
+}
+
+/// Systemic: the next phase would meet it too.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("cannot start the agent: {program} is missing ({searched}); {hint}")]
+    Missing { program: String, searched: String, hint: String },
+    #[error("cannot start the agent: {program}: {why}; {hint}")]
+    CannotStart { program: String, why: String, hint: String },
+    #[error("cannot run the agent: {0}")]
+    Spawn(#[source] SpawnError),
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// Has the agent work on one attempt, until it ends or has to.
+pub async fn run(
+    settings: &AgentSettings,
+    task: Task,
+    stop: &Stop,
+    on_event: &(dyn Fn(AgentEvent) + Sync),
+) -> Result<AgentReply, AgentError> {
+    match settings {
+        AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
+        AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
+    }
+}

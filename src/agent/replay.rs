@@ -1,0 +1,203 @@
+//! Plays recorded edits: `<folder>/<phase>/<try>/` is copied over the worktree. No network, no key;
+//! for demonstrations and tests.
+//!
+//! A recording may hold `.autopack-replay.json`: `{"delete":[paths],"exit_code":n}` and what a
+//! result file may say. Links in a recording become links; nothing is ever written through one that
+//! leads out of the worktree.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+
+use super::report::{self, Said};
+use super::{AgentError, AgentEvent, AgentReply, Task};
+use crate::config::ReplayAgentSettings;
+use crate::process::{How, Stop, StopLevel};
+
+const NOTES_FILE: &str = ".autopack-replay.json";
+
+pub(super) async fn run(
+    settings: &ReplayAgentSettings,
+    task: Task,
+    stop: &Stop,
+    on_event: &(dyn Fn(AgentEvent) + Sync),
+) -> Result<AgentReply, AgentError> {
+    let folder = folder(settings, &task.workspace)?.join(task.phase_id.file_name());
+    on_event(AgentEvent::Started);
+    if stop.level() >= StopLevel::Graceful {
+        return Ok(reply(How::Stopped, Said::default(), String::new()));
+    }
+    let Some(recording) = recording(&folder, task.try_number) else {
+        let note = format!("nothing is recorded for this phase in {}", folder.display());
+        on_event(AgentEvent::Line(note.clone()));
+        let said = Said { notes: vec![note.clone()], ..Said::default() };
+        return Ok(reply(How::Exited(1), said, note));
+    };
+    let played = tokio::task::spawn_blocking(move || play(&recording, &task.worktree));
+    let (code, said, lines) = match played.await {
+        Ok(played) => played?,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
+    lines.iter().for_each(|line| on_event(AgentEvent::Line(line.clone())));
+    Ok(reply(How::Exited(code), said, lines.join("\n")))
+}
+
+fn reply(ended: How, said: Said, last_lines: String) -> AgentReply {
+    AgentReply { ended, usage: said.usage, summary: said.summary, last_lines, notes: said.notes }
+}
+
+/// Where all recordings are.
+pub(super) fn folder(
+    settings: &ReplayAgentSettings,
+    workspace: &Path,
+) -> Result<PathBuf, AgentError> {
+    let folder = workspace.join(&settings.folder);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(AgentError::Missing {
+        program: folder.display().to_string(),
+        searched: "there is no such folder".to_owned(),
+        hint: "record edits there, or change `folder` of this agent in autopack.yaml".to_owned(),
+    })
+}
+
+/// Of this try, else of the nearest one before it.
+fn recording(folder: &Path, try_number: u32) -> Option<PathBuf> {
+    let tries = fs::read_dir(folder).ok()?;
+    let recorded = tries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|recorded| *recorded <= try_number)
+        .max()?;
+    Some(folder.join(recorded.to_string())).filter(|folder| folder.is_dir())
+}
+
+fn play(from: &Path, worktree: &Path) -> Result<(i32, Said, Vec<String>), AgentError> {
+    let mut stage = Stage::new(worktree)?;
+    let (deletions, code, mut said) = notes_of(&from.join(NOTES_FILE))?;
+    for path in &deletions {
+        stage.delete(path)?;
+    }
+    stage.copy(from, Path::new(""))?;
+    said.notes.extend(stage.refused);
+    Ok((code, said, stage.lines))
+}
+
+fn notes_of(file: &Path) -> Result<(Vec<String>, i32, Said), AgentError> {
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+        read => read.map_err(failed("read", file))?,
+    };
+    let said = report::parse(&text);
+    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    let delete = value["delete"].as_array().into_iter().flatten();
+    let deletions = delete.filter_map(|path| path.as_str().map(str::to_owned)).collect();
+    let code = value["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok());
+    Ok((deletions, code.unwrap_or(0), said))
+}
+
+/// The worktree, and what was done to it.
+struct Stage {
+    /// Without links in it.
+    root: PathBuf,
+    lines: Vec<String>,
+    refused: Vec<String>,
+}
+
+impl Stage {
+    fn new(worktree: &Path) -> Result<Self, AgentError> {
+        let root = worktree.canonicalize().map_err(failed("find the worktree", worktree))?;
+        Ok(Self { root, lines: Vec::new(), refused: Vec::new() })
+    }
+
+    fn copy(&mut self, from: &Path, below: &Path) -> Result<(), AgentError> {
+        let mut entries: Vec<fs::DirEntry> = fs::read_dir(from)
+            .and_then(Iterator::collect)
+            .map_err(failed("read the recording", from))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = below.join(entry.file_name());
+            if path == Path::new(NOTES_FILE) {
+                continue;
+            }
+            let kind = entry.file_type().map_err(failed("read", &entry.path()))?;
+            if kind.is_dir() {
+                self.copy(&entry.path(), &path)?;
+            } else {
+                self.place(&entry.path(), &path, kind.is_symlink())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, from: &Path, path: &Path, is_link: bool) -> Result<(), AgentError> {
+        let Some(to) = self.target(path, true)? else { return Ok(()) };
+        remove(&to).map_err(failed("replace", &to))?;
+        if is_link {
+            let leads_to = fs::read_link(from).map_err(failed("read", from))?;
+            symlink(leads_to, &to).map_err(failed("write", &to))?;
+        } else {
+            fs::copy(from, &to).map_err(failed("write", &to))?;
+        }
+        self.lines.push(format!("wrote {}", path.display()));
+        Ok(())
+    }
+
+    fn delete(&mut self, path: &str) -> Result<(), AgentError> {
+        let Some(at) = self.target(Path::new(path), false)? else { return Ok(()) };
+        remove(&at).map_err(failed("delete", &at))?;
+        self.lines.push(format!("deleted {path}"));
+        Ok(())
+    }
+
+    /// Where a path of the worktree really is. `None`, with a note, where that is outside.
+    fn target(&mut self, path: &Path, make_parents: bool) -> Result<Option<PathBuf>, AgentError> {
+        let mut at = self.root.clone();
+        let parts: Vec<Component<'_>> = path.components().collect();
+        let Some((name, parents)) = parts.split_last() else { return Ok(None) };
+        let plain = |part: &Component<'_>| matches!(part, Component::Normal(_));
+        if !plain(name) || !parents.iter().all(|part| plain(part) || *part == Component::CurDir) {
+            return Ok(self.refuse(path));
+        }
+        for part in parents {
+            at.push(part);
+            if at.symlink_metadata().is_err() {
+                if !make_parents {
+                    return Ok(None);
+                }
+                fs::create_dir(&at).map_err(failed("make", &at))?;
+            }
+            match at.canonicalize() {
+                Ok(real) if real.starts_with(&self.root) && real.is_dir() => at = real,
+                _ => return Ok(self.refuse(path)),
+            }
+        }
+        Ok(Some(at.join(name)))
+    }
+
+    fn refuse(&mut self, path: &Path) -> Option<PathBuf> {
+        self.refused.push(format!(
+            "{} is not in a folder of the worktree and was left alone",
+            path.display()
+        ));
+        None
+    }
+}
+
+/// A link goes, what it leads to stays.
+fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AgentError {
+    let path = path.to_owned();
+    move |source| AgentError::Io { what, path, source }
+}

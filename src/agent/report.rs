@@ -1,0 +1,175 @@
+//! What an agent says that it used. It may say anything: what is understood is taken, the rest noted.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::phase::{Tokens, Usage};
+
+/// More than a result file has to say.
+const LONGEST: u64 = 1024 * 1024;
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Said {
+    pub usage: Usage,
+    pub summary: Option<String>,
+    pub notes: Vec<String>,
+}
+
+/// A file that is not there says nothing, which is no oddity.
+pub(super) fn read(file: &Path) -> Said {
+    match read_text(file) {
+        Ok(None) => Said::default(),
+        Ok(Some(text)) if text.trim().is_empty() => Said::default(),
+        Ok(Some(text)) => parse(&text),
+        Err(why) => Said::noted(format!("the agent's result file was ignored: {why}")),
+    }
+}
+
+fn read_text(file: &Path) -> Result<Option<String>, String> {
+    // Not opened unless it is a plain file: a pipe in its place would keep us waiting for ever.
+    match file.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+        Ok(meta) if !meta.is_file() => return Err("it is no plain file".to_owned()),
+        Ok(meta) if meta.len() > LONGEST => return Err("it is larger than 1 MiB".to_owned()),
+        Ok(_) => {}
+    }
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
+    read.map_err(|error| error.to_string())?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+pub(super) fn parse(text: &str) -> Said {
+    match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
+        Ok(Value::Object(said)) => understand(&said),
+        Ok(_) => {
+            Said::noted("the agent's result file was ignored: it is no JSON object".to_owned())
+        }
+        Err(error) => {
+            Said::noted(format!("the agent's result file was ignored: it is no JSON ({error})"))
+        }
+    }
+}
+
+pub(super) fn understand(said: &Map<String, Value>) -> Said {
+    let mut notes = Vec::new();
+    let none = Map::new();
+    let tokens = match said.get("tokens") {
+        None | Some(Value::Null) => &none,
+        Some(Value::Object(tokens)) => tokens,
+        Some(other) => {
+            notes.push(format!("the agent's result: `tokens` is no object but {other}"));
+            &none
+        }
+    };
+    let mut take = Take { notes: &mut notes };
+    let usage = Usage {
+        tokens: Tokens {
+            input: take.count(tokens, "input"),
+            output: take.count(tokens, "output"),
+            cache_read: take.count(tokens, "cache_read"),
+            cache_write: take.count(tokens, "cache_write"),
+        },
+        cost_usd: take.cost(said),
+        model: take.text(said, "model"),
+        truncated: take.flag(said, "truncated"),
+        stop_reason: take.text(said, "stop_reason"),
+    };
+    let summary = take.text(said, "summary");
+    Said { usage, summary, notes }
+}
+
+/// Takes a field if it is what it should be, and notes it if not.
+struct Take<'a> {
+    notes: &'a mut Vec<String>,
+}
+
+impl Take<'_> {
+    fn count(&mut self, of: &Map<String, Value>, key: &str) -> Option<u64> {
+        let count = |value: &Value| {
+            // Some languages write every number as 12.0.
+            let whole = value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 1e15);
+            value.as_u64().or(whole.map(|n| n as u64))
+        };
+        self.field(of, key, "count", count)
+    }
+
+    fn cost(&mut self, of: &Map<String, Value>) -> Option<f64> {
+        let cost = |value: &Value| value.as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
+        self.field(of, "cost_usd", "amount", cost)
+    }
+
+    fn text(&mut self, of: &Map<String, Value>, key: &str) -> Option<String> {
+        self.field(of, key, "text", |value| value.as_str().map(str::to_owned))
+    }
+
+    fn flag(&mut self, of: &Map<String, Value>, key: &str) -> bool {
+        self.field(of, key, "true or false", Value::as_bool).unwrap_or(false)
+    }
+
+    fn field<T>(
+        &mut self,
+        of: &Map<String, Value>,
+        key: &str,
+        what: &str,
+        take: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = of.get(key).filter(|value| !value.is_null())?;
+        let taken = take(value);
+        if taken.is_none() {
+            self.notes.push(format!("the agent's result: `{key}` is no {what} but {value}"));
+        }
+        taken
+    }
+}
+
+impl Said {
+    fn noted(note: String) -> Self {
+        Self { notes: vec![note], ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_well_is_taken() {
+        let said = parse(
+            r#"{"tokens":{"input":1,"output":2.0,"cache_read":null},"cost_usd":0.5,
+                "truncated":true,"model":"m","summary":"done","more":[1]}"#,
+        );
+        assert_eq!(said.notes, Vec::<String>::new());
+        let tokens = Tokens { input: Some(1), output: Some(2), ..Tokens::default() };
+        assert_eq!(said.usage.tokens, tokens);
+        assert_eq!((said.usage.cost_usd, said.usage.truncated), (Some(0.5), true));
+        assert_eq!(said.summary.as_deref(), Some("done"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_unknown_and_noted() {
+        let said = parse(r#"{"tokens":{"input":-1,"output":"7"},"cost_usd":"x","model":3}"#);
+        assert_eq!(said.usage, Usage::default());
+        assert_eq!(said.notes.len(), 4);
+        for text in ["[]", "{", "7", r#"{"tokens":[]}"#, "{\"a\":1e999}"] {
+            let said = parse(text);
+            assert_eq!((said.usage, said.notes.len()), (Usage::default(), 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_absent_empty_or_no_file_breaks_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        assert_eq!(read(&file), Said::default());
+        std::fs::write(&file, " \n").unwrap();
+        assert_eq!(read(&file), Said::default());
+        assert_eq!(read(folder.path()).notes.len(), 1);
+        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read(&folder.path().join("pipe")).notes.len(), 1);
+    }
+}

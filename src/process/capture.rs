@@ -1,0 +1,102 @@
+//! What is kept of a program's output: the head and the tail, however much there was.
+
+use std::borrow::Cow;
+
+/// Kept of each end; together 1 MiB.
+const KEEP: usize = 512 * 1024;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    pub head: Vec<u8>,
+    pub tail: Vec<u8>,
+    /// How much there was, after redaction.
+    pub total: u64,
+}
+
+impl Captured {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let (head, rest) = bytes.split_at(bytes.len().min(KEEP - self.head.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(&rest[rest.len().saturating_sub(KEEP)..]);
+        // Seldom, so that the tail is not moved at each push.
+        if self.tail.len() > 2 * KEEP {
+            self.trim();
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Self {
+        self.trim();
+        self
+    }
+
+    fn trim(&mut self) {
+        self.tail.drain(..self.tail.len().saturating_sub(KEEP));
+    }
+
+    /// How much was left out between head and tail.
+    pub fn left_out(&self) -> u64 {
+        self.total - (self.head.len() + self.tail.len()) as u64
+    }
+
+    /// All of it, with a line that says what was left out.
+    pub fn text(&self) -> String {
+        let (head, tail) = (lossy(&self.head), lossy(&self.tail));
+        match self.left_out() {
+            0 => String::from_utf8_lossy(&[&*self.head, &*self.tail].concat()).into_owned(),
+            left_out => format!("{head}\n... {left_out} bytes left out ...\n{tail}"),
+        }
+    }
+
+    /// The last `lines` lines, without the empty ones at the end.
+    pub fn tail_lines(&self, lines: usize) -> String {
+        let text = self.text();
+        let all: Vec<&str> = text.trim_end().lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_kept_whole() {
+        let mut captured = Captured::default();
+        captured.push(b"one\ntwo\n");
+        captured.push(b"three\n\n");
+        let captured = captured.finish();
+        assert_eq!(captured.text(), "one\ntwo\nthree\n\n");
+        assert_eq!(captured.tail_lines(2), "two\nthree");
+        assert_eq!(captured.tail_lines(9), "one\ntwo\nthree");
+        assert_eq!(Captured::default().tail_lines(3), "");
+    }
+
+    #[test]
+    fn of_much_the_two_ends_are_kept() {
+        let mut captured = Captured::default();
+        let all: Vec<u8> = (0..5 * KEEP).map(|n| (n % 251) as u8).collect();
+        for chunk in all.chunks(70_001) {
+            captured.push(chunk);
+            assert!(captured.tail.capacity() <= 4 * KEEP);
+        }
+        let captured = captured.finish();
+        assert_eq!(captured.head, all[..KEEP]);
+        assert_eq!(captured.tail, all[4 * KEEP..]);
+        assert_eq!(captured.left_out(), 3 * KEEP as u64);
+        assert!(captured.text().contains("1572864 bytes left out"));
+    }
+
+    #[test]
+    fn one_push_may_be_larger_than_all_that_is_kept() {
+        let mut captured = Captured::default();
+        captured.push(&vec![b'x'; 10 * KEEP]);
+        let captured = captured.finish();
+        assert_eq!((captured.head.len(), captured.tail.len()), (KEEP, KEEP));
+        assert_eq!(captured.total, 10 * KEEP as u64);
+    }
+}

@@ -1,0 +1,85 @@
+//! Which of our environment variables a child may have.
+//!
+//! The environment itself is read elsewhere and handed in.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+/// A whole environment.
+pub type Env = BTreeMap<OsString, OsString>;
+
+/// Marks the processes of one drain, so that what a dead one left can be found: `AUTOPACK_OWNER=<id>`.
+pub const OWNER: &str = "AUTOPACK_OWNER";
+
+/// Where our own database is, which is nobody else's business; `DATABASE_URL` may be ours too.
+const DATABASE: [&str; 2] = ["AUTOPACK_DATABASE_URL", "DATABASE_URL"];
+
+/// Keys of model providers whose names do not end in `_API_KEY`.
+const PROVIDER_KEYS: [&str; 16] = [
+    "ANTHROPIC_AUTH_TOKEN",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AZURE_OPENAI_KEY",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CODEX_ACCESS_TOKEN",
+    "COHERE_KEY",
+    "COPILOT_GITHUB_TOKEN",
+    "CURSOR_AUTH_TOKEN",
+    "DATABRICKS_TOKEN",
+    "GOOGLE_GENERATIVE_AI_KEY",
+    "GROQ_TOKEN",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "OPENAI_KEY",
+    "REPLICATE_API_TOKEN",
+    "TOGETHER_API_TOKEN",
+];
+
+/// What an agent gets of `env`: everything but our database.
+pub fn for_agent(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
+    env.into_iter().filter(|(name, _)| !is_database(name)).collect()
+}
+
+/// What CI and setup commands get: neither our database nor the keys of model providers.
+pub fn for_ci(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
+    for_agent(env).into_iter().filter(|(name, _)| !is_provider_key(name)).collect()
+}
+
+fn is_database(name: &OsStr) -> bool {
+    DATABASE.iter().any(|database| name == *database)
+}
+
+pub fn is_provider_key(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    name.ends_with("_API_KEY")
+        || name.ends_with("_API_KEYS")
+        || PROVIDER_KEYS.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(env: Env) -> Vec<String> {
+        env.into_keys().map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn agents_get_keys_and_ci_does_not_and_nobody_gets_the_database() {
+        let env = || {
+            ["PATH", "OPENAI_API_KEY", "gemini_api_key", "HF_TOKEN", "GITHUB_TOKEN"]
+                .into_iter()
+                .chain(["DATABASE_URL", "AUTOPACK_DATABASE_URL", "MY_DATABASE_URL"])
+                .map(|name| (OsString::from(name), OsString::from("x")))
+        };
+        let agent = [
+            "GITHUB_TOKEN",
+            "HF_TOKEN",
+            "MY_DATABASE_URL",
+            "OPENAI_API_KEY",
+            "PATH",
+            "gemini_api_key",
+        ];
+        assert_eq!(names(for_agent(env())), agent);
+        assert_eq!(names(for_ci(env())), ["GITHUB_TOKEN", "MY_DATABASE_URL", "PATH"]);
+    }
+}

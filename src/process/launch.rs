@@ -1,0 +1,168 @@
+//! Starting a supervisor and having it start the program.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::descendants::kill_session;
+use super::job::{Job, SpawnError};
+use super::protocol::{Order, Report, Spec, line};
+use super::session::inheriting;
+use super::supervise::SUBCOMMAND;
+
+/// Starting a program takes milliseconds; this is for a machine on its last legs.
+const START: Duration = Duration::from_secs(60);
+
+static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Which executable understands `__supervise`. Without this it is the running one, which is right
+/// for autopack itself; tests of the library are run by a program that is not.
+pub fn use_supervisor(executable: impl Into<PathBuf>) {
+    // Set twice by two tests of one binary: to the same.
+    let _ = SUPERVISOR.set(executable.into());
+}
+
+/// A program under its supervisor. When this is dropped the supervisor ends the tree.
+pub(super) struct Supervised {
+    pub stdout: ChildStdout,
+    pub stderr: ChildStderr,
+    supervisor: Child,
+    pub reports: Reports,
+    orders: OwnedWriteHalf,
+    feeding: Option<JoinHandle<()>>,
+}
+
+impl Supervised {
+    pub async fn start(job: &mut Job<'_>) -> Result<Self, SpawnError> {
+        let mut supervised = Self::spawn(job).map_err(SpawnError::Supervisor)?;
+        match timeout(START, supervised.hand_over(job)).await {
+            Ok(Ok(())) => Ok(supervised),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(SpawnError::Supervisor(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    fn spawn(job: &mut Job<'_>) -> io::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (reports, orders) = UnixStream::from_std(ours)?.into_split();
+        let mut supervisor = command(job, theirs.into())?.spawn()?;
+        let streams = (supervisor.stdout.take(), supervisor.stderr.take(), supervisor.id());
+        let (Some(stdout), Some(stderr), Some(pid)) = streams else {
+            return Err(io::Error::other("it was started without pipes"));
+        };
+        let feeding = supervisor.stdin.take().zip(job.stdin.take()).map(|(mut pipe, bytes)| {
+            // A program that does not read all of its input is within its rights.
+            tokio::spawn(async move {
+                let _ = pipe.write_all(&bytes).await;
+            })
+        });
+        let lines = BufReader::new(reports).lines();
+        let reports = Reports { lines, pid: pid.cast_signed() };
+        Ok(Self { stdout, stderr, supervisor, reports, orders, feeding })
+    }
+
+    async fn hand_over(&mut self, job: &Job<'_>) -> Result<(), SpawnError> {
+        let spec = Spec {
+            argv: job.argv.clone(),
+            cwd: job.cwd.clone().into_os_string(),
+            env: job.env.clone().into_iter().collect(),
+        };
+        // Should it have died already, the missing answer says so better than a broken pipe.
+        let _ = self.orders.write_all(&line(&spec)).await;
+        let program = job.argv.first().cloned().unwrap_or_default();
+        match self.reports.next().await? {
+            Report::Started { .. } => Ok(()),
+            Report::NotFound => Err(SpawnError::NotFound { program }),
+            Report::CannotStart { errno, message } => {
+                let kind = errno
+                    .map_or(io::ErrorKind::Other, |no| io::Error::from_raw_os_error(no).kind());
+                Err(SpawnError::CannotStart { program, source: io::Error::new(kind, message) })
+            }
+            Report::Leader(_) | Report::Done { .. } => {
+                Err(SpawnError::Supervisor(io::ErrorKind::InvalidData.into()))
+            }
+        }
+    }
+
+    /// The supervisor, which is the leader of the session that the program runs in.
+    pub fn pid(&self) -> i32 {
+        self.reports.pid
+    }
+
+    pub async fn order(&mut self, order: Order) {
+        // A supervisor that is gone is noticed by its missing reports.
+        let _ = self.orders.write_all(&line(&order)).await;
+    }
+
+    /// After its last report: it ends by itself, and with it goes its hold on the slot.
+    pub async fn ended(mut self) -> io::Result<()> {
+        self.supervisor.wait().await.map(|_| ())
+    }
+}
+
+/// What a supervisor says.
+pub(super) struct Reports {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    pid: i32,
+}
+
+impl Reports {
+    /// An error where the supervisor is gone: then what it left is killed too. May be dropped and
+    /// called again.
+    pub async fn next(&mut self) -> Result<Report, SpawnError> {
+        let lost = match self.lines.next_line().await {
+            Ok(Some(line)) => match serde_json::from_str(&line) {
+                Ok(report) => return Ok(report),
+                Err(error) => io::Error::other(format!("it said {line:?}: {error}")),
+            },
+            Ok(None) => io::Error::other("it ended before the program did"),
+            Err(error) => error,
+        };
+        kill_session(self.pid);
+        Err(SpawnError::Supervisor(lost))
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        if let Some(feeding) = &self.feeding {
+            feeding.abort();
+        }
+    }
+}
+
+fn command(job: &Job<'_>, control: OwnedFd) -> io::Result<Command> {
+    let mut files = vec![Arc::new(control)];
+    files.extend(job.hold.clone());
+    let mut command = Command::new(executable()?);
+    command.arg0("autopack").arg(SUBCOMMAND);
+    command.args(files.iter().map(|file| file.as_raw_fd().to_string()));
+    let stdin = if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    inheriting(&mut command, files);
+    Ok(command)
+}
+
+fn executable() -> io::Result<OsString> {
+    if let Some(executable) = SUPERVISOR.get() {
+        return Ok(executable.into());
+    }
+    // The very file that runs, also when a new build has taken its place meanwhile.
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    Ok(std::env::current_exe()?.into())
+}

@@ -1,0 +1,62 @@
+//! A log file with a lid: its head is kept, and its last line says what was left out.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+pub(super) struct CappedLog {
+    file: File,
+    cap: u64,
+    left: u64,
+    left_out: u64,
+}
+
+impl CappedLog {
+    /// Appends: a second run of the same thing is part of the same story.
+    pub fn open(path: &Path, cap: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        Ok(Self { file, cap, left: cap, left_out: 0 })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let fits = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        self.file.write_all(&bytes[..fits])?;
+        self.left -= fits as u64;
+        self.left_out += (bytes.len() - fits) as u64;
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> io::Result<()> {
+        if self.left_out > 0 {
+            let (left_out, cap) = (self.left_out, self.cap);
+            writeln!(
+                self.file,
+                "\n... {left_out} bytes left out: this log ends at {cap} bytes ..."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_ends_at_its_cap_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = CappedLog::open(&path, 5).unwrap();
+        for part in ["abc", "defg", "h"] {
+            log.write(part.as_bytes()).unwrap();
+        }
+        log.finish().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "abcde\n... 3 bytes left out: this log ends at 5 bytes ...\n");
+
+        let mut log = CappedLog::open(&path, 5).unwrap();
+        log.write(b"again").unwrap();
+        log.finish().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{text}again"));
+    }
+}

@@ -1,0 +1,44 @@
+//! The only place that starts a program, and what has to be known about processes to do it well.
+//!
+//! Two ways in. [`tool::output`] is for short helper programs of ours (git, `docker compose`): started
+//! directly, captured whole. [`job::run`] is for long programs that nobody vouches for (agents, CI,
+//! setup commands): each runs under a supervisor of its own (`autopack __supervise`, see
+//! [`supervise`]), which ends the whole tree of processes whatever becomes of us.
+//!
+//! What a program is started with is handed in: this module reads no configuration, and of the
+//! environment only what its callers give it ([`child_env`]).
+
+pub mod capture;
+pub mod child_env;
+pub mod clock;
+pub mod job;
+pub mod lock;
+pub mod redact;
+pub mod stop;
+pub mod supervise;
+pub mod tool;
+pub mod which;
+
+mod descendants;
+mod launch;
+mod log;
+mod orders;
+mod pem;
+mod protocol;
+mod secrets;
+mod session;
+mod sink;
+mod timers;
+mod tree;
+mod wake;
+mod watch;
+
+pub use capture::Captured;
+pub use clock::{boot_clock_ms, boot_id};
+pub use descendants::sweep_marked;
+pub use job::{Ended, How, Job, SpawnError, Stream, run};
+pub use launch::use_supervisor;
+pub use lock::FileLock;
+pub use redact::Redactor;
+pub use stop::{Stop, StopHandle, StopLevel};
+pub use tool::{Output, Tool, ToolError, output};

@@ -1,0 +1,68 @@
+//! The supervisor's end of the socket to the drain: orders come in, reports go out.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::protocol::{Order, Report, Spec, line};
+
+/// What a tree gets to end by itself after the drain died. The rest of five seconds is for the kill.
+const GRACE_OF_ORPHANS: Duration = Duration::from_millis(1500);
+
+/// The socket to the drain.
+pub(super) struct Drain {
+    socket: BufReader<UnixStream>,
+    said: Vec<u8>,
+    gone: bool,
+}
+
+impl Drain {
+    pub fn new(socket: UnixStream) -> Self {
+        Self { socket: BufReader::new(socket), said: Vec::new(), gone: false }
+    }
+
+    /// The first line; `None` where the drain died before it was through.
+    pub fn spec(&mut self) -> io::Result<Option<Spec>> {
+        let mut line = Vec::new();
+        self.socket.read_until(b'\n', &mut line)?;
+        self.socket.get_ref().set_nonblocking(true)?;
+        if !line.ends_with(b"\n") {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_slice(&line)?))
+    }
+
+    /// The next order, if there is one already. The end of the socket is an order to end.
+    pub fn order(&mut self) -> Option<Order> {
+        if self.gone {
+            return None;
+        }
+        loop {
+            if let Some(end) = self.said.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.said.drain(..=end).collect();
+                // A line that makes no sense is as bad as a drain that died.
+                return Some(serde_json::from_slice(&line).unwrap_or(Order::Kill));
+            }
+            let mut some = [0; 4096];
+            match self.socket.read(&mut some) {
+                Ok(read @ 1..) => self.said.extend_from_slice(&some[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => {
+                    self.gone = true;
+                    let grace_ms = GRACE_OF_ORPHANS.as_millis() as u64;
+                    return Some(Order::End { grace_ms });
+                }
+            }
+        }
+    }
+
+    /// What to poll for orders; nothing, once the drain is gone.
+    pub fn socket(&self) -> Option<&UnixStream> {
+        (!self.gone).then(|| self.socket.get_ref())
+    }
+
+    pub fn tell(&mut self, report: &Report) -> io::Result<()> {
+        self.socket.get_mut().write_all(&line(report))
+    }
+}

@@ -1,0 +1,216 @@
+//! Taking secrets out of what is kept or shown, and finding them where they must not be.
+//!
+//! What counts as one is `secrets`' business. A stream is redacted by whole lines, so that a secret
+//! that two reads split is still found.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use regex::bytes::{Match, Regex, RegexBuilder};
+
+use super::pem::{self, Pem};
+use super::secrets::{FORMATS, PRIVATE_KEY, SHORTEST, format_of, is_example, is_secret_name};
+
+/// A line longer than this is redacted in pieces.
+const LONGEST_LINE: usize = 64 * 1024;
+/// What is held back of a piece, so that a key that begins in it is not cut.
+const HELD_BACK: usize = 8 * 1024;
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Redactor(Arc<Secrets>);
+
+#[derive(Debug)]
+struct Secrets {
+    /// Name of the variable and value, the longest value first.
+    values: Vec<(String, Vec<u8>)>,
+    pattern: Regex,
+    held_back: usize,
+}
+
+impl Redactor {
+    /// From a whole environment: those of its values count whose names say so.
+    pub fn new(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut values: Vec<(String, Vec<u8>)> = env
+            .into_iter()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+            .filter(|(name, _)| is_secret_name(name))
+            .flat_map(|(name, value)| forms_of(&value).map(move |form| (name.clone(), form)))
+            .collect();
+        values.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.cmp(b)));
+        values.dedup_by(|a, b| a.1 == b.1);
+        let longest = values.first().map_or(0, |(_, value)| value.len());
+        let pattern = pattern(&values);
+        Self(Arc::new(Secrets { values, pattern, held_back: HELD_BACK.max(2 * longest) }))
+    }
+
+    /// Knows the formats only.
+    pub fn formats_only() -> Self {
+        Self::new(std::iter::empty())
+    }
+
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.redact_bytes(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+        }
+    }
+
+    pub fn redact_bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        if !self.0.pattern.is_match(text) {
+            return Cow::Borrowed(text);
+        }
+        let mut out = Vec::with_capacity(text.len());
+        self.scrub(text, &mut Pem::default(), &mut out);
+        Cow::Owned(out)
+    }
+
+    pub fn stream(&self) -> RedactedStream {
+        RedactedStream { redactor: self.clone(), pending: Vec::new(), pem: Pem::default() }
+    }
+
+    /// What the first secret in a text is: the variable's name, or the kind of key.
+    pub fn find(&self, text: &str) -> Option<String> {
+        self.find_bytes(text.as_bytes())
+    }
+
+    /// The same for a unified diff: only what it adds counts.
+    pub fn find_in_patch(&self, patch: &[u8]) -> Option<String> {
+        let mut added = Vec::new();
+        for line in patch.split_inclusive(|byte| *byte == b'\n') {
+            match line.strip_prefix(b"+") {
+                Some(text) if !line.starts_with(b"+++ ") => added.extend_from_slice(text),
+                _ => {}
+            }
+        }
+        self.find_bytes(&added)
+    }
+
+    fn find_bytes(&self, text: &[u8]) -> Option<String> {
+        let real = |found: &Match<'_>| {
+            !is_example(found.as_bytes())
+                && (self.name(found.as_bytes()) != PRIVATE_KEY
+                    || pem::holds_key(found.as_bytes(), &text[found.end()..]))
+        };
+        self.0
+            .pattern
+            .find_iter(text)
+            .find(real)
+            .map(|found| self.name(found.as_bytes()).to_owned())
+    }
+
+    fn name(&self, secret: &[u8]) -> &str {
+        let variable = self.0.values.iter().find(|(_, value)| value == secret);
+        match variable {
+            Some((name, _)) => name,
+            None => format_of(secret).unwrap_or("a secret"),
+        }
+    }
+
+    /// `text` are whole lines, or pieces cut where no secret is.
+    fn scrub(&self, text: &[u8], pem: &mut Pem, out: &mut Vec<u8>) {
+        if !pem.inside() && !self.0.pattern.is_match(text) {
+            out.extend_from_slice(text);
+            return;
+        }
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let swallowed = pem.swallow(line);
+            self.scrub_line(&line[swallowed..], pem, out);
+        }
+    }
+
+    fn scrub_line(&self, line: &[u8], pem: &mut Pem, out: &mut Vec<u8>) {
+        let mut at = 0;
+        for found in self.0.pattern.find_iter(line) {
+            if found.start() < at {
+                continue;
+            }
+            out.extend_from_slice(&line[at..found.start()]);
+            let name = self.name(found.as_bytes());
+            out.extend_from_slice(format!("[redacted: {name}]").as_bytes());
+            at = found.end();
+            if name == PRIVATE_KEY {
+                at += pem.begin(found.as_bytes(), &line[at..]);
+            }
+        }
+        out.extend_from_slice(&line[at..]);
+    }
+}
+
+/// A value as it may stand in output: as it is, each of its lines, and as JSON writes it.
+fn forms_of(value: &OsStr) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let value = value.as_bytes().trim_ascii();
+    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut forms: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+    if let Ok(json) = serde_json::to_string(&String::from_utf8_lossy(value)) {
+        forms.push(json.trim_matches('"').as_bytes().to_vec());
+    }
+    forms.into_iter().filter(|form| form.len() >= SHORTEST)
+}
+
+/// Longer values first: of two that begin alike, the whole longer one goes.
+fn pattern(values: &[(String, Vec<u8>)]) -> Regex {
+    let literals =
+        values.iter().map(|(_, value)| value.iter().map(|b| format!(r"\x{b:02x}")).collect());
+    let formats = FORMATS.iter().map(|(_, pattern)| (*pattern).to_owned());
+    let all: Vec<String> = literals.chain(formats).collect();
+    RegexBuilder::new(&all.join("|"))
+        .unicode(false)
+        .size_limit(usize::MAX)
+        .build()
+        .expect("escaped bytes and constant patterns are a valid expression of unlimited size")
+}
+
+/// One stream of output on its way.
+#[derive(Debug)]
+pub struct RedactedStream {
+    redactor: Redactor,
+    pending: Vec<u8>,
+    pem: Pem,
+}
+
+impl RedactedStream {
+    /// Takes what was read, appends to `out` what can be told to be harmless by now.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.pending.extend_from_slice(bytes);
+        if let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            let end = self.pending.len() - bytes.len() + end + 1;
+            self.emit(end, out);
+        }
+        if self.pending.len() > LONGEST_LINE + self.redactor.0.held_back {
+            self.emit(self.cut(), out);
+        }
+    }
+
+    /// The stream is over.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.emit(self.pending.len(), out);
+    }
+
+    fn emit(&mut self, end: usize, out: &mut Vec<u8>) {
+        self.redactor.scrub(&self.pending[..end], &mut self.pem, out);
+        self.pending.drain(..end);
+    }
+
+    /// Where a line that is too long may be cut: not within a secret, nor within what may become one.
+    fn cut(&self) -> usize {
+        let len = self.pending.len();
+        let cut = len - self.redactor.0.held_back;
+        // The header of a private key whose end has not come yet.
+        let open = |text: &[u8]| {
+            text.starts_with(b"-----BEGIN") && !text.windows(8).any(|part| part == b"-----END")
+        };
+        let pattern = &self.redactor.0.pattern;
+        let across = pattern
+            .find_iter(&self.pending)
+            .find(|found| found.start() < cut && (found.end() > cut || open(found.as_bytes())));
+        match across {
+            // It may go on: let it begin the next piece, unless it has begun this one already.
+            Some(found) if found.start() > 0 => found.start(),
+            Some(found) => found.end().max(cut),
+            None => cut,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Asking work to end: first gracefully, then at once. A level only ever rises.
+
+use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopLevel {
+    Run,
+    /// Nothing new; what runs is asked to end and gets its grace.
+    Graceful,
+    /// Everything is killed.
+    Now,
+}
+
+/// Held by whoever decides: a signal handler, the heartbeat.
+#[derive(Clone, Debug)]
+pub struct StopHandle(watch::Sender<StopLevel>);
+
+/// Held by whoever has to end.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<StopLevel>);
+
+impl StopHandle {
+    /// Raises the level; lowering it is no effect.
+    pub fn raise(&self, level: StopLevel) {
+        self.0.send_if_modified(|at| {
+            let higher = level > *at;
+            *at = level.max(*at);
+            higher
+        });
+    }
+
+    /// The next level up: what one more Ctrl-C means.
+    pub fn raise_one(&self) {
+        let next = match *self.0.borrow() {
+            StopLevel::Run => StopLevel::Graceful,
+            StopLevel::Graceful | StopLevel::Now => StopLevel::Now,
+        };
+        self.raise(next);
+    }
+
+    pub fn level(&self) -> StopLevel {
+        *self.0.borrow()
+    }
+}
+
+impl Stop {
+    pub fn pair() -> (StopHandle, Stop) {
+        let (sender, receiver) = watch::channel(StopLevel::Run);
+        (StopHandle(sender), Stop(receiver))
+    }
+
+    /// For work that nobody stops.
+    pub fn never() -> Stop {
+        Stop::pair().1
+    }
+
+    pub fn level(&self) -> StopLevel {
+        *self.0.borrow()
+    }
+
+    /// Comes back once the level is at least `level`; never, where nobody is left to raise it.
+    pub async fn reached(&self, level: StopLevel) {
+        let mut levels = self.0.clone();
+        if levels.wait_for(|at| *at >= level).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_level_rises_and_wakes_those_who_wait_for_less() {
+        let (handle, stop) = Stop::pair();
+        let waiting = tokio::spawn({
+            let stop = stop.clone();
+            async move { stop.reached(StopLevel::Graceful).await }
+        });
+        handle.raise(StopLevel::Now);
+        waiting.await.unwrap();
+        handle.raise(StopLevel::Graceful);
+        assert_eq!(stop.level(), StopLevel::Now);
+    }
+
+    #[tokio::test]
+    async fn without_a_handle_nothing_is_ever_reached() {
+        let stop = Stop::never();
+        tokio::select! {
+            biased;
+            () = stop.reached(StopLevel::Graceful) => panic!("nobody asked to stop"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+
+    #[test]
+    fn one_more_ctrl_c_is_one_level_more() {
+        let (handle, stop) = Stop::pair();
+        let mut seen = vec![stop.level()];
+        for _ in 0..3 {
+            handle.raise_one();
+            seen.push(stop.level());
+        }
+        use StopLevel::*;
+        assert_eq!(seen, [Run, Graceful, Now, Now]);
+    }
+}

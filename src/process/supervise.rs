@@ -1,0 +1,167 @@
+//! `autopack __supervise`: one small process above each program that nobody vouches for.
+//!
+//! It starts the program, passes on orders to end it, reports how it ended, and sees to it that
+//! nothing of it is left, also when the drain is killed: the socket to the drain ends then. It holds
+//! the slot's lock until the last process is gone. It decides nothing: timeouts and reasons are the
+//! drain's. One thread, one poll loop; it never reads or writes what the program says.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
+
+use super::orders::Drain;
+use super::protocol::{Leader, Order, Report, Spec};
+use super::tree::Tree;
+use super::wake::Wake;
+use super::which::{self, Found};
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "__supervise";
+
+/// How often a kill is repeated until everything is gone.
+const KILL_AGAIN: Duration = Duration::from_millis(50);
+
+/// The body of `autopack __supervise CONTROL [HOLD]`: the numbers of inherited files.
+pub fn supervise_main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    match supervise(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: cannot supervise: {error}; this command is autopack's own");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
+    let mut files = args.map(|arg| inherited(&arg));
+    let control = files.next().ok_or(io::ErrorKind::InvalidInput)??;
+    // Kept open, and so kept locked, for as long as this process lives.
+    let _hold: Vec<OwnedFd> = files.collect::<io::Result<_>>()?;
+    let wake = Wake::take()?;
+    let mut drain = Drain::new(control.into());
+    let Some(spec) = drain.spec()? else { return Ok(()) };
+    let leader = match start(&spec) {
+        Ok(leader) => leader,
+        Err(refusal) => return drain.tell(&refusal),
+    };
+    // A drain that died is noticed by the end of its socket, so that a report to nobody is no error.
+    let _ = drain.tell(&Report::Started { pid: leader.as_raw() });
+    release_standard_files()?;
+    let mut tree = Tree::new(leader);
+    let ordered = watch(&mut tree, &mut drain, &wake)?;
+    tree.kill_with_group();
+    let status = tree.wait_for_leader();
+    let ended = Leader { code: status.code(), signal: status.signal(), ordered };
+    let _ = drain.tell(&Report::Leader(ended));
+    while !tree.reap() {
+        tree.kill();
+        wake.wait(None, Some(KILL_AGAIN))?;
+    }
+    let _ = drain.tell(&Report::Done { swept: tree.swept() });
+    Ok(())
+}
+
+/// Until the leader has ended. True where it was told to before that.
+fn watch(tree: &mut Tree, drain: &mut Drain, wake: &Wake) -> io::Result<bool> {
+    let mut ending: Option<Instant> = None;
+    loop {
+        tree.reap_orphans();
+        // Before any order is looked at: an order that comes too late has not ended it.
+        if tree.leader_ended() {
+            return Ok(ending.is_some());
+        }
+        while let Some(order) = drain.order() {
+            match order {
+                Order::End { grace_ms } if ending.is_none() => {
+                    ending = Some(Instant::now() + Duration::from_millis(grace_ms));
+                    tree.ask_to_end();
+                }
+                Order::End { .. } => {}
+                Order::Kill => ending = Some(Instant::now()),
+            }
+        }
+        let left = ending.map(|at| at.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            tree.kill_with_group();
+        }
+        wake.wait(drain.socket(), left.map(|left| left.max(KILL_AGAIN)))?;
+    }
+}
+
+fn start(spec: &Spec) -> Result<Pid, Report> {
+    let Some((program, args)) = spec.argv.split_first() else {
+        return Err(Report::CannotStart { errno: None, message: "the command is empty".into() });
+    };
+    let mut command = Command::new(program);
+    command.args(args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
+    command.process_group(0);
+    die_with_us(&mut command);
+    let child = command.spawn().map_err(|error| refusal(spec, program, &error))?;
+    Ok(Pid::from_raw(child.id().cast_signed()))
+}
+
+/// "No such file" may be the program, the folder to start it in, or the interpreter that a script names.
+fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
+    let errno = error.raw_os_error();
+    let cannot = |message: String| Report::CannotStart { errno, message };
+    if !std::path::Path::new(&spec.cwd).is_dir() {
+        return cannot(format!("the folder to run it in, {}, is not there", spec.cwd.display()));
+    }
+    if error.kind() != io::ErrorKind::NotFound {
+        return cannot(error.to_string());
+    }
+    let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+    match which::find(program, spec.cwd.as_ref(), path) {
+        Found::Program(file) => cannot(format!(
+            "{} is there, but the interpreter that its first line names is not",
+            file.display()
+        )),
+        Found::NotExecutable(file) => cannot(format!("{} is not executable", file.display())),
+        Found::Nowhere(_) => Report::NotFound,
+    }
+}
+
+/// The last resort for when this process is killed too: the leader, at least, goes with it.
+#[cfg(target_os = "linux")]
+fn die_with_us(command: &mut Command) {
+    use nix::sys::{prctl, signal::Signal};
+    // SAFETY: runs between fork and exec; prctl is a plain system call and nothing is allocated.
+    // This process has one thread, so that "the thread that forked died" is "we died".
+    unsafe {
+        command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_us(_: &mut Command) {}
+
+/// The program has its own copies now. While we held ours, its output would not end with it.
+fn release_standard_files() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// A file that the drain left open for us. Nobody beneath us gets it.
+fn inherited(number: &OsString) -> io::Result<OwnedFd> {
+    let number: RawFd = number
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .filter(|number| *number > 2)
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: `number` is not -1, and all that is done with it is to ask whether it is open.
+    fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD)?;
+    // SAFETY: it is open, as was just seen, and in this process nobody else uses that number.
+    let file = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl(file.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(file)
+}

@@ -1,0 +1,180 @@
+//! What can happen while a program runs, one thing after the other, and why it was ended.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::job::{How, Job, SpawnError, Stream};
+use super::launch::Supervised;
+use super::protocol::{Leader, Order, Report};
+use super::stop::{Stop, StopLevel};
+use super::timers::Timers;
+
+/// Whoever else got hold of the program's pipes may keep them open this long after its end.
+const PIPES_AFTER_END: Duration = Duration::from_secs(2);
+/// A process in the middle of a disk access cannot be killed yet. The supervisor goes on waiting for
+/// it, and holds the lock; we do not.
+const SWEEP: Duration = Duration::from_secs(10);
+const CHUNK: usize = 64 * 1024;
+
+pub(super) struct Watch {
+    started: Instant,
+    grace: Duration,
+    timers: Timers,
+    /// Why we ended it, where we did.
+    reason: Option<How>,
+    stop_seen: StopLevel,
+    leader: Option<(Leader, Instant)>,
+    swept: Option<u32>,
+    stdout: Pipe,
+    stderr: Pipe,
+    gave_up: bool,
+}
+
+struct Pipe {
+    buffer: Vec<u8>,
+    open: bool,
+}
+
+enum Event {
+    Read(Stream, io::Result<usize>),
+    Report(Result<Report, SpawnError>),
+    TimeIsUp(How),
+    Stop,
+    NothingMoreToCome,
+}
+
+impl Watch {
+    pub fn new(job: &Job<'_>, supervisor: i32) -> Self {
+        Self {
+            started: Instant::now(),
+            grace: job.grace,
+            timers: Timers::start(job.timeout, job.idle_timeout, supervisor),
+            reason: None,
+            stop_seen: StopLevel::Run,
+            leader: None,
+            swept: None,
+            stdout: Pipe::new(),
+            stderr: Pipe::new(),
+            gave_up: false,
+        }
+    }
+
+    /// The whole tree is gone and all that it said is read, or we wait for that no longer.
+    pub fn over(&self) -> bool {
+        self.gave_up || (self.swept.is_some() && !self.stdout.open && !self.stderr.open)
+    }
+
+    /// The next thing that happens; what was read, if that is what happened.
+    pub async fn next(
+        &mut self,
+        supervised: &mut Supervised,
+        stop: &Stop,
+    ) -> Result<Option<(Stream, &[u8])>, SpawnError> {
+        match self.event(supervised, stop).await {
+            Event::Read(stream, read) => {
+                let read = read.map_err(SpawnError::Output)?;
+                return Ok(self.read(stream, read));
+            }
+            Event::Report(report) => self.note(report?),
+            Event::TimeIsUp(reason) => self.end(supervised, reason, false).await,
+            Event::Stop => {
+                self.stop_seen = stop.level();
+                self.end(supervised, How::Stopped, self.stop_seen == StopLevel::Now).await;
+            }
+            Event::NothingMoreToCome => self.gave_up = true,
+        }
+        Ok(None)
+    }
+
+    async fn event(&mut self, supervised: &mut Supervised, stop: &Stop) -> Event {
+        let runs = self.leader.is_none();
+        let next_level = match self.stop_seen {
+            StopLevel::Run => StopLevel::Graceful,
+            StopLevel::Graceful | StopLevel::Now => StopLevel::Now,
+        };
+        let last_moment = self.last_moment();
+        let (out_open, err_open) = (self.stdout.open, self.stderr.open);
+        let Supervised { stdout, stderr, reports, .. } = supervised;
+        tokio::select! {
+            read = self.stdout.fill(stdout), if out_open => Event::Read(Stream::Stdout, read),
+            read = self.stderr.fill(stderr), if err_open => Event::Read(Stream::Stderr, read),
+            report = reports.next(), if self.swept.is_none() => Event::Report(report),
+            reason = self.timers.up(), if runs && self.reason.is_none() => Event::TimeIsUp(reason),
+            () = stop.reached(next_level), if runs && self.stop_seen < StopLevel::Now => Event::Stop,
+            () = sleep_until(last_moment), if !runs => Event::NothingMoreToCome,
+        }
+    }
+
+    /// After the leader's end: until when there is something to wait for.
+    fn last_moment(&self) -> Instant {
+        match self.leader {
+            Some((_, at)) if self.swept.is_some() => at + PIPES_AFTER_END,
+            Some((_, at)) => at + SWEEP,
+            None => self.started,
+        }
+    }
+
+    fn read(&mut self, stream: Stream, read: usize) -> Option<(Stream, &[u8])> {
+        let pipe = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        if read == 0 {
+            pipe.open = false;
+            return None;
+        }
+        self.timers.alive();
+        Some((stream, &pipe.buffer[..read]))
+    }
+
+    fn note(&mut self, report: Report) {
+        match report {
+            Report::Leader(leader) => self.leader = Some((leader, Instant::now())),
+            Report::Done { swept } => self.swept = Some(swept),
+            Report::Started { .. } | Report::NotFound | Report::CannotStart { .. } => {}
+        }
+    }
+
+    async fn end(&mut self, supervised: &mut Supervised, reason: How, now: bool) {
+        self.reason.get_or_insert(reason);
+        let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        let order = if now { Order::Kill } else { Order::End { grace_ms } };
+        supervised.order(order).await;
+    }
+
+    /// An order that came too late has not ended it.
+    pub fn how(&self) -> How {
+        match (self.leader, self.reason) {
+            (Some((Leader { ordered: true, .. }, _)) | None, Some(reason)) => reason,
+            (Some((Leader { signal: Some(signal), .. }, _)), _) => How::Signalled(signal),
+            (leader, _) => How::Exited(leader.and_then(|(leader, _)| leader.code).unwrap_or(-1)),
+        }
+    }
+
+    pub fn duration(&self) -> Duration {
+        let end = self.leader.map_or_else(Instant::now, |(_, at)| at);
+        end - self.started
+    }
+
+    /// `None` where the tree is not gone yet.
+    pub fn swept(&self) -> Option<u32> {
+        self.swept
+    }
+
+    pub fn pipes_held(&self) -> bool {
+        self.stdout.open || self.stderr.open
+    }
+}
+
+impl Pipe {
+    fn new() -> Self {
+        Self { buffer: vec![0; CHUNK], open: true }
+    }
+
+    async fn fill(&mut self, pipe: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+        pipe.read(&mut self.buffer).await
+    }
+}

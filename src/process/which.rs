@@ -1,0 +1,76 @@
+//! Finding a program the way `execvp` does, to say what is wrong before or after it was tried.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What execvp(3) searches where the environment has no PATH.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The file that would be started.
+    Program(PathBuf),
+    /// Only this one is there, and it is not executable.
+    NotExecutable(PathBuf),
+    /// Nothing is; these places were searched.
+    Nowhere(Vec<PathBuf>),
+}
+
+/// A name with a slash is a path, relative to `cwd`; any other is searched for in `path`.
+pub fn find(program: &OsStr, cwd: &Path, path: Option<&OsStr>) -> Found {
+    if program.as_bytes().contains(&b'/') {
+        return among(vec![cwd.join(program)], |file| file.to_owned());
+    }
+    let default = OsString::from(DEFAULT_PATH);
+    let folders: Vec<PathBuf> = std::env::split_paths(path.unwrap_or(&default))
+        // An empty entry is the current folder.
+        .map(|folder| cwd.join(folder))
+        .collect();
+    among(folders, |folder| folder.join(program))
+}
+
+fn among(places: Vec<PathBuf>, file_at: impl Fn(&Path) -> PathBuf) -> Found {
+    let files: Vec<PathBuf> =
+        places.iter().map(|place| file_at(place)).filter(|file| file.is_file()).collect();
+    if let Some(program) = files.iter().find(|file| is_executable(file)) {
+        return Found::Program(program.clone());
+    }
+    match files.into_iter().next() {
+        Some(file) => Found::NotExecutable(file),
+        None => Found::Nowhere(places),
+    }
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path, mode: u32) {
+        std::fs::write(path, "").unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn the_first_executable_of_the_path_wins() {
+        let at = tempfile::tempdir().unwrap();
+        let (a, b) = (at.path().join("a"), at.path().join("b"));
+        for folder in [&a, &b] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        touch(&a.join("tool"), 0o644);
+        touch(&b.join("tool"), 0o755);
+        let path = std::env::join_paths([&a, &b]).unwrap();
+        let find = |name: &str, path: &OsStr| find(name.as_ref(), at.path(), Some(path));
+        assert_eq!(find("tool", &path), Found::Program(b.join("tool")));
+        assert_eq!(find("tool", a.as_os_str()), Found::NotExecutable(a.join("tool")));
+        assert_eq!(find("other", &path), Found::Nowhere(vec![a.clone(), b.clone()]));
+        assert_eq!(find("./b/tool", &path), Found::Program(at.path().join("./b/tool")));
+        assert_eq!(find("b", &path), Found::Nowhere(vec![a, b]));
+    }
+}
