@@ -11,3 +11,4 @@ pub mod health;
 pub mod import;
 pub mod phase;
 pub mod process;
+pub mod store;
