@@ -15,11 +15,6 @@ pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
         .or_hint(format!("the URL comes from {}", choice.origin))
 }
 
-/// The store, made where there is none.
-pub async fn open(context: &Context) -> Result<Store, Failure> {
-    Ok(Store::open(&url(context)?).await?)
-}
-
 /// The store; that there is none yet is an error.
 pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
     Ok(Store::open_existing(&url(context)?).await?)

@@ -50,7 +50,8 @@ async fn list(json: bool, context: &Context) -> Result<(), Failure> {
     if runs.is_empty() {
         return context.out.line(format_args!("{database} holds no run"));
     }
-    let headers = ["RUN", "PHASES", "QUEUED", "EXECUTING", "COMPLETE", "FAILED", "SKIPPED", "SOURCE"];
+    let headers =
+        ["RUN", "PHASES", "QUEUED", "EXECUTING", "COMPLETE", "FAILED", "SKIPPED", "SOURCE"];
     context.out.text(&table(&headers, &[1, 2, 3, 4, 5, 6], runs.iter().map(cells).collect()))
 }
 
@@ -86,7 +87,9 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
         let phases = store.remove_run(run).await?;
         context.out.line(format_args!("removed run {run} with {phases} phases"))?;
         if let Some(branch) = branch {
-            context.out.line(format_args!("its branch {branch} stays; `git branch -D {branch}` removes it"))?;
+            context.out.line(format_args!(
+                "its branch {branch} stays; `git branch -D {branch}` removes it"
+            ))?;
         }
     }
     store.close().await;

@@ -25,7 +25,7 @@ fn render(
     width: Option<u16>,
 ) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(headers);
+    table.load_style(presets::NOTHING).set_header(headers);
     for row in rows {
         let mut cells = comfy_table::Row::from(row.iter().map(|cell| one_line(cell)));
         cells.max_height(1);
@@ -33,9 +33,7 @@ fn render(
     }
     match width {
         None => table.set_content_arrangement(ContentArrangement::Disabled),
-        Some(width) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width)
-        }
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
     };
     let last = headers.len().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -63,7 +61,11 @@ mod tests {
     fn rows() -> Vec<Vec<String>> {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         vec![
-            row(["setup", "1/3", "ci_failed: 2 tests\nfailed, and this goes on for a good while longer"]),
+            row([
+                "setup",
+                "1/3",
+                "ci_failed: 2 tests\nfailed, and this goes on for a good while longer",
+            ]),
             row(["a-phase-with-a-long-name", "10/10", ""]),
         ]
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::RunArg;
-use crate::cli::fixer::fixer;
 use crate::cli::Context;
+use crate::cli::fixer::fixer;
 use crate::failure::{Failure, OrHint};
 use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;
@@ -47,10 +47,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn refuse_by_state(detail: &PhaseDetail) -> Result<(), Failure> {
     let row = &detail.row;
     match row.state {
-        PhaseState::Complete => Err(Failure::new(format!("phase {} is COMPLETE and cannot be edited", row.phase_id))
-            .hint("`phases retry --redo` queues it again")),
-        PhaseState::Executing => Err(Failure::new(format!("phase {} is EXECUTING and cannot be edited", row.phase_id))
-            .hint("`autopack stop` ends the drain")),
+        PhaseState::Complete => {
+            Err(Failure::new(format!("phase {} is COMPLETE and cannot be edited", row.phase_id))
+                .hint("`phases retry --redo` queues it again"))
+        }
+        PhaseState::Executing => {
+            Err(Failure::new(format!("phase {} is EXECUTING and cannot be edited", row.phase_id))
+                .hint("`autopack stop` ends the drain"))
+        }
         PhaseState::Queued | PhaseState::Failed | PhaseState::Skipped => Ok(()),
     }
 }
@@ -65,7 +69,8 @@ async fn edit(
     let before = format!("{:#}\n", detail.row.spec.0);
     let prefix = format!("autopack-{}-", detail.row.phase_id.file_name());
     let mut builder = tempfile::Builder::new();
-    let file = builder.prefix(&prefix).suffix(".json").tempfile().context("cannot make a file to edit")?;
+    let file =
+        builder.prefix(&prefix).suffix(".json").tempfile().context("cannot make a file to edit")?;
     fs::write(file.path(), &before).context("cannot write the file to edit")?;
     editor::open(&context.env.editor(), file.path()).await?;
     let after = fs::read_to_string(file.path()).context("cannot read the edited file")?;
@@ -80,19 +85,17 @@ async fn edit(
         Ok(()) => Ok(()),
         Err(error) => {
             let kept = file.keep().map(|(_, path)| path).context("cannot keep what was edited")?;
-            let again = format!("what you wrote is kept: mend it and give it with --file {}", kept.display());
+            let again = format!(
+                "what you wrote is kept: mend it and give it with --file {}",
+                kept.display()
+            );
             Err(error).or_hint(again)
         }
     }
 }
 
 /// One phase, by the same reader as a plan's.
-async fn read(
-    file: &Path,
-    run: &RunId,
-    id: &PhaseId,
-    store: &Store,
-) -> Result<PlanPhase, Failure> {
+async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
     let draft = import::read(file, Some(run)).await?;
     let mut existing = Existing::default();
     let phases = store.phases(run, None).await?;

@@ -39,7 +39,8 @@ fn state(text: &str) -> Result<PhaseState, String> {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let max_attempts = context.config()?.settings.executor.max_attempts;
     let (store, run) = args.run.open(context).await?;
-    let mut rows = store.phases(&run, args.failed.then_some(PhaseState::Failed).or(args.state)).await?;
+    let mut rows =
+        store.phases(&run, args.failed.then_some(PhaseState::Failed).or(args.state)).await?;
     if !args.phases.is_empty() {
         let wanted = ids(&args.phases);
         for phase in &wanted {

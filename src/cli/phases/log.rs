@@ -33,7 +33,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let attempt = choose(&detail.attempt_log, args.attempt, &args.phase)?;
     let Some(log_dir) = &attempt.log_dir else {
         return Err(Failure::new(format!(
-            "attempt {} of phase {} kept no logs", attempt.attempt, args.phase
+            "attempt {} of phase {} kept no logs",
+            attempt.attempt, args.phase
         )));
     };
     let folder = context.workspace()?.join(log_dir);
@@ -58,7 +59,10 @@ fn choose<'a>(
     };
     let Some(number) = number else { return Ok(last) };
     log.iter().find(|row| row.attempt == number).ok_or_else(|| {
-        Failure::new(format!("phase {phase} has no attempt {number}; the last one is {}", last.attempt))
+        Failure::new(format!(
+            "phase {phase} has no attempt {number}; the last one is {}",
+            last.attempt
+        ))
     })
 }
 

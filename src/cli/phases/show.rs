@@ -1,7 +1,7 @@
 //! `phases show`: one phase with all that is known about it.
 
-use super::view;
 use super::RunArg;
+use super::view;
 use crate::cli::Context;
 use crate::cli::table::table;
 use crate::failure::Failure;
@@ -38,7 +38,10 @@ fn text(detail: &PhaseDetail, max_attempts: u32) -> String {
     let row = &detail.row;
     let view = view::PhaseView::new(row, max_attempts);
     let mut page = Page(format!("{}/{}  {}\n", row.run_id, row.phase_id, row.name));
-    page.field("state", &format!("{} after {} of {} tries", row.state, view.attempts, view.max_attempts));
+    page.field(
+        "state",
+        &format!("{} after {} of {} tries", row.state, view.attempts, view.max_attempts),
+    );
     page.field("commit", view.commit.as_deref().unwrap_or_default());
     page.field("category", &view.category);
     page.field("complexity", &view.complexity);
@@ -69,7 +72,8 @@ fn paths(value: Option<&serde_json::Value>) -> impl Iterator<Item = String> {
 fn attempts(log: &[AttemptRow]) -> String {
     let number = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let cells = |row: &AttemptRow| {
-        let took = row.ended_at.map(|end| format!("{} s", (end.0 - row.started_at.0).max(0) / 1000));
+        let took =
+            row.ended_at.map(|end| format!("{} s", (end.0 - row.started_at.0).max(0) / 1000));
         let said = row.failure.as_ref().map(|f| f.message.clone()).or(row.note.clone());
         vec![
             row.attempt.to_string(),
@@ -113,9 +117,13 @@ impl Page {
     fn failure(&mut self, failure: Option<&PhaseFailure>) {
         let Some(failure) = failure else { return };
         let code = failure.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
-        self.field("last failure", &format!("{}{code}: {}", failure.kind.as_str(), failure.message));
+        self.field(
+            "last failure",
+            &format!("{}{code}: {}", failure.kind.as_str(), failure.message),
+        );
         let detail = &failure.detail;
-        let tests = detail.failing_tests.iter().map(|test| format!("{} {}", test.name, test.message));
+        let tests =
+            detail.failing_tests.iter().map(|test| format!("{} {}", test.name, test.message));
         self.list("breaches", detail.breaches.iter().cloned());
         self.list("missing", detail.missing.iter().cloned());
         self.list("failing tests", tests);

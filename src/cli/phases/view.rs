@@ -185,11 +185,15 @@ mod tests {
             json!([view.category, view.deliverables, view.scope])
         };
         assert_eq!(
-            of(json!({"task_category": "docs", "scope": {"deliverables": {"code": ["a.py (x)"], "n": 3}}})),
+            of(
+                json!({"task_category": "docs", "scope": {"deliverables": {"code": ["a.py (x)"], "n": 3}}})
+            ),
             json!(["docs", ["a.py (x)", "3"], {"deliverables": {"code": ["a.py (x)"], "n": 3}}])
         );
         assert_eq!(
-            of(json!({"deliverables": [{"path": "a", "why": "b"}, null, ["c"]], "scope": "- a\n- b"})),
+            of(
+                json!({"deliverables": [{"path": "a", "why": "b"}, null, ["c"]], "scope": "- a\n- b"})
+            ),
             json!(["", ["a", "c"], {"text": "- a\n- b"}])
         );
         assert_eq!(of(json!([1])), json!(["", [], {}]));
