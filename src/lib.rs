@@ -12,3 +12,4 @@ pub mod import;
 pub mod phase;
 pub mod process;
 pub mod store;
+pub mod workspace;
