@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod agent;
+pub mod ci;
 pub mod cli;
 pub mod config;
 pub mod failure;

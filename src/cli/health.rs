@@ -7,6 +7,7 @@ use console::{Style, style};
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::health::{Check, Finding, Overall, Report, Status, agents, machine, settings};
+use crate::process::child_env;
 
 /// Check whether a drain could start: configuration, database, disk, git, agent, CI
 #[derive(Debug, clap::Args)]
@@ -31,13 +32,15 @@ async fn look(context: &Context) -> Report {
     let root = workspace.as_deref().ok();
     let agents = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
-        let search_path = context.env.search_path();
-        agents::agents(&config.settings, agents::Places { workspace, search_path: &search_path })
+        let env = child_env::for_agent(context.env.all().clone());
+        agents::agents(&config.settings, workspace, &env)
     };
+    let here = root.unwrap_or(Path::new("."));
     Report::new(vec![
         Check::of("workspace", async { settings::workspace(&workspace) }).await,
         Check::of("configuration", async { settings::configuration(&config, root) }).await,
-        Check::of("disk", async { machine::disk(root.unwrap_or(Path::new("."))) }).await,
+        Check::of("disk", async { machine::disk(here) }).await,
+        Check::of("git", machine::git(here)).await,
         Check::of("agent", agents).await,
     ])
 }

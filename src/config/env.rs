@@ -1,4 +1,4 @@
-//! The environment: the one place of the program that reads it, and what children get of it.
+//! The environment: the one place of the program that reads it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -45,43 +45,6 @@ enum Form {
     Text,
 }
 
-/// What our children must not take for theirs: our database and index, and the repository that git was started for.
-const OURS: [&str; 10] = [
-    "AUTOPACK_QDRANT_API_KEY",
-    DATABASE_URL,
-    SHARED_DATABASE_URL,
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_PREFIX",
-];
-
-/// What pays for models. Tests have no use for it, and what they run was just written by a model.
-const PROVIDER_KEYS: [&str; 19] = [
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "AZURE_API_KEY",
-    "AZURE_OPENAI_API_KEY",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "CODEX_API_KEY",
-    "COHERE_API_KEY",
-    "DEEPSEEK_API_KEY",
-    "FIREWORKS_API_KEY",
-    "GEMINI_API_KEY",
-    "GOOGLE_API_KEY",
-    "GROQ_API_KEY",
-    "MISTRAL_API_KEY",
-    "OPENAI_API_KEY",
-    "OPENROUTER_API_KEY",
-    "PERPLEXITY_API_KEY",
-    "TOGETHER_API_KEY",
-    "VOYAGE_API_KEY",
-    "XAI_API_KEY",
-];
-
 /// The environment as it was when the program started.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
@@ -100,23 +63,9 @@ impl Env {
         Self { variables: variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
     }
 
-    /// Everything, as it is.
+    /// Everything, as it is. What children get of it is decided where they are started.
     pub fn all(&self) -> &BTreeMap<OsString, OsString> {
         &self.variables
-    }
-
-    /// What an agent inherits: all but what is about our database and about our own repository.
-    pub fn for_agents(&self) -> BTreeMap<OsString, OsString> {
-        let mut variables = self.variables.clone();
-        OURS.iter().for_each(|name| drop(variables.remove(OsStr::new(name))));
-        variables
-    }
-
-    /// What CI and setup commands inherit: what agents do, without the providers' keys.
-    pub fn for_ci(&self) -> BTreeMap<OsString, OsString> {
-        let mut variables = self.for_agents();
-        PROVIDER_KEYS.iter().for_each(|name| drop(variables.remove(OsStr::new(name))));
-        variables
     }
 
     pub fn config_dir(&self) -> Option<PathBuf> {
@@ -137,12 +86,6 @@ impl Env {
     pub fn editor(&self) -> OsString {
         let choice = self.filled("VISUAL").or_else(|| self.filled("EDITOR"));
         choice.map_or_else(|| "vi".into(), OsStr::to_owned)
-    }
-
-    /// Where programs are looked for.
-    pub fn search_path(&self) -> Vec<PathBuf> {
-        let path = self.filled("PATH").unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
-        std::env::split_paths(path).collect()
     }
 
     /// The values that variables lay over the files' keys beneath `root`, each with its variable.
@@ -223,20 +166,6 @@ mod tests {
         insta::assert_snapshot!(error.unwrap_err(),
             @r#"AUTOPACK_QDRANT_AUTOSTART is "maybe"; expected 1/0, true/false, yes/no or on/off"#);
         assert!(Env::new([("AUTOPACK_USE_QDRANT", "")]).overrides(|_| true).is_err());
-    }
-
-    #[test]
-    fn children_get_neither_our_database_nor_our_repository() {
-        let env = Env::new([
-            ("DATABASE_URL", "x"),
-            ("AUTOPACK_DATABASE_URL", "x"),
-            ("GIT_DIR", "x"),
-            ("OPENAI_API_KEY", "x"),
-            ("PATH", "/bin"),
-        ]);
-        let names = |vars: BTreeMap<OsString, OsString>| vars.into_keys().collect::<Vec<_>>();
-        assert_eq!(names(env.for_agents()), ["OPENAI_API_KEY", "PATH"]);
-        assert_eq!(names(env.for_ci()), ["PATH"]);
     }
 
     #[test]

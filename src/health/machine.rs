@@ -1,10 +1,12 @@
 //! The checks of the machine: room on the disk, the git that is installed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 
 use super::Finding;
+use crate::process::{self, Tool};
 
 const MIB: u128 = 1024 * 1024;
 /// A database page that cannot be written stops everything.
@@ -14,6 +16,7 @@ const LITTLE: u128 = 2048 * MIB;
 
 /// The oldest git that the drain's own commands work with: `GIT_CONFIG_COUNT` came with 2.31.
 const OLDEST_GIT: (u32, u32) = (2, 31);
+const GIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn disk(dir: &Path) -> Finding {
     match statvfs(dir) {
@@ -39,11 +42,17 @@ fn room(free: u128) -> Finding {
     }
 }
 
-/// Over what `git --version` printed.
-pub fn git(version: Result<&str, &str>) -> Finding {
+/// The git that every command of ours will run.
+pub async fn git(dir: &Path) -> Finding {
+    let tool = Tool::new("git", dir, GIT_TIMEOUT).args(["--version"]);
+    let output = process::output(tool).await.map_err(|error| error.to_string());
+    git_version(output.map(|output| output.text()))
+}
+
+fn git_version(version: Result<String, String>) -> Finding {
     let hint = format!("install git {}.{} or newer", OLDEST_GIT.0, OLDEST_GIT.1);
-    let line = match version {
-        Ok(line) => line.trim(),
+    let line = match version.as_deref() {
+        Ok(line) => line,
         Err(why) => return Finding::fail(why, hint),
     };
     match numbers(line) {
@@ -74,10 +83,11 @@ mod tests {
 
     #[test]
     fn old_gits_are_refused() {
-        assert_eq!(git(Ok("git version 2.39.5 (Apple Git-154)\n")).status, Status::Ok);
-        assert_eq!(git(Ok("git version 3.0.0")).status, Status::Ok);
-        assert_eq!(git(Ok("git version 2.30.9")).status, Status::Fail);
-        assert_eq!(git(Ok("hub 1")).status, Status::Warn);
-        assert_eq!(git(Err("git is not installed")).status, Status::Fail);
+        let status = |line: &str| git_version(Ok(line.to_owned())).status;
+        assert_eq!(status("git version 2.39.5 (Apple Git-154)"), Status::Ok);
+        assert_eq!(status("git version 3.0.0"), Status::Ok);
+        assert_eq!(status("git version 2.30.9"), Status::Fail);
+        assert_eq!(status("hub 1"), Status::Warn);
+        assert_eq!(git_version(Err("there is no git".to_owned())).status, Status::Fail);
     }
 }

@@ -8,6 +8,8 @@
 //! What a program is started with is handed in: this module reads no configuration, and of the
 //! environment only what its callers give it ([`child_env`]).
 
+#![expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
+
 pub mod capture;
 pub mod child_env;
 pub mod clock;

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::capture::Captured;
-use super::job::{Job, Stream};
+use super::job::{Job, OnLine, Stream};
 use super::log::CappedLog;
 use super::redact::{RedactedStream, Redactor};
 
@@ -14,7 +14,7 @@ pub(super) struct Sink<'a> {
     stdout: Channel,
     stderr: Channel,
     log: Option<CappedLog>,
-    on_line: Option<&'a (dyn Fn(Stream, &str) + Send + Sync)>,
+    on_line: Option<OnLine<'a>>,
 }
 
 struct Channel {
