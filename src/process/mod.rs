@@ -13,6 +13,7 @@
 pub mod capture;
 pub mod child_env;
 pub mod clock;
+pub mod editor;
 pub mod job;
 pub mod lock;
 pub mod redact;

@@ -35,21 +35,49 @@ impl Store {
         update: bool,
         now: UnixMs,
     ) -> Result<ImportReport, StoreError> {
+        let mut total = ImportReport::default();
+        for report in self.import_by_run(plan, update, now).await? {
+            total.add(&report);
+        }
+        Ok(total)
+    }
+
+    /// As [`Store::import`], with a report for each run of the plan, in its order.
+    pub async fn import_by_run(
+        &self,
+        plan: &Plan,
+        update: bool,
+        now: UnixMs,
+    ) -> Result<Vec<ImportReport>, StoreError> {
         self.named(async {
-            let mut report = ImportReport::default();
+            let mut reports = Vec::with_capacity(plan.runs.len());
             let mut tx = self.begin().await?;
             for run in &plan.runs {
+                let mut report = ImportReport::default();
                 if !run.phases.is_empty() {
                     import_run(&mut tx, run, update, now, &mut report).await?;
                 }
                 for sample in &run.samples {
                     report.samples += u64::from(import_sample(&mut tx, &run.run_id, sample).await?);
                 }
+                reports.push(report);
             }
             tx.commit().await?;
-            Ok(report)
+            Ok(reports)
         })
         .await
+    }
+}
+
+impl ImportReport {
+    fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.added += other.added;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.differing += other.differing;
+        self.kept += other.kept;
+        self.samples += other.samples;
     }
 }
 
