@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -16,7 +17,11 @@ const FREEZE_ROUNDS: usize = 10;
 const MS_PER_TICK: u64 = 10;
 /// How long a sweep waits for what it killed to be gone.
 const GONE_LOOKS: usize = 500;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// One look may miss a process that came and went while it was under way: so many looks in a row
+/// must find nothing, and many more where something was found that may be of that kind.
+const QUIET_LOOKS: usize = 3;
+const QUIET_LOOKS_AFTER_A_KILL: usize = 25;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 #[derive(Clone, Copy, Debug)]
 struct Process {
@@ -113,9 +118,15 @@ pub(super) fn kill_session(session: i32) {
 pub fn sweep_marked(name: &str, value: &str) -> usize {
     let mark = format!("{name}={value}").into_bytes();
     let mut killed = BTreeSet::new();
+    let (mut quiet, mut enough) = (0, QUIET_LOOKS);
     for _ in 0..GONE_LOOKS {
         let found = freeze_and_kill(|| marked(&mark));
         if found.is_empty() {
+            quiet += 1;
+        } else {
+            (quiet, enough) = (0, QUIET_LOOKS_AFTER_A_KILL);
+        }
+        if quiet == enough {
             break;
         }
         killed.extend(found);
@@ -124,29 +135,40 @@ pub fn sweep_marked(name: &str, value: &str) -> usize {
     killed.len()
 }
 
+/// Stops who is marked on sight: one that forks and exits for ever is elsewhere after the look.
 fn marked(mark: &[u8]) -> Found {
-    let processes = all();
-    let spared = ancestors(&processes, std::process::id().cast_signed());
-    let mut chosen = BTreeSet::new();
-    for root in processes.iter().filter(|p| !spared.contains(&p.pid) && bears(p.pid, mark)) {
-        chosen.insert(root.pid);
-        chosen.extend(tree(&processes, root.pid).iter().map(|p| p.pid));
+    let spared = ancestors(std::process::id().cast_signed());
+    let (mut processes, mut roots) = (Vec::new(), Vec::new());
+    for pid in pids() {
+        // Who ends meanwhile must not count as a stranger in its group.
+        let Some(bears) = bears(pid, mark) else { continue };
+        if bears && !spared.contains(&pid) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+            roots.push(pid);
+        }
+        processes.extend(process(pid));
     }
+    let below = roots.iter().flat_map(|root| tree(&processes, *root)).map(|p| p.pid);
+    let chosen: BTreeSet<i32> = below.chain(roots.iter().copied()).collect();
     // Beneath a marked process may be this one: a drain that an agent started.
     Found::among(&processes, &chosen.difference(&spared).copied().collect())
 }
 
-fn bears(pid: i32, mark: &[u8]) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|b| *b == 0).any(|entry| entry == mark))
+/// `None` where it is gone, or going.
+fn bears(pid: i32, mark: &[u8]) -> Option<bool> {
+    match fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environ) if environ.is_empty() => None,
+        Ok(environ) => Some(environ.split(|b| *b == 0).any(|entry| entry == mark)),
+        Err(error) => (error.kind() == io::ErrorKind::PermissionDenied).then_some(false),
+    }
 }
 
-fn ancestors(processes: &[Process], of: i32) -> BTreeSet<i32> {
-    let parents: HashMap<i32, i32> = processes.iter().map(|p| (p.pid, p.parent)).collect();
+/// `pid`, its parent, and so on.
+fn ancestors(pid: i32) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
-    let mut at = Some(of);
+    let mut at = Some(pid);
     while let Some(pid) = at.filter(|pid| found.insert(*pid)) {
-        at = parents.get(&pid).copied();
+        at = process(pid).map(|p| p.parent);
     }
     found
 }
@@ -173,11 +195,12 @@ fn children_of(processes: &[Process]) -> HashMap<i32, Vec<Process>> {
 }
 
 fn all() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(process)
-        .collect()
+    pids().filter_map(process).collect()
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn process(pid: i32) -> Option<Process> {
@@ -219,6 +242,7 @@ mod tests {
         let me = std::process::id() as i32;
         assert!(below(nix::unistd::getppid()).pids.contains(&me));
         assert!(!below(Pid::this()).pids.contains(&me));
+        assert!(ancestors(me).contains(&nix::unistd::getppid().as_raw()));
     }
 
     #[test]
@@ -235,6 +259,5 @@ mod tests {
         let below: BTreeSet<i32> = tree(&processes, 1).iter().map(|p| p.pid).collect();
         assert_eq!(below, BTreeSet::from([2, 3, 4]));
         assert_eq!(Found::among(&processes, &below).groups, BTreeSet::from([3]));
-        assert_eq!(ancestors(&processes, 4), BTreeSet::from([0, 1, 2, 4]));
     }
 }
