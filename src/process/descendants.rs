@@ -20,7 +20,7 @@ const GONE_LOOKS: usize = 500;
 /// One look may miss a process that came and went while it was under way: so many looks in a row
 /// must find nothing, and many more where something was found that may be of that kind.
 const QUIET_LOOKS: usize = 3;
-const QUIET_LOOKS_AFTER_A_KILL: usize = 25;
+const QUIET_LOOKS_AFTER_A_KILL: usize = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 #[derive(Clone, Copy, Debug)]

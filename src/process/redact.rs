@@ -237,9 +237,8 @@ c2VjcmV0
 -----END RSA PRIVATE KEY-----
 ";
 
-    /// As a stream, cut after each of `cuts` bytes in turn.
-    fn streamed(text: &[u8], size: usize) -> String {
-        let mut stream = redactor().stream();
+    fn streamed(redactor: &Redactor, text: &[u8], size: usize) -> String {
+        let mut stream = redactor.stream();
         let mut out = Vec::new();
         for chunk in text.chunks(size) {
             stream.push(chunk, &mut out);
@@ -283,10 +282,11 @@ c2VjcmV0
     #[test]
     fn wherever_a_stream_is_cut_the_result_is_the_same() {
         let text = format!("a correct-horse-battery\n{KEY}no end: correct-horse-battery-staple");
-        let whole = redactor().redact(&text).into_owned();
+        let redactor = redactor();
+        let whole = redactor.redact(&text).into_owned();
         assert!(!whole.contains("horse") && !whole.contains("MIIE"));
         for size in 1..text.len() {
-            assert_eq!(streamed(text.as_bytes(), size), whole, "{size}");
+            assert_eq!(streamed(&redactor, text.as_bytes(), size), whole, "{size}");
         }
     }
 
@@ -295,10 +295,10 @@ c2VjcmV0
         // Secrets everywhere, in one line, so that some lie across every cut.
         let unit = format!("{}correct-horse-battery ", "x".repeat(1000));
         let json = KEY.replace('\n', "\\n");
-        let text = format!("{}{json}{}", unit.repeat(300), unit.repeat(300));
+        let text = format!("{}{json}{}", unit.repeat(100), unit.repeat(100));
         for size in [1000, 65_536, 300_000] {
-            let out = streamed(text.as_bytes(), size);
-            assert_eq!(out.matches("[redacted: MY_TOKEN]").count(), 600);
+            let out = streamed(&redactor(), text.as_bytes(), size);
+            assert_eq!(out.matches("[redacted: MY_TOKEN]").count(), 200);
             assert!(!out.contains("horse") && !out.contains("MIIE"));
         }
         let mut stream = redactor().stream();
