@@ -11,5 +11,7 @@ pub mod failure;
 pub mod health;
 pub mod phase;
 pub mod process;
+pub mod prompt;
 pub mod store;
+pub mod telemetry;
 pub mod workspace;
