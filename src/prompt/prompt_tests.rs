@@ -63,10 +63,18 @@ fn input<'a>(spec: &'a FixedSpec, protected: &'a [String]) -> PromptInput<'a> {
     }
 }
 
+fn golden(name: &str, input: &PromptInput) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../tests/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(format!("prompt_{name}"), compose(input)));
+}
+
 #[test]
 fn a_first_try() {
     let (spec, protected) = (spec(), [".git*".to_owned(), ".autopack/".to_owned()]);
-    insta::assert_snapshot!(compose(&input(&spec, &protected)));
+    golden("first_try", &input(&spec, &protected));
 }
 
 #[test]
@@ -82,14 +90,14 @@ fn a_second_try_with_memories() {
         last_failure: Some(&failure),
         ..input(&spec, &[])
     };
-    insta::assert_snapshot!(compose(&input));
+    golden("second_try", &input);
 }
 
 #[test]
 fn the_least_of_a_spec() {
     let spec = fixed(json!({"phase_id": "p", "description": "say hello"}));
     let input = PromptInput { ci_command: None, ..input(&spec, &[]) };
-    insta::assert_snapshot!(compose(&input));
+    golden("least", &input);
 }
 
 /// What may go, from first to last, each named by a word that stands nowhere else.
@@ -149,8 +157,10 @@ fn long_lists_are_counted() {
 proptest! {
     #[test]
     fn never_longer_than_asked(
-        max in 0usize..4_000, description in "\\PC{0,2000}", log in "\\PC{0,2000}", memory in "\\PC{0,500}",
+        max in 0usize..4_000, description in (".{0,9}", 0usize..300), log in ("\\PC{0,9}", 0usize..300),
+        memory in ("[`\n\\PC]{0,9}", 0usize..90),
     ) {
+        let [description, log, memory] = [description, log, memory].map(|(text, times)| text.repeat(times));
         let spec = fixed(json!({"phase_id": "p", "description": description, "deliverables": ["a.py"]}));
         let mut failure = failure();
         failure.detail.log_tail = log;
