@@ -11,6 +11,7 @@ mod context;
 mod database;
 mod fix_phases;
 mod fixer;
+mod gc;
 mod global;
 mod health;
 mod import;
@@ -81,6 +82,7 @@ verbs! {
     FixPhases => fix_phases,
     Phases => phases,
     Runs => runs,
+    Gc => gc,
     Config => config,
     Health => health,
     Completions => completions,
