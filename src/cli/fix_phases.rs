@@ -5,6 +5,7 @@ use serde_json::Value;
 use similar::TextDiff;
 
 use super::fixer::fixer;
+use super::table::counted;
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
@@ -83,7 +84,8 @@ impl Shown {
         }
         let would = if self.dry_run { "would change" } else { "changed" };
         context.out.line(format_args!(
-            "examined {examined} queued phases, {would} {changed}, {unfixable} cannot be repaired"
+            "examined {}, {would} {changed}, {unfixable} cannot be repaired",
+            counted(examined, "queued phase")
         ))
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::table::counted;
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::import::{self, Draft, Existing};
@@ -45,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Err(error) => return Err(error.into()),
     };
     let plan = draft.resolve(&existing)?;
-    let store = Store::open(&url).await?;
+    let store = database::make(&url, context).await?;
     let reports = store.import_by_run(&plan, args.update, database::now()).await?;
     let runs: Vec<Imported> = plan.runs.iter().zip(&reports).map(Imported::new).collect();
     let database = store.path().display().to_string();
@@ -134,5 +135,6 @@ fn text(plan: &Plan, runs: &[Imported], database: &str) -> String {
         }
     }
     let phases: usize = plan.runs.iter().map(|run| run.phases.len()).sum();
-    text + &format!("{phases} phases of {} runs are in {database}\n", runs.len())
+    let (phases, runs) = (counted(phases as u64, "phase"), counted(runs.len() as u64, "run"));
+    text + &format!("{phases} of {runs} in {database}\n")
 }

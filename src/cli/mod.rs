@@ -12,6 +12,7 @@ mod database;
 mod drain;
 mod fix_phases;
 mod fixer;
+mod gc;
 mod global;
 mod health;
 mod import;
@@ -87,6 +88,7 @@ verbs! {
     Status => status,
     Phases => phases,
     Runs => runs,
+    Gc => gc,
     Config => config,
     Health => health,
     Completions => completions,

@@ -3,11 +3,12 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::table::table;
+use super::table::{counted, table};
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
 use crate::store::RunSummary;
+use crate::workspace::Repo;
 
 /// List runs, or remove one
 #[derive(Debug, clap::Args)]
@@ -82,11 +83,13 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     let runs: Vec<RunId> = names.iter().map(RunId::new).collect();
     // One unknown name removes none.
     store.require_runs(&runs).await?;
+    let repo = Repo::discover(&context.workspace()?).await?;
     for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);
-        let phases = store.remove_run(run).await?;
-        context.out.line(format_args!("removed run {run} with {phases} phases"))?;
+        let phases = counted(store.remove_run(run).await?, "phase");
+        context.out.line(format_args!("removed run {run} with {phases}"))?;
         if let Some(branch) = branch {
+            repo.forget_run(run).await?;
             context.out.line(format_args!(
                 "its branch {branch} stays; `git branch -D {branch}` removes it"
             ))?;

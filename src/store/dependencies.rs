@@ -86,16 +86,55 @@ pub(super) async fn settle_dependencies(
     Err(StoreError::Cycle { run: run_id.clone(), phases })
 }
 
-/// The phases that are left when all that wait for nothing are taken away, again and again, from both ends.
+/// The phases that are left when all that wait for nothing are taken away, again and again, from both ends. Each edge
+/// is looked at twice, however long the chains are.
 fn in_cycles(edges: &[(i64, i64)]) -> BTreeSet<i64> {
-    let mut left: BTreeSet<(i64, i64)> = edges.iter().copied().collect();
-    loop {
-        let waiting: BTreeSet<i64> = left.iter().map(|edge| edge.0).collect();
-        let needed: BTreeSet<i64> = left.iter().map(|edge| edge.1).collect();
-        let before = left.len();
-        left.retain(|(phase, need)| waiting.contains(need) && needed.contains(phase));
-        if left.len() == before {
-            return waiting;
+    let needs = beyond(edges.iter().copied());
+    let needed_by = beyond(edges.iter().map(|(phase, need)| (*need, *phase)));
+    let mut left: BTreeSet<i64> = edges.iter().flat_map(|(phase, need)| [*phase, *need]).collect();
+    // Taking the phases away that wait for none left, then those that none left waits for.
+    for (ahead, behind) in [(&needs, &needed_by), (&needed_by, &needs)] {
+        let mut open: HashMap<i64, usize> = HashMap::new();
+        for phase in &left {
+            let ahead = ahead.get(phase).map(Vec::as_slice).unwrap_or_default();
+            open.insert(*phase, ahead.iter().filter(|other| left.contains(other)).count());
         }
+        let mut free: Vec<i64> = left.iter().copied().filter(|phase| open[phase] == 0).collect();
+        while let Some(phase) = free.pop() {
+            left.remove(&phase);
+            for other in behind.get(&phase).into_iter().flatten() {
+                let Some(count) = open.get_mut(other).filter(|_| left.contains(other)) else {
+                    continue;
+                };
+                *count -= 1;
+                if *count == 0 {
+                    free.push(*other);
+                }
+            }
+        }
+    }
+    left
+}
+
+fn beyond(edges: impl Iterator<Item = (i64, i64)>) -> HashMap<i64, Vec<i64>> {
+    let mut beyond: HashMap<i64, Vec<i64>> = HashMap::new();
+    for (from, to) in edges {
+        beyond.entry(from).or_default().push(to);
+    }
+    beyond
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_on_or_between_circles_is_left() {
+        assert_eq!(in_cycles(&[(1, 2), (2, 3), (1, 3)]), BTreeSet::new());
+        // 0 waits for the circle and 5 is waited for by it; 4 lies between two circles.
+        let edges = [(0, 1), (1, 2), (2, 1), (2, 5), (2, 4), (4, 6), (6, 7), (7, 6)];
+        assert_eq!(in_cycles(&edges), BTreeSet::from([1, 2, 4, 6, 7]));
+        let chain: Vec<(i64, i64)> = (0..50_000).map(|n| (n, n + 1)).collect();
+        assert_eq!(in_cycles(&chain), BTreeSet::new());
     }
 }
