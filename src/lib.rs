@@ -12,3 +12,4 @@ pub mod health;
 pub mod phase;
 pub mod process;
 pub mod store;
+pub mod workspace;

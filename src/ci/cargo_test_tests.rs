@@ -25,7 +25,21 @@ fn a_real_output_is_read_by_test_program() {
         format!("{:?} {id} [{}]", test.status, test.file.as_deref().unwrap_or("-"))
     };
     let lines: Vec<String> = report.tests.iter().map(line).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    Passed doctests (calc) src/lib.rs - add [src/lib.rs]
+    Passed doctests (calc) src/lib.rs - nothing [src/lib.rs]
+    Failed doctests (calc) src/lib.rs - sub [src/lib.rs]
+    Failed src/lib.rs (calc) deep::tests::result [src/deep/mod.rs]
+    Passed src/lib.rs (calc) deep::tests::works [src/deep/mod.rs]
+    Failed src/lib.rs (calc) tests::fails [src/lib.rs]
+    Skipped src/lib.rs (calc) tests::later [src/lib.rs]
+    Passed src/lib.rs (calc) tests::panics [src/lib.rs]
+    Passed src/lib.rs (calc) tests::works [src/lib.rs]
+    Passed src/main.rs (calc) tests::works [src/main.rs]
+    Failed tests/api.rs (api) fails [tests/api.rs]
+    Passed tests/api.rs (api) works [tests/api.rs]
+    Failed tests/crash.rs (crash) [tests/crash.rs]
+    ");
     assert!(!report.partial && !report.collection_error);
 }
 

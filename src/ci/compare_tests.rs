@@ -86,7 +86,7 @@ fn tests_hidden_by_what_blocks_are_not_named_again() {
     let module = now.results.tests.as_mut().unwrap().get_mut("m").unwrap();
     module.hides = Some("m::".to_owned());
     let judgement = judge(&now, &base);
-    assert_eq!((names(&judgement), judgement.gone), (vec!["m"], vec!["n::c".to_owned()]));
+    assert_eq!((names(&judgement), judgement.gone.clone()), (vec!["m"], vec!["n::c".to_owned()]));
 }
 
 #[test]

@@ -74,7 +74,13 @@ fn each_outcome_has_its_kind_and_its_words() {
         assert_eq!(failure.detail.timeout_seconds, timed_out.then_some(900));
         lines.push(format!("{}: {}", failure.kind.as_str(), failure.message));
     }
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    ci_failed: `make test` failed with exit code 143 (signal 15)
+    ci_timeout: ci ran out of time: 900 s for `make test`
+    ci_no_tests: no tests ran: `make test`
+    ci_collection_error: `make test` could not load or compile the tests
+    ci_cannot_start: ci could not start: `mkae` ended with exit code 127
+    ");
 }
 
 #[test]

@@ -16,7 +16,23 @@ fn a_real_report_is_read_by_node_id() {
     let report = real();
     let lines: Vec<String> =
         report.tests.iter().map(|(id, test)| format!("{:?} {id}", test.status)).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    Failed tests/test_broken.py
+    Failed tests/test_calc.py::TestGroup::test_wrong
+    Failed tests/test_calc.py::TestUnit::test_sub
+    Passed tests/test_calc.py::test_adds
+    Failed tests/test_calc.py::test_both
+    Skipped tests/test_calc.py::test_known
+    Skipped tests/test_calc.py::test_later
+    Passed tests/test_calc.py::test_param[1]
+    Failed tests/test_calc.py::test_param[2]
+    Passed tests/test_calc.py::test_param[a b/\xe9::x]
+    Failed tests/test_calc.py::test_setup
+    Failed tests/test_calc.py::test_slow
+    Failed tests/test_calc.py::test_surprise
+    Failed tests/test_calc.py::test_teardown
+    Failed tests/test_calc.py::test_wrong
+    ");
     assert!(!report.partial);
 }
 

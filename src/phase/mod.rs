@@ -2,9 +2,15 @@
 //!
 //! Nothing here reads a file, a clock, the environment or a database, and nothing here is async.
 
+pub mod autofix;
+mod companion;
+pub mod deliverables;
 pub mod ids;
+mod matching;
+pub mod path;
 pub mod plan;
 pub mod repair;
+pub mod scope;
 pub mod spec;
 pub mod state;
 pub mod usage;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ids::PhaseId;
+use super::path::shape::has_wildcard;
 
 /// A phase as somebody wrote it: any JSON shape, nothing assumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +119,7 @@ impl PathPattern {
         self.0.ends_with('/')
     }
     pub fn is_glob(&self) -> bool {
-        self.0.contains(['*', '?'])
+        has_wildcard(&self.0)
     }
 }
 

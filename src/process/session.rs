@@ -9,13 +9,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, setsid};
 use tokio::process::Command;
 
-/// Gives the program a session of its own: a Ctrl-C in our terminal does not reach it, it cannot ask
-/// questions there, and its process group bears its pid.
-pub(super) fn own_session(command: &mut Command) {
-    inheriting(command, Vec::new());
-}
-
-/// A session of its own, and these files besides the standard three.
+/// Gives the program a session of its own, and these files besides the standard three. A Ctrl-C in our
+/// terminal does not reach it, it cannot ask questions there, and its process group bears its pid.
 pub(super) fn inheriting(command: &mut Command, files: Vec<Arc<OwnedFd>>) {
     let in_child = move || {
         setsid()?;

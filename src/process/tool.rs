@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -13,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::session::{kill_group, own_session};
+use super::session::{inheriting, kill_group};
 
 /// Between asking a tool to end and killing it: git removes its lock files when asked.
 const GRACE: Duration = Duration::from_secs(2);
@@ -35,6 +37,8 @@ pub struct Tool {
     pub stdin: Option<Vec<u8>>,
     pub timeout: Duration,
     pub output_cap: u64,
+    /// A lock that the tool inherits: should we die first, it stays held until the tool has ended.
+    pub hold: Option<Arc<OwnedFd>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +74,7 @@ impl Tool {
             stdin: None,
             timeout,
             output_cap: OUTPUT_CAP,
+            hold: None,
         }
     }
 
@@ -148,7 +153,7 @@ impl Running {
         }
         let stdin = if tool.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        own_session(&mut command);
+        inheriting(&mut command, tool.hold.iter().cloned().collect());
         let child = command.spawn().map_err(|source| cannot_start(tool, source))?;
         let group = child.id();
         Ok(Self { child, group })

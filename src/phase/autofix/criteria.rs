@@ -1,0 +1,48 @@
+//! `acceptance_criteria`: where the author's words go that stood among paths.
+
+use serde_json::Value;
+
+use super::draft::{Draft, is_blank, words};
+
+const KEY: &str = "acceptance_criteria";
+
+/// Makes the criteria a list and adds the collected prose to it.
+pub(super) fn append(draft: &mut Draft) {
+    let prose = std::mem::take(&mut draft.prose);
+    let given = draft.json.get(KEY);
+    let listed = given.is_some_and(Value::is_array);
+    if prose.is_empty() && (listed || given.is_none_or(is_blank)) {
+        return;
+    }
+    let mut list = match draft.json.get_mut(KEY).map(Value::take) {
+        Some(Value::Array(list)) => list,
+        Some(Value::Object(fields)) => fields.into_iter().map(in_words).collect(),
+        Some(given) if !is_blank(&given) => vec![Value::String(words(&given))],
+        _ => Vec::new(),
+    };
+    if !listed && !list.is_empty() {
+        draft.fixed(format!("{KEY}: made a list"));
+    }
+    let before = list.len();
+    for text in prose {
+        let text = Value::String(text);
+        if !list.contains(&text) {
+            list.push(text);
+        }
+    }
+    if list.len() > before {
+        draft.fixed(format!("{KEY}: kept {} that stood among paths", texts(list.len() - before)));
+    }
+    draft.json.insert(KEY.to_owned(), Value::Array(list));
+}
+
+fn in_words((key, value): (String, Value)) -> Value {
+    Value::String(match words(&value) {
+        text if text.is_empty() => key,
+        text => format!("{key}: {text}"),
+    })
+}
+
+fn texts(count: usize) -> String {
+    if count == 1 { "1 text".to_owned() } else { format!("{count} texts") }
+}

@@ -1,0 +1,136 @@
+//! The repaired JSON as a [`FixedSpec`].
+
+use serde_json::{Map, Value};
+
+use super::aliases::as_text;
+use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
+use super::draft::{Draft, words};
+use super::lists::{self, Item};
+use crate::phase::ids::PhaseId;
+use crate::phase::repair::{Repair, Unfixable};
+use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
+
+const MARKER: &str = "_autofix_v1_applied";
+
+/// Puts the scope back, and reads the typed fields off the JSON.
+pub(super) fn finish(mut draft: Draft) -> Repair {
+    if draft.problems.is_empty() && draft.scope.get(MARKER) != Some(&Value::Bool(true)) {
+        draft.scope.insert(MARKER.to_owned(), Value::Bool(true));
+        draft.fixed("scope: marked as repaired");
+    }
+    let ci = phase_ci(&mut draft);
+    let scope = std::mem::take(&mut draft.scope);
+    draft.json.insert("scope".to_owned(), Value::Object(scope));
+    let result = match draft.problems.is_empty() {
+        true => Ok(typed(&draft.json, ci)),
+        false => Err(Unfixable(draft.problems.join("; "))),
+    };
+    Repair { spec: Value::Object(draft.json), fixes: draft.fixes, result }
+}
+
+fn typed(json: &Map<String, Value>, ci: PhaseCi) -> FixedSpec {
+    let text = |key: &str| as_text(json.get(key));
+    let scope = |key: &str| patterns(json.get("scope").and_then(|scope| scope.get(key)));
+    let name = text("name");
+    FixedSpec {
+        phase_id: phase_id(text("phase_id"), &name),
+        description: text("description"),
+        category: text("category"),
+        complexity: ci::complexity(&text("complexity")),
+        deliverables: patterns(json.get("deliverables")),
+        scope_paths: scope("paths"),
+        read_only: scope("read_only_context"),
+        protected: scope("protected_paths"),
+        acceptance_criteria: criteria(json.get("acceptance_criteria")),
+        depends_on: depends_on(json.get("depends_on")),
+        ci,
+        max_attempts: json.get("max_attempts").and_then(count),
+        agent: Some(text("agent")).filter(|agent| !agent.is_empty()),
+        allow_no_change: json.get("allow_no_change").is_some_and(is_true),
+        name: if name.is_empty() { text("phase_id") } else { name },
+        json: json.clone(),
+    }
+}
+
+/// Normalised already: texts, and objects with a path.
+fn patterns(list: Option<&Value>) -> Vec<PathPattern> {
+    let items = list.cloned().map(lists::items).unwrap_or_default();
+    let path = |item| match item {
+        Item::Line(path) | Item::About { path, .. } => PathPattern(path),
+    };
+    items.into_iter().map(path).collect()
+}
+
+/// The id as given, else a slug of the name.
+fn phase_id(given: String, name: &str) -> PhaseId {
+    if !given.is_empty() {
+        return PhaseId::new(given);
+    }
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let slug = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    PhaseId::new(if slug.is_empty() { "phase".to_owned() } else { slug })
+}
+
+fn criteria(given: Option<&Value>) -> Vec<String> {
+    let list = given.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(words).filter(|text| !text.is_empty()).collect()
+}
+
+/// Only a list of texts gates; any other shape is a note.
+fn depends_on(given: Option<&Value>) -> Vec<PhaseId> {
+    let list = given.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let ids = list.iter().map(|id| id.as_str().map(PhaseId::new));
+    ids.collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+fn count(value: &Value) -> Option<u32> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        value => value.as_u64()?,
+    };
+    u32::try_from(number).ok().filter(|count| *count > 0)
+}
+
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(yes) => *yes,
+        Value::String(text) => matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on"),
+        _ => false,
+    }
+}
+
+fn phase_ci(draft: &mut Draft) -> PhaseCi {
+    let mut seconds = |key| ci::get(draft, key).map_or(0, |(seconds, _)| seconds);
+    let (timeout_seconds, per_test_timeout) = (seconds(TIMEOUT), seconds(PER_TEST_TIMEOUT));
+    let (phase, scope) = (draft.json.get("ci"), draft.scope.get("ci"));
+    let in_ci =
+        |key: &str| phase.and_then(|ci| ci.get(key)).or_else(|| scope.and_then(|ci| ci.get(key)));
+    let own = |key: &str| draft.json.get(key);
+    PhaseCi {
+        timeout_seconds,
+        per_test_timeout,
+        command: in_ci("command").and_then(command),
+        test_cmd: Some(as_text(own("test_cmd").or_else(|| in_ci("test_cmd"))))
+            .filter(|line| !line.is_empty()),
+        args: own("ci_args").or_else(|| in_ci("args")).map(args).unwrap_or_default(),
+    }
+}
+
+/// argv, or a line for the shell.
+fn command(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(line) if !line.trim().is_empty() => {
+            Some(["sh", "-c", line].map(str::to_owned).to_vec())
+        }
+        Value::Array(_) => Some(args(value)).filter(|argv| !argv.is_empty()),
+        _ => None,
+    }
+}
+
+fn args(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().map(words).collect(),
+        Value::String(line) => line.split_whitespace().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}

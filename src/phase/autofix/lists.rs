@@ -1,0 +1,141 @@
+//! Lists of paths, in whatever shape they were written, as single entries.
+
+use serde_json::{Map, Value};
+
+use super::draft::{Draft, is_blank, words};
+use crate::phase::path::entry;
+
+/// One entry of a list: a line of text, or an object about a path.
+pub(super) enum Item {
+    Line(String),
+    /// A path, and the other fields of its object.
+    About {
+        key: String,
+        path: String,
+        fields: Map<String, Value>,
+    },
+}
+
+/// The fields of an object that hold the path it is about.
+const PATH_KEYS: [&str; 6] = ["path", "file", "file_path", "filepath", "filename", "name"];
+
+/// Both, as one value of which [`items`] tells the same entries.
+pub(super) fn concat(first: Value, second: Value) -> Value {
+    let mut all = Vec::new();
+    for value in [first, second] {
+        match value {
+            Value::Array(items) => all.extend(items),
+            value => all.push(value),
+        }
+    }
+    Value::Array(all)
+}
+
+/// Every entry, in order: lists and objects of lists are opened, and so are texts of several lines.
+pub(super) fn items(value: Value) -> Vec<Item> {
+    let mut items = Vec::new();
+    collect(value, &mut items);
+    items
+}
+
+fn collect(value: Value, items: &mut Vec<Item>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => lines(text, items),
+        Value::Array(values) => values.into_iter().for_each(|value| collect(value, items)),
+        Value::Object(fields) => object(fields, items),
+        value @ (Value::Bool(_) | Value::Number(_)) => items.push(Item::Line(value.to_string())),
+    }
+}
+
+/// A text of several lines is a list where it has bullets or every line is a path, else one sentence.
+fn lines(text: String, items: &mut Vec<Item>) {
+    if !text.contains('\n') {
+        items.push(Item::Line(text));
+        return;
+    }
+    let filled = || text.lines().filter(|line| !line.trim().is_empty());
+    let is_path = |line: &str| !entry::read(line, entry::List::Deliverables, None).paths.is_empty();
+    if filled().any(|line| entry::has_bullet(line)) || filled().all(is_path) {
+        items.extend(filled().map(|line| Item::Line(line.to_owned())));
+    } else {
+        items.push(Item::Line(text));
+    }
+}
+
+fn object(mut fields: Map<String, Value>, items: &mut Vec<Item>) {
+    let key = PATH_KEYS.iter().find(|key| fields.get(**key).is_some_and(is_line));
+    if let Some((key, Value::String(path))) =
+        key.and_then(|key| Some((*key, fields.shift_remove(*key)?)))
+    {
+        items.push(Item::About { key: key.to_owned(), path, fields });
+        return;
+    }
+    for (key, value) in fields {
+        if is_place(&key) {
+            let fields = Map::from_iter([(String::new(), value)]);
+            items.push(Item::About { key: String::new(), path: key, fields });
+            continue;
+        }
+        // One word is a label (`code`, `tests`); several say something.
+        match value {
+            Value::String(text) if key.contains(char::is_whitespace) => {
+                items.push(Item::Line(format!("{key}: {text}")));
+            }
+            value => {
+                if key.contains(char::is_whitespace) {
+                    items.push(Item::Line(key));
+                }
+                collect(value, items);
+            }
+        }
+    }
+}
+
+fn is_line(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.trim().is_empty() && !text.contains('\n'))
+}
+
+/// Whether a key is itself the path: `{"src/a.py": "why"}`.
+fn is_place(key: &str) -> bool {
+    let entry = entry::read(key, entry::List::Deliverables, None);
+    !entry.paths.is_empty() && !entry.prose
+}
+
+/// What an object says about its path, one text for each field.
+pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
+    const SPEAKING: [&str; 8] =
+        ["", "description", "desc", "reason", "why", "note", "notes", "purpose"];
+    let said = fields.iter().filter(|(_, value)| !is_blank(value));
+    said.map(|(key, value)| match SPEAKING.contains(&key.as_str()) {
+        true => format!("{path}: {}", words(value)),
+        false => format!("{path}: {key}: {}", words(value)),
+    })
+    .collect()
+}
+
+/// The list, where it is one of texts already.
+pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// Says what became of a list.
+pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[String]>, kept: &[String]) {
+    let Some(written) = written else {
+        draft.fixed(format!("{field}: made a list of {}", kept.len()));
+        return;
+    };
+    if written == kept {
+        return;
+    }
+    let rewritten: Vec<&String> = written.iter().filter(|text| !kept.contains(text)).collect();
+    if rewritten.is_empty() {
+        draft.fixed(format!(
+            "{field}: dropped {} that stood there twice",
+            written.len() - kept.len()
+        ));
+    }
+    for text in rewritten {
+        draft.fixes.push(format!("{field}: rewrote {text:?}"));
+    }
+}

@@ -1,0 +1,67 @@
+//! The phase auto-fixer: a spec as somebody wrote it becomes one that can be executed, or the reason why not.
+//!
+//! Pure, total (no input makes it panic), idempotent, and it loses nothing: words that are not paths go to
+//! the acceptance criteria. Each step below owns one part of the spec; what a plan may look like, as people
+//! read it, is in `docs/plan-format.md`.
+
+pub mod aliases;
+mod ci;
+mod criteria;
+mod deliverables;
+mod draft;
+mod fixed;
+mod lists;
+mod scope;
+
+use serde_json::Value;
+
+use super::repair::{Repair, Unfixable};
+use super::spec::RawSpec;
+use super::verdict::Failure;
+use draft::Draft;
+
+/// What holds for every phase of a workspace.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
+    /// The absolute path of the user's repository: paths inside it are made relative. Only compared as text.
+    pub workspace: Option<&'a str>,
+    /// CI timeouts are never raised beyond this.
+    pub max_timeout_seconds: u64,
+    /// Whether a phase that names no path at all may run.
+    pub unscoped_allowed: bool,
+}
+
+/// Repairs a spec. `last_failure` is what the phase's last attempt came to: where CI ran out of time, it
+/// gets more.
+pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -> Repair {
+    let Value::Object(object) = &raw.0 else {
+        let why = format!("the phase is {}, not an object with fields", kind(&raw.0));
+        return Repair { spec: raw.0.clone(), fixes: Vec::new(), result: Err(Unfixable(why)) };
+    };
+    let mut draft = Draft::new(object, limits);
+    let scope_text = scope::open(&mut draft);
+    aliases::apply(&mut draft);
+    scope::place_text(&mut draft, scope_text);
+    scope::normalize(&mut draft);
+    deliverables::normalize(&mut draft);
+    scope::derive(&mut draft);
+    ci::fill(&mut draft);
+    ci::escalate(&mut draft, last_failure);
+    criteria::append(&mut draft);
+    fixed::finish(draft)
+}
+
+/// What a JSON value is, for a sentence.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests;

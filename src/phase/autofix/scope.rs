@@ -1,0 +1,232 @@
+//! `scope`: an object; its lists of paths normalised; `scope.paths` derived where there are none.
+
+use serde_json::{Map, Value, json};
+
+use super::draft::{Draft, is_blank, words};
+use super::lists::{self, Item};
+use crate::phase::path::entry::{self, List};
+use crate::phase::path::shape::{Shape, has_wildcard, shape};
+use crate::phase::path::{Place, parent, text};
+
+const PATHS: &str = "paths";
+const NO_PATH: &str = "it names no path to work on: give it `deliverables` or `scope.paths`, \
+     or let such phases run with `executor.unscoped: allow`";
+
+/// The fields that say what the phase is about, searched where nothing else names a path.
+const TEXT_FIELDS: [&str; 8] = [
+    "name",
+    "description",
+    "instructions",
+    "acceptance_criteria",
+    "goals",
+    "features",
+    "tasks",
+    "notes",
+];
+
+/// Takes the scope out of the spec, as an object. A scope that was written as text is handed back.
+pub(super) fn open(draft: &mut Draft) -> Option<String> {
+    match draft.json.get_mut("scope").map(Value::take) {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(scope)) => {
+            draft.scope = scope;
+            None
+        }
+        Some(paths @ Value::Array(_)) => {
+            draft.scope = Map::from_iter([(PATHS.to_owned(), paths)]);
+            draft.fixed("scope: took the list for its paths");
+            None
+        }
+        Some(other) => Some(words(&other)).filter(|text| !text.is_empty()),
+    }
+}
+
+/// Puts a scope that was text where it belongs: paths among the paths, words into the description.
+pub(super) fn place_text(draft: &mut Draft, text: Option<String>) {
+    let Some(text) = text else { return };
+    let whole = entry::read(&text, List::Deliverables, draft.limits.workspace);
+    if !text.contains('\n') && !whole.prose && !(whole.paths.is_empty() && whole.escapes.is_empty())
+    {
+        add(&mut draft.scope, PATHS, Value::String(text));
+        draft.fixed("scope: took the text for its path");
+        return;
+    }
+    let named: Vec<Value> = text.lines().filter_map(bullet_path).map(Value::from).collect();
+    if !named.is_empty() {
+        draft.fixed(format!("deliverables: {} taken from the scope's text", named.len()));
+        add(&mut draft.json, "deliverables", Value::Array(named));
+    }
+    let description = match words(draft.json.get("description").unwrap_or(&Value::Null)) {
+        description if description.is_empty() => text,
+        description => format!("{description}\n\n{text}"),
+    };
+    draft.json.insert("description".to_owned(), Value::String(description));
+    draft.fixed("scope: moved its text to the description");
+}
+
+fn add(object: &mut Map<String, Value>, key: &str, value: Value) {
+    let merged = match object.get_mut(key).map(Value::take) {
+        Some(first) if !is_blank(&first) => lists::concat(first, value),
+        _ => value,
+    };
+    object.insert(key.to_owned(), merged);
+}
+
+/// The path that a bullet line begins with.
+fn bullet_path(line: &str) -> Option<String> {
+    let item = entry::has_bullet(line).then(|| entry::strip_bullet(line))?;
+    let (token, _) = text::first_token(item);
+    matches!(shape(&token.text), Shape::Firm | Shape::FileName).then_some(token.text)
+}
+
+/// Normalises every list of paths in the scope.
+pub(super) fn normalize(draft: &mut Draft) {
+    for (key, list) in [
+        (PATHS, List::Scope),
+        ("read_only_context", List::Context),
+        ("protected_paths", List::Context),
+    ] {
+        match draft.scope.get_mut(key).map(Value::take) {
+            None => {}
+            Some(given) => {
+                let kept = normalize_list(draft, key, list, given);
+                draft.scope.insert(key.to_owned(), Value::Array(kept));
+            }
+        }
+    }
+}
+
+fn normalize_list(draft: &mut Draft, key: &str, list: List, given: Value) -> Vec<Value> {
+    let field = format!("scope.{key}");
+    let before = given.clone();
+    let mut kept = Vec::new();
+    for item in lists::items(given) {
+        let (line, about) = match item {
+            Item::Line(line) => (line, None),
+            Item::About { key, path, fields } => (path, Some((key, fields))),
+        };
+        let entry = entry::read(&line, list, draft.limits.workspace);
+        if entry.prose && line.contains(char::is_alphanumeric) {
+            draft.prose.push(line.trim().to_owned());
+        }
+        for escape in &entry.escapes {
+            draft.refuse(&field, escape);
+            push(&mut kept, Value::String(line.trim().to_owned()));
+        }
+        draft.mentions.extend(entry.mentions);
+        match (about, entry.paths.as_slice()) {
+            (Some((key, fields)), [path]) if list == List::Context => {
+                kept.push(with_reason(key, path, fields));
+                continue;
+            }
+            (Some((_, fields)), _) => draft.prose.extend(lists::remarks(&line, &fields)),
+            (None, _) => {}
+        }
+        for path in entry.paths {
+            push(&mut kept, Value::String(path));
+        }
+    }
+    say_what_changed(draft, &field, &before, &kept);
+    kept
+}
+
+/// `{path, reason}`, the author's other fields kept.
+fn with_reason(key: String, path: &str, mut fields: Map<String, Value>) -> Value {
+    if key.is_empty() {
+        return json!({"path": path, "reason": fields.remove("").unwrap_or_default()});
+    }
+    let mut object = Map::from_iter([(key, Value::from(path))]);
+    object.extend(fields);
+    Value::Object(object)
+}
+
+fn push(kept: &mut Vec<Value>, path: Value) {
+    let bare = |value: &Value| value.as_str().map(|path| path.trim_end_matches('/').to_owned());
+    if !kept.iter().any(|other| bare(other) == bare(&path)) {
+        kept.push(path);
+    }
+}
+
+fn say_what_changed(draft: &mut Draft, field: &str, before: &Value, kept: &[Value]) {
+    if before.as_array().is_some_and(|list| list == kept) {
+        return;
+    }
+    match (lists::texts(before), lists::texts(&Value::Array(kept.to_vec()))) {
+        (Some(before), Some(kept)) => lists::report(draft, field, Some(&before), &kept),
+        _ => draft.fixed(format!("{field}: normalised")),
+    }
+}
+
+/// Whether the author gave a scope that says something.
+pub(super) fn has_paths(draft: &Draft) -> bool {
+    draft.scope.get(PATHS).is_some_and(|paths| !is_blank(paths))
+}
+
+/// Fills `scope.paths` where the author gave none.
+pub(super) fn derive(draft: &mut Draft) {
+    if has_paths(draft) {
+        return;
+    }
+    let mut paths = parents(draft.deliverables.iter().chain(&draft.mentions));
+    let mut from = "the deliverables";
+    let refused = draft.json.get("deliverables").is_some_and(|given| !is_blank(given));
+    if paths.is_empty() && !refused {
+        paths = named_in_text(draft);
+        from = "the paths that the text names";
+    }
+    if paths.is_empty() {
+        if !draft.limits.unscoped_allowed && draft.problems.is_empty() {
+            draft.problems.push(NO_PATH.to_owned());
+        }
+        return;
+    }
+    draft.fixed(format!("scope.paths: {} from {from}", paths.join(", ")));
+    let paths = paths.into_iter().map(Value::String).collect();
+    draft.scope.insert(PATHS.to_owned(), paths);
+}
+
+fn parents<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut unique: Vec<String> = Vec::new();
+    for path in paths {
+        let scope = scope_of(path);
+        if !unique.iter().any(|other| other == scope) {
+            unique.push(scope.to_owned());
+        }
+    }
+    unique
+}
+
+/// A file's scope is the directory around it, a directory's is itself, a glob's what lies above its first
+/// wildcard. What lies at the root stands for itself: the root is never anybody's scope.
+fn scope_of(path: &str) -> &str {
+    let mut scope = match path.strip_suffix('/') {
+        Some(directory) => directory,
+        None => parent(path).unwrap_or(path),
+    };
+    while has_wildcard(scope) {
+        match parent(scope) {
+            Some(above) => scope = above,
+            None => return path.trim_end_matches('/'),
+        }
+    }
+    scope
+}
+
+fn named_in_text(draft: &Draft) -> Vec<String> {
+    let field = |key: &&str| draft.json.get(*key).map(words);
+    let fields = TEXT_FIELDS.iter().filter_map(field).chain(draft.prose.iter().cloned());
+    let text = fields.collect::<Vec<_>>().join("\n");
+    let named = text::named(&text);
+    let mut paths: Vec<String> = Vec::new();
+    // A lone name does not say where its file lies: any file of that name.
+    let anywhere =
+        named.names.iter().map(|name| format!("**/{name}")).filter(|_| named.paths.is_empty());
+    for path in named.paths.iter().cloned().chain(anywhere) {
+        if let Ok(Place::Inside(path)) = entry::place(&path, List::Scope, draft.limits.workspace)
+            && !paths.iter().any(|other| other.trim_end_matches('/') == path.trim_end_matches('/'))
+        {
+            paths.push(path);
+        }
+    }
+    paths
+}

@@ -1,0 +1,125 @@
+//! Which files are the tests of another file, by name and place.
+
+use super::path::{file_name, parent};
+
+/// Directories that hold tests.
+const TEST_DIRS: [&str; 6] = ["__tests__", "spec", "specs", "test", "testing", "tests"];
+/// Directories that hold sources, and that a mirrored test directory leaves out.
+const SOURCE_DIRS: [&str; 3] = ["src", "lib", "main"];
+
+/// Whether `path` is a test file for `file`: beside it, in a test directory beside it, or in the test
+/// directory that mirrors its own.
+pub(super) fn is_test_for(path: &str, file: &str) -> bool {
+    let (name, of) = (file_name(path), file_name(file));
+    let dirs = parts(parent(path));
+    let in_test_dir = dirs.iter().any(|dir| TEST_DIRS.contains(dir));
+    // In a test directory of its own, a test may bear its subject's name: `src/a.rs`, `tests/a.rs`.
+    if !is_test_name(name, of) && !(in_test_dir && name == of && path != file) {
+        return false;
+    }
+    let home = parts(parent(file));
+    dirs == home || in_test_dir && mirrors(&dirs, &home)
+}
+
+/// `test_a.py`, `a_test.go`, `a.test.tsx`, `a-spec.js`, `ATest.java`: the subject's stem with a mark of a test.
+fn is_test_name(name: &str, of: &str) -> bool {
+    let (Some((stem, extension)), Some((of_stem, of_extension))) = (of_two(name), of_two(of))
+    else {
+        return false;
+    };
+    if !same_language(extension, of_extension) {
+        return false;
+    }
+    let mark = |mark: &str| {
+        let mark = mark.trim_matches(['_', '-', '.']).to_ascii_lowercase();
+        matches!(mark.as_str(), "test" | "tests" | "spec")
+    };
+    let before = |stem: &str| {
+        stem.strip_suffix(of_stem).is_some_and(|rest| mark(rest) && rest.ends_with(['_', '-', '.']))
+    };
+    let behind = |stem: &str| {
+        stem.strip_prefix(of_stem).is_some_and(|rest| {
+            mark(rest)
+                && rest
+                    .starts_with(|c: char| matches!(c, '_' | '-' | '.') || c.is_ascii_uppercase())
+        })
+    };
+    before(stem) || behind(stem)
+}
+
+fn of_two(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())
+}
+
+fn same_language(one: &str, other: &str) -> bool {
+    const FAMILIES: [&[&str]; 3] = [
+        &["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "vue", "svelte"],
+        &["py", "pyi", "pyx"],
+        &["java", "kt", "groovy", "scala"],
+    ];
+    one == other || FAMILIES.iter().any(|family| family.contains(&one) && family.contains(&other))
+}
+
+/// `tests/foo` and `tests` mirror `src/foo`; `pkg/tests` mirrors `pkg/src`; `src/test/java/x` mirrors
+/// `src/main/java/x`.
+fn mirrors(dirs: &[&str], home: &[&str]) -> bool {
+    let place: Vec<&str> = dirs.iter().filter(|dir| !TEST_DIRS.contains(dir)).copied().collect();
+    if place == home || bare(&place) == bare(home) {
+        return true;
+    }
+    // The test directory stands at the root, and spares the leading part of the package's path.
+    TEST_DIRS.contains(&dirs[0]) && bare(home).ends_with(&bare(&place))
+}
+
+fn bare<'a>(dirs: &[&'a str]) -> Vec<&'a str> {
+    dirs.iter().filter(|dir| !SOURCE_DIRS.contains(dir)).copied().collect()
+}
+
+fn parts(dir: Option<&str>) -> Vec<&str> {
+    dir.map(|dir| dir.split('/').collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_test_for;
+
+    #[test]
+    fn tests_beside_and_mirrored_are_found() {
+        for (test, file) in [
+            ("src/foo/test_a.py", "src/foo/a.py"),
+            ("src/foo/tests/test_a.py", "src/foo/a.py"),
+            ("tests/foo/test_a.py", "src/foo/a.py"),
+            ("tests/src/foo/test_a.py", "src/foo/a.py"),
+            ("tests/test_a.py", "src/foo/a.py"),
+            ("tests/autopack/x/test_a.py", "src/autopack/x/a.py"),
+            ("test/a_test.go", "a.go"),
+            ("pkg/a_test.go", "pkg/a.go"),
+            ("src/ui/App.test.tsx", "src/ui/App.tsx"),
+            ("src/ui/__tests__/App.test.tsx", "src/ui/App.tsx"),
+            ("src/ui/__tests__/App.tsx", "src/ui/App.tsx"),
+            ("packages/x/tests/a.spec.ts", "packages/x/src/a.ts"),
+            ("src/test/java/x/FooTest.java", "src/main/java/x/Foo.java"),
+            ("tests/a.rs", "src/a.rs"),
+        ] {
+            assert!(is_test_for(test, file), "{test} {file}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_not() {
+        for (other, file) in [
+            ("src/foo/b.py", "src/foo/a.py"),
+            ("src/foo/a.py", "src/foo/a.py"),
+            ("tests/foo/test_b.py", "src/foo/a.py"),
+            ("tests/bar/test_a.py", "src/foo/a.py"),
+            ("src/other/test_a.py", "src/foo/a.py"),
+            ("other/tests/test_a.py", "src/foo/a.py"),
+            ("tests/test_a.sh", "src/foo/a.py"),
+            ("src/foo/latest_a.py", "src/foo/a.py"),
+            ("src/foo/atest.py", "src/foo/a.py"),
+            ("tests/test_aa.py", "src/a.py"),
+        ] {
+            assert!(!is_test_for(other, file), "{other} {file}");
+        }
+    }
+}

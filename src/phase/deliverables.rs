@@ -1,0 +1,169 @@
+//! Which deliverables an attempt still owes.
+
+use std::fmt;
+
+use super::matching::Matcher;
+use super::path::file_name;
+use super::scope::{Change, ChangeKind};
+use super::spec::{FixedSpec, PathPattern};
+
+/// What there is at a path after the attempt; symbolic links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    Absent,
+    EmptyFile,
+    File,
+    /// A directory without a file anywhere beneath it.
+    EmptyDirectory,
+    Directory,
+}
+
+/// A deliverable that is not there, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub deliverable: PathPattern,
+    pub why: MissingWhy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingWhy {
+    Absent,
+    Empty,
+    NotADirectory,
+    NothingBeneath,
+    NoNewMatch,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            MissingWhy::Absent => "is not there",
+            MissingWhy::Empty => "is empty",
+            MissingWhy::NotADirectory => "is a file, not a directory",
+            MissingWhy::NothingBeneath => "is a directory without a file",
+            MissingWhy::NoNewMatch => "no new or changed file matches it",
+        };
+        write!(f, "{}: {why}", self.deliverable.as_str())
+    }
+}
+
+/// Files that do their work by being there.
+const MAY_BE_EMPTY: [&str; 3] = ["__init__.py", "py.typed", ".gitkeep"];
+
+/// The deliverables that are missing. `changes` are the attempt's, `presence` looks at what it left; both
+/// in paths relative to the repository's root, without a trailing slash.
+pub fn missing(
+    spec: &FixedSpec,
+    changes: &[Change],
+    presence: &dyn Fn(&str) -> Presence,
+) -> Vec<Missing> {
+    let judge = |deliverable: &PathPattern| {
+        let why = judge(deliverable, changes, presence)?;
+        Some(Missing { deliverable: deliverable.clone(), why })
+    };
+    spec.deliverables.iter().filter_map(judge).collect()
+}
+
+fn judge(
+    deliverable: &PathPattern,
+    changes: &[Change],
+    presence: &dyn Fn(&str) -> Presence,
+) -> Option<MissingWhy> {
+    let path = deliverable.as_str().trim_end_matches('/');
+    if deliverable.is_glob() {
+        return no_match(path, changes, presence);
+    }
+    match presence(path) {
+        Presence::Absent => Some(MissingWhy::Absent),
+        Presence::EmptyFile | Presence::File if deliverable.is_dir() => {
+            Some(MissingWhy::NotADirectory)
+        }
+        Presence::EmptyFile => (!may_be_empty(path)).then_some(MissingWhy::Empty),
+        Presence::EmptyDirectory => Some(MissingWhy::NothingBeneath),
+        Presence::File | Presence::Directory => None,
+    }
+}
+
+fn no_match(
+    glob: &str,
+    changes: &[Change],
+    presence: &dyn Fn(&str) -> Presence,
+) -> Option<MissingWhy> {
+    let matcher = Matcher::new(glob);
+    let filled = |path: &str| match presence(path) {
+        Presence::EmptyFile => may_be_empty(path),
+        found => found != Presence::Absent,
+    };
+    let made =
+        |change: &&Change| change.kind != ChangeKind::Deleted && matcher.covers(&change.path);
+    let found = changes.iter().filter(made).any(|change| filled(&change.path));
+    (!found).then_some(MissingWhy::NoNewMatch)
+}
+
+fn may_be_empty(path: &str) -> bool {
+    MAY_BE_EMPTY.contains(&file_name(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing_of(
+        deliverable: &str,
+        there: &[(&str, Presence)],
+        changed: &[&str],
+    ) -> Option<MissingWhy> {
+        let spec = FixedSpec::sample("p", deliverable);
+        let change = |path: &&str| Change {
+            path: (*path).to_owned(),
+            kind: ChangeKind::Added,
+            symlink_target: None,
+        };
+        let changes: Vec<Change> = changed.iter().map(change).collect();
+        let presence = |path: &str| {
+            there.iter().find(|(there, _)| *there == path).map_or(Presence::Absent, |(_, is)| *is)
+        };
+        missing(&spec, &changes, &presence).pop().map(|missing| missing.why)
+    }
+
+    #[test]
+    fn a_file_must_be_there_and_hold_something() {
+        assert_eq!(missing_of("a.py", &[], &[]), Some(MissingWhy::Absent));
+        assert_eq!(
+            missing_of("a.py", &[("a.py", Presence::EmptyFile)], &[]),
+            Some(MissingWhy::Empty)
+        );
+        assert_eq!(missing_of("a.py", &[("a.py", Presence::File)], &[]), None);
+    }
+
+    #[test]
+    fn some_files_may_be_empty() {
+        for path in ["src/x/__init__.py", "src/py.typed", "data/.gitkeep"] {
+            assert_eq!(missing_of(path, &[(path, Presence::EmptyFile)], &[]), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_needs_a_file_beneath() {
+        let with = |presence| missing_of("docs/", &[("docs", presence)], &[]);
+        assert_eq!(with(Presence::Directory), None);
+        assert_eq!(with(Presence::EmptyDirectory), Some(MissingWhy::NothingBeneath));
+        assert_eq!(with(Presence::File), Some(MissingWhy::NotADirectory));
+        assert_eq!(missing_of("docs", &[("docs", Presence::Directory)], &[]), None);
+    }
+
+    #[test]
+    fn a_glob_needs_a_new_or_changed_match() {
+        let there = [("v/1_a.py", Presence::File), ("v/2_b.py", Presence::EmptyFile)];
+        assert_eq!(missing_of("v/*.py", &there, &["v/1_a.py"]), None);
+        assert_eq!(missing_of("v/*.py", &there, &[]), Some(MissingWhy::NoNewMatch));
+        assert_eq!(missing_of("v/*.py", &there, &["v/2_b.py"]), Some(MissingWhy::NoNewMatch));
+        assert_eq!(missing_of("v/*.py", &there, &["w/1_a.py"]), Some(MissingWhy::NoNewMatch));
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_words() {
+        let missing = Missing { deliverable: PathPattern("a.py".into()), why: MissingWhy::Empty };
+        assert_eq!(missing.to_string(), "a.py: is empty");
+    }
+}

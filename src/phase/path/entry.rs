@@ -1,0 +1,269 @@
+//! One entry of a list of paths, as people write it: a path, a path with a note, a sentence about one.
+
+use super::shape::{Shape, shape};
+use super::text::{self, Token};
+use super::{Escape, Place, Why, normalize, reserved};
+
+/// What sort of list the entry stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// Things to produce: a lone word is a thing, not a place.
+    Deliverables,
+    /// Places: `src` alone is a directory.
+    Scope,
+    /// Places that are not written to, so `.git` may be among them.
+    Context,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    pub paths: Vec<String>,
+    /// A lone file name in a sentence: to be used only where there is nothing better.
+    pub hint: Option<String>,
+    /// Paths that a sentence speaks of without it being clear that they are what is wanted.
+    pub mentions: Vec<String>,
+    /// Paths that no phase can be given.
+    pub escapes: Vec<Escape>,
+    /// There are words besides the path.
+    pub prose: bool,
+}
+
+/// Reads one line.
+pub fn read(line: &str, list: List, workspace: Option<&str>) -> Entry {
+    let reader = Reader { list, workspace };
+    let line = strip_bullet(line);
+    if line.is_empty() {
+        return Entry::default();
+    }
+    if let Some(entry) = reader.several(line) {
+        return entry;
+    }
+    let (token, rest) = leading(line);
+    let note = Note::of(rest);
+    if token.text.is_empty() || !reader.accepts(&token, &note) {
+        return reader.sentence(line, begins_with_removal(line));
+    }
+    if begins_with_removal(rest) || is_arrow(rest) {
+        return reader.sentence(line, true);
+    }
+    let mut entry = Entry { prose: note != Note::None, ..Entry::default() };
+    reader.take(&token.text, &mut entry);
+    entry
+}
+
+/// The line without what marks it as an item of a list: `- `, `* `, `1. `, `[x] `.
+pub fn strip_bullet(line: &str) -> &str {
+    let mut line = line.trim();
+    while let Some(rest) = without_bullet(line) {
+        line = rest.trim_start();
+    }
+    line
+}
+
+pub fn has_bullet(line: &str) -> bool {
+    without_bullet(line.trim()).is_some()
+}
+
+fn without_bullet(line: &str) -> Option<&str> {
+    let spaced = |rest: &str| rest.is_empty() || rest.starts_with(char::is_whitespace);
+    for bullet in ["-", "*", "+", "•", "‣", "◦", "–", "—", "[ ]", "[x]", "[X]", "☐", "☑"]
+    {
+        if let Some(rest) = line.strip_prefix(bullet).filter(|rest| spaced(rest)) {
+            return Some(rest);
+        }
+    }
+    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let numbered = (1..=3).contains(&digits);
+    line[digits..].strip_prefix(['.', ')']).filter(|rest| numbered && spaced(rest))
+}
+
+/// What stands behind the leading token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Note {
+    None,
+    /// In brackets, or set off by a dash or a colon: what stands before it is what it is about.
+    SetOff,
+    /// Only words.
+    Words,
+}
+
+impl Note {
+    fn of(rest: &str) -> Self {
+        let rest = rest.trim_start();
+        match rest.chars().next() {
+            None => Self::None,
+            Some('(' | '[' | '{' | '-' | '–' | '—' | ':' | '#' | '=' | '|') => Self::SetOff,
+            Some(',' | ';') if rest.len() == 1 => Self::None,
+            Some(_) => Self::Words,
+        }
+    }
+}
+
+struct Reader<'a> {
+    list: List,
+    workspace: Option<&'a str>,
+}
+
+impl Reader<'_> {
+    /// Whether the leading token is the path that the entry is about.
+    fn accepts(&self, token: &Token, note: &Note) -> bool {
+        let place = self.list != List::Deliverables;
+        match shape(&token.text) {
+            Shape::Firm | Shape::FileName => true,
+            Shape::Dotted => *note != Note::Words,
+            Shape::Slashed => place || *note != Note::Words,
+            Shape::Word => place && *note == Note::None && !token.text.contains(text::is_odd),
+        }
+    }
+
+    /// `src/a.py, src/b.py and docs/`: nothing but paths.
+    fn several(&self, line: &str) -> Option<Entry> {
+        if !line.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
+            return None;
+        }
+        let mut entry = Entry::default();
+        let mut count = 0;
+        for token in text::tokens(line).filter(|token| !is_joint(&token.text)) {
+            let is_path = matches!(shape(&token.text), Shape::Firm | Shape::FileName);
+            if !is_path || token.cut || removal(&token.text) {
+                return None;
+            }
+            count += 1;
+            self.take(&token.text, &mut entry);
+        }
+        (count > 1).then_some(entry)
+    }
+
+    /// `gone`: it is about something that goes away or moves, so its path need not be there afterwards.
+    fn sentence(&self, line: &str, gone: bool) -> Entry {
+        let mut entry = Entry { prose: true, ..Entry::default() };
+        let mut firm = Vec::new();
+        let mut names = Vec::new();
+        for token in text::tokens(line) {
+            match shape(&token.text) {
+                Shape::Firm if token.text.ends_with('/') => self.mention(&token.text, &mut entry),
+                Shape::Firm => firm.push(token.text),
+                Shape::FileName => names.push(token.text),
+                _ => {}
+            }
+        }
+        firm.dedup();
+        match firm.as_slice() {
+            [one] if !gone => self.take(one, &mut entry),
+            [] if names.len() == 1 && !gone => entry.hint = names.pop(),
+            many => many.iter().for_each(|path| self.mention(path, &mut entry)),
+        }
+        entry
+    }
+
+    fn take(&self, token: &str, entry: &mut Entry) {
+        match self.place(token) {
+            Ok(Place::Inside(path)) => entry.paths.push(path),
+            Ok(Place::Root) => {}
+            Err(why) => entry.escapes.push(Escape { path: token.to_owned(), why }),
+        }
+    }
+
+    fn mention(&self, token: &str, entry: &mut Entry) {
+        if let Ok(Place::Inside(path)) = self.place(token) {
+            entry.mentions.push(path);
+        }
+    }
+
+    fn place(&self, token: &str) -> Result<Place, Why> {
+        place(token, self.list, self.workspace)
+    }
+}
+
+/// Where a token leads, by the rules of its list.
+pub fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why> {
+    let mut path = token.to_owned();
+    // What normalising uncovers (`./**a.py**`) is cleaned too, so that reading it again changes nothing.
+    loop {
+        let Place::Inside(normal) = normalize(&path, workspace)? else { return Ok(Place::Root) };
+        let clean = text::clean(&normal);
+        if let Some(dir) = reserved(&normal).filter(|_| list != List::Context) {
+            return Err(Why::Reserved(dir));
+        }
+        if clean.chars().all(|c| matches!(c, '*' | '/')) {
+            return Ok(Place::Root);
+        }
+        if clean == path {
+            return Ok(Place::Inside(path));
+        }
+        path = clean.to_owned();
+    }
+}
+
+/// The token that the line begins with, and what follows it.
+fn leading(line: &str) -> (Token, &str) {
+    if let Some((inner, rest)) = quoted(line) {
+        return (Token::quoted(inner), rest);
+    }
+    if let Some(words) = spaced_path(line) {
+        return (Token { text: words.to_owned(), cut: false }, "");
+    }
+    text::first_token(line)
+}
+
+/// `"docs/My File.md" - why`, also in backticks and as a Markdown link.
+fn quoted(line: &str) -> Option<(&str, &str)> {
+    const PAIRS: [(&str, &str); 7] =
+        [("`", "`"), ("\"", "\""), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("**", "**")];
+    if let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once("](")) {
+        let (target, rest) = rest.split_once(')')?;
+        return (!name.contains(['[', ']'])).then_some((target.trim(), rest));
+    }
+    PAIRS.iter().find_map(|(open, close)| {
+        let (inner, rest) = line.strip_prefix(open)?.split_once(close)?;
+        // `**/*.py` is a glob, not bold.
+        let whole = !inner.is_empty() && !inner.starts_with('/') && !rest.starts_with('/');
+        whole.then_some((inner.trim(), rest))
+    })
+}
+
+/// `docs/Release Notes.md`: a path with spaces, where no word of a sentence is in it.
+fn spaced_path(line: &str) -> Option<&str> {
+    const FUNCTION_WORDS: [&str; 18] = [
+        "a", "also", "an", "and", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the",
+        "to", "using", "via", "with",
+    ];
+    let words: Vec<&str> = line.split(' ').collect();
+    let ([first, middle @ .., last], true) = (words.as_slice(), words.len() <= 4) else {
+        return None;
+    };
+    let plain = |word: &&str| {
+        !word.is_empty()
+            && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '&'))
+            && word.contains(char::is_alphanumeric)
+            && !FUNCTION_WORDS.contains(&word.to_ascii_lowercase().as_str())
+    };
+    let stem = last.rsplit_once('.').map(|(stem, _)| stem);
+    let ends = matches!(shape(last), Shape::FileName) && stem.as_ref().is_some_and(plain);
+    let path = shape(first) == Shape::Slashed && std::iter::once(first).chain(middle).all(plain);
+    (path && ends && text::clean(line) == line).then_some(line)
+}
+
+fn is_joint(word: &str) -> bool {
+    matches!(word, "and" | "&" | "+" | "or")
+}
+
+fn begins_with_removal(text: &str) -> bool {
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    text.split(|c: char| c.is_whitespace() || matches!(c, ':' | ')' | ',' | ']'))
+        .next()
+        .is_some_and(removal)
+}
+
+fn is_arrow(text: &str) -> bool {
+    ["->", "=>", "→"].iter().any(|arrow| text.trim_start().starts_with(arrow))
+}
+
+fn removal(word: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "delete", "deleted", "deletes", "drop", "dropped", "move", "moved", "moves", "remove",
+        "removed", "removes", "rename", "renamed", "renames",
+    ];
+    WORDS.iter().any(|removal| word.eq_ignore_ascii_case(removal))
+}

@@ -1,0 +1,228 @@
+//! Paths as people write them, made into paths of the repository.
+//!
+//! [`normalize`] works on one path, [`entry`] finds the path in an entry of a list, [`text`] finds paths in
+//! prose, [`shape`] knows what a path looks like. All of it is lexical: nothing here asks a file system.
+
+pub mod entry;
+pub mod shape;
+pub mod text;
+
+use std::fmt;
+
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Inside the repository, relative to its root.
+    Inside(String),
+    /// The repository's root itself.
+    Root,
+}
+
+/// A path that no phase can be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escape {
+    /// As written.
+    pub path: String,
+    pub why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Absolute,
+    Parent,
+    Drive,
+    Home,
+    Nul,
+    /// Under `.git` or `.autopack`.
+    Reserved(&'static str),
+}
+
+impl fmt::Display for Escape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ", self.path)?;
+        match self.why {
+            Why::Absolute => f.write_str("is an absolute path outside the workspace"),
+            Why::Parent => f.write_str("leaves the repository through `..`"),
+            Why::Drive => f.write_str("is on a drive, outside the workspace"),
+            Why::Home => f.write_str("is in a home directory"),
+            Why::Nul => f.write_str("holds a NUL character"),
+            Why::Reserved(dir) => write!(f, "is under {dir}, which no phase may touch"),
+        }
+    }
+}
+
+/// Makes `path` relative to the repository's root: `/` between components, none of them `.`, `..` or
+/// empty. A trailing `/` stays. `workspace` is the root's absolute path, where it is known.
+pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
+    if is_normal(path) {
+        return Ok(Place::Inside(path.to_owned()));
+    }
+    if path.contains('\0') {
+        return Err(Why::Nul);
+    }
+    let slashed = path.replace('\\', "/");
+    if is_home(&slashed) {
+        return Err(Why::Home);
+    }
+    let drive = has_drive(&slashed);
+    let absolute = drive || slashed.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    let mut climbs = false;
+    let root: Vec<&str> = workspace.map(components).unwrap_or_default();
+    if !absolute {
+        parts.extend(&root);
+    }
+    for part in slashed.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                climbs = true;
+                // What `**` stands for is not known, so neither is what lies above it.
+                if parts.pop().is_none_or(|popped| popped.contains("**")) {
+                    return Err(Why::Parent);
+                }
+            }
+            part => parts.push(part),
+        }
+    }
+    let outside = || match (drive, climbs && !absolute) {
+        (true, _) => Why::Drive,
+        (_, true) => Why::Parent,
+        _ => Why::Absolute,
+    };
+    if absolute && root.is_empty() {
+        return Err(outside());
+    }
+    let inside = parts.strip_prefix(root.as_slice()).ok_or_else(outside)?;
+    if inside.is_empty() {
+        return Ok(Place::Root);
+    }
+    let mut relative = inside.join("/");
+    if slashed.ends_with('/') {
+        relative.push('/');
+    }
+    // `x/../~/a` is what it hides.
+    if is_home(&relative) { Err(Why::Home) } else { Ok(Place::Inside(relative)) }
+}
+
+/// The reserved directory that `path` is, or lies under: no phase may be given it, at any depth.
+pub fn reserved(path: &str) -> Option<&'static str> {
+    // Case does not tell them apart on every file system.
+    let is = |name: &str| path.split('/').any(|part| part.eq_ignore_ascii_case(name));
+    if !path.contains('.') {
+        None
+    } else if is(".git") {
+        Some(".git")
+    } else if is(".autopack") {
+        Some(".autopack")
+    } else {
+        None
+    }
+}
+
+/// A single letter and a colon: `C:\x`, and also `C:x`, which Windows takes for a path on that drive.
+pub fn has_drive(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && bytes[2] != b':'
+}
+
+fn is_home(path: &str) -> bool {
+    path == "~" || path.starts_with('~') && path.contains('/')
+}
+
+fn components(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").collect()
+}
+
+/// Whether there is nothing to do, told without allocating: most paths are written well.
+fn is_normal(path: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
+    !path.is_empty()
+        && path.bytes().all(plain)
+        && path.trim_end_matches('/').len() + 1 >= path.len()
+        && path.strip_suffix('/').unwrap_or(path).split('/').all(|p| !matches!(p, "" | "." | ".."))
+}
+
+/// The directory that holds `path`, without a trailing slash; nothing for what lies at the root.
+pub fn parent(path: &str) -> Option<&str> {
+    path.strip_suffix('/').unwrap_or(path).rsplit_once('/').map(|(parent, _)| parent)
+}
+
+/// The last component.
+pub fn file_name(path: &str) -> &str {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inside(path: &str) -> String {
+        match normalize(path, Some("/home/u/project")) {
+            Ok(Place::Inside(path)) => path,
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn paths_come_out_relative_and_clean() {
+        for (written, clean) in [
+            ("src/a.py", "src/a.py"),
+            ("src\\foo\\a.py", "src/foo/a.py"),
+            ("./src//a.py", "src/a.py"),
+            ("src/./a.py", "src/a.py"),
+            ("docs/", "docs/"),
+            ("docs//", "docs/"),
+            ("src/../lib/a.py", "lib/a.py"),
+            ("/home/u/project/src/a.py", "src/a.py"),
+            ("../project/src/a.py", "src/a.py"),
+            ("app/(auth)/[slug]/page.tsx", "app/(auth)/[slug]/page.tsx"),
+            ("src/**/*.py", "src/**/*.py"),
+            ("dögs/ünï.md", "dögs/ünï.md"),
+        ] {
+            assert_eq!(inside(written), clean);
+        }
+    }
+
+    #[test]
+    fn paths_that_leave_the_repository_are_told() {
+        for (written, why) in [
+            ("/etc/passwd", Why::Absolute),
+            ("/home/u/project2/a.py", Why::Absolute),
+            ("/home/u/project/../other/a.py", Why::Absolute),
+            ("../a.py", Why::Parent),
+            ("src/../../a.py", Why::Parent),
+            ("..\\..\\a.py", Why::Parent),
+            ("src/**/../a.py", Why::Parent),
+            ("C:\\dev\\a.py", Why::Drive),
+            ("C:a.py", Why::Drive),
+            ("~/a.py", Why::Home),
+            ("~root/a.py", Why::Home),
+            ("x/../~/a.py", Why::Home),
+            ("\\\\server\\share\\a.py", Why::Absolute),
+            ("a\0b.py", Why::Nul),
+        ] {
+            assert_eq!(normalize(written, Some("/home/u/project")), Err(why), "{written}");
+            assert!(normalize(written, None).is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_told_apart() {
+        for root in [".", "./", "src/..", "/home/u/project", "/home/u/project/"] {
+            assert_eq!(normalize(root, Some("/home/u/project")), Ok(Place::Root), "{root}");
+        }
+    }
+
+    #[test]
+    fn reserved_directories_are_found_at_any_depth() {
+        for path in [".git", ".git/config", "vendor/x/.git/hooks/pre-commit", ".GIT/config"] {
+            assert_eq!(reserved(path), Some(".git"), "{path}");
+        }
+        assert_eq!(reserved(".autopack/autopack.db"), Some(".autopack"));
+        for path in [".gitignore", ".github/workflows/ci.yml", "src/git/a.py", ".autopackx"] {
+            assert_eq!(reserved(path), None, "{path}");
+        }
+    }
+}

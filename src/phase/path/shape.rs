@@ -1,0 +1,268 @@
+//! What a path looks like, told from its letters alone.
+
+use super::file_name;
+
+/// How much a token looks like a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A slash and an extension, a well-known name or a wildcard; or a directory with its `/`.
+    Firm,
+    /// No slash, but a file's name: `main.py`, `Makefile`, `.env`.
+    FileName,
+    /// No slash, and an extension that is not known to be one: `os.path`, `data.xyz`.
+    Dotted,
+    /// A slash and nothing else: `src/foo`, `and/or`.
+    Slashed,
+    Word,
+}
+
+/// `token` has `/` between its components and neither white space nor quotes.
+pub fn shape(token: &str) -> Shape {
+    // What leaves the repository is no mere word, so that it is refused and not overlooked.
+    let leaves = token.split('/').any(|part| part == "..") || token.starts_with("~/");
+    if leaves || token.contains('\0') {
+        return Shape::Firm;
+    }
+    if !token.contains(|c: char| c.is_alphanumeric() || matches!(c, '*' | '?')) {
+        return Shape::Word;
+    }
+    let name = file_name(token);
+    if token.ends_with('/') {
+        // `w/` is "with".
+        return if token.len() > 2 { Shape::Firm } else { Shape::Word };
+    }
+    let slashed = token.contains('/');
+    let extension = extension(name).filter(|_| !is_product(name));
+    match extension {
+        Some(_) if slashed => Shape::Firm,
+        Some(extension) if is_known(extension) || name.starts_with('.') => Shape::FileName,
+        Some(_) => Shape::Dotted,
+        None if is_well_known(name) => {
+            if slashed {
+                Shape::Firm
+            } else {
+                Shape::FileName
+            }
+        }
+        None if slashed && name.contains('*') => Shape::Firm,
+        None if slashed && !is_idiom(token) => Shape::Slashed,
+        None => Shape::Word,
+    }
+}
+
+/// What follows the last dot, where that can be an extension; of a dot file, its name.
+pub fn extension(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | '_' | '-');
+    let telling = |c: char| c.is_ascii_alphabetic() || c == '*';
+    let named =
+        stem.is_empty() || stem.contains(|c: char| c.is_alphanumeric() || "*?])}_".contains(c));
+    let length = if stem.is_empty() { 2..=24 } else { 1..=16 };
+    (named
+        && length.contains(&extension.len())
+        && extension.chars().all(fits)
+        && extension.contains(telling))
+    .then_some(extension)
+}
+
+pub fn has_wildcard(path: &str) -> bool {
+    path.contains(['*', '?'])
+        || path.split_once('{').is_some_and(|(_, rest)| {
+            rest.split_once('}').is_some_and(|(choices, _)| choices.contains(','))
+        })
+}
+
+/// Names of files that have no extension.
+fn is_well_known(name: &str) -> bool {
+    const NAMES: [&str; 33] = [
+        "AUTHORS",
+        "BUILD",
+        "Brewfile",
+        "CHANGELOG",
+        "CODEOWNERS",
+        "CONTRIBUTING",
+        "COPYING",
+        "Caddyfile",
+        "Containerfile",
+        "Dockerfile",
+        "Doxyfile",
+        "GNUmakefile",
+        "Gemfile",
+        "HISTORY",
+        "INSTALL",
+        "Jenkinsfile",
+        "Justfile",
+        "LICENSE",
+        "MAINTAINERS",
+        "Makefile",
+        "NEWS",
+        "NOTICE",
+        "Pipfile",
+        "Podfile",
+        "Procfile",
+        "README",
+        "Rakefile",
+        "SECURITY",
+        "Tiltfile",
+        "Vagrantfile",
+        "WORKSPACE",
+        "justfile",
+        "makefile",
+    ];
+    NAMES.binary_search(&name).is_ok()
+}
+
+/// Names of things that end like files.
+fn is_product(name: &str) -> bool {
+    const NAMES: [&str; 14] = [
+        "asp.net",
+        "backbone.js",
+        "chart.js",
+        "d3.js",
+        "ember.js",
+        "express.js",
+        "next.js",
+        "node.js",
+        "nuxt.js",
+        "react.js",
+        "socket.io",
+        "three.js",
+        "vue.js",
+        ".net",
+    ];
+    NAMES.iter().any(|product| name.eq_ignore_ascii_case(product))
+}
+
+/// Words with a slash that name no place.
+fn is_idiom(token: &str) -> bool {
+    const IDIOMS: [&str; 12] = [
+        "a/b",
+        "and/or",
+        "ci/cd",
+        "client/server",
+        "either/or",
+        "i/o",
+        "input/output",
+        "n/a",
+        "read/write",
+        "tcp/ip",
+        "ui/ux",
+        "yes/no",
+    ];
+    IDIOMS.iter().any(|idiom| token.eq_ignore_ascii_case(idiom))
+}
+
+/// Extensions that make a name without a slash a file's, whatever stands around it.
+fn is_known(extension: &str) -> bool {
+    const KNOWN: [&str; 106] = [
+        "adoc",
+        "astro",
+        "avsc",
+        "bash",
+        "bat",
+        "bazel",
+        "bib",
+        "c",
+        "cc",
+        "cfg",
+        "cjs",
+        "clj",
+        "cmake",
+        "cmd",
+        "conf",
+        "cpp",
+        "cs",
+        "csproj",
+        "css",
+        "csv",
+        "cts",
+        "cxx",
+        "dart",
+        "db",
+        "dockerfile",
+        "env",
+        "erl",
+        "ex",
+        "example",
+        "exs",
+        "feature",
+        "fs",
+        "gitignore",
+        "go",
+        "gql",
+        "gradle",
+        "graphql",
+        "groovy",
+        "h",
+        "hcl",
+        "hpp",
+        "hs",
+        "htm",
+        "html",
+        "ini",
+        "ipynb",
+        "java",
+        "jl",
+        "jpg",
+        "js",
+        "json",
+        "json5",
+        "jsonc",
+        "jsonl",
+        "jsx",
+        "kt",
+        "kts",
+        "less",
+        "lock",
+        "log",
+        "lua",
+        "m",
+        "md",
+        "mdx",
+        "mjs",
+        "mk",
+        "ml",
+        "mod",
+        "mts",
+        "nix",
+        "php",
+        "pl",
+        "plist",
+        "png",
+        "po",
+        "prisma",
+        "properties",
+        "proto",
+        "ps1",
+        "py",
+        "pyi",
+        "pyx",
+        "r",
+        "rb",
+        "rs",
+        "rst",
+        "sass",
+        "scala",
+        "scss",
+        "sh",
+        "sql",
+        "sqlite",
+        "sum",
+        "svelte",
+        "svg",
+        "swift",
+        "tex",
+        "tf",
+        "toml",
+        "ts",
+        "tsx",
+        "txt",
+        "typed",
+        "vue",
+        "xml",
+        "xsd",
+    ];
+    const MORE: [&str; 7] = ["pdf", "tfvars", "wasm", "yaml", "yml", "zig", "zsh"];
+    let lower = extension.to_ascii_lowercase();
+    KNOWN.binary_search(&lower.as_str()).is_ok() || MORE.contains(&lower.as_str())
+}

@@ -1,0 +1,156 @@
+//! Prose, cut into tokens that may be paths.
+
+use super::has_drive;
+use super::shape::{Shape, extension, shape};
+
+/// A stretch of text without white space, cleaned of what surrounds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub text: String,
+    /// Something glued to it was cut off: `a.py:12`, `a.py(new)`.
+    pub cut: bool,
+}
+
+impl Token {
+    /// From between quotes, where white space belongs to the path. A path that could not be told from
+    /// words without its quotes gets a wildcard for each space.
+    pub fn quoted(inner: &str) -> Self {
+        let inner = inner.replace('\\', "/");
+        let inner = clean(&inner);
+        if !inner.contains(char::is_whitespace) {
+            return first_token(inner).0;
+        }
+        let words = inner.split_whitespace().count();
+        let path = inner.contains('/') || words <= 4 && extension(inner).is_some();
+        let text = if path && !inner.contains(is_odd) {
+            inner.split(char::is_whitespace).collect::<Vec<_>>().join("?")
+        } else {
+            String::new()
+        };
+        Self { text, cut: false }
+    }
+}
+
+/// Letters that make a token no path.
+pub fn is_odd(c: char) -> bool {
+    c.is_control() && c != '\0'
+        || matches!(c, '"' | '`' | '<' | '>' | '|' | '“' | '”' | '«' | '»' | '=')
+}
+
+/// The first token of `text`, and what follows it.
+pub fn first_token(text: &str) -> (Token, &str) {
+    let text = text.trim_start();
+    let end = end_of_token(text);
+    let (raw, rest) = text.split_at(end);
+    let slashed = raw.replace('\\', "/");
+    let cleaned = clean(&slashed);
+    let (kept, cut) = cut_glued(cleaned);
+    // A note that was glued on is still a note.
+    let rest = if cut && rest.trim_start().is_empty() { ": " } else { rest };
+    let address = kept.contains("://") && !has_drive(kept);
+    let text = if address || kept.contains(is_odd) { String::new() } else { kept.to_owned() };
+    (Token { text, cut }, rest)
+}
+
+pub fn tokens(text: &str) -> impl Iterator<Item = Token> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':'));
+        if rest.is_empty() {
+            return None;
+        }
+        let token = first_token(rest).0;
+        rest = &rest[end_of_token(rest)..];
+        Some(token)
+    })
+}
+
+/// White space ends a token, and so do `:`, `,` and `;`, but not within `{a,b}` and not after a drive.
+fn end_of_token(text: &str) -> usize {
+    let from = if has_drive(text) { 2 } else { 0 };
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            c if c.is_whitespace() => return at,
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ':' if at >= from && !text[at..].starts_with("://") => return at.max(1),
+            ',' if depth > 0 && text[at..].contains('}') => {}
+            ',' | ';' => return at.max(1),
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// `a.py(new)` and `a.md#section` without what is glued to them. `app/(auth)/page.tsx` stays.
+fn cut_glued(token: &str) -> (&str, bool) {
+    for (at, c) in token.char_indices() {
+        if at > 0 && matches!(c, '(' | '#' | '[' | '\'' | '’') {
+            let before = &token[..at];
+            let name = before.rsplit('/').next().unwrap_or(before);
+            if !token[at..].contains('/') && !name.starts_with('.') && extension(name).is_some() {
+                return (before, true);
+            }
+        }
+    }
+    (token, false)
+}
+
+/// Without quotes, brackets, emphasis and punctuation around it.
+pub fn clean(token: &str) -> &str {
+    let mut token = token;
+    loop {
+        let before = token;
+        token = token.trim();
+        token = token.trim_matches(['`', '"', '\'', '“', '”', '‘', '’', '«', '»', '\u{feff}']);
+        token = token.trim_end_matches([',', ';', ':', '!', '…']);
+        token = without_pair(token, "**", "**")
+            .filter(|t| !t.starts_with('/') && !t.ends_with('/'))
+            .unwrap_or(token);
+        token = without_pair(token, "<", ">").unwrap_or(token);
+        token = without_pair(token, "(", ")").filter(|t| !t.contains(['(', ')'])).unwrap_or(token);
+        token = token.strip_prefix('(').filter(|t| !t.contains(')')).unwrap_or(token);
+        token = token.strip_suffix(')').filter(|t| !t.contains('(')).unwrap_or(token);
+        token = token.strip_suffix('?').filter(|t| ends_in_known_name(t)).unwrap_or(token);
+        token =
+            token.strip_suffix('.').filter(|t| t.ends_with(char::is_alphanumeric)).unwrap_or(token);
+        if token == before {
+            return token;
+        }
+    }
+}
+
+fn without_pair<'a>(token: &'a str, open: &str, close: &str) -> Option<&'a str> {
+    token.strip_prefix(open)?.strip_suffix(close).filter(|inner| !inner.is_empty())
+}
+
+fn ends_in_known_name(token: &str) -> bool {
+    !token.contains(['*', '?']) && matches!(shape(token), Shape::Firm | Shape::FileName)
+}
+
+/// The paths that a text names, in order: those with a slash and an extension and directories with their
+/// `/`; lone file names only where there is none of these.
+pub struct Named {
+    pub paths: Vec<String>,
+    pub names: Vec<String>,
+}
+
+pub fn named(text: &str) -> Named {
+    let mut named = Named { paths: Vec::new(), names: Vec::new() };
+    for token in tokens(text).map(|token| token.text) {
+        match shape(&token) {
+            Shape::Firm if !is_host(&token) => named.paths.push(token),
+            Shape::FileName if !token.contains('*') => named.names.push(token),
+            _ => {}
+        }
+    }
+    named
+}
+
+/// `github.com/x/y.git` lies on the net.
+fn is_host(token: &str) -> bool {
+    let first = token.split('/').next().unwrap_or(token);
+    let host = [".com", ".org", ".net", ".io", ".dev"].iter().any(|end| first.ends_with(end));
+    host || first.starts_with("www.")
+}

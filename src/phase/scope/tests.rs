@@ -1,0 +1,138 @@
+use super::*;
+use crate::phase::autofix::{Limits, autofix};
+use crate::phase::spec::RawSpec;
+use serde_json::{Value, json};
+
+fn spec(value: Value) -> FixedSpec {
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+    autofix(&RawSpec(value), None, &limits).result.unwrap()
+}
+
+fn change(path: &str) -> Change {
+    Change { path: path.to_owned(), kind: ChangeKind::Modified, symlink_target: None }
+}
+
+const PROTECTED: [&str; 4] = [".git*", ".github/", ".autopack/", "config/autopack.yaml"];
+
+/// The breach of a change of an existing file, if it is one.
+fn breach(spec: &FixedSpec, path: &str) -> Option<BreachReason> {
+    breach_where(spec, change(path), true)
+}
+
+fn breach_where(spec: &FixedSpec, change: Change, existed: bool) -> Option<BreachReason> {
+    let protected = PROTECTED.map(str::to_owned);
+    breaches(spec, &[change], &protected, &|_| existed).pop().map(|breach| breach.reason)
+}
+
+fn protected(by: &str) -> Option<BreachReason> {
+    Some(BreachReason::Protected(by.to_owned()))
+}
+
+#[test]
+fn paths_outside_the_scope_are_breaches() {
+    let spec = spec(json!({"scope": {"paths": ["src/foo/", "README.md"]}}));
+    for path in ["src/foo/a.py", "src/foo/x/y.py", "README.md"] {
+        assert_eq!(breach(&spec, path), None, "{path}");
+    }
+    for path in ["src/foobar.py", "README.md.bak", "src/bar/a.py"] {
+        assert_eq!(breach(&spec, path), Some(BreachReason::OutOfScope), "{path}");
+    }
+}
+
+#[test]
+fn deliverables_are_always_in_scope() {
+    let spec = spec(json!({"deliverables": ["src/foo/a.py", "docs/new/"],
+        "scope": {"paths": ["lib"], "read_only_context": ["src/"], "protected_paths": ["src/foo/"]}}));
+    assert_eq!(breach(&spec, "src/foo/a.py"), None);
+    assert_eq!(breach(&spec, "docs/new/x.md"), None);
+    assert_eq!(breach(&spec, "src/foo/b.py"), protected("src/foo/"));
+}
+
+#[test]
+fn the_longest_match_wins() {
+    let spec = spec(json!({"scope": {"paths": ["src", "src/core/plugins"],
+        "read_only_context": [{"path": "src/core", "reason": "look only"}]}}));
+    assert_eq!(breach(&spec, "src/a.py"), None);
+    assert_eq!(breach(&spec, "src/core/a.py"), Some(BreachReason::ReadOnly("src/core".into())));
+    assert_eq!(breach(&spec, "src/core/plugins/a.py"), None);
+}
+
+#[test]
+fn read_only_beats_a_scope_that_matches_as_closely() {
+    let spec = spec(json!({"scope": {"paths": ["src"], "read_only_context": ["src/"]}}));
+    assert_eq!(breach(&spec, "src/a.py"), Some(BreachReason::ReadOnly("src/".into())));
+}
+
+#[test]
+fn the_workspaces_protected_paths_hold_at_any_depth() {
+    let spec = spec(json!({"scope": {"paths": ["src", ".github/workflows", "config"]}}));
+    assert_eq!(breach(&spec, "src/x/.gitattributes"), protected(".git*"));
+    assert!(breach(&spec, ".github/workflows/ci.yml").is_some());
+    assert_eq!(breach(&spec, "config/autopack.yaml"), protected("config/autopack.yaml"));
+    assert_eq!(breach_where(&spec, change("src/.gitignore"), false), protected(".git*"));
+    assert_eq!(breach(&spec, "src/vendor/.git/config"), protected(".git"));
+    assert_eq!(breach(&spec, ".autopack/autopack.db"), protected(".autopack"));
+}
+
+#[test]
+fn what_a_phase_names_in_full_is_not_protected_from_it() {
+    let spec = spec(
+        json!({"deliverables": [".gitignore"], "scope": {"paths": [".github/workflows/ci.yml"]}}),
+    );
+    assert_eq!(breach(&spec, ".gitignore"), None);
+    assert_eq!(breach(&spec, ".github/workflows/ci.yml"), None);
+    assert!(breach(&spec, ".github/workflows/other.yml").is_some());
+    assert!(breach(&spec, "src/.gitignore").is_some());
+}
+
+#[test]
+fn a_phases_own_protection_is_for_what_exists() {
+    let spec =
+        spec(json!({"scope": {"paths": ["alembic/"], "protected_paths": ["alembic/versions/*"]}}));
+    let path = "alembic/versions/1_init.py";
+    assert_eq!(breach_where(&spec, change(path), true), protected("alembic/versions/*"));
+    assert_eq!(breach_where(&spec, change(path), false), None);
+}
+
+#[test]
+fn tests_of_a_deliverable_are_in_scope_unless_protected() {
+    let value = json!({"deliverables": ["src/foo/a.py"], "scope": {"paths": ["src/foo/a.py"]}});
+    let open = spec(value.clone());
+    for path in ["tests/foo/test_a.py", "tests/test_a.py", "src/foo/test_a.py"] {
+        assert_eq!(breach(&open, path), None, "{path}");
+    }
+    assert_eq!(breach(&open, "tests/foo/test_b.py"), Some(BreachReason::OutOfScope));
+    let mut closed = value;
+    closed["scope"]["protected_paths"] = json!(["tests/"]);
+    assert_eq!(breach(&spec(closed), "tests/foo/test_a.py"), protected("tests/"));
+}
+
+#[test]
+fn links_that_leave_the_repository_are_breaches() {
+    let spec = spec(json!({"scope": {"paths": ["src"]}}));
+    let link = |target: &str| Change {
+        path: "src/x/link".to_owned(),
+        kind: ChangeKind::Added,
+        symlink_target: Some(target.to_owned()),
+    };
+    for target in ["/etc/passwd", "../../../x", "../../.git/hooks", "../../x/../.."] {
+        let outside = Some(BreachReason::SymlinkOutside(target.to_owned()));
+        assert_eq!(breach_where(&spec, link(target), false), outside);
+    }
+    for target in ["../a.py", "../../README.md", "."] {
+        assert_eq!(breach_where(&spec, link(target), false), None, "{target}");
+    }
+}
+
+#[test]
+fn an_unscoped_phase_is_held_by_protection_alone() {
+    let spec = spec(json!({"description": "tidy up"}));
+    assert_eq!(breach(&spec, "anything/at/all.py"), None);
+    assert_eq!(breach(&spec, ".gitmodules"), protected(".git*"));
+}
+
+#[test]
+fn breaches_are_said_in_words() {
+    let breach = Breach { path: "a.py".into(), reason: BreachReason::Protected(".git*".into()) };
+    assert_eq!(breach.to_string(), "a.py: protected by `.git*`");
+}

@@ -1,0 +1,275 @@
+//! The branch of a run: made once, found again, and what to do while the user has it checked out.
+//!
+//! Beside `refs/heads/autopack/<run>` there are two refs of ours. `refs/autopack/bases/<run>` says
+//! that we made the branch, and where. `refs/autopack/runs/<run>` takes the landings while the
+//! branch is checked out somewhere; the branch follows when it is free.
+
+use std::path::PathBuf;
+
+use super::error::{Result, WorkspaceError};
+use super::repo::Repo;
+use crate::phase::RunId;
+
+/// What the store keeps of a run's branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunBranch {
+    /// Without `refs/heads/`.
+    pub branch: String,
+    pub base_commit: String,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    pub commit: String,
+    /// The ref that has it; the next landing may go to another.
+    pub on: String,
+    /// Where the user has the branch checked out: landings go to `refs/autopack/runs/<run>` meanwhile.
+    pub held_by: Option<PathBuf>,
+    /// The user committed to the branch while landings went beside it; only the user can merge them.
+    pub diverged: bool,
+}
+
+/// What came of letting the branch follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// It is where it should be.
+    UpToDate,
+    /// It is now at the tip.
+    Moved,
+    /// It is still checked out there.
+    Held(PathBuf),
+    /// It went its own way, and stays where it is.
+    Diverged,
+}
+
+/// The names of a run's refs.
+pub(super) struct Names {
+    pub branch: String,
+    pub beside: String,
+    pub base: String,
+}
+
+impl Names {
+    pub fn of(run: &RunId) -> Self {
+        let run = run.file_name();
+        Self {
+            branch: format!("refs/heads/autopack/{run}"),
+            beside: format!("refs/autopack/runs/{run}"),
+            base: format!("refs/autopack/bases/{run}"),
+        }
+    }
+
+    pub fn short(&self) -> String {
+        self.branch.trim_start_matches("refs/heads/").to_owned()
+    }
+}
+
+/// What a run's refs hold.
+#[derive(Default)]
+pub(super) struct Refs {
+    pub branch: Option<String>,
+    pub held_by: Option<PathBuf>,
+    pub beside: Option<String>,
+    pub base: Option<String>,
+    /// The ref that was asked for as well.
+    pub extra: Option<String>,
+}
+
+impl Repo {
+    /// The run's branch: as recorded, else planned and made. Between the two the caller has no
+    /// chance to record it; [`plan_branch`](Self::plan_branch) and [`make_branch`](Self::make_branch) give it one.
+    pub async fn ensure_branch(
+        &self,
+        run: &RunId,
+        base: Option<&str>,
+        recorded: Option<&RunBranch>,
+    ) -> Result<RunBranch> {
+        let branch = match recorded {
+            Some(branch) => branch.clone(),
+            None => self.plan_branch(run, base).await?,
+        };
+        self.make_branch(run, &branch).await?;
+        Ok(branch)
+    }
+
+    /// Where a run that has no branch yet is to begin. Makes no ref.
+    pub async fn plan_branch(&self, run: &RunId, base: Option<&str>) -> Result<RunBranch> {
+        let names = Names::of(run);
+        if self.run_refs(&names, None).await?.branch.is_some() {
+            return Err(WorkspaceError::BranchNotOurs { branch: names.short() });
+        }
+        let base_commit = match (self.resolve(base.unwrap_or("HEAD")).await?, base) {
+            (Some(commit), _) => commit,
+            (None, Some(base)) => {
+                return Err(WorkspaceError::UnknownBase { base: base.to_owned() });
+            }
+            (None, None) => self.empty_root().await?,
+        };
+        Ok(RunBranch { branch: names.short(), base_commit })
+    }
+
+    /// Makes the branch of a recorded run, where it was not made before.
+    pub async fn make_branch(&self, run: &RunId, recorded: &RunBranch) -> Result<()> {
+        let names = Names::of(run);
+        let refs = self.run_refs(&names, None).await?;
+        match (&refs.branch, &refs.base) {
+            (Some(_), _) => return Ok(()),
+            // Landings beside it carry on without it.
+            (None, Some(_)) if refs.beside.is_some() => return Ok(()),
+            (None, Some(_)) => {
+                return Err(WorkspaceError::BranchGone {
+                    branch: names.short(),
+                    base_commit: recorded.base_commit.clone(),
+                });
+            }
+            (None, None) => {}
+        }
+        let new = &recorded.base_commit;
+        let orders = format!("create {} {new}\ncreate {} {new}\n", names.branch, names.base);
+        let answer = self.transact("make the run's branch", &orders).await?;
+        if answer.ok() || self.run_refs(&names, None).await?.branch.is_some() {
+            return Ok(());
+        }
+        match self.in_the_way(&names).await? {
+            Some(blocked_by) => {
+                Err(WorkspaceError::BranchBlocked { branch: names.short(), blocked_by })
+            }
+            None => Err(answer.error()),
+        }
+    }
+
+    /// Where the run stands, which is where its next attempt begins.
+    pub async fn tip(&self, run: &RunId) -> Result<Tip> {
+        let names = Names::of(run);
+        let refs = self.run_refs(&names, None).await?;
+        self.tip_of(&names, &refs).await
+    }
+
+    /// Whether a commit has landed: it is reachable from the run's branch.
+    pub async fn has_landed(&self, run: &RunId, commit: &str) -> Result<bool> {
+        let refs = self.run_refs(&Names::of(run), None).await?;
+        for tip in [refs.branch, refs.beside].into_iter().flatten() {
+            if self.contains(&tip, commit).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether `commit` is `tip` or an ancestor of it. One that is not here is none.
+    pub async fn contains(&self, tip: &str, commit: &str) -> Result<bool> {
+        let args = ["merge-base", "--is-ancestor", commit, tip];
+        let answer = self.git.call("look for a commit", args).answer().await?;
+        match answer.output.code {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ if self.resolve(commit).await?.is_none() => Ok(false),
+            _ => Err(answer.error()),
+        }
+    }
+
+    /// Lets the branch catch up with landings that went beside it.
+    pub async fn follow(&self, run: &RunId) -> Result<Followed> {
+        let names = Names::of(run);
+        let refs = self.run_refs(&names, None).await?;
+        let (Some(branch), Some(beside)) = (&refs.branch, &refs.beside) else {
+            return Ok(Followed::UpToDate);
+        };
+        let tip = self.tip_of(&names, &refs).await?;
+        if tip.diverged {
+            return Ok(Followed::Diverged);
+        }
+        if let (Some(path), true) = (&refs.held_by, branch != &tip.commit) {
+            return Ok(Followed::Held(path.clone()));
+        }
+        let mut orders = format!("delete {} {beside}\n", names.beside);
+        if branch != &tip.commit {
+            orders.push_str(&format!("update {} {} {branch}\n", names.branch, tip.commit));
+        }
+        let answer = self.transact("let the branch follow", &orders).await?;
+        if !answer.ok() {
+            return Err(answer.error());
+        }
+        Ok(if branch == &tip.commit { Followed::UpToDate } else { Followed::Moved })
+    }
+
+    pub(super) async fn tip_of(&self, names: &Names, refs: &Refs) -> Result<Tip> {
+        let tip = |commit: &String, on: &String, diverged| Tip {
+            commit: commit.clone(),
+            on: on.clone(),
+            held_by: refs.held_by.clone(),
+            diverged,
+        };
+        match (&refs.branch, &refs.beside) {
+            (Some(branch), None) => Ok(tip(branch, &names.branch, false)),
+            (None, Some(beside)) => Ok(tip(beside, &names.beside, false)),
+            (Some(branch), Some(beside)) if self.contains(branch, beside).await? => {
+                Ok(tip(branch, &names.branch, false))
+            }
+            (Some(branch), Some(beside)) => {
+                Ok(tip(beside, &names.beside, !self.contains(beside, branch).await?))
+            }
+            (None, None) => Err(WorkspaceError::BranchGone {
+                branch: names.short(),
+                base_commit: refs.base.clone().unwrap_or_else(|| "an unknown commit".to_owned()),
+            }),
+        }
+    }
+
+    /// One look at all refs of a run, and at one more.
+    pub(super) async fn run_refs(&self, names: &Names, extra: Option<&str>) -> Result<Refs> {
+        let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
+        let wanted = [Some(names.branch.as_str()), Some(&names.beside), Some(&names.base), extra];
+        let call = self.git.call("read the run's refs", ["for-each-ref", format]);
+        let listed = call.args(wanted.into_iter().flatten()).bytes().await?;
+        let parts: Vec<&[u8]> = listed.split(|b| *b == 0).collect();
+        let mut refs = Refs::default();
+        for line in parts.chunks_exact(3) {
+            // A pattern also matches what lies beneath it, so names are compared whole.
+            let name = String::from_utf8_lossy(line[0].trim_ascii_start()).into_owned();
+            let id = Some(String::from_utf8_lossy(line[1]).into_owned());
+            if name == names.branch {
+                refs.branch = id;
+                let held = !line[2].is_empty();
+                refs.held_by = held.then(|| super::paths::from_bytes(line[2]).to_owned());
+            } else if name == names.beside {
+                refs.beside = id;
+            } else if name == names.base {
+                refs.base = id;
+            } else if Some(name.as_str()) == extra {
+                refs.extra = id;
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Orders to `git update-ref --stdin`, all of them or none.
+    pub(super) async fn transact(&self, doing: &str, orders: &str) -> Result<super::git::Answer> {
+        let text = format!("start\n{orders}prepare\ncommit\n");
+        let args = ["update-ref", "-m", "autopack", "--stdin"];
+        self.git.call(doing, args).stdin(text).answer().await
+    }
+
+    /// A branch above or beneath the run's, in git's tree of names.
+    async fn in_the_way(&self, names: &Names) -> Result<Option<String>> {
+        let args = ["for-each-ref", "--format=%(refname)", "--count=1", "refs/heads/autopack"];
+        let call = self.git.call("look for the branch in the way", args);
+        let listed = call.text().await?;
+        let beneath = format!("{}/", names.branch);
+        if listed == "refs/heads/autopack" {
+            return Ok(Some("autopack".to_owned()));
+        }
+        let args = ["for-each-ref", "--format=%(refname)", "--count=1", &beneath];
+        let listed = self.git.call("look for the branch in the way", args).text().await?;
+        Ok(listed.strip_prefix("refs/heads/").map(str::to_owned))
+    }
+
+    /// A first commit for a repository that has none: with no files, on no branch.
+    async fn empty_root(&self) -> Result<String> {
+        let args = ["hash-object", "-t", "tree", "-w", "--stdin"];
+        let tree = self.git.call("write the empty tree", args).stdin("").text().await?;
+        let args = ["commit-tree", &tree, "-m", "Begin with nothing"];
+        self.git.call("make the first commit", args).text().await
+    }
+}

@@ -1,0 +1,102 @@
+//! One folder of files and our git folder for it: a slot's top, or a submodule in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::clean::{clean, remove_any};
+use super::error::{Context, Result, WorkspaceError};
+use super::git::Git;
+use super::git_dir::GitDir;
+use super::outside::Outside;
+use super::repo::Repo;
+use super::tree::Tree;
+
+#[derive(Clone)]
+pub(super) struct Checkout {
+    pub dir: PathBuf,
+    pub git_dir: PathBuf,
+    pub git: Git,
+    /// Object folders of the user's that this one borrows.
+    pub borrows: PathBuf,
+    /// The git folder of the user's that it stands for.
+    pub stands_for: PathBuf,
+}
+
+/// A checkout with a commit in it.
+pub(super) struct Placed {
+    pub tree: Arc<Tree>,
+    /// What stayed though the commit does not have it.
+    pub kept: Vec<Vec<u8>>,
+    /// The ignore patterns that hold there.
+    pub exclude: Vec<u8>,
+}
+
+impl Checkout {
+    pub fn new(repo: &Repo, dir: PathBuf, git_dir: PathBuf, stands_for: &Path) -> Self {
+        let mut git = Git::at(&dir, &repo.env).pinned(&git_dir, &dir).private(&git_dir);
+        repo.config.identity.set(&mut git);
+        let borrows = stands_for.join("objects");
+        Self { dir, git_dir, git, borrows, stands_for: stands_for.to_owned() }
+    }
+
+    pub fn git_folder<'a>(&'a self, repo: &'a Repo) -> GitDir<'a> {
+        GitDir {
+            repo,
+            path: &self.git_dir,
+            borrows: vec![self.borrows.clone()],
+            stands_for: &self.stands_for,
+        }
+    }
+
+    /// Readies our git folder, and lists what a commit has.
+    pub async fn open(&self, repo: &Repo, commit: &str) -> Result<Arc<Tree>> {
+        self.git_folder(repo).write_private()?;
+        Tree::list(&self.git, commit).await.map(Arc::new)
+    }
+
+    /// Makes the folder hold exactly this commit, and what may stay.
+    pub async fn place(
+        &self,
+        repo: &Repo,
+        commit: &str,
+        tree: Arc<Tree>,
+        outside: &Outside,
+    ) -> Result<Placed> {
+        let exclude = self.git_folder(repo).write_exclude(&outside.exclude_lines(&tree))?;
+        let kept = self.sweep(tree.clone(), outside.clone()).await?;
+        // Everything in the way is gone by now, and nothing that a path leads through is a link.
+        let restore = ["read-tree", "--reset", "-u", commit];
+        self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
+        Ok(Placed { tree, kept, exclude })
+    }
+
+    async fn sweep(&self, tree: Arc<Tree>, outside: Outside) -> Result<Vec<Vec<u8>>> {
+        let dir = self.dir.clone();
+        blocking(move || {
+            if !std::fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
+                remove_any(&dir).doing("remove", &dir)?;
+                std::fs::create_dir_all(&dir).doing("make the folder", &dir)?;
+            }
+            clean(&dir, &tree, &outside).doing("clean", &dir)
+        })
+        .await
+    }
+
+    pub fn is_there(&self) -> bool {
+        std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
+    }
+}
+
+/// Runs what walks through folders where it holds nobody up.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(join) => match join.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that is shutting down cancels it.
+            Err(_) => Err(WorkspaceError::ShuttingDown { doing: "go on with the slot".to_owned() }),
+        },
+    }
+}

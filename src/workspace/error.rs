@@ -1,0 +1,88 @@
+//! What can be wrong with the repository, with git or with a slot.
+//!
+//! All of it is our trouble, except [`WorkspaceError::Unmeasurable`]: that one is about what an
+//! attempt left behind, and belongs into its verdict.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::process::ToolError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    #[error("git is not installed, or not on PATH; autopack needs git 2.39 or later")]
+    GitMissing,
+    #[error("cannot run git to {doing}: {source}")]
+    GitUnusable { doing: String, source: ToolError },
+    #[error("cannot {doing}: git says: {said}")]
+    Git { doing: String, code: Option<i32>, said: String },
+    #[error("cannot {doing}: autopack is shutting down")]
+    ShuttingDown { doing: String },
+    #[error("cannot {doing}: git answered something unexpected: {answer}")]
+    OddAnswer { doing: String, answer: String },
+
+    #[error("{dir} is not in a git repository; run `git init` there, or name one with --workspace", dir = .0.display())]
+    NotARepository(PathBuf),
+    #[error("{dir} is a bare git repository; autopack needs a checkout: clone it, and name the clone with --workspace", dir = .0.display())]
+    Bare(PathBuf),
+    #[error("{dir} lies inside a .git folder; name the checkout with --workspace", dir = .0.display())]
+    InsideGitDir(PathBuf),
+    #[error(
+        "git refuses to work in {dir}, since somebody else owns it; if you trust it: \
+         git config --global --add safe.directory {dir}", dir = dir.display()
+    )]
+    NotTrusted { dir: PathBuf },
+    #[error(
+        "the path {dir:?} has a line break in it, which git's alternates cannot hold; move the repository"
+    )]
+    OddPath { dir: PathBuf },
+
+    #[error(
+        "cannot start the run's branch at {base:?}: no such commit here; name another with --base"
+    )]
+    UnknownBase { base: String },
+    #[error(
+        "a branch {branch} is there already, and it is not this run's; rename it \
+         (git branch -m {branch} OTHER) or import the plan under another --run-id"
+    )]
+    BranchNotOurs { branch: String },
+    #[error(
+        "the run's branch {branch} is gone; bring it back (git branch {branch} COMMIT; the run \
+         began at {base_commit}), or remove the run"
+    )]
+    BranchGone { branch: String, base_commit: String },
+    #[error(
+        "cannot make the branch {branch}, since a branch {blocked_by} is there and git keeps both \
+         in one tree of names; rename that one (git branch -m {blocked_by} OTHER)"
+    )]
+    BranchBlocked { branch: String, blocked_by: String },
+    #[error(
+        "cannot {doing}: another git holds {lock}, or one died and left it; if no git is running, remove it",
+        lock = lock.display()
+    )]
+    RefLocked { doing: String, lock: PathBuf },
+
+    #[error("{key}: {pattern:?} {why}")]
+    BadSetting { key: &'static str, pattern: String, why: String },
+    #[error("cannot {doing} {path}: {source}", path = path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("slot {0} was not reset before it was used")]
+    NotReset(u32),
+
+    /// What an attempt left cannot be read; says why. A failure of the attempt, not of ours.
+    #[error("what the attempt left behind cannot be read: {why}")]
+    Unmeasurable { why: String },
+}
+
+pub type Result<T> = std::result::Result<T, WorkspaceError>;
+
+/// Names what was being done, and on what, in an I/O error.
+pub(super) trait Context<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| WorkspaceError::Io { doing, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,102 @@
+//! Slots and refs that are no longer needed.
+
+use std::path::PathBuf;
+
+use super::branch::Names;
+use super::clean::remove_any;
+use super::error::{Context, Result};
+use super::repo::Repo;
+use crate::phase::RunId;
+use crate::process::FileLock;
+
+/// A slot that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotInfo {
+    pub number: u32,
+    pub path: PathBuf,
+    /// Somebody works in it.
+    pub in_use: bool,
+}
+
+impl Repo {
+    /// Every slot, by number.
+    pub fn slots(&self) -> Result<Vec<SlotInfo>> {
+        let dir = self.slots_dir();
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).doing("list", &dir),
+        };
+        let mut slots = Vec::new();
+        for entry in entries {
+            let name = entry.doing("list", &dir)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".lock"));
+            let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
+            let lock = dir.join(&name);
+            let in_use = !crate::process::lock::is_free(&lock).doing("look at", &lock)?;
+            slots.push(SlotInfo { number, path: dir.join(number.to_string()), in_use });
+        }
+        slots.sort_by_key(|slot| slot.number);
+        Ok(slots)
+    }
+
+    /// Removes the slots in which nobody works, caches and all, and what was set aside.
+    pub fn remove_free_slots(&self) -> Result<Vec<SlotInfo>> {
+        let dir = self.slots_dir();
+        let mut removed = Vec::new();
+        for slot in self.slots()? {
+            let file = dir.join(format!("{}.lock", slot.number));
+            let Some(lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? else {
+                continue;
+            };
+            let git_dir = dir.join(format!("{}.git", slot.number));
+            for path in [&slot.path, &git_dir] {
+                remove_any(path).doing("remove", path)?;
+            }
+            self.remove_stuck(slot.number)?;
+            // While it is ours still, so that whoever waits for it makes a new one.
+            remove_any(&file).doing("remove", &file)?;
+            drop(lock);
+            removed.push(slot);
+        }
+        Ok(removed)
+    }
+
+    fn remove_stuck(&self, number: u32) -> Result<()> {
+        let dir = self.slots_dir();
+        let prefix = format!("{number}.stuck");
+        for entry in std::fs::read_dir(&dir).doing("list", &dir)? {
+            let entry = entry.doing("list", &dir)?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix)
+                && let Err(error) = remove_any(&entry.path())
+            {
+                tracing::warn!("cannot remove {}: {error}", entry.path().display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the fences of a run in which nothing is left to run; says how many.
+    pub async fn drop_fences(&self, run: &RunId) -> Result<usize> {
+        self.drop_refs(&format!("refs/autopack/claims/{}/", run.file_name())).await
+    }
+
+    /// Forgets a run: its fences, and that its branch is ours. The branch stays, and so does what
+    /// landed beside it.
+    pub async fn forget_run(&self, run: &RunId) -> Result<()> {
+        self.drop_fences(run).await?;
+        self.drop_refs(&Names::of(run).base).await.map(drop)
+    }
+
+    async fn drop_refs(&self, pattern: &str) -> Result<usize> {
+        let format = "--format=delete %(refname) %(objectname)";
+        let args = ["for-each-ref", format, pattern];
+        let mut orders = self.git.call("list our refs", args).text().await?;
+        if orders.is_empty() {
+            return Ok(0);
+        }
+        orders.push('\n');
+        let answer = self.transact("drop our refs", &orders).await?;
+        if answer.ok() { Ok(orders.lines().count()) } else { Err(super::land::ref_error(answer)) }
+    }
+}

@@ -1,0 +1,279 @@
+//! The only file that starts git, and what makes git harmless when it is started.
+//!
+//! Git trusts the repository that it works in: hooks, `core.fsmonitor`, pagers, signing programs and
+//! variables of the environment all run or redirect something. So every call names its repository,
+//! its work tree and its index itself, without any discovery, and overrides what could run a program.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::{Result, WorkspaceError};
+use crate::process::{Output, Tool, ToolError, output};
+
+/// Adding or writing a large tree takes minutes at worst; this is for a git that hangs.
+const TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// Given with every call, over whatever any configuration file says.
+const HARDENED: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.pager=cat",
+    "core.quotePath=false",
+    "core.safecrlf=false",
+    "core.filesRefLockTimeout=3000",
+    "core.packedRefsTimeout=3000",
+    "commit.gpgSign=false",
+    "credential.helper=",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "color.ui=false",
+];
+
+/// Variables that would point git elsewhere, feed it configuration or make it chatter. What says
+/// where the user's own configuration lies (`GIT_CONFIG_GLOBAL`, `GIT_CONFIG_SYSTEM`,
+/// `GIT_CONFIG_NOSYSTEM`) stays.
+const REMOVED: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ASKPASS",
+    "GIT_ATTR_SOURCE",
+    "GIT_AUTHOR_DATE",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_NAME",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_COMMITTER_DATE",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DEFAULT_HASH",
+    "GIT_DEFAULT_REF_FORMAT",
+    "GIT_DIFF_OPTS",
+    "GIT_DIR",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_GRAFT_FILE",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INDEX_VERSION",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_NAMESPACE",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REF_PARANOIA",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_TEMPLATE_DIR",
+    "GIT_TRACE",
+    "GIT_TRACE2",
+    "GIT_TRACE2_EVENT",
+    "GIT_TRACE2_PERF",
+    "GIT_TRACE_PACKET",
+    "GIT_TRACE_PERFORMANCE",
+    "GIT_TRACE_SETUP",
+    "GIT_WORK_TREE",
+];
+
+/// A repository to call git on: which one, seen how.
+#[derive(Clone)]
+pub(super) struct Git {
+    env: Vec<(OsString, OsString)>,
+    config: Vec<String>,
+    cwd: PathBuf,
+    hold: Option<Arc<OwnedFd>>,
+}
+
+impl Git {
+    /// Git as somebody standing in `cwd` would call it: it looks for its repository.
+    pub fn at(cwd: &Path, extra: &[(OsString, OsString)]) -> Self {
+        let mut git = Self {
+            env: extra.to_vec(),
+            config: HARDENED.iter().map(|c| (*c).to_owned()).collect(),
+            cwd: cwd.to_owned(),
+            hold: None,
+        };
+        git.set("GIT_TERMINAL_PROMPT", "0");
+        git.set("GIT_OPTIONAL_LOCKS", "0");
+        git.set("LC_ALL", "C");
+        git
+    }
+
+    /// This repository and no other.
+    pub fn pinned(mut self, git_dir: &Path, work_tree: &Path) -> Self {
+        self.set("GIT_DIR", git_dir);
+        self.set("GIT_WORK_TREE", work_tree);
+        self.cwd = work_tree.to_owned();
+        self
+    }
+
+    /// What is written here has to outlive a power cut: the user's objects and refs.
+    pub fn durable(mut self) -> Self {
+        self.config.push("core.fsync=committed,reference".to_owned());
+        self
+    }
+
+    /// A repository of our own: no configuration but its own, and nothing worth an fsync, since
+    /// what lands is written anew into the user's.
+    pub fn private(mut self, git_dir: &Path) -> Self {
+        self.set("GIT_INDEX_FILE", git_dir.join("index"));
+        self.set("GIT_CONFIG_GLOBAL", "/dev/null");
+        self.set("GIT_CONFIG_NOSYSTEM", "1");
+        self.set("GIT_NO_REPLACE_OBJECTS", "1");
+        self.config.push("core.fsync=none".to_owned());
+        self
+    }
+
+    /// Keeps a lock held as long as a git that was started lives, should we die before it.
+    pub fn holding(mut self, lock: Arc<OwnedFd>) -> Self {
+        self.hold = Some(lock);
+        self
+    }
+
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.into(), value.into()));
+    }
+
+    /// `doing` completes "cannot ..." when it fails.
+    pub fn call<I, A>(&self, doing: impl Into<String>, args: I) -> Call
+    where
+        I: IntoIterator<Item = A>,
+        A: AsRef<OsStr>,
+    {
+        let mut all: Vec<OsString> = Vec::new();
+        for setting in &self.config {
+            all.extend(["-c".into(), setting.into()]);
+        }
+        all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        Call { git: self.clone(), doing: doing.into(), args: all, stdin: None }
+    }
+}
+
+/// One call of git, about to be made.
+pub(super) struct Call {
+    git: Git,
+    doing: String,
+    args: Vec<OsString>,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Call {
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.git.set(name, value);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Whatever it answers, also when it fails.
+    pub async fn answer(self) -> Result<Answer> {
+        let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
+        tool.env = REMOVED.iter().map(|name| (name.into(), None)).collect();
+        tool.env.extend(self.git.env.into_iter().map(|(name, value)| (name, Some(value))));
+        tool.stdin = self.stdin;
+        tool.hold = self.git.hold;
+        let doing = self.doing;
+        // A task of its own: a caller that stops waiting kills no git that holds a lock file.
+        match tokio::spawn(output(tool)).await {
+            Ok(Ok(output)) => Ok(Answer { doing, output }),
+            Ok(Err(ToolError::NotFound { .. })) => Err(WorkspaceError::GitMissing),
+            Ok(Err(source)) => Err(WorkspaceError::GitUnusable { doing, source }),
+            Err(join) => match join.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(WorkspaceError::ShuttingDown { doing }),
+            },
+        }
+    }
+
+    /// What it prints; failing is an error.
+    pub async fn bytes(self) -> Result<Vec<u8>> {
+        self.answer().await?.bytes()
+    }
+
+    /// The same as text, without the line break at its end.
+    pub async fn text(self) -> Result<String> {
+        self.answer().await?.text()
+    }
+}
+
+/// What git answered.
+pub(super) struct Answer {
+    pub doing: String,
+    pub output: Output,
+}
+
+impl Answer {
+    pub fn ok(&self) -> bool {
+        self.output.code == Some(0)
+    }
+
+    pub fn bytes(self) -> Result<Vec<u8>> {
+        if self.ok() { Ok(self.output.stdout) } else { Err(self.error()) }
+    }
+
+    pub fn text(self) -> Result<String> {
+        let doing = self.doing.clone();
+        let bytes = self.bytes()?;
+        String::from_utf8(bytes).map(|text| text.trim_end_matches('\n').to_owned()).map_err(|e| {
+            let answer = String::from_utf8_lossy(e.as_bytes()).into_owned();
+            WorkspaceError::OddAnswer { doing, answer }
+        })
+    }
+
+    /// What it said on stderr, in one line.
+    pub fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.output.stderr);
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with("hint:"))
+            .collect();
+        match lines.len() {
+            0 => match self.output.code {
+                Some(code) => format!("nothing (exit code {code})"),
+                None => "nothing (it was killed)".to_owned(),
+            },
+            n => lines[n.saturating_sub(4)..].join("; "),
+        }
+    }
+
+    pub fn error(self) -> WorkspaceError {
+        let said = self.said();
+        WorkspaceError::Git { doing: self.doing, code: self.output.code, said }
+    }
+
+    pub fn odd(self) -> WorkspaceError {
+        let answer = String::from_utf8_lossy(&self.output.stdout).chars().take(200).collect();
+        WorkspaceError::OddAnswer { doing: self.doing, answer }
+    }
+}
+
+/// The fields of `-z` output.
+pub(super) fn fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|b| *b == 0).filter(|field| !field.is_empty())
+}

@@ -1,0 +1,133 @@
+//! Landing: a commit's objects go into the user's repository, then one transaction moves the run's
+//! branch and verifies the fence.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::branch::{Names, Refs, Tip};
+use super::claim::ClaimRef;
+use super::error::{Result, WorkspaceError};
+use super::git::Answer;
+use super::slot::Slot;
+use crate::phase::RunId;
+
+/// From here on a pack is kept as a pack, as git's own `transfer.unpackLimit` has it.
+const UNPACK_LIMIT: u32 = 100;
+/// Beyond the seconds that git itself waits for a lock.
+const ROUNDS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What came of landing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// `held_by`: the user has the branch checked out there, and it could not move.
+    Landed { held_by: Option<PathBuf> },
+    /// Somebody else landed before; rebase on the new tip.
+    TipMoved(String),
+    /// The attempt was rescued: it is no longer ours.
+    Fenced,
+}
+
+impl Slot {
+    /// Makes `commit` the run's tip, if the tip is still `old_tip` and the claim still ours.
+    pub async fn land(
+        &self,
+        claim: &ClaimRef,
+        run: &RunId,
+        old_tip: &str,
+        commit: &str,
+    ) -> Result<Landing> {
+        let names = Names::of(run);
+        let mut transferred = false;
+        let mut round = 1;
+        loop {
+            let refs = self.repo.run_refs(&names, Some(&claim.name)).await?;
+            let tip = self.repo.tip_of(&names, &refs).await?;
+            if refs.extra.as_ref() != Some(&claim.id) {
+                return Ok(Landing::Fenced);
+            }
+            if tip.commit == commit {
+                // A round before moved it, though git died before it could say so.
+                return Ok(Landing::Landed { held_by: tip.held_by });
+            }
+            if tip.commit != old_tip {
+                return Ok(Landing::TipMoved(tip.commit));
+            }
+            if !transferred {
+                self.transfer(commit, old_tip).await?;
+                transferred = true;
+            }
+            let orders = orders(&names, &refs, &tip, claim, commit, &self.repo.zero());
+            let answer = self.repo.transact("move the run's branch", &orders).await?;
+            if answer.ok() {
+                return Ok(Landing::Landed { held_by: refs.held_by });
+            }
+            if round == ROUNDS {
+                return Err(ref_error(answer));
+            }
+            // Either a value moved, which the next look tells apart, or a lock is in the way.
+            tokio::time::sleep(PAUSE).await;
+            round += 1;
+        }
+    }
+
+    /// Writes what the user's repository lacks of a commit.
+    async fn transfer(&self, commit: &str, known: &str) -> Result<()> {
+        let args = ["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"];
+        let wanted = format!("{commit}\n^{known}\n");
+        let pack = self.top.git.call("pack the commit", args).stdin(wanted).bytes().await?;
+        let args: &[&str] = match object_count(&pack) {
+            n if n < UNPACK_LIMIT => &["unpack-objects", "-q"],
+            _ => &["index-pack", "--stdin"],
+        };
+        self.repo.git.call("write the commit", args).stdin(pack).bytes().await.map(drop)
+    }
+}
+
+/// The one transaction of a landing.
+fn orders(
+    names: &Names,
+    refs: &Refs,
+    tip: &Tip,
+    claim: &ClaimRef,
+    commit: &str,
+    zero: &str,
+) -> String {
+    let mut orders = format!("verify {} {}\n", claim.name, claim.id);
+    let branch = refs.branch.as_ref().filter(|_| refs.held_by.is_none() && !tip.diverged);
+    match (branch, &refs.beside) {
+        (Some(branch), beside) => {
+            orders.push_str(&format!("update {} {commit} {branch}\n", names.branch));
+            if let Some(beside) = beside {
+                orders.push_str(&format!("delete {} {beside}\n", names.beside));
+            }
+        }
+        (None, beside) => {
+            let old = beside.as_deref().unwrap_or(zero);
+            orders.push_str(&format!("update {} {commit} {old}\n", names.beside));
+            // The user may commit to the branch meanwhile; then it is the tip.
+            if let Some(branch) = &refs.branch {
+                orders.push_str(&format!("verify {} {branch}\n", names.branch));
+            }
+        }
+    }
+    orders
+}
+
+/// From a pack's header.
+fn object_count(pack: &[u8]) -> u32 {
+    match pack.get(8..12).and_then(|bytes| bytes.try_into().ok()) {
+        Some(bytes) => u32::from_be_bytes(bytes),
+        None => 0,
+    }
+}
+
+/// Why a ref could not be moved: a lock is worth a word of its own.
+pub(super) fn ref_error(answer: Answer) -> WorkspaceError {
+    let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
+    let lock = said.split('\'').find(|part| part.ends_with(".lock"));
+    match lock.filter(|_| said.contains("File exists")) {
+        Some(lock) => WorkspaceError::RefLocked { doing: answer.doing, lock: lock.into() },
+        None => answer.error(),
+    }
+}

@@ -1,0 +1,318 @@
+//! What an attempt changed, measured on disk against its base commit.
+//!
+//! Nothing that the agent's git says counts: not what it committed, staged, ignored or hid in a
+//! repository of its own. Our index sees the files as they are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::change::{Change, ChangeKind};
+use super::checkout::blocking;
+use super::clean::{nested_git, remove_any, unlock};
+use super::error::{Context, Result, WorkspaceError};
+use super::git::fields;
+use super::outside::Outside;
+use super::paths::{from_bytes, shown};
+use super::slot::{Holding, Slot};
+use crate::phase::PathPattern;
+
+const SUBMODULE: &str = "160000";
+const SYMLINK: &str = "120000";
+
+/// What an attempt changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The tree to commit.
+    pub tree: String,
+    /// In git's order of paths.
+    pub changes: Vec<Change>,
+    /// Submodules in which something changed; each is among the changes too, and none can land.
+    pub submodules: Vec<String>,
+    /// Repositories that the attempt made inside the tree; their files count as the tree's own.
+    pub nested: Vec<String>,
+    /// New paths that are not in the tree only since `workspace.keep` names them.
+    pub left_out: Vec<String>,
+}
+
+impl Slot {
+    /// What differs from `base` on disk. Ignored files are not seen, but where a deliverable is
+    /// there only as ignored files.
+    pub async fn measure(&self, base: &str, deliverables: &[PathPattern]) -> Result<Measured> {
+        let holding = self.holding()?;
+        if !self.top.is_there() {
+            let why = "the attempt removed its own working folder".to_owned();
+            return Err(WorkspaceError::Unmeasurable { why });
+        }
+        let mut nested = self.set_aside_in_submodules(holding)?;
+        self.add_all(holding, &mut nested).await?;
+        let (mut tree, mut changes) = self.compare(base).await?;
+        let repositories: Vec<Vec<u8>> =
+            changes.iter().filter_map(RawChange::new_repository).collect();
+        if !repositories.is_empty() {
+            self.open_repositories(holding, &repositories, &mut nested).await?;
+            (tree, changes) = self.compare(base).await?;
+        }
+        if self.add_ignored_deliverables(holding, deliverables, &changes).await? {
+            (tree, changes) = self.compare(base).await?;
+        }
+        let mut measured = Measured { tree, nested, ..Measured::default() };
+        measured.changes = changes.iter().map(|change| change.told(self.path())).collect();
+        measured.left_out = self.left_out(holding).await?;
+        self.look_into_submodules(holding, &mut measured).await?;
+        Ok(measured)
+    }
+
+    /// Our index takes in everything that is not ignored.
+    async fn add_all(&self, holding: &Holding, nested: &mut Vec<String>) -> Result<()> {
+        let Err(first) = self.try_add_all().await? else { return Ok(()) };
+        tracing::debug!("slot {}: {first}; unlocking it", self.number());
+        self.unlock(holding).await?;
+        self.set_aside_everywhere(holding, nested).await?;
+        match self.try_add_all().await? {
+            Ok(()) => Ok(()),
+            Err(why) => Err(WorkspaceError::Unmeasurable { why }),
+        }
+    }
+
+    /// The inner result: what git could not read.
+    async fn try_add_all(&self) -> Result<std::result::Result<(), String>> {
+        let answer = self.top.git.call("take in the changes", ["add", "-A"]).answer().await?;
+        // Git only warns of a folder that it cannot list, and takes it for empty.
+        let blind =
+            String::from_utf8_lossy(&answer.output.stderr).contains("could not open directory");
+        Ok(if answer.ok() && !blind { Ok(()) } else { Err(answer.said()) })
+    }
+
+    async fn compare(&self, base: &str) -> Result<(String, Vec<RawChange>)> {
+        let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
+        let args = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff"];
+        let call = self.top.git.call(format!("compare with {base}"), args).args([base, &tree]);
+        Ok((tree, RawChange::parse(&call.bytes().await?)))
+    }
+
+    /// Repositories with commits came in as submodules: their files are to come in instead.
+    async fn open_repositories(
+        &self,
+        holding: &Holding,
+        repositories: &[Vec<u8>],
+        nested: &mut Vec<String>,
+    ) -> Result<()> {
+        let mut paths = repositories.join(&0);
+        paths.push(0);
+        let args = ["update-index", "--force-remove", "-z", "--stdin"];
+        self.top.git.call("take out nested repositories", args).stdin(paths).bytes().await?;
+        self.set_aside_everywhere(holding, nested).await?;
+        self.add_all(holding, nested).await
+    }
+
+    /// An agent's own `.git` in a submodule would stand for the submodule's files.
+    fn set_aside_in_submodules(&self, holding: &Holding) -> Result<Vec<String>> {
+        let mut nested = Vec::new();
+        for module in &holding.modules {
+            let git = module.dir.join(".git");
+            // A folder on the way may be a link by now; then nothing is the submodule's any more.
+            if fs::symlink_metadata(&git).is_ok() && self.is_inside(&module.dir) {
+                remove_any(&git).doing("remove", &git)?;
+                nested.push(shown(&module.path));
+            }
+        }
+        Ok(nested)
+    }
+
+    fn is_inside(&self, dir: &Path) -> bool {
+        match (dir.canonicalize(), self.path().canonicalize()) {
+            (Ok(dir), Ok(top)) => dir.starts_with(top),
+            _ => false,
+        }
+    }
+
+    async fn set_aside_everywhere(
+        &self,
+        holding: &Holding,
+        nested: &mut Vec<String>,
+    ) -> Result<()> {
+        let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
+        let tree = holding.placed.tree.clone();
+        let found = blocking(move || {
+            let found = nested_git(&dir, &outside, &tree).doing("look through", &dir)?;
+            for git in found.iter().map(|path| dir.join(from_bytes(path))) {
+                remove_any(&git).doing("remove", &git)?;
+            }
+            Ok(found)
+        })
+        .await?;
+        nested.extend(found.iter().map(|path| shown(path.strip_suffix(b"/.git").unwrap_or(path))));
+        Ok(())
+    }
+
+    async fn unlock(&self, holding: &Holding) -> Result<()> {
+        let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
+        let tree = holding.placed.tree.clone();
+        let unlocked = blocking(move || Ok(unlock(&dir, b"", &outside, &tree))).await?;
+        unlocked.map_err(|error| WorkspaceError::Unmeasurable { why: error.to_string() })
+    }
+
+    async fn look_into_submodules(&self, holding: &Holding, measured: &mut Measured) -> Result<()> {
+        for module in &holding.modules {
+            if !module.is_changed().await? {
+                continue;
+            }
+            let path = shown(&module.path);
+            if !measured.changes.iter().any(|change| change.path == path) {
+                let kind = ChangeKind::Modified;
+                measured.changes.push(Change { path: path.clone(), kind, symlink_target: None });
+            }
+            measured.submodules.push(path);
+        }
+        Ok(())
+    }
+
+    /// What our own ignore patterns kept out, and the repository's would not have.
+    async fn left_out(&self, holding: &Holding) -> Result<Vec<String>> {
+        let mut call = self.top.git.call(
+            "look for what was left out",
+            ["ls-files", "-z", "--others", "--directory", "--no-empty-directory"],
+        );
+        call = call.arg("--exclude-per-directory=.gitignore");
+        let users = self.top.stands_for.join("info/exclude");
+        let files = [Some(users.as_path()), self.repo.config.excludes_file.as_deref()];
+        for file in files.into_iter().flatten().filter(|file| file.is_file()) {
+            let mut arg = std::ffi::OsString::from("--exclude-from=");
+            arg.push(file);
+            call = call.arg(arg);
+        }
+        let listed = call.bytes().await?;
+        let known = |path: &[u8]| {
+            let before = holding.placed.kept.iter().map(Vec::as_slice);
+            let mut all = before.chain(holding.outside.links.iter().map(String::as_bytes));
+            all.any(|kept| overlap(kept, path.strip_suffix(b"/").unwrap_or(path)))
+        };
+        let new = fields(&listed).filter(|path| !known(path)).map(shown);
+        Ok(new.filter(|path| !Outside::is_dropping(path)).collect())
+    }
+
+    /// Whether anything was added.
+    async fn add_ignored_deliverables(
+        &self,
+        holding: &Holding,
+        deliverables: &[PathPattern],
+        changes: &[RawChange],
+    ) -> Result<bool> {
+        let seen: BTreeSet<String> = changes.iter().map(|change| shown(&change.path)).collect();
+        let mut patterns = Vec::new();
+        for deliverable in deliverables {
+            let path = deliverable.as_str();
+            let is_seen = if deliverable.is_glob() {
+                let glob = globset::GlobBuilder::new(path).literal_separator(true).build();
+                let Ok(glob) = glob.map(|glob| glob.compile_matcher()) else { continue };
+                seen.iter().any(|seen| glob.is_match(seen))
+            } else if deliverable.is_dir() {
+                holding.placed.tree.has_folder(path)
+                    || seen.iter().any(|seen| seen.starts_with(path))
+            } else {
+                seen.contains(path)
+                    || holding.placed.tree.has_file(path)
+                    || fs::symlink_metadata(self.path().join(path)).is_err()
+            };
+            if !is_seen {
+                let magic = if deliverable.is_glob() { "glob" } else { "literal" };
+                patterns.push(format!(":(top,{magic}){path}"));
+            }
+        }
+        if patterns.is_empty() {
+            return Ok(false);
+        }
+        let args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"];
+        let listed =
+            self.top.git.call("look for ignored deliverables", args).args(patterns).bytes().await?;
+        let mut wanted: Vec<&[u8]> =
+            fields(&listed).filter(|path| !Outside::is_dropping(&shown(path))).collect();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        wanted.push(b"");
+        let args = ["add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"];
+        let call = self.top.git.call("take in ignored deliverables", args);
+        let answer = call.env("GIT_LITERAL_PATHSPECS", "1").stdin(wanted.join(&0)).answer().await?;
+        if !answer.ok() {
+            return Err(WorkspaceError::Unmeasurable { why: answer.said() });
+        }
+        Ok(true)
+    }
+}
+
+/// Whether one of two paths is the other, or lies beneath it.
+fn overlap(a: &[u8], b: &[u8]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.strip_prefix(short).is_some_and(|rest| rest.first().is_none_or(|b| *b == b'/'))
+}
+
+/// One line of `--raw -z`: `:old-mode new-mode old-id new-id letter`, then the path.
+#[derive(Debug)]
+struct RawChange {
+    old_mode: String,
+    new_mode: String,
+    same_content: bool,
+    letter: u8,
+    path: Vec<u8>,
+}
+
+impl RawChange {
+    fn parse(raw: &[u8]) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut fields = fields(raw);
+        while let (Some(facts), Some(path)) = (fields.next(), fields.next()) {
+            let facts = String::from_utf8_lossy(facts).into_owned();
+            let facts: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
+            let [old_mode, new_mode, old_id, new_id, letter] = facts[..] else { continue };
+            all.push(Self {
+                old_mode: old_mode.to_owned(),
+                new_mode: new_mode.to_owned(),
+                same_content: old_id == new_id,
+                letter: letter.bytes().next().unwrap_or(b'M'),
+                path: path.to_vec(),
+            });
+        }
+        all
+    }
+
+    /// The path, where a repository stands that was no submodule before.
+    fn new_repository(&self) -> Option<Vec<u8>> {
+        (self.new_mode == SUBMODULE && self.old_mode != SUBMODULE).then(|| self.path.clone())
+    }
+
+    fn told(&self, root: &Path) -> Change {
+        let kind = match self.letter {
+            b'A' => ChangeKind::Added,
+            b'D' => ChangeKind::Deleted,
+            b'T' => ChangeKind::TypeChanged,
+            _ if self.same_content => ChangeKind::ModeChanged,
+            _ => ChangeKind::Modified,
+        };
+        let link =
+            (self.new_mode == SYMLINK).then(|| fs::read_link(root.join(from_bytes(&self.path))));
+        let symlink_target =
+            link.and_then(|target| target.ok()).map(|t| t.to_string_lossy().into_owned());
+        Change { path: shown(&self.path), kind, symlink_target }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_lines_are_read() {
+        let raw = b":100644 100755 aa aa M\0run.sh\0:000000 160000 00 bb A\0a\nb\0";
+        let changes = RawChange::parse(raw);
+        assert_eq!(changes[0].told(Path::new("/")).kind, ChangeKind::ModeChanged);
+        assert_eq!(changes[1].new_repository(), Some(b"a\nb".to_vec()));
+    }
+
+    #[test]
+    fn paths_overlap_at_component_boundaries() {
+        assert!(overlap(b"a/b", b"a") && overlap(b"a", b"a/b") && overlap(b"a", b"a"));
+        assert!(!overlap(b"a/b", b"a/bc") && !overlap(b"ab", b"a"));
+    }
+}

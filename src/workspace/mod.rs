@@ -1,0 +1,45 @@
+//! The repository: slots for attempts, what an attempt changed, commits, landing.
+//!
+//! The user's checkout, index, branches, configuration and hooks are never touched. An attempt works
+//! in a [`Slot`], a repository of its own that borrows the user's objects. What it changed is measured
+//! on disk ([`Slot::measure`]), becomes a commit in the slot's own store ([`Slot::commit`]), and only
+//! landing ([`Slot::land`]) writes into the user's repository: objects, then one transaction of refs.
+//!
+//! Git is the `git` command line, started in `git.rs` alone, which also says why nothing that an agent
+//! or a repository configures can run through it. This module decides nothing about phases: whether a
+//! change is in scope is `phase::scope`'s word.
+
+mod branch;
+mod change;
+mod checkout;
+mod claim;
+mod clean;
+mod commit;
+mod error;
+mod gc;
+mod git;
+mod git_dir;
+mod land;
+mod link;
+mod measure;
+mod outside;
+mod paths;
+mod repo;
+mod slot;
+mod submodule;
+mod tree;
+mod user_config;
+mod users_checkout;
+
+pub use branch::{Followed, RunBranch, Tip};
+pub use change::{Change, ChangeKind};
+pub use claim::{ClaimRef, Fence};
+pub use commit::{CommitMessage, Rebased};
+pub use error::WorkspaceError;
+pub use gc::SlotInfo;
+pub use land::Landing;
+pub use measure::Measured;
+pub use repo::Repo;
+pub use slot::{Reset, Slot};
+pub use tree::Tree;
+pub use users_checkout::CheckoutState;

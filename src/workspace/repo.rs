@@ -1,0 +1,183 @@
+//! The user's repository: where it is, what of its configuration we carry over, our folder in it.
+//!
+//! Nothing here changes what the user has, but for one line in `.git/info/exclude` that keeps
+//! `.autopack/` out of `git status`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::error::{Context, Result, WorkspaceError};
+use super::git::Git;
+use super::tree::Tree;
+use super::user_config::UserConfig;
+
+/// The folder of ours in the user's checkout.
+const FOLDER: &str = ".autopack";
+const EXCLUDED: &str = "/.autopack/";
+
+/// A repository with a checkout, and git to ask about it.
+#[derive(Clone)]
+pub struct Repo {
+    pub(super) root: PathBuf,
+    pub(super) git_dir: PathBuf,
+    pub(super) common_dir: PathBuf,
+    pub(super) sha256: bool,
+    pub(super) config: UserConfig,
+    /// Variables that every git gets.
+    pub(super) env: Vec<(OsString, OsString)>,
+    /// Git on the user's repository.
+    pub(super) git: Git,
+}
+
+impl Repo {
+    /// The repository whose checkout holds `dir`.
+    pub async fn discover(dir: &Path) -> Result<Self> {
+        Self::discover_with(dir, &[]).await
+    }
+
+    /// The same, with variables set for every git that is started (`GIT_CONFIG_GLOBAL` in tests).
+    pub async fn discover_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<Self> {
+        let found = Found::around(dir, env).await?;
+        let mut git = Git::at(dir, env).pinned(&found.git_dir, &found.root).durable();
+        let config = UserConfig::read(&git).await?;
+        config.identity.set(&mut git);
+        Ok(Self {
+            root: found.root,
+            git_dir: found.git_dir,
+            common_dir: found.common_dir,
+            sha256: found.sha256,
+            config,
+            env: env.to_vec(),
+            git,
+        })
+    }
+
+    /// The top of the user's checkout.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn autopack_dir(&self) -> PathBuf {
+        self.root.join(FOLDER)
+    }
+
+    pub(super) fn slots_dir(&self) -> PathBuf {
+        self.autopack_dir().join("slots")
+    }
+
+    pub(super) fn objects_dir(&self) -> PathBuf {
+        self.common_dir.join("objects")
+    }
+
+    /// Makes `.autopack/` and keeps it out of git status, where that is still to be done.
+    pub fn prepare_folder(&self) -> Result<PathBuf> {
+        let folder = self.autopack_dir();
+        std::fs::create_dir_all(&folder).doing("make the folder", &folder)?;
+        let exclude = self.common_dir.join("info/exclude");
+        exclude_line(&exclude, EXCLUDED).doing("add a line to", &exclude)?;
+        Ok(folder)
+    }
+
+    /// The commit that a revision names.
+    pub(super) async fn resolve(&self, revision: &str) -> Result<Option<String>> {
+        if revision.starts_with('-') || revision.is_empty() {
+            return Ok(None);
+        }
+        let call = self
+            .git
+            .call("look up a revision", ["rev-parse", "--verify", "--quiet"])
+            .arg(format!("{revision}^{{commit}}"));
+        let answer = call.answer().await?;
+        if answer.ok() { answer.text().map(Some) } else { Ok(None) }
+    }
+
+    /// The paths of a commit.
+    pub async fn tree(&self, commit: &str) -> Result<Tree> {
+        Tree::list(&self.git, commit).await
+    }
+
+    /// What git stands for "no value" in a ref transaction.
+    pub(super) fn zero(&self) -> String {
+        "0".repeat(if self.sha256 { 64 } else { 40 })
+    }
+}
+
+/// Appends a line that is not there yet; what the user wrote stays byte for byte.
+fn exclude_line(file: &Path, line: &str) -> std::io::Result<()> {
+    let before = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let same =
+        |known: &[u8]| [EXCLUDED, ".autopack/", ".autopack"].map(str::as_bytes).contains(&known);
+    if before.split(|b| *b == b'\n').any(|known| same(known.trim_ascii())) {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
+    // One write, so that two of us at once cannot tear each other's line apart.
+    file.write_all(format!("{gap}{line}\n").as_bytes())
+}
+
+/// What git says about the folder that we were given.
+struct Found {
+    root: PathBuf,
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    sha256: bool,
+}
+
+impl Found {
+    async fn around(dir: &Path, env: &[(OsString, OsString)]) -> Result<Self> {
+        let args = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--is-bare-repository",
+            "--is-inside-git-dir",
+            "--show-object-format",
+            "--git-dir",
+            "--git-common-dir",
+            "--show-toplevel",
+        ];
+        if !dir.is_dir() {
+            let source = std::io::ErrorKind::NotADirectory.into();
+            return Err(WorkspaceError::Io { doing: "work in", path: dir.to_owned(), source });
+        }
+        let answer = Git::at(dir, env).call("find the repository", args).answer().await?;
+        let text = String::from_utf8_lossy(&answer.output.stdout).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        if !answer.ok() {
+            return Err(why_not(dir, &lines, answer));
+        }
+        // Anything else has a line break in a path, which alternates cannot hold either.
+        let [_, _, format, git_dir, common_dir, root] = lines[..] else {
+            return Err(WorkspaceError::OddPath { dir: dir.to_owned() });
+        };
+        if text.contains('\u{FFFD}') {
+            return Err(answer.odd());
+        }
+        Ok(Self {
+            root: root.into(),
+            git_dir: git_dir.into(),
+            common_dir: common_dir.into(),
+            sha256: format == "sha256",
+        })
+    }
+}
+
+fn why_not(dir: &Path, lines: &[&str], answer: super::git::Answer) -> WorkspaceError {
+    let dir = dir.to_owned();
+    let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
+    match lines {
+        ["true", ..] => WorkspaceError::Bare(dir),
+        [_, "true", ..] => WorkspaceError::InsideGitDir(dir),
+        _ if said.contains("dubious ownership") => WorkspaceError::NotTrusted { dir },
+        _ if said.contains("not a git repository") => WorkspaceError::NotARepository(dir),
+        _ => answer.error(),
+    }
+}

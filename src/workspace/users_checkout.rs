@@ -1,0 +1,85 @@
+//! Noticing what an attempt wrote into the user's own checkout, by an absolute path.
+//!
+//! It cannot be prevented from here. It may also have been the user: what is noticed is said, no more.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::error::Result;
+use super::git::fields;
+use super::paths::{from_bytes, shown};
+use super::repo::Repo;
+
+/// What the user's checkout looked like at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckoutState(BTreeMap<String, (Vec<u8>, Stamp)>);
+
+/// Size, time of the last change of content, of the file itself, and inode.
+type Stamp = Option<(u64, i128, i128, u64)>;
+
+impl Repo {
+    /// The user's checkout now: what differs from its commit, and what git runs by.
+    pub async fn checkout_state(&self) -> Result<CheckoutState> {
+        let args =
+            ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"];
+        let listed = self.git.call("look at the checkout", args).bytes().await?;
+        let mut state = BTreeMap::new();
+        for line in fields(&listed) {
+            let Some((path, is_file)) = path_of(line) else { continue };
+            let stamp = if is_file { stamp(&self.root.join(from_bytes(path))) } else { None };
+            state.insert(shown(path), (line.to_vec(), stamp));
+        }
+        for (name, file) in self.steering() {
+            state.insert(name, (Vec::new(), stamp(&file)));
+        }
+        Ok(CheckoutState(state))
+    }
+
+    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch.
+    pub async fn changed_since(&self, before: &CheckoutState) -> Result<Vec<String>> {
+        let now = self.checkout_state().await?;
+        let all = now.0.keys().chain(before.0.keys());
+        let mut changed: Vec<String> =
+            all.filter(|path| now.0.get(*path) != before.0.get(*path)).cloned().collect();
+        changed.sort();
+        changed.dedup();
+        Ok(changed)
+    }
+
+    /// Configuration and hooks: whoever writes them can make the user's git run things.
+    fn steering(&self) -> Vec<(String, std::path::PathBuf)> {
+        let mut files = vec![(".git/config".to_owned(), self.common_dir.join("config"))];
+        let hooks = fs::read_dir(self.common_dir.join("hooks")).into_iter().flatten().flatten();
+        files.extend(hooks.map(|hook| {
+            (format!(".git/hooks/{}", hook.file_name().to_string_lossy()), hook.path())
+        }));
+        files
+    }
+}
+
+/// The path of a line of `--porcelain=v2 -z`, and whether it is one of a file.
+fn path_of(line: &[u8]) -> Option<(&[u8], bool)> {
+    let columns = match line.first()? {
+        b'#' if line.starts_with(b"# branch.oid") || line.starts_with(b"# branch.head") => {
+            return Some((b"HEAD".as_slice(), false));
+        }
+        b'1' => 8,
+        b'u' => 10,
+        b'?' => 1,
+        _ => return None,
+    };
+    line.splitn(columns + 1, |b| *b == b' ').nth(columns).map(|path| (path, true))
+}
+
+fn stamp(file: &Path) -> Stamp {
+    let found: Metadata = fs::symlink_metadata(file).ok()?;
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    Some((
+        found.len(),
+        nanos(found.mtime(), found.mtime_nsec()),
+        nanos(found.ctime(), found.ctime_nsec()),
+        found.ino(),
+    ))
+}
