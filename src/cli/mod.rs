@@ -8,10 +8,16 @@ use clap::{Parser, Subcommand};
 mod completions;
 mod config;
 mod context;
+mod database;
+mod drain;
+mod fixer;
 mod global;
 mod health;
 mod init;
 mod output;
+mod status;
+mod stop;
+mod table;
 
 pub use context::{Context, DatabaseChoice};
 pub use global::{Color, Global, LogFormat};
@@ -70,6 +76,9 @@ macro_rules! verbs {
 
 verbs! {
     Init => init,
+    Drain => drain,
+    Stop => stop,
+    Status => status,
     Config => config,
     Health => health,
     Completions => completions,
