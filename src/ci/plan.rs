@@ -203,6 +203,14 @@ impl CiPlan {
         self.reporting != Reporting::ExitCode
     }
 
+    /// The program that is started, where it is not a line for the shell.
+    pub fn program(&self) -> Option<&str> {
+        match &self.command {
+            CommandLine::Argv(argv) => argv.first().map(String::as_str),
+            CommandLine::Shell(_) => None,
+        }
+    }
+
     /// The command as a person would type it.
     pub fn display(&self) -> String {
         match &self.command {
