@@ -56,7 +56,7 @@ fn lines(text: String, items: &mut Vec<Item>) {
     }
     let filled = || text.lines().filter(|line| !line.trim().is_empty());
     let is_path = |line: &str| !entry::read(line, entry::List::Deliverables, None).paths.is_empty();
-    if filled().any(|line| entry::has_bullet(line)) || filled().all(is_path) {
+    if filled().any(entry::has_bullet) || filled().all(is_path) {
         items.extend(filled().map(|line| Item::Line(line.to_owned())));
     } else {
         items.push(Item::Line(text));
