@@ -118,6 +118,12 @@ impl Git {
         self
     }
 
+    /// The same from within its git folder: for what needs no work tree, and works without one.
+    pub fn without_files(mut self, git_dir: &Path) -> Self {
+        self.cwd = git_dir.to_owned();
+        self
+    }
+
     /// What is written here has to outlive a power cut: the user's objects and refs.
     pub fn durable(mut self) -> Self {
         self.config.push("core.fsync=committed,reference".to_owned());

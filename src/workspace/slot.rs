@@ -75,8 +75,8 @@ impl Slot {
         let objects = git_dir.join("objects");
         remove_any(&objects).doing("remove", &objects)?;
         let dir = slots.join(number.to_string());
-        let mut top = Checkout::new(repo, dir, git_dir, &repo.common_dir);
-        top.git = top.git.holding(lock.fd().doing("hand on", lock.path())?);
+        let hold = lock.fd().doing("hand on", lock.path())?;
+        let top = Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold);
         fs::create_dir_all(&top.dir).doing("make the folder", &top.dir)?;
         Ok(Self { repo: repo.clone(), number, top, holding: None, lock })
     }
@@ -120,6 +120,7 @@ impl Slot {
         self.bring_links(&outside, &placed, &mut reset).await?;
         let parent = Parent {
             path: b"",
+            hold: &self.lock_fd()?,
             checkout: &self.top,
             tree: &placed.tree,
             users_git: vec![self.repo.git_dir.clone(), self.repo.common_dir.clone()],
