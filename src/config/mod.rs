@@ -1,5 +1,60 @@
 //! Settings: their types, and the only reader of configuration files and environment variables.
+//!
+//! Each of `autopack.yaml` and `memory.yaml` is taken from the first folder that has it, laid over the
+//! shipped defaults, with environment variables over both; every setting knows where it came from.
 
+use std::path::PathBuf;
+
+pub mod env;
+mod load;
+mod locate;
+mod memory;
 mod model;
+mod nearest;
+mod origin;
+mod schema;
+mod validate;
 
+pub use env::Env;
+pub use load::{Places, load};
+pub use memory::*;
 pub use model::*;
+pub use nearest::suggestion;
+pub use origin::{Origin, Setting};
+
+use origin::Origins;
+use schema::Document;
+
+/// The configuration in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub settings: Settings,
+    pub memory: MemorySettings,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    origins: Origins,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {name}: {why}")]
+    File { name: String, why: String },
+    #[error("{name} {why}")]
+    Variable { name: &'static str, why: String },
+    #[error("there is no configuration folder {}", dir.display())]
+    NoSuchFolder { dir: PathBuf },
+}
+
+impl Config {
+    /// Every setting with where it comes from, in the order of the files.
+    pub fn list(&self) -> Vec<Setting> {
+        let memory = MemoryFile { memory: self.memory.clone() };
+        let values = [schema::value_of(&self.settings), schema::value_of(&memory)];
+        values.iter().flat_map(|value| origin::settings(value, &self.origins)).collect()
+    }
+}
+
+/// The shipped files: name and text.
+pub fn shipped() -> [(&'static str, &'static str); 2] {
+    [(Settings::FILE, Settings::SHIPPED), (MemoryFile::FILE, MemoryFile::SHIPPED)]
+}

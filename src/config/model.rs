@@ -98,7 +98,7 @@ pub struct CiSettings {
 
 /// argv, or a line for `sh -c`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a list of arguments, or one line for the shell")]
 pub enum CommandLine {
     Argv(Vec<String>),
     Shell(String),
@@ -124,6 +124,35 @@ pub struct WorkspaceSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
     pub enabled: bool,
+}
+
+impl Settings {
+    /// The agent of that name; without a name the default one, or the only one there is.
+    pub fn agent(&self, name: Option<&str>) -> Option<(&str, &AgentSettings)> {
+        let agents = &self.agents;
+        match name.or(agents.default.as_deref()) {
+            Some(name) => agents.named.get_key_value(name),
+            None if agents.named.len() == 1 => agents.named.first_key_value(),
+            None => None,
+        }
+        .map(|(name, agent)| (name.as_str(), agent))
+    }
+}
+
+impl AgentSettings {
+    /// One of each kind, for the reader of the file: its keys are the keys that the kind knows.
+    pub fn samples() -> [Self; 2] {
+        [
+            Self::Command(CommandAgentSettings {
+                command: Vec::new(),
+                prompt: PromptBy::default(),
+                timeout_seconds: agent_timeout(),
+                idle_timeout_seconds: agent_idle_timeout(),
+                env: BTreeMap::new(),
+            }),
+            Self::Replay(ReplayAgentSettings { folder: String::new() }),
+        ]
+    }
 }
 
 fn agent_timeout() -> u64 {

@@ -11,8 +11,21 @@ pub type Env = BTreeMap<OsString, OsString>;
 /// Marks the processes of one drain, so that what a dead one left can be found: `AUTOPACK_OWNER=<id>`.
 pub const OWNER: &str = "AUTOPACK_OWNER";
 
-/// Where our own database is, which is nobody else's business; `DATABASE_URL` may be ours too.
-const DATABASE: [&str; 2] = ["AUTOPACK_DATABASE_URL", "DATABASE_URL"];
+/// What is nobody else's business: our database (`DATABASE_URL` may be ours too), the key of our index, and the
+/// repository that git was started for when a hook or an alias of the user's runs us: in a slot it would be
+/// the wrong one.
+const OURS: [&str; 10] = [
+    "AUTOPACK_DATABASE_URL",
+    "AUTOPACK_QDRANT_API_KEY",
+    "DATABASE_URL",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+];
 
 /// Keys of model providers whose names do not end in `_API_KEY`.
 const PROVIDER_KEYS: [&str; 16] = [
@@ -34,18 +47,18 @@ const PROVIDER_KEYS: [&str; 16] = [
     "TOGETHER_API_TOKEN",
 ];
 
-/// What an agent gets of `env`: everything but our database.
+/// What an agent gets of `env`: everything but what is ours.
 pub fn for_agent(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
-    env.into_iter().filter(|(name, _)| !is_database(name)).collect()
+    env.into_iter().filter(|(name, _)| !is_ours(name)).collect()
 }
 
-/// What CI and setup commands get: neither our database nor the keys of model providers.
+/// What CI and setup commands get: neither what is ours nor the keys of model providers.
 pub fn for_ci(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
     for_agent(env).into_iter().filter(|(name, _)| !is_provider_key(name)).collect()
 }
 
-fn is_database(name: &OsStr) -> bool {
-    DATABASE.iter().any(|database| name == *database)
+fn is_ours(name: &OsStr) -> bool {
+    OURS.iter().any(|ours| name == *ours)
 }
 
 pub fn is_provider_key(name: &OsStr) -> bool {
@@ -68,7 +81,7 @@ mod tests {
         let env = || {
             ["PATH", "OPENAI_API_KEY", "gemini_api_key", "HF_TOKEN", "GITHUB_TOKEN"]
                 .into_iter()
-                .chain(["DATABASE_URL", "AUTOPACK_DATABASE_URL", "MY_DATABASE_URL"])
+                .chain(["DATABASE_URL", "AUTOPACK_DATABASE_URL", "MY_DATABASE_URL", "GIT_DIR"])
                 .map(|name| (OsString::from(name), OsString::from("x")))
         };
         let agent = [

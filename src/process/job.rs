@@ -42,8 +42,11 @@ pub struct Job<'a> {
     pub redact: Redactor,
     /// A lock that stays held until the last process of the tree is gone.
     pub hold: Option<Arc<OwnedFd>>,
-    pub on_line: Option<&'a (dyn Fn(Stream, &str) + Send + Sync)>,
+    pub on_line: Option<OnLine<'a>>,
 }
+
+/// Sees each line as it comes, redacted.
+pub type OnLine<'a> = &'a (dyn Fn(Stream, &str) + Send + Sync);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::capture::Captured;
-use super::job::{Job, Stream};
+use super::job::{Job, OnLine, Stream};
 use super::log::CappedLog;
 use super::redact::{RedactedStream, Redactor};
 
@@ -14,7 +14,7 @@ pub(super) struct Sink<'a> {
     stdout: Channel,
     stderr: Channel,
     log: Option<CappedLog>,
-    on_line: Option<&'a (dyn Fn(Stream, &str) + Send + Sync)>,
+    on_line: Option<OnLine<'a>>,
 }
 
 struct Channel {
@@ -67,7 +67,7 @@ impl<'a> Sink<'a> {
     }
 }
 
-fn show(stream: Stream, line: &[u8], on_line: &(dyn Fn(Stream, &str) + Send + Sync)) {
+fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
     let shown = &line[..line.len().min(SHOWN_OF_A_LINE)];
     let text = String::from_utf8_lossy(shown);
     // A progress bar draws itself over and over in one line; its last state is what a terminal shows.

@@ -1,0 +1,33 @@
+# make build, make test, make check; nothing else is needed to work on autopack.
+
+.PHONY: build release test lint check setup clean
+
+build: setup
+	cargo build --locked
+
+release: setup
+	cargo build --locked --release
+
+# nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing.
+test: setup
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --locked; \
+	else \
+	  cargo test --locked; \
+	fi
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# What CI runs.
+check:
+	./.ci/run
+
+# What the build needs and the machine lacks.
+setup:
+	@./scripts/setup.sh
+
+clean:
+	cargo clean

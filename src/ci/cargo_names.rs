@@ -1,0 +1,180 @@
+//! What cargo's test programs and libtest's tests are called here, and where they are written.
+
+use std::collections::BTreeMap;
+
+use super::report::FindFile;
+use super::results::TestCase;
+
+/// A test program as cargo names it before it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// `src/lib.rs`, relative to its package; none for doctests and very old cargos.
+    root: Option<String>,
+    /// The crate of doctests and unit tests, the file's stem of others.
+    name: String,
+    doctests: bool,
+    /// Two packages may have test programs of the same name and path.
+    number: usize,
+}
+
+/// Recognises `Running unittests src/lib.rs (target/debug/deps/calc-735160b19cd407a9)` and `Doc-tests calc`.
+pub fn program(line: &str) -> Option<Program> {
+    let line = line.strip_prefix("  ")?.trim();
+    if let Some(name) = line.strip_prefix("Doc-tests ") {
+        return Some(Program { root: None, name: name.to_owned(), doctests: true, number: 1 });
+    }
+    let what = line.strip_prefix("Running ")?;
+    let what = what.strip_prefix("unittests ").unwrap_or(what);
+    let (root, binary) = match what.strip_suffix(')').and_then(|what| what.rsplit_once(" (")) {
+        Some((root, binary)) => (Some(root.replace('\\', "/")), binary),
+        None => (None, what),
+    };
+    let file = binary.rsplit(['/', '\\']).next()?;
+    let (name, hash) = file.trim_end_matches(".exe").rsplit_once('-')?;
+    let is_hash = hash.len() == 16 && hash.chars().all(|c| c.is_ascii_hexdigit());
+    is_hash.then(|| Program { root, name: name.to_owned(), doctests: false, number: 1 })
+}
+
+impl Program {
+    pub fn is_twin(&self, other: &Program) -> bool {
+        (&self.root, &self.name, self.doctests) == (&other.root, &other.name, other.doctests)
+    }
+
+    pub fn numbered(self, number: usize) -> Self {
+        Self { number, ..self }
+    }
+
+    /// `src/lib.rs (calc)`
+    pub fn label(&self) -> String {
+        let what = match &self.root {
+            Some(root) => root,
+            None if self.doctests => "doctests",
+            None => "tests",
+        };
+        match self.number {
+            1 => format!("{what} ({})", self.name),
+            number => format!("{what} ({} {number})", self.name),
+        }
+    }
+
+    /// How the ids of its tests begin.
+    pub fn prefix(&self) -> String {
+        format!("{} ", self.label())
+    }
+
+    pub fn root_file(&self, find: &FindFile) -> Option<String> {
+        find(self.root.as_ref()?, self.hint())
+    }
+
+    /// `a::b::tests::works` of `src/lib.rs` is in the deepest of `src/a/b/tests.rs`, `src/a/b.rs`, `src/a.rs`, `src/lib.rs` that exists.
+    pub fn file_of(&self, test: &str, find: &FindFile) -> Option<String> {
+        if self.doctests {
+            return find(test.split_once(" - ")?.0, self.hint());
+        }
+        let folder = self.root.as_ref()?.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let mut modules: Vec<&str> = test.split("::").collect();
+        modules.pop();
+        while !modules.is_empty() {
+            let stem = format!("{folder}/{}", modules.join("/"));
+            let candidates = [format!("{stem}.rs"), format!("{stem}/mod.rs")];
+            if let Some(file) = candidates.iter().find_map(|path| find(path, self.hint())) {
+                return Some(file);
+            }
+            modules.pop();
+        }
+        self.root_file(find)
+    }
+
+    /// Integration tests do not say of which package they are.
+    fn hint(&self) -> Option<&str> {
+        let of_crate =
+            self.doctests || self.root.as_ref().is_some_and(|root| root.starts_with("src/"));
+        of_crate.then_some(self.name.as_str())
+    }
+}
+
+/// Tests by id: `(id, name, test)`. Doctests lose their line number, which any edit above them changes;
+/// those of one item are numbered in order.
+pub fn identified(
+    program: &Program,
+    tests: BTreeMap<String, TestCase>,
+) -> Vec<(String, String, TestCase)> {
+    let mut tests: Vec<(String, u32, TestCase)> = tests
+        .into_iter()
+        .map(|(name, case)| {
+            let (name, line) =
+                if program.doctests { without_line(&name) } else { (plain(&name), 0) };
+            (name, line, case)
+        })
+        .collect();
+    tests.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut named = Vec::new();
+    for (name, _, case) in tests {
+        let number = seen.entry(name.clone()).or_default();
+        *number += 1;
+        let suffix = if *number > 1 { format!(" #{number}") } else { String::new() };
+        named.push((format!("{}{name}{suffix}", program.prefix()), name, case));
+    }
+    named
+}
+
+/// What libtest has to be given to run the test with this id; none for what is no single test.
+pub fn filter(id: &str) -> Option<&str> {
+    let (_, name) = id.split_once(") ")?;
+    Some(name.rsplit_once(" #").map_or(name, |(name, _)| name))
+}
+
+fn plain(name: &str) -> String {
+    name.strip_suffix(" - should panic").unwrap_or(name).to_owned()
+}
+
+/// `src/lib.rs - add (line 4) - compile` -> (`src/lib.rs - add`, 4)
+fn without_line(name: &str) -> (String, u32) {
+    let Some((item, rest)) = name.rsplit_once(" (line ") else { return (plain(name), 0) };
+    let digits = rest.split(')').next().unwrap_or_default();
+    (item.to_owned(), digits.parse().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_recognised() {
+        let line = "     Running unittests src/lib.rs (target/debug/deps/calc-735160b19cd407a9)";
+        assert_eq!(program(line).unwrap().label(), "src/lib.rs (calc)");
+        let line = "     Running tests/my api.rs (/t arget/deps/my-api-735160b19cd407a9)";
+        assert_eq!(program(line).unwrap().label(), "tests/my api.rs (my-api)");
+        let line = "     Running target/debug/deps/calc-735160b19cd407a9";
+        assert_eq!(program(line).unwrap().label(), "tests (calc)");
+        assert_eq!(program("   Doc-tests calc").unwrap().label(), "doctests (calc)");
+        for line in
+            ["     Running `target/debug/autopack`", "  Running late", "Running x (y-0)", ""]
+        {
+            assert_eq!(program(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_test_is_in_the_deepest_module_that_has_a_file() {
+        let line = "     Running unittests src/lib.rs (target/debug/deps/calc-735160b19cd407a9)";
+        let program = program(line).unwrap();
+        let find = |path: &str, hint: Option<&str>| {
+            assert_eq!(hint, Some("calc"));
+            ["src/lib.rs", "src/a.rs", "src/b/mod.rs"]
+                .contains(&path)
+                .then(|| format!("core/{path}"))
+        };
+        assert_eq!(program.file_of("a::x::tests::t", &find).as_deref(), Some("core/src/a.rs"));
+        assert_eq!(program.file_of("b::tests::t", &find).as_deref(), Some("core/src/b/mod.rs"));
+        assert_eq!(program.file_of("t", &find).as_deref(), Some("core/src/lib.rs"));
+    }
+
+    #[test]
+    fn a_filter_is_the_name_without_its_program() {
+        assert_eq!(filter("src/lib.rs (calc) tests::fails"), Some("tests::fails"));
+        assert_eq!(filter("doctests (calc) src/lib.rs - sub #2"), Some("src/lib.rs - sub"));
+        assert_eq!(filter("tests/crash.rs (crash)"), None);
+    }
+}

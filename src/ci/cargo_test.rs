@@ -1,0 +1,238 @@
+//! libtest's lines in the output of `cargo test` -> results, each qualified by its test program.
+//!
+//! Reads stdout and stderr as one stream: cargo names the program on the one, libtest its tests on the other.
+
+use std::collections::BTreeMap;
+
+use super::cargo_names::{self, Program};
+use super::report::{FindFile, Report};
+use super::results::{TestCase, TestStatus};
+
+/// Of what one failing test printed, about this much is kept.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// Is given every line; total, whatever they are.
+#[derive(Default)]
+pub struct Reader {
+    programs: Vec<Ran>,
+    /// Where in the current program's output we are.
+    part: Part,
+    /// cargo's list of failed targets: without it the run stopped at the first of them.
+    lists_failed: bool,
+    any_failed: bool,
+    not_compiled: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Part {
+    /// cargo speaks, or a program that is no libtest.
+    #[default]
+    Outside,
+    /// One line for each test.
+    Tests { pending: Option<String> },
+    /// What a failed test printed.
+    Output { test: Option<String> },
+    /// The names of the failed ones.
+    Names,
+    /// cargo's words on a program that ended without a result.
+    Cause,
+}
+
+/// One test program.
+struct Ran {
+    program: Program,
+    tests: BTreeMap<String, TestCase>,
+    finished: bool,
+    /// What cargo said, where the program failed without a result.
+    crashed: Option<String>,
+    miscounted: bool,
+}
+
+impl Reader {
+    pub fn line(&mut self, line: &str) {
+        // What a test printed may look like anything, cargo's own lines included.
+        let printed = matches!(self.part, Part::Output { .. } | Part::Names);
+        if !printed && self.cargo_line(line) {
+            return;
+        }
+        let Some(ran) = self.programs.last_mut() else { return };
+        self.part = match std::mem::take(&mut self.part) {
+            Part::Outside if is_start(line) && !ran.finished => Part::Tests { pending: None },
+            Part::Outside => Part::Outside,
+            Part::Tests { pending } => ran.test_line(line, pending),
+            Part::Output { test } => ran.output_line(line, test),
+            Part::Names => ran.name_line(line),
+            Part::Cause => ran.cause_line(line),
+        };
+    }
+
+    fn cargo_line(&mut self, line: &str) -> bool {
+        if let Some(program) = cargo_names::program(line) {
+            let twins = self.programs.iter().filter(|ran| ran.program.is_twin(&program)).count();
+            let program = program.numbered(twins + 1);
+            self.programs.push(Ran::new(program));
+            self.part = Part::Outside;
+            return true;
+        }
+        if line.starts_with("error: test failed, to rerun")
+            || line.starts_with("error: doctest failed")
+        {
+            self.any_failed = true;
+            if let Some(ran) = self.programs.last_mut().filter(|ran| !ran.finished) {
+                ran.crashed = Some(String::new());
+                self.part = Part::Cause;
+            }
+            return true;
+        }
+        let failed_list = line.starts_with("error: ") && line.ends_with("failed:");
+        self.lists_failed |= failed_list && line.contains(" target");
+        self.not_compiled |= line.starts_with("error: could not compile ");
+        failed_list
+    }
+
+    pub fn finish(self, find: &FindFile) -> Report {
+        let unfinished =
+            |ran: &Ran| ran.miscounted || (ran.started() && !ran.finished && ran.crashed.is_none());
+        let mut report = Report {
+            partial: self.any_failed && !self.lists_failed || self.programs.iter().any(unfinished),
+            collection_error: self.not_compiled,
+            ..Report::default()
+        };
+        for ran in self.programs {
+            ran.report(find, &mut report);
+        }
+        report
+    }
+}
+
+impl Ran {
+    fn new(program: Program) -> Self {
+        Self { program, tests: BTreeMap::new(), finished: false, crashed: None, miscounted: false }
+    }
+
+    fn started(&self) -> bool {
+        !self.tests.is_empty()
+    }
+
+    /// `test a::b ... ok`, perhaps with what the test's children printed in between.
+    fn test_line(&mut self, line: &str, pending: Option<String>) -> Part {
+        if line == "failures:" {
+            return Part::Output { test: None };
+        }
+        if line.starts_with("test result: ") {
+            return self.result_line(line);
+        }
+        let (name, rest) =
+            match line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+                Some((name, rest)) => (Some(name.to_owned()), rest),
+                None => (pending, line),
+            };
+        let Some(name) = name else { return Part::Tests { pending: None } };
+        match status(rest) {
+            Some(status) => {
+                self.tests.insert(name, TestCase::new(status, None));
+                Part::Tests { pending: None }
+            }
+            None => Part::Tests { pending: Some(name) },
+        }
+    }
+
+    fn output_line(&mut self, line: &str, test: Option<String>) -> Part {
+        if let Some(name) = self.heading(line) {
+            return Part::Output { test: Some(name) };
+        }
+        if line == "failures:" {
+            return Part::Names;
+        }
+        if line.starts_with("test result: ") {
+            return self.result_line(line);
+        }
+        let case = test.as_ref().and_then(|name| self.tests.get_mut(name));
+        if let Some(case) = case.filter(|case| case.message.len() < OUTPUT_BYTES) {
+            case.message.push_str(line);
+            case.message.push('\n');
+        }
+        Part::Output { test }
+    }
+
+    fn name_line(&mut self, line: &str) -> Part {
+        if line.starts_with("test result: ") {
+            return self.result_line(line);
+        }
+        if let Some(name) = self.heading(line) {
+            return Part::Output { test: Some(name) };
+        }
+        if let Some(name) = line.strip_prefix("    ").filter(|name| !name.starts_with(' ')) {
+            let case = self.tests.entry(name.to_owned());
+            case.or_insert_with(|| TestCase::red(None, "")).status = TestStatus::Failed;
+        }
+        Part::Names
+    }
+
+    fn cause_line(&mut self, line: &str) -> Part {
+        if let Some(message) = self.crashed.as_mut() {
+            let line = line.trim();
+            if !line.is_empty() && line != "Caused by:" {
+                message.push_str(line);
+                message.push('\n');
+            }
+        }
+        Part::Cause
+    }
+
+    /// `---- a::b stdout ----`, of a test that is known to have failed.
+    fn heading(&self, line: &str) -> Option<String> {
+        let name = line.strip_prefix("---- ")?.strip_suffix(" ----")?;
+        let name = name.strip_suffix(" stdout").unwrap_or(name);
+        // `a - should panic` is listed by that name, and headed by the plain one.
+        let listed = [name.to_owned(), format!("{name} - should panic")];
+        listed.into_iter().find(|name| self.tests.get(name).is_some_and(TestCase::is_red))
+    }
+
+    /// `test result: FAILED. 3 passed; 2 failed; 1 ignored; ...`: what was read has to add up to it.
+    fn result_line(&mut self, line: &str) -> Part {
+        let said = |what: &str| {
+            let end = line.find(what)?;
+            line[..end].rsplit([' ', ';', '.']).find(|word| !word.is_empty())?.parse().ok()
+        };
+        let read = |status| self.tests.values().filter(|test| test.status == status).count();
+        self.miscounted = said(" failed;") != Some(read(TestStatus::Failed))
+            || said(" passed;") > Some(read(TestStatus::Passed));
+        self.finished = true;
+        Part::Outside
+    }
+
+    fn report(self, find: &FindFile, report: &mut Report) {
+        let Self { program, tests, crashed, .. } = self;
+        for (id, name, case) in cargo_names::identified(&program, tests) {
+            let file = program.file_of(&name, find);
+            report.add(id, TestCase { file, ..case });
+        }
+        if let Some(cause) = crashed {
+            let hides = Some(program.prefix());
+            let message = format!("the test program ended without a result: {}", cause.trim());
+            let case = TestCase { hides, ..TestCase::red(program.root_file(find), message) };
+            report.add(program.label(), case);
+        }
+    }
+}
+
+fn is_start(line: &str) -> bool {
+    let count = line.strip_prefix("running ").and_then(|rest| rest.split_once(' '));
+    count.is_some_and(|(n, tests)| n.parse::<u32>().is_ok() && tests.starts_with("test"))
+}
+
+/// The end of a test's line; a child of the test may have printed before it.
+fn status(rest: &str) -> Option<TestStatus> {
+    if rest == "ignored" || rest.starts_with("ignored, ") {
+        return Some(TestStatus::Skipped);
+    }
+    if rest.ends_with("FAILED") || rest.ends_with("FAILED (time limit exceeded)") {
+        return Some(TestStatus::Failed);
+    }
+    (rest.ends_with("ok") || rest.starts_with("bench:")).then_some(TestStatus::Passed)
+}
+
+#[cfg(test)]
+#[path = "cargo_test_tests.rs"]
+mod tests;

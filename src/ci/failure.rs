@@ -1,0 +1,128 @@
+//! A judgement that blocks -> the failure that people read and that the next prompt tells. Pure.
+
+use super::compare::{Decision, Judgement};
+use super::plan::CiPlan;
+use super::results::{CiOutcome, CiRun, TestStatus};
+use crate::phase::verdict::FailingTest;
+use crate::phase::{Failure, FailureDetail, FailureKind};
+
+/// Names in the one-line message.
+const NAMED: usize = 5;
+/// Tests that are kept, and how many of them with their messages.
+const MOST_TESTS: usize = 200;
+const MOST_MESSAGES: usize = 20;
+
+/// What went wrong; `None` where nothing did that the phase could be blamed for.
+pub fn failure(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> Option<Failure> {
+    if judgement.decision != Decision::Fail {
+        return None;
+    }
+    let (kind, message) = kind_and_message(plan, run, judgement);
+    let timeout_seconds = match run.outcome() {
+        CiOutcome::TimedOut { ran_out_seconds } => Some(*ran_out_seconds),
+        _ => None,
+    };
+    let detail = FailureDetail {
+        failing_tests: failing_tests(judgement),
+        log_tail: run.log_tail.clone(),
+        timeout_seconds,
+        ..FailureDetail::default()
+    };
+    Some(Failure { exit_code: run.results.exit_code, detail, ..Failure::new(kind, message) })
+}
+
+fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (FailureKind, String) {
+    let command = plan.display();
+    match run.outcome() {
+        CiOutcome::CouldNotStart { why } => {
+            (FailureKind::CiCannotStart, format!("ci could not start: {why}"))
+        }
+        CiOutcome::TimedOut { ran_out_seconds } => (
+            FailureKind::CiTimeout,
+            format!("ci ran out of time: {ran_out_seconds} s for `{command}`"),
+        ),
+        CiOutcome::NoTests => (FailureKind::CiNoTests, format!("no tests ran: `{command}`")),
+        CiOutcome::CollectionError if not_loaded(run, judgement) => {
+            let what = match list(judgement.blocking.iter().map(|test| test.name.as_str())) {
+                names if names.is_empty() => String::new(),
+                names => format!(": {names}"),
+            };
+            let message = format!("`{command}` could not load or compile the tests{what}");
+            (FailureKind::CiCollectionError, message)
+        }
+        _ => (
+            FailureKind::CiFailed,
+            by_tests(run, judgement).unwrap_or_else(|| exited(&command, run)),
+        ),
+    }
+}
+
+/// Whether what blocks is that tests could not be loaded, and not only tests that are red beside those.
+fn not_loaded(run: &CiRun, judgement: &Judgement) -> bool {
+    let hides = |test: &FailingTest| {
+        let case = run.results.tests.as_ref().and_then(|tests| tests.get(&test.name));
+        case.is_some_and(|case| case.hides.is_some())
+    };
+    judgement.blocking.is_empty() && judgement.gone.is_empty()
+        || judgement.blocking.iter().any(hides)
+}
+
+fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
+    let Judgement { blocking, gone, .. } = judgement;
+    let mut parts = Vec::new();
+    if !blocking.is_empty() {
+        let all_passed = blocking.iter().all(|test| judgement.passed_before.contains(&test.name));
+        let before = if all_passed { " that passed before" } else { "" };
+        let names = list(blocking.iter().map(|test| test.name.as_str()));
+        let fail = if blocking.len() == 1 { "test fails" } else { "tests fail" };
+        parts.push(format!("{} {fail}{before}: {names}", blocking.len()));
+    }
+    if !gone.is_empty() {
+        let skipped = gone.iter().all(|id| run.results.status(id) == Some(TestStatus::Skipped));
+        let what = if skipped { "skipped" } else { "gone or skipped" };
+        let are = if gone.len() == 1 {
+            "test that passed before is"
+        } else {
+            "tests that passed before are"
+        };
+        let names = list(gone.iter().map(String::as_str));
+        parts.push(format!("{} {are} {what}: {names}", gone.len()));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn exited(command: &str, run: &CiRun) -> String {
+    match run.results.exit_code {
+        Some(code) if code > 128 => {
+            format!("`{command}` failed with exit code {code} (signal {})", code - 128)
+        }
+        Some(code) => format!("`{command}` failed with exit code {code}"),
+        None => format!("`{command}` failed"),
+    }
+}
+
+fn failing_tests(judgement: &Judgement) -> Vec<FailingTest> {
+    let blocking = judgement.blocking.iter().enumerate().map(|(at, test)| FailingTest {
+        name: test.name.clone(),
+        message: if at < MOST_MESSAGES { test.message.clone() } else { String::new() },
+    });
+    let gone = judgement.gone.iter().map(|name| FailingTest {
+        name: name.clone(),
+        message: "passed before this attempt; now it is gone or skipped".to_owned(),
+    });
+    blocking.chain(gone).take(MOST_TESTS).collect()
+}
+
+/// The first few names, and how many more there are.
+pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+//! `go test -json` -> results, each qualified by its package.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Deserialize;
+
+use super::report::Report;
+use super::results::{TestCase, TestStatus};
+
+/// Of what people see of the output, this many lines are kept.
+const TAIL_LINES: usize = 80;
+/// Of what one test printed, about this much is kept.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// One line of the stream, as far as it matters (`go doc test2json`).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event {
+    action: String,
+    #[serde(default)]
+    package: String,
+    #[serde(default)]
+    import_path: String,
+    #[serde(default)]
+    test: String,
+    #[serde(default)]
+    output: String,
+    #[serde(default)]
+    failed_build: String,
+}
+
+#[derive(Default)]
+pub struct Reader {
+    report: Report,
+    output: BTreeMap<String, String>,
+    tail: VecDeque<String>,
+}
+
+impl Reader {
+    pub fn line(&mut self, line: &str) {
+        let Ok(event) = serde_json::from_str::<Event>(line) else {
+            // The compiler's words, before Go 1.24.
+            self.remember(line);
+            return;
+        };
+        let id = event.id();
+        match event.action.as_str() {
+            "output" | "build-output" => {
+                self.remember(&event.output);
+                let kept = self.output.entry(id).or_default();
+                if kept.len() < OUTPUT_BYTES {
+                    kept.push_str(&event.output);
+                }
+            }
+            "pass" | "skip" if !event.test.is_empty() => {
+                let passed = event.action == "pass";
+                let status = if passed { TestStatus::Passed } else { TestStatus::Skipped };
+                self.report.add(id, TestCase::new(status, None));
+            }
+            "fail" => self.failed(&event, id),
+            _ => {}
+        }
+    }
+
+    /// A package fails with its tests; alone it fails only where they could not be built or run to their end.
+    fn failed(&mut self, event: &Event, id: String) {
+        let mut message = self.output.remove(&id).unwrap_or_default();
+        if event.test.is_empty() {
+            let start = format!("{}.", event.package);
+            let mut tests = self.report.tests.iter().filter(|(id, _)| id.starts_with(&start));
+            let built = event.failed_build.is_empty() && !message.contains("[build failed]");
+            if built && tests.any(|(_, test)| test.is_red()) {
+                return;
+            }
+            message.push_str(&self.output.remove(&event.failed_build).unwrap_or_default());
+            self.report.collection_error |= !built;
+            let case = TestCase { hides: Some(start), ..TestCase::red(None, message) };
+            return self.report.add(id, case);
+        }
+        self.report.add(id, TestCase::red(None, message));
+    }
+
+    fn remember(&mut self, text: &str) {
+        self.tail.extend(text.lines().map(str::to_owned));
+        let surplus = self.tail.len().saturating_sub(TAIL_LINES);
+        self.tail.drain(..surplus);
+    }
+
+    /// The results, and the end of the output as people know it.
+    pub fn finish(self) -> (Report, String) {
+        (self.report, Vec::from(self.tail).join("\n"))
+    }
+}
+
+impl Event {
+    fn id(&self) -> String {
+        match (self.package.as_str(), self.test.as_str()) {
+            ("", _) => self.import_path.clone(),
+            (package, "") => package.to_owned(),
+            (package, test) => format!("{package}.{test}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As documented by `go doc test2json`, with a package that does not build (Go 1.24).
+    const STREAM: &str = r#"{"Action":"start","Package":"m/a"}
+{"Action":"run","Package":"m/a","Test":"TestOk"}
+{"Action":"output","Package":"m/a","Test":"TestOk","Output":"=== RUN   TestOk\n"}
+{"Action":"pass","Package":"m/a","Test":"TestOk","Elapsed":0}
+{"Action":"output","Package":"m/a","Test":"TestBad","Output":"    a_test.go:7: sum is off\n"}
+{"Action":"fail","Package":"m/a","Test":"TestBad","Elapsed":0}
+{"Action":"skip","Package":"m/a","Test":"TestLater","Elapsed":0}
+{"Action":"output","Package":"m/a","Output":"FAIL\tm/a\t0.002s\n"}
+{"Action":"fail","Package":"m/a","Elapsed":0.002}
+{"ImportPath":"m/b [m/b.test]","Action":"build-output","Output":"b/b_test.go:3:1: syntax error\n"}
+{"ImportPath":"m/b [m/b.test]","Action":"build-fail"}
+{"Action":"output","Package":"m/b","Output":"FAIL\tm/b [build failed]\n"}
+{"Action":"fail","Package":"m/b","Elapsed":0,"FailedBuild":"m/b [m/b.test]"}"#;
+
+    #[test]
+    fn a_stream_is_read_by_package() {
+        let mut reader = Reader::default();
+        STREAM.lines().for_each(|line| reader.line(line));
+        let (report, tail) = reader.finish();
+        let statuses: Vec<_> =
+            report.tests.iter().map(|(id, test)| (id.as_str(), test.status)).collect();
+        let expected = [
+            ("m/a.TestBad", TestStatus::Failed),
+            ("m/a.TestLater", TestStatus::Skipped),
+            ("m/a.TestOk", TestStatus::Passed),
+            ("m/b", TestStatus::Failed),
+        ];
+        assert_eq!(statuses, expected);
+        assert!(report.tests["m/a.TestBad"].message.contains("sum is off"));
+        assert!(report.tests["m/b"].message.contains("syntax error"));
+        assert_eq!(report.tests["m/b"].hides.as_deref(), Some("m/b."));
+        assert!(report.collection_error);
+        assert!(tail.contains("FAIL\tm/a") && !tail.contains("Action"));
+    }
+}

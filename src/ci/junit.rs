@@ -1,0 +1,179 @@
+//! pytest's JUnit XML (family xunit2) -> results by node id.
+//!
+//! The XML names a test by its dotted class name; which part of it is the file is found in the repository.
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use super::report::{FindFile, Report};
+use super::results::{TestCase, TestStatus};
+
+/// What pytest writes of a module that it cannot load.
+const COLLECTION_FAILURE: &str = "collection failure";
+
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("cannot read the JUnit XML: {0}")]
+pub struct NotJunit(String);
+
+/// The part of a `<testcase>` that was read so far.
+#[derive(Default)]
+struct Open {
+    class: String,
+    name: String,
+    status: Option<TestStatus>,
+    message: String,
+    not_collected: bool,
+}
+
+/// A file that ends too early (its writer was killed) gives what it has and counts as partial.
+pub fn parse(xml: &str, find: &FindFile) -> Result<Report, NotJunit> {
+    let mut reader = Reader::from_str(xml);
+    let mut report = Report::default();
+    let mut open: Option<Open> = None;
+    let (mut seen_suite, mut closed) = (false, false);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag)) => {
+                seen_suite |= is_suite(&tag);
+                opened(&tag, &mut open);
+            }
+            Ok(Event::Empty(tag)) => {
+                if is_suite(&tag) {
+                    (seen_suite, closed) = (true, true);
+                }
+                opened(&tag, &mut open);
+                if tag.local_name().as_ref() == "testcase" {
+                    close(open.take(), find, &mut report);
+                }
+            }
+            Ok(Event::End(tag)) => match tag.local_name().as_ref() {
+                "testcase" => close(open.take(), find, &mut report),
+                "testsuite" | "testsuites" => closed = true,
+                _ => {}
+            },
+            Ok(Event::Text(text)) => add_text(&mut open, text.as_ref()),
+            Ok(Event::CData(text)) => add_text(&mut open, text.as_ref()),
+            Ok(Event::GeneralRef(name)) => add_reference(&mut open, name.as_ref()),
+            Ok(Event::Eof) => break,
+            Ok(_) => {}
+            Err(error) if seen_suite => {
+                tracing::debug!(%error, "the JUnit XML ends in garbage");
+                closed = false;
+                break;
+            }
+            Err(error) => return Err(NotJunit(error.to_string())),
+        }
+    }
+    if !seen_suite {
+        return Err(NotJunit("it has no <testsuite>".to_owned()));
+    }
+    report.partial = !closed;
+    Ok(report)
+}
+
+fn is_suite(tag: &BytesStart) -> bool {
+    matches!(tag.local_name().as_ref(), "testsuite" | "testsuites")
+}
+
+fn opened(tag: &BytesStart, open: &mut Option<Open>) {
+    match (tag.local_name().as_ref(), open.as_mut()) {
+        ("testcase", _) => {
+            let (class, name) = (attribute(tag, "classname"), attribute(tag, "name"));
+            *open = Some(Open { class, name, ..Open::default() });
+        }
+        ("failure" | "error", Some(test)) => {
+            let message = attribute(tag, "message");
+            test.status = Some(TestStatus::Failed);
+            test.not_collected |= message == COLLECTION_FAILURE;
+            // The text repeats an assertion, but not where a fixture failed.
+            if message.starts_with("failed on ") {
+                test.message.push_str(&message);
+                test.message.push('\n');
+            }
+        }
+        ("skipped", Some(test)) => {
+            test.status = test.status.max(Some(TestStatus::Skipped));
+        }
+        _ => {}
+    }
+}
+
+fn attribute(tag: &BytesStart, name: &str) -> String {
+    let Ok(Some(attribute)) = tag.try_get_attribute(name) else { return String::new() };
+    match quick_xml::escape::unescape(&attribute.value) {
+        Ok(text) => text.into_owned(),
+        Err(_) => attribute.value.into_owned(),
+    }
+}
+
+/// Only what is red has a text that is worth keeping.
+fn add_text(open: &mut Option<Open>, text: &str) {
+    if let Some(test) = open.as_mut().filter(|test| test.status == Some(TestStatus::Failed)) {
+        test.message.push_str(text);
+    }
+}
+
+fn add_reference(open: &mut Option<Open>, name: &str) {
+    let whole = format!("&{name};");
+    match quick_xml::escape::unescape(&whole) {
+        Ok(text) => add_text(open, &text),
+        Err(_) => add_text(open, &whole),
+    }
+}
+
+fn close(open: Option<Open>, find: &FindFile, report: &mut Report) {
+    let Some(test) = open else { return };
+    if test.name.is_empty() {
+        return;
+    }
+    if test.not_collected {
+        return not_collected(test, find, report);
+    }
+    let (file, id) = node_id(&test.class, &test.name, find);
+    let status = test.status.unwrap_or(TestStatus::Passed);
+    report.add(id, TestCase { message: test.message, ..TestCase::new(status, file) });
+}
+
+/// `classname=""` and the module's (or the class') dotted name as `name`.
+fn not_collected(test: Open, find: &FindFile, report: &mut Report) {
+    let dotted = match test.class.as_str() {
+        "" => test.name,
+        class => format!("{class}.{}", test.name),
+    };
+    let (file, rest) = split_class(&dotted, find);
+    let id = match (&file, rest.as_str()) {
+        (Some(file), "") => file.clone(),
+        (Some(file), rest) => format!("{file}::{rest}"),
+        (None, _) => dotted,
+    };
+    let hides = Some(format!("{id}::"));
+    report.collection_error = true;
+    report.add(id, TestCase { hides, ..TestCase::red(file, test.message) });
+}
+
+/// `tests.unit.test_a.TestGroup` and `test_x[1]` -> `tests/unit/test_a.py::TestGroup::test_x[1]`.
+fn node_id(class: &str, name: &str, find: &FindFile) -> (Option<String>, String) {
+    let (file, rest) = split_class(class, find);
+    let id = match (&file, rest.as_str()) {
+        (Some(file), "") => format!("{file}::{name}"),
+        (Some(file), rest) => format!("{file}::{rest}::{name}"),
+        (None, _) => format!("{class}::{name}"),
+    };
+    (file, id)
+}
+
+/// The file is the longest beginning that exists.
+fn split_class(class: &str, find: &FindFile) -> (Option<String>, String) {
+    let parts: Vec<&str> = class.split('.').collect();
+    for length in (1..=parts.len()).rev() {
+        let path = format!("{}.py", parts[..length].join("/"));
+        if let Some(file) = find(&path, None) {
+            return (Some(file), parts[length..].join("::"));
+        }
+    }
+    (None, class.to_owned())
+}
+
+#[cfg(test)]
+#[path = "junit_tests.rs"]
+mod tests;

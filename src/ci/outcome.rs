@@ -1,0 +1,128 @@
+//! Exit code, report and output -> outcome. Pure.
+
+use super::plan::{CiPlan, Reporting};
+use super::report::Report;
+use super::results::{CiOutcome, TestResults};
+
+/// What a shell answers for a program that is not there, and for one that cannot be executed.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
+
+/// What a run that came to its own end left behind.
+pub struct Said<'a> {
+    pub plan: &'a CiPlan,
+    /// As a shell would say it.
+    pub code: i32,
+    pub report: Option<Report>,
+    /// The end of the output.
+    pub output: &'a str,
+}
+
+pub fn of(said: Said<'_>) -> TestResults {
+    let said_nothing = said.report.as_ref().is_none_or(Report::is_empty);
+    let outcome = match said.code {
+        NOT_FOUND | NOT_EXECUTABLE if said_nothing => could_not_start(&said),
+        _ => match said.plan.reporting {
+            Reporting::ExitCode => by_code(said.code),
+            Reporting::JunitArgument | Reporting::JunitEnvironment => pytest(&said),
+            Reporting::Libtest | Reporting::GoJson => lines(&said),
+        },
+    };
+    let trusted = said.report.filter(|_| reports_at(said.plan.reporting, said.code));
+    let complete = trusted.as_ref().is_none_or(|report| !report.partial)
+        && !(is_junit(said.plan.reporting) && said.code == 2);
+    let tests = trusted.map(|report| report.tests).filter(|tests| !tests.is_empty());
+    TestResults { outcome, exit_code: Some(said.code), tests, complete }
+}
+
+/// With any other exit code something else than a test decided, and the report may lack anything.
+fn reports_at(reporting: Reporting, code: i32) -> bool {
+    match reporting {
+        Reporting::ExitCode => false,
+        Reporting::JunitArgument | Reporting::JunitEnvironment => matches!(code, 0..=2),
+        Reporting::Libtest => matches!(code, 0 | 101),
+        Reporting::GoJson => matches!(code, 0 | 1),
+    }
+}
+
+fn is_junit(reporting: Reporting) -> bool {
+    matches!(reporting, Reporting::JunitArgument | Reporting::JunitEnvironment)
+}
+
+fn by_code(code: i32) -> CiOutcome {
+    if code == 0 { CiOutcome::Passed } else { CiOutcome::Failed }
+}
+
+/// <https://docs.pytest.org/en/stable/reference/exit-codes.html>
+fn pytest(said: &Said<'_>) -> CiOutcome {
+    let report = said.report.as_ref();
+    let not_collected = report.is_some_and(|report| report.collection_error);
+    match said.code {
+        0 if report.is_some_and(Report::has_red) => CiOutcome::Failed,
+        0 => CiOutcome::Passed,
+        1 if report.is_none() && lacks_pytest(said.output) => could_not_start(said),
+        1 | 2 if not_collected => CiOutcome::CollectionError,
+        // A wrong option is about the command; anything else, such as a conftest.py that cannot be
+        // imported, is about the tests.
+        4 if said.output.contains("unrecognized arguments") || said.output.contains("usage:") => {
+            could_not_start(said)
+        }
+        4 => CiOutcome::CollectionError,
+        5 => CiOutcome::NoTests,
+        _ => CiOutcome::Failed,
+    }
+}
+
+fn lacks_pytest(output: &str) -> bool {
+    output.lines().any(|line| line.trim_end().ends_with("No module named pytest"))
+}
+
+fn lines(said: &Said<'_>) -> CiOutcome {
+    let Some(report) = &said.report else { return by_code(said.code) };
+    match said.code {
+        0 if report.is_empty() => CiOutcome::NoTests,
+        0 if report.has_red() => CiOutcome::Failed,
+        0 => CiOutcome::Passed,
+        _ if report.collection_error => CiOutcome::CollectionError,
+        _ if report.is_empty() && lacks_network(said.output) => could_not_start(said),
+        _ => CiOutcome::Failed,
+    }
+}
+
+/// Dependencies that cannot be fetched are nothing that a test says.
+fn lacks_network(output: &str) -> bool {
+    [
+        "Could not resolve host",
+        "failed to download",
+        "network failure",
+        "dial tcp",
+        "spurious network error",
+    ]
+    .iter()
+    .any(|sign| output.contains(sign))
+}
+
+fn could_not_start(said: &Said<'_>) -> CiOutcome {
+    let telling = |line: &&str| {
+        [
+            "not found",
+            "No module named",
+            "ermission denied",
+            "unrecognized",
+            "resolve host",
+            "failed to",
+        ]
+        .iter()
+        .any(|sign| line.contains(sign))
+    };
+    let mut lines = said.output.lines().map(str::trim).filter(|line| !line.is_empty());
+    let why = lines.clone().find(telling).or_else(|| lines.next_back());
+    let why = why.unwrap_or("it printed nothing");
+    CiOutcome::CouldNotStart {
+        why: format!("`{}` ended with exit code {}: {why}", said.plan.display(), said.code),
+    }
+}
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+//! What the readers of runner output have in common: a growing list of tests, and finding their files.
+
+use std::collections::BTreeMap;
+
+use super::results::{TestCase, TestStatus};
+
+/// Longer messages keep their beginning and their end.
+const MESSAGE_CHARS: usize = 2_000;
+
+/// Finds a path that a runner named, maybe with the crate that it belongs to, in the repository: `src/lib.rs` of some package is
+/// `crates/core/src/lib.rs`. `None` where there is no such file.
+pub type FindFile<'a> = dyn Fn(&str, Option<&str>) -> Option<String> + 'a;
+
+/// What a runner said, read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub tests: BTreeMap<String, TestCase>,
+    /// Something kept tests from being loaded or compiled.
+    pub collection_error: bool,
+    /// Some of it could not be read, so a test that is missing here may have run.
+    pub partial: bool,
+}
+
+impl Report {
+    /// A test may be reported more than once (its call, then its teardown): the worst counts, every message stays.
+    pub fn add(&mut self, id: String, test: TestCase) {
+        match self.tests.get_mut(&id) {
+            None => {
+                self.tests.insert(id, test);
+            }
+            Some(known) => {
+                if known.is_red() && test.is_red() {
+                    known.message = format!("{}\n{}", known.message, test.message);
+                } else if test.status > known.status {
+                    *known = test;
+                }
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tests.is_empty()
+    }
+
+    pub fn has_red(&self) -> bool {
+        self.tests.values().any(|test| test.status == TestStatus::Failed)
+    }
+
+    /// Messages as they are kept: redacted, without colours, not too long.
+    pub fn tidy(mut self, redact: &dyn Fn(&str) -> String) -> Self {
+        for test in self.tests.values_mut().filter(|test| !test.message.is_empty()) {
+            let plain = console::strip_ansi_codes(&test.message).into_owned();
+            test.message = shortened(redact(&plain).trim(), MESSAGE_CHARS);
+        }
+        self
+    }
+}
+
+/// Beginning and end of a text that is longer than `most` characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(most / 2).collect();
+    let tail: String = text.chars().skip(count - most / 2).collect();
+    format!("{head}\n... {} characters left out ...\n{tail}", count - 2 * (most / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_two_reports_counts() {
+        let mut report = Report::default();
+        report.add("a".into(), TestCase::new(TestStatus::Passed, None));
+        report.add("a".into(), TestCase::red(None, "call"));
+        report.add("a".into(), TestCase::new(TestStatus::Passed, None));
+        report.add("a".into(), TestCase::red(None, "teardown"));
+        assert_eq!(report.tests["a"].message, "call\nteardown");
+    }
+
+    #[test]
+    fn long_messages_keep_both_ends() {
+        let text = format!("{}é{}", "a".repeat(50), "z".repeat(50));
+        let short = shortened(&text, 10);
+        assert_eq!(short, "aaaaa\n... 91 characters left out ...\nzzzzz");
+        assert_eq!(shortened("short", 10), "short");
+    }
+
+    #[test]
+    fn kept_messages_are_plain_and_redacted() {
+        let mut report = Report::default();
+        report.add("a".into(), TestCase::red(None, " \u{1b}[31mkey s3cret\u{1b}[0m \n"));
+        let report = report.tidy(&|text| text.replace("s3cret", "***"));
+        assert_eq!(report.tests["a"].message, "key ***");
+    }
+}

@@ -1,0 +1,236 @@
+//! Running a plan and telling what came of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::command_line;
+use super::outcome::{self, Said};
+use super::paths;
+use super::plan::{CiPlan, Reporting};
+use super::results::{CiOutcome, CiRun, TestResults};
+use super::{cargo_names, cargo_test, go, junit};
+use crate::ci::report::Report;
+use crate::config::CommandLine;
+use crate::process::{self, Ended, How, Job, Redactor, SpawnError, Stop, Stream};
+
+/// Both outputs in one pipe: what cargo says and what its tests say come in the order in which they were said.
+const TOGETHER: &str = r#"exec "$@" 2>&1"#;
+const LOG_CAP: u64 = 32 * 1024 * 1024;
+const TAIL_LINES: usize = 80;
+const TAIL_CHARS: usize = 8_000;
+
+/// Where and with what a plan is run.
+pub struct Request<'a> {
+    /// The slot.
+    pub dir: &'a Path,
+    /// The whole environment.
+    pub env: &'a BTreeMap<OsString, OsString>,
+    /// Outside of the slot; appended. The JUnit file comes to lie beside it.
+    pub log: PathBuf,
+    pub redact: Redactor,
+    /// The slot's lock, held until the last process is gone.
+    pub hold: Option<Arc<OwnedFd>>,
+}
+
+/// Something is wrong with us, not with the phase.
+#[derive(Debug, thiserror::Error)]
+pub enum CiError {
+    #[error("cannot run ci `{command}`: {source}")]
+    Spawn { command: String, source: SpawnError },
+    #[error("cannot use {} for the test results: {source}", .path.display())]
+    Results { path: PathBuf, source: io::Error },
+}
+
+/// Runs a plan to its end, within its timeout.
+pub async fn run(plan: &CiPlan, request: Request<'_>, stop: &Stop) -> Result<CiRun, CiError> {
+    if !plan.is_configured() {
+        return Ok(CiRun::of(TestResults::of(CiOutcome::NotConfigured)));
+    }
+    if let Some(why) = &plan.cannot_start {
+        return Ok(CiRun::of(TestResults::of(CiOutcome::CouldNotStart { why: why.clone() })));
+    }
+    let junit = request.log.with_extension("junit.xml");
+    fresh(&junit)?;
+    let reader = Mutex::new(Reader::of(plan.reporting));
+    let on_line = |_: Stream, line: &str| {
+        let line = console::strip_ansi_codes(line);
+        reader.lock().unwrap_or_else(PoisonError::into_inner).line(&line);
+    };
+    let redact = request.redact.clone();
+    let (dir, job) = (request.dir, job(plan, request, &junit, &on_line));
+    let ended = process::run(job, stop)
+        .await
+        .map_err(|source| CiError::Spawn { command: plan.display(), source })?;
+    let reader = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (report, tail) = reader.finish(dir, &junit);
+    let report = report.map(|report| report.tidy(&|text| redact.redact(text).into_owned()));
+    Ok(judged(plan, &ended, report, tail))
+}
+
+/// A file of an earlier run must not be taken for this one's.
+fn fresh(junit: &Path) -> Result<(), CiError> {
+    match fs::remove_file(junit) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(CiError::Results { path: junit.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn job<'a>(
+    plan: &CiPlan,
+    request: Request<'_>,
+    junit: &Path,
+    on_line: &'a (dyn Fn(Stream, &str) + Send + Sync),
+) -> Job<'a> {
+    let mut argv: Vec<OsString> = ["sh", "-c", TOGETHER, "sh"].map(OsString::from).to_vec();
+    argv.extend(command(plan, junit));
+    let env = environment(plan, &request, junit);
+    Job {
+        log: Some(request.log),
+        log_cap: LOG_CAP,
+        redact: request.redact,
+        hold: request.hold,
+        on_line: Some(on_line),
+        ..Job::new(argv, request.dir, env, plan.timeout)
+    }
+}
+
+fn command(plan: &CiPlan, junit: &Path) -> Vec<OsString> {
+    let argv = match &plan.command {
+        CommandLine::Shell(line) => return ["sh", "-c", line].map(OsString::from).to_vec(),
+        CommandLine::Argv(argv) => argv,
+    };
+    let mut words: Vec<OsString> = argv.iter().chain(&plan.tuning).map(OsString::from).collect();
+    if plan.reporting == Reporting::JunitArgument {
+        words.extend(junit_options(junit));
+        words.extend(plan.only.iter().map(OsString::from));
+    } else {
+        let filters: Option<Vec<&str>> =
+            plan.only.iter().map(|id| cargo_names::filter(id)).collect();
+        if let Some(filters) = filters.filter(|filters| !filters.is_empty()) {
+            words.push("--".into());
+            words.extend(filters.into_iter().map(OsString::from));
+        }
+    }
+    words
+}
+
+/// The report, and that all tests are run: what stops at the first failure says nothing about the others.
+fn junit_options(junit: &Path) -> Vec<OsString> {
+    let mut file = OsString::from("--junitxml=");
+    file.push(junit);
+    let all = ["--maxfail=0", "--continue-on-collection-errors", "-o", "junit_family=xunit2"];
+    all.into_iter().map(OsString::from).chain([file]).collect()
+}
+
+fn environment(plan: &CiPlan, request: &Request<'_>, junit: &Path) -> BTreeMap<OsString, OsString> {
+    let mut env = request.env.clone();
+    for (name, value) in &plan.defaults {
+        env.entry(name.into()).or_insert_with(|| value.into());
+    }
+    if let Some(source) = plan.python_path {
+        let mut path = request.dir.join(source).into_os_string();
+        if let Some(more) = env.get(&OsString::from("PYTHONPATH")).filter(|more| !more.is_empty()) {
+            path.push(":");
+            path.push(more);
+        }
+        env.insert("PYTHONPATH".into(), path);
+    }
+    if plan.reporting == Reporting::JunitEnvironment {
+        let options = env.entry("PYTEST_ADDOPTS".into()).or_default();
+        for option in junit_options(junit) {
+            options.push(" ");
+            options.push(command_line::quoted(&option.to_string_lossy()).as_ref());
+        }
+    }
+    env
+}
+
+/// Takes single results out of what a runner prints, or out of the file that it writes.
+enum Reader {
+    None,
+    Junit,
+    Libtest(cargo_test::Reader),
+    Go(go::Reader),
+}
+
+impl Reader {
+    fn of(reporting: Reporting) -> Self {
+        match reporting {
+            Reporting::ExitCode => Self::None,
+            Reporting::JunitArgument | Reporting::JunitEnvironment => Self::Junit,
+            Reporting::Libtest => Self::Libtest(cargo_test::Reader::default()),
+            Reporting::GoJson => Self::Go(go::Reader::default()),
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        match self {
+            Self::None | Self::Junit => {}
+            Self::Libtest(reader) => reader.line(line),
+            Self::Go(reader) => reader.line(line),
+        }
+    }
+
+    /// The report, and the end of the output where the output itself is not for people.
+    fn finish(self, dir: &Path, junit: &Path) -> (Option<Report>, Option<String>) {
+        match self {
+            Self::None => (None, None),
+            Self::Junit => (read_junit(dir, junit), None),
+            Self::Libtest(reader) => {
+                let packages = paths::Packages::of(dir);
+                let report = reader.finish(&|path, name| packages.find(path, name));
+                (Some(report), None)
+            }
+            Self::Go(reader) => {
+                let (report, tail) = reader.finish();
+                (Some(report), Some(tail))
+            }
+        }
+    }
+}
+
+/// The tests write this file, so anything may be in it.
+fn read_junit(dir: &Path, junit: &Path) -> Option<Report> {
+    let bytes = fs::read(junit).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    match junit::parse(&text, &|path, _| paths::at_root(dir, path)) {
+        Ok(report) => Some(report),
+        Err(error) => {
+            tracing::warn!("{error}: {}", junit.display());
+            None
+        }
+    }
+}
+
+fn judged(plan: &CiPlan, ended: &Ended, report: Option<Report>, tail: Option<String>) -> CiRun {
+    let tail = tail.unwrap_or_else(|| ended.stdout.tail_lines(TAIL_LINES));
+    let tail = last_chars(&console::strip_ansi_codes(&tail), TAIL_CHARS);
+    let results = match ended.how {
+        How::Stopped => TestResults::of(CiOutcome::Stopped),
+        How::TimedOut | How::Stalled => {
+            TestResults::of(CiOutcome::TimedOut { ran_out_seconds: plan.timeout.as_secs() })
+        }
+        How::Exited(code) => outcome::of(Said { plan, code, report, output: &tail }),
+        How::Signalled(signal) => {
+            outcome::of(Said { plan, code: 128 + signal, report: None, output: &tail })
+        }
+    };
+    CiRun { log_tail: tail, duration: ended.duration, ..CiRun::of(results) }
+}
+
+/// From a line's beginning where there is one.
+fn last_chars(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let tail: String = text.chars().skip(count - most).collect();
+    tail.split_once('\n').map_or(tail.clone(), |(_, lines)| lines.to_owned())
+}

@@ -1,0 +1,76 @@
+//! `config show`: every setting with where it comes from.
+
+use clap::Subcommand;
+use console::style;
+
+use super::{Context, DatabaseChoice};
+use crate::config::Setting;
+use crate::failure::{Exit, Failure};
+
+/// Show every setting and where it comes from
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Every setting in force, and where it comes from
+    Show {
+        /// Print a list of {key, value, origin}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let Action::Show { json } = args.action;
+    let mut settings = context.config()?.list();
+    settings.push(database(&context.database()?));
+    match json {
+        true => context.out.json(&settings)?,
+        false => context.out.text(&table(&settings))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn database(choice: &DatabaseChoice) -> Setting {
+    Setting {
+        key: "database_url".to_owned(),
+        value: without_password(&choice.url).into(),
+        origin: choice.origin.to_string(),
+    }
+}
+
+/// An application's own URL may bear one.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find('/').unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://(hidden){}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
+/// The value comes last: lists are long.
+fn table(settings: &[Setting]) -> String {
+    let width = |text: fn(&Setting) -> &str| settings.iter().map(|s| text(s).len()).max();
+    let keys = width(|setting| &setting.key).unwrap_or(0);
+    let origins = width(|setting| &setting.origin).unwrap_or(0);
+    let line = |Setting { key, value, origin }: &Setting| {
+        format!("{key:keys$}  {}  {value}\n", style(format!("{origin:origins$}")).dim())
+    };
+    settings.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_urls_are_hidden() {
+        assert_eq!(without_password("postgres://u:p@h/db"), "postgres://(hidden)@h/db");
+        assert_eq!(without_password("sqlite:///a@b"), "sqlite:///a@b");
+    }
+}

@@ -1,0 +1,102 @@
+//! What every verb is handed: where it works, how it is configured, where it writes.
+//!
+//! Each is found when first asked for, so that `completions` needs no repository and `health` can tell
+//! what is wrong with the configuration instead of failing by it.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+
+use super::{Global, Output};
+use crate::config::{self, Config, Env, Origin, Places, env};
+use crate::failure::Failure;
+use crate::store::{DatabaseUrl, Store};
+
+/// Relative to the workspace.
+const DEFAULT_DATABASE: &str = "sqlite:///.autopack/autopack.db";
+
+pub struct Context {
+    pub global: Global,
+    pub env: Env,
+    pub out: Output,
+    /// Where the search for the repository starts.
+    start: PathBuf,
+    config: OnceLock<Config>,
+}
+
+/// Which database, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseChoice {
+    pub url: String,
+    pub origin: Origin,
+}
+
+impl Context {
+    pub fn new(global: Global) -> Result<Self, Failure> {
+        let here = std::env::current_dir().context("cannot tell the current folder")?;
+        let start = global.workspace.as_ref().map_or(here.clone(), |dir| here.join(dir));
+        let env = Env::of_process();
+        Ok(Self { global, env, out: Output::default(), start, config: OnceLock::new() })
+    }
+
+    /// The top of the git repository that is worked on.
+    pub fn workspace(&self) -> Result<PathBuf, Failure> {
+        if !self.start.is_dir() {
+            return Err(Failure::new(format!("there is no folder {}", self.start.display())));
+        }
+        let start = self.start.canonicalize().context("cannot resolve the workspace")?;
+        start.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned).ok_or_else(
+            || {
+                Failure::new(format!("{} is in no git repository", start.display()))
+                    .hint("run it inside one, or name it with --workspace; `git init` makes one")
+            },
+        )
+    }
+
+    /// Both files and the environment, checked.
+    pub fn config(&self) -> Result<&Config, Failure> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let chosen = self.global.config_dir.clone().or_else(|| self.env.config_dir());
+        let places = Places { chosen, workspace: self.workspace().ok() };
+        let config = config::load(&places, &self.env)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The database's file, which need not be there.
+    pub fn database_url(&self) -> Result<DatabaseUrl, Failure> {
+        let choice = self.database()?;
+        DatabaseUrl::parse(&choice.url, &self.workspace()?).map_err(|error| {
+            let failure = Failure::new(format!("{}: {error}", choice.origin));
+            match choice.origin {
+                Origin::Variable(env::SHARED_DATABASE_URL) => failure
+                    .hint("where that is an application's own, set AUTOPACK_DATABASE_URL as well"),
+                _ => failure,
+            }
+        })
+    }
+
+    /// The database, made where it is missing.
+    pub async fn store(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.database_url()?).await?)
+    }
+
+    /// The database as it is; an error where there is none.
+    pub async fn existing_store(&self) -> Result<Store, Failure> {
+        Ok(Store::open_existing(&self.database_url()?).await?)
+    }
+
+    /// What was said about the database, by whom.
+    pub fn database(&self) -> Result<DatabaseChoice, Failure> {
+        if let Some(url) = &self.global.database_url {
+            let origin = Origin::Option("--database-url");
+            return Ok(DatabaseChoice { url: url.clone(), origin });
+        }
+        Ok(match self.env.database_url()? {
+            Some((name, url)) => DatabaseChoice { url, origin: Origin::Variable(name) },
+            None => DatabaseChoice { url: DEFAULT_DATABASE.to_owned(), origin: Origin::Shipped },
+        })
+    }
+}

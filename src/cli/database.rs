@@ -1,0 +1,62 @@
+//! Opening the store for a verb, and which run the verb is about.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+use super::Context;
+use crate::failure::{Exit, Failure, OrHint};
+use crate::phase::{RunId, UnixMs};
+use crate::store::{DatabaseUrl, Store};
+use crate::workspace::Repo;
+
+pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
+    let choice = context.database()?;
+    DatabaseUrl::parse(&choice.url, &context.workspace()?)
+        .or_hint(format!("the URL comes from {}", choice.origin))
+}
+
+/// The store, made where there is none; then git is told to overlook our folder.
+pub async fn make(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
+    let repo = Repo::discover(&context.workspace()?).await?;
+    if url.path().starts_with(repo.autopack_dir()) {
+        repo.prepare_folder()?;
+    }
+    Ok(Store::open(url).await?)
+}
+
+/// The store; that there is none yet is an error.
+pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
+    Ok(Store::open_existing(&url(context)?).await?)
+}
+
+/// The run that was named, or the only one there is.
+pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failure> {
+    if let Some(name) = named {
+        let run = RunId::new(name);
+        store.require_runs(std::slice::from_ref(&run)).await?;
+        return Ok(run);
+    }
+    let runs: Vec<RunId> = store.runs().await?.into_iter().map(|run| run.run_id).collect();
+    match runs.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::new(format!("{} holds no run", store.path().display()))
+            .hint("`autopack import FILE` brings one in")),
+        many => {
+            let names: Vec<&str> = many.iter().map(RunId::as_str).collect();
+            Err(Failure::new(format!("there are several runs: {}", names.join(", ")))
+                .hint("name one with --run-id")
+                .exit(Exit::Usage))
+        }
+    }
+}
+
+pub fn now() -> UnixMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A point in time as people and scripts write it.
+pub fn time(at: UnixMs) -> String {
+    Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| time.to_string())
+}

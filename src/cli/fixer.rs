@@ -1,0 +1,21 @@
+//! The auto-fixer with the limits that configuration and workspace set.
+
+use std::path::Path;
+
+use crate::config::{Settings, Unscoped};
+use crate::phase::autofix::{Limits, autofix};
+use crate::phase::{Failure, RawSpec, Repair};
+
+/// A path that is not UTF-8 is in no spec, so nothing is relative to it.
+pub fn fixer(
+    settings: &Settings,
+    workspace: &Path,
+) -> impl Fn(&RawSpec, Option<&Failure>) -> Repair + Send + Sync + use<> {
+    let workspace = workspace.to_str().map(str::to_owned);
+    let max_timeout_seconds = settings.ci.max_timeout_seconds;
+    let unscoped_allowed = settings.executor.unscoped == Unscoped::Allow;
+    move |raw, last_failure| {
+        let workspace = workspace.as_deref();
+        autofix(raw, last_failure, &Limits { workspace, max_timeout_seconds, unscoped_allowed })
+    }
+}

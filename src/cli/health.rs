@@ -1,0 +1,90 @@
+//! `health`: the T0 checks, as a table or as JSON.
+
+use std::path::Path;
+
+use console::{Style, style};
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
+use crate::process::child_env;
+
+/// Check whether a drain could start: configuration, database, disk, git, agent, CI
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print {status, checks}
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let report = look(context).await;
+    match args.json {
+        true => context.out.json(&report)?,
+        false => context.out.text(&text(&report))?,
+    }
+    Ok(if report.status == Overall::Failed { Exit::OurFailure } else { Exit::Done })
+}
+
+async fn look(context: &Context) -> Report {
+    let workspace = context.workspace();
+    let config = context.config();
+    let root = workspace.as_deref().ok();
+    let agents = async {
+        let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
+        let env = child_env::for_agent(context.env.all().clone());
+        agents::agents(&config.settings, workspace, &env)
+    };
+    let ci = async {
+        let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
+        let env = child_env::for_ci(context.env.all().clone());
+        settings::ci(&config.settings, workspace, &env).await
+    };
+    let database = async {
+        match context.database_url() {
+            Ok(url) => database::database(&url).await,
+            Err(_) if root.is_none() => unknown(),
+            Err(failure) => settings::failed(&failure, "name one with --database-url"),
+        }
+    };
+    let here = root.unwrap_or(Path::new("."));
+    Report::new(vec![
+        Check::of("workspace", async { settings::workspace(&workspace) }).await,
+        Check::of("configuration", async { settings::configuration(&config, root) }).await,
+        Check::of("database", database).await,
+        Check::of("disk", async { machine::disk(here) }).await,
+        Check::of("git", machine::git(here)).await,
+        Check::of("agent", agents).await,
+        Check::of("ci", ci).await,
+    ])
+}
+
+/// Where the workspace or the configuration is what is wrong.
+fn unknown() -> Finding {
+    Finding::skip("needs the workspace and the configuration")
+}
+
+/// One line a check, what to do about it beneath.
+fn text(report: &Report) -> String {
+    let width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Check { name, finding, .. } in &report.checks {
+        let (word, look) = match finding.status {
+            Status::Ok => ("ok  ", Style::new().green()),
+            Status::Warn => ("warn", Style::new().yellow()),
+            Status::Fail => ("FAIL", Style::new().red().bold()),
+            Status::Skip => ("skip", Style::new().dim()),
+        };
+        let detail = &finding.detail;
+        text += &format!("{}  {name:width$}  {detail}\n", look.apply_to(word));
+        if let Some(hint) = &finding.hint {
+            text += &format!("{:1$}{2} {hint}\n", "", width + 8, style("->").dim());
+        }
+    }
+    text += match report.status {
+        Overall::Ok => "healthy: a drain can start\n",
+        Overall::Degraded => "degraded: see the warnings\n",
+        Overall::Failed => "failed: a drain cannot start\n",
+    };
+    text
+}

@@ -1,0 +1,113 @@
+//! The command line: global options, one file per verb, and what every verb is handed.
+//!
+//! A verb parses its arguments, calls the part that does the work, and shows what came of it.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+mod completions;
+mod config;
+mod context;
+mod database;
+mod drain;
+mod fix_phases;
+mod fixer;
+mod gc;
+mod global;
+mod health;
+mod import;
+mod init;
+mod output;
+mod phases;
+mod runs;
+mod status;
+mod stop;
+mod table;
+
+pub use context::{Context, DatabaseChoice};
+pub use global::{Color, Global, LogFormat};
+pub use output::Output;
+
+use crate::failure::{Exit, Failure};
+
+/// Shown by `--help`, and part of the contract with scripts.
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done, nothing failed
+    1  autopack's own failure: configuration, database, git, or a health check
+    2  wrong usage
+    3  a drained run has a phase that failed or is blocked
+    4  stopped at the first failure (--stop-on-first-failure)
+    5  stopped by a failure that every phase would meet, or by a spent budget
+  130  interrupted
+  143  terminated";
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Drains a backlog of coding work unattended.
+///
+/// Repairs malformed phases, gives each to a coding agent in an isolated copy of the repository, and lands on
+/// the run's branch what stays in scope and passes CI.
+#[derive(Debug, Parser)]
+#[command(name = "autopack", version, after_help = EXIT_CODES, styles = STYLES)]
+#[command(max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs: a line here and a `mod` above is all that a new one needs. The text of its help is the doc
+/// comment of its `Args`.
+macro_rules! verbs {
+    ($($(#[$meta:meta])* $name:ident => $module:ident,)*) => {
+        #[derive(Debug, Subcommand)]
+        pub enum Verb {
+            $($(#[$meta])* $name($module::Args),)*
+        }
+
+        async fn dispatch(verb: Verb, context: &Context) -> Result<Exit, Failure> {
+            match verb {
+                $(Verb::$name(args) => $module::run(args, context).await,)*
+            }
+        }
+    };
+}
+
+verbs! {
+    Init => init,
+    Import => import,
+    FixPhases => fix_phases,
+    Drain => drain,
+    Stop => stop,
+    Status => status,
+    Phases => phases,
+    Runs => runs,
+    Gc => gc,
+    Config => config,
+    Health => health,
+    Completions => completions,
+}
+
+/// Runs the verb to its end.
+pub fn run(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context::new(cli.global)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(dispatch(cli.verb, &context))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,42 @@
+//! Results, on stdout. Everything that people are told beside them goes to stderr, by `tracing`.
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Error};
+use serde::Serialize;
+
+use crate::failure::{Failure, ReaderGone};
+
+/// stdout, whose reader may go away at any time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Output(());
+
+impl Output {
+    pub fn line(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        self.text(&format!("{text}\n"))
+    }
+
+    /// As it is, without a newline.
+    pub fn text(&self, text: &str) -> Result<(), Failure> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// One JSON value, indented for people who look at it.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(serde_json::to_string_pretty(value).context("cannot write JSON")?)
+    }
+
+    /// One JSON value on one line.
+    pub fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(serde_json::to_string(value).context("cannot write JSON")?)
+    }
+
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        Ok(written.map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Error::from(ReaderGone),
+            _ => Error::from(error).context("cannot write to stdout"),
+        })?)
+    }
+}

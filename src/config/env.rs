@@ -1,0 +1,182 @@
+//! The environment: the one place of the program that reads it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use serde_yaml::Value;
+
+use super::ConfigError;
+use super::schema::Leaf;
+
+pub const CONFIG_DIR: &str = "AUTOPACK_CONFIG_DIR";
+pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
+/// Read after ours; often an application's own.
+pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
+
+/// Variables that stand for a key of a file, and win over it.
+pub const OVERRIDES: [Override; 10] = [
+    Override::new("TELEMETRY_DB_ENABLED", &["telemetry", "enabled"], Form::Switch),
+    Override::new("AUTOPACK_ENABLE_MEMORY", &["memory", "enabled"], Form::Switch),
+    Override::new("AUTOPACK_USE_QDRANT", &["memory", "use_qdrant"], Form::Switch),
+    Override::new("AUTOPACK_QDRANT_AUTOSTART", &["memory", "qdrant", "autostart"], Form::Switch),
+    Override::new(
+        "AUTOPACK_QDRANT_AUTOSTART_TIMEOUT",
+        &["memory", "qdrant", "autostart_timeout_seconds"],
+        Form::Number,
+    ),
+    Override::new("AUTOPACK_QDRANT_HOST", &["memory", "qdrant", "host"], Form::Text),
+    Override::new("AUTOPACK_QDRANT_PORT", &["memory", "qdrant", "port"], Form::Number),
+    Override::new("AUTOPACK_QDRANT_GRPC_PORT", &["memory", "qdrant", "grpc_port"], Form::Number),
+    Override::new("AUTOPACK_QDRANT_API_KEY", &["memory", "qdrant", "api_key"], Form::Text),
+    Override::new("AUTOPACK_QDRANT_IMAGE", &["memory", "qdrant", "image"], Form::Text),
+];
+
+pub struct Override {
+    pub variable: &'static str,
+    pub path: &'static [&'static str],
+    form: Form,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Switch,
+    Number,
+    Text,
+}
+
+/// The environment as it was when the program started.
+#[derive(Clone, Debug, Default)]
+pub struct Env {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Env {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    pub fn new<K: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        Self { variables: variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
+    }
+
+    /// Everything, as it is. What children get of it is decided where they are started.
+    pub fn all(&self) -> &BTreeMap<OsString, OsString> {
+        &self.variables
+    }
+
+    pub fn config_dir(&self) -> Option<PathBuf> {
+        self.filled(CONFIG_DIR).map(PathBuf::from)
+    }
+
+    /// The database URL and the variable that it stands in.
+    pub fn database_url(&self) -> Result<Option<(&'static str, String)>, ConfigError> {
+        for name in [DATABASE_URL, SHARED_DATABASE_URL] {
+            if self.filled(name).is_some() {
+                return Ok(self.text(name)?.map(|url| (name, url)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The user's editor, as a line for the shell.
+    pub fn editor(&self) -> OsString {
+        let choice = self.filled("VISUAL").or_else(|| self.filled("EDITOR"));
+        choice.map_or_else(|| "vi".into(), OsStr::to_owned)
+    }
+
+    /// The values that variables lay over the files' keys beneath `root`, each with its variable.
+    pub fn overrides(
+        &self,
+        belongs: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(&'static str, Leaf)>, ConfigError> {
+        let mut found = Vec::new();
+        for entry in OVERRIDES.iter().filter(|entry| belongs(entry.path[0])) {
+            if let Some(text) = self.text(entry.variable)? {
+                let path = entry.path.iter().map(|key| (*key).to_owned()).collect();
+                found.push((entry.variable, Leaf { path, value: entry.value(&text)? }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// An empty path or URL is as good as none.
+    fn filled(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|v| !v.is_empty())
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.variables.get(OsStr::new(name)) else { return Ok(None) };
+        match value.to_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(ConfigError::Variable { name, why: "is not valid UTF-8".to_owned() }),
+        }
+    }
+}
+
+impl Override {
+    const fn new(variable: &'static str, path: &'static [&'static str], form: Form) -> Self {
+        Self { variable, path, form }
+    }
+
+    fn value(&self, text: &str) -> Result<Value, ConfigError> {
+        let refused = |expected: &str| ConfigError::Variable {
+            name: self.variable,
+            why: format!("is {text:?}; expected {expected}"),
+        };
+        match self.form {
+            Form::Text => Ok(text.into()),
+            Form::Number => {
+                let number = text.trim().parse::<u64>().map(Value::from);
+                number.map_err(|_| refused("a whole number, not negative"))
+            }
+            Form::Switch => {
+                let on =
+                    switch(text).ok_or_else(|| refused("1/0, true/false, yes/no or on/off"))?;
+                Ok(on.into())
+            }
+        }
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_take_four_spellings_in_any_case() {
+        for (text, on) in [("1", true), ("TRUE", true), ("Yes", true), ("on", true), ("0", false)] {
+            assert_eq!(switch(text), Some(on), "{text}");
+        }
+        for (text, on) in [("False", false), ("NO", false), (" off ", false)] {
+            assert_eq!(switch(text), Some(on), "{text}");
+        }
+        let error = Env::new([("AUTOPACK_QDRANT_AUTOSTART", "maybe")]).overrides(|_| true);
+        insta::assert_snapshot!(error.unwrap_err(),
+            @r#"AUTOPACK_QDRANT_AUTOSTART is "maybe"; expected 1/0, true/false, yes/no or on/off"#);
+        assert!(Env::new([("AUTOPACK_USE_QDRANT", "")]).overrides(|_| true).is_err());
+    }
+
+    #[test]
+    fn our_database_variable_wins_over_the_shared_one() {
+        let url = |vars: &[(&str, &str)]| Env::new(vars.iter().copied()).database_url().unwrap();
+        assert_eq!(url(&[]), None);
+        let (ours, theirs) = (("AUTOPACK_DATABASE_URL", "a"), ("DATABASE_URL", "b"));
+        assert_eq!(url(&[ours, theirs]), Some(("AUTOPACK_DATABASE_URL", "a".to_owned())));
+        assert_eq!(
+            url(&[("AUTOPACK_DATABASE_URL", ""), theirs]),
+            Some(("DATABASE_URL", "b".to_owned()))
+        );
+    }
+}

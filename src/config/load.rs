@@ -1,0 +1,148 @@
+//! The only reader of configuration files: where each lies, what is laid over what, and what is said of mistakes.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
+
+use super::env::Env;
+use super::locate::line_of;
+use super::memory::MemoryFile;
+use super::model::Settings;
+use super::nearest::suggestion;
+use super::origin::{Origin, Origins};
+use super::schema::{self, Document, KeyPath, Leaf, Problem, What};
+use super::{Config, ConfigError, validate};
+
+/// Where to look, the first first.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// From `--config-dir` or its variable; it must be there.
+    pub chosen: Option<PathBuf>,
+    pub workspace: Option<PathBuf>,
+}
+
+/// Reads both files, whatever is switched off in them.
+pub fn load(places: &Places, env: &Env) -> Result<Config, ConfigError> {
+    if let Some(dir) = places.chosen.as_ref().filter(|dir| !dir.is_dir()) {
+        return Err(ConfigError::NoSuchFolder { dir: dir.clone() });
+    }
+    let mut origins = Origins::default();
+    let mut files = Vec::new();
+    let settings = document::<Settings>(places, env, &mut origins, &mut files, |settings| {
+        validate::settings(settings)
+    })?;
+    let memory = document::<MemoryFile>(places, env, &mut origins, &mut files, |file| {
+        validate::memory(&file.memory)
+    })?;
+    Ok(Config { settings, memory: memory.memory, files, origins })
+}
+
+/// One file over the shipped defaults, and the environment over both.
+fn document<D: Document>(
+    places: &Places,
+    env: &Env,
+    origins: &mut Origins,
+    files: &mut Vec<PathBuf>,
+    validate: impl FnOnce(&D) -> Result<(), Problem>,
+) -> Result<D, ConfigError> {
+    let file = places.find(D::FILE)?;
+    let given = file.as_ref().map_or(Ok(Vec::new()), FileText::leaves::<D>)?;
+    let line = |path: &[String]| file.as_ref().and_then(|file| line_of(&file.text, path));
+    let mut document = schema::lay_over(&D::default(), &given)
+        .map_err(|problem| said(&problem, file.as_ref(), Origin::Shipped))?;
+    if let Some(file) = &file {
+        files.push(file.path.clone());
+        for leaf in given {
+            let origin = Origin::File { name: file.name.clone(), line: line(&leaf.path) };
+            origins.record(leaf.path, origin);
+        }
+    }
+    for (variable, leaf) in env.overrides(|root| has_root::<D>(root))? {
+        let origin = Origin::Variable(variable);
+        document = schema::lay_over(&document, std::slice::from_ref(&leaf))
+            .map_err(|problem| said(&problem, None, origin.clone()))?;
+        origins.record(leaf.path, origin);
+    }
+    validate(&document).map_err(|problem| {
+        let origin = origins.of(&problem.path);
+        said(&problem, file.as_ref(), origin)
+    })?;
+    Ok(document)
+}
+
+fn has_root<D: Document>(root: &str) -> bool {
+    schema::value_of(&D::default()).get(root).is_some()
+}
+
+/// A problem in words: with its line where it comes from a file, with its name where from a variable.
+fn said(problem: &Problem, file: Option<&FileText>, origin: Origin) -> ConfigError {
+    if let (Origin::Variable(name), What::BadValue(why)) = (&origin, &problem.what) {
+        return ConfigError::Variable { name, why: why.clone() };
+    }
+    let why = match &problem.what {
+        What::UnknownKey(known) => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let (at, key) = (place(problem, file), problem.path.last().map_or("", |key| key));
+            format!("unknown key {key:?}{at}; {}", suggestion(key, &known))
+        }
+        What::BadValue(why) => {
+            format!("{}{} {why}", problem.path.join("."), place(problem, file))
+        }
+    };
+    ConfigError::File { name: file.map_or_else(String::new, |file| file.name.clone()), why }
+}
+
+/// ` at line 9`, of the key or of the nearest that the file has.
+fn place(problem: &Problem, file: Option<&FileText>) -> String {
+    let Some(file) = file else { return String::new() };
+    let path: &KeyPath = &problem.path;
+    let line = (1..=path.len()).rev().find_map(|length| line_of(&file.text, &path[..length]));
+    line.map_or_else(String::new, |line| format!(" at line {line}"))
+}
+
+/// A file that was found.
+struct FileText {
+    path: PathBuf,
+    /// As people call it: relative to the workspace where it lies there.
+    name: String,
+    text: String,
+}
+
+impl FileText {
+    fn leaves<D: Document>(&self) -> Result<Vec<Leaf>, ConfigError> {
+        let refused = |why| ConfigError::File { name: self.name.clone(), why };
+        let value: Value =
+            serde_yaml::from_str(&self.text).map_err(|error| refused(error.to_string()))?;
+        if !matches!(value, Value::Mapping(_) | Value::Null) {
+            return Err(refused("expected keys and values".to_owned()));
+        }
+        schema::leaves::<D>(&value).map_err(|problem| said(&problem, Some(self), Origin::Shipped))
+    }
+}
+
+impl Places {
+    fn find(&self, file: &str) -> Result<Option<FileText>, ConfigError> {
+        let workspace = self.workspace.as_deref();
+        let folders = [
+            self.chosen.clone(),
+            workspace.map(|root| root.join(".autopack/config")),
+            workspace.map(|root| root.join("config")),
+        ];
+        for path in folders.into_iter().flatten().map(|folder| folder.join(file)) {
+            let name = self.name(&path);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return Ok(Some(FileText { path, name, text })),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(ConfigError::File { name, why: error.to_string() }),
+            }
+        }
+        Ok(None)
+    }
+
+    fn name(&self, path: &Path) -> String {
+        let root = self.workspace.as_deref();
+        let inside = root.and_then(|root| path.strip_prefix(root).ok());
+        inside.unwrap_or(path).display().to_string()
+    }
+}

@@ -1,0 +1,109 @@
+//! Where each setting comes from, and all of them as a list.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_yaml::Value;
+
+use super::schema::KeyPath;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Shipped,
+    File { name: String, line: Option<usize> },
+    Variable(&'static str),
+    Option(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shipped => f.write_str("shipped"),
+            Self::File { name, line: Some(line) } => write!(f, "{name}:{line}"),
+            Self::File { name, line: None } => f.write_str(name),
+            Self::Variable(name) => f.write_str(name),
+            Self::Option(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The origins of all settings that are not as shipped.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(BTreeMap<KeyPath, Origin>);
+
+impl Origins {
+    pub fn record(&mut self, path: KeyPath, origin: Origin) {
+        self.0.insert(path, origin);
+    }
+
+    /// That of the key itself, else of what it stands in: an agent's defaults come with the agent.
+    pub fn of(&self, path: &[String]) -> Origin {
+        let within = (1..=path.len()).rev().find_map(|length| self.0.get(&path[..length]));
+        within.cloned().unwrap_or(Origin::Shipped)
+    }
+}
+
+/// One line of `config show`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    pub key: String,
+    pub value: serde_json::Value,
+    pub origin: String,
+}
+
+/// The single settings beneath `value`, in order, secrets hidden.
+pub fn settings(value: &Value, origins: &Origins) -> Vec<Setting> {
+    let mut found = Vec::new();
+    collect(&mut Vec::new(), value, origins, &mut found);
+    found
+}
+
+fn collect(path: &mut KeyPath, value: &Value, origins: &Origins, found: &mut Vec<Setting>) {
+    match value {
+        Value::Mapping(entries) if !entries.is_empty() => {
+            for (key, value) in entries {
+                path.push(key.as_str().unwrap_or_default().to_owned());
+                collect(path, value, origins, found);
+                path.pop();
+            }
+        }
+        value => found.push(Setting {
+            key: path.join("."),
+            value: shown(path, value),
+            origin: origins.of(path).to_string(),
+        }),
+    }
+}
+
+fn shown(path: &[String], value: &Value) -> serde_json::Value {
+    let filled = value.as_str().is_some_and(|text| !text.is_empty());
+    match path.last() {
+        Some(key) if filled && is_secret(key) => "(hidden)".into(),
+        _ => serde_json::to_value(value).unwrap_or_default(),
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["key", "token", "secret", "password"].iter().any(|word| key.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_settings_with_their_origins_and_hides_secrets() {
+        let value: Value = serde_yaml::from_str("a: {b: 1, api_key: x}\nc: {}").unwrap();
+        let mut origins = Origins::default();
+        let origin = Origin::File { name: "f.yaml".to_owned(), line: Some(3) };
+        origins.record(vec!["a".to_owned()], origin);
+        origins.record(vec!["a".to_owned(), "b".to_owned()], Origin::Variable("B"));
+        let list: Vec<String> = settings(&value, &origins)
+            .iter()
+            .map(|s| format!("{}={} {}", s.key, s.value, s.origin))
+            .collect();
+        assert_eq!(list, ["a.b=1 B", r#"a.api_key="(hidden)" f.yaml:3"#, "c={} shipped"]);
+    }
+}

@@ -1,0 +1,304 @@
+//! Lays what a file says over the defaults, key by key, and says which key it was that would not do.
+//!
+//! The defaults are the schema: a key that they do not have is unknown, an empty mapping takes any key,
+//! and a value fits when the types take it. Errors carry the path of the key; lines are `load`'s work.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_yaml::{Mapping, Value};
+
+use super::memory::{EmbedderSettings, MemoryFile};
+use super::model::{AgentSettings, Settings};
+
+pub type KeyPath = Vec<String>;
+
+/// A configuration file as a type.
+pub trait Document: Default + Serialize + DeserializeOwned {
+    const FILE: &'static str;
+
+    /// The shipped file, comments and all.
+    const SHIPPED: &'static str;
+
+    /// Where an entry's `kind` decides what other keys it has: one sample of each kind.
+    fn kinds(path: &[String]) -> Vec<Value>;
+}
+
+impl Document for Settings {
+    const FILE: &'static str = "autopack.yaml";
+    const SHIPPED: &'static str = include_str!("../../config/autopack.yaml");
+
+    fn kinds(path: &[String]) -> Vec<Value> {
+        match path {
+            [agents, name] if agents == "agents" && name != "default" => {
+                AgentSettings::samples().iter().map(value_of).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Document for MemoryFile {
+    const FILE: &'static str = "memory.yaml";
+    const SHIPPED: &'static str = include_str!("../../config/memory.yaml");
+
+    fn kinds(path: &[String]) -> Vec<Value> {
+        match path {
+            [memory, embedder] if memory == "memory" && embedder == "embedder" => {
+                EmbedderSettings::samples().iter().map(value_of).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What is wrong, and with which key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    pub path: KeyPath,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// With the keys that would have been known there.
+    UnknownKey(Vec<String>),
+    BadValue(String),
+}
+
+/// One value that was given, and where it belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    pub path: KeyPath,
+    pub value: Value,
+}
+
+/// The single values of `given`, in order; an entry with a `kind` comes first as that kind's defaults.
+pub fn leaves<D: Document>(given: &Value) -> Result<Vec<Leaf>, Problem> {
+    let mut found = Vec::new();
+    collect::<D>(&mut Vec::new(), &value_of(&D::default()), given, &mut found)?;
+    Ok(found)
+}
+
+/// The defaults with the leaves laid over them; a leaf that the types do not take is the problem.
+pub fn lay_over<D: Document>(base: &D, leaves: &[Leaf]) -> Result<D, Problem> {
+    let mut value = value_of(base);
+    leaves.iter().for_each(|leaf| set(&mut value, &leaf.path, leaf.value.clone()));
+    if let Ok(document) = D::deserialize(value) {
+        return Ok(document);
+    }
+    // One by one, the first that does not fit is the one to name.
+    let mut value = value_of(base);
+    for leaf in leaves {
+        set(&mut value, &leaf.path, leaf.value.clone());
+        if let Err(error) = D::deserialize(value.clone()) {
+            let what = What::BadValue(in_plain_words(&error.to_string()));
+            return Err(Problem { path: leaf.path.clone(), what });
+        }
+    }
+    unreachable!("the leaves fit one by one and not together")
+}
+
+/// Settings as plain values; they have nothing in them that YAML could not say.
+pub fn value_of<T: Serialize>(settings: &T) -> Value {
+    serde_yaml::to_value(settings).expect("settings are plain data")
+}
+
+fn collect<D: Document>(
+    path: &mut KeyPath,
+    default: &Value,
+    given: &Value,
+    found: &mut Vec<Leaf>,
+) -> Result<(), Problem> {
+    let kinds = D::kinds(path);
+    if !kinds.is_empty() {
+        let sample = of_its_kind(path, kinds, given)?;
+        found.push(Leaf { path: path.clone(), value: sample.clone() });
+        return each_key::<D>(path, mapping(&sample), mapping(given), found);
+    }
+    match (default, given) {
+        (Value::Mapping(known), Value::Mapping(given)) => each_key::<D>(path, known, given, found),
+        (Value::Mapping(_), Value::Null) => Ok(()),
+        (Value::Mapping(_), _) => Err(bad(path, "expected keys beneath it, not a value")),
+        _ => {
+            found.push(Leaf { path: path.clone(), value: given.clone() });
+            Ok(())
+        }
+    }
+}
+
+fn each_key<D: Document>(
+    path: &mut KeyPath,
+    known: &Mapping,
+    given: &Mapping,
+    found: &mut Vec<Leaf>,
+) -> Result<(), Problem> {
+    for (key, value) in given {
+        path.push(key_text(key));
+        let takes_any = known.is_empty() || !D::kinds(path).is_empty();
+        let Some(default) = known.get(key).or(takes_any.then_some(&Value::Null)) else {
+            let known = known.keys().map(key_text).collect();
+            return Err(Problem { path: path.clone(), what: What::UnknownKey(known) });
+        };
+        collect::<D>(path, default, value, found)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+/// The sample of the `kind` that an entry names.
+fn of_its_kind(path: &[String], kinds: Vec<Value>, given: &Value) -> Result<Value, Problem> {
+    let names: Vec<String> = kinds.iter().map(|sample| key_text(&sample["kind"])).collect();
+    let choice = format!("one of {}", names.join(", "));
+    let Some(kind) = given.get("kind") else {
+        return Err(bad(path, &format!("needs a \"kind\": {choice}")));
+    };
+    let kind = key_text(kind);
+    match names.iter().position(|name| *name == kind) {
+        Some(index) => Ok(kinds[index].clone()),
+        None => {
+            let path = [path, &["kind".to_owned()]].concat();
+            Err(bad(&path, &format!("is {kind:?}; expected {choice}")))
+        }
+    }
+}
+
+fn bad(path: &[String], why: &str) -> Problem {
+    Problem { path: path.to_vec(), what: What::BadValue(why.to_owned()) }
+}
+
+fn mapping(value: &Value) -> &Mapping {
+    static EMPTY: std::sync::LazyLock<Mapping> = std::sync::LazyLock::new(Mapping::new);
+    value.as_mapping().unwrap_or(&EMPTY)
+}
+
+/// Puts a value at a path, making the mappings on the way.
+fn set(value: &mut Value, path: &[String], new: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *value = new;
+        return;
+    };
+    if !value.is_mapping() {
+        *value = Value::Mapping(Mapping::new());
+    }
+    let Value::Mapping(entries) = value else { return };
+    set(entries.entry(Value::String(first.clone())).or_insert(Value::Null), rest, new);
+}
+
+/// A key, or a `kind`, as the file spells it.
+fn key_text(key: &Value) -> String {
+    match key {
+        Value::String(text) => text.clone(),
+        other => serde_yaml::to_string(other).unwrap_or_default().trim_end().to_owned(),
+    }
+}
+
+/// What the parser says about types, in words of people who do not write Rust.
+fn in_plain_words(message: &str) -> String {
+    let mut text = message.to_owned();
+    for (rust, plain) in [
+        ("invalid type: unit value", "has no value"),
+        ("invalid type: ", "is "),
+        ("invalid value: ", "is "),
+        ("unknown variant ", "is "),
+        ("is string ", "is the text "),
+        // Numbers and booleans stand in backticks.
+        ("is integer `", "is "),
+        ("is floating point `", "is "),
+        ("is boolean `", "is "),
+        ("`, expected", ", expected"),
+        ("is `", "is "),
+        ("expected u64", "expected a whole number, not negative"),
+        ("expected u32", "expected a whole number, not negative"),
+        ("expected u16", "expected a whole number up to 65535"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected a text"),
+        ("expected a sequence", "expected a list"),
+    ] {
+        text = text.replace(rust, plain);
+    }
+    text.replace('`', "\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<D: Document>(text: &str) -> Result<D, Problem> {
+        let given: Value = serde_yaml::from_str(text).expect("yaml");
+        lay_over(&D::default(), &leaves::<D>(&given)?)
+    }
+
+    fn problem(text: &str) -> (String, What) {
+        let problem = read::<Settings>(text).expect_err(text);
+        (problem.path.join("."), problem.what)
+    }
+
+    #[test]
+    fn the_shipped_files_are_the_defaults() {
+        assert_eq!(read(Settings::SHIPPED), Ok(Settings::default()));
+        assert_eq!(read(MemoryFile::SHIPPED), Ok(MemoryFile::default()));
+    }
+
+    #[test]
+    fn the_shipped_files_show_every_key() {
+        for (text, defaults) in [
+            (Settings::SHIPPED, value_of(&Settings::default())),
+            (MemoryFile::SHIPPED, value_of(&MemoryFile::default())),
+        ] {
+            let mut shipped: Value = serde_yaml::from_str(text).unwrap();
+            // The agents there are examples, commented out.
+            if let Some(agents) = shipped.get_mut("agents") {
+                *agents = defaults["agents"].clone();
+            }
+            assert_eq!(shipped, defaults);
+        }
+    }
+
+    #[test]
+    fn keys_are_optional_and_lie_over_the_defaults() {
+        let settings: Settings =
+            read("ci: {command: make test}\nexecutor:\n  max_attempts: 5\ntelemetry:\n").unwrap();
+        assert_eq!(settings.executor.max_attempts, 5);
+        assert_eq!(settings.executor.lease_seconds, 60);
+        assert_eq!(read::<Settings>(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn an_agent_has_the_keys_of_its_kind() {
+        let text = "agents:\n  default: a\n  a: {kind: command, command: [x], env: {A: b}}\n";
+        let settings: Settings = read(text).unwrap();
+        let Some(("a", AgentSettings::Command(agent))) = settings.agent(None) else { panic!() };
+        assert_eq!((agent.timeout_seconds, agent.env["A"].as_str()), (1800, "b"));
+
+        let (path, what) = problem("agents: {a: {kind: replay, folder: x, comand: [y]}}");
+        let keys = vec!["kind".to_owned(), "folder".to_owned()];
+        assert_eq!((path.as_str(), what), ("agents.a.comand", What::UnknownKey(keys)));
+        let (path, what) = problem("agents: {a: {kind: comand}}");
+        assert_eq!(path, "agents.a.kind");
+        assert!(matches!(what, What::BadValue(why) if why.contains("one of command, replay")));
+        assert_eq!(problem("agents: {a: {command: [x]}}").0, "agents.a");
+        assert_eq!(problem("agents: {a: {kind: command, env: {A: 1}}}").0, "agents.a.env.A");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named() {
+        let why = |text| match problem(text) {
+            (path, What::BadValue(why)) => format!("{path} {why}"),
+            other => panic!("{other:?}"),
+        };
+        insta::assert_snapshot!(why("executor: {max_attempts: many}"),
+            @r#"executor.max_attempts is the text "many", expected a whole number, not negative"#);
+        insta::assert_snapshot!(why("executor: {lease_seconds: -1}"),
+            @r#"executor.lease_seconds is -1, expected a whole number, not negative"#);
+        insta::assert_snapshot!(why("executor: {unscoped: maybe}"),
+            @r#"executor.unscoped is maybe, expected "refuse" or "allow""#);
+        insta::assert_snapshot!(why("telemetry: {enabled: yes}"),
+            @r#"telemetry.enabled is the text "yes", expected true or false"#);
+        insta::assert_snapshot!(why("executor: 3"),
+            @"executor expected keys beneath it, not a value");
+        insta::assert_snapshot!(why("ci: {command: {a: b}}"),
+            @"ci.command expected a list of arguments, or one line for the shell");
+        insta::assert_snapshot!(why("executor: {max_attempts: }"),
+            @"executor.max_attempts has no value, expected a whole number, not negative");
+    }
+}

@@ -1,0 +1,240 @@
+//! What the types cannot say: bounds, names that must exist, paths that must stay inside.
+
+use std::path::{Component, Path};
+
+use super::memory::{EmbedderSettings, MemorySettings};
+use super::model::{AgentSettings, AgentsSettings, CommandLine, Settings};
+use super::nearest::suggestion;
+use super::schema::{KeyPath, Problem, What};
+
+/// Longer waits are mistakes, and far beyond them clocks overflow.
+const LONGEST_SECONDS: u64 = 30 * 24 * 60 * 60;
+
+/// The first thing that is wrong.
+pub fn settings(settings: &Settings) -> Result<(), Problem> {
+    let Settings { executor, agents, ci, workspace, telemetry: _ } = settings;
+    at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
+    at("executor.lease_seconds", seconds(executor.lease_seconds))?;
+    agents_settings(agents)?;
+    at("ci.command", ci.command.as_ref().map_or(Ok(()), command_line))?;
+    at("ci.max_timeout_seconds", seconds(ci.max_timeout_seconds))?;
+    at("workspace.base", workspace.base.as_deref().map_or(Ok(()), revision))?;
+    at("workspace.setup", workspace.setup.as_ref().map_or(Ok(()), command_line))?;
+    at("workspace.setup_timeout_seconds", seconds(workspace.setup_timeout_seconds))?;
+    at("workspace.link", workspace.link.iter().try_for_each(|path| inside(path)))?;
+    at("workspace.keep", workspace.keep.iter().try_for_each(|path| inside(path)))?;
+    at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))
+}
+
+pub fn memory(memory: &MemorySettings) -> Result<(), Problem> {
+    let qdrant = &memory.qdrant;
+    at("memory.qdrant.host", host(&qdrant.host))?;
+    at("memory.qdrant.port", at_least_one(qdrant.port.into()))?;
+    at("memory.qdrant.grpc_port", at_least_one(qdrant.grpc_port.into()))?;
+    if qdrant.port == qdrant.grpc_port {
+        at("memory.qdrant.grpc_port", Err("must differ from memory.qdrant.port".to_owned()))?;
+    }
+    at("memory.qdrant.image", filled(&qdrant.image))?;
+    let timeout = qdrant.autostart_timeout_seconds;
+    at("memory.qdrant.autostart_timeout_seconds", seconds(timeout))?;
+    match &memory.embedder {
+        EmbedderSettings::Builtin => Ok(()),
+        EmbedderSettings::Http(http) => {
+            at("memory.embedder.url", url(&http.url))?;
+            at("memory.embedder.model", filled(&http.model))
+        }
+        EmbedderSettings::Model2vec(local) => at("memory.embedder.folder", filled(&local.folder)),
+    }
+}
+
+fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
+    for (name, settings) in &agents.named {
+        let key = |key: &str| vec!["agents".to_owned(), name.clone(), key.to_owned()];
+        match settings {
+            AgentSettings::Replay(agent) => at_path(key("folder"), filled(&agent.folder))?,
+            AgentSettings::Command(agent) => {
+                let argv = CommandLine::Argv(agent.command.clone());
+                at_path(key("command"), command_line(&argv))?;
+                at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
+                at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
+                for (name, value) in &agent.env {
+                    let path = [key("env"), vec![name.clone()]].concat();
+                    at_path(path, variable(name, value))?;
+                }
+            }
+        }
+    }
+    match &agents.default {
+        Some(default) if !agents.named.contains_key(default) => {
+            at("agents.default", Err(no_such_agent(default, agents)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_such_agent(name: &str, agents: &AgentsSettings) -> String {
+    let names: Vec<&str> = agents.named.keys().map(String::as_str).collect();
+    let known = match names.is_empty() {
+        true => "no agent is configured".to_owned(),
+        false => suggestion(name, &names),
+    };
+    format!("names {name:?}, which is no agent; {known}")
+}
+
+fn at(path: &str, result: Result<(), String>) -> Result<(), Problem> {
+    at_path(path.split('.').map(str::to_owned).collect(), result)
+}
+
+fn at_path(path: KeyPath, result: Result<(), String>) -> Result<(), Problem> {
+    result.map_err(|why| Problem { path, what: What::BadValue(why) })
+}
+
+fn at_least_one(number: u64) -> Result<(), String> {
+    if number == 0 { Err("is 0; must be at least 1".to_owned()) } else { Ok(()) }
+}
+
+fn seconds(seconds: u64) -> Result<(), String> {
+    at_least_one(seconds)?;
+    if seconds > LONGEST_SECONDS {
+        return Err(format!("is {seconds}; must be at most {LONGEST_SECONDS} (30 days)"));
+    }
+    Ok(())
+}
+
+fn filled(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
+}
+
+fn command_line(command: &CommandLine) -> Result<(), String> {
+    let (program, words) = match command {
+        CommandLine::Shell(line) => (Some(line), std::slice::from_ref(line)),
+        CommandLine::Argv(argv) => (argv.first(), argv.as_slice()),
+    };
+    if words.iter().any(|word| word.contains('\0')) {
+        return Err("contains a NUL character".to_owned());
+    }
+    match program {
+        Some(program) if !program.trim().is_empty() => Ok(()),
+        _ => Err("names no program".to_owned()),
+    }
+}
+
+fn variable(name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        return Err("cannot stand in an environment".to_owned());
+    }
+    Ok(())
+}
+
+/// git would take a leading dash for an option.
+fn revision(revision: &str) -> Result<(), String> {
+    filled(revision)?;
+    match revision.starts_with('-') {
+        true => Err(format!("is {revision:?}, which is no revision")),
+        false => Ok(()),
+    }
+}
+
+fn inside(path: &str) -> Result<(), String> {
+    let leaves = |component| !matches!(component, Component::Normal(_) | Component::CurDir);
+    if path.trim().is_empty() {
+        return Err("has an empty path".to_owned());
+    }
+    match Path::new(path).components().any(leaves) {
+        true => Err(format!("has {path:?}, which leaves the repository")),
+        false => Ok(()),
+    }
+}
+
+fn host(host: &str) -> Result<(), String> {
+    filled(host)?;
+    match host.contains(['/', ' ', '@']) {
+        true => Err(format!("is {host:?}; expected the name of a host, without scheme and path")),
+        false => Ok(()),
+    }
+}
+
+fn url(url: &str) -> Result<(), String> {
+    match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
+        Some(rest) if !rest.is_empty() => Ok(()),
+        _ => Err(format!("is {url:?}; expected an address that begins with http:// or https://")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::ReplayAgentSettings;
+
+    fn complaint(change: impl FnOnce(&mut Settings)) -> String {
+        let mut changed = Settings::default();
+        change(&mut changed);
+        said(settings(&changed))
+    }
+
+    fn said(result: Result<(), Problem>) -> String {
+        match result.map_err(|problem| (problem.path.join("."), problem.what)) {
+            Err((path, What::BadValue(why))) => format!("{path} {why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(settings(&Settings::default()), Ok(()));
+        assert_eq!(memory(&MemorySettings::default()), Ok(()));
+    }
+
+    #[test]
+    fn bounds_are_held() {
+        assert_eq!(
+            complaint(|s| s.executor.max_attempts = 0),
+            "executor.max_attempts is 0; must be at least 1"
+        );
+        assert_eq!(
+            complaint(|s| s.ci.max_timeout_seconds = u64::MAX),
+            "ci.max_timeout_seconds is 18446744073709551615; must be at most 2592000 (30 days)"
+        );
+        assert_eq!(
+            complaint(|s| s.ci.command = Some(CommandLine::Argv(vec![]))),
+            "ci.command names no program"
+        );
+        assert_eq!(
+            complaint(|s| s.workspace.keep = vec!["../x".to_owned()]),
+            "workspace.keep has \"../x\", which leaves the repository"
+        );
+    }
+
+    #[test]
+    fn the_default_agent_must_exist() {
+        let replay = AgentSettings::Replay(ReplayAgentSettings { folder: "f".to_owned() });
+        let named = [("recorded".to_owned(), replay)];
+        assert_eq!(
+            complaint(|s| s.agents.default = Some("x".to_owned())),
+            "agents.default names \"x\", which is no agent; no agent is configured"
+        );
+        assert_eq!(
+            complaint(|s| {
+                s.agents.named = named.into();
+                s.agents.default = Some("recordd".to_owned());
+            }),
+            "agents.default names \"recordd\", which is no agent; did you mean \"recorded\"?"
+        );
+    }
+
+    #[test]
+    fn the_memory_is_held_to_its_bounds() {
+        let complaint = |change: fn(&mut MemorySettings)| {
+            let mut changed = MemorySettings::default();
+            change(&mut changed);
+            said(memory(&changed))
+        };
+        assert!(complaint(|m| m.qdrant.host = "http://x".to_owned()).contains("without scheme"));
+        assert!(complaint(|m| m.qdrant.grpc_port = 6333).contains("must differ"));
+        assert!(complaint(|m| m.qdrant.autostart_timeout_seconds = 0).contains("at least 1"));
+        assert!(
+            complaint(|m| m.embedder = EmbedderSettings::Http(Default::default()))
+                .contains("memory.embedder.url")
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! The checks of the machine: room on the disk, the git that is installed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::statvfs::statvfs;
+
+use super::Finding;
+use crate::process::{self, Tool};
+
+const MIB: u128 = 1024 * 1024;
+/// A database page that cannot be written stops everything.
+const TOO_LITTLE: u128 = 100 * MIB;
+/// A slot and its build caches want about as much.
+const LITTLE: u128 = 2048 * MIB;
+
+/// The oldest git that the drain's own commands work with: `GIT_CONFIG_COUNT` came with 2.31.
+const OLDEST_GIT: (u32, u32) = (2, 31);
+const GIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub fn disk(dir: &Path) -> Finding {
+    match statvfs(dir) {
+        // Of different widths on different systems, and u128 holds the product of any.
+        Ok(stat) => room(u128::from(stat.blocks_available()) * u128::from(stat.fragment_size())),
+        Err(error) => Finding::warn(
+            format!("cannot tell the free space of {}: {}", dir.display(), error.desc()),
+            "look at it with `df`",
+        ),
+    }
+}
+
+fn room(free: u128) -> Finding {
+    let detail = match free / MIB {
+        mib if mib < 10 * 1024 => format!("{mib} MiB free"),
+        mib => format!("{} GiB free", mib / 1024),
+    };
+    let hint = "make room; `autopack gc` removes what is no longer needed";
+    match free {
+        free if free < TOO_LITTLE => Finding::fail(detail, hint),
+        free if free < LITTLE => Finding::warn(detail, hint),
+        _ => Finding::ok(detail),
+    }
+}
+
+/// The git that every command of ours will run.
+pub async fn git(dir: &Path) -> Finding {
+    let tool = Tool::new("git", dir, GIT_TIMEOUT).args(["--version"]);
+    let output = process::output(tool).await.map_err(|error| error.to_string());
+    git_version(output.map(|output| output.text()))
+}
+
+fn git_version(version: Result<String, String>) -> Finding {
+    let hint = format!("install git {}.{} or newer", OLDEST_GIT.0, OLDEST_GIT.1);
+    let line = match version.as_deref() {
+        Ok(line) => line,
+        Err(why) => return Finding::fail(why, hint),
+    };
+    match numbers(line) {
+        Some(version) if version < OLDEST_GIT => Finding::fail(line, hint),
+        Some(_) => Finding::ok(line),
+        None => Finding::warn(format!("cannot tell the version from {line:?}"), hint),
+    }
+}
+
+fn numbers(line: &str) -> Option<(u32, u32)> {
+    let mut parts = line.strip_prefix("git version ")?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn little_room_warns_and_none_fails() {
+        assert_eq!(room(LITTLE * 100), Finding::ok("200 GiB free"));
+        assert_eq!(room(LITTLE - 1).status, Status::Warn);
+        assert_eq!(room(TOO_LITTLE - 1).status, Status::Fail);
+        assert_eq!(room(TOO_LITTLE - 1).detail, "99 MiB free");
+        assert_eq!(disk(Path::new("/nowhere/at/all")).status, Status::Warn);
+    }
+
+    #[test]
+    fn old_gits_are_refused() {
+        let status = |line: &str| git_version(Ok(line.to_owned())).status;
+        assert_eq!(status("git version 2.39.5 (Apple Git-154)"), Status::Ok);
+        assert_eq!(status("git version 3.0.0"), Status::Ok);
+        assert_eq!(status("git version 2.30.9"), Status::Fail);
+        assert_eq!(status("hub 1"), Status::Warn);
+        assert_eq!(git_version(Err("there is no git".to_owned())).status, Status::Fail);
+    }
+}

@@ -1,0 +1,223 @@
+//! Looking: runs with their counts, phases, and one phase with its history. Nothing here writes.
+
+use std::collections::HashMap;
+
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
+
+use super::error::StoreError;
+use super::open::Store;
+use super::rows::{
+    AttemptRecord, AttemptRow, Counts, PhaseRecord, PhaseRow, json, number, parse, select_phases,
+};
+use super::runs::{RunFacts, RunRecord};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    pub run_id: RunId,
+    pub source: String,
+    pub created_at: UnixMs,
+    pub facts: Option<RunFacts>,
+    pub counts: Counts,
+    /// QUEUED phases behind a FAILED one.
+    pub blocked: u64,
+    /// Sums of what is known; `None` where nothing is.
+    pub tokens: Tokens,
+    pub cost_usd: Option<f64>,
+}
+
+/// One phase with all that is known about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhaseDetail {
+    pub row: PhaseRow,
+    pub raw: RawSpec,
+    pub fixes: Vec<String>,
+    /// What its import had to decide.
+    pub note: Option<String>,
+    pub attempt_log: Vec<AttemptRow>,
+}
+
+#[derive(FromRow)]
+struct UsageRecord {
+    run: i64,
+    input: Option<i64>,
+    output: Option<i64>,
+    cache_read: Option<i64>,
+    cache_write: Option<i64>,
+    cost_usd: Option<f64>,
+}
+
+impl Store {
+    /// All runs, in the order of their import.
+    pub async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let runs: Vec<RunRecord> =
+                sqlx::query_as("SELECT * FROM runs ORDER BY id").fetch_all(&mut *tx).await?;
+            let mut counts = counts_by_run(&mut tx).await?;
+            let blocked: HashMap<i64, i64> =
+                sqlx::query_as("SELECT run, COUNT(*) FROM blocked GROUP BY run")
+                    .fetch_all(&mut *tx)
+                    .await?
+                    .into_iter()
+                    .collect();
+            let usage = usage_by_run(&mut tx).await?;
+            runs.into_iter()
+                .map(|run| {
+                    let counts = counts.remove(&run.id).unwrap_or_default();
+                    let blocked = blocked.get(&run.id).copied().unwrap_or_default();
+                    let usage = usage.get(&run.id);
+                    run.summary(counts, blocked, usage)
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// One run as [`Store::runs`] shows it.
+    pub async fn run(&self, run: &RunId) -> Result<RunSummary, StoreError> {
+        self.require_runs(std::slice::from_ref(run)).await?;
+        let found = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
+        found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was removed just now"))
+    }
+
+    /// The phases of a run in their order, of one state where one is given.
+    pub async fn phases(
+        &self,
+        run: &RunId,
+        state: Option<PhaseState>,
+    ) -> Result<Vec<PhaseRow>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let run = self.run_row(&mut tx, run).await?;
+            let rows: Vec<PhaseRecord> = sqlx::query_as(select_phases!(
+                "WHERE p.run = ?1 AND (?2 IS NULL OR p.state = ?2) ORDER BY p.position"
+            ))
+            .bind(run)
+            .bind(state.map(PhaseState::as_str))
+            .fetch_all(&mut *tx)
+            .await?;
+            let mut needs = needs_by_phase(&mut tx, run).await?;
+            rows.into_iter()
+                .map(|row| {
+                    let depends_on = needs.remove(&row.id).unwrap_or_default();
+                    Ok(PhaseRow { depends_on, ..PhaseRow::try_from(row)? })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    pub async fn phase(&self, run: &RunId, phase: &PhaseId) -> Result<PhaseDetail, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let record = self.phase_record(&mut tx, run, phase).await?;
+            let attempts: Vec<AttemptRecord> = sqlx::query_as(
+                "SELECT p.phase_id, a.* FROM attempts a JOIN phases p ON p.id = a.phase
+                  WHERE a.phase = ? ORDER BY a.attempt",
+            )
+            .bind(record.id)
+            .fetch_all(&mut *tx)
+            .await?;
+            let needs: Vec<String> = sqlx::query_scalar(
+                "SELECT n.phase_id FROM dependencies d JOIN phases n ON n.id = d.needs
+                  WHERE d.phase = ? ORDER BY n.position",
+            )
+            .bind(record.id)
+            .fetch_all(&mut *tx)
+            .await?;
+            let name = || record.name();
+            Ok(PhaseDetail {
+                raw: json(&record.raw_spec, name)?,
+                fixes: json(&record.fixes, name)?,
+                note: record.note.clone(),
+                attempt_log: attempts
+                    .into_iter()
+                    .map(AttemptRow::try_from)
+                    .collect::<Result<_, _>>()?,
+                row: PhaseRow {
+                    depends_on: needs.into_iter().map(PhaseId::new).collect(),
+                    ..PhaseRow::try_from(record)?
+                },
+            })
+        })
+        .await
+    }
+}
+
+async fn counts_by_run(
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<i64, Counts>, StoreError> {
+    let rows: Vec<(i64, String, i64)> =
+        sqlx::query_as("SELECT run, state, COUNT(*) FROM phases GROUP BY run, state")
+            .fetch_all(connection)
+            .await?;
+    let mut counts: HashMap<i64, Counts> = HashMap::new();
+    for (run, state, count) in rows {
+        let name = || "the counts of phases".to_owned();
+        counts.entry(run).or_default().set(parse(&state, name)?, number(count, name)?);
+    }
+    Ok(counts)
+}
+
+async fn usage_by_run(
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<i64, UsageRecord>, StoreError> {
+    let rows: Vec<UsageRecord> = sqlx::query_as(
+        "SELECT p.run, SUM(a.input_tokens) AS input, SUM(a.output_tokens) AS output,
+                SUM(a.cache_read_tokens) AS cache_read, SUM(a.cache_write_tokens) AS cache_write,
+                SUM(a.cost_usd) AS cost_usd
+           FROM attempts a JOIN phases p ON p.id = a.phase GROUP BY p.run",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.run, row)).collect())
+}
+
+async fn needs_by_phase(
+    connection: &mut SqliteConnection,
+    run: i64,
+) -> Result<HashMap<i64, Vec<PhaseId>>, StoreError> {
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT d.phase, n.phase_id FROM phases n JOIN dependencies d ON d.needs = n.id
+          WHERE n.run = ? ORDER BY n.position",
+    )
+    .bind(run)
+    .fetch_all(connection)
+    .await?;
+    let mut needs: HashMap<i64, Vec<PhaseId>> = HashMap::new();
+    for (phase, need) in rows {
+        needs.entry(phase).or_default().push(PhaseId::new(need));
+    }
+    Ok(needs)
+}
+
+impl RunRecord {
+    fn summary(
+        self,
+        counts: Counts,
+        blocked: i64,
+        usage: Option<&UsageRecord>,
+    ) -> Result<RunSummary, StoreError> {
+        let name = || format!("run {}", self.run_id);
+        let sum = |pick: fn(&UsageRecord) -> Option<i64>| {
+            usage.and_then(pick).map(|n| number(n, name)).transpose()
+        };
+        Ok(RunSummary {
+            facts: self.facts(),
+            counts,
+            blocked: number(blocked, name)?,
+            tokens: Tokens {
+                input: sum(|u| u.input)?,
+                output: sum(|u| u.output)?,
+                cache_read: sum(|u| u.cache_read)?,
+                cache_write: sum(|u| u.cache_write)?,
+            },
+            cost_usd: usage.and_then(|usage| usage.cost_usd),
+            created_at: UnixMs(self.created_at),
+            run_id: RunId::new(self.run_id),
+            source: self.source,
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! The store: runs, phases, attempts, owners and telemetry in one SQLite database, and the only SQL there is.
+//!
+//! It keeps what was decided and refuses what contradicts it: a step that [`crate::phase::state`] does not allow, the
+//! finish of an attempt that another drain took over. It decides nothing about a phase itself.
+
+mod baseline;
+mod claim;
+mod dependencies;
+mod error;
+mod finish;
+mod import;
+mod look;
+mod open;
+mod owners;
+mod probe;
+mod record;
+mod recover;
+mod remove;
+mod repair;
+mod rows;
+mod runs;
+mod samples;
+mod sqlite;
+mod steer;
+mod step;
+mod url;
+mod waits;
+
+#[cfg(test)]
+mod tests;
+
+pub use claim::{Claim, Claimer, Next};
+pub use error::StoreError;
+pub use finish::Finish;
+pub use import::ImportReport;
+pub use look::{PhaseDetail, RunSummary};
+pub use open::Store;
+pub use owners::{Control, InFlight, Owner, OwnerId, OwnerRow, StopRequest};
+pub use recover::Rescue;
+pub use remove::AttemptFolder;
+pub use repair::{RepairCounts, Repaired};
+pub use rows::{AttemptOutcome, AttemptRow, Counts, PhaseRow};
+pub use runs::RunFacts;
+pub use samples::Sample;
+pub use sqlite::Trouble;
+pub use steer::{Steered, Which};
+pub use url::{BadDatabaseUrl, DatabaseUrl};
+pub use waits::Waiting;
+
+use crate::phase::{Failure, RawSpec, Repair};
+
+/// The auto-fixer, limits and all, as the store calls it within its transactions.
+pub type Fixer<'a> = dyn Fn(&RawSpec, Option<&Failure>) -> Repair + Send + Sync + 'a;

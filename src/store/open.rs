@@ -1,0 +1,158 @@
+//! Opening the database: refuse, create, migrate; and the two pools that everything goes through.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, Transaction};
+
+use super::error::StoreError;
+use super::probe::{self, Found};
+use super::sqlite::{self, APPLICATION_ID, Trouble};
+use super::url::DatabaseUrl;
+
+/// In order; the number of those that were applied is the database's `user_version`.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// An open database. Cheap to clone; the clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) writer: SqlitePool,
+    pub(super) reader: SqlitePool,
+    path: Arc<Path>,
+}
+
+pub(super) type Tx = Transaction<'static, Sqlite>;
+
+impl Store {
+    /// Opens the database, making it first where there is none.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let path = url.path();
+        if probe::probe(path).await? == Found::Nothing {
+            probe::make_folder(path)?;
+        }
+        Self::connect(path).await.map_err(|error| error.at(path))
+    }
+
+    /// Opens the database, or says that there is none: looking makes nothing.
+    pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let path = url.path();
+        match probe::probe(path).await? {
+            Found::Nothing => Err(StoreError::NoDatabase { path: path.to_owned() }),
+            Found::Usable => Self::connect(path).await.map_err(|error| error.at(path)),
+        }
+    }
+
+    /// Where the database lies; absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends all connections. Readers first, so that the writer is the last one and empties the WAL.
+    pub async fn close(self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// What is wrong with the file, one line each; empty when nothing is.
+    pub async fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+        self.named(async {
+            let mut lines: Vec<String> =
+                sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.reader).await?;
+            lines.retain(|line| line != "ok");
+            let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(&self.reader).await?;
+            if !strays.is_empty() {
+                lines.push(format!("{} rows refer to rows that are not there", strays.len()));
+            }
+            Ok(lines)
+        })
+        .await
+    }
+
+    pub async fn schema_version(&self) -> Result<i64, StoreError> {
+        self.named(async { Ok(user_version(&self.reader).await?) }).await
+    }
+
+    pub async fn sqlite_version(&self) -> Result<String, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.reader).await?)
+        })
+        .await
+    }
+
+    /// A transaction that may write from its start. A deferred one would have to be upgraded, which answers BUSY
+    /// without waiting.
+    pub(super) async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Runs `work`; an error of the database names its file.
+    pub(super) async fn named<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        work.await.map_err(|error| error.at(&self.path))
+    }
+
+    async fn connect(path: &Path) -> Result<Self, StoreError> {
+        let writer = first_connection(path).await?;
+        let store = Self { writer, reader: sqlite::readers(path), path: path.into() };
+        store.refuse_old_sqlite().await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn refuse_old_sqlite(&self) -> Result<(), StoreError> {
+        let found: String =
+            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.writer).await?;
+        if sqlite::is_new_enough(&found) {
+            return Ok(());
+        }
+        let (major, minor, patch) = sqlite::OLDEST_SQLITE;
+        Err(StoreError::OldSqlite { found, needed: format!("{major}.{minor}.{patch}") })
+    }
+
+    /// All that is missing in one transaction: two processes that open a new database at once make it once.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        if user_version(&self.writer).await? == SCHEMA_VERSION {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        probe::refuse_foreign(&mut tx, &self.path).await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
+        probe::refuse_newer(&self.path, version)?;
+        let applied = usize::try_from(version)
+            .map_err(|_| StoreError::bad_row("user_version", format!("{version} is negative")))?;
+        for migration in &MIGRATIONS[applied..] {
+            sqlx::raw_sql(*migration).execute(&mut *tx).await?;
+        }
+        // Pragmas take no bound values; both numbers are ours.
+        let mark = format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn user_version(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await
+}
+
+/// The change to WAL needs the file alone for a moment and does not always wait for it.
+async fn first_connection(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    const TRIES: u32 = 200;
+    const PAUSE: Duration = Duration::from_millis(25);
+    let mut tries = 0;
+    loop {
+        match sqlite::writer(path).await {
+            Err(error) if Trouble::of(&error) == Trouble::Busy && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            writer => return writer,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Whose database a file is, found out without changing anything.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use super::error::StoreError;
+use super::open::SCHEMA_VERSION;
+use super::sqlite::{APPLICATION_ID, Header, look_only};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// A file without a table in it, or one of ours.
+    Usable,
+}
+
+/// Refuses, untouched, what is not ours, what a newer autopack made, and what cannot be written.
+pub(super) async fn probe(path: &Path) -> Result<Found, StoreError> {
+    let Some(bytes) = first_bytes(path)? else {
+        return Ok(Found::Nothing);
+    };
+    if !bytes.is_empty() {
+        let header = Header::parse(&bytes).ok_or_else(|| no_database(path))?;
+        if header.application_id == APPLICATION_ID {
+            refuse_newer(path, header.user_version.into())?;
+        } else {
+            look_inside(path).await?;
+        }
+    }
+    refuse_read_only(path)?;
+    Ok(Found::Usable)
+}
+
+fn first_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    let cannot = |error: std::io::Error| StoreError::CannotOpen {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
+    if path.is_dir() {
+        return Err(StoreError::CannotOpen { path: path.to_owned(), why: "it is a folder".into() });
+    }
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(cannot)?,
+    };
+    let mut bytes = Vec::with_capacity(Header::LENGTH);
+    file.take(Header::LENGTH as u64).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(Some(bytes))
+}
+
+fn no_database(path: &Path) -> StoreError {
+    StoreError::CannotOpen { path: path.to_owned(), why: "it is not an SQLite database".into() }
+}
+
+/// The file does not bear our id. It may still be ours: a crash right after creation leaves all in the WAL.
+async fn look_inside(path: &Path) -> Result<(), StoreError> {
+    let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    let work = async {
+        let mut connection = look_only(path, has_wal).connect().await?;
+        let seen = refuse_foreign(&mut connection, path).await;
+        connection.close().await?;
+        seen
+    };
+    work.await.map_err(|error: StoreError| error.at(path))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = real.into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// Ours, or nobody's: without an id and without a table.
+pub(super) async fn refuse_foreign(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), StoreError> {
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
+    if id == i64::from(APPLICATION_ID) {
+        return Ok(());
+    }
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if id == 0 && tables.is_empty() {
+        return Ok(());
+    }
+    if ["runs", "tiers", "phases"].iter().all(|name| tables.iter().any(|table| table == name)) {
+        return Err(StoreError::PythonAutopack { path: path.to_owned() });
+    }
+    Err(StoreError::OtherApplication { path: path.to_owned(), what: describe(id, &tables) })
+}
+
+fn describe(id: i64, tables: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let more = if tables.len() > SHOWN { ", ..." } else { "" };
+    let shown: Vec<&str> = tables.iter().take(SHOWN).map(String::as_str).collect();
+    match shown.is_empty() {
+        true => format!("it bears the application id {id:#x}"),
+        false => format!("it has the tables {}{more}", shown.join(", ")),
+    }
+}
+
+pub(super) fn refuse_newer(path: &Path, found: i64) -> Result<(), StoreError> {
+    if found > SCHEMA_VERSION {
+        let path = path.to_owned();
+        return Err(StoreError::NewerSchema { path, found, known: SCHEMA_VERSION });
+    }
+    Ok(())
+}
+
+/// SQLite opens what it may not write, and says so only at the first write. A mark without any write bit counts for
+/// root too: somebody set it.
+fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    for (place, what) in [(path, "the file"), (folder, "its folder")] {
+        let marked = std::fs::metadata(place).is_ok_and(|meta| meta.permissions().readonly());
+        if marked || access(place, AccessFlags::W_OK).is_err() {
+            return Err(StoreError::ReadOnly { path: path.to_owned(), what: what.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// A folder of our own is made; a longer path that is missing is more likely a typing error.
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let cannot = |why: String| StoreError::CannotOpen { path: path.to_owned(), why };
+    if folder.is_dir() {
+        let marked = std::fs::metadata(folder).is_ok_and(|meta| meta.permissions().readonly());
+        if marked || access(folder, AccessFlags::W_OK).is_err() {
+            let what = format!("the folder {}", folder.display());
+            return Err(StoreError::ReadOnly { path: path.to_owned(), what });
+        }
+        return Ok(());
+    }
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {
+            Ok(())
+        }
+        Err(error) => Err(cannot(format!("its folder cannot be made: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,179 @@
+//! The house: who may import whom, and what only one place may do. Read from the source itself.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+/// Imports run from a lower floor to a higher one, and never between neighbours on one floor.
+const FLOORS: [&[&str]; 8] = [
+    &["main"],
+    &["cli"],
+    &["drain", "health", "import"],
+    &["execute"],
+    &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
+    &["process", "failure"],
+    &["config"],
+    &["phase"],
+];
+
+/// One source file: its module, and its text without comments and unit tests.
+struct Source {
+    path: PathBuf,
+    module: String,
+    text: String,
+}
+
+#[test]
+fn imports_run_one_way() {
+    let mut breaches = Vec::new();
+    for source in sources() {
+        let from = floor(&source.module);
+        for imported in imports(&source.text) {
+            if imported != source.module && floor(&imported) <= from {
+                breaches.push(format!("{} imports {imported}", source.path.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn the_core_imports_nothing_that_acts() {
+    let acts = Regex::new(r"\b(tokio|sqlx|std::(fs|env|net|process|time::(SystemTime|Instant)))\b")
+        .expect("a pattern");
+    let found = found_outside(&acts, |source| source.module != "phase");
+    assert!(found.is_empty(), "phase/ is pure: {found:#?}");
+}
+
+#[test]
+fn programs_are_started_in_one_place() {
+    let start = Regex::new(r"\bCommand::new\b").expect("a pattern");
+    let found = found_outside(&start, |source| source.module == "process");
+    assert!(found.is_empty(), "only process/ starts programs: {found:#?}");
+}
+
+#[test]
+fn the_environment_is_read_in_one_place() {
+    let read =
+        Regex::new(r"\benv::(var|var_os|vars|vars_os|set_var|remove_var)\b").expect("a pattern");
+    let found = found_outside(&read, |source| source.path.ends_with("config/env.rs"));
+    assert!(found.is_empty(), "only config/env.rs reads variables: {found:#?}");
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let silent: Vec<PathBuf> = files(&root().join("src"))
+        .into_iter()
+        .filter(|path| !read(path).starts_with("//!"))
+        .collect();
+    assert!(silent.is_empty(), "no //! at the top: {silent:#?}");
+}
+
+/// The test of this test: it sees imports however they are written.
+#[test]
+fn imports_are_seen_in_every_form() {
+    let text = "use crate::store::Store;\nuse crate::{cli::{a, b}, phase};\nfn f(x: crate::ci::Run) {}\n\
+                use super::x;\nuse autopack::drain;";
+    let seen: Vec<String> = imports(text).into_iter().collect();
+    assert_eq!(seen, ["ci", "cli", "drain", "phase", "store"]);
+}
+
+fn floor(module: &str) -> usize {
+    FLOORS
+        .iter()
+        .position(|floor| floor.contains(&module))
+        .unwrap_or_else(|| panic!("{module} has no floor yet: give it one in FLOORS"))
+}
+
+/// The top-level modules that a text names.
+fn imports(text: &str) -> BTreeSet<String> {
+    let path = Regex::new(r"\b(?:crate|autopack)::(\w+)").expect("a pattern");
+    let group = Regex::new(r"\b(?:crate|autopack)::\{").expect("a pattern");
+    let mut found: BTreeSet<String> =
+        path.captures_iter(text).map(|captures| captures[1].to_owned()).collect();
+    for start in group.find_iter(text) {
+        found.extend(group_names(&text[start.end()..]));
+    }
+    found
+}
+
+/// The first names of the entries of `{a::b, c::{d, e}}`, from behind the opening brace.
+fn group_names(text: &str) -> Vec<String> {
+    let (mut depth, mut names, mut fresh) = (0, Vec::new(), true);
+    let word = Regex::new(r"^\w+").expect("a pattern");
+    for (index, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => fresh = true,
+            _ if fresh && !character.is_whitespace() => {
+                names.extend(word.find(&text[index..]).map(|name| name.as_str().to_owned()));
+                fresh = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn found_outside(pattern: &Regex, allowed: impl Fn(&Source) -> bool) -> Vec<String> {
+    sources()
+        .iter()
+        .filter(|source| !allowed(source))
+        .flat_map(|source| {
+            pattern
+                .find_iter(&source.text)
+                .map(move |found| format!("{}: {}", source.path.display(), found.as_str()))
+        })
+        .collect()
+}
+
+fn sources() -> Vec<Source> {
+    let src = root().join("src");
+    files(&src)
+        .into_iter()
+        .filter_map(|path| {
+            let inside = path.strip_prefix(&src).expect("found there");
+            let first = inside.components().next()?.as_os_str().to_str()?;
+            let module = first.trim_end_matches(".rs").to_owned();
+            let is_test = path.file_stem().is_some_and(|stem| stem == "tests" || stem == "testing");
+            let text = without_tests(&without_comments(&read(&path)));
+            (module != "lib" && !is_test).then(|| Source { path: path.clone(), module, text })
+        })
+        .collect()
+}
+
+fn without_comments(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Unit tests stand at the end of a file, and set up what they like.
+fn without_tests(text: &str) -> String {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,141 @@
+//! `config show` and what is said of mistakes in the configuration, through the real program.
+
+mod support;
+
+use support::Repo;
+
+/// The error that a configuration is answered with.
+fn error(file: &str, text: &str) -> String {
+    let repo = Repo::empty();
+    let ran = repo.file(file, text).autopack(&["config", "show"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    ran.stderr
+}
+
+fn autopack_error(text: &str) -> String {
+    error("config/autopack.yaml", text)
+}
+
+#[test]
+fn without_files_everything_is_as_shipped() {
+    let ran = Repo::empty().autopack(&["config", "show"]);
+    insta::assert_snapshot!(ran.shown());
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    let text = "memory:\n  enabled: true\n  use_qdrant: true\n  qdrant:\n    host: localhost\n\
+                \x20   port: 6333\n    # nothing here\n    require: false\n    autostrt: true\n";
+    insta::assert_snapshot!(error("config/memory.yaml", text),
+        @r#"error: cannot read config/memory.yaml: unknown key "autostrt" at line 9; did you mean "autostart"?"#);
+    insta::assert_snapshot!(autopack_error("executer: {}"),
+        @r#"error: cannot read config/autopack.yaml: unknown key "executer" at line 1; did you mean "executor"?"#);
+    insta::assert_snapshot!(autopack_error("telemetry:\n  zzzzzz: 1\n"),
+        @r#"error: cannot read config/autopack.yaml: unknown key "zzzzzz" at line 2; known: enabled"#);
+}
+
+#[test]
+fn agents_are_checked_to_the_line_too() {
+    let agent =
+        |rest: &str| format!("agents:\n  default: mine\n  mine:\n    kind: command\n{rest}");
+    insta::assert_snapshot!(autopack_error(&agent("    command: [x]\n    comand: [y]\n")),
+        @r#"error: cannot read config/autopack.yaml: unknown key "comand" at line 6; did you mean "command"?"#);
+    insta::assert_snapshot!(autopack_error(&agent("    command: python3 agent.py\n")),
+        @r#"error: cannot read config/autopack.yaml: agents.mine.command at line 5 is the text "python3 agent.py", expected a list"#);
+    insta::assert_snapshot!(autopack_error(&agent("")),
+        @"error: cannot read config/autopack.yaml: agents.mine.command at line 3 names no program");
+    insta::assert_snapshot!(autopack_error("agents:\n  mine:\n    kind: comand\n"),
+        @r#"error: cannot read config/autopack.yaml: agents.mine.kind at line 3 is "comand"; expected one of command, replay"#);
+    insta::assert_snapshot!(autopack_error("agents:\n  mine:\n    command: [x]\n"),
+        @r#"error: cannot read config/autopack.yaml: agents.mine at line 2 needs a "kind": one of command, replay"#);
+    insta::assert_snapshot!(autopack_error("agents: {default: mine}"),
+        @r#"error: cannot read config/autopack.yaml: agents.default at line 1 names "mine", which is no agent; no agent is configured"#);
+}
+
+#[test]
+fn bad_values_are_named_with_key_and_line() {
+    insta::assert_snapshot!(autopack_error("executor:\n  max_attempts: 0\n"),
+        @"error: cannot read config/autopack.yaml: executor.max_attempts at line 2 is 0; must be at least 1");
+    insta::assert_snapshot!(autopack_error("ci:\n  max_timeout_seconds: -5\n"),
+        @r#"error: cannot read config/autopack.yaml: ci.max_timeout_seconds at line 2 is -5, expected a whole number, not negative"#);
+    insta::assert_snapshot!(error("config/memory.yaml", "memory: {qdrant: {port: 70000}}"),
+        @r#"error: cannot read config/memory.yaml: memory.qdrant.port at line 1 is 70000, expected a whole number up to 65535"#);
+    insta::assert_snapshot!(error("config/memory.yaml", "memory: {enabled: false, qdrant: {autostart_timeout_seconds: 0}}"),
+        @"error: cannot read config/memory.yaml: memory.qdrant.autostart_timeout_seconds at line 1 is 0; must be at least 1");
+    insta::assert_snapshot!(autopack_error("- a\n- b\n"),
+        @"error: cannot read config/autopack.yaml: expected keys and values");
+    insta::assert_snapshot!(autopack_error("ci:\n  baseline: [true\n"),
+        @"error: cannot read config/autopack.yaml: did not find expected ',' or ']' at line 3 column 1, while parsing a flow sequence at line 2 column 13");
+}
+
+#[test]
+fn each_file_comes_from_the_first_folder_that_has_it() {
+    let repo = Repo::empty();
+    let attempts = |number: u8| format!("executor: {{max_attempts: {number}}}");
+    repo.file("config/autopack.yaml", &attempts(4));
+    repo.file("config/memory.yaml", "memory: {qdrant: {port: 1}}");
+    let shown = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let ran = repo.autopack_with(&[arguments, &["config", "show"]].concat(), variables);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let wanted = ["executor.max_attempts", "memory.qdrant.port"];
+        let lines =
+            ran.stdout.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key)));
+        lines.map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")).collect()
+    };
+    let both: Vec<String> = shown(&[], &[]);
+    assert_eq!(both, ["config/autopack.yaml:1 4", "config/memory.yaml:1 1"]);
+
+    repo.file(".autopack/config/autopack.yaml", &attempts(5));
+    let both: Vec<String> = shown(&[], &[]);
+    assert_eq!(both, [".autopack/config/autopack.yaml:1 5", "config/memory.yaml:1 1"]);
+
+    repo.file("mine/autopack.yaml", &attempts(6)).file("yours/autopack.yaml", &attempts(7));
+    let both: Vec<String> = shown(&[], &[("AUTOPACK_CONFIG_DIR", "mine")]);
+    assert_eq!(both, ["mine/autopack.yaml:1 6", "config/memory.yaml:1 1"]);
+    let both: Vec<String> = shown(&["--config-dir", "yours"], &[("AUTOPACK_CONFIG_DIR", "mine")]);
+    assert_eq!(both, ["yours/autopack.yaml:1 7", "config/memory.yaml:1 1"]);
+
+    let ran = repo.autopack(&["--config-dir", "nowhere", "config", "show"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.stderr, "error: there is no configuration folder nowhere\n");
+}
+
+#[test]
+fn variables_win_over_files_and_are_named_when_wrong() {
+    let repo = Repo::empty();
+    repo.file("config/memory.yaml", "memory: {qdrant: {host: other, port: 1}}");
+    let variables = [
+        ("AUTOPACK_QDRANT_PORT", "7000"),
+        ("AUTOPACK_USE_QDRANT", "OFF"),
+        ("AUTOPACK_QDRANT_API_KEY", "very-secret"),
+        ("TELEMETRY_DB_ENABLED", "0"),
+        ("DATABASE_URL", "postgres://user:password@host/db"),
+    ];
+    let ran = repo.autopack_with(&["config", "show"], &variables);
+    let changed = ran.stdout.lines().filter(|line| !line.contains("shipped"));
+    insta::assert_snapshot!(changed.collect::<Vec<_>>().join("\n"));
+
+    let stderr = |name, value| {
+        let ran = repo.autopack_with(&["config", "show"], &[(name, value)]);
+        assert_eq!(ran.code, 1);
+        ran.stderr
+    };
+    insta::assert_snapshot!(stderr("AUTOPACK_QDRANT_AUTOSTART", "maybe"),
+        @r#"error: AUTOPACK_QDRANT_AUTOSTART is "maybe"; expected 1/0, true/false, yes/no or on/off"#);
+    insta::assert_snapshot!(stderr("AUTOPACK_QDRANT_PORT", "-1"),
+        @r#"error: AUTOPACK_QDRANT_PORT is "-1"; expected a whole number, not negative"#);
+    insta::assert_snapshot!(stderr("AUTOPACK_QDRANT_PORT", "0"),
+        @"error: AUTOPACK_QDRANT_PORT is 0; must be at least 1");
+    insta::assert_snapshot!(stderr("AUTOPACK_QDRANT_GRPC_PORT", "99999"),
+        @r#"error: AUTOPACK_QDRANT_GRPC_PORT is 99999, expected a whole number up to 65535"#);
+}
+
+#[test]
+fn the_json_list_names_key_value_and_origin() {
+    let ran = Repo::empty().autopack(&["config", "show", "--json"]);
+    let settings = ran.json();
+    let first =
+        serde_json::json!({"key": "executor.max_attempts", "value": 3, "origin": "shipped"});
+    assert_eq!(settings[0], first);
+    assert_eq!(ran.stderr, "");
+}

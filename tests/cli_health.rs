@@ -1,0 +1,90 @@
+//! `health` through the real program: what is said of a good place to drain, and of bad ones.
+
+mod support;
+
+use support::{Ran, Repo};
+
+/// Without what differs from machine to machine.
+fn golden(ran: &Ran) -> String {
+    let small_disk = ran.stdout.contains("warn  disk");
+    let mut shown = Vec::new();
+    for line in ran.shown().lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        shown.push(match words.as_slice() {
+            ["ok" | "warn", "disk", ..] => "ok    disk  [FREE]".to_owned(),
+            [status, "git", ..] => format!("{status:4}  git  [VERSION]"),
+            // What to do about a small disk.
+            ["->", "make", "room;", ..] => continue,
+            ["degraded:", ..] if small_disk => "healthy: a drain can start".to_owned(),
+            _ => line.to_owned(),
+        });
+    }
+    shown.join("\n")
+}
+
+fn repo_with_agent(command: &str) -> Repo {
+    let repo = Repo::empty();
+    let agents = format!("agents:\n  mine:\n    kind: command\n    command: {command}\n");
+    repo.file("config/autopack.yaml", &format!("{agents}ci: {{command: make test}}\n"));
+    repo
+}
+
+#[test]
+fn a_place_where_a_drain_can_start() {
+    let repo = repo_with_agent("[sh, '{workspace}/agent.sh']");
+    repo.file("agent.sh", "true\n");
+    insta::assert_snapshot!(golden(&repo.autopack(&["health"])));
+}
+
+#[test]
+fn without_an_agent_it_is_degraded() {
+    let ran = Repo::empty().autopack(&["health", "--json"]);
+    assert_eq!(ran.code, 0);
+    let report = ran.json();
+    assert_eq!(report["status"], "degraded");
+    let agent = check(&report, "agent");
+    assert_eq!(agent["status"], "warn");
+    assert_eq!(agent["hint"], "name one under `agents` in autopack.yaml");
+}
+
+#[test]
+fn every_check_has_the_same_five_fields() {
+    let report = Repo::empty().autopack(&["health", "--json"]).json();
+    for check in report["checks"].as_array().expect("a list") {
+        let fields: Vec<&String> = check.as_object().expect("an object").keys().collect();
+        assert_eq!(fields, ["name", "status", "detail", "hint", "elapsed_ms"]);
+    }
+}
+
+#[test]
+fn a_missing_agent_fails() {
+    let ran = repo_with_agent("[no-such-agent]").autopack(&["health", "--json"]);
+    assert_eq!(ran.code, 1);
+    let report = ran.json();
+    assert_eq!(report["status"], "failed");
+    let detail = check(&report, "agent")["detail"].as_str().expect("a text").to_owned();
+    assert!(detail.starts_with("mine: no-such-agent is missing"), "{detail}");
+}
+
+#[test]
+fn a_bad_configuration_is_a_check_that_fails_and_the_others_go_on() {
+    let repo = Repo::empty();
+    repo.file("config/memory.yaml", "memory:\n  enabld: true\n");
+    let ran = repo.autopack(&["health"]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!(golden(&ran));
+}
+
+#[test]
+fn outside_a_repository_it_says_so() {
+    let repo = Repo::empty();
+    std::fs::remove_dir_all(repo.path().join(".git")).unwrap();
+    let ran = repo.autopack(&["health"]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!(golden(&ran));
+}
+
+fn check<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    let checks = report["checks"].as_array().expect("a list");
+    checks.iter().find(|check| check["name"] == name).expect(name)
+}
