@@ -1,12 +1,13 @@
 //! The T0 checks: whether a drain could start here and now, and what to do where it could not.
 //!
-//! Each check is a small function over what it looks at; nothing here changes anything.
+//! Each check is a small function over what it looks at. None makes, starts or repairs anything.
 
 use std::time::Instant;
 
 use serde::Serialize;
 
 pub mod agents;
+pub mod database;
 pub mod machine;
 pub mod settings;
 

@@ -6,11 +6,17 @@
 pub mod agent;
 pub mod ci;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod drain;
+pub mod execute;
 pub mod failure;
 pub mod health;
 pub mod import;
 pub mod phase;
 pub mod process;
+pub mod progress;
+pub mod prompt;
 pub mod store;
+pub mod telemetry;
 pub mod workspace;

@@ -203,11 +203,22 @@ impl CiPlan {
         self.reporting != Reporting::ExitCode
     }
 
+    /// The program that is started, where it is not a line for the shell.
+    pub fn program(&self) -> Option<&str> {
+        match &self.command {
+            CommandLine::Argv(argv) => argv.first().map(String::as_str),
+            CommandLine::Shell(_) => None,
+        }
+    }
+
     /// The command as a person would type it.
     pub fn display(&self) -> String {
         match &self.command {
             CommandLine::Shell(line) => line.trim().to_owned(),
             CommandLine::Argv(argv) => {
+                if let Some(line) = command_line::shell_line(argv) {
+                    return line.trim().to_owned();
+                }
                 let words = argv.iter().chain(&self.tuning);
                 words.map(|word| command_line::quoted(word)).collect::<Vec<_>>().join(" ")
             }

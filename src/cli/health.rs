@@ -6,7 +6,7 @@ use console::{Style, style};
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::health::{Check, Finding, Overall, Report, Status, agents, machine, settings};
+use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
 use crate::process::child_env;
 
 /// Check whether a drain could start: configuration, database, disk, git, agent, CI
@@ -35,13 +35,27 @@ async fn look(context: &Context) -> Report {
         let env = child_env::for_agent(context.env.all().clone());
         agents::agents(&config.settings, workspace, &env)
     };
+    let ci = async {
+        let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
+        let env = child_env::for_ci(context.env.all().clone());
+        settings::ci(&config.settings, workspace, &env).await
+    };
+    let database = async {
+        match context.database_url() {
+            Ok(url) => database::database(&url).await,
+            Err(_) if root.is_none() => unknown(),
+            Err(failure) => settings::failed(&failure, "name one with --database-url"),
+        }
+    };
     let here = root.unwrap_or(Path::new("."));
     Report::new(vec![
         Check::of("workspace", async { settings::workspace(&workspace) }).await,
         Check::of("configuration", async { settings::configuration(&config, root) }).await,
+        Check::of("database", database).await,
         Check::of("disk", async { machine::disk(here) }).await,
         Check::of("git", machine::git(here)).await,
         Check::of("agent", agents).await,
+        Check::of("ci", ci).await,
     ])
 }
 

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod context;
 mod database;
+mod drain;
 mod fix_phases;
 mod fixer;
 mod gc;
@@ -19,6 +20,8 @@ mod init;
 mod output;
 mod phases;
 mod runs;
+mod status;
+mod stop;
 mod table;
 
 pub use context::{Context, DatabaseChoice};
@@ -80,6 +83,9 @@ verbs! {
     Init => init,
     Import => import,
     FixPhases => fix_phases,
+    Drain => drain,
+    Stop => stop,
+    Status => status,
     Phases => phases,
     Runs => runs,
     Gc => gc,

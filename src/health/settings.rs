@@ -1,10 +1,15 @@
-//! The checks of what the user wrote: the configuration, and the repository it is for.
+//! The checks of what the user wrote: the configuration, the repository it is for, its CI.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Finding;
-use crate::config::Config;
+use crate::ci::{self, Pythons, Site};
+use crate::config::{Config, Settings};
 use crate::failure::Failure;
+use crate::phase::PhaseCi;
+use crate::process::child_env::Env;
+use crate::process::which::{self, Found};
 
 pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
     match config {
@@ -14,6 +19,32 @@ pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>
             let files = config.files.iter().map(|file| relative(file, workspace));
             Finding::ok(files.collect::<Vec<_>>().join(", "))
         }
+    }
+}
+
+/// What judges the attempts, as it would be chosen in the user's checkout.
+pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+    let site = Site { dir: workspace, workspace, env };
+    let plan = ci::plan(&site, &settings.ci, &PhaseCi::default(), &Pythons::default()).await;
+    let note = plan.note.as_deref().unwrap_or_default();
+    let (detail, hint) = note.split_once("; ").unwrap_or((note, "set ci.command in autopack.yaml"));
+    match (plan.is_configured(), plan.program()) {
+        (false, _) => Finding::warn(format!("{detail}: the deliverables alone decide"), hint),
+        (true, _) if !note.is_empty() => Finding::fail(detail, hint),
+        (true, Some(program)) => runnable(&plan.display(), program, workspace, env),
+        (true, None) => Finding::ok(plan.display()),
+    }
+}
+
+fn runnable(command: &str, program: &str, workspace: &Path, env: &Env) -> Finding {
+    let path = env.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    let hint = "install it, or correct ci.command in autopack.yaml";
+    match which::find(program.as_ref(), workspace, path) {
+        Found::Program(_) => Finding::ok(command),
+        Found::NotExecutable(file) => {
+            Finding::fail(format!("{command}: {} may not be executed", file.display()), hint)
+        }
+        Found::Nowhere(_) => Finding::fail(format!("{command}: {program} is missing"), hint),
     }
 }
 
@@ -32,4 +63,36 @@ pub fn failed(failure: &Failure, hint: &str) -> Finding {
 fn relative(path: &Path, workspace: Option<&Path>) -> String {
     let inside = workspace.and_then(|root| path.strip_prefix(root).ok());
     inside.unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use crate::config::CommandLine;
+
+    async fn ci_of(command: Option<CommandLine>) -> Finding {
+        let workspace = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.ci.command = command;
+        let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
+        ci(&settings, workspace.path(), &env).await
+    }
+
+    #[tokio::test]
+    async fn a_ci_command_must_be_there() {
+        let argv = |word: &str| Some(CommandLine::Argv(vec![word.to_owned(), "x".to_owned()]));
+        assert_eq!(ci_of(argv("sh")).await, Finding::ok("sh x"));
+        assert_eq!(ci_of(argv("no-such-ci")).await.detail, "no-such-ci x: no-such-ci is missing");
+        let line = CommandLine::Shell("make test".to_owned());
+        assert_eq!(ci_of(Some(line)).await, Finding::ok("make test"));
+    }
+
+    #[tokio::test]
+    async fn without_ci_it_warns_and_says_what_decides() {
+        let finding = ci_of(None).await;
+        assert_eq!(finding.status, Status::Warn);
+        assert!(finding.detail.ends_with("the deliverables alone decide"), "{}", finding.detail);
+        assert!(finding.hint.unwrap().starts_with("set ci.command"));
+    }
 }

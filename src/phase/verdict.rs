@@ -25,6 +25,22 @@ pub enum Verdict {
     Requeued(Requeue),
 }
 
+impl Verdict {
+    /// What an attempt with this verdict is called, in the store and in events.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Passed { commit: Some(_) } => "landed",
+            Self::Passed { commit: None } => "no_change_needed",
+            Self::Failed(_) => "failed",
+            Self::Requeued(Requeue::Interrupted) => "interrupted",
+            Self::Requeued(Requeue::Crashed) => "crashed",
+            Self::Requeued(Requeue::RateLimited { .. }) => "rate_limited",
+            Self::Requeued(Requeue::BaseMoved { .. }) => "base_moved",
+            Self::Requeued(Requeue::Systemic { .. }) => "systemic",
+        }
+    }
+}
+
 /// Why a phase goes back without it being the phase's fault.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Requeue {

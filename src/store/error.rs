@@ -58,7 +58,7 @@ pub enum StoreError {
     #[error("run {run}, phase {phase}: it depends on {:?}, which the run does not have", needs.as_str())]
     UnknownDependency { run: RunId, phase: PhaseId, needs: PhaseId },
 
-    #[error("run {run}: these phases would wait for each other: {}", names(phases))]
+    #[error("run {run}: phases would wait for themselves: {}", names(phases))]
     Cycle { run: RunId, phases: Vec<PhaseId> },
 
     #[error("run {run}, phase {phase}: {source}")]

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::change::{Change, ChangeKind};
 use super::checkout::blocking;
 use super::clean::{nested_git, remove_any, unlock};
 use super::error::{Context, Result, WorkspaceError};
@@ -16,6 +15,7 @@ use super::outside::Outside;
 use super::paths::{from_bytes, shown};
 use super::slot::{Holding, Slot};
 use crate::phase::PathPattern;
+use crate::phase::scope::{Change, ChangeKind};
 
 const SUBMODULE: &str = "160000";
 const SYMLINK: &str = "120000";

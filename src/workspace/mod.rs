@@ -10,7 +10,6 @@
 //! change is in scope is `phase::scope`'s word.
 
 mod branch;
-mod change;
 mod checkout;
 mod claim;
 mod clean;
@@ -32,7 +31,6 @@ mod user_config;
 mod users_checkout;
 
 pub use branch::{Followed, RunBranch, Tip};
-pub use change::{Change, ChangeKind};
 pub use claim::{ClaimRef, Fence};
 pub use commit::{CommitMessage, Rebased};
 pub use error::WorkspaceError;

@@ -62,6 +62,16 @@ impl Repo {
         self.root.join(FOLDER)
     }
 
+    /// Tells repositories apart, whichever checkout of theirs is worked in.
+    pub fn identity(&self) -> String {
+        self.common_dir.display().to_string()
+    }
+
+    /// The lock of a slot: free when nothing of its last tenant is left.
+    pub fn slot_lock(&self, slot: &str) -> PathBuf {
+        self.slots_dir().join(format!("{slot}.lock"))
+    }
+
     pub(super) fn slots_dir(&self) -> PathBuf {
         self.autopack_dir().join("slots")
     }

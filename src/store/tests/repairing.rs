@@ -35,16 +35,30 @@ async fn a_dry_run_tells_the_same_and_changes_nothing() {
     assert_eq!((dry, told_dry), repair(&bed, false).await);
 }
 
+/// Claims with a handle of its own, as another drain would, and waits for it.
+fn claim_elsewhere(url: &DatabaseUrl) {
+    let url = url.clone();
+    let work = async move {
+        let store = Store::open(&url).await.unwrap();
+        claimed(claim(&store, &OwnerId::new("owner-1"), &[run()], NOW).await.unwrap());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(work)).join().unwrap();
+}
+
 #[tokio::test]
 async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
     let bed = Bed::with(vec![phase("a", &[])]).await;
-    // As a drain would between this repair's reading and writing.
-    sqlx::query("UPDATE phases SET spec_version = 7").execute(&bed.store.writer).await.unwrap();
-    let claim = bed.claim().await;
-    let (counts, _) = repair(&bed, false).await;
-    assert_eq!(counts.examined, 0);
-    bed.finish(claim, red()).await;
-    assert_eq!(bed.row("a").await.state, PhaseState::Queued);
+    let url = url(&bed.dir);
+    let slow = |raw: &RawSpec, last: Option<&Failure>| {
+        claim_elsewhere(&url);
+        let repair = fix(raw, last);
+        Repair { fixes: vec!["out of date".into()], ..repair }
+    };
+    bed.store.repair_queued(None, &slow, false, &mut |_| {}).await.unwrap();
+    let detail = bed.store.phase(&run(), &PhaseId::new("a")).await.unwrap();
+    assert_eq!(detail.row.state, PhaseState::Executing);
+    assert_eq!(detail.fixes, ["marked as fixed"]);
 }
 
 #[tokio::test]

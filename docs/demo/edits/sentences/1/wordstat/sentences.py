@@ -1,0 +1,7 @@
+"""Counts sentences."""
+
+import re
+
+
+def count_sentences(text):
+    return len(re.findall(r"[.!?]+(?:\s|$)", text))

@@ -1,0 +1,1 @@
+"""Says what a text is made of."""

@@ -1,0 +1,5 @@
+"""Counts lines."""
+
+
+def count_lines(text):
+    return len(text.splitlines())

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Drains a small real project in a temporary folder: no network, no key. Called by `make demo`.
+# usage: docs/demo/run.sh PATH-TO-AUTOPACK
+set -euo pipefail
+
+autopack=$(realpath "$1")
+demo=$(realpath "$(dirname "$0")")
+project=$(mktemp -d "${TMPDIR:-/tmp}/autopack-demo.XXXXXX")
+
+say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+show() { say "${@/#$autopack/autopack}"; "$@"; }
+
+cp -R "$demo/project/." "$project"
+cd "$project"
+git init -q -b main
+git add -A
+git -c user.name=Demo -c user.email=demo@example.com commit -q -m "A small real project"
+
+mkdir -p .autopack/config
+cat > .autopack/config/autopack.yaml <<YAML
+agents:
+  default: recorded
+  recorded:
+    kind: replay
+    folder: $demo/edits
+ci:
+  command: [python3, -m, unittest, discover, -s, tests, -t, .]
+YAML
+
+echo "a project with a backlog of a dozen phases lies in $project"
+show "$autopack" import "$demo/plan.yaml"
+show "$autopack" fix-phases --run-id demo
+status=0
+show "$autopack" drain --run-id demo --batch-size 4 || status=$?
+# Two phases are meant to fail and one to be blocked behind them: that is exit code 3.
+if [ "$status" -ne 3 ]; then
+    echo "the drain ended with exit code $status; expected 3" >&2
+    exit 1
+fi
+show "$autopack" status --run-id demo
+show "$autopack" phases list --run-id demo
+show git log --oneline --stat --format='%h %s' main..autopack/demo
+
+cat <<TEXT
+
+What to try next, in $project:
+  autopack phases show --run-id demo command-line    how a phase failed CI and passed on its retry
+  autopack phases log --run-id demo tidy             what the agent that strayed did
+  autopack phases retry --run-id demo tidy           give a failed phase fresh tries
+  git merge autopack/demo                            take what landed
+The binary is $autopack
+TEXT

@@ -1,0 +1,155 @@
+//! Being an owner: the lock that says that this drain lives, the heartbeat that says that it is not stuck, and
+//! the requests to stop that come back with it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::clock::now;
+use crate::config::ExecutorSettings;
+use crate::failure::Exit;
+use crate::phase::RunId;
+use crate::process::{FileLock, StopHandle, StopLevel, boot_clock_ms, boot_id};
+use crate::store::{Control, Owner, OwnerId, StopRequest, Store};
+use crate::workspace::Repo;
+
+/// How often a drain looks whether it was asked to stop.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(500);
+
+/// A drain that others can see. Dropping it ends the heartbeat and frees the lock.
+#[derive(Debug)]
+pub struct Registered {
+    id: OwnerId,
+    lock: FileLock,
+    pulse: JoinHandle<()>,
+}
+
+impl Registered {
+    pub async fn register(
+        store: &Store,
+        repo: &Repo,
+        runs: &[RunId],
+        settings: &ExecutorSettings,
+        signals: &Signals,
+    ) -> anyhow::Result<Self> {
+        let boot_id = boot_id();
+        let pid = std::process::id();
+        let id = OwnerId::new(format!("{pid}-{}", boot_clock_ns()));
+        let folder = repo.autopack_dir().join("owners");
+        let cannot = || format!("cannot lock {}", folder.display());
+        std::fs::create_dir_all(&folder).with_context(cannot)?;
+        let path = folder.join(format!("{id}.lock"));
+        let mut lock = FileLock::try_lock(&path)
+            .with_context(cannot)?
+            .with_context(|| format!("{} is held by somebody else", path.display()))?;
+        lock.write(&format!("{pid}\n")).with_context(cannot)?;
+        let owner = Owner {
+            id: id.clone(),
+            pid,
+            boot_id,
+            host: host(),
+            lock_path: path.display().to_string(),
+            runs: runs.to_vec(),
+            started_at: now(),
+        };
+        store.register_owner(&owner, boot_clock_ms()).await?;
+        let lease = Duration::from_secs(settings.lease_seconds);
+        let pulse = tokio::spawn(pulse(store.clone(), id.clone(), lease, signals.handle.clone()));
+        Ok(Self { id, lock, pulse })
+    }
+
+    pub fn id(&self) -> &OwnerId {
+        &self.id
+    }
+
+    /// Leaves nothing behind, where no work is left.
+    pub async fn retire(self, store: &Store) -> anyhow::Result<()> {
+        self.pulse.abort();
+        if store.unregister_owner(&self.id).await? {
+            // Whoever looks at a missing lock sees a free one.
+            let _ = std::fs::remove_file(self.lock.path());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.pulse.abort();
+    }
+}
+
+/// Says that the drain lives, and hears whether it shall stop. A database that is busy for a while is no reason to end.
+async fn pulse(store: Store, id: OwnerId, lease: Duration, stop: StopHandle) {
+    let every = (lease / 4).clamp(Duration::from_millis(50), LOOK_FOR_STOP);
+    loop {
+        tokio::time::sleep(every).await;
+        match store.heartbeat(&id, boot_clock_ms()).await {
+            // What it still does is refused where it counts; the loop registers anew.
+            Ok(Control { fenced: true, .. }) => return,
+            Ok(Control { stop: StopRequest::Graceful, .. }) => stop.raise(StopLevel::Graceful),
+            Ok(Control { stop: StopRequest::Now, .. }) => stop.raise(StopLevel::Now),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("cannot renew the lease: {error}"),
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM.
+#[derive(Debug)]
+pub struct Signals {
+    handle: StopHandle,
+    terminated: std::sync::Arc<Mutex<bool>>,
+}
+
+impl Signals {
+    /// From here on, SIGINT and SIGTERM raise the stop level instead of ending the process.
+    pub fn listen(handle: StopHandle) -> anyhow::Result<Self> {
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let terminated = std::sync::Arc::new(Mutex::new(false));
+        tokio::spawn({
+            let (handle, terminated) = (handle.clone(), terminated.clone());
+            async move {
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => *lock(&terminated) = true,
+                    }
+                    handle.raise_one();
+                    if handle.level() == StopLevel::Graceful {
+                        eprintln!(
+                            "stopping: what runs is ended and queued again; once more to kill it"
+                        );
+                    }
+                }
+            }
+        });
+        Ok(Self { handle, terminated })
+    }
+
+    /// SIGTERM has a code of its own; everything else that stops a drain is an interrupt.
+    pub fn exit(&self) -> Exit {
+        if *lock(&self.terminated) { Exit::Terminated } else { Exit::Interrupted }
+    }
+}
+
+fn lock(flag: &Mutex<bool>) -> std::sync::MutexGuard<'_, bool> {
+    flag.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Unique together with the pid, also where a pid is used again.
+fn boot_clock_ns() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_nanos())
+}
+
+fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}

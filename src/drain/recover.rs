@@ -1,0 +1,86 @@
+//! What a dead or stuck drain left behind: its processes are ended, its landing is recognised, its phases are
+//! queued again.
+//!
+//! Dead is who holds no lock any more. Stuck is who holds it and has not renewed its lease, by the boot-time clock of this
+//! same boot. Whoever is on another machine, or in another boot with its lock held, is left alone.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::clock::now;
+use crate::execute::{Site, Trouble};
+use crate::process::child_env::OWNER;
+use crate::process::{boot_clock_ms, boot_id, lock, sweep_marked};
+use crate::store::{InFlight, OwnerId, OwnerRow, Rescue};
+
+/// How long the supervisors of a dead drain may take to end what they watch over; they need about two seconds.
+const SUPERVISORS_END: Duration = Duration::from_secs(10);
+
+pub async fn recover(site: &Site, us: &OwnerId) -> Result<(), Trouble> {
+    for owner in site.store.owners().await? {
+        if owner.owner.id == *us || !is_gone(site, &owner)? {
+            continue;
+        }
+        rescue(site, us, &owner).await?;
+    }
+    Ok(())
+}
+
+fn is_gone(site: &Site, row: &OwnerRow) -> Result<bool, Trouble> {
+    let path = Path::new(&row.owner.lock_path);
+    if lock::is_free(path).map_err(|error| Trouble::io(path, error))? {
+        return Ok(true);
+    }
+    let lease = i64::try_from(site.settings.executor.lease_seconds * 1000).unwrap_or(i64::MAX);
+    let age = boot_clock_ms() - row.heartbeat_boot_ms;
+    Ok(row.owner.boot_id == boot_id() && age > lease)
+}
+
+async fn rescue(site: &Site, us: &OwnerId, row: &OwnerRow) -> Result<(), Trouble> {
+    let id = &row.owner.id;
+    site.store.fence_owner(id).await?;
+    for work in &row.executing {
+        // First nobody can land it any more, then nothing of it runs, then it is queued again.
+        let (run, phase) = (&work.run_id, &work.phase_id);
+        site.repo.rescue_fence(run, phase, work.attempt, us.as_str()).await?;
+        sweep_marked(OWNER, id.as_str());
+        wait_for_slot(site, work).await;
+        settle(site, work).await?;
+    }
+    if site.store.unregister_owner(id).await? {
+        // Somebody else may have been faster.
+        let _ = std::fs::remove_file(&row.owner.lock_path);
+    }
+    Ok(())
+}
+
+/// A slot's lock is held by the supervisor too, until the last process of its tree is gone.
+async fn wait_for_slot(site: &Site, work: &InFlight) {
+    let Some(slot) = &work.slot else { return };
+    let path = site.repo.slot_lock(slot);
+    let ended = async {
+        while !lock::is_free(&path).unwrap_or(true) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(SUPERVISORS_END, ended).await.is_err() {
+        tracing::warn!("slot {slot} is still in use; another one is taken");
+    }
+}
+
+async fn settle(site: &Site, work: &InFlight) -> Result<(), Trouble> {
+    let how = match &work.landing_commit {
+        Some(commit) if site.repo.has_landed(&work.run_id, commit).await? => {
+            Rescue::Landed(commit.clone())
+        }
+        _ => Rescue::Crashed,
+    };
+    let landed = matches!(how, Rescue::Landed(_));
+    let telemetry = site.settings.telemetry.enabled;
+    if site.store.recover(work, how, now(), telemetry).await?.is_some() {
+        let (run, phase) = (&work.run_id, &work.phase_id);
+        let what = if landed { "had landed" } else { "is queued again" };
+        site.progress.note(&format!("a drain died during {phase} of {run}: it {what}"));
+    }
+    Ok(())
+}

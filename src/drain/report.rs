@@ -1,0 +1,137 @@
+//! What a drain says at its start, between batches and at its end, and the exit code that follows.
+
+use std::time::Instant;
+
+use super::{Drain, Halt};
+use crate::execute::{Trouble, millis};
+use crate::failure::Exit;
+use crate::phase::{PhaseState, RunId};
+use crate::progress::{
+    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts, billed,
+};
+use crate::store::RunSummary;
+
+/// What a batch came to so far.
+#[derive(Debug)]
+pub struct Tallies {
+    started: Instant,
+    done: u64,
+    failed: u64,
+    tokens: u64,
+}
+
+impl Default for Tallies {
+    fn default() -> Self {
+        Self { started: Instant::now(), done: 0, failed: 0, tokens: 0 }
+    }
+}
+
+impl Tallies {
+    pub fn start_batch(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn add(&mut self, phase: &PhaseFinished) {
+        match phase.state {
+            PhaseState::Complete => self.done += 1,
+            PhaseState::Failed => self.failed += 1,
+            _ => {}
+        }
+        self.tokens += billed(&phase.tokens).unwrap_or_default();
+    }
+
+    fn phases_per_hour(&self) -> Option<f64> {
+        let hours = self.started.elapsed().as_secs_f64() / 3600.0;
+        (self.done > 0 && hours > 0.0).then(|| self.done as f64 / hours)
+    }
+}
+
+impl Drain<'_> {
+    pub(super) async fn announce(&self) -> anyhow::Result<()> {
+        let queued = self.summaries().await?.iter().map(|run| run.counts.queued).sum();
+        self.site.progress.emit(&Event::DrainStarted(DrainStarted {
+            runs: self.request.runs.clone(),
+            workspace: self.site.repo.root().display().to_string(),
+            database: self.site.store.path().display().to_string(),
+            agent: self.site.default_agent().unwrap_or("none").to_owned(),
+            queued,
+            batch_size: self.request.batch_size,
+        }));
+        Ok(())
+    }
+
+    pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
+        let left: u64 = self.summaries().await?.iter().map(|run| run.counts.queued).sum();
+        self.site.progress.emit(&Event::BatchFinished(BatchFinished {
+            batch,
+            done: self.tallies.done,
+            failed: self.tallies.failed,
+            left,
+            tokens: self.tallies.tokens,
+            phases_per_hour: self.tallies.phases_per_hour(),
+        }));
+        Ok(())
+    }
+
+    /// Whether no phase of these runs can run or is running.
+    pub(super) async fn is_empty(&self) -> Result<bool, Trouble> {
+        let runs = self.summaries().await?;
+        Ok(runs.iter().all(|run| run.counts.queued == run.blocked && run.counts.executing == 0))
+    }
+
+    pub(super) async fn conclude(self, halt: Halt) -> anyhow::Result<Exit> {
+        let runs = self.summaries().await?;
+        let trouble = runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0);
+        let exit = match &halt {
+            Halt::FirstFailure => Exit::StoppedAtFirstFailure,
+            Halt::Systemic(_) => Exit::Systemic,
+            Halt::Interrupted => self.signals.exit(),
+            Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
+            Halt::Drained | Halt::MaxBatches => Exit::Done,
+        };
+        self.site.progress.emit(&Event::DrainFinished(DrainFinished {
+            counts: runs.iter().map(RunCounts::from).collect(),
+            reason: halt.reason(),
+            exit_code: exit.code(),
+            message: match halt {
+                Halt::Systemic(why) => Some(why),
+                _ => None,
+            },
+            duration_ms: millis(self.site.progress.elapsed()),
+        }));
+        self.owner.retire(&self.site.store).await?;
+        Ok(exit)
+    }
+
+    async fn summaries(&self) -> anyhow::Result<Vec<RunSummary>> {
+        let wanted = |run: &RunId| self.request.runs.contains(run);
+        let runs = self.site.store.runs().await?;
+        Ok(runs.into_iter().filter(|run| wanted(&run.run_id)).collect())
+    }
+}
+
+impl Halt {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Drained => Reason::Drained,
+            Self::FirstFailure => Reason::StoppedOnFailure,
+            Self::Systemic(_) => Reason::Systemic,
+            Self::MaxBatches => Reason::MaxBatches,
+            Self::Interrupted => Reason::Interrupted,
+        }
+    }
+}
+
+impl From<&RunSummary> for RunCounts {
+    fn from(run: &RunSummary) -> Self {
+        Self {
+            run_id: run.run_id.clone(),
+            branch: run.facts.as_ref().map(|facts| facts.branch.clone()),
+            complete: run.counts.complete,
+            failed: run.counts.failed,
+            blocked: run.blocked,
+            queued: run.counts.queued,
+            skipped: run.counts.skipped,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One attempt of one claimed phase, straight down: slot, prompt, agent, diff, CI, landing, finish.
+//!
+//! Whatever an agent says or exits with, only the diff and CI decide. What is wrong with us is
+//! [`Trouble`], and never becomes a verdict about the phase.
+
+mod agent_step;
+mod ci_gate;
+mod diff_gate;
+mod folder;
+mod landing;
+mod prompt_step;
+mod site;
+mod trouble;
+
+use std::time::{Duration, Instant};
+
+use crate::ci::TestResults;
+use crate::clock::now;
+use crate::phase::{Failure, PhaseId, PhaseState, Requeue, RunId, Tokens, Usage, Verdict};
+use crate::process::Stop;
+use crate::progress::{Event, PhaseFinished, PhaseStarted, Step};
+use crate::store::{Claim, Finish};
+use crate::workspace::{ClaimRef, Fence, Measured, Slot};
+
+pub use folder::AttemptFolder;
+pub use site::Site;
+pub use trouble::Trouble;
+
+/// What came of an attempt, for whoever drives the drain.
+#[derive(Debug)]
+pub struct Executed {
+    pub finished: PhaseFinished,
+    /// The next phase would meet it too.
+    pub systemic: Option<String>,
+}
+
+/// One attempt under way.
+struct Attempt<'a> {
+    site: &'a Site,
+    claim: &'a Claim,
+    slot: Slot,
+    fence: ClaimRef,
+    /// The run's.
+    branch: String,
+    folder: AttemptFolder,
+    stop: &'a Stop,
+    /// The commit that it started from.
+    start: String,
+    /// The tip that it is judged on; moves on when somebody else lands.
+    base: String,
+    record: &'a mut Record,
+}
+
+/// What becomes known on the way, whatever the verdict.
+#[derive(Debug, Default)]
+struct Record {
+    usage: Usage,
+    agent_ms: Option<u64>,
+    ci: Duration,
+    ci_runs: u32,
+    /// What the last green run of CI said, by the plan's key: the baseline of whoever comes next.
+    green: Option<(String, TestResults)>,
+}
+
+/// Executes a claim to its end and finishes it. Only a lost lease leaves it unfinished: it is somebody else's then.
+pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed, Trouble> {
+    let started = Instant::now();
+    let mut record = Record::default();
+    let (verdict, trouble) = match attempt(site, &claim, stop, &mut record).await {
+        Ok(verdict) => (verdict, None),
+        Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
+        Err(trouble) => {
+            let message = trouble.to_string();
+            (Verdict::Requeued(Requeue::Systemic { message }), Some(trouble))
+        }
+    };
+    let finished = finish(site, claim, verdict, record, started).await;
+    match (finished, trouble) {
+        // What went wrong first is what the user has to know.
+        (_, Some(Trouble::Ours(error))) => Err(Trouble::Ours(error)),
+        (finished, trouble) => Ok(Executed {
+            finished: finished?,
+            systemic: trouble.map(|trouble| trouble.to_string()),
+        }),
+    }
+}
+
+/// The line itself. Each step either goes on or is the verdict.
+async fn attempt(
+    site: &Site,
+    claim: &Claim,
+    stop: &Stop,
+    record: &mut Record,
+) -> Result<Verdict, Trouble> {
+    let mut attempt = Attempt::prepare(site, claim, stop, record).await?;
+    let prompt = attempt.prompt().await?;
+    let reply = attempt.agent(prompt).await?;
+    attempt.step(Step::Judging);
+    let measured = match attempt.measure().await? {
+        Ok(measured) => measured,
+        Err(failure) => return Ok(Verdict::Failed(failure)),
+    };
+    let verdict = match attempt.cut_short(&reply) {
+        Some(verdict) => verdict,
+        None => match attempt.judge_diff(&measured, &reply).await? {
+            Some(verdict) => verdict,
+            None => attempt.test_and_land(&measured).await?,
+        },
+    };
+    attempt.keep_work(&measured, &verdict).await?;
+    Ok(verdict)
+}
+
+impl<'a> Attempt<'a> {
+    /// The right to land, a slot that holds the run's tip, and a folder for what is kept.
+    async fn prepare(
+        site: &'a Site,
+        claim: &'a Claim,
+        stop: &'a Stop,
+        record: &'a mut Record,
+    ) -> Result<Self, Trouble> {
+        let branch = site.ensure_branch(&claim.run_id).await?.branch;
+        site.progress.emit(&Event::PhaseStarted(PhaseStarted {
+            run_id: claim.run_id.clone(),
+            phase_id: claim.phase_id.clone(),
+            name: claim.phase.name().to_owned(),
+            attempt: claim.attempt,
+            try_number: claim.tries + 1,
+            max_attempts: claim.max_attempts,
+            agent: site.agent_of(claim)?.0.to_owned(),
+        }));
+        let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
+        let fence = match site.repo.fence(run, phase, number, claim.owner.as_str()).await? {
+            Fence::Ours(fence) => fence,
+            Fence::Fenced { .. } => return Err(Trouble::LeaseLost),
+        };
+        let slot = site.repo.acquire_slot().await?;
+        let folder = AttemptFolder::create(&site.repo.autopack_dir(), run, phase, number)?;
+        let shown = folder.relative_to(site.repo.root());
+        site.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
+        let start = site.repo.tip(run).await?.commit;
+        let base = start.clone();
+        let mut attempt =
+            Self { site, claim, slot, fence, branch, folder, stop, start, base, record };
+        let start = attempt.start.clone();
+        attempt.place(&start).await?;
+        Ok(attempt)
+    }
+
+    /// Makes the slot hold exactly this commit, set up as the configuration says.
+    async fn place(&mut self, commit: &str) -> Result<(), Trouble> {
+        let reset = self.slot.reset(commit, &self.site.settings.workspace).await?;
+        for path in &reset.missing_links {
+            self.note(&format!("workspace.link: {path} is not in your checkout"));
+        }
+        for path in &reset.missing_submodules {
+            self.note(&format!("submodule {path}: its commit is not fetched; its folder is empty"));
+        }
+        self.set_up().await
+    }
+
+    async fn measure(&self) -> Result<Result<Measured, Failure>, Trouble> {
+        match self.slot.measure(&self.base, self.claim.phase.deliverables()).await {
+            Ok(measured) => Ok(Ok(measured)),
+            Err(error) if error.is_about_the_attempt() => {
+                Ok(Err(Failure::new(crate::phase::FailureKind::ScopeBreach, error.to_string())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What did not land is kept as a patch, without the secrets that may be in it.
+    async fn keep_work(&self, measured: &Measured, verdict: &Verdict) -> Result<(), Trouble> {
+        if matches!(verdict, Verdict::Passed { .. }) || measured.changes.is_empty() {
+            return Ok(());
+        }
+        let patch = self.slot.patch(&self.start, &measured.tree).await?;
+        let patch = self.site.redactor.redact_bytes(&patch);
+        Ok(self.folder.write(&self.folder.patch(), patch)?)
+    }
+
+    fn step(&self, step: Step) {
+        self.site.progress.step(&self.claim.phase_id, step.as_str());
+    }
+
+    fn note(&self, text: &str) {
+        self.site.progress.note(&format!("{}: {text}", self.claim.phase_id));
+    }
+}
+
+async fn finish(
+    site: &Site,
+    claim: Claim,
+    verdict: Verdict,
+    record: Record,
+    started: Instant,
+) -> Result<PhaseFinished, Trouble> {
+    let mut finished = PhaseFinished {
+        run_id: claim.run_id.clone(),
+        phase_id: claim.phase_id.clone(),
+        attempt: Some(claim.attempt),
+        max_attempts: claim.max_attempts,
+        tries: claim.tries + u32::from(!matches!(verdict, Verdict::Requeued(_))),
+        state: PhaseState::Executing,
+        verdict: verdict.as_str(),
+        commit: None,
+        failure: None,
+        duration_ms: millis(started.elapsed()),
+        tokens: record.usage.tokens,
+    };
+    match &verdict {
+        Verdict::Passed { commit } => finished.commit.clone_from(commit),
+        Verdict::Failed(failure) => finished.failure = Some(failure.clone()),
+        Verdict::Requeued(_) => {}
+    }
+    let finish = Finish {
+        verdict,
+        ended: now(),
+        usage: record.usage,
+        agent_ms: record.agent_ms,
+        ci_ms: (record.ci_runs > 0).then(|| millis(record.ci)),
+        telemetry: site.settings.telemetry.enabled,
+    };
+    let run = claim.run_id.clone();
+    finished.state = site.store.finish(claim, &finish).await?;
+    if let (Some(commit), Some((key, results))) = (&finished.commit, &record.green) {
+        site.keep_baseline(&run, commit, key, results).await?;
+    }
+    Ok(finished)
+}
+
+impl PhaseFinished {
+    /// A phase whose spec was refused when its turn came.
+    pub fn refused(run_id: RunId, phase_id: PhaseId, failure: Failure) -> Self {
+        Self {
+            run_id,
+            phase_id,
+            attempt: None,
+            max_attempts: 0,
+            tries: 0,
+            state: PhaseState::Failed,
+            verdict: "unfixable",
+            commit: None,
+            failure: Some(failure),
+            duration_ms: 0,
+            tokens: Tokens::default(),
+        }
+    }
+}
+
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,129 @@
+//! CI on what the attempt made: red is compared with the baseline, and what is newly red is run once more.
+
+use super::{Attempt, Trouble};
+use crate::ci::{
+    self, CiPlan, CiRun, Decision, Judgement, TestResults, compare, merge_rerun, needs_baseline,
+};
+use crate::phase::Failure;
+use crate::progress::Step;
+
+/// What CI says about an attempt.
+pub(super) enum Gate {
+    Green,
+    Red(Failure),
+    /// The operator stopped the drain.
+    Stopped,
+}
+
+impl Attempt<'_> {
+    /// The slot holds `commit`, and holds it again afterwards wherever that matters.
+    pub(super) async fn ci(&mut self, commit: &str) -> Result<Gate, Trouble> {
+        self.step(Step::Ci);
+        let plan = self.ci_plan().await;
+        let run = self.run_ci(&plan).await?;
+        let base = self.baseline(&plan, &run, commit).await?;
+        let (run, judgement) = self.second_look(&plan, run, base.as_ref(), commit).await?;
+        for note in &judgement.notes {
+            self.note(note);
+        }
+        match judgement.decision.clone() {
+            Decision::Stopped => return Ok(Gate::Stopped),
+            Decision::Systemic { why } => {
+                return Err(Trouble::Systemic(format!("ci cannot start: {why}")));
+            }
+            Decision::Fail | Decision::Pass => {}
+        }
+        if let Some(failure) = ci::failure(&plan, &run, &judgement) {
+            return Ok(Gate::Red(failure));
+        }
+        if run.results.tests.is_some() {
+            self.record.green = Some((plan.command_key(), run.results));
+        }
+        self.own_check().await
+    }
+
+    /// `test_cmd`, the phase's own check: judged by its exit code, against no baseline.
+    async fn own_check(&mut self) -> Result<Gate, Trouble> {
+        let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
+        let run = self.run_ci(&plan).await?;
+        let judgement = compare(&run, None, &|_| false);
+        Ok(match (&judgement.decision, ci::failure(&plan, &run, &judgement)) {
+            (Decision::Stopped, _) => Gate::Stopped,
+            (_, Some(failure)) => Gate::Red(failure),
+            (_, None) => Gate::Green,
+        })
+    }
+
+    pub(super) async fn ci_plan(&self) -> CiPlan {
+        let env = self.environment(&self.site.ci_env);
+        let site = ci::Site { dir: self.slot.path(), workspace: self.site.repo.root(), env: &env };
+        ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
+    }
+
+    /// What the same plan says without the change: known, or found out where the judgement needs it.
+    async fn baseline(
+        &mut self,
+        plan: &CiPlan,
+        run: &CiRun,
+        commit: &str,
+    ) -> Result<Option<TestResults>, Trouble> {
+        if !self.site.settings.ci.baseline {
+            return Ok(None);
+        }
+        let key = plan.command_key();
+        let known = self.site.baseline(&self.claim.run_id, &self.base, &key).await?;
+        if known.is_some() || !needs_baseline(run) {
+            return Ok(known);
+        }
+        self.step(Step::Baseline);
+        let base = self.base.clone();
+        self.place(&base).await?;
+        let at_base = self.run_ci(&self.ci_plan().await).await?;
+        self.place(commit).await?;
+        if matches!(at_base.outcome(), ci::CiOutcome::Stopped) {
+            return Ok(None);
+        }
+        self.site.keep_baseline(&self.claim.run_id, &base, &key, &at_base.results).await?;
+        Ok(Some(at_base.results))
+    }
+
+    /// Tests that are newly red are run once more: what passes then is flaky, and said.
+    async fn second_look(
+        &mut self,
+        plan: &CiPlan,
+        run: CiRun,
+        base: Option<&TestResults>,
+        _commit: &str,
+    ) -> Result<(CiRun, Judgement), Trouble> {
+        let deliverables: Vec<String> =
+            self.claim.phase.deliverables().iter().map(|path| path.as_str().to_owned()).collect();
+        let is_deliverable = |file: &str| deliverables.iter().any(|path| path == file);
+        let judgement = compare(&run, base, &is_deliverable);
+        let failing = judgement.to_rerun();
+        if failing.is_empty() {
+            return Ok((run, judgement));
+        }
+        let again = self.run_ci(&plan.rerun_plan(&failing)).await?;
+        let run = merge_rerun(run, &again, &failing);
+        let judgement = compare(&run, base, &is_deliverable);
+        if !run.flaky.is_empty() {
+            self.note(&format!("flaky, passed when run once more: {}", run.flaky.join(", ")));
+        }
+        Ok((run, judgement))
+    }
+
+    async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
+        self.record.ci_runs += 1;
+        let env = self.environment(&self.site.ci_env);
+        let request = ci::Request {
+            dir: self.slot.path(),
+            env: &env,
+            log: self.folder.ci_log(self.record.ci_runs),
+            redact: self.site.redactor.clone(),
+            hold: Some(self.slot.lock_fd()?),
+        };
+        let run = ci::run(plan, request, self.stop).await?;
+        self.record.ci += run.duration;
+        Ok(run)
+    }
+}

@@ -1,0 +1,147 @@
+//! The diff against the phase: scope, protected paths, secrets, deliverables, and whether there is one at all.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Attempt, Trouble};
+use crate::agent::AgentReply;
+use crate::phase::deliverables::{Presence, missing};
+use crate::phase::scope::{Breach, breaches};
+use crate::phase::{Failure, FailureKind, Verdict};
+use crate::process::How;
+use crate::workspace::Measured;
+
+/// Named in a one-line message; the detail has all of them.
+const NAMED: usize = 5;
+
+impl Attempt<'_> {
+    /// `None`: nothing stands against the change, and CI may see it.
+    pub(super) async fn judge_diff(
+        &self,
+        measured: &Measured,
+        reply: &AgentReply,
+    ) -> Result<Option<Verdict>, Trouble> {
+        if measured.changes.is_empty() {
+            return self.judge_no_change(reply).await.map(Some);
+        }
+        let failure = match self.breach(measured).await? {
+            Some(failure) => Some(failure),
+            None => match self.secret(measured).await? {
+                Some(failure) => Some(failure),
+                None => self.missing(measured, reply),
+            },
+        };
+        Ok(failure.map(Verdict::Failed))
+    }
+
+    async fn breach(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+        let base = self.site.repo.tree(&self.base).await?;
+        let existed = |path: &str| base.has_file(path) || base.has_folder(path);
+        let protected = &self.site.settings.workspace.protected_paths;
+        let breaches = breaches(&self.claim.phase, &measured.changes, protected, &existed);
+        let Some(first) = breaches.first() else { return Ok(None) };
+        let kind = match breaches.iter().any(Breach::is_protected) {
+            true => FailureKind::ProtectedPath,
+            false => FailureKind::ScopeBreach,
+        };
+        let message = match breaches.len() {
+            1 => format!("changed {first}"),
+            n => format!("changed {n} paths it may not change, {first} among them"),
+        };
+        let mut failure = Failure::new(kind, message);
+        failure.detail.breaches = breaches.iter().map(Breach::to_string).collect();
+        Ok(Some(failure))
+    }
+
+    async fn secret(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+        let patch = self.slot.patch(&self.base, &measured.tree).await?;
+        let found = self.site.redactor.find_in_patch(&patch);
+        Ok(found.map(|what| {
+            let message =
+                format!("the change holds a secret: {what}; it is neither landed nor kept");
+            Failure::new(FailureKind::SecretInDiff, message)
+        }))
+    }
+
+    fn missing(&self, measured: &Measured, reply: &AgentReply) -> Option<Failure> {
+        let missing = missing(&self.claim.phase, &measured.changes, &|path| {
+            presence(&self.slot.path().join(path))
+        });
+        if missing.is_empty() {
+            return None;
+        }
+        let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let named = lines.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let message = match lines.len().saturating_sub(NAMED) {
+            0 => format!("deliverables are missing: {named}"),
+            more => format!("deliverables are missing: {named} and {more} more"),
+        };
+        let mut failure = Failure::new(FailureKind::MissingDeliverable, message);
+        failure.detail.missing = lines;
+        failure.detail.log_tail.clone_from(&reply.last_lines);
+        Some(failure)
+    }
+
+    /// No diff is a failure, unless the phase allows it or another phase made all of it since the run began.
+    async fn judge_no_change(&self, reply: &AgentReply) -> Result<Verdict, Trouble> {
+        if self.claim.phase.allow_no_change() || self.was_made_by_another().await? {
+            return Ok(Verdict::Passed { commit: None });
+        }
+        let said = match reply.ended {
+            How::Exited(0) => String::new(),
+            How::Exited(code) => format!("; the agent exited with {code}"),
+            How::Signalled(signal) => format!("; signal {signal} ended the agent"),
+            How::TimedOut | How::Stalled | How::Stopped => String::new(),
+        };
+        let message = format!("the agent changed nothing{said}");
+        let mut failure = Failure::new(FailureKind::NoChange, message);
+        failure.exit_code = match reply.ended {
+            How::Exited(code) => Some(code),
+            _ => None,
+        };
+        failure.detail.log_tail.clone_from(&reply.last_lines);
+        Ok(Verdict::Failed(failure))
+    }
+
+    async fn was_made_by_another(&self) -> Result<bool, Trouble> {
+        let deliverables = self.claim.phase.deliverables();
+        // Whether a glob was matched before says nothing about this phase's own files.
+        if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {
+            return Ok(false);
+        }
+        let begin = self
+            .site
+            .repo
+            .tree(&self.site.ensure_branch(&self.claim.run_id).await?.base_commit)
+            .await?;
+        let tip = self.site.repo.tree(&self.base).await?;
+        Ok(deliverables.iter().all(|path| {
+            let name = path.as_str().trim_end_matches('/');
+            match path.is_dir() {
+                true => !begin.has_folder(name) && tip.has_folder(name),
+                false => !begin.has_file(name) && tip.has_file(name),
+            }
+        }))
+    }
+}
+
+fn presence(path: &Path) -> Presence {
+    match fs::metadata(path) {
+        Err(_) => Presence::Absent,
+        Ok(file) if file.is_dir() => match has_file_beneath(path) {
+            true => Presence::Directory,
+            false => Presence::EmptyDirectory,
+        },
+        Ok(file) if file.len() == 0 => Presence::EmptyFile,
+        Ok(_) => Presence::File,
+    }
+}
+
+fn has_file_beneath(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => has_file_beneath(&entry.path()),
+        Ok(_) => true,
+        Err(_) => false,
+    })
+}

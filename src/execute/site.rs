@@ -1,0 +1,147 @@
+//! What every attempt of a drain shares, and the few decisions that follow from it alone.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::ci::{Pythons, TestResults};
+use crate::clock::now;
+use crate::config::{AgentSettings, Settings};
+use crate::execute::Trouble;
+use crate::phase::RunId;
+use crate::process::Redactor;
+use crate::progress::Progress;
+use crate::store::{Claim, RunFacts, Store};
+use crate::workspace::{Repo, RunBranch};
+
+pub struct Site {
+    pub repo: Repo,
+    pub store: Store,
+    pub settings: Settings,
+    /// `--agent`, over what the phase and the configuration say.
+    pub agent: Option<String>,
+    /// Where a run's branch begins: `--base`, over the configuration.
+    pub base: Option<String>,
+    /// What agents and CI inherit.
+    pub agent_env: BTreeMap<OsString, OsString>,
+    pub ci_env: BTreeMap<OsString, OsString>,
+    pub redactor: Redactor,
+    pub pythons: Pythons,
+    pub progress: Progress,
+    said_held: AtomicBool,
+}
+
+impl Site {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, and named at the one call"
+    )]
+    pub fn new(
+        repo: Repo,
+        store: Store,
+        settings: Settings,
+        agent_env: BTreeMap<OsString, OsString>,
+        ci_env: BTreeMap<OsString, OsString>,
+        redactor: Redactor,
+        pythons: Pythons,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            base: settings.workspace.base.clone(),
+            repo,
+            store,
+            settings,
+            agent: None,
+            agent_env,
+            ci_env,
+            redactor,
+            pythons,
+            progress,
+            said_held: AtomicBool::new(false),
+        }
+    }
+
+    /// `--agent` and `--base`, over the configuration.
+    pub fn overridden(mut self, agent: Option<String>, base: Option<String>) -> Self {
+        self.agent = agent;
+        self.base = base.or(self.base);
+        self
+    }
+
+    /// The agent of a phase that does not name its own.
+    pub fn default_agent(&self) -> Option<&str> {
+        self.agent.as_deref().or(self.settings.agents.default.as_deref())
+    }
+
+    /// The agent of a phase, by name.
+    pub fn agent_of<'a>(
+        &'a self,
+        claim: &'a Claim,
+    ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
+        let agents = &self.settings.agents;
+        let name = self.agent.as_deref().or(claim.phase.agent()).or(agents.default.as_deref());
+        let known = || agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let Some(name) = name else {
+            return Err(Trouble::Systemic(
+                "no agent is configured; set agents.default in autopack.yaml".to_owned(),
+            ));
+        };
+        let settings = agents.named.get(name).ok_or_else(|| {
+            Trouble::Systemic(format!("no agent is called {name:?}; autopack.yaml has {}", known()))
+        })?;
+        Ok((name, settings))
+    }
+
+    /// The run's branch, made at its first claim. Recorded before it is made, so that a crash in between leaves
+    /// no branch that nobody knows.
+    pub async fn ensure_branch(&self, run: &RunId) -> Result<RunFacts, Trouble> {
+        let facts = match self.store.run(run).await?.facts {
+            Some(facts) => facts,
+            None => {
+                let RunBranch { branch, base_commit } =
+                    self.repo.plan_branch(run, self.base.as_deref()).await?;
+                let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
+                self.store.settle_run_facts(run, &facts).await?
+            }
+        };
+        let branch =
+            RunBranch { branch: facts.branch.clone(), base_commit: facts.base_commit.clone() };
+        self.repo.make_branch(run, &branch).await?;
+        Ok(facts)
+    }
+
+    /// Says that a landing could not move the branch itself, once in a drain.
+    pub fn say_held(&self, branch: &str, held_by: Option<&Path>) {
+        let Some(path) = held_by else { return };
+        if self.said_held.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.progress.note(&format!(
+            "{branch} is checked out in {}: landings wait beside it and the branch follows when it is free",
+            path.display()
+        ));
+    }
+
+    pub async fn baseline(
+        &self,
+        run: &RunId,
+        commit: &str,
+        key: &str,
+    ) -> Result<Option<TestResults>, Trouble> {
+        let kept = self.store.baseline(run, commit, key).await?;
+        // One that an older version wrote in another shape is taken again.
+        Ok(kept.and_then(|json| serde_json::from_str(&json).ok()))
+    }
+
+    pub async fn keep_baseline(
+        &self,
+        run: &RunId,
+        commit: &str,
+        key: &str,
+        results: &TestResults,
+    ) -> Result<(), Trouble> {
+        let json = serde_json::to_string(results).map_err(anyhow::Error::new)?;
+        Ok(self.store.put_baseline(run, commit, key, &json, now()).await?)
+    }
+}

@@ -1,0 +1,85 @@
+//! What is wrong with us, as the drain has to tell it apart.
+
+use std::io;
+use std::path::Path;
+
+use crate::agent::AgentError;
+use crate::ci::CiError;
+use crate::process::SpawnError;
+use crate::store::{self, StoreError};
+use crate::workspace::WorkspaceError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The next phase would meet it too: the agent is missing, CI cannot start, the disk is full.
+    #[error("{0}")]
+    Systemic(String),
+    /// Another drain has the phase now; nothing that we say about it counts.
+    #[error("another drain took the phase over")]
+    LeaseLost,
+    #[error("{0:#}")]
+    Ours(anyhow::Error),
+}
+
+impl Trouble {
+    pub fn io(path: &Path, error: io::Error) -> Self {
+        let text = format!("cannot use {}", path.display());
+        anyhow::Error::new(error).context(text).into()
+    }
+}
+
+/// A full disk is systemic wherever it shows.
+impl From<anyhow::Error> for Trouble {
+    fn from(error: anyhow::Error) -> Self {
+        let full = error.chain().any(|cause| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|e| e.kind() == io::ErrorKind::StorageFull)
+                || cause
+                    .downcast_ref::<StoreError>()
+                    .is_some_and(|e| e.trouble() == Some(store::Trouble::Full))
+        });
+        match full {
+            true => Self::Systemic(format!("{error:#}; free some space and start the drain again")),
+            false => Self::Ours(error),
+        }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::LeaseLost { .. } | StoreError::Fenced { .. } => Self::LeaseLost,
+            error => anyhow::Error::new(error).into(),
+        }
+    }
+}
+
+impl From<WorkspaceError> for Trouble {
+    fn from(error: WorkspaceError) -> Self {
+        anyhow::Error::new(error).into()
+    }
+}
+
+impl From<AgentError> for Trouble {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Missing { .. } | AgentError::CannotStart { .. } => {
+                Self::Systemic(error.to_string())
+            }
+            error => anyhow::Error::new(error).into(),
+        }
+    }
+}
+
+impl From<CiError> for Trouble {
+    fn from(error: CiError) -> Self {
+        anyhow::Error::new(error).into()
+    }
+}
+
+impl From<SpawnError> for Trouble {
+    fn from(error: SpawnError) -> Self {
+        anyhow::Error::new(error).into()
+    }
+}

@@ -1,0 +1,74 @@
+//! The check of the database: there or not, ours, whole, of a version that we know.
+
+use super::Finding;
+use crate::store::{DatabaseUrl, Store, StoreError};
+
+/// What is said of a damaged file at most.
+const COMPLAINTS: usize = 3;
+
+pub async fn database(url: &DatabaseUrl) -> Finding {
+    let path = url.path().display();
+    match Store::open_existing(url).await {
+        Err(StoreError::NoDatabase { .. }) => {
+            Finding::ok(format!("none yet at {path}; `autopack import` makes it"))
+        }
+        Err(error) => failed(&error),
+        Ok(store) => {
+            let finding = look(&store).await.unwrap_or_else(|error| failed(&error));
+            store.close().await;
+            finding
+        }
+    }
+}
+
+async fn look(store: &Store) -> Result<Finding, StoreError> {
+    let damage = store.integrity_check().await?;
+    let path = store.path().display();
+    if !damage.is_empty() {
+        let some: Vec<&str> = damage.iter().take(COMPLAINTS).map(String::as_str).collect();
+        return Ok(Finding::fail(
+            format!("{path} is damaged: {}", some.join("; ")),
+            "stop all drains, keep a copy of it, and restore it from a backup",
+        ));
+    }
+    let (schema, sqlite) = (store.schema_version().await?, store.sqlite_version().await?);
+    Ok(Finding::ok(format!("{path}, whole, schema {schema}, SQLite {sqlite}")))
+}
+
+/// The store's errors say what to do after the last semicolon, where they do.
+fn failed(error: &StoreError) -> Finding {
+    let text = error.to_string();
+    match text.rsplit_once("; ") {
+        Some((what, hint)) => Finding::fail(what, hint),
+        None => Finding::fail(text, "name another with --database-url"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Status;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_is_whole_or_not_there_or_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse("sqlite:///a.db", dir.path()).unwrap();
+        let none = database(&url).await;
+        assert_eq!(none.status, Status::Ok);
+        assert!(none.detail.starts_with("none yet at "), "{}", none.detail);
+        assert!(!url.path().exists(), "looking makes nothing");
+
+        Store::open(&url).await.unwrap().close().await;
+        let whole = database(&url).await;
+        assert_eq!(whole.status, Status::Ok, "{whole:?}");
+        assert!(whole.detail.contains("a.db, whole, schema 1, SQLite 3."), "{}", whole.detail);
+
+        fs::write(url.path(), "not a database, and long enough to be seen as none".repeat(9))
+            .unwrap();
+        let other = database(&url).await;
+        assert_eq!(other.status, Status::Fail);
+        assert!(other.detail.contains("a.db"), "{}", other.detail);
+    }
+}

@@ -1,0 +1,67 @@
+//! What went before: the last attempt's failure, and memories of other work.
+
+use super::Snippet;
+use super::sections::{Cut, Section};
+use crate::phase::verdict::FailingTest;
+use crate::phase::{Failure, FailureDetail};
+
+/// Longer lists are counted.
+const LISTED: usize = 50;
+
+/// What to mend first, the failing tests before the log.
+pub fn failed(failure: &Failure) -> Vec<Section> {
+    let FailureDetail { breaches, missing, failing_tests, log_tail, .. } = &failure.detail;
+    let mut parts = vec![format!(
+        "The last attempt did not land, and its changes are gone: you start again from the files as they \
+         are now. Make the whole change, without what went wrong: {}.",
+        failure.message.trim().trim_end_matches('.')
+    )];
+    parts.extend(list(
+        "Changed, though it may not be",
+        breaches.iter().map(|line| format!("- {line}")),
+    ));
+    parts.extend(list("Missing or empty", missing.iter().map(|path| format!("- `{path}`"))));
+    let names = failing_tests.iter().map(|test| format!("- `{}`", test.name));
+    parts.extend(list("Failing tests", names));
+    let mut sections =
+        vec![Section::new(Cut::Never, "What went wrong last time", parts.join("\n\n"))];
+    sections.extend(failing_tests.iter().filter(|test| !test.message.is_empty()).map(message));
+    let heading = "### The end of the output".to_owned();
+    sections.push(Section::quoted(Cut::Log, heading, log_tail));
+    sections
+}
+
+fn message(test: &FailingTest) -> Section {
+    Section::quoted(Cut::Messages, format!("### {}", one_line(&test.name)), &test.message)
+}
+
+fn list(what: &str, lines: impl ExactSizeIterator<Item = String>) -> Option<String> {
+    let count = lines.len();
+    let shown: Vec<String> = lines.take(LISTED).map(|line| one_line(&line)).collect();
+    let more = match count.saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!("\n- and {more} more"),
+    };
+    (count > 0).then(|| format!("{what}:\n\n{}{more}", shown.join("\n")))
+}
+
+/// What earlier phases left behind for later ones.
+pub fn memories(snippets: &[Snippet]) -> Vec<Section> {
+    let said = snippets.iter().filter(|snippet| !snippet.text.trim().is_empty());
+    said.enumerate()
+        .map(|(at, snippet)| {
+            let of = format!("### {}", one_line(&snippet.source));
+            let heading = match at {
+                0 => format!(
+                    "## From earlier work\n\nIt may be out of date; the files are right.\n\n{of}"
+                ),
+                _ => of,
+            };
+            Section::quoted(Cut::Memories, heading, &snippet.text)
+        })
+        .collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

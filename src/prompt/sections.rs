@@ -1,0 +1,117 @@
+//! The parts of a prompt, and fitting them into a number of characters.
+
+/// What goes first when the prompt is too long, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// The last ones before the first.
+    Memories,
+    /// The end of the last attempt's output stays longest.
+    Log,
+    /// What single tests said, the last ones first; their names stay.
+    Messages,
+    /// Fields of the spec that we do not know.
+    Extra,
+    Criteria,
+    Description,
+    Never,
+}
+
+const ORDER: [Cut; 6] =
+    [Cut::Memories, Cut::Log, Cut::Messages, Cut::Extra, Cut::Criteria, Cut::Description];
+
+/// A part is not worth keeping with less.
+const LEAST: usize = 200;
+const LEFT_OUT: &str = "... left out: the prompt would be too long ...";
+
+/// A heading and what stands beneath it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    cut: Cut,
+    heading: String,
+    body: String,
+    /// Somebody else's text, shown as it is.
+    quoted: bool,
+}
+
+impl Section {
+    pub fn new(cut: Cut, heading: &str, body: String) -> Self {
+        let heading = if heading.is_empty() { String::new() } else { format!("## {heading}") };
+        Self { cut, heading, body, quoted: false }
+    }
+
+    /// With a heading, or several, as they stand.
+    pub fn quoted(cut: Cut, heading: String, body: &str) -> Self {
+        Self { cut, heading, body: body.trim().to_owned(), quoted: true }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.body.trim().is_empty()
+    }
+
+    fn render(&self) -> String {
+        let body = if self.quoted { fenced(&self.body) } else { self.body.trim_end().to_owned() };
+        match self.heading.as_str() {
+            "" => body,
+            heading => format!("{heading}\n\n{body}"),
+        }
+    }
+
+    /// Shorter by at least `surplus` characters, or empty.
+    fn shrink(&mut self, surplus: usize) {
+        let count = self.body.chars().count();
+        let note = LEFT_OUT.chars().count() + 2;
+        let keep = count.saturating_sub(surplus + note);
+        self.body = match self.cut {
+            _ if keep < LEAST => String::new(),
+            Cut::Log => {
+                let tail: String = self.body.chars().skip(count - keep).collect();
+                format!("{LEFT_OUT}\n{tail}")
+            }
+            _ => {
+                let head: String = self.body.chars().take(keep).collect();
+                format!("{head}\n{LEFT_OUT}")
+            }
+        };
+    }
+}
+
+/// All sections that say something, at most `max_chars` characters of them.
+pub fn fitted(mut sections: Vec<Section>, max_chars: usize) -> String {
+    for cut in ORDER {
+        for at in (0..sections.len()).rev() {
+            let surplus = joined(&sections).chars().count().saturating_sub(max_chars);
+            if surplus == 0 {
+                break;
+            }
+            if sections[at].cut == cut && !sections[at].is_empty() {
+                sections[at].shrink(surplus);
+            }
+        }
+    }
+    let text = joined(&sections);
+    match text.chars().count() <= max_chars {
+        true => text,
+        false => cut_off(&text, max_chars),
+    }
+}
+
+fn joined(sections: &[Section]) -> String {
+    let said = sections.iter().filter(|section| !section.is_empty()).map(Section::render);
+    let mut text = said.collect::<Vec<_>>().join("\n\n");
+    text.push('\n');
+    text
+}
+
+/// What may never be cut was longer than everything may be.
+fn cut_off(text: &str, max_chars: usize) -> String {
+    let keep = max_chars.saturating_sub(LEFT_OUT.chars().count() + 2);
+    let whole = format!("{}\n{LEFT_OUT}\n", text.chars().take(keep).collect::<String>());
+    whole.chars().take(max_chars).collect()
+}
+
+/// Longer than any fence in the text.
+fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}\n{}\n{fence}", text.trim_end())
+}

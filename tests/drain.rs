@@ -1,0 +1,309 @@
+//! What a drain does with phases, seen from outside: states, the branch, exit codes, the prompt of a retry.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Project;
+
+const WRITES_ALL: &str = "write_deliverables()";
+
+fn phases<const N: usize>(ids: [&str; N]) -> Value {
+    let phases: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]}))
+        .collect();
+    json!({ "phases": phases })
+}
+
+#[test]
+fn a_backlog_lands_on_the_runs_branch_in_order() {
+    let project = Project::new().agent(WRITES_ALL).plan(phases(["one", "two", "three"]));
+    let ran = project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two", "three"]);
+    assert!(ran.stdout.contains("git merge autopack/run"), "{ran:#?}");
+    assert!(ran.stdout.contains("3 complete"), "{ran:#?}");
+    assert_eq!(project.git(["show", "autopack/run:src/two.txt"]), "made by the agent\n");
+}
+
+#[test]
+fn the_users_checkout_is_not_touched() {
+    let project = Project::new().agent(WRITES_ALL).plan(phases(["one"]));
+    project.write("README.md", "# edited, not committed\n");
+    project.write("notes.txt", "untracked\n");
+    let before =
+        (project.git(["status", "--porcelain=v2", "--branch"]), project.git(["stash", "list"]));
+    project.drain().succeeded();
+    let after =
+        (project.git(["status", "--porcelain=v2", "--branch"]), project.git(["stash", "list"]));
+    assert_eq!(before, after);
+    assert!(!project.path("src").exists());
+}
+
+#[test]
+fn a_retry_is_told_what_went_wrong_and_may_pass() {
+    let agent = r#"
+open(workspace / ".autopack" / f"seen-{attempt}", "w").write(prompt)
+write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
+"#;
+    let ci =
+        "ci:\n  command: \"grep -q good src/one.txt || { echo the text is not good; exit 3; }\"\n";
+    let project = Project::new().agent_with(agent, ci).plan(phases(["one"]));
+    project.drain().succeeded();
+    let phase = project.phase("one");
+    let outcomes: Vec<&str> = phase["attempt_log"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["failed", "landed"]);
+    assert_eq!(phase["attempt_log"][0]["failure"]["kind"], "ci_failed");
+    assert_eq!(phase["attempt_log"][0]["failure"]["exit_code"], 3);
+    assert_eq!(phase["attempts"], 2);
+    let prompt = std::fs::read_to_string(project.path(".autopack/seen-2")).unwrap();
+    assert!(prompt.contains("the text is not good"), "{prompt}");
+}
+
+#[test]
+fn tries_are_bounded_and_what_an_agent_made_is_kept() {
+    let project =
+        Project::new().agent_with(WRITES_ALL, "ci: {command: [\"false\"]}\n").plan(phases(["one"]));
+    project.drain().exited(3);
+    let phase = project.phase("one");
+    assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(3)));
+    assert_eq!(phase["last_failure"]["kind"], "ci_failed");
+    let folder = phase["attempt_log"][2]["log_dir"].as_str().unwrap();
+    let patch = std::fs::read_to_string(project.path(folder).join("changes.patch")).unwrap();
+    assert!(patch.contains("src/one.txt"), "{patch}");
+    assert!(project.landed().is_empty());
+}
+
+#[test]
+fn whatever_leaves_the_scope_is_refused() {
+    let cases = [
+        ("a file elsewhere", "write('other/x.txt')"),
+        ("a changed file", "write('README.md', 'mine now')"),
+        ("a deleted file", "os.remove('README.md')"),
+        ("a renamed file", "os.rename('README.md', 'src/README.md')"),
+        ("a mode", "os.chmod('README.md', 0o755)"),
+        ("a symlink out of the repository", "os.symlink('/etc/passwd', 'src/passwd')"),
+        ("a nested repository", "subprocess.run(['git', 'init', '-q', 'other']); write('other/x')"),
+        (
+            "its own commit",
+            "write('other/x.txt'); subprocess.run(['git', 'add', '-A'], check=True); \
+             subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'x'], check=True)",
+        ),
+        ("a protected path", "write('.gitignore', 'x')"),
+        ("a workflow", "write('.github/workflows/x.yml', 'x')"),
+    ];
+    for (name, escape) in cases {
+        let agent = format!("os.makedirs('src', exist_ok=True)\n{escape}\n{WRITES_ALL}");
+        let plan = json!({"phases": [
+            {"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]});
+        let project = Project::new().agent(&agent).plan(plan);
+        project.drain().exited(3);
+        let phase = project.phase("one");
+        let kind = phase["last_failure"]["kind"].as_str().unwrap_or_default().to_owned();
+        assert!(["scope_breach", "protected_path"].contains(&kind.as_str()), "{name}: {phase:#}");
+        assert!(project.landed().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn an_agents_word_and_exit_code_decide_nothing() {
+    let liar = "report(summary='all done'); sys.exit(0)";
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]});
+    let project = Project::new().agent(liar).plan(plan.clone());
+    project.drain().exited(3);
+    assert_eq!(project.phase("one")["last_failure"]["kind"], "no_change");
+
+    let modest = format!("{WRITES_ALL}\nsys.exit(7)");
+    let project = Project::new().agent(&modest).plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one"]);
+}
+
+#[test]
+fn a_deliverable_must_be_there_and_not_empty() {
+    let plan = json!({"phases": [{"phase_id": "one", "max_attempts": 1,
+        "deliverables": ["src/one.txt", "src/two.txt", "src/pkg/__init__.py"]}]});
+    let agent = "write('src/one.txt'); write('src/two.txt', ''); write('src/pkg/__init__.py', '')";
+    let project = Project::new().agent(agent).plan(plan);
+    project.drain().exited(3);
+    let failure = &project.phase("one")["last_failure"];
+    assert_eq!(failure["kind"], "missing_deliverable");
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.contains("src/two.txt") && !message.contains("__init__"), "{message}");
+}
+
+#[test]
+fn a_phase_that_may_change_nothing_completes_without_a_commit() {
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["README.md"], "allow_no_change": true}]});
+    let project = Project::new().agent("").plan(plan);
+    project.drain().succeeded();
+    let phase = project.phase("one");
+    assert_eq!((&phase["state"], &phase["commit"]), (&json!("COMPLETE"), &Value::Null));
+}
+
+#[test]
+fn what_another_phase_made_need_not_be_made_again() {
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/both.txt"]},
+        {"phase_id": "two", "deliverables": ["src/both.txt"], "depends_on": ["one"]}]});
+    let project = Project::new().agent("if phase_id == 'one': write_deliverables()").plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one"]);
+}
+
+#[test]
+fn stop_on_first_failure_leaves_the_rest_untouched() {
+    let plan = json!({"phases": [
+        {"phase_id": "good", "deliverables": ["src/good.txt"]},
+        {"phase_id": "bad", "deliverables": ["src/bad.txt"], "max_attempts": 1},
+        {"phase_id": "next", "deliverables": ["src/next.txt"]}]});
+    let project = Project::new().agent("if phase_id != 'bad': write_deliverables()").plan(plan);
+    project.autopack(["drain", "--run-id", "run", "--stop-on-first-failure"]).exited(4);
+    let states = project.states();
+    assert_eq!(states["good"], "COMPLETE");
+    assert_eq!(states["bad"], "FAILED");
+    assert_eq!(states["next"], "QUEUED");
+    assert_eq!(project.phase("next")["attempt_log"], json!([]));
+}
+
+#[test]
+fn dependents_of_a_failed_phase_stay_queued_and_are_counted_as_blocked() {
+    let plan = json!({"phases": [
+        {"phase_id": "bad", "deliverables": ["src/bad.txt"], "max_attempts": 1},
+        {"phase_id": "behind", "deliverables": ["src/behind.txt"], "depends_on": ["bad"]},
+        {"phase_id": "far", "deliverables": ["src/far.txt"], "depends_on": ["behind"]},
+        {"phase_id": "free", "deliverables": ["src/free.txt"]}]});
+    let project = Project::new().agent("if phase_id != 'bad': write_deliverables()").plan(plan);
+    project.drain().exited(3);
+    let states = project.states();
+    assert_eq!(
+        (&*states["behind"], &*states["far"], &*states["free"]),
+        ("QUEUED", "QUEUED", "COMPLETE")
+    );
+    assert_eq!(project.json(["status", "--json"])["runs"][0]["blocked"], 2);
+    project.drain().exited(3);
+}
+
+#[test]
+fn an_unfixable_spec_fails_with_its_reason_when_its_turn_comes() {
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/one.txt"]},
+        {"phase_id": "out", "deliverables": ["../outside.txt"]}]});
+    let project = Project::new().agent(WRITES_ALL).plan(plan);
+    project.drain().exited(3);
+    let phase = project.phase("out");
+    assert_eq!(phase["last_failure"]["kind"], "unfixable");
+    assert!(phase["last_failure"]["message"].as_str().unwrap().contains("../outside.txt"));
+    assert_eq!((&phase["attempts"], &phase["attempt_log"]), (&json!(0), &json!([])));
+}
+
+#[test]
+fn max_batches_ends_a_drain_early() {
+    let project = Project::new().agent(WRITES_ALL).plan(phases(["one", "two", "three"]));
+    let args = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "2"];
+    project.autopack(args).succeeded();
+    assert_eq!(project.landed(), ["one", "two"]);
+}
+
+#[test]
+fn a_missing_agent_program_ends_the_drain_before_anything_is_spent() {
+    let config =
+        "agents:\n  default: gone\n  gone: {kind: command, command: [no-such-agent-program]}\n";
+    let project = Project::new().config(config).plan(phases(["one", "two"]));
+    let ran = project.drain().exited(5);
+    assert!(
+        ran.stdout.contains("no-such-agent-program")
+            || ran.stderr.contains("no-such-agent-program"),
+        "{ran:#?}"
+    );
+    assert_eq!(project.phase("one")["attempts"], 0);
+    assert_eq!(project.states()["one"], "QUEUED");
+}
+
+#[test]
+fn ci_that_cannot_start_at_all_is_nobodys_failure() {
+    let project = Project::new()
+        .agent_with(WRITES_ALL, "ci: {command: [no-such-ci-program]}\n")
+        .plan(phases(["one"]));
+    project.drain().exited(5);
+    assert_eq!(project.states()["one"], "QUEUED");
+    assert_eq!(project.phase("one")["attempts"], 0);
+}
+
+#[test]
+fn a_phase_may_be_retried_skipped_and_redone_by_hand() {
+    let plan = json!({"phases": [
+        {"phase_id": "bad", "deliverables": ["src/bad.txt"], "max_attempts": 1},
+        {"phase_id": "behind", "deliverables": ["src/behind.txt"], "depends_on": ["bad"]}]});
+    let agent = "if phase_id != 'bad' or (workspace / '.autopack' / 'mended').exists(): write_deliverables()";
+    let project = Project::new().agent(agent).plan(plan);
+    project.drain().exited(3);
+    std::fs::write(project.path(".autopack/mended"), "").unwrap();
+    project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["bad", "behind"]);
+    assert_eq!(project.phase("bad")["attempt_log"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn secrets_are_neither_landed_nor_kept() {
+    let secret = "sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA";
+    let agent = "print(os.environ['MY_API_KEY']); write('src/one.txt', 'key = ' + os.environ['MY_API_KEY'])";
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]});
+    let project = Project::new().env("MY_API_KEY", secret).agent(agent).plan(plan);
+    let ran = project.drain().exited(3);
+    assert_eq!(project.phase("one")["last_failure"]["kind"], "secret_in_diff");
+    assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret));
+    let found = std::process::Command::new("grep")
+        .args(["-rlF", "--exclude-dir=slots", secret])
+        .arg(project.path(".autopack"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+#[test]
+fn events_are_one_json_object_a_line() {
+    let project = Project::new().agent(WRITES_ALL).plan(phases(["one", "two"]));
+    let ran = project.autopack(["drain", "--run-id", "run", "--json"]).succeeded();
+    let events: Vec<Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "drain_started",
+            "batch_started",
+            "phase_started",
+            "phase_finished",
+            "phase_started",
+            "phase_finished",
+            "batch_finished",
+            "drain_finished"
+        ]
+    );
+    let finished = &events[3];
+    assert_eq!(finished["phase_id"], "one");
+    assert_eq!((&finished["state"], &finished["verdict"]), (&json!("COMPLETE"), &json!("landed")));
+    let end = events.last().unwrap();
+    assert_eq!((&end["reason"], &end["exit_code"]), (&json!("drained"), &json!(0)));
+}
+
+#[test]
+fn the_only_run_with_queued_phases_needs_no_name() {
+    let project = Project::new().agent(WRITES_ALL).plan(phases(["one"]));
+    project.autopack(["drain"]).succeeded();
+    assert_eq!(project.landed(), ["one"]);
+    let unknown = project.autopack(["drain", "--run-id", "nope"]).exited(1);
+    assert!(
+        unknown.stderr.contains("autopack.db") && unknown.stderr.contains("run"),
+        "{unknown:#?}"
+    );
+}
