@@ -77,7 +77,9 @@ impl<'a> Drain<'a> {
             Ok(halt) => halt,
             Err(Trouble::Systemic(why)) => Halt::Systemic(why),
             Err(Trouble::Ours(error)) => return Err(error),
-            Err(Trouble::LeaseLost) => return Err(anyhow!("another drain took this one's work over")),
+            Err(Trouble::LeaseLost) => {
+                return Err(anyhow!("another drain took this one's work over"));
+            }
         };
         self.conclude(halt).await
     }
@@ -89,10 +91,9 @@ impl<'a> Drain<'a> {
             if self.request.max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);
             }
-            self.site.progress.emit(&Event::BatchStarted {
-                batch: number,
-                batch_size: self.request.batch_size,
-            });
+            self.site
+                .progress
+                .emit(&Event::BatchStarted { batch: number, batch_size: self.request.batch_size });
             self.tallies.start_batch();
             let halt = self.batch().await;
             self.batch_finished(number).await?;
@@ -173,7 +174,9 @@ impl<'a> Drain<'a> {
                 }
             }
             Err(Trouble::LeaseLost) => {
-                self.site.progress.note("another drain took this phase over; its result is dropped");
+                self.site
+                    .progress
+                    .note("another drain took this phase over; its result is dropped");
                 self.register_again().await?;
                 Ok(Turn::Done(PhaseState::Queued))
             }
@@ -202,7 +205,10 @@ impl<'a> Drain<'a> {
     async fn others(&self) -> Result<Option<PhaseId>, Trouble> {
         let owners = self.site.store.owners().await?;
         let theirs = owners.into_iter().flat_map(|owner| owner.executing);
-        Ok(theirs.filter(|work| self.request.runs.contains(&work.run_id)).map(|w| w.phase_id).next())
+        Ok(theirs
+            .filter(|work| self.request.runs.contains(&work.run_id))
+            .map(|w| w.phase_id)
+            .next())
     }
 
     /// Should the other drain die, its phase is picked up here.
@@ -215,7 +221,8 @@ impl<'a> Drain<'a> {
     async fn wait_until(&self, until: UnixMs, said: &mut Option<String>) {
         let left = Duration::from_millis(u64::try_from(until.0 - now().0).unwrap_or_default());
         if !left.is_zero() {
-            let text = format!("all that is left is rate limited; going on in {} s", left.as_secs());
+            let text =
+                format!("all that is left is rate limited; going on in {} s", left.as_secs());
             self.say_once(text, said);
         }
         // In short steps: a clock that was set meanwhile, or new work, is seen.

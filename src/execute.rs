@@ -140,7 +140,8 @@ impl<'a> Attempt<'a> {
         site.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
         let start = site.repo.tip(run).await?.commit;
         let base = start.clone();
-        let mut attempt = Self { site, claim, slot, fence, branch, folder, stop, start, base, record };
+        let mut attempt =
+            Self { site, claim, slot, fence, branch, folder, stop, start, base, record };
         let start = attempt.start.clone();
         attempt.place(&start).await?;
         Ok(attempt)

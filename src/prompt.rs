@@ -71,17 +71,20 @@ fn task(input: &PromptInput) -> Section {
 
 fn deliverables(spec: &FixedSpec) -> Section {
     let line = |path: &PathPattern| match path {
-        path if path.is_glob() => format!("- `{}` (at least one file that matches, new or changed)", path.as_str()),
-        path if path.is_dir() => format!("- `{}` (a directory with at least one file)", path.as_str()),
+        path if path.is_glob() => {
+            format!("- `{}` (at least one file that matches, new or changed)", path.as_str())
+        }
+        path if path.is_dir() => {
+            format!("- `{}` (a directory with at least one file)", path.as_str())
+        }
         path => format!("- `{}`", path.as_str()),
     };
     let list: Vec<String> = spec.deliverables().iter().map(line).collect();
     let body = match list.is_empty() {
         true => String::new(),
-        false => format!(
-            "Each of these must exist in the end and not be empty:\n\n{}",
-            list.join("\n")
-        ),
+        false => {
+            format!("Each of these must exist in the end and not be empty:\n\n{}", list.join("\n"))
+        }
     };
     Section::new(Cut::Never, "Deliverables", body)
 }
@@ -131,10 +134,9 @@ fn judgement(input: &PromptInput) -> Section {
         lines.push("- there is a change".to_owned());
     }
     match input.ci_command {
-        Some(command) => lines.push(format!(
-            "- this passes, run from the repository's root: {}",
-            code(command)
-        )),
+        Some(command) => {
+            lines.push(format!("- this passes, run from the repository's root: {}", code(command)))
+        }
         None => lines.push("- there is no CI here: take care that it works".to_owned()),
     }
     if let Some(check) = &input.spec.ci().test_cmd {

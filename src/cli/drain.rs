@@ -135,8 +135,9 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let agents = &context.config()?.settings.agents;
     let known = agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     match (&args.agent, known.is_empty()) {
-        (_, true) => Err(Failure::new("no agent is configured")
-            .hint("`autopack init` writes config/autopack.yaml; name an agent under `agents` there")),
+        (_, true) => Err(Failure::new("no agent is configured").hint(
+            "`autopack init` writes config/autopack.yaml; name an agent under `agents` there",
+        )),
         (Some(name), false) if !agents.named.contains_key(name) => {
             Err(Failure::new(format!("no agent is called {name:?}; there are {known}"))
                 .exit(Exit::Usage))

@@ -74,7 +74,8 @@ async fn look(store: &Store, wanted: Option<&RunId>) -> Result<Seen, Failure> {
 
 impl Seen {
     fn json(&self) -> Value {
-        let runs: Vec<Value> = self.runs.iter().map(|(run, waiting)| self.run(run, waiting)).collect();
+        let runs: Vec<Value> =
+            self.runs.iter().map(|(run, waiting)| self.run(run, waiting)).collect();
         json!({ "runs": runs })
     }
 
@@ -118,7 +119,8 @@ impl Seen {
         let rows = self.runs.iter().map(|(run, _)| row(run)).collect();
         let mut text = table::table(&headers, &numbers, rows);
         for work in &self.running {
-            let elapsed = Duration::from_millis(u64::try_from(self.at.0 - work.started_at.0).unwrap_or(0));
+            let elapsed =
+                Duration::from_millis(u64::try_from(self.at.0 - work.started_at.0).unwrap_or(0));
             text += &format!(
                 "running  {} of {}, attempt {}, for {}\n",
                 printable(work.phase_id.as_str()),

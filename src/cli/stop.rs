@@ -29,11 +29,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         asked.iter().partition(|owner| lock::is_free(owner.lock_path.as_ref()).unwrap_or(false));
     for owner in &alive {
         let runs: Vec<&str> = owner.runs.iter().map(RunId::as_str).collect();
-        let line = format!("asked the drain of {} (process {}) to stop", runs.join(", "), owner.pid);
+        let line =
+            format!("asked the drain of {} (process {}) to stop", runs.join(", "), owner.pid);
         context.out.line(line)?;
     }
     if alive.is_empty() {
-        let more = if dead.is_empty() { "" } else { "; one died, the next drain picks its work up" };
+        let more =
+            if dead.is_empty() { "" } else { "; one died, the next drain picks its work up" };
         context.out.line(format!("no drain is running{more}"))?;
     }
     Ok(Exit::Done)

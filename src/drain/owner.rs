@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::config::ExecutorSettings;
 use crate::clock::now;
+use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
 use crate::process::{FileLock, StopHandle, StopLevel, boot_clock_ms, boot_id};
@@ -121,7 +121,9 @@ impl Signals {
                     }
                     handle.raise_one();
                     if handle.level() == StopLevel::Graceful {
-                        eprintln!("stopping: what runs is ended and queued again; once more to kill it");
+                        eprintln!(
+                            "stopping: what runs is ended and queued again; once more to kill it"
+                        );
                     }
                 }
             }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{Drain, Halt};
-use crate::failure::Exit;
 use crate::execute::{Trouble, millis};
+use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{
     BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts, billed,

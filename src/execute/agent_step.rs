@@ -91,7 +91,10 @@ impl Attempt<'_> {
     }
 
     /// The environment of whatever runs in the slot: marked, so that leftovers of a dead drain can be found.
-    pub(super) fn environment(&self, inherited: &process::child_env::Env) -> process::child_env::Env {
+    pub(super) fn environment(
+        &self,
+        inherited: &process::child_env::Env,
+    ) -> process::child_env::Env {
         let mut env = inherited.clone();
         env.extend(self.slot.environment());
         env.insert(OWNER.into(), self.claim.owner.as_str().into());

@@ -57,7 +57,8 @@ impl Attempt<'_> {
         let patch = self.slot.patch(&self.base, &measured.tree).await?;
         let found = self.site.redactor.find_in_patch(&patch);
         Ok(found.map(|what| {
-            let message = format!("the change holds a secret: {what}; it is neither landed nor kept");
+            let message =
+                format!("the change holds a secret: {what}; it is neither landed nor kept");
             Failure::new(FailureKind::SecretInDiff, message)
         }))
     }
@@ -108,7 +109,11 @@ impl Attempt<'_> {
         if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {
             return Ok(false);
         }
-        let begin = self.site.repo.tree(&self.site.ensure_branch(&self.claim.run_id).await?.base_commit).await?;
+        let begin = self
+            .site
+            .repo
+            .tree(&self.site.ensure_branch(&self.claim.run_id).await?.base_commit)
+            .await?;
         let tip = self.site.repo.tree(&self.base).await?;
         Ok(deliverables.iter().all(|path| {
             let name = path.as_str().trim_end_matches('/');

@@ -33,7 +33,10 @@ pub struct Site {
 }
 
 impl Site {
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, and named at the one call")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own, and named at the one call"
+    )]
     pub fn new(
         repo: Repo,
         store: Store,
@@ -102,10 +105,8 @@ impl Site {
                 self.store.settle_run_facts(run, &facts).await?
             }
         };
-        let branch = RunBranch {
-            branch: facts.branch.clone(),
-            base_commit: facts.base_commit.clone(),
-        };
+        let branch =
+            RunBranch { branch: facts.branch.clone(), base_commit: facts.base_commit.clone() };
         self.repo.make_branch(run, &branch).await?;
         Ok(facts)
     }

@@ -32,7 +32,9 @@ impl Trouble {
 impl From<anyhow::Error> for Trouble {
     fn from(error: anyhow::Error) -> Self {
         let full = error.chain().any(|cause| {
-            cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::StorageFull)
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|e| e.kind() == io::ErrorKind::StorageFull)
                 || cause
                     .downcast_ref::<StoreError>()
                     .is_some_and(|e| e.trouble() == Some(store::Trouble::Full))

@@ -1,2 +1,4 @@
 //! placeholder
-pub fn output_tokens(_: &crate::phase::FixedSpec) -> u64 { 1000 }
+pub fn output_tokens(_: &crate::phase::FixedSpec) -> u64 {
+    1000
+}
