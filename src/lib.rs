@@ -12,6 +12,7 @@ pub mod drain;
 pub mod execute;
 pub mod failure;
 pub mod health;
+pub mod import;
 pub mod phase;
 pub mod process;
 pub mod progress;

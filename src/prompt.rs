@@ -1,7 +1,8 @@
 //! Phase, memories and the last failure -> the prompt. Pure: the same input gives the same bytes.
 //!
-//! Too long a prompt is cut, and what goes first is fixed (see [`Cut`]): a task must never lose what it
-//! has to produce and where it may work because something else was long.
+//! Too long a prompt is cut, in this order: memories, the last attempt's output, the messages of single
+//! tests, fields that we do not know, acceptance criteria, the description. What has to be produced, where,
+//! how it is judged and what failed last time by name stay.
 
 mod extra;
 mod history;
@@ -94,7 +95,7 @@ fn scope(input: &PromptInput) -> Section {
     let mut parts = Vec::new();
     let scope = bullets(spec.scope_paths());
     if scope.is_empty() {
-        parts.push("You may change any path but those below.".to_owned());
+        parts.push("You may change any path that is not named below.".to_owned());
     } else {
         parts.push(format!(
             "Change only what lies at or beneath these paths, the deliverables, and test files for them. \

@@ -123,3 +123,54 @@ fn require_script(script: &Path) -> Result<(), AgentError> {
         hint: "create it, or change `command` of this agent in autopack.yaml".to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn check_in(folder: &Path, command: &[&str]) -> Result<Checked, AgentError> {
+        let settings = CommandAgentSettings {
+            command: command.iter().map(|part| (*part).to_owned()).collect(),
+            prompt: Default::default(),
+            timeout_seconds: 1,
+            idle_timeout_seconds: 1,
+            env: Default::default(),
+        };
+        let env = Env::from([("PATH".into(), folder.join("bin").into())]);
+        check(&AgentSettings::Command(settings), folder, &env)
+    }
+
+    fn write(file: &Path, text: &str, mode: u32) {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+        std::fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_can_be_started_is_named_with_its_path() {
+        let at = tempfile::tempdir().unwrap();
+        let python = at.path().join("bin/python3.12");
+        write(&python, "#!/bin/sh\n", 0o755);
+        write(&at.path().join("agent.py"), "", 0o644);
+        let found = check_in(at.path(), &["python3.12", "{workspace}/agent.py"]).unwrap();
+        assert_eq!(found, Checked { path: python });
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_what_to_do() {
+        let at = tempfile::tempdir().unwrap();
+        write(&at.path().join("bin/python3"), "", 0o755);
+        write(&at.path().join("plain"), "", 0o644);
+        write(&at.path().join("odd"), "#!/no/such/thing -x\n", 0o755);
+        let error = |command: &[&str]| check_in(at.path(), command).unwrap_err().to_string();
+        let bin = at.path().join("bin").display().to_string();
+        let missing = error(&["my-agent"]);
+        assert!(missing.contains("my-agent is missing") && missing.contains(&bin), "{missing}");
+        assert!(error(&["python3", "{workspace}/agent.py"]).contains("agent.py is missing"));
+        assert!(error(&["{workspace}/plain"]).contains("chmod +x"));
+        assert!(error(&["{workspace}/odd"]).contains("asks for /no/such/thing"));
+        assert!(error(&[]).contains("it is empty") && error(&[""]).contains("it is empty"));
+    }
+}

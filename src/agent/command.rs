@@ -126,3 +126,54 @@ fn hint(error: &io::Error) -> &'static str {
         _ => "start it by hand in that folder to see what it lacks",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn settings(command: &[&str], prompt: PromptBy) -> CommandAgentSettings {
+        CommandAgentSettings {
+            command: command.iter().map(|part| (*part).to_owned()).collect(),
+            prompt,
+            timeout_seconds: 5,
+            idle_timeout_seconds: 0,
+            env: [("PATH".to_owned(), "/own".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn the_prompt_goes_where_the_settings_say() {
+        let task = Task::sample(Path::new("/w"), "p");
+        let job = |command: &[&str], by| job(&settings(command, by), &task);
+
+        let stdin = job(&["{workspace}/a.py", "{prompt_file}"], PromptBy::Stdin);
+        assert_eq!(stdin.argv, ["/w/a.py", "/w/prompt.md"]);
+        assert_eq!(stdin.stdin.as_deref(), Some(&b"do {workspace}"[..]));
+        assert_eq!((stdin.cwd.as_path(), stdin.idle_timeout), (Path::new("/w/worktree"), None));
+
+        let arg = job(&["a", "-p", "{prompt}", "-x"], PromptBy::Arg);
+        assert_eq!(
+            (arg.argv, arg.stdin),
+            (["a", "-p", "do {workspace}", "-x"].map(OsString::from).to_vec(), None)
+        );
+        assert_eq!(job(&["a"], PromptBy::Arg).argv, ["a", "do {workspace}"]);
+        let file = job(&["a"], PromptBy::File);
+        assert_eq!((file.argv, file.stdin), (vec!["a".into()], None));
+    }
+
+    #[test]
+    fn ours_wins_over_the_settings_and_those_over_what_is_inherited() {
+        let mut task = Task::sample(Path::new("/w"), "p");
+        for (name, value) in [("PATH", "/inherited"), ("AUTOPACK_ATTEMPT", "9"), ("HOME", "/h")] {
+            task.env.insert(name.into(), value.into());
+        }
+        let env = environment(&settings(&["a"], PromptBy::Stdin), &task);
+        let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
+        assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
+        let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
+        assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);
+        assert_eq!(env.len(), 11);
+    }
+}

@@ -93,3 +93,27 @@ pub async fn run(
         AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
     }
 }
+
+#[cfg(test)]
+impl Task {
+    /// A task whose workspace is `folder` and whose slot is `folder/worktree`.
+    fn sample(folder: &std::path::Path, phase_id: &str) -> Self {
+        Self {
+            run_id: RunId::new("run"),
+            phase_id: PhaseId::new(phase_id),
+            attempt: 2,
+            try_number: 1,
+            owner: "owner-1".to_owned(),
+            prompt: "do {workspace}".to_owned(),
+            workspace: folder.to_owned(),
+            worktree: folder.join("worktree"),
+            prompt_file: folder.join("prompt.md"),
+            phase_file: folder.join("phase.json"),
+            result_file: folder.join("result.json"),
+            log: folder.join("agent.log"),
+            env: Env::new(),
+            redact: Redactor::formats_only(),
+            hold: None,
+        }
+    }
+}

@@ -201,3 +201,119 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AgentErr
     let path = path.to_owned();
     move |source| AgentError::Io { what, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scene {
+        folder: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let scene = Self { folder: tempfile::tempdir().unwrap() };
+            for folder in ["worktree", "outside", "recorded/p"] {
+                fs::create_dir_all(scene.at(folder)).unwrap();
+            }
+            scene
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.folder.path().join(path)
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+            fs::write(self.at(path), text).unwrap();
+        }
+
+        fn read(&self, path: &str) -> String {
+            fs::read_to_string(self.at(path)).unwrap_or_else(|error| error.kind().to_string())
+        }
+
+        async fn run(&self, try_number: u32) -> AgentReply {
+            let settings = ReplayAgentSettings { folder: "recorded".into() };
+            let task = Task { try_number, ..Task::sample(self.folder.path(), "p") };
+            run(&settings, task, &Stop::never(), &|_| {}).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_recording_is_copied_and_says_what_it_used() {
+        let scene = Scene::new();
+        scene.write("worktree/old.txt", "old");
+        scene.write("worktree/kept.txt", "kept");
+        scene.write("recorded/p/1/src/new.txt", "new");
+        scene.write("recorded/p/1/kept.txt", "changed");
+        let notes = r#"{"delete":["old.txt","never.txt"],"tokens":{"input":5},"cost_usd":0.1,
+                        "exit_code":3,"summary":"did it"}"#;
+        scene.write("recorded/p/1/.autopack-replay.json", notes);
+        let reply = scene.run(1).await;
+        assert_eq!(reply.ended, How::Exited(3));
+        assert_eq!((reply.usage.tokens.input, reply.usage.cost_usd), (Some(5), Some(0.1)));
+        assert_eq!(reply.summary.as_deref(), Some("did it"));
+        assert_eq!(scene.read("worktree/src/new.txt"), "new");
+        assert_eq!(scene.read("worktree/kept.txt"), "changed");
+        assert!(!scene.at("worktree/old.txt").exists());
+        assert!(!scene.at("worktree/.autopack-replay.json").exists());
+        assert_eq!(reply.notes, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn the_nearest_earlier_try_stands_in_for_one_that_was_not_recorded() {
+        let scene = Scene::new();
+        for n in [2, 4, 10] {
+            scene.write(&format!("recorded/p/{n}/try"), &n.to_string());
+        }
+        for (n, played) in [(2, "2"), (3, "2"), (9, "4"), (11, "10")] {
+            scene.run(n).await;
+            assert_eq!(scene.read("worktree/try"), played);
+        }
+        let nothing = scene.run(1).await;
+        assert_eq!((nothing.ended, nothing.notes.len()), (How::Exited(1), 1));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_or_deleted_outside_the_worktree() {
+        let scene = Scene::new();
+        scene.write("outside/file", "theirs");
+        symlink(scene.at("outside"), scene.at("worktree/dir")).unwrap();
+        symlink(scene.at("outside/file"), scene.at("worktree/file")).unwrap();
+        symlink("/nowhere/at/all", scene.at("worktree/dangling")).unwrap();
+        for path in ["dir/file", "file", "dangling/x"] {
+            scene.write(&format!("recorded/p/1/{path}"), "mine");
+        }
+        let outside = scene.at("outside/file").display().to_string();
+        let notes = format!(r#"{{"delete":["../outside/file","{outside}","dir/file",".",""]}}"#);
+        scene.write("recorded/p/1/.autopack-replay.json", &notes);
+        let reply = scene.run(1).await;
+        assert_eq!(scene.read("outside/file"), "theirs");
+        assert_eq!(fs::read_dir(scene.at("outside")).unwrap().count(), 1);
+        assert_eq!(scene.read("worktree/file"), "mine");
+        assert!(!scene.at("worktree/file").is_symlink());
+        assert_eq!(reply.notes.len(), 6, "{:?}", reply.notes);
+    }
+
+    #[tokio::test]
+    async fn links_within_are_followed_and_recorded_links_are_links() {
+        let scene = Scene::new();
+        scene.write("worktree/real/file", "old");
+        symlink("real", scene.at("worktree/alias")).unwrap();
+        scene.write("recorded/p/1/alias/file", "new");
+        symlink("../secret", scene.at("recorded/p/1/link")).unwrap();
+        scene.run(1).await;
+        assert_eq!(scene.read("worktree/real/file"), "new");
+        assert_eq!(fs::read_link(scene.at("worktree/link")).unwrap(), Path::new("../secret"));
+    }
+
+    #[tokio::test]
+    async fn without_any_recordings_the_agent_is_missing() {
+        let scene = Scene::new();
+        let settings = ReplayAgentSettings { folder: "elsewhere".into() };
+        let task = Task::sample(scene.folder.path(), "p");
+        let error = run(&settings, task, &Stop::never(), &|_| {}).await.unwrap_err();
+        assert!(matches!(error, AgentError::Missing { .. }));
+        assert!(error.to_string().contains("elsewhere"), "{error}");
+    }
+}

@@ -147,11 +147,10 @@ impl Ran {
         if line.starts_with("test result: ") {
             return self.result_line(line);
         }
-        if let Some(case) = test.as_ref().and_then(|name| self.tests.get_mut(name)) {
-            if case.message.len() < OUTPUT_BYTES {
-                case.message.push_str(line);
-                case.message.push('\n');
-            }
+        let case = test.as_ref().and_then(|name| self.tests.get_mut(name));
+        if let Some(case) = case.filter(|case| case.message.len() < OUTPUT_BYTES) {
+            case.message.push_str(line);
+            case.message.push('\n');
         }
         Part::Output { test }
     }

@@ -14,8 +14,19 @@ pub enum Shape {
 /// Only what is certain: a wrong guess would take one test program's results for the whole.
 pub fn shape(command: &CommandLine) -> Shape {
     match command {
-        CommandLine::Argv(argv) => shape_of_words(argv.iter().map(String::as_str).collect()),
+        CommandLine::Argv(argv) => match shell_line(argv) {
+            Some(line) => shape_of_line(line),
+            None => shape_of_words(argv.iter().map(String::as_str).collect()),
+        },
         CommandLine::Shell(line) => shape_of_line(line),
+    }
+}
+
+/// The line of `sh -c LINE`, which is how a phase's own command may come.
+pub fn shell_line(argv: &[String]) -> Option<&str> {
+    match argv {
+        [shell, option, line] if option == "-c" && (shell == "sh" || shell == "bash") => Some(line),
+        _ => None,
     }
 }
 
@@ -139,6 +150,8 @@ mod tests {
         }
         let argv = ["/usr/bin/python3", "-m", "pytest"].map(str::to_owned).to_vec();
         assert_eq!(shape(&CommandLine::Argv(argv)), Shape::Pytest);
+        let shell = ["sh", "-c", "cd x && pytest"].map(str::to_owned).to_vec();
+        assert_eq!(shape(&CommandLine::Argv(shell)), Shape::Pytest);
     }
 
     #[test]

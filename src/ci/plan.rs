@@ -216,6 +216,9 @@ impl CiPlan {
         match &self.command {
             CommandLine::Shell(line) => line.trim().to_owned(),
             CommandLine::Argv(argv) => {
+                if let Some(line) = command_line::shell_line(argv) {
+                    return line.trim().to_owned();
+                }
                 let words = argv.iter().chain(&self.tuning);
                 words.map(|word| command_line::quoted(word)).collect::<Vec<_>>().join(" ")
             }

@@ -8,11 +8,21 @@ use super::Context;
 use crate::failure::{Exit, Failure, OrHint};
 use crate::phase::{RunId, UnixMs};
 use crate::store::{DatabaseUrl, Store};
+use crate::workspace::Repo;
 
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
     let choice = context.database()?;
     DatabaseUrl::parse(&choice.url, &context.workspace()?)
         .or_hint(format!("the URL comes from {}", choice.origin))
+}
+
+/// The store, made where there is none; then git is told to overlook our folder.
+pub async fn make(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
+    let repo = Repo::discover(&context.workspace()?).await?;
+    if url.path().starts_with(repo.autopack_dir()) {
+        repo.prepare_folder()?;
+    }
+    Ok(Store::open(url).await?)
 }
 
 /// The store; that there is none yet is an error.

@@ -10,11 +10,16 @@ mod config;
 mod context;
 mod database;
 mod drain;
+mod fix_phases;
 mod fixer;
+mod gc;
 mod global;
 mod health;
+mod import;
 mod init;
 mod output;
+mod phases;
+mod runs;
 mod status;
 mod stop;
 mod table;
@@ -76,9 +81,14 @@ macro_rules! verbs {
 
 verbs! {
     Init => init,
+    Import => import,
+    FixPhases => fix_phases,
     Drain => drain,
     Stop => stop,
     Status => status,
+    Phases => phases,
+    Runs => runs,
+    Gc => gc,
     Config => config,
     Health => health,
     Completions => completions,

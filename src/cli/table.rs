@@ -48,6 +48,11 @@ fn render(
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// `1 phase`, `2 phases`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// What a cell may hold: no line breaks, nothing that moves the cursor.
 pub fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());

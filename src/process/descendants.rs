@@ -1,70 +1,114 @@
 //! Looking at processes through /proc: who descends from whom, how much processor time a tree has
-//! used, who bears a mark.
+//! used, who bears a mark; and killing what was found faster than it can fork.
 //!
 //! Elsewhere than on Linux there is nothing to see, and every look comes back empty.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::io;
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// How often a tree that forks on is frozen again before what was caught is killed.
-const FREEZE_ROUNDS: usize = 100;
+const FREEZE_ROUNDS: usize = 10;
 /// USER_HZ, which the kernel fixes at 100 for what it tells user space.
 const MS_PER_TICK: u64 = 10;
-/// How long a sweep waits for what it killed to be gone: 500 looks, 10 ms apart.
+/// How long a sweep waits for what it killed to be gone.
 const GONE_LOOKS: usize = 500;
+/// One look may miss a process that came and went while it was under way: so many looks in a row
+/// must find nothing, and many more where something was found that may be of that kind.
+const QUIET_LOOKS: usize = 3;
+const QUIET_LOOKS_AFTER_A_KILL: usize = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 #[derive(Clone, Copy, Debug)]
 struct Process {
     pid: i32,
     parent: i32,
+    group: i32,
     session: i32,
     zombie: bool,
     /// Of itself and of the children that it has waited for.
     ticks: u64,
 }
 
+/// Processes that live, and those groups that hold nobody else.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pids: BTreeSet<i32>,
+    groups: BTreeSet<i32>,
+}
+
+impl Found {
+    fn among(processes: &[Process], chosen: &BTreeSet<i32>) -> Self {
+        let (ours, others): (Vec<&Process>, Vec<&Process>) =
+            processes.iter().filter(|p| !p.zombie).partition(|p| chosen.contains(&p.pid));
+        let shared: BTreeSet<i32> = others.iter().map(|p| p.group).collect();
+        let groups = ours.iter().map(|p| p.group).filter(|group| !shared.contains(group));
+        Self { pids: ours.iter().map(|p| p.pid).collect(), groups: groups.collect() }
+    }
+
+    pub fn pids(&self) -> &BTreeSet<i32> {
+        &self.pids
+    }
+
+    /// One that is gone already, or that is not ours to signal, is no error. A group is signalled
+    /// as one, so that nobody escapes by forking within it.
+    pub fn signal(&self, signal: Signal) {
+        for group in &self.groups {
+            let _ = killpg(Pid::from_raw(*group), signal);
+        }
+        for pid in &self.pids {
+            let _ = kill(Pid::from_raw(*pid), signal);
+        }
+    }
+}
+
 /// Every process that runs beneath `root`, without itself.
-pub(super) fn below(root: Pid) -> BTreeSet<i32> {
-    tree(root.as_raw()).into_iter().filter(|p| !p.zombie).map(|p| p.pid).collect()
+pub(super) fn below(root: Pid) -> Found {
+    let processes = all();
+    let chosen = tree(&processes, root.as_raw()).iter().map(|p| p.pid).collect();
+    Found::among(&processes, &chosen)
+}
+
+/// The direct children of this process: one small read, where [`below`] takes hundreds.
+pub(super) fn own_children() -> Vec<i32> {
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Processor time of `root` and everything beneath it. It falls where a process takes its own with
 /// it, so take any change for a sign of life.
 pub(super) fn cpu_ms(root: i32) -> u64 {
     let own = process(root).map_or(0, |p| p.ticks);
-    (own + tree(root).iter().map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
+    (own + tree(&all(), root).iter().map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
 }
 
-/// Stops every process that `find` names until it finds no other, then kills them all: a process
-/// that is stopped cannot fork away from its killer. Gives back who was killed.
-pub(super) fn freeze_and_kill(find: impl Fn() -> BTreeSet<i32>) -> BTreeSet<i32> {
-    let mut frozen = BTreeSet::new();
+/// Stops what `find` finds until it finds no other, then kills it all: a process that is stopped
+/// cannot fork away from its killer. Gives back who was killed.
+pub(super) fn freeze_and_kill(find: impl Fn() -> Found) -> BTreeSet<i32> {
+    let mut frozen = Found::default();
     for _ in 0..FREEZE_ROUNDS {
-        let fresh: Vec<i32> = find().difference(&frozen).copied().collect();
-        if fresh.is_empty() {
+        let found = find();
+        if found.pids.is_subset(&frozen.pids) {
             break;
         }
-        signal(&fresh, Signal::SIGSTOP);
-        frozen.extend(fresh);
+        found.signal(Signal::SIGSTOP);
+        frozen.pids.extend(found.pids);
+        frozen.groups.extend(found.groups);
     }
-    signal(&frozen, Signal::SIGKILL);
-    frozen
-}
-
-/// A process that is gone already, or that is not ours to signal, is no error.
-pub(super) fn signal<'a>(pids: impl IntoIterator<Item = &'a i32>, signal: Signal) {
-    for pid in pids {
-        let _ = kill(Pid::from_raw(*pid), signal);
-    }
+    frozen.signal(Signal::SIGKILL);
+    frozen.pids
 }
 
 /// Kills what is left of a session, for when its supervisor is gone.
 pub(super) fn kill_session(session: i32) {
     freeze_and_kill(|| {
-        all().into_iter().filter(|p| p.session == session && !p.zombie).map(|p| p.pid).collect()
+        let processes = all();
+        let chosen = processes.iter().filter(|p| p.session == session).map(|p| p.pid).collect();
+        Found::among(&processes, &chosen)
     });
 }
 
@@ -74,51 +118,63 @@ pub(super) fn kill_session(session: i32) {
 pub fn sweep_marked(name: &str, value: &str) -> usize {
     let mark = format!("{name}={value}").into_bytes();
     let mut killed = BTreeSet::new();
+    let (mut quiet, mut enough) = (0, QUIET_LOOKS);
     for _ in 0..GONE_LOOKS {
         let found = freeze_and_kill(|| marked(&mark));
         if found.is_empty() {
+            quiet += 1;
+        } else {
+            (quiet, enough) = (0, QUIET_LOOKS_AFTER_A_KILL);
+        }
+        if quiet == enough {
             break;
         }
         killed.extend(found);
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(BETWEEN_LOOKS);
     }
     killed.len()
 }
 
-fn marked(mark: &[u8]) -> BTreeSet<i32> {
-    let processes = all();
-    let spared = ancestors(&processes, std::process::id() as i32);
-    let roots: Vec<i32> = processes.iter().map(|p| p.pid).filter(|pid| bears(*pid, mark)).collect();
-    let children = children_of(&processes);
-    let mut found = BTreeSet::new();
-    let mut open = roots;
-    while let Some(pid) = open.pop() {
-        if !spared.contains(&pid) && found.insert(pid) {
-            open.extend(children.get(&pid).into_iter().flatten().map(|p| p.pid));
+/// Stops who is marked on sight: one that forks and exits for ever is elsewhere after the look.
+fn marked(mark: &[u8]) -> Found {
+    let spared = ancestors(std::process::id().cast_signed());
+    let (mut processes, mut roots) = (Vec::new(), Vec::new());
+    for pid in pids() {
+        // Who ends meanwhile must not count as a stranger in its group.
+        let Some(bears) = bears(pid, mark) else { continue };
+        if bears && !spared.contains(&pid) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+            roots.push(pid);
         }
+        processes.extend(process(pid));
     }
-    found.retain(|pid| processes.iter().any(|p| p.pid == *pid && !p.zombie));
-    found
+    let below = roots.iter().flat_map(|root| tree(&processes, *root)).map(|p| p.pid);
+    let chosen: BTreeSet<i32> = below.chain(roots.iter().copied()).collect();
+    // Beneath a marked process may be this one: a drain that an agent started.
+    Found::among(&processes, &chosen.difference(&spared).copied().collect())
 }
 
-fn bears(pid: i32, mark: &[u8]) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|b| *b == 0).any(|entry| entry == mark))
+/// `None` where it is gone, or going.
+fn bears(pid: i32, mark: &[u8]) -> Option<bool> {
+    match fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environ) if environ.is_empty() => None,
+        Ok(environ) => Some(environ.split(|b| *b == 0).any(|entry| entry == mark)),
+        Err(error) => (error.kind() == io::ErrorKind::PermissionDenied).then_some(false),
+    }
 }
 
-fn ancestors(processes: &[Process], of: i32) -> BTreeSet<i32> {
-    let parents: HashMap<i32, i32> = processes.iter().map(|p| (p.pid, p.parent)).collect();
+/// `pid`, its parent, and so on.
+fn ancestors(pid: i32) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
-    let mut at = Some(of);
+    let mut at = Some(pid);
     while let Some(pid) = at.filter(|pid| found.insert(*pid)) {
-        at = parents.get(&pid).copied();
+        at = process(pid).map(|p| p.parent);
     }
     found
 }
 
-fn tree(root: i32) -> Vec<Process> {
-    let processes = all();
-    let children = children_of(&processes);
+fn tree(processes: &[Process], root: i32) -> Vec<Process> {
+    let children = children_of(processes);
     let mut found: Vec<Process> = Vec::new();
     let mut open = vec![root];
     while let Some(pid) = open.pop() {
@@ -139,11 +195,12 @@ fn children_of(processes: &[Process]) -> HashMap<i32, Vec<Process>> {
 }
 
 fn all() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(process)
-        .collect()
+    pids().filter_map(process).collect()
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn process(pid: i32) -> Option<Process> {
@@ -159,6 +216,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     Some(Process {
         pid,
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         zombie: matches!(*fields.first()?, "Z" | "X"),
         ticks: number(11)? + number(12)? + number(13)? + number(14)?,
@@ -182,8 +240,24 @@ mod tests {
     #[test]
     fn this_process_is_below_its_parent_and_uses_time() {
         let me = std::process::id() as i32;
-        assert!(below(nix::unistd::getppid()).contains(&me));
-        assert!(!below(Pid::this()).contains(&me));
-        assert!(bears(me, b"PATH=x").eq(&false));
+        assert!(below(nix::unistd::getppid()).pids.contains(&me));
+        assert!(!below(Pid::this()).pids.contains(&me));
+        assert!(ancestors(me).contains(&nix::unistd::getppid().as_raw()));
+    }
+
+    #[test]
+    fn only_groups_without_strangers_are_signalled_as_one() {
+        let at = |pid, parent, group| Process {
+            pid,
+            parent,
+            group,
+            session: 1,
+            zombie: false,
+            ticks: 0,
+        };
+        let processes = [at(1, 0, 1), at(2, 1, 1), at(3, 2, 3), at(4, 2, 3), at(5, 9, 5)];
+        let below: BTreeSet<i32> = tree(&processes, 1).iter().map(|p| p.pid).collect();
+        assert_eq!(below, BTreeSet::from([2, 3, 4]));
+        assert_eq!(Found::among(&processes, &below).groups, BTreeSet::from([3]));
     }
 }

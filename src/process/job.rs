@@ -45,7 +45,7 @@ pub struct Job<'a> {
     pub on_line: Option<OnLine<'a>>,
 }
 
-/// Is shown each line as it comes, redacted.
+/// Sees each line as it comes, redacted.
 pub type OnLine<'a> = &'a (dyn Fn(Stream, &str) + Send + Sync);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 pub mod capture;
 pub mod child_env;
 pub mod clock;
+pub mod editor;
 pub mod job;
 pub mod lock;
 pub mod redact;
@@ -38,7 +39,7 @@ mod watch;
 pub use capture::Captured;
 pub use clock::{boot_clock_ms, boot_id};
 pub use descendants::sweep_marked;
-pub use job::{Ended, How, Job, SpawnError, Stream, run};
+pub use job::{Ended, How, Job, OnLine, SpawnError, Stream, run};
 pub use launch::use_supervisor;
 pub use lock::FileLock;
 pub use redact::Redactor;

@@ -1,15 +1,69 @@
 //! What the drain and a supervisor say to each other: one JSON value a line, over a socket.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use serde::{Deserialize, Serialize};
 
 /// The first line from the drain: what to start. The environment is the child's whole one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Wire", into = "Wire")]
 pub(super) struct Spec {
     pub argv: Vec<OsString>,
     pub cwd: OsString,
     pub env: Vec<(OsString, OsString)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    argv: Vec<Text>,
+    cwd: Text,
+    env: Vec<(Text, Text)>,
+}
+
+/// What the system calls a string: nearly always one that JSON can say.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Plain(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<OsString> for Text {
+    fn from(text: OsString) -> Self {
+        text.into_string().map_or_else(|odd| Self::Bytes(odd.into_vec()), Self::Plain)
+    }
+}
+
+impl From<Text> for OsString {
+    fn from(text: Text) -> Self {
+        match text {
+            Text::Plain(plain) => plain.into(),
+            Text::Bytes(bytes) => OsString::from_vec(bytes),
+        }
+    }
+}
+
+impl From<Spec> for Wire {
+    fn from(Spec { argv, cwd, env }: Spec) -> Self {
+        let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self {
+            argv: argv.into_iter().map(Text::from).collect(),
+            cwd: cwd.into(),
+            env: env.collect(),
+        }
+    }
+}
+
+impl From<Wire> for Spec {
+    fn from(Wire { argv, cwd, env }: Wire) -> Self {
+        let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self {
+            argv: argv.into_iter().map(OsString::from).collect(),
+            cwd: cwd.into(),
+            env: env.collect(),
+        }
+    }
 }
 
 /// Any later line from the drain. The end of the socket is an order too: the drain died.
@@ -47,4 +101,20 @@ pub(super) fn line(message: &impl Serialize) -> Vec<u8> {
         .expect("these messages hold nothing that JSON cannot say: no maps, no floats");
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_string_of_the_system_comes_through() {
+        let odd = || OsString::from_vec(b"\xff/\xfe".to_vec());
+        let spec = Spec {
+            argv: vec!["".into(), "\u{e9}\n\"".into(), odd()],
+            cwd: odd(),
+            env: vec![("NAME".into(), odd()), (odd(), "value".into())],
+        };
+        assert_eq!(serde_json::from_slice::<Spec>(&line(&spec)).unwrap(), spec);
+    }
 }

@@ -214,3 +214,111 @@ impl RedactedStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor() -> Redactor {
+        let env = [
+            ("MY_TOKEN", "correct-horse-battery"),
+            ("LONG_TOKEN", "correct-horse-battery-staple"),
+            ("SHORT_TOKEN", "swordfish"),
+            ("HOME", "/home/somebody/long"),
+            ("QUOTED_SECRET", "say \"friend\" and enter"),
+            ("TWO_LINES_SECRET", "first-line-of-it\nsecond-line-of-it"),
+        ];
+        Redactor::new(env.map(|(name, value)| (name.into(), value.into())))
+    }
+
+    const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----
+MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpI
+c2VjcmV0
+-----END RSA PRIVATE KEY-----
+";
+
+    fn streamed(redactor: &Redactor, text: &[u8], size: usize) -> String {
+        let mut stream = redactor.stream();
+        let mut out = Vec::new();
+        for chunk in text.chunks(size) {
+            stream.push(chunk, &mut out);
+        }
+        stream.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_of_telling_variables_go_and_others_stay() {
+        let redact = |text: &str| redactor().redact(text).into_owned();
+        assert_eq!(redact("a correct-horse-battery b"), "a [redacted: MY_TOKEN] b");
+        assert_eq!(redact("correct-horse-battery-staple!"), "[redacted: LONG_TOKEN]!");
+        let harmless = "swordfish in /home/somebody/long";
+        assert!(matches!(redactor().redact(harmless), Cow::Borrowed(text) if text == harmless));
+        assert_eq!(
+            redact(r#"{"x":"say \"friend\" and enter"}"#),
+            r#"{"x":"[redacted: QUOTED_SECRET]"}"#
+        );
+        assert_eq!(redact("only second-line-of-it"), "only [redacted: TWO_LINES_SECRET]");
+        let key = format!("sk-ant-api03-{}", "x1Y_".repeat(10));
+        assert_eq!(redact(&format!("key={key}.")), "key=[redacted: an Anthropic key].");
+        let twice = redact("correct-horse-battery");
+        assert_eq!(redact(&twice), twice);
+    }
+
+    #[test]
+    fn private_keys_go_whole_and_talk_of_them_stays() {
+        let redact = |text: &str| redactor().redact(text).into_owned();
+        let gone = "[redacted: a private key]";
+        assert_eq!(redact(&format!("a\n{KEY}b\n")), format!("a\n{gone}\nb\n"));
+        let json = serde_json::to_string(&KEY).unwrap();
+        assert_eq!(redact(&json), format!("\"{gone}\\n\""));
+        let numbered: String =
+            KEY.lines().enumerate().map(|(n, line)| format!("  {n}\t{line}\n")).collect();
+        assert!(!redact(&numbered).contains("MIIE"), "{}", redact(&numbered));
+        let talk = "if text.startswith('-----BEGIN PRIVATE KEY-----'):\n    return True\n";
+        assert_eq!(redact(talk), format!("if text.startswith('{gone}'):\n    return True\n"));
+    }
+
+    #[test]
+    fn wherever_a_stream_is_cut_the_result_is_the_same() {
+        let text = format!("a correct-horse-battery\n{KEY}no end: correct-horse-battery-staple");
+        let redactor = redactor();
+        let whole = redactor.redact(&text).into_owned();
+        assert!(!whole.contains("horse") && !whole.contains("MIIE"));
+        for size in 1..text.len() {
+            assert_eq!(streamed(&redactor, text.as_bytes(), size), whole, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_bounded_and_still_redacted() {
+        // Secrets everywhere, in one line, so that some lie across every cut.
+        let unit = format!("{}correct-horse-battery ", "x".repeat(1000));
+        let json = KEY.replace('\n', "\\n");
+        let text = format!("{}{json}{}", unit.repeat(100), unit.repeat(100));
+        for size in [1000, 65_536, 300_000] {
+            let out = streamed(&redactor(), text.as_bytes(), size);
+            assert_eq!(out.matches("[redacted: MY_TOKEN]").count(), 200);
+            assert!(!out.contains("horse") && !out.contains("MIIE"));
+        }
+        let mut stream = redactor().stream();
+        let mut out = Vec::new();
+        for chunk in text.as_bytes().chunks(4096) {
+            stream.push(chunk, &mut out);
+            assert!(stream.pending.len() < 2 * (LONGEST_LINE + HELD_BACK));
+        }
+    }
+
+    #[test]
+    fn a_diff_is_searched_for_what_it_adds() {
+        let find = |patch: &str| redactor().find_in_patch(patch.as_bytes());
+        assert_eq!(find("+x = 'correct-horse-battery'\n").as_deref(), Some("MY_TOKEN"));
+        assert_eq!(find("-x = 'correct-horse-battery'\n correct-horse-battery\n"), None);
+        assert_eq!(find("+aws = 'AKIAIOSFODNN7EXAMPLE'\n"), None);
+        assert_eq!(find("+aws = 'AKIAIOSFODNN7REALONE'\n").as_deref(), Some("an AWS access key"));
+        let added: String = KEY.lines().map(|line| format!("+{line}\n")).collect();
+        assert_eq!(find(&added).as_deref(), Some("a private key"));
+        assert_eq!(find("+if '-----BEGIN PRIVATE KEY-----' in text:\n+    pass\n"), None);
+        assert_eq!(redactor().find("nothing here"), None);
+    }
+}

@@ -67,7 +67,7 @@ impl<'a> Sink<'a> {
     }
 }
 
-fn show(stream: Stream, line: &[u8], on_line: &(dyn Fn(Stream, &str) + Send + Sync)) {
+fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
     let shown = &line[..line.len().min(SHOWN_OF_A_LINE)];
     let text = String::from_utf8_lossy(shown);
     // A progress bar draws itself over and over in one line; its last state is what a terminal shows.

@@ -8,12 +8,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::orders::Drain;
@@ -27,6 +28,8 @@ pub const SUBCOMMAND: &str = "__supervise";
 
 /// How often a kill is repeated until everything is gone.
 const KILL_AGAIN: Duration = Duration::from_millis(50);
+/// Input, output, errors: those are the program's.
+const LAST_STANDARD: RawFd = 2;
 
 /// The body of `autopack __supervise CONTROL [HOLD]`: the numbers of inherited files.
 pub fn supervise_main(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -40,6 +43,7 @@ pub fn supervise_main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
+    keep_all_to_ourselves()?;
     let mut files = args.map(|arg| inherited(&arg));
     let control = files.next().ok_or(io::ErrorKind::InvalidInput)??;
     // Kept open, and so kept locked, for as long as this process lives.
@@ -60,10 +64,7 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     let status = tree.wait_for_leader();
     let ended = Leader { code: status.code(), signal: status.signal(), ordered };
     let _ = drain.tell(&Report::Leader(ended));
-    while !tree.reap() {
-        tree.kill();
-        wake.wait(None, Some(KILL_AGAIN))?;
-    }
+    tree.kill_the_rest(|| wake.wait(None, Some(KILL_AGAIN)))?;
     let _ = drain.tell(&Report::Done { swept: tree.swept() });
     Ok(())
 }
@@ -102,7 +103,7 @@ fn start(spec: &Spec) -> Result<Pid, Report> {
     let mut command = Command::new(program);
     command.args(args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
     command.process_group(0);
-    die_with_us(&mut command);
+    prepare(&mut command);
     let child = command.spawn().map_err(|error| refusal(spec, program, &error))?;
     Ok(Pid::from_raw(child.id().cast_signed()))
 }
@@ -128,19 +129,31 @@ fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
     }
 }
 
-/// The last resort for when this process is killed too: the leader, at least, goes with it.
-#[cfg(target_os = "linux")]
-fn die_with_us(command: &mut Command) {
-    use nix::sys::{prctl, signal::Signal};
-    // SAFETY: runs between fork and exec; prctl is a plain system call and nothing is allocated.
-    // This process has one thread, so that "the thread that forked died" is "we died".
+/// What only the new process itself can do.
+fn prepare(command: &mut Command) {
+    let in_child = || {
+        // We block what is not meant for us; the program is to hear it.
+        SigSet::empty().thread_set_mask()?;
+        die_with_parent()
+    };
+    // SAFETY: runs between fork and exec; sigprocmask and prctl are async-signal-safe and nothing is
+    // allocated.
     unsafe {
-        command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from));
+        command.pre_exec(in_child);
     }
 }
 
+/// The last resort for when this process is killed too: the leader, at least, goes with it. This
+/// process has one thread, so that "the thread that forked died" is "we died".
+#[cfg(target_os = "linux")]
+fn die_with_parent() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
+}
+
 #[cfg(not(target_os = "linux"))]
-fn die_with_us(_: &mut Command) {}
+fn die_with_parent() -> io::Result<()> {
+    Ok(())
+}
 
 /// The program has its own copies now. While we held ours, its output would not end with it.
 fn release_standard_files() -> io::Result<()> {
@@ -151,17 +164,33 @@ fn release_standard_files() -> io::Result<()> {
     Ok(())
 }
 
-/// A file that the drain left open for us. Nobody beneath us gets it.
+/// A file that the drain left open for us.
 fn inherited(number: &OsString) -> io::Result<OwnedFd> {
     let number: RawFd = number
         .to_str()
         .and_then(|text| text.parse().ok())
-        .filter(|number| *number > 2)
+        .filter(|number| *number > LAST_STANDARD)
         .ok_or(io::ErrorKind::InvalidInput)?;
-    // SAFETY: `number` is not -1, and all that is done with it is to ask whether it is open.
-    fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD)?;
-    // SAFETY: it is open, as was just seen, and in this process nobody else uses that number.
-    let file = unsafe { OwnedFd::from_raw_fd(number) };
-    fcntl(file.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    Ok(file)
+    keep_to_ourselves(number)?;
+    // SAFETY: it is open, or the line above had failed, and nobody else here uses that number.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Neither our files, nor what whoever started the drain left open by accident, are for the program.
+fn keep_all_to_ourselves() -> io::Result<()> {
+    // Elsewhere than on Linux the list is not there, or is not complete.
+    for entry in std::fs::read_dir("/proc/self/fd").into_iter().flatten() {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number > LAST_STANDARD) {
+            // The list itself is open while it is read, and needs nothing.
+            keep_to_ourselves(number)?;
+        }
+    }
+    Ok(())
+}
+
+fn keep_to_ourselves(number: RawFd) -> nix::Result<i32> {
+    // SAFETY: `number` is not -1 and is used for this call only, which fails where it is not open.
+    let file = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
 }

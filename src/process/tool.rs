@@ -252,3 +252,67 @@ fn cannot_start(tool: &Tool, source: io::Error) -> ToolError {
     }
     ToolError::CannotStart { program, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn sh(script: &str) -> Tool {
+        Tool::new("sh", "/", LONG).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn a_tool_gets_input_and_environment_and_its_output_is_whole() {
+        let script = "cat; echo \"$ADDED ${HOME-none}\" >&2; exit 3";
+        let tool = sh(script).stdin("x".repeat(1 << 20)).env("ADDED", "yes").without_env("HOME");
+        let said = output(tool).await.unwrap();
+        assert_eq!((said.code, said.stdout.len()), (Some(3), 1 << 20));
+        assert_eq!(said.error_text(), "yes none");
+        assert!(!said.success());
+        assert_eq!(output(sh("kill -9 $$")).await.unwrap().code, None);
+        // Neither read nor written to the end.
+        let ignores = sh("true").stdin("x".repeat(1 << 20));
+        assert!(output(ignores).await.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_has_a_name() {
+        let missing = output(Tool::new("no-such-tool", "/", LONG)).await.unwrap_err();
+        assert!(matches!(missing, ToolError::NotFound { .. }), "{missing}");
+        let nowhere = output(Tool::new("sh", "/no/such/folder", LONG)).await.unwrap_err();
+        assert!(matches!(nowhere, ToolError::CannotStart { .. }), "{nowhere}");
+        let much = Tool { output_cap: 1000, ..sh("yes") };
+        let much = output(much).await.unwrap_err();
+        assert!(matches!(much, ToolError::TooMuchOutput { cap: 1000, .. }), "{much}");
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_takes_too_long_goes_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        // The child holds a lock for as long as it lives; it has it before anybody says so.
+        let script = "exec 9>lock; flock 9; sleep 1000 & wait";
+        let mut tool = sh(script);
+        tool.cwd = folder.path().to_owned();
+        tool.timeout = Duration::from_millis(300);
+        let late = output(tool).await.unwrap_err();
+        assert!(matches!(late, ToolError::TimedOut { .. }), "{late}");
+        // Comes back once the last of them is gone.
+        std::fs::File::open(&path).unwrap().lock().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_keeps_the_pipes_does_not_keep_us() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tool = sh("echo said; sleep 1000 & echo $! > pid");
+        tool.cwd = folder.path().to_owned();
+        let said = output(tool).await.unwrap();
+        assert_eq!(said.text(), "said");
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+    }
+}

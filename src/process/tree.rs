@@ -5,15 +5,19 @@
 //! be reached.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 use super::descendants;
+
+/// Every so many ends of a child, everybody is looked at again.
+const EVERYBODY: u32 = 64;
 
 pub(super) struct Tree {
     leader: Pid,
@@ -27,17 +31,18 @@ impl Tree {
         Self { leader, killed: BTreeSet::new(), status: None }
     }
 
-    /// Asks everybody. Stopped ones are woken, or they would never hear it.
+    /// Asks everybody, each once: a second SIGTERM means "at once" to some programs. Stopped ones
+    /// are woken, or they would never hear it.
     pub fn ask_to_end(&self) {
         let _ = killpg(self.leader, Signal::SIGTERM);
+        let below = descendants::below(Pid::this());
+        for pid in below.pids().iter().map(|pid| Pid::from_raw(*pid)) {
+            if getpgid(Some(pid)) != Ok(self.leader) {
+                let _ = kill(pid, Signal::SIGTERM);
+            }
+        }
         let _ = killpg(self.leader, Signal::SIGCONT);
-        // Only those outside the group: a second SIGTERM means "at once" to some programs.
-        let rest: Vec<i32> = descendants::below(Pid::this())
-            .into_iter()
-            .filter(|pid| !self.in_group(*pid))
-            .collect();
-        descendants::signal(&rest, Signal::SIGTERM);
-        descendants::signal(&rest, Signal::SIGCONT);
+        below.signal(Signal::SIGCONT);
     }
 
     /// The leader must not have been waited for yet: from then on its group's id may be anybody's.
@@ -50,14 +55,31 @@ impl Tree {
         self.killed.extend(descendants::freeze_and_kill(|| descendants::below(Pid::this())));
     }
 
+    /// Kills until nobody is left; `wait` sleeps until a child ends, or a little while.
+    ///
+    /// One that forks and exits for ever is always elsewhere by the time that a look at everybody is
+    /// through. But each end of it makes its child ours, and tells us so: we are there at once.
+    pub fn kill_the_rest(&mut self, wait: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        for round in 0u32.. {
+            if self.reap() {
+                break;
+            }
+            if round.is_multiple_of(EVERYBODY) {
+                self.kill();
+            }
+            for child in descendants::own_children() {
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+                self.killed.insert(child);
+            }
+            wait()?;
+        }
+        Ok(())
+    }
+
     /// How many were killed besides the leader.
     pub fn swept(&self) -> u32 {
         let others = self.killed.iter().filter(|pid| **pid != self.leader.as_raw()).count();
         u32::try_from(others).unwrap_or(u32::MAX)
-    }
-
-    fn in_group(&self, pid: i32) -> bool {
-        nix::unistd::getpgid(Some(Pid::from_raw(pid))) == Ok(self.leader)
     }
 
     pub fn wait_for_leader(&self) -> ExitStatus {

@@ -32,9 +32,8 @@ pub fn section(spec: &FixedSpec) -> Section {
     let json = spec.json();
     // Dependencies that gate are done by now; in any other shape they are notes.
     let gates = !spec.depends_on().is_empty();
-    let own = json
-        .iter()
-        .filter(|(key, _)| !KNOWN.contains(&key.as_str()) && !(gates && *key == "depends_on"));
+    let told = |key: &str| KNOWN.contains(&key) || gates && key == "depends_on";
+    let own = json.iter().filter(|(key, _)| !told(key));
     let in_scope =
         json.get("scope").and_then(Value::as_object).into_iter().flat_map(|scope| {
             scope.iter().filter(|(key, _)| !KNOWN_IN_SCOPE.contains(&key.as_str()))
@@ -75,11 +74,23 @@ fn shown(value: &Value, depth: usize) -> Option<String> {
         }
         Value::Bool(_) | Value::Number(_) => Some(format!(" {value}")),
         Value::Array(items) => {
-            let lines = items.iter().filter_map(|item| shown(item, depth + 1));
+            let lines =
+                items.iter().filter_map(|item| in_a_line(item).or_else(|| shown(item, depth + 1)));
             nested(lines.map(|text| format!("\n{indent}-{text}")))
         }
         Value::Object(fields) => nested(object(fields, depth, &indent)),
     }
+}
+
+/// An object of plain values, as one item of a list.
+fn in_a_line(item: &Value) -> Option<String> {
+    let field = |(key, value): (&String, &Value)| match value {
+        Value::String(text) if !text.contains('\n') => Some(format!("{key}: {text}")),
+        Value::Bool(_) | Value::Number(_) | Value::Null => Some(format!("{key}: {value}")),
+        _ => None,
+    };
+    let fields: Option<Vec<String>> = item.as_object()?.iter().map(field).collect();
+    fields.filter(|fields| !fields.is_empty()).map(|fields| format!(" {}", fields.join("; ")))
 }
 
 fn object<'a>(

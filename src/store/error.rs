@@ -49,16 +49,16 @@ pub enum StoreError {
     )]
     OldSqlite { found: String, needed: String },
 
-    #[error("no run is called {run:?} in the database {}; {}", database.display(), known_runs(runs))]
+    #[error("no run is called {:?} in the database {}; {}", run.as_str(), database.display(), known_runs(runs))]
     UnknownRun { database: PathBuf, run: RunId, runs: Vec<RunId> },
 
-    #[error("run {run} has no phase called {phase:?}")]
+    #[error("run {run} has no phase called {:?}", phase.as_str())]
     UnknownPhase { run: RunId, phase: PhaseId },
 
-    #[error("run {run}, phase {phase}: it depends on {needs:?}, which the run does not have")]
+    #[error("run {run}, phase {phase}: it depends on {:?}, which the run does not have", needs.as_str())]
     UnknownDependency { run: RunId, phase: PhaseId, needs: PhaseId },
 
-    #[error("run {run}: these phases would wait for each other: {}", names(phases))]
+    #[error("run {run}: phases would wait for themselves: {}", names(phases))]
     Cycle { run: RunId, phases: Vec<PhaseId> },
 
     #[error("run {run}, phase {phase}: {source}")]

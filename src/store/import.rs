@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
+use super::dependencies::{rewire, settle_dependencies};
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{json, parse, to_json};
@@ -35,21 +36,49 @@ impl Store {
         update: bool,
         now: UnixMs,
     ) -> Result<ImportReport, StoreError> {
+        let mut total = ImportReport::default();
+        for report in self.import_by_run(plan, update, now).await? {
+            total.add(&report);
+        }
+        Ok(total)
+    }
+
+    /// As [`Store::import`], with a report for each run of the plan, in its order.
+    pub async fn import_by_run(
+        &self,
+        plan: &Plan,
+        update: bool,
+        now: UnixMs,
+    ) -> Result<Vec<ImportReport>, StoreError> {
         self.named(async {
-            let mut report = ImportReport::default();
+            let mut reports = Vec::with_capacity(plan.runs.len());
             let mut tx = self.begin().await?;
             for run in &plan.runs {
+                let mut report = ImportReport::default();
                 if !run.phases.is_empty() {
                     import_run(&mut tx, run, update, now, &mut report).await?;
                 }
                 for sample in &run.samples {
                     report.samples += u64::from(import_sample(&mut tx, &run.run_id, sample).await?);
                 }
+                reports.push(report);
             }
             tx.commit().await?;
-            Ok(report)
+            Ok(reports)
         })
         .await
+    }
+}
+
+impl ImportReport {
+    fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.added += other.added;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.differing += other.differing;
+        self.kept += other.kept;
+        self.samples += other.samples;
     }
 }
 
@@ -72,20 +101,16 @@ async fn import_run(
 ) -> Result<(), StoreError> {
     let row = run_row(tx, run, now, report).await?;
     let known = known_phases(tx, row, &run.run_id).await?;
-    let mut position: i64 =
+    let last: i64 =
         sqlx::query_scalar("SELECT COALESCE(MAX(position), -1) FROM phases WHERE run = ?")
             .bind(row)
             .fetch_one(&mut *tx)
             .await?;
-    let mut ids: HashMap<&PhaseId, i64> = known.iter().map(|(id, phase)| (id, phase.id)).collect();
-    let mut rewired = Vec::new();
+    let (mut new, mut rewired) = (Vec::new(), Vec::new());
     for phase in &run.phases {
         let Some(before) = known.get(&phase.phase_id) else {
-            position += 1;
-            let id = insert_phase(tx, row, position, &run.run_id, phase).await?;
-            ids.insert(&phase.phase_id, id);
-            rewired.push((id, phase));
-            report.added += 1;
+            refuse_executing(&run.run_id, phase)?;
+            new.push(phase);
             continue;
         };
         match before.compare(phase, update) {
@@ -94,14 +119,17 @@ async fn import_run(
             Against::MovedOn => report.kept += 1,
             Against::Replace => {
                 replace_spec(tx, before.id, phase).await?;
-                rewired.push((before.id, phase));
+                rewired.push(phase);
                 report.updated += 1;
             }
         }
     }
-    for (id, phase) in rewired {
-        rewire(tx, &run.run_id, id, phase, |need| ids.get(need).copied()).await?;
-    }
+    report.added += new.len() as u64;
+    let mut ids: HashMap<String, i64> =
+        known.iter().map(|(id, phase)| (id.as_str().to_owned(), phase.id)).collect();
+    ids.extend(insert_phases(tx, row, last, &new).await?.into_iter().map(|(id, name)| (name, id)));
+    rewired.append(&mut new);
+    rewire(tx, &run.run_id, &rewired, &ids).await?;
     settle_dependencies(tx, row, &run.run_id).await
 }
 
@@ -200,41 +228,54 @@ impl Known {
     }
 }
 
-async fn insert_phase(
+/// Rows of one INSERT: each statement is a journey to SQLite's thread and back.
+const ROWS: usize = 100;
+
+/// New phases, behind position `after`, in their order. Returns their rows' ids.
+async fn insert_phases(
     tx: &mut SqliteConnection,
     run: i64,
-    position: i64,
-    run_id: &RunId,
-    phase: &PlanPhase,
-) -> Result<i64, StoreError> {
-    if phase.state == PhaseState::Executing {
-        return Err(StoreError::WrongState {
-            run: run_id.clone(),
-            phase: phase.phase_id.clone(),
-            state: phase.state,
-            cannot: "cannot be imported: nothing of ours executes it",
+    after: i64,
+    phases: &[&PlanPhase],
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut ids = Vec::with_capacity(phases.len());
+    let mut placed = (after + 1..).zip(phases.iter().copied()).peekable();
+    while placed.peek().is_some() {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
+                    last_failure, raw_spec) ",
+        );
+        insert.push_values(placed.by_ref().take(ROWS), |mut row, (position, phase)| {
+            row.push_bind(run)
+                .push_bind(phase.phase_id.as_str())
+                .push_bind(position)
+                .push_bind(phase.state.as_str())
+                .push_bind(phase.attempts)
+                .push_bind(phase.max_attempts)
+                .push_bind(&phase.name)
+                .push_bind(&phase.note)
+                .push_bind(phase.last_failure.as_ref().map(to_json))
+                .push_bind(to_json(&phase.spec));
         });
+        insert.push(" RETURNING id, phase_id");
+        ids.extend(insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx).await?);
     }
-    let id = sqlx::query_scalar(
-        "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note, last_failure, raw_spec)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-    )
-    .bind(run)
-    .bind(phase.phase_id.as_str())
-    .bind(position)
-    .bind(phase.state.as_str())
-    .bind(phase.attempts)
-    .bind(phase.max_attempts)
-    .bind(&phase.name)
-    .bind(&phase.note)
-    .bind(phase.last_failure.as_ref().map(to_json))
-    .bind(to_json(&phase.spec))
-    .fetch_one(tx)
-    .await?;
-    Ok(id)
+    Ok(ids)
 }
 
-/// The spec as written is another one now; what was repaired of the old one is void.
+fn refuse_executing(run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
+    if phase.state != PhaseState::Executing {
+        return Ok(());
+    }
+    Err(StoreError::WrongState {
+        run: run.clone(),
+        phase: phase.phase_id.clone(),
+        state: phase.state,
+        cannot: "cannot be imported: nothing of ours executes it",
+    })
+}
+
+/// The spec as written is another one now; what was repaired of the old one is void, and what it depended on too.
 pub(super) async fn replace_spec(
     tx: &mut SqliteConnection,
     id: i64,
@@ -249,85 +290,8 @@ pub(super) async fn replace_spec(
     .bind(phase.max_attempts)
     .bind(to_json(&phase.spec))
     .bind(id)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Replaces what a phase depends on. The counters are settled afterwards.
-pub(super) async fn rewire(
-    tx: &mut SqliteConnection,
-    run_id: &RunId,
-    id: i64,
-    phase: &PlanPhase,
-    row_of: impl Fn(&PhaseId) -> Option<i64>,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(&mut *tx).await?;
-    for need in &phase.depends_on {
-        let row =
-            row_of(need).filter(|row| *row != id).ok_or_else(|| StoreError::UnknownDependency {
-                run: run_id.clone(),
-                phase: phase.phase_id.clone(),
-                needs: need.clone(),
-            })?;
-        sqlx::query("INSERT INTO dependencies (phase, needs) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(id)
-            .bind(row)
-            .execute(&mut *tx)
-            .await?;
-    }
-    Ok(())
-}
-
-/// Counts anew what each phase of the run waits for, and refuses a cycle.
-pub(super) async fn settle_dependencies(
-    tx: &mut SqliteConnection,
-    run: i64,
-    run_id: &RunId,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE phases SET unmet = fresh.unmet
-           FROM (SELECT p.id, COUNT(n.id) AS unmet
-                   FROM phases p
-                   LEFT JOIN dependencies d ON d.phase = p.id
-                   LEFT JOIN phases n ON n.id = d.needs AND n.state NOT IN ('COMPLETE', 'SKIPPED')
-                  WHERE p.run = ?1 GROUP BY p.id) AS fresh
-          WHERE phases.id = fresh.id AND phases.unmet <> fresh.unmet",
-    )
-    .bind(run)
     .execute(&mut *tx)
     .await?;
-    let names: HashMap<i64, String> =
-        sqlx::query_as("SELECT id, phase_id FROM phases WHERE run = ?")
-            .bind(run)
-            .fetch_all(&mut *tx)
-            .await?
-            .into_iter()
-            .collect();
-    let edges: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT d.phase, d.needs FROM phases n JOIN dependencies d ON d.needs = n.id WHERE n.run = ?",
-    )
-    .bind(run)
-    .fetch_all(tx)
-    .await?;
-    let stuck = in_cycles(&edges);
-    if stuck.is_empty() {
-        return Ok(());
-    }
-    let phases = stuck.iter().filter_map(|id| names.get(id)).map(PhaseId::new).collect();
-    Err(StoreError::Cycle { run: run_id.clone(), phases })
-}
-
-/// The phases that are left when all that wait for nothing are taken away, again and again, from both ends.
-fn in_cycles(edges: &[(i64, i64)]) -> BTreeSet<i64> {
-    let mut left: BTreeSet<(i64, i64)> = edges.iter().copied().collect();
-    loop {
-        let waiting: BTreeSet<i64> = left.iter().map(|edge| edge.0).collect();
-        let needed: BTreeSet<i64> = left.iter().map(|edge| edge.1).collect();
-        let before = left.len();
-        left.retain(|(phase, need)| waiting.contains(need) && needed.contains(phase));
-        if left.len() == before {
-            return waiting;
-        }
-    }
+    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(tx).await?;
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Looking: runs with their counts, phases, and one phase with its history. Nothing here writes, but for a run's facts.
+//! Looking: runs with their counts, phases, and one phase with its history. Nothing here writes.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,7 @@ use super::open::Store;
 use super::rows::{
     AttemptRecord, AttemptRow, Counts, PhaseRecord, PhaseRow, json, number, parse, select_phases,
 };
-
-/// Where a run is executed; set by its first drain and never changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunFacts {
-    /// The repository's identity: the absolute path of its common git folder.
-    pub repo: String,
-    pub branch: String,
-    pub base_commit: String,
-}
+use super::runs::{RunFacts, RunRecord};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
@@ -44,17 +36,6 @@ pub struct PhaseDetail {
     /// What its import had to decide.
     pub note: Option<String>,
     pub attempt_log: Vec<AttemptRow>,
-}
-
-#[derive(FromRow)]
-struct RunRecord {
-    id: i64,
-    run_id: String,
-    source: String,
-    created_at: i64,
-    repo: Option<String>,
-    branch: Option<String>,
-    base_commit: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -99,18 +80,6 @@ impl Store {
         self.require_runs(std::slice::from_ref(run)).await?;
         let found = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
         found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was removed just now"))
-    }
-
-    /// An error that names the runs there are, where one of these is not among them.
-    pub async fn require_runs(&self, runs: &[RunId]) -> Result<(), StoreError> {
-        self.named(async {
-            let mut connection = self.reader.acquire().await?;
-            for run in runs {
-                self.run_row(&mut connection, run).await?;
-            }
-            Ok(())
-        })
-        .await
     }
 
     /// The phases of a run in their order, of one state where one is given.
@@ -175,89 +144,6 @@ impl Store {
         })
         .await
     }
-
-    /// Where the run is executed, once a drain has settled it.
-    pub async fn run_facts(&self, run: &RunId) -> Result<Option<RunFacts>, StoreError> {
-        self.named(async {
-            let mut connection = self.reader.acquire().await?;
-            self.facts_of(&mut connection, run).await
-        })
-        .await
-    }
-
-    /// Settles where the run is executed, unless that is settled. Returns what holds, for the caller to compare.
-    pub async fn settle_run_facts(
-        &self,
-        run: &RunId,
-        facts: &RunFacts,
-    ) -> Result<RunFacts, StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            sqlx::query(
-                "UPDATE runs SET repo = ?, branch = ?, base_commit = ? WHERE run_id = ? AND repo IS NULL",
-            )
-            .bind(&facts.repo)
-            .bind(&facts.branch)
-            .bind(&facts.base_commit)
-            .bind(run.as_str())
-            .execute(&mut *tx)
-            .await?;
-            let settled = self.facts_of(&mut tx, run).await?;
-            tx.commit().await?;
-            Ok(settled.unwrap_or_else(|| facts.clone()))
-        })
-        .await
-    }
-
-    async fn facts_of(
-        &self,
-        connection: &mut SqliteConnection,
-        run: &RunId,
-    ) -> Result<Option<RunFacts>, StoreError> {
-        let id = self.run_row(connection, run).await?;
-        let row: RunRecord = sqlx::query_as("SELECT * FROM runs WHERE id = ?")
-            .bind(id)
-            .fetch_one(connection)
-            .await?;
-        Ok(row.facts())
-    }
-
-    /// The row of a run, or an error that names the runs there are.
-    pub(super) async fn run_row(
-        &self,
-        connection: &mut SqliteConnection,
-        run: &RunId,
-    ) -> Result<i64, StoreError> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM runs WHERE run_id = ?")
-            .bind(run.as_str())
-            .fetch_optional(&mut *connection)
-            .await?;
-        if let Some(id) = id {
-            return Ok(id);
-        }
-        let runs: Vec<String> =
-            sqlx::query_scalar("SELECT run_id FROM runs ORDER BY id").fetch_all(connection).await?;
-        Err(StoreError::UnknownRun {
-            database: self.path().to_owned(),
-            run: run.clone(),
-            runs: runs.into_iter().map(RunId::new).collect(),
-        })
-    }
-
-    pub(super) async fn phase_record(
-        &self,
-        connection: &mut SqliteConnection,
-        run: &RunId,
-        phase: &PhaseId,
-    ) -> Result<PhaseRecord, StoreError> {
-        let row = self.run_row(connection, run).await?;
-        let found = sqlx::query_as(select_phases!("WHERE p.run = ? AND p.phase_id = ?"))
-            .bind(row)
-            .bind(phase.as_str())
-            .fetch_optional(connection)
-            .await?;
-        found.ok_or_else(|| StoreError::UnknownPhase { run: run.clone(), phase: phase.clone() })
-    }
 }
 
 async fn counts_by_run(
@@ -308,15 +194,6 @@ async fn needs_by_phase(
 }
 
 impl RunRecord {
-    /// The table's CHECKs allow all three or none.
-    fn facts(&self) -> Option<RunFacts> {
-        Some(RunFacts {
-            repo: self.repo.clone()?,
-            branch: self.branch.clone()?,
-            base_commit: self.base_commit.clone()?,
-        })
-    }
-
     fn summary(
         self,
         counts: Counts,

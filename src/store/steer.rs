@@ -6,8 +6,9 @@ use crate::phase::plan::PlanPhase;
 use crate::phase::state::Event;
 use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
 
+use super::dependencies::{rewire, settle_dependencies};
 use super::error::StoreError;
-use super::import::{replace_spec, rewire, settle_dependencies};
+use super::import::replace_spec;
 use super::open::Store;
 use super::rows::PhaseRecord;
 use super::step::Standing;
@@ -79,14 +80,12 @@ impl Store {
             }
             replace_spec(&mut tx, row.id, phase).await?;
             let run_row = self.run_row(&mut tx, run).await?;
-            let mut rows = Vec::new();
-            for need in &phase.depends_on {
-                let row = phase_row(&mut tx, run_row, need).await?;
-                rows.extend(row.map(|row| (need, row)));
-            }
-            let row_of =
-                |id: &PhaseId| rows.iter().find(|(need, _)| *need == id).map(|(_, row)| *row);
-            rewire(&mut tx, run, row.id, phase, row_of).await?;
+            let ids: Vec<(String, i64)> =
+                sqlx::query_as("SELECT phase_id, id FROM phases WHERE run = ?")
+                    .bind(run_row)
+                    .fetch_all(&mut *tx)
+                    .await?;
+            rewire(&mut tx, run, &[phase], &ids.into_iter().collect()).await?;
             settle_dependencies(&mut tx, run_row, run).await?;
             Ok(tx.commit().await?)
         })
@@ -123,18 +122,6 @@ impl Store {
 fn unique(ids: &[PhaseId]) -> Vec<PhaseId> {
     let mut seen = std::collections::HashSet::new();
     ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
-}
-
-async fn phase_row(
-    tx: &mut SqliteConnection,
-    run: i64,
-    phase: &PhaseId,
-) -> Result<Option<i64>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT id FROM phases WHERE run = ? AND phase_id = ?")
-        .bind(run)
-        .bind(phase.as_str())
-        .fetch_optional(tx)
-        .await?)
 }
 
 fn retry_event(standing: &Standing, redo: bool) -> Result<Event, StoreError> {

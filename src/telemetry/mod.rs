@@ -1,2 +1,5 @@
-//! placeholder
+//! What attempts use: predicted before, recorded after.
+
 pub mod estimate;
+
+pub use estimate::{predicted_for, predicted_output_tokens};

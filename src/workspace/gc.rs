@@ -81,6 +81,14 @@ impl Repo {
         self.drop_refs(&format!("refs/autopack/claims/{}/", run.file_name())).await
     }
 
+    /// How many fences a run has.
+    pub async fn count_fences(&self, run: &RunId) -> Result<usize> {
+        let pattern = format!("refs/autopack/claims/{}/", run.file_name());
+        let args = ["for-each-ref", "--format=%(refname)", &pattern];
+        let listed = self.git.call("list our refs", args).text().await?;
+        Ok(listed.lines().count())
+    }
+
     /// Forgets a run: its fences, and that its branch is ours. The branch stays, and so does what
     /// landed beside it.
     pub async fn forget_run(&self, run: &RunId) -> Result<()> {

@@ -10,6 +10,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+mod project;
+
+pub use project::{Project, shared_data};
+
 /// Removed with all that is in it when it goes out of scope.
 pub struct Repo {
     dir: TempDir,

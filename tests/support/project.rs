@@ -2,7 +2,6 @@
 //!
 //! Nothing of the machine's configuration reaches a test (`HOME` and git's global configuration are the
 //! project's own), and everything lies in one temporary folder that goes with the value.
-#![allow(dead_code, reason = "each test binary uses its own part of the builder")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

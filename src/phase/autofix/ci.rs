@@ -48,11 +48,14 @@ enum Spot {
     Scope,
 }
 
-/// Brings `ci` into shape and adds what is missing.
+/// Makes `ci` and `ci.pytest` objects and their timeouts whole seconds.
+pub(super) fn normalize(draft: &mut Draft) {
+    shape(draft, Spot::Phase);
+    shape(draft, Spot::Scope);
+}
+
+/// Adds what is missing.
 pub(super) fn fill(draft: &mut Draft) {
-    for spot in [Spot::Phase, Spot::Scope] {
-        shape(draft, spot);
-    }
     let timeout = default_timeout(complexity(draft.text("complexity")), draft.text("category"));
     for (key, seconds) in [(TIMEOUT, timeout), (PER_TEST_TIMEOUT, PER_TEST)] {
         if get(draft, key).is_none() {
@@ -119,7 +122,6 @@ fn set_in_scope(draft: &mut Draft, key: &str, seconds: u64) {
     }
 }
 
-/// Makes `ci` and `ci.pytest` objects and their timeouts whole seconds.
 fn shape(draft: &mut Draft, spot: Spot) {
     let (object, name) = match spot {
         Spot::Phase => (&mut draft.json, "ci"),

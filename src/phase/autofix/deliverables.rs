@@ -35,20 +35,16 @@ pub(super) fn normalize(draft: &mut Draft) {
 fn take(
     draft: &mut Draft,
     text: &str,
-    entry: Entry,
+    mut entry: Entry,
     kept: &mut Vec<String>,
     hints: &mut Vec<String>,
 ) {
+    draft.refuse(KEY, text, &mut entry);
     if entry.prose && text.contains(char::is_alphanumeric) {
         draft.prose.push(text.trim().to_owned());
     }
-    for escape in &entry.escapes {
-        draft.refuse(KEY, escape);
-        // It stays, so that the phase is refused again until somebody mends it.
-        push(kept, text.trim().to_owned());
-    }
     for path in entry.paths {
-        if push(kept, path.clone()) {
+        if push(kept, path.clone()) && entry.escapes.is_empty() {
             draft.deliverables.push(path);
         }
     }

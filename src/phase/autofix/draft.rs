@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Limits;
-use crate::phase::path::Escape;
+use crate::phase::path::entry::Entry;
 
 pub(super) struct Draft<'a> {
     pub limits: &'a Limits<'a>,
@@ -39,8 +39,18 @@ impl<'a> Draft<'a> {
         self.fixes.push(what.into());
     }
 
-    pub fn refuse(&mut self, field: &str, escape: &Escape) {
-        self.problems.push(format!("{field}: {escape}"));
+    /// Notes the paths that no phase can be given. Their entry stays as written, so that the phase is
+    /// refused again until somebody mends it.
+    pub fn refuse(&mut self, field: &str, written: &str, entry: &mut Entry) {
+        for escape in &entry.escapes {
+            let problem = format!("{field}: {escape}");
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+        if !entry.escapes.is_empty() {
+            entry.paths = vec![written.trim().to_owned()];
+        }
     }
 
     /// A text field of the phase; empty where it has none.

@@ -80,11 +80,11 @@ fn object(mut fields: Map<String, Value>, items: &mut Vec<Item>) {
         // One word is a label (`code`, `tests`); several say something.
         match value {
             Value::String(text) if key.contains(char::is_whitespace) => {
-                items.push(Item::Line(format!("{key}: {text}")));
+                lines(format!("{key}: {text}"), items);
             }
             value => {
                 if key.contains(char::is_whitespace) {
-                    items.push(Item::Line(key));
+                    lines(key, items);
                 }
                 collect(value, items);
             }
@@ -99,7 +99,7 @@ fn is_line(value: &Value) -> bool {
 /// Whether a key is itself the path: `{"src/a.py": "why"}`.
 fn is_place(key: &str) -> bool {
     let entry = entry::read(key, entry::List::Deliverables, None);
-    !entry.paths.is_empty() && !entry.prose
+    !entry.paths.is_empty() && !entry.prose && !key.contains('\n')
 }
 
 /// What an object says about its path, one text for each field.

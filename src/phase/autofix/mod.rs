@@ -44,6 +44,7 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     scope::place_text(&mut draft, scope_text);
     scope::normalize(&mut draft);
     deliverables::normalize(&mut draft);
+    ci::normalize(&mut draft);
     scope::derive(&mut draft);
     ci::fill(&mut draft);
     ci::escalate(&mut draft, last_failure);
@@ -63,5 +64,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

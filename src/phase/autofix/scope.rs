@@ -6,7 +6,7 @@ use super::draft::{Draft, is_blank, words};
 use super::lists::{self, Item};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::shape::{Shape, has_wildcard, shape};
-use crate::phase::path::{Place, parent, text};
+use crate::phase::path::{parent, text};
 
 const PATHS: &str = "paths";
 const NO_PATH: &str = "it names no path to work on: give it `deliverables` or `scope.paths`, \
@@ -105,15 +105,16 @@ fn normalize_list(draft: &mut Draft, key: &str, list: List, given: Value) -> Vec
             Item::Line(line) => (line, None),
             Item::About { key, path, fields } => (path, Some((key, fields))),
         };
-        let entry = entry::read(&line, list, draft.limits.workspace);
+        let mut entry = entry::read(&line, list, draft.limits.workspace);
+        draft.refuse(&field, &line, &mut entry);
         if entry.prose && line.contains(char::is_alphanumeric) {
-            draft.prose.push(line.trim().to_owned());
+            // Among criteria, it must not read as one.
+            let label = if list == List::Context { format!("{field}: ") } else { String::new() };
+            draft.prose.push(format!("{label}{}", line.trim()));
         }
-        for escape in &entry.escapes {
-            draft.refuse(&field, escape);
-            push(&mut kept, Value::String(line.trim().to_owned()));
+        if list == List::Scope {
+            draft.mentions.extend(entry.mentions);
         }
-        draft.mentions.extend(entry.mentions);
         match (about, entry.paths.as_slice()) {
             (Some((key, fields)), [path]) if list == List::Context => {
                 kept.push(with_reason(key, path, fields));
@@ -167,7 +168,7 @@ pub(super) fn derive(draft: &mut Draft) {
     if has_paths(draft) {
         return;
     }
-    let mut paths = parents(draft.deliverables.iter().chain(&draft.mentions));
+    let mut paths = parents(draft);
     let mut from = "the deliverables";
     let refused = draft.json.get("deliverables").is_some_and(|given| !is_blank(given));
     if paths.is_empty() && !refused {
@@ -185,15 +186,22 @@ pub(super) fn derive(draft: &mut Draft) {
     draft.scope.insert(PATHS.to_owned(), paths);
 }
 
-fn parents<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut unique: Vec<String> = Vec::new();
-    for path in paths {
-        let scope = scope_of(path);
-        if !unique.iter().any(|other| other == scope) {
-            unique.push(scope.to_owned());
-        }
+fn parents(draft: &Draft) -> Vec<String> {
+    let mut unique = Vec::new();
+    for path in draft.deliverables.iter().chain(&draft.mentions) {
+        add_place(draft, scope_of(path), &mut unique);
     }
     unique
+}
+
+/// Adds a place as it would be read from an author's list, so that reading it again changes nothing.
+fn add_place(draft: &Draft, place: &str, unique: &mut Vec<String>) {
+    let entry = entry::read(place, List::Scope, draft.limits.workspace);
+    for path in entry.paths.into_iter().filter(|_| !entry.prose && entry.escapes.is_empty()) {
+        if !unique.iter().any(|other| other.trim_end_matches('/') == path.trim_end_matches('/')) {
+            unique.push(path);
+        }
+    }
 }
 
 /// A file's scope is the directory around it, a directory's is itself, a glob's what lies above its first
@@ -217,16 +225,13 @@ fn named_in_text(draft: &Draft) -> Vec<String> {
     let fields = TEXT_FIELDS.iter().filter_map(field).chain(draft.prose.iter().cloned());
     let text = fields.collect::<Vec<_>>().join("\n");
     let named = text::named(&text);
-    let mut paths: Vec<String> = Vec::new();
-    // A lone name does not say where its file lies: any file of that name.
-    let anywhere =
-        named.names.iter().map(|name| format!("**/{name}")).filter(|_| named.paths.is_empty());
-    for path in named.paths.iter().cloned().chain(anywhere) {
-        if let Ok(Place::Inside(path)) = entry::place(&path, List::Scope, draft.limits.workspace)
-            && !paths.iter().any(|other| other.trim_end_matches('/') == path.trim_end_matches('/'))
-        {
-            paths.push(path);
-        }
+    let mut unique = Vec::new();
+    for path in &named.paths {
+        add_place(draft, path, &mut unique);
     }
-    paths
+    if unique.is_empty() {
+        // A lone name does not say where its file lies: any file of that name.
+        named.names.iter().for_each(|name| add_place(draft, &format!("**/{name}"), &mut unique));
+    }
+    unique
 }

@@ -32,24 +32,26 @@ pub struct Entry {
 /// Reads one line.
 pub fn read(line: &str, list: List, workspace: Option<&str>) -> Entry {
     let reader = Reader { list, workspace };
-    let line = strip_bullet(line);
-    if line.is_empty() {
-        return Entry::default();
+    let mut entry = reader.read(line);
+    // What would be read differently the next time (`/workspace/word`) is only spoken of.
+    let settled = |path: &String| path == line || reader.read(path).is_only(path);
+    if !entry.paths.iter().all(settled) {
+        entry.mentions.append(&mut entry.paths);
+        entry.prose = true;
     }
-    if let Some(entry) = reader.several(line) {
-        return entry;
-    }
-    let (token, rest) = leading(line);
-    let note = Note::of(rest);
-    if token.text.is_empty() || !reader.accepts(&token, &note) {
-        return reader.sentence(line, begins_with_removal(line));
-    }
-    if begins_with_removal(rest) || is_arrow(rest) {
-        return reader.sentence(line, true);
-    }
-    let mut entry = Entry { prose: note != Note::None, ..Entry::default() };
-    reader.take(&token.text, &mut entry);
     entry
+}
+
+impl Entry {
+    fn is_only(&self, path: &str) -> bool {
+        self.paths.iter().eq([path]) && !self.prose
+    }
+}
+
+/// The line without the workspace's path before it, which may hold anything, spaces too.
+fn within<'a>(line: &'a str, workspace: Option<&str>) -> &'a str {
+    let inside = || line.strip_prefix(workspace?.trim_end_matches('/'))?.strip_prefix('/');
+    inside().filter(|rest| !rest.trim_start().is_empty()).unwrap_or(line)
 }
 
 /// The line without what marks it as an item of a list: `- `, `* `, `1. `, `[x] `.
@@ -66,7 +68,7 @@ pub fn has_bullet(line: &str) -> bool {
 }
 
 fn without_bullet(line: &str) -> Option<&str> {
-    let spaced = |rest: &str| rest.is_empty() || rest.starts_with(char::is_whitespace);
+    let spaced = |rest: &str| rest.starts_with(char::is_whitespace);
     for bullet in ["-", "*", "+", "•", "‣", "◦", "–", "—", "[ ]", "[x]", "[X]", "☐", "☑"]
     {
         if let Some(rest) = line.strip_prefix(bullet).filter(|rest| spaced(rest)) {
@@ -106,6 +108,27 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn read(&self, line: &str) -> Entry {
+        let line = within(strip_bullet(line), self.workspace);
+        if line.is_empty() {
+            return Entry::default();
+        }
+        if let Some(entry) = self.several(line) {
+            return entry;
+        }
+        let (token, rest) = leading(line);
+        let note = Note::of(rest);
+        if token.text.is_empty() || !self.accepts(&token, &note) {
+            return self.sentence(line, begins_with_removal(line));
+        }
+        if begins_with_removal(rest) || is_arrow(rest) {
+            return self.sentence(line, true);
+        }
+        let mut entry = Entry { prose: note != Note::None, ..Entry::default() };
+        self.take(&token.text, &mut entry);
+        entry
+    }
+
     /// Whether the leading token is the path that the entry is about.
     fn accepts(&self, token: &Token, note: &Note) -> bool {
         let place = self.list != List::Deliverables;
@@ -177,7 +200,7 @@ impl Reader<'_> {
 }
 
 /// Where a token leads, by the rules of its list.
-pub fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why> {
+fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why> {
     let mut path = token.to_owned();
     // What normalising uncovers (`./**a.py**`) is cleaned too, so that reading it again changes nothing.
     loop {
@@ -199,7 +222,9 @@ pub fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, 
 /// The token that the line begins with, and what follows it.
 fn leading(line: &str) -> (Token, &str) {
     if let Some((inner, rest)) = quoted(line) {
-        return (Token::quoted(inner), rest);
+        let inner = inner.trim();
+        let plain = spaced_path(inner).map(|path| Token { text: path.to_owned(), cut: false });
+        return (plain.unwrap_or_else(|| Token::quoted(inner)), rest);
     }
     if let Some(words) = spaced_path(line) {
         return (Token { text: words.to_owned(), cut: false }, "");
@@ -213,13 +238,13 @@ fn quoted(line: &str) -> Option<(&str, &str)> {
         [("`", "`"), ("\"", "\""), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("**", "**")];
     if let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once("](")) {
         let (target, rest) = rest.split_once(')')?;
-        return (!name.contains(['[', ']'])).then_some((target.trim(), rest));
+        return (!name.contains(['[', ']'])).then_some((target, rest));
     }
     PAIRS.iter().find_map(|(open, close)| {
         let (inner, rest) = line.strip_prefix(open)?.split_once(close)?;
         // `**/*.py` is a glob, not bold.
         let whole = !inner.is_empty() && !inner.starts_with('/') && !rest.starts_with('/');
-        whole.then_some((inner.trim(), rest))
+        whole.then_some((inner, rest))
     })
 }
 

@@ -1,1 +1,181 @@
+//! The store's tests: a database in a temporary folder each, and the real SQL.
 
+mod claiming;
+mod dependencies;
+mod finishing;
+mod importing;
+mod looking;
+mod opening;
+mod recovering;
+mod repairing;
+mod scale;
+mod steering;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::phase::plan::{Plan, PlanPhase, PlanRun};
+use crate::phase::{
+    Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, Requeue, RunId,
+    Unfixable, UnixMs, Verdict,
+};
+
+use super::*;
+
+pub const NOW: UnixMs = UnixMs(1_000_000);
+
+/// A store with an owner that may claim.
+pub struct Bed {
+    pub dir: TempDir,
+    pub store: Store,
+    pub owner: OwnerId,
+}
+
+impl Bed {
+    pub async fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir).await;
+        let owner = register(&store, "owner-1").await;
+        Self { dir, store, owner }
+    }
+
+    /// With the phases of run `r`.
+    pub async fn with(phases: Vec<PlanPhase>) -> Self {
+        let bed = Self::new().await;
+        bed.store.import(&plan(phases), false, NOW).await.unwrap();
+        bed
+    }
+
+    pub async fn next(&self) -> Next {
+        self.next_at(NOW).await
+    }
+
+    pub async fn next_at(&self, now: UnixMs) -> Next {
+        claim(&self.store, &self.owner, &[run()], now).await.unwrap()
+    }
+
+    /// Claims, and insists on it.
+    pub async fn claim(&self) -> Claim {
+        claimed(self.next().await)
+    }
+
+    pub async fn finish(&self, claim: Claim, verdict: Verdict) -> PhaseState {
+        self.store.finish(claim, &Finish::of(verdict, NOW, true)).await.unwrap()
+    }
+
+    pub async fn row(&self, phase: &str) -> PhaseRow {
+        self.store.phase(&run(), &PhaseId::new(phase)).await.unwrap().row
+    }
+
+    pub async fn log(&self, phase: &str) -> Vec<AttemptRow> {
+        self.store.phase(&run(), &PhaseId::new(phase)).await.unwrap().attempt_log
+    }
+
+    /// Everything that the owner executes.
+    pub async fn in_flight(&self) -> Vec<InFlight> {
+        let owners = self.store.owners().await.unwrap();
+        owners.into_iter().flat_map(|owner| owner.executing).collect()
+    }
+}
+
+pub async fn open(dir: &TempDir) -> Store {
+    Store::open(&url(dir)).await.unwrap()
+}
+
+pub fn url(dir: &TempDir) -> DatabaseUrl {
+    DatabaseUrl::parse("sqlite:///.autopack/autopack.db", dir.path()).unwrap()
+}
+
+pub async fn register(store: &Store, name: &str) -> OwnerId {
+    let id = OwnerId::new(name);
+    let owner = Owner {
+        id: id.clone(),
+        pid: 7,
+        boot_id: "boot".into(),
+        host: "host".into(),
+        lock_path: format!("/locks/{name}"),
+        runs: vec![run()],
+        started_at: NOW,
+    };
+    store.register_owner(&owner, 1).await.unwrap();
+    id
+}
+
+pub async fn claim(
+    store: &Store,
+    owner: &OwnerId,
+    runs: &[RunId],
+    now: UnixMs,
+) -> Result<Next, StoreError> {
+    store.claim_next(&Claimer { owner, runs, max_attempts: 3, fix: &fix }, now).await
+}
+
+pub fn claimed(next: Next) -> Claim {
+    match next {
+        Next::Claimed(claim) => *claim,
+        other => panic!("nothing was claimed: {other:?}"),
+    }
+}
+
+pub fn run() -> RunId {
+    RunId::new("r")
+}
+
+pub fn ids(names: &[&str]) -> Vec<PhaseId> {
+    names.iter().map(|name| PhaseId::new(*name)).collect()
+}
+
+pub fn phase(id: &str, needs: &[&str]) -> PlanPhase {
+    PlanPhase {
+        phase_id: PhaseId::new(id),
+        name: format!("Phase {id}"),
+        spec: RawSpec(json!({"phase_id": id, "deliverables": [format!("{id}.txt (new)")]})),
+        depends_on: ids(needs),
+        max_attempts: None,
+        state: PhaseState::Queued,
+        attempts: 0,
+        last_failure: None,
+        note: None,
+    }
+}
+
+/// A phase that the auto-fixer of these tests refuses.
+pub fn broken(id: &str) -> PlanPhase {
+    PlanPhase { spec: RawSpec(json!({"phase_id": id, "broken": "no path"})), ..phase(id, &[]) }
+}
+
+pub fn plan(phases: Vec<PlanPhase>) -> Plan {
+    Plan { runs: vec![plan_run("r", phases)] }
+}
+
+pub fn plan_run(id: &str, phases: Vec<PlanPhase>) -> PlanRun {
+    PlanRun { run_id: RunId::new(id), source: "plan.yaml".into(), phases, samples: Vec::new() }
+}
+
+/// Stands in for the auto-fixer: marks what it saw, once.
+pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
+    let id = raw.0["phase_id"].as_str().unwrap_or_default().to_owned();
+    let result = match raw.0["broken"].as_str() {
+        Some(why) => Err(Unfixable(why.to_owned())),
+        None => Ok(FixedSpec::sample(&id, &format!("{id}.txt"))),
+    };
+    let mut spec = raw.0.clone();
+    let mut fixes = Vec::new();
+    if spec.get("fixed").is_none() {
+        spec["fixed"] = json!(true);
+        fixes.push("marked as fixed".to_owned());
+    }
+    Repair { spec, fixes, result }
+}
+
+pub fn passed() -> Verdict {
+    Verdict::Passed { commit: Some("c0ffee".into()) }
+}
+
+pub fn red() -> Verdict {
+    Verdict::Failed(Failure::new(FailureKind::CiFailed, "1 test failed"))
+}
+
+pub fn crashed() -> Verdict {
+    Verdict::Requeued(Requeue::Crashed)
+}

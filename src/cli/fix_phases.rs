@@ -1,0 +1,114 @@
+//! `fix-phases`: the auto-fixer over queued phases, and what it did.
+
+use serde::Serialize;
+use serde_json::Value;
+use similar::TextDiff;
+
+use super::fixer::fixer;
+use super::table::counted;
+use super::{Context, database};
+use crate::failure::{Exit, Failure};
+use crate::phase::RunId;
+use crate::store::{RepairCounts, Repaired};
+
+/// Repair the specs of queued phases
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this run [default: all]
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
+    /// Change nothing; show each spec before and after
+    #[arg(long)]
+    dry_run: bool,
+    /// Print {examined, changed, unfixable, phases}
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let settings = &context.config()?.settings;
+    let fix = fixer(settings, &context.workspace()?);
+    let store = database::open_existing(context).await?;
+    let run = args.run_id.map(RunId::new);
+    let mut shown = Shown { json: args.json, dry_run: args.dry_run, ..Shown::default() };
+    let mut on = |repaired| shown.take(repaired, context);
+    let counts = store.repair_queued(run.as_ref(), &fix, args.dry_run, &mut on).await?;
+    store.close().await;
+    shown.finish(counts, context)?;
+    Ok(Exit::Done)
+}
+
+/// What is printed, phase by phase as it comes; JSON at the end.
+#[derive(Default)]
+struct Shown {
+    json: bool,
+    dry_run: bool,
+    phases: Vec<Fixed>,
+    /// The first line that could not be printed: the repair itself goes on.
+    failure: Option<Failure>,
+}
+
+#[derive(Serialize)]
+struct Fixed {
+    run_id: String,
+    phase_id: String,
+    fixes: Vec<String>,
+    unfixable: Option<String>,
+}
+
+impl Shown {
+    fn take(&mut self, repaired: Repaired, context: &Context) {
+        if !self.json && self.failure.is_none() {
+            self.failure = context.out.text(&text(&repaired, self.dry_run)).err();
+        }
+        if self.json {
+            self.phases.push(Fixed {
+                run_id: repaired.run_id.to_string(),
+                phase_id: repaired.phase_id.to_string(),
+                fixes: repaired.fixes,
+                unfixable: repaired.unfixable,
+            });
+        }
+    }
+
+    fn finish(self, counts: RepairCounts, context: &Context) -> Result<(), Failure> {
+        let RepairCounts { examined, changed, unfixable } = counts;
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        if self.json {
+            let phases = self.phases;
+            return context.out.json(&serde_json::json!({
+                "examined": examined, "changed": changed, "unfixable": unfixable, "phases": phases
+            }));
+        }
+        let would = if self.dry_run { "would change" } else { "changed" };
+        context.out.line(format_args!(
+            "examined {}, {would} {changed}, {unfixable} cannot be repaired",
+            counted(examined, "queued phase")
+        ))
+    }
+}
+
+fn text(repaired: &Repaired, dry_run: bool) -> String {
+    let name = format!("{}/{}", repaired.run_id, repaired.phase_id);
+    let mut text = format!("{name}\n");
+    for fix in &repaired.fixes {
+        text += &format!("  {fix}\n");
+    }
+    if let Some(why) = &repaired.unfixable {
+        text += &format!("  cannot be repaired: {why}\n");
+    }
+    if dry_run {
+        text += &diff(&name, &repaired.before, &repaired.after);
+    }
+    text
+}
+
+/// What `diff -u` would say of both specs.
+fn diff(name: &str, before: &Value, after: &Value) -> String {
+    let [before, after] = [before, after].map(|spec| format!("{spec:#}\n"));
+    let diff = TextDiff::from_lines(&before, &after);
+    let mut unified = diff.unified_diff();
+    unified.header(&format!("{name} as it is"), &format!("{name} repaired")).to_string()
+}

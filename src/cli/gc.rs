@@ -1,0 +1,242 @@
+//! `gc`: removes what is no longer needed of what autopack keeps in the workspace.
+//!
+//! Attempts that did not land are kept work: they go only with `--all-attempts`. Nothing outside of `.autopack/` and
+//! of autopack's own refs is ever removed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::table::counted;
+use super::{Context, database};
+use crate::failure::{Exit, Failure};
+use crate::phase::RunId;
+use crate::store::{AttemptFolder, AttemptOutcome, Store};
+use crate::workspace::Repo;
+
+/// Remove attempt folders, slots and refs that are no longer needed
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this run's; slots belong to none and stay
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
+    /// Attempts that did not land too, with their patches and logs, and those of runs that were removed
+    #[arg(long)]
+    all_attempts: bool,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Print {attempts, slots, refs, kept_attempts}
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Default, Serialize)]
+struct Removed {
+    attempts: Vec<PathBuf>,
+    slots: Vec<PathBuf>,
+    refs: usize,
+    /// Folders of attempts that did not land.
+    kept_attempts: usize,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let repo = Repo::discover(&context.workspace()?).await?;
+    let store = database::open_existing(context).await?;
+    let run = args.run_id.as_ref().map(RunId::new);
+    if let Some(run) = &run {
+        store.require_runs(std::slice::from_ref(run)).await?;
+    }
+    let mut removed = Removed::default();
+    attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
+    if run.is_none() {
+        removed.slots = slots(&repo, args.dry_run)?;
+    }
+    removed.refs = refs(&store, &repo, run.as_ref(), args.dry_run).await?;
+    store.close().await;
+    match args.json {
+        true => context.out.json(&removed)?,
+        false => context.out.text(&text(&removed, args.dry_run))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn attempts(
+    store: &Store,
+    repo: &Repo,
+    run: Option<&RunId>,
+    args: &Args,
+    removed: &mut Removed,
+) -> Result<(), Failure> {
+    let home = repo.autopack_dir().join("attempts");
+    let all = store.attempt_folders(None).await?;
+    let folder = |attempt: &AttemptFolder| repo.root().join(&attempt.log_dir);
+    let mut known: HashSet<PathBuf> = all.iter().map(folder).collect();
+    for attempt in all.iter().filter(|attempt| run.is_none_or(|run| attempt.run_id == *run)) {
+        let folder = folder(attempt);
+        if !is_within(&folder, &home) {
+            continue;
+        }
+        if attempt.outcome.is_some() && (args.all_attempts || has_landed(attempt)) {
+            remove_folder(&folder, &home, args.dry_run)?;
+            removed.attempts.push(folder);
+        } else {
+            removed.kept_attempts += 1;
+        }
+    }
+    known.extend(removed.attempts.iter().cloned());
+    // Another database may have an attempt under way in a folder that this one does not know.
+    let quiet = !repo.slots()?.iter().any(|slot| slot.in_use);
+    for folder in unknown_attempts(&home, run, &known)? {
+        if args.all_attempts && quiet {
+            remove_folder(&folder, &home, args.dry_run)?;
+            removed.attempts.push(folder);
+        } else {
+            removed.kept_attempts += 1;
+        }
+    }
+    Ok(())
+}
+
+fn has_landed(attempt: &AttemptFolder) -> bool {
+    matches!(attempt.outcome, Some(AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded))
+}
+
+/// Whether the folder is there, and truly beneath `home`: a database may say anything.
+fn is_within(folder: &Path, home: &Path) -> bool {
+    match (folder.canonicalize(), home.canonicalize()) {
+        (Ok(folder), Ok(home)) => folder != home && folder.starts_with(home),
+        _ => false,
+    }
+}
+
+/// Folders `<run>/<phase>/<attempt>` that no attempt in the database has: its run was removed.
+fn unknown_attempts(
+    home: &Path,
+    run: Option<&RunId>,
+    known: &HashSet<PathBuf>,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = match run {
+        Some(run) => vec![home.join(run.file_name())],
+        None => folders_in(home)?,
+    };
+    for _ in ["phase", "attempt"] {
+        let mut deeper = Vec::new();
+        for folder in folders {
+            deeper.extend(folders_in(&folder)?);
+        }
+        folders = deeper;
+    }
+    folders.retain(|folder| !known.contains(folder));
+    Ok(folders)
+}
+
+fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot list {}", folder.display());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(cannot)?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(cannot)?;
+        // Links are not followed: what they lead to is not ours.
+        if entry.file_type().with_context(cannot)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// Removes the folder, and those above it that are empty then.
+fn remove_folder(folder: &Path, home: &Path, dry_run: bool) -> anyhow::Result<()> {
+    if dry_run {
+        return Ok(());
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    let above = folder.ancestors().skip(1).take_while(|above| *above != home);
+    for empty in above.take(2) {
+        if fs::remove_dir(empty).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
+    let mut slots = match dry_run {
+        true => repo.slots()?,
+        false => repo.remove_free_slots()?,
+    };
+    slots.retain(|slot| !(dry_run && slot.in_use));
+    Ok(slots.into_iter().map(|slot| slot.path).collect())
+}
+
+/// The fences of runs in which nothing is left to run.
+async fn refs(
+    store: &Store,
+    repo: &Repo,
+    run: Option<&RunId>,
+    dry_run: bool,
+) -> Result<usize, Failure> {
+    let mut refs = 0;
+    let runs = store.runs().await?;
+    for summary in runs.iter().filter(|summary| run.is_none_or(|run| summary.run_id == *run)) {
+        if summary.counts.queued == 0 && summary.counts.executing == 0 {
+            refs += match dry_run {
+                true => repo.count_fences(&summary.run_id).await?,
+                false => repo.drop_fences(&summary.run_id).await?,
+            };
+        }
+    }
+    Ok(refs)
+}
+
+fn text(removed: &Removed, dry_run: bool) -> String {
+    let word = if dry_run { "would remove" } else { "removed" };
+    let mut text = String::new();
+    for path in removed.attempts.iter().chain(&removed.slots) {
+        text += &format!("{word} {}\n", path.display());
+    }
+    let count = |n: usize, what| counted(n as u64, what);
+    text += &format!(
+        "{word} {}, {} and {}\n",
+        count(removed.attempts.len(), "attempt folder"),
+        count(removed.slots.len(), "slot"),
+        count(removed.refs, "ref")
+    );
+    if removed.kept_attempts > 0 {
+        let kept = count(removed.kept_attempts, "attempt folder");
+        text += &format!("kept {kept} with work that did not land; --all-attempts removes them\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_beneath_ours_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("attempts");
+        let folder = home.join("r/p/1");
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(root.path().join("mine")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("mine"), home.join("r/link")).unwrap();
+        assert!(is_within(&folder, &home));
+        for other in [home.clone(), home.join("../mine"), home.join("r/link"), home.join("gone")] {
+            assert!(!is_within(&other, &home), "{}", other.display());
+        }
+        assert_eq!(unknown_attempts(&home, None, &HashSet::new()).unwrap(), [folder.clone()]);
+        remove_folder(&folder, &home, false).unwrap();
+        assert!(!home.join("r/p").exists());
+        assert!(home.join("r/link").exists() && root.path().join("mine").exists());
+    }
+}

@@ -1,0 +1,140 @@
+//! `import`: a plan file or another system's database becomes runs and phases.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::table::counted;
+use super::{Context, database};
+use crate::failure::{Exit, Failure};
+use crate::import::{self, Draft, Existing};
+use crate::phase::RunId;
+use crate::phase::plan::{Plan, PlanRun};
+use crate::store::{ImportReport, Store, StoreError};
+
+/// How many notes of a run are shown.
+const NOTES: usize = 10;
+
+/// Import a plan (YAML, JSON, JSONL) or the Python Autopack's database
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plan or database; `-` is standard input
+    file: PathBuf,
+    /// The run that all phases go to; of a database, the run that is taken
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
+    /// Replace the specs of phases that are here already, unless they are COMPLETE or EXECUTING
+    #[arg(long)]
+    update: bool,
+    /// Print {database, runs}
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let url = database::url(context)?;
+    let run_id = args.run_id.map(RunId::new);
+    let draft = import::read(&args.file, run_id.as_ref()).await?;
+    for warning in &draft.warnings {
+        tracing::warn!("{warning}");
+    }
+    // Nothing is made for a plan that is refused.
+    let existing = match Store::open_existing(&url).await {
+        Ok(store) => known(&store, &draft).await?,
+        Err(StoreError::NoDatabase { .. }) => Existing::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let plan = draft.resolve(&existing)?;
+    let store = database::make(&url, context).await?;
+    let reports = store.import_by_run(&plan, args.update, database::now()).await?;
+    let runs: Vec<Imported> = plan.runs.iter().zip(&reports).map(Imported::new).collect();
+    let database = store.path().display().to_string();
+    match args.json {
+        true => context.out.json(&serde_json::json!({"database": database, "runs": runs}))?,
+        false => context.out.text(&text(&plan, &runs, &database))?,
+    }
+    store.close().await;
+    Ok(Exit::Done)
+}
+
+/// What the store has of the draft's runs: new phases may depend on those.
+async fn known(store: &Store, draft: &Draft) -> Result<Existing, Failure> {
+    let mut existing = Existing::default();
+    for run in draft.run_ids() {
+        let phases = match store.phases(run, None).await {
+            Ok(phases) => phases,
+            Err(StoreError::UnknownRun { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let needs: HashMap<_, _> =
+            phases.into_iter().map(|phase| (phase.phase_id, phase.depends_on)).collect();
+        existing.runs.insert(run.clone(), needs);
+    }
+    Ok(existing)
+}
+
+#[derive(Serialize)]
+struct Imported<'a> {
+    run_id: &'a RunId,
+    added: u64,
+    updated: u64,
+    unchanged: u64,
+    differing: u64,
+    kept: u64,
+    samples: u64,
+    notes: Vec<String>,
+}
+
+impl<'a> Imported<'a> {
+    fn new((run, report): (&'a PlanRun, &ImportReport)) -> Self {
+        let notes = run.phases.iter().filter_map(|phase| {
+            phase.note.as_ref().map(|note| format!("{}: {note}", phase.phase_id))
+        });
+        Self {
+            run_id: &run.run_id,
+            added: report.added,
+            updated: report.updated,
+            unchanged: report.unchanged,
+            differing: report.differing,
+            kept: report.kept,
+            samples: report.samples,
+            // Said when it was decided, not each time the same file is brought again.
+            notes: if report.added > 0 { notes.collect() } else { Vec::new() },
+        }
+    }
+
+    fn line(&self) -> String {
+        let parts = [
+            (self.added, "added"),
+            (self.updated, "updated"),
+            (self.unchanged, "unchanged"),
+            (self.differing, "kept as before (--update replaces them)"),
+            (self.kept, "kept, since work on them has moved on"),
+            (self.samples, "telemetry samples"),
+        ];
+        let said: Vec<String> = parts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let said = if said.is_empty() { "nothing new".to_owned() } else { said.join(", ") };
+        format!("run {}: {said}\n", self.run_id)
+    }
+}
+
+fn text(plan: &Plan, runs: &[Imported], database: &str) -> String {
+    let mut text = String::new();
+    for run in runs {
+        text += &run.line();
+        for note in run.notes.iter().take(NOTES) {
+            text += &format!("  {note}\n");
+        }
+        if let Some(more) = run.notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
+            text += &format!("  ... and {more} more notes; `phases show` has them\n");
+        }
+    }
+    let phases: usize = plan.runs.iter().map(|run| run.phases.len()).sum();
+    let (phases, runs) = (counted(phases as u64, "phase"), counted(runs.len() as u64, "run"));
+    text + &format!("{phases} of {runs} in {database}\n")
+}

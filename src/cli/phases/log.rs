@@ -1,0 +1,81 @@
+//! `phases log`: what the agent and CI wrote during an attempt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::RunArg;
+use crate::cli::Context;
+use crate::failure::{Failure, OrHint};
+use crate::phase::PhaseId;
+use crate::store::AttemptRow;
+
+/// Print what the agent and CI wrote during the last attempt
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    run: RunArg,
+    #[arg(value_name = "PHASE")]
+    phase: String,
+    /// This attempt instead of the last one
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+    /// Everything that was kept: the prompt and the patch too
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (store, run) = args.run.open(context).await?;
+    let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
+    store.close().await;
+    let attempt = choose(&detail.attempt_log, args.attempt, &args.phase)?;
+    let Some(log_dir) = &attempt.log_dir else {
+        return Err(Failure::new(format!(
+            "attempt {} of phase {} kept no logs",
+            attempt.attempt, args.phase
+        )));
+    };
+    let folder = context.workspace()?.join(log_dir);
+    for file in files(&folder, args.all).or_hint("`gc` may have removed it")? {
+        let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        context.out.line(format_args!("==> {} <==", file.display()))?;
+        context.out.bytes(&content)?;
+        if !content.ends_with(b"\n") {
+            context.out.line("")?;
+        }
+    }
+    Ok(())
+}
+
+fn choose<'a>(
+    log: &'a [AttemptRow],
+    number: Option<u32>,
+    phase: &str,
+) -> Result<&'a AttemptRow, Failure> {
+    let Some(last) = log.last() else {
+        return Err(Failure::new(format!("phase {phase} was never executed; there is no log")));
+    };
+    let Some(number) = number else { return Ok(last) };
+    log.iter().find(|row| row.attempt == number).ok_or_else(|| {
+        Failure::new(format!(
+            "phase {phase} has no attempt {number}; the last one is {}",
+            last.attempt
+        ))
+    })
+}
+
+/// The logs of a folder: the agent's before CI's, as it came.
+fn files(folder: &Path, all: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot read the logs in {}", folder.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path.is_file() && (all || path.extension().is_some_and(|e| e == "log")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

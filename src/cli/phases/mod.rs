@@ -1,0 +1,64 @@
+//! `phases`: look at single phases and steer them.
+
+mod edit;
+mod list;
+mod log;
+mod show;
+mod steer;
+mod view;
+
+use clap::Subcommand;
+
+use super::{Context, database};
+use crate::failure::{Exit, Failure};
+use crate::phase::{PhaseId, RunId};
+use crate::store::Store;
+
+/// Look at phases, retry, skip or edit them
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    List(list::Args),
+    Show(show::Args),
+    Log(log::Args),
+    Retry(steer::RetryArgs),
+    Skip(steer::SkipArgs),
+    Edit(edit::Args),
+}
+
+/// The run that an action is about.
+#[derive(Debug, clap::Args)]
+struct RunArg {
+    /// The run [default: the only one there is]
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
+}
+
+impl RunArg {
+    async fn open(&self, context: &Context) -> Result<(Store, RunId), Failure> {
+        let store = database::open_existing(context).await?;
+        let run = database::the_run(&store, self.run_id.as_deref()).await?;
+        Ok((store, run))
+    }
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    match args.action {
+        Action::List(args) => list::run(args, context).await?,
+        Action::Show(args) => show::run(args, context).await?,
+        Action::Log(args) => log::run(args, context).await?,
+        Action::Retry(args) => steer::retry(args, context).await?,
+        Action::Skip(args) => steer::skip(args, context).await?,
+        Action::Edit(args) => edit::run(args, context).await?,
+    }
+    Ok(Exit::Done)
+}
+
+fn ids(names: &[String]) -> Vec<PhaseId> {
+    names.iter().map(PhaseId::new).collect()
+}

@@ -1,0 +1,134 @@
+//! `phases show`: one phase with all that is known about it.
+
+use super::RunArg;
+use super::view;
+use crate::cli::Context;
+use crate::cli::table::table;
+use crate::failure::Failure;
+use crate::phase::{Failure as PhaseFailure, PhaseId};
+use crate::store::{AttemptRow, PhaseDetail};
+
+/// How many lines of a log are shown.
+const TAIL: usize = 15;
+
+/// Show a phase and its attempts
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    run: RunArg,
+    #[arg(value_name = "PHASE")]
+    phase: String,
+    /// Print the object of `phases list`, with attempt_log
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let max_attempts = context.config()?.settings.executor.max_attempts;
+    let (store, run) = args.run.open(context).await?;
+    let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
+    store.close().await;
+    match args.json {
+        true => context.out.json(&view::detail(&detail, max_attempts)),
+        false => context.out.text(&text(&detail, max_attempts)),
+    }
+}
+
+fn text(detail: &PhaseDetail, max_attempts: u32) -> String {
+    let row = &detail.row;
+    let view = view::PhaseView::new(row, max_attempts);
+    let mut page = Page(format!("{}/{}  {}\n", row.run_id, row.phase_id, row.name));
+    page.field(
+        "state",
+        &format!("{} after {} of {} tries", row.state, view.attempts, view.max_attempts),
+    );
+    page.field("commit", view.commit.as_deref().unwrap_or_default());
+    page.field("category", &view.category);
+    page.field("complexity", &view.complexity);
+    page.list("depends on", view.depends_on.iter().map(ToString::to_string));
+    page.list("deliverables", view.deliverables.into_iter());
+    page.list("scope", paths(view.scope.get("paths")));
+    page.field("ci", &view.scope.get("ci").map(ToString::to_string).unwrap_or_default());
+    page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());
+    page.field("note", detail.note.as_deref().unwrap_or_default());
+    page.list("repaired", detail.fixes.iter().cloned());
+    page.failure(row.last_failure.as_ref());
+    if !view.description.is_empty() {
+        page.0 += "\n";
+        page.block(&view.description, "  ");
+    }
+    if !detail.attempt_log.is_empty() {
+        page.0 += "\n";
+        page.0 += &attempts(&detail.attempt_log);
+    }
+    page.0
+}
+
+fn paths(value: Option<&serde_json::Value>) -> impl Iterator<Item = String> {
+    let list = value.and_then(|paths| paths.as_array()).cloned().unwrap_or_default();
+    list.into_iter().map(|path| path.as_str().map_or_else(|| path.to_string(), str::to_owned))
+}
+
+fn attempts(log: &[AttemptRow]) -> String {
+    let number = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let cells = |row: &AttemptRow| {
+        let took =
+            row.ended_at.map(|end| format!("{} s", (end.0 - row.started_at.0).max(0) / 1000));
+        let said = row.failure.as_ref().map(|f| f.message.clone()).or(row.note.clone());
+        vec![
+            row.attempt.to_string(),
+            row.agent.clone().unwrap_or_else(|| "-".to_owned()),
+            took.unwrap_or_else(|| "-".to_owned()),
+            number(row.usage.tokens.input),
+            number(row.usage.tokens.output),
+            row.outcome.map_or("running", |outcome| outcome.as_str()).to_owned(),
+            said.unwrap_or_default(),
+        ]
+    };
+    let headers = ["ATTEMPT", "AGENT", "TOOK", "TOKENS IN", "OUT", "OUTCOME", "WHY"];
+    table(&headers, &[0, 2, 3, 4], log.iter().map(cells).collect())
+}
+
+/// Names to the left, values beside them.
+struct Page(String);
+
+const NAMES: usize = 14;
+
+impl Page {
+    fn field(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.0 += &format!("  {name:NAMES$}{}\n", value.trim_end().replace('\n', " "));
+        }
+    }
+
+    fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {
+        for (index, value) in values.enumerate() {
+            self.field(if index == 0 { name } else { "" }, &value);
+        }
+    }
+
+    fn block(&mut self, text: &str, indent: &str) {
+        for line in text.trim_end().lines() {
+            self.0 += format!("{indent}{line}").trim_end();
+            self.0 += "\n";
+        }
+    }
+
+    fn failure(&mut self, failure: Option<&PhaseFailure>) {
+        let Some(failure) = failure else { return };
+        let code = failure.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+        self.field(
+            "last failure",
+            &format!("{}{code}: {}", failure.kind.as_str(), failure.message),
+        );
+        let detail = &failure.detail;
+        let tests =
+            detail.failing_tests.iter().map(|test| format!("{} {}", test.name, test.message));
+        self.list("breaches", detail.breaches.iter().cloned());
+        self.list("missing", detail.missing.iter().cloned());
+        self.list("failing tests", tests);
+        let lines: Vec<&str> = detail.log_tail.trim_end().lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        self.block(&tail, "    | ");
+    }
+}

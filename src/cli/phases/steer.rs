@@ -1,0 +1,72 @@
+//! `phases retry` and `phases skip`: the operator moves phases.
+
+use super::{RunArg, ids};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::phase::{PhaseId, RunId};
+use crate::store::{Steered, Which};
+
+/// Which phases; one way of naming them is needed.
+#[derive(Debug, clap::Args)]
+struct Selection {
+    #[command(flatten)]
+    run: RunArg,
+    #[arg(value_name = "PHASE", required_unless_present = "failed", conflicts_with = "failed")]
+    phases: Vec<String>,
+    /// All that are FAILED
+    #[arg(long)]
+    failed: bool,
+}
+
+/// Queue phases again with fresh tries; their history stays
+#[derive(Debug, clap::Args)]
+pub(super) struct RetryArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// COMPLETE phases too, after their commit was reverted
+    #[arg(long)]
+    redo: bool,
+}
+
+/// Leave phases out; those that depend on them may run
+#[derive(Debug, clap::Args)]
+pub(super) struct SkipArgs {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Failure> {
+    let (store, run) = args.selection.run.open(context).await?;
+    let ids = args.selection.ids();
+    let moved = store.retry(&run, args.selection.which(&ids), args.redo).await?;
+    store.close().await;
+    say(&run, &moved, context)
+}
+
+pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failure> {
+    let (store, run) = args.selection.run.open(context).await?;
+    let ids = args.selection.ids();
+    let moved = store.skip(&run, args.selection.which(&ids)).await?;
+    store.close().await;
+    say(&run, &moved, context)
+}
+
+impl Selection {
+    fn ids(&self) -> Vec<PhaseId> {
+        ids(&self.phases)
+    }
+
+    fn which<'a>(&self, ids: &'a [PhaseId]) -> Which<'a> {
+        if self.failed { Which::Failed } else { Which::Ids(ids) }
+    }
+}
+
+fn say(run: &RunId, moved: &[Steered], context: &Context) -> Result<(), Failure> {
+    if moved.is_empty() {
+        return context.out.line(format_args!("run {run} has no phase that is FAILED"));
+    }
+    for Steered { phase_id, from, to } in moved {
+        context.out.line(format_args!("{phase_id}: {from} -> {to}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! A phase as JSON: the shape that scripts rely on, whatever shape the spec has so far.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::cli::database::time;
+use crate::phase::autofix::aliases::ALIASES;
+use crate::phase::{Failure, PhaseId, PhaseState, RunId};
+use crate::store::{AttemptRow, PhaseDetail, PhaseRow};
+
+#[derive(Serialize)]
+pub(super) struct PhaseView {
+    pub run_id: RunId,
+    pub phase_id: PhaseId,
+    pub name: String,
+    pub description: String,
+    pub state: PhaseState,
+    pub category: String,
+    pub complexity: String,
+    pub deliverables: Vec<String>,
+    pub scope: Map<String, Value>,
+    pub depends_on: Vec<PhaseId>,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub last_failure: Option<FailureView>,
+    pub commit: Option<String>,
+    /// Why it will be refused when its turn comes.
+    pub unfixable: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FailureView {
+    pub kind: &'static str,
+    pub exit_code: Option<i32>,
+    pub message: String,
+}
+
+impl FailureView {
+    fn new(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind.as_str(),
+            exit_code: failure.exit_code,
+            message: failure.message.clone(),
+        }
+    }
+}
+
+impl PhaseView {
+    pub(super) fn new(row: &PhaseRow, default_max_attempts: u32) -> Self {
+        let empty = Map::new();
+        let spec = row.spec.0.as_object().unwrap_or(&empty);
+        Self {
+            run_id: row.run_id.clone(),
+            phase_id: row.phase_id.clone(),
+            name: row.name.clone(),
+            description: text(spec, "description"),
+            state: row.state,
+            category: text(spec, "category"),
+            complexity: text(spec, "complexity"),
+            deliverables: deliverables(spec),
+            scope: scope(spec),
+            depends_on: row.depends_on.clone(),
+            attempts: row.attempts,
+            max_attempts: row.max_attempts.unwrap_or(default_max_attempts),
+            last_failure: row.last_failure.as_ref().map(FailureView::new),
+            commit: row.commit.clone(),
+            unfixable: row.unfixable.clone(),
+        }
+    }
+}
+
+/// A field of the spec, also where it is not repaired yet and goes by another name.
+fn text(spec: &Map<String, Value>, field: &str) -> String {
+    let others = ALIASES.iter().filter(|alias| alias.field == field).map(|alias| alias.name);
+    let found = std::iter::once(field).chain(others).find_map(|path| {
+        let value = match path.split_once('.') {
+            None => spec.get(path),
+            Some((object, key)) => spec.get(object).and_then(|object| object.get(key)),
+        };
+        value?.as_str().filter(|text| !text.trim().is_empty())
+    });
+    found.unwrap_or_default().to_owned()
+}
+
+/// The strings of whatever shape the deliverables have, as they are written.
+fn deliverables(spec: &Map<String, Value>) -> Vec<String> {
+    let mut found = Vec::new();
+    let nested = spec.get("scope").and_then(|scope| scope.get("deliverables"));
+    for value in [spec.get("deliverables"), nested].into_iter().flatten() {
+        collect(value, &mut found);
+    }
+    found
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(fields) => match fields.get("path").and_then(Value::as_str) {
+            Some(path) => found.push(path.to_owned()),
+            None => fields.values().for_each(|value| collect(value, found)),
+        },
+        other => found.push(other.to_string()),
+    }
+}
+
+/// A scope that is no object yet stands under `text`.
+fn scope(spec: &Map<String, Value>) -> Map<String, Value> {
+    match spec.get("scope") {
+        Some(Value::Object(scope)) => scope.clone(),
+        None | Some(Value::Null) => Map::new(),
+        Some(other) => Map::from_iter([("text".to_owned(), other.clone())]),
+    }
+}
+
+/// One phase with its history.
+pub(super) fn detail(detail: &PhaseDetail, default_max_attempts: u32) -> Value {
+    let mut view = json!(PhaseView::new(&detail.row, default_max_attempts));
+    let more = json!({
+        "attempt_log": detail.attempt_log.iter().map(attempt).collect::<Vec<_>>(),
+        "fixes": detail.fixes,
+        "note": detail.note,
+        "spec": detail.row.spec,
+        "spec_as_written": detail.raw,
+    });
+    if let (Value::Object(view), Value::Object(more)) = (&mut view, more) {
+        view.extend(more);
+    }
+    view
+}
+
+fn attempt(row: &AttemptRow) -> Value {
+    let tokens = row.usage.tokens;
+    json!({
+        "attempt": row.attempt,
+        "agent": row.agent,
+        "started_at": time(row.started_at),
+        "ended_at": row.ended_at.map(time),
+        "outcome": row.outcome.map(|outcome| outcome.as_str()),
+        "failure": row.failure,
+        "note": row.note,
+        "tokens": {
+            "input": tokens.input,
+            "output": tokens.output,
+            "cache_read": tokens.cache_read,
+            "estimated_output": row.estimated_output,
+        },
+        "cost_usd": row.usage.cost_usd,
+        "model": row.usage.model,
+        "truncated": row.usage.truncated,
+        "log_dir": row.log_dir,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::RawSpec;
+
+    fn view(spec: Value) -> PhaseView {
+        let row = PhaseRow {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new("p"),
+            name: "p".to_owned(),
+            state: PhaseState::Queued,
+            spec: RawSpec(spec),
+            repaired: false,
+            depends_on: Vec::new(),
+            attempts: 0,
+            executions: 0,
+            max_attempts: None,
+            last_failure: None,
+            commit: None,
+            not_before: None,
+            unfixable: None,
+        };
+        PhaseView::new(&row, 3)
+    }
+
+    #[test]
+    fn specs_of_any_shape_have_one_shape_in_lists() {
+        let of = |spec: Value| {
+            let view = view(spec);
+            json!([view.category, view.deliverables, view.scope])
+        };
+        assert_eq!(
+            of(
+                json!({"task_category": "docs", "scope": {"deliverables": {"code": ["a.py (x)"], "n": 3}}})
+            ),
+            json!(["docs", ["a.py (x)", "3"], {"deliverables": {"code": ["a.py (x)"], "n": 3}}])
+        );
+        assert_eq!(
+            of(
+                json!({"deliverables": [{"path": "a", "why": "b"}, null, ["c"]], "scope": "- a\n- b"})
+            ),
+            json!(["", ["a", "c"], {"text": "- a\n- b"}])
+        );
+        assert_eq!(of(json!([1])), json!(["", [], {}]));
+    }
+}

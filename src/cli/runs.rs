@@ -1,0 +1,100 @@
+//! `runs`: which runs there are, and taking one out.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::table::{counted, table};
+use super::{Context, database};
+use crate::failure::{Exit, Failure};
+use crate::phase::{PhaseState, RunId};
+use crate::store::RunSummary;
+use crate::workspace::Repo;
+
+/// List runs, or remove one
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the runs of the database
+    List {
+        /// Print a list of objects
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a run with its phases and their history; its branch, kept work and telemetry stay
+    Remove {
+        #[arg(value_name = "RUN", required = true)]
+        runs: Vec<String>,
+    },
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    match args.action {
+        Action::List { json } => list(json, context).await?,
+        Action::Remove { runs } => remove(&runs, context).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(json: bool, context: &Context) -> Result<(), Failure> {
+    let store = database::open_existing(context).await?;
+    let runs = store.runs().await?;
+    let database = store.path().display().to_string();
+    store.close().await;
+    if json {
+        return context.out.json(&runs.iter().map(object).collect::<Vec<_>>());
+    }
+    if runs.is_empty() {
+        return context.out.line(format_args!("{database} holds no run"));
+    }
+    let headers =
+        ["RUN", "PHASES", "QUEUED", "EXECUTING", "COMPLETE", "FAILED", "SKIPPED", "SOURCE"];
+    context.out.text(&table(&headers, &[1, 2, 3, 4, 5, 6], runs.iter().map(cells).collect()))
+}
+
+fn cells(run: &RunSummary) -> Vec<String> {
+    let mut cells = vec![run.run_id.to_string(), run.counts.total().to_string()];
+    cells.extend(PhaseState::ALL.map(|state| run.counts.get(state).to_string()));
+    cells.push(run.source.clone());
+    cells
+}
+
+fn object(run: &RunSummary) -> serde_json::Value {
+    let counts: serde_json::Map<_, _> = PhaseState::ALL
+        .into_iter()
+        .map(|state| (state.to_string(), run.counts.get(state).into()))
+        .collect();
+    json!({
+        "run_id": run.run_id,
+        "counts": counts,
+        "blocked": run.blocked,
+        "source": run.source,
+        "created_at": database::time(run.created_at),
+        "branch": run.facts.as_ref().map(|facts| &facts.branch),
+    })
+}
+
+async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
+    let store = database::open_existing(context).await?;
+    let runs: Vec<RunId> = names.iter().map(RunId::new).collect();
+    // One unknown name removes none.
+    store.require_runs(&runs).await?;
+    let repo = Repo::discover(&context.workspace()?).await?;
+    for run in &runs {
+        let branch = store.run_facts(run).await?.map(|facts| facts.branch);
+        let phases = counted(store.remove_run(run).await?, "phase");
+        context.out.line(format_args!("removed run {run} with {phases}"))?;
+        if let Some(branch) = branch {
+            repo.forget_run(run).await?;
+            context.out.line(format_args!(
+                "its branch {branch} stays; `git branch -D {branch}` removes it"
+            ))?;
+        }
+    }
+    store.close().await;
+    Ok(())
+}

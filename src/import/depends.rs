@@ -1,0 +1,223 @@
+//! `depends_on`: what gates, whether it names phases of the run, and whether phases wait for each other.
+//!
+//! Only a list of strings, or one string, gates. Under `depends_on` each must name a phase of the run.
+//! `dependencies`, which authors use for packages and notes as well, gates by those that do. Every other
+//! shape stays text in the spec.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use crate::phase::{PhaseId, RunId};
+
+use super::draft::DraftRun;
+use super::error::ImportError;
+
+/// Phases that the store holds already, with what they depend on.
+#[derive(Clone, Debug, Default)]
+pub struct Existing {
+    pub runs: HashMap<RunId, HashMap<PhaseId, Vec<PhaseId>>>,
+}
+
+/// The dependencies of each phase of `run`, in its order.
+pub(super) fn resolve(
+    run: &DraftRun,
+    existing: &Existing,
+) -> Result<Vec<Vec<PhaseId>>, ImportError> {
+    let stored = existing.runs.get(&run.run_id);
+    let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
+    let known: HashSet<&str> =
+        own.chain(stored.iter().flat_map(|s| s.keys().map(PhaseId::as_str))).collect();
+    let mut all = Vec::with_capacity(run.phases.len());
+    for draft in &run.phases {
+        let Some(spec) = draft.phase.spec.0.as_object() else {
+            all.push(Vec::new());
+            continue;
+        };
+        all.push(wanted(spec, &known).map_err(|dependency| ImportError::UnknownDependency {
+            place: draft.place.to_string(),
+            run: run.run_id.clone(),
+            phase: draft.phase.phase_id.clone(),
+            hint: hint(&dependency, &known),
+            dependency,
+        })?);
+    }
+    refuse_cycles(run, &all, stored)?;
+    Ok(all)
+}
+
+/// What a spec waits for; `Err` is the name that no phase has.
+fn wanted(spec: &Map<String, Value>, known: &HashSet<&str>) -> Result<Vec<PhaseId>, String> {
+    let mut wanted: Vec<PhaseId> = Vec::new();
+    for name in names(spec.get("depends_on")).unwrap_or_default() {
+        if !known.contains(name.as_str()) {
+            return Err(name);
+        }
+        wanted.push(PhaseId::new(name));
+    }
+    let nested = spec.get("scope").and_then(|scope| scope.get("dependencies"));
+    for loose in [spec.get("dependencies"), nested] {
+        let names = names(loose).unwrap_or_default();
+        wanted.extend(names.into_iter().filter(|n| known.contains(n.as_str())).map(PhaseId::new));
+    }
+    let mut seen = HashSet::new();
+    wanted.retain(|id| seen.insert(id.clone()));
+    Ok(wanted)
+}
+
+/// A list of strings, or one string. Numbers count: YAML makes them of ids such as `1.2`.
+fn names(value: Option<&Value>) -> Option<Vec<String>> {
+    let name = |value: &Value| match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let names: Vec<String> = match value? {
+        Value::Array(items) => items.iter().map(name).collect::<Option<_>>()?,
+        single => vec![name(single)?],
+    };
+    Some(names.into_iter().filter(|name| !name.is_empty()).collect())
+}
+
+fn hint(dependency: &str, known: &HashSet<&str>) -> String {
+    let near = known.iter().map(|id| (strsim::osa_distance(id, dependency), *id));
+    match near.min() {
+        Some((distance, id)) if distance <= 1 + dependency.len() / 5 => {
+            format!("; did you mean `{id}`?")
+        }
+        _ => "; `depends_on` takes ids of phases of the same run".to_owned(),
+    }
+}
+
+fn refuse_cycles(
+    run: &DraftRun,
+    dependencies: &[Vec<PhaseId>],
+    stored: Option<&HashMap<PhaseId, Vec<PhaseId>>>,
+) -> Result<(), ImportError> {
+    let mut graph: HashMap<&PhaseId, &[PhaseId]> = HashMap::new();
+    for (id, needs) in stored.into_iter().flatten() {
+        graph.insert(id, needs);
+    }
+    for (draft, needs) in run.phases.iter().zip(dependencies) {
+        graph.insert(&draft.phase.phase_id, needs);
+    }
+    let order = run.phases.iter().map(|draft| &draft.phase.phase_id);
+    match find_cycle(order, &graph) {
+        None => Ok(()),
+        Some(cycle) => {
+            let names: Vec<&str> = cycle.iter().map(|id| id.as_str()).collect();
+            Err(ImportError::Cycle { run: run.run_id.clone(), cycle: names.join(" -> ") })
+        }
+    }
+}
+
+/// Depth first, with a stack of its own: a chain may be as long as the backlog.
+fn find_cycle<'a>(
+    order: impl Iterator<Item = &'a PhaseId>,
+    graph: &HashMap<&'a PhaseId, &'a [PhaseId]>,
+) -> Option<Vec<&'a PhaseId>> {
+    let mut done: HashSet<&PhaseId> = HashSet::new();
+    for start in order {
+        let mut path: Vec<(&PhaseId, usize)> = vec![(start, 0)];
+        let mut on_path: HashSet<&PhaseId> = HashSet::from([start]);
+        while let Some((id, next)) = path.last_mut() {
+            let id = *id;
+            let needs = graph.get(id).copied().unwrap_or_default();
+            let Some(need) = needs.get(*next).filter(|_| !done.contains(id)) else {
+                on_path.remove(id);
+                done.insert(id);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if on_path.insert(need) {
+                path.push((need, 0));
+                continue;
+            }
+            let from = path.iter().position(|(id, _)| *id == need).unwrap_or(0);
+            let mut cycle: Vec<&PhaseId> = path[from..].iter().map(|(id, _)| *id).collect();
+            cycle.push(need);
+            return Some(cycle);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn draft(phases: Value) -> super::super::Draft {
+        let plan = json!({"run_id": "r", "phases": phases}).to_string();
+        super::super::parse(Path::new("p.json"), plan.as_bytes(), None).unwrap()
+    }
+
+    fn depends_on(phases: Value) -> Result<Vec<Vec<String>>, String> {
+        let plan = draft(phases).resolve(&Existing::default()).map_err(|e| e.to_string())?;
+        let ids = |ids: &[PhaseId]| ids.iter().map(ToString::to_string).collect();
+        Ok(plan.runs[0].phases.iter().map(|phase| ids(&phase.depends_on)).collect())
+    }
+
+    #[test]
+    fn lists_of_strings_and_one_string_gate() {
+        let phases = json!([{"id": "a"}, {"id": "b", "depends_on": "a"},
+            {"id": "c", "depends_on": ["b", "a", "b"]}, {"id": 1.5, "depends_on": []},
+            {"id": "d", "depends_on": [1.5]}]);
+        assert_eq!(
+            depends_on(phases).unwrap(),
+            [vec![], vec!["a"], vec!["b", "a"], vec![], vec!["1.5"]]
+        );
+    }
+
+    #[test]
+    fn other_shapes_stay_text() {
+        let phases = json!([{"id": "a"}, {"id": "b", "depends_on": {"python": ["a"]}},
+            {"id": "c", "depends_on": [{"phase": "a"}]}, {"id": "d", "dependencies": ["requests>=2", "a"]},
+            {"id": "e", "scope": {"dependencies": {"internal": ["a"]}}}]);
+        assert_eq!(depends_on(phases).unwrap(), [vec![], vec![], vec![], vec!["a"], vec![]]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_both_names_and_the_nearest() {
+        let error = depends_on(json!([{"id": "setup"}, {"id": "b", "depends_on": ["setpu"]}]));
+        assert_eq!(
+            error.unwrap_err(),
+            "p.json, phase 2: phase `b` depends on `setpu`, which run `r` does not have; \
+             did you mean `setup`?"
+        );
+    }
+
+    #[test]
+    fn a_cycle_is_shown() {
+        let phases = json!([{"id": "x", "depends_on": "b"}, {"id": "a", "depends_on": "b"},
+            {"id": "b", "depends_on": "c"}, {"id": "c", "depends_on": "a"}]);
+        let error = depends_on(phases).unwrap_err();
+        assert!(error.contains("b -> c -> a -> b"), "{error}");
+        let error = depends_on(json!([{"id": "a", "depends_on": "a"}])).unwrap_err();
+        assert!(error.contains("a -> a"), "{error}");
+    }
+
+    #[test]
+    fn a_diamond_and_a_long_chain_are_no_cycle() {
+        let diamond = json!([{"id": "a"}, {"id": "b", "depends_on": "a"},
+            {"id": "c", "depends_on": "a"}, {"id": "d", "depends_on": ["b", "c"]}]);
+        depends_on(diamond).unwrap();
+        let chain =
+            (0..5_000).map(|n| json!({"id": n, "depends_on": (n < 4_999).then_some(n + 1)}));
+        depends_on(chain.collect()).unwrap();
+    }
+
+    #[test]
+    fn phases_of_the_store_may_be_named_and_close_a_cycle() {
+        let mut existing = Existing::default();
+        let stored = HashMap::from([(PhaseId::new("old"), vec![PhaseId::new("new")])]);
+        existing.runs.insert(RunId::new("r"), stored);
+        let error = draft(json!([{"id": "new", "depends_on": "old"}])).resolve(&existing);
+        assert!(error.unwrap_err().to_string().contains("new -> old -> new"));
+        draft(json!([{"id": "other", "depends_on": "old"}])).resolve(&existing).unwrap();
+    }
+}

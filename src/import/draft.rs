@@ -1,0 +1,125 @@
+//! What was read, before its dependencies are checked against each other and against the store.
+
+use std::collections::HashMap;
+
+use crate::phase::plan::{ImportedSample, Plan, PlanPhase, PlanRun};
+use crate::phase::{PhaseId, RunId};
+
+use super::depends::{self, Existing};
+use super::error::ImportError;
+use super::place::Place;
+
+/// A plan whose dependencies are not yet checked.
+#[derive(Debug, Default)]
+pub struct Draft {
+    pub(super) runs: Vec<DraftRun>,
+    /// What the author may want to know, though it is no error.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftRun {
+    pub(super) run_id: RunId,
+    pub(super) source: String,
+    pub(super) phases: Vec<DraftPhase>,
+    pub(super) samples: Vec<ImportedSample>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftPhase {
+    pub(super) place: Place,
+    /// `depends_on` is still empty.
+    pub(super) phase: PlanPhase,
+}
+
+impl Draft {
+    pub fn run_ids(&self) -> impl Iterator<Item = &RunId> {
+        self.runs.iter().map(|run| &run.run_id)
+    }
+
+    /// Checks that every dependency names a phase of its run, here or in `existing`, and that none waits
+    /// for itself.
+    pub fn resolve(self, existing: &Existing) -> Result<Plan, ImportError> {
+        let resolve = |run: DraftRun| {
+            let dependencies = depends::resolve(&run, existing)?;
+            let phases = run.phases.into_iter().zip(dependencies);
+            Ok(PlanRun {
+                run_id: run.run_id,
+                source: run.source,
+                phases: phases
+                    .map(|(draft, depends_on)| PlanPhase { depends_on, ..draft.phase })
+                    .collect(),
+                samples: run.samples,
+            })
+        };
+        let runs: Result<Vec<PlanRun>, ImportError> = self.runs.into_iter().map(resolve).collect();
+        Ok(Plan { runs: runs? })
+    }
+}
+
+/// Sorts phases into their runs, in the order they come, and refuses the second of a name.
+pub(super) struct Drafting {
+    source: String,
+    draft: Draft,
+    runs: HashMap<RunId, usize>,
+    seen: HashMap<(usize, PhaseId), Place>,
+}
+
+impl Drafting {
+    pub(super) fn new(source: &str) -> Self {
+        let source = source.to_owned();
+        Self { source, draft: Draft::default(), runs: HashMap::new(), seen: HashMap::new() }
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        self.draft.warnings.push(warning);
+    }
+
+    pub(super) fn add(
+        &mut self,
+        run_id: &RunId,
+        place: Place,
+        phase: PlanPhase,
+    ) -> Result<(), ImportError> {
+        let run = self.run(run_id);
+        let key = (run, phase.phase_id.clone());
+        if let Some(first) = self.seen.get(&key) {
+            return Err(ImportError::Duplicate {
+                run: run_id.clone(),
+                phase: phase.phase_id,
+                first: first.to_string(),
+                second: place.to_string(),
+            });
+        }
+        self.seen.insert(key, place.clone());
+        self.draft.runs[run].phases.push(DraftPhase { place, phase });
+        Ok(())
+    }
+
+    pub(super) fn add_sample(&mut self, run_id: &RunId, sample: ImportedSample) {
+        let run = self.run(run_id);
+        self.draft.runs[run].samples.push(sample);
+    }
+
+    /// An input without anything in it is an error: nobody means to import it.
+    pub(super) fn finish(self) -> Result<Draft, ImportError> {
+        if self.draft.runs.is_empty() {
+            return Err(ImportError::Empty { name: self.source });
+        }
+        Ok(self.draft)
+    }
+
+    fn run(&mut self, run_id: &RunId) -> usize {
+        if let Some(index) = self.runs.get(run_id) {
+            return *index;
+        }
+        self.runs.insert(run_id.clone(), self.draft.runs.len());
+        self.draft.runs.push(DraftRun {
+            run_id: run_id.clone(),
+            source: self.source.clone(),
+            phases: Vec::new(),
+            samples: Vec::new(),
+        });
+        self.draft.runs.len() - 1
+    }
+}

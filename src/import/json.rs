@@ -1,0 +1,185 @@
+//! JSON text to values: one whole value or several after another, or one a line.
+//!
+//! Stricter than `serde_json` in one thing: a key that stands twice in an object is refused, since one
+//! of the two would be lost.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+
+use super::ImportError;
+use super::place::Place;
+use super::plan::Document;
+
+/// Whether the text is one JSON value and nothing else.
+pub(super) fn is_complete(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// One value, or several after another wherever their lines break.
+pub(super) fn whole(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
+    let file: Arc<str> = name.into();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
+    let mut documents: Vec<Document> = Vec::new();
+    let (mut line, mut counted) = (1, 0);
+    loop {
+        let start = stream.byte_offset();
+        let start = start + text[start..].len() - text[start..].trim_start().len();
+        line += newlines(&text[counted..start]);
+        counted = start;
+        match stream.next() {
+            None => break,
+            Some(Ok(Strict(value))) => {
+                documents.push(Document { value, place: Place::Line(file.clone(), line) });
+            }
+            Some(Err(error)) => {
+                let place = format!("{name}:{}:{}", error.line(), error.column());
+                return Err(broken(place, &error));
+            }
+        }
+    }
+    if let [only] = documents.as_mut_slice() {
+        only.place = Place::File(file);
+    }
+    Ok(documents)
+}
+
+/// One value a line; blank lines between are fine.
+pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
+    let file: Arc<str> = name.into();
+    let mut documents = Vec::new();
+    let used = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    for (index, line) in used {
+        match serde_json::from_str(line) {
+            Ok(Strict(value)) => {
+                documents.push(Document { value, place: Place::Line(file.clone(), index + 1) });
+            }
+            // A JSON file by another name: one value over several lines.
+            Err(error)
+                if documents.is_empty()
+                    && error.classify() == Category::Eof
+                    && is_complete(text) =>
+            {
+                return whole(name, text);
+            }
+            Err(error) => {
+                let place = format!("{name}:{}:{}", index + 1, error.column());
+                return Err(broken(place, &error));
+            }
+        }
+    }
+    Ok(documents)
+}
+
+fn newlines(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+fn broken(place: String, error: &serde_json::Error) -> ImportError {
+    let text = error.to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    ImportError::malformed(place, format!("not valid JSON: {message}"))
+}
+
+/// A value whose objects have each key once.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("the key `{key}` stands twice here")));
+            }
+            let Strict(value) = entries.next_value()?;
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(documents: &[Document]) -> Vec<String> {
+        documents.iter().map(|document| document.place.to_string()).collect()
+    }
+
+    #[test]
+    fn lines_may_be_blank_and_end_in_crlf() {
+        let documents = lines("f", "\r\n{\"a\":1}\r\n\r\n{\"a\":2}\r\n").unwrap();
+        assert_eq!(places(&documents), ["f:2", "f:4"]);
+    }
+
+    #[test]
+    fn values_may_follow_one_another_in_any_layout() {
+        let documents = whole("f", "{\n\"a\":1}\n\n{\"a\":\n2} {\"a\":3}\n").unwrap();
+        assert_eq!(places(&documents), ["f:1", "f:4", "f:5"]);
+        assert_eq!(lines("f", "{\n\"a\":1}").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn errors_name_line_and_column() {
+        let error = |text: &str| whole("f", text).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error("{\"a\": 1,\n}"), "f:2:1: not valid JSON: trailing comma");
+        assert_eq!(
+            error("{\"a\": 1, \"a\": 2}"),
+            "f:1:12: not valid JSON: the key `a` stands twice here"
+        );
+        let error = lines("f", "{}\n\n{\"a\"").map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error, "f:3:4: not valid JSON: EOF while parsing an object");
+    }
+
+    #[test]
+    fn values_arrive_as_written() {
+        let text = r#"{"z":[1,-2,3.5,true,null,"\n"],"a":{"b":18446744073709551615}}"#;
+        assert_eq!(whole("f", text).unwrap()[0].value.to_string(), text);
+    }
+}

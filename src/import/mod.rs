@@ -1,0 +1,148 @@
+//! A plan file, standard input or the Python Autopack's database becomes a [`Plan`] for the store.
+//!
+//! Import never repairs a spec: what the author wrote arrives as written, the run's defaults merged in.
+//! It decides what belongs to whom (run ids, phase ids, order, dependencies) and refuses the whole input
+//! when one part of it cannot be understood. It writes nothing anywhere.
+
+mod depends;
+mod draft;
+mod error;
+mod json;
+mod place;
+mod plan;
+mod python_db;
+mod spec_keys;
+mod text;
+mod yaml;
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::phase::RunId;
+use crate::phase::plan::Plan;
+
+pub use depends::Existing;
+pub use draft::Draft;
+pub use error::ImportError;
+
+/// What names standard input on the command line.
+pub const STDIN: &str = "-";
+const STDIN_NAME: &str = "standard input";
+const STDIN_RUN: &str = "stdin";
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Reads `file` (`-` is standard input). Dependencies are still to be checked, see [`Draft::resolve`].
+pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
+    if file.as_os_str() == STDIN {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map_err(|source| ImportError::Unreadable { name: STDIN_NAME.to_owned(), source })?;
+        return parse(Path::new(STDIN), &bytes, run_id);
+    }
+    let unreadable = |source| ImportError::Unreadable { name: file.display().to_string(), source };
+    if is_sqlite(file).map_err(unreadable)? {
+        return python_db::read(file, run_id).await;
+    }
+    parse(file, &std::fs::read(file).map_err(unreadable)?, run_id)
+}
+
+/// A plan from the bytes of a file; `file` gives the format by its extension, and the run its name where
+/// nothing else does.
+pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Draft, ImportError> {
+    let (name, stem) = names(file);
+    if bytes.starts_with(SQLITE_MAGIC) {
+        return Err(ImportError::malformed(
+            name,
+            "is a SQLite database; name its file instead of piping it in",
+        ));
+    }
+    let text = text::decode(&name, bytes)?;
+    let documents = plan::documents(&name, Format::of(file, &text), &text)?;
+    plan::draft(&name, stem, documents, run_id)
+}
+
+/// A plan that depends on nothing that is not in it.
+pub fn parse_whole(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Plan, ImportError> {
+    parse(file, bytes, run_id)?.resolve(&Existing::default())
+}
+
+/// What to call the input in messages, and its run where nothing names one.
+fn names(file: &Path) -> (String, RunId) {
+    if file.as_os_str() == STDIN {
+        return (STDIN_NAME.to_owned(), RunId::new(STDIN_RUN));
+    }
+    let stem = file.file_stem().unwrap_or(file.as_os_str());
+    (file.display().to_string(), RunId::new(stem.to_string_lossy()))
+}
+
+fn is_sqlite(file: &Path) -> std::io::Result<bool> {
+    // A pipe or a device is read once, by `parse`.
+    if !std::fs::metadata(file)?.is_file() {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    let length = SQLITE_MAGIC.len() as u64;
+    std::fs::File::open(file)?.take(length).read_to_end(&mut start)?;
+    Ok(start == SQLITE_MAGIC)
+}
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Yaml,
+    Json,
+    /// One JSON value a line.
+    Lines,
+}
+
+impl Format {
+    fn of(file: &Path, text: &str) -> Self {
+        let extension = file.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("yaml" | "yml") => Self::Yaml,
+            Some("json") => Self::Json,
+            Some("jsonl" | "ndjson") => Self::Lines,
+            _ => Self::by_content(text),
+        }
+    }
+
+    fn by_content(text: &str) -> Self {
+        let text = text.trim();
+        if !text.starts_with(['{', '[']) {
+            return Self::Yaml;
+        }
+        let first = text.lines().next().unwrap_or_default();
+        if first.len() < text.len() && json::is_complete(first) {
+            return Self::Lines;
+        }
+        // `{name: x}` is YAML's flow style; what is neither is reported as JSON.
+        match json::is_complete(text) || yaml::documents("", text).is_err() {
+            true => Self::Json,
+            false => Self::Yaml,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(file: &str, text: &str) -> Format {
+        Format::of(Path::new(file), text)
+    }
+
+    #[test]
+    fn the_extension_decides_then_the_content() {
+        assert_eq!(format("a.yml", "{}"), Format::Yaml);
+        assert_eq!(format("a.JSON", "- a"), Format::Json);
+        assert_eq!(format("a.ndjson", ""), Format::Lines);
+        assert_eq!(format("-", "{\"id\": 1}\n{\"id\": 2}\n"), Format::Lines);
+        assert_eq!(format("-", "{\n \"id\": 1}\n"), Format::Json);
+        assert_eq!(format("-", "[{\"id\": 1}]\n"), Format::Json);
+        assert_eq!(format("-", "{phases: [{id: a}]}"), Format::Yaml);
+        assert_eq!(format("-", "{\"phases\": ["), Format::Json);
+        assert_eq!(format("plan.txt", "phases:\n- id: a\n"), Format::Yaml);
+    }
+}

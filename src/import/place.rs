@@ -1,0 +1,33 @@
+//! Where in its source something stands, as errors name it.
+
+use std::fmt;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    File(Arc<str>),
+    /// A value that begins at this line.
+    Line(Arc<str>, usize),
+    /// The nth phase, counted from 1.
+    Item(Arc<str>, usize),
+    /// The nth phase of the list that begins at this line.
+    ItemAt(Arc<str>, usize, usize),
+    /// A row of a database's table, by its `id`.
+    Row {
+        file: Arc<str>,
+        table: &'static str,
+        row: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.write_str(file),
+            Self::Line(file, line) => write!(f, "{file}:{line}"),
+            Self::Item(file, item) => write!(f, "{file}, phase {item}"),
+            Self::ItemAt(file, line, item) => write!(f, "{file}:{line}, phase {item}"),
+            Self::Row { file, table, row } => write!(f, "{file}, row {row} of table {table}"),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The shapes a plan file may have: an object with `phases`, a bare list, or one phase after another.
+
+use serde_json::{Map, Value};
+
+use crate::phase::plan::PlanPhase;
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
+
+use super::draft::{Draft, Drafting};
+use super::place::Place;
+use super::spec_keys::{self, kind};
+use super::{Format, ImportError, json, yaml};
+
+/// One value of a file that may hold several.
+pub(super) struct Document {
+    pub(super) value: Value,
+    pub(super) place: Place,
+}
+
+const PHASES: &str = "phases";
+const DEFAULTS: &str = "defaults";
+/// What stands beside `phases` and means something, to us or to people.
+const RUN_KEYS: [&str; 11] = [
+    PHASES,
+    DEFAULTS,
+    "run_id",
+    "id",
+    "run",
+    "name",
+    "title",
+    "description",
+    "goal",
+    "version",
+    "notes",
+];
+/// Where other tools keep what we call `phases`.
+const NEAR_PHASES: [&str; 5] = ["tasks", "tiers", "runs", "backlog", "items"];
+
+pub(super) fn documents(
+    name: &str,
+    format: Format,
+    text: &str,
+) -> Result<Vec<Document>, ImportError> {
+    match format {
+        Format::Yaml => yaml::documents(name, text),
+        Format::Json => json::whole(name, text),
+        Format::Lines => json::lines(name, text),
+    }
+}
+
+pub(super) fn draft(
+    name: &str,
+    stem: RunId,
+    documents: Vec<Document>,
+    run_id: Option<&RunId>,
+) -> Result<Draft, ImportError> {
+    let mut reader =
+        Reader { drafting: Drafting::new(name), told: run_id.cloned(), stem, items: 0 };
+    let mut common = RunKeys::default();
+    for (index, document) in documents.into_iter().enumerate() {
+        match document.value {
+            Value::Null => {}
+            Value::Array(items) => reader.list(&document.place, items, &common)?,
+            Value::Object(object) if object.contains_key(PHASES) => {
+                reader.run(&document.place, object, &common)?;
+            }
+            // `{"run_id": "x", "defaults": {..}}` ahead of the phases holds for all of them.
+            Value::Object(object) if index == 0 && is_header(&object) => {
+                common = RunKeys::of(&document.place, &object, &RunKeys::default())?;
+            }
+            Value::Object(object) => reader.lone(document.place, object, &common)?,
+            other => return Err(unexpected(&document.place, &other)),
+        }
+    }
+    reader.drafting.finish()
+}
+
+fn is_header(object: &Map<String, Value>) -> bool {
+    !object.is_empty() && object.keys().all(|key| key == "run_id" || key == DEFAULTS)
+}
+
+fn unexpected(place: &Place, found: &Value) -> ImportError {
+    ImportError::malformed(
+        place,
+        format!(
+            "expected an object with `phases`, a list of phases or a phase, found {}",
+            kind(found)
+        ),
+    )
+}
+
+/// What a plan says once for all its phases.
+#[derive(Clone, Default)]
+struct RunKeys {
+    run_id: Option<String>,
+    defaults: Map<String, Value>,
+}
+
+impl RunKeys {
+    fn of(place: &Place, object: &Map<String, Value>, outer: &Self) -> Result<Self, ImportError> {
+        let malformed = |message| ImportError::malformed(place, message);
+        let mut run_id = spec_keys::label(object, "run_id").map_err(malformed)?;
+        if run_id.is_none() {
+            run_id = spec_keys::label(object, "id").map_err(malformed)?;
+        }
+        // The shape that the Python Autopack's API takes: {"run": {"run_id": ..}, "phases": [..]}.
+        if let (None, Some(Value::Object(run))) = (&run_id, object.get("run")) {
+            run_id = spec_keys::label(run, "run_id").map_err(malformed)?;
+        }
+        let mut defaults = match object.get(DEFAULTS) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(defaults)) => defaults.clone(),
+            Some(other) => {
+                let message = format!("`{DEFAULTS}` must be an object, found {}", kind(other));
+                return Err(malformed(message));
+            }
+        };
+        merge(&mut defaults, &outer.defaults);
+        Ok(Self { run_id: run_id.or_else(|| outer.run_id.clone()), defaults })
+    }
+}
+
+struct Reader {
+    drafting: Drafting,
+    /// `--run-id`, over everything.
+    told: Option<RunId>,
+    stem: RunId,
+    /// Phases so far that have no line of their own.
+    items: usize,
+}
+
+impl Reader {
+    fn run(
+        &mut self,
+        place: &Place,
+        mut object: Map<String, Value>,
+        common: &RunKeys,
+    ) -> Result<(), ImportError> {
+        let keys = RunKeys::of(place, &object, common)?;
+        self.warn_of_unused(place, &object);
+        match object.shift_remove(PHASES) {
+            Some(Value::Array(items)) => self.list(place, items, &keys),
+            None | Some(Value::Null) => Ok(()),
+            Some(other) => {
+                let message =
+                    format!("`{PHASES}` must be a list of phases, found {}", kind(&other));
+                Err(ImportError::malformed(place, message))
+            }
+        }
+    }
+
+    fn list(&mut self, at: &Place, items: Vec<Value>, keys: &RunKeys) -> Result<(), ImportError> {
+        for (index, item) in items.into_iter().enumerate() {
+            self.items += 1;
+            let place = match at {
+                Place::File(file) => Place::Item(file.clone(), self.items),
+                Place::Line(file, line) => Place::ItemAt(file.clone(), *line, index + 1),
+                other => other.clone(),
+            };
+            match item {
+                Value::Object(spec) => self.phase(place, spec, keys)?,
+                other => {
+                    let message = format!("expected a phase, an object, found {}", kind(&other));
+                    return Err(ImportError::malformed(place, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An object that is a document by itself: a phase, unless it looks like a plan in other words.
+    fn lone(
+        &mut self,
+        place: Place,
+        spec: Map<String, Value>,
+        keys: &RunKeys,
+    ) -> Result<(), ImportError> {
+        let of_objects =
+            |value: &Value| value.as_array().is_some_and(|l| l.iter().any(Value::is_object));
+        let near = |key: &&&str| spec.get(**key).is_some_and(of_objects);
+        if let (None, Some(key)) = (spec.get("phase_id"), NEAR_PHASES.iter().find(near)) {
+            let message =
+                format!("expected a list `{PHASES}`, found `{key}`; rename it to `{PHASES}`");
+            return Err(ImportError::malformed(place, message));
+        }
+        let place = match place {
+            Place::File(file) => {
+                self.items += 1;
+                Place::Item(file, self.items)
+            }
+            place => place,
+        };
+        self.phase(place, spec, keys)
+    }
+
+    fn phase(
+        &mut self,
+        place: Place,
+        mut spec: Map<String, Value>,
+        keys: &RunKeys,
+    ) -> Result<(), ImportError> {
+        merge(&mut spec, &keys.defaults);
+        let read = read_keys(&spec).map_err(|message| ImportError::malformed(&place, message))?;
+        let run_id =
+            self.told.clone().or(read.run_id).or_else(|| keys.run_id.as_ref().map(RunId::new));
+        let run_id = run_id.unwrap_or_else(|| self.stem.clone());
+        name_itself(&mut spec, &read.phase_id);
+        let phase = PlanPhase {
+            name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
+            phase_id: read.phase_id,
+            max_attempts: spec_keys::max_attempts(&spec),
+            spec: RawSpec(Value::Object(spec)),
+            depends_on: Vec::new(),
+            state: PhaseState::Queued,
+            attempts: 0,
+            last_failure: None,
+            note: None,
+        };
+        self.drafting.add(&run_id, place, phase)
+    }
+
+    /// A key beside `phases` that nobody reads may be a slip of the pen.
+    fn warn_of_unused(&mut self, place: &Place, object: &Map<String, Value>) {
+        for key in object.keys().filter(|key| !RUN_KEYS.contains(&key.as_str())) {
+            let near = RUN_KEYS.iter().find(|known| strsim::osa_distance(known, key) <= 2);
+            let hint = match near {
+                Some(known) => format!("; did you mean `{known}`?"),
+                None => format!("; what should hold for every phase belongs under `{DEFAULTS}`"),
+            };
+            self.drafting.warn(format!("{place}: `{key}` beside `{PHASES}` is not used{hint}"));
+        }
+    }
+}
+
+struct PhaseKeys {
+    run_id: Option<RunId>,
+    phase_id: PhaseId,
+    name: Option<String>,
+}
+
+fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
+    Ok(PhaseKeys {
+        run_id: spec_keys::label(spec, "run_id")?.map(RunId::new),
+        phase_id: spec_keys::phase_id(spec)?,
+        name: spec_keys::name(spec)?,
+    })
+}
+
+/// A spec travels alone later, to the auto-fixer and the agent: it says its own id, wherever that came from.
+fn name_itself(spec: &mut Map<String, Value>, phase_id: &PhaseId) {
+    let id = Value::from(phase_id.as_str());
+    match spec.get_mut("phase_id") {
+        Some(own) => *own = id,
+        None => {
+            spec.shift_insert(0, "phase_id".to_owned(), id);
+        }
+    }
+}
+
+/// Fills what `into` lacks, key by key, nested objects too. Null counts as lacking.
+fn merge(into: &mut Map<String, Value>, defaults: &Map<String, Value>) {
+    for (key, default) in defaults {
+        match (into.get_mut(key), default) {
+            (Some(Value::Object(own)), Value::Object(default)) => merge(own, default),
+            (Some(Value::Null) | None, default) => {
+                into.insert(key.clone(), default.clone());
+            }
+            (Some(_), _) => {}
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The SQLite database of the Python Autopack (hshk99/Autopack) as a source of runs.
+//!
+//! It is another program's file: opened read-only and immutable, so that neither it nor its folder is ever
+//! written to. This is the only SQL outside the store, and none of it is about our own database.
+
+mod phase;
+mod rows;
+mod sample;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use crate::phase::RunId;
+
+use super::draft::{Draft, Drafting};
+use super::error::ImportError;
+use rows::{Row, Table};
+
+/// What makes a database the Python Autopack's; `tiers` and the events are younger or optional.
+const NEEDED: [(&str, &[&str]); 2] =
+    [("runs", &["id"]), ("phases", &["phase_id", "run_id", "state"])];
+/// The run of samples that belong to none.
+const ORPHANS: &str = "imported";
+
+pub(super) async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
+    let name = file.display().to_string();
+    let failed = |why: String| ImportError::Database { name: name.clone(), why };
+    let before = stamp(file);
+    let snapshot = Snapshot::of(file).map_err(|error| failed(error.to_string()))?;
+    let content = match snapshot.open().await {
+        Ok(mut connection) => {
+            let content = Content::read(&mut connection, &name).await;
+            // Nothing was written: there is nothing that closing could lose.
+            let _ = connection.close().await;
+            content
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let content = content.map_err(failed)?;
+    if before != stamp(file) {
+        let why = "it changed while it was read; stop the program that writes to it and try again";
+        return Err(failed(why.to_owned()));
+    }
+    content.into_draft(&name, run_id)
+}
+
+fn stamp(file: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
+}
+
+/// The file itself or, where changes wait in a journal beside it, a copy that may take them in.
+enum Snapshot {
+    InPlace(PathBuf),
+    Copy(tempfile::TempDir),
+}
+
+const COPY: &str = "copy.db";
+const SIDECARS: [&str; 2] = ["-wal", "-journal"];
+
+impl Snapshot {
+    fn of(file: &Path) -> std::io::Result<Self> {
+        let waiting = SIDECARS.into_iter().filter(|suffix| holds_changes(file, suffix));
+        let waiting: Vec<&str> = waiting.collect();
+        if waiting.is_empty() {
+            return Ok(Self::InPlace(file.to_owned()));
+        }
+        let folder = tempfile::tempdir()?;
+        let copy = folder.path().join(COPY);
+        std::fs::copy(file, &copy)?;
+        for suffix in waiting {
+            std::fs::copy(beside(file, suffix), beside(&copy, suffix))?;
+        }
+        Ok(Self::Copy(folder))
+    }
+
+    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        let options = SqliteConnectOptions::new();
+        let options = match self {
+            Self::InPlace(file) => options.filename(file).read_only(true).immutable(true),
+            Self::Copy(folder) => options.filename(folder.path().join(COPY)),
+        };
+        options.connect().await
+    }
+}
+
+fn holds_changes(file: &Path, suffix: &str) -> bool {
+    stamp(&beside(file, suffix)).is_some_and(|(size, _)| size > 0)
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The four tables, as they are stored.
+struct Content {
+    runs: Vec<Row>,
+    tiers: Vec<Row>,
+    phases: Vec<Row>,
+    events: Vec<Row>,
+}
+
+impl Content {
+    async fn read(connection: &mut SqliteConnection, name: &str) -> Result<Self, String> {
+        let file: Arc<str> = name.into();
+        let tables = rows::tables(connection).await?;
+        if tables.get("phases").is_some_and(|columns| columns.contains("raw_spec")) {
+            let why = "it is a database of autopack's own; name it with --database-url instead";
+            return Err(why.to_owned());
+        }
+        for (table, columns) in NEEDED {
+            let Some(has) = tables.get(table) else {
+                let mut found: Vec<&str> = tables.keys().map(String::as_str).collect();
+                found.sort_unstable();
+                return Err(format!(
+                    "it is not the Python Autopack's: table `{table}` is missing; tables found: {}",
+                    if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+                ));
+            };
+            if let Some(missing) = columns.iter().find(|column| !has.contains(**column)) {
+                return Err(format!(
+                    "it is not the Python Autopack's: {table}.{missing} is missing"
+                ));
+            }
+        }
+        let mut all = Vec::new();
+        for table in [Table::Runs, Table::Tiers, Table::Phases, Table::Events] {
+            let there = tables.contains_key(table.name());
+            all.push(if there { rows::all(connection, table, &file).await? } else { Vec::new() });
+        }
+        let [runs, tiers, phases, events] =
+            <[Vec<Row>; 4]>::try_from(all).map_err(|_| "cannot read its four tables".to_owned())?;
+        Ok(Self { runs, tiers, phases, events })
+    }
+
+    fn into_draft(mut self, name: &str, wanted: Option<&RunId>) -> Result<Draft, ImportError> {
+        self.sort();
+        let runs = self.run_ids();
+        if let Some(run) = wanted.filter(|run| !runs.contains(run)) {
+            return Err(ImportError::UnknownRun { name: name.to_owned(), run: run.clone(), runs });
+        }
+        let is_wanted = |run: &RunId| wanted.is_none_or(|wanted| wanted == run);
+        let goals: HashMap<String, String> = self.runs.iter().filter_map(run_goal).collect();
+        let tiers = TierNames::of(&self.tiers);
+        let mut drafting = Drafting::new(name);
+        let known = self.runs.iter().filter_map(|row| row.text("id")).map(RunId::new);
+        let mut homes = sample::Homes::new(known.chain(runs).collect());
+        for row in &self.phases {
+            let run = RunId::new(row.needed("run_id")?);
+            let phase = phase::read(row, tiers.get(row), goals.get(run.as_str()))?;
+            homes.note(&phase.phase_id, &run);
+            if is_wanted(&run) {
+                drafting.add(&run, row.place.clone(), phase)?;
+            }
+        }
+        for row in &self.events {
+            let sample = sample::read(row)?;
+            let run = homes.run_of(row.text("run_id"), &sample.phase_id, ORPHANS);
+            if is_wanted(&run) {
+                drafting.add_sample(&run, sample);
+            }
+        }
+        drafting.finish()
+    }
+
+    /// Runs as they were made; within each, tier by tier and phase by phase.
+    fn sort(&mut self) {
+        let tiers = TierOrder::of(&self.tiers);
+        let order: HashMap<String, usize> = self
+            .runs
+            .iter()
+            .enumerate()
+            .filter_map(|(index, row)| Some((row.text("id")?, index)))
+            .collect();
+        self.phases.sort_by_cached_key(|row| {
+            let run = row.text("run_id").and_then(|run| order.get(&run).copied());
+            let place = |number: Option<i64>| number.unwrap_or(i64::MAX);
+            (
+                run.unwrap_or(usize::MAX),
+                row.text("run_id"),
+                place(tiers.get(row)),
+                place(row.integer("phase_index")),
+                place(row.integer("id")),
+            )
+        });
+    }
+
+    /// Every run that has a phase, in the order of `sort`.
+    fn run_ids(&self) -> Vec<RunId> {
+        let mut seen = HashSet::new();
+        let ids = self.phases.iter().filter_map(|row| row.text("run_id"));
+        ids.filter(|id| seen.insert(id.clone())).map(RunId::new).collect()
+    }
+}
+
+fn run_goal(row: &Row) -> Option<(String, String)> {
+    Some((row.text("id")?, row.text("goal_anchor").filter(|goal| !goal.trim().is_empty())?))
+}
+
+/// `phases.tier_id` is the number of a tier's row. In some of the real rows that tier is another run's.
+struct TierOrder(HashMap<String, i64>);
+
+impl TierOrder {
+    fn of(tiers: &[Row]) -> Self {
+        let entry = |row: &Row| Some((row.text("id")?, row.integer("tier_index")?));
+        Self(tiers.iter().filter_map(entry).collect())
+    }
+
+    fn get(&self, phase: &Row) -> Option<i64> {
+        self.0.get(&phase.text("tier_id")?).copied()
+    }
+}
+
+/// What the author calls the tier, of a tier that is the phase's own run's.
+struct TierNames(HashMap<(String, String), String>);
+
+impl TierNames {
+    fn of(tiers: &[Row]) -> Self {
+        let entry =
+            |row: &Row| Some(((row.text("run_id")?, row.text("id")?), row.text("tier_id")?));
+        Self(tiers.iter().filter_map(entry).collect())
+    }
+
+    fn get(&self, phase: &Row) -> Option<&String> {
+        self.0.get(&(phase.text("run_id")?, phase.text("tier_id")?))
+    }
+}

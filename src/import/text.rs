@@ -1,0 +1,54 @@
+//! Bytes to text: byte-order marks, the UTF-16 that some shells write, and where UTF-8 breaks.
+
+use std::borrow::Cow;
+
+use super::ImportError;
+
+pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>, ImportError> {
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => utf16(name, rest, u16::from_le_bytes).map(Cow::Owned),
+        [0xFE, 0xFF, rest @ ..] => utf16(name, rest, u16::from_be_bytes).map(Cow::Owned),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => utf8(name, rest).map(Cow::Borrowed),
+        bytes => utf8(name, bytes).map(Cow::Borrowed),
+    }
+}
+
+fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ImportError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        ImportError::malformed(
+            format!("{name}:{line}"),
+            format!("byte {} is not UTF-8; save the file as UTF-8", good.len() + 1),
+        )
+    })
+}
+
+fn utf16(name: &str, bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, ImportError> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let units = pairs.iter().map(|pair| unit(*pair));
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    match text {
+        Ok(text) if rest.is_empty() => Ok(text),
+        _ => Err(ImportError::malformed(name, "begins as UTF-16 but is not; save it as UTF-8")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_order_marks_go_and_utf_16_is_read() {
+        assert_eq!(decode("f", b"\xEF\xBB\xBFa").unwrap(), "a");
+        assert_eq!(decode("f", b"\xFF\xFEa\0\xE9\0").unwrap(), "aé");
+        assert_eq!(decode("f", b"\xFE\xFF\0a").unwrap(), "a");
+    }
+
+    #[test]
+    fn what_is_not_text_is_refused_with_its_line() {
+        let error = decode("f.yaml", b"a\nb\xFF").unwrap_err();
+        assert_eq!(error.to_string(), "f.yaml:2: byte 4 is not UTF-8; save the file as UTF-8");
+        assert!(decode("f", b"\xFF\xFEa").is_err());
+    }
+}

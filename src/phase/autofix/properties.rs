@@ -1,0 +1,266 @@
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::phase::path::reserved;
+use crate::phase::verdict::FailureKind;
+
+const KEYS: [&str; 31] = [
+    "phase_id",
+    "id",
+    "name",
+    "description",
+    "goal",
+    "category",
+    "complexity",
+    "deliverables",
+    "scope",
+    "paths",
+    "read_only_context",
+    "protected_paths",
+    "allowed_paths",
+    "acceptance_criteria",
+    "ci",
+    "pytest",
+    "timeout_seconds",
+    "per_test_timeout",
+    "command",
+    "metadata",
+    "output_file",
+    "files_to_modify",
+    "path",
+    "reason",
+    "file",
+    "depends_on",
+    "max_attempts",
+    "agent",
+    "test_cmd",
+    "_autofix_v1_applied",
+    "two words",
+];
+
+const PIECES: [&str; 62] = [
+    "src/a.py",
+    "src\\b.py",
+    "docs/",
+    "README.md",
+    "main.py",
+    "Makefile",
+    "../",
+    "..",
+    "/",
+    "\\",
+    "./",
+    ".",
+    "~/",
+    "~",
+    "C:\\",
+    "C:",
+    ".git/",
+    ".git",
+    ".autopack/x.py",
+    "/home/u/project/",
+    "/home/u/",
+    "*",
+    "**",
+    "**/*.py",
+    "?",
+    "[slug]",
+    "(auth)",
+    "{a,b}",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    "`",
+    "\"",
+    "'",
+    "- ",
+    "* ",
+    "1. ",
+    "[x] ",
+    ":",
+    ": ",
+    ", ",
+    ";",
+    " ",
+    " - ",
+    " -> ",
+    "\n",
+    "\0",
+    "\u{feff}",
+    "é",
+    "Delete ",
+    "and ",
+    "the",
+    "words",
+    "#",
+    "::",
+    "<",
+    ">",
+    "=",
+    "x",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::collection::vec(select(PIECES.to_vec()), 0..7).prop_map(|pieces| pieces.concat()),
+        1 => any::<String>(),
+    ]
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        8 => text().prop_map(Value::String),
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::Bool),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        let key = prop_oneof![4 => select(KEYS.to_vec()).prop_map(str::to_owned), 1 => text()];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+            prop::collection::vec((key, inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// More like a phase than any JSON is.
+fn spec() -> impl Strategy<Value = Value> {
+    let list = || prop_oneof![3 => prop::collection::vec(text(), 0..5).prop_map(|list| json!(list)), 1 => json_value()];
+    let scope = prop::collection::vec((select(KEYS.to_vec()), list()), 0..5).prop_map(object);
+    let fields = prop::collection::vec((select(KEYS.to_vec()), json_value()), 0..4);
+    (list(), prop_oneof![3 => scope, 1 => json_value()], fields).prop_map(
+        |(deliverables, scope, fields)| {
+            let mut spec = object(fields);
+            spec["deliverables"] = deliverables;
+            spec["scope"] = scope;
+            spec
+        },
+    )
+}
+
+fn object(fields: Vec<(&str, Value)>) -> Value {
+    Value::Object(
+        fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>(),
+    )
+}
+
+fn limits() -> impl Strategy<Value = Limits<'static>> {
+    let workspace = select(vec![None, Some("/home/u/project")]);
+    (workspace, 1_u64..5000, any::<bool>()).prop_map(
+        |(workspace, max_timeout_seconds, unscoped_allowed)| Limits {
+            workspace,
+            max_timeout_seconds,
+            unscoped_allowed,
+        },
+    )
+}
+
+fn failure() -> impl Strategy<Value = Option<Failure>> {
+    use FailureKind as K;
+    let kind = select(vec![K::CiTimeout, K::CiFailed, K::AgentTimeout, K::Imported]);
+    let code = select(vec![None, Some(1), Some(124), Some(143)]);
+    let ran_out =
+        prop_oneof![Just(None), any::<u64>().prop_map(Some), (0_u64..4000).prop_map(Some)];
+    prop::option::of((kind, code, ran_out).prop_map(|(kind, exit_code, ran_out)| {
+        let mut failure = Failure::new(kind, "failed");
+        failure.exit_code = exit_code;
+        failure.detail.timeout_seconds = ran_out;
+        failure
+    }))
+}
+
+/// Words that stay themselves wherever they are put: nothing of them is taken for part of a path.
+fn sentence() -> impl Strategy<Value = String> {
+    const WORDS: [&str; 14] = [
+        "src/core/a.py",
+        "docs/guide.md",
+        "main.py",
+        "tests/unit/",
+        "(twenty",
+        "tests)",
+        "extend",
+        "with",
+        "-",
+        "carefully",
+        "`src/x.rs`",
+        "Delete",
+        "retry:",
+        "logic.",
+    ];
+    prop::collection::vec(select(WORDS.to_vec()), 1..7).prop_map(|words| words.join(" "))
+}
+
+fn words(value: &Value) -> Vec<String> {
+    let text = value.to_string().replace("\\n", " ").replace("\\\\", "/");
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+fn check(spec: Value, failure: Option<&Failure>, limits: &Limits) -> Result<(), TestCaseError> {
+    let once = autofix(&RawSpec(spec), failure, limits);
+    let twice = autofix(&RawSpec(once.spec.clone()), failure, limits);
+    prop_assert_eq!(&twice.spec, &once.spec);
+    prop_assert_eq!(&twice.result, &once.result);
+    prop_assert!(twice.fixes.is_empty(), "{:?}", twice.fixes);
+    // A failure that is over changes nothing that was repaired before it.
+    let before = autofix(&RawSpec(once.spec.clone()), None, limits);
+    prop_assert_eq!(&before.spec, &once.spec);
+    let Ok(fixed) = once.result else { return Ok(()) };
+    prop_assert!(fixed.ci().timeout_seconds > 0 && fixed.ci().per_test_timeout > 0);
+    for path in fixed.deliverables().iter().chain(fixed.scope_paths()) {
+        let path = path.as_str();
+        prop_assert!(stays_inside(path), "{path:?}");
+        prop_assert!(reserved(path).is_none(), "{path:?}");
+    }
+    for path in fixed.read_only().iter().chain(fixed.protected()) {
+        prop_assert!(stays_inside(path.as_str()), "{path:?}");
+    }
+    Ok(())
+}
+
+fn stays_inside(path: &str) -> bool {
+    let parts = path.strip_suffix('/').unwrap_or(path).split('/');
+    let drive = path.as_bytes().get(1) == Some(&b':');
+    !drive
+        && !path.starts_with("~/")
+        && !path.contains(['\0', '\\'])
+        && parts.into_iter().all(|part| !matches!(part, "" | "." | ".."))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_json_at_all_is_examined(value in json_value(), failure in failure(), limits in limits()) {
+        check(value, failure.as_ref(), &limits)?;
+    }
+
+    #[test]
+    fn specs_are_repaired_once_and_stay_inside(spec in spec(), failure in failure(), limits in limits()) {
+        check(spec, failure.as_ref(), &limits)?;
+    }
+
+    #[test]
+    fn no_word_is_lost(
+        deliverables in prop::collection::vec(sentence(), 0..4),
+        paths in prop::collection::vec(sentence(), 0..3),
+        protected in prop::collection::vec(sentence(), 0..3),
+        text in prop::option::of(sentence()),
+    ) {
+        let spec = json!({"goal": text, "deliverables": deliverables,
+            "scope": {"paths": paths, "protected_paths": protected}});
+        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let before = [&spec["deliverables"], &spec["goal"], &spec["scope"]["paths"], &spec["scope"]["protected_paths"]].map(words).concat();
+        let after = words(&autofix(&RawSpec(spec), None, &limits).spec);
+        for word in before {
+            prop_assert!(after.contains(&word), "{word:?} is gone");
+        }
+    }
+}

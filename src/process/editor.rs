@@ -1,0 +1,51 @@
+//! The user's editor: the one program that is given the terminal itself, and no time limit.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::process::Command;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EditorError {
+    #[error("cannot start the editor {editor:?}: {source}")]
+    CannotStart { editor: String, source: io::Error },
+    #[error("the editor {editor:?} ended with {status}, so nothing was changed")]
+    Failed { editor: String, status: ExitStatus },
+}
+
+/// Opens `file` and waits until the editor is closed. `editor` is a line for the shell, as `$EDITOR` is.
+pub async fn open(editor: &OsStr, file: &Path) -> Result<(), EditorError> {
+    let name = || editor.to_string_lossy().into_owned();
+    let mut line = editor.to_owned();
+    line.push(" \"$@\"");
+    #[expect(clippy::disallowed_methods, reason = "an editor needs our terminal and our group")]
+    let mut command = Command::new("sh");
+    // Its screen goes where the terminal is; our own stdout is for results.
+    command.arg("-c").arg(line).arg("editor").arg(file).stdout(Stdio::inherit());
+    let status = command
+        .status()
+        .await
+        .map_err(|source| EditorError::CannotStart { editor: name(), source })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(EditorError::Failed { editor: name(), status })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_editor_is_a_shell_line_and_its_refusal_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a b.json");
+        std::fs::write(&file, "old").unwrap();
+        open(OsStr::new("sed -i s/old/new/"), &file).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        let error = open(OsStr::new("false"), &file).await.unwrap_err();
+        assert!(error.to_string().starts_with("the editor \"false\" ended with exit status: 1"));
+    }
+}

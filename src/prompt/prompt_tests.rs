@@ -1,0 +1,182 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::phase::autofix::{Limits, autofix};
+use crate::phase::verdict::FailingTest;
+use crate::phase::{FailureDetail, FailureKind, RawSpec};
+
+fn fixed(raw: Value) -> FixedSpec {
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+    autofix(&RawSpec(raw), None, &limits).result.unwrap()
+}
+
+fn spec() -> FixedSpec {
+    fixed(json!({
+        "phase_id": "auth-2",
+        "name": "Session tokens",
+        "description": "Issue a token at login.\n\nIt lives an hour.",
+        "category": "backend",
+        "complexity": "high",
+        "deliverables": ["src/auth/token.py", "docs/auth/", "tests/auth/*.py"],
+        "scope": {
+            "paths": ["src/auth", "tests/auth"],
+            "read_only_context": [{"path": "src/users.py", "reason": "how users are stored"}],
+            "protected_paths": ["src/auth/legacy.py"],
+            "chunk": 2
+        },
+        "acceptance_criteria": ["a token expires", "two logins give two tokens"],
+        "features": [{"id": "F1", "title": "login"}, "logout"],
+        "priority": "high",
+        "notes": "",
+        "test_cmd": "python -m auth.selfcheck"
+    }))
+}
+
+fn failure() -> Failure {
+    let test =
+        |name: &str, message: &str| FailingTest { name: name.into(), message: message.into() };
+    let detail = FailureDetail {
+        breaches: vec!["src/users.py: read-only".into()],
+        missing: vec!["docs/auth/".into()],
+        failing_tests: vec![
+            test("tests/auth/test_token.py::test_expires", "E  assert 3600 == 60"),
+            test("tests/auth/test_token.py::test_gone", ""),
+        ],
+        log_tail: "=== 2 failed ===\n```".into(),
+        ..FailureDetail::default()
+    };
+    let message = "2 tests fail that passed before";
+    Failure { detail, ..Failure::new(FailureKind::CiFailed, message) }
+}
+
+fn input<'a>(spec: &'a FixedSpec, protected: &'a [String]) -> PromptInput<'a> {
+    PromptInput {
+        spec,
+        try_number: 1,
+        max_attempts: 3,
+        protected,
+        ci_command: Some("python3 -m pytest"),
+        memories: &[],
+        last_failure: None,
+        max_chars: MAX_CHARS,
+    }
+}
+
+fn golden(name: &str, input: &PromptInput) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../tests/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(format!("prompt_{name}"), compose(input)));
+}
+
+#[test]
+fn a_first_try() {
+    let (spec, protected) = (spec(), [".git*".to_owned(), ".autopack/".to_owned()]);
+    golden("first_try", &input(&spec, &protected));
+}
+
+#[test]
+fn a_second_try_with_memories() {
+    let (spec, failure) = (spec(), failure());
+    let memories = [
+        Snippet { source: "auth-1".into(), text: "Passwords are hashed with scrypt.".into() },
+        Snippet { source: "auth-0".into(), text: "Users have an id.\n```py\nid: int\n```".into() },
+    ];
+    let input = PromptInput {
+        try_number: 2,
+        memories: &memories,
+        last_failure: Some(&failure),
+        ..input(&spec, &[])
+    };
+    golden("second_try", &input);
+}
+
+#[test]
+fn the_least_of_a_spec() {
+    let spec = fixed(json!({"phase_id": "p", "description": "say hello"}));
+    let input = PromptInput { ci_command: None, ..input(&spec, &[]) };
+    golden("least", &input);
+}
+
+/// What may go, from first to last, each named by a word that stands nowhere else.
+#[test]
+fn what_is_cut_goes_in_the_stated_order() {
+    let long = |word: &str| format!("{word} {}", "x".repeat(3_000));
+    let spec = fixed(json!({
+        "phase_id": "p", "description": long("DESCRIPTION"), "deliverables": ["src/DELIVERABLE.py"],
+        "acceptance_criteria": [long("CRITERION")], "remark": long("REMARK")
+    }));
+    let mut failure = failure();
+    failure.detail.log_tail = format!("{} LOGTAIL", "x".repeat(3_000));
+    failure.detail.failing_tests[0].message = long("TESTMESSAGE");
+    let memories = ["FIRSTMEMORY", "SECONDMEMORY"]
+        .map(|word| Snippet { source: "s".into(), text: long(word) });
+    let whole =
+        PromptInput { memories: &memories, last_failure: Some(&failure), ..input(&spec, &[]) };
+    let order = [
+        "SECONDMEMORY",
+        "FIRSTMEMORY",
+        "LOGTAIL",
+        "TESTMESSAGE",
+        "REMARK",
+        "CRITERION",
+        "DESCRIPTION",
+    ];
+    let length = compose(&whole).chars().count();
+    for gone in 0..=order.len() {
+        let text = compose(&PromptInput { max_chars: length - gone * 3_050, ..whole });
+        let there: Vec<&str> = order.iter().copied().filter(|word| text.contains(word)).collect();
+        assert_eq!(there, order[gone..], "{gone}");
+        assert!(text.contains("src/DELIVERABLE.py") && text.contains("test_expires"), "{gone}");
+    }
+}
+
+#[test]
+fn of_a_log_the_end_stays_and_of_anything_else_the_beginning() {
+    let spec = fixed(json!({"phase_id": "p", "description": "d"}));
+    let mut failure = failure();
+    failure.detail.log_tail = format!("BEGIN {} END", "x".repeat(5_000));
+    let whole = PromptInput { last_failure: Some(&failure), ..input(&spec, &[]) };
+    let length = compose(&whole).chars().count();
+    let text = compose(&PromptInput { max_chars: length - 1_000, ..whole });
+    assert!(text.contains(" END\n") && !text.contains("BEGIN") && text.contains("left out"));
+    assert!(text.chars().count() <= length - 1_000);
+}
+
+#[test]
+fn long_lists_are_counted() {
+    let spec = fixed(json!({"phase_id": "p", "description": "d"}));
+    let mut failure = failure();
+    failure.detail.breaches = (0..80).map(|n| format!("f{n}.py: out of scope")).collect();
+    let text = compose(&PromptInput { last_failure: Some(&failure), ..input(&spec, &[]) });
+    assert!(text.contains("- f49.py: out of scope\n- and 30 more") && !text.contains("f50.py"));
+}
+
+proptest! {
+    #[test]
+    fn never_longer_than_asked(
+        max in 0usize..4_000, description in (".{0,9}", 0usize..300), log in ("\\PC{0,9}", 0usize..300),
+        memory in ("[`\n\\PC]{0,9}", 0usize..90),
+    ) {
+        let [description, log, memory] = [description, log, memory].map(|(text, times)| text.repeat(times));
+        let spec = fixed(json!({"phase_id": "p", "description": description, "deliverables": ["a.py"]}));
+        let mut failure = failure();
+        failure.detail.log_tail = log;
+        let memories = [Snippet { source: "s".into(), text: memory }];
+        let input = PromptInput {
+            max_chars: max, memories: &memories, last_failure: Some(&failure), ..input(&spec, &[])
+        };
+        let text = compose(&input);
+        prop_assert!(text.chars().count() <= max);
+        prop_assert_eq!(text, compose(&input));
+    }
+
+    #[test]
+    fn unknown_fields_reach_the_prompt(key in "[a-z]{9,12}_x", value in "[a-z]{9,12}") {
+        let spec = fixed(json!({"phase_id": "p", "description": "d", key.clone(): {"deep": [value.clone()]}}));
+        let text = compose(&input(&spec, &[]));
+        prop_assert!(text.contains(&key) && text.contains(&value));
+    }
+}

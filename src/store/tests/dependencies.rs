@@ -1,0 +1,116 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Claim,
+    Finish(usize, u8),
+    Skip(usize),
+    Retry(usize),
+    /// Replaces what a phase depends on.
+    Rewire(usize, Vec<usize>),
+}
+
+const PHASES: usize = 7;
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => Just(Op::Claim),
+        3 => (0..PHASES, 0..4u8).prop_map(|(at, how)| Op::Finish(at, how)),
+        1 => (0..PHASES).prop_map(Op::Skip),
+        1 => (0..PHASES).prop_map(Op::Retry),
+        1 => (0..PHASES, prop::collection::vec(0..PHASES, 0..3)).prop_map(|(at, to)| Op::Rewire(at, to)),
+    ]
+}
+
+/// Phase `at` depends on those among `on` that come before it: no cycle.
+fn wired(at: usize, on: &[usize]) -> PlanPhase {
+    let mut needs: Vec<String> =
+        on.iter().filter(|need| **need < at).map(|need| format!("p{need}")).collect();
+    needs.sort();
+    needs.dedup();
+    let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+    PlanPhase { max_attempts: Some(2), ..phase(&format!("p{at}"), &needs) }
+}
+
+async fn apply(bed: &Bed, held: &mut Vec<Claim>, op: Op) {
+    let name = |at: usize| [PhaseId::new(format!("p{at}"))];
+    match op {
+        Op::Claim => {
+            if let Next::Claimed(claim) = bed.next().await {
+                held.push(*claim);
+            }
+        }
+        Op::Finish(at, how) if !held.is_empty() => {
+            let claim = held.swap_remove(at % held.len());
+            let verdict = match how {
+                0 => red(),
+                1 => crashed(),
+                2 => Verdict::Passed { commit: None },
+                _ => passed(),
+            };
+            bed.finish(claim, verdict).await;
+        }
+        Op::Finish(..) => {}
+        // Refused where the state forbids it: also then the counters have to hold.
+        Op::Skip(at) => drop(bed.store.skip(&run(), Which::Ids(&name(at))).await),
+        Op::Retry(at) => drop(bed.store.retry(&run(), Which::Ids(&name(at)), true).await),
+        Op::Rewire(at, on) => {
+            bed.store.import(&Plan { runs: vec![rewired(at, &on)] }, true, NOW).await.unwrap();
+        }
+    }
+}
+
+/// The others are named only because a plan has to name what it refers to.
+fn rewired(at: usize, on: &[usize]) -> PlanRun {
+    plan_run("r", vec![wired(at, on)])
+}
+
+/// What each phase waits for, and what is blocked, worked out anew from states and dependencies.
+async fn check(bed: &Bed) {
+    let wrong: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM phases p WHERE p.unmet <>
+           (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
+             WHERE d.phase = p.id AND n.state NOT IN ('COMPLETE', 'SKIPPED'))",
+    )
+    .fetch_one(&bed.store.reader)
+    .await
+    .unwrap();
+    assert_eq!(wrong, 0);
+    let rows = bed.store.phases(&run(), None).await.unwrap();
+    let mut dead: Vec<PhaseId> = Vec::new();
+    // Dependencies stand before their dependents here, so one pass is enough.
+    for row in &rows {
+        let behind = row.depends_on.iter().any(|need| dead.contains(need));
+        if row.state == PhaseState::Failed || (row.state == PhaseState::Queued && behind) {
+            dead.push(row.phase_id.clone());
+        }
+    }
+    let failed = rows.iter().filter(|row| row.state == PhaseState::Failed).count();
+    let summary = bed.store.run(&run()).await.unwrap();
+    assert_eq!(summary.blocked as usize, dead.len() - failed);
+    let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
+    assert_eq!(waiting.iter().filter(|phase| phase.blocked).count(), dead.len() - failed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counters_agree_with_a_recount_whatever_happens(
+        wiring in prop::collection::vec(prop::collection::vec(0..PHASES, 0..3), PHASES),
+        ops in prop::collection::vec(op(), 1..30),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let phases = wiring.iter().enumerate().map(|(at, on)| wired(at, on)).collect();
+            let bed = Bed::with(phases).await;
+            let mut held = Vec::new();
+            for op in ops {
+                apply(&bed, &mut held, op).await;
+                check(&bed).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,185 @@
+use super::*;
+use crate::phase::{Tokens, Usage};
+
+fn full(verdict: Verdict) -> Finish {
+    let tokens =
+        Tokens { input: Some(10), output: Some(20), cache_read: None, cache_write: Some(0) };
+    let usage = Usage {
+        tokens,
+        cost_usd: Some(0.5),
+        model: Some("m".into()),
+        truncated: true,
+        stop_reason: Some("length".into()),
+    };
+    Finish {
+        usage,
+        agent_ms: Some(1500),
+        ci_ms: None,
+        ..Finish::of(verdict, UnixMs(NOW.0 + 9), true)
+    }
+}
+
+#[tokio::test]
+async fn a_landed_attempt_completes_its_phase_and_is_kept_whole() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    bed.store.record_slot(&claim, "slot-1", "/logs/1").await.unwrap();
+    bed.store.record_agent(&claim, "default", Some(40)).await.unwrap();
+    bed.store.record_landing(&claim, "c0ffee").await.unwrap();
+    let finish = full(passed());
+    assert_eq!(bed.store.finish(claim, &finish).await.unwrap(), PhaseState::Complete);
+    let row = bed.row("a").await;
+    assert_eq!((row.commit.as_deref(), row.attempts), (Some("c0ffee"), 1));
+    let expected = AttemptRow {
+        attempt: 1,
+        owner: bed.owner.clone(),
+        started_at: NOW,
+        ended_at: Some(finish.ended),
+        outcome: Some(AttemptOutcome::Landed),
+        failure: None,
+        note: None,
+        agent: Some("default".into()),
+        slot: Some("slot-1".into()),
+        log_dir: Some("/logs/1".into()),
+        landing_commit: Some("c0ffee".into()),
+        usage: finish.usage,
+        estimated_output: Some(40),
+        agent_ms: Some(1500),
+        ci_ms: None,
+    };
+    assert_eq!(bed.log("a").await, [expected]);
+}
+
+#[tokio::test]
+async fn each_verdict_has_its_outcome() {
+    let failure = Failure::new(FailureKind::CiFailed, "red");
+    let message = || "why".to_owned();
+    let cases = [
+        (Verdict::Passed { commit: None }, "no_change_needed", PhaseState::Complete),
+        (Verdict::Failed(failure), "failed", PhaseState::Queued),
+        (Verdict::Requeued(Requeue::Interrupted), "interrupted", PhaseState::Queued),
+        (crashed(), "crashed", PhaseState::Queued),
+        (
+            Verdict::Requeued(Requeue::BaseMoved { message: message() }),
+            "base_moved",
+            PhaseState::Queued,
+        ),
+        (
+            Verdict::Requeued(Requeue::Systemic { message: message() }),
+            "systemic",
+            PhaseState::Queued,
+        ),
+    ];
+    for (verdict, outcome, state) in cases {
+        let bed = Bed::with(vec![phase("a", &[])]).await;
+        let claim = bed.claim().await;
+        assert_eq!(bed.finish(claim, verdict).await, state, "{outcome}");
+        assert_eq!(bed.log("a").await[0].outcome.unwrap().as_str(), outcome);
+        assert_eq!(bed.row("a").await.commit, None);
+    }
+}
+
+#[tokio::test]
+async fn tries_are_used_up_and_the_last_failure_is_told() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    for (tries, state) in
+        [(0, PhaseState::Queued), (1, PhaseState::Queued), (2, PhaseState::Failed)]
+    {
+        let claim = bed.claim().await;
+        assert_eq!(claim.tries, tries);
+        assert_eq!(bed.finish(claim, red()).await, state);
+    }
+    let row = bed.row("a").await;
+    assert_eq!((row.attempts, row.executions), (3, 3));
+    assert_eq!(row.last_failure.unwrap().message, "1 test failed");
+    assert_eq!(bed.log("a").await[2].failure.as_ref().unwrap().kind, FailureKind::CiFailed);
+}
+
+#[tokio::test]
+async fn free_requeues_are_bounded_across_attempts() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    for _ in 0..9 {
+        let claim = bed.claim().await;
+        assert_eq!(bed.finish(claim, crashed()).await, PhaseState::Queued);
+    }
+    let claim = bed.claim().await;
+    assert_eq!(bed.finish(claim, crashed()).await, PhaseState::Failed);
+    let row = bed.row("a").await;
+    assert_eq!((row.attempts, row.executions), (0, 10));
+    assert_eq!(row.last_failure.unwrap().kind, FailureKind::GaveUp);
+    assert_eq!(bed.log("a").await[9].failure.as_ref().unwrap().kind, FailureKind::GaveUp);
+}
+
+#[tokio::test]
+async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    for verdict in [red(), Verdict::Requeued(Requeue::Interrupted), passed()] {
+        let claim = bed.claim().await;
+        bed.store.record_agent(&claim, "default", Some(40)).await.unwrap();
+        bed.store.finish(claim, &full(verdict)).await.unwrap();
+    }
+    let samples = bed.store.samples_after(None, 10).await.unwrap();
+    let told: Vec<_> = samples
+        .iter()
+        .map(|s| (s.attempt.unwrap(), s.success, s.failure_kind.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [(1, false, Some("ci_failed")), (2, false, Some("interrupted")), (3, true, None)]
+    );
+    let last = &samples[2];
+    assert_eq!((last.run_id.as_str(), last.phase_id.as_str()), ("r", "a"));
+    assert_eq!((last.category.as_str(), last.complexity.as_str()), ("implementation", "medium"));
+    assert_eq!(last.deliverables, ["a.txt"]);
+    assert_eq!((last.predicted_output_tokens, last.actual_output_tokens), (Some(40), Some(20)));
+    assert_eq!((last.cache_read_tokens, last.ci_ms, last.agent_ms), (None, None, Some(1500)));
+    assert!(last.truncated);
+    let page = bed.store.samples_after(Some(&samples[0]), 1).await.unwrap();
+    assert_eq!(page, samples[1..2]);
+}
+
+#[tokio::test]
+async fn no_agent_or_no_telemetry_means_no_sample() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    bed.store.finish(claim, &full(red())).await.unwrap();
+    let claim = bed.claim().await;
+    bed.store.record_agent(&claim, "default", None).await.unwrap();
+    bed.store.finish(claim, &Finish { telemetry: false, ..full(red()) }).await.unwrap();
+    assert!(bed.store.samples_after(None, 10).await.unwrap().is_empty());
+    assert_eq!(bed.log("a").await[1].usage.tokens.output, Some(20));
+}
+
+#[tokio::test]
+async fn history_is_append_only() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    bed.finish(claim, red()).await;
+    for (sql, why) in [
+        ("UPDATE attempts SET outcome = 'landed'", "never changed"),
+        ("UPDATE attempts SET log_dir = 'x'", "never changed"),
+        ("UPDATE attempts SET attempt = 9", "keeps its phase"),
+        ("DELETE FROM attempts", "only with its run"),
+    ] {
+        let error = sqlx::query(sql).execute(&bed.store.writer).await.unwrap_err().to_string();
+        assert!(error.contains(why) || error.contains("never changed"), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_what_cannot_be() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    for sql in [
+        "UPDATE phases SET state = 'DONE'",
+        "UPDATE phases SET state = 'EXECUTING'",
+        "UPDATE phases SET owner = 'owner-1'",
+        "UPDATE phases SET commit_id = 'c0ffee'",
+        "UPDATE phases SET unmet = -1",
+        "UPDATE phases SET attempts = 'many'",
+        "UPDATE runs SET repo = '/x'",
+        "INSERT INTO dependencies SELECT id, id FROM phases",
+        "INSERT INTO dependencies SELECT id, 99 FROM phases",
+    ] {
+        assert!(sqlx::query(sql).execute(&bed.store.writer).await.is_err(), "{sql}");
+    }
+}

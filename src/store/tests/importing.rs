@@ -1,0 +1,141 @@
+use super::*;
+use crate::phase::plan::ImportedSample;
+use crate::phase::{Tokens, Usage};
+
+fn other_spec(id: &str) -> PlanPhase {
+    PlanPhase { spec: RawSpec(json!({"phase_id": id, "goal": "another"})), ..phase(id, &[]) }
+}
+
+fn sample(origin: &str) -> ImportedSample {
+    ImportedSample {
+        origin: origin.into(),
+        phase_id: PhaseId::new("a"),
+        timestamp: NOW,
+        category: "docs".into(),
+        complexity: "low".into(),
+        deliverables: vec!["a.md".into()],
+        predicted_output_tokens: Some(5),
+        success: true,
+        usage: Usage {
+            tokens: Tokens { output: Some(6), ..Tokens::default() },
+            ..Usage::default()
+        },
+    }
+}
+
+#[tokio::test]
+async fn importing_twice_adds_nothing() {
+    let bed = Bed::new().await;
+    let mut plan = plan(vec![phase("a", &[]), phase("b", &["a"])]);
+    plan.runs[0].samples = vec![sample("1"), sample("2")];
+    let first = bed.store.import(&plan, false, NOW).await.unwrap();
+    assert_eq!(first, ImportReport { runs: 1, added: 2, samples: 2, ..ImportReport::default() });
+    for update in [false, true] {
+        let again = bed.store.import(&plan, update, NOW).await.unwrap();
+        assert_eq!(again, ImportReport { unchanged: 2, ..ImportReport::default() });
+    }
+    assert_eq!(bed.row("b").await.depends_on, ids(&["a"]));
+    let samples = bed.store.samples_after(None, 10).await.unwrap();
+    assert_eq!(samples.len(), 2);
+    assert_eq!((samples[0].attempt, samples[0].actual_output_tokens), (None, Some(6)));
+}
+
+#[tokio::test]
+async fn what_moved_on_is_not_overwritten() {
+    let bed = Bed::with(vec![phase("done", &[]), phase("runs", &[]), phase("waits", &[])]).await;
+    let done = bed.claim().await;
+    bed.finish(done, passed()).await;
+    let _runs = bed.claim().await;
+    let changed = plan(vec![other_spec("done"), other_spec("runs"), other_spec("waits")]);
+    let without = bed.store.import(&changed, false, NOW).await.unwrap();
+    assert_eq!(without, ImportReport { kept: 2, differing: 1, ..ImportReport::default() });
+    assert_eq!(bed.row("waits").await.spec, phase("waits", &[]).spec);
+    let with = bed.store.import(&changed, true, NOW).await.unwrap();
+    assert_eq!(with, ImportReport { kept: 2, updated: 1, ..ImportReport::default() });
+    assert_eq!(bed.row("waits").await.spec, other_spec("waits").spec);
+    let done = bed.store.phase(&run(), &PhaseId::new("done")).await.unwrap();
+    assert_eq!((done.raw, done.row.state), (phase("done", &[]).spec, PhaseState::Complete));
+}
+
+#[tokio::test]
+async fn an_update_voids_the_repair_and_keeps_state_and_tries() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    bed.finish(claim, red()).await;
+    assert!(bed.row("a").await.repaired);
+    bed.store.import(&plan(vec![other_spec("a")]), true, NOW).await.unwrap();
+    let detail = bed.store.phase(&run(), &PhaseId::new("a")).await.unwrap();
+    assert!(!detail.row.repaired && detail.fixes.is_empty());
+    assert_eq!((detail.row.attempts, detail.attempt_log.len()), (1, 1));
+    assert_eq!(detail.row.spec, other_spec("a").spec);
+}
+
+#[tokio::test]
+async fn new_phases_stand_behind_the_old_ones() {
+    let bed = Bed::with(vec![phase("m", &[])]).await;
+    bed.store.import(&plan(vec![phase("a", &[]), phase("m", &[])]), false, NOW).await.unwrap();
+    let rows = bed.store.phases(&run(), None).await.unwrap();
+    let order: Vec<&str> = rows.iter().map(|row| row.phase_id.as_str()).collect();
+    assert_eq!(order, ["m", "a"]);
+}
+
+#[tokio::test]
+async fn another_systems_history_comes_along() {
+    let bed = Bed::new().await;
+    let old = PlanPhase {
+        state: PhaseState::Failed,
+        attempts: 4,
+        last_failure: Some(Failure::new(FailureKind::Imported, "BUILDER_FAILED")),
+        note: Some("was EXECUTING".into()),
+        ..phase("old", &[])
+    };
+    let done = PlanPhase { state: PhaseState::Complete, ..phase("done", &[]) };
+    bed.store.import(&plan(vec![old, done, phase("new", &["done"])]), false, NOW).await.unwrap();
+    let detail = bed.store.phase(&run(), &PhaseId::new("old")).await.unwrap();
+    assert_eq!((detail.row.state, detail.row.attempts), (PhaseState::Failed, 4));
+    assert_eq!(detail.row.last_failure.unwrap().message, "BUILDER_FAILED");
+    assert_eq!(detail.note.as_deref(), Some("was EXECUTING"));
+    assert_eq!(bed.claim().await.phase_id.as_str(), "new");
+}
+
+/// One bad phase at the end, and nothing of the plan is there.
+async fn nothing_of(phases: Vec<PlanPhase>) -> StoreError {
+    let bed = Bed::new().await;
+    let plan = Plan { runs: vec![plan_run("fine", vec![phase("x", &[])]), plan_run("r", phases)] };
+    let error = bed.store.import(&plan, false, NOW).await.unwrap_err();
+    assert!(bed.store.runs().await.unwrap().is_empty());
+    error
+}
+
+#[tokio::test]
+async fn it_is_all_or_nothing() {
+    let unknown = nothing_of(vec![phase("a", &[]), phase("b", &["ghost"])]).await;
+    assert_eq!(
+        unknown.to_string(),
+        "run r, phase b: it depends on \"ghost\", which the run does not have"
+    );
+    let executing = PlanPhase { state: PhaseState::Executing, ..phase("b", &[]) };
+    assert!(matches!(nothing_of(vec![executing]).await, StoreError::WrongState { .. }));
+    let cycle = nothing_of(vec![phase("a", &["b"]), phase("b", &["a"]), phase("c", &["b"])]).await;
+    assert!(cycle.to_string().contains("wait for themselves: a, b"), "{cycle}");
+    let twice = nothing_of(vec![phase("a", &[]), phase("a", &[])]).await;
+    assert!(matches!(twice, StoreError::Database { .. }), "{twice}");
+}
+
+#[tokio::test]
+async fn an_update_may_not_close_a_cycle() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let error = bed.store.import(&plan(vec![phase("a", &["b"])]), true, NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Cycle { .. }), "{error}");
+    assert!(bed.row("a").await.depends_on.is_empty());
+}
+
+#[tokio::test]
+async fn samples_without_phases_make_no_run() {
+    let bed = Bed::new().await;
+    let mut plan = plan(Vec::new());
+    plan.runs[0].samples = vec![sample("1")];
+    bed.store.import(&plan, false, NOW).await.unwrap();
+    assert!(bed.store.runs().await.unwrap().is_empty());
+    assert_eq!(bed.store.samples_after(None, 10).await.unwrap().len(), 1);
+}

@@ -1,0 +1,127 @@
+use super::*;
+use crate::phase::{Tokens, Usage};
+
+#[tokio::test]
+async fn a_run_is_summed_up() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[]), phase("c", &["b"])]).await;
+    let claim = bed.claim().await;
+    let usage = Usage {
+        tokens: Tokens { input: Some(3), ..Tokens::default() },
+        cost_usd: Some(0.25),
+        ..Usage::default()
+    };
+    let finish = Finish { usage, ..Finish::of(passed(), NOW, true) };
+    bed.store.finish(claim, &finish).await.unwrap();
+    let summary = bed.store.run(&run()).await.unwrap();
+    assert_eq!(summary.counts, Counts { queued: 2, complete: 1, ..Counts::default() });
+    assert_eq!(summary.counts.total(), 3);
+    assert_eq!((summary.tokens.input, summary.tokens.output), (Some(3), None));
+    assert_eq!((summary.cost_usd, summary.blocked), (Some(0.25), 0));
+    assert_eq!(summary.facts, None);
+}
+
+#[tokio::test]
+async fn an_unknown_run_names_the_database_and_its_runs() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let ghost = RunId::new("ghost");
+    let path = bed.store.path().display().to_string();
+    let unknown = |error: StoreError| error.to_string();
+    let text = unknown(bed.store.require_runs(&[run(), ghost.clone()]).await.unwrap_err());
+    assert_eq!(text, format!("no run is called \"ghost\" in the database {path}; it holds r"));
+    assert_eq!(unknown(bed.store.run(&ghost).await.unwrap_err()), text);
+    assert_eq!(unknown(bed.store.phases(&ghost, None).await.unwrap_err()), text);
+    assert_eq!(unknown(bed.store.remove_run(&ghost).await.unwrap_err()), text);
+    assert_eq!(unknown(bed.store.retry(&ghost, Which::Failed, false).await.unwrap_err()), text);
+}
+
+#[tokio::test]
+async fn phases_are_listed_by_state() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let _claim = bed.claim().await;
+    let queued = bed.store.phases(&run(), Some(PhaseState::Queued)).await.unwrap();
+    assert_eq!(queued.len(), 1);
+    assert_eq!((queued[0].phase_id.as_str(), &queued[0].depends_on), ("b", &ids(&["a"])));
+    assert_eq!(bed.store.phases(&run(), None).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_phase_that_cannot_run_says_why() {
+    let bed = Bed::with(vec![
+        phase("fails", &[]),
+        phase("behind", &["fails"]),
+        phase("far", &["behind"]),
+        phase("limited", &[]),
+        broken("bad"),
+        phase("after", &["limited"]),
+        phase("free", &[]),
+    ])
+    .await;
+    for _ in 0..3 {
+        let claim = bed.claim().await;
+        bed.finish(claim, red()).await;
+    }
+    let until = UnixMs(NOW.0 + 1);
+    let limited = Requeue::RateLimited { not_before: until, message: "429".into() };
+    let claim = bed.claim().await;
+    bed.finish(claim, Verdict::Requeued(limited)).await;
+    bed.store.repair_queued(None, &fix, false, &mut |_| {}).await.unwrap();
+    let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
+    let told: Vec<String> = waiting
+        .iter()
+        .map(|w| {
+            let needs: Vec<String> =
+                w.needs.iter().map(|(id, state)| format!("{id} {state}")).collect();
+            let (at, why) = (w.not_before.is_some(), w.unfixable.as_deref().unwrap_or("-"));
+            format!("{}: blocked {}, needs {needs:?}, later {at}, {why}", w.phase_id, w.blocked)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"behind: blocked true, needs ["fails FAILED"], later false, -"#,
+            r#"far: blocked true, needs ["behind QUEUED"], later false, -"#,
+            r#"limited: blocked false, needs [], later true, -"#,
+            r#"bad: blocked false, needs [], later false, no path"#,
+            r#"after: blocked false, needs ["limited QUEUED"], later false, -"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn where_a_run_is_executed_is_settled_once() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let facts = |repo: &str| RunFacts {
+        repo: repo.into(),
+        branch: "autopack/r".into(),
+        base_commit: "b4se".into(),
+    };
+    assert_eq!(bed.store.run_facts(&run()).await.unwrap(), None);
+    let here = bed.store.settle_run_facts(&run(), &facts("/here/.git")).await.unwrap();
+    assert_eq!(here, facts("/here/.git"));
+    let elsewhere = bed.store.settle_run_facts(&run(), &facts("/there/.git")).await.unwrap();
+    assert_eq!(elsewhere, here);
+    assert_eq!(bed.store.run_facts(&run()).await.unwrap(), Some(here));
+}
+
+#[tokio::test]
+async fn a_baseline_is_kept_by_commit_and_command() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let get =
+        async |commit: &str, key: &str| bed.store.baseline(&run(), commit, key).await.unwrap();
+    assert_eq!(get("c1", "k").await, None);
+    for result in ["old", "new"] {
+        bed.store.put_baseline(&run(), "c1", "k", result, NOW).await.unwrap();
+    }
+    assert_eq!(get("c1", "k").await.as_deref(), Some("new"));
+    assert_eq!(get("c1", "other").await, None);
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_is_named() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    sqlx::query("UPDATE phases SET raw_spec = '{'").execute(&bed.store.writer).await.unwrap();
+    let error = bed.store.phases(&run(), None).await.unwrap_err().to_string();
+    assert!(error.contains("phase a of run r"), "{error}");
+    let error = claim(&bed.store, &bed.owner, &[run()], NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::BadRow { .. }), "{error}");
+}

@@ -1,0 +1,209 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use super::*;
+use crate::store::sqlite::Trouble;
+
+/// A file at the database's place, whoever made it.
+async fn made_by(dir: &TempDir, sql: &str) -> PathBuf {
+    let path = url(dir).path().to_owned();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    path
+}
+
+/// Every file of the folder, byte for byte.
+fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let folder = fs::read_dir(dir.join(".autopack")).unwrap();
+    folder
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Opening fails, changes nothing, and says these words.
+async fn is_refused(dir: &TempDir, words: &[&str]) -> StoreError {
+    let before = snapshot(dir.path());
+    let error = Store::open(&url(dir)).await.unwrap_err();
+    assert_eq!(snapshot(dir.path()), before, "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&url(dir).path().display().to_string()), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    error
+}
+
+#[tokio::test]
+async fn a_new_database_is_made_and_found_again() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir).await;
+    assert_eq!(store.schema_version().await.unwrap(), 1);
+    assert!(store.integrity_check().await.unwrap().is_empty());
+    store.import(&plan(vec![phase("a", &[])]), false, NOW).await.unwrap();
+    store.close().await;
+    let again = Store::open_existing(&url(&dir)).await.unwrap();
+    assert_eq!(again.runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_linked_sqlite_is_free_of_the_wal_bug() {
+    let version = Bed::new().await.store.sqlite_version().await.unwrap();
+    assert!(crate::store::sqlite::is_new_enough(&version), "{version}");
+}
+
+#[tokio::test]
+async fn every_connection_has_the_settings() {
+    let bed = Bed::new().await;
+    for pool in [&bed.store.writer, &bed.store.reader] {
+        let one = |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool);
+        assert_eq!(one("PRAGMA synchronous").await.unwrap(), 2);
+        assert_eq!(one("PRAGMA foreign_keys").await.unwrap(), 1);
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
+        assert_eq!(mode, "wal");
+    }
+    let write = sqlx::query("DELETE FROM runs").execute(&bed.store.reader).await.unwrap_err();
+    assert_eq!(Trouble::of(&write), Trouble::ReadOnly);
+}
+
+#[tokio::test]
+async fn looking_makes_no_database() {
+    let dir = TempDir::new().unwrap();
+    let error = Store::open_existing(&url(&dir)).await.unwrap_err();
+    assert!(matches!(error, StoreError::NoDatabase { .. }), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_may_make_it_at_once() {
+    let dir = TempDir::new().unwrap();
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url(&dir);
+            tokio::spawn(async move { Store::open(&url).await })
+        })
+        .collect();
+    for store in opening {
+        assert_eq!(store.await.unwrap().unwrap().schema_version().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_ours() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join(".autopack")).unwrap();
+    fs::write(url(&dir).path(), "").unwrap();
+    assert_eq!(open(&dir).await.schema_version().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_python_autopacks_database_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    made_by(&dir, "CREATE TABLE runs (id); CREATE TABLE tiers (id); CREATE TABLE phases (id)")
+        .await;
+    let error = is_refused(&dir, &["Python Autopack", "autopack import"]).await;
+    assert!(matches!(error, StoreError::PythonAutopack { .. }));
+}
+
+#[tokio::test]
+async fn another_applications_database_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    made_by(&dir, "CREATE TABLE customers (id)").await;
+    is_refused(&dir, &["another application", "customers", "--database-url"]).await;
+    let dir = TempDir::new().unwrap();
+    made_by(&dir, "PRAGMA journal_mode = WAL; CREATE TABLE customers (id)").await;
+    is_refused(&dir, &["another application", "customers"]).await;
+    let dir = TempDir::new().unwrap();
+    made_by(&dir, "PRAGMA application_id = 42").await;
+    is_refused(&dir, &["another application", "0x2a"]).await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).await.close().await;
+    made_by(&dir, "PRAGMA user_version = 99").await;
+    is_refused(&dir, &["version 99", "newer autopack"]).await;
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join(".autopack")).unwrap();
+    fs::write(url(&dir).path(), "dear diary").unwrap();
+    is_refused(&dir, &["not an SQLite database"]).await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_named() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).await.close().await;
+    let mut bytes = fs::read(url(&dir).path()).unwrap();
+    bytes[100..4096].fill(0xa5);
+    fs::write(url(&dir).path(), bytes).unwrap();
+    let store = Store::open(&url(&dir)).await;
+    let error = match store {
+        Ok(store) => store.runs().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.trouble(), Some(Trouble::Corrupt), "{error}");
+    assert!(error.to_string().contains("autopack.db: it is damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn a_read_only_file_or_folder_is_refused() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).await.close().await;
+    let folder = dir.path().join(".autopack");
+    for (place, read_only, writable) in [(url(&dir).path(), 0o444, 0o644), (&folder, 0o555, 0o755)]
+    {
+        fs::set_permissions(place, fs::Permissions::from_mode(read_only)).unwrap();
+        let error = is_refused(&dir, &["read-only", "--database-url"]).await;
+        assert!(matches!(error, StoreError::ReadOnly { .. }));
+        fs::set_permissions(place, fs::Permissions::from_mode(writable)).unwrap();
+    }
+    open(&dir).await;
+}
+
+#[tokio::test]
+async fn a_missing_folder_far_away_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let url = DatabaseUrl::parse("sqlite:///data/state/x.db", dir.path()).unwrap();
+    let error = Store::open(&url).await.unwrap_err().to_string();
+    assert!(error.contains("its folder cannot be made"), "{error}");
+}
+
+/// SQLite takes back the statement alone where it keeps a journal for it (many rows at once), else the transaction
+/// under sqlx's feet (one large row): both have to leave the writer usable.
+#[tokio::test]
+async fn a_full_disk_is_said_and_survived() {
+    let rows = (0..500).map(|n| phase(&format!("p{n}"), &[])).collect();
+    let one_row =
+        PlanRun { source: "x".repeat(100_000), ..plan_run("large", vec![phase("p", &[])]) };
+    for run in [plan_run("many", rows), one_row] {
+        let bed = Bed::with(vec![phase("a", &[])]).await;
+        let plan = Plan { runs: vec![run] };
+        limit(&bed, 1).await;
+        let error = bed.store.import(&plan, false, NOW).await.unwrap_err();
+        assert_eq!(error.trouble(), Some(Trouble::Full), "{error}");
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert_eq!(bed.store.runs().await.unwrap().len(), 1);
+        limit(&bed, u32::MAX - 1).await;
+        assert_eq!(bed.store.import(&plan, false, NOW).await.unwrap().runs, 1);
+        let claim = bed.claim().await;
+        assert_eq!(bed.finish(claim, passed()).await, PhaseState::Complete);
+    }
+}
+
+/// At most so many pages, on the writer's present connection; never fewer than there are.
+async fn limit(bed: &Bed, pages: u32) {
+    let sql = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+    sqlx::query(sql).execute(&bed.store.writer).await.unwrap();
+}

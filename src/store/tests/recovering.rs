@@ -1,0 +1,118 @@
+use super::*;
+
+#[tokio::test]
+async fn a_crashed_attempt_is_requeued_and_its_owners_finish_refused() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let stale = bed.claim().await;
+    bed.store.record_agent(&stale, "default", None).await.unwrap();
+    let orphan = bed.in_flight().await.remove(0);
+    assert_eq!((orphan.attempt, orphan.agent.as_deref()), (1, Some("default")));
+    let state = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    assert_eq!(state, Some(PhaseState::Queued));
+    assert!(matches!(
+        bed.store.record_landing(&stale, "c0ffee").await,
+        Err(StoreError::LeaseLost { .. })
+    ));
+    let refused = bed.store.finish(stale, &Finish::of(passed(), NOW, true)).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost { attempt: 1, .. })), "{refused:?}");
+    let row = bed.row("a").await;
+    assert_eq!((row.state, row.attempts), (PhaseState::Queued, 0));
+    assert_eq!(bed.log("a").await[0].outcome, Some(AttemptOutcome::Crashed));
+    let samples = bed.store.samples_after(None, 10).await.unwrap();
+    assert_eq!(samples[0].failure_kind.as_deref(), Some("crashed"));
+}
+
+/// The phase is EXECUTING again, by the same owner even: only the attempt's number tells the two apart.
+#[tokio::test]
+async fn a_stale_finish_is_refused_while_the_next_attempt_runs() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let stale = bed.claim().await;
+    let orphan = bed.in_flight().await.remove(0);
+    bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    let current = bed.claim().await;
+    let refused = bed.store.finish(stale, &Finish::of(red(), NOW, true)).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost { .. })), "{refused:?}");
+    let again = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    assert_eq!(again, None);
+    assert_eq!(bed.finish(current, passed()).await, PhaseState::Complete);
+    assert_eq!(bed.row("a").await.attempts, 1);
+}
+
+#[tokio::test]
+async fn a_landed_attempt_is_recognised_and_frees_its_dependents() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let claim = bed.claim().await;
+    bed.store.record_landing(&claim, "c0ffee").await.unwrap();
+    let orphan = bed.in_flight().await.remove(0);
+    let commit = orphan.landing_commit.clone().unwrap();
+    let state = bed.store.recover(&orphan, Rescue::Landed(commit), NOW, true).await.unwrap();
+    assert_eq!(state, Some(PhaseState::Complete));
+    let row = bed.row("a").await;
+    assert_eq!((row.commit.as_deref(), row.attempts), (Some("c0ffee"), 1));
+    assert_eq!(bed.claim().await.phase_id.as_str(), "b");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_rescuers_one_wins() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let _dead = bed.claim().await;
+    let orphan = bed.in_flight().await.remove(0);
+    let mut rescuers = Vec::new();
+    for _ in 0..4 {
+        let (store, orphan) = (open(&bed.dir).await, orphan.clone());
+        rescuers.push(tokio::spawn(async move {
+            store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap()
+        }));
+    }
+    let mut won = 0;
+    for rescuer in rescuers {
+        won += usize::from(rescuer.await.unwrap().is_some());
+    }
+    assert_eq!(won, 1);
+    assert_eq!(bed.log("a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_owner_that_finished_in_time_leaves_nothing_to_rescue() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    let orphan = bed.in_flight().await.remove(0);
+    bed.finish(claim, passed()).await;
+    let late = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    assert_eq!(late, None);
+    assert_eq!(bed.row("a").await.state, PhaseState::Complete);
+}
+
+#[tokio::test]
+async fn a_fenced_owner_learns_it_and_records_no_landing() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    let control = bed.store.heartbeat(&bed.owner, 2).await.unwrap();
+    assert_eq!(control, Control { fenced: false, stop: StopRequest::None });
+    bed.store.fence_owner(&bed.owner).await.unwrap();
+    assert!(bed.store.heartbeat(&bed.owner, 3).await.unwrap().fenced);
+    let landing = bed.store.record_landing(&claim, "c0ffee").await;
+    assert!(matches!(landing, Err(StoreError::LeaseLost { .. })), "{landing:?}");
+    assert_eq!(bed.store.owners().await.unwrap()[0].heartbeat_boot_ms, 2);
+}
+
+#[tokio::test]
+async fn an_owner_leaves_only_without_work() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    assert!(!bed.store.unregister_owner(&bed.owner).await.unwrap());
+    bed.finish(claim, passed()).await;
+    assert!(bed.store.unregister_owner(&bed.owner).await.unwrap());
+    assert!(bed.store.owners().await.unwrap().is_empty());
+    assert!(bed.store.heartbeat(&bed.owner, 9).await.unwrap().fenced);
+}
+
+#[tokio::test]
+async fn a_stop_reaches_the_drains_of_its_run_and_only_grows() {
+    let bed = Bed::new().await;
+    let stop = async |runs: &[RunId], how| bed.store.request_stop(runs, how).await.unwrap().len();
+    assert_eq!(stop(&[RunId::new("other")], StopRequest::Now).await, 0);
+    assert_eq!(stop(&[run()], StopRequest::Now).await, 1);
+    assert_eq!(stop(&[], StopRequest::Graceful).await, 1);
+    assert_eq!(bed.store.heartbeat(&bed.owner, 2).await.unwrap().stop, StopRequest::Now);
+}

@@ -1,0 +1,72 @@
+use super::*;
+
+async fn repair(bed: &Bed, dry_run: bool) -> (RepairCounts, Vec<Repaired>) {
+    let mut told = Vec::new();
+    let counts = bed
+        .store
+        .repair_queued(Some(&run()), &fix, dry_run, &mut |one| told.push(one))
+        .await
+        .unwrap();
+    (counts, told)
+}
+
+#[tokio::test]
+async fn queued_phases_are_repaired_once_and_told() {
+    let bed = Bed::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
+    let _executing = bed.claim().await;
+    let (counts, told) = repair(&bed, false).await;
+    assert_eq!(counts, RepairCounts { examined: 2, changed: 2, unfixable: 1 });
+    assert_eq!(told[0].phase_id.as_str(), "b");
+    assert_eq!(told[0].unfixable.as_deref(), Some("no path"));
+    assert_eq!(told[1].before, phase("c", &[]).spec.0);
+    assert_eq!(told[1].after["fixed"], true);
+    assert_eq!(bed.row("b").await.state, PhaseState::Queued);
+    let (counts, told) = repair(&bed, false).await;
+    assert_eq!(counts, RepairCounts { examined: 2, changed: 0, unfixable: 1 });
+    assert_eq!(told.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_the_same_and_changes_nothing() {
+    let bed = Bed::with(vec![phase("a", &[]), broken("b")]).await;
+    let (dry, told_dry) = repair(&bed, true).await;
+    let rows = bed.store.phases(&run(), None).await.unwrap();
+    assert!(rows.iter().all(|row| !row.repaired && row.unfixable.is_none()));
+    assert_eq!((dry, told_dry), repair(&bed, false).await);
+}
+
+/// Claims with a handle of its own, as another drain would, and waits for it.
+fn claim_elsewhere(url: &DatabaseUrl) {
+    let url = url.clone();
+    let work = async move {
+        let store = Store::open(&url).await.unwrap();
+        claimed(claim(&store, &OwnerId::new("owner-1"), &[run()], NOW).await.unwrap());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(work)).join().unwrap();
+}
+
+#[tokio::test]
+async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let url = url(&bed.dir);
+    let slow = |raw: &RawSpec, last: Option<&Failure>| {
+        claim_elsewhere(&url);
+        let repair = fix(raw, last);
+        Repair { fixes: vec!["out of date".into()], ..repair }
+    };
+    bed.store.repair_queued(None, &slow, false, &mut |_| {}).await.unwrap();
+    let detail = bed.store.phase(&run(), &PhaseId::new("a")).await.unwrap();
+    assert_eq!(detail.row.state, PhaseState::Executing);
+    assert_eq!(detail.fixes, ["marked as fixed"]);
+}
+
+#[tokio::test]
+async fn more_phases_than_one_batch_holds_are_all_examined() {
+    let phases = (0..600).map(|n| phase(&format!("p{n}"), &[])).collect();
+    let bed = Bed::with(phases).await;
+    let (counts, told) = repair(&bed, false).await;
+    assert_eq!(counts, RepairCounts { examined: 600, changed: 600, unfixable: 0 });
+    assert_eq!(told.len(), 600);
+    assert_eq!(told[599].phase_id.as_str(), "p599");
+}

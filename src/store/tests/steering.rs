@@ -1,0 +1,118 @@
+use super::*;
+
+async fn fail(bed: &Bed) {
+    for _ in 0..3 {
+        let claim = bed.claim().await;
+        bed.finish(claim, red()).await;
+    }
+}
+
+fn which(names: &[PhaseId]) -> Which<'_> {
+    Which::Ids(names)
+}
+
+#[tokio::test]
+async fn retry_gives_fresh_tries_and_keeps_the_history() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    fail(&bed).await;
+    assert_eq!(bed.store.run(&run()).await.unwrap().blocked, 1);
+    let steered = bed.store.retry(&run(), Which::Failed, false).await.unwrap();
+    let expected =
+        Steered { phase_id: PhaseId::new("a"), from: PhaseState::Failed, to: PhaseState::Queued };
+    assert_eq!(steered, [expected]);
+    assert_eq!(bed.store.run(&run()).await.unwrap().blocked, 0);
+    let claim = bed.claim().await;
+    assert_eq!((claim.attempt, claim.tries), (4, 0));
+    assert!(claim.last_failure.is_some());
+    assert_eq!(bed.log("a").await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_refused_spec_is_forgotten_when_it_is_retried() {
+    let bed = Bed::with(vec![broken("a")]).await;
+    bed.next().await;
+    bed.store.retry(&run(), Which::Failed, false).await.unwrap();
+    assert_eq!(bed.row("a").await.last_failure, None);
+}
+
+#[tokio::test]
+async fn a_finished_phase_is_redone_only_on_demand() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let claim = bed.claim().await;
+    bed.finish(claim, passed()).await;
+    let names = ids(&["a"]);
+    let refused = bed.store.retry(&run(), which(&names), false).await.unwrap_err().to_string();
+    assert!(refused.contains("--redo"), "{refused}");
+    bed.store.retry(&run(), which(&names), true).await.unwrap();
+    assert_eq!(bed.row("a").await.commit, None);
+    // The dependent waits again.
+    let claim = bed.claim().await;
+    assert_eq!((claim.phase_id.as_str(), claim.attempt), ("a", 2));
+    assert!(matches!(bed.next().await, Next::Nothing));
+}
+
+#[tokio::test]
+async fn skipping_frees_the_dependents_and_is_taken_back() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    fail(&bed).await;
+    let names = ids(&["a", "a"]);
+    let steered = bed.store.skip(&run(), which(&names)).await.unwrap();
+    assert_eq!(steered.len(), 1);
+    assert_eq!((steered[0].from, steered[0].to), (PhaseState::Failed, PhaseState::Skipped));
+    let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
+    assert!(waiting.is_empty(), "{waiting:?}");
+    bed.store.retry(&run(), which(&names), false).await.unwrap();
+    assert_eq!(bed.claim().await.phase_id.as_str(), "a");
+}
+
+#[tokio::test]
+async fn all_that_were_named_or_none() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let _executing = bed.claim().await;
+    for names in [ids(&["b", "ghost"]), ids(&["b", "a"])] {
+        let error = bed.store.skip(&run(), which(&names)).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::UnknownPhase { .. } | StoreError::IllegalStep { .. }),
+            "{error}"
+        );
+        assert_eq!(bed.row("b").await.state, PhaseState::Queued);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_replaces_spec_and_dependencies() {
+    let bed = Bed::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
+    let edited = PlanPhase { name: "B".into(), ..phase("b", &["c"]) };
+    bed.store.edit(&run(), &edited).await.unwrap();
+    let row = bed.row("b").await;
+    assert_eq!((row.name.as_str(), row.depends_on), ("B", ids(&["c"])));
+    assert_eq!(bed.claim().await.phase_id.as_str(), "a");
+    assert_eq!(bed.claim().await.phase_id.as_str(), "c");
+    let cycle = bed.store.edit(&run(), &phase("b", &["b"])).await.unwrap_err();
+    assert!(matches!(cycle, StoreError::Cycle { .. }), "{cycle}");
+    let executing = bed.store.edit(&run(), &phase("a", &[])).await.unwrap_err();
+    assert!(
+        executing.to_string().contains("it is EXECUTING, so it cannot be edited"),
+        "{executing}"
+    );
+}
+
+#[tokio::test]
+async fn a_run_goes_with_its_history_but_not_while_it_is_drained() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let claim = bed.claim().await;
+    bed.store.record_slot(&claim, "1", "/logs/a/1").await.unwrap();
+    bed.store.record_agent(&claim, "default", None).await.unwrap();
+    let busy = bed.store.remove_run(&run()).await.unwrap_err();
+    assert!(matches!(busy, StoreError::RunIsBusy { .. }), "{busy}");
+    bed.finish(claim, red()).await;
+    let folders = bed.store.attempt_folders(Some(&run())).await.unwrap();
+    assert_eq!((folders.len(), folders[0].log_dir.as_str()), (1, "/logs/a/1"));
+    assert_eq!(folders[0].outcome, Some(AttemptOutcome::Failed));
+    bed.store.put_baseline(&run(), "c", "pytest", "{}", NOW).await.unwrap();
+    assert_eq!(bed.store.remove_run(&run()).await.unwrap(), 2);
+    assert!(bed.store.runs().await.unwrap().is_empty());
+    assert!(bed.store.attempt_folders(None).await.unwrap().is_empty());
+    assert_eq!(bed.store.samples_after(None, 10).await.unwrap().len(), 1);
+    assert!(bed.store.integrity_check().await.unwrap().is_empty());
+}

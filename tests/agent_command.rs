@@ -1,0 +1,81 @@
+//! A command agent, run for real.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use autopack::agent::{self, AgentError, AgentEvent, Task};
+use autopack::config::{AgentSettings, CommandAgentSettings, PromptBy};
+use autopack::phase::{PhaseId, RunId};
+use autopack::process::{How, Redactor, Stop, use_supervisor};
+
+fn agent(command: &[&str]) -> AgentSettings {
+    AgentSettings::Command(CommandAgentSettings {
+        command: command.iter().map(|part| (*part).to_owned()).collect(),
+        prompt: PromptBy::Stdin,
+        timeout_seconds: 60,
+        idle_timeout_seconds: 0,
+        env: Default::default(),
+    })
+}
+
+fn task(folder: &Path) -> Task {
+    use_supervisor(env!("CARGO_BIN_EXE_autopack"));
+    std::fs::create_dir(folder.join("slot")).unwrap();
+    std::fs::write(folder.join("prompt.md"), "the prompt").unwrap();
+    std::fs::write(folder.join("phase.json"), "{}").unwrap();
+    Task {
+        run_id: RunId::new("run"),
+        phase_id: PhaseId::new("phase"),
+        attempt: 1,
+        try_number: 1,
+        owner: "owner".to_owned(),
+        prompt: "the prompt".to_owned(),
+        workspace: folder.to_owned(),
+        worktree: folder.join("slot"),
+        prompt_file: folder.join("prompt.md"),
+        phase_file: folder.join("phase.json"),
+        result_file: folder.join("result.json"),
+        log: folder.join("agent.log"),
+        env: [("PATH".into(), std::env::var_os("PATH").unwrap())].into(),
+        redact: Redactor::new([("A_TOKEN".into(), "correct-horse-battery".into())]),
+        hold: None,
+    }
+}
+
+#[tokio::test]
+async fn an_agent_works_in_its_slot_and_says_what_it_used() {
+    let at = tempfile::tempdir().unwrap();
+    let task = task(at.path());
+    // Of an earlier attempt, which must not be believed.
+    std::fs::write(&task.result_file, r#"{"tokens":{"input":99}}"#).unwrap();
+    let script = r#"cat > got; echo correct-horse-battery
+        cmp "$AUTOPACK_PROMPT_FILE" got && test -f "$AUTOPACK_PHASE_FILE" && test ! -e "$AUTOPACK_RESULT_FILE" &&
+        test "$PWD" -ef "$AUTOPACK_WORKTREE" && echo good
+        echo '{"tokens":{"output":7},"summary":"used correct-horse-battery","cost_usd":"much"}' > "$AUTOPACK_RESULT_FILE"
+        exit 9"#;
+    let events = Mutex::new(Vec::new());
+    let note = |event| events.lock().unwrap().push(event);
+    let reply =
+        agent::run(&agent(&["sh", "-c", script]), task, &Stop::never(), &note).await.unwrap();
+    assert_eq!(reply.ended, How::Exited(9));
+    assert_eq!(reply.last_lines, "[redacted: A_TOKEN]\ngood");
+    assert_eq!((reply.usage.tokens.input, reply.usage.tokens.output), (None, Some(7)));
+    assert_eq!((reply.usage.cost_usd, reply.notes.len()), (None, 1));
+    assert_eq!(reply.summary.as_deref(), Some("used [redacted: A_TOKEN]"));
+    assert_eq!(std::fs::read_to_string(at.path().join("slot/got")).unwrap(), "the prompt");
+    let log = std::fs::read_to_string(at.path().join("agent.log")).unwrap();
+    assert_eq!(log, "[redacted: A_TOKEN]\ngood\n");
+    let line = |text: &str| AgentEvent::Line(text.to_owned());
+    let expected = [AgentEvent::Started, line("[redacted: A_TOKEN]"), line("good")];
+    assert_eq!(events.into_inner().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_missing_program_is_ours_to_mend_and_no_reply() {
+    let at = tempfile::tempdir().unwrap();
+    let settings = agent(&["no-such-agent"]);
+    let error = agent::run(&settings, task(at.path()), &Stop::never(), &|_| {}).await.unwrap_err();
+    assert!(matches!(error, AgentError::Missing { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("no-such-agent") && text.contains("autopack.yaml"), "{text}");
+}

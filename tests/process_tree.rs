@@ -1,0 +1,227 @@
+//! Programs that do not want to go: nothing of them is left, however they or the drain end.
+#![cfg(target_os = "linux")]
+
+#[path = "support/process.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
+mod support;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use autopack::process::{
+    FileLock, How, Job, Stop, StopLevel, Stream, run as run_until, sweep_marked,
+};
+use support::{LONG, MARK, env, job, marked, run, unique};
+
+/// Ignores SIGTERM; leaves behind a grandchild in a session of its own that ignores it too and holds
+/// the pipes, a stopped child, and two that
+/// fork and exit without end, one of them into ever new sessions. Says `up` when all are there.
+const STUBBORN: &str = r#"
+import os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+ready, tell = os.pipe()
+def child(body):
+    if os.fork() == 0:
+        body()
+        os._exit(0)
+def wait():
+    os.write(tell, b"x")
+    while True: signal.pause()
+def daemon():
+    os.setsid()
+    child(wait)
+def stopped():
+    os.write(tell, b"x")
+    while True: os.kill(os.getpid(), signal.SIGSTOP)
+def runner():
+    os.setpgid(0, 0)
+    os.write(tell, b"x")
+    while True:
+        if os.fork(): os._exit(0)
+def dodger():
+    os.write(tell, b"x")
+    while True:
+        os.setsid()
+        if os.fork(): os._exit(0)
+bodies = (daemon, stopped, runner, dodger)[:COUNT]
+for body in bodies: child(body)
+got = 0
+while got < len(bodies): got += len(os.read(ready, 4))
+print("up", flush=True)
+"#;
+
+fn stubborn(cwd: &Path, mark: &str, and_then: &str) -> Job<'static> {
+    stubborn_of(4, cwd, mark, and_then)
+}
+
+/// The first so many of them.
+fn stubborn_of(count: usize, cwd: &Path, mark: &str, and_then: &str) -> Job<'static> {
+    let script = format!("COUNT = {count}\n{STUBBORN}{and_then}");
+    let mut job = job(&["python3", "-c", &script], cwd);
+    job.env = env(mark);
+    job.grace = Duration::from_millis(50);
+    job
+}
+
+const STAY: &str = "while True: signal.pause()";
+
+#[tokio::test]
+async fn twenty_stubborn_trees_are_gone_when_their_leader_ends() {
+    let at = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let mark = unique();
+        let ended = run(stubborn(at.path(), &mark, "sys.exit(6)")).await.unwrap();
+        assert_eq!(marked(&mark), Vec::<String>::new());
+        assert_eq!((ended.how, ended.stdout.text().as_str()), (How::Exited(6), "up\n"));
+        assert!(ended.swept >= 4, "{}", ended.swept);
+    }
+}
+
+#[tokio::test]
+async fn twenty_stubborn_trees_are_gone_when_they_are_stopped() {
+    let at = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let mark = unique();
+        let (handle, stop) = Stop::pair();
+        let level = if round % 2 == 0 { StopLevel::Graceful } else { StopLevel::Now };
+        let when_up = |_: Stream, _: &str| handle.raise(level);
+        let mut job = stubborn(at.path(), &mark, STAY);
+        job.on_line = Some(&when_up);
+        let ended = run_until(job, &stop).await.unwrap();
+        assert_eq!(marked(&mark), Vec::<String>::new());
+        assert_eq!(ended.how, How::Stopped);
+    }
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_takes_its_tree_along() {
+    let at = tempfile::tempdir().unwrap();
+    let mark = unique();
+    let lock = FileLock::try_lock(&at.path().join("lock")).unwrap().unwrap();
+    let (say, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let when_up = move |_: Stream, _: &str| say.send(()).unwrap();
+    let mut job = stubborn(at.path(), &mark, STAY);
+    job.hold = Some(lock.fd().unwrap());
+    job.on_line = Some(&when_up);
+    tokio::select! {
+        ended = run(job) => panic!("it ended: {ended:?}"),
+        _ = hear.recv() => {}
+    }
+    drop(lock);
+    wait_for_lock(&at.path().join("lock"));
+    assert_eq!(marked(&mark), Vec::<String>::new());
+}
+
+/// The drain of the tests below: not a test itself.
+#[tokio::test]
+#[ignore = "run by other tests as a process of its own"]
+async fn drain() {
+    let mark = std::env::var("TEST_DRAIN_MARK").unwrap();
+    let folder = std::env::var("TEST_DRAIN_FOLDER").unwrap();
+    let lock = FileLock::try_lock(&Path::new(&folder).join("lock")).unwrap().unwrap();
+    let count = std::env::var("TEST_DRAIN_COUNT").unwrap().parse().unwrap();
+    let mut job = stubborn_of(count, Path::new(&folder), &mark, STAY);
+    job.hold = Some(lock.fd().unwrap());
+    let show = |_: Stream, line: &str| println!("\n{line}");
+    job.on_line = Some(&show);
+    run(job).await.unwrap();
+}
+
+fn start_drain(folder: &Path, mark: &str, count: u8) -> std::process::Child {
+    let mut drain = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "drain", "--ignored", "--nocapture"])
+        .env("TEST_DRAIN_MARK", mark)
+        .env("TEST_DRAIN_FOLDER", folder)
+        .env("TEST_DRAIN_COUNT", count.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(drain.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "up"), "the drain ended early");
+    drain
+}
+
+#[test]
+fn a_killed_drain_takes_its_trees_along() {
+    let at = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        let mark = unique();
+        let mut drain = start_drain(at.path(), &mark, 4);
+        assert!(!marked(&mark).is_empty());
+        assert!(!autopack::process::lock::is_free(&at.path().join("lock")).unwrap());
+        drain.kill().unwrap();
+        drain.wait().unwrap();
+        wait_for_lock(&at.path().join("lock"));
+        assert_eq!(marked(&mark), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_outlives_its_supervisor_too_is_found_by_its_mark() {
+    let at = tempfile::tempdir().unwrap();
+    let mark = unique();
+    // Without a parent that adopts it, one that dodges into new sessions for ever is out of reach.
+    let mut drain = start_drain(at.path(), &mark, 3);
+    // All at once, as `killall -9` would: the leader goes with its supervisor, the others stay.
+    let supervisors = children_of(drain.id());
+    assert_eq!(supervisors.len(), 1);
+    drain.kill().unwrap();
+    let supervisor = nix::unistd::Pid::from_raw(supervisors[0]);
+    nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGKILL).unwrap();
+    drain.wait().unwrap();
+    wait_for_lock(&at.path().join("lock"));
+    assert!(sweep_marked(MARK, &mark) > 0);
+    assert_eq!(marked(&mark), Vec::<String>::new());
+    assert_eq!(sweep_marked(MARK, &mark), 0);
+}
+
+#[tokio::test]
+async fn signals_of_the_terminal_do_not_reach_supervisor_or_program() {
+    let at = tempfile::tempdir().unwrap();
+    // The program's parent is its supervisor: it survives all of them, and the program goes on.
+    let script = "import os, signal\nfor s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):\n    \
+                  os.kill(os.getppid(), s)\n    assert signal.getsignal(s) != signal.SIG_IGN\nprint(os.getsid(os.getppid()) == os.getppid())";
+    let ended = run(job(&["python3", "-c", script], at.path())).await.unwrap();
+    assert_eq!(
+        (ended.how, ended.stdout.text().as_str()),
+        (How::Exited(0), "True\n"),
+        "{}",
+        ended.stderr.text()
+    );
+}
+
+#[tokio::test]
+async fn a_killed_supervisor_is_our_failure_and_leaves_nothing_of_its_session() {
+    let at = tempfile::tempdir().unwrap();
+    let mark = unique();
+    let mut job = job(&["sh", "-c", "sleep 1000 & kill -KILL $PPID; wait"], at.path());
+    job.env = env(&mark);
+    let error = run(job).await.unwrap_err();
+    assert!(error.to_string().contains("supervise"), "{error}");
+    sweep_marked(MARK, &mark);
+    assert_eq!(marked(&mark), Vec::<String>::new());
+}
+
+fn children_of(pid: u32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .flat_map(|task| {
+            let children = std::fs::read_to_string(task.unwrap().path().join("children"));
+            let pids: Vec<i32> =
+                children.unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+            pids
+        })
+        .collect()
+}
+
+/// Until nobody holds it: the supervisor does, as long as anything of its tree is left.
+fn wait_for_lock(path: &Path) {
+    let file = File::open(path).unwrap();
+    let (done, wait) = mpsc::channel();
+    std::thread::spawn(move || done.send(file.lock().is_ok()));
+    assert!(wait.recv_timeout(LONG).unwrap());
+}

@@ -1,0 +1,51 @@
+//! Jobs for tests, and a look at who bears a mark.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use autopack::process::{self, Ended, Job, SpawnError, Stop};
+
+pub const MARK: &str = "AUTOPACK_TEST_MARK";
+/// Long enough never to be what ends a test that works.
+pub const LONG: Duration = Duration::from_secs(120);
+
+pub fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A whole environment: a PATH and a mark.
+pub fn env(mark: &str) -> BTreeMap<OsString, OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    BTreeMap::from([("PATH".into(), path), (MARK.into(), mark.into())])
+}
+
+pub fn job(argv: &[&str], cwd: &Path) -> Job<'static> {
+    process::use_supervisor(env!("CARGO_BIN_EXE_autopack"));
+    Job::new(argv, cwd, env(&unique()), LONG)
+}
+
+pub fn sh(script: &str, cwd: &Path) -> Job<'static> {
+    job(&["sh", "-c", script], cwd)
+}
+
+pub async fn run(job: Job<'_>) -> Result<Ended, SpawnError> {
+    process::run(job, &Stop::never()).await
+}
+
+/// Processes with the mark, zombies aside.
+pub fn marked(mark: &str) -> Vec<String> {
+    let entry = format!("{MARK}={mark}");
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    processes
+        .filter(|process| {
+            std::fs::read(process.path().join("environ"))
+                .is_ok_and(|all| all.split(|b| *b == 0).any(|one| one == entry.as_bytes()))
+        })
+        .map(|process| std::fs::read_to_string(process.path().join("stat")).unwrap_or_default())
+        .filter(|stat| !stat.is_empty())
+        .collect()
+}

@@ -1,0 +1,216 @@
+//! Landing: once, by whoever still has the right to.
+
+use std::fs;
+
+use autopack::phase::{PhaseId, RunId};
+use autopack::workspace::{CommitMessage, Fence, Landing, Rebased, Repo, Slot, WorkspaceError};
+
+use crate::lab::{Lab, claimed, commit, error, measure, phase, run, settings, write};
+
+/// A slot at the tip with one new file in it, committed.
+async fn worked(repo: &Repo, tip: &str, file: &str) -> (Slot, String) {
+    let mut slot = repo.acquire_slot().await.unwrap();
+    slot.reset(tip, &settings()).await.unwrap();
+    write(slot.path(), file, file);
+    let new = commit(&slot, tip, file).await;
+    (slot, new)
+}
+
+#[tokio::test]
+async fn a_landing_is_one_commit_with_trailers() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let mut slot = repo.acquire_slot().await.unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    write(slot.path(), "src/b.py", "b\n");
+    let measured = measure(&slot, &base).await;
+    let (odd_run, odd_phase) = (RunId::new("r\nAutopack-Phase: forged"), PhaseId::new("p/1 é"));
+    let message = CommitMessage {
+        run: &odd_run,
+        phase: &odd_phase,
+        attempt: 3,
+        name: "Add b\nin two lines",
+        body: "Because.\n\nAutopack-Attempt: 99",
+    };
+    let new = slot.commit(&measured.tree, &base, &message).await.unwrap();
+    let claim = claimed(&repo, "p", 1, "me").await;
+    assert!(!repo.has_landed(&run(), &new).await.unwrap());
+    let landed = slot.land(&claim, &run(), &base, &new).await.unwrap();
+    assert_eq!(landed, Landing::Landed { held_by: None });
+    assert!(repo.has_landed(&run(), &new).await.unwrap());
+    assert_eq!(lab.git(&["rev-parse", "autopack/r1"]), new);
+    assert_eq!(lab.git(&["log", "-1", "--format=%s|%an|%cn", &new]), "Add b in two lines|Una|Una");
+    let trailers = lab.git(&["log", "-1", "--format=%(trailers:only,unfold)", &new]);
+    assert_eq!(
+        trailers.trim(),
+        "Autopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p/1 é\nAutopack-Attempt: 3"
+    );
+    lab.git(&["fsck", "--strict", "--no-dangling"]);
+    // The same again is no second landing.
+    let again = slot.land(&claim, &run(), &base, &new).await.unwrap();
+    assert_eq!(again, Landing::Landed { held_by: None });
+    slot.renew_agents_git(&new).unwrap();
+    assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn many_files_land_as_a_pack() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let mut slot = repo.acquire_slot().await.unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    for n in 0..150 {
+        write(slot.path(), &format!("many/{n}"), &n.to_string());
+    }
+    let new = commit(&slot, &base, "many").await;
+    let claim = claimed(&repo, "many", 1, "me").await;
+    slot.land(&claim, &run(), &base, &new).await.unwrap();
+    assert_eq!(lab.git(&["ls-tree", "-r", "--name-only", &new, "many/"]).lines().count(), 150);
+    lab.git(&["fsck", "--strict", "--no-dangling"]);
+}
+
+#[tokio::test]
+async fn only_one_of_two_landers_wins() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let (one, first) = worked(&repo, &base, "one").await;
+    let (two, second) = worked(&repo, &base, "two").await;
+    let (run_one, run_two) = (run(), run());
+    let (a, b) = (claimed(&repo, "one", 1, "a").await, claimed(&repo, "two", 1, "b").await);
+    let (a, b) =
+        tokio::join!(one.land(&a, &run_one, &base, &first), two.land(&b, &run_two, &base, &second));
+    let landed = Landing::Landed { held_by: None };
+    let expected = match (a.unwrap(), b.unwrap()) {
+        (a, Landing::TipMoved(tip)) if a == landed => (tip, first.clone()),
+        (Landing::TipMoved(tip), b) if b == landed => (tip, second.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(expected.0, expected.1);
+    // The loser goes on top of the winner.
+    let (slot, mine, name) =
+        if expected.1 == first { (&two, &second, "two") } else { (&one, &first, "one") };
+    let Rebased::Commit(moved) = slot.rebase(mine, &expected.1).await.unwrap() else {
+        panic!("no conflict between two files")
+    };
+    let claim = claimed(&repo, name, 2, "c").await;
+    assert_eq!(slot.land(&claim, &run(), &expected.1, &moved).await.unwrap(), landed);
+    let files = lab.git(&["ls-tree", "--name-only", "autopack/r1"]);
+    assert!(files.contains("one") && files.contains("two"), "{files}");
+    assert_eq!(lab.git(&["log", "-1", "--format=%s", "autopack/r1"]), name);
+}
+
+#[tokio::test]
+async fn a_rebase_keeps_the_message_and_tells_conflicts() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let (slot, mine) = worked(&repo, &base, "src/a.py").await;
+    let (mut other, aside) = worked(&repo, &base, "aside").await;
+    // Commits of two slots meet in the user's repository.
+    let claim = claimed(&repo, "aside", 1, "x").await;
+    other.land(&claim, &run(), &base, &aside).await.unwrap();
+    let Rebased::Commit(moved) = slot.rebase(&mine, &aside).await.unwrap() else { panic!() };
+    slot.renew_agents_git(&moved).unwrap();
+    let show = |what| lab.git_in(slot.path(), &["log", "-1", &format!("--format={what}"), &moved]);
+    assert_eq!(show("%P %s"), format!("{aside} src/a.py"));
+    assert!(show("%b").contains("Autopack-Phase: src/a.py"));
+    other.reset(&aside, &settings()).await.unwrap();
+    write(other.path(), "src/a.py", "otherwise\n");
+    let clash = commit(&other, &aside, "clash").await;
+    let claim = claimed(&repo, "clash", 1, "x").await;
+    other.land(&claim, &run(), &aside, &clash).await.unwrap();
+    let conflict = slot.rebase(&mine, &clash).await.unwrap();
+    assert_eq!(conflict, Rebased::Conflict { paths: vec!["src/a.py".to_owned()] });
+}
+
+#[tokio::test]
+async fn a_fence_gives_way_only_to_later_attempts_and_rescuers() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let p = phase("p");
+    claimed(&repo, "p", 2, "a").await;
+    claimed(&repo, "p", 2, "a").await;
+    for (attempt, owner) in [(1, "b"), (2, "b"), (1, "a")] {
+        let fence = repo.fence(&run(), &p, attempt, owner).await.unwrap();
+        assert_eq!(fence, Fence::Fenced { attempt: 2, holder: "a".to_owned() });
+    }
+    let Fence::Ours(_) = repo.rescue_fence(&run(), &p, 2, "r").await.unwrap() else { panic!() };
+    let fence = repo.fence(&run(), &p, 2, "a").await.unwrap();
+    assert_eq!(fence, Fence::Fenced { attempt: 2, holder: "r".to_owned() });
+    claimed(&repo, "p", 3, "b").await;
+    let late = repo.rescue_fence(&run(), &p, 2, "r").await.unwrap();
+    assert_eq!(late, Fence::Fenced { attempt: 3, holder: "b".to_owned() });
+    // A rescuer fences also whoever has not got as far as the fence.
+    repo.rescue_fence(&run(), &phase("q"), 1, "r").await.unwrap();
+    assert!(matches!(
+        repo.fence(&run(), &phase("q"), 1, "slow").await.unwrap(),
+        Fence::Fenced { attempt: 1, .. }
+    ));
+}
+
+#[tokio::test]
+async fn of_many_claimers_one_gets_the_fence() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let mut all = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let repo = repo.clone();
+        all.spawn(async move {
+            let fence = repo.fence(&run(), &phase("p"), 1, &format!("owner {n}")).await.unwrap();
+            matches!(fence, Fence::Ours(_))
+        });
+    }
+    let ours = all.join_all().await;
+    assert_eq!(ours.iter().filter(|ours| **ours).count(), 1);
+}
+
+#[tokio::test]
+async fn who_was_rescued_cannot_land() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let (slot, new) = worked(&repo, &base, "stale").await;
+    let stale = claimed(&repo, "p", 1, "stale").await;
+    repo.rescue_fence(&run(), &phase("p"), 1, "rescuer").await.unwrap();
+    assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);
+    claimed(&repo, "p", 2, "next").await;
+    assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);
+    assert_eq!(lab.git(&["rev-parse", "autopack/r1"]), base);
+    assert_eq!(repo.drop_fences(&run()).await.unwrap(), 1);
+    assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);
+    assert_eq!(repo.drop_fences(&run()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_stale_lock_is_named_and_no_lock_stays() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let (slot, new) = worked(&repo, &base, "one").await;
+    let claim = claimed(&repo, "one", 1, "me").await;
+    let lock = lab.root.join(".git/refs/heads/autopack/r1.lock");
+    fs::write(&lock, "").unwrap();
+    let locked = error(slot.land(&claim, &run(), &base, &new).await);
+    assert!(
+        matches!(&locked, WorkspaceError::RefLocked { lock: named, .. } if named.ends_with("r1.lock")),
+        "{locked}"
+    );
+    fs::remove_file(&lock).unwrap();
+    slot.land(&claim, &run(), &base, &new).await.unwrap();
+    let locks = walk(&lab.root.join(".git"));
+    assert!(!locks.iter().any(|path| path.ends_with(".lock")), "{locks:?}");
+}
+
+fn walk(dir: &std::path::Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            all.extend(walk(&entry.path()));
+        }
+        all.push(entry.path().display().to_string());
+    }
+    all
+}

@@ -1,0 +1,242 @@
+//! The user's repository: found, never touched, whatever it is like.
+
+use std::fs;
+
+use autopack::workspace::{Landing, Repo, WorkspaceError};
+
+use crate::lab::{Lab, claimed, commit, error, executable, measure, run, settings, told, write};
+
+/// A whole attempt, from branch to landing.
+async fn attempt(lab: &Lab) -> String {
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let mut slot = repo.acquire_slot().await.unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    write(slot.path(), "src/new.py", "new\n");
+    assert_eq!(told(&measure(&slot, &base).await), ["A src/new.py"]);
+    let new = commit(&slot, &base, "p").await;
+    let claim = claimed(&repo, "p", 1, "me").await;
+    let landed = slot.land(&claim, &run(), &base, &new).await.unwrap();
+    assert_eq!(landed, Landing::Landed { held_by: None });
+    new
+}
+
+#[tokio::test]
+async fn a_whole_attempt_leaves_checkout_index_branches_and_configuration_alone() {
+    let lab = Lab::new();
+    lab.write("src/a.py", "edited\n");
+    lab.write("staged", "x");
+    lab.git(&["add", "staged"]);
+    lab.write("untracked", "x");
+    let before = lab.fingerprint();
+    let repo = lab.repo().await;
+    let state = repo.checkout_state().await.unwrap();
+    attempt(&lab).await;
+    let mut after = lab.fingerprint();
+    after[3] = after[3].lines().filter(|l| !l.contains("autopack/")).collect::<Vec<_>>().join("\n");
+    assert_eq!(after, before);
+    assert_eq!(repo.changed_since(&state).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_that_the_user_configures_runs_or_stops_us() {
+    let lab = Lab::new();
+    let marker = lab.temp.path().join("ran");
+    let script = lab.temp.path().join("monitor.sh");
+    let text = format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\nexit 1\n", marker.display());
+    executable(&script, &text);
+    let script = script.to_str().unwrap();
+    for (key, value) in [
+        ("core.fsmonitor", script),
+        ("commit.gpgSign", "true"),
+        ("gpg.program", script),
+        ("core.pager", script),
+        ("core.editor", script),
+        ("diff.external", script),
+        ("credential.helper", script),
+        ("filter.x.clean", script),
+        ("filter.x.smudge", script),
+        ("core.autocrlf", "input"),
+    ] {
+        lab.git(&["config", key, value]);
+    }
+    for hook in [
+        "pre-commit",
+        "commit-msg",
+        "post-commit",
+        "reference-transaction",
+        "post-checkout",
+        "update",
+    ] {
+        executable(&lab.root.join(".git/hooks").join(hook), &text);
+    }
+    let new = attempt(&lab).await;
+    let repo = lab.repo().await;
+    repo.checkout_state().await.unwrap();
+    assert!(!marker.exists(), "{}", fs::read_to_string(&marker).unwrap());
+    fs::remove_dir_all(lab.root.join(".git/hooks")).unwrap();
+    lab.git(&["config", "--unset", "core.fsmonitor"]);
+    assert!(lab.git(&["cat-file", "commit", &new]).contains("\n\np\n\nAutopack-Run: r1"));
+}
+
+#[tokio::test]
+async fn odd_repositories_will_do() {
+    for (name, init) in [
+        ("with space", &[][..]),
+        ("ünï \"cödé\" $x", &[]),
+        ("sha256", &["--object-format=sha256"]),
+        ("#comment", &[]),
+    ] {
+        let lab = Lab::with(name, init);
+        attempt(&lab).await;
+        lab.git(&["fsck", "--strict", "--no-dangling"]);
+    }
+}
+
+#[tokio::test]
+async fn without_an_identity_ours_is_used() {
+    let lab = Lab::new();
+    fs::write(&lab.global, "[user]\nuseConfigOnly=true\n").unwrap();
+    let new = attempt(&lab).await;
+    let who = lab.git(&["log", "-1", "--format=%an <%ae> %cn", &new]);
+    assert_eq!(who, "autopack <autopack@localhost> autopack");
+}
+
+#[tokio::test]
+async fn a_linked_worktree_is_a_checkout_like_any_other() {
+    let mut lab = Lab::new();
+    let linked = lab.root.with_file_name("linked");
+    lab.git(&["worktree", "add", "-q", "-b", "side", linked.to_str().unwrap()]);
+    let main = std::mem::replace(&mut lab.root, linked.clone());
+    attempt(&lab).await;
+    assert!(linked.join(".autopack/slots/0").is_dir());
+    assert_eq!(lab.git(&["status", "--porcelain"]), "");
+    assert_eq!(lab.git_in(&main, &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn a_shallow_clone_will_do() {
+    let mut lab = Lab::new();
+    lab.write("x", "x");
+    lab.commit_all("second");
+    let url = format!("file://{}", lab.root.display());
+    let clone = lab.root.with_file_name("clone");
+    lab.git(&["clone", "-q", "--depth=1", &url, clone.to_str().unwrap()]);
+    lab.root = clone;
+    attempt(&lab).await;
+    let repo = lab.repo().await;
+    let (mut slot, tip) =
+        (repo.acquire_slot().await.unwrap(), repo.tip(&run()).await.unwrap().commit);
+    slot.reset(&tip, &settings()).await.unwrap();
+    assert_eq!(lab.git_in(slot.path(), &["log", "--format=%s"]), "p\nsecond");
+}
+
+#[tokio::test]
+async fn our_folder_is_excluded_once_and_the_users_lines_stay() {
+    let lab = Lab::new();
+    let exclude = lab.root.join(".git/info/exclude");
+    fs::write(&exclude, "mine\n*.swp").unwrap();
+    for _ in 0..2 {
+        lab.repo().await.prepare_folder().unwrap();
+    }
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), "mine\n*.swp\n/.autopack/\n");
+    fs::remove_dir_all(lab.root.join(".git/info")).unwrap();
+    lab.repo().await.prepare_folder().unwrap();
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), "/.autopack/\n");
+}
+
+#[tokio::test]
+async fn what_the_user_ignores_here_alone_is_ignored_in_slots() {
+    let lab = Lab::new();
+    let everywhere = lab.temp.path().join("ignore");
+    fs::write(&everywhere, "*.everywhere\n").unwrap();
+    lab.git(&["config", "core.excludesFile", everywhere.to_str().unwrap()]);
+    fs::write(lab.root.join(".git/info/exclude"), "*.mine\n").unwrap();
+    let (_repo, slot, base) = lab.slot().await;
+    write(slot.path(), "x.mine", "x");
+    write(slot.path(), "x.everywhere", "x");
+    let measured = measure(&slot, &base).await;
+    assert_eq!((told(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn writes_into_the_checkout_are_noticed() {
+    let lab = Lab::new();
+    lab.write("dirty", "1");
+    let repo = lab.repo().await;
+    repo.prepare_folder().unwrap();
+    let state = repo.checkout_state().await.unwrap();
+    lab.write(".autopack/slots/x", "ours");
+    assert_eq!(repo.changed_since(&state).await.unwrap(), [""; 0]);
+    lab.write("dirty", "2");
+    lab.write("src/a.py", "tracked\n");
+    lab.write("deep/new file", "x");
+    executable(&lab.root.join(".git/hooks/pre-commit"), "#!/bin/sh\n");
+    lab.git(&["checkout", "-q", "-b", "elsewhere"]);
+    let noticed = repo.changed_since(&state).await.unwrap();
+    let expected = [".git/hooks/pre-commit", "HEAD", "deep/new file", "dirty", "src/a.py"];
+    assert_eq!(noticed, expected);
+}
+
+#[tokio::test]
+async fn what_is_no_checkout_is_said() {
+    let lab = Lab::new();
+    let find = async |dir: &std::path::Path| error(Repo::discover_with(dir, &lab.env()).await);
+    let outside = tempfile::tempdir().unwrap();
+    assert!(matches!(find(outside.path()).await, WorkspaceError::NotARepository(_)));
+    assert!(matches!(find(&outside.path().join("absent")).await, WorkspaceError::Io { .. }));
+    assert!(matches!(find(&lab.root.join(".git")).await, WorkspaceError::InsideGitDir(_)));
+    let bare = lab.temp.path().join("bare.git");
+    lab.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
+    assert!(matches!(find(&bare).await, WorkspaceError::Bare(_)));
+    let odd = lab.temp.path().join("line\nbreak");
+    fs::create_dir(&odd).unwrap();
+    lab.git_in(&odd, &["init", "-q", "."]);
+    assert!(matches!(find(&odd).await, WorkspaceError::OddPath { .. }));
+    let repo = Repo::discover_with(&lab.root.join("src"), &lab.env()).await.unwrap();
+    assert_eq!(repo.root(), lab.root);
+}
+
+#[tokio::test]
+async fn somebody_elses_repository_is_said() {
+    let lab = Lab::new();
+    let mut env = lab.env();
+    env.push(("GIT_TEST_ASSUME_DIFFERENT_OWNER".into(), "1".into()));
+    let refused = error(Repo::discover_with(&lab.root, &env).await);
+    assert!(matches!(refused, WorkspaceError::NotTrusted { .. }), "{refused}");
+    assert!(refused.to_string().contains("safe.directory"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_callers_variables_lead_git_nowhere_else() {
+    let lab = Lab::new();
+    let other = Lab::with("other", &[]);
+    // What a hook that starts autopack would hand down; given here as the caller's own environment.
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "user_repository::in_a_hostile_environment", "--ignored"]);
+    command.env("LAB_ROOT", &lab.root).envs(lab.env());
+    command.env("GIT_DIR", other.root.join(".git")).env("GIT_WORK_TREE", &other.root);
+    command.env("GIT_INDEX_FILE", other.root.join(".git/index"));
+    command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "core.bare");
+    command.env("GIT_CONFIG_VALUE_0", "true").env("GIT_OBJECT_DIRECTORY", "/nowhere");
+    let before = other.fingerprint();
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert_eq!(other.fingerprint(), before);
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, in an environment of its own"]
+async fn in_a_hostile_environment() {
+    let root = std::path::PathBuf::from(std::env::var_os("LAB_ROOT").unwrap());
+    let repo = Repo::discover(&root).await.unwrap();
+    assert_eq!(repo.root(), root);
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let mut slot = repo.acquire_slot().await.unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    write(slot.path(), "x", "x");
+    assert_eq!(told(&measure(&slot, &base).await), ["A x"]);
+    commit(&slot, &base, "p").await;
+}
