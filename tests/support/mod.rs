@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 mod project;
 
-pub use project::{Project, shared_data};
+pub use project::Project;
 
 /// Removed with all that is in it when it goes out of scope.
 pub struct Repo {
