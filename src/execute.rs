@@ -100,6 +100,7 @@ async fn attempt(
         Ok(measured) => measured,
         Err(failure) => return Ok(Verdict::Failed(failure)),
     };
+    attempt.say_left_out(&measured);
     let verdict = match attempt.cut_short(&reply) {
         Some(verdict) => verdict,
         None => match attempt.judge_diff(&measured, &reply).await? {
@@ -153,6 +154,12 @@ impl<'a> Attempt<'a> {
         for path in &reset.missing_links {
             self.note(&format!("workspace.link: {path} is not in your checkout"));
         }
+        for path in &reset.tracked_links {
+            self.note(&format!("workspace.link: {path} is in the commit; it stays as it is there"));
+        }
+        if let Some(aside) = &reset.set_aside {
+            self.note(&format!("the slot could not be cleaned; it lies in {}", aside.display()));
+        }
         for path in &reset.missing_submodules {
             self.note(&format!("submodule {path}: its commit is not fetched; its folder is empty"));
         }
@@ -166,6 +173,13 @@ impl<'a> Attempt<'a> {
                 Ok(Err(Failure::new(crate::phase::FailureKind::ScopeBreach, error.to_string())))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn say_left_out(&self, measured: &Measured) {
+        if !measured.left_out.is_empty() {
+            let paths = measured.left_out.join(", ");
+            self.note(&format!("new, and left out since workspace.keep names it: {paths}"));
         }
     }
 
