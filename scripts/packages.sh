@@ -1,13 +1,13 @@
 # Installing packages without a question: sourced by setup.sh and .ci/run.
 
-# Runs a command as root; where that would need a password, says what to run instead.
+# Runs a command as root; where that would need a password, says so instead of asking.
 as_root() {
   if [ "$(id -u)" = 0 ]; then
     "$@"
   elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     sudo -n "$@"
   else
-    echo "error: not root, and sudo is not there without a password; as root, run: $*" >&2
+    echo "error: installing needs root, and sudo is missing or asks for a password; run this as root" >&2
     return 1
   fi
 }

@@ -69,6 +69,6 @@ done
 install "${packages[@]}" </dev/null
 
 if ! has_cmake; then
-  echo "error: this system's cmake is older than $CMAKE_AT_LEAST; install a newer one from https://cmake.org/download/" >&2
+  echo "error: this system's cmake is older than $CMAKE_AT_LEAST; install a newer one: python3 -m pip install cmake, or https://cmake.org/download/" >&2
   exit 1
 fi

@@ -4,20 +4,25 @@ mod support;
 
 use support::{Ran, Repo};
 
-/// Without what differs from machine to machine.
+/// Without what differs from machine to machine: versions, free space, and where long lines are broken.
 fn golden(ran: &Ran) -> String {
     let small_disk = ran.stdout.contains("warn  disk");
-    let mut shown = Vec::new();
+    let mut shown: Vec<String> = Vec::new();
     for line in ran.shown().lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        shown.push(match words.as_slice() {
+        let line = match words.as_slice() {
             ["ok" | "warn", "disk", ..] => "ok    disk  [FREE]".to_owned(),
             [status, "git", ..] => format!("{status:4}  git  [VERSION]"),
-            // What to do about a small disk.
             ["->", "make", "room;", ..] => continue,
             ["degraded:", ..] if small_disk => "healthy: a drain can start".to_owned(),
+            ["->", ..] => line.to_owned(),
+            _ if line.starts_with(' ') => {
+                let last = shown.pop().expect("something is continued");
+                format!("{last} {}", words.join(" "))
+            }
             _ => line.to_owned(),
-        });
+        };
+        shown.push(line);
     }
     shown.join("\n")
 }

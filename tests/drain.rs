@@ -244,7 +244,6 @@ fn a_phase_may_be_retried_skipped_and_redone_by_hand() {
     let agent = "if phase_id != 'bad' or (workspace / '.autopack' / 'mended').exists(): write_deliverables()";
     let project = Project::new().agent(agent).plan(plan);
     project.drain().exited(3);
-    project.autopack(["phases", "skip", "--run-id", "run", "bad"]).exited(1);
     std::fs::write(project.path(".autopack/mended"), "").unwrap();
     project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
     project.drain().succeeded();

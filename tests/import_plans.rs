@@ -1,5 +1,7 @@
 //! Plan files of every shape, through the library: what arrives, and what is refused with which words.
 
+mod support;
+
 use std::path::Path;
 
 use autopack::import::{self, Draft};
@@ -216,8 +218,8 @@ fn a_slip_beside_phases_is_said() {
 /// `real_phase_specs.jsonl`: 100 specs as real projects wrote them (hshk99/Autopack, MIT).
 #[test]
 fn every_real_spec_is_imported_as_written() {
-    let Some(text) = shared("real_phase_specs.jsonl") else { return };
-    let text = String::from_utf8(text).unwrap();
+    let Some(file) = support::shared_data("real_phase_specs.jsonl") else { return };
+    let text = std::fs::read_to_string(file).unwrap();
     for line in text.lines() {
         let mut written: Value = serde_json::from_str(line).unwrap();
         let plan = plan("-", line);
@@ -229,17 +231,6 @@ fn every_real_spec_is_imported_as_written() {
     }
     let error = refused("real.jsonl", &text);
     assert!(error.starts_with("phase `fileorg-p2-frontend-build` stands twice"), "{error}");
-}
-
-fn shared(file: &str) -> Option<Vec<u8>> {
-    let folder = std::env::var_os("AUTOPACK_SHARED_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), Into::into);
-    let path = folder.join(file);
-    let content = std::fs::read(&path).ok();
-    if content.is_none() {
-        println!("skipped: {} is not there", path.display());
-    }
-    content
 }
 
 /// Fragments that get far into the readers.

@@ -1,5 +1,7 @@
 //! The Python Autopack's database as a source: the real one where it is there, and small ones made here.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -23,16 +25,7 @@ fn phase<'a>(run: &'a PlanRun, id: &str) -> &'a PlanPhase {
 
 /// 456 phases of 70 runs (hshk99/Autopack, MIT).
 fn real_database() -> Option<PathBuf> {
-    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let file = folder.join("python-autopack.db");
-    if !file.is_file() {
-        println!("skipped: {} is not there", file.display());
-        return None;
-    }
-    Some(file)
+    support::shared_data("python-autopack.db")
 }
 
 fn listing(folder: &Path) -> Vec<String> {

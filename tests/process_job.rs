@@ -46,24 +46,12 @@ async fn our_timer_is_told_apart_from_what_the_program_makes_of_it() {
 }
 
 #[tokio::test]
-async fn silence_without_work_is_a_stall_and_work_or_words_are_not() {
+async fn silence_without_work_is_a_stall() {
     let at = here();
-    let how = async |script: &str| {
-        let mut job = sh(script, at.path());
-        job.idle_timeout = Some(Duration::from_secs(1));
-        job.timeout = Duration::from_secs(3);
-        job.grace = Duration::from_millis(100);
-        run(job).await.unwrap().how
-    };
-    // The last one works in a grandchild, in a session of its own.
-    let (silent, talks, works, far) = tokio::join!(
-        how("exec sleep 1000"),
-        how("while :; do echo x; sleep 0.1; done"),
-        how("while :; do :; done"),
-        how("python3 -c 'import os\nos.setsid()\nwhile True: pass' & wait"),
-    );
-    assert_eq!(silent, How::Stalled);
-    assert_eq!([talks, works, far], [How::TimedOut; 3]);
+    let mut job = sh("exec sleep 1000", at.path());
+    job.idle_timeout = Some(Duration::from_millis(300));
+    job.grace = Duration::from_millis(100);
+    assert_eq!(run(job).await.unwrap().how, How::Stalled);
 }
 
 #[tokio::test]

@@ -9,9 +9,8 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 
 use super::{Global, Output};
-use crate::config::{self, Config, Env, Origin, Places, env};
+use crate::config::{self, Config, Env, Origin, Places};
 use crate::failure::Failure;
-use crate::store::{DatabaseUrl, Store};
 
 /// Relative to the workspace.
 const DEFAULT_DATABASE: &str = "sqlite:///.autopack/autopack.db";
@@ -63,29 +62,6 @@ impl Context {
         let places = Places { chosen, workspace: self.workspace().ok() };
         let config = config::load(&places, &self.env)?;
         Ok(self.config.get_or_init(|| config))
-    }
-
-    /// The database's file, which need not be there.
-    pub fn database_url(&self) -> Result<DatabaseUrl, Failure> {
-        let choice = self.database()?;
-        DatabaseUrl::parse(&choice.url, &self.workspace()?).map_err(|error| {
-            let failure = Failure::new(format!("{}: {error}", choice.origin));
-            match choice.origin {
-                Origin::Variable(env::SHARED_DATABASE_URL) => failure
-                    .hint("where that is an application's own, set AUTOPACK_DATABASE_URL as well"),
-                _ => failure,
-            }
-        })
-    }
-
-    /// The database, made where it is missing.
-    pub async fn store(&self) -> Result<Store, Failure> {
-        Ok(Store::open(&self.database_url()?).await?)
-    }
-
-    /// The database as it is; an error where there is none.
-    pub async fn existing_store(&self) -> Result<Store, Failure> {
-        Ok(Store::open_existing(&self.database_url()?).await?)
     }
 
     /// What was said about the database, by whom.

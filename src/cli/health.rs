@@ -9,6 +9,8 @@ use crate::failure::{Exit, Failure};
 use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
 use crate::process::child_env;
 
+const COLUMNS: usize = 80;
+
 /// Check whether a drain could start: configuration, database, disk, git, agent, CI
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,9 +43,9 @@ async fn look(context: &Context) -> Report {
         settings::ci(&config.settings, workspace, &env).await
     };
     let database = async {
-        match context.database_url() {
+        match super::database::url(context) {
             Ok(url) => database::database(&url).await,
-            Err(_) if root.is_none() => unknown(),
+            Err(_) if root.is_none() => Finding::skip("needs the workspace"),
             Err(failure) => settings::failed(&failure, "name one with --database-url"),
         }
     };
@@ -75,10 +77,12 @@ fn text(report: &Report) -> String {
             Status::Fail => ("FAIL", Style::new().red().bold()),
             Status::Skip => ("skip", Style::new().dim()),
         };
-        let detail = &finding.detail;
+        let indent = width + 8;
+        let detail = wrapped(&finding.detail, indent);
         text += &format!("{}  {name:width$}  {detail}\n", look.apply_to(word));
         if let Some(hint) = &finding.hint {
-            text += &format!("{:1$}{2} {hint}\n", "", width + 8, style("->").dim());
+            let hint = wrapped(hint, indent + 3);
+            text += &format!("{:indent$}{} {hint}\n", "", style("->").dim());
         }
     }
     text += match report.status {
@@ -87,4 +91,36 @@ fn text(report: &Report) -> String {
         Overall::Failed => "failed: a drain cannot start\n",
     };
     text
+}
+
+/// Breaks between words so that all stays within the columns; what goes on is indented.
+fn wrapped(text: &str, indent: usize) -> String {
+    let (mut broken, mut column) = (String::new(), indent);
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > COLUMNS {
+            broken += &format!("\n{:indent$}", "");
+            column = indent;
+        } else if column > indent {
+            broken.push(' ');
+            column += 1;
+        }
+        broken += word;
+        column += length;
+    }
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let text = wrapped(&"word ".repeat(20), 20);
+        let (first, rest) = text.split_once('\n').expect("two lines");
+        assert_eq!(first, ["word"; 12].join(" "), "twelve words and their spaces are 59 columns");
+        assert_eq!(rest, format!("{:20}{}", "", ["word"; 8].join(" ")));
+        assert_eq!(wrapped(&"x".repeat(99), 20), "x".repeat(99), "a path stays whole");
+    }
 }

@@ -51,16 +51,19 @@ async fn list(json: bool, context: &Context) -> Result<(), Failure> {
     if runs.is_empty() {
         return context.out.line(format_args!("{database} holds no run"));
     }
-    let headers =
-        ["RUN", "PHASES", "QUEUED", "EXECUTING", "COMPLETE", "FAILED", "SKIPPED", "SOURCE"];
-    context.out.text(&table(&headers, &[1, 2, 3, 4, 5, 6], runs.iter().map(cells).collect()))
+    let rows = runs.iter().map(cells).collect();
+    context.out.text(&table(&["RUN", "PHASES", "STATES", "SOURCE"], &[1], rows))
 }
 
 fn cells(run: &RunSummary) -> Vec<String> {
-    let mut cells = vec![run.run_id.to_string(), run.counts.total().to_string()];
-    cells.extend(PhaseState::ALL.map(|state| run.counts.get(state).to_string()));
-    cells.push(run.source.clone());
-    cells
+    let states = PhaseState::ALL.map(|state| (run.counts.get(state), state));
+    let states = states.iter().filter(|(count, _)| *count > 0);
+    vec![
+        run.run_id.to_string(),
+        run.counts.total().to_string(),
+        states.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>().join(", "),
+        run.source.clone(),
+    ]
 }
 
 fn object(run: &RunSummary) -> serde_json::Value {

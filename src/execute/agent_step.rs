@@ -46,7 +46,7 @@ impl Attempt<'_> {
 
     pub(super) async fn agent(&mut self, prompt: String) -> Result<AgentReply, Trouble> {
         let (name, settings) = self.site.agent_of(self.claim)?;
-        let estimate = estimate::output_tokens(&self.claim.phase);
+        let estimate = estimate::predicted_for(&self.claim.phase);
         self.site.store.record_agent(self.claim, name, Some(estimate)).await?;
         let before = self.site.repo.checkout_state().await?;
         self.step(Step::Agent);

@@ -82,7 +82,7 @@ fn names(value: Option<&Value>) -> Option<Vec<String>> {
 fn hint(dependency: &str, known: &HashSet<&str>) -> String {
     let near = known.iter().map(|id| (strsim::osa_distance(id, dependency), *id));
     match near.min() {
-        Some((distance, id)) if distance <= 1 + dependency.len() / 5 => {
+        Some((distance, id)) if distance * 3 <= dependency.chars().count() => {
             format!("; did you mean `{id}`?")
         }
         _ => "; `depends_on` takes ids of phases of the same run".to_owned(),

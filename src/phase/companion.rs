@@ -14,7 +14,8 @@ pub(super) fn is_test_for(path: &str, file: &str) -> bool {
     let dirs = parts(parent(path));
     let in_test_dir = dirs.iter().any(|dir| TEST_DIRS.contains(dir));
     // In a test directory of its own, a test may bear its subject's name: `src/a.rs`, `tests/a.rs`.
-    if !is_test_name(name, of) && !(in_test_dir && name == of && path != file) {
+    let namesake = in_test_dir && name == of && path != file;
+    if !namesake && !is_test_name(name, of) {
         return false;
     }
     let home = parts(parent(file));

@@ -57,6 +57,13 @@ pub struct UnixMs(pub i64);
 const LONGEST_PLAIN_NAME: usize = 100;
 const SLUG_CHARS: usize = 60;
 
+/// An id made of a name, for a phase that was given none: `Add Health Check!` is `add-health-check`.
+pub fn slug(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let slug = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    if slug.is_empty() { "phase".to_owned() } else { slug }
+}
+
 /// Plain ids stand for themselves; any other becomes a slug of it and a hash of the whole.
 fn file_name(id: &str) -> String {
     if is_plain(id) {

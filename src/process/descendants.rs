@@ -260,4 +260,21 @@ mod tests {
         assert_eq!(below, BTreeSet::from([2, 3, 4]));
         assert_eq!(Found::among(&processes, &below).groups, BTreeSet::from([3]));
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn work_of_a_grandchild_in_its_own_session_counts() {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "setsid sh -c 'while :; do :; done' & wait"]);
+        let mut child = command.spawn().unwrap();
+        let root = child.id().cast_signed();
+        let works = (0..6000).any(|_| {
+            std::thread::sleep(BETWEEN_LOOKS * 5);
+            cpu_ms(root) >= 50
+        });
+        freeze_and_kill(|| below(Pid::from_raw(root)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(works);
+    }
 }

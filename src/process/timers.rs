@@ -58,7 +58,8 @@ impl Timers {
             if Instant::now() >= self.deadline {
                 return How::TimedOut;
             }
-            if idle.stalled() {
+            let root = idle.root;
+            if idle.stalled(Instant::now(), || cpu_ms(root)) {
                 return How::Stalled;
             }
         }
@@ -66,15 +67,14 @@ impl Timers {
 }
 
 impl Idle {
-    fn stalled(&mut self) -> bool {
-        let now = Instant::now();
+    fn stalled(&mut self, now: Instant, cpu_ms: impl FnOnce() -> u64) -> bool {
         self.next_look = now + look(self.timeout);
         let silent = now - self.alive;
         // A look at every process costs something; while there is output there is no need.
         if silent < look(self.timeout) {
             return false;
         }
-        let cpu = cpu_ms(self.root);
+        let cpu = cpu_ms();
         if u128::from(cpu.abs_diff(self.cpu_then) * IDLING) > silent.as_millis() {
             (self.cpu_then, self.alive) = (cpu, now);
             return false;
@@ -85,4 +85,43 @@ impl Idle {
 
 fn look(timeout: Duration) -> Duration {
     (timeout / LOOKS).min(LONGEST_LOOK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many seconds a tree lives on that uses `cpu` ms by each second and speaks at `words`.
+    fn lives(cpu: impl Fn(u64) -> u64, words: &[u64]) -> u64 {
+        let start = Instant::now();
+        let mut timers = Timers::start(Duration::MAX / 4, Some(Duration::from_secs(100)), 0);
+        let idle = timers.idle.as_mut().unwrap();
+        (idle.alive, idle.next_look) = (start, start);
+        let stalls = (0..1000).find(|second| {
+            let now = start + Duration::from_secs(*second);
+            if words.contains(second) {
+                idle.alive = now;
+            }
+            now >= idle.next_look && idle.stalled(now, || cpu(*second))
+        });
+        stalls.unwrap_or(u64::MAX)
+    }
+
+    #[test]
+    fn neither_words_nor_work_is_a_stall() {
+        assert_eq!(lives(|_| 0, &[]), 100);
+        assert_eq!(lives(|_| 70, &[]), 110);
+        assert_eq!(lives(|_| 0, &[95]), 200);
+    }
+
+    #[test]
+    fn words_or_work_are_life_and_a_runtime_that_idles_is_not() {
+        let words: Vec<u64> = (0..1000).step_by(90).collect();
+        assert_eq!(lives(|_| 0, &words), u64::MAX);
+        // One percent of a processor, and a tenth of a percent.
+        assert_eq!(lives(|second| second * 10, &[]), u64::MAX);
+        assert_eq!(lives(|second| second, &[]), 100);
+        // Work that went with the process that did it.
+        assert_eq!(lives(|second| if second % 80 < 40 { 9000 } else { 0 }, &[]), u64::MAX);
+    }
 }

@@ -16,7 +16,7 @@ use super::timers::Timers;
 const PIPES_AFTER_END: Duration = Duration::from_secs(2);
 /// A process in the middle of a disk access cannot be killed yet. The supervisor goes on waiting for
 /// it, and holds the lock; we do not.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(30);
 const CHUNK: usize = 64 * 1024;
 
 pub(super) struct Watch {

@@ -89,6 +89,9 @@ fn finished(end: &DrainFinished) -> String {
     };
     let took = duration(Duration::from_millis(end.duration_ms));
     let mut text = format!("{what} after {took}");
+    if let Some(message) = &end.message {
+        text.push_str(&format!("\nerror: {}", printable(message)));
+    }
     for run in &end.counts {
         text.push_str(&format!("\n{}", run_line(run)));
     }

@@ -1,5 +1,6 @@
 //! One folder of files and our git folder for it: a slot's top, or a submodule in it.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(super) struct Checkout {
     pub dir: PathBuf,
     pub git_dir: PathBuf,
     pub git: Git,
+    /// Git for what concerns objects alone; it works whatever became of the folder.
+    pub store: Git,
     /// Object folders of the user's that this one borrows.
     pub borrows: PathBuf,
     /// The git folder of the user's that it stands for.
@@ -32,11 +35,20 @@ pub(super) struct Placed {
 }
 
 impl Checkout {
-    pub fn new(repo: &Repo, dir: PathBuf, git_dir: PathBuf, stands_for: &Path) -> Self {
+    /// `hold` is the slot's lock.
+    pub fn new(
+        repo: &Repo,
+        dir: PathBuf,
+        git_dir: PathBuf,
+        stands_for: &Path,
+        hold: &Arc<OwnedFd>,
+    ) -> Self {
         let mut git = Git::at(&dir, &repo.env).pinned(&git_dir, &dir).private(&git_dir);
+        git = git.holding(hold.clone());
         repo.config.identity.set(&mut git);
+        let store = git.clone().without_files(&git_dir);
         let borrows = stands_for.join("objects");
-        Self { dir, git_dir, git, borrows, stands_for: stands_for.to_owned() }
+        Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned() }
     }
 
     pub fn git_folder<'a>(&'a self, repo: &'a Repo) -> GitDir<'a> {
@@ -51,7 +63,7 @@ impl Checkout {
     /// Readies our git folder, and lists what a commit has.
     pub async fn open(&self, repo: &Repo, commit: &str) -> Result<Arc<Tree>> {
         self.git_folder(repo).write_private()?;
-        Tree::list(&self.git, commit).await.map(Arc::new)
+        Tree::list(&self.store, commit).await.map(Arc::new)
     }
 
     /// Makes the folder hold exactly this commit, and what may stay.

@@ -62,7 +62,8 @@ impl Sweep<'_> {
     }
 
     fn stranger(&mut self, on_disk: &Path, path: &[u8], kind: FileType) -> io::Result<bool> {
-        if self.outside.stays(path, kind.is_dir(), self.tree) {
+        // A link is no cache: through it, builds would go on writing elsewhere.
+        if !kind.is_symlink() && self.outside.stays(path, kind.is_dir(), self.tree) {
             self.kept.push(path.to_vec());
             return Ok(false);
         }
@@ -107,7 +108,7 @@ pub(super) fn remove_any(path: &Path) -> io::Result<()> {
 }
 
 /// Lets us list, enter and change a folder.
-fn open_up(folder: &Path) -> io::Result<()> {
+pub(super) fn open_up(folder: &Path) -> io::Result<()> {
     let mode = fs::symlink_metadata(folder)?.permissions().mode();
     if mode & 0o700 != 0o700 {
         fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))?;

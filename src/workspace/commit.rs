@@ -38,7 +38,7 @@ impl Slot {
         message: &CommitMessage<'_>,
     ) -> Result<String> {
         let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
-        self.top.git.call("make the commit", args).stdin(message.text()).text().await
+        self.top.store.call("make the commit", args).stdin(message.text()).text().await
     }
 
     /// The same change on another tip, without touching the slot's files.
@@ -52,7 +52,7 @@ impl Slot {
         let theirs = self.bare_commit(commit, Some(&base)).await?;
         let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"];
         let doing = format!("put {commit} onto {onto}");
-        let call = self.top.git.call(&doing, args).args([&ours, &theirs]);
+        let call = self.top.store.call(&doing, args).args([&ours, &theirs]);
         let answer = call.answer().await?;
         let mut parts = fields(&answer.output.stdout).map(shown);
         let tree = parts.next();
@@ -72,7 +72,7 @@ impl Slot {
 
     async fn bare_commit(&self, of: &str, parent: Option<&str>) -> Result<String> {
         let tree = format!("{of}^{{tree}}");
-        let mut call = self.top.git.call(format!("read {of}"), ["commit-tree", &tree, "-m", "-"]);
+        let mut call = self.top.store.call(format!("read {of}"), ["commit-tree", &tree, "-m", "-"]);
         if let Some(parent) = parent {
             call = call.args(["-p", parent]);
         }
@@ -81,7 +81,7 @@ impl Slot {
 
     /// The same commit, message, author and all, with another tree and parent.
     async fn with_tree(&self, commit: &str, tree: &str, parent: &str) -> Result<String> {
-        let git = &self.top.git;
+        let git = &self.top.store;
         let read =
             git.call(format!("read {commit}"), ["cat-file", "commit", commit]).bytes().await?;
         let end = read.windows(2).position(|w| w == b"\n\n").unwrap_or(read.len());
@@ -101,7 +101,7 @@ impl Slot {
         let args = ["diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames"];
         let mut output = std::ffi::OsString::from("--output=");
         output.push(std::path::absolute(file).doing("find", file)?);
-        let call = self.top.git.call("write the patch", args);
+        let call = self.top.store.call("write the patch", args);
         let more = ["--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"];
         call.args(more).arg(output).args([base, tree]).bytes().await.map(drop)
     }
@@ -117,7 +117,7 @@ impl Slot {
 
     /// What a path holds in a commit or tree; None where there is no file.
     pub async fn read_at(&self, tree: &str, path: &str) -> Result<Option<Vec<u8>>> {
-        let call = self.top.git.call(format!("read {path}"), ["cat-file", "blob"]);
+        let call = self.top.store.call(format!("read {path}"), ["cat-file", "blob"]);
         let answer = call.arg(format!("{tree}:{path}")).answer().await?;
         match answer.output.code {
             Some(0) => answer.bytes().map(Some),

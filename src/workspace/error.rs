@@ -69,6 +69,11 @@ pub enum WorkspaceError {
     #[error("slot {0} was not reset before it was used")]
     NotReset(u32),
 
+    #[error(
+        "cannot fill the slot: this is a partial clone, and files of {commit} are not here ({said}); \
+         fetch them once: git -C {root} archive {commit} >/dev/null", root = root.display()
+    )]
+    PartialClone { root: PathBuf, commit: String, said: String },
     /// What an attempt left cannot be read; says why. A failure of the attempt, not of ours.
     #[error("what the attempt left behind cannot be read: {why}")]
     Unmeasurable { why: String },

@@ -24,8 +24,8 @@ const HARDENED: &[&str] = &[
     "core.pager=cat",
     "core.quotePath=false",
     "core.safecrlf=false",
-    "core.filesRefLockTimeout=3000",
-    "core.packedRefsTimeout=3000",
+    "core.filesRefLockTimeout=1000",
+    "core.packedRefsTimeout=1000",
     "commit.gpgSign=false",
     "credential.helper=",
     "gc.auto=0",
@@ -115,6 +115,12 @@ impl Git {
         self.set("GIT_DIR", git_dir);
         self.set("GIT_WORK_TREE", work_tree);
         self.cwd = work_tree.to_owned();
+        self
+    }
+
+    /// The same from within its git folder: for what needs no work tree, and works without one.
+    pub fn without_files(mut self, git_dir: &Path) -> Self {
+        self.cwd = git_dir.to_owned();
         self
     }
 

@@ -111,11 +111,14 @@ impl GitDir<'_> {
         let mut entries = self.format();
         entries.extend(self.repo.config.carried.iter().cloned());
         let (name, email) = &self.repo.config.identity.author;
+        let hooks = self.path.join("hooks").to_string_lossy().into_owned();
+        // What the user has for all repositories: hooks, a monitor and keys are not for an agent.
         for (key, value) in [
             ("core.logallrefupdates", "true"),
             ("gc.auto", "0"),
             ("commit.gpgsign", "false"),
-            ("core.hookspath", "hooks"),
+            ("core.hookspath", &hooks),
+            ("core.fsmonitor", "false"),
             ("user.name", name),
             ("user.email", email),
         ] {

@@ -75,7 +75,7 @@ impl Slot {
     async fn transfer(&self, commit: &str, known: &str) -> Result<()> {
         let args = ["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"];
         let wanted = format!("{commit}\n^{known}\n");
-        let pack = self.top.git.call("pack the commit", args).stdin(wanted).bytes().await?;
+        let pack = self.top.store.call("pack the commit", args).stdin(wanted).bytes().await?;
         let args: &[&str] = match object_count(&pack) {
             n if n < UNPACK_LIMIT => &["unpack-objects", "-q"],
             _ => &["index-pack", "--stdin"],

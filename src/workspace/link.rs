@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::clean::remove_any;
+use super::clean::{open_up, remove_any};
 
 /// Where a copy comes from and where its links have to lead.
 pub(super) struct Mirror<'a> {
@@ -71,6 +71,8 @@ impl Mirror<'_> {
             remove_any(to)?;
             fs::create_dir(to)?;
         }
+        // It is as read-only as its source only when it is complete.
+        open_up(to)?;
         let mut names = std::collections::HashSet::new();
         for entry in fs::read_dir(from)? {
             let name = entry?.file_name();

@@ -3,7 +3,6 @@
 //! Nothing that the agent's git says counts: not what it committed, staged, ignored or hid in a
 //! repository of its own. Our index sees the files as they are.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use super::checkout::blocking;
 use super::clean::{nested_git, remove_any, unlock};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::fields;
+use super::ignored::Seen;
 use super::outside::Outside;
 use super::paths::{from_bytes, shown};
 use super::slot::{Holding, Slot};
@@ -46,19 +46,22 @@ impl Slot {
         }
         let mut nested = self.set_aside_in_submodules(holding)?;
         self.add_all(holding, &mut nested).await?;
-        let (mut tree, mut changes) = self.compare(base).await?;
+        // What is left out is neither in the index nor ever will be: both can look at once.
+        let (compared, left_out) = tokio::join!(self.compare(base), self.left_out(holding));
+        let ((mut tree, mut changes), left_out) = (compared?, left_out?);
         let repositories: Vec<Vec<u8>> =
             changes.iter().filter_map(RawChange::new_repository).collect();
         if !repositories.is_empty() {
             self.open_repositories(holding, &repositories, &mut nested).await?;
             (tree, changes) = self.compare(base).await?;
         }
-        if self.add_ignored_deliverables(holding, deliverables, &changes).await? {
+        let changed = changes.iter().map(|change| shown(&change.path)).collect();
+        let seen = Seen { top: self.path(), tree: &holding.placed.tree, changed };
+        if self.add_ignored(deliverables.iter().filter(|wanted| !seen.has(wanted))).await? {
             (tree, changes) = self.compare(base).await?;
         }
-        let mut measured = Measured { tree, nested, ..Measured::default() };
+        let mut measured = Measured { tree, nested, left_out, ..Measured::default() };
         measured.changes = changes.iter().map(|change| change.told(self.path())).collect();
-        measured.left_out = self.left_out(holding).await?;
         self.look_into_submodules(holding, &mut measured).await?;
         Ok(measured)
     }
@@ -190,55 +193,6 @@ impl Slot {
         };
         let new = fields(&listed).filter(|path| !known(path)).map(shown);
         Ok(new.filter(|path| !Outside::is_dropping(path)).collect())
-    }
-
-    /// Whether anything was added.
-    async fn add_ignored_deliverables(
-        &self,
-        holding: &Holding,
-        deliverables: &[PathPattern],
-        changes: &[RawChange],
-    ) -> Result<bool> {
-        let seen: BTreeSet<String> = changes.iter().map(|change| shown(&change.path)).collect();
-        let mut patterns = Vec::new();
-        for deliverable in deliverables {
-            let path = deliverable.as_str();
-            let is_seen = if deliverable.is_glob() {
-                let glob = globset::GlobBuilder::new(path).literal_separator(true).build();
-                let Ok(glob) = glob.map(|glob| glob.compile_matcher()) else { continue };
-                seen.iter().any(|seen| glob.is_match(seen))
-            } else if deliverable.is_dir() {
-                holding.placed.tree.has_folder(path)
-                    || seen.iter().any(|seen| seen.starts_with(path))
-            } else {
-                seen.contains(path)
-                    || holding.placed.tree.has_file(path)
-                    || fs::symlink_metadata(self.path().join(path)).is_err()
-            };
-            if !is_seen {
-                let magic = if deliverable.is_glob() { "glob" } else { "literal" };
-                patterns.push(format!(":(top,{magic}){path}"));
-            }
-        }
-        if patterns.is_empty() {
-            return Ok(false);
-        }
-        let args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"];
-        let listed =
-            self.top.git.call("look for ignored deliverables", args).args(patterns).bytes().await?;
-        let mut wanted: Vec<&[u8]> =
-            fields(&listed).filter(|path| !Outside::is_dropping(&shown(path))).collect();
-        if wanted.is_empty() {
-            return Ok(false);
-        }
-        wanted.push(b"");
-        let args = ["add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"];
-        let call = self.top.git.call("take in ignored deliverables", args);
-        let answer = call.env("GIT_LITERAL_PATHSPECS", "1").stdin(wanted.join(&0)).answer().await?;
-        if !answer.ok() {
-            return Err(WorkspaceError::Unmeasurable { why: answer.said() });
-        }
-        Ok(true)
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod gc;
 mod git;
 mod git_dir;
+mod ignored;
 mod land;
 mod link;
 mod measure;

@@ -75,8 +75,8 @@ impl Slot {
         let objects = git_dir.join("objects");
         remove_any(&objects).doing("remove", &objects)?;
         let dir = slots.join(number.to_string());
-        let mut top = Checkout::new(repo, dir, git_dir, &repo.common_dir);
-        top.git = top.git.holding(lock.fd().doing("hand on", lock.path())?);
+        let hold = lock.fd().doing("hand on", lock.path())?;
+        let top = Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold);
         fs::create_dir_all(&top.dir).doing("make the folder", &top.dir)?;
         Ok(Self { repo: repo.clone(), number, top, holding: None, lock })
     }
@@ -107,19 +107,11 @@ impl Slot {
         let outside = Outside::new(settings)?;
         self.holding = None;
         let mut reset = Reset::default();
-        let tree = self.top.open(&self.repo, commit).await?;
-        let placed = match self.top.place(&self.repo, commit, tree.clone(), &outside).await {
-            Ok(placed) => placed,
-            // Something in it cannot be removed, or git lost its way: begin with an empty folder.
-            Err(WorkspaceError::Io { .. } | WorkspaceError::Git { .. }) => {
-                reset.set_aside = self.start_over()?;
-                self.top.place(&self.repo, commit, tree, &outside).await?
-            }
-            Err(error) => return Err(error),
-        };
+        let placed = self.place(commit, &outside, &mut reset).await?;
         self.bring_links(&outside, &placed, &mut reset).await?;
         let parent = Parent {
             path: b"",
+            hold: &self.lock_fd()?,
             checkout: &self.top,
             tree: &placed.tree,
             users_git: vec![self.repo.git_dir.clone(), self.repo.common_dir.clone()],
@@ -131,6 +123,24 @@ impl Slot {
         self.holding = Some(Holding { placed, outside, modules });
         self.renew_agents_git(commit)?;
         Ok(reset)
+    }
+
+    async fn place(&self, commit: &str, outside: &Outside, reset: &mut Reset) -> Result<Placed> {
+        let tree = self.top.open(&self.repo, commit).await?;
+        let first = self.top.place(&self.repo, commit, tree.clone(), outside).await;
+        if let Ok(_) | Err(WorkspaceError::GitMissing | WorkspaceError::ShuttingDown { .. }) = first
+        {
+            return first;
+        }
+        // Something in it cannot be removed, or git lost its way: begin with an empty folder.
+        reset.set_aside = self.start_over()?;
+        match self.top.place(&self.repo, commit, tree, outside).await {
+            Err(WorkspaceError::Git { said, .. }) if self.repo.config.partial => {
+                let (root, commit) = (self.repo.root.clone(), commit.to_owned());
+                Err(WorkspaceError::PartialClone { root, commit, said })
+            }
+            second => second,
+        }
     }
 
     /// Makes the agent's `.git` anew at `commit`, whatever became of the one before. After a commit

@@ -3,7 +3,9 @@
 //!
 //! They have no git folder that an agent could see. Ours borrows the objects of the user's.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -27,6 +29,8 @@ pub(super) struct Module {
 /// A checkout in a slot whose submodules are to be filled, and where the user has the same.
 pub(super) struct Parent<'a> {
     pub path: &'a [u8],
+    /// The slot's lock.
+    pub hold: &'a Arc<OwnedFd>,
     pub checkout: &'a Checkout,
     pub tree: &'a Tree,
     /// Git folders of the user's that may have `modules/`.
@@ -57,11 +61,12 @@ pub(super) async fn fill(
             continue;
         };
         let git_dir = parent.checkout.git_dir.join("modules").join(file_name(path));
-        let checkout = Checkout::new(repo, dir.clone(), git_dir, &users_git);
+        let checkout = Checkout::new(repo, dir.clone(), git_dir, &users_git, parent.hold);
         let tree = checkout.open(repo, commit).await?;
         let placed = checkout.place(repo, commit, tree, outside).await?;
         let inner = Parent {
             path: &whole,
+            hold: parent.hold,
             checkout: &checkout,
             tree: &placed.tree,
             users_git: vec![users_git],
@@ -86,7 +91,7 @@ impl Module {
                 std::fs::read_dir(&self.dir).map_err(|source| io("list", &self.dir, source))?;
             return Ok(entries.next().is_some());
         };
-        let args = ["status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"];
+        let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
         let doing = format!("look for changes in the submodule {}", shown(&self.path));
         Ok(!checkout.git.call(doing, args).bytes().await?.is_empty())
     }

@@ -29,6 +29,8 @@ pub(super) struct UserConfig {
     pub carried: Vec<(String, String)>,
     /// The same for LFS; empty where git-lfs is not both configured and there.
     pub lfs: Vec<(String, String)>,
+    /// Not all objects are here: a partial clone.
+    pub partial: bool,
     /// The file of ignore patterns that the user has for all repositories.
     pub excludes_file: Option<PathBuf>,
 }
@@ -66,7 +68,10 @@ impl UserConfig {
             }
             None => None,
         };
-        Ok(Self { identity: Identity::from(&all), carried, lfs, excludes_file })
+        // The first is how it is said since git 2.24 or so, the second how it was before.
+        let promised = |key: &str| key.starts_with("remote.") && key.ends_with(".promisor");
+        let partial = all.iter().any(|(key, _)| promised(key) || key == "extensions.partialclone");
+        Ok(Self { identity: Identity::from(&all), carried, lfs, partial, excludes_file })
     }
 
     /// Where LFS keeps the user's objects.

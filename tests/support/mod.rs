@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -65,6 +66,17 @@ impl Repo {
         self.autopack_with(arguments, &[])
     }
 
+    /// With something on its standard input.
+    pub fn autopack_reading(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut command = autopack(self.dir.path());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("autopack starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(input.as_bytes()).expect("autopack reads");
+        drop(stdin);
+        Ran::of(child.wait_with_output().expect("autopack ends"), &self.path())
+    }
+
     pub fn autopack_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = autopack(self.dir.path());
         command.args(arguments).envs(variables.iter().copied());
@@ -110,4 +122,19 @@ impl Ran {
         };
         format!("exit {code}\n{}{}", part("stdout", stdout), part("stderr", stderr))
     }
+}
+
+/// A file of the real data that some tests take: from `AUTOPACK_SHARED_DATA`, else from beside the repository.
+/// Where it is not there, the test says that it skips.
+pub fn shared_data(file: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    let path = folder.join(file);
+    if !path.is_file() {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
 }

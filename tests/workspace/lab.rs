@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use autopack::config::WorkspaceSettings;
+use autopack::phase::scope::ChangeKind;
 use autopack::phase::{PathPattern, PhaseId, RunId};
-use autopack::workspace::{ChangeKind, CommitMessage, Fence, Measured, Repo, Slot, WorkspaceError};
+use autopack::workspace::{CommitMessage, Fence, Measured, Repo, Slot, WorkspaceError};
 
 pub struct Lab {
     /// Removed when this is dropped.

@@ -188,8 +188,8 @@ async fn what_was_locked_away_is_seen() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     write(slot.path(), "locked/x", "x");
-    fs::set_permissions(slot.path().join("locked/x"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(slot.path().join("locked"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(slot.path().join("locked/x"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(slot.path().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     assert_eq!(told(&measure(&slot, &base).await), ["A locked/x"]);
 }
 

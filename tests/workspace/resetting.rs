@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use autopack::config::WorkspaceSettings;
-use autopack::workspace::WorkspaceError;
+use autopack::workspace::{Repo, WorkspaceError};
 
 use crate::lab::{Lab, error, measure, settings, told, write};
 
@@ -75,6 +75,10 @@ async fn caches_stay_and_are_outside_the_diff() {
     let keep = vec!["target".to_owned(), "/cache/".to_owned()];
     let settings = WorkspaceSettings { keep, ..settings() };
     slot.reset(&base, &settings).await.unwrap();
+    fs::create_dir(slot.path().join("lib")).unwrap();
+    symlink("/", slot.path().join("lib/target")).unwrap();
+    slot.reset(&base, &settings).await.unwrap();
+    assert!(fs::symlink_metadata(slot.path().join("lib")).is_err(), "a link is no cache");
     for path in ["target/x", "pkg/target/x", "cache/x", "src/cache/x", "src/target/new.rs"] {
         write(slot.path(), path, "x");
     }
@@ -146,6 +150,13 @@ async fn without_its_git_a_slot_does_not_reach_the_users() {
     assert!(!command.output().unwrap().status.success());
 }
 
+/// A program that another test starts holds every lock for the moment between fork and exec.
+async fn free(repo: &Repo, number: u32) {
+    while repo.slots().unwrap().iter().any(|slot| slot.number == number && slot.in_use) {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+}
+
 #[tokio::test]
 async fn slots_are_locked_reused_and_collected() {
     let lab = Lab::new();
@@ -156,7 +167,10 @@ async fn slots_are_locked_reused_and_collected() {
     drop(first);
     assert_eq!(repo.acquire_slot().await.unwrap().number(), 2, "a child still holds slot 0");
     drop(fd);
+    free(&repo, 0).await;
     assert_eq!(repo.acquire_slot().await.unwrap().number(), 0);
+    free(&repo, 0).await;
+    free(&repo, 2).await;
     let removed = repo.remove_free_slots().unwrap();
     assert_eq!(removed.iter().map(|slot| slot.number).collect::<Vec<_>>(), [0, 2]);
     let left = repo.slots().unwrap();

@@ -240,3 +240,21 @@ async fn in_a_hostile_environment() {
     assert_eq!(told(&measure(&slot, &base).await), ["A x"]);
     commit(&slot, &base, "p").await;
 }
+
+#[tokio::test]
+async fn a_partial_clone_that_lacks_files_says_what_to_do() {
+    let mut lab = Lab::new();
+    lab.git(&["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", lab.root.display());
+    let clone = lab.root.with_file_name("clone");
+    lab.git(&["clone", "-q", "--filter=blob:none", "--no-checkout", &url, clone.to_str().unwrap()]);
+    lab.root = clone;
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let mut slot = repo.acquire_slot().await.unwrap();
+    let partial = error(slot.reset(&base, &settings()).await);
+    assert!(matches!(partial, WorkspaceError::PartialClone { .. }), "{partial}");
+    lab.git(&["archive", "--output=/dev/null", &base]);
+    slot.reset(&base, &settings()).await.unwrap();
+    assert!(slot.path().join("README").exists());
+}

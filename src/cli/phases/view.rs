@@ -56,7 +56,7 @@ impl PhaseView {
             description: text(spec, "description"),
             state: row.state,
             category: text(spec, "category"),
-            complexity: text(spec, "complexity"),
+            complexity: complexity(spec),
             deliverables: deliverables(spec),
             scope: scope(spec),
             depends_on: row.depends_on.clone(),
@@ -67,6 +67,12 @@ impl PhaseView {
             unfixable: row.unfixable.clone(),
         }
     }
+}
+
+/// The author's word; without one, what holds then.
+fn complexity(spec: &Map<String, Value>) -> String {
+    let written = text(spec, "complexity");
+    if written.is_empty() { "medium".to_owned() } else { written }
 }
 
 /// A field of the spec, also where it is not repaired yet and goes by another name.

@@ -1,5 +1,8 @@
 //! Other people's names for our fields: one table, printed in `docs/plan-format.md`.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
@@ -100,8 +103,24 @@ pub const ALIASES: [Alias; 66] = [
     add("ci_args", "scope.ci_args"),
 ];
 
+/// The other names, each with the object it stands in: most specs have none, and a look at their keys tells.
+static NAMES: LazyLock<HashSet<(&str, &str)>> =
+    LazyLock::new(|| ALIASES.iter().map(|alias| split(alias.name)).collect());
+
+fn split(name: &'static str) -> (&'static str, &'static str) {
+    name.split_once('.').unwrap_or(("", name))
+}
+
 /// Moves every field under another name to its own.
 pub(super) fn apply(draft: &mut Draft) {
+    let known = |object: &str, map: &Map<String, Value>| {
+        map.keys().any(|key| NAMES.contains(&(object, key.as_str())))
+    };
+    let inner =
+        |(key, value): (&String, &Value)| value.as_object().is_some_and(|map| known(key, map));
+    if !known("", &draft.json) && !known("scope", &draft.scope) && !draft.json.iter().any(inner) {
+        return;
+    }
     for alias in &ALIASES {
         let Some(found) = find(draft, alias.name) else { continue };
         if is_blank(found) {

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::aliases::as_text;
 use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
 use super::draft::{Draft, words};
-use super::lists::{self, Item};
-use crate::phase::ids::PhaseId;
+use super::lists;
+use crate::phase::ids::{PhaseId, slug};
 use crate::phase::repair::{Repair, Unfixable};
 use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
 
@@ -52,23 +52,14 @@ fn typed(json: &Map<String, Value>, ci: PhaseCi) -> FixedSpec {
     }
 }
 
-/// Normalised already: texts, and objects with a path.
 fn patterns(list: Option<&Value>) -> Vec<PathPattern> {
-    let items = list.cloned().map(lists::items).unwrap_or_default();
-    let path = |item| match item {
-        Item::Line(path) | Item::About { path, .. } => PathPattern(path),
-    };
-    items.into_iter().map(path).collect()
+    let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(lists::path_of).map(|path| PathPattern(path.to_owned())).collect()
 }
 
 /// The id as given, else a slug of the name.
 fn phase_id(given: String, name: &str) -> PhaseId {
-    if !given.is_empty() {
-        return PhaseId::new(given);
-    }
-    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let slug = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
-    PhaseId::new(if slug.is_empty() { "phase".to_owned() } else { slug })
+    PhaseId::new(if given.is_empty() { slug(name) } else { given })
 }
 
 fn criteria(given: Option<&Value>) -> Vec<String> {

@@ -19,6 +19,11 @@ pub(super) enum Item {
 /// The fields of an object that hold the path it is about.
 const PATH_KEYS: [&str; 6] = ["path", "file", "file_path", "filepath", "filename", "name"];
 
+/// The path of an entry that is normalised already: a text, or an object about a path.
+pub(super) fn path_of(entry: &Value) -> Option<&str> {
+    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| entry.get(key)?.as_str()))
+}
+
 /// Both, as one value of which [`items`] tells the same entries.
 pub(super) fn concat(first: Value, second: Value) -> Value {
     let mut all = Vec::new();
@@ -56,7 +61,7 @@ fn lines(text: String, items: &mut Vec<Item>) {
     }
     let filled = || text.lines().filter(|line| !line.trim().is_empty());
     let is_path = |line: &str| !entry::read(line, entry::List::Deliverables, None).paths.is_empty();
-    if filled().any(|line| entry::has_bullet(line)) || filled().all(is_path) {
+    if filled().any(entry::has_bullet) || filled().all(is_path) {
         items.extend(filled().map(|line| Item::Line(line.to_owned())));
     } else {
         items.push(Item::Line(text));

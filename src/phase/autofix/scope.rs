@@ -45,8 +45,8 @@ pub(super) fn open(draft: &mut Draft) -> Option<String> {
 pub(super) fn place_text(draft: &mut Draft, text: Option<String>) {
     let Some(text) = text else { return };
     let whole = entry::read(&text, List::Deliverables, draft.limits.workspace);
-    if !text.contains('\n') && !whole.prose && !(whole.paths.is_empty() && whole.escapes.is_empty())
-    {
+    let places = whole.paths.len() + whole.escapes.len();
+    if places > 0 && !whole.prose && !text.contains('\n') {
         add(&mut draft.scope, PATHS, Value::String(text));
         draft.fixed("scope: took the text for its path");
         return;

@@ -184,7 +184,10 @@ impl Reader<'_> {
         match self.place(token) {
             Ok(Place::Inside(path)) => entry.paths.push(path),
             Ok(Place::Root) => {}
-            Err(why) => entry.escapes.push(Escape { path: token.to_owned(), why }),
+            Err(why) => {
+                let path = if token.len() > 1 { token.trim_end_matches('/') } else { token };
+                entry.escapes.push(Escape { path: path.to_owned(), why });
+            }
         }
     }
 

@@ -1,0 +1,274 @@
+//! `phases`, `runs` and `gc` through the real program, on a run with attempts behind it.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::{Failure, FailureKind, RawSpec, RunId, Tokens, UnixMs, Usage, Verdict};
+use autopack::store::{Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store};
+use serde_json::{Value, json};
+use support::Repo;
+
+const PLAN: &str = r#"{"run_id": "demo", "phases": [
+    {"id": "setup", "name": "Set up", "deliverables": ["src/a.py"]},
+    {"id": "api", "name": "The interface", "description": "Write it.\n\nAll of it.", "category": "backend",
+     "complexity": "high", "deliverables": ["src/api.py (new)"], "depends_on": ["setup"], "max_attempts": 1},
+    {"id": "ui", "depends_on": ["api"], "deliverables": ["src/ui.py"]},
+    {"id": "docs", "task_category": "docs", "scope": {"deliverables": {"text": ["README.md"]}}}]}"#;
+
+const START: i64 = 1_767_225_600_000;
+
+fn demo() -> Repo {
+    let repo = Repo::empty();
+    repo.file("plan.json", PLAN);
+    assert_eq!(repo.autopack(&["import", "plan.json"]).code, 0);
+    repo
+}
+
+/// What a drain would have left: `setup` landed, `api` used its one try up.
+fn drained() -> Repo {
+    let repo = demo();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(drain(&repo));
+    repo
+}
+
+async fn drain(repo: &Repo) {
+    let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &repo.path()).unwrap();
+    let store = Store::open(&url).await.unwrap();
+    let owner = OwnerId::new("drain-1");
+    let runs = vec![RunId::new("demo")];
+    let row = Owner {
+        id: owner.clone(),
+        pid: 1,
+        boot_id: "boot".into(),
+        host: "host".into(),
+        lock_path: "lock".into(),
+        runs: runs.clone(),
+        started_at: UnixMs(START),
+    };
+    store.register_owner(&row, 0).await.unwrap();
+    let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
+    let failure = Failure {
+        exit_code: Some(1),
+        ..Failure::new(FailureKind::CiFailed, "2 tests failed in tests/test_api.py")
+    };
+    for (verdict, seconds) in
+        [(Verdict::Passed { commit: Some(commit) }, 60), (Verdict::Failed(failure), 90)]
+    {
+        let claim = claim(&store, &owner, &runs).await;
+        let dir = format!(".autopack/attempts/demo/{}/{}", claim.phase_id, claim.attempt);
+        repo.file(&format!("{dir}/agent.log"), "the agent's words\n");
+        repo.file(&format!("{dir}/ci.log"), "1 failed");
+        repo.file(&format!("{dir}/prompt.md"), "do it\n");
+        store.record_slot(&claim, "0", &dir).await.unwrap();
+        store.record_agent(&claim, "my-agent", Some(500)).await.unwrap();
+        if let Verdict::Passed { commit: Some(commit) } = &verdict {
+            store.record_landing(&claim, commit).await.unwrap();
+        }
+        let tokens = Tokens { input: Some(1200), output: Some(340), ..Tokens::default() };
+        let usage = Usage { tokens, cost_usd: Some(0.25), ..Usage::default() };
+        let ended = UnixMs(START + seconds * 1000);
+        let finish = Finish { usage, ..Finish::of(verdict, ended, true) };
+        store.finish(claim, &finish).await.unwrap();
+    }
+    store.unregister_owner(&owner).await.unwrap();
+    store.close().await;
+}
+
+async fn claim(store: &Store, owner: &OwnerId, runs: &[RunId]) -> Claim {
+    let fix = |raw: &RawSpec, failure: Option<&Failure>| {
+        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+        autofix(raw, failure, &limits)
+    };
+    let claimer = Claimer { owner, runs, max_attempts: 3, fix: &fix };
+    match store.claim_next(&claimer, UnixMs(START)).await.unwrap() {
+        Next::Claimed(claim) => *claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_list_is_one_line_a_phase() {
+    insta::assert_snapshot!(drained().autopack(&["phases", "list"]).stdout);
+}
+
+#[test]
+fn lists_have_one_shape_whatever_the_spec_is() {
+    let repo = drained();
+    let list = repo.autopack(&["phases", "list", "--json"]).json();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&list).unwrap());
+    let only = repo.autopack(&["phases", "list", "--failed", "--json"]).json();
+    assert_eq!(only, json!([list[1]]));
+    let only = repo.autopack(&["phases", "list", "--state", "queued", "ui", "--json"]).json();
+    assert_eq!(only, json!([list[2]]));
+    assert_eq!(repo.autopack(&["phases", "list", "nope"]).code, 1);
+}
+
+#[test]
+fn show_tells_a_phase_and_its_attempts() {
+    let repo = drained();
+    insta::assert_snapshot!(repo.autopack(&["phases", "show", "api"]).stdout);
+    let shown = repo.autopack(&["phases", "show", "api", "--json"]).json();
+    assert_eq!(
+        shown["attempt_log"],
+        json!([{"attempt": 1, "agent": "my-agent", "started_at": "2026-01-01T00:00:00Z",
+            "ended_at": "2026-01-01T00:01:30Z", "outcome": "failed",
+            "failure": {"kind": "ci_failed", "exit_code": 1,
+                "message": "2 tests failed in tests/test_api.py", "detail": {}},
+            "note": null,
+            "tokens": {"input": 1200, "output": 340, "cache_read": null, "estimated_output": 500},
+            "cost_usd": 0.25, "model": null, "truncated": false,
+            "log_dir": ".autopack/attempts/demo/api/1"}])
+    );
+}
+
+#[test]
+fn log_prints_what_an_attempt_left() {
+    let repo = drained();
+    insta::assert_snapshot!(repo.autopack(&["phases", "log", "api"]).shown(), @r"
+    exit 0
+    --- stdout
+    ==> [REPO]/.autopack/attempts/demo/api/1/agent.log <==
+    the agent's words
+    ==> [REPO]/.autopack/attempts/demo/api/1/ci.log <==
+    1 failed
+    ");
+    let all = repo.autopack(&["phases", "log", "api", "--attempt", "1", "--all"]);
+    assert!(all.stdout.contains("prompt.md <==\ndo it\n"));
+    for (arguments, said) in [
+        (&["phases", "log", "ui"][..], "phase ui was never executed"),
+        (&["phases", "log", "api", "--attempt", "2"], "has no attempt 2; the last one is 1"),
+    ] {
+        let ran = repo.autopack(arguments);
+        assert_eq!(ran.code, 1);
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
+fn retry_and_skip_move_what_may_be_moved() {
+    let repo = drained();
+    let said = |arguments: &[&str]| repo.autopack(&[&["phases"], arguments].concat()).shown();
+    assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\napi: FAILED -> QUEUED\n");
+    assert_eq!(
+        said(&["retry", "--failed"]),
+        "exit 0\n--- stdout\nrun demo has no phase that is FAILED\n"
+    );
+    assert_eq!(
+        said(&["skip", "ui", "docs"]),
+        "exit 0\n--- stdout\nui: QUEUED -> SKIPPED\ndocs: QUEUED -> SKIPPED\n"
+    );
+    let refused = said(&["retry", "docs", "setup"]);
+    assert!(refused.contains("it is COMPLETE, so it is retried only with --redo"), "{refused}");
+    assert!(said(&["list", "docs"]).contains("SKIPPED"), "all or none");
+    assert_eq!(
+        said(&["retry", "setup", "--redo"]),
+        "exit 0\n--- stdout\nsetup: COMPLETE -> QUEUED\n"
+    );
+    let api = repo.autopack(&["phases", "show", "api", "--json"]).json();
+    assert_eq!((&api["attempts"], api["attempt_log"].as_array().unwrap().len()), (&json!(0), 1));
+    assert_eq!(repo.autopack(&["phases", "retry"]).code, 2);
+}
+
+#[test]
+fn edit_takes_a_spec_from_a_file_or_the_editor() {
+    let repo = drained();
+    let show = |phase: &str| repo.autopack(&["phases", "show", phase, "--json"]).json();
+    let spec = "phase_id: ui\ndeliverables: [src/other.py]\ndepends_on: [docs]\n";
+    let ran = repo.autopack_reading(&["phases", "edit", "ui", "--file", "-"], spec);
+    assert_eq!(ran.shown(), "exit 0\n--- stdout\nui: has its new spec\n");
+    assert_eq!(
+        (&show("ui")["deliverables"], &show("ui")["depends_on"]),
+        (&json!(["src/other.py"]), &json!(["docs"]))
+    );
+
+    let editor = repo.path().join("my editor.sh");
+    repo.file("my editor.sh", "#!/bin/sh\nsed -i s/README/GUIDE/ \"$1\"\n");
+    std::fs::set_permissions(&editor, PermissionsExt::from_mode(0o755)).unwrap();
+    let quoted = format!("'{}'", editor.display());
+    let ran = repo.autopack_with(&["phases", "edit", "docs"], &[("EDITOR", &quoted)]);
+    assert_eq!(ran.shown(), "exit 0\n--- stdout\ndocs: has its new spec\n");
+    assert_eq!(show("docs")["deliverables"], json!(["GUIDE.md"]));
+    let ran = repo.autopack_with(&["phases", "edit", "docs"], &[("EDITOR", "true")]);
+    assert_eq!(ran.stdout, "docs: nothing was changed\n");
+}
+
+#[test]
+fn edit_refuses_what_could_not_run_and_keeps_what_was_typed() {
+    let repo = drained();
+    let before = repo.autopack(&["phases", "list", "--json"]).stdout;
+    let refused = |phase: &str, spec: &str| {
+        let ran = repo.autopack_reading(&["phases", "edit", phase, "--file", "-"], spec);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        ran.stderr
+    };
+    let said = refused("ui", r#"{"phase_id": "ui", "deliverables": ["/etc/passwd"]}"#);
+    assert!(said.contains("phase ui could not be executed: "), "{said}");
+    let said = refused("ui", r#"{"phase_id": "api"}"#);
+    assert!(said.contains("the spec is about phase api; expected ui"), "{said}");
+    let said = refused("ui", r#"{"phase_id": "ui", "depends_on": ["ui"]}"#);
+    assert!(said.contains("ui -> ui"), "{said}");
+    let said = refused("ui", "{\"phase_id\": \"ui\"");
+    assert!(said.contains("standard input:1:"), "{said}");
+    assert!(refused("setup", "{}").contains("phase setup is COMPLETE and cannot be edited"));
+
+    let variables = [
+        ("EDITOR", "sed -i 's/\"src.*/\"..\\/x.py\"/'"),
+        ("TMPDIR", &repo.path().display().to_string()),
+    ];
+    let ran = repo.autopack_with(&["phases", "edit", "ui"], &variables);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let kept = ran.stderr.rsplit("--file [REPO]/").next().unwrap().trim();
+    assert!(repo.read(kept).contains("../x.py"), "{ran:?}");
+    assert_eq!(repo.autopack(&["phases", "list", "--json"]).stdout, before);
+}
+
+#[test]
+fn runs_are_listed_and_removed() {
+    let repo = drained();
+    repo.autopack_reading(&["import", "-", "--run-id", "other"], r#"{"id": "x"}"#);
+    insta::assert_snapshot!(repo.autopack(&["runs", "list"]).stdout);
+    let several = repo.autopack(&["phases", "list"]);
+    insta::assert_snapshot!(several.shown(), @r"
+    exit 2
+    --- stderr
+    error: there are several runs: demo, other
+    hint: name one with --run-id
+    ");
+    assert_eq!(repo.autopack(&["runs", "remove", "demo", "nope"]).code, 1);
+    let ran = repo.autopack(&["runs", "remove", "demo"]);
+    assert_eq!(ran.shown(), "exit 0\n--- stdout\nremoved run demo with 4 phases\n");
+    let left = repo.autopack(&["runs", "list", "--json"]).json();
+    assert_eq!(
+        (&left[0]["run_id"], left.as_array().map(Vec::len)),
+        (&Value::from("other"), Some(1))
+    );
+    assert_eq!(left[0]["counts"]["QUEUED"], 1);
+}
+
+#[test]
+fn gc_keeps_work_that_did_not_land_until_told() {
+    let repo = drained();
+    let there = |attempt: &str| repo.path().join(".autopack/attempts/demo").join(attempt).exists();
+    let dry = repo.autopack(&["gc", "--dry-run"]);
+    insta::assert_snapshot!(dry.shown(), @r"
+    exit 0
+    --- stdout
+    would remove [REPO]/.autopack/attempts/demo/setup/1
+    would remove 1 attempt folder, 0 slots and 0 refs
+    kept 1 attempt folder with work that did not land; --all-attempts removes them
+    ");
+    assert!(there("setup/1") && there("api/1"));
+    assert_eq!(repo.autopack(&["gc", "--json"]).json()["kept_attempts"], 1);
+    assert!(!there("setup") && there("api/1"));
+    let log = repo.autopack(&["phases", "log", "setup"]);
+    assert!(log.stderr.contains("`gc` may have removed it"), "{log:?}");
+
+    assert_eq!(repo.autopack(&["runs", "remove", "demo"]).code, 0);
+    assert_eq!(repo.autopack(&["gc"]).code, 0);
+    assert!(there("api/1"), "kept though its run is gone");
+    assert_eq!(repo.autopack(&["gc", "--all-attempts"]).code, 0);
+    assert!(!there("api"));
+}
