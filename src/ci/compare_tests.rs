@@ -1,3 +1,5 @@
+//! Every case of a run against a baseline.
+
 use std::collections::BTreeMap;
 
 use super::*;
