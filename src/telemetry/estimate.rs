@@ -43,7 +43,7 @@ pub enum Kind {
 }
 
 /// The prior for a phase.
-pub fn output_tokens(spec: &FixedSpec) -> u64 {
+pub fn predicted_for(spec: &FixedSpec) -> u64 {
     let deliverables: Vec<&str> = spec.deliverables().iter().map(|path| path.as_str()).collect();
     predicted_output_tokens(&Task {
         category: spec.category(),

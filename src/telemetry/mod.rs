@@ -2,4 +2,4 @@
 
 pub mod estimate;
 
-pub use estimate::{output_tokens, predicted_output_tokens};
+pub use estimate::{predicted_for, predicted_output_tokens};
