@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Repo, shared_data};
+use support::{Repo, shared_file};
 
 const WORKED_EXAMPLE: &str = r#"{"phase_id":"frontend-build","category":"frontend","complexity":"medium",
  "deliverables":["src\\components\\App.tsx (main component)","src\\components\\Header.tsx",
@@ -93,7 +93,7 @@ fn an_unknown_run_is_named_with_the_database_and_its_runs() {
 /// 158 queued phases of a real database (hshk99/Autopack, MIT): all examined, the second time nothing is left to do.
 #[test]
 fn real_phases_are_repaired_once() {
-    let Some(database) = shared_data("python-autopack.db") else { return };
+    let Some(database) = shared_file("python-autopack.db") else { return };
     let repo = Repo::empty();
     repo.autopack(&["import", &database.canonicalize().unwrap().display().to_string()]);
     let first = repo.autopack(&["fix-phases", "--json"]).json();

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Repo, shared_data};
+use support::{Repo, shared_file};
 
 const PLAN: &str = "\
 run_id: demo
@@ -115,7 +115,7 @@ fn a_slip_beside_phases_is_a_warning() {
 
 #[test]
 fn the_python_autopacks_database_comes_over_once() {
-    let Some(database) = shared_data("python-autopack.db") else { return };
+    let Some(database) = shared_file("python-autopack.db") else { return };
     let database = database.canonicalize().unwrap().display().to_string();
     let repo = Repo::empty();
     let ran = repo.autopack(&["import", &database]);

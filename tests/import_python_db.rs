@@ -25,7 +25,7 @@ fn phase<'a>(run: &'a PlanRun, id: &str) -> &'a PlanPhase {
 
 /// 456 phases of 70 runs (hshk99/Autopack, MIT).
 fn real_database() -> Option<PathBuf> {
-    support::shared_data("python-autopack.db")
+    support::shared_file("python-autopack.db")
 }
 
 fn listing(folder: &Path) -> Vec<String> {

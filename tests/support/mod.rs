@@ -124,17 +124,7 @@ impl Ran {
     }
 }
 
-/// A file of the real data that some tests take: from `AUTOPACK_SHARED_DATA`, else from beside the repository.
-/// Where it is not there, the test says that it skips.
-pub fn shared_data(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let path = folder.join(file);
-    if !path.is_file() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+/// A file of [`shared_data`].
+pub fn shared_file(file: &str) -> Option<PathBuf> {
+    Some(shared_data()?.join(file))
 }
