@@ -198,7 +198,7 @@ impl<'a> Drain<'a> {
 
     fn finished(&mut self, ended: PhaseFinished) {
         self.tallies.add(&ended);
-        self.site.progress.emit(&Event::PhaseFinished(ended));
+        self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
     }
 
     /// A phase of these runs that another drain is working on, where there is one.
