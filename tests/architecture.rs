@@ -160,12 +160,12 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// `tests.rs`, `x_tests.rs`, and what lies in a folder `tests`.
+/// `tests.rs`, `x_tests.rs`, the `properties.rs` of a property test, and what lies in a folder `tests`.
 fn is_test(path: &Path) -> bool {
     let inside = path.strip_prefix(root()).unwrap_or(path);
     let names = inside.components().filter_map(|part| part.as_os_str().to_str());
     let mut stems = names.map(|name| name.trim_end_matches(".rs"));
-    stems.any(|stem| stem == "tests" || stem.ends_with("_tests"))
+    stems.any(|stem| matches!(stem, "tests" | "properties") || stem.ends_with("_tests"))
 }
 
 fn without_comments(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! A repository in a temporary folder, and the real program run in it.
 
 // Each test file is a crate of its own and uses some of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 #![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
 
 use std::fs;
