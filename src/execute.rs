@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use crate::ci::TestResults;
 use crate::clock::now;
+use crate::phase::scope::ChangeKind;
 use crate::phase::{Failure, PhaseId, PhaseState, Requeue, RunId, Tokens, Usage, Verdict};
 use crate::process::Stop;
 use crate::progress::{Event, PhaseFinished, PhaseStarted, Step};
 use crate::store::{Claim, Finish};
+use crate::telemetry::estimate::{self, Kind};
 use crate::workspace::{ClaimRef, Fence, Measured, Slot};
 
 pub use folder::AttemptFolder;
@@ -48,6 +50,8 @@ struct Attempt<'a> {
     start: String,
     /// The tip that it is judged on; moves on when somebody else lands.
     base: String,
+    /// Whether it changed or deleted a file of tests that was there before.
+    touches_tests: bool,
     record: &'a mut Record,
 }
 
@@ -141,8 +145,19 @@ impl<'a> Attempt<'a> {
         site.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
         let start = site.repo.tip(run).await?.commit;
         let base = start.clone();
-        let mut attempt =
-            Self { site, claim, slot, fence, branch, folder, stop, start, base, record };
+        let mut attempt = Self {
+            site,
+            claim,
+            slot,
+            fence,
+            branch,
+            folder,
+            stop,
+            start,
+            base,
+            touches_tests: false,
+            record,
+        };
         let start = attempt.start.clone();
         attempt.place(&start).await?;
         Ok(attempt)
@@ -166,9 +181,14 @@ impl<'a> Attempt<'a> {
         self.set_up().await
     }
 
-    async fn measure(&self) -> Result<Result<Measured, Failure>, Trouble> {
+    async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
         match self.slot.measure(&self.base, self.claim.phase.deliverables()).await {
-            Ok(measured) => Ok(Ok(measured)),
+            Ok(measured) => {
+                self.touches_tests = measured.changes.iter().any(|change| {
+                    change.kind != ChangeKind::Added && estimate::kind(&change.path) == Kind::Tests
+                });
+                Ok(Ok(measured))
+            }
             Err(error) if error.is_about_the_attempt() => {
                 Ok(Err(Failure::new(crate::phase::FailureKind::ScopeBreach, error.to_string())))
             }

@@ -1,4 +1,8 @@
 //! The house: who may import whom, and what only one place may do. Read from the source itself.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,8 @@
 //! Programs that do not want to go: nothing of them is left, however they or the drain end.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]

@@ -19,7 +19,7 @@ if not phase["deliverables"]:
 
 #[test]
 fn the_queued_phases_of_a_real_database_drain() {
-    let Some(database) = support::shared_data("python-autopack.db") else { return };
+    let Some(database) = support::shared_file("python-autopack.db") else { return };
     let project = Project::new().agent_with(WRITES, "ci: {command: [\"true\"]}\n");
     project.autopack(["import", database.to_str().unwrap()]).succeeded();
 
