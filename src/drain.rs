@@ -73,7 +73,10 @@ impl<'a> Drain<'a> {
 
     pub async fn run(mut self) -> anyhow::Result<Exit> {
         self.announce().await?;
-        let halt = match self.batches().await {
+        let ended = self.batches().await;
+        // Also after a stop: what landed is to be found on the branch.
+        self.follow().await.map_err(anyhow::Error::new)?;
+        let halt = match ended {
             Ok(halt) => halt,
             Err(Trouble::Systemic(why)) => Halt::Systemic(why),
             Err(Trouble::Ours(error)) => return Err(error),
@@ -86,6 +89,7 @@ impl<'a> Drain<'a> {
 
     async fn batches(&mut self) -> Result<Halt, Trouble> {
         recover::recover(&self.site, self.owner.id()).await?;
+        self.follow().await?;
         self.repair().await?;
         for number in 1.. {
             if self.request.max_batches.is_some_and(|max| number > max) {
@@ -198,7 +202,7 @@ impl<'a> Drain<'a> {
 
     fn finished(&mut self, ended: PhaseFinished) {
         self.tallies.add(&ended);
-        self.site.progress.emit(&Event::PhaseFinished(ended));
+        self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
     }
 
     /// A phase of these runs that another drain is working on, where there is one.
@@ -241,6 +245,16 @@ impl<'a> Drain<'a> {
             () = tokio::time::sleep(time) => {}
             () = self.stop.reached(StopLevel::Graceful) => {}
         }
+    }
+
+    /// Branches that the user had checked out catch up.
+    async fn follow(&self) -> Result<(), Trouble> {
+        for run in &self.request.runs {
+            if let Some(facts) = self.site.store.run_facts(run).await? {
+                self.site.follow(run, &facts.branch).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn repair(&self) -> Result<(), Trouble> {

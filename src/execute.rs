@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use crate::ci::TestResults;
 use crate::clock::now;
+use crate::phase::scope::ChangeKind;
 use crate::phase::{Failure, PhaseId, PhaseState, Requeue, RunId, Tokens, Usage, Verdict};
 use crate::process::Stop;
 use crate::progress::{Event, PhaseFinished, PhaseStarted, Step};
 use crate::store::{Claim, Finish};
+use crate::telemetry::estimate::{self, Kind};
 use crate::workspace::{ClaimRef, Fence, Measured, Slot};
 
 pub use folder::AttemptFolder;
@@ -48,6 +50,8 @@ struct Attempt<'a> {
     start: String,
     /// The tip that it is judged on; moves on when somebody else lands.
     base: String,
+    /// Whether it changed or deleted a file of tests that was there before.
+    touches_tests: bool,
     record: &'a mut Record,
 }
 
@@ -100,6 +104,7 @@ async fn attempt(
         Ok(measured) => measured,
         Err(failure) => return Ok(Verdict::Failed(failure)),
     };
+    attempt.say_left_out(&measured);
     let verdict = match attempt.cut_short(&reply) {
         Some(verdict) => verdict,
         None => match attempt.judge_diff(&measured, &reply).await? {
@@ -140,8 +145,19 @@ impl<'a> Attempt<'a> {
         site.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
         let start = site.repo.tip(run).await?.commit;
         let base = start.clone();
-        let mut attempt =
-            Self { site, claim, slot, fence, branch, folder, stop, start, base, record };
+        let mut attempt = Self {
+            site,
+            claim,
+            slot,
+            fence,
+            branch,
+            folder,
+            stop,
+            start,
+            base,
+            touches_tests: false,
+            record,
+        };
         let start = attempt.start.clone();
         attempt.place(&start).await?;
         Ok(attempt)
@@ -153,19 +169,37 @@ impl<'a> Attempt<'a> {
         for path in &reset.missing_links {
             self.note(&format!("workspace.link: {path} is not in your checkout"));
         }
+        for path in &reset.tracked_links {
+            self.note(&format!("workspace.link: {path} is in the commit; it stays as it is there"));
+        }
+        if let Some(aside) = &reset.set_aside {
+            self.note(&format!("the slot could not be cleaned; it lies in {}", aside.display()));
+        }
         for path in &reset.missing_submodules {
             self.note(&format!("submodule {path}: its commit is not fetched; its folder is empty"));
         }
         self.set_up().await
     }
 
-    async fn measure(&self) -> Result<Result<Measured, Failure>, Trouble> {
+    async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
         match self.slot.measure(&self.base, self.claim.phase.deliverables()).await {
-            Ok(measured) => Ok(Ok(measured)),
+            Ok(measured) => {
+                self.touches_tests = measured.changes.iter().any(|change| {
+                    change.kind != ChangeKind::Added && estimate::kind(&change.path) == Kind::Tests
+                });
+                Ok(Ok(measured))
+            }
             Err(error) if error.is_about_the_attempt() => {
                 Ok(Err(Failure::new(crate::phase::FailureKind::ScopeBreach, error.to_string())))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn say_left_out(&self, measured: &Measured) {
+        if !measured.left_out.is_empty() {
+            let paths = measured.left_out.join(", ");
+            self.note(&format!("new, and left out since workspace.keep names it: {paths}"));
         }
     }
 

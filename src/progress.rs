@@ -22,7 +22,7 @@ pub enum Event {
     DrainStarted(DrainStarted),
     BatchStarted { batch: u32, batch_size: u32 },
     PhaseStarted(PhaseStarted),
-    PhaseFinished(PhaseFinished),
+    PhaseFinished(Box<PhaseFinished>),
     BatchFinished(BatchFinished),
     DrainFinished(DrainFinished),
 }

@@ -1,4 +1,8 @@
 //! A command agent, run for real.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 
 use std::path::Path;
 use std::sync::Mutex;

@@ -1,4 +1,8 @@
 //! The house: who may import whom, and what only one place may do. Read from the source itself.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -160,12 +164,12 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// `tests.rs`, `x_tests.rs`, and what lies in a folder `tests`.
+/// `tests.rs`, `x_tests.rs`, the `properties.rs` of a property test, and what lies in a folder `tests`.
 fn is_test(path: &Path) -> bool {
     let inside = path.strip_prefix(root()).unwrap_or(path);
     let names = inside.components().filter_map(|part| part.as_os_str().to_str());
     let mut stems = names.map(|name| name.trim_end_matches(".rs"));
-    stems.any(|stem| stem == "tests" || stem.ends_with("_tests"))
+    stems.any(|stem| matches!(stem, "tests" | "properties") || stem.ends_with("_tests"))
 }
 
 fn without_comments(text: &str) -> String {

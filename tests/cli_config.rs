@@ -101,6 +101,18 @@ fn each_file_comes_from_the_first_folder_that_has_it() {
 }
 
 #[test]
+fn a_file_called_config_is_the_projects_own() {
+    let ran = Repo::empty().file("config", "mine").autopack(&["config", "show"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_workspace_that_was_named_must_be_one() {
+    let ran = Repo::empty().autopack(&["--workspace", "nowhere", "config", "show"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "error: there is no folder [REPO]/nowhere\n"));
+}
+
+#[test]
 fn variables_win_over_files_and_are_named_when_wrong() {
     let repo = Repo::empty();
     repo.file("config/memory.yaml", "memory: {qdrant: {host: other, port: 1}}");

@@ -1,4 +1,8 @@
 //! What a drain does with phases, seen from outside: states, the branch, exit codes, the prompt of a retry.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 
 mod support;
 

@@ -1,4 +1,8 @@
 //! Programs under the real supervisor: how they end, what becomes of their input and output.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 
 #[path = "support/process.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]

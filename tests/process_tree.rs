@@ -1,4 +1,8 @@
 //! Programs that do not want to go: nothing of them is left, however they or the drain end.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 #![cfg(target_os = "linux")]
 
 #[path = "support/process.rs"]
@@ -19,9 +23,12 @@ use support::{LONG, MARK, env, job, marked, run, unique};
 
 /// Ignores SIGTERM; leaves behind a grandchild in a session of its own that ignores it too and holds
 /// the pipes, a stopped child, and two that
-/// fork and exit without end, one of them into ever new sessions. Says `up` when all are there.
+/// fork and exit for a minute, one of them into ever new sessions. Says `up` when all are there. A minute is
+/// far longer than any test, and the machine is spared where one fails.
 const STUBBORN: &str = r#"
-import os, signal, sys
+import os, signal, sys, time
+until = time.monotonic() + 60
+signal.alarm(60)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 ready, tell = os.pipe()
 def child(body):
@@ -40,11 +47,11 @@ def stopped():
 def runner():
     os.setpgid(0, 0)
     os.write(tell, b"x")
-    while True:
+    while time.monotonic() < until:
         if os.fork(): os._exit(0)
 def dodger():
     os.write(tell, b"x")
-    while True:
+    while time.monotonic() < until:
         os.setsid()
         if os.fork(): os._exit(0)
 bodies = (daemon, stopped, runner, dodger)[:COUNT]

@@ -1,8 +1,9 @@
 //! The auto-fixer over specs of real projects: hshk99/Autopack (MIT), 100 phase specs as written and the
 //! database of its runs. Skipped, saying so, where the data is not there.
 
+mod support;
+
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{RawSpec, Repair};
@@ -16,28 +17,16 @@ const LIMITS: Limits = Limits {
     unscoped_allowed: false,
 };
 
-/// A file of the shared data, where it is there.
-fn data(name: &str) -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let named = std::env::var_os("AUTOPACK_SHARED_DATA").map(PathBuf::from);
-    let found =
-        named.into_iter().chain([beside]).map(|dir| dir.join(name)).find(|file| file.is_file());
-    if found.is_none() {
-        println!(
-            "skipped: {name} is not there (set AUTOPACK_SHARED_DATA to the folder that holds it)"
-        );
-    }
-    found
-}
-
 fn specs() -> Option<Vec<Value>> {
-    let text = std::fs::read_to_string(data("real_phase_specs.jsonl")?).unwrap();
+    let text = std::fs::read_to_string(support::shared_file("real_phase_specs.jsonl")?).unwrap();
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 /// The phases of the database as an import brings them: columns and scope in one object.
 async fn phases() -> Option<Vec<Value>> {
-    let options = SqliteConnectOptions::new().filename(data("python-autopack.db")?).immutable(true);
+    let options = SqliteConnectOptions::new()
+        .filename(support::shared_file("python-autopack.db")?)
+        .immutable(true);
     let pool = SqlitePool::connect_with(options).await.unwrap();
     let sql = "SELECT phase_id, name, description, task_category, complexity, scope FROM phases";
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();

@@ -1,4 +1,8 @@
 //! Nothing is lost: kill -9, two drains at once, interrupts.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
 
 mod support;
 

@@ -1,3 +1,5 @@
+//! Real and invented output of `cargo test`, read.
+
 use super::*;
 use proptest::prelude::*;
 

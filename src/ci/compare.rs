@@ -151,6 +151,11 @@ fn failing(id: &str, test: &TestCase) -> FailingTest {
 
 /// The second look at `failing` put into the first run: what passed then is green, and flaky.
 pub fn merge_rerun(mut first: CiRun, again: &CiRun, failing: &[String]) -> CiRun {
+    if *again.outcome() == CiOutcome::Stopped {
+        // It might have been green: nothing is known yet.
+        first.results.outcome = CiOutcome::Stopped;
+        return first;
+    }
     let failing: BTreeSet<&String> = failing.iter().collect();
     let Some(tests) = first.results.tests.as_mut() else { return first };
     for (id, test) in tests.iter_mut() {

@@ -1,3 +1,5 @@
+//! Every case of a run against a baseline.
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -169,8 +171,15 @@ fn what_fails_again_stays_red_whatever_else_passes() {
 #[test]
 fn a_second_run_that_came_to_nothing_changes_nothing() {
     let first = failed(&[("a", Failed)]);
+    let timed_out = CiRun::of(TestResults::of(CiOutcome::TimedOut { ran_out_seconds: 1 }));
+    assert_eq!(merge_rerun(first.clone(), &timed_out, &["a".to_owned()]), first);
+}
+
+#[test]
+fn a_second_run_that_was_stopped_leaves_it_open() {
     let stopped = CiRun::of(TestResults::of(CiOutcome::Stopped));
-    assert_eq!(merge_rerun(first.clone(), &stopped, &["a".to_owned()]), first);
+    let merged = merge_rerun(failed(&[("a", Failed)]), &stopped, &["a".to_owned()]);
+    assert_eq!(judge(&merged, &TestResults::of(CiOutcome::Passed)).decision, Decision::Stopped);
 }
 
 #[test]

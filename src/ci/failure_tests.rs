@@ -1,3 +1,5 @@
+//! What people are told of each outcome.
+
 use super::*;
 use crate::ci::results::{TestCase, TestResults};
 use crate::ci::{check_plan, compare};

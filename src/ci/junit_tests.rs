@@ -1,3 +1,5 @@
+//! Real and broken JUnit XML, read.
+
 use super::*;
 use proptest::prelude::*;
 

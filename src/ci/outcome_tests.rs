@@ -1,3 +1,5 @@
+//! Exit codes and reports, told apart.
+
 use super::*;
 use crate::ci::check_plan;
 use crate::ci::results::{TestCase, TestStatus};

@@ -59,7 +59,13 @@ impl Context {
             return Ok(config);
         }
         let chosen = self.global.config_dir.clone().or_else(|| self.env.config_dir());
-        let places = Places { chosen, workspace: self.workspace().ok() };
+        let workspace = match self.workspace() {
+            Ok(root) => Some(root),
+            // Outside of a repository there is still the shipped configuration.
+            Err(_) if self.global.workspace.is_none() => None,
+            Err(failure) => return Err(failure),
+        };
+        let places = Places { chosen, workspace };
         let config = config::load(&places, &self.env)?;
         Ok(self.config.get_or_init(|| config))
     }

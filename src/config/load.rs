@@ -133,7 +133,9 @@ impl Places {
             let name = self.name(&path);
             match std::fs::read_to_string(&path) {
                 Ok(text) => return Ok(Some(FileText { path, name, text })),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // A project may have a file that is called `config`.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(ConfigError::File { name, why: error.to_string() }),
             }
         }

@@ -2,7 +2,7 @@
 //! the requests to stop that come back with it.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,7 +37,7 @@ impl Registered {
     ) -> anyhow::Result<Self> {
         let boot_id = boot_id();
         let pid = std::process::id();
-        let id = OwnerId::new(format!("{pid}-{}", boot_clock_ns()));
+        let id = OwnerId::new(format!("{pid}-{}", nanoseconds()));
         let folder = repo.autopack_dir().join("owners");
         let cannot = || format!("cannot lock {}", folder.display());
         std::fs::create_dir_all(&folder).with_context(cannot)?;
@@ -84,10 +84,19 @@ impl Drop for Registered {
 
 /// Says that the drain lives, and hears whether it shall stop. A database that is busy for a while is no reason to end.
 async fn pulse(store: Store, id: OwnerId, lease: Duration, stop: StopHandle) {
-    let every = (lease / 4).clamp(Duration::from_millis(50), LOOK_FOR_STOP);
+    let renew_every = lease / 4;
+    let look_every = renew_every.clamp(Duration::from_millis(50), LOOK_FOR_STOP);
+    let mut renewed = Instant::now();
     loop {
-        tokio::time::sleep(every).await;
-        match store.heartbeat(&id, boot_clock_ms()).await {
+        tokio::time::sleep(look_every).await;
+        // A renewal is a durable write, a look is none.
+        let control = if renewed.elapsed() >= renew_every {
+            renewed = Instant::now();
+            store.heartbeat(&id, boot_clock_ms()).await
+        } else {
+            store.control(&id).await
+        };
+        match control {
             // What it still does is refused where it counts; the loop registers anew.
             Ok(Control { fenced: true, .. }) => return,
             Ok(Control { stop: StopRequest::Graceful, .. }) => stop.raise(StopLevel::Graceful),
@@ -142,7 +151,7 @@ fn lock(flag: &Mutex<bool>) -> std::sync::MutexGuard<'_, bool> {
 }
 
 /// Unique together with the pid, also where a pid is used again.
-fn boot_clock_ns() -> u128 {
+fn nanoseconds() -> u128 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |time| time.as_nanos())
 }

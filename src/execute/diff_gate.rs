@@ -39,7 +39,7 @@ impl Attempt<'_> {
         let existed = |path: &str| base.has_file(path) || base.has_folder(path);
         let protected = &self.site.settings.workspace.protected_paths;
         let breaches = breaches(&self.claim.phase, &measured.changes, protected, &existed);
-        let Some(first) = breaches.first() else { return Ok(None) };
+        let Some(first) = breaches.first() else { return Ok(in_submodule(measured)) };
         let kind = match breaches.iter().any(Breach::is_protected) {
             true => FailureKind::ProtectedPath,
             false => FailureKind::ScopeBreach,
@@ -123,6 +123,15 @@ impl Attempt<'_> {
             }
         }))
     }
+}
+
+/// A change inside a submodule would be lost: its commits are another repository's, and none of it can land here.
+fn in_submodule(measured: &Measured) -> Option<Failure> {
+    let first = measured.submodules.first()?;
+    let message = format!("changed the submodule {first}; nothing in a submodule can land");
+    let mut failure = Failure::new(FailureKind::ScopeBreach, message);
+    failure.detail.breaches.clone_from(&measured.submodules);
+    Some(failure)
 }
 
 fn presence(path: &Path) -> Presence {

@@ -13,7 +13,7 @@ use crate::phase::RunId;
 use crate::process::Redactor;
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
-use crate::workspace::{Repo, RunBranch};
+use crate::workspace::{Followed, Repo, RunBranch};
 
 pub struct Site {
     pub repo: Repo,
@@ -121,6 +121,20 @@ impl Site {
             "{branch} is checked out in {}: landings wait beside it and the branch follows when it is free",
             path.display()
         ));
+    }
+
+    /// Lets the run's branch catch up with landings that went beside it while the user had it checked out.
+    pub async fn follow(&self, run: &RunId, branch: &str) -> Result<(), Trouble> {
+        match self.repo.follow(run).await? {
+            Followed::UpToDate => {}
+            Followed::Moved => self.progress.note(&format!("{branch} caught up with what had landed")),
+            Followed::Held(path) => self.say_held(branch, Some(&path)),
+            Followed::Diverged => self.progress.note(&format!(
+                "{branch} has commits of its own; what landed since is on refs/autopack/runs/{}: merge it",
+                run.file_name()
+            )),
+        }
+        Ok(())
     }
 
     pub async fn baseline(

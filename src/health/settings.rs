@@ -13,7 +13,9 @@ use crate::process::which::{self, Found};
 
 pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
     match config {
-        Err(failure) => failed(failure, "correct it; docs/configuration.md lists every key and variable"),
+        Err(failure) => {
+            failed(failure, "correct it; docs/configuration.md lists every key and variable")
+        }
         Ok(config) if config.files.is_empty() => Finding::ok("shipped defaults"),
         Ok(config) => {
             let files = config.files.iter().map(|file| relative(file, workspace));

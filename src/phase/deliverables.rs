@@ -50,6 +50,13 @@ impl fmt::Display for Missing {
 /// Files that do their work by being there.
 const MAY_BE_EMPTY: [&str; 3] = ["__init__.py", "py.typed", ".gitkeep"];
 
+/// Whether a phase was asked to produce this file: by name, by a directory around it, or by a glob.
+pub fn delivers(spec: &FixedSpec, file: &str) -> bool {
+    spec.deliverables
+        .iter()
+        .any(|deliverable| Matcher::new(deliverable.as_str().trim_end_matches('/')).covers(file))
+}
+
 /// The deliverables that are missing. `changes` are the attempt's, `presence` looks at what it left; both
 /// in paths relative to the repository's root, without a trailing slash.
 pub fn missing(

@@ -1,3 +1,5 @@
+//! Golden prompts, what is cut first, and what holds for every prompt.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

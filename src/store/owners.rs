@@ -162,6 +162,19 @@ impl Store {
         .await
     }
 
+    /// What is asked of an owner, without saying that it lives: a look, which costs no write.
+    pub async fn control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
+        self.named(async {
+            let stop: Option<i64> =
+                sqlx::query_scalar("SELECT stop FROM owners WHERE owner = ? AND fenced = 0")
+                    .bind(owner.as_str())
+                    .fetch_optional(&self.reader)
+                    .await?;
+            Ok(Control { fenced: stop.is_none(), stop: stop_request(stop.unwrap_or_default()) })
+        })
+        .await
+    }
+
     /// Takes an owner off the list. `false`: it still has work, which has to be finished or recovered first.
     pub async fn unregister_owner(&self, owner: &OwnerId) -> Result<bool, StoreError> {
         self.named(async {

@@ -229,14 +229,3 @@ impl Ran {
         self.exited(0)
     }
 }
-
-/// The folder of real data, where it is there; says so where not.
-pub fn shared_data() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or(beside, PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no real data at {}", folder.display());
-    None
-}
