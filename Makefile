@@ -1,12 +1,16 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release test lint check setup clean
+.PHONY: build release demo test lint check setup clean
 
 build: setup
 	cargo build --locked
 
 release: setup
 	cargo build --locked --release
+
+# A dozen phases of a small real project, drained in a temporary folder: no network, no key.
+demo: build
+	@./docs/demo/run.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack"
 
 # nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing.
 test: setup
@@ -27,7 +31,7 @@ check:
 
 # What the build needs and the machine lacks.
 setup:
-	@./scripts/setup.sh
+	@./.ci/setup.sh
 
 clean:
 	cargo clean

@@ -71,7 +71,7 @@ impl Site {
 
     /// The agent of a phase that does not name its own.
     pub fn default_agent(&self) -> Option<&str> {
-        self.agent.as_deref().or(self.settings.agents.default.as_deref())
+        self.settings.agent(self.agent.as_deref()).map(|(name, _)| name)
     }
 
     /// The agent of a phase, by name.
@@ -79,18 +79,17 @@ impl Site {
         &'a self,
         claim: &'a Claim,
     ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
-        let agents = &self.settings.agents;
-        let name = self.agent.as_deref().or(claim.phase.agent()).or(agents.default.as_deref());
-        let known = || agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let Some(name) = name else {
-            return Err(Trouble::Systemic(
-                "no agent is configured; set agents.default in autopack.yaml".to_owned(),
-            ));
-        };
-        let settings = agents.named.get(name).ok_or_else(|| {
-            Trouble::Systemic(format!("no agent is called {name:?}; autopack.yaml has {}", known()))
-        })?;
-        Ok((name, settings))
+        let wanted = self.agent.as_deref().or(claim.phase.agent());
+        self.settings.agent(wanted).ok_or_else(|| {
+            let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
+            let known = known.join(", ");
+            Trouble::Systemic(match wanted {
+                Some(name) => format!("no agent is called {name:?}; autopack.yaml has {known}"),
+                None => {
+                    format!("agents.default names none of the agents; set it to one of {known}")
+                }
+            })
+        })
     }
 
     /// The run's branch, made at its first claim. Recorded before it is made, so that a crash in between leaves
