@@ -172,7 +172,7 @@ impl Progress {
 
     /// What a running phase does now; only a bar shows it.
     pub fn step(&self, phase: &PhaseId, step: &str) {
-        self.with_bar(|bar| bar.set_message(format!("{phase}: {step}")));
+        self.with_bar(|bar| bar.set_message(printable(&format!("{phase}: {step}"))));
     }
 
     /// Something the operator should know that is no event: kept off stdout with `--json`.

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stderr, stdout};
 
 use super::{Context, database, fixer};
+use crate::agent;
 use crate::ci::Pythons;
 use crate::drain::{Drain, Registered, Request, Signals};
 use crate::execute::Site;
@@ -130,20 +131,25 @@ async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> 
     }
 }
 
-/// That there is no agent at all is seen before anything is claimed.
+/// That the agent is not there is seen before anything is claimed.
 fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
-    let agents = &context.config()?.settings.agents;
-    let known = agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match (&args.agent, known.is_empty()) {
-        (_, true) => Err(Failure::new("no agent is configured").hint(
+    let settings = &context.config()?.settings;
+    let known = settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if known.is_empty() {
+        return Err(Failure::new("no agent is configured").hint(
             "`autopack init` writes config/autopack.yaml; name an agent under `agents` there",
-        )),
-        (Some(name), false) if !agents.named.contains_key(name) => {
-            Err(Failure::new(format!("no agent is called {name:?}; there are {known}"))
-                .exit(Exit::Usage))
-        }
-        _ => Ok(()),
+        ));
     }
+    let wanted = args.agent.as_deref();
+    let Some((_, agent)) = settings.agent(wanted) else {
+        let what = wanted.map_or("agents.default names no agent".to_owned(), |name| {
+            format!("no agent is called {name:?}")
+        });
+        return Err(Failure::new(format!("{what}; there are {known}")).exit(Exit::Usage));
+    };
+    let env = child_env::for_agent(context.env.all().clone());
+    let checked = agent::check(agent, &context.workspace()?, &env);
+    checked.map(drop).map_err(|error| Failure::from(error).exit(Exit::Systemic))
 }
 
 fn check_repository(run: &RunSummary, repo: &Repo) -> Result<(), Failure> {

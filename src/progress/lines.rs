@@ -48,8 +48,10 @@ fn phase_line(phase: &PhaseFinished, color: bool) -> String {
     if let Some(commit) = &phase.commit {
         facts.insert(0, commit.chars().take(10).collect());
     }
-    if phase.tries > 1 || phase.state != PhaseState::Complete {
-        facts.push(format!("try {}/{}", phase.tries.max(1), phase.max_attempts));
+    if phase.state == PhaseState::Queued && phase.verdict != "failed" {
+        facts.push(format!("{}, no try charged", phase.verdict.replace('_', " ")));
+    } else if phase.tries > 1 || phase.state != PhaseState::Complete {
+        facts.push(format!("try {}/{}", phase.tries, phase.max_attempts));
     }
     if let Some(tokens) = billed(&phase.tokens) {
         facts.push(format!("{} tokens", thousands(tokens)));
