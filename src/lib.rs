@@ -1,4 +1,26 @@
 //! autopack drains a backlog of coding work unattended.
+//!
+//! A tour, in the order in which a phase passes through:
+//!
+//! ```text
+//! import     a plan, or another system's database    -> RawSpecs
+//! store      keeps them; the only SQL
+//! phase      the pure core: auto-fixer, scope, states, verdicts
+//! drain      the batch loop: recover, repair, claim, execute, finish
+//! execute    one attempt, straight down:
+//!   workspace  a slot at the run branch's tip
+//!   prompt     what the agent is told
+//!   agent      the program that edits
+//!   workspace  what changed, on disk
+//!   phase      is it in scope, is everything there
+//!   ci         is it green, but for what was red before
+//!   workspace  landing, fenced
+//! progress   what is shown meanwhile; telemetry what is learnt from it
+//! ```
+//!
+//! `process` is the only place that starts a program, `config` the only reader of files and variables that
+//! configure, `clock` the wall clock. `cli` has one file per verb, and nothing imports it. `failure` is what the
+//! user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
 
 // Unit tests set up what they test with programs and variables of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]

@@ -1,7 +1,5 @@
 //! Opening the store for a verb, and which run the verb is about.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jiff::Timestamp;
 
 use super::Context;
@@ -49,11 +47,6 @@ pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failur
                 .exit(Exit::Usage))
         }
     }
-}
-
-pub fn now() -> UnixMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A point in time as people and scripts write it.

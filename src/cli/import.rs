@@ -47,7 +47,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let plan = draft.resolve(&existing)?;
     let store = database::make(&url, context).await?;
-    let reports = store.import_by_run(&plan, args.update, database::now()).await?;
+    let reports = store.import_by_run(&plan, args.update, crate::clock::now()).await?;
     let runs: Vec<Imported> = plan.runs.iter().zip(&reports).map(Imported::new).collect();
     let database = store.path().display().to_string();
     match args.json {
