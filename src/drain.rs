@@ -9,8 +9,6 @@ mod report;
 
 use std::time::Duration;
 
-use anyhow::anyhow;
-
 use crate::clock::now;
 use crate::execute::{Executed, Site, Trouble, execute};
 use crate::failure::Exit;
@@ -38,6 +36,8 @@ enum Halt {
     Drained,
     FirstFailure,
     Systemic(String),
+    /// Something is wrong with us.
+    Failed(String),
     MaxBatches,
     Interrupted,
 }
@@ -75,14 +75,11 @@ impl<'a> Drain<'a> {
         self.announce().await?;
         let ended = self.batches().await;
         // Also after a stop: what landed is to be found on the branch.
-        self.follow().await.map_err(anyhow::Error::new)?;
-        let halt = match ended {
+        let followed = self.follow().await;
+        let halt = match ended.and_then(|halt| followed.map(|()| halt)) {
             Ok(halt) => halt,
             Err(Trouble::Systemic(why)) => Halt::Systemic(why),
-            Err(Trouble::Ours(error)) => return Err(error),
-            Err(Trouble::LeaseLost) => {
-                return Err(anyhow!("another drain took this one's work over"));
-            }
+            Err(trouble) => Halt::Failed(trouble.to_string()),
         };
         self.conclude(halt).await
     }

@@ -73,6 +73,10 @@ pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed,
     let (verdict, trouble) = match attempt(site, &claim, stop, &mut record).await {
         Ok(verdict) => (verdict, None),
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
+        Err(Trouble::Crashed(why)) => {
+            site.progress.note(&format!("{}: {why}", claim.phase_id));
+            (Verdict::Requeued(Requeue::Crashed), None)
+        }
         Err(trouble) => {
             let message = trouble.to_string();
             (Verdict::Requeued(Requeue::Systemic { message }), Some(trouble))

@@ -90,6 +90,8 @@ pub struct DrainFinished {
 pub struct RunCounts {
     pub run_id: RunId,
     pub branch: Option<String>,
+    /// What to merge: the branch, or the ref beside it while the user has the branch checked out.
+    pub tip: Option<String>,
     pub complete: u64,
     pub failed: u64,
     pub blocked: u64,
@@ -103,6 +105,7 @@ pub enum Reason {
     Drained,
     StoppedOnFailure,
     Systemic,
+    Failed,
     MaxBatches,
     Interrupted,
 }

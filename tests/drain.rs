@@ -311,3 +311,21 @@ fn the_only_run_with_queued_phases_needs_no_name() {
         "{unknown:#?}"
     );
 }
+
+#[test]
+fn a_hard_link_to_the_users_file_is_not_written_through_by_a_later_phase() {
+    let agent = r#"
+os.makedirs("src", exist_ok=True)
+if phase_id == "one": os.link(workspace / "README.md", "src/one.txt")
+else:
+    open("src/one.txt", "a").write("more\n")
+    write_deliverables()
+"#;
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/one.txt"]},
+        {"phase_id": "two", "deliverables": ["src/two.txt"]}]});
+    let project = Project::new().agent(agent).plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two"]);
+    assert_eq!(std::fs::read_to_string(project.path("README.md")).unwrap(), "# project\n");
+}

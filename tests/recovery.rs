@@ -206,3 +206,42 @@ time.sleep(600)
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(0)));
     assert_eq!(phase["last_failure"]["kind"], "gave_up");
 }
+
+#[test]
+fn an_agent_that_kills_its_supervisor_holds_nobody_up_and_leaves_nothing() {
+    let killer = r#"
+if phase_id == "p000":
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+write_deliverables()
+"#;
+    let project = Project::new().agent(killer).plan(backlog(2));
+    project.drain().exited(3);
+    let phase = project.phase("p000");
+    assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(0)));
+    assert_eq!(phase["last_failure"]["kind"], "gave_up");
+    assert_eq!(project.landed(), ["p001"]);
+    assert_eq!(processes_of(&project), Vec::<String>::new());
+}
+
+#[test]
+fn an_agent_that_stops_its_supervisor_can_still_be_ended() {
+    let stopper = r#"
+os.kill(os.getppid(), signal.SIGSTOP)
+(workspace / ".autopack" / "stopped").write_text("")
+time.sleep(600)
+"#;
+    let project = Project::new().agent(stopper).plan(backlog(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let _rest = wait_for_event(&mut child, "phase_started");
+    while !project.path(".autopack/stopped").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the drain ended by itself");
+        std::thread::yield_now();
+    }
+    signal(&child, "-INT");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(project.states()["p000"], "QUEUED");
+    assert_eq!(processes_of(&project), Vec::<String>::new());
+}

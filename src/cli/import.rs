@@ -22,7 +22,7 @@ pub struct Args {
     /// The plan or database; `-` is standard input
     file: PathBuf,
     /// The run that all phases go to; of a database, the run that is taken
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     run_id: Option<String>,
     /// Replace the specs of phases that are here already, unless they are COMPLETE or EXECUTING
     #[arg(long)]

@@ -8,7 +8,7 @@ use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
 use crate::store::RunSummary;
-use crate::workspace::Repo;
+use crate::workspace::{Followed, Repo};
 
 /// List runs, or remove one
 #[derive(Debug, clap::Args)]
@@ -81,6 +81,20 @@ fn object(run: &RunSummary) -> serde_json::Value {
     })
 }
 
+/// Landings that are on no branch of the user's would be lost from sight with the run.
+fn refuse_beside(run: &RunId, followed: Followed) -> Result<(), Failure> {
+    let why = match followed {
+        Followed::UpToDate | Followed::Moved => return Ok(()),
+        Followed::Held(path) => format!("its branch is checked out in {}", path.display()),
+        Followed::Diverged => "its branch has commits of its own".to_owned(),
+    };
+    let beside = format!("refs/autopack/runs/{}", run.file_name());
+    Err(Failure::new(format!(
+        "cannot remove run {run}: {why}, and what landed since is on {beside}"
+    ))
+    .hint(format!("`git merge {beside}` there first")))
+}
+
 async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     let store = database::open_existing(context).await?;
     let runs: Vec<RunId> = names.iter().map(RunId::new).collect();
@@ -89,6 +103,10 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);
+        if branch.is_some() {
+            // What landed beside the branch while it was checked out is to be found on it.
+            refuse_beside(run, repo.follow(run).await?)?;
+        }
         let phases = counted(store.remove_run(run).await?, "phase");
         context.out.line(format_args!("removed run {run} with {phases}"))?;
         if let Some(branch) = branch {

@@ -85,22 +85,37 @@ impl Drain<'_> {
         let exit = match &halt {
             Halt::FirstFailure => Exit::StoppedAtFirstFailure,
             Halt::Systemic(_) => Exit::Systemic,
+            Halt::Failed(_) => Exit::OurFailure,
             Halt::Interrupted => self.signals.exit(),
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
             Halt::Drained | Halt::MaxBatches => Exit::Done,
         };
         self.site.progress.emit(&Event::DrainFinished(DrainFinished {
-            counts: runs.iter().map(RunCounts::from).collect(),
+            counts: self.counts(&runs).await,
             reason: halt.reason(),
             exit_code: exit.code(),
             message: match halt {
-                Halt::Systemic(why) => Some(why),
+                Halt::Systemic(why) | Halt::Failed(why) => Some(why),
                 _ => None,
             },
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.owner.retire(&self.site.store).await?;
         Ok(exit)
+    }
+
+    async fn counts(&self, runs: &[RunSummary]) -> Vec<RunCounts> {
+        let mut all = Vec::new();
+        for run in runs {
+            let mut counts = RunCounts::from(run);
+            if let (Some(branch), Ok(tip)) = (&counts.branch, self.site.repo.tip(&run.run_id).await)
+            {
+                let held = tip.on != format!("refs/heads/{branch}");
+                counts.tip = Some(if held { tip.on } else { branch.clone() });
+            }
+            all.push(counts);
+        }
+        all
     }
 
     async fn summaries(&self) -> anyhow::Result<Vec<RunSummary>> {
@@ -116,6 +131,7 @@ impl Halt {
             Self::Drained => Reason::Drained,
             Self::FirstFailure => Reason::StoppedOnFailure,
             Self::Systemic(_) => Reason::Systemic,
+            Self::Failed(_) => Reason::Failed,
             Self::MaxBatches => Reason::MaxBatches,
             Self::Interrupted => Reason::Interrupted,
         }
@@ -127,6 +143,7 @@ impl From<&RunSummary> for RunCounts {
         Self {
             run_id: run.run_id.clone(),
             branch: run.facts.as_ref().map(|facts| facts.branch.clone()),
+            tip: None,
             complete: run.counts.complete,
             failed: run.counts.failed,
             blocked: run.blocked,

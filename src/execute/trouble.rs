@@ -14,6 +14,9 @@ pub enum Trouble {
     /// The next phase would meet it too: the agent is missing, CI cannot start, the disk is full.
     #[error("{0}")]
     Systemic(String),
+    /// What ran in the slot took its supervisor down: counted as a crash, against this phase alone.
+    #[error("{0}")]
+    Crashed(String),
     /// Another drain has the phase now; nothing that we say about it counts.
     #[error("another drain took the phase over")]
     LeaseLost,
@@ -67,6 +70,7 @@ impl From<AgentError> for Trouble {
             AgentError::Missing { .. } | AgentError::CannotStart { .. } => {
                 Self::Systemic(error.to_string())
             }
+            AgentError::Spawn(error) => error.into(),
             error => anyhow::Error::new(error).into(),
         }
     }
@@ -74,12 +78,20 @@ impl From<AgentError> for Trouble {
 
 impl From<CiError> for Trouble {
     fn from(error: CiError) -> Self {
-        anyhow::Error::new(error).into()
+        match error {
+            CiError::Spawn { source: SpawnError::SupervisorLost(_), .. } => {
+                Self::Crashed(error.to_string())
+            }
+            error => anyhow::Error::new(error).into(),
+        }
     }
 }
 
 impl From<SpawnError> for Trouble {
     fn from(error: SpawnError) -> Self {
-        anyhow::Error::new(error).into()
+        match error {
+            SpawnError::SupervisorLost(_) => Self::Crashed(error.to_string()),
+            error => anyhow::Error::new(error).into(),
+        }
     }
 }

@@ -11,6 +11,9 @@ pub type Env = BTreeMap<OsString, OsString>;
 /// Marks the processes of one drain, so that what a dead one left can be found: `AUTOPACK_OWNER=<id>`.
 pub const OWNER: &str = "AUTOPACK_OWNER";
 
+/// The slot that a process works in; nobody else's processes bear the same.
+pub const WORKTREE: &str = "AUTOPACK_WORKTREE";
+
 /// What is nobody else's business: our database (`DATABASE_URL` may be ours too), the key of our index, and the
 /// repository that git was started for when a hook or an alias of the user's runs us: in a slot it would be
 /// the wrong one.

@@ -5,7 +5,7 @@
 //! its output, of which only a bounded part is ever in memory.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::capture::Captured;
+use super::child_env::WORKTREE;
+use super::descendants::sweep_marked;
 use super::launch::Supervised;
 use super::redact::Redactor;
 use super::sink::Sink;
@@ -88,6 +90,9 @@ pub enum SpawnError {
     CannotStart { program: OsString, source: io::Error },
     #[error("cannot supervise a program: {0}")]
     Supervisor(io::Error),
+    /// Its supervisor was killed under it: a program's own doing, as a rule.
+    #[error("the supervisor of a program was lost: {0}")]
+    SupervisorLost(io::Error),
     #[error("cannot read the output of a program: {0}")]
     Output(io::Error),
     #[error("cannot write the log {}: {source}", .path.display())]
@@ -131,9 +136,19 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
     let mut supervised = Supervised::start(&mut job).await?;
     let mut watch = Watch::new(&job, supervised.pid());
     while !watch.over() {
-        if let Some((stream, bytes)) = watch.next(&mut supervised, stop).await? {
+        let read = match watch.next(&mut supervised, stop).await {
+            Ok(read) => read,
+            Err(error) => {
+                sweep_unsupervised(&job.env).await;
+                return Err(error);
+            }
+        };
+        if let Some((stream, bytes)) = read {
             sink.push(stream, bytes).map_err(cannot_log)?;
         }
+    }
+    if watch.unanswered() {
+        sweep_unsupervised(&job.env).await;
     }
     if let Some(swept) = watch.swept() {
         supervised.ended().await.map_err(SpawnError::Supervisor)?;
@@ -148,6 +163,17 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
         swept: watch.swept().unwrap_or_default(),
         pipes_held: watch.pipes_held(),
     })
+}
+
+/// Where no supervisor is left to do it: ends what still bears the worktree's mark.
+async fn sweep_unsupervised(env: &BTreeMap<OsString, OsString>) {
+    let Some(worktree) = env.get(OsStr::new(WORKTREE)).and_then(|value| value.to_str()) else {
+        return;
+    };
+    let worktree = worktree.to_owned();
+    // A look at every process is no work for the threads that serve the others.
+    let swept = tokio::task::spawn_blocking(move || sweep_marked(WORKTREE, &worktree)).await;
+    tracing::debug!(?swept, "swept what a lost supervisor left");
 }
 
 impl Ended {

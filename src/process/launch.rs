@@ -132,7 +132,7 @@ impl Reports {
             Err(error) => error,
         };
         kill_session(self.pid);
-        Err(SpawnError::Supervisor(lost))
+        Err(SpawnError::SupervisorLost(lost))
     }
 }
 

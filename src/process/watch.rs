@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
+use super::descendants::kill_session;
 use super::job::{How, Job, SpawnError, Stream};
 use super::launch::Supervised;
 use super::protocol::{Leader, Order, Report};
@@ -17,6 +18,8 @@ const PIPES_AFTER_END: Duration = Duration::from_secs(2);
 /// A process in the middle of a disk access cannot be killed yet. The supervisor goes on waiting for
 /// it, and holds the lock; we do not.
 const SWEEP: Duration = Duration::from_secs(30);
+/// Beyond the grace: a supervisor that has not answered an order by then was stopped, or worse.
+const ANSWER: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 * 1024;
 
 pub(super) struct Watch {
@@ -31,6 +34,9 @@ pub(super) struct Watch {
     stdout: Pipe,
     stderr: Pipe,
     gave_up: bool,
+    /// By when the supervisor has to have carried an order out.
+    answer_by: Option<Instant>,
+    unanswered: bool,
 }
 
 struct Pipe {
@@ -44,6 +50,7 @@ enum Event {
     TimeIsUp(How),
     Stop,
     NothingMoreToCome,
+    NoAnswer,
 }
 
 impl Watch {
@@ -59,6 +66,8 @@ impl Watch {
             stdout: Pipe::new(),
             stderr: Pipe::new(),
             gave_up: false,
+            answer_by: None,
+            unanswered: false,
         }
     }
 
@@ -85,6 +94,10 @@ impl Watch {
                 self.end(supervised, How::Stopped, self.stop_seen == StopLevel::Now).await;
             }
             Event::NothingMoreToCome => self.gave_up = true,
+            Event::NoAnswer => {
+                kill_session(supervised.pid());
+                (self.unanswered, self.gave_up) = (true, true);
+            }
         }
         Ok(None)
     }
@@ -96,6 +109,7 @@ impl Watch {
             StopLevel::Graceful | StopLevel::Now => StopLevel::Now,
         };
         let last_moment = self.last_moment();
+        let answer_by = self.answer_by.unwrap_or(self.started);
         let (out_open, err_open) = (self.stdout.open, self.stderr.open);
         let Supervised { stdout, stderr, reports, .. } = supervised;
         tokio::select! {
@@ -105,6 +119,7 @@ impl Watch {
             reason = self.timers.up(), if runs && self.reason.is_none() => Event::TimeIsUp(reason),
             () = stop.reached(next_level), if runs && self.stop_seen < StopLevel::Now => Event::Stop,
             () = sleep_until(last_moment), if !runs => Event::NothingMoreToCome,
+            () = sleep_until(answer_by), if runs && self.answer_by.is_some() => Event::NoAnswer,
         }
     }
 
@@ -142,6 +157,8 @@ impl Watch {
         self.reason.get_or_insert(reason);
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         let order = if now { Order::Kill } else { Order::End { grace_ms } };
+        let grace = if now { Duration::ZERO } else { self.grace };
+        self.answer_by = Some(Instant::now() + grace + ANSWER);
         supervised.order(order).await;
     }
 
@@ -162,6 +179,11 @@ impl Watch {
     /// `None` where the tree is not gone yet.
     pub fn swept(&self) -> Option<u32> {
         self.swept
+    }
+
+    /// The supervisor did not do as it was told, and was killed with its session.
+    pub fn unanswered(&self) -> bool {
+        self.unanswered
     }
 
     pub fn pipes_held(&self) -> bool {

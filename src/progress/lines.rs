@@ -86,6 +86,7 @@ fn finished(end: &DrainFinished) -> String {
         Reason::Drained => "drained",
         Reason::StoppedOnFailure => "stopped at the first failure",
         Reason::Systemic => "stopped: the next phase would meet this too",
+        Reason::Failed => "ended by a failure of our own",
         Reason::MaxBatches => "stopped after the batches asked for",
         Reason::Interrupted => "interrupted; what was running is queued again",
     };
@@ -101,7 +102,7 @@ fn finished(end: &DrainFinished) -> String {
         .counts
         .iter()
         .filter(|run| run.complete > 0)
-        .filter_map(|run| run.branch.as_deref())
+        .filter_map(|run| run.tip.as_deref())
         .collect();
     for branch in merges {
         text.push_str(&format!("\nlook:  git log --oneline HEAD..{branch}"));

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirEntry, FileType, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::outside::Outside;
@@ -55,6 +55,10 @@ impl Sweep<'_> {
         match self.tree.at(path) {
             // Its own reset sees to what is in it.
             Some(Entry::Submodule) if kind.is_dir() => Ok(false),
+            // Writing into a hard link would write to whatever else it is, outside the slot as well.
+            Some(Entry::Leaf) if kind.is_file() && entry.metadata()?.nlink() > 1 => {
+                remove(&on_disk, kind).map(|()| true)
+            }
             Some(Entry::Leaf) if kind.is_file() || kind.is_symlink() => Ok(false),
             Some(_) => remove(&on_disk, kind).map(|()| true),
             None => self.stranger(&on_disk, path, kind),
