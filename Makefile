@@ -15,9 +15,9 @@ demo: build
 # nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing.
 test: setup
 	@if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run --locked; \
+	  cargo nextest run --locked --no-fail-fast; \
 	else \
-	  cargo test --locked; \
+	  cargo test --locked --no-fail-fast; \
 	fi
 
 lint: setup
