@@ -96,6 +96,9 @@ impl<'a> Drain<'a> {
                 .progress
                 .emit(&Event::BatchStarted { batch: number, batch_size: self.request.batch_size });
             self.tallies.start_batch();
+            if number > 1 {
+                recover::recover(&self.site, self.owner.id()).await?;
+            }
             let halt = self.batch().await;
             self.batch_finished(number).await?;
             if let Some(halt) = halt? {
