@@ -208,7 +208,7 @@ async fn a_killed_supervisor_is_our_failure_and_leaves_nothing_of_its_session() 
     let mut job = job(&["sh", "-c", "sleep 1000 & kill -KILL $PPID; wait"], at.path());
     job.env = env(&mark);
     let error = run(job).await.unwrap_err();
-    assert!(error.to_string().contains("supervise"), "{error}");
+    assert!(error.to_string().contains("the supervisor of a program was lost"), "{error}");
     sweep_marked(MARK, &mark);
     assert_eq!(marked(&mark), Vec::<String>::new());
 }
