@@ -35,6 +35,7 @@ pub mod execute;
 pub mod failure;
 pub mod health;
 pub mod import;
+pub mod memory;
 pub mod phase;
 pub mod process;
 pub mod progress;

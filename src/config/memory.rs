@@ -52,7 +52,8 @@ pub struct HttpEmbedderSettings {
     /// The base: `/embeddings` is appended.
     pub url: String,
     pub model: String,
-    pub api_key: String,
+    /// The environment variable that holds the key; the key itself never stands in a file.
+    pub api_key_env: String,
 }
 
 /// A model2vec model in a folder on this machine.

@@ -1,0 +1,160 @@
+//! `docker compose up -d qdrant`, only for a service that bears our label: an application's own is left alone.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::{LABEL, LABEL_VALUE};
+use crate::process::{Output, Tool, ToolError, output};
+
+/// In the order in which compose looks for them.
+const FILES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const SERVICE: &str = "qdrant";
+const LOOK: Duration = Duration::from_secs(3);
+
+/// A compose file whose `qdrant` service is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComposeFile {
+    pub path: PathBuf,
+    pub image: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    services: std::collections::BTreeMap<String, Service>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    image: Option<String>,
+    labels: Option<Value>,
+}
+
+/// The first compose file decides, as it does for compose itself.
+pub fn find(workspace: &Path) -> Option<ComposeFile> {
+    let path = FILES.iter().map(|name| workspace.join(name)).find(|path| path.is_file())?;
+    let text = std::fs::read_to_string(&path).ok()?;
+    // A file that we cannot read is not ours to judge, nor to start.
+    let document: Document = serde_yaml::from_str(&text).ok()?;
+    let service = document.services.get(SERVICE)?;
+    let image = service.image.clone().filter(|image| !image.contains('$'));
+    bears_our_label(service.labels.as_ref()?).then_some(ComposeFile { path, image })
+}
+
+/// Compose takes labels as a map or as a list of `name=value`.
+fn bears_our_label(labels: &Value) -> bool {
+    match labels {
+        Value::Mapping(map) => map.get(LABEL).and_then(Value::as_str) == Some(LABEL_VALUE),
+        Value::Sequence(list) => {
+            list.iter().any(|label| label.as_str() == Some(&format!("{LABEL}={LABEL_VALUE}")))
+        }
+        _ => false,
+    }
+}
+
+/// The plugin of the docker command, or the program of its own that older systems have.
+#[derive(Clone, Debug)]
+pub struct Compose {
+    program: &'static str,
+    subcommand: &'static [&'static str],
+    docker_host: Option<String>,
+    workspace: PathBuf,
+}
+
+/// The one that is there; the plugin before the old program.
+pub async fn tool(workspace: &Path, docker_host: Option<&str>, left: Duration) -> Option<Compose> {
+    let candidates = [("docker", &["compose"][..]), ("docker-compose", &[][..])];
+    for (program, subcommand) in candidates {
+        let tool = Compose {
+            program,
+            subcommand,
+            docker_host: docker_host.map(str::to_owned),
+            workspace: workspace.to_owned(),
+        };
+        let answer = tool.run(&["version".into()], left.min(LOOK)).await;
+        if answer.is_ok_and(|answer| answer.success()) {
+            return Some(tool);
+        }
+    }
+    None
+}
+
+impl Compose {
+    pub fn name(&self) -> &'static str {
+        if self.subcommand.is_empty() { "docker-compose" } else { "docker compose" }
+    }
+
+    /// Starts the service; returns its container's id where compose says it.
+    pub async fn up(&self, file: &ComposeFile, left: Duration) -> Result<Option<String>, String> {
+        let on_file = |verb: &[&str]| -> Vec<OsString> {
+            let mut args: Vec<OsString> = vec!["-f".into(), file.path.clone().into()];
+            args.extend(verb.iter().map(OsString::from));
+            args
+        };
+        let up = self.run(&on_file(&["up", "-d", "--no-deps", SERVICE]), left).await;
+        match up {
+            Ok(answer) if answer.success() => {}
+            Ok(answer) => return Err(self.failed(&last_line(&answer.error_text()))),
+            Err(error) => return Err(self.failed(&error.to_string())),
+        }
+        let ids = self.run(&on_file(&["ps", "-q", SERVICE]), left.min(LOOK)).await;
+        let id = ids.ok().and_then(|answer| answer.text().lines().next().map(str::to_owned));
+        Ok(id.filter(|id| !id.is_empty()))
+    }
+
+    fn failed(&self, why: &str) -> String {
+        format!("{} could not start the service {SERVICE}: {why}", self.name())
+    }
+
+    async fn run(&self, args: &[OsString], left: Duration) -> Result<Output, ToolError> {
+        let subcommand = self.subcommand.iter().map(OsString::from);
+        let mut tool = Tool::new(self.program, &self.workspace, left)
+            .args(subcommand.chain(args.iter().cloned()));
+        if let Some(host) = &self.docker_host {
+            tool = tool.env("DOCKER_HOST", host);
+        }
+        output(tool).await
+    }
+}
+
+/// The last line of what compose wrote is what went wrong; before it stands its progress.
+fn last_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.last().unwrap_or("it said nothing");
+    last.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Option<ComposeFile> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("docker-compose.yml"), text).unwrap();
+        find(dir.path())
+    }
+
+    #[test]
+    fn only_a_service_with_our_label_is_ours() {
+        let ours = found(
+            "services:\n  qdrant:\n    image: q:1\n    labels:\n      autopack.service: qdrant\n",
+        );
+        assert_eq!(ours.unwrap().image.as_deref(), Some("q:1"));
+        assert!(found("services:\n  qdrant:\n    labels: ['autopack.service=qdrant']\n").is_some());
+        for other in [
+            "services:\n  qdrant:\n    image: q:1\n",
+            "services:\n  qdrant:\n    labels:\n      app: shop\n",
+            "services:\n  db:\n    labels: ['autopack.service=qdrant']\n",
+            "services: [",
+            "",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
+        assert_eq!(find(Path::new("/nonexistent")), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! Choosing a backend, once, and saying in one line what was done or why not.
+
+use std::sync::Arc;
+
+use super::autostart::{Autostart, Started, is_local, ready};
+use super::embed::{Embedder, Redact};
+use super::inner::{Backend, Inner};
+use super::journal::{self, Journal};
+use super::qdrant::{Qdrant, address};
+use super::{Memory, MemoryError, Place, Starting, workspace_id};
+use crate::config::{MemorySettings, QdrantSettings};
+
+/// How long `require: true` waits for an image.
+const REQUIRED_PULL: std::time::Duration = std::time::Duration::from_secs(300);
+const JOURNAL: &str = "memory.db";
+
+/// A memory, and the line that says how it came to be.
+#[derive(Debug)]
+pub struct Opened {
+    pub memory: Memory,
+    /// `None` where there is nothing to say: the memory is off, or the in-process index was asked for.
+    pub line: Option<String>,
+}
+
+/// What was found out about Qdrant.
+struct Choice {
+    backend: Backend,
+    line: Option<String>,
+    pull: Option<super::autostart::docker::Pull>,
+}
+
+impl Memory {
+    /// Everything that starting needs to wait for is waited for here, within the autostart timeout.
+    pub async fn open(
+        settings: &MemorySettings,
+        place: &Place,
+        starting: Starting,
+    ) -> Result<Opened, MemoryError> {
+        if !settings.enabled {
+            return Ok(Opened { memory: Self::off(), line: None });
+        }
+        let choice = choose(settings, place, starting).await?;
+        let (mut inner, trouble) = match build(settings, place).await {
+            Ok(built) => built,
+            Err(error) => {
+                let line = Some(format!("memory is off: {error}"));
+                return Ok(Opened { memory: Self::off(), line });
+            }
+        };
+        inner.begin_with(choice.backend, choice.pull);
+        let inner = Arc::new(inner);
+        inner.catch_up_in_background();
+        let line = match (choice.line, trouble) {
+            (Some(line), Some(trouble)) => Some(format!("{line}; {trouble}")),
+            (line, trouble) => line.or(trouble),
+        };
+        Ok(Opened { memory: Self(Some(inner)), line })
+    }
+}
+
+async fn build(
+    settings: &MemorySettings,
+    place: &Place,
+) -> Result<(Inner, Option<String>), MemoryError> {
+    let setup = |why: std::io::Error| {
+        MemoryError::Setup(format!("{}: {why}", place.autopack_dir.display()))
+    };
+    std::fs::create_dir_all(&place.autopack_dir).map_err(setup)?;
+    let workspace = workspace_id::of(&place.workspace, &place.autopack_dir).map_err(setup)?;
+    let redactor = place.redactor.clone();
+    let redact = Redact::new(move |text| redactor.redact(text).into_owned());
+    let embedder = Embedder::open(
+        &settings.embedder,
+        &place.workspace,
+        place.provider_key.clone(),
+        redact.clone(),
+    )?;
+    let journal::Opened { journal, set_aside, .. } =
+        Journal::open(&place.autopack_dir.join(JOURNAL)).await?;
+    let trouble = set_aside
+        .map(|aside| format!("the memory's journal was broken and is now {}", aside.display()));
+    let qdrant = settings
+        .use_qdrant
+        .then(|| Qdrant::new(&settings.qdrant, &workspace, embedder.id()))
+        .transpose()?;
+    let autostart = autostart(settings, place);
+    let inner =
+        Inner::new(settings, place, workspace, journal, embedder, redact, qdrant, autostart);
+    Ok((inner, trouble))
+}
+
+fn autostart(settings: &MemorySettings, place: &Place) -> Autostart {
+    Autostart {
+        settings: settings.qdrant.clone(),
+        workspace: place.workspace.clone(),
+        docker_host: place.docker_host.clone(),
+    }
+}
+
+async fn choose(
+    settings: &MemorySettings,
+    place: &Place,
+    starting: Starting,
+) -> Result<Choice, MemoryError> {
+    if !settings.use_qdrant {
+        return Ok(Choice { backend: Backend::Faiss, line: None, pull: None });
+    }
+    let qdrant = &settings.qdrant;
+    let at = address(&qdrant.host, qdrant.grpc_port);
+    if ready::grpc(qdrant).await {
+        return Ok(reached(format!("memory: Qdrant at {at}")));
+    }
+    let down = format!("Qdrant at {at} cannot be reached");
+    if !qdrant.autostart || !is_local(&qdrant.host) || starting == Starting::OnlyLook {
+        return without(qdrant, down, None);
+    }
+    match autostart(settings, place).start().await {
+        Started::Ready(how) => Ok(reached(format!("memory: Qdrant at {at}, {how}"))),
+        Started::Failed(why) => without(qdrant, format!("{down}: {why}"), None),
+        Started::Pulling(pull) if qdrant.require => {
+            let pulled = tokio::time::timeout(REQUIRED_PULL, pull.wait()).await;
+            match pulled {
+                Ok(Ok(())) => match autostart(settings, place).start().await {
+                    Started::Ready(how) => Ok(reached(format!("memory: Qdrant at {at}, {how}"))),
+                    Started::Failed(why) => without(qdrant, format!("{down}: {why}"), None),
+                    Started::Pulling(_) => {
+                        without(qdrant, format!("{down}: its image is gone again"), None)
+                    }
+                },
+                Ok(Err(why)) => without(qdrant, format!("{down}: {why}"), None),
+                Err(_) => without(qdrant, format!("{down}: its image did not come in time"), None),
+            }
+        }
+        Started::Pulling(pull) => {
+            let why = format!("{down}: its image {} is being pulled", pull.image);
+            without(qdrant, why, Some(pull))
+        }
+    }
+}
+
+fn reached(line: String) -> Choice {
+    Choice { backend: Backend::Qdrant, line: Some(line), pull: None }
+}
+
+/// What the configuration says for a Qdrant that stays down.
+fn without(
+    qdrant: &QdrantSettings,
+    why: String,
+    pull: Option<super::autostart::docker::Pull>,
+) -> Result<Choice, MemoryError> {
+    if qdrant.require {
+        return Err(MemoryError::Required { why });
+    }
+    let (backend, what) = if qdrant.fallback_to_faiss {
+        (Backend::Faiss, "memory: FAISS in this process")
+    } else {
+        (Backend::Suspended, "memory is off for now")
+    };
+    Ok(Choice { backend, line: Some(format!("{what}; {why}")), pull })
+}

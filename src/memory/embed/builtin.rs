@@ -1,0 +1,192 @@
+//! The builtin embedder: offline, deterministic, no model. Features of code-aware words, hashed into 384 numbers.
+//!
+//! What it is good at: the same error again, the same file, the same identifiers in another order or case, and
+//! words that mean one thing in code. What it is not: a language model.
+
+use std::collections::HashMap;
+
+use super::tokens::{Word, words};
+use super::{concepts, normalise, rarity};
+
+/// Part of every vector's identity: raise it with every change to what `embed` answers.
+pub const ID: &str = "builtin-384-v1";
+pub const DIMENSIONS: usize = 384;
+
+/// Hashing alone brings unrelated texts up to here: two standard deviations, 2/√384.
+pub const FLOOR: f32 = 0.1;
+
+/// Each feature goes to so many places: one collision then disturbs only a part of it.
+const PLACES: usize = 4;
+/// Beyond this a text says nothing new.
+const MOST_WORDS: usize = 4_000;
+
+const PART: f32 = 1.0;
+const COMPOUND: f32 = 0.9;
+const CONCEPT: f32 = 0.45;
+const PAIR: f32 = 0.35;
+/// Shared out over the trigrams of a word.
+const GRAMS: f32 = 0.55;
+const ERROR_TYPE: f32 = 1.2;
+
+pub fn embed(text: &str) -> Vec<f32> {
+    let mut features = Features::default();
+    let mut before: Option<String> = None;
+    for word in words(text).take(MOST_WORDS) {
+        add_word(&mut features, &word, &mut before);
+    }
+    features.into_vector()
+}
+
+fn add_word(features: &mut Features, word: &Word, before: &mut Option<String>) {
+    if word.is_compound() {
+        features.add("c", &word.whole, COMPOUND);
+        if is_error_type(&word.whole) {
+            features.add("e", &word.whole, ERROR_TYPE);
+        }
+        add_concepts(features, &word.whole);
+    }
+    for part in &word.parts {
+        let weight = weight(part);
+        features.add("w", part, PART * weight);
+        add_concepts(features, part);
+        add_grams(features, part, weight);
+        if let Some(before) = before.as_deref() {
+            let pair = format!("{before} {part}");
+            features.add("p", &pair, PAIR * weight.min(self::weight(before)));
+        }
+        *before = Some(part.clone());
+    }
+}
+
+fn add_concepts(features: &mut Features, word: &str) {
+    let of_word = concepts::of(word);
+    for concept in of_word {
+        // A word of many concepts says less about each.
+        features.add("k", &concept.to_string(), CONCEPT / (of_word.len() as f32).sqrt());
+    }
+}
+
+fn add_grams(features: &mut Features, part: &str, weight: f32) {
+    let chars: Vec<char> = format!("^{part}$").chars().collect();
+    if chars.len() < 6 {
+        return;
+    }
+    let each = GRAMS * weight / ((chars.len() - 2) as f32).sqrt();
+    for gram in chars.windows(3) {
+        features.add("g", &gram.iter().collect::<String>(), each);
+    }
+}
+
+/// `modulenotfounderror`, `nullpointerexception`.
+fn is_error_type(whole: &str) -> bool {
+    ["error", "exception", "panic", "warning"].iter().any(|end| whole.ends_with(end))
+}
+
+/// How much a word says: a stand-in for its rarity, which one text alone cannot tell.
+fn weight(part: &str) -> f32 {
+    if part.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Status codes and versions say something; line numbers and counts do not.
+        return if part.len() == 3 { 0.4 } else { 0.15 };
+    }
+    if part.chars().count() == 1 {
+        return 0.15;
+    }
+    rarity::weight(part)
+}
+
+/// Features with their weights summed; a feature that comes often counts more, but ever less so.
+#[derive(Default)]
+struct Features {
+    counted: HashMap<u64, (f32, u32)>,
+}
+
+impl Features {
+    fn add(&mut self, kind: &str, name: &str, weight: f32) {
+        let feature = self.counted.entry(hash(kind, name)).or_insert((weight, 0));
+        feature.1 += 1;
+    }
+
+    fn into_vector(self) -> Vec<f32> {
+        // Sums of floats depend on their order, and a map's order on its seed.
+        let mut counted: Vec<(u64, (f32, u32))> = self.counted.into_iter().collect();
+        counted.sort_unstable_by_key(|(hash, _)| *hash);
+        let mut vector = vec![0.0; DIMENSIONS];
+        for (hash, (weight, count)) in counted {
+            let amount = weight * (1.0 + (count as f32).ln());
+            scatter(&mut vector, hash, amount);
+        }
+        normalise(&mut vector);
+        vector
+    }
+}
+
+fn scatter(vector: &mut [f32], hash: u64, amount: f32) {
+    let mut state = hash;
+    for _ in 0..PLACES {
+        state = mix(state);
+        let place = (state >> 1) as usize % DIMENSIONS;
+        let signed = if state & 1 == 0 { amount } else { -amount };
+        vector[place] += signed / (PLACES as f32).sqrt();
+    }
+}
+
+/// FNV-1a: the same on every machine and in every version, which the standard hashers do not promise.
+fn hash(kind: &str, name: &str) -> u64 {
+    let bytes = kind.bytes().chain([b':']).chain(name.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// splitmix64.
+fn mix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cosine;
+    use super::*;
+
+    fn similarity(a: &str, b: &str) -> f32 {
+        cosine(&embed(a), &embed(b))
+    }
+
+    #[test]
+    fn vectors_have_length_one_and_never_change() {
+        let vector = embed("ModuleNotFoundError: No module named 'yaml'");
+        assert_eq!(vector.len(), DIMENSIONS);
+        assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-5);
+        assert_eq!(vector, embed("ModuleNotFoundError: No module named 'yaml'"));
+        // A change here means that `ID` has to change too.
+        let sum: f32 = vector.iter().enumerate().map(|(i, x)| x * (i as f32 + 1.0)).sum();
+        insta::assert_snapshot!(format!("{sum:.3}"));
+    }
+
+    #[test]
+    fn nothing_has_a_vector_of_nothing() {
+        for text in ["", "   ", "!!! ---"] {
+            assert!(embed(text).iter().all(|x| *x == 0.0));
+        }
+    }
+
+    #[test]
+    fn near_texts_are_near_and_others_far() {
+        let error = "KeyError: 'user_id' in get_session (src/auth/session.py)";
+        let again = "src/auth/session.py: get_session raised KeyError 'user_id'";
+        let other = "docker compose: port is already allocated on 0.0.0.0";
+        assert!(similarity(error, again) > 0.75, "{}", similarity(error, again));
+        assert!(similarity(error, other) < 0.2, "{}", similarity(error, other));
+    }
+
+    #[test]
+    fn what_means_one_thing_is_nearer_than_what_does_not() {
+        let query = "fix the login of users";
+        let meant = similarity(query, "authentication with session tokens");
+        let other = similarity(query, "plot a histogram of rainfall");
+        assert!(meant > other + 0.05, "{meant} {other}");
+    }
+}

@@ -1,0 +1,102 @@
+//! A model2vec model in a local folder: `tokenizer.json`, `model.safetensors`, `config.json`. Nothing is downloaded.
+
+use std::path::Path;
+
+use model2vec_rs::model::StaticModel;
+use sha2::{Digest, Sha256};
+
+use super::{EmbedError, normalise};
+
+#[derive(Debug)]
+pub struct Model2vec {
+    id: String,
+    model: StaticModel,
+}
+
+const FILES: [&str; 3] = ["tokenizer.json", "model.safetensors", "config.json"];
+
+impl Model2vec {
+    pub fn open(folder: &Path) -> Result<Self, EmbedError> {
+        let failed = |why: String| {
+            EmbedError::Setup(format!(
+                "cannot load the model2vec model {}: {why}; memory.embedder.folder must hold {}",
+                folder.display(),
+                FILES.join(", ")
+            ))
+        };
+        // The crate takes a name that is no folder for one to look for elsewhere.
+        if !folder.is_dir() {
+            return Err(failed("there is no such folder".to_owned()));
+        }
+        let id = id(folder).map_err(|error| failed(error.to_string()))?;
+        let model = StaticModel::from_pretrained(folder, None, None, None)
+            .map_err(|error| failed(format!("{error:#}")))?;
+        Ok(Self { id, model })
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn embed(&self, text: &str) -> Vec<f32> {
+        let mut vector = self.model.encode_single(text);
+        normalise(&mut vector);
+        vector
+    }
+}
+
+/// By contents, not by name: another model in the same folder is another embedder.
+fn id(folder: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    for file in FILES {
+        hash.update(std::fs::read(folder.join(file))?);
+    }
+    let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("model2vec-{digest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cosine;
+    use super::*;
+
+    /// The smallest model there can be: four words, four dimensions.
+    fn write_model(folder: &Path) {
+        let tokenizer = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
+            "post_processor": null, "decoder": null,
+            "model": {"type": "WordLevel", "unk_token": "[UNK]",
+                "vocab": {"[UNK]": 0, "red": 1, "crimson": 2, "boat": 3}}
+        });
+        std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        std::fs::write(folder.join("config.json"), r#"{"normalize": true}"#).unwrap();
+        let rows: [[f32; 4]; 4] =
+            [[0.0; 4], [1.0, 0.1, 0.0, 0.0], [0.9, 0.2, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let data: Vec<u8> = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+        let header =
+            r#"{"embeddings":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}"#.as_bytes();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header);
+        file.extend(data);
+        std::fs::write(folder.join("model.safetensors"), file).unwrap();
+    }
+
+    #[test]
+    fn a_local_folder_embeds() {
+        let dir = tempfile::tempdir().unwrap();
+        write_model(dir.path());
+        let model = Model2vec::open(dir.path()).unwrap();
+        let [red, crimson, boat] = ["red", "crimson", "boat"].map(|word| model.embed(word));
+        assert!(cosine(&red, &crimson) > 0.9);
+        assert!(cosine(&red, &boat) < 0.1);
+        assert!(model.id().starts_with("model2vec-"));
+    }
+
+    #[test]
+    fn a_folder_that_is_none_is_said_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Model2vec::open(&dir.path().join("potion")).unwrap_err().to_string();
+        assert!(error.contains("potion") && error.contains("tokenizer.json"), "{error}");
+    }
+}

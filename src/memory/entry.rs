@@ -1,0 +1,253 @@
+//! What is remembered: collections, entries, their ids and lifetimes.
+//!
+//! Pure types; the journal keeps them, the indexes find them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::phase::{PhaseId, RunId, UnixMs};
+
+/// The collections, under the names that users know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Collection {
+    /// What a phase did, and its CI result.
+    RunSummaries,
+    /// A failing test or error, normalised.
+    ErrorsCi,
+    /// What fixed a failure.
+    DoctorHints,
+    Planning,
+    /// The repository's files, in chunks.
+    CodeDocs,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Collection {
+    pub const ALL: [Self; 5] =
+        [Self::RunSummaries, Self::ErrorsCi, Self::DoctorHints, Self::Planning, Self::CodeDocs];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunSummaries => "run_summaries",
+            Self::ErrorsCi => "errors_ci",
+            Self::DoctorHints => "doctor_hints",
+            Self::Planning => "planning",
+            Self::CodeDocs => "code_docs",
+        }
+    }
+
+    /// How long an entry lives where its author does not say; `None` is for good.
+    pub fn lifetime(self) -> Option<Duration> {
+        match self {
+            Self::RunSummaries | Self::Planning => Some(DAY * 180),
+            Self::ErrorsCi => Some(DAY * 90),
+            Self::DoctorHints => Some(DAY * 365),
+            // Lives as long as its file.
+            Self::CodeDocs => None,
+        }
+    }
+}
+
+impl fmt::Display for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Collection {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|collection| collection.as_str() == name);
+        known.copied().ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            format!("unknown collection {name:?}; the collections are {names}")
+        })
+    }
+}
+
+/// Names an entry, everywhere: a UUID, since that is what Qdrant takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(String);
+
+impl EntryId {
+    /// The same parts always give the same id, so that writing twice is writing once.
+    pub fn derive(workspace: &str, collection: Collection, key: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in [workspace, collection.as_str()].iter().chain(key) {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self(uuid_of(&hash.finalize()))
+    }
+
+    /// An id as the journal or Qdrant holds it.
+    pub fn from_stored(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A UUID of version 8 (RFC 9562: contents of our own making) from the first 16 bytes of a digest.
+pub(super) fn uuid_of(digest: &[u8]) -> String {
+    let mut bytes = [0u8; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// SHA-256 in hex.
+pub(super) fn hash_of(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Something to remember.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub collection: Collection,
+    pub run: Option<RunId>,
+    pub phase: Option<PhaseId>,
+    /// What tells this entry from others of its run and phase; without it, its text does.
+    pub key: Option<String>,
+    /// Where it comes from, for people: `run/phase` or a path.
+    pub source: String,
+    pub text: String,
+    pub payload: Value,
+    /// Instead of the collection's own.
+    pub lifetime: Option<Duration>,
+    /// Entries that this one makes obsolete.
+    pub supersedes: Vec<EntryId>,
+}
+
+impl Entry {
+    pub fn new(collection: Collection, source: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            collection,
+            run: None,
+            phase: None,
+            key: None,
+            source: source.into(),
+            text: text.into(),
+            payload: Value::Object(serde_json::Map::new()),
+            lifetime: None,
+            supersedes: Vec::new(),
+        }
+    }
+
+    pub fn of(mut self, run: &RunId, phase: &PhaseId) -> Self {
+        self.run = Some(run.clone());
+        self.phase = Some(phase.clone());
+        self
+    }
+
+    pub fn id(&self, workspace: &str) -> EntryId {
+        let run = self.run.as_ref().map_or("", |run| run.as_str());
+        let phase = self.phase.as_ref().map_or("", |phase| phase.as_str());
+        let key = self.key.as_deref().unwrap_or(&self.text);
+        EntryId::derive(workspace, self.collection, &[run, phase, key])
+    }
+
+    pub(super) fn expires(&self, now: UnixMs) -> Option<UnixMs> {
+        let lifetime = self.lifetime.or(self.collection.lifetime())?;
+        let millis = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+        Some(UnixMs(now.0.saturating_add(millis)))
+    }
+}
+
+/// An entry as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    pub id: EntryId,
+    pub collection: Collection,
+    pub run: Option<RunId>,
+    pub phase: Option<PhaseId>,
+    pub source: String,
+    pub text: String,
+    pub payload: Value,
+    pub created: UnixMs,
+    pub expires: Option<UnixMs>,
+}
+
+impl Kept {
+    pub(super) fn from_entry(entry: Entry, workspace: &str, now: UnixMs) -> Self {
+        Self {
+            id: entry.id(workspace),
+            expires: entry.expires(now),
+            created: now,
+            collection: entry.collection,
+            run: entry.run,
+            phase: entry.phase,
+            source: entry.source,
+            text: entry.text,
+            payload: entry.payload,
+        }
+    }
+
+    /// Tells whether anything that is searched or shown has changed.
+    pub(super) fn hash(&self) -> String {
+        hash_of(&[&self.text, &self.payload.to_string(), &self.source])
+    }
+}
+
+/// Which entries count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// None of them: all.
+    pub collections: Vec<Collection>,
+    pub run: Option<RunId>,
+}
+
+impl Filter {
+    pub fn collections(&self) -> &[Collection] {
+        if self.collections.is_empty() { &Collection::ALL } else { &self.collections }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_uuids_and_depend_on_every_part() {
+        let id = EntryId::derive("w", Collection::ErrorsCi, &["a", "b"]);
+        assert_eq!(id, EntryId::derive("w", Collection::ErrorsCi, &["a", "b"]));
+        assert_eq!(id.as_str().len(), 36);
+        assert_eq!(&id.as_str()[14..15], "8");
+        for other in [
+            EntryId::derive("v", Collection::ErrorsCi, &["a", "b"]),
+            EntryId::derive("w", Collection::Planning, &["a", "b"]),
+            EntryId::derive("w", Collection::ErrorsCi, &["ab", ""]),
+        ] {
+            assert_ne!(id, other);
+        }
+    }
+
+    #[test]
+    fn collections_are_read_by_name() {
+        for collection in Collection::ALL {
+            assert_eq!(collection.as_str().parse(), Ok(collection));
+        }
+        assert!("errors".parse::<Collection>().unwrap_err().contains("errors_ci"));
+    }
+}

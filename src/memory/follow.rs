@@ -1,0 +1,186 @@
+//! Off the critical path: vectors for what has none, the way to Qdrant, the in-process index and its file.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use super::faiss::{Faiss, FaissError};
+use super::inner::{Backend, Inner, locked, now};
+use super::journal::{Embedded, Pending};
+use super::reconcile::{self, Progress, Synced};
+use super::{MemoryError, faiss};
+use crate::process::FileLock;
+
+const EMBED_BATCH: u32 = 64;
+const FAISS_BATCH: usize = 1_000;
+/// So many changes are worth a new file, even in the middle of a drain.
+const WORTH_SAVING: usize = 5_000;
+
+impl Inner {
+    /// Starts catching up, unless somebody does already: then that one goes round once more.
+    pub fn catch_up_in_background(self: &Arc<Self>) {
+        self.behind.store(true, Ordering::SeqCst);
+        let inner = Arc::clone(self);
+        tokio::spawn(async move { inner.catch_up().await });
+    }
+
+    pub async fn catch_up(self: &Arc<Self>) {
+        let _alone = self.catching_up.lock().await;
+        while self.behind.swap(false, Ordering::SeqCst) {
+            if let Err(error) = self.catch_up_once().await {
+                match &error {
+                    MemoryError::Qdrant(down) => self.qdrant_failed(down),
+                    other => self.note(other),
+                }
+            }
+        }
+    }
+
+    async fn catch_up_once(&self) -> Result<(), MemoryError> {
+        self.journal.expire(now()).await?;
+        self.embed_what_waits().await?;
+        if self.backend() == Backend::Qdrant {
+            self.bring_to_qdrant(&|_, _| {}, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Vectors for new entries, then for those of another embedder.
+    async fn embed_what_waits(&self) -> Result<(), MemoryError> {
+        loop {
+            let mut waiting = self.journal.unembedded(EMBED_BATCH).await?;
+            if waiting.is_empty() {
+                waiting = self.journal.stale(self.embedder.id(), EMBED_BATCH).await?;
+            }
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            self.embed(waiting).await?;
+        }
+    }
+
+    async fn embed(&self, waiting: Vec<Pending>) -> Result<(), MemoryError> {
+        let texts = waiting.iter().map(|pending| pending.text.clone()).collect();
+        let vectors = self.embedder.embed(texts).await?;
+        let pair = |(pending, vector): (Pending, Vec<f32>)| Embedded {
+            id: pending.id,
+            hash: pending.hash,
+            vector,
+        };
+        let embedded: Vec<Embedded> = waiting.into_iter().zip(vectors).map(pair).collect();
+        Ok(self.journal.attach(self.embedder.id(), &embedded).await?)
+    }
+
+    /// One process at a time brings changes to Qdrant: a late write of one could undo another's deletion.
+    async fn bring_to_qdrant(
+        &self,
+        progress: Progress<'_>,
+        completely: bool,
+    ) -> Result<Synced, MemoryError> {
+        let Some(qdrant) = &self.qdrant else {
+            return Ok(Synced::default());
+        };
+        let lock = FileLock::try_lock(&self.folder.join("memory.sync.lock"))
+            .map_err(|error| MemoryError::Setup(error.to_string()))?;
+        let Some(_lock) = lock else {
+            return Ok(Synced::default());
+        };
+        let embedder = self.embedder.id();
+        let diverged =
+            completely || reconcile::has_diverged(&self.journal, qdrant, embedder).await?;
+        let synced = if diverged {
+            reconcile::compare(&self.journal, qdrant, embedder, now(), progress).await?
+        } else {
+            reconcile::follow(&self.journal, qdrant, embedder, now(), progress).await?
+        };
+        Ok(synced)
+    }
+
+    pub async fn sync(self: &Arc<Self>, progress: Progress<'_>) -> Result<Synced, MemoryError> {
+        let _alone = self.catching_up.lock().await;
+        self.journal.expire(now()).await?;
+        self.embed_what_waits().await?;
+        let mut synced = Synced::default();
+        if self.backend() == Backend::Qdrant {
+            synced = self.bring_to_qdrant(progress, true).await?;
+        }
+        if self.settings.qdrant.fallback_to_faiss || !self.settings.use_qdrant {
+            self.refreshed_faiss().await?;
+            self.save_faiss().await?;
+        }
+        Ok(synced)
+    }
+
+    /// The in-process index, as far as the journal is.
+    pub async fn refreshed_faiss(&self) -> Result<Arc<Mutex<Faiss>>, MemoryError> {
+        let faiss = self.faiss.get_or_try_init(|| self.open_faiss()).await?;
+        loop {
+            let at = locked(faiss).applied();
+            let limit = FAISS_BATCH as u32;
+            let changes = self.journal.changes_after(at, self.embedder.id(), limit).await?;
+            if changes.is_empty() {
+                return Ok(Arc::clone(faiss));
+            }
+            let applying = Arc::clone(faiss);
+            blocking(move || locked(&applying).apply(&changes)).await?;
+            self.tidy_faiss(faiss);
+        }
+    }
+
+    async fn open_faiss(&self) -> Result<Arc<Mutex<Faiss>>, MemoryError> {
+        let embedder = self.embedder.id().to_owned();
+        let last = self.journal.last_change().await?;
+        let puts = self.journal.puts(&embedder).await?;
+        let folder = self.folder.join("faiss");
+        let (index, loaded) =
+            blocking(move || Ok(Faiss::open(&folder, &embedder, &puts, last))).await?;
+        if let Some(why) = loaded.unusable.first() {
+            tracing::warn!("memory: {why}; the index is rebuilt from the journal");
+        }
+        let index = Arc::new(Mutex::new(index));
+        for numbers in loaded.missing.chunks(FAISS_BATCH) {
+            let vectors = self.journal.vectors(numbers).await?;
+            let adding = Arc::clone(&index);
+            blocking(move || locked(&adding).add(&vectors)).await?;
+        }
+        self.tidy_faiss(&index);
+        Ok(index)
+    }
+
+    /// Rebuilds what is due and saves what is much, in a thread of its own; searches go on meanwhile.
+    fn tidy_faiss(&self, index: &Arc<Mutex<Faiss>>) {
+        let index = Arc::clone(index);
+        if !locked(&index).is_due(WORTH_SAVING) {
+            return;
+        }
+        tokio::task::spawn_blocking(move || {
+            let tidied = tidy(&index);
+            locked(&index).tidied();
+            if let Err(error) = tidied {
+                tracing::warn!("memory: {error}");
+            }
+        });
+    }
+
+    pub async fn save_faiss(&self) -> Result<(), MemoryError> {
+        let Some(index) = self.faiss.get().cloned() else {
+            return Ok(());
+        };
+        blocking(move || locked(&index).save()).await
+    }
+}
+
+fn tidy(index: &Mutex<Faiss>) -> Result<(), FaissError> {
+    let due = locked(index).due()?;
+    for (collection, snapshot) in due {
+        let built = snapshot.build()?;
+        locked(index).replace(collection, built)?;
+    }
+    locked(index).save()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, faiss::FaissError> + Send + 'static,
+) -> Result<T, MemoryError> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    Ok(joined.map_err(|error| MemoryError::Setup(error.to_string()))??)
+}

@@ -1,0 +1,153 @@
+//! Opening the journal: made where it is missing, set aside where it is broken, refused where it is not ours.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
+
+use super::{Doing, Journal, JournalError, Result};
+
+/// "apMe": tells our file from any other SQLite database.
+const APPLICATION_ID: i64 = 0x6170_4d65;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+const READERS: u32 = 4;
+static MIGRATIONS: Migrator = sqlx::migrate!("src/memory/journal/migrations");
+
+/// A journal, and what became of the one before.
+#[derive(Debug)]
+pub struct Opened {
+    pub journal: Journal,
+    /// Whether there was none: an index may then know entries that this one does not.
+    pub is_new: bool,
+    /// Where a broken one was moved to.
+    pub set_aside: Option<std::path::PathBuf>,
+}
+
+impl Journal {
+    pub async fn open(path: &Path) -> Result<Opened> {
+        match Self::open_or_create(path).await {
+            Err(JournalError::Sql { source, .. }) if is_corrupt(&source) => {
+                let aside = set_aside(path)?;
+                let (journal, _) = Self::open_or_create(path).await?;
+                Ok(Opened { journal, is_new: true, set_aside: Some(aside) })
+            }
+            result => {
+                let (journal, is_new) = result?;
+                Ok(Opened { journal, is_new, set_aside: None })
+            }
+        }
+    }
+
+    async fn open_or_create(path: &Path) -> Result<(Self, bool)> {
+        let is_new = !path.exists();
+        let options = options(path);
+        let writer = pool(options.clone(), 1).await?;
+        if !is_new {
+            // A page that cannot be read is met here, not in the middle of a drain.
+            check(&writer).await?;
+        }
+        identify(&writer, path).await?;
+        MIGRATIONS.run(&writer).await.map_err(|error| migration_error(error, path))?;
+        let readers = pool(options.read_only(true), READERS).await?;
+        Ok((Self { writer, readers, path: path.to_owned() }, is_new))
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+async fn pool(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(BUSY_TIMEOUT * 2)
+        // SQLite rolls back by itself when the disk is full, and sqlx does not notice: such a connection is
+        // given up, or every later write would fail inside a transaction that is long gone.
+        .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .connect_with(options)
+        .await
+        .doing("open")
+}
+
+async fn check(pool: &SqlitePool) -> Result<()> {
+    let answer: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.doing("check")?;
+    if answer == "ok" {
+        return Ok(());
+    }
+    let source = sqlx::Error::Protocol(format!("{CORRUPT}: {answer}"));
+    Err(JournalError::Sql { doing: "check", source })
+}
+
+const CORRUPT: &str = "corrupt";
+
+async fn identify(pool: &SqlitePool, path: &Path) -> Result<()> {
+    let id: i64 =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await.doing("open")?;
+    if id == APPLICATION_ID {
+        return Ok(());
+    }
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(pool)
+        .await
+        .doing("open")?;
+    if tables > 0 {
+        return Err(JournalError::Foreign { path: path.to_owned() });
+    }
+    sqlx::query("PRAGMA application_id = 1634749797").execute(pool).await.doing("create")?;
+    Ok(())
+}
+
+fn migration_error(error: MigrateError, path: &Path) -> JournalError {
+    match error {
+        MigrateError::VersionMissing(_) => JournalError::Newer { path: path.to_owned() },
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            JournalError::Sql { doing: "migrate", source }
+        }
+        other => JournalError::Open { path: path.to_owned(), why: other.to_string() },
+    }
+}
+
+/// SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or our own check.
+fn is_corrupt(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().and_then(|code| code.parse::<i32>().ok());
+            code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
+        }
+        sqlx::Error::Protocol(message) => message.starts_with(CORRUPT),
+        _ => false,
+    }
+}
+
+/// Nothing is deleted: somebody may want to look at it.
+fn set_aside(path: &Path) -> Result<std::path::PathBuf> {
+    let aside = (1..)
+        .map(|n| path.with_extension(format!("db.broken-{n}")))
+        .find(|aside| !aside.exists())
+        .unwrap_or_else(|| path.with_extension("db.broken"));
+    let failed = |why: std::io::Error| JournalError::Open {
+        path: path.to_owned(),
+        why: format!("it is broken and cannot be moved to {}: {why}", aside.display()),
+    };
+    std::fs::rename(path, &aside).map_err(failed)?;
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        // They belong to the broken file; the new one must not replay them.
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(aside)
+}

@@ -1,0 +1,214 @@
+//! The journal on a real file.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::memory::entry::{Entry, Filter};
+
+const W: &str = "workspace";
+
+async fn journal(dir: &TempDir) -> Journal {
+    Journal::open(&dir.path().join("memory.db")).await.unwrap().journal
+}
+
+fn kept(text: &str) -> Kept {
+    let entry =
+        Entry::new(Collection::ErrorsCi, "r/p", text).of(&RunId::new("r"), &PhaseId::new("p"));
+    Kept::from_entry(entry, W, UnixMs(1_000))
+}
+
+async fn put(journal: &Journal, entry: &Kept) {
+    journal.put(&[(entry.clone(), Vec::new())]).await.unwrap();
+}
+
+async fn attach(journal: &Journal, entry: &Kept, embedder: &str, vector: &[f32]) {
+    let embedded = Embedded { id: entry.id.clone(), hash: entry.hash(), vector: vector.to_vec() };
+    journal.attach(embedder, &[embedded]).await.unwrap();
+}
+
+#[tokio::test]
+async fn sqlite_is_one_without_the_wal_reset_corruption() {
+    let dir = TempDir::new().unwrap();
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(&journal(&dir).await.readers)
+        .await
+        .unwrap();
+    let numbers: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+    assert!(numbers >= vec![3, 51, 3], "{version}");
+}
+
+#[tokio::test]
+async fn entries_survive_a_restart_with_their_vectors() {
+    let dir = TempDir::new().unwrap();
+    let entry = kept("KeyError: 'user_id'");
+    {
+        let journal = journal(&dir).await;
+        put(&journal, &entry).await;
+        attach(&journal, &entry, "e1", &[0.5, -1.0]).await;
+        journal.close().await;
+    }
+    let journal = journal(&dir).await;
+    let found = journal.entries(std::slice::from_ref(&entry.id)).await.unwrap();
+    assert_eq!(found[&entry.id], entry);
+    let changes = journal.changes_after(0, "e1", 10).await.unwrap();
+    assert_eq!(changes[0].vector.as_deref(), Some(&[0.5, -1.0][..]));
+}
+
+#[tokio::test]
+async fn writing_twice_is_writing_once_and_a_new_text_drops_the_old_vector() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let mut entry = kept("a");
+    entry.id = EntryId::from_stored("one");
+    put(&journal, &entry).await;
+    attach(&journal, &entry, "e", &[1.0]).await;
+    let again = journal.put(&[(entry.clone(), Vec::new())]).await.unwrap();
+    assert_eq!((again.unchanged, again.updated, again.new), (1, 0, 0));
+    assert!(journal.unembedded(9).await.unwrap().is_empty());
+
+    entry.text = "b".into();
+    let changed = journal.put(&[(entry.clone(), Vec::new())]).await.unwrap();
+    assert_eq!(changed.updated, 1);
+    assert_eq!(journal.unembedded(9).await.unwrap()[0].text, "b");
+    let changes = journal.changes_after(0, "e", 9).await.unwrap();
+    assert_eq!(changes.len(), 1, "the log holds an entry's last change only");
+    assert_eq!(changes[0].vector, None);
+}
+
+#[tokio::test]
+async fn a_vector_of_a_text_that_changed_meanwhile_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let old = kept("a");
+    let mut new = old.clone();
+    new.text = "b".into();
+    put(&journal, &old).await;
+    put(&journal, &new).await;
+    attach(&journal, &old, "e", &[1.0]).await;
+    assert_eq!(journal.unembedded(9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn removed_and_superseded_entries_leave_a_tombstone_for_followers() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let (old, new, other) = (kept("old error"), kept("new error"), kept("other error"));
+    for entry in [&old, &other] {
+        put(&journal, entry).await;
+        attach(&journal, entry, "e", &[1.0]).await;
+    }
+    let seen = journal.last_change().await.unwrap();
+    journal.put(&[(new.clone(), vec![old.id.clone()])]).await.unwrap();
+    assert_eq!(journal.remove(std::slice::from_ref(&other.id)).await.unwrap(), 1);
+    assert_eq!(journal.remove(&[other.id.clone()]).await.unwrap(), 0);
+
+    let buried: Vec<EntryId> = journal
+        .changes_after(seen, "e", 9)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|change| {
+            assert_eq!(change.vector, None);
+            change.id
+        })
+        .collect();
+    assert_eq!(buried, [old.id, other.id]);
+    let hits = journal.search_text("error", &Filter::default(), 9).await.unwrap();
+    assert_eq!(hits.iter().map(|hit| hit.id.clone()).collect::<Vec<_>>(), [new.id]);
+}
+
+#[tokio::test]
+async fn another_embedder_replaces_vectors_and_buries_the_old_ones() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let entry = kept("a");
+    put(&journal, &entry).await;
+    attach(&journal, &entry, "e1", &[1.0]).await;
+    assert_eq!(journal.stale("e2", 9).await.unwrap().len(), 1);
+    assert_eq!(journal.waiting("e2").await.unwrap(), 1);
+    attach(&journal, &entry, "e2", &[2.0]).await;
+    assert!(journal.stale("e2", 9).await.unwrap().is_empty());
+    assert!(journal.puts("e1").await.unwrap().is_empty());
+    assert_eq!(journal.puts("e2").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn full_text_finds_split_identifiers_within_the_filter() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let mut there = kept("AttributeError in parseUserToken at auth_service.py");
+    there.run = Some(RunId::new("other"));
+    let here = kept("timeout while waiting for the socket");
+    put(&journal, &there).await;
+    put(&journal, &here).await;
+    let hits = journal.search_text("user token", &Filter::default(), 9).await.unwrap();
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0].id, there.id);
+    let this_run = Filter { run: Some(RunId::new("r")), ..Filter::default() };
+    assert!(journal.search_text("user token", &this_run, 9).await.unwrap().is_empty());
+    let planning = Filter { collections: vec![Collection::Planning], run: None };
+    assert!(journal.search_text("user token", &planning, 9).await.unwrap().is_empty());
+    for odd in ["", "\"", "NEAR(", "a AND", "col:x", "*", "^", "日本"] {
+        journal.search_text(odd, &Filter::default(), 9).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn entries_expire() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let mut entry = kept("a");
+    entry.expires = Some(UnixMs(5));
+    put(&journal, &entry).await;
+    assert_eq!(journal.expire(UnixMs(4)).await.unwrap(), 0);
+    assert_eq!(journal.expire(UnixMs(5)).await.unwrap(), 1);
+    assert!(journal.counts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn adopting_keeps_what_is_known_and_what_was_removed() {
+    let dir = TempDir::new().unwrap();
+    let journal = journal(&dir).await;
+    let (known, removed, lost) = (kept("known"), kept("removed"), kept("lost"));
+    for entry in [&known, &removed] {
+        put(&journal, entry).await;
+        attach(&journal, entry, "e", &[1.0]).await;
+    }
+    journal.remove(std::slice::from_ref(&removed.id)).await.unwrap();
+    let found = [known, removed.clone(), lost.clone()].map(|entry| (entry, vec![3.0]));
+    assert_eq!(journal.adopt("e", &found).await.unwrap(), 1);
+    let ids = [removed.id, lost.id.clone()];
+    assert_eq!(journal.entries(&ids).await.unwrap().keys().collect::<Vec<_>>(), [&lost.id]);
+}
+
+#[tokio::test]
+async fn a_broken_journal_is_set_aside_and_another_programs_database_is_not_touched() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("memory.db");
+    std::fs::write(&path, b"this is no database, but long enough to look at".repeat(100)).unwrap();
+    let opened = Journal::open(&path).await.unwrap();
+    assert!(opened.is_new && opened.set_aside.unwrap().exists());
+    opened.journal.close().await;
+    assert!(!Journal::open(&path).await.unwrap().is_new);
+
+    let foreign = dir.path().join("app.db");
+    let options =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(&foreign).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("CREATE TABLE users (id INTEGER)").execute(&pool).await.unwrap();
+    pool.close().await;
+    assert!(matches!(Journal::open(&foreign).await, Err(JournalError::Foreign { .. })));
+}
+
+#[tokio::test]
+async fn two_processes_may_write_at_once() {
+    let dir = TempDir::new().unwrap();
+    let (one, two) = (journal(&dir).await, journal(&dir).await);
+    let write = |journal: Journal, name: &'static str| async move {
+        for n in 0..50 {
+            put(&journal, &kept(&format!("{name} {n}"))).await;
+        }
+    };
+    tokio::join!(write(one.clone(), "one"), write(two, "two"));
+    assert_eq!(one.counts().await.unwrap()["errors_ci"], 100);
+}

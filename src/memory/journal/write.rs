@@ -1,0 +1,261 @@
+//! Writing: entries with their vectors, removals with their tombstones; each call is one transaction.
+
+use sqlx::{Sqlite, Transaction};
+
+use super::{Doing, Journal, Result, to_blob};
+use crate::memory::embed::tokens;
+use crate::memory::entry::{EntryId, Kept};
+use crate::phase::UnixMs;
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub new: usize,
+    pub updated: usize,
+    /// Already there, word for word.
+    pub unchanged: usize,
+}
+
+/// A vector, and the hash of what it was made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedded {
+    pub id: EntryId,
+    pub hash: String,
+    pub vector: Vec<f32>,
+}
+
+type Tx<'c> = Transaction<'c, Sqlite>;
+
+impl Journal {
+    pub(super) async fn begin(&self) -> Result<Tx<'static>> {
+        // A deferred transaction that later writes answers BUSY without waiting.
+        self.writer.begin_with("BEGIN IMMEDIATE").await.doing("write to")
+    }
+
+    /// Entries without their vectors yet; what an entry supersedes goes in the same transaction.
+    pub async fn put(&self, entries: &[(Kept, Vec<EntryId>)]) -> Result<Written> {
+        let mut tx = self.begin().await?;
+        let mut written = Written::default();
+        for (entry, supersedes) in entries {
+            put_one(&mut tx, entry, &mut written).await?;
+            for old in supersedes.iter().filter(|old| **old != entry.id) {
+                remove_one(&mut tx, old).await?;
+            }
+        }
+        tx.commit().await.doing("write to")?;
+        Ok(written)
+    }
+
+    /// Vectors that an embedder made. Vectors of other embedders become tombstones, so that no index keeps two of
+    /// one entry. An entry that went or changed meanwhile is passed over.
+    pub async fn attach(&self, embedder: &str, vectors: &[Embedded]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for embedded in vectors {
+            attach_one(&mut tx, embedder, embedded).await?;
+        }
+        tx.commit().await.doing("write to")
+    }
+
+    /// Entries as another index kept them, with their vectors. What this journal knows stays as it is.
+    pub async fn adopt(&self, embedder: &str, found: &[(Kept, Vec<f32>)]) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        let mut written = Written::default();
+        for (entry, vector) in found {
+            if is_known(&mut tx, &entry.id).await? {
+                continue;
+            }
+            put_one(&mut tx, entry, &mut written).await?;
+            let hash = entry.hash();
+            let embedded = Embedded { id: entry.id.clone(), hash, vector: vector.clone() };
+            attach_one(&mut tx, embedder, &embedded).await?;
+        }
+        tx.commit().await.doing("write to")?;
+        Ok(written.new)
+    }
+
+    /// Removes entries; returns how many there were.
+    pub async fn remove(&self, ids: &[EntryId]) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        let mut removed = 0;
+        for id in ids {
+            removed += usize::from(remove_one(&mut tx, id).await?);
+        }
+        tx.commit().await.doing("write to")?;
+        Ok(removed)
+    }
+
+    /// Removes what outlived its lifetime.
+    pub async fn expire(&self, now: UnixMs) -> Result<usize> {
+        let due: Vec<String> = sqlx::query_scalar("SELECT id FROM entry WHERE expires_ms <= ?")
+            .bind(now.0)
+            .fetch_all(&self.readers)
+            .await
+            .doing("read from")?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let due: Vec<EntryId> = due.into_iter().map(EntryId::from_stored).collect();
+        self.remove(&due).await
+    }
+
+    pub async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
+            .bind(key)
+            .bind(value)
+            .execute(&mut *tx)
+            .await
+            .doing("write to")?;
+        tx.commit().await.doing("write to")
+    }
+}
+
+async fn put_one(tx: &mut Tx<'_>, entry: &Kept, written: &mut Written) -> Result<()> {
+    let hash = entry.hash();
+    let before: Option<(i64, String)> =
+        sqlx::query_as("SELECT row_id, hash FROM entry WHERE id = ?")
+            .bind(entry.id.as_str())
+            .fetch_optional(&mut **tx)
+            .await
+            .doing("write to")?;
+    match before {
+        Some((row_id, old)) if old == hash => {
+            written.unchanged += 1;
+            return renew(tx, row_id, entry).await;
+        }
+        Some((row_id, _)) => {
+            written.updated += 1;
+            delete_row(tx, row_id).await?;
+        }
+        None => written.new += 1,
+    }
+    let row_id = insert(tx, entry, &hash).await?;
+    index_terms(tx, row_id, entry).await?;
+    // Its old vector, if it had one, is of another text.
+    bury(tx, &entry.id).await
+}
+
+async fn insert(tx: &mut Tx<'_>, entry: &Kept, hash: &str) -> Result<i64> {
+    let done = sqlx::query(
+        "INSERT INTO entry (id, collection, run_id, phase_id, source, text, payload, hash, created_ms, expires_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(entry.id.as_str())
+    .bind(entry.collection.as_str())
+    .bind(entry.run.as_ref().map(|run| run.as_str()))
+    .bind(entry.phase.as_ref().map(|phase| phase.as_str()))
+    .bind(&entry.source)
+    .bind(&entry.text)
+    .bind(entry.payload.to_string())
+    .bind(hash)
+    .bind(entry.created.0)
+    .bind(entry.expires.map(|expires| expires.0))
+    .execute(&mut **tx)
+    .await
+    .doing("write to")?;
+    Ok(done.last_insert_rowid())
+}
+
+/// What is seen again lives longer.
+async fn renew(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
+    sqlx::query("UPDATE entry SET expires_ms = ? WHERE row_id = ?")
+        .bind(entry.expires.map(|expires| expires.0))
+        .bind(row_id)
+        .execute(&mut **tx)
+        .await
+        .doing("write to")?;
+    Ok(())
+}
+
+async fn index_terms(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
+    let terms = tokens::terms(&entry.text);
+    sqlx::query("INSERT INTO entry_terms (rowid, terms) VALUES (?, ?)")
+        .bind(row_id)
+        .bind(terms.join(" "))
+        .execute(&mut **tx)
+        .await
+        .doing("write to")?;
+    Ok(())
+}
+
+async fn delete_row(tx: &mut Tx<'_>, row_id: i64) -> Result<()> {
+    for sql in ["DELETE FROM entry_terms WHERE rowid = ?", "DELETE FROM entry WHERE row_id = ?"] {
+        sqlx::query(sql).bind(row_id).execute(&mut **tx).await.doing("write to")?;
+    }
+    Ok(())
+}
+
+async fn remove_one(tx: &mut Tx<'_>, id: &EntryId) -> Result<bool> {
+    let row_id: Option<i64> = sqlx::query_scalar("SELECT row_id FROM entry WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(&mut **tx)
+        .await
+        .doing("write to")?;
+    let Some(row_id) = row_id else {
+        return Ok(false);
+    };
+    delete_row(tx, row_id).await?;
+    bury(tx, id).await?;
+    Ok(true)
+}
+
+/// Turns every vector of an entry into a tombstone, each with a number of its own so that followers see it.
+async fn bury(tx: &mut Tx<'_>, id: &EntryId) -> Result<()> {
+    let vectors: Vec<(String, String)> = sqlx::query_as(
+        "SELECT collection, embedder FROM change WHERE entry_id = ? AND vector IS NOT NULL",
+    )
+    .bind(id.as_str())
+    .fetch_all(&mut **tx)
+    .await
+    .doing("write to")?;
+    for (collection, embedder) in vectors {
+        log(tx, id, &collection, &embedder, None).await?;
+    }
+    Ok(())
+}
+
+async fn attach_one(tx: &mut Tx<'_>, embedder: &str, embedded: &Embedded) -> Result<()> {
+    let collection: Option<String> = sqlx::query_scalar(
+        "UPDATE entry SET embedder = ? WHERE id = ? AND hash = ? RETURNING collection",
+    )
+    .bind(embedder)
+    .bind(embedded.id.as_str())
+    .bind(&embedded.hash)
+    .fetch_optional(&mut **tx)
+    .await
+    .doing("write to")?;
+    let Some(collection) = collection else {
+        return Ok(());
+    };
+    bury(tx, &embedded.id).await?;
+    log(tx, &embedded.id, &collection, embedder, Some(to_blob(&embedded.vector))).await
+}
+
+/// Whether it is there, or was and is not to come back.
+async fn is_known(tx: &mut Tx<'_>, id: &EntryId) -> Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM entry WHERE id = ?1) OR EXISTS (SELECT 1 FROM change WHERE entry_id = ?1)",
+    )
+    .bind(id.as_str())
+    .fetch_one(&mut **tx)
+    .await
+    .doing("write to")
+}
+
+async fn log(
+    tx: &mut Tx<'_>,
+    id: &EntryId,
+    collection: &str,
+    embedder: &str,
+    vector: Option<Vec<u8>>,
+) -> Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO change (entry_id, collection, embedder, vector) VALUES (?, ?, ?, ?)")
+        .bind(id.as_str())
+        .bind(collection)
+        .bind(embedder)
+        .bind(vector)
+        .execute(&mut **tx)
+        .await
+        .doing("write to")?;
+    Ok(())
+}

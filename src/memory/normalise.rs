@@ -1,0 +1,140 @@
+//! Errors without what changes from one time to the next, so that the same error is found again: no line numbers,
+//! addresses, times, temporary paths, colours.
+//!
+//! Pure, and `normalise(normalise(x)) == normalise(x)`.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// In order: what is longer and surer goes first, so that a time is not taken for a line number.
+const RULES: &[(&str, &str)] = &[
+    // Terminal colours and cursor moves.
+    (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
+    (r"\r", ""),
+    (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([.,]\d+)?(\s?(Z|UTC|[+-]\d\d:?\d\d))?", "<time>"),
+    (r"\b\d{1,2}:\d\d:\d\d([.,]\d+)?\b", "<time>"),
+    (r"\b\d{4}-\d\d-\d\d\b", "<date>"),
+    (r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
+    (r"(?i)\b0x[0-9a-f]+\b", "<addr>"),
+    (r"\b([0-9a-f]*[0-9][0-9a-f]*[a-f]|[0-9a-f]*[a-f][0-9a-f]*[0-9])[0-9a-f]*\b", "<hex>"),
+    // A temporary path up to the part that a person chose.
+    (
+        r"(/private)?(/tmp|/var/tmp|/var/folders|/dev/shm)(/[^\s/:'\x22,)]+)*?(/(tmp|pytest-|\.tmp|T/)[^\s/:'\x22,)]*)*/",
+        "<tmp>/",
+    ),
+    (r"(?i)[a-z]:\\(users\\[^\s\\]+\\appdata\\local\\)?temp\\[^\s\\:'\x22]+", "<tmp>"),
+    (r"[^\s'\x22(]*/\.autopack/slots/[^\s/]+/", ""),
+    (r"(/home|/Users)/[^\s/:'\x22]+/", "<home>/"),
+    (
+        r"(?i)\b(lines?|ln|col|column|char|offset|position|pid|thread|port)([ =:#]+)\d+(-\d+)?",
+        "$1$2<n>",
+    ),
+    (r"(\.[A-Za-z]{1,5}):\d+(:\d+)?", "$1:<n>"),
+    (r"\((\d+),\s?(\d+)\)", "(<n>,<n>)"),
+    (r"\b\d+([.,]\d+)?\s?(ms|s|sec|secs|seconds|min|minutes|us|µs|ns)\b", "<duration>"),
+    (r"(127\.0\.0\.1|localhost|0\.0\.0\.0|\[::1?\]):\d+", "$1:<n>"),
+    (r"(?m)^\s*\d+\s*\|", "<n> |"),
+    (r"\b\d{5,}\b", "<n>"),
+    (r"[ \t]+", " "),
+    (r"(?m) $", ""),
+    (r"\n{2,}", "\n"),
+];
+
+/// Short words like `add` and `bad1` look like hexadecimal too.
+const SHORTEST_HEX: usize = 7;
+
+/// One pass may bring together what the next one takes.
+const MOST_PASSES: usize = 8;
+
+pub fn normalise(error: &str) -> String {
+    let mut text = one_pass(error);
+    for _ in 1..MOST_PASSES {
+        let next = one_pass(&text);
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+fn one_pass(error: &str) -> String {
+    static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        let compile = |(rule, to): &(&str, &'static str)| {
+            (Regex::new(rule).expect("the rules above are regular expressions"), *to)
+        };
+        RULES.iter().map(compile).collect()
+    });
+    let mut text = error.to_owned();
+    for (rule, to) in COMPILED.iter() {
+        let replaced = if *to == "<hex>" {
+            rule.replace_all(&text, |found: &regex::Captures<'_>| {
+                if found[0].len() < SHORTEST_HEX { found[0].to_owned() } else { (*to).to_owned() }
+            })
+        } else {
+            rule.replace_all(&text, *to)
+        };
+        text = replaced.into_owned();
+    }
+    text.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_error_of_another_day_is_the_same_text() {
+        let pairs = [
+            (
+                "File \"/tmp/pytest-of-root/pytest-7/test_a0/x.py\", line 12, in f\nKeyError: 'a'",
+                "File \"/tmp/pytest-of-ci/pytest-93/test_a0/x.py\", line 120, in f\nKeyError: 'a'",
+            ),
+            (
+                "src/main.rs:10:5: error[E0308]: mismatched types",
+                "src/main.rs:99:13: error[E0308]: mismatched types",
+            ),
+            ("<Foo object at 0x7f3a2c> leaked", "<Foo object at 0x55aa01f0> leaked"),
+            ("2026-01-02T03:04:05.678Z ERROR refused", "2025-11-12 13:14:15 ERROR refused"),
+            ("FAILED in 3.41s", "FAILED in 12.01s"),
+            ("connect to 127.0.0.1:54321 failed", "connect to 127.0.0.1:8080 failed"),
+            ("\u{1b}[31mE   assert 1 == 2\u{1b}[0m", "E assert 1 == 2"),
+            (
+                "request 3f2b8c1e-0d5a-4b7e-9c1d-2a3b4c5d6e7f failed",
+                "request 00000000-1111-2222-3333-444444444444 failed",
+            ),
+            (
+                "/w/repo/.autopack/slots/1/src/a.py:3: boom",
+                "/w/repo/.autopack/slots/12/src/a.py:44: boom",
+            ),
+            ("commit 9f8e7d6c5b not found", "commit 1a2b3c4d5e not found"),
+        ];
+        for (a, b) in pairs {
+            assert_eq!(normalise(a), normalise(b));
+        }
+    }
+
+    #[test]
+    fn what_tells_errors_apart_stays() {
+        for text in [
+            "KeyError: 'user_id'",
+            "HTTP 404 for /api/users",
+            "expected 3 arguments, got 2",
+            "error[E0308]: mismatched types in src/decade/facade.rs",
+            "assert 1 == 2",
+            "python3.11 is missing libfoo.so.6",
+        ] {
+            assert_eq!(normalise(text), text);
+        }
+        assert_ne!(normalise("/tmp/a/one.py: boom"), normalise("/tmp/a/two.py: boom"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn normalising_twice_is_normalising_once(text in "[ -~\n]{0,120}") {
+            let once = normalise(&text);
+            proptest::prop_assert_eq!(normalise(&once), once);
+        }
+    }
+}

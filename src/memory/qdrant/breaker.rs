@@ -1,0 +1,85 @@
+//! When not to ask: after a failure the next call waits its turn, so that a dead Qdrant costs a phase its deadline once.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+pub struct Breaker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    admits_again: Option<Instant>,
+}
+
+impl Breaker {
+    /// Whether a call may be made now. After a pause one may, to see whether it is back; until that one has
+    /// answered, others may not.
+    pub fn admits(&self) -> bool {
+        self.admits_at(Instant::now())
+    }
+
+    fn admits_at(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        match state.admits_again {
+            Some(at) if now < at => false,
+            Some(_) => {
+                state.admits_again = Some(now + pause(state.failures));
+                true
+            }
+            None => true,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state().admits_again.is_some()
+    }
+
+    pub fn succeeded(&self) {
+        *self.state() = State::default();
+    }
+
+    pub fn failed(&self) {
+        self.failed_at(Instant::now());
+    }
+
+    fn failed_at(&self, now: Instant) {
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(1);
+        state.admits_again = Some(now + pause(state.failures));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(8);
+    (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_closes_the_way_for_ever_longer_and_an_answer_opens_it() {
+        let breaker = Breaker::default();
+        let mut now = Instant::now();
+        assert!(breaker.admits_at(now) && !breaker.is_open());
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            breaker.failed_at(now);
+            assert!(!breaker.admits_at(now) && breaker.is_open());
+            now += Duration::from_secs(seconds);
+            assert!(!breaker.admits_at(now - Duration::from_millis(1)));
+            assert!(breaker.admits_at(now), "one call, to see whether it is back");
+            assert!(!breaker.admits_at(now), "but only one");
+        }
+        breaker.succeeded();
+        assert!(breaker.admits_at(now) && breaker.admits_at(now));
+    }
+}

@@ -1,0 +1,81 @@
+//! Fusing what the vectors and the full text found into one ranking.
+//!
+//! Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): ranks can be added where scores of two kinds cannot.
+
+use std::collections::HashMap;
+
+use super::entry::EntryId;
+
+/// Flattens the difference between first places; 60 is the paper's value.
+const DAMPING: f32 = 60.0;
+
+/// Which of the two found an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Via {
+    Vector,
+    Lexical,
+    Both,
+}
+
+impl Via {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vector => "vector",
+            Self::Lexical => "lexical",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// An entry's place in the fused ranking: 1.0 is first in both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    pub id: EntryId,
+    pub score: f32,
+    pub via: Via,
+}
+
+/// Both lists best first; the result too.
+pub fn fuse(vector: &[EntryId], lexical: &[EntryId]) -> Vec<Ranked> {
+    let mut fused: HashMap<&EntryId, (f32, Via)> = HashMap::new();
+    for (list, via) in [(vector, Via::Vector), (lexical, Via::Lexical)] {
+        for (rank, id) in list.iter().enumerate() {
+            let share = (DAMPING + 1.0) / (DAMPING + 1.0 + rank as f32) / 2.0;
+            fused
+                .entry(id)
+                .and_modify(|(score, found_by)| {
+                    *score += share;
+                    *found_by = Via::Both;
+                })
+                .or_insert((share, via));
+        }
+    }
+    let mut ranked: Vec<Ranked> =
+        fused.into_iter().map(|(id, (score, via))| Ranked { id: id.clone(), score, via }).collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(names: &[&str]) -> Vec<EntryId> {
+        names.iter().map(|name| EntryId::from_stored(*name)).collect()
+    }
+
+    #[test]
+    fn what_both_find_comes_before_what_one_finds() {
+        let ranked = fuse(&ids(&["a", "b", "c"]), &ids(&["d", "b"]));
+        let order: Vec<&str> = ranked.iter().map(|ranked| ranked.id.as_str()).collect();
+        assert_eq!(order, ["b", "a", "d", "c"]);
+        assert_eq!(ranked[0].via, Via::Both);
+        assert_eq!(ranked[2].via, Via::Lexical);
+    }
+
+    #[test]
+    fn first_in_both_scores_one() {
+        assert_eq!(fuse(&ids(&["a"]), &ids(&["a"]))[0].score, 1.0);
+        assert!(fuse(&[], &[]).is_empty());
+    }
+}

@@ -1,0 +1,205 @@
+//! Bringing Qdrant and the journal together: what was written during an outage goes there, what a tombstone names goes
+//! away, own points that a lost journal does not know come home. Idempotent, in batches, resumable after each.
+
+use std::collections::{HashMap, HashSet};
+
+use super::entry::{Collection, EntryId};
+use super::journal::{Change, Journal, JournalError};
+use super::qdrant::{Qdrant, QdrantError};
+use crate::phase::UnixMs;
+
+const BATCH: usize = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Qdrant(#[from] QdrantError),
+}
+
+type Result<T> = std::result::Result<T, SyncError>;
+
+/// What a sync did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    pub written: usize,
+    pub deleted: usize,
+    /// Points that came home to a journal that did not know them.
+    pub adopted: usize,
+}
+
+/// Told after every batch: done, of how many.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
+
+/// Follows the change log from where it stopped.
+pub async fn follow(
+    journal: &Journal,
+    qdrant: &Qdrant,
+    embedder: &str,
+    now: UnixMs,
+    progress: Progress<'_>,
+) -> Result<Synced> {
+    let follower = qdrant.follower();
+    let mut synced = Synced::default();
+    let mut at = journal.applied(&follower).await?;
+    loop {
+        let changes = journal.changes_after(at, embedder, BATCH as u32).await?;
+        let Some(last) = changes.last() else {
+            return Ok(synced);
+        };
+        at = last.n;
+        let batch = apply(journal, qdrant, &changes).await?;
+        synced.written += batch.written;
+        synced.deleted += batch.deleted;
+        journal.set_applied(&follower, at, now).await?;
+        progress(synced.written + synced.deleted, synced.written + synced.deleted);
+    }
+}
+
+async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result<Synced> {
+    let (puts, tombstones): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| change.vector.is_some());
+    let mut by_name: HashMap<String, Vec<EntryId>> = HashMap::new();
+    for tombstone in &tombstones {
+        let name = Qdrant::collection_name(tombstone.collection, &tombstone.embedder);
+        by_name.entry(name).or_default().push(tombstone.id.clone());
+    }
+    for (name, ids) in by_name {
+        qdrant.delete(&name, &ids).await?;
+    }
+    let ids: Vec<EntryId> = puts.iter().map(|change| change.id.clone()).collect();
+    let entries = journal.entries(&ids).await?;
+    qdrant.upsert(&puts, &entries).await?;
+    Ok(Synced { written: puts.len(), deleted: tombstones.len(), adopted: 0 })
+}
+
+/// Whether following the log is not enough: a server or a journal that lost what it had, or was never met before.
+pub async fn has_diverged(journal: &Journal, qdrant: &Qdrant, embedder: &str) -> Result<bool> {
+    let applied = journal.applied(&qdrant.follower()).await?;
+    if applied == 0 {
+        return Ok(true);
+    }
+    let mut expected: HashMap<Collection, u64> = HashMap::new();
+    for put in journal.puts(embedder).await?.iter().filter(|put| put.n <= applied) {
+        *expected.entry(put.collection).or_default() += 1;
+    }
+    // Tombstones that are still to be applied stand for points that may be there.
+    let pending = journal.changes_after(applied, embedder, 1).await?;
+    for collection in Collection::ALL {
+        let there = qdrant.count(collection).await?;
+        let ours = expected.get(&collection).copied().unwrap_or(0);
+        if there < ours || (there > ours && pending.is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Compares everything, whatever the follower's place: for a lost journal, a lost server, or to be sure.
+pub async fn compare(
+    journal: &Journal,
+    qdrant: &Qdrant,
+    embedder: &str,
+    now: UnixMs,
+    progress: Progress<'_>,
+) -> Result<Synced> {
+    let follower = qdrant.follower();
+    // What is written from now on is followed afterwards.
+    let up_to = journal.last_change().await?;
+    let mut synced = Synced::default();
+    let mut wanted: HashMap<EntryId, (Collection, i64)> = HashMap::new();
+    for put in journal.puts(embedder).await? {
+        wanted.insert(put.id, (put.collection, put.n));
+    }
+    for collection in Collection::ALL {
+        let unknown = strike_out(qdrant, collection, &mut wanted).await?;
+        let (deleted, adopted) = settle(journal, qdrant, embedder, collection, &unknown).await?;
+        synced.deleted += deleted;
+        synced.adopted += adopted;
+    }
+    let lacking: Vec<EntryId> = wanted.into_keys().collect();
+    for ids in lacking.chunks(BATCH) {
+        let changes = journal.changes_of(ids, embedder).await?;
+        synced.written += apply(journal, qdrant, &changes).await?.written;
+        progress(synced.written, lacking.len());
+    }
+    bury_elsewhere(journal, qdrant, embedder, up_to).await?;
+    journal.set_applied(&follower, up_to, now).await?;
+    // Adopted points bear the numbers of the journal that was lost.
+    let followed = follow(journal, qdrant, embedder, now, progress).await?;
+    synced.written += followed.written - followed.written.min(synced.adopted);
+    synced.deleted += followed.deleted;
+    Ok(synced)
+}
+
+/// Strikes out of `wanted` what is there as it should be; returns what is there and not wanted.
+async fn strike_out(
+    qdrant: &Qdrant,
+    collection: Collection,
+    wanted: &mut HashMap<EntryId, (Collection, i64)>,
+) -> Result<Vec<EntryId>> {
+    let mut unknown = Vec::new();
+    for point in qdrant.own(collection).await? {
+        match wanted.get(&point.id) {
+            Some((of, n)) if *of == collection && point.n == Some(*n) => {
+                wanted.remove(&point.id);
+            }
+            Some((of, _)) if *of == collection => {}
+            _ => unknown.push(point.id),
+        }
+    }
+    Ok(unknown)
+}
+
+/// Points that the journal does not count: dead ones go, lost ones come home.
+async fn settle(
+    journal: &Journal,
+    qdrant: &Qdrant,
+    embedder: &str,
+    collection: Collection,
+    unknown: &[EntryId],
+) -> Result<(usize, usize)> {
+    let (mut deleted, mut adopted) = (0, 0);
+    for ids in unknown.chunks(BATCH) {
+        let changes = journal.changes_of(ids, embedder).await?;
+        let dead: HashSet<&EntryId> = changes
+            .iter()
+            .filter(|change| change.vector.is_none())
+            .map(|change| &change.id)
+            .collect();
+        let living = journal.entries(ids).await?;
+        let lost: Vec<EntryId> = ids
+            .iter()
+            .filter(|id| !dead.contains(*id) && !living.contains_key(*id))
+            .cloned()
+            .collect();
+        let dead: Vec<EntryId> = dead.into_iter().cloned().collect();
+        qdrant.delete(&Qdrant::collection_name(collection, embedder), &dead).await?;
+        deleted += dead.len();
+        let found = qdrant.fetch(collection, &lost).await?;
+        adopted += journal.adopt(embedder, &found).await?;
+    }
+    Ok((deleted, adopted))
+}
+
+/// Tombstones of embedders that are no longer in use: their collections are not compared, so follow these.
+async fn bury_elsewhere(
+    journal: &Journal,
+    qdrant: &Qdrant,
+    embedder: &str,
+    up_to: i64,
+) -> Result<()> {
+    let mut at = journal.applied(&qdrant.follower()).await?;
+    while at < up_to {
+        let changes = journal.changes_after(at, embedder, BATCH as u32).await?;
+        let Some(last) = changes.last() else { break };
+        at = last.n;
+        let other: Vec<Change> = changes
+            .into_iter()
+            .filter(|change| change.vector.is_none() && change.embedder != embedder)
+            .collect();
+        apply(journal, qdrant, &other).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Finding: by vector and by full text, fused; by what serves, within the time there is.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::time::{Duration, timeout};
+
+use super::entry::{Collection, EntryId, Filter, Kept};
+use super::inner::{Backend, Inner, PATIENCE, locked};
+use super::normalise::normalise;
+use super::recall::{Ranked, fuse};
+use super::{MemoryError, Query, Recall, Snippet};
+
+/// So many of each kind are fused, whatever the limit: what is twentieth in both may be third together.
+const POOL: usize = 50;
+/// What the vectors may take of the patience; the rest is for fusing and reading.
+const VECTOR_PATIENCE: Duration = Duration::from_millis(1_500);
+
+const FOR_A_PHASE: [Collection; 4] =
+    [Collection::RunSummaries, Collection::DoctorHints, Collection::Planning, Collection::CodeDocs];
+const FOR_A_FAILURE: [Collection; 3] =
+    [Collection::DoctorHints, Collection::ErrorsCi, Collection::RunSummaries];
+
+/// What the vectors found, best first, and entries of other workspaces whole.
+#[derive(Default)]
+struct Near {
+    ids: Vec<EntryId>,
+    foreign: HashMap<EntryId, Kept>,
+}
+
+impl Inner {
+    pub async fn recall(self: &Arc<Self>, recall: &Recall) -> Vec<Snippet> {
+        if matches!(self.backend(), Backend::Suspended | Backend::Lost) {
+            self.look_for_qdrant_in_background();
+            return Vec::new();
+        }
+        match timeout(PATIENCE, self.recall_all(recall)).await {
+            Ok(Ok(snippets)) => snippets,
+            Ok(Err(error)) => {
+                self.note(error);
+                Vec::new()
+            }
+            Err(_) => {
+                self.note("nothing was recalled in time");
+                Vec::new()
+            }
+        }
+    }
+
+    /// On a retry, what is known of the failure stands before what is known of the phase.
+    async fn recall_all(self: &Arc<Self>, recall: &Recall) -> Result<Vec<Snippet>, MemoryError> {
+        let query = |text: String, collections: &[Collection]| Query {
+            text,
+            filter: Filter { collections: collections.to_vec(), run: recall.run.clone() },
+            everywhere: false,
+            limit: recall.limit,
+        };
+        let of_phase = query(recall.phase.clone(), &FOR_A_PHASE);
+        let (of_failure, of_phase) = match &recall.failure {
+            Some(failure) => {
+                let of_failure = query(normalise(failure), &FOR_A_FAILURE);
+                tokio::try_join!(self.search(&of_failure), self.search(&of_phase))?
+            }
+            None => (Vec::new(), self.search(&of_phase).await?),
+        };
+        Ok(capped(interleaved(of_failure, of_phase), recall))
+    }
+
+    pub async fn search(self: &Arc<Self>, query: &Query) -> Result<Vec<Snippet>, MemoryError> {
+        let near = timeout(VECTOR_PATIENCE, self.near(query));
+        let lexical = self.journal.search_text(&query.text, &query.filter, POOL);
+        let (near, lexical) = tokio::join!(near, lexical);
+        let lexical: Vec<EntryId> = lexical?.into_iter().map(|hit| hit.id).collect();
+        let near = match near {
+            Ok(Ok(near)) => near,
+            Ok(Err(error)) => {
+                self.note(error);
+                Near::default()
+            }
+            Err(_) => Near::default(),
+        };
+        let ranked = fuse(&near.ids, &lexical);
+        self.snippets(ranked, near.foreign, query.limit).await
+    }
+
+    async fn near(self: &Arc<Self>, query: &Query) -> Result<Near, MemoryError> {
+        let vectors = self.embedder.embed(vec![query.text.clone()]).await?;
+        let Some(vector) = vectors.into_iter().next() else {
+            return Ok(Near::default());
+        };
+        if let Some(qdrant) = &self.qdrant
+            && self.backend() == Backend::Qdrant
+        {
+            match qdrant.search(&vector, &query.filter, query.everywhere, POOL).await {
+                Ok(found) => {
+                    let found =
+                        found.into_iter().filter(|found| found.score >= self.embedder.floor());
+                    let mut near = Near::default();
+                    for found in found {
+                        near.ids.push(found.id.clone());
+                        near.foreign.extend(found.foreign.map(|entry| (found.id, entry)));
+                    }
+                    return Ok(near);
+                }
+                Err(error) => self.qdrant_failed(&error),
+            }
+        }
+        self.look_for_qdrant_in_background();
+        if self.backend() != Backend::Faiss {
+            return Ok(Near::default());
+        }
+        Ok(Near {
+            ids: self.near_in_process(&vector, &query.filter).await?,
+            foreign: HashMap::new(),
+        })
+    }
+
+    async fn near_in_process(
+        &self,
+        vector: &[f32],
+        filter: &Filter,
+    ) -> Result<Vec<EntryId>, MemoryError> {
+        let faiss = self.refreshed_faiss().await?;
+        let only: Option<HashSet<i64>> = match &filter.run {
+            Some(_) => {
+                let numbers = self.journal.numbers(filter, self.embedder.id()).await?;
+                Some(numbers.into_iter().collect())
+            }
+            None => None,
+        };
+        let (vector, collections) = (vector.to_vec(), filter.collections().to_vec());
+        let searching = tokio::task::spawn_blocking(move || {
+            locked(&faiss).search(&vector, &collections, only.as_ref(), POOL)
+        });
+        let found = searching.await.map_err(|error| MemoryError::Setup(error.to_string()))??;
+        let numbers: Vec<i64> = found
+            .iter()
+            .filter(|found| found.score >= self.embedder.floor())
+            .map(|found| found.n)
+            .collect();
+        let mut ids = self.journal.ids_of(&numbers).await?;
+        Ok(numbers.iter().filter_map(|n| ids.remove(n)).collect())
+    }
+
+    async fn snippets(
+        &self,
+        ranked: Vec<Ranked>,
+        mut foreign: HashMap<EntryId, Kept>,
+        limit: usize,
+    ) -> Result<Vec<Snippet>, MemoryError> {
+        let ids: Vec<EntryId> = ranked.iter().map(|ranked| ranked.id.clone()).collect();
+        let mut entries = self.journal.entries(&ids).await?;
+        let snippets = ranked.into_iter().filter_map(|Ranked { id, score, via }| {
+            let entry = entries.remove(&id).or_else(|| foreign.remove(&id))?;
+            Some(Snippet {
+                id,
+                collection: entry.collection,
+                run: entry.run,
+                phase: entry.phase,
+                source: entry.source,
+                text: entry.text,
+                created: entry.created,
+                score,
+                via,
+            })
+        });
+        Ok(snippets.take(limit).collect())
+    }
+
+    /// Asks at most as often as the breaker lets it.
+    fn look_for_qdrant_in_background(self: &Arc<Self>) {
+        if self.qdrant.is_none() || self.backend() == Backend::Qdrant {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Some(qdrant) = &inner.qdrant
+                && qdrant.version().await.is_ok()
+            {
+                inner.qdrant_answers();
+                inner.catch_up_in_background();
+            }
+        });
+    }
+}
+
+/// One of each in turn, the first list's first; each entry once.
+fn interleaved(first: Vec<Snippet>, second: Vec<Snippet>) -> Vec<Snippet> {
+    let mut seen = HashSet::new();
+    let mut merged = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair.iter().all(Option::is_none) {
+            return merged;
+        }
+        merged.extend(pair.into_iter().flatten().filter(|snippet| seen.insert(snippet.id.clone())));
+    }
+}
+
+/// Within the limits of the prompt; the last text may be cut, if enough of it is left to be of use.
+fn capped(snippets: Vec<Snippet>, recall: &Recall) -> Vec<Snippet> {
+    const WORTH_CUTTING: usize = 200;
+    let mut left = recall.max_chars;
+    let mut kept = Vec::new();
+    for mut snippet in snippets.into_iter().take(recall.limit) {
+        let chars = snippet.text.chars().count();
+        if chars > left {
+            if left < WORTH_CUTTING {
+                break;
+            }
+            snippet.text = snippet.text.chars().take(left - 1).chain(['…']).collect();
+        }
+        left -= chars.min(left);
+        kept.push(snippet);
+    }
+    kept
+}

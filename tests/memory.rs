@@ -1,0 +1,346 @@
+//! The memory as a part, against a stand-in Qdrant that speaks the real protocol.
+
+#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
+
+mod support {
+    pub mod qdrant;
+}
+
+use std::path::Path;
+use std::time::Duration;
+
+use autopack::config::{Env, MemorySettings, QdrantSettings};
+use autopack::memory::{
+    Backend, Collection, Entry, Filter, Memory, MemoryError, Opened, Place, Query, Recall, Starting,
+};
+use autopack::phase::{PhaseId, RunId};
+use autopack::process::Redactor;
+use tempfile::TempDir;
+
+use support::qdrant::StandIn;
+
+/// A workspace with a memory in it.
+struct Workspace {
+    dir: TempDir,
+    settings: MemorySettings,
+}
+
+impl Workspace {
+    /// No autostart: a test must never reach for the machine's own Docker.
+    fn new(qdrant: &StandIn) -> Self {
+        let qdrant = QdrantSettings {
+            host: "127.0.0.1".into(),
+            port: qdrant.rest_port,
+            grpc_port: qdrant.grpc_port,
+            autostart: false,
+            ..QdrantSettings::default()
+        };
+        let settings = MemorySettings { qdrant, ..MemorySettings::default() };
+        Self { dir: TempDir::new().unwrap(), settings }
+    }
+
+    fn place(&self) -> Place {
+        place(self.dir.path())
+    }
+
+    async fn try_open(&self) -> Result<Opened, MemoryError> {
+        Memory::open(&self.settings, &self.place(), Starting::Allowed).await
+    }
+
+    async fn open(&self) -> Memory {
+        self.try_open().await.unwrap().memory
+    }
+
+    fn journal(&self) -> std::path::PathBuf {
+        self.dir.path().join(".autopack/memory.db")
+    }
+}
+
+fn place(workspace: &Path) -> Place {
+    Place {
+        workspace: workspace.to_owned(),
+        autopack_dir: workspace.join(".autopack"),
+        docker_host: Some("unix:///nonexistent/docker.sock".into()),
+        provider_key: None,
+        redactor: Redactor::formats_only(),
+    }
+}
+
+/// Ports on which nobody listens: they were somebody's a moment ago.
+fn dead() -> StandIn {
+    let mut stand_in = StandIn::start();
+    stand_in.kill();
+    stand_in
+}
+
+fn error(number: usize, text: &str) -> Entry {
+    let (run, phase) = (RunId::new("run"), PhaseId::new(format!("phase-{number}")));
+    Entry::new(Collection::ErrorsCi, format!("run/phase-{number}"), text).of(&run, &phase)
+}
+
+async fn texts(memory: &Memory, query: &str) -> Vec<String> {
+    let query = Query { text: query.into(), limit: 5, ..Query::default() };
+    memory.search(&query).await.unwrap().into_iter().map(|snippet| snippet.text).collect()
+}
+
+async fn sync(memory: &Memory) -> autopack::memory::Synced {
+    memory.sync(&|_, _| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_recalled_through_qdrant_and_outlives_the_process() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    {
+        let memory = workspace.open().await;
+        assert_eq!(memory.backend(), Backend::Qdrant);
+        memory.remember(error(1, "KeyError: 'user_id' in src/auth/session.py get_session")).await;
+        memory.remember(error(2, "port 8080 is already in use")).await;
+        memory.close().await;
+    }
+    assert_eq!(qdrant.state.all_points().len(), 2);
+    let memory = workspace.open().await;
+    let recall = Recall {
+        phase: "sessions".into(),
+        failure: Some("src/auth/session.py:41: KeyError: 'user_id'".into()),
+        run: None,
+        limit: 3,
+        max_chars: 1_000,
+    };
+    let found = memory.recall(&recall).await;
+    assert_eq!(found[0].source, "run/phase-1");
+    assert_eq!(found[0].via, autopack::memory::Via::Both);
+}
+
+#[tokio::test]
+async fn test_memory_service_falls_back_to_faiss_when_qdrant_unreachable() {
+    let mut qdrant = dead();
+    let workspace = Workspace::new(&qdrant);
+    let opened = workspace.try_open().await.unwrap();
+    let line = opened.line.unwrap();
+    assert!(line.starts_with("memory: FAISS in this process; Qdrant at 127.0.0.1:"), "{line}");
+    let memory = opened.memory;
+    assert_eq!(memory.backend(), Backend::Faiss);
+    memory.remember(error(1, "ImportError: cannot import name 'Session'")).await;
+    memory.close().await;
+
+    let memory = workspace.open().await;
+    assert_eq!(texts(&memory, "import error of Session").await.len(), 1);
+    // What was written during the outage arrives when it is over.
+    qdrant.restart();
+    let line = until_some(|| memory.at_batch()).await;
+    assert!(line.contains("it is back"), "{line}");
+    sync(&memory).await;
+    assert_eq!(memory.backend(), Backend::Qdrant);
+    assert_eq!(qdrant.state.all_points().len(), 1);
+}
+
+/// The breaker has to let a call through first.
+async fn until_some<F, T>(mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.unwrap()
+}
+
+#[tokio::test]
+async fn test_memory_service_disabled_env() {
+    let dir = TempDir::new().unwrap();
+    let env = Env::new([("AUTOPACK_ENABLE_MEMORY", "0")]);
+    let places = autopack::config::Places { chosen: None, workspace: Some(dir.path().to_owned()) };
+    let config = autopack::config::load(&places, &env).unwrap();
+    assert!(!config.memory.enabled);
+    let opened = Memory::open(&config.memory, &place(dir.path()), Starting::Allowed).await.unwrap();
+    assert_eq!((opened.memory.backend(), opened.line), (Backend::Off, None));
+    opened.memory.remember(error(1, "anything")).await;
+    assert!(texts(&opened.memory, "anything").await.is_empty());
+    opened.memory.close().await;
+    assert!(!dir.path().join(".autopack").exists(), "no journal, no index");
+}
+
+#[tokio::test]
+async fn required_and_down_is_an_error_that_says_how_to_start_it() {
+    let mut workspace = Workspace::new(&dead());
+    workspace.settings.qdrant.require = true;
+    workspace.settings.qdrant.fallback_to_faiss = false;
+    let error = workspace.try_open().await.unwrap_err();
+    assert!(matches!(error, MemoryError::Required { .. }));
+    assert!(error.to_string().contains("docker compose up -d qdrant"), "{error}");
+}
+
+#[tokio::test]
+async fn without_qdrant_nothing_is_asked_and_nothing_said() {
+    let qdrant = StandIn::start();
+    let mut workspace = Workspace::new(&qdrant);
+    workspace.settings.use_qdrant = false;
+    workspace.settings.qdrant.autostart = true;
+    let opened = workspace.try_open().await.unwrap();
+    assert_eq!((opened.memory.backend(), opened.line), (Backend::Faiss, None));
+    opened.memory.remember(error(1, "a timeout of the socket")).await;
+    sync(&opened.memory).await;
+    assert_eq!(texts(&opened.memory, "socket timeout").await.len(), 1);
+    assert_eq!(qdrant.state.requests.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn without_a_fallback_the_memory_is_off_until_qdrant_is_back() {
+    let mut qdrant = dead();
+    let mut workspace = Workspace::new(&qdrant);
+    workspace.settings.qdrant.fallback_to_faiss = false;
+    let opened = workspace.try_open().await.unwrap();
+    assert!(opened.line.unwrap().starts_with("memory is off for now; "));
+    let memory = opened.memory;
+    assert_eq!(memory.backend(), Backend::Suspended);
+    assert!(memory.may_claim().is_ok());
+    memory.remember(error(1, "lost in between")).await;
+    qdrant.restart();
+    until_some(|| memory.at_batch()).await;
+    sync(&memory).await;
+    assert_eq!(qdrant.state.all_points().len(), 1);
+}
+
+#[tokio::test]
+async fn a_qdrant_that_dies_or_hangs_is_stood_in_for_at_once() {
+    let mut qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    memory.remember(error(1, "TypeError: unsupported operand")).await;
+    sync(&memory).await;
+    qdrant.hang(true);
+    assert_eq!(texts(&memory, "unsupported operand").await.len(), 1);
+    qdrant.kill();
+    qdrant.hang(false);
+    assert_eq!(texts(&memory, "unsupported operand").await.len(), 1);
+    assert_eq!(memory.backend(), Backend::Faiss);
+
+    let mut required = Workspace::new(&qdrant);
+    required.settings.qdrant.require = true;
+    qdrant.restart();
+    let memory = required.open().await;
+    assert!(memory.may_claim().is_ok());
+    qdrant.kill();
+    texts(&memory, "anything").await;
+    assert!(matches!(memory.may_claim(), Err(MemoryError::Required { .. })));
+}
+
+#[tokio::test]
+async fn deletions_follow_and_other_workspaces_keep_theirs() {
+    let qdrant = StandIn::start();
+    let (one, two) = (Workspace::new(&qdrant), Workspace::new(&qdrant));
+    let memories = [one.open().await, two.open().await];
+    for memory in &memories {
+        memory.remember(error(1, "the same error in both")).await;
+        sync(memory).await;
+    }
+    assert_eq!(qdrant.state.all_points().len(), 2);
+    assert_eq!(texts(&memories[0], "same error").await.len(), 1, "nothing of another repository");
+    let everywhere =
+        Query { text: "same error".into(), everywhere: true, limit: 5, ..Query::default() };
+    assert_eq!(memories[0].search(&everywhere).await.unwrap().len(), 2, "unless asked");
+
+    let mut short = error(2, "short-lived");
+    short.lifetime = Some(Duration::ZERO);
+    memories[0].remember(short).await;
+    memories[0].prune().await.unwrap();
+    sync(&memories[0]).await;
+    assert_eq!(qdrant.state.all_points().len(), 2);
+    assert!(texts(&memories[0], "short-lived").await.iter().all(|text| text != "short-lived"));
+}
+
+#[tokio::test]
+async fn a_lost_journal_adopts_its_own_points_and_a_lost_qdrant_is_filled_again() {
+    let qdrant = StandIn::start();
+    let (one, two) = (Workspace::new(&qdrant), Workspace::new(&qdrant));
+    for workspace in [&one, &two] {
+        let memory = workspace.open().await;
+        for number in 0..5 {
+            memory.remember(error(number, &format!("error number {number} of assertion"))).await;
+        }
+        sync(&memory).await;
+        memory.close().await;
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let file = format!("{}{suffix}", one.journal().display());
+        let _ = std::fs::remove_file(file);
+    }
+    let memory = one.open().await;
+    let synced = sync(&memory).await;
+    // Opening begins to catch up by itself; whoever came first adopted them.
+    let entries = memory.stats().await.unwrap().unwrap().entries;
+    assert_eq!(entries["errors_ci"], 5, "{synced:?}");
+    assert_eq!(qdrant.state.all_points().len(), 10);
+    assert_eq!(sync(&memory).await, autopack::memory::Synced::default(), "nothing is left to do");
+
+    qdrant.state.collections.lock().unwrap().clear();
+    let memory = two.open().await;
+    sync(&memory).await;
+    assert_eq!(qdrant.state.all_points().len(), 5);
+}
+
+#[tokio::test]
+async fn another_embedders_vectors_are_replaced_not_mixed() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    memory.remember(error(1, "an error of the builtin embedder")).await;
+    sync(&memory).await;
+    memory.close().await;
+    let names: Vec<String> = qdrant.state.collections.lock().unwrap().keys().cloned().collect();
+    assert_eq!(names, ["autopack_errors_ci_builtin-384-v1"]);
+    let indexed = qdrant.state.collections.lock().unwrap()[&names[0]].indexed.clone();
+    assert_eq!(indexed.into_iter().collect::<Vec<_>>(), ["run_id", "workspace"]);
+}
+
+#[tokio::test]
+async fn secrets_are_redacted_before_anything_is_kept() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    let key = format!("ghp_{}", "a1B2".repeat(9));
+    memory.remember(error(1, &format!("401 with token {key}"))).await;
+    sync(&memory).await;
+    let found = texts(&memory, "401 with token").await;
+    assert!(found[0].starts_with("401 with token") && !found[0].contains(&key), "{found:?}");
+    let points = format!("{:?}", qdrant.state.all_points());
+    assert!(!points.contains(&key));
+}
+
+#[tokio::test]
+async fn the_repositorys_files_are_indexed_by_content() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let root = workspace.dir.path();
+    let git = std::process::Command::new("git").args(["init", "-q"]).current_dir(root).status();
+    assert!(git.unwrap().success());
+    std::fs::write(root.join("session.py"), "def open_session(user):\n    return user\n").unwrap();
+    std::fs::write(root.join("rain.py"), "def rainfall():\n    return 3\n").unwrap();
+    std::fs::write(root.join("logo.png"), [0u8, 159, 146, 150]).unwrap();
+    let memory = workspace.open().await;
+    let first = memory.index(root).await.unwrap();
+    assert_eq!((first.indexed, first.passed_over), (2, 1));
+    assert_eq!(memory.index(root).await.unwrap().unchanged, 2);
+    let query = Query {
+        text: "open a session for a user".into(),
+        filter: Filter { collections: vec![Collection::CodeDocs], run: None },
+        limit: 1,
+        ..Query::default()
+    };
+    sync(&memory).await;
+    assert_eq!(memory.search(&query).await.unwrap()[0].source, "session.py");
+
+    std::fs::remove_file(root.join("session.py")).unwrap();
+    std::fs::write(root.join("rain.py"), "def rainfall():\n    return 4\n").unwrap();
+    let again = memory.index(root).await.unwrap();
+    assert_eq!((again.indexed, again.removed), (1, 1));
+    sync(&memory).await;
+    assert_eq!(memory.stats().await.unwrap().unwrap().entries["code_docs"], 1);
+    assert_eq!(qdrant.state.all_points().len(), 1);
+}

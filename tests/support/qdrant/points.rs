@@ -1,0 +1,275 @@
+//! What the stand-in does: collections and points in memory, as Qdrant answers for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::MutexGuard;
+
+use qdrant_client::qdrant as q;
+use qdrant_client::qdrant::condition::ConditionOneOf;
+use qdrant_client::qdrant::r#match::MatchValue;
+use qdrant_client::qdrant::point_id::PointIdOptions;
+use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+use qdrant_client::qdrant::value::Kind;
+use qdrant_client::qdrant::{query as query_kind, vector_input, vectors_config};
+use tonic::Status;
+
+use super::{Collection, Point, State};
+
+type Answer<T> = Result<T, Status>;
+
+pub fn health(_: &State, _: q::HealthCheckRequest) -> Answer<q::HealthCheckReply> {
+    Ok(q::HealthCheckReply {
+        title: "qdrant stand-in".into(),
+        version: "1.19.0".into(),
+        commit: None,
+    })
+}
+
+pub fn list(state: &State, _: q::ListCollectionsRequest) -> Answer<q::ListCollectionsResponse> {
+    let names = collections(state).keys().cloned().collect::<Vec<_>>();
+    let collections = names.into_iter().map(|name| q::CollectionDescription { name }).collect();
+    Ok(q::ListCollectionsResponse { collections, time: 0.0 })
+}
+
+pub fn create(
+    state: &State,
+    request: q::CreateCollection,
+) -> Answer<q::CollectionOperationResponse> {
+    let config = request.vectors_config.and_then(|config| config.config);
+    let Some(vectors_config::Config::Params(params)) = config else {
+        return Err(Status::invalid_argument("one unnamed vector is all that is known here"));
+    };
+    let mut collections = collections(state);
+    if collections.contains_key(&request.collection_name) {
+        return Err(Status::already_exists(format!(
+            "Collection `{}` already exists!",
+            request.collection_name
+        )));
+    }
+    let collection = Collection {
+        dimensions: params.size,
+        distance: params.distance(),
+        points: BTreeMap::new(),
+        indexed: BTreeSet::new(),
+    };
+    collections.insert(request.collection_name, collection);
+    Ok(q::CollectionOperationResponse { result: true, time: 0.0 })
+}
+
+pub fn drop_collection(
+    state: &State,
+    request: q::DeleteCollection,
+) -> Answer<q::CollectionOperationResponse> {
+    let result = collections(state).remove(&request.collection_name).is_some();
+    Ok(q::CollectionOperationResponse { result, time: 0.0 })
+}
+
+pub fn exists(
+    state: &State,
+    request: q::CollectionExistsRequest,
+) -> Answer<q::CollectionExistsResponse> {
+    let exists = collections(state).contains_key(&request.collection_name);
+    Ok(q::CollectionExistsResponse { result: Some(q::CollectionExists { exists }), time: 0.0 })
+}
+
+pub fn index_field(
+    state: &State,
+    request: q::CreateFieldIndexCollection,
+) -> Answer<q::PointsOperationResponse> {
+    with(state, &request.collection_name, |collection| {
+        collection.indexed.insert(request.field_name);
+        Ok(done())
+    })
+}
+
+pub fn upsert(state: &State, request: q::UpsertPoints) -> Answer<q::PointsOperationResponse> {
+    with(state, &request.collection_name, |collection| {
+        for point in request.points {
+            let id = id(point.id)?;
+            let vector = dense(point.vectors)?;
+            if vector.len() as u64 != collection.dimensions {
+                return Err(Status::invalid_argument(format!(
+                    "Wrong input: Vector dimension error: expected dim: {}, got {}",
+                    collection.dimensions,
+                    vector.len()
+                )));
+            }
+            collection.points.insert(id, Point { payload: point.payload, vector });
+        }
+        Ok(done())
+    })
+}
+
+pub fn delete(state: &State, request: q::DeletePoints) -> Answer<q::PointsOperationResponse> {
+    let selector = request.points.and_then(|points| points.points_selector_one_of);
+    with(state, &request.collection_name, |collection| {
+        match selector {
+            Some(PointsSelectorOneOf::Points(list)) => {
+                for point in list.ids {
+                    collection.points.remove(&id(Some(point))?);
+                }
+            }
+            Some(PointsSelectorOneOf::Filter(filter)) => {
+                collection.points.retain(|id, point| !matches(&filter, id, point));
+            }
+            None => return Err(Status::invalid_argument("no points selected")),
+        }
+        Ok(done())
+    })
+}
+
+pub fn get(state: &State, request: q::GetPoints) -> Answer<q::GetResponse> {
+    with(state, &request.collection_name, |collection| {
+        let mut result = Vec::new();
+        for wanted in request.ids {
+            let id = id(Some(wanted))?;
+            if let Some(point) = collection.points.get(&id) {
+                result.push(retrieved(&id, point));
+            }
+        }
+        Ok(q::GetResponse { result, time: 0.0, usage: None })
+    })
+}
+
+pub fn scroll(state: &State, request: q::ScrollPoints) -> Answer<q::ScrollResponse> {
+    let from = request.offset.map(|offset| id(Some(offset))).transpose()?.unwrap_or_default();
+    let filter = request.filter.unwrap_or_default();
+    let limit = request.limit.unwrap_or(10) as usize;
+    with(state, &request.collection_name, |collection| {
+        let mut matching = collection
+            .points
+            .range(from..)
+            .filter(|(id, point)| matches(&filter, id, point))
+            .map(|(id, point)| retrieved(id, point));
+        let result: Vec<q::RetrievedPoint> = matching.by_ref().take(limit).collect();
+        let next_page_offset = matching.next().and_then(|point| point.id);
+        Ok(q::ScrollResponse { next_page_offset, result, time: 0.0, usage: None })
+    })
+}
+
+pub fn count(state: &State, request: q::CountPoints) -> Answer<q::CountResponse> {
+    let filter = request.filter.unwrap_or_default();
+    with(state, &request.collection_name, |collection| {
+        let points = collection.points.iter();
+        let count = points.filter(|(id, point)| matches(&filter, id, point)).count() as u64;
+        Ok(q::CountResponse { result: Some(q::CountResult { count }), time: 0.0, usage: None })
+    })
+}
+
+pub fn query(state: &State, request: q::QueryPoints) -> Answer<q::QueryResponse> {
+    let variant = request.query.and_then(|query| query.variant);
+    let Some(query_kind::Variant::Nearest(nearest)) = variant else {
+        return Err(Status::invalid_argument("only nearest neighbours are known here"));
+    };
+    let Some(vector_input::Variant::Dense(dense)) = nearest.variant else {
+        return Err(Status::invalid_argument("only dense vectors are known here"));
+    };
+    let filter = request.filter.unwrap_or_default();
+    with(state, &request.collection_name, |collection| {
+        let points = collection.points.iter().filter(|(id, point)| matches(&filter, id, point));
+        let mut result: Vec<q::ScoredPoint> = points
+            .map(|(id, point)| scored(id, point, cosine(&dense.data, &point.vector)))
+            .collect();
+        result.sort_by(|a, b| b.score.total_cmp(&a.score));
+        result.truncate(request.limit.unwrap_or(10) as usize);
+        Ok(q::QueryResponse { result, time: 0.0, usage: None })
+    })
+}
+
+fn collections(state: &State) -> MutexGuard<'_, BTreeMap<String, Collection>> {
+    state.collections.lock().unwrap()
+}
+
+fn with<T>(state: &State, name: &str, act: impl FnOnce(&mut Collection) -> Answer<T>) -> Answer<T> {
+    let mut collections = collections(state);
+    let found = collections.get_mut(name);
+    act(found.ok_or_else(|| {
+        Status::not_found(format!("Not found: Collection `{name}` doesn't exist!"))
+    })?)
+}
+
+fn done() -> q::PointsOperationResponse {
+    let status = q::UpdateStatus::Completed.into();
+    let result = Some(q::UpdateResult { operation_id: Some(1), status });
+    q::PointsOperationResponse { result, time: 0.0, usage: None }
+}
+
+fn id(id: Option<q::PointId>) -> Answer<String> {
+    match id.and_then(|id| id.point_id_options) {
+        Some(PointIdOptions::Uuid(uuid)) if uuid.len() == 36 => Ok(uuid),
+        other => Err(Status::invalid_argument(format!("{other:?} is no UUID"))),
+    }
+}
+
+fn dense(vectors: Option<q::Vectors>) -> Answer<Vec<f32>> {
+    use q::vector::Vector;
+    use q::vectors::VectorsOptions;
+    match vectors.and_then(|vectors| vectors.vectors_options) {
+        Some(VectorsOptions::Vector(vector)) => match vector.vector {
+            Some(Vector::Dense(dense)) => Ok(dense.data),
+            #[allow(deprecated)]
+            None => Ok(vector.data),
+            _ => Err(Status::invalid_argument("only dense vectors are known here")),
+        },
+        _ => Err(Status::invalid_argument("only unnamed vectors are known here")),
+    }
+}
+
+fn output(point: &Point) -> Option<q::VectorsOutput> {
+    let dense = q::DenseVector { data: point.vector.clone() };
+    let vector = q::VectorOutput {
+        vector: Some(q::vector_output::Vector::Dense(dense)),
+        ..q::VectorOutput::default()
+    };
+    let options = q::vectors_output::VectorsOptions::Vector(vector);
+    Some(q::VectorsOutput { vectors_options: Some(options) })
+}
+
+fn retrieved(id: &str, point: &Point) -> q::RetrievedPoint {
+    q::RetrievedPoint {
+        id: Some(q::PointId::from(id)),
+        payload: point.payload.clone(),
+        vectors: output(point),
+        ..q::RetrievedPoint::default()
+    }
+}
+
+fn scored(id: &str, point: &Point, score: f32) -> q::ScoredPoint {
+    q::ScoredPoint {
+        id: Some(q::PointId::from(id)),
+        payload: point.payload.clone(),
+        score,
+        ..q::ScoredPoint::default()
+    }
+}
+
+/// `must` of keywords and ids is what autopack asks; anything else matches nothing, so that a test sees it.
+fn matches(filter: &q::Filter, id: &str, point: &Point) -> bool {
+    let only_must =
+        filter.should.is_empty() && filter.must_not.is_empty() && filter.min_should.is_none();
+    only_must && filter.must.iter().all(|condition| holds(condition, id, point))
+}
+
+fn holds(condition: &q::Condition, id: &str, point: &Point) -> bool {
+    match &condition.condition_one_of {
+        Some(ConditionOneOf::HasId(list)) => {
+            list.has_id.iter().any(|wanted| self::id(Some(wanted.clone())).is_ok_and(|w| w == id))
+        }
+        Some(ConditionOneOf::Field(field)) => {
+            let value = point.payload.get(&field.key).and_then(|value| value.kind.as_ref());
+            let wanted = field.r#match.as_ref().and_then(|m| m.match_value.as_ref());
+            match (value, wanted) {
+                (Some(Kind::StringValue(value)), Some(MatchValue::Keyword(wanted))) => {
+                    value == wanted
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    if lengths > 0.0 { dot(a, b) / lengths } else { 0.0 }
+}

@@ -1,0 +1,35 @@
+//! The stand-in as a program, for tests that need a process or an image:
+//! `qdrant_stand_in [--exit CODE] [--address 0.0.0.0] [--rest 6333] [--grpc 6334]`.
+
+#[path = "qdrant/mod.rs"]
+mod qdrant;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    if let Some(code) = value("--exit") {
+        eprintln!("the stand-in was told to exit");
+        std::process::exit(code.parse().unwrap_or(1));
+    }
+    let address = value("--address").unwrap_or_else(|| "0.0.0.0".to_owned());
+    let rest = value("--rest").unwrap_or_else(|| "6333".to_owned());
+    let grpc = value("--grpc").unwrap_or_else(|| "6334".to_owned());
+    let rest = TcpListener::bind(format!("{address}:{rest}")).await?;
+    let grpc = TcpListener::bind(format!("{address}:{grpc}")).await?;
+    println!("ready");
+    // As PID 1 of a container it has no default handler for SIGTERM.
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = qdrant::serve(grpc, rest, Arc::default()) => {}
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}
