@@ -3,6 +3,7 @@
 //! It decides when to go on, when to wait and when to end. What one attempt does is `execute`'s; what a
 //! dead drain left behind is `recover`'s.
 
+mod memory;
 mod owner;
 mod recover;
 mod report;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::clock::now;
 use crate::execute::{Executed, Site, Trouble, execute};
 use crate::failure::Exit;
+use crate::memory::Backend;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseFinished};
@@ -57,6 +59,10 @@ pub struct Drain<'a> {
     pub stop: Stop,
     pub signals: &'a Signals,
     tallies: Tallies,
+    /// How the memory was opened, to be said once.
+    memory_line: Option<String>,
+    /// What the store knows of what serves the memory.
+    memory_noted: Option<Backend>,
 }
 
 impl<'a> Drain<'a> {
@@ -68,7 +74,22 @@ impl<'a> Drain<'a> {
         stop: Stop,
         signals: &'a Signals,
     ) -> Self {
-        Self { site, owner, request, fix, stop, signals, tallies: Tallies::default() }
+        Self {
+            site,
+            owner,
+            request,
+            fix,
+            stop,
+            signals,
+            tallies: Tallies::default(),
+            memory_line: None,
+            memory_noted: None,
+        }
+    }
+
+    pub fn saying(mut self, memory_line: Option<String>) -> Self {
+        self.memory_line = memory_line;
+        self
     }
 
     pub async fn run(mut self) -> anyhow::Result<Exit> {
@@ -88,6 +109,7 @@ impl<'a> Drain<'a> {
         recover::recover(&self.site, self.owner.id()).await?;
         self.follow().await?;
         self.repair().await?;
+        memory::remember_plans(&self.site, &self.request.runs).await?;
         for number in 1.. {
             if self.request.max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);
@@ -96,6 +118,7 @@ impl<'a> Drain<'a> {
                 .progress
                 .emit(&Event::BatchStarted { batch: number, batch_size: self.request.batch_size });
             self.tallies.start_batch();
+            self.tend_memory().await?;
             if number > 1 {
                 recover::recover(&self.site, self.owner.id()).await?;
             }
@@ -151,6 +174,7 @@ impl<'a> Drain<'a> {
     }
 
     async fn claim(&mut self) -> Result<Next, Trouble> {
+        self.site.memory.may_claim().map_err(anyhow::Error::new)?;
         let claimer = Claimer {
             owner: self.owner.id(),
             runs: &self.request.runs,

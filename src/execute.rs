@@ -8,6 +8,8 @@ mod ci_gate;
 mod diff_gate;
 mod folder;
 mod landing;
+mod lesson;
+mod memory_step;
 mod prompt_step;
 mod site;
 mod trouble;
@@ -23,8 +25,10 @@ use crate::progress::{Event, PhaseFinished, PhaseStarted, Step};
 use crate::store::{Claim, Finish};
 use crate::telemetry::estimate::{self, Kind};
 use crate::workspace::{ClaimRef, Fence, Measured, Slot};
+use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
+pub use memory_step::{plan, topic_of};
 pub use site::Site;
 pub use trouble::Trouble;
 
@@ -64,6 +68,7 @@ struct Record {
     ci_runs: u32,
     /// What the last green run of CI said, by the plan's key: the baseline of whoever comes next.
     green: Option<(String, TestResults)>,
+    lesson: Lesson,
 }
 
 /// Executes a claim to its end and finishes it. Only a lost lease leaves it unfinished: it is somebody else's then.
@@ -82,7 +87,11 @@ pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed,
             (Verdict::Requeued(Requeue::Systemic { message }), Some(trouble))
         }
     };
+    let lessons = memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
     let finished = finish(site, claim, verdict, record, started).await;
+    if finished.is_ok() {
+        site.memory.remember_all(lessons).await;
+    }
     match (finished, trouble) {
         // What went wrong first is what the user has to know.
         (_, Some(Trouble::Ours(error))) => Err(Trouble::Ours(error)),
@@ -117,6 +126,7 @@ async fn attempt(
         },
     };
     attempt.keep_work(&measured, &verdict).await?;
+    attempt.learn(&measured, &verdict).await?;
     Ok(verdict)
 }
 
@@ -215,6 +225,22 @@ impl<'a> Attempt<'a> {
         let patch = self.slot.patch(&self.start, &measured.tree).await?;
         let patch = self.site.redactor.redact_bytes(&patch);
         Ok(self.folder.write(&self.folder.patch(), patch)?)
+    }
+
+    /// What the memory is told of the work itself.
+    async fn learn(&mut self, measured: &Measured, verdict: &Verdict) -> Result<(), Trouble> {
+        if !self.site.memory.is_on() {
+            return Ok(());
+        }
+        self.record.lesson.changed = measured.changes.iter().map(|c| c.path.clone()).collect();
+        let retried =
+            self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });
+        let Some(failed) = self.folder.earlier_patch().filter(|_| retried) else { return Ok(()) };
+        let Ok(failed) = std::fs::read(&failed) else { return Ok(()) };
+        let passed = self.slot.patch(&self.start, &measured.tree).await?;
+        let text = |patch: &[u8]| String::from_utf8_lossy(patch).into_owned();
+        self.record.lesson.fix = lesson::difference(&text(&failed), &text(&passed));
+        Ok(())
     }
 
     fn step(&self, step: Step) {

@@ -1,6 +1,7 @@
 //! The T0 checks: whether a drain could start here and now, and what to do where it could not.
 //!
-//! Each check is a small function over what it looks at. None makes, starts or repairs anything.
+//! Each check is a small function over what it looks at. None makes or repairs anything, and only the memory's Qdrant is
+//! started, as a drain would start it.
 
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 pub mod agents;
 pub mod database;
 pub mod machine;
+pub mod memory;
 pub mod settings;
 
 /// What all checks came to; the JSON of `health --json`.

@@ -35,6 +35,10 @@ pub struct DrainStarted {
     pub agent: String,
     pub queued: u64,
     pub batch_size: u32,
+    /// What serves the memory: qdrant, faiss or off.
+    pub memory_backend: &'static str,
+    /// How that came to be, where there is something to say.
+    pub memory: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -27,6 +27,11 @@ fn golden(ran: &Ran) -> String {
     shown.join("\n")
 }
 
+/// With a memory in the process: no test but the memory's own looks for a Qdrant on this machine.
+fn health(repo: &Repo, more: &[&str]) -> Ran {
+    repo.autopack_with(&[&["health"], more].concat(), &[("AUTOPACK_USE_QDRANT", "0")])
+}
+
 fn repo_with_agent(command: &str) -> Repo {
     let repo = Repo::empty();
     let agents = format!("agents:\n  mine:\n    kind: command\n    command: {command}\n");
@@ -38,12 +43,12 @@ fn repo_with_agent(command: &str) -> Repo {
 fn a_place_where_a_drain_can_start() {
     let repo = repo_with_agent("[sh, '{workspace}/agent.sh']");
     repo.file("agent.sh", "true\n");
-    insta::assert_snapshot!(golden(&repo.autopack(&["health"])));
+    insta::assert_snapshot!(golden(&health(&repo, &[])));
 }
 
 #[test]
 fn without_an_agent_it_is_degraded() {
-    let ran = Repo::empty().autopack(&["health", "--json"]);
+    let ran = health(&Repo::empty(), &["--json"]);
     assert_eq!(ran.code, 0);
     let report = ran.json();
     assert_eq!(report["status"], "degraded");
@@ -54,7 +59,7 @@ fn without_an_agent_it_is_degraded() {
 
 #[test]
 fn every_check_has_the_same_five_fields() {
-    let report = Repo::empty().autopack(&["health", "--json"]).json();
+    let report = health(&Repo::empty(), &["--json"]).json();
     for check in report["checks"].as_array().expect("a list") {
         let fields: Vec<&String> = check.as_object().expect("an object").keys().collect();
         assert_eq!(fields, ["name", "status", "detail", "hint", "elapsed_ms"]);
@@ -63,7 +68,7 @@ fn every_check_has_the_same_five_fields() {
 
 #[test]
 fn a_missing_agent_fails() {
-    let ran = repo_with_agent("[no-such-agent]").autopack(&["health", "--json"]);
+    let ran = health(&repo_with_agent("[no-such-agent]"), &["--json"]);
     assert_eq!(ran.code, 1);
     let report = ran.json();
     assert_eq!(report["status"], "failed");
@@ -75,7 +80,7 @@ fn a_missing_agent_fails() {
 fn a_bad_configuration_is_a_check_that_fails_and_the_others_go_on() {
     let repo = Repo::empty();
     repo.file("config/memory.yaml", "memory:\n  enabld: true\n");
-    let ran = repo.autopack(&["health"]);
+    let ran = health(&repo, &[]);
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!(golden(&ran));
 }
@@ -84,7 +89,7 @@ fn a_bad_configuration_is_a_check_that_fails_and_the_others_go_on() {
 fn outside_a_repository_it_says_so() {
     let repo = Repo::empty();
     std::fs::remove_dir_all(repo.path().join(".git")).unwrap();
-    let ran = repo.autopack(&["health"]);
+    let ran = health(&repo, &[]);
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!(golden(&ran));
 }

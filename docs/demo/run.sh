@@ -17,6 +17,9 @@ git add -A
 git -c user.name=Demo -c user.email=demo@example.com commit -q -m "A small real project"
 
 mkdir -p .autopack/config
+# The memory in this process: a demonstration starts no container.
+export AUTOPACK_USE_QDRANT=0
+
 cat > .autopack/config/autopack.yaml <<YAML
 agents:
   default: recorded

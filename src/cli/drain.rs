@@ -8,6 +8,7 @@ use crate::ci::Pythons;
 use crate::drain::{Drain, Registered, Request, Signals};
 use crate::execute::Site;
 use crate::failure::{Exit, Failure};
+use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::process::{Redactor, Stop, child_env};
 use crate::progress::{Mode, Progress};
@@ -66,6 +67,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         max_batches: args.max_batches,
         stop_on_first_failure: args.stop_on_first_failure,
     };
+    let Opened { memory, line } = super::memory::open(context, Starting::Allowed).await?;
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
     let executor = &config.settings.executor;
@@ -83,8 +85,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     )
-    .overridden(args.agent, args.base);
-    let drained = Drain::new(site, owner, &request, &fix, stop, &signals).run().await;
+    .overridden(args.agent, args.base)
+    .remembering(memory.clone());
+    let drain = Drain::new(site, owner, &request, &fix, stop, &signals).saying(line);
+    let drained = drain.run().await;
+    super::memory::close(&memory).await;
     store.close().await;
     Ok(drained?)
 }

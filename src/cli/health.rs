@@ -6,21 +6,27 @@ use console::{Style, style};
 
 use super::Context;
 use crate::failure::{Exit, Failure};
+use crate::health::memory::{self, Part};
 use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
+use crate::memory::Starting;
 use crate::process::child_env;
 
 const COLUMNS: usize = 80;
 
-/// Check whether a drain could start: configuration, database, disk, git, agent, CI
+/// Check whether a drain could start: configuration, database, disk, git, agent, CI, memory
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print {status, checks}
     #[arg(long)]
     json: bool,
+
+    /// Do not start Qdrant where it is down; only look
+    #[arg(long)]
+    no_autostart: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let report = look(context).await;
+    let report = look(&args, context).await;
     match args.json {
         true => context.out.json(&report)?,
         false => context.out.text(&text(&report))?,
@@ -28,7 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if report.status == Overall::Failed { Exit::OurFailure } else { Exit::Done })
 }
 
-async fn look(context: &Context) -> Report {
+async fn look(args: &Args, context: &Context) -> Report {
     let workspace = context.workspace();
     let config = context.config();
     let root = workspace.as_deref().ok();
@@ -49,6 +55,22 @@ async fn look(context: &Context) -> Report {
             Err(failure) => settings::failed(&failure, "name one with --database-url"),
         }
     };
+    let starting = if args.no_autostart { Starting::OnlyLook } else { Starting::Allowed };
+    let memory = match &config {
+        Ok(config) => super::memory::place(context, &config.memory)
+            .ok()
+            .map(|place| memory::Looking { settings: &config.memory, place, starting }),
+        Err(_) => None,
+    };
+    let of_memory = |check: memory::Part| {
+        let memory = memory.as_ref();
+        async move {
+            match memory {
+                Some(memory) => memory.look(check).await,
+                None => unknown(),
+            }
+        }
+    };
     let here = root.unwrap_or(Path::new("."));
     Report::new(vec![
         Check::of("workspace", async { settings::workspace(&workspace) }).await,
@@ -58,6 +80,11 @@ async fn look(context: &Context) -> Report {
         Check::of("git", machine::git(here)).await,
         Check::of("agent", agents).await,
         Check::of("ci", ci).await,
+        Check::of("docker", of_memory(Part::Docker)).await,
+        Check::of("qdrant", of_memory(Part::Qdrant)).await,
+        Check::of("faiss", of_memory(Part::Faiss)).await,
+        Check::of("journal", of_memory(Part::Journal)).await,
+        Check::of("embedder", of_memory(Part::Embedder)).await,
     ])
 }
 

@@ -17,6 +17,7 @@ mod global;
 mod health;
 mod import;
 mod init;
+mod memory;
 mod output;
 mod phases;
 mod runs;
@@ -91,6 +92,7 @@ verbs! {
     Gc => gc,
     Config => config,
     Health => health,
+    Memory => memory,
     Completions => completions,
 }
 

@@ -94,7 +94,7 @@ impl Seen {
             "tokens": run.tokens,
             "cost_usd": run.cost_usd,
             "branch": run.facts.as_ref().map(|facts| &facts.branch),
-            "memory_backend": "off",
+            "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
             "running": self.running.iter().filter(|work| work.run_id == run.run_id).map(|work| json!({
                 "phase_id": work.phase_id,
                 "attempt": work.attempt,

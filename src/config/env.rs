@@ -82,6 +82,16 @@ impl Env {
         Ok(None)
     }
 
+    /// Where the Docker engine listens, if not at its usual place.
+    pub fn docker_host(&self) -> Option<String> {
+        Some(self.filled("DOCKER_HOST")?.to_string_lossy().into_owned())
+    }
+
+    /// A key, by the name of the variable that configuration names for it.
+    pub fn key(&self, name: &str) -> Option<String> {
+        Some(self.filled(name)?.to_str()?.to_owned())
+    }
+
     /// The user's editor, as a line for the shell.
     pub fn editor(&self) -> OsString {
         let choice = self.filled("VISUAL").or_else(|| self.filled("EDITOR"));

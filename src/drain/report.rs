@@ -56,6 +56,8 @@ impl Drain<'_> {
             agent: self.site.default_agent().unwrap_or("none").to_owned(),
             queued,
             batch_size: self.request.batch_size,
+            memory_backend: self.site.memory.backend().as_str(),
+            memory: self.memory_line.clone(),
         }));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Attempt, Trouble};
+use super::{Attempt, Trouble, memory_step};
 use crate::prompt::{self, MAX_CHARS, PromptInput};
 
 impl Attempt<'_> {
@@ -10,13 +10,14 @@ impl Attempt<'_> {
         let claim = self.claim;
         let plan = self.ci_plan().await;
         let command = plan.is_configured().then(|| plan.display());
+        let memories = memory_step::recall(&self.site.memory, claim).await;
         let mut prompt = prompt::compose(&PromptInput {
             spec: &claim.phase,
             try_number: claim.tries + 1,
             max_attempts: claim.max_attempts,
             protected: &self.site.settings.workspace.protected_paths,
             ci_command: command.as_deref(),
-            memories: &[],
+            memories: &memories,
             last_failure: claim.last_failure.as_ref(),
             max_chars: MAX_CHARS,
         });

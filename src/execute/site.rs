@@ -9,6 +9,7 @@ use crate::ci::{Pythons, TestResults};
 use crate::clock::now;
 use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
+use crate::memory::Memory;
 use crate::phase::RunId;
 use crate::process::Redactor;
 use crate::progress::Progress;
@@ -29,6 +30,7 @@ pub struct Site {
     pub redactor: Redactor,
     pub pythons: Pythons,
     pub progress: Progress,
+    pub memory: Memory,
     said_held: AtomicBool,
 }
 
@@ -58,6 +60,7 @@ impl Site {
             redactor,
             pythons,
             progress,
+            memory: Memory::off(),
             said_held: AtomicBool::new(false),
         }
     }
@@ -66,6 +69,11 @@ impl Site {
     pub fn overridden(mut self, agent: Option<String>, base: Option<String>) -> Self {
         self.agent = agent;
         self.base = base.or(self.base);
+        self
+    }
+
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = memory;
         self
     }
 

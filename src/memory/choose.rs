@@ -5,14 +5,13 @@ use std::sync::Arc;
 use super::autostart::{Autostart, Started, is_local, ready};
 use super::embed::{Embedder, Redact};
 use super::inner::{Backend, Inner};
-use super::journal::{self, Journal};
+use super::journal::{self, JOURNAL, Journal};
 use super::qdrant::{Qdrant, address};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
 use crate::config::{MemorySettings, QdrantSettings};
 
 /// How long `require: true` waits for an image.
 const REQUIRED_PULL: std::time::Duration = std::time::Duration::from_secs(300);
-const JOURNAL: &str = "memory.db";
 
 /// A memory, and the line that says how it came to be.
 #[derive(Debug)]
@@ -23,10 +22,10 @@ pub struct Opened {
 }
 
 /// What was found out about Qdrant.
-struct Choice {
-    backend: Backend,
-    line: Option<String>,
-    pull: Option<super::autostart::docker::Pull>,
+pub(super) struct Choice {
+    pub backend: Backend,
+    pub line: Option<String>,
+    pub pull: Option<super::autostart::docker::Pull>,
 }
 
 impl Memory {
@@ -97,7 +96,7 @@ fn autostart(settings: &MemorySettings, place: &Place) -> Autostart {
     }
 }
 
-async fn choose(
+pub(super) async fn choose(
     settings: &MemorySettings,
     place: &Place,
     starting: Starting,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::autostart::docker::Pull;
 use super::autostart::{Autostart, Started};
 use super::embed::{Embedder, Redact};
-use super::entry::{Entry, Kept};
+use super::entry::{Entry, EntryId, Kept};
 use super::faiss::Faiss;
 use super::journal::Journal;
 use super::qdrant::{Qdrant, QdrantError};
@@ -160,16 +160,21 @@ impl Inner {
         Err(MemoryError::Required { why })
     }
 
-    pub async fn remember(self: &Arc<Self>, mut entry: Entry) {
-        entry.text = self.redact.apply(&entry.text);
-        entry.payload = redacted(entry.payload, &self.redact);
-        let supersedes = std::mem::take(&mut entry.supersedes);
-        let kept = Kept::from_entry(entry, &self.workspace_id, now());
-        match timeout(PATIENCE, self.journal.put(&[(kept, supersedes)])).await {
+    pub async fn remember(self: &Arc<Self>, entries: Vec<Entry>) {
+        let kept: Vec<_> = entries.into_iter().map(|entry| self.kept(entry)).collect();
+        match timeout(PATIENCE, self.journal.put(&kept)).await {
             Ok(Ok(_)) => self.catch_up_in_background(),
             Ok(Err(error)) => self.note(error),
             Err(_) => self.note("the journal did not take an entry in time"),
         }
+    }
+
+    /// As it is written: without secrets, with what it supersedes.
+    fn kept(&self, mut entry: Entry) -> (Kept, Vec<EntryId>) {
+        entry.text = self.redact.apply(&entry.text);
+        entry.payload = redacted(entry.payload, &self.redact);
+        let supersedes = std::mem::take(&mut entry.supersedes);
+        (Kept::from_entry(entry, &self.workspace_id, now()), supersedes)
     }
 
     /// Moves on to Qdrant where that has become possible, and says so.

@@ -14,6 +14,7 @@ mod follow;
 mod inner;
 pub mod journal;
 pub mod normalise;
+pub mod probe;
 pub mod qdrant;
 pub mod recall;
 pub mod reconcile;
@@ -156,9 +157,23 @@ impl Memory {
 
     /// Keeps an entry. Its vector and its way to Qdrant follow in the background; whatever fails, nobody waits for it.
     pub async fn remember(&self, entry: Entry) {
-        if let Some(inner) = &self.0 {
-            inner.remember(entry).await;
+        self.remember_all(vec![entry]).await;
+    }
+
+    /// The same for many, in one transaction.
+    pub async fn remember_all(&self, entries: Vec<Entry>) {
+        if let Some(inner) = self.0.as_ref().filter(|_| !entries.is_empty()) {
+            inner.remember(entries).await;
         }
+    }
+
+    /// What an entry is called here, for those that supersede it.
+    pub fn id_of(&self, entry: &Entry) -> Option<EntryId> {
+        self.0.as_ref().map(|inner| entry.id(&inner.workspace_id))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
     }
 
     /// What is worth telling the agent, best first; within two seconds, or what there is by then.

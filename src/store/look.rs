@@ -25,6 +25,8 @@ pub struct RunSummary {
     /// Sums of what is known; `None` where nothing is.
     pub tokens: Tokens,
     pub cost_usd: Option<f64>,
+    /// What served the memory of its last drain.
+    pub memory_backend: Option<String>,
 }
 
 /// One phase with all that is known about it.
@@ -215,6 +217,7 @@ impl RunRecord {
                 cache_write: sum(|u| u.cache_write)?,
             },
             cost_usd: usage.and_then(|usage| usage.cost_usd),
+            memory_backend: self.memory_backend,
             created_at: UnixMs(self.created_at),
             run_id: RunId::new(self.run_id),
             source: self.source,

@@ -13,7 +13,10 @@ use super::sqlite::{self, APPLICATION_ID, Trouble};
 use super::url::DatabaseUrl;
 
 /// In order; the number of those that were applied is the database's `user_version`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_memory_backend.sql"),
+];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// An open database. Cheap to clone; the clones share their connections.

@@ -26,6 +26,7 @@ pub(super) struct RunRecord {
     pub repo: Option<String>,
     pub branch: Option<String>,
     pub base_commit: Option<String>,
+    pub memory_backend: Option<String>,
 }
 
 impl Store {
@@ -70,6 +71,26 @@ impl Store {
             let settled = self.facts_of(&mut tx, run).await?;
             tx.commit().await?;
             Ok(settled.unwrap_or_else(|| facts.clone()))
+        })
+        .await
+    }
+
+    /// What serves the memory of a drain of these runs, for whoever looks at them.
+    pub async fn note_memory_backend(
+        &self,
+        runs: &[RunId],
+        backend: &str,
+    ) -> Result<(), StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            for run in runs {
+                sqlx::query("UPDATE runs SET memory_backend = ? WHERE run_id = ?")
+                    .bind(backend)
+                    .bind(run.as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            Ok(tx.commit().await?)
         })
         .await
     }

@@ -135,6 +135,8 @@ impl Project {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.outside("home"))
             .env("TMPDIR", self.dir.path())
+            // A test that wants a memory says which.
+            .env("AUTOPACK_ENABLE_MEMORY", "0")
             .envs(git_env())
             .envs(&self.env)
             .stdin(Stdio::null());

@@ -19,6 +19,9 @@ pub use open::Opened;
 pub use search::Hit;
 pub use write::{Embedded, Written};
 
+/// In `.autopack`.
+pub const JOURNAL: &str = "memory.db";
+
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     #[error("cannot open the memory's journal {path}: {why}")]

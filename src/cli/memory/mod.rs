@@ -1,0 +1,56 @@
+//! `memory`: look into what earlier phases left behind, and keep it in order.
+
+mod open;
+mod search;
+mod upkeep;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::failure::{Exit, Failure};
+use crate::memory::{Memory, Starting};
+
+pub use open::{close, open, place};
+
+/// Search the memory of earlier phases, and keep it in order
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Search(search::Args),
+    Stats(upkeep::StatsArgs),
+    Sync(upkeep::SyncArgs),
+    Prune(upkeep::PruneArgs),
+    Index(upkeep::IndexArgs),
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    match args.action {
+        Action::Search(args) => search::run(args, context).await?,
+        Action::Stats(args) => upkeep::stats(args, context).await?,
+        Action::Sync(args) => upkeep::sync(args, context).await?,
+        Action::Prune(args) => upkeep::prune(args, context).await?,
+        Action::Index(args) => upkeep::index(args, context).await?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The memory, where it is on; what there is to say about it goes to stderr.
+async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure> {
+    let opened = open(context, starting).await?;
+    if !context.config()?.memory.enabled {
+        return Err(Failure::new("the memory is off")
+            .hint("switch it on: memory.enabled in memory.yaml, or AUTOPACK_ENABLE_MEMORY=1"));
+    }
+    if !opened.memory.is_on() {
+        return Err(Failure::new(opened.line.unwrap_or_else(|| "the memory is off".to_owned())));
+    }
+    if let Some(line) = opened.line {
+        tracing::info!("{line}");
+    }
+    Ok(opened.memory)
+}

@@ -1,0 +1,92 @@
+//! `memory search`: what is known about something.
+
+use console::style;
+use serde_json::json;
+
+use super::{close, opened};
+use crate::cli::Context;
+use crate::failure::Failure;
+use crate::memory::{Collection, Filter, Query, Snippet, Starting};
+use crate::phase::RunId;
+use crate::progress::printable;
+
+/// Of an entry's text; `--json` has all of it.
+const SHOWN_LINES: usize = 6;
+const SHOWN_COLUMNS: usize = 78;
+
+/// Find what is known about something
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What to look for: an error, a task, a name
+    #[arg(value_name = "TEXT", required = true)]
+    text: Vec<String>,
+    /// Only what this run learned
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
+    /// Only in this collection; may repeat
+    #[arg(long, value_name = "NAME", value_parser = collection)]
+    collection: Vec<Collection>,
+    /// In other repositories too, where they share the Qdrant
+    #[arg(long, conflicts_with = "run_id")]
+    everywhere: bool,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
+    limit: u16,
+    /// Print a list of {id, collection, run_id, phase_id, text, score, source}
+    #[arg(long)]
+    json: bool,
+}
+
+fn collection(name: &str) -> Result<Collection, String> {
+    name.parse()
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let memory = opened(context, Starting::OnlyLook).await?;
+    let query = Query {
+        text: args.text.join(" "),
+        filter: Filter { collections: args.collection, run: args.run_id.map(RunId::new) },
+        everywhere: args.everywhere,
+        limit: usize::from(args.limit),
+    };
+    let found = memory.search(&query).await?;
+    close(&memory).await;
+    if args.json {
+        let found: Vec<_> = found.iter().map(value).collect();
+        return context.out.json(&found);
+    }
+    if found.is_empty() {
+        return context.out.line("nothing is known about that");
+    }
+    context.out.text(&found.iter().map(text).collect::<Vec<_>>().join("\n"))
+}
+
+/// `source` is what found it; `from` is where it comes from.
+fn value(snippet: &Snippet) -> serde_json::Value {
+    json!({
+        "id": snippet.id.as_str(),
+        "collection": snippet.collection.as_str(),
+        "run_id": snippet.run,
+        "phase_id": snippet.phase,
+        "text": snippet.text,
+        "score": snippet.score,
+        "source": snippet.via.as_str(),
+        "from": snippet.source,
+        "created": snippet.created,
+    })
+}
+
+fn text(snippet: &Snippet) -> String {
+    let heading = format!("{} · {}", snippet.collection, printable(&snippet.source));
+    let mut text = format!("{:.2}  {}\n", snippet.score, style(heading).bold());
+    let lines: Vec<&str> = snippet.text.lines().filter(|line| !line.trim().is_empty()).collect();
+    for line in lines.iter().take(SHOWN_LINES) {
+        let line = printable(line);
+        let cut = console::truncate_str(&line, SHOWN_COLUMNS - 6, "…");
+        text += &format!("      {cut}\n");
+    }
+    if lines.len() > SHOWN_LINES {
+        text += &format!("      … {} lines more\n", lines.len() - SHOWN_LINES);
+    }
+    text
+}

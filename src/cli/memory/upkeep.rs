@@ -1,0 +1,167 @@
+//! `memory stats|sync|prune|index`: how the memory stands, and bringing it in order.
+
+use std::io::{IsTerminal, stderr};
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde_json::json;
+
+use super::{close, opened};
+use crate::cli::Context;
+use crate::cli::table::counted;
+use crate::failure::Failure;
+use crate::memory::{Starting, Stats};
+
+/// Show how much is remembered, and where it is found
+#[derive(Debug, clap::Args)]
+pub(super) struct StatsArgs {
+    /// Print {backend, embedder, journal, entries, waiting, qdrant, problem}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bring journal, vectors, Qdrant and FAISS together; starts Qdrant where that is allowed
+#[derive(Debug, clap::Args)]
+pub(super) struct SyncArgs {
+    /// Print {backend, written, deleted, adopted}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove what outlived its lifetime
+#[derive(Debug, clap::Args)]
+pub(super) struct PruneArgs {
+    /// Print {removed}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Take in the repository's files, as far as they changed
+#[derive(Debug, clap::Args)]
+pub(super) struct IndexArgs {
+    /// Print {indexed, unchanged, removed, passed_over}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn stats(args: StatsArgs, context: &Context) -> Result<(), Failure> {
+    let memory = opened(context, Starting::OnlyLook).await?;
+    let stats = memory.stats().await?;
+    close(&memory).await;
+    match stats {
+        Some(stats) if args.json => context.out.json(&value(&stats)),
+        Some(stats) => context.out.text(&text(&stats)),
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn sync(args: SyncArgs, context: &Context) -> Result<(), Failure> {
+    let memory = opened(context, Starting::Allowed).await?;
+    let bar = bar(context);
+    let synced = memory
+        .sync(&|done, of| {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        })
+        .await;
+    bar.finish_and_clear();
+    let backend = memory.backend().as_str();
+    let synced = synced?;
+    close(&memory).await;
+    if args.json {
+        return context.out.json(&json!({
+            "backend": backend,
+            "written": synced.written,
+            "deleted": synced.deleted,
+            "adopted": synced.adopted,
+        }));
+    }
+    match backend {
+        "qdrant" => context.out.line(format_args!(
+            "Qdrant holds what the journal holds: {} written, {} deleted, {} adopted",
+            synced.written, synced.deleted, synced.adopted
+        )),
+        "faiss" => context.out.line("FAISS holds what the journal holds"),
+        _ => context
+            .out
+            .line("Qdrant is down and nothing stands in for it; the journal waits for it"),
+    }
+}
+
+pub(super) async fn prune(args: PruneArgs, context: &Context) -> Result<(), Failure> {
+    let memory = opened(context, Starting::OnlyLook).await?;
+    let removed = memory.prune().await?;
+    close(&memory).await;
+    match args.json {
+        true => context.out.json(&json!({ "removed": removed })),
+        false => context.out.line(format_args!("removed {}", entries(removed as u64))),
+    }
+}
+
+pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Failure> {
+    let memory = opened(context, Starting::OnlyLook).await?;
+    let indexed = memory.index(&context.workspace()?).await?;
+    close(&memory).await;
+    if args.json {
+        return context.out.json(&json!({
+            "indexed": indexed.indexed,
+            "unchanged": indexed.unchanged,
+            "removed": indexed.removed,
+            "passed_over": indexed.passed_over,
+        }));
+    }
+    context.out.line(format_args!(
+        "{} taken in, {} unchanged, {} gone, {} passed over (binary, generated or too large)",
+        counted(indexed.indexed as u64, "file"),
+        indexed.unchanged,
+        indexed.removed,
+        indexed.passed_over
+    ))
+}
+
+/// A bar only where somebody watches.
+fn bar(context: &Context) -> ProgressBar {
+    let watched = context.global.is_interactive() && stderr().is_terminal();
+    let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    ProgressBar::with_draw_target(None, target).with_message("syncing")
+}
+
+fn entries(n: u64) -> String {
+    if n == 1 { "1 entry".to_owned() } else { format!("{n} entries") }
+}
+
+fn value(stats: &Stats) -> serde_json::Value {
+    json!({
+        "backend": stats.backend.as_str(),
+        "embedder": stats.embedder,
+        "journal": stats.journal,
+        "entries": stats.entries,
+        "waiting": stats.waiting,
+        "qdrant": stats.qdrant,
+        "problem": stats.problem,
+    })
+}
+
+fn text(stats: &Stats) -> String {
+    let mut lines = vec![
+        format!("backend   {}", stats.backend.as_str()),
+        format!("embedder  {}", stats.embedder),
+        format!("journal   {}", stats.journal.display()),
+    ];
+    if let Some(qdrant) = &stats.qdrant {
+        lines.push(format!("qdrant    {qdrant}"));
+    }
+    if let Some(problem) = &stats.problem {
+        lines.push(format!("problem   {problem}"));
+    }
+    let total: u64 = stats.entries.values().sum();
+    lines.push(format!("holds     {}", entries(total)));
+    let held = stats.entries.iter().filter(|(_, n)| **n > 0);
+    lines.extend(held.map(|(collection, n)| format!("          {n:>6}  {collection}")));
+    if stats.waiting > 0 {
+        lines.push(format!(
+            "waiting   {} for their vectors; `autopack memory sync`",
+            entries(stats.waiting)
+        ));
+    }
+    lines.join("\n") + "\n"
+}

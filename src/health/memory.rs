@@ -1,0 +1,143 @@
+//! The checks of the memory: the engine that starts Qdrant, Qdrant, and what stands in for it.
+//!
+//! The memory stops no drain but one that requires Qdrant; so nothing else here fails a check.
+
+use super::Finding;
+use crate::config::MemorySettings;
+use crate::memory::autostart::is_local;
+use crate::memory::{Backend, Place, Starting, probe};
+
+/// What there is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Docker,
+    Qdrant,
+    Faiss,
+    Journal,
+    Embedder,
+}
+
+/// How it is configured, and whether Qdrant may be started.
+#[derive(Debug)]
+pub struct Looking<'a> {
+    pub settings: &'a MemorySettings,
+    pub place: Place,
+    pub starting: Starting,
+}
+
+impl Looking<'_> {
+    pub async fn look(&self, part: Part) -> Finding {
+        if !self.settings.enabled {
+            return Finding::skip("the memory is off");
+        }
+        match part {
+            Part::Docker => self.docker().await,
+            Part::Qdrant => self.qdrant().await,
+            Part::Faiss => self.faiss().await,
+            Part::Journal => self.journal().await,
+            Part::Embedder => self.embedder().await,
+        }
+    }
+
+    async fn docker(&self) -> Finding {
+        let qdrant = &self.settings.qdrant;
+        if !self.settings.use_qdrant {
+            return Finding::skip("memory.use_qdrant is false");
+        }
+        if !qdrant.autostart || !is_local(&qdrant.host) {
+            return Finding::skip("Qdrant is not started from here");
+        }
+        match probe::engine(self.place.docker_host.as_deref()).await {
+            Ok(()) => Finding::ok("the engine answers"),
+            Err(why) => Finding::warn(
+                why,
+                "start Docker, so that autopack can start Qdrant; or set memory.use_qdrant to false",
+            ),
+        }
+    }
+
+    async fn qdrant(&self) -> Finding {
+        if !self.settings.use_qdrant {
+            return Finding::skip("memory.use_qdrant is false");
+        }
+        match probe::serving(self.settings, &self.place, self.starting).await {
+            Ok(serving) if serving.backend == Backend::Qdrant => {
+                Finding::ok(said(&serving.line, "reachable"))
+            }
+            Ok(serving) if serving.image_is_absent => {
+                let image = &self.settings.qdrant.image;
+                let hint = format!("the next drain pulls it; or now: docker pull {image}");
+                Finding::warn(without_prefix(&serving.line), hint)
+            }
+            Ok(serving) => Finding::warn(without_prefix(&serving.line), self.start_it()),
+            Err(error) => Finding::fail(error.to_string(), self.start_it()),
+        }
+    }
+
+    fn start_it(&self) -> String {
+        match is_local(&self.settings.qdrant.host) {
+            true => "start it: docker compose up -d qdrant".to_owned(),
+            false => format!("start it on {}", self.settings.qdrant.host),
+        }
+    }
+
+    async fn faiss(&self) -> Finding {
+        if self.settings.use_qdrant && !self.settings.qdrant.fallback_to_faiss {
+            return Finding::skip("memory.qdrant.fallback_to_faiss is false");
+        }
+        let probed = tokio::task::spawn_blocking(probe::faiss).await;
+        match probed {
+            Ok(Ok(())) => Finding::ok("finds what it holds"),
+            Ok(Err(error)) => Finding::warn(error.to_string(), "report it: the build is broken"),
+            Err(error) => Finding::warn(error.to_string(), "report it: the build is broken"),
+        }
+    }
+
+    async fn journal(&self) -> Finding {
+        match probe::journal(&self.place).await {
+            Ok(None) => Finding::ok("none yet; the first drain makes it"),
+            Ok(Some(1)) => Finding::ok("1 entry"),
+            Ok(Some(n)) => Finding::ok(format!("{n} entries")),
+            Err(error) => Finding::warn(
+                error.to_string(),
+                "move .autopack/memory.db away: the next drain starts a new one",
+            ),
+        }
+    }
+
+    async fn embedder(&self) -> Finding {
+        match probe::embedder(self.settings, &self.place).await {
+            Ok((id, dimensions)) => Finding::ok(format!("{id}, {dimensions} dimensions")),
+            Err(error) => {
+                Finding::warn(error.to_string(), "correct memory.embedder in memory.yaml")
+            }
+        }
+    }
+}
+
+/// "autostarted and reachable" where it had to be started, with how.
+fn said(line: &str, word: &str) -> String {
+    let line = without_prefix(line);
+    match line.split_once(", ") {
+        Some((at, how)) => format!("{at} autostarted and {word}: {how}"),
+        None => format!("{line} {word}"),
+    }
+}
+
+fn without_prefix(line: &str) -> &str {
+    line.strip_prefix("memory: ").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_started_qdrant_is_told_from_one_that_ran() {
+        let at = "memory: Qdrant at localhost:6334";
+        assert_eq!(said(at, "reachable"), "Qdrant at localhost:6334 reachable");
+        let started = format!("{at}, its container was started");
+        let told = "Qdrant at localhost:6334 autostarted and reachable: its container was started";
+        assert_eq!(said(&started, "reachable"), told);
+    }
+}

@@ -1,0 +1,91 @@
+//! Looking at the memory's parts one by one, for `health`: each works or says why not. Nothing is made; only Qdrant may
+//! be started, where that is asked for.
+
+use std::time::Duration;
+
+use super::autostart::docker::Docker;
+use super::choose::choose;
+use super::embed::{Embedder, Redact};
+use super::faiss::Faiss;
+use super::inner::Backend;
+use super::journal::{Change, JOURNAL, Journal};
+use super::{Collection, EntryId, MemoryError, Place, Starting};
+use crate::config::MemorySettings;
+
+const ENGINE: Duration = Duration::from_secs(3);
+
+/// What would serve a drain that started now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serving {
+    pub backend: Backend,
+    /// How, or why not Qdrant.
+    pub line: String,
+    /// Qdrant's image is not there yet.
+    pub image_is_absent: bool,
+}
+
+pub async fn engine(docker_host: Option<&str>) -> Result<(), String> {
+    let docker = Docker::connect(docker_host)?;
+    let silent = || format!("the Docker engine gave no answer within {} s", ENGINE.as_secs());
+    tokio::time::timeout(ENGINE, docker.ping()).await.map_err(|_| silent())?
+}
+
+pub async fn serving(
+    settings: &MemorySettings,
+    place: &Place,
+    starting: Starting,
+) -> Result<Serving, MemoryError> {
+    let choice = choose(settings, place, starting).await?;
+    Ok(Serving {
+        backend: choice.backend,
+        line: choice.line.unwrap_or_default(),
+        image_is_absent: choice.pull.is_some(),
+    })
+}
+
+/// The number of dimensions that it gives.
+pub async fn embedder(
+    settings: &MemorySettings,
+    place: &Place,
+) -> Result<(String, usize), MemoryError> {
+    let redactor = place.redactor.clone();
+    let redact = Redact::new(move |text| redactor.redact(text).into_owned());
+    let embedder =
+        Embedder::open(&settings.embedder, &place.workspace, place.provider_key.clone(), redact)?;
+    let vectors = embedder.embed(vec!["is anybody there".to_owned()]).await?;
+    Ok((embedder.id().to_owned(), vectors.first().map_or(0, Vec::len)))
+}
+
+/// How many entries it holds; `None` where there is none yet.
+pub async fn journal(place: &Place) -> Result<Option<u64>, MemoryError> {
+    let path = place.autopack_dir.join(JOURNAL);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let opened = Journal::open(&path).await?;
+    if let Some(aside) = opened.set_aside {
+        return Err(MemoryError::Setup(format!("it was broken and is now {}", aside.display())));
+    }
+    let counted = opened.journal.counts().await;
+    opened.journal.close().await;
+    Ok(Some(counted?.values().sum()))
+}
+
+/// Adds, finds and removes a few vectors in an index of its own.
+pub fn faiss() -> Result<(), MemoryError> {
+    let folder = tempfile::tempdir().map_err(|error| MemoryError::Setup(error.to_string()))?;
+    let (mut index, _) = Faiss::open(folder.path(), "probe", &[], 0);
+    let put = |n: i64, vector: [f32; 4]| Change {
+        n,
+        id: EntryId::from_stored(n.to_string()),
+        collection: Collection::Planning,
+        embedder: "probe".to_owned(),
+        vector: Some(vector.to_vec()),
+    };
+    index.apply(&[put(1, [1.0, 0.0, 0.0, 0.0]), put(2, [0.0, 1.0, 0.0, 0.0])])?;
+    let found = index.search(&[0.0, 1.0, 0.0, 0.0], &[Collection::Planning], None, 1)?;
+    match found.first().map(|found| found.n) {
+        Some(2) => Ok(()),
+        other => Err(MemoryError::Setup(format!("it found {other:?} where 2 is nearest"))),
+    }
+}
