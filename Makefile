@@ -12,8 +12,11 @@ release: setup
 demo: build
 	@./docs/demo/run.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack"
 
-# nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing.
+# nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing. Both build
+# the examples, of which the stand-in Qdrant is one.
 test: setup
+	@docker info >/dev/null 2>&1 || [ "$$AUTOPACK_TEST_DOCKER" = 1 ] || \
+	  echo "make test: no Docker engine answers here, so tests/memory_docker.rs skips what needs one (make check starts one)"
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --locked --no-fail-fast; \
 	else \

@@ -17,7 +17,7 @@ use autopack::phase::{PhaseId, RunId};
 use autopack::process::Redactor;
 use tempfile::TempDir;
 
-use support::qdrant::StandIn;
+use support::qdrant::{StandIn, StandInProcess};
 
 /// A workspace with a memory in it.
 struct Workspace {
@@ -28,10 +28,14 @@ struct Workspace {
 impl Workspace {
     /// No autostart: a test must never reach for the machine's own Docker.
     fn new(qdrant: &StandIn) -> Self {
+        Self::at(qdrant.rest_port, qdrant.grpc_port)
+    }
+
+    fn at(rest_port: u16, grpc_port: u16) -> Self {
         let qdrant = QdrantSettings {
             host: "127.0.0.1".into(),
-            port: qdrant.rest_port,
-            grpc_port: qdrant.grpc_port,
+            port: rest_port,
+            grpc_port,
             autostart: false,
             ..QdrantSettings::default()
         };
@@ -343,4 +347,19 @@ async fn the_repositorys_files_are_indexed_by_content() {
     sync(&memory).await;
     assert_eq!(memory.stats().await.unwrap().unwrap().entries["code_docs"], 1);
     assert_eq!(qdrant.state.all_points().len(), 1);
+}
+
+#[tokio::test]
+async fn a_killed_stand_in_keeps_what_it_acknowledged_in_its_file() {
+    let dir = TempDir::new().unwrap();
+    let mut qdrant = StandInProcess::start(Some(&dir.path().join("points")));
+    let workspace = Workspace::at(qdrant.rest_port, qdrant.grpc_port);
+    let memory = workspace.open().await;
+    assert_eq!(memory.backend(), Backend::Qdrant);
+    memory.remember(error(1, "kept")).await;
+    sync(&memory).await;
+    let before = qdrant.entries().await;
+    assert_eq!(before.values().map(|held| held.text.as_str()).collect::<Vec<_>>(), ["kept"]);
+    qdrant.restart();
+    assert_eq!(qdrant.entries().await, before);
 }

@@ -1,140 +1,38 @@
 //! Autostart against a real Docker engine, with the stand-in Qdrant as an image made here.
 //!
-//! Needs an engine; where there is none, each test says so and passes, unless `AUTOPACK_TEST_DOCKER=1` asks for one.
-//! The container, volume and compose project are the engine's only ones of their names, so these run one at a time.
+//! What needs an engine says so where there is none and passes, unless `AUTOPACK_TEST_DOCKER=1` asks for one. The
+//! container, volume and compose project are the engine's only ones of their names, so these run one at a time, and not
+//! at all on an engine where somebody's real memory lives.
 
 #![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod support {
+    pub mod docker;
+    pub mod qdrant;
+}
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::time::Duration;
 
 use autopack::config::QdrantSettings;
 use autopack::memory::autostart::{Autostart, CONTAINER, Started};
-use autopack::memory::{Backend, Memory, Place, Starting};
+use autopack::memory::{Backend, Collection, Entry, Memory, Opened, Place, Query, Starting};
 use autopack::process::Redactor;
+use support::docker::{Engine, docker, text};
 use tempfile::TempDir;
 
-const IMAGE: &str = "autopack-test/qdrant-stand-in:1";
-const EXITS: &str = "autopack-test/exits-at-once:1";
+const SHIPPED: &str = include_str!("../docker-compose.yml");
 
-fn docker(args: &[&str]) -> Output {
-    Command::new("docker").args(args).output().expect("the docker command")
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// One engine, one container name: a lock across test processes, and a clean engine at both ends.
-struct Engine {
-    _lock: fs::File,
-    dir: TempDir,
-}
-
-impl Engine {
-    fn get() -> Option<Self> {
-        let there = Command::new("docker").arg("info").output();
-        if !there.is_ok_and(|answer| answer.status.success()) {
-            let required = std::env::var("AUTOPACK_TEST_DOCKER").is_ok_and(|value| value == "1");
-            assert!(!required, "AUTOPACK_TEST_DOCKER=1, but no Docker engine answers");
-            eprintln!("skipped: no Docker engine answers here");
-            return None;
-        }
-        let lock =
-            fs::File::create(std::env::temp_dir().join("autopack-test-docker.lock")).unwrap();
-        lock.lock().unwrap();
-        let engine = Self { _lock: lock, dir: TempDir::new().unwrap() };
-        engine.clean();
-        engine.make_images();
-        Some(engine)
-    }
-
-    fn clean(&self) {
-        docker(&["rm", "-f", CONTAINER]);
-        let ours = docker(&["ps", "-aq", "--filter", "label=autopack.service"]);
-        for id in text(&ours).lines() {
-            docker(&["rm", "-f", id]);
-        }
-    }
-
-    /// From nothing but the program and the libraries that it is linked with.
-    fn make_images(&self) {
-        if docker(&["image", "inspect", IMAGE]).status.success()
-            && docker(&["image", "inspect", EXITS]).status.success()
-        {
-            return;
-        }
-        let root = self.dir.path().join("image");
-        let program = stand_in();
-        copy(&program, &root.join("stand-in"));
-        let linked = Command::new("ldd").arg(&program).output().unwrap();
-        for library in text(&linked).split_whitespace().filter(|word| word.starts_with('/')) {
-            copy(Path::new(library), &root.join(&library[1..]));
-        }
-        let archive = self.dir.path().join("image.tar");
-        let root = root.to_str().unwrap();
-        let tar = Command::new("tar").args(["-C", root, "-cf"]).arg(&archive).arg(".").status();
-        assert!(tar.unwrap().success());
-        for (image, command) in
-            [(IMAGE, r#"CMD ["/stand-in"]"#), (EXITS, r#"CMD ["/stand-in","--exit","3"]"#)]
-        {
-            let made = docker(&["import", "-c", command, archive.to_str().unwrap(), image]);
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        }
-    }
-
-    fn autostart(&self, image: &str) -> Autostart {
-        Autostart {
-            settings: settings(image),
-            workspace: self.dir.path().to_owned(),
-            docker_host: None,
-        }
-    }
-
-    fn write_compose(&self, settings: &QdrantSettings, label: &str) {
-        let text = format!(
-            "version: '3'\nservices:\n  qdrant:\n    image: {}\n    labels:\n      {label}: qdrant\n    ports:\n      - \"127.0.0.1:{}:6333\"\n      - \"127.0.0.1:{}:6334\"\n",
-            settings.image, settings.port, settings.grpc_port
-        );
-        fs::write(self.dir.path().join("docker-compose.yml"), text).unwrap();
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.clean();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.parent().unwrap()).unwrap();
-    fs::copy(from, to).unwrap();
-}
-
-/// The example program, which cargo builds beside the tests.
-fn stand_in() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/qdrant_stand_in")
-}
-
-fn settings(image: &str) -> QdrantSettings {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let (rest, grpc) = (free(), free());
-    QdrantSettings {
-        host: "127.0.0.1".into(),
-        port: rest.local_addr().unwrap().port(),
-        grpc_port: grpc.local_addr().unwrap().port(),
-        image: image.into(),
-        autostart_timeout_seconds: 30,
-        ..QdrantSettings::default()
-    }
-}
-
+/// Starts; never later than the timeout and 2 s.
 async fn start(autostart: &Autostart) -> Started {
     let within = autostart.timeout() + Duration::from_secs(2);
-    tokio::time::timeout(within, autostart.start()).await.expect("within the timeout and 2 s")
+    let started = tokio::time::timeout(within, autostart.start()).await;
+    let started = started.expect("within the timeout and 2 s");
+    println!("{started:?}");
+    started
 }
 
 fn why(started: Started) -> String {
@@ -147,100 +45,361 @@ fn why(started: Started) -> String {
     }
 }
 
-#[tokio::test]
-async fn test_memory_service_autostarts_qdrant_then_uses_it() {
-    let Some(engine) = Engine::get() else { return };
+fn how(started: Started) -> String {
+    match started {
+        Started::Ready(how) => how,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The memory in the autostart's workspace, opened as a drain does.
+async fn open(autostart: &Autostart) -> Opened {
     let place = Place {
-        workspace: engine.dir.path().to_owned(),
-        autopack_dir: engine.dir.path().join(".autopack"),
-        docker_host: None,
+        workspace: autostart.workspace.clone(),
+        autopack_dir: autostart.workspace.join(".autopack"),
+        docker_host: autostart.docker_host.clone(),
         provider_key: None,
         redactor: Redactor::formats_only(),
     };
-    let memory = autopack::config::MemorySettings {
-        qdrant: settings(IMAGE),
+    let settings = autopack::config::MemorySettings {
+        qdrant: autostart.settings.clone(),
         ..autopack::config::MemorySettings::default()
     };
-    let opened = Memory::open(&memory, &place, Starting::Allowed).await.unwrap();
+    let within = autostart.timeout() + Duration::from_secs(2);
+    let opening = Memory::open(&settings, &place, Starting::Allowed);
+    let opened = tokio::time::timeout(within, opening).await.expect("in time").unwrap();
+    println!("{}", opened.line.as_deref().unwrap_or_default());
+    opened
+}
+
+/// Remembers and finds again, whatever serves.
+async fn works(memory: &Memory) {
+    memory.remember(Entry::new(Collection::Planning, "run/phase", "split the parser first")).await;
+    memory.sync(&|_, _| {}).await.unwrap();
+    let query = Query { text: "parser".into(), limit: 3, ..Query::default() };
+    let found = memory.search(&query).await.unwrap();
+    assert_eq!(found[0].text, "split the parser first");
+}
+
+/// Opens the memory where Qdrant cannot be started: the reason in one line, and FAISS serves.
+async fn goes_on_with_faiss(autostart: &Autostart, reason: &str) {
+    let opened = open(autostart).await;
+    let line = opened.line.unwrap();
+    assert!(line.starts_with("memory: FAISS in this process; Qdrant at "), "{line}");
+    assert!(line.contains(reason) && !line.contains('\n'), "{line}");
+    assert_eq!(opened.memory.backend(), Backend::Faiss);
+    works(&opened.memory).await;
+    opened.memory.close().await;
+}
+
+/// Asks at every batch until the memory has something to say.
+async fn news(memory: &Memory) -> String {
+    let asking = async {
+        loop {
+            if let Some(line) = memory.at_batch().await {
+                return line;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let line = tokio::time::timeout(Duration::from_secs(60), asking).await.expect("some news");
+    println!("{line}");
+    line
+}
+
+#[tokio::test]
+async fn test_memory_service_autostarts_qdrant_then_uses_it() {
+    let Some(engine) = Engine::get() else { return };
+    let autostart = engine.autostart(&engine.image);
+    let opened = open(&autostart).await;
     let line = opened.line.unwrap();
     assert!(line.ends_with("its container was made and started"), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Qdrant);
-    let entry =
-        autopack::memory::Entry::new(autopack::memory::Collection::Planning, "r/p", "a plan");
-    opened.memory.remember(entry).await;
-    let synced = opened.memory.sync(&|_, _| {}).await;
-    assert!(synced.is_ok(), "{synced:?}");
-    let bound = text(&docker(&["port", CONTAINER]));
-    assert!(bound.lines().all(|line| line.contains("127.0.0.1:")), "{bound}");
+    works(&opened.memory).await;
+    let held = support::qdrant::entries(autostart.settings.grpc_port).await;
+    assert_eq!(held.into_values().next().unwrap().text, "split the parser first");
+    engine.assert_safe(CONTAINER, &autostart.settings);
 }
 
 #[tokio::test]
 async fn an_existing_container_is_started_with_the_image_that_it_has() {
     let Some(engine) = Engine::get() else { return };
-    let mut autostart = engine.autostart(IMAGE);
-    assert!(matches!(start(&autostart).await, Started::Ready(_)));
+    let mut autostart = engine.autostart(&engine.image);
+    assert_eq!(how(start(&autostart).await), "its container was made and started");
     docker(&["stop", "-t", "1", CONTAINER]);
     autostart.settings.image = "nobody/has-this:1".into();
-    match start(&autostart).await {
-        Started::Ready(how) => assert_eq!(how, "its container was started"),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(how(start(&autostart).await), "its container was started");
+    // It keeps the ports that it was made with, and waiting for others would be in vain.
+    docker(&["stop", "-t", "1", CONTAINER]);
+    let other = Autostart { settings: engine.settings(&engine.image), ..autostart };
+    let reason = why(start(&other).await);
+    assert!(reason.contains("publishes 6333/tcp at port"), "{reason}");
+    assert!(reason.contains("docker rm -f autopack-qdrant"), "{reason}");
 }
 
 #[tokio::test]
 async fn two_processes_may_start_it_at_once() {
     let Some(engine) = Engine::get() else { return };
-    let autostart = engine.autostart(IMAGE);
+    let autostart = engine.autostart(&engine.image);
+    let (one, two) = tokio::join!(start(&autostart), start(&autostart));
+    assert!(matches!((&one, &two), (Started::Ready(_), Started::Ready(_))), "{one:?} {two:?}");
+    engine.clean();
+    if !compose_is_there() {
+        return;
+    }
+    let autostart = engine.autostart(&engine.image);
+    engine.write_compose(&shipped(&autostart.settings));
     let (one, two) = tokio::join!(start(&autostart), start(&autostart));
     assert!(matches!((&one, &two), (Started::Ready(_), Started::Ready(_))), "{one:?} {two:?}");
 }
 
-#[tokio::test]
-async fn a_compose_service_of_ours_is_preferred_and_another_left_alone() {
-    let Some(engine) = Engine::get() else { return };
-    let autostart = engine.autostart(IMAGE);
-    engine.write_compose(&autostart.settings, "some.application");
-    match start(&autostart).await {
-        Started::Ready(how) => assert_eq!(how, "its container was made and started"),
-        other => panic!("{other:?}"),
-    }
-    engine.clean();
-    let answers = |program: &str, args: &[&str]| {
-        Command::new(program).args(args).output().is_ok_and(|answer| answer.status.success())
-    };
-    if !answers("docker", &["compose", "version"]) && !answers("docker-compose", &["version"]) {
+fn answers(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).output().is_ok_and(|answer| answer.status.success())
+}
+
+fn compose_is_there() -> bool {
+    let there =
+        answers("docker", &["compose", "version"]) || answers("docker-compose", &["version"]);
+    if !there {
         eprintln!("skipped: no compose here");
+    }
+    there
+}
+
+/// The file that autopack ships, with the stand-in's image and free ports.
+fn shipped(settings: &QdrantSettings) -> String {
+    let pinned = QdrantSettings::default().image;
+    assert!(SHIPPED.contains(&format!("image: {pinned}\n")), "the image that is the default");
+    SHIPPED
+        .replace(&pinned, &settings.image)
+        .replace("127.0.0.1:6333:", &format!("127.0.0.1:{}:", settings.port))
+        .replace("127.0.0.1:6334:", &format!("127.0.0.1:{}:", settings.grpc_port))
+}
+
+#[tokio::test]
+async fn the_compose_service_that_we_ship_is_preferred() {
+    let Some(engine) = Engine::get() else { return };
+    if !compose_is_there() {
         return;
     }
-    engine.write_compose(&autostart.settings, "autopack.service");
-    match start(&autostart).await {
-        Started::Ready(how) => assert!(how.starts_with("started by docker"), "{how}"),
-        other => panic!("{other:?}"),
+    let autostart = engine.autostart(&engine.image);
+    engine.write_compose(&shipped(&autostart.settings));
+    let how = how(start(&autostart).await);
+    let plugin = answers("docker", &["compose", "version"]);
+    let tool = if plugin { "docker compose" } else { "docker-compose" };
+    assert_eq!(how, format!("started by {tool}"));
+    let id = text(&docker(&["ps", "-q", "--filter", "label=autopack.service=qdrant"]));
+    engine.assert_safe(&id, &autostart.settings);
+    let by_name = text(&docker(&["ps", "-aq", "--filter", &format!("name=^{CONTAINER}$")]));
+    assert_eq!(by_name, "", "only the one that compose made");
+}
+
+/// Where the system has no plugin, one that hands its arguments to the old program stands for it: docker finds it,
+/// and autopack calls it, as the real one. The folder of plugins is the process's environment, hence a process.
+#[test]
+fn the_plugin_of_the_docker_command_comes_before_the_old_program() {
+    const IN_IT: &str = "AUTOPACK_TEST_IN_PLUGIN";
+    if std::env::var_os(IN_IT).is_some() {
+        return tokio::runtime::Runtime::new().unwrap().block_on(the_plugin_starts_it());
+    }
+    if answers("docker", &["compose", "version"]) || !answers("docker-compose", &["version"]) {
+        eprintln!("skipped: the real plugin is here and tested, or nothing stands for it");
+        return;
+    }
+    let config = TempDir::new().unwrap();
+    let plugin = config.path().join("cli-plugins/docker-compose");
+    std::fs::create_dir(plugin.parent().unwrap()).unwrap();
+    let metadata = r#"{"SchemaVersion":"0.1.0","Vendor":"autopack","Version":"v2","ShortDescription":"a shim"}"#;
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = docker-cli-plugin-metadata ] && {{ echo '{metadata}'; exit; }}\nshift\nexec docker-compose \"$@\"\n"
+    );
+    std::fs::write(&plugin, script).unwrap();
+    assert!(answers("chmod", &["755", plugin.to_str().unwrap()]));
+    let test = "the_plugin_of_the_docker_command_comes_before_the_old_program";
+    let ended = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("DOCKER_CONFIG", config.path())
+        .env(IN_IT, "1")
+        .status();
+    assert!(ended.unwrap().success());
+}
+
+async fn the_plugin_starts_it() {
+    let Some(engine) = Engine::get() else { return };
+    let autostart = engine.autostart(&engine.image);
+    engine.write_compose(&shipped(&autostart.settings));
+    assert_eq!(how(start(&autostart).await), "started by docker compose");
+}
+
+#[tokio::test]
+async fn an_applications_own_qdrant_service_is_neither_started_nor_written_to() {
+    let Some(engine) = Engine::get() else { return };
+    let autostart = engine.autostart(&engine.image);
+    let theirs = shipped(&autostart.settings).replace("autopack.service", "shop.service");
+    engine.write_compose(&theirs);
+    assert_eq!(how(start(&autostart).await), "its container was made and started");
+    let service = "label=com.docker.compose.service=qdrant";
+    assert_eq!(text(&docker(&["ps", "-aq", "--filter", service])), "");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said() {
+    let Some(engine) = Engine::get() else { return };
+    let autostart = engine.autostart(&engine.image);
+    let _taken = TcpListener::bind(("127.0.0.1", autostart.settings.port)).unwrap();
+    goes_on_with_faiss(&autostart, "Docker cannot start the container autopack-qdrant: ").await;
+    if compose_is_there() {
+        engine.clean();
+        engine.write_compose(&shipped(&autostart.settings));
+        goes_on_with_faiss(&autostart, "could not start the service qdrant: ").await;
     }
 }
 
 #[tokio::test]
-async fn a_taken_port_a_container_that_exits_and_a_missing_engine_are_said_in_a_line() {
+async fn a_container_that_exits_at_once_is_said_and_not_waited_for() {
     let Some(engine) = Engine::get() else { return };
-    let autostart = engine.autostart(IMAGE);
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", autostart.settings.port)).unwrap();
-    let reason = why(start(&autostart).await);
-    assert!(reason.starts_with("Docker cannot start the container autopack-qdrant"), "{reason}");
-    engine.clean();
-
-    let reason = why(start(&engine.autostart(EXITS)).await);
-    assert!(reason.contains("ended at once with exit code 3"), "{reason}");
-
-    let mut absent = engine.autostart(IMAGE);
-    absent.docker_host = Some("unix:///nonexistent/docker.sock".into());
-    assert!(why(start(&absent).await).starts_with("no Docker engine at unix:///nonexistent"));
+    let reason = "Qdrant's container ended at once with exit code 3: the stand-in was told to exit";
+    goes_on_with_faiss(&engine.autostart(&engine.exits), reason).await;
+    if compose_is_there() {
+        engine.clean();
+        // It is started again and again there.
+        let autostart = engine.autostart(&engine.exits);
+        engine.write_compose(&shipped(&autostart.settings));
+        goes_on_with_faiss(&autostart, "Qdrant's container ended at once with exit code 3").await;
+    }
 }
 
 #[tokio::test]
-async fn an_absent_image_is_pulled_in_the_background() {
+async fn an_image_that_cannot_be_had_is_said_at_a_later_batch() {
     let Some(engine) = Engine::get() else { return };
-    let started = start(&engine.autostart("localhost:1/nobody/has-this:1")).await;
-    let Started::Pulling(pull) = started else { panic!("{started:?}") };
-    let result = tokio::time::timeout(Duration::from_secs(60), pull.wait()).await.unwrap();
-    assert!(result.unwrap_err().starts_with("Docker cannot pull localhost:1/nobody/has-this:1"));
+    let image = "localhost:1/nobody/has-this:1";
+    let opened = open(&engine.autostart(image)).await;
+    let line = opened.line.unwrap();
+    assert!(line.ends_with("its image localhost:1/nobody/has-this:1 is being pulled"), "{line}");
+    works(&opened.memory).await;
+    let line = news(&opened.memory).await;
+    let said = format!("memory: Qdrant stays down: Docker cannot pull {image}: ");
+    assert!(line.starts_with(&said) && !line.contains('\n'), "{line}");
+    assert_eq!(opened.memory.backend(), Backend::Faiss);
+}
+
+#[tokio::test]
+async fn while_a_pull_hangs_faiss_serves_and_when_the_image_comes_qdrant_does() {
+    let Some(engine) = Engine::get() else { return };
+    // Takes connections, for the system does, and never answers.
+    let registry = TcpListener::bind("127.0.0.1:0").unwrap();
+    let image = format!("{}/qdrant:1", registry.local_addr().unwrap());
+    let autostart = engine.autostart(&image);
+    let opened = open(&autostart).await;
+    assert_eq!(opened.memory.backend(), Backend::Faiss);
+    works(&opened.memory).await;
+    assert_eq!(opened.memory.at_batch().await, None, "nothing new");
+    assert!(docker(&["tag", &engine.image, &image]).status.success());
+    let line = news(&opened.memory).await;
+    docker(&["rmi", &image]);
+    assert!(line.ends_with("its container was made and started"), "{line}");
+    assert_eq!(opened.memory.backend(), Backend::Qdrant);
+    works(&opened.memory).await;
+    assert_eq!(support::qdrant::entries(autostart.settings.grpc_port).await.len(), 1);
+}
+
+/// Needs no engine: these engines are none.
+fn elsewhere(dir: &TempDir, docker_host: &str, timeout: u64) -> Autostart {
+    let mut settings = support::docker::settings("nobody/has-this:1");
+    settings.autostart_timeout_seconds = timeout;
+    let (workspace, docker_host) = (dir.path().to_owned(), Some(docker_host.to_owned()));
+    Autostart { settings, workspace, docker_host }
+}
+
+/// Every way to reach it says the same, compose too.
+async fn both_ways(autostart: &Autostart, reason: &str) {
+    goes_on_with_faiss(autostart, reason).await;
+    std::fs::write(autostart.workspace.join("docker-compose.yml"), SHIPPED).unwrap();
+    goes_on_with_faiss(autostart, reason).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_said() {
+    let dir = TempDir::new().unwrap();
+    let autostart = elsewhere(&dir, "unix:///nonexistent/docker.sock", 15);
+    both_ways(&autostart, "no Docker engine at unix:///nonexistent/docker.sock: ").await;
+}
+
+#[tokio::test]
+async fn an_engine_that_denies_access_is_said() {
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("docker.sock");
+    answering(&socket, |_| {
+        Some("HTTP/1.1 403 Forbidden\r\ncontent-length: 25\r\n\r\n{\"message\":\"not for you\"}\n")
+    });
+    let autostart = elsewhere(&dir, &format!("unix://{}", socket.display()), 15);
+    both_ways(&autostart, "denies access (403: not for you)").await;
+}
+
+/// Root may open it whatever its mode is.
+#[tokio::test]
+async fn a_socket_of_another_user_is_said() {
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("docker.sock");
+    let _engine = UnixListener::bind(&socket).unwrap();
+    assert!(answers("chmod", &["000", socket.to_str().unwrap()]));
+    if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        eprintln!("skipped: root may do everything");
+        return;
+    }
+    let autostart = elsewhere(&dir, &format!("unix://{}", socket.display()), 15);
+    both_ways(&autostart, "permission denied; is this user in the group docker?").await;
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_is_not_waited_for() {
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("docker.sock");
+    // Takes connections, for the system does, and never answers.
+    let _engine = UnixListener::bind(&socket).unwrap();
+    let autostart = elsewhere(&dir, &format!("unix://{}", socket.display()), 15);
+    both_ways(&autostart, "does not answer").await;
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_after_its_first_answer_is_waited_for_no_longer_than_the_timeout() {
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("docker.sock");
+    answering(&socket, |request| {
+        let ping = "HTTP/1.1 200 OK\r\napi-version: 1.41\r\ncontent-length: 2\r\n\r\nOK";
+        request.contains("/_ping").then_some(ping)
+    });
+    let autostart = elsewhere(&dir, &format!("unix://{}", socket.display()), 2);
+    both_ways(&autostart, "Docker did not get Qdrant ready within 2 s").await;
+}
+
+/// An engine that gives each connection one answer, or none and keeps it open. Ends with the test's process.
+fn answering(socket: &std::path::Path, answer: fn(&str) -> Option<&'static str>) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            match answer(&String::from_utf8_lossy(&request[..length])) {
+                Some(answer) => drop(stream.write_all(answer.as_bytes())),
+                None => open.push(stream),
+            }
+        }
+    });
+}
+
+/// The image has neither curl nor wget, and the stand-in's has no bash: the command itself is run here.
+#[test]
+fn the_healthcheck_tells_a_ready_qdrant_from_a_dead_one() {
+    let file: serde_yaml::Value = serde_yaml::from_str(SHIPPED).unwrap();
+    let check = &file["services"]["qdrant"]["healthcheck"]["test"];
+    let words: Vec<&str> = check.as_sequence().unwrap().iter().filter_map(|w| w.as_str()).collect();
+    let ["CMD", "bash", "-c", script] = words[..] else { panic!("{words:?}") };
+    let mut qdrant = support::qdrant::StandIn::start();
+    let script = script.replace("/6333", &format!("/{}", qdrant.rest_port));
+    assert!(answers("bash", &["-c", &script]));
+    qdrant.kill();
+    assert!(!answers("bash", &["-c", &script]));
 }

@@ -107,20 +107,20 @@ pub(super) async fn choose(
     let qdrant = &settings.qdrant;
     let at = address(&qdrant.host, qdrant.grpc_port);
     if ready::grpc(qdrant).await {
-        return Ok(reached(format!("memory: Qdrant at {at}")));
+        return reached(qdrant, "").await;
     }
     let down = format!("Qdrant at {at} cannot be reached");
     if !qdrant.autostart || !is_local(&qdrant.host) || starting == Starting::OnlyLook {
         return without(qdrant, down, None);
     }
     match autostart(settings, place).start().await {
-        Started::Ready(how) => Ok(reached(format!("memory: Qdrant at {at}, {how}"))),
+        Started::Ready(how) => reached(qdrant, &format!(", {how}")).await,
         Started::Failed(why) => without(qdrant, format!("{down}: {why}"), None),
         Started::Pulling(pull) if qdrant.require => {
             let pulled = tokio::time::timeout(REQUIRED_PULL, pull.wait()).await;
             match pulled {
                 Ok(Ok(())) => match autostart(settings, place).start().await {
-                    Started::Ready(how) => Ok(reached(format!("memory: Qdrant at {at}, {how}"))),
+                    Started::Ready(how) => reached(qdrant, &format!(", {how}")).await,
                     Started::Failed(why) => without(qdrant, format!("{down}: {why}"), None),
                     Started::Pulling(_) => {
                         without(qdrant, format!("{down}: its image is gone again"), None)
@@ -137,8 +137,14 @@ pub(super) async fn choose(
     }
 }
 
-fn reached(line: String) -> Choice {
-    Choice { backend: Backend::Qdrant, line: Some(line), pull: None }
+/// It answers; whether it takes our key is seen now, and not at every recall.
+async fn reached(qdrant: &QdrantSettings, how: &str) -> Result<Choice, MemoryError> {
+    let at = address(&qdrant.host, qdrant.grpc_port);
+    let line = Some(format!("memory: Qdrant at {at}{how}"));
+    match Qdrant::new(qdrant, "", "")?.answers().await {
+        Ok(()) => Ok(Choice { backend: Backend::Qdrant, line, pull: None }),
+        Err(why) => without(qdrant, why.to_string(), None),
+    }
 }
 
 /// What the configuration says for a Qdrant that stays down.

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use tokio::time::{Duration, Instant, sleep};
+
 use super::faiss::{Faiss, FaissError};
 use super::inner::{Backend, Inner, locked, now};
 use super::journal::{Embedded, Pending};
@@ -10,6 +12,9 @@ use super::reconcile::{self, Progress, Synced};
 use super::{MemoryError, faiss};
 use crate::process::FileLock;
 
+/// Another's sync of a large memory to a new Qdrant takes its time.
+const SYNC_LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const SYNC_LOCK_PAUSE: Duration = Duration::from_millis(50);
 const EMBED_BATCH: u32 = 64;
 const FAISS_BATCH: usize = 1_000;
 /// So many changes are worth a new file, even in the middle of a drain.
@@ -37,11 +42,18 @@ impl Inner {
 
     async fn catch_up_once(&self) -> Result<(), MemoryError> {
         self.journal.expire(now()).await?;
-        self.embed_what_waits().await?;
-        if self.backend() == Backend::Qdrant {
-            self.bring_to_qdrant(&|_, _| {}, false).await?;
+        // An embedder that is down keeps nothing of what has its vector already.
+        let embedded = self.embed_what_waits().await;
+        match self.backend() {
+            Backend::Qdrant => {
+                self.bring_to_qdrant(&|_, _| {}, false).await?;
+            }
+            Backend::Faiss => {
+                self.refreshed_faiss().await?;
+            }
+            Backend::Off | Backend::Suspended | Backend::Lost => {}
         }
-        Ok(())
+        embedded
     }
 
     /// Vectors for new entries, then for those of another embedder.
@@ -79,29 +91,54 @@ impl Inner {
         let Some(qdrant) = &self.qdrant else {
             return Ok(Synced::default());
         };
-        let lock = FileLock::try_lock(&self.folder.join("memory.sync.lock"))
-            .map_err(|error| MemoryError::Setup(error.to_string()))?;
-        let Some(_lock) = lock else {
+        let Some(_lock) = self.sync_lock(completely).await? else {
             return Ok(Synced::default());
         };
         let embedder = self.embedder.id();
-        let diverged =
-            completely || reconcile::has_diverged(&self.journal, qdrant, embedder).await?;
+        let follows = self.compared.load(Ordering::SeqCst) && !completely;
+        let diverged = !follows
+            && (completely || reconcile::has_diverged(&self.journal, qdrant, embedder).await?);
         let synced = if diverged {
             reconcile::compare(&self.journal, qdrant, embedder, now(), progress).await?
         } else {
             reconcile::follow(&self.journal, qdrant, embedder, now(), progress).await?
         };
+        self.compared.store(true, Ordering::SeqCst);
         Ok(synced)
+    }
+
+    /// Who catches up leaves it to the one who does so already; who syncs waits for that one.
+    async fn sync_lock(&self, waits: bool) -> Result<Option<FileLock>, MemoryError> {
+        let path = self.folder.join("memory.sync.lock");
+        let deadline = Instant::now() + SYNC_LOCK_PATIENCE;
+        loop {
+            let lock = FileLock::try_lock(&path);
+            let lock = lock.map_err(|error| MemoryError::Setup(error.to_string()))?;
+            if lock.is_some() || !waits {
+                return Ok(lock);
+            }
+            if Instant::now() > deadline {
+                let waited = SYNC_LOCK_PATIENCE.as_secs();
+                return Err(MemoryError::Setup(format!(
+                    "another autopack has been bringing this memory to Qdrant for {waited} s; try again when it is done"
+                )));
+            }
+            sleep(SYNC_LOCK_PAUSE).await;
+        }
     }
 
     pub async fn sync(self: &Arc<Self>, progress: Progress<'_>) -> Result<Synced, MemoryError> {
         let _alone = self.catching_up.lock().await;
         self.journal.expire(now()).await?;
         self.embed_what_waits().await?;
+        self.ask_for_qdrant().await;
         let mut synced = Synced::default();
         if self.backend() == Backend::Qdrant {
-            synced = self.bring_to_qdrant(progress, true).await?;
+            let brought = self.bring_to_qdrant(progress, true).await;
+            if let Err(MemoryError::Qdrant(error)) = &brought {
+                self.qdrant_failed(error);
+            }
+            synced = brought?;
         }
         if self.settings.qdrant.fallback_to_faiss || !self.settings.use_qdrant {
             self.refreshed_faiss().await?;

@@ -22,6 +22,9 @@ use crate::phase::UnixMs;
 /// A phase never waits longer for its memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Nothing is lost when it ends: the journal has everything.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -59,6 +62,10 @@ pub(super) struct Inner {
     /// One catches up at a time.
     pub catching_up: tokio::sync::Mutex<()>,
     pub behind: AtomicBool,
+    /// Whether Qdrant was compared with the journal since it was last lost; following the log is enough then.
+    pub compared: AtomicBool,
+    /// One looks for Qdrant at a time.
+    looking: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -66,7 +73,7 @@ struct State {
     backend: Backend,
     pull: Option<Pull>,
     problem: Option<String>,
-    /// That Qdrant is back, as a search noticed it; told at the next batch.
+    /// What became of Qdrant in the background; told at the next batch.
     news: Option<String>,
 }
 
@@ -106,6 +113,8 @@ impl Inner {
             }),
             catching_up: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
+            compared: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
         }
     }
 
@@ -134,11 +143,15 @@ impl Inner {
     }
 
     /// Qdrant failed: from now on what the configuration says for that serves.
-    pub fn qdrant_failed(&self, error: &QdrantError) {
+    pub fn qdrant_failed(self: &Arc<Self>, error: &QdrantError) {
         self.note(error);
+        self.compared.store(false, Ordering::SeqCst);
         let mut state = self.state();
         if state.backend == Backend::Qdrant && !matches!(error, QdrantError::Refused { .. }) {
             state.backend = self.stand_in();
+            drop(state);
+            // What stands in is loaded before somebody's patience depends on it.
+            self.catch_up_in_background();
         }
     }
 
@@ -177,30 +190,53 @@ impl Inner {
         (Kept::from_entry(entry, &self.workspace_id, now()), supersedes)
     }
 
-    /// Moves on to Qdrant where that has become possible, and says so.
+    /// What became of Qdrant since the last batch. Never waits: looking for it and starting it go on in the background.
     pub async fn at_batch(self: &Arc<Self>) -> Option<String> {
-        let qdrant = self.qdrant.as_ref()?;
+        self.qdrant.as_ref()?;
         if self.backend() == Backend::Qdrant {
             self.catch_up_in_background();
-            return self.state().news.take();
+        } else {
+            self.look_for_qdrant();
         }
+        self.state().news.take()
+    }
+
+    fn look_for_qdrant(self: &Arc<Self>) {
+        if self.looking.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            inner.look_once().await;
+            inner.looking.store(false, Ordering::SeqCst);
+        });
+    }
+
+    async fn look_once(self: &Arc<Self>) {
+        let Some(qdrant) = &self.qdrant else { return };
         let how = match self.pulled() {
-            Some(Ok(())) => match self.autostart.start().await {
-                Started::Ready(how) => how,
-                Started::Failed(why) => return Some(format!("memory: Qdrant stays down: {why}")),
-                Started::Pulling(_) => return None,
-            },
-            Some(Err(why)) => return Some(format!("memory: Qdrant stays down: {why}")),
             None => "it is back".to_owned(),
+            Some(Err(why)) => return self.tell(format!("memory: Qdrant stays down: {why}")),
+            Some(Ok(())) => match self.autostart.start().await {
+                // The breaker still thinks of the time before.
+                Started::Ready(how) if qdrant.version_now().await.is_ok() => how,
+                Started::Ready(_) => return,
+                Started::Failed(why) => {
+                    return self.tell(format!("memory: Qdrant stays down: {why}"));
+                }
+                Started::Pulling(pull) => {
+                    self.state().pull = Some(pull);
+                    return;
+                }
+            },
         };
-        match timeout(PATIENCE, qdrant.version()).await {
-            Ok(Ok(_)) => {
-                self.state().backend = Backend::Qdrant;
-                self.catch_up_in_background();
-                Some(format!("memory: Qdrant at {}, {how}", qdrant.address()))
-            }
-            _ => None,
+        if qdrant.version().await.is_ok() {
+            self.qdrant_serves(&how);
         }
+    }
+
+    fn tell(&self, news: String) {
+        self.state().news = Some(news);
     }
 
     /// The result of a pull that has ended; told once.
@@ -212,13 +248,31 @@ impl Inner {
     }
 
     /// A search's way back to Qdrant: the breaker lets one of them ask.
-    pub fn qdrant_answers(&self) {
-        let mut state = self.state();
-        if state.backend != Backend::Qdrant {
+    pub fn qdrant_answers(self: &Arc<Self>) {
+        self.qdrant_serves("it is back");
+    }
+
+    fn qdrant_serves(self: &Arc<Self>, how: &str) {
+        let address = self.qdrant.as_ref().map(Qdrant::address).unwrap_or_default();
+        {
+            let mut state = self.state();
+            if state.backend == Backend::Qdrant {
+                return;
+            }
             state.backend = Backend::Qdrant;
             state.problem = None;
-            let address = self.qdrant.as_ref().map(Qdrant::address).unwrap_or_default();
-            state.news = Some(format!("memory: Qdrant at {address}, it is back"));
+            state.news = Some(format!("memory: Qdrant at {address}, {how}"));
+        }
+        self.catch_up_in_background();
+    }
+
+    /// For somebody who asked for Qdrant and waits for it: whatever the breaker thinks.
+    pub async fn ask_for_qdrant(self: &Arc<Self>) {
+        if let Some(qdrant) = &self.qdrant
+            && self.backend() != Backend::Qdrant
+            && qdrant.version_now().await.is_ok()
+        {
+            self.qdrant_serves("it is back");
         }
     }
 
@@ -244,13 +298,16 @@ impl Inner {
 
     pub async fn close(self: &Arc<Self>) {
         self.behind.store(true, Ordering::SeqCst);
-        self.catch_up().await;
+        if timeout(LAST_PATIENCE, self.catch_up()).await.is_err() {
+            self.note("not everything is in the index yet; the rest follows at the next start");
+        }
         if self.faiss.initialized()
             && let Err(error) = self.save_faiss().await
         {
             self.note(error);
         }
-        self.journal.close().await;
+        // A connection that somebody still holds is closed when that one ends.
+        let _ = timeout(PATIENCE, self.journal.close()).await;
     }
 }
 

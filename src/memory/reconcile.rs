@@ -107,13 +107,15 @@ pub async fn compare(
     let follower = qdrant.follower();
     // What is written from now on is followed afterwards.
     let up_to = journal.last_change().await?;
+    // Without a place in this server, points may bear numbers that a lost journal gave to other texts.
+    let met_before = journal.applied(&follower).await? > 0;
     let mut synced = Synced::default();
     let mut wanted: HashMap<EntryId, (Collection, i64)> = HashMap::new();
     for put in journal.puts(embedder).await? {
         wanted.insert(put.id, (put.collection, put.n));
     }
     for collection in Collection::ALL {
-        let unknown = strike_out(qdrant, collection, &mut wanted).await?;
+        let unknown = strike_out(qdrant, collection, &mut wanted, met_before).await?;
         let (deleted, adopted) = settle(journal, qdrant, embedder, collection, &unknown).await?;
         synced.deleted += deleted;
         synced.adopted += adopted;
@@ -138,11 +140,12 @@ async fn strike_out(
     qdrant: &Qdrant,
     collection: Collection,
     wanted: &mut HashMap<EntryId, (Collection, i64)>,
+    numbers_count: bool,
 ) -> Result<Vec<EntryId>> {
     let mut unknown = Vec::new();
     for point in qdrant.own(collection).await? {
         match wanted.get(&point.id) {
-            Some((of, n)) if *of == collection && point.n == Some(*n) => {
+            Some((of, n)) if *of == collection && numbers_count && point.n == Some(*n) => {
                 wanted.remove(&point.id);
             }
             Some((of, _)) if *of == collection => {}

@@ -1,11 +1,12 @@
 //! The stand-in as a program, for tests that need a process or an image:
-//! `qdrant_stand_in [--exit CODE] [--address 0.0.0.0] [--rest 6333] [--grpc 6334]`.
+//! `qdrant_stand_in [--exit CODE] [--address 0.0.0.0] [--rest 6333] [--grpc 6334] [--storage FILE] [--until-stdin-ends]`.
 
 #[path = "qdrant/mod.rs"]
 mod qdrant;
 
 use std::sync::Arc;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -22,14 +23,28 @@ async fn main() -> std::io::Result<()> {
     let address = value("--address").unwrap_or_else(|| "0.0.0.0".to_owned());
     let rest = value("--rest").unwrap_or_else(|| "6333".to_owned());
     let grpc = value("--grpc").unwrap_or_else(|| "6334".to_owned());
+    let state = match value("--storage") {
+        Some(file) => qdrant::State::stored_in(file.as_ref())?,
+        None => qdrant::State::default(),
+    };
     let rest = TcpListener::bind(format!("{address}:{rest}")).await?;
     let grpc = TcpListener::bind(format!("{address}:{grpc}")).await?;
     println!("ready");
     // As PID 1 of a container it has no default handler for SIGTERM.
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let tied = arguments.iter().any(|argument| argument == "--until-stdin-ends");
     tokio::select! {
-        () = qdrant::serve(grpc, rest, Arc::default()) => {}
+        () = qdrant::serve(grpc, rest, Arc::new(state)) => {}
         _ = terminated.recv() => {}
+        () = stdin_ended(), if tied => {}
     }
-    Ok(())
+    // The thread that reads stdin would be waited for.
+    std::process::exit(0)
+}
+
+/// Whoever holds the other end of a pipe is gone.
+async fn stdin_ended() {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    while stdin.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
 }

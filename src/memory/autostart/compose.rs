@@ -124,8 +124,8 @@ impl Compose {
 
 /// The last line of what compose wrote is what went wrong; before it stands its progress.
 fn last_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines.last().unwrap_or("it said nothing");
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or("it said nothing");
     last.chars().take(300).collect()
 }
 

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, ContainerStateStatusEnum, HostConfig, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig,
+    PortBinding,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, LogsOptionsBuilder,
 };
@@ -18,11 +21,23 @@ use crate::config::QdrantSettings;
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 const PING: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
+const IMAGE_PAUSE: Duration = Duration::from_secs(1);
 const PULL_BUDGET: Duration = Duration::from_secs(30 * 60);
 
+#[derive(Clone)]
 pub struct Docker {
     api: bollard::Docker,
     host: String,
+}
+
+/// Why an engine cannot be asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unreachable {
+    #[error("{0}")]
+    Down(String),
+    /// It took the question and never answered: whoever asks again waits again.
+    #[error("{0}")]
+    Hangs(String),
 }
 
 /// What became of an attempt to run the container.
@@ -35,16 +50,20 @@ impl Docker {
     pub fn connect(host: Option<&str>) -> Result<Self, String> {
         let host = host.filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST).to_owned();
         match bollard::Docker::connect_with_host(&host) {
-            Ok(api) => Ok(Self { api, host }),
+            // Of each request: the pull's answer begins when the registry's does.
+            Ok(api) => Ok(Self { api: api.with_timeout(PULL_BUDGET), host }),
             Err(error) => Err(unreachable(&host, &error)),
         }
     }
 
-    pub async fn ping(&self) -> Result<(), String> {
+    pub async fn ping(&self) -> Result<(), Unreachable> {
         match timeout(PING, self.api.ping()).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(unreachable(&self.host, &error)),
-            Err(_) => Err(format!("the Docker engine at {} does not answer", self.host)),
+            Ok(Err(error)) => Err(Unreachable::Down(unreachable(&self.host, &error))),
+            Err(_) => {
+                let why = format!("the Docker engine at {} does not answer", self.host);
+                Err(Unreachable::Hangs(why))
+            }
         }
     }
 
@@ -58,7 +77,8 @@ impl Docker {
 
     /// Starts our container with the image that it has, or makes it from the pinned one.
     pub async fn start(&self, settings: &QdrantSettings) -> Result<Launch, String> {
-        if self.exists().await? {
+        if let Some(existing) = self.existing().await? {
+            publishes(&existing, settings)?;
             self.start_existing().await?;
             return Ok(Launch::Launched("its container was started"));
         }
@@ -79,16 +99,16 @@ impl Docker {
 
     /// The name is taken before the container can be seen. The autostart timeout bounds this.
     async fn until_made(&self) -> Result<(), String> {
-        while !self.exists().await? {
+        while self.existing().await?.is_none() {
             sleep(LOOK_AGAIN).await;
         }
         Ok(())
     }
 
-    async fn exists(&self) -> Result<bool, String> {
+    async fn existing(&self) -> Result<Option<ContainerInspectResponse>, String> {
         match self.api.inspect_container(CONTAINER, None).await {
-            Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(false),
+            Ok(found) => Ok(Some(found)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(said("look at the container autopack-qdrant", &error)),
         }
     }
@@ -106,13 +126,8 @@ impl Docker {
     pub async fn until_it_ends(&self, container: &str) -> String {
         loop {
             if let Ok(found) = self.api.inspect_container(container, None).await
-                && let Some(state) = found.state
-                && matches!(
-                    state.status,
-                    Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD)
-                )
+                && let Some(code) = ended(&found)
             {
-                let code = state.exit_code.unwrap_or(-1);
                 let last = self.last_words(container).await;
                 return format!("Qdrant's container ended at once with exit code {code}{last}");
             }
@@ -132,14 +147,57 @@ impl Docker {
     /// Begins a pull that goes on by itself.
     pub fn pull(&self, image: &str) -> Pull {
         let pull = Pull { image: image.to_owned(), state: Arc::default() };
-        let (api, image, state) = (self.api.clone(), image.to_owned(), Arc::clone(&pull.state));
+        let (docker, image, state) = (self.clone(), image.to_owned(), Arc::clone(&pull.state));
         tokio::spawn(async move {
-            let result = timeout(PULL_BUDGET, pull_image(&api, &image)).await;
-            let result = result.unwrap_or_else(|_| Err("it took too long".to_owned()));
+            let result = tokio::select! {
+                pulled = timeout(PULL_BUDGET, pull_image(&docker.api, &image)) => {
+                    pulled.unwrap_or_else(|_| Err(format!("Docker cannot pull {image}: it took too long")))
+                }
+                // Loaded by hand, or pulled by another process, while ours hangs.
+                () = docker.until_there(&image) => Ok(()),
+            };
             *state.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         });
         pull
     }
+
+    async fn until_there(&self, image: &str) {
+        loop {
+            sleep(IMAGE_PAUSE).await;
+            if timeout(PING, self.has_image(image)).await.is_ok_and(|there| there == Ok(true)) {
+                return;
+            }
+        }
+    }
+}
+
+/// The exit code, if the container is not running any more; one that is started over and over counts as ended.
+fn ended(found: &ContainerInspectResponse) -> Option<i64> {
+    use ContainerStateStatusEnum::{DEAD, EXITED, RESTARTING};
+    let state = found.state.as_ref()?;
+    let over = matches!(state.status, Some(EXITED | DEAD | RESTARTING));
+    let again = found.restart_count.is_some_and(|count| count > 0);
+    (over || again).then(|| state.exit_code.unwrap_or(-1))
+}
+
+/// A container keeps the ports that it was made with; waiting for others would be in vain.
+fn publishes(found: &ContainerInspectResponse, settings: &QdrantSettings) -> Result<(), String> {
+    let bindings = found.host_config.as_ref().and_then(|config| config.port_bindings.as_ref());
+    let published = |inside: &str| {
+        let of_port = bindings.and_then(|bindings| bindings.get(inside)?.as_ref());
+        of_port.and_then(|of_port| of_port.first()?.host_port.clone()).unwrap_or_default()
+    };
+    for (inside, wanted) in [("6333/tcp", settings.port), ("6334/tcp", settings.grpc_port)] {
+        let there = published(inside);
+        if there != wanted.to_string() {
+            let there =
+                if there.is_empty() { "no port".to_owned() } else { format!("port {there}") };
+            return Err(format!(
+                "the container {CONTAINER} publishes {inside} at {there}, not {wanted}; `docker rm -f {CONTAINER}` lets it be made anew, its volume stays"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A pull under way.
@@ -233,6 +291,12 @@ fn said(doing: &str, error: &Error) -> String {
 }
 
 fn unreachable(host: &str, error: &Error) -> String {
+    if let Error::DockerResponseServerError { status_code, message } = error {
+        let line = message.lines().next().unwrap_or_default();
+        let denied = matches!(status_code, 401 | 403);
+        let what = if denied { "denies access" } else { "is not in order" };
+        return format!("the Docker engine at {host} {what} ({status_code}: {line})");
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -272,7 +336,7 @@ mod tests {
     async fn an_engine_that_is_not_there_is_said_in_one_line() {
         let docker = Docker::connect(Some("unix:///nonexistent/docker.sock"));
         let why = match docker {
-            Ok(docker) => docker.ping().await.unwrap_err(),
+            Ok(docker) => docker.ping().await.unwrap_err().to_string(),
             Err(why) => why,
         };
         assert!(why.starts_with("no Docker engine at unix:///nonexistent/docker.sock"), "{why}");

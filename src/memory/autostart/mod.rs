@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::QdrantSettings;
-use docker::{Docker, Pull};
+use docker::{Docker, Pull, Unreachable};
 
 /// The container that the Docker API starts, and the volume that both ways keep.
 pub const CONTAINER: &str = "autopack-qdrant";
@@ -21,6 +21,9 @@ pub const VOLUME: &str = "autopack_qdrant_storage";
 /// What marks a container or a compose service as ours.
 pub const LABEL: &str = "autopack.service";
 pub const LABEL_VALUE: &str = "qdrant";
+
+/// How long a failed start waits for another process's to succeed.
+const ANOTHERS: Duration = Duration::from_secs(2);
 
 /// What starting needs to know.
 #[derive(Clone, Debug)]
@@ -66,40 +69,77 @@ impl Autostart {
     }
 
     async fn start_and_wait(&self, deadline: Instant) -> Started {
-        let left = || deadline.saturating_duration_since(Instant::now());
         let docker = Docker::connect(self.docker_host.as_deref());
-        if let Some(file) = compose::find(&self.workspace)
-            && let Some(tool) =
-                compose::tool(&self.workspace, self.docker_host.as_deref(), left()).await
-        {
-            let image = file.image.as_deref().unwrap_or(&self.settings.image);
-            if let Some(pull) = pull_if_absent(docker.as_ref().ok(), image).await {
-                return Started::Pulling(pull);
-            }
-            return match tool.up(&file, left()).await {
-                Ok(container) => {
-                    let how = format!("started by {}", tool.name());
-                    self.until_ready(docker.ok().as_ref(), container.as_deref(), how).await
-                }
-                Err(why) => Started::Failed(why),
-            };
+        let engine = match &docker {
+            Ok(docker) => docker.ping().await,
+            Err(why) => Err(Unreachable::Down(why.clone())),
+        };
+        if let Err(Unreachable::Hangs(why)) = engine {
+            return Started::Failed(why);
         }
-        match docker {
-            Ok(docker) => self.by_the_api(&docker).await,
-            Err(why) => Started::Failed(why),
+        let started = match self.by_compose(docker.as_ref().ok(), &engine, deadline).await {
+            Some(started) => started,
+            None => match (docker.as_ref(), engine) {
+                (Ok(docker), Ok(())) => self.by_the_api(docker).await,
+                (_, Err(why)) => Started::Failed(why.to_string()),
+                (Err(why), Ok(())) => Started::Failed(why.clone()),
+            },
+        };
+        match started {
+            Started::Failed(why) => self.unless_another_did(why, deadline).await,
+            started => started,
         }
     }
 
-    async fn by_the_api(&self, docker: &Docker) -> Started {
-        if let Err(why) = docker.ping().await {
-            return Started::Failed(why);
+    /// `None` where there is no compose file of ours or nothing to run it with.
+    async fn by_compose(
+        &self,
+        docker: Option<&Docker>,
+        engine: &Result<(), Unreachable>,
+        deadline: Instant,
+    ) -> Option<Started> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let file = compose::find(&self.workspace)?;
+        let host = self.docker_host.as_deref();
+        let tool = compose::tool(&self.workspace, host, left()).await?;
+        // An engine that only compose can reach (a context) gets its image from compose.
+        let docker = docker.filter(|_| engine.is_ok());
+        let image = file.image.as_deref().unwrap_or(&self.settings.image);
+        if let Some(pull) = pull_if_absent(docker, image).await {
+            return Some(Started::Pulling(pull));
         }
+        let mut up = tool.up(&file, left()).await;
+        if up.is_err() && engine.is_ok() {
+            // Two at once tread on each other's toes; the second time what the other made is there.
+            up = tool.up(&file, left()).await;
+        }
+        Some(match (up, engine) {
+            (Ok(container), _) => {
+                let how = format!("started by {}", tool.name());
+                self.until_ready(docker, container.as_deref(), how).await
+            }
+            // Compose fails too, and says the same in many lines.
+            (Err(_), Err(why)) => Started::Failed(why.to_string()),
+            (Err(why), Ok(())) => Started::Failed(why),
+        })
+    }
+
+    async fn by_the_api(&self, docker: &Docker) -> Started {
         match docker.start(&self.settings).await {
             Ok(docker::Launch::Launched(how)) => {
                 self.until_ready(Some(docker), Some(CONTAINER), how.to_owned()).await
             }
             Ok(docker::Launch::NoImage) => Started::Pulling(docker.pull(&self.settings.image)),
             Err(why) => Started::Failed(why),
+        }
+    }
+
+    /// Another process may have started it in another way: then ours found the port taken.
+    async fn unless_another_did(&self, why: String, deadline: Instant) -> Started {
+        let until = deadline.min(Instant::now() + ANOTHERS);
+        match timeout_at(until, ready::wait(&self.settings)).await {
+            Ok(()) => Started::Ready("started by another process".to_owned()),
+            Err(_) => Started::Failed(why),
         }
     }
 
@@ -124,7 +164,6 @@ impl Autostart {
 
 async fn pull_if_absent(docker: Option<&Docker>, image: &str) -> Option<Pull> {
     let docker = docker?;
-    // An engine that only compose can reach (a context) gets its image from compose.
     let absent = docker.has_image(image).await.ok().is_some_and(|there| !there);
     absent.then(|| docker.pull(image))
 }

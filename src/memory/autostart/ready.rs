@@ -9,7 +9,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::{sleep, timeout};
 
 use crate::config::QdrantSettings;
-use crate::memory::qdrant::{Qdrant, address};
+use crate::memory::qdrant::{Qdrant, QdrantError, address};
 
 const PROBE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(150);
@@ -33,5 +33,5 @@ async fn rest(settings: &QdrantSettings) -> bool {
 pub async fn grpc(settings: &QdrantSettings) -> bool {
     let Ok(qdrant) = Qdrant::new(settings, "", "") else { return false };
     let answer = timeout(PROBE, qdrant.version()).await;
-    matches!(answer, Ok(Ok(_)))
+    matches!(answer, Ok(Ok(_) | Err(QdrantError::Refused { .. })))
 }

@@ -13,6 +13,8 @@ pub struct Breaker(Mutex<State>);
 struct State {
     failures: u32,
     admits_again: Option<Instant>,
+    /// One was let through and has not answered yet.
+    asking: bool,
 }
 
 impl Breaker {
@@ -28,6 +30,7 @@ impl Breaker {
             Some(at) if now < at => false,
             Some(_) => {
                 state.admits_again = Some(now + pause(state.failures));
+                state.asking = true;
                 true
             }
             None => true,
@@ -48,6 +51,11 @@ impl Breaker {
 
     fn failed_at(&self, now: Instant) {
         let mut state = self.state();
+        let asked = std::mem::take(&mut state.asking);
+        if !asked && state.admits_again.is_some_and(|at| now < at) {
+            // Several were under way when it died: that is one failure.
+            return;
+        }
         state.failures = state.failures.saturating_add(1);
         state.admits_again = Some(now + pause(state.failures));
     }
@@ -65,6 +73,15 @@ fn pause(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_that_fail_together_count_once() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..8 {
+            breaker.failed_at(now);
+        }
+        assert!(breaker.admits_at(now + FIRST_PAUSE));
+    }
 
     #[test]
     fn a_failure_closes_the_way_for_ever_longer_and_an_answer_opens_it() {

@@ -20,7 +20,7 @@ use qdrant_client::qdrant::{
 };
 use tonic::Code;
 
-use super::entry::{Collection, EntryId, Filter, Kept};
+use super::entry::{Collection, EntryId, Filter, Kept, hash_of};
 use super::journal::Change;
 use crate::config::QdrantSettings;
 
@@ -34,6 +34,7 @@ const SEARCH_DEADLINE: Duration = Duration::from_secs(1);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// Syncing is off the critical path: a batch of points may take longer.
 const BATCH_DEADLINE: Duration = Duration::from_secs(10);
+const LONGEST_SLUG: usize = 100;
 const SCROLL_PAGE: u32 = 1_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -118,14 +119,30 @@ impl Qdrant {
         Ok(reply.version)
     }
 
+    /// As `version`, even while it rests: for a person who waits for the answer.
+    pub async fn version_now(&self) -> Result<String> {
+        self.breaker.succeeded();
+        self.version().await
+    }
+
+    /// Whether it would serve: it answers, and takes our key.
+    pub async fn answers(&self) -> Result<()> {
+        self.version().await?;
+        let probe = self.client.collection_exists("autopack");
+        self.call("look for a collection", DEADLINE, probe).await.map(drop)
+    }
+
     /// `autopack_errors_ci_builtin-384-v1`: vectors of two embedders never share a collection.
     pub fn collection_name(collection: Collection, embedder: &str) -> String {
-        let slug: String = embedder
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' })
-            .take(100)
-            .collect();
-        format!("autopack_{collection}_{slug}")
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        let slug: String =
+            embedder.chars().map(|c| if plain(c) { c } else { '-' }).take(LONGEST_SLUG).collect();
+        if slug == embedder {
+            return format!("autopack_{collection}_{slug}");
+        }
+        // What the slug leaves out may be all that tells two embedders apart.
+        let digest = hash_of(&[embedder]);
+        format!("autopack_{collection}_{slug}-{}", &digest[..8])
     }
 
     /// The `k` nearest of this workspace, or of all; best first.
@@ -401,5 +418,20 @@ pub fn address(host: &str, port: u16) -> String {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_embedders_share_a_collection() {
+        let name = |embedder: &str| Qdrant::collection_name(Collection::ErrorsCi, embedder);
+        assert_eq!(name("builtin-384-v1"), "autopack_errors_ci_builtin-384-v1");
+        assert_ne!(name("http:a/b"), name("http:a-b"));
+        assert_ne!(name("http-a-b"), name("http:a-b"));
+        let long = "m".repeat(200);
+        assert_ne!(name(&format!("{long}1")), name(&format!("{long}2")));
     }
 }

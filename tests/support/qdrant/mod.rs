@@ -1,18 +1,23 @@
 //! A stand-in for Qdrant: the real gRPC protocol on the server stubs that the client ships, and REST readiness.
 //!
-//! It keeps points in memory, compares by cosine, and refuses what autopack does not use. It can die, come back with
-//! or without its points, and hang.
+//! It keeps points in memory and, if told, in a file; compares by cosine; and refuses what autopack does not use. It can
+//! die, come back with or without its points, and hang. [`StandIn`] runs in the test, [`StandInProcess`] beside it.
 
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
 mod points;
+mod process;
 mod services;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use qdrant_client::qdrant::collections_server::CollectionsServer;
 use qdrant_client::qdrant::points_server::PointsServer;
@@ -23,6 +28,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+
+#[allow(unused_imports)]
+pub use process::{Held, StandInProcess, entries, program};
 
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -47,9 +55,18 @@ pub struct State {
     pub requests: AtomicU64,
     /// Asked of every request, if set.
     pub api_key: Mutex<Option<String>>,
+    /// Where changes are kept, if anywhere.
+    storage: Mutex<Option<File>>,
 }
 
 impl State {
+    /// With what the file holds from before.
+    pub fn stored_in(path: &Path) -> std::io::Result<Self> {
+        let (collections, file) = storage::open(path)?;
+        let (collections, storage) = (Mutex::new(collections), Mutex::new(Some(file)));
+        Ok(Self { collections, storage, ..Self::default() })
+    }
+
     pub fn points(&self, collection: &str) -> BTreeMap<String, Point> {
         let collections = self.collections.lock().unwrap();
         collections.get(collection).map(|found| found.points.clone()).unwrap_or_default()
@@ -72,8 +89,8 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn start() -> Self {
-        let mut stand_in =
-            Self { state: Arc::default(), grpc_port: 0, rest_port: 0, runtime: None };
+        let (grpc_port, rest_port) = (free_port(), free_port());
+        let mut stand_in = Self { state: Arc::default(), grpc_port, rest_port, runtime: None };
         stand_in.restart();
         stand_in
     }
@@ -91,8 +108,6 @@ impl StandIn {
         let [grpc, rest] = [self.grpc_port, self.rest_port]
             .map(|port| listen(SocketAddr::from(([127, 0, 0, 1], port))));
         drop(entered);
-        self.grpc_port = grpc.local_addr().unwrap().port();
-        self.rest_port = rest.local_addr().unwrap().port();
         runtime.spawn(serve(grpc, rest, Arc::clone(&self.state)));
         self.runtime = Some(runtime);
     }
@@ -114,15 +129,25 @@ impl Drop for StandIn {
     }
 }
 
+/// A port of nobody. Below those that the system gives to outgoing connections: one of these must not take it while
+/// the stand-in is dead.
+pub fn free_port() -> u16 {
+    use std::hash::{BuildHasher, RandomState};
+    let random = || 20_000 + (RandomState::new().hash_one(0) % 12_000) as u16;
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(random).take(1_000).find(free).expect("a free port")
+}
+
 /// A port of a killed one is free only once its sockets are closed.
 fn listen(address: SocketAddr) -> TcpListener {
-    loop {
+    for _ in 0..2_000 {
         if let Ok(listener) = std::net::TcpListener::bind(address) {
             listener.set_nonblocking(true).unwrap();
             return TcpListener::from_std(listener).unwrap();
         }
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
+    panic!("somebody else took {address}")
 }
 
 /// Serves until it is dropped.

@@ -1,6 +1,5 @@
 //! What the stand-in does: collections and points in memory, as Qdrant answers for them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 
 use qdrant_client::qdrant as q;
@@ -12,6 +11,7 @@ use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{query as query_kind, vector_input, vectors_config};
 use tonic::Status;
 
+use super::storage::{self, Change, Collections, StoredPoint};
 use super::{Collection, Point, State};
 
 type Answer<T> = Result<T, Status>;
@@ -38,20 +38,14 @@ pub fn create(
     let Some(vectors_config::Config::Params(params)) = config else {
         return Err(Status::invalid_argument("one unnamed vector is all that is known here"));
     };
+    let collection = request.collection_name;
     let mut collections = collections(state);
-    if collections.contains_key(&request.collection_name) {
-        return Err(Status::already_exists(format!(
-            "Collection `{}` already exists!",
-            request.collection_name
-        )));
+    if collections.contains_key(&collection) {
+        let why = format!("Collection `{collection}` already exists!");
+        return Err(Status::already_exists(why));
     }
-    let collection = Collection {
-        dimensions: params.size,
-        distance: params.distance(),
-        points: BTreeMap::new(),
-        indexed: BTreeSet::new(),
-    };
-    collections.insert(request.collection_name, collection);
+    let (dimensions, distance) = (params.size, params.distance().into());
+    change(state, &mut collections, Change::Create { collection, dimensions, distance })?;
     Ok(q::CollectionOperationResponse { result: true, time: 0.0 })
 }
 
@@ -59,7 +53,10 @@ pub fn drop_collection(
     state: &State,
     request: q::DeleteCollection,
 ) -> Answer<q::CollectionOperationResponse> {
-    let result = collections(state).remove(&request.collection_name).is_some();
+    let collection = request.collection_name;
+    let mut collections = collections(state);
+    let result = collections.contains_key(&collection);
+    change(state, &mut collections, Change::Drop { collection })?;
     Ok(q::CollectionOperationResponse { result, time: 0.0 })
 }
 
@@ -75,46 +72,48 @@ pub fn index_field(
     state: &State,
     request: q::CreateFieldIndexCollection,
 ) -> Answer<q::PointsOperationResponse> {
-    with(state, &request.collection_name, |collection| {
-        collection.indexed.insert(request.field_name);
-        Ok(done())
-    })
+    let (collection, field) = (request.collection_name, request.field_name);
+    let mut collections = collections(state);
+    present(&collections, &collection)?;
+    change(state, &mut collections, Change::Index { collection, field })
 }
 
 pub fn upsert(state: &State, request: q::UpsertPoints) -> Answer<q::PointsOperationResponse> {
-    with(state, &request.collection_name, |collection| {
-        for point in request.points {
-            let id = id(point.id)?;
-            let vector = dense(point.vectors)?;
-            if vector.len() as u64 != collection.dimensions {
-                return Err(Status::invalid_argument(format!(
-                    "Wrong input: Vector dimension error: expected dim: {}, got {}",
-                    collection.dimensions,
-                    vector.len()
-                )));
-            }
-            collection.points.insert(id, Point { payload: point.payload, vector });
+    let collection = request.collection_name;
+    let mut collections = collections(state);
+    let expected = present(&collections, &collection)?.dimensions;
+    let mut points = Vec::new();
+    for point in request.points {
+        let id = id(point.id)?;
+        let vector = dense(point.vectors)?;
+        if vector.len() as u64 != expected {
+            return Err(Status::invalid_argument(format!(
+                "Wrong input: Vector dimension error: expected dim: {expected}, got {}",
+                vector.len()
+            )));
         }
-        Ok(done())
-    })
+        let point = Point { payload: point.payload, vector };
+        points.push(StoredPoint::new(&id, &point).map_err(Status::invalid_argument)?);
+    }
+    change(state, &mut collections, Change::Upsert { collection, points })
 }
 
 pub fn delete(state: &State, request: q::DeletePoints) -> Answer<q::PointsOperationResponse> {
     let selector = request.points.and_then(|points| points.points_selector_one_of);
-    with(state, &request.collection_name, |collection| {
-        match selector {
-            Some(PointsSelectorOneOf::Points(list)) => {
-                for point in list.ids {
-                    collection.points.remove(&id(Some(point))?);
-                }
-            }
-            Some(PointsSelectorOneOf::Filter(filter)) => {
-                collection.points.retain(|id, point| !matches(&filter, id, point));
-            }
-            None => return Err(Status::invalid_argument("no points selected")),
+    let collection = request.collection_name;
+    let mut collections = collections(state);
+    let points = &present(&collections, &collection)?.points;
+    let ids = match selector {
+        Some(PointsSelectorOneOf::Points(list)) => {
+            list.ids.into_iter().map(|point| id(Some(point))).collect::<Answer<_>>()?
         }
-        Ok(done())
-    })
+        Some(PointsSelectorOneOf::Filter(filter)) => {
+            let matching = points.iter().filter(|(id, point)| matches(&filter, id, point));
+            matching.map(|(id, _)| id.clone()).collect()
+        }
+        None => return Err(Status::invalid_argument("no points selected")),
+    };
+    change(state, &mut collections, Change::Delete { collection, ids })
 }
 
 pub fn get(state: &State, request: q::GetPoints) -> Answer<q::GetResponse> {
@@ -175,16 +174,31 @@ pub fn query(state: &State, request: q::QueryPoints) -> Answer<q::QueryResponse>
     })
 }
 
-fn collections(state: &State) -> MutexGuard<'_, BTreeMap<String, Collection>> {
+fn collections(state: &State) -> MutexGuard<'_, Collections> {
     state.collections.lock().unwrap()
 }
 
-fn with<T>(state: &State, name: &str, act: impl FnOnce(&mut Collection) -> Answer<T>) -> Answer<T> {
-    let mut collections = collections(state);
-    let found = collections.get_mut(name);
-    act(found.ok_or_else(|| {
-        Status::not_found(format!("Not found: Collection `{name}` doesn't exist!"))
-    })?)
+fn present<'a>(collections: &'a Collections, name: &str) -> Answer<&'a Collection> {
+    collections
+        .get(name)
+        .ok_or_else(|| Status::not_found(format!("Not found: Collection `{name}` doesn't exist!")))
+}
+
+fn with<T>(state: &State, name: &str, read: impl FnOnce(&Collection) -> Answer<T>) -> Answer<T> {
+    read(present(&collections(state), name)?)
+}
+
+/// First into the file, then into memory, then the answer.
+fn change(
+    state: &State,
+    collections: &mut Collections,
+    change: Change,
+) -> Answer<q::PointsOperationResponse> {
+    if let Some(file) = state.storage.lock().unwrap().as_mut() {
+        storage::append(file, &change).map_err(|error| Status::internal(error.to_string()))?;
+    }
+    storage::apply(collections, change);
+    Ok(done())
 }
 
 fn done() -> q::PointsOperationResponse {
