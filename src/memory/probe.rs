@@ -27,7 +27,8 @@ pub struct Serving {
 pub async fn engine(docker_host: Option<&str>) -> Result<(), String> {
     let docker = Docker::connect(docker_host)?;
     let silent = || format!("the Docker engine gave no answer within {} s", ENGINE.as_secs());
-    tokio::time::timeout(ENGINE, docker.ping()).await.map_err(|_| silent())?
+    let answer = tokio::time::timeout(ENGINE, docker.ping()).await.map_err(|_| silent())?;
+    answer.map_err(|why| why.to_string())
 }
 
 pub async fn serving(

@@ -68,6 +68,14 @@ impl StandInProcess {
         }
     }
 
+    /// Still there, and silent; or back to work.
+    pub fn pause(&self, pauses: bool) {
+        use nix::sys::signal::{Signal, kill};
+        let child = self.child.as_ref().expect("it runs");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        kill(pid, if pauses { Signal::SIGSTOP } else { Signal::SIGCONT }).unwrap();
+    }
+
     pub fn is_up(&self) -> bool {
         self.child.is_some()
     }
