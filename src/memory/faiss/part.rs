@@ -88,9 +88,10 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// The slow part: it needs no lock, and may use every processor.
+    /// The slow part: it needs no lock, and leaves half of the processors to agents and CI.
     pub fn build(self) -> Result<Part> {
-        use_threads(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        use_threads((processors / 2).max(1));
         let mut part = Part::new(self.kind, self.dimensions)?;
         let numbers: Vec<i64> = self.entries.iter().map(|(_, n)| *n).collect();
         part.settle(&self.vectors, &numbers)?;
