@@ -1,5 +1,6 @@
 //! The repository's files as `code_docs`: chunks of lines, taken in again only where a file's contents changed.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,10 @@ use crate::process::{Tool, output};
 const CHUNK_LINES: usize = 60;
 const OVERLAP: usize = 10;
 const MOST_CHUNK_CHARS: usize = 6_000;
+/// Part of every file's hash: raise it with every change to how files are cut, so that they are read anew.
+const CUT: &str = "2";
+/// So many chunks go into one transaction: each waits for the disk.
+const WORTH_WRITING: usize = 256;
 const MOST_FILE_BYTES: u64 = 512 * 1024;
 const LISTING: Duration = Duration::from_secs(60);
 /// Machine-made: long, and nobody asks for them.
@@ -43,22 +48,31 @@ impl Inner {
         let paths = list(root).await?;
         let mut known = self.journal.sources(Collection::CodeDocs).await?;
         let mut indexed = Indexed::default();
+        let mut writing = Vec::new();
         for path in &paths {
             let before = known.remove(path).unwrap_or_default();
             let Some(text) = read(&root.join(path), path) else {
-                indexed.passed_over += 1;
+                // Git goes on listing a file that is deleted, but not staged as such.
+                match root.join(path).symlink_metadata() {
+                    Ok(_) => indexed.passed_over += 1,
+                    Err(_) => indexed.removed += usize::from(!before.is_empty()),
+                }
                 self.forget(&before).await?;
                 continue;
             };
             let text = self.redact.apply(&text);
-            let hash = hash_of(&[&text]);
+            let hash = hash_of(&[CUT, &text]);
             if before.iter().any(|chunk| chunk.payload["file_hash"] == json!(hash)) {
                 indexed.unchanged += 1;
                 continue;
             }
-            self.take_in(path, &text, &hash, &before).await?;
+            writing.extend(self.taken_in(path, &text, &hash, &before));
             indexed.indexed += 1;
+            if writing.len() >= WORTH_WRITING {
+                self.journal.put(&std::mem::take(&mut writing)).await?;
+            }
         }
+        self.journal.put(&writing).await?;
         for gone in known.into_values() {
             self.forget(&gone).await?;
             indexed.removed += 1;
@@ -67,27 +81,26 @@ impl Inner {
         Ok(indexed)
     }
 
-    /// A file's chunks are replaced in one transaction.
-    async fn take_in(
+    /// A file's chunks and what they replace, for one transaction.
+    fn taken_in(
         &self,
         path: &str,
         text: &str,
         hash: &str,
         before: &[Kept],
-    ) -> Result<(), MemoryError> {
+    ) -> Vec<(Kept, Vec<EntryId>)> {
         let mut entries: Vec<(Kept, Vec<EntryId>)> = chunks(text)
             .into_iter()
             .enumerate()
             .map(|(number, chunk)| (self.chunk(path, number, chunk, hash), Vec::new()))
             .collect();
-        let new: Vec<EntryId> = entries.iter().map(|(entry, _)| entry.id.clone()).collect();
+        let new: HashSet<EntryId> = entries.iter().map(|(entry, _)| entry.id.clone()).collect();
         let obsolete = before.iter().map(|chunk| chunk.id.clone()).filter(|id| !new.contains(id));
-        match entries.first_mut() {
-            Some((_, supersedes)) => supersedes.extend(obsolete),
-            None => return self.forget(before).await,
+        // Every text that is read has a chunk, since it is more than white space.
+        if let Some((_, supersedes)) = entries.first_mut() {
+            supersedes.extend(obsolete);
         }
-        self.journal.put(&entries).await?;
-        Ok(())
+        entries
     }
 
     fn chunk(&self, path: &str, number: usize, chunk: Chunk, hash: &str) -> Kept {
@@ -155,7 +168,8 @@ fn chunks(text: &str) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut start = 0;
     while start < lines.len() {
-        let end = (start + CHUNK_LINES).min(lines.len());
+        let end = start + length(&lines[start..]);
+        // A single line may still be too long: machine-made, and its beginning says enough.
         let text: String = lines[start..end].join("\n").chars().take(MOST_CHUNK_CHARS).collect();
         if !text.trim().is_empty() {
             chunks.push(Chunk { first: start + 1, last: end, text });
@@ -163,9 +177,19 @@ fn chunks(text: &str) -> Vec<Chunk> {
         if end == lines.len() {
             break;
         }
-        start = end - OVERLAP;
+        start = end.saturating_sub(OVERLAP).max(start + (end - start).div_ceil(2));
     }
     chunks
+}
+
+/// How many of these lines make a chunk; at least one.
+fn length(lines: &[&str]) -> usize {
+    let mut chars = 0;
+    let fits = |line: &&&str| {
+        chars += line.chars().count() + 1;
+        chars <= MOST_CHUNK_CHARS
+    };
+    lines.iter().take(CHUNK_LINES).take_while(fits).count().max(1)
 }
 
 #[cfg(test)]
@@ -180,5 +204,42 @@ mod tests {
         assert_eq!(ranges, [(1, 60), (51, 110), (101, 130)]);
         assert!(chunks[2].text.ends_with("line 130"));
         assert!(super::chunks("").is_empty());
+    }
+
+    #[test]
+    fn long_lines_make_shorter_chunks_and_none_is_lost() {
+        let text: String = (1..=100).map(|n| format!("{n} {}\n", "x".repeat(300))).collect();
+        let chunks = chunks(&text);
+        let mut next = 1;
+        for chunk in &chunks {
+            assert!(chunk.first <= next && chunk.last >= next, "{} {next}", chunk.first);
+            assert!(chunk.text.chars().count() <= MOST_CHUNK_CHARS);
+            assert_eq!(chunk.text.lines().count(), chunk.last - chunk.first + 1);
+            next = chunk.last + 1;
+        }
+        assert_eq!(next, 101);
+        assert_eq!(super::chunks(&"y".repeat(20_000))[0].text.len(), MOST_CHUNK_CHARS);
+    }
+
+    #[test]
+    fn only_text_of_a_size_that_somebody_wrote_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let large = "x\n".repeat(400_000);
+        for (name, contents, wanted) in [
+            ("a.py", b"x = 1".as_slice(), true),
+            ("a.bin", b"\xff\xfe\x00", false),
+            ("nul.txt", b"a\0b", false),
+            ("empty", b" \n", false),
+            ("large.txt", large.as_bytes(), false),
+            ("Cargo.lock", b"version = 4", false),
+            ("app.min.js", b"var a", false),
+        ] {
+            let file = dir.path().join(name);
+            std::fs::write(&file, contents).unwrap();
+            assert_eq!(read(&file, name).is_some(), wanted, "{name}");
+        }
+        let link = dir.path().join("link.py");
+        std::os::unix::fs::symlink(dir.path().join("a.py"), &link).unwrap();
+        assert!(read(&link, "link.py").is_none());
     }
 }

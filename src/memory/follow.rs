@@ -19,6 +19,7 @@ const EMBED_BATCH: u32 = 64;
 const FAISS_BATCH: usize = 1_000;
 /// So many changes are worth a new file, even in the middle of a drain.
 const WORTH_SAVING: usize = 5_000;
+const LET_OTHERS_IN: std::time::Duration = std::time::Duration::from_millis(2);
 
 impl Inner {
     /// Starts catching up, unless somebody does already: then that one goes round once more.
@@ -211,6 +212,10 @@ fn tidy(index: &Mutex<Faiss>) -> Result<(), FaissError> {
     for (collection, snapshot) in due {
         let built = snapshot.build()?;
         locked(index).replace(collection, built)?;
+    }
+    while locked(index).move_some()? {
+        // Searches wait for the lock too.
+        std::thread::sleep(LET_OTHERS_IN);
     }
     locked(index).save()
 }

@@ -13,29 +13,41 @@ const RULES: &[(&str, &str)] = &[
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     (r"\r", ""),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([.,]\d+)?(\s?(Z|UTC|[+-]\d\d:?\d\d))?", "<time>"),
+    (
+        r"\b((Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?(\d{1,2} )?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* ( ?\d{1,2},? )?(\d{4} )?\d\d:\d\d(:\d\d)?([.,]\d+)?( \d{4}| GMT| UTC| [+-]\d{4})?\b",
+        "<time>",
+    ),
+    (r"\b\d{4}/\d\d/\d\d \d\d:\d\d:\d\d([.,]\d+)?\b", "<time>"),
     (r"\b\d{1,2}:\d\d:\d\d([.,]\d+)?\b", "<time>"),
     (r"\b\d{4}-\d\d-\d\d\b", "<date>"),
     (r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
     (r"(?i)\b0x[0-9a-f]+\b", "<addr>"),
     (r"\b([0-9a-f]*[0-9][0-9a-f]*[a-f]|[0-9a-f]*[a-f][0-9a-f]*[0-9])[0-9a-f]*\b", "<hex>"),
+    // macOS's, a folder for each user.
+    (r"(/private)?/var/folders/[^\s/]+/[^\s/]+/T/((\.?tmp|pytest-)[^\s/:'\x22,)]*/)*", "<tmp>/"),
     // A temporary path up to the part that a person chose.
     (
         r"(/private)?(/tmp|/var/tmp|/var/folders|/dev/shm)(/[^\s/:'\x22,)]+)*?(/(tmp|pytest-|\.tmp|T/)[^\s/:'\x22,)]*)*/",
         "<tmp>/",
     ),
+    // Go's: a test's name, a number, a count.
+    (r"<tmp>/(Test[A-Za-z_]*)\d+/\d{3}/", "<tmp>/$1/"),
     (r"(?i)[a-z]:\\(users\\[^\s\\]+\\appdata\\local\\)?temp\\[^\s\\:'\x22]+", "<tmp>"),
     (r"[^\s'\x22(]*/\.autopack/slots/[^\s/]+/", ""),
     (r"(/home|/Users)/[^\s/:'\x22]+/", "<home>/"),
     (
-        r"(?i)\b(lines?|ln|col|column|char|offset|position|pid|thread|port)([ =:#]+)\d+(-\d+)?",
+        r"(?i)\b(lines?|ln|col|column|char|offset|position|pid|thread|port|goroutine|seed)([ =:#]+)\d+(-\d+)?",
         "$1$2<n>",
     ),
     (r"(\.[A-Za-z]{1,5}):\d+(:\d+)?", "$1:<n>"),
+    // Files without an extension: behind a slash, or known by name.
+    (r"(/[A-Za-z_][A-Za-z0-9_-]*|\b(?:Make|Docker|Just|Proc|Jenkins)file):\d+(:\d+)?\b", "$1:<n>"),
+    (r"(ThreadId|<\w+ Task-|\bTask-|\bThread-|\bworker-)\(?\d+\)?", "$1<n>"),
     (r"\((\d+),\s?(\d+)\)", "(<n>,<n>)"),
     (r"\b\d+([.,]\d+)?\s?(ms|s|sec|secs|seconds|min|minutes|us|µs|ns)\b", "<duration>"),
     (r"(127\.0\.0\.1|localhost|0\.0\.0\.0|\[::1?\]):\d+", "$1:<n>"),
     (r"(?m)^\s*\d+\s*\|", "<n> |"),
-    (r"\b\d{5,}\b", "<n>"),
+    (r"\b\d{5,}(\.\d+)?\b", "<n>"),
     (r"[ \t]+", " "),
     (r"(?m) $", ""),
     (r"\n{2,}", "\n"),
@@ -109,6 +121,24 @@ mod tests {
                 "/w/repo/.autopack/slots/12/src/a.py:44: boom",
             ),
             ("commit 9f8e7d6c5b not found", "commit 1a2b3c4d5e not found"),
+            ("Mon, 02 Jan 2026 15:04:05 GMT refused", "Tue, 13 Oct 2025 01:02:03 GMT refused"),
+            ("Jan  2 15:04:05 host sshd: refused", "Dec 31 01:02:03 host sshd: refused"),
+            ("2026/01/02 15:04:05 listen failed", "2025/11/12 01:02:03 listen failed"),
+            ("--- FAIL: TestLogin (0.00s)", "--- FAIL: TestLogin (1.23s)"),
+            ("goroutine 18 [running]:", "goroutine 7 [running]:"),
+            ("\t/w/a/main.go:31 +0x1d", "\t/w/a/main.go:7 +0xf3"),
+            ("Makefile:12: recipe failed", "Makefile:98: recipe failed"),
+            (
+                "thread 'main' (12345) panicked at src/a.rs:1:2:",
+                "thread 'main' (99887) panicked at src/a.rs:30:4:",
+            ),
+            ("open /tmp/TestRead123/001/a.txt: gone", "open /tmp/TestRead98/002/a.txt: gone"),
+            (
+                "open /var/folders/ab/cd12/T/tmpx1y2/a.txt: gone",
+                "open /var/folders/zz/q/T/tmp8u/a.txt: gone",
+            ),
+            ("at f (/home/ann/p/y.js:1:2)", "at f (/home/bob/p/y.js:33:20)"),
+            ("__ ERROR at 1736951234.123: boom", "__ ERROR at 1799999999.9: boom"),
         ];
         for (a, b) in pairs {
             assert_eq!(normalise(a), normalise(b));
@@ -124,6 +154,10 @@ mod tests {
             "error[E0308]: mismatched types in src/decade/facade.rs",
             "assert 1 == 2",
             "python3.11 is missing libfoo.so.6",
+            "exit code 137",
+            "assertion `left == right` failed left: 3 right: 4",
+            "cannot GET /users/42",
+            "expected 10 May entries",
         ] {
             assert_eq!(normalise(text), text);
         }

@@ -11,7 +11,7 @@ use super::normalise::normalise;
 use super::recall::{Ranked, fuse};
 use super::{MemoryError, Query, Recall, Snippet};
 
-/// So many of each kind are fused, whatever the limit: what is twentieth in both may be third together.
+/// So many of each kind are fused, however few are asked for: what is twentieth in both may be third together.
 const POOL: usize = 50;
 /// What the vectors may take of the patience; the rest is for fusing and reading.
 const VECTOR_PATIENCE: Duration = Duration::from_millis(1_500);
@@ -67,8 +67,9 @@ impl Inner {
     }
 
     pub async fn search(self: &Arc<Self>, query: &Query) -> Result<Vec<Snippet>, MemoryError> {
-        let near = timeout(VECTOR_PATIENCE, self.near(query));
-        let lexical = self.journal.search_text(&query.text, &query.filter, POOL);
+        let pool = POOL.max(query.limit);
+        let near = timeout(VECTOR_PATIENCE, self.near(query, pool));
+        let lexical = self.journal.search_text(&query.text, &query.filter, pool);
         let (near, lexical) = tokio::join!(near, lexical);
         let lexical: Vec<EntryId> = lexical?.into_iter().map(|hit| hit.id).collect();
         let near = match near {
@@ -83,7 +84,7 @@ impl Inner {
         self.snippets(ranked, near.foreign, query.limit).await
     }
 
-    async fn near(self: &Arc<Self>, query: &Query) -> Result<Near, MemoryError> {
+    async fn near(self: &Arc<Self>, query: &Query, pool: usize) -> Result<Near, MemoryError> {
         let vectors = self.embedder.embed(vec![query.text.clone()]).await?;
         let Some(vector) = vectors.into_iter().next() else {
             return Ok(Near::default());
@@ -91,7 +92,7 @@ impl Inner {
         if let Some(qdrant) = &self.qdrant
             && self.backend() == Backend::Qdrant
         {
-            match qdrant.search(&vector, &query.filter, query.everywhere, POOL).await {
+            match qdrant.search(&vector, &query.filter, query.everywhere, pool).await {
                 Ok(found) => {
                     let found =
                         found.into_iter().filter(|found| found.score >= self.embedder.floor());
@@ -110,7 +111,7 @@ impl Inner {
             return Ok(Near::default());
         }
         Ok(Near {
-            ids: self.near_in_process(&vector, &query.filter).await?,
+            ids: self.near_in_process(&vector, &query.filter, pool).await?,
             foreign: HashMap::new(),
         })
     }
@@ -119,6 +120,7 @@ impl Inner {
         &self,
         vector: &[f32],
         filter: &Filter,
+        pool: usize,
     ) -> Result<Vec<EntryId>, MemoryError> {
         let faiss = self.refreshed_faiss().await?;
         let only: Option<HashSet<i64>> = match &filter.run {
@@ -130,7 +132,7 @@ impl Inner {
         };
         let (vector, collections) = (vector.to_vec(), filter.collections().to_vec());
         let searching = tokio::task::spawn_blocking(move || {
-            locked(&faiss).search(&vector, &collections, only.as_ref(), POOL)
+            locked(&faiss).search(&vector, &collections, only.as_ref(), pool)
         });
         let found = searching.await.map_err(|error| MemoryError::Setup(error.to_string()))??;
         let numbers: Vec<i64> = found

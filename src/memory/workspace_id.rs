@@ -1,7 +1,7 @@
 //! Who this workspace is, among those that share a Qdrant. Kept beside the journal, so that it outlives it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -60,9 +60,13 @@ fn read(file: &Path) -> Option<Identity> {
 }
 
 fn write(file: &Path, identity: &Identity) -> io::Result<()> {
-    let beside = file.with_extension("json.new");
-    fs::write(&beside, serde_json::to_string(identity)?)?;
-    fs::rename(beside, file)
+    // A name of its own each time: two processes may be here at once.
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    beside.write_all(serde_json::to_string(identity)?.as_bytes())?;
+    beside.as_file().sync_all()?;
+    beside.persist(file)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -91,6 +95,19 @@ mod tests {
         let moved = dir.path().join("moved");
         fs::rename(&one, &moved).unwrap();
         assert_eq!(of(&moved, &moved.join(".autopack")).unwrap(), id);
+    }
+
+    #[test]
+    fn many_at_once_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, autopack) = workspace(dir.path(), "one");
+        let ids: std::collections::HashSet<String> = std::thread::scope(|scope| {
+            let asking: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| of(&one, &autopack).unwrap())).collect();
+            asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+        });
+        assert_eq!(ids.len(), 1);
+        assert_eq!(fs::read_dir(&autopack).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

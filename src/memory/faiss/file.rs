@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use faiss::{Index, read_index, write_index};
@@ -53,17 +54,28 @@ pub fn load(path: &Path, embedder: &str) -> Result<Option<Part>> {
     if !path.exists() {
         return Ok(None);
     }
-    let footer = read_footer(path).map_err(|why| error("read", path, &why))?;
+    let unreadable = |why: std::io::Error| error("read", path, &why);
+    let before = identity(path).map_err(unreadable)?;
+    let footer = read_footer(path).map_err(unreadable)?;
     if footer.embedder != embedder {
         return Ok(None);
     }
     let index = read_index(name(path)?).map_err(library("read an index file"))?;
+    if identity(path).map_err(unreadable)? != before {
+        return Err(error("read", path, &"another process has just replaced it"));
+    }
     if index.ntotal() != footer.numbers.len() as u64 {
         return Err(error("read", path, &"it holds another number of vectors than it says"));
     }
     let part = Part::around(footer.kind, index, footer.numbers);
     part.tune()?;
     Ok(Some(part))
+}
+
+/// FAISS opens the file again by its name: it has to be the one whose footer was read.
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 struct Footer {

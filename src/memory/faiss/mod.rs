@@ -5,6 +5,7 @@
 //! inside until a rebuild and are masked in every search, by FAISS itself: no result is lost to filtering afterwards.
 
 mod file;
+mod mask;
 mod part;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Collection;
 use super::journal::{Change, Put};
+use crate::process::FileLock;
 
 pub use part::{Kind, Part, Snapshot};
 
@@ -50,8 +52,6 @@ pub struct Faiss {
     parts: BTreeMap<Collection, Part>,
     /// Up to which number of the journal's log this index is complete.
     applied: i64,
-    /// Changes since the last save.
-    unsaved: usize,
     tidying: bool,
 }
 
@@ -73,7 +73,6 @@ impl Faiss {
             embedder: embedder.to_owned(),
             parts: BTreeMap::new(),
             applied: last,
-            unsaved: 0,
             tidying: false,
         };
         for collection in Collection::ALL {
@@ -114,8 +113,9 @@ impl Faiss {
         self.applied
     }
 
+    /// Vectors that no file holds yet, but for those that wait to go into a graph: the journal has them.
     pub fn unsaved(&self) -> usize {
-        self.unsaved
+        self.parts.values().map(|part| part.unsaved).sum()
     }
 
     /// Adds vectors that `open` missed, in batches of the caller's making.
@@ -129,7 +129,6 @@ impl Faiss {
         for (collection, batch) in by_collection {
             let Some((_, first)) = batch.first() else { continue };
             self.part(collection, first.len())?.add(&batch)?;
-            self.unsaved += batch.len();
         }
         Ok(())
     }
@@ -139,7 +138,7 @@ impl Faiss {
         self.add(changes)?;
         for change in changes.iter().filter(|change| change.vector.is_none()) {
             for part in self.parts.values_mut() {
-                self.unsaved += usize::from(part.kill_before(&change.id, change.n));
+                part.kill_before(&change.id, change.n);
             }
         }
         if let Some(last) = changes.last() {
@@ -171,8 +170,7 @@ impl Faiss {
                 found.extend(part.search(vector, only, k)?);
             }
         }
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.n.cmp(&b.n)));
-        found.truncate(k);
+        part::best_first(&mut found, k);
         Ok(found)
     }
 
@@ -185,8 +183,8 @@ impl Faiss {
 
     /// Whether a rebuild or a save is worth its while, and none is under way.
     pub fn is_due(&mut self, worth_saving: usize) -> bool {
-        let due =
-            self.unsaved >= worth_saving || self.parts.values().any(|part| part.due().is_some());
+        let worth_it = |part: &Part| part.due().is_some() || part.has_long_tail();
+        let due = self.unsaved() >= worth_saving || self.parts.values().any(worth_it);
         due && !std::mem::replace(&mut self.tidying, true)
     }
 
@@ -211,25 +209,40 @@ impl Faiss {
     pub fn replace(&mut self, collection: Collection, built: Part) -> Result<()> {
         if let Some(part) = self.parts.get_mut(&collection) {
             part.replace_with(built)?;
-            self.unsaved += part.size().live;
         }
         Ok(())
     }
 
+    /// Moves a few vectors into their graphs; true while there are more. Some milliseconds under the lock each time.
+    pub fn move_some(&mut self) -> Result<bool> {
+        const A_FEW: usize = 8;
+        let mut more = false;
+        for part in self.parts.values_mut() {
+            more |= part.move_some(A_FEW)?;
+        }
+        Ok(more)
+    }
+
     /// Writes every part; each file is either the old or the new one, whatever happens.
     pub fn save(&mut self) -> Result<()> {
-        if self.unsaved == 0 {
+        if self.unsaved() == 0 {
             return Ok(());
         }
-        std::fs::create_dir_all(&self.folder).map_err(|why| FaissError::File {
-            doing: "make the folder of",
-            path: self.folder.clone(),
-            why: why.to_string(),
-        })?;
-        for (collection, part) in &self.parts {
-            file::save(&self.path(*collection), &self.embedder, part)?;
+        let failed = |doing: &'static str| {
+            let path = self.folder.clone();
+            move |why: std::io::Error| FaissError::File { doing, path, why: why.to_string() }
+        };
+        std::fs::create_dir_all(&self.folder).map_err(failed("make the folder of"))?;
+        let lock = FileLock::try_lock(&self.folder.join("save.lock"));
+        let Some(_lock) = lock.map_err(failed("lock the folder of"))? else {
+            // Another process writes; what is only here is in the journal.
+            return Ok(());
+        };
+        for (collection, part) in self.parts.iter_mut().filter(|(_, part)| part.unsaved > 0) {
+            let path = self.folder.join(format!("{collection}.faiss"));
+            file::save(&path, &self.embedder, part)?;
+            part.unsaved = 0;
         }
-        self.unsaved = 0;
         Ok(())
     }
 

@@ -158,6 +158,7 @@ fn a_graph_finds_nearly_all_and_keeps_to_filters_and_deaths() {
         all.iter().map(|change| (change, change.vector.as_deref().unwrap())).collect();
     let mut graph = Part::new(Kind::Graph, D).unwrap();
     graph.add(&batch).unwrap();
+    while graph.move_some(100).unwrap() {}
     for n in (2..=2_000).step_by(2) {
         assert!(graph.kill_before(&EntryId::from_stored(n.to_string()), i64::MAX));
     }
@@ -197,4 +198,82 @@ fn a_vector_of_other_dimensions_is_refused() {
     index.apply(&[put(1, "1", Collection::ErrorsCi)]).unwrap();
     let odd = Change { vector: Some(vec![1.0]), ..put(2, "2", Collection::ErrorsCi) };
     assert!(matches!(index.apply(&[odd]), Err(FaissError::Dimensions { expected: 16, got: 1 })));
+}
+
+/// Half in the graph, a quarter moved but still in the tail, a quarter in the tail alone.
+fn graph_with_tail() -> Part {
+    let all: Vec<Change> =
+        (1..=2_000).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
+    let batch: Vec<(&Change, &[f32])> =
+        all.iter().map(|change| (change, change.vector.as_deref().unwrap())).collect();
+    let mut graph = Part::new(Kind::Graph, D).unwrap();
+    graph.add(&batch[..1_000]).unwrap();
+    while graph.move_some(100).unwrap() {}
+    graph.add(&batch[1_000..]).unwrap();
+    assert!(graph.move_some(500).unwrap());
+    graph
+}
+
+#[test]
+fn what_waits_for_the_graph_is_found_once_and_dies_like_the_rest() {
+    let mut graph = graph_with_tail();
+    assert_eq!(graph.size(), Size { live: 2_000, dead: 0 });
+    for n in [1, 1_200, 1_900] {
+        assert!(graph.kill_before(&EntryId::from_stored(n.to_string()), i64::MAX));
+    }
+    let alive = || (1..=2_000).filter(|n| ![1, 1_200, 1_900].contains(n));
+    let mut hits = 0;
+    for query in [1, 1_200, 1_900, 5_000, 5_001] {
+        let found = graph.search(&vector(query), None, 20).unwrap();
+        let found: Vec<i64> = found.iter().map(|found| found.n).collect();
+        assert_eq!(found.iter().collect::<HashSet<_>>().len(), 20);
+        assert!(found.iter().all(|n| alive().any(|a| a == *n)));
+        let expected = expected(query, alive(), 20);
+        hits += found.iter().filter(|n| expected.contains(n)).count();
+    }
+    assert!(hits >= 98, "{hits} of 100");
+    while graph.move_some(100).unwrap() {}
+    assert_eq!(graph.size(), Size { live: 1_997, dead: 2 });
+}
+
+#[test]
+fn a_filter_over_a_graph_is_exact_where_it_lets_little_through() {
+    let mut graph = graph_with_tail();
+    let only: HashSet<i64> = expected(3, 1..=2_000, 2_000)[1_900..].iter().copied().collect();
+    let found = graph.search(&vector(3), Some(&only), 10).unwrap();
+    let found: Vec<i64> = found.iter().map(|found| found.n).collect();
+    assert_eq!(found, expected(3, only.iter().copied(), 10));
+}
+
+#[test]
+fn what_waited_for_the_graph_comes_back_from_the_journal() {
+    let dir = TempDir::new().unwrap();
+    let mut graph = graph_with_tail();
+    file::save(&dir.path().join("errors_ci.faiss"), "e", &graph).unwrap();
+    let changes: Vec<Change> =
+        (1..=2_000).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
+    let (mut index, loaded) = Faiss::open(dir.path(), "e", &puts(&changes), 2_000);
+    assert_eq!(loaded.missing, (1_501..=2_000).collect::<Vec<i64>>());
+    index.add(&changes[1_500..]).unwrap();
+    let again = numbers(&mut index, 5_000, None, 20);
+    let before = graph.search(&vector(5_000), None, 20).unwrap();
+    assert_eq!(again, before.iter().map(|found| found.n).collect::<Vec<_>>());
+    assert_eq!(index.unsaved(), 0, "an index that only its tail grew in is not written again");
+}
+
+#[test]
+fn two_processes_that_save_leave_a_whole_file() {
+    let dir = TempDir::new().unwrap();
+    let changes: Vec<Change> =
+        (1..=300).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
+    let save = || {
+        let mut index = empty(&dir);
+        for batch in changes.chunks(10) {
+            index.apply(batch).unwrap();
+            index.save().unwrap();
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(save))));
+    let (_, loaded) = Faiss::open(dir.path(), "e", &puts(&changes), 300);
+    assert_eq!(loaded.unusable, Vec::<String>::new());
 }

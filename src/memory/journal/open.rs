@@ -1,18 +1,22 @@
 //! Opening the journal: made where it is missing, set aside where it is broken, refused where it is not ours.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlitePool};
 
 use super::{Doing, Journal, JournalError, Result};
+use crate::process::FileLock;
 
 /// "apMe": tells our file from any other SQLite database.
 const APPLICATION_ID: i64 = 0x6170_4d65;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const READERS: u32 = 4;
+/// Checking a large journal takes a second or two.
+const OPENING: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 static MIGRATIONS: Migrator = sqlx::migrate!("src/memory/journal/migrations");
 
 /// A journal, and what became of the one before.
@@ -26,7 +30,9 @@ pub struct Opened {
 }
 
 impl Journal {
+    /// One process at a time: two that made or mended it together would take each other's new file for the broken one.
     pub async fn open(path: &Path) -> Result<Opened> {
+        let _alone = alone(path).await?;
         match Self::open_or_create(path).await {
             Err(JournalError::Sql { source, .. }) if is_corrupt(&source) => {
                 let aside = set_aside(path)?;
@@ -52,6 +58,20 @@ impl Journal {
         MIGRATIONS.run(&writer).await.map_err(|error| migration_error(error, path))?;
         let readers = pool(options.read_only(true), READERS).await?;
         Ok((Self { writer, readers, path: path.to_owned() }, is_new))
+    }
+}
+
+async fn alone(path: &Path) -> Result<FileLock> {
+    let failed = |why: String| JournalError::Open { path: path.to_owned(), why };
+    let lock = path.with_extension("db.open.lock");
+    let deadline = Instant::now() + OPENING;
+    loop {
+        match FileLock::try_lock(&lock) {
+            Ok(Some(lock)) => return Ok(lock),
+            Ok(None) if Instant::now() < deadline => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(None) => return Err(failed("another process has been opening it for long".into())),
+            Err(why) => return Err(failed(format!("cannot lock {}: {why}", lock.display()))),
+        }
     }
 }
 
@@ -139,10 +159,13 @@ fn set_aside(path: &Path) -> Result<std::path::PathBuf> {
     };
     std::fs::rename(path, &aside).map_err(failed)?;
     for suffix in ["-wal", "-shm"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
+        let with = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            name
+        };
         // They belong to the broken file; the new one must not replay them.
-        match std::fs::remove_file(&beside) {
+        match std::fs::rename(with(path), with(&aside)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(failed(error));
             }

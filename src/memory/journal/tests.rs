@@ -100,7 +100,7 @@ async fn removed_and_superseded_entries_leave_a_tombstone_for_followers() {
     let seen = journal.last_change().await.unwrap();
     journal.put(&[(new.clone(), vec![old.id.clone()])]).await.unwrap();
     assert_eq!(journal.remove(std::slice::from_ref(&other.id)).await.unwrap(), 1);
-    assert_eq!(journal.remove(&[other.id.clone()]).await.unwrap(), 0);
+    assert_eq!(journal.remove(std::slice::from_ref(&other.id)).await.unwrap(), 0);
 
     let buried: Vec<EntryId> = journal
         .changes_after(seen, "e", 9)
@@ -211,4 +211,31 @@ async fn two_processes_may_write_at_once() {
     };
     tokio::join!(write(one.clone(), "one"), write(two, "two"));
     assert_eq!(one.counts().await.unwrap()["errors_ci"], 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_make_it_or_mend_it_at_once() {
+    for broken in [false, true] {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("memory.db");
+        if broken {
+            std::fs::write(&path, b"no database at all, but long enough".repeat(200)).unwrap();
+        }
+        let opening: Vec<_> = (0..6)
+            .map(|n| {
+                let path = path.clone();
+                tokio::spawn(async move {
+                    let opened = Journal::open(&path).await.unwrap();
+                    put(&opened.journal, &kept(&format!("entry {n}"))).await;
+                    opened.set_aside.is_some()
+                })
+            })
+            .collect();
+        let mut set_aside = 0;
+        for one in opening {
+            set_aside += usize::from(one.await.unwrap());
+        }
+        assert_eq!(set_aside, usize::from(broken));
+        assert_eq!(journal(&dir).await.counts().await.unwrap()["errors_ci"], 6);
+    }
 }

@@ -1,5 +1,7 @@
 //! Writing: entries with their vectors, removals with their tombstones; each call is one transaction.
 
+use sqlx::query::QueryScalar;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, Transaction};
 
 use super::{Doing, Journal, Result, to_blob};
@@ -86,16 +88,18 @@ impl Journal {
 
     /// Removes what outlived its lifetime.
     pub async fn expire(&self, now: UnixMs) -> Result<usize> {
-        let due: Vec<String> = sqlx::query_scalar("SELECT id FROM entry WHERE expires_ms <= ?")
-            .bind(now.0)
-            .fetch_all(&self.readers)
-            .await
-            .doing("read from")?;
-        if due.is_empty() {
+        // Mostly there is nothing, and no need to wait for the writer.
+        if expired(now).fetch_optional(&self.readers).await.doing("read from")?.is_none() {
             return Ok(0);
         }
-        let due: Vec<EntryId> = due.into_iter().map(EntryId::from_stored).collect();
-        self.remove(&due).await
+        // Once more, where nobody can renew what is about to go.
+        let mut tx = self.begin().await?;
+        let due = expired(now).fetch_all(&mut *tx).await.doing("read from")?;
+        for id in &due {
+            remove_one(&mut tx, &EntryId::from_stored(id)).await?;
+        }
+        tx.commit().await.doing("write to")?;
+        Ok(due.len())
     }
 
     pub async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
@@ -108,6 +112,12 @@ impl Journal {
             .doing("write to")?;
         tx.commit().await.doing("write to")
     }
+}
+
+type Ids = QueryScalar<'static, Sqlite, String, SqliteArguments>;
+
+fn expired(now: UnixMs) -> Ids {
+    sqlx::query_scalar("SELECT id FROM entry WHERE expires_ms <= ?").bind(now.0)
 }
 
 async fn put_one(tx: &mut Tx<'_>, entry: &Kept, written: &mut Written) -> Result<()> {

@@ -1,0 +1,52 @@
+//! Which numbers count, in the form in which FAISS itself leaves out the others.
+
+use faiss::search_params::SearchParameters;
+use faiss::selector::IdSelector;
+
+use super::{Result, library};
+
+/// A set of numbers, as FAISS reads it.
+#[derive(Default)]
+pub struct Bits(Vec<u8>);
+
+impl Bits {
+    pub fn set(&mut self, n: i64) {
+        let byte = (n.unsigned_abs() >> 3) as usize;
+        if byte >= self.0.len() {
+            self.0.resize(byte + 1, 0);
+        }
+        self.0[byte] |= 1 << (n & 7);
+    }
+
+    pub fn clear(&mut self, n: i64) {
+        if let Some(byte) = self.0.get_mut((n.unsigned_abs() >> 3) as usize) {
+            *byte &= !(1 << (n & 7));
+        }
+    }
+
+    pub fn get(&self, n: i64) -> bool {
+        self.0.get((n.unsigned_abs() >> 3) as usize).is_some_and(|byte| byte >> (n & 7) & 1 == 1)
+    }
+}
+
+/// Search parameters that let through what a mask holds.
+pub struct Masked<'a> {
+    pub params: SearchParameters,
+    /// `SearchParameters::new` forgets the selector that it is given and never frees it.
+    _selector: IdSelector,
+    /// The selector keeps a bare pointer into the mask.
+    _mask: std::marker::PhantomData<&'a Bits>,
+}
+
+impl<'a> Masked<'a> {
+    pub fn new(mask: &'a Bits) -> Result<Self> {
+        let selector = IdSelector::bitmap(&mask.0).map_err(library("filter"))?;
+        // SAFETY: `SearchParameters::new` forgets the original when it succeeds and drops it when it fails; this copy
+        // is dropped only in the first case, so that exactly one of them frees the selector. Fields are dropped in
+        // their order: the parameters, which point at the selector, before the selector.
+        let copy = std::mem::ManuallyDrop::new(unsafe { std::ptr::read(&selector) });
+        let params = SearchParameters::new(selector).map_err(library("filter"))?;
+        let selector = std::mem::ManuallyDrop::into_inner(copy);
+        Ok(Self { params, _selector: selector, _mask: std::marker::PhantomData })
+    }
+}
