@@ -127,9 +127,13 @@ fn on_file(file: &ComposeFile, verb: &[&str]) -> Vec<OsString> {
     args
 }
 
+/// The old program's last line says nothing; the one before it does.
+const SAYS_NOTHING: &str = "Encountered errors while bringing up the project.";
+
 /// The last line of what compose wrote is what went wrong; before it stands its progress.
 fn last_line(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != SAYS_NOTHING);
     let last = lines.next_back().unwrap_or("it said nothing");
     last.chars().take(300).collect()
 }
@@ -142,6 +146,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("docker-compose.yml"), text).unwrap();
         find(dir.path())
+    }
+
+    #[test]
+    fn the_line_that_says_why_is_told() {
+        let said = "Starting it ...\nERROR: for qdrant  port is taken\nEncountered errors while bringing up the project.\n";
+        assert_eq!(last_line(said), "ERROR: for qdrant  port is taken");
     }
 
     #[test]
