@@ -6,16 +6,22 @@ mod support {
     pub mod qdrant;
 }
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use autopack::config::{Env, MemorySettings, QdrantSettings};
+use autopack::memory::faiss::Faiss;
+use autopack::memory::journal::Journal;
 use autopack::memory::{
-    Backend, Collection, Entry, Filter, Memory, MemoryError, Opened, Place, Query, Recall, Starting,
+    Backend, Collection, Entry, EntryId, Filter, Memory, MemoryError, Opened, Place, Query, Recall,
+    Starting,
 };
 use autopack::phase::{PhaseId, RunId};
 use autopack::process::Redactor;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use support::qdrant::{StandIn, StandInProcess};
 
@@ -362,4 +368,88 @@ async fn a_killed_stand_in_keeps_what_it_acknowledged_in_its_file() {
     assert_eq!(before.values().map(|held| held.text.as_str()).collect::<Vec<_>>(), ["kept"]);
     qdrant.restart();
     assert_eq!(qdrant.entries().await, before);
+}
+
+/// The journal's entries as Qdrant should hold them: by id, the number and the text.
+async fn in_journal(workspace: &Workspace) -> BTreeMap<String, (i64, String)> {
+    let journal = Journal::open(&workspace.journal()).await.unwrap().journal;
+    let puts = journal.puts(EMBEDDER).await.unwrap();
+    let ids: Vec<EntryId> = puts.iter().map(|put| put.id.clone()).collect();
+    let entries = journal.entries(&ids).await.unwrap();
+    assert_eq!(journal.waiting(EMBEDDER).await.unwrap(), 0, "every entry has its vector");
+    let last = journal.last_change().await.unwrap();
+    let (faiss, loaded) =
+        Faiss::open(&workspace.dir.path().join(".autopack/faiss"), EMBEDDER, &puts, last);
+    assert_eq!((loaded.unusable, loaded.missing), (vec![], vec![]), "FAISS lacks nothing");
+    assert_eq!(faiss.size().live, puts.len(), "and holds nothing else");
+    journal.close().await;
+    puts.into_iter()
+        .map(|put| (put.id.to_string(), (put.n, entries[&put.id].text.clone())))
+        .collect()
+}
+
+/// Remembers, recalls and lets entries expire; counts what it did.
+async fn write_on(memory: Memory, writer: usize, done: Arc<watch::Sender<usize>>) {
+    for number in 0..WRITES {
+        let mut entry =
+            error(writer * WRITES + number, &format!("writer {writer} saw error {number}"));
+        if number % 7 == 0 {
+            entry.lifetime = Some(Duration::ZERO);
+        }
+        memory.remember(entry).await;
+        if number % 10 == 0 {
+            texts(&memory, &format!("error {}", number / 2)).await;
+        }
+        done.send_modify(|done| *done += 1);
+    }
+}
+
+const WRITES: usize = 100;
+const EMBEDDER: &str = "builtin-384-v1";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_over_a_qdrant_that_is_killed_again_and_again_leave_the_same_entries_everywhere()
+ {
+    let dir = TempDir::new().unwrap();
+    let mut qdrant = StandInProcess::start(Some(&dir.path().join("points")));
+    let workspace = Workspace::at(qdrant.rest_port, qdrant.grpc_port);
+    // As two processes have them: each its own connections, one journal.
+    let memories = [workspace.open().await, workspace.open().await];
+    let (done, mut progress) = watch::channel(0);
+    let done = Arc::new(done);
+    let writing: Vec<_> = memories
+        .iter()
+        .enumerate()
+        .map(|(writer, memory)| tokio::spawn(write_on(memory.clone(), writer, Arc::clone(&done))))
+        .collect();
+    let (mut at, mut random) = (0, 20_261_122_u64);
+    while at < 2 * WRITES {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        at = (at + 1 + (random >> 33) as usize % 25).min(2 * WRITES);
+        progress.wait_for(|done| *done >= at).await.unwrap();
+        if qdrant.is_up() {
+            qdrant.kill()
+        } else {
+            qdrant.restart()
+        }
+        // The breaker keeps the writers away after the first death: come back as a new batch or a person does.
+        if qdrant.is_up() {
+            let _ = memories[at % 2].sync(&|_, _| {}).await;
+        }
+    }
+    for writer in writing {
+        writer.await.unwrap();
+    }
+    qdrant.restart();
+    memories[1].close().await;
+    memories[0].sync(&|_, _| {}).await.unwrap();
+    assert_eq!(memories[0].backend(), Backend::Qdrant);
+    memories[0].close().await;
+
+    let wanted = in_journal(&workspace).await;
+    assert!(wanted.len() > WRITES, "{}", wanted.len());
+    let held = qdrant.entries().await;
+    let held: BTreeMap<String, (i64, String)> =
+        held.into_iter().map(|(id, held)| (id, (held.n, held.text))).collect();
+    assert_eq!(held, wanted);
 }

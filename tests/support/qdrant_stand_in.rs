@@ -1,6 +1,8 @@
 //! The stand-in as a program, for tests that need a process or an image:
 //! `qdrant_stand_in [--exit CODE] [--address 0.0.0.0] [--rest 6333] [--grpc 6334] [--storage FILE] [--until-stdin-ends]`.
 
+#![allow(clippy::disallowed_methods, reason = "a program for tests ends as it is told")]
+
 #[path = "qdrant/mod.rs"]
 mod qdrant;
 

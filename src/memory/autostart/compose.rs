@@ -14,7 +14,8 @@ use crate::process::{Output, Tool, ToolError, output};
 const FILES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 const SERVICE: &str = "qdrant";
-const LOOK: Duration = Duration::from_secs(3);
+/// The old program is written in Python and takes seconds to say anything where the machine is busy.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A compose file whose `qdrant` service is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,22 +90,20 @@ impl Compose {
         if self.subcommand.is_empty() { "docker-compose" } else { "docker compose" }
     }
 
-    /// Starts the service; returns its container's id where compose says it.
-    pub async fn up(&self, file: &ComposeFile, left: Duration) -> Result<Option<String>, String> {
-        let on_file = |verb: &[&str]| -> Vec<OsString> {
-            let mut args: Vec<OsString> = vec!["-f".into(), file.path.clone().into()];
-            args.extend(verb.iter().map(OsString::from));
-            args
-        };
-        let up = self.run(&on_file(&["up", "-d", "--no-deps", SERVICE]), left).await;
+    /// Starts the service.
+    pub async fn up(&self, file: &ComposeFile, left: Duration) -> Result<(), String> {
+        let up = self.run(&on_file(file, &["up", "-d", "--no-deps", SERVICE]), left).await;
         match up {
-            Ok(answer) if answer.success() => {}
-            Ok(answer) => return Err(self.failed(&last_line(&answer.error_text()))),
-            Err(error) => return Err(self.failed(&error.to_string())),
+            Ok(answer) if answer.success() => Ok(()),
+            Ok(answer) => Err(self.failed(&last_line(&answer.error_text()))),
+            Err(error) => Err(self.failed(&error.to_string())),
         }
-        let ids = self.run(&on_file(&["ps", "-q", SERVICE]), left.min(LOOK)).await;
-        let id = ids.ok().and_then(|answer| answer.text().lines().next().map(str::to_owned));
-        Ok(id.filter(|id| !id.is_empty()))
+    }
+
+    /// The id of the service's container, where compose says it.
+    pub async fn container(&self, file: &ComposeFile, left: Duration) -> Option<String> {
+        let ids = self.run(&on_file(file, &["ps", "-q", SERVICE]), left).await.ok()?;
+        ids.text().lines().next().filter(|id| !id.is_empty()).map(str::to_owned)
     }
 
     fn failed(&self, why: &str) -> String {
@@ -122,9 +121,19 @@ impl Compose {
     }
 }
 
+fn on_file(file: &ComposeFile, verb: &[&str]) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec!["-f".into(), file.path.clone().into()];
+    args.extend(verb.iter().map(OsString::from));
+    args
+}
+
+/// The old program's last line says nothing; the one before it does.
+const SAYS_NOTHING: &str = "Encountered errors while bringing up the project.";
+
 /// The last line of what compose wrote is what went wrong; before it stands its progress.
 fn last_line(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != SAYS_NOTHING);
     let last = lines.next_back().unwrap_or("it said nothing");
     last.chars().take(300).collect()
 }
@@ -137,6 +146,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("docker-compose.yml"), text).unwrap();
         find(dir.path())
+    }
+
+    #[test]
+    fn the_line_that_says_why_is_told() {
+        let said = "Starting it ...\nERROR: for qdrant  port is taken\nEncountered errors while bringing up the project.\n";
+        assert_eq!(last_line(said), "ERROR: for qdrant  port is taken");
     }
 
     #[test]

@@ -171,13 +171,12 @@ impl Docker {
     }
 }
 
-/// The exit code, if the container is not running any more; one that is started over and over counts as ended.
+/// The exit code, if the container is not running now; one that waits to be started over has ended too.
 fn ended(found: &ContainerInspectResponse) -> Option<i64> {
     use ContainerStateStatusEnum::{DEAD, EXITED, RESTARTING};
     let state = found.state.as_ref()?;
     let over = matches!(state.status, Some(EXITED | DEAD | RESTARTING));
-    let again = found.restart_count.is_some_and(|count| count > 0);
-    (over || again).then(|| state.exit_code.unwrap_or(-1))
+    over.then(|| state.exit_code.unwrap_or(-1))
 }
 
 /// A container keeps the ports that it was made with; waiting for others would be in vain.

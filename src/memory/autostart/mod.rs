@@ -114,9 +114,9 @@ impl Autostart {
             up = tool.up(&file, left()).await;
         }
         Some(match (up, engine) {
-            (Ok(container), _) => {
+            (Ok(()), _) => {
                 let how = format!("started by {}", tool.name());
-                self.until_ready(docker, container.as_deref(), how).await
+                self.until_ready(docker, tool.container(&file, left()), how).await
             }
             // Compose fails too, and says the same in many lines.
             (Err(_), Err(why)) => Started::Failed(why.to_string()),
@@ -127,7 +127,8 @@ impl Autostart {
     async fn by_the_api(&self, docker: &Docker) -> Started {
         match docker.start(&self.settings).await {
             Ok(docker::Launch::Launched(how)) => {
-                self.until_ready(Some(docker), Some(CONTAINER), how.to_owned()).await
+                let container = async { Some(CONTAINER.to_owned()) };
+                self.until_ready(Some(docker), container, how.to_owned()).await
             }
             Ok(docker::Launch::NoImage) => Started::Pulling(docker.pull(&self.settings.image)),
             Err(why) => Started::Failed(why),
@@ -147,17 +148,18 @@ impl Autostart {
     async fn until_ready(
         &self,
         docker: Option<&Docker>,
-        container: Option<&str>,
+        container: impl Future<Output = Option<String>>,
         how: String,
     ) -> Started {
-        let ready = ready::wait(&self.settings);
-        let (Some(docker), Some(container)) = (docker, container) else {
-            ready.await;
-            return Started::Ready(how);
+        let ends = async {
+            match (docker, container.await) {
+                (Some(docker), Some(container)) => docker.until_it_ends(&container).await,
+                _ => std::future::pending().await,
+            }
         };
         tokio::select! {
-            () = ready => Started::Ready(how),
-            why = docker.until_it_ends(container) => Started::Failed(why),
+            () = ready::wait(&self.settings) => Started::Ready(how),
+            why = ends => Started::Failed(why),
         }
     }
 }

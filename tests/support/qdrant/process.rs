@@ -1,5 +1,7 @@
 //! The stand-in as a process that can be killed and started again, and what it holds, asked over gRPC.
 
+#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
