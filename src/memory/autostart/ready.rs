@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use reqwest::Client;
 use tokio::time::{sleep, timeout};
 
 use crate::config::QdrantSettings;
+use crate::http::{self, Limits, Reach};
 use crate::memory::qdrant::{Qdrant, QdrantError, address};
 
 const PROBE: Duration = Duration::from_secs(1);
@@ -16,17 +14,17 @@ const PAUSE: Duration = Duration::from_millis(150);
 
 /// Until it is.
 pub async fn wait(settings: &QdrantSettings) {
-    while !(rest(settings).await && grpc(settings).await) {
+    // What is started from here is on this machine. Without a client the gRPC port alone has to do.
+    let client = http::client(Limits { whole: PROBE, silence: PROBE }, Reach::Machine).ok();
+    while !(rest(client.as_ref(), settings).await && grpc(settings).await) {
         sleep(PAUSE).await;
     }
 }
 
-async fn rest(settings: &QdrantSettings) -> bool {
+async fn rest(client: Option<&Client>, settings: &QdrantSettings) -> bool {
+    let Some(client) = client else { return true };
     let url = format!("http://{}/readyz", address(&settings.host, settings.port));
-    let Ok(url) = url.parse() else { return false };
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = timeout(PROBE, client.get(url)).await;
-    matches!(answer, Ok(Ok(answer)) if answer.status().is_success())
+    client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
 }
 
 /// Whether the port that we use answers; a refused key is an answer too, and says so later.
