@@ -126,7 +126,7 @@ async fn attempt(
         },
     };
     attempt.keep_work(&measured, &verdict).await?;
-    attempt.learn(&measured, &verdict).await?;
+    attempt.learn(&measured, &verdict).await;
     Ok(verdict)
 }
 
@@ -227,20 +227,23 @@ impl<'a> Attempt<'a> {
         Ok(self.folder.write(&self.folder.patch(), patch)?)
     }
 
-    /// What the memory is told of the work itself.
-    async fn learn(&mut self, measured: &Measured, verdict: &Verdict) -> Result<(), Trouble> {
+    /// What the memory is told of the work itself. It may have landed: nothing here can take that back.
+    async fn learn(&mut self, measured: &Measured, verdict: &Verdict) {
         if !self.site.memory.is_on() {
-            return Ok(());
+            return;
         }
+        self.record.lesson.ci_ran = self.record.ci_runs > 0;
         self.record.lesson.changed = measured.changes.iter().map(|c| c.path.clone()).collect();
         let retried =
             self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });
-        let Some(failed) = self.folder.earlier_patch().filter(|_| retried) else { return Ok(()) };
-        let Ok(failed) = std::fs::read(&failed) else { return Ok(()) };
-        let passed = self.slot.patch(&self.start, &measured.tree).await?;
+        let Some(failed) = self.folder.earlier_patch().filter(|_| retried) else { return };
+        let Ok(failed) = std::fs::read(&failed) else { return };
+        let passed = match self.slot.patch(&self.start, &measured.tree).await {
+            Ok(passed) => passed,
+            Err(error) => return tracing::warn!("memory: what fixed it is not known: {error}"),
+        };
         let text = |patch: &[u8]| String::from_utf8_lossy(patch).into_owned();
         self.record.lesson.fix = lesson::difference(&text(&failed), &text(&passed));
-        Ok(())
     }
 
     fn step(&self, step: Step) {

@@ -24,6 +24,7 @@ const CHANGED: usize = 30;
 pub(super) struct Lesson {
     /// Paths that it changed.
     pub changed: Vec<String>,
+    pub ci_ran: bool,
     /// On a retry that passes: how it differs from the try that failed.
     pub fix: Option<String>,
 }
@@ -73,7 +74,7 @@ pub(super) fn entries(
 ) -> Vec<Entry> {
     match verdict {
         Verdict::Passed { commit } => {
-            let mut summary = summary(claim, &landed(commit.as_deref()), lesson);
+            let mut summary = summary(claim, &landed(commit.as_deref(), lesson), lesson);
             summary.supersedes = memory.id_of(&plan_of(claim)).into_iter().collect();
             std::iter::once(summary).chain(hint(claim, lesson)).collect()
         }
@@ -96,10 +97,11 @@ fn plan_of(claim: &Claim) -> Entry {
     plan(&claim.run_id, &claim.phase_id, String::new())
 }
 
-fn landed(commit: Option<&str>) -> String {
+fn landed(commit: Option<&str>, lesson: &Lesson) -> String {
     match commit {
         Some(commit) => {
-            format!("landed as {}, CI green", commit.chars().take(10).collect::<String>())
+            let ci = if lesson.ci_ran { "CI green" } else { "without CI" };
+            format!("landed as {}, {ci}", commit.chars().take(10).collect::<String>())
         }
         None => "there was nothing left to do".to_owned(),
     }
