@@ -5,7 +5,8 @@
 use super::Finding;
 use crate::config::MemorySettings;
 use crate::memory::autostart::is_local;
-use crate::memory::{Backend, Place, Starting, probe};
+use crate::memory::journal::JournalError;
+use crate::memory::{Backend, MemoryError, Place, Starting, probe};
 
 /// What there is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,10 +99,7 @@ impl Looking<'_> {
             Ok(None) => Finding::ok("none yet; the first drain makes it"),
             Ok(Some(1)) => Finding::ok("1 entry"),
             Ok(Some(n)) => Finding::ok(format!("{n} entries")),
-            Err(error) => Finding::warn(
-                error.to_string(),
-                "move .autopack/memory.db away: the next drain starts a new one",
-            ),
+            Err(error) => Finding::warn(error.to_string(), mend_journal(&error)),
         }
     }
 
@@ -111,6 +109,24 @@ impl Looking<'_> {
             Err(error) => {
                 Finding::warn(error.to_string(), "correct memory.embedder in memory.yaml")
             }
+        }
+    }
+}
+
+/// What helps with a journal like this one.
+fn mend_journal(error: &MemoryError) -> &'static str {
+    let MemoryError::Journal(error) = error else { return "look at .autopack" };
+    match error {
+        JournalError::Broken { .. } => {
+            "the next drain sets it aside and starts a new one, with what Qdrant still knows"
+        }
+        JournalError::Newer { .. } => "update autopack",
+        JournalError::Sql { .. } if error.is_busy() => "try again when the other process is done",
+        JournalError::Open { .. } => {
+            "let your user write .autopack/memory.db; or move it away, and the next drain starts a new one"
+        }
+        JournalError::Foreign { .. } | JournalError::BadRow(_) | JournalError::Sql { .. } => {
+            "move .autopack/memory.db away: the next drain starts a new one"
         }
     }
 }

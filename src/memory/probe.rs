@@ -59,17 +59,7 @@ pub async fn embedder(
 
 /// How many entries it holds; `None` where there is none yet.
 pub async fn journal(place: &Place) -> Result<Option<u64>, MemoryError> {
-    let path = place.autopack_dir.join(JOURNAL);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let opened = Journal::open(&path).await?;
-    if let Some(aside) = opened.set_aside {
-        return Err(MemoryError::Setup(format!("it was broken and is now {}", aside.display())));
-    }
-    let counted = opened.journal.counts().await;
-    opened.journal.close().await;
-    Ok(Some(counted?.values().sum()))
+    Ok(Journal::look(&place.autopack_dir.join(JOURNAL)).await?)
 }
 
 /// Adds, finds and removes a few vectors in an index of its own.

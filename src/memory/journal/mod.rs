@@ -32,6 +32,8 @@ pub enum JournalError {
     Foreign { path: PathBuf },
     #[error("the memory's journal {path} was written by a newer autopack; update this one")]
     Newer { path: PathBuf },
+    #[error("the memory's journal {path} is broken")]
+    Broken { path: PathBuf },
     #[error("the memory's journal holds a row that cannot be read: {0}")]
     BadRow(String),
     #[error("cannot {doing} the memory's journal: {source}")]
@@ -39,6 +41,20 @@ pub enum JournalError {
 }
 
 type Result<T> = std::result::Result<T, JournalError>;
+
+impl JournalError {
+    /// Somebody else is writing: SQLITE_BUSY (5) and SQLITE_LOCKED (6), or our own queue before the one writer.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Sql { source: sqlx::Error::PoolTimedOut, .. } => true,
+            Self::Sql { source: sqlx::Error::Database(error), .. } => {
+                let code = error.code().and_then(|code| code.parse::<i32>().ok());
+                code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+            }
+            _ => false,
+        }
+    }
+}
 
 /// Cheap to clone: the clones share their connections.
 #[derive(Clone, Debug)]

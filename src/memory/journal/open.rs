@@ -1,5 +1,6 @@
 //! Opening the journal: made where it is missing, set aside where it is broken, refused where it is not ours.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,10 +47,33 @@ impl Journal {
         }
     }
 
+    /// How many entries there are, by looking: nothing is made, mended or moved. `None` where there is none yet.
+    pub async fn look(path: &Path) -> Result<Option<u64>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let failed = |why: std::io::Error| JournalError::Open {
+            path: path.to_owned(),
+            why: why.to_string(),
+        };
+        // Written to it is, sooner or later.
+        File::options().append(true).open(path).map_err(failed)?;
+        let pool =
+            pool(SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT), 1).await?;
+        let counted = look_into(&pool, path).await;
+        pool.close().await;
+        match counted {
+            Err(JournalError::Sql { source, .. }) if is_corrupt(&source) => {
+                Err(JournalError::Broken { path: path.to_owned() })
+            }
+            counted => counted,
+        }
+    }
+
     async fn open_or_create(path: &Path) -> Result<(Self, bool)> {
         let is_new = !path.exists();
         let options = options(path);
-        let writer = pool(options.clone(), 1).await?;
+        let writer = pool(options.clone(), 1).await.map_err(|error| named(error, path))?;
         if !is_new {
             // A page that cannot be read is met here, not in the middle of a drain.
             check(&writer).await?;
@@ -59,6 +83,30 @@ impl Journal {
         let readers = pool(options.read_only(true), READERS).await?;
         Ok((Self { writer, readers, path: path.to_owned() }, is_new))
     }
+}
+
+async fn look_into(pool: &SqlitePool, path: &Path) -> Result<Option<u64>> {
+    check(pool).await?;
+    let id: i64 = scalar(pool, "PRAGMA application_id").await?;
+    if id != APPLICATION_ID {
+        let tables: i64 = scalar(pool, "SELECT count(*) FROM sqlite_master").await?;
+        return if tables > 0 {
+            Err(JournalError::Foreign { path: path.to_owned() })
+        } else {
+            Ok(None)
+        };
+    }
+    let version: i64 =
+        scalar(pool, "SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await?;
+    if !MIGRATIONS.version_exists(version) {
+        return Err(JournalError::Newer { path: path.to_owned() });
+    }
+    let entries: i64 = scalar(pool, "SELECT count(*) FROM entry").await?;
+    Ok(Some(entries.unsigned_abs()))
+}
+
+async fn scalar(pool: &SqlitePool, sql: &'static str) -> Result<i64> {
+    sqlx::query_scalar(sql).fetch_one(pool).await.doing("read from")
 }
 
 async fn alone(path: &Path) -> Result<FileLock> {
@@ -94,6 +142,20 @@ async fn pool(options: SqliteConnectOptions, connections: u32) -> Result<SqliteP
         .connect_with(options)
         .await
         .doing("open")
+}
+
+/// What SQLite says of a file that it cannot open names no file; of a broken one it is for the caller to judge.
+fn named(error: JournalError, path: &Path) -> JournalError {
+    match error {
+        JournalError::Sql { source, .. } if !is_corrupt(&source) => {
+            let why = match source.as_database_error() {
+                Some(error) => error.message().to_owned(),
+                None => source.to_string(),
+            };
+            JournalError::Open { path: path.to_owned(), why }
+        }
+        other => other,
+    }
 }
 
 async fn check(pool: &SqlitePool) -> Result<()> {

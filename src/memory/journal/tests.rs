@@ -239,3 +239,35 @@ async fn many_may_make_it_or_mend_it_at_once() {
         assert_eq!(journal(&dir).await.counts().await.unwrap()["errors_ci"], 6);
     }
 }
+
+#[tokio::test]
+async fn looking_mends_and_moves_nothing() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("memory.db");
+    assert_eq!(Journal::look(&path).await.unwrap(), None);
+    let journal = journal(&dir).await;
+    put(&journal, &kept("an error")).await;
+    assert_eq!(Journal::look(&path).await.unwrap(), Some(1), "while another one has it open");
+    journal.close().await;
+    assert_eq!(Journal::look(&path).await.unwrap(), Some(1));
+    std::fs::write(&path, vec![7; 20_000]).unwrap();
+    let names = || {
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    assert!(matches!(Journal::look(&path).await, Err(JournalError::Broken { .. })));
+    assert_eq!(names(), before);
+    assert_eq!(std::fs::read(&path).unwrap(), vec![7; 20_000]);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_opened_is_named() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("memory.db");
+    std::fs::create_dir(&path).unwrap();
+    for error in [Journal::open(&path).await.map(drop), Journal::look(&path).await.map(drop)] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+    }
+}
