@@ -109,7 +109,15 @@ impl<'a> Drain<'a> {
         recover::recover(&self.site, self.owner.id()).await?;
         self.follow().await?;
         self.repair().await?;
-        memory::remember_plans(&self.site, &self.request.runs).await?;
+        let plans = memory::Plans::remember(&self.site, &self.request.runs).await;
+        let ended = self.batch_after_batch().await;
+        if let Some(plans) = plans {
+            plans.end().await;
+        }
+        ended
+    }
+
+    async fn batch_after_batch(&mut self) -> Result<Halt, Trouble> {
         for number in 1.. {
             if self.request.max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::autostart::docker::Pull;
@@ -13,7 +14,7 @@ use super::autostart::{Autostart, Started};
 use super::embed::{Embedder, Redact};
 use super::entry::{Entry, EntryId, Kept};
 use super::faiss::Faiss;
-use super::journal::Journal;
+use super::journal::{Journal, JournalError};
 use super::qdrant::{Qdrant, QdrantError};
 use super::{MemoryError, Place, Stats};
 use crate::config::MemorySettings;
@@ -21,6 +22,11 @@ use crate::phase::UnixMs;
 
 /// A phase never waits longer for its memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// So many entries go into one transaction: another process gives up on the journal when it is held for two seconds.
+const WORTH_WRITING: usize = 128;
+/// A journal that others keep busy is asked so often; each time waits for SQLite's busy timeout.
+const TRIES: u32 = 5;
 
 /// Nothing is lost when it ends: the journal has everything.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
@@ -66,6 +72,8 @@ pub(super) struct Inner {
     pub compared: AtomicBool,
     /// One looks for Qdrant at a time.
     looking: AtomicBool,
+    /// What is on its way to the journal: nobody waits long for it, but it is not lost either.
+    writing: Mutex<JoinSet<()>>,
 }
 
 #[derive(Debug)]
@@ -115,6 +123,7 @@ impl Inner {
             behind: AtomicBool::new(false),
             compared: AtomicBool::new(false),
             looking: AtomicBool::new(false),
+            writing: Mutex::default(),
         }
     }
 
@@ -173,12 +182,53 @@ impl Inner {
         Err(MemoryError::Required { why })
     }
 
+    /// Waits for the journal, but not for long; what it has not taken by then is written in the background.
     pub async fn remember(self: &Arc<Self>, entries: Vec<Entry>) {
-        let kept: Vec<_> = entries.into_iter().map(|entry| self.kept(entry)).collect();
-        match timeout(PATIENCE, self.journal.put(&kept)).await {
+        let (done, written) = oneshot::channel();
+        let inner = Arc::clone(self);
+        {
+            let mut writing = self.writing();
+            while writing.try_join_next().is_some() {}
+            writing.spawn(async move {
+                inner.write(entries).await;
+                // Who asked may have gone on.
+                let _ = done.send(());
+            });
+        }
+        let _ = timeout(PATIENCE, written).await;
+    }
+
+    fn writing(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(self: &Arc<Self>, entries: Vec<Entry>) {
+        let mut entries = entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let part = entries.by_ref().take(WORTH_WRITING);
+            let part: Vec<_> = part.map(|entry| self.kept(entry)).collect();
+            if let Err(error) = self.write_part(&part).await {
+                return self.note(error);
+            }
+        }
+        self.catch_up_in_background();
+    }
+
+    async fn write_part(&self, part: &[(Kept, Vec<EntryId>)]) -> Result<(), JournalError> {
+        for _ in 1..TRIES {
+            match self.journal.put(part).await {
+                Err(error) if error.is_busy() => {}
+                written => return written.map(drop),
+            }
+        }
+        self.journal.put(part).await.map(drop)
+    }
+
+    pub async fn take_back(self: &Arc<Self>, ids: &[EntryId]) {
+        match timeout(PATIENCE, self.journal.remove(ids)).await {
             Ok(Ok(_)) => self.catch_up_in_background(),
             Ok(Err(error)) => self.note(error),
-            Err(_) => self.note("the journal did not take an entry in time"),
+            Err(_) => self.note("the journal did not forget an entry in time"),
         }
     }
 
@@ -297,6 +347,8 @@ impl Inner {
     }
 
     pub async fn close(self: &Arc<Self>) {
+        let mut writing = std::mem::take(&mut *self.writing());
+        while writing.join_next().await.is_some() {}
         self.behind.store(true, Ordering::SeqCst);
         if timeout(LAST_PATIENCE, self.catch_up()).await.is_err() {
             self.note("not everything is in the index yet; the rest follows at the next start");

@@ -160,10 +160,17 @@ impl Memory {
         self.remember_all(vec![entry]).await;
     }
 
-    /// The same for many, in one transaction.
+    /// The same for many.
     pub async fn remember_all(&self, entries: Vec<Entry>) {
         if let Some(inner) = self.0.as_ref().filter(|_| !entries.is_empty()) {
             inner.remember(entries).await;
+        }
+    }
+
+    /// Takes entries back.
+    pub async fn forget(&self, ids: &[EntryId]) {
+        if let Some(inner) = self.0.as_ref().filter(|_| !ids.is_empty()) {
+            inner.take_back(ids).await;
         }
     }
 

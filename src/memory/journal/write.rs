@@ -26,6 +26,9 @@ pub struct Embedded {
     pub vector: Vec<f32>,
 }
 
+/// A longer life is written down when it is longer by so much, so that who says the same again and again writes nothing.
+const WORTH_RENEWING_MS: i64 = 60 * 60 * 1_000;
+
 type Tx<'c> = Transaction<'c, Sqlite>;
 
 impl Journal {
@@ -168,9 +171,13 @@ async fn insert(tx: &mut Tx<'_>, entry: &Kept, hash: &str) -> Result<i64> {
 
 /// What is seen again lives longer.
 async fn renew(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
-    sqlx::query("UPDATE entry SET expires_ms = ? WHERE row_id = ?")
+    sqlx::query(
+        "UPDATE entry SET expires_ms = ?1 WHERE row_id = ?2
+         AND (?1 IS NULL OR expires_ms IS NULL OR abs(?1 - expires_ms) >= ?3) AND ?1 IS NOT expires_ms",
+    )
         .bind(entry.expires.map(|expires| expires.0))
         .bind(row_id)
+        .bind(WORTH_RENEWING_MS)
         .execute(&mut **tx)
         .await
         .doing("write to")?;
