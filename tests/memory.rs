@@ -11,16 +11,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autopack::config::{Env, MemorySettings, QdrantSettings};
+use autopack::config::{
+    EmbedderSettings, Env, HttpEmbedderSettings, MemorySettings, QdrantSettings,
+};
 use autopack::memory::faiss::Faiss;
 use autopack::memory::journal::Journal;
 use autopack::memory::{
     Backend, Collection, Entry, EntryId, Filter, Memory, MemoryError, Opened, Place, Query, Recall,
-    Starting,
+    Starting, Via,
 };
 use autopack::phase::{PhaseId, RunId};
 use autopack::process::Redactor;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use support::qdrant::{StandIn, StandInProcess};
@@ -307,6 +313,139 @@ async fn another_embedders_vectors_are_replaced_not_mixed() {
     assert_eq!(names, ["autopack_errors_ci_builtin-384-v1"]);
     let indexed = qdrant.state.collections.lock().unwrap()[&names[0]].indexed.clone();
     assert_eq!(indexed.into_iter().collect::<Vec<_>>(), ["run_id", "workspace"]);
+}
+
+/// An embeddings endpoint whose vectors have 8 dimensions, beneath `/16` as many; the same for every text.
+async fn embeddings() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(embed(stream));
+        }
+    });
+    url
+}
+
+async fn embed(mut stream: TcpStream) {
+    let mut request = Vec::new();
+    // The body ends with its object; an embeddings request holds no other at its end.
+    while !request.ends_with(b"}") {
+        if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let start = request.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let body: serde_json::Value = serde_json::from_slice(&request[start..]).unwrap();
+    let dimensions = if request.starts_with(b"POST /16/") { 16 } else { 8 };
+    let count = body["input"].as_array().unwrap().len();
+    let one = |index| serde_json::json!({"index": index, "embedding": vec![1.0; dimensions]});
+    let data: Vec<_> = (0..count).map(one).collect();
+    let body = serde_json::json!({ "data": data }).to_string();
+    let head =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+fn embedded_at(url: String) -> EmbedderSettings {
+    EmbedderSettings::Http(HttpEmbedderSettings { url, model: "m".into(), ..Default::default() })
+}
+
+#[tokio::test]
+async fn a_change_of_the_embedder_makes_all_vectors_anew_and_keeps_none_of_the_old() {
+    let qdrant = StandIn::start();
+    let mut workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    memory.remember(error(1, "an error of the builtin embedder")).await;
+    sync(&memory).await;
+    memory.close().await;
+
+    workspace.settings.embedder = embedded_at(embeddings().await);
+    let memory = workspace.open().await;
+    memory.remember(error(2, "an error of the other embedder")).await;
+    sync(&memory).await;
+    let points = qdrant.state.all_points();
+    assert_eq!(points.len(), 2, "the old vector is gone");
+    assert!(points.values().all(|point| point.vector.len() == 8), "{points:?}");
+    assert_eq!(texts(&memory, "an error of the builtin embedder").await.len(), 2);
+    memory.close().await;
+
+    workspace.settings.use_qdrant = false;
+    let memory = workspace.open().await;
+    assert_eq!(texts(&memory, "an error of the builtin embedder").await.len(), 2);
+    memory.close().await;
+}
+
+#[tokio::test]
+async fn another_model_under_the_same_name_mixes_no_vectors() {
+    let mut workspace = Workspace::new(&dead());
+    workspace.settings.use_qdrant = false;
+    workspace.settings.embedder = embedded_at(embeddings().await);
+    let memory = workspace.open().await;
+    memory.remember(error(1, "an error with eight dimensions")).await;
+    sync(&memory).await;
+    let id = memory.stats().await.unwrap().unwrap().embedder;
+    memory.close().await;
+
+    let journal = Journal::open(&workspace.journal()).await.unwrap().journal;
+    assert_eq!(journal.dimensions(&id).await.unwrap(), Some(8));
+    journal.close().await;
+    let port = id.split(':').nth(1).unwrap().split('-').next().unwrap().to_owned();
+    // The endpoint's address is part of its name, so the other model has to stand behind the same one.
+    workspace.settings.embedder = embedded_at(format!("http://127.0.0.1:{port}/16/v1"));
+    let memory = workspace.open().await;
+    memory.remember(error(2, "an error with more of them")).await;
+    let refused = memory.sync(&|_, _| {}).await.unwrap_err().to_string();
+    assert!(refused.contains("16 dimensions") && refused.contains("of 8"), "{refused}");
+    assert_eq!(memory.stats().await.unwrap().unwrap().waiting, 1);
+    assert_eq!(texts(&memory, "an error with more of them").await.len(), 2, "by their words");
+    memory.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_said_at_once_and_faiss_serves() {
+    let qdrant = StandIn::start();
+    *qdrant.state.api_key.lock().unwrap() = Some("the right one".into());
+    let mut workspace = Workspace::new(&qdrant);
+    workspace.settings.qdrant.api_key = "the wrong one".into();
+    let opened = workspace.try_open().await.unwrap();
+    assert_eq!(opened.memory.backend(), Backend::Faiss);
+    let line = opened.line.unwrap();
+    assert!(line.contains("API key") && !line.contains("the wrong one"), "{line}");
+    workspace.settings.qdrant.require = true;
+    assert!(matches!(workspace.try_open().await, Err(MemoryError::Required { .. })));
+}
+
+#[tokio::test]
+async fn a_qdrant_that_begins_to_refuse_is_stood_in_for() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    memory.remember(error(1, "TypeError: unsupported operand")).await;
+    sync(&memory).await;
+    *qdrant.state.api_key.lock().unwrap() = Some("a new one".into());
+    let query = Query { text: "unsupported operand".into(), limit: 5, ..Query::default() };
+    let found = memory.search(&query).await.unwrap();
+    assert_eq!(found[0].via, Via::Both, "the vectors answer too");
+}
+
+#[tokio::test]
+async fn what_a_busy_journal_does_not_take_in_time_is_not_lost() {
+    let mut workspace = Workspace::new(&dead());
+    workspace.settings.use_qdrant = false;
+    let memory = workspace.open().await;
+    let options = SqliteConnectOptions::new().filename(workspace.journal());
+    let mut other = options.connect().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let many = (0..300).map(|number| error(number, &format!("error {number}"))).collect();
+    // It comes back although nobody can write.
+    memory.remember_all(many).await;
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    memory.close().await;
+    let memory = workspace.open().await;
+    assert_eq!(memory.stats().await.unwrap().unwrap().entries["errors_ci"], 300);
+    memory.close().await;
 }
 
 #[tokio::test]

@@ -74,6 +74,7 @@ impl Inner {
     async fn embed(&self, waiting: Vec<Pending>) -> Result<(), MemoryError> {
         let texts = waiting.iter().map(|pending| pending.text.clone()).collect();
         let vectors = self.embedder.embed(texts).await?;
+        self.check_dimensions(&vectors).await?;
         let pair = |(pending, vector): (Pending, Vec<f32>)| Embedded {
             id: pending.id,
             hash: pending.hash,
@@ -81,6 +82,21 @@ impl Inner {
         };
         let embedded: Vec<Embedded> = waiting.into_iter().zip(vectors).map(pair).collect();
         Ok(self.journal.attach(self.embedder.id(), &embedded).await?)
+    }
+
+    /// Another model under the same name makes vectors that no index can hold beside the ones before.
+    async fn check_dimensions(&self, vectors: &[Vec<f32>]) -> Result<(), MemoryError> {
+        let before = self.journal.dimensions(self.embedder.id()).await?;
+        match (before, vectors.first().map(Vec::len)) {
+            (Some(before), Some(now)) if before != now => {
+                let embedder = self.embedder.id();
+                Err(MemoryError::Setup(format!(
+                    "{embedder} makes vectors of {now} dimensions and made them of {before} before; \
+                     give the other model a name of its own in memory.embedder, or bring the earlier one back"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One process at a time brings changes to Qdrant: a late write of one could undo another's deletion.

@@ -107,13 +107,23 @@ impl Inner {
             }
         }
         self.look_for_qdrant_in_background();
-        if self.backend() != Backend::Faiss {
+        if !self.faiss_stands_in() {
             return Ok(Near::default());
         }
         Ok(Near {
             ids: self.near_in_process(&vector, &query.filter, pool).await?,
             foreign: HashMap::new(),
         })
+    }
+
+    /// Also for a Qdrant that is there and says no: it still counts as what serves.
+    fn faiss_stands_in(&self) -> bool {
+        let qdrant = &self.settings.qdrant;
+        match self.backend() {
+            Backend::Faiss => true,
+            Backend::Qdrant => qdrant.fallback_to_faiss && !qdrant.require,
+            Backend::Off | Backend::Suspended | Backend::Lost => false,
+        }
     }
 
     async fn near_in_process(

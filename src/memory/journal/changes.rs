@@ -144,6 +144,20 @@ impl Journal {
         Ok(pending(rows.fetch_all(&self.readers).await.doing("read from")?))
     }
 
+    /// Of the vectors that an embedder made; `None` if it made none.
+    pub async fn dimensions(&self, embedder: &str) -> Result<Option<usize>> {
+        let bytes: Option<i64> = sqlx::query_scalar(
+            "SELECT length(vector) FROM change WHERE embedder = ? AND vector IS NOT NULL LIMIT 1",
+        )
+        .bind(embedder)
+        .fetch_optional(&self.readers)
+        .await
+        .doing("read from")?;
+        Ok(bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .map(|bytes| bytes / size_of::<f32>()))
+    }
+
     /// How far a follower has come; 0 at its start.
     pub async fn applied(&self, follower: &str) -> Result<i64> {
         let n = sqlx::query_scalar("SELECT applied_n FROM follower WHERE name = ?")
