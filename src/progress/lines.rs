@@ -136,7 +136,12 @@ pub fn billed(tokens: &Tokens) -> Option<u64> {
 
 /// Other people's text on a terminal: no control characters, no escape sequences, one line.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns_the_line(c) { ' ' } else { c }).collect()
+}
+
+/// Unicode's marks that show what follows in another order than it stands.
+fn turns_the_line(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 pub fn duration(time: Duration) -> String {

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::memory::{Memory, Starting};
+use crate::workspace::Repo;
 
 pub use open::{close, open, place};
 
@@ -41,6 +42,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The memory, where it is on; what there is to say about it goes to stderr.
 async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure> {
+    if context.config()?.memory.enabled {
+        // Kept out of git status before something is in it.
+        Repo::discover(&context.workspace()?).await?.prepare_folder()?;
+    }
     let opened = open(context, starting).await?;
     if !context.config()?.memory.enabled {
         return Err(Failure::new("the memory is off")

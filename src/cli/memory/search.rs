@@ -78,6 +78,7 @@ fn value(snippet: &Snippet) -> serde_json::Value {
 
 fn text(snippet: &Snippet) -> String {
     let heading = format!("{} · {}", snippet.collection, printable(&snippet.source));
+    let heading = console::truncate_str(&heading, SHOWN_COLUMNS - 6, "…");
     let mut text = format!("{:.2}  {}\n", snippet.score, style(heading).bold());
     let lines: Vec<&str> = snippet.text.lines().filter(|line| !line.trim().is_empty()).collect();
     for line in lines.iter().take(SHOWN_LINES) {
