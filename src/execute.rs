@@ -232,7 +232,7 @@ impl<'a> Attempt<'a> {
         if !self.site.memory.is_on() {
             return;
         }
-        self.record.lesson.ci_ran = self.record.ci_runs > 0;
+        self.record.lesson.has_ci = self.ci_plan().await.is_configured();
         self.record.lesson.changed = measured.changes.iter().map(|c| c.path.clone()).collect();
         let retried =
             self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });

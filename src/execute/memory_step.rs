@@ -24,7 +24,7 @@ const CHANGED: usize = 30;
 pub(super) struct Lesson {
     /// Paths that it changed.
     pub changed: Vec<String>,
-    pub ci_ran: bool,
+    pub has_ci: bool,
     /// On a retry that passes: how it differs from the try that failed.
     pub fix: Option<String>,
 }
@@ -100,7 +100,7 @@ fn plan_of(claim: &Claim) -> Entry {
 fn landed(commit: Option<&str>, lesson: &Lesson) -> String {
     match commit {
         Some(commit) => {
-            let ci = if lesson.ci_ran { "CI green" } else { "without CI" };
+            let ci = if lesson.has_ci { "CI green" } else { "without CI" };
             format!("landed as {}, {ci}", commit.chars().take(10).collect::<String>())
         }
         None => "there was nothing left to do".to_owned(),

@@ -50,10 +50,13 @@ impl Looking<'_> {
         }
         match probe::engine(self.place.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine answers"),
-            Err(why) => Finding::warn(
-                why,
-                "start Docker, so that autopack can start Qdrant; or set memory.use_qdrant to false",
-            ),
+            Err(why) => {
+                let how = match &self.place.docker_host {
+                    Some(_) => "start Docker there, or correct DOCKER_HOST",
+                    None => "start Docker, so that autopack can start Qdrant",
+                };
+                Finding::warn(why, format!("{how}; or set memory.use_qdrant to false"))
+            }
         }
     }
 
@@ -70,14 +73,29 @@ impl Looking<'_> {
                 let hint = format!("the next drain pulls it; or now: docker pull {image}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
-            Ok(serving) => Finding::warn(without_prefix(&serving.line), self.start_it()),
-            Err(error) => Finding::fail(error.to_string(), self.start_it()),
+            Ok(serving) => {
+                Finding::warn(without_prefix(&serving.line), self.mend_qdrant(&serving.line))
+            }
+            Err(error) => {
+                let hint = self.mend_qdrant(&error.to_string());
+                Finding::fail(error.to_string(), hint)
+            }
         }
     }
 
-    fn start_it(&self) -> String {
+    /// It is there and says no, or it is not there.
+    fn mend_qdrant(&self, why: &str) -> String {
+        if why.contains(" refused to ") {
+            return "set memory.qdrant.api_key, or AUTOPACK_QDRANT_API_KEY, to its key".to_owned();
+        }
         match is_local(&self.settings.qdrant.host) {
-            true => "start it: docker compose up -d qdrant".to_owned(),
+            true if self.place.workspace.join("docker-compose.yml").exists() => {
+                "start it: docker compose up -d qdrant".to_owned()
+            }
+            true => {
+                "start it: autopack init (writes docker-compose.yml), docker compose up -d qdrant"
+                    .to_owned()
+            }
             false => format!("start it on {}", self.settings.qdrant.host),
         }
     }
