@@ -31,6 +31,7 @@ pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Ch
         AgentSettings::Replay(settings) => {
             replay::folder(settings, workspace).map(|path| Checked { path })
         }
+        _ => unimplemented!("the kinds to come"),
     }
 }
 

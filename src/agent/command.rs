@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::check::{check_command, find_program};
 use super::template::fill;
-use super::{AgentError, AgentEvent, AgentReply, Task, report};
+use super::{AgentError, AgentEvent, AgentReply, Outcome, Task, report};
 use crate::config::{CommandAgentSettings, PromptBy};
 use crate::process::child_env::{Env, OWNER};
 use crate::process::{self, Job, SpawnError, Stop};
@@ -29,6 +29,8 @@ pub(super) async fn run(
     let said = report::read(&task.result_file);
     Ok(AgentReply {
         ended: ended.how,
+        outcome: Outcome::Finished,
+        session: None,
         usage: said.usage,
         summary: said.summary.map(|summary| task.redact.redact(&summary).into_owned()),
         last_lines: ended.last_lines(LAST_LINES),

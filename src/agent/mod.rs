@@ -5,21 +5,25 @@
 
 mod check;
 mod command;
+mod event;
 mod replay;
 mod report;
 mod template;
 
+use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::AgentSettings;
-use crate::phase::{PhaseId, RunId, Usage};
+use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
 use crate::process::{How, Redactor, SpawnError, Stop};
 
 pub use check::{Checked, check};
+pub use event::{AgentEvent, AttemptBudget, Outcome, Until};
 
 /// One attempt, as an agent gets it. The prompt and the phase file exist before it starts.
 pub struct Task {
@@ -48,24 +52,35 @@ pub struct Task {
     pub redact: Redactor,
     /// The slot's lock.
     pub hold: Option<Arc<OwnedFd>>,
+    /// The phase itself: its deliverables, and the scope that edits are held to.
+    pub spec: FixedSpec,
+    /// Paths that no phase may change.
+    pub protected: Vec<String>,
+    pub budget: AttemptBudget,
+    /// The session of the failed try to go on with.
+    pub session: Option<String>,
+    /// Runs the phase's CI on what is in the worktree now, for an agent that asks.
+    pub checks: Option<Arc<dyn Checks>>,
+}
+
+/// The phase's CI, for an agent that wants to know before it is judged.
+pub trait Checks: Send + Sync {
+    /// What it printed last and how it ended, redacted.
+    fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>>;
 }
 
 #[derive(Debug)]
 pub struct AgentReply {
     pub ended: How,
+    pub outcome: Outcome,
     pub usage: Usage,
+    /// What a retry can be told to go on with.
+    pub session: Option<String>,
     pub summary: Option<String>,
     /// Of its output, redacted, for the next prompt and for people.
     pub last_lines: String,
     /// What was odd but stops nothing, one line each.
     pub notes: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AgentEvent {
-    Started,
-    /// A line of its output, redacted.
-    Line(String),
 }
 
 /// Systemic: the next phase would meet it too.
@@ -91,6 +106,7 @@ pub async fn run(
     match settings {
         AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
         AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
+        _ => unimplemented!("the kinds to come"),
     }
 }
 
@@ -114,6 +130,11 @@ impl Task {
             env: Env::new(),
             redact: Redactor::formats_only(),
             hold: None,
+            spec: FixedSpec::sample(phase_id, "src/a.rs"),
+            protected: Vec::new(),
+            budget: AttemptBudget::default(),
+            session: None,
+            checks: None,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Component, Path};
 
+use super::agents::{AgentSettings, AgentsSettings};
 use super::memory::{EmbedderSettings, MemorySettings};
-use super::model::{AgentSettings, AgentsSettings, CommandLine, Settings};
+use super::model::{CommandLine, Settings};
 use super::nearest::suggestion;
 use super::schema::{KeyPath, Problem, What};
 
@@ -62,6 +63,7 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
                     at_path(path, variable(name, value))?;
                 }
             }
+            _ => {}
         }
     }
     match &agents.default {
@@ -164,7 +166,7 @@ fn url(url: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::ReplayAgentSettings;
+    use crate::config::ReplayAgentSettings;
 
     fn complaint(change: impl FnOnce(&mut Settings)) -> String {
         let mut changed = Settings::default();

@@ -55,7 +55,7 @@ mod tests {
     fn finding(commands: &[&str]) -> Finding {
         let mut settings = Settings::default();
         for (name, command) in ["a", "b"].iter().zip(commands) {
-            let [AgentSettings::Command(sample), _] = AgentSettings::samples() else { panic!() };
+            let [AgentSettings::Command(sample), ..] = AgentSettings::samples() else { panic!() };
             let command = vec![(*command).to_owned()];
             let agent = AgentSettings::Command(CommandAgentSettings { command, ..sample });
             settings.agents.named.insert((*name).to_owned(), agent);
