@@ -98,11 +98,11 @@ class Handler(BaseHTTPRequestHandler):
         if route.endswith("/count_tokens") or route.endswith(":countTokens"):
             return self.reply({"input_tokens": 100, "totalTokens": 100})
         if route.endswith("/messages"):
-            return self.messages(body)
+            return self.anthropic(body)
         if route.endswith("/responses"):
-            return self.responses(body)
+            return self.openai_responses(body)
         if route.endswith("/chat/completions"):
-            return self.chat(body)
+            return self.openai_chat(body)
         if "enerateContent" in route:
             return self.gemini(body, route)
         return self.reply({})
@@ -146,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # Anthropic Messages.
 
-    def messages(self, body):
+    def anthropic(self, body):
         results = sum(
             part.get("type") == "tool_result"
             for message in body.get("messages", [])
@@ -179,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # OpenAI Responses.
 
-    def responses(self, body):
+    def openai_responses(self, body):
         items = body.get("input", [])
         results = sum(item.get("type", "").endswith("call_output") for item in items if isinstance(item, dict))
         tool = shell_among(body.get("tools") or [])
@@ -205,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # OpenAI chat completions.
 
-    def chat(self, body):
+    def openai_chat(self, body):
         said = body.get("messages", [])
         results = sum(message.get("role") == "tool" for message in said)
         tools = [tool.get("function", {}) for tool in body.get("tools") or []]
