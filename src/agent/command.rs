@@ -1,5 +1,6 @@
 //! Any program that edits files in its working directory.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) async fn run(
 fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
     let timeout = Duration::from_secs(settings.timeout_seconds);
     let mut job =
-        Job::new(argv(settings, task), &task.worktree, environment(settings, task), timeout);
+        Job::new(argv(settings, task), &task.worktree, environment(&settings.env, task), timeout);
     // 0 means never: a model may think for longer than any guess.
     job.idle_timeout = (settings.idle_timeout_seconds > 0)
         .then(|| Duration::from_secs(settings.idle_timeout_seconds));
@@ -69,9 +70,10 @@ fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
     argv
 }
 
-fn environment(settings: &CommandAgentSettings, task: &Task) -> Env {
+/// What is inherited, what the settings add, and ours over both.
+pub(super) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
     let mut env = task.env.clone();
-    env.extend(settings.env.iter().map(|(name, value)| (name.into(), value.into())));
+    env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
     let attempt = task.attempt.to_string();
     let ours: [(&str, &OsStr); 9] = [
         (OWNER, task.owner.as_ref()),
@@ -100,7 +102,7 @@ fn forget_result(task: &Task) -> Result<(), AgentError> {
     }
 }
 
-fn explain(error: SpawnError, task: &Task) -> AgentError {
+pub(super) fn explain(error: SpawnError, task: &Task) -> AgentError {
     match error {
         // It was there a moment ago; say where it was looked for.
         SpawnError::NotFound { program } => {
@@ -171,7 +173,7 @@ mod tests {
         for (name, value) in [("PATH", "/inherited"), ("AUTOPACK_ATTEMPT", "9"), ("HOME", "/h")] {
             task.env.insert(name.into(), value.into());
         }
-        let env = environment(&settings(&["a"], PromptBy::Stdin), &task);
+        let env = environment(&settings(&["a"], PromptBy::Stdin).env, &task);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();

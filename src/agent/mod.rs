@@ -1,14 +1,33 @@
 //! A prompt goes to an agent, which edits files in a worktree; what it used comes back.
 //!
-//! One file per kind of agent. What an agent says about its own success is passed on and decides
+//! One file per kind of agent. Those that are programs with a stream of their own (`kind` lists them) share one runner,
+//! `program`; each file says only how its agent is called and what its stream means. What an agent says about its own success is passed on and decides
 //! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
 
+mod aider;
 mod check;
+mod claude;
+mod codex;
 mod command;
 mod event;
+mod fault;
+mod gemini;
+mod goose;
+mod kind;
+mod litellm;
+mod loops;
+mod meter;
+mod mini;
+mod opencode;
+mod prices;
+mod program;
 mod replay;
 mod report;
+mod signal;
+mod stream;
 mod template;
+mod version;
+mod words;
 
 use std::future::Future;
 use std::io;
@@ -24,6 +43,7 @@ use crate::process::{How, Redactor, SpawnError, Stop};
 
 pub use check::{Checked, check};
 pub use event::{AgentEvent, AttemptBudget, Outcome, Until};
+pub use version::{Version, version};
 
 /// One attempt, as an agent gets it. The prompt and the phase file exist before it starts.
 pub struct Task {
@@ -103,10 +123,14 @@ pub async fn run(
     stop: &Stop,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
+    if let Some((kind, settings)) = kind::of(settings) {
+        return program::run(kind, settings, task, stop, on_event).await;
+    }
     match settings {
         AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
         AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
-        _ => unimplemented!("the kinds to come"),
+        AgentSettings::Builtin(_) => unimplemented!("the kinds to come"),
+        _ => unreachable!("`kind` lists all others"),
     }
 }
 
