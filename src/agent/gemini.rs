@@ -78,12 +78,10 @@ impl Reader for Gemini {
     fn error_line(&mut self, line: &str) -> Vec<Signal> {
         let field = ["status: ", "code: "].iter().find_map(|name| line.trim().strip_prefix(name));
         let named = status(field.and_then(|number| number.trim_end_matches(',').parse().ok()));
-        if named.is_none() {
-            return Vec::new();
-        }
-        self.status = named;
+        let Some(named) = named.filter(|status| *status >= 400) else { return Vec::new() };
+        self.status = Some(named);
         vec![Signal::Held(Fault {
-            status: named,
+            status: self.status,
             message: "it tries again".to_owned(),
             ..Fault::default()
         })]

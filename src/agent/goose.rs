@@ -84,6 +84,7 @@ impl Goose {
                     self.failed = Some(fault(part.str("/message"), part.str("/kind")));
                     None
                 }
+                "systemNotification" => self.notification(part),
                 "toolRequest" => {
                     self.failed = None;
                     Some(tool(part, &self.worktree))
@@ -96,6 +97,16 @@ impl Goose {
             });
         }
         signals
+    }
+
+    fn notification(&mut self, part: &Value) -> Option<Signal> {
+        let message = part.text("/msg")?;
+        if part.str("/notificationType") != "creditsExhausted" {
+            return Some(Signal::Note(message));
+        }
+        let code = Some("insufficient_quota".to_owned());
+        self.failed = Some(Fault { code, message, ..Fault::default() });
+        None
     }
 
     fn text(&mut self, text: &str, from_model: bool) -> Option<Signal> {
