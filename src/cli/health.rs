@@ -41,7 +41,7 @@ async fn look(args: &Args, context: &Context) -> Report {
     let agents = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
         let env = child_env::for_agent(context.env.all().clone());
-        agents::agents(&config.settings, workspace, &env)
+        agents::agents(&config.settings, workspace, &env).await
     };
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };

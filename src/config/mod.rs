@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+mod agents;
 pub mod env;
 mod load;
 mod locate;
@@ -15,6 +16,7 @@ mod origin;
 mod schema;
 mod validate;
 
+pub use agents::*;
 pub use env::Env;
 pub use load::{Places, load};
 pub use memory::*;

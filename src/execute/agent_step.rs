@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Attempt, Trouble, millis};
-use crate::agent::{self, AgentEvent, AgentReply, Task};
+use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Task};
 use crate::config::CommandLine;
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::child_env::OWNER;
@@ -87,6 +87,11 @@ impl Attempt<'_> {
             env: self.environment(&self.site.agent_env),
             redact: self.site.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
+            spec: claim.phase.clone(),
+            protected: self.site.settings.workspace.protected_paths.clone(),
+            budget: AttemptBudget::default(),
+            session: None,
+            checks: None,
         })
     }
 
