@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agents::{AgentSettings, AgentsSettings};
+use crate::phase::budget::Budgets;
 
 /// `autopack.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct ExecutorSettings {
     pub unscoped: Unscoped,
     /// A drain whose heartbeat is older than this is taken for stuck and its work is rescued.
     pub lease_seconds: u64,
+    /// Which agent takes which try; the last one takes what comes after. Empty: the default one takes all.
+    pub ladder: Vec<String>,
+    /// What may be spent.
+    pub budgets: Budgets,
+    /// So many phases in a row that meet the same error of agent, provider or CI's start end the drain; 0 is never.
+    pub circuit_breaker: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +98,14 @@ impl Settings {
 
 impl Default for ExecutorSettings {
     fn default() -> Self {
-        Self { max_attempts: 3, unscoped: Unscoped::Refuse, lease_seconds: 60 }
+        Self {
+            max_attempts: 3,
+            unscoped: Unscoped::Refuse,
+            lease_seconds: 60,
+            ladder: Vec::new(),
+            budgets: Budgets::default(),
+            circuit_breaker: 3,
+        }
     }
 }
 

@@ -18,6 +18,19 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     agents_settings(agents)?;
+    at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;
+    let budgets = &executor.budgets;
+    for (name, budget) in [
+        ("attempt", &budgets.attempt),
+        ("phase", &budgets.phase),
+        ("run", &budgets.run),
+        ("drain", &budgets.drain),
+    ] {
+        let cost = budget.cost_usd.unwrap_or_default();
+        let sound = cost.is_finite() && cost >= 0.0;
+        let key = format!("executor.budgets.{name}.cost_usd");
+        at(&key, sound.then_some(()).ok_or_else(|| "must not be negative".to_owned()))?;
+    }
     at("ci.command", ci.command.as_ref().map_or(Ok(()), command_line))?;
     at("ci.max_timeout_seconds", seconds(ci.max_timeout_seconds))?;
     at("workspace.base", workspace.base.as_deref().map_or(Ok(()), revision))?;
@@ -95,6 +108,13 @@ fn variables(path: KeyPath, env: &BTreeMap<String, String>) -> Result<(), Proble
     env.iter().try_for_each(|(name, value)| {
         at_path([path.clone(), vec![name.clone()]].concat(), variable(name, value))
     })
+}
+
+fn known_agent(name: &str, agents: &AgentsSettings) -> Result<(), String> {
+    match agents.named.contains_key(name) {
+        true => Ok(()),
+        false => Err(no_such_agent(name, agents)),
+    }
 }
 
 fn no_such_agent(name: &str, agents: &AgentsSettings) -> String {
