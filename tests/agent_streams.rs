@@ -129,7 +129,9 @@ async fn codex_succeeds_and_its_cached_tokens_are_no_input() {
     let seen = Fake::recorded("codex", "success", "exit 0").with("model: gpt-5").run().await;
     assert_eq!(seen.reply.outcome, Outcome::Finished);
     assert_eq!(seen.tokens(), [Some(400), Some(100), Some(1600), Some(0)]);
-    assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING], "the prompt"));
+    // It quotes the command once more, for its shell.
+    assert_eq!(seen.tools(), [RUNNING.replace('\\', "\\\\")]);
+    assert_eq!(seen.stdin, "the prompt");
     let notes = seen.reply.notes.join("\n");
     assert!(notes.contains("Model metadata"), "{notes}");
     assert_eq!(

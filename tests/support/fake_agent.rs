@@ -1,5 +1,8 @@
 //! A program that replays what a real agent once said, under the agent's own name.
 
+// Each test file is a crate of its own and uses some of this.
+#![allow(dead_code)]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -74,13 +77,16 @@ impl Fake {
     }
 
     pub async fn run(self) -> Seen {
-        self.run_until(&Stop::never()).await
+        self.run_watched(&Stop::never(), |_| {}).await
     }
 
-    pub async fn run_until(self, stop: &Stop) -> Seen {
+    pub async fn run_watched(self, stop: &Stop, see: impl Fn(&AgentEvent) + Sync) -> Seen {
         let settings = self.settings();
         let events = Mutex::new(Vec::new());
-        let note = |event| events.lock().unwrap().push(event);
+        let note = |event| {
+            see(&event);
+            events.lock().unwrap().push(event);
+        };
         let reply = agent::run(&settings, self.task, stop, &note).await.unwrap();
         let left =
             |name: &str| std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
