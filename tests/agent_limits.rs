@@ -247,3 +247,21 @@ async fn a_key_is_kept_nowhere() {
     assert!(!seen.args.join(" ").contains(&key));
     assert!(format!("{:?}", seen.reply.outcome).contains("[redacted: an Anthropic key]"));
 }
+
+#[tokio::test]
+async fn what_cannot_start_is_ours_to_mend() {
+    let mut fake = Fake::recorded("claude", "success", "exit 0");
+    fake.task.env.remove(std::ffi::OsStr::new("IS_SANDBOX"));
+    let checked = autopack::agent::check(&fake.settings(), &fake.task.workspace, &fake.task.env);
+    assert_eq!(checked.is_err(), nix::unistd::geteuid().is_root(), "{checked:?}");
+    let missing: autopack::config::AgentSettings =
+        serde_yaml::from_str("{kind: codex, program: no-such-codex}").unwrap();
+    let error = autopack::agent::check(&missing, &fake.task.workspace, &fake.task.env)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no-such-codex is missing")
+            && error.contains("npm install -g @openai/codex"),
+        "{error}"
+    );
+}

@@ -60,7 +60,9 @@ impl Fake {
                      for arg in \"$@\"; do case \"$before\" in --analytics-log|-o) account=$arg;; esac; before=$arg; done\n";
         std::fs::write(&program, format!("{start}{script}\n")).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        let task = agent_task::task(dir.path());
+        let mut task = agent_task::task(dir.path());
+        // Tests may run as root, for whom Claude Code is not started otherwise.
+        task.env.insert("IS_SANDBOX".into(), "1".into());
         Self { dir, kind: kind.to_owned(), program, settings: String::new(), task }
     }
 
