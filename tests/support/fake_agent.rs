@@ -109,9 +109,9 @@ impl Seen {
     }
 
     /// The tool uses, as people see them.
-    pub fn tools(&self) -> Vec<&str> {
-        let tool = |event| match event {
-            &AgentEvent::Tool(ref words) => Some(words.as_str()),
+    pub fn tools(&self) -> Vec<String> {
+        let tool = |event: &AgentEvent| match event {
+            AgentEvent::Tool(words) => Some(words.clone()),
             _ => None,
         };
         self.events.iter().filter_map(tool).collect()
