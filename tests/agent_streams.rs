@@ -115,7 +115,7 @@ async fn claude_succeeds() {
     assert_eq!(seen.reply.usage.model.as_deref(), Some("claude-opus-4-8"));
     assert_eq!(seen.reply.summary.as_deref(), Some("Done."));
     assert_eq!(seen.reply.session.as_deref(), Some("cd4a0be9-1137-4c89-9a43-d89a2593fcea"));
-    assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING], "the prompt"));
+    assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING.to_owned()], "the prompt"));
     assert!(seen.said("Done.") && seen.log.contains("\"subtype\":\"init\""));
     assert_eq!(seen.events.first(), Some(&AgentEvent::Started));
     assert!(seen.events.contains(&AgentEvent::Finished));
@@ -129,7 +129,9 @@ async fn codex_succeeds_and_its_cached_tokens_are_no_input() {
     let seen = Fake::recorded("codex", "success", "exit 0").with("model: gpt-5").run().await;
     assert_eq!(seen.reply.outcome, Outcome::Finished);
     assert_eq!(seen.tokens(), [Some(400), Some(100), Some(1600), Some(0)]);
-    assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING], "the prompt"));
+    // It quotes the command once more, for its shell.
+    assert_eq!(seen.tools(), [RUNNING.replace('\\', "\\\\")]);
+    assert_eq!(seen.stdin, "the prompt");
     let notes = seen.reply.notes.join("\n");
     assert!(notes.contains("Model metadata"), "{notes}");
     assert_eq!(
@@ -171,7 +173,7 @@ async fn opencode_succeeds_with_the_sum_of_its_steps() {
     // It says 0 of a model that it knows no price of.
     assert_eq!(seen.reply.usage.cost_usd, None);
     assert_eq!(seen.reply.session.as_deref(), Some("ses_dfa779ab3ffelfDr6fBeJZp3nm"));
-    assert_eq!((seen.tools(), seen.said("Done.")), (vec![RUNNING], true));
+    assert_eq!((seen.tools(), seen.said("Done.")), (vec![RUNNING.to_owned()], true));
 }
 
 #[tokio::test]
@@ -179,7 +181,7 @@ async fn gemini_succeeds() {
     let seen = Fake::recorded("gemini", "success", "exit 0").run().await;
     assert_eq!(seen.reply.outcome, Outcome::Finished);
     assert_eq!(seen.tokens(), [Some(400), Some(100), Some(1600), None]);
-    assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING], "the prompt"));
+    assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING.to_owned()], "the prompt"));
     assert_eq!(seen.reply.summary.as_deref(), Some("Done."));
 }
 
@@ -190,7 +192,7 @@ async fn goose_succeeds() {
     assert_eq!(seen.reply.outcome, Outcome::Finished);
     assert_eq!(seen.tokens(), [Some(400), Some(100), Some(1600), Some(0)]);
     assert_eq!(seen.reply.usage.cost_usd, Some(0.004));
-    assert_eq!(seen.tools(), vec![RUNNING]);
+    assert_eq!(seen.tools(), [RUNNING]);
     assert!(seen.args.join(" ").contains("--provider openai --model gpt-4o"));
 }
 

@@ -16,6 +16,7 @@ pub(super) const KIND: Kind = Kind {
     login: "set the key of its provider, such as OPENAI_API_KEY",
     says_when_done: true,
     call,
+    refuses: |_, _| None,
     reader: |_| Box::new(Aider::default()),
 };
 

@@ -3,15 +3,19 @@
 //! Its `assistant` lines repeat the usage of one message for each of its parts, with an output that has just begun;
 //! only `result` counts right. On a 429 it says `subtype: "success"` with `is_error: true`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use serde_json::Value;
 
 use super::event::Until;
 use super::kind::{Ask, Call, Kind, PromptVia};
 use super::signal::{Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status};
 use super::words::tool_use;
+use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
+use crate::process::child_env::Env;
 
 pub(super) const KIND: Kind = Kind {
     program: "claude",
@@ -20,14 +24,14 @@ pub(super) const KIND: Kind = Kind {
     login: "run `claude` once and log in, or set ANTHROPIC_API_KEY",
     says_when_done: true,
     call,
+    refuses,
     reader: |worktree| Box::new(Claude { worktree: worktree.to_owned() }),
 };
 
 fn call(ask: &Ask<'_>) -> Call {
     let mut args =
         ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
-    // Whoever limits it by `extra_args` means it.
-    if !ask.settings.extra_args.iter().any(|arg| arg.starts_with("--permission-mode")) {
+    if !has_own_mode(ask.settings) {
         args.push("--dangerously-skip-permissions".to_owned());
     }
     if let Some(model) = &ask.settings.model {
@@ -37,6 +41,21 @@ fn call(ask: &Ask<'_>) -> Call {
         args.extend(["--resume".to_owned(), session.to_owned()]);
     }
     Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+}
+
+/// Whoever limits it by `extra_args` means it.
+fn has_own_mode(settings: &ProgramAgentSettings) -> bool {
+    settings.extra_args.iter().any(|arg| arg.starts_with("--permission-mode"))
+}
+
+/// It would exit with a line of prose, phase after phase.
+fn refuses(settings: &ProgramAgentSettings, env: &Env) -> Option<(&'static str, &'static str)> {
+    let name = "IS_SANDBOX";
+    let sandbox = settings.env.contains_key(name) || env.contains_key(OsStr::new(name));
+    (geteuid().is_root() && !sandbox && !has_own_mode(settings)).then_some((
+        "it does not skip permissions for root",
+        "run autopack as another user, or set IS_SANDBOX=1 where this machine is one",
+    ))
 }
 
 struct Claude {

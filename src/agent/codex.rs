@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     login: "run `codex login`, or set the key that its model provider names",
     says_when_done: true,
     call,
+    refuses: |_, _| None,
     reader: |worktree| {
         Box::new(Codex {
             worktree: worktree.to_owned(),

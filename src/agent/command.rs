@@ -87,6 +87,9 @@ pub(super) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
         ("AUTOPACK_RESULT_FILE", task.result_file.as_os_str()),
     ];
     env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    // Some believe it rather than the kernel (OpenCode does), and would work in the user's checkout.
+    env.insert("PWD".into(), task.worktree.clone().into());
+    env.remove(OsStr::new("OLDPWD"));
     env
 }
 
@@ -170,7 +173,13 @@ mod tests {
     #[test]
     fn ours_wins_over_the_settings_and_those_over_what_is_inherited() {
         let mut task = Task::sample(Path::new("/w"), "p");
-        for (name, value) in [("PATH", "/inherited"), ("AUTOPACK_ATTEMPT", "9"), ("HOME", "/h")] {
+        for (name, value) in [
+            ("PATH", "/inherited"),
+            ("AUTOPACK_ATTEMPT", "9"),
+            ("HOME", "/h"),
+            ("PWD", "/users/checkout"),
+            ("OLDPWD", "/elsewhere"),
+        ] {
             task.env.insert(name.into(), value.into());
         }
         let env = environment(&settings(&["a"], PromptBy::Stdin).env, &task);
@@ -178,6 +187,7 @@ mod tests {
         assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);
-        assert_eq!(env.len(), 11);
+        assert_eq!(value("PWD"), "/w/worktree");
+        assert_eq!(env.len(), 12);
     }
 }

@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     login: "run `gemini` once and log in, or set GEMINI_API_KEY",
     says_when_done: true,
     call,
+    refuses: |_, _| None,
     reader: |worktree| {
         Box::new(Gemini { worktree: worktree.to_owned(), said: String::new(), status: None })
     },

@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     login: "run `goose configure`, or set the key of its provider",
     says_when_done: true,
     call,
+    refuses: |_, _| None,
     reader: |worktree| Box::new(Goose { worktree: worktree.to_owned(), said: None, failed: None }),
 };
 

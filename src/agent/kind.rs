@@ -5,6 +5,7 @@ use std::path::Path;
 use super::signal::Reader;
 use super::{aider, claude, codex, gemini, goose, mini, opencode};
 use crate::config::{AgentSettings, ProgramAgentSettings};
+use crate::process::child_env::Env;
 
 pub(super) struct Kind {
     /// The program's own name.
@@ -17,6 +18,8 @@ pub(super) struct Kind {
     /// Whether an end without a last word is a failure.
     pub says_when_done: bool,
     pub call: fn(&Ask<'_>) -> Call,
+    /// Why it would not start here, and what to do, though it is there.
+    pub refuses: fn(&ProgramAgentSettings, &Env) -> Option<(&'static str, &'static str)>,
     /// Gets the slot.
     pub reader: fn(&Path) -> Box<dyn Reader>,
 }

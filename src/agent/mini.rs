@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     login: "run `mini-extra config setup`, or set the key of its provider",
     says_when_done: true,
     call,
+    refuses: |_, _| None,
     reader: |_| Box::new(Mini),
 };
 

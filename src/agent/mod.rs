@@ -29,6 +29,9 @@ mod template;
 mod version;
 mod words;
 
+#[cfg(test)]
+mod properties;
+
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;

@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     login: "run `opencode auth login`, or set the key of its provider",
     says_when_done: true,
     call,
+    refuses: |_, _| None,
     reader: |worktree| Box::new(OpenCode { worktree: worktree.to_owned(), said: None }),
 };
 

@@ -79,17 +79,26 @@ pub(super) fn find(
         .get("PATH")
         .map(OsString::from)
         .or_else(|| env.get(OsStr::new("PATH")).cloned());
-    find_program(program.as_ref(), cwd, path.as_deref()).map_err(|error| match error {
-        AgentError::Missing { program, searched, .. } => AgentError::Missing {
-            program,
-            searched,
-            hint: format!(
-                "install it (`{}`), or name its `program` in autopack.yaml",
-                kind.install
-            ),
-        },
-        other => other,
-    })
+    let found =
+        find_program(program.as_ref(), cwd, path.as_deref()).map_err(|error| match error {
+            AgentError::Missing { program, searched, .. } => AgentError::Missing {
+                program,
+                searched,
+                hint: format!(
+                    "install it (`{}`), or name its `program` in autopack.yaml",
+                    kind.install
+                ),
+            },
+            other => other,
+        })?;
+    match (kind.refuses)(settings, env) {
+        None => Ok(found),
+        Some((why, hint)) => Err(AgentError::CannotStart {
+            program: program.to_owned(),
+            why: why.to_owned(),
+            hint: hint.to_owned(),
+        }),
+    }
 }
 
 /// Agents keep accounts of what was said there, unredacted: they are read and gone.

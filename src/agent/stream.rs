@@ -264,3 +264,46 @@ impl Stream {
         self.lines.push_back(line.chars().take(KEPT_OF_A_LINE).collect());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::claude;
+    use super::*;
+
+    fn limited() -> Signal {
+        Signal::Held(Fault { status: Some(429), ..Fault::default() })
+    }
+
+    /// Within how many seconds it would be ended.
+    fn left(stream: &Stream) -> Option<u64> {
+        Some((stream.deadline()? - Instant::now()).as_secs_f64().ceil() as u64)
+    }
+
+    #[tokio::test]
+    async fn a_limit_is_waited_for_a_while_unless_it_gets_on() {
+        let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+        assert_eq!(left(&stream), None);
+        stream.take(limited());
+        assert_eq!(left(&stream), Some(HELD.as_secs()));
+        stream.take(Signal::Text("on we go".to_owned()));
+        assert_eq!(left(&stream), None);
+        stream.take(limited());
+        assert!(matches!(
+            stream.outcome(How::Stopped, true, ""),
+            Outcome::RateLimited { until: None, .. }
+        ));
+    }
+
+    #[tokio::test]
+    async fn after_the_last_word_nothing_else_counts() {
+        let mut stream =
+            Stream::new(&claude::KIND, AttemptBudget { tokens: Some(1), ..Default::default() });
+        stream.take(Signal::Finished(Finish::default()));
+        assert_eq!(left(&stream), Some(AFTER_LAST_WORD.as_secs()));
+        stream.take(Signal::Total(crate::agent::signal::Spent {
+            tokens: crate::phase::Tokens { input: Some(9), ..Default::default() },
+            ..Default::default()
+        }));
+        assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+    }
+}

@@ -66,6 +66,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_versions_tried_are_the_documented_ones() {
+        let (docs, run) =
+            (include_str!("../../docs/agents.md"), include_str!("../../tests/agents_real/run.sh"));
+        for kind in AgentSettings::samples().iter().filter_map(kind::of).map(|(kind, _)| kind) {
+            let row = docs.lines().find(|row| row.contains(&format!("| `{}` |", kind.program)));
+            let row = row.unwrap_or_else(|| panic!("{} has no row", kind.program));
+            assert!(kind.tried.iter().all(|version| row.contains(version)), "{row}");
+            assert!(kind.tried.iter().any(|version| run.contains(version)), "{}", kind.program);
+        }
+    }
+
+    #[test]
     fn the_number_is_found_in_what_programs_say() {
         let said = |text: &str| number(text).unwrap_or_default();
         assert_eq!(said("codex-cli 0.169.0"), "0.169.0");

@@ -68,29 +68,28 @@ program() {
 settings() {
   case $1 in
   claude)
-    echo "    env: {ANTHROPIC_BASE_URL: '$base', ANTHROPIC_API_KEY: '$key', IS_SANDBOX: '1'}" ;;
+    echo "    env: {ANTHROPIC_BASE_URL: '$base', IS_SANDBOX: '1'}" ;;
   codex)
     echo "    model: stand-in"
-    echo "    extra_args: [-c, 'model_provider=\"stand\"', -c, 'model_providers.stand={name=\"stand\",base_url=\"$base/v1\",wire_api=\"responses\",env_key=\"STAND_IN_KEY\"}']"
-    echo "    env: {STAND_IN_KEY: '$key'}" ;;
+    echo "    extra_args: [-c, 'model_provider=\"stand\"', -c, 'model_providers.stand={name=\"stand\",base_url=\"$base/v1\",wire_api=\"responses\",env_key=\"STAND_IN_KEY\"}']" ;;
   opencode)
     cat >"$work/opencode.json" <<JSON
 {"provider": {"stand": {"npm": "@ai-sdk/openai-compatible", "models": {"in": {}},
   "options": {"baseURL": "$base/v1", "apiKey": "{env:STAND_IN_KEY}"}}}}
 JSON
     echo "    model: stand/in"
-    echo "    env: {STAND_IN_KEY: '$key', OPENCODE_CONFIG: '$work/opencode.json', OPENCODE_DISABLE_MODELS_FETCH: '1'}" ;;
+    echo "    env: {OPENCODE_CONFIG: '$work/opencode.json', OPENCODE_DISABLE_MODELS_FETCH: '1'}" ;;
   gemini)
     mkdir -p "$work/home/.gemini"
     echo '{"security": {"auth": {"selectedType": "gemini-api-key"}}}' >"$work/home/.gemini/settings.json"
     echo "    model: gemini-2.5-flash"
-    echo "    env: {GEMINI_API_KEY: '$key', GOOGLE_GEMINI_BASE_URL: '$base'}" ;;
+    echo "    env: {GOOGLE_GEMINI_BASE_URL: '$base'}" ;;
   goose)
     echo "    model: openai/gpt-4o"
-    echo "    env: {OPENAI_API_KEY: '$key', OPENAI_HOST: '$base'}" ;;
+    echo "    env: {OPENAI_HOST: '$base'}" ;;
   aider | mini-swe-agent)
     echo "    model: openai/stand-in"
-    echo "    env: {OPENAI_API_KEY: '$key', OPENAI_API_BASE: '$base/v1'}" ;;
+    echo "    env: {OPENAI_API_BASE: '$base/v1'}" ;;
   esac
 }
 
@@ -130,7 +129,9 @@ server=$!
 for _ in $(seq 50); do [ -s "$work/server.log" ] && break; sleep 0.1; done
 base=http://127.0.0.1:$(head -1 "$work/server.log")/ok
 key=sk-test-0123456789abcdefghij
-unset ANTHROPIC_API_KEY OPENAI_API_KEY GEMINI_API_KEY AUTOPACK_CONFIG_DIR DATABASE_URL AUTOPACK_DATABASE_URL
+# As a user has them: in the environment. None may be found in what autopack keeps.
+export ANTHROPIC_API_KEY=$key OPENAI_API_KEY=$key GEMINI_API_KEY=$key STAND_IN_KEY=$key
+unset AUTOPACK_CONFIG_DIR DATABASE_URL AUTOPACK_DATABASE_URL
 export HOME=$work/home XDG_CONFIG_HOME=$work/home/.config XDG_DATA_HOME=$work/home/.local/share
 mkdir -p "$HOME"
 

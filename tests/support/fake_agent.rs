@@ -1,5 +1,8 @@
 //! A program that replays what a real agent once said, under the agent's own name.
 
+// Each test file is a crate of its own and uses some of this.
+#![allow(dead_code)]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -57,7 +60,9 @@ impl Fake {
                      for arg in \"$@\"; do case \"$before\" in --analytics-log|-o) account=$arg;; esac; before=$arg; done\n";
         std::fs::write(&program, format!("{start}{script}\n")).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        let task = agent_task::task(dir.path());
+        let mut task = agent_task::task(dir.path());
+        // Tests may run as root, for whom Claude Code is not started otherwise.
+        task.env.insert("IS_SANDBOX".into(), "1".into());
         Self { dir, kind: kind.to_owned(), program, settings: String::new(), task }
     }
 
@@ -74,13 +79,16 @@ impl Fake {
     }
 
     pub async fn run(self) -> Seen {
-        self.run_until(&Stop::never()).await
+        self.run_watched(&Stop::never(), |_| {}).await
     }
 
-    pub async fn run_until(self, stop: &Stop) -> Seen {
+    pub async fn run_watched(self, stop: &Stop, see: impl Fn(&AgentEvent) + Sync) -> Seen {
         let settings = self.settings();
         let events = Mutex::new(Vec::new());
-        let note = |event| events.lock().unwrap().push(event);
+        let note = |event| {
+            see(&event);
+            events.lock().unwrap().push(event);
+        };
         let reply = agent::run(&settings, self.task, stop, &note).await.unwrap();
         let left =
             |name: &str| std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
@@ -101,9 +109,9 @@ impl Seen {
     }
 
     /// The tool uses, as people see them.
-    pub fn tools(&self) -> Vec<&str> {
-        let tool = |event| match event {
-            &AgentEvent::Tool(ref words) => Some(words.as_str()),
+    pub fn tools(&self) -> Vec<String> {
+        let tool = |event: &AgentEvent| match event {
+            AgentEvent::Tool(words) => Some(words.clone()),
             _ => None,
         };
         self.events.iter().filter_map(tool).collect()
