@@ -197,5 +197,5 @@ fn ms(time: Duration) -> String {
 fn resident_mib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * 4_096 >> 20
+    (pages * 4_096) >> 20
 }

@@ -19,8 +19,8 @@
 //! ```
 //!
 //! `process` is the only place that starts a program, `config` the only reader of files and variables that
-//! configure, `clock` the wall clock. `cli` has one file per verb, and nothing imports it. `failure` is what the
-//! user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
+//! configure, `clock` the wall clock, `http` the only maker of HTTP clients. `cli` has one file per verb, and nothing
+//! imports it. `failure` is what the user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
 
 // Unit tests set up what they test with programs and variables of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
@@ -34,6 +34,7 @@ pub mod drain;
 pub mod execute;
 pub mod failure;
 pub mod health;
+pub mod http;
 pub mod import;
 pub mod memory;
 pub mod phase;

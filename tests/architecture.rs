@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 8] = [
     &["drain", "health", "import"],
     &["execute"],
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
-    &["process", "failure"],
+    &["failure", "http", "process"],
     &["clock", "config"],
     &["phase"],
 ];

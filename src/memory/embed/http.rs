@@ -2,40 +2,35 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, StatusCode, Uri, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, ResponseFuture, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{EmbedError, Redact, normalise};
 use crate::config::HttpEmbedderSettings;
+use crate::http::{self, Limits, Reach};
 
+/// Endpoints bound both: texts, and tokens of all texts together (some 300,000).
 const BATCH: usize = 64;
+const BATCH_CHARS: usize = 400_000;
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-const DEADLINE: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits { whole: Duration::from_secs(30), silence: Duration::from_secs(30) };
 const MOST_BYTES: usize = 64 << 20;
 /// Models read some 8,000 tokens; more is refused by some endpoints and dropped by others.
 const MOST_CHARS: usize = 24_000;
+/// A refused text is cut to this: dense text has a token for each character, and some models read no more than 512.
+const FEWER_CHARS: usize = 1_000;
 
 pub struct HttpEmbedder {
     id: String,
-    endpoint: Uri,
+    endpoint: Url,
     model: String,
-    key: Option<header::HeaderValue>,
+    key: Option<HeaderValue>,
     redact: Redact,
-    wire: Wire,
-}
-
-/// A machine without certificates can still reach a model on its own network.
-enum Wire {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    client: Client,
 }
 
 impl std::fmt::Debug for HttpEmbedder {
@@ -44,11 +39,20 @@ impl std::fmt::Debug for HttpEmbedder {
     }
 }
 
-/// Why a try failed, and whether another one may help.
+/// Why a try failed, and what may help.
+#[derive(Debug)]
 struct Failed {
     why: String,
-    again: bool,
-    after: Option<Duration>,
+    remedy: Remedy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    None,
+    /// The same again, after this pause if the endpoint named one.
+    Again(Option<Duration>),
+    /// Shorter texts, if it was their length.
+    Shorter,
 }
 
 impl HttpEmbedder {
@@ -61,12 +65,12 @@ impl HttpEmbedder {
         if settings.model.is_empty() {
             return Err(EmbedError::Setup("memory.embedder.model is missing".to_owned()));
         }
+        let client = http::client(LIMITS, Reach::of(&endpoint));
         Ok(Self {
-            // The host says whose model it is; two endpoints may call different models the same.
-            id: format!("http-{}-{}", endpoint.host().unwrap_or_default(), settings.model),
+            id: id(&endpoint, &settings.model),
             model: settings.model.clone(),
             key: key.map(|key| bearer(&key, &settings.api_key_env)).transpose()?,
-            wire: Wire::to(&endpoint)?,
+            client: client.map_err(|error| EmbedError::Setup(error.to_string()))?,
             endpoint,
             redact,
         })
@@ -77,10 +81,13 @@ impl HttpEmbedder {
     }
 
     pub async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let texts: Vec<String> = texts.iter().map(|text| self.prepared(text)).collect();
         let mut vectors = Vec::with_capacity(texts.len());
-        for batch in texts.chunks(BATCH) {
-            let input: Vec<String> = batch.iter().map(|text| self.prepared(text)).collect();
-            vectors.extend(self.embed_batch(&input).await?);
+        let mut rest = texts.as_slice();
+        while !rest.is_empty() {
+            let (batch, others) = rest.split_at(batch_length(rest));
+            vectors.extend(self.embed_batch(batch).await?);
+            rest = others;
         }
         Ok(vectors)
     }
@@ -91,54 +98,43 @@ impl HttpEmbedder {
         if cut.trim().is_empty() { ".".to_owned() } else { cut }
     }
 
-    async fn embed_batch(&self, input: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed_batch(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let mut input: Vec<&str> = texts.iter().map(String::as_str).collect();
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            match self.try_batch(input).await {
+            let failed = match self.try_batch(&input).await {
                 Ok(vectors) => return Ok(vectors),
-                Err(failed) if failed.again && attempt < TRIES => {
-                    tokio::time::sleep(failed.after.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+                Err(failed) => failed,
+            };
+            match failed.remedy {
+                Remedy::Again(after) if attempt < TRIES => {
+                    tokio::time::sleep(after.unwrap_or(pause).min(LONGEST_PAUSE)).await;
                     pause *= 2;
                 }
-                Err(failed) => return Err(self.error(failed.why)),
+                Remedy::Shorter if shorten(&mut input) => {}
+                _ => return Err(self.error(failed.why)),
             }
         }
         unreachable!("the loop above ends by returning")
     }
 
-    async fn try_batch(&self, input: &[String]) -> Result<Vec<Vec<f32>>, Failed> {
+    async fn try_batch(&self, input: &[&str]) -> Result<Vec<Vec<f32>>, Failed> {
         let body = json!({"model": self.model, "input": input, "encoding_format": "float"});
-        let mut request =
-            Request::post(self.endpoint.clone()).header(header::CONTENT_TYPE, "application/json");
+        let mut request = self.client.post(self.endpoint.clone()).json(&body);
         if let Some(key) = &self.key {
-            request = request.header(header::AUTHORIZATION, key.clone());
+            request = request.header(AUTHORIZATION, key.clone());
         }
-        let request = request.body(Full::from(body.to_string())).map_err(Failed::for_good)?;
-        let answer = tokio::time::timeout(DEADLINE, self.exchange(request)).await;
-        let answer = answer.map_err(|_| Failed::for_now("did not answer in time"))??;
-        vectors(&answer, input.len())
+        let response = request.send().await.map_err(Failed::on_the_way)?;
+        let (status, after) = (response.status(), pause_asked_for(&response));
+        let body = whole_body(response).await?;
+        if status.is_success() {
+            return vectors(&body, input.len());
+        }
+        let why = format!("answered {status}: {}", self.excerpt(&body));
+        Err(Failed { why, remedy: remedy(status, after) })
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, Failed> {
-        let response = self.wire.request(request).await.map_err(|error| {
-            Failed::for_now(format!("cannot be reached: {}", root_cause(&error)))
-        })?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, MOST_BYTES).collect().await;
-        let body = body.map_err(|error| Failed::for_now(format!("broke off: {error}")))?.to_bytes();
-        if head.status.is_success() {
-            return Ok(body);
-        }
-        let after = head.headers.get(header::RETRY_AFTER);
-        let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
-        Err(Failed {
-            why: format!("answered {}: {}", head.status, self.excerpt(&body)),
-            again: head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS,
-            after: after.map(Duration::from_secs),
-        })
-    }
-
-    /// Some endpoints repeat the key in their refusal.
+    /// Some endpoints repeat the key, or the text, in their refusal.
     fn excerpt(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
         let text = match self.key.as_ref().and_then(|key| key.to_str().ok()) {
@@ -150,18 +146,72 @@ impl HttpEmbedder {
     }
 
     fn error(&self, why: String) -> EmbedError {
-        EmbedError::Provider { endpoint: self.endpoint.to_string(), why }
+        let mut endpoint = self.endpoint.clone();
+        endpoint.set_query(None);
+        EmbedError::Provider { endpoint: endpoint.to_string(), why }
     }
 }
 
 impl Failed {
-    fn for_now(why: impl ToString) -> Self {
-        Self { why: why.to_string(), again: true, after: None }
+    fn on_the_way(error: reqwest::Error) -> Self {
+        Self {
+            why: format!("cannot be reached: {}", http::reason(error)),
+            remedy: Remedy::Again(None),
+        }
     }
 
     fn for_good(why: impl ToString) -> Self {
-        Self { why: why.to_string(), again: false, after: None }
+        Self { why: why.to_string(), remedy: Remedy::None }
     }
+}
+
+/// How many of the first texts go together; at least one.
+fn batch_length(texts: &[String]) -> usize {
+    let mut chars = 0;
+    let fits = |text: &&String| {
+        chars += text.len();
+        chars <= BATCH_CHARS
+    };
+    texts.iter().take(BATCH).take_while(fits).count().max(1)
+}
+
+/// Whether there was anything to cut.
+fn shorten(input: &mut [&str]) -> bool {
+    let mut cut = false;
+    for text in input {
+        if let Some((end, _)) = text.char_indices().nth(FEWER_CHARS) {
+            *text = &text[..end];
+            cut = true;
+        }
+    }
+    cut
+}
+
+fn remedy(status: StatusCode, after: Option<Duration>) -> Remedy {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Remedy::Again(after),
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => Remedy::Shorter,
+        status if status.is_server_error() => Remedy::Again(after),
+        _ => Remedy::None,
+    }
+}
+
+fn pause_asked_for(response: &Response) -> Option<Duration> {
+    let after = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    after.parse().ok().map(Duration::from_secs)
+}
+
+async fn whole_body(mut response: Response) -> Result<Vec<u8>, Failed> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(Failed::on_the_way)? {
+        if body.len() + piece.len() > MOST_BYTES {
+            return Err(Failed::for_good("answered with more than can be vectors"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 #[derive(Deserialize)]
@@ -193,52 +243,36 @@ fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, Failed> {
     Ok(vectors)
 }
 
-fn endpoint(url: &str) -> Result<Uri, EmbedError> {
-    let failed = |why: &str| EmbedError::Setup(format!("memory.embedder.url {url:?} {why}"));
-    let endpoint = format!("{}/embeddings", url.trim_end_matches('/'));
-    let uri: Uri = endpoint.parse().map_err(|_| failed("is no URL"))?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(_)) => Ok(uri),
-        _ => Err(failed("must start with http:// or https://")),
+/// Without echoing what it was given: an address may hold a password.
+fn endpoint(url: &str) -> Result<Url, EmbedError> {
+    let failed = |why: &str| EmbedError::Setup(format!("memory.embedder.url {why}"));
+    let mut url: Url = url.parse().map_err(|_| failed("is no URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(failed("must start with http:// or https://"));
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(failed(
+            "holds a user name or password; name a variable in api_key_env instead",
+        ));
+    }
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push("embeddings");
+    }
+    Ok(url)
 }
 
-fn bearer(key: &str, name: &str) -> Result<header::HeaderValue, EmbedError> {
-    let mut value = header::HeaderValue::from_str(&format!("Bearer {}", key.trim()))
+/// The place says whose model it is; two endpoints may call different models the same.
+fn id(endpoint: &Url, model: &str) -> String {
+    let host = endpoint.host_str().unwrap_or_default();
+    let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("http-{host}{port}-{model}")
+}
+
+fn bearer(key: &str, name: &str) -> Result<HeaderValue, EmbedError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
         .map_err(|_| EmbedError::Setup(format!("the value of {name} cannot be sent as a key")))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-impl Wire {
-    fn to(endpoint: &Uri) -> Result<Self, EmbedError> {
-        let builder = Client::builder(TokioExecutor::new());
-        if endpoint.scheme_str() == Some("http") {
-            return Ok(Self::Plain(builder.build_http()));
-        }
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(|error| EmbedError::Setup(format!("no certificates can be read: {error}")))?
-            .https_only()
-            .enable_http1()
-            .build();
-        Ok(Self::Tls(builder.build(connector)))
-    }
-
-    fn request(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
-        match self {
-            Self::Plain(client) => client.request(request),
-            Self::Tls(client) => client.request(request),
-        }
-    }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
@@ -332,12 +366,52 @@ mod tests {
         assert!(embedder(&url).embed(&texts).await.is_err());
     }
 
+    #[tokio::test]
+    async fn a_text_that_is_too_long_is_sent_again_shorter() {
+        let body = r#"{"data":[{"index":0,"embedding":[1]}]}"#;
+        let (url, requests) =
+            server(vec![answer("400 Bad Request", "too long"), answer("200 OK", body)]).await;
+        embedder(&url).embed(&["é ".repeat(5_000)]).await.unwrap();
+        let lengths: Vec<usize> = requests.lock().unwrap().iter().map(String::len).collect();
+        assert!(lengths[0] > 10_000 && lengths[1] < 3_000, "{lengths:?}");
+        let (url, requests) = server(vec![answer("400 Bad Request", "no such model")]).await;
+        assert!(embedder(&url).embed(&["short".to_owned()]).await.is_err());
+        assert_eq!(requests.lock().unwrap().len(), 1);
+    }
+
     #[test]
-    fn a_url_that_is_none_names_its_key() {
-        let settings =
-            HttpEmbedderSettings { url: "localhost".into(), ..HttpEmbedderSettings::default() };
-        let redact = Redact::new(str::to_owned);
-        let error = HttpEmbedder::new(&settings, None, redact).unwrap_err().to_string();
-        assert!(error.contains("memory.embedder.url"), "{error}");
+    fn batches_are_bounded_by_texts_and_by_their_length() {
+        assert_eq!(batch_length(&vec![String::new(); 100]), BATCH);
+        assert_eq!(batch_length(&vec!["x".repeat(150_000); 5]), 2);
+        assert_eq!(batch_length(&["x".repeat(BATCH_CHARS + 1)]), 1);
+    }
+
+    #[test]
+    fn a_url_that_is_none_names_its_key_and_not_its_password() {
+        for url in ["localhost", "ftp://host", "https://me:hunter2@host/v1"] {
+            let settings =
+                HttpEmbedderSettings { url: url.into(), ..HttpEmbedderSettings::default() };
+            let redact = Redact::new(str::to_owned);
+            let error = HttpEmbedder::new(&settings, None, redact).unwrap_err().to_string();
+            assert!(error.contains("memory.embedder.url"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_keeps_its_query_and_its_model_is_known_by_its_place() {
+        let (a, b) = (
+            endpoint("http://localhost:8080/v1/?v=2").unwrap(),
+            endpoint("http://localhost:8081").unwrap(),
+        );
+        assert_eq!(a.as_str(), "http://localhost:8080/v1/embeddings?v=2");
+        assert_eq!(b.path(), "/embeddings");
+        assert_ne!(id(&a, "m"), id(&b, "m"));
+    }
+
+    #[test]
+    fn debug_output_has_no_key() {
+        let shown = format!("{:?}", embedder("http://localhost/v1"));
+        assert!(shown.contains("localhost") && !shown.contains("the-key-of-ours"), "{shown}");
     }
 }

@@ -90,7 +90,7 @@ impl Embedder {
     /// One vector of length 1 for each text, in their order.
     pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
-            Self::Builtin => off_the_runtime(texts, |text| builtin::embed(text)).await,
+            Self::Builtin => off_the_runtime(texts, builtin::embed).await,
             Self::Http(http) => http.embed(&texts).await,
             Self::Model2vec(model) => {
                 let model = Arc::clone(model);

@@ -100,7 +100,7 @@ async fn removed_and_superseded_entries_leave_a_tombstone_for_followers() {
     let seen = journal.last_change().await.unwrap();
     journal.put(&[(new.clone(), vec![old.id.clone()])]).await.unwrap();
     assert_eq!(journal.remove(std::slice::from_ref(&other.id)).await.unwrap(), 1);
-    assert_eq!(journal.remove(&[other.id.clone()]).await.unwrap(), 0);
+    assert_eq!(journal.remove(std::slice::from_ref(&other.id)).await.unwrap(), 0);
 
     let buried: Vec<EntryId> = journal
         .changes_after(seen, "e", 9)
