@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::template::fill;
-use super::{AgentError, replay};
+use super::{AgentError, builtin, replay};
 use crate::config::{AgentSettings, CommandAgentSettings};
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
@@ -31,6 +31,7 @@ pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Ch
         AgentSettings::Replay(settings) => {
             replay::folder(settings, workspace).map(|path| Checked { path })
         }
+        AgentSettings::Builtin(settings) => builtin::check(settings, env),
         _ => unimplemented!("the kinds to come"),
     }
 }

@@ -3,6 +3,7 @@
 //! One file per kind of agent. What an agent says about its own success is passed on and decides
 //! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
 
+mod builtin;
 mod check;
 mod command;
 mod event;
@@ -106,6 +107,7 @@ pub async fn run(
     match settings {
         AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
         AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
+        AgentSettings::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
         _ => unimplemented!("the kinds to come"),
     }
 }

@@ -63,6 +63,15 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
                     at_path(path, variable(name, value))?;
                 }
             }
+            AgentSettings::Builtin(agent) => {
+                at_path(key("model"), filled(&agent.model))?;
+                at_path(key("base_url"), agent.base_url.as_deref().map_or(Ok(()), url))?;
+                at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
+                at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
+                at_path(key("max_turns"), at_least_one(agent.max_turns.into()))?;
+                at_path(key("max_output_tokens"), at_least_one(agent.max_output_tokens.into()))?;
+                at_path(key("max_context_tokens"), at_least_one(agent.max_context_tokens.into()))?;
+            }
             _ => {}
         }
     }
