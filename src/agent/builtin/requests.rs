@@ -10,6 +10,8 @@ use crate::process::How;
 
 /// Of one request, after the first time.
 const RETRIES: u32 = 4;
+/// Where nothing was ever reached: a wrong address will not become right.
+const FIRST_RETRIES: u32 = 2;
 /// Silence has cost `idle_timeout_seconds` each time.
 const SILENT_RETRIES: u32 = 1;
 
@@ -27,8 +29,10 @@ impl Session<'_> {
             };
             self.log(serde_json::json!({"role": "error", "turn": self.turn(), "text": format!("{hitch:?}")})).await?;
             let message = match hitch {
-                Hitch::Passing { message, unreachable } if failures >= RETRIES => {
-                    return Ok(Err(self.gave_up(unreachable, &message)));
+                Hitch::Passing { message, unreachable }
+                    if failures >= self.retries(unreachable) =>
+                {
+                    return Ok(Err(self.gave_up(unreachable, failures + 1, &message)));
                 }
                 Hitch::Passing { message, .. } => message,
                 Hitch::Silent if silences >= SILENT_RETRIES => {
@@ -82,13 +86,17 @@ impl Session<'_> {
         asked
     }
 
-    fn gave_up(&self, unreachable: bool, message: &str) -> End {
+    fn retries(&self, unreachable: bool) -> u32 {
+        if unreachable && !self.heard { FIRST_RETRIES } else { RETRIES }
+    }
+
+    fn gave_up(&self, unreachable: bool, times: u32, message: &str) -> End {
         let base = &self.provider.base;
         match unreachable && !self.heard {
             true => systemic(format!(
                 "cannot reach {base}: {message}; start it, or correct `base_url` of this agent in autopack.yaml"
             )),
-            false => failed(format!("{base} failed {} times in a row: {message}", RETRIES + 1)),
+            false => failed(format!("{base} failed {times} times in a row: {message}")),
         }
     }
 
