@@ -234,6 +234,21 @@ mod tests {
     }
 
     #[test]
+    fn the_built_in_agent_is_held_to_its_bounds() {
+        let complaint = |change: fn(&mut crate::config::BuiltinAgentSettings)| {
+            let mut agent = crate::config::BuiltinAgentSettings::default();
+            agent.model = "m".to_owned();
+            change(&mut agent);
+            complaint(|s| {
+                drop(s.agents.named.insert("own".to_owned(), AgentSettings::Builtin(agent)))
+            })
+        };
+        assert_eq!(complaint(|a| a.model = " ".to_owned()), "agents.own.model is empty");
+        assert_eq!(complaint(|a| a.max_turns = 0), "agents.own.max_turns is 0; must be at least 1");
+        assert!(complaint(|a| a.base_url = Some("x".to_owned())).contains("own.base_url is \"x\""));
+    }
+
+    #[test]
     fn the_memory_is_held_to_its_bounds() {
         let complaint = |change: fn(&mut MemorySettings)| {
             let mut changed = MemorySettings::default();

@@ -1,6 +1,7 @@
 //! Edits on their way into the worktree: paths, scope and secrets are looked at before anything is touched.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use similar::TextDiff;
@@ -19,6 +20,8 @@ pub(super) struct Bench {
     protected: Vec<String>,
     /// What this attempt added: for the scope it did not exist.
     added: Mutex<HashSet<String>>,
+    /// The session is over: long work may end where it is.
+    over: AtomicBool,
 }
 
 impl Bench {
@@ -28,7 +31,22 @@ impl Bench {
         spec: FixedSpec,
         protected: Vec<String>,
     ) -> Self {
-        Self { worktree, secrets, spec, protected, added: Mutex::default() }
+        Self {
+            worktree,
+            secrets,
+            spec,
+            protected,
+            added: Mutex::default(),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// All changes or none; what was done in a line a file.
@@ -155,21 +173,27 @@ fn told(file: &Staged) -> String {
 }
 
 #[cfg(test)]
+impl Bench {
+    pub(super) const KEY: &str = "correct-horse-battery";
+
+    /// `src/` is the scope, but for `src/locked`; `src/a.rs` holds a secret.
+    pub(super) fn sample(root: &std::path::Path) -> Self {
+        std::fs::create_dir_all(root.join("src")).unwrap();
+        std::fs::write(root.join("src/a.rs"), format!("one\nkey = {}\n", Self::KEY)).unwrap();
+        let known = crate::process::Redactor::formats_only();
+        let secrets = Secrets::new(&known, Some(Self::KEY));
+        let spec = FixedSpec::sample("p", "src/");
+        Self::new(Worktree::new(root), secrets, spec, vec!["src/locked".into()])
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
-    use crate::process::Redactor;
 
-    const KEY: &str = "correct-horse-battery";
-
-    fn bench(root: &std::path::Path) -> Bench {
-        fs::create_dir_all(root.join("src")).unwrap();
-        fs::write(root.join("src/a.rs"), format!("one\nkey = {KEY}\n")).unwrap();
-        let secrets = Secrets::new(&Redactor::formats_only(), Some(KEY));
-        let spec = FixedSpec::sample("p", "src/");
-        Bench::new(Worktree::new(root), secrets, spec, vec!["src/locked".into()])
-    }
+    const KEY: &str = Bench::KEY;
 
     fn write(path: &str, content: &str) -> Vec<FileChange> {
         vec![FileChange::Write { path: path.to_owned(), content: content.to_owned() }]
@@ -178,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_out_of_bounds_is_refused_untouched() {
         let at = tempfile::tempdir().unwrap();
-        let bench = bench(at.path());
+        let bench = Bench::sample(at.path());
         for path in ["../x", "/tmp/x", ".git/hooks/x", "src/locked", "other/x", ".", "src/.git/x"] {
             let mut changes = write("src/new.rs", "x");
             changes.extend(write(path, "x"));
@@ -191,7 +215,7 @@ mod tests {
     #[test]
     fn secrets_are_neither_written_nor_overwritten_with_markers() {
         let at = tempfile::tempdir().unwrap();
-        let bench = bench(at.path());
+        let bench = Bench::sample(at.path());
         let replace = |old: &str, new: &str| {
             let (path, old, new) = ("src/a.rs".to_owned(), old.to_owned(), new.to_owned());
             bench.edit(vec![FileChange::Replace { path, old, new }])

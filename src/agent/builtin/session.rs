@@ -238,6 +238,7 @@ impl<'a> Session<'a> {
 
     /// Comes back once nothing works on the files any more.
     pub(super) async fn idle(&self) {
+        self.bench.end();
         drop(self.busy.lock().await);
     }
 

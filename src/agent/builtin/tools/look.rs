@@ -161,4 +161,29 @@ mod tests {
         let long = "é".repeat(1_500);
         assert!(window(&[&long], 1, 1, 10).0.ends_with("... (1000 more bytes)\n"));
     }
+
+    #[test]
+    fn folders_and_files_are_shown_without_what_is_reserved() {
+        let at = tempfile::tempdir().unwrap();
+        let bench = Bench::sample(at.path());
+        fs::create_dir_all(at.path().join(".git/hooks")).unwrap();
+        std::os::unix::fs::symlink("src", at.path().join("link")).unwrap();
+        let listed = list(&List::default(), &bench).unwrap();
+        assert_eq!(listed, "link (a link)\nsrc/\nsrc/a.rs");
+        let shown = |path: &str, start_line| {
+            let wanted = Read { path: path.to_owned(), start_line, lines: None };
+            read(&wanted, &bench, 1_000).unwrap_or_else(|why| why.0)
+        };
+        let text = shown("./src/a.rs", None);
+        assert!(
+            text.starts_with(
+                "src/a.rs, 2 lines:\n1 | one\n2 | key = [redacted: MODEL_KEY]\n(secrets"
+            ),
+            "{text}"
+        );
+        assert!(shown("src/a.rs", Some(2)).starts_with("src/a.rs, lines 2 to 2 of 2:"));
+        assert_eq!(shown("src/a.rs", Some(3)), "src/a.rs has 2 lines only");
+        assert_eq!(shown("src/b.rs", None), "there is no file src/b.rs");
+        assert_eq!(shown("src", None), "src is a folder");
+    }
 }

@@ -184,7 +184,8 @@ const TOOLS: [Described; 8] = [
     Described {
         name: "run_ci",
         about: "Runs what the work will be judged by on the files as they are now, and shows how it ended.",
-        parameters: &[],
+        // An object without properties is none to Gemini.
+        parameters: &[("reason", "string", false, "Why now, in a few words.")],
     },
     Described {
         name: "finish",
@@ -203,7 +204,10 @@ pub(super) fn offered() -> Vec<Tool> {
             tool.parameters.iter().map(property).collect();
         let required: Vec<&str> =
             tool.parameters.iter().filter(|p| p.2).map(|(name, ..)| *name).collect();
-        let schema = json!({"type": "object", "properties": properties, "required": required});
+        let mut schema = json!({"type": "object", "properties": properties});
+        if !required.is_empty() {
+            schema["required"] = json!(required);
+        }
         Tool::new(tool.name).with_description(tool.about).with_schema(schema)
     };
     TOOLS.iter().map(tool).collect()

@@ -76,7 +76,7 @@ impl<'a> Hunt<'a> {
 
     fn file(&mut self, path: &str) {
         self.files += 1;
-        if self.files > FILES || self.began.elapsed() > LONGEST {
+        if self.files > FILES || self.began.elapsed() > LONGEST || self.bench.is_over() {
             self.cut = Some("there are too many files: search in a folder");
             return;
         }
@@ -121,4 +121,39 @@ impl<'a> Hunt<'a> {
 
 fn is_small(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.len() <= LARGEST_FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(bench: &Bench, pattern: &str, path: Option<&str>, limit: usize) -> String {
+        let (pattern, path) = (pattern.to_owned(), path.map(str::to_owned));
+        let wanted = Search { pattern, path, ignore_case: true };
+        search(&wanted, bench, limit).unwrap_or_else(|why| why.0)
+    }
+
+    #[test]
+    fn lines_are_found_where_the_model_may_look() {
+        let at = tempfile::tempdir().unwrap();
+        let bench = Bench::sample(at.path());
+        for file in ["src/b.rs", ".git/config", "target/made", "src/deep/c.rs"] {
+            fs::create_dir_all(at.path().join(file).parent().unwrap()).unwrap();
+            fs::write(at.path().join(file), "first\nNEEDLE here\n").unwrap();
+        }
+        fs::write(at.path().join("binary"), b"needle\0").unwrap();
+        std::os::unix::fs::symlink("src", at.path().join("link")).unwrap();
+        let both = "src/b.rs:2: NEEDLE here\nsrc/deep/c.rs:2: NEEDLE here";
+        assert_eq!(found(&bench, "needle h", None, 1_000), both);
+        assert_eq!(found(&bench, "needle", Some("target"), 1_000), "target/made:2: NEEDLE here");
+        assert_eq!(found(&bench, "needle", Some("src/b.rs"), 1_000), "src/b.rs:2: NEEDLE here");
+        assert_eq!(found(&bench, "key =", None, 1_000), "src/a.rs:2: key = [redacted: MODEL_KEY]");
+        assert!(
+            found(&bench, "needle", None, 30)
+                .ends_with("... there is more: narrow the pattern or the path")
+        );
+        assert!(found(&bench, "needle", Some("link"), 1_000).contains("is a link"));
+        assert!(found(&bench, "(", None, 1_000).contains("no regular expression"));
+        assert!(found(&bench, "nowhere", None, 1_000).starts_with("nothing matches in"));
+    }
 }
