@@ -119,11 +119,13 @@ impl Came {
     }
 
     fn tools(&self) -> Vec<&str> {
-        let tool = |event| match event {
-            &AgentEvent::Tool(ref what) => Some(what.as_str()),
-            _ => None,
-        };
-        self.events.iter().filter_map(tool).collect()
+        let mut tools = Vec::new();
+        for event in &self.events {
+            if let AgentEvent::Tool(what) = event {
+                tools.push(what.as_str());
+            }
+        }
+        tools
     }
 
     /// What the tools answered, from the log.
@@ -140,6 +142,18 @@ fn configured(protocol: Protocol) -> ModelProtocol {
         Protocol::OpenAi => ModelProtocol::Openai,
         Protocol::Responses => ModelProtocol::OpenaiResponses,
         Protocol::Gemini => ModelProtocol::Gemini,
+        Protocol::Ollama => ModelProtocol::Ollama,
+    }
+}
+
+/// Where each protocol is spoken, beneath an address without a path.
+fn path(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Anthropic => "/v1/messages",
+        Protocol::OpenAi => "/v1/chat/completions",
+        Protocol::Responses => "/v1/responses",
+        Protocol::Gemini => "/v1beta/models/a-model:streamGenerateContent?alt=sse",
+        Protocol::Ollama => "/api/chat",
     }
 }
 
@@ -183,7 +197,23 @@ async fn every_protocol_reads_edits_and_finishes() {
         let last = server.last_body();
         assert!(last.contains("1 | fn a() {}") && last.contains("created src/b.rs"), "{last}");
         assert!(server.asked()[0].headers.contains(KEY), "{protocol:?}: the key goes with it");
+        assert_eq!(server.asked()[0].path, path(protocol));
     }
+}
+
+#[tokio::test]
+async fn ollama_needs_no_key() {
+    let turns = [Turn::CutText("so".to_owned()), write("src/b.rs", "b"), finish("done")];
+    let server = ModelServer::new(Protocol::Ollama, turns);
+    let mut scene = Scene::new(&server, Protocol::Ollama);
+    scene.settings.api_key_env = None;
+    let came = scene.run().await.finished();
+    assert_eq!(scene.read("src/b.rs"), "b");
+    let tokens =
+        Tokens { input: Some(30), output: Some(21), cache_read: Some(15), cache_write: None };
+    assert_eq!((came.reply.usage.tokens, came.reply.usage.truncated), (tokens, true));
+    assert_eq!(server.asked()[0].path, path(Protocol::Ollama));
+    assert!(!server.last_body().contains(KEY) && !server.asked()[0].headers.contains(KEY));
 }
 
 #[tokio::test]
@@ -487,6 +517,7 @@ fn project(protocol: Protocol, server: &ModelServer, key: &str) -> Project {
         Protocol::OpenAi => "openai",
         Protocol::Responses => "openai-responses",
         Protocol::Gemini => "gemini",
+        Protocol::Ollama => "ollama",
     };
     let config = format!(
         "agents:\n  default: own\n  own:\n    kind: builtin\n    model: a-model\n    protocol: {name}\n    \

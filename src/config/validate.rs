@@ -236,8 +236,8 @@ mod tests {
     #[test]
     fn the_built_in_agent_is_held_to_its_bounds() {
         let complaint = |change: fn(&mut crate::config::BuiltinAgentSettings)| {
-            let mut agent = crate::config::BuiltinAgentSettings::default();
-            agent.model = "m".to_owned();
+            let mut agent =
+                crate::config::BuiltinAgentSettings { model: "m".to_owned(), ..Default::default() };
             change(&mut agent);
             complaint(|s| {
                 drop(s.agents.named.insert("own".to_owned(), AgentSettings::Builtin(agent)))

@@ -11,6 +11,7 @@ pub enum Protocol {
     OpenAi,
     Responses,
     Gemini,
+    Ollama,
 }
 
 /// A call's name and its arguments as text, whole or not.
@@ -32,6 +33,7 @@ pub fn events(protocol: Protocol, turn: &Turn) -> Vec<String> {
         Protocol::OpenAi => openai(text, &calls, cut),
         Protocol::Responses => responses(text, &calls, cut),
         Protocol::Gemini => gemini(text, &calls, cut),
+        Protocol::Ollama => ollama(text, &calls, cut),
     };
     if matches!(turn, Turn::BreakOff) {
         events.truncate(1);
@@ -182,6 +184,22 @@ fn gemini(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
         })
         .collect();
     events.push(chunk(parts, reason.into()));
+    events
+}
+
+/// One JSON object a line.
+fn ollama(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
+    let line = |value: Value| format!("{value}\n");
+    let message = |message: Value| line(json!({"model": "m", "message": message, "done": false}));
+    let mut events = vec![message(json!({"role": "assistant", "content": text}))];
+    for (name, arguments) in calls {
+        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+        let call = json!({"function": {"name": name, "arguments": arguments}});
+        events.push(message(json!({"role": "assistant", "content": "", "tool_calls": [call]})));
+    }
+    let reason = if cut { "length" } else { "stop" };
+    events.push(line(json!({"model": "m", "message": {"role": "assistant", "content": ""}, "done": true,
+        "done_reason": reason, "prompt_eval_count": 15, "prompt_eval_cached_count": 5, "eval_count": 7})));
     events
 }
 
