@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::template::fill;
-use super::{AgentError, kind, program, replay};
+use super::{AgentError, builtin, kind, program, replay};
 use crate::config::{AgentSettings, CommandAgentSettings};
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
@@ -34,7 +34,7 @@ pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Ch
         AgentSettings::Replay(settings) => {
             replay::folder(settings, workspace).map(|path| Checked { path })
         }
-        AgentSettings::Builtin(_) => unimplemented!("the kinds to come"),
+        AgentSettings::Builtin(settings) => builtin::check(settings, env),
         _ => unreachable!("`kind` lists all others"),
     }
 }

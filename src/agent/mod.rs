@@ -5,6 +5,7 @@
 //! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
 
 mod aider;
+mod builtin;
 mod check;
 mod claude;
 mod codex;
@@ -132,7 +133,7 @@ pub async fn run(
     match settings {
         AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
         AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
-        AgentSettings::Builtin(_) => unimplemented!("the kinds to come"),
+        AgentSettings::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
         _ => unreachable!("`kind` lists all others"),
     }
 }

@@ -81,7 +81,15 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
             | AgentSettings::Goose(agent)
             | AgentSettings::Aider(agent)
             | AgentSettings::MiniSweAgent(agent) => program_agent(&key, agent)?,
-            AgentSettings::Builtin(_) => {}
+            AgentSettings::Builtin(agent) => {
+                at_path(key("model"), filled(&agent.model))?;
+                at_path(key("base_url"), agent.base_url.as_deref().map_or(Ok(()), url))?;
+                at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
+                at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
+                at_path(key("max_turns"), at_least_one(agent.max_turns.into()))?;
+                at_path(key("max_output_tokens"), at_least_one(agent.max_output_tokens.into()))?;
+                at_path(key("max_context_tokens"), at_least_one(agent.max_context_tokens.into()))?;
+            }
         }
     }
     match &agents.default {
@@ -301,6 +309,21 @@ mod tests {
         );
         let bad = |a: &mut ProgramAgentSettings| a.env = [("A=".to_owned(), String::new())].into();
         assert_eq!(complaint(bad), "agents.x.env.A= cannot stand in an environment");
+    }
+
+    #[test]
+    fn the_built_in_agent_is_held_to_its_bounds() {
+        let complaint = |change: fn(&mut crate::config::BuiltinAgentSettings)| {
+            let mut agent =
+                crate::config::BuiltinAgentSettings { model: "m".to_owned(), ..Default::default() };
+            change(&mut agent);
+            complaint(|s| {
+                drop(s.agents.named.insert("own".to_owned(), AgentSettings::Builtin(agent)))
+            })
+        };
+        assert_eq!(complaint(|a| a.model = " ".to_owned()), "agents.own.model is empty");
+        assert_eq!(complaint(|a| a.max_turns = 0), "agents.own.max_turns is 0; must be at least 1");
+        assert!(complaint(|a| a.base_url = Some("x".to_owned())).contains("own.base_url is \"x\""));
     }
 
     #[test]
