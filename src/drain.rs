@@ -6,8 +6,10 @@
 mod admission;
 mod memory;
 mod owner;
+mod plan;
 mod recover;
 mod report;
+mod sample;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::store::{Candidate, Claimer, Fixer, Next, StoreError};
 use admission::Limits;
 
 pub use owner::{Registered, Signals};
+pub use plan::{Planned, plan};
 pub use report::Tallies;
 
 /// How often a drain that waits for another one looks again.
@@ -34,6 +37,8 @@ pub struct Request {
     pub batch_size: u32,
     pub max_batches: Option<u32>,
     pub stop_on_first_failure: bool,
+    /// So many phases are tried first; the rest only if one of them passes.
+    pub sample: Option<u32>,
 }
 
 /// Why the loop ends.
@@ -67,6 +72,8 @@ pub struct Drain<'a> {
     pub signals: &'a Signals,
     tallies: Tallies,
     limits: Limits,
+    /// Only these are claimed, while there are any.
+    only: Vec<PhaseId>,
     /// How the memory was opened, to be said once.
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
@@ -91,6 +98,7 @@ impl<'a> Drain<'a> {
             signals,
             tallies: Tallies::default(),
             limits: Limits::default(),
+            only: Vec::new(),
             memory_line: None,
             memory_noted: None,
         }
@@ -119,6 +127,9 @@ impl<'a> Drain<'a> {
         self.follow().await?;
         self.repair().await?;
         memory::remember_plans(&self.site, &self.request.runs).await?;
+        if let Some(halt) = self.sample().await? {
+            return Ok(halt);
+        }
         for number in 1.. {
             if self.request.max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);
@@ -195,6 +206,7 @@ impl<'a> Drain<'a> {
             runs: &self.request.runs,
             max_attempts: executor.max_attempts,
             fix: self.fix,
+            only: &self.only,
             admit: &admit,
             spending: executor.budgets.look_back(),
         };

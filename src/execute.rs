@@ -35,6 +35,7 @@ use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
 pub use memory_step::{plan, topic_of};
+pub use prompt_step::{Asked, prompt_for};
 pub use site::Site;
 pub use trouble::Trouble;
 

@@ -89,6 +89,7 @@ async fn claim(store: &Store, owner: &OwnerId, runs: &[RunId]) -> Claim {
         runs,
         max_attempts: 3,
         fix: &fix,
+        only: &[],
         admit: &|_| Admission::Go,
         spending: false,
     };

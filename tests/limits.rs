@@ -27,7 +27,8 @@ fn thirsty(budget: &str) -> Project {
 
 /// `kind: claude`, played by Python: `say` prints an event, `result` the last one.
 fn claude(body: &str, more: &str) -> Project {
-    let project = Project::new();
+    // It is not started as root anywhere else.
+    let project = Project::new().env("IS_SANDBOX", "1");
     let program = project.outside("claude");
     let script = format!(
         "#!/usr/bin/env python3\nimport json, os, pathlib, sys, time\nprompt = sys.stdin.read()\n\
@@ -131,7 +132,7 @@ fn a_limited_agent_is_left_alone_by_all_phases_and_by_the_next_drain() {
         let said = stderr.take_while(|line| !line.contains("all that is left is rate limited"));
         let said: Vec<String> = said.collect();
         project.autopack(["stop", "--run-id", "run"]).succeeded();
-        assert_eq!(child.wait().unwrap().code(), Some(143), "{said:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
     }
     let all: usize = ["p0", "p1", "p2"].iter().map(|phase| attempts(&project, phase).len()).sum();
     assert_eq!(all, 1, "it was asked once");
@@ -219,4 +220,72 @@ fn a_session_is_gone_on_with_where_the_configuration_says_so() {
         |n: u32| std::fs::read_to_string(project.path(format!(".autopack/argv-{n}"))).unwrap();
     assert!(!argv(1).contains("--resume"), "{}", argv(1));
     assert!(argv(2).contains("--resume s-1"), "{}", argv(2));
+}
+
+#[test]
+fn a_sample_that_fails_stops_the_drain_and_one_that_passes_lets_it_go_on() {
+    let category = |n: usize| ["api", "docs", "build"][n % 3];
+    let phase = |n: usize| json!({"phase_id": format!("p{n}"), "category": category(n), "deliverables": [format!("src/p{n}.txt")]});
+    let phases = json!({ "phases": (0..9).map(phase).collect::<Vec<_>>() });
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let sampled = |body: &str| {
+        let project = Project::new().agent_with(body, &more).plan(phases.clone());
+        let ran = project.autopack(["drain", "--run-id", "run", "--sample", "3"]);
+        let tried = project.states().values().filter(|state| *state != "QUEUED").count();
+        (ran, tried)
+    };
+    let (ran, tried) = sampled("pass");
+    assert_eq!((ran.code, tried), (Some(5), 3), "{ran:#?}");
+    assert!(ran.stdout.contains("none of the 3 sampled phases passed (p0, p2, p1)"), "{ran:#?}");
+    let (ran, tried) = sampled("if phase_id != 'p0': write_deliverables()");
+    assert_eq!((ran.code, tried), (Some(3), 9), "{ran:#?}");
+    assert!(ran.stdout.contains("2 of the 3 sampled phases passed"), "{ran:#?}");
+}
+
+#[test]
+fn a_dry_run_says_all_and_does_nothing() {
+    let project = Project::new().agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
+        {"phase_id": "later", "depends_on": ["first"], "deliverables": ["src/b.py"]},
+        {"phase_id": "first", "deliverables": ["src/a.py (with tests)"]},
+        {"phase_id": "never", "deliverables": ["../x.py"]},
+        {"phase_id": "behind", "depends_on": ["never"], "deliverables": ["src/c.py"]},
+    ]}));
+    let database = std::fs::read(project.path(".autopack/autopack.db")).unwrap();
+    let plan = project.json(["drain", "--run-id", "run", "--dry-run", "--json"]);
+    let row = |n: usize| (plan[n]["phase_id"].clone(), plan[n]["order"].clone());
+    assert_eq!(row(0), (json!("first"), json!(1)));
+    assert_eq!(row(1), (json!("later"), json!(2)));
+    assert_eq!(row(2), (json!("never"), Value::Null));
+    assert_eq!(plan[3]["waits_for"], json!(["never"]));
+    assert_eq!(plan[0]["agent"], "fake");
+    assert!(plan[0]["estimated_output_tokens"].as_u64().unwrap() > 0);
+    assert!(!plan[0]["fixes"].as_array().unwrap().is_empty());
+
+    let text = project.autopack(["drain", "--dry-run"]).succeeded().stdout;
+    assert!(text.contains("    1  first  fake · about"), "{text}");
+    assert!(
+        text.ends_with("tokens out\n") && text.contains("2 phases would run, 2 would not"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read(project.path(".autopack/autopack.db")).unwrap(), database);
+    assert!(!project.path(".autopack/slots").exists());
+    assert!(project.git(["branch", "--list", "autopack/*"]).is_empty());
+}
+
+#[test]
+fn a_prompt_can_be_read_before_anything_is_spent_on_it() {
+    let agent = "(workspace / '.autopack' / f'prompt-{attempt}').write_text(prompt)\nif attempt == 2: write_deliverables()";
+    let project = Project::new()
+        .agent_with(agent, GREEN)
+        .plan(json!({"phases": [{"phase_id": "p", "description": "Write it.", "deliverables": ["src/a.py (new)"]}]}));
+    let show = || {
+        let shown = ["phases", "show", "--run-id", "run", "p", "--prompt"];
+        project.autopack(shown).succeeded().stdout
+    };
+    let first = show();
+    assert_eq!(first, show(), "the same input gives the same bytes");
+    assert!(first.contains("try 1 of 3") && first.contains("- `src/a.py`"), "{first}");
+    project.drain().succeeded();
+    let told = std::fs::read_to_string(project.path(".autopack/prompt-1")).unwrap();
+    assert_eq!(first, told, "what is shown is what the agent gets");
 }

@@ -109,6 +109,9 @@ impl Attempt<'_> {
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env.insert("AUTOPACK_WORKSPACE".into(), self.site.repo.root().into());
         env.insert("AUTOPACK_WORKTREE".into(), self.slot.path().into());
+        // Programs that believe the inherited one would work in the user's checkout.
+        env.insert("PWD".into(), self.slot.path().into());
+        env.remove(std::ffi::OsStr::new("OLDPWD"));
         env
     }
 
@@ -143,9 +146,13 @@ impl Attempt<'_> {
     }
 
     fn show(&self, event: AgentEvent) {
-        if let AgentEvent::Line(line) = event {
-            self.site.progress.step(&self.claim.phase_id, &line);
-        }
+        let text = match event {
+            AgentEvent::Line(text) | AgentEvent::Tool(text) => text,
+            AgentEvent::Limit(text) => format!("held up: {text}"),
+            AgentEvent::Error(text) => format!("error: {text}"),
+            AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
+        };
+        self.site.progress.step(&self.claim.phase_id, &text);
     }
 
     /// The verdict on an attempt whose agent we ended: what it left may look whole, and is not trusted.
@@ -168,7 +175,7 @@ impl Attempt<'_> {
         if !matches!(reply.outcome, Outcome::RateLimited { .. }) {
             self.site.backoff.reset(&name);
         }
-        if !matches!(reply.outcome, Outcome::Failed { .. } | Outcome::RateLimited { .. }) {
+        if matches!((&reply.outcome, reply.ended), (Outcome::Finished, How::Exited(_))) {
             self.site.breaker.reset();
         }
         Ok(Some(match &reply.outcome {

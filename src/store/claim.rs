@@ -27,6 +27,8 @@ pub struct Claimer<'a> {
     /// Where the phase does not say it itself.
     pub max_attempts: u32,
     pub fix: &'a Fixer<'a>,
+    /// Of these phases alone; empty: of all.
+    pub only: &'a [PhaseId],
     /// Asked of each phase before it is taken.
     pub admit: &'a Admit<'a>,
     /// Whether `admit` looks at what was spent; adding it up takes time.
@@ -122,9 +124,9 @@ impl Store {
             refuse_fenced(&mut tx, claimer.owner).await?;
             let mut next = None;
             for _ in 0..PUT_OFF {
-                next = match candidate(&mut tx, claimer.runs, now).await? {
+                next = match candidate(&mut tx, claimer, now).await? {
                     Some(row) => take(&mut tx, claimer, row, now).await?,
-                    None => Some(nothing_yet(&mut tx, claimer.runs).await?),
+                    None => Some(nothing_yet(&mut tx, claimer).await?),
                 };
                 if next.is_some() {
                     break;
@@ -153,17 +155,27 @@ pub(super) const CANDIDATE: &str = "SELECT id FROM phases
         AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?
       ORDER BY band, position LIMIT 1";
 
+/// The same among a few that were named.
+const CANDIDATE_AMONG: &str = "SELECT id FROM phases
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?
+        AND phase_id IN (SELECT value FROM json_each(?))
+      ORDER BY band, position LIMIT 1";
+
 async fn candidate(
     tx: &mut SqliteConnection,
-    runs: &[RunId],
+    claimer: &Claimer<'_>,
     now: UnixMs,
 ) -> Result<Option<PhaseRecord>, StoreError> {
-    for run in runs {
-        let id: Option<i64> = sqlx::query_scalar(CANDIDATE)
-            .bind(run.as_str())
-            .bind(now.0)
-            .fetch_optional(&mut *tx)
-            .await?;
+    for run in claimer.runs {
+        let query = match claimer.only {
+            [] => sqlx::query_scalar(CANDIDATE).bind(run.as_str()).bind(now.0),
+            only => {
+                let among = sqlx::query_scalar(CANDIDATE_AMONG).bind(run.as_str()).bind(now.0);
+                among.bind(to_json(&only))
+            }
+        };
+        let id: Option<i64> = query.fetch_optional(&mut *tx).await?;
         if let Some(id) = id {
             let row =
                 sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(tx).await?;
@@ -173,14 +185,16 @@ async fn candidate(
     Ok(None)
 }
 
-async fn nothing_yet(tx: &mut SqliteConnection, runs: &[RunId]) -> Result<Next, StoreError> {
+async fn nothing_yet(tx: &mut SqliteConnection, claimer: &Claimer<'_>) -> Result<Next, StoreError> {
     let mut soonest: Option<i64> = None;
-    for run in runs {
+    for run in claimer.runs {
         let until: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(not_before) FROM phases
-              WHERE run = (SELECT id FROM runs WHERE run_id = ?) AND state = 'QUEUED' AND unmet = 0",
+              WHERE run = (SELECT id FROM runs WHERE run_id = ?1) AND state = 'QUEUED' AND unmet = 0
+                AND (?2 = '[]' OR phase_id IN (SELECT value FROM json_each(?2)))",
         )
         .bind(run.as_str())
+        .bind(to_json(&claimer.only))
         .fetch_one(&mut *tx)
         .await?;
         soonest = [soonest, until].into_iter().flatten().min();

@@ -110,6 +110,7 @@ async fn the_fixer_learns_the_last_failure_and_so_does_the_claim() {
         runs: &runs,
         max_attempts: 3,
         fix: &watching,
+        only: &[],
         admit: &|_| Admission::Go,
         spending: true,
     };

@@ -114,6 +114,7 @@ pub async fn claim(
                 runs,
                 max_attempts: 3,
                 fix: &fix,
+                only: &[],
                 admit: &|_| Admission::Go,
                 spending: false,
             },
