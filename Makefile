@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test lint check setup clean
+.PHONY: build release demo test test-agents lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -22,6 +22,11 @@ test: setup
 	else \
 	  cargo test --locked --no-fail-fast; \
 	fi
+
+# Real coding agents, installed beneath target/agents, against a model server here that only pretends: no key, no model.
+# One line for each; `make test-agents AGENTS="codex aider"` tries these alone.
+test-agents: build
+	@./tests/agents_real/run.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack" "$${CARGO_TARGET_DIR:-target}/agents" $(AGENTS)
 
 lint: setup
 	cargo fmt --check

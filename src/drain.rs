@@ -3,23 +3,29 @@
 //! It decides when to go on, when to wait and when to end. What one attempt does is `execute`'s; what a
 //! dead drain left behind is `recover`'s.
 
+mod admission;
 mod memory;
 mod owner;
+mod plan;
 mod recover;
 mod report;
+mod sample;
 
 use std::time::Duration;
 
 use crate::clock::now;
-use crate::execute::{Executed, Site, Trouble, execute};
+use crate::execute::{After, Executed, Site, Trouble, execute};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseFinished};
-use crate::store::{Claimer, Fixer, Next, StoreError};
+use crate::store::{Candidate, Claimer, Fixer, Next, StoreError};
+
+use admission::Limits;
 
 pub use owner::{Registered, Signals};
+pub use plan::{Planned, plan};
 pub use report::Tallies;
 
 /// How often a drain that waits for another one looks again.
@@ -31,6 +37,8 @@ pub struct Request {
     pub batch_size: u32,
     pub max_batches: Option<u32>,
     pub stop_on_first_failure: bool,
+    /// So many phases are tried first; the rest only if one of them passes.
+    pub sample: Option<u32>,
 }
 
 /// Why the loop ends.
@@ -38,6 +46,8 @@ enum Halt {
     Drained,
     FirstFailure,
     Systemic(String),
+    /// A budget is spent.
+    Budget(String),
     /// Something is wrong with us.
     Failed(String),
     MaxBatches,
@@ -48,6 +58,8 @@ enum Halt {
 enum Turn {
     Done(PhaseState),
     NothingLeft,
+    /// A budget is spent.
+    Spent(String),
 }
 
 /// The loop over one request.
@@ -59,6 +71,9 @@ pub struct Drain<'a> {
     pub stop: Stop,
     pub signals: &'a Signals,
     tallies: Tallies,
+    limits: Limits,
+    /// Only these are claimed, while there are any.
+    only: Vec<PhaseId>,
     /// How the memory was opened, to be said once.
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
@@ -82,6 +97,8 @@ impl<'a> Drain<'a> {
             stop,
             signals,
             tallies: Tallies::default(),
+            limits: Limits::default(),
+            only: Vec::new(),
             memory_line: None,
             memory_noted: None,
         }
@@ -118,6 +135,9 @@ impl<'a> Drain<'a> {
     }
 
     async fn batch_after_batch(&mut self) -> Result<Halt, Trouble> {
+        if let Some(halt) = self.sample().await? {
+            return Ok(halt);
+        }
         for number in 1.. {
             if self.request.max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);
@@ -145,6 +165,7 @@ impl<'a> Drain<'a> {
             match self.turn().await? {
                 _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
                 Turn::NothingLeft => return Ok(Some(Halt::Drained)),
+                Turn::Spent(why) => return Ok(Some(Halt::Budget(why))),
                 Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
                     return Ok(Some(Halt::FirstFailure));
                 }
@@ -164,7 +185,8 @@ impl<'a> Drain<'a> {
             }
             match self.claim().await? {
                 Next::Claimed(claim) => {
-                    let executed = execute(&self.site, *claim, &self.stop).await;
+                    let spent = self.limits.spent();
+                    let executed = execute(&self.site, *claim, spent, &self.stop).await;
                     return self.executed(executed).await;
                 }
                 Next::Unfixable { run_id, phase_id, failure } => {
@@ -172,6 +194,7 @@ impl<'a> Drain<'a> {
                     self.finished(ended);
                     return Ok(Turn::Done(PhaseState::Failed));
                 }
+                Next::Stopped { why } => return Ok(Turn::Spent(why)),
                 Next::Waiting { until } => self.wait_until(until, &mut said).await,
                 Next::Nothing => match self.others().await? {
                     Some(phase) => self.wait_for(&phase, &mut said).await?,
@@ -183,13 +206,19 @@ impl<'a> Drain<'a> {
 
     async fn claim(&mut self) -> Result<Next, Trouble> {
         self.site.memory.may_claim().map_err(anyhow::Error::new)?;
+        let at = now();
+        let executor = &self.site.settings.executor;
+        let admit = |candidate: &Candidate<'_>| self.limits.admit(&self.site, candidate, at);
         let claimer = Claimer {
             owner: self.owner.id(),
             runs: &self.request.runs,
-            max_attempts: self.site.settings.executor.max_attempts,
+            max_attempts: executor.max_attempts,
             fix: self.fix,
+            only: &self.only,
+            admit: &admit,
+            spending: executor.budgets.look_back(),
         };
-        match self.site.store.claim_next(&claimer, now()).await {
+        match self.site.store.claim_next(&claimer, at).await {
             Err(StoreError::Fenced { .. }) => {
                 // It was stopped for longer than its lease: it starts over as a new owner.
                 self.register_again().await?;
@@ -204,10 +233,14 @@ impl<'a> Drain<'a> {
             Ok(executed) => {
                 let state = executed.finished.state;
                 self.finished(executed.finished);
-                match executed.systemic {
-                    Some(why) => Err(Trouble::Systemic(why)),
-                    None => Ok(Turn::Done(state)),
+                self.limits.add(&executed.used);
+                match executed.after {
+                    After::Nothing => {}
+                    After::Systemic(why) => return Err(Trouble::Systemic(why)),
+                    After::OverBudget(why) => return Ok(Turn::Spent(why)),
+                    After::Away { agent, until } => self.limits.send_away(agent, until),
                 }
+                Ok(Turn::Done(state))
             }
             Err(Trouble::LeaseLost) => {
                 self.site

@@ -4,6 +4,9 @@
 //! [`Trouble`], and never becomes a verdict about the phase.
 
 mod agent_step;
+mod backoff;
+mod breaker;
+mod checks;
 mod ci_gate;
 mod diff_gate;
 mod folder;
@@ -18,10 +21,13 @@ use std::time::{Duration, Instant};
 
 use crate::ci::TestResults;
 use crate::clock::now;
+use crate::phase::budget::Spent;
 use crate::phase::scope::ChangeKind;
-use crate::phase::{Failure, PhaseId, PhaseState, Requeue, RunId, Tokens, Usage, Verdict};
+use crate::phase::{
+    Failure, FailureKind, PhaseId, PhaseState, Requeue, RunId, Tokens, UnixMs, Usage, Verdict,
+};
 use crate::process::Stop;
-use crate::progress::{Event, PhaseFinished, PhaseStarted, Step};
+use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
 use crate::store::{Claim, Finish};
 use crate::telemetry::estimate::{self, Kind};
 use crate::workspace::{ClaimRef, Fence, Measured, Slot};
@@ -29,6 +35,7 @@ use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
 pub use memory_step::{plan, topic_of};
+pub use prompt_step::{Asked, prompt_for};
 pub use site::Site;
 pub use trouble::Trouble;
 
@@ -36,8 +43,22 @@ pub use trouble::Trouble;
 #[derive(Debug)]
 pub struct Executed {
     pub finished: PhaseFinished,
+    /// What it used, known or estimated.
+    pub used: Spent,
+    pub after: After,
+}
+
+/// What an attempt's end means for the attempts to come.
+#[derive(Debug, Default)]
+pub enum After {
+    #[default]
+    Nothing,
     /// The next phase would meet it too.
-    pub systemic: Option<String>,
+    Systemic(String),
+    /// A budget of the run or of the drain ran out under it.
+    OverBudget(String),
+    /// This agent is not to be asked before then.
+    Away { agent: String, until: UnixMs },
 }
 
 /// One attempt under way.
@@ -57,12 +78,18 @@ struct Attempt<'a> {
     /// Whether it changed or deleted a file of tests that was there before.
     touches_tests: bool,
     record: &'a mut Record,
+    /// What the drain had spent before it.
+    drain_spent: Spent,
 }
 
 /// What becomes known on the way, whatever the verdict.
 #[derive(Debug, Default)]
 struct Record {
     usage: Usage,
+    /// What its output was expected to be, once it reached an agent.
+    estimated_output: Option<u64>,
+    session: Option<String>,
+    after: After,
     agent_ms: Option<u64>,
     ci: Duration,
     ci_runs: u32,
@@ -72,10 +99,15 @@ struct Record {
 }
 
 /// Executes a claim to its end and finishes it. Only a lost lease leaves it unfinished: it is somebody else's then.
-pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed, Trouble> {
+pub async fn execute(
+    site: &Site,
+    claim: Claim,
+    drain_spent: Spent,
+    stop: &Stop,
+) -> Result<Executed, Trouble> {
     let started = Instant::now();
     let mut record = Record::default();
-    let (verdict, trouble) = match attempt(site, &claim, stop, &mut record).await {
+    let (verdict, trouble) = match attempt(site, &claim, drain_spent, stop, &mut record).await {
         Ok(verdict) => (verdict, None),
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
         Err(Trouble::Crashed(why)) => {
@@ -87,6 +119,11 @@ pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed,
             (Verdict::Requeued(Requeue::Systemic { message }), Some(trouble))
         }
     };
+    let used = record.used();
+    let after = match &trouble {
+        Some(trouble) => After::Systemic(trouble.to_string()),
+        None => std::mem::take(&mut record.after),
+    };
     let lessons = memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
     let finished = finish(site, claim, verdict, record, started).await;
     if finished.is_ok() {
@@ -95,10 +132,7 @@ pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed,
     match (finished, trouble) {
         // What went wrong first is what the user has to know.
         (_, Some(Trouble::Ours(error))) => Err(Trouble::Ours(error)),
-        (finished, trouble) => Ok(Executed {
-            finished: finished?,
-            systemic: trouble.map(|trouble| trouble.to_string()),
-        }),
+        (finished, _) => Ok(Executed { finished: finished?, used, after }),
     }
 }
 
@@ -106,10 +140,11 @@ pub async fn execute(site: &Site, claim: Claim, stop: &Stop) -> Result<Executed,
 async fn attempt(
     site: &Site,
     claim: &Claim,
+    drain_spent: Spent,
     stop: &Stop,
     record: &mut Record,
 ) -> Result<Verdict, Trouble> {
-    let mut attempt = Attempt::prepare(site, claim, stop, record).await?;
+    let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
     let prompt = attempt.prompt().await?;
     let reply = attempt.agent(prompt).await?;
     attempt.step(Step::Judging);
@@ -118,7 +153,7 @@ async fn attempt(
         Err(failure) => return Ok(Verdict::Failed(failure)),
     };
     attempt.say_left_out(&measured);
-    let verdict = match attempt.cut_short(&reply) {
+    let verdict = match attempt.cut_short(&reply)? {
         Some(verdict) => verdict,
         None => match attempt.judge_diff(&measured, &reply).await? {
             Some(verdict) => verdict,
@@ -135,6 +170,7 @@ impl<'a> Attempt<'a> {
     async fn prepare(
         site: &'a Site,
         claim: &'a Claim,
+        drain_spent: Spent,
         stop: &'a Stop,
         record: &'a mut Record,
     ) -> Result<Self, Trouble> {
@@ -171,6 +207,7 @@ impl<'a> Attempt<'a> {
             base,
             touches_tests: false,
             record,
+            drain_spent,
         };
         let start = attempt.start.clone();
         attempt.place(&start).await?;
@@ -204,7 +241,7 @@ impl<'a> Attempt<'a> {
                 Ok(Ok(measured))
             }
             Err(error) if error.is_about_the_attempt() => {
-                Ok(Err(Failure::new(crate::phase::FailureKind::ScopeBreach, error.to_string())))
+                Ok(Err(Failure::new(FailureKind::ScopeBreach, error.to_string())))
             }
             Err(error) => Err(error.into()),
         }
@@ -286,6 +323,7 @@ async fn finish(
         usage: record.usage,
         agent_ms: record.agent_ms,
         ci_ms: (record.ci_runs > 0).then(|| millis(record.ci)),
+        session: record.session,
         telemetry: site.settings.telemetry.enabled,
     };
     let run = claim.run_id.clone();
@@ -296,8 +334,21 @@ async fn finish(
     Ok(finished)
 }
 
+impl Record {
+    /// For the budgets: what is unknown counts as the estimate.
+    fn used(&self) -> Spent {
+        let tokens = billed(&self.usage.tokens).or(self.estimated_output).unwrap_or_default();
+        Spent {
+            attempts: u64::from(self.estimated_output.is_some()),
+            tokens,
+            cost_usd: self.usage.cost_usd.unwrap_or_default(),
+            wall: Duration::ZERO,
+        }
+    }
+}
+
 impl PhaseFinished {
-    /// A phase whose spec was refused when its turn came.
+    /// A phase that was refused when its turn came: its spec cannot be executed, or its budget is spent.
     pub fn refused(run_id: RunId, phase_id: PhaseId, failure: Failure) -> Self {
         Self {
             run_id,
@@ -306,7 +357,10 @@ impl PhaseFinished {
             max_attempts: 0,
             tries: 0,
             state: PhaseState::Failed,
-            verdict: "unfixable",
+            verdict: match failure.kind {
+                FailureKind::OverBudget => "over_budget",
+                _ => "unfixable",
+            },
             commit: None,
             failure: Some(failure),
             duration_ms: 0,

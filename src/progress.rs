@@ -109,6 +109,7 @@ pub enum Reason {
     Drained,
     StoppedOnFailure,
     Systemic,
+    Budget,
     Failed,
     MaxBatches,
     Interrupted,

@@ -9,8 +9,10 @@ use std::sync::Mutex;
 
 use autopack::agent::{self, AgentError, AgentEvent, Task};
 use autopack::config::{AgentSettings, CommandAgentSettings, PromptBy};
-use autopack::phase::{PhaseId, RunId};
-use autopack::process::{How, Redactor, Stop, use_supervisor};
+use autopack::process::{How, Redactor, Stop};
+
+#[path = "support/agent_task.rs"]
+mod agent_task;
 
 fn agent(command: &[&str]) -> AgentSettings {
     AgentSettings::Command(CommandAgentSettings {
@@ -23,27 +25,10 @@ fn agent(command: &[&str]) -> AgentSettings {
 }
 
 fn task(folder: &Path) -> Task {
-    use_supervisor(env!("CARGO_BIN_EXE_autopack"));
-    std::fs::create_dir(folder.join("slot")).unwrap();
-    std::fs::write(folder.join("prompt.md"), "the prompt").unwrap();
-    std::fs::write(folder.join("phase.json"), "{}").unwrap();
-    Task {
-        run_id: RunId::new("run"),
-        phase_id: PhaseId::new("phase"),
-        attempt: 1,
-        try_number: 1,
-        owner: "owner".to_owned(),
-        prompt: "the prompt".to_owned(),
-        workspace: folder.to_owned(),
-        worktree: folder.join("slot"),
-        prompt_file: folder.join("prompt.md"),
-        phase_file: folder.join("phase.json"),
-        result_file: folder.join("result.json"),
-        log: folder.join("agent.log"),
-        env: [("PATH".into(), std::env::var_os("PATH").unwrap())].into(),
-        redact: Redactor::new([("A_TOKEN".into(), "correct-horse-battery".into())]),
-        hold: None,
-    }
+    let mut task = agent_task::task(folder);
+    task.prompt = "the prompt".to_owned();
+    task.redact = Redactor::new([("A_TOKEN".into(), "correct-horse-battery".into())]);
+    task
 }
 
 #[tokio::test]

@@ -45,9 +45,9 @@ fn agents_are_checked_to_the_line_too() {
     insta::assert_snapshot!(autopack_error(&agent("")),
         @"error: cannot read config/autopack.yaml: agents.mine.command at line 3 names no program");
     insta::assert_snapshot!(autopack_error("agents:\n  mine:\n    kind: comand\n"),
-        @r#"error: cannot read config/autopack.yaml: agents.mine.kind at line 3 is "comand"; expected one of command, replay"#);
+        @r#"error: cannot read config/autopack.yaml: agents.mine.kind at line 3 is "comand"; expected one of command, replay, claude, codex, opencode, gemini, goose, aider, mini-swe-agent, builtin"#);
     insta::assert_snapshot!(autopack_error("agents:\n  mine:\n    command: [x]\n"),
-        @r#"error: cannot read config/autopack.yaml: agents.mine at line 2 needs a "kind": one of command, replay"#);
+        @r#"error: cannot read config/autopack.yaml: agents.mine at line 2 needs a "kind": one of command, replay, claude, codex, opencode, gemini, goose, aider, mini-swe-agent, builtin"#);
     insta::assert_snapshot!(autopack_error("agents: {default: mine}"),
         @r#"error: cannot read config/autopack.yaml: agents.default at line 1 names "mine", which is no agent; no agent is configured"#);
 }

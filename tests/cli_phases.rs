@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{Failure, FailureKind, RawSpec, RunId, Tokens, UnixMs, Usage, Verdict};
-use autopack::store::{Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store};
+use autopack::store::{
+    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
+};
 use serde_json::{Value, json};
 use support::Repo;
 
@@ -82,7 +84,15 @@ async fn claim(store: &Store, owner: &OwnerId, runs: &[RunId]) -> Claim {
         let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
         autofix(raw, failure, &limits)
     };
-    let claimer = Claimer { owner, runs, max_attempts: 3, fix: &fix };
+    let claimer = Claimer {
+        owner,
+        runs,
+        max_attempts: 3,
+        fix: &fix,
+        only: &[],
+        admit: &|_| Admission::Go,
+        spending: false,
+    };
     match store.claim_next(&claimer, UnixMs(START)).await.unwrap() {
         Next::Claimed(claim) => *claim,
         other => panic!("{other:?}"),

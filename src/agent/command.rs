@@ -1,12 +1,13 @@
 //! Any program that edits files in its working directory.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::Duration;
 
 use super::check::{check_command, find_program};
 use super::template::fill;
-use super::{AgentError, AgentEvent, AgentReply, Task, report};
+use super::{AgentError, AgentEvent, AgentReply, Outcome, Task, report};
 use crate::config::{CommandAgentSettings, PromptBy};
 use crate::process::child_env::{Env, OWNER};
 use crate::process::{self, Job, SpawnError, Stop};
@@ -29,6 +30,8 @@ pub(super) async fn run(
     let said = report::read(&task.result_file);
     Ok(AgentReply {
         ended: ended.how,
+        outcome: Outcome::Finished,
+        session: None,
         usage: said.usage,
         summary: said.summary.map(|summary| task.redact.redact(&summary).into_owned()),
         last_lines: ended.last_lines(LAST_LINES),
@@ -39,7 +42,7 @@ pub(super) async fn run(
 fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
     let timeout = Duration::from_secs(settings.timeout_seconds);
     let mut job =
-        Job::new(argv(settings, task), &task.worktree, environment(settings, task), timeout);
+        Job::new(argv(settings, task), &task.worktree, environment(&settings.env, task), timeout);
     // 0 means never: a model may think for longer than any guess.
     job.idle_timeout = (settings.idle_timeout_seconds > 0)
         .then(|| Duration::from_secs(settings.idle_timeout_seconds));
@@ -67,9 +70,10 @@ fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
     argv
 }
 
-fn environment(settings: &CommandAgentSettings, task: &Task) -> Env {
+/// What is inherited, what the settings add, and ours over both.
+pub(super) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
     let mut env = task.env.clone();
-    env.extend(settings.env.iter().map(|(name, value)| (name.into(), value.into())));
+    env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
     let attempt = task.attempt.to_string();
     let ours: [(&str, &OsStr); 9] = [
         (OWNER, task.owner.as_ref()),
@@ -83,6 +87,9 @@ fn environment(settings: &CommandAgentSettings, task: &Task) -> Env {
         ("AUTOPACK_RESULT_FILE", task.result_file.as_os_str()),
     ];
     env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    // Some believe it rather than the kernel (OpenCode does), and would work in the user's checkout.
+    env.insert("PWD".into(), task.worktree.clone().into());
+    env.remove(OsStr::new("OLDPWD"));
     env
 }
 
@@ -98,7 +105,7 @@ fn forget_result(task: &Task) -> Result<(), AgentError> {
     }
 }
 
-fn explain(error: SpawnError, task: &Task) -> AgentError {
+pub(super) fn explain(error: SpawnError, task: &Task) -> AgentError {
     match error {
         // It was there a moment ago; say where it was looked for.
         SpawnError::NotFound { program } => {
@@ -166,14 +173,21 @@ mod tests {
     #[test]
     fn ours_wins_over_the_settings_and_those_over_what_is_inherited() {
         let mut task = Task::sample(Path::new("/w"), "p");
-        for (name, value) in [("PATH", "/inherited"), ("AUTOPACK_ATTEMPT", "9"), ("HOME", "/h")] {
+        for (name, value) in [
+            ("PATH", "/inherited"),
+            ("AUTOPACK_ATTEMPT", "9"),
+            ("HOME", "/h"),
+            ("PWD", "/users/checkout"),
+            ("OLDPWD", "/elsewhere"),
+        ] {
             task.env.insert(name.into(), value.into());
         }
-        let env = environment(&settings(&["a"], PromptBy::Stdin), &task);
+        let env = environment(&settings(&["a"], PromptBy::Stdin).env, &task);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);
-        assert_eq!(env.len(), 11);
+        assert_eq!(value("PWD"), "/w/worktree");
+        assert_eq!(env.len(), 12);
     }
 }

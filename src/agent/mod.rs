@@ -1,25 +1,53 @@
 //! A prompt goes to an agent, which edits files in a worktree; what it used comes back.
 //!
-//! One file per kind of agent. What an agent says about its own success is passed on and decides
+//! One file per kind of agent. Those that are programs with a stream of their own (`kind` lists them) share one runner,
+//! `program`; each file says only how its agent is called and what its stream means. What an agent says about its own success is passed on and decides
 //! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
 
+mod aider;
+mod builtin;
 mod check;
+mod claude;
+mod codex;
 mod command;
+mod event;
+mod fault;
+mod gemini;
+mod goose;
+mod kind;
+mod litellm;
+mod loops;
+mod meter;
+mod mini;
+mod opencode;
+mod prices;
+mod program;
 mod replay;
 mod report;
+mod signal;
+mod stream;
 mod template;
+mod version;
+mod words;
 
+#[cfg(test)]
+mod properties;
+
+use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::AgentSettings;
-use crate::phase::{PhaseId, RunId, Usage};
+use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
 use crate::process::{How, Redactor, SpawnError, Stop};
 
 pub use check::{Checked, check};
+pub use event::{AgentEvent, AttemptBudget, Outcome, Until};
+pub use version::{Version, version};
 
 /// One attempt, as an agent gets it. The prompt and the phase file exist before it starts.
 pub struct Task {
@@ -48,24 +76,35 @@ pub struct Task {
     pub redact: Redactor,
     /// The slot's lock.
     pub hold: Option<Arc<OwnedFd>>,
+    /// The phase itself: its deliverables, and the scope that edits are held to.
+    pub spec: FixedSpec,
+    /// Paths that no phase may change.
+    pub protected: Vec<String>,
+    pub budget: AttemptBudget,
+    /// The session of the failed try to go on with.
+    pub session: Option<String>,
+    /// Runs the phase's CI on what is in the worktree now, for an agent that asks.
+    pub checks: Option<Arc<dyn Checks>>,
+}
+
+/// The phase's CI, for an agent that wants to know before it is judged.
+pub trait Checks: Send + Sync {
+    /// What it printed last and how it ended, redacted.
+    fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>>;
 }
 
 #[derive(Debug)]
 pub struct AgentReply {
     pub ended: How,
+    pub outcome: Outcome,
     pub usage: Usage,
+    /// What a retry can be told to go on with.
+    pub session: Option<String>,
     pub summary: Option<String>,
     /// Of its output, redacted, for the next prompt and for people.
     pub last_lines: String,
     /// What was odd but stops nothing, one line each.
     pub notes: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AgentEvent {
-    Started,
-    /// A line of its output, redacted.
-    Line(String),
 }
 
 /// Systemic: the next phase would meet it too.
@@ -88,9 +127,14 @@ pub async fn run(
     stop: &Stop,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
+    if let Some((kind, settings)) = kind::of(settings) {
+        return program::run(kind, settings, task, stop, on_event).await;
+    }
     match settings {
         AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
         AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
+        AgentSettings::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
+        _ => unreachable!("`kind` lists all others"),
     }
 }
 
@@ -114,6 +158,11 @@ impl Task {
             env: Env::new(),
             redact: Redactor::formats_only(),
             hold: None,
+            spec: FixedSpec::sample(phase_id, "src/a.rs"),
+            protected: Vec::new(),
+            budget: AttemptBudget::default(),
+            session: None,
+            checks: None,
         }
     }
 }

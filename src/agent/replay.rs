@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use super::report::{self, Said};
-use super::{AgentError, AgentEvent, AgentReply, Task};
+use super::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::ReplayAgentSettings;
 use crate::process::{How, Stop, StopLevel};
 
@@ -46,7 +46,15 @@ pub(super) async fn run(
 }
 
 fn reply(ended: How, said: Said, last_lines: String) -> AgentReply {
-    AgentReply { ended, usage: said.usage, summary: said.summary, last_lines, notes: said.notes }
+    AgentReply {
+        ended,
+        outcome: Outcome::Finished,
+        usage: said.usage,
+        session: None,
+        summary: said.summary,
+        last_lines,
+        notes: said.notes,
+    }
 }
 
 /// Where all recordings are.

@@ -2,16 +2,17 @@
 
 use std::io::{IsTerminal, stderr, stdout};
 
+use super::table::counted;
 use super::{Context, database, fixer};
 use crate::agent;
 use crate::ci::Pythons;
-use crate::drain::{Drain, Registered, Request, Signals};
+use crate::drain::{self, Drain, Planned, Registered, Request, Signals};
 use crate::execute::Site;
 use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::process::{Redactor, Stop, child_env};
-use crate::progress::{Mode, Progress};
+use crate::progress::{Mode, Progress, printable, thousands};
 use crate::store::{RunSummary, Store};
 use crate::workspace::Repo;
 
@@ -46,7 +47,15 @@ pub struct Args {
     #[arg(long, value_name = "REVISION")]
     base: Option<String>,
 
-    /// Print one JSON event a line
+    /// Try so many phases of different categories first, and go on only if one of them passes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
+
+    /// Only say what would be done: order, agents, estimates, repairs
+    #[arg(long, conflicts_with_all = ["sample", "max_batches", "stop_on_first_failure", "base"])]
+    dry_run: bool,
+
+    /// Print one JSON event a line; with --dry-run, a list of phases
     #[arg(long)]
     json: bool,
 }
@@ -56,6 +65,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     let store = database::open_existing(context).await?;
     let runs = choose(&args, &store).await?;
+    if args.dry_run {
+        return dry_run(&args, context, &store, &runs).await;
+    }
     check_agent(&args, context)?;
     for run in &runs {
         check_repository(run, &repo)?;
@@ -66,6 +78,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         batch_size: args.batch_size,
         max_batches: args.max_batches,
         stop_on_first_failure: args.stop_on_first_failure,
+        sample: args.sample,
     };
     let Opened { memory, line } = super::memory::open(context, Starting::Allowed).await?;
     let (handle, stop) = Stop::pair();
@@ -74,14 +87,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let owner = Registered::register(&store, &repo, &request.runs, executor, &signals).await?;
     let fix = fixer::fixer(&config.settings, repo.root());
     let env = context.env.all();
+    let keys = config.key_variables();
     let mode = mode(&args, context);
     let site = Site::new(
         repo,
         store.clone(),
         config.settings.clone(),
         child_env::for_agent(env.clone()),
-        child_env::for_ci(env.clone()),
-        Redactor::new(env.clone()),
+        child_env::for_ci(env.clone(), &keys),
+        Redactor::knowing(env.clone(), &keys),
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     )
@@ -92,6 +106,56 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     super::memory::close(&memory).await;
     store.close().await;
     Ok(drained?)
+}
+
+/// The whole plan; nothing is written anywhere.
+async fn dry_run(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    runs: &[RunSummary],
+) -> Result<Exit, Failure> {
+    let settings = &context.config()?.settings;
+    let fix = fixer::fixer(settings, &context.workspace()?);
+    let mut planned = Vec::new();
+    for run in runs {
+        let rows = store.phases(&run.run_id, None).await?;
+        planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref()));
+    }
+    match args.json {
+        true => context.out.json(&planned)?,
+        false => context.out.text(&plan_text(&planned))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn plan_text(planned: &[Planned]) -> String {
+    let mut text = String::new();
+    for phase in planned {
+        let order = phase.order.map_or_else(|| "-".to_owned(), |order| order.to_string());
+        let mut facts = vec![phase.agent.clone().unwrap_or_else(|| "no agent".to_owned())];
+        if let Some(tokens) = phase.estimated_output_tokens {
+            facts.push(format!("about {} tokens out", thousands(tokens)));
+        }
+        text +=
+            &format!("{order:>5}  {}  {}\n", printable(phase.phase_id.as_str()), facts.join(" · "));
+        let waits: Vec<&str> = phase.waits_for.iter().map(|id| id.as_str()).collect();
+        let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
+        let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
+        let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
+        for line in lines.chain(waits) {
+            text += &format!("       {}\n", printable(&line));
+        }
+    }
+    let run = planned.iter().filter(|phase| phase.order.is_some()).count();
+    let tokens: u64 = planned.iter().filter_map(|phase| phase.estimated_output_tokens).sum();
+    text += &format!(
+        "{} would run, {} would not · about {} tokens out\n",
+        counted(run as u64, "phase"),
+        planned.len() - run,
+        thousands(tokens)
+    );
+    text
 }
 
 fn mode(args: &Args, context: &Context) -> Mode {
@@ -145,16 +209,24 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
             "`autopack init` writes config/autopack.yaml; name an agent under `agents` there",
         ));
     }
-    let wanted = args.agent.as_deref();
-    let Some((_, agent)) = settings.agent(wanted) else {
-        let what = wanted.map_or("agents.default names no agent".to_owned(), |name| {
-            format!("no agent is called {name:?}")
-        });
-        return Err(Failure::new(format!("{what}; there are {known}")).exit(Exit::Usage));
+    let ladder = &settings.executor.ladder;
+    let wanted: Vec<Option<&str>> = match &args.agent {
+        Some(name) => vec![Some(name)],
+        None if ladder.is_empty() => vec![None],
+        None => ladder.iter().map(|name| Some(name.as_str())).collect(),
     };
     let env = child_env::for_agent(context.env.all().clone());
-    let checked = agent::check(agent, &context.workspace()?, &env);
-    checked.map(drop).map_err(|error| Failure::from(error).exit(Exit::Systemic))
+    for wanted in wanted {
+        let Some((_, agent)) = settings.agent(wanted) else {
+            let what = wanted.map_or("agents.default names no agent".to_owned(), |name| {
+                format!("no agent is called {name:?}")
+            });
+            return Err(Failure::new(format!("{what}; there are {known}")).exit(Exit::Usage));
+        };
+        let checked = agent::check(agent, &context.workspace()?, &env);
+        checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;
+    }
+    Ok(())
 }
 
 fn check_repository(run: &RunSummary, repo: &Repo) -> Result<(), Failure> {

@@ -81,12 +81,13 @@ impl Global {
         !self.quiet && io::stderr().is_terminal()
     }
 
+    /// `genai` logs what providers say, unredacted, and `h2` what is sent: neither is ever shown.
     fn log_filter(&self) -> &'static str {
         match (self.quiet, self.verbose) {
-            (true, _) => "error",
-            (false, 0) => "warn,autopack=info",
-            (false, 1) => "warn,autopack=debug",
-            (false, _) => "debug,autopack=trace",
+            (true, _) => "error,genai=off,h2=off",
+            (false, 0) => "warn,genai=off,h2=off,autopack=info",
+            (false, 1) => "warn,genai=off,h2=off,autopack=debug",
+            (false, _) => "debug,genai=off,h2=off,autopack=trace",
         }
     }
 }

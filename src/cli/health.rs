@@ -41,11 +41,11 @@ async fn look(args: &Args, context: &Context) -> Report {
     let agents = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
         let env = child_env::for_agent(context.env.all().clone());
-        agents::agents(&config.settings, workspace, &env)
+        agents::agents(&config.settings, workspace, &env).await
     };
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
-        let env = child_env::for_ci(context.env.all().clone());
+        let env = child_env::for_ci(context.env.all().clone(), &config.key_variables());
         settings::ci(&config.settings, workspace, &env).await
     };
     let database = async {

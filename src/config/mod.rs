@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+mod agents;
 pub mod env;
 mod load;
 mod locate;
@@ -15,6 +16,7 @@ mod origin;
 mod schema;
 mod validate;
 
+pub use agents::*;
 pub use env::Env;
 pub use load::{Places, load};
 pub use memory::*;
@@ -46,6 +48,19 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Variables that hold keys because the configuration says so, whatever they are called.
+    pub fn key_variables(&self) -> Vec<&str> {
+        let agents = self.settings.agents.named.values().filter_map(|agent| match agent {
+            AgentSettings::Builtin(agent) => agent.api_key_env.as_deref(),
+            _ => None,
+        });
+        let embedder = match &self.memory.embedder {
+            EmbedderSettings::Http(http) => Some(http.api_key_env.as_str()),
+            EmbedderSettings::Builtin | EmbedderSettings::Model2vec(_) => None,
+        };
+        agents.chain(embedder).filter(|name| !name.is_empty()).collect()
+    }
+
     /// Every setting with where it comes from, in the order of the files.
     pub fn list(&self) -> Vec<Setting> {
         let memory = MemoryFile { memory: self.memory.clone() };

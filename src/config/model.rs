@@ -2,9 +2,10 @@
 //!
 //! Every key is optional; the defaults here are the shipped ones, and `config/autopack.yaml` shows them.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use super::agents::{AgentSettings, AgentsSettings};
+use crate::phase::budget::Budgets;
 
 /// `autopack.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct ExecutorSettings {
     pub unscoped: Unscoped,
     /// A drain whose heartbeat is older than this is taken for stuck and its work is rescued.
     pub lease_seconds: u64,
+    /// Which agent takes which try; the last one takes what comes after. Empty: the default one takes all.
+    pub ladder: Vec<String>,
+    /// What may be spent.
+    pub budgets: Budgets,
+    /// So many phases in a row that meet the same error of agent, provider or CI's start end the drain; 0 is never.
+    pub circuit_breaker: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,56 +40,6 @@ pub struct ExecutorSettings {
 pub enum Unscoped {
     Refuse,
     Allow,
-}
-
-/// `agents.default` names one of the others.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AgentsSettings {
-    pub default: Option<String>,
-    #[serde(flatten)]
-    pub named: BTreeMap<String, AgentSettings>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum AgentSettings {
-    Command(CommandAgentSettings),
-    Replay(ReplayAgentSettings),
-}
-
-/// Any program that edits files in its working directory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CommandAgentSettings {
-    /// argv, no shell; `{workspace}` `{worktree}` `{prompt}` `{prompt_file}` are replaced.
-    pub command: Vec<String>,
-    #[serde(default)]
-    pub prompt: PromptBy,
-    #[serde(default = "agent_timeout")]
-    pub timeout_seconds: u64,
-    #[serde(default = "agent_idle_timeout")]
-    pub idle_timeout_seconds: u64,
-    /// Added to the agent's environment.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PromptBy {
-    #[default]
-    Stdin,
-    File,
-    Arg,
-}
-
-/// Plays recorded edits: `<folder>/<phase_id>/<try>/` is copied over the worktree.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayAgentSettings {
-    /// Relative to the workspace.
-    pub folder: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,33 +96,16 @@ impl Settings {
     }
 }
 
-impl AgentSettings {
-    /// One of each kind, for the reader of the file: its keys are the keys that the kind knows.
-    pub fn samples() -> [Self; 2] {
-        [
-            Self::Command(CommandAgentSettings {
-                command: Vec::new(),
-                prompt: PromptBy::default(),
-                timeout_seconds: agent_timeout(),
-                idle_timeout_seconds: agent_idle_timeout(),
-                env: BTreeMap::new(),
-            }),
-            Self::Replay(ReplayAgentSettings { folder: String::new() }),
-        ]
-    }
-}
-
-fn agent_timeout() -> u64 {
-    1800
-}
-
-fn agent_idle_timeout() -> u64 {
-    600
-}
-
 impl Default for ExecutorSettings {
     fn default() -> Self {
-        Self { max_attempts: 3, unscoped: Unscoped::Refuse, lease_seconds: 60 }
+        Self {
+            max_attempts: 3,
+            unscoped: Unscoped::Refuse,
+            lease_seconds: 60,
+            ladder: Vec::new(),
+            budgets: Budgets::default(),
+            circuit_breaker: 3,
+        }
     }
 }
 

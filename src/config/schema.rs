@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value};
 
+use super::agents::AgentSettings;
 use super::memory::{EmbedderSettings, MemoryFile};
-use super::model::{AgentSettings, Settings};
+use super::model::Settings;
 
 pub type KeyPath = Vec<String>;
 

@@ -1,9 +1,11 @@
 //! What the types cannot say: bounds, names that must exist, paths that must stay inside.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use super::agents::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::memory::{EmbedderSettings, MemorySettings};
-use super::model::{AgentSettings, AgentsSettings, CommandLine, Settings};
+use super::model::{CommandLine, Settings};
 use super::nearest::suggestion;
 use super::schema::{KeyPath, Problem, What};
 
@@ -16,6 +18,19 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     agents_settings(agents)?;
+    at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;
+    let budgets = &executor.budgets;
+    for (name, budget) in [
+        ("attempt", &budgets.attempt),
+        ("phase", &budgets.phase),
+        ("run", &budgets.run),
+        ("drain", &budgets.drain),
+    ] {
+        let cost = budget.cost_usd.unwrap_or_default();
+        let sound = cost.is_finite() && cost >= 0.0;
+        let key = format!("executor.budgets.{name}.cost_usd");
+        at(&key, sound.then_some(()).ok_or_else(|| "must not be negative".to_owned()))?;
+    }
     at("ci.command", ci.command.as_ref().map_or(Ok(()), command_line))?;
     at("ci.max_timeout_seconds", seconds(ci.max_timeout_seconds))?;
     at("workspace.base", workspace.base.as_deref().map_or(Ok(()), revision))?;
@@ -57,10 +72,23 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
                 at_path(key("command"), command_line(&argv))?;
                 at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
                 at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
-                for (name, value) in &agent.env {
-                    let path = [key("env"), vec![name.clone()]].concat();
-                    at_path(path, variable(name, value))?;
-                }
+                variables(key("env"), &agent.env)?;
+            }
+            AgentSettings::Claude(agent)
+            | AgentSettings::Codex(agent)
+            | AgentSettings::Opencode(agent)
+            | AgentSettings::Gemini(agent)
+            | AgentSettings::Goose(agent)
+            | AgentSettings::Aider(agent)
+            | AgentSettings::MiniSweAgent(agent) => program_agent(&key, agent)?,
+            AgentSettings::Builtin(agent) => {
+                at_path(key("model"), filled(&agent.model))?;
+                at_path(key("base_url"), agent.base_url.as_deref().map_or(Ok(()), url))?;
+                at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
+                at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
+                at_path(key("max_turns"), at_least_one(agent.max_turns.into()))?;
+                at_path(key("max_output_tokens"), at_least_one(agent.max_output_tokens.into()))?;
+                at_path(key("max_context_tokens"), at_least_one(agent.max_context_tokens.into()))?;
             }
         }
     }
@@ -69,6 +97,31 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
             at("agents.default", Err(no_such_agent(default, agents)))
         }
         _ => Ok(()),
+    }
+}
+
+fn program_agent(
+    key: &dyn Fn(&str) -> KeyPath,
+    agent: &ProgramAgentSettings,
+) -> Result<(), Problem> {
+    at_path(key("program"), agent.program.as_deref().map_or(Ok(()), word))?;
+    at_path(key("model"), agent.model.as_deref().map_or(Ok(()), word))?;
+    at_path(key("extra_args"), agent.extra_args.iter().try_for_each(|arg| without_nul(arg)))?;
+    at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
+    at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
+    variables(key("env"), &agent.env)
+}
+
+fn variables(path: KeyPath, env: &BTreeMap<String, String>) -> Result<(), Problem> {
+    env.iter().try_for_each(|(name, value)| {
+        at_path([path.clone(), vec![name.clone()]].concat(), variable(name, value))
+    })
+}
+
+fn known_agent(name: &str, agents: &AgentsSettings) -> Result<(), String> {
+    match agents.named.contains_key(name) {
+        true => Ok(()),
+        false => Err(no_such_agent(name, agents)),
     }
 }
 
@@ -103,6 +156,22 @@ fn seconds(seconds: u64) -> Result<(), String> {
 
 fn filled(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
+}
+
+/// A dash in front would make it an option.
+fn word(text: &str) -> Result<(), String> {
+    filled(text)?;
+    without_nul(text)?;
+    match text.starts_with('-') {
+        true => {
+            Err(format!("is {text:?}, which looks like an option; options belong to extra_args"))
+        }
+        false => Ok(()),
+    }
+}
+
+fn without_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') { Err("contains a NUL character".to_owned()) } else { Ok(()) }
 }
 
 fn command_line(command: &CommandLine) -> Result<(), String> {
@@ -164,7 +233,7 @@ fn url(url: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::ReplayAgentSettings;
+    use crate::config::ReplayAgentSettings;
 
     fn complaint(change: impl FnOnce(&mut Settings)) -> String {
         let mut changed = Settings::default();
@@ -220,6 +289,41 @@ mod tests {
             }),
             "agents.default names \"recordd\", which is no agent; did you mean \"recorded\"?"
         );
+    }
+
+    #[test]
+    fn agents_that_are_programs_are_held_to_their_bounds() {
+        let complaint = |change: fn(&mut ProgramAgentSettings)| {
+            let mut agent = ProgramAgentSettings::default();
+            change(&mut agent);
+            complaint(|s| s.agents.named = [("x".to_owned(), AgentSettings::Codex(agent))].into())
+        };
+        assert!(
+            complaint(|a| a.model = Some("-m".to_owned())).starts_with("agents.x.model is \"-m\"")
+        );
+        assert_eq!(complaint(|a| a.program = Some(" ".to_owned())), "agents.x.program is empty");
+        assert!(complaint(|a| a.extra_args = vec!["\0".to_owned()]).contains("NUL"));
+        assert_eq!(
+            complaint(|a| a.timeout_seconds = 0),
+            "agents.x.timeout_seconds is 0; must be at least 1"
+        );
+        let bad = |a: &mut ProgramAgentSettings| a.env = [("A=".to_owned(), String::new())].into();
+        assert_eq!(complaint(bad), "agents.x.env.A= cannot stand in an environment");
+    }
+
+    #[test]
+    fn the_built_in_agent_is_held_to_its_bounds() {
+        let complaint = |change: fn(&mut crate::config::BuiltinAgentSettings)| {
+            let mut agent =
+                crate::config::BuiltinAgentSettings { model: "m".to_owned(), ..Default::default() };
+            change(&mut agent);
+            complaint(|s| {
+                drop(s.agents.named.insert("own".to_owned(), AgentSettings::Builtin(agent)))
+            })
+        };
+        assert_eq!(complaint(|a| a.model = " ".to_owned()), "agents.own.model is empty");
+        assert_eq!(complaint(|a| a.max_turns = 0), "agents.own.max_turns is 0; must be at least 1");
+        assert!(complaint(|a| a.base_url = Some("x".to_owned())).contains("own.base_url is \"x\""));
     }
 
     #[test]

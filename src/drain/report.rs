@@ -86,7 +86,7 @@ impl Drain<'_> {
         let trouble = runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0);
         let exit = match &halt {
             Halt::FirstFailure => Exit::StoppedAtFirstFailure,
-            Halt::Systemic(_) => Exit::Systemic,
+            Halt::Systemic(_) | Halt::Budget(_) => Exit::Systemic,
             Halt::Failed(_) => Exit::OurFailure,
             Halt::Interrupted => self.signals.exit(),
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
@@ -97,7 +97,7 @@ impl Drain<'_> {
             reason: halt.reason(),
             exit_code: exit.code(),
             message: match halt {
-                Halt::Systemic(why) | Halt::Failed(why) => Some(why),
+                Halt::Systemic(why) | Halt::Budget(why) | Halt::Failed(why) => Some(why),
                 _ => None,
             },
             duration_ms: millis(self.site.progress.elapsed()),
@@ -133,6 +133,7 @@ impl Halt {
             Self::Drained => Reason::Drained,
             Self::FirstFailure => Reason::StoppedOnFailure,
             Self::Systemic(_) => Reason::Systemic,
+            Self::Budget(_) => Reason::Budget,
             Self::Failed(_) => Reason::Failed,
             Self::MaxBatches => Reason::MaxBatches,
             Self::Interrupted => Reason::Interrupted,

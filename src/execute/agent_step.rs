@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Attempt, Trouble, millis};
-use crate::agent::{self, AgentEvent, AgentReply, Task};
+use super::{After, Attempt, Trouble, millis};
+use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task};
+use crate::clock::now;
 use crate::config::CommandLine;
+use crate::phase::budget::{Budget, Level, Spent};
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::child_env::OWNER;
 use crate::process::{self, How, Job};
@@ -49,13 +51,15 @@ impl Attempt<'_> {
         let estimate = estimate::predicted_for(&self.claim.phase);
         self.site.store.record_agent(self.claim, name, Some(estimate)).await?;
         let before = self.site.repo.checkout_state().await?;
+        self.record.estimated_output = Some(estimate);
         self.step(Step::Agent);
         let started = Instant::now();
         let show = |event| self.show(event);
-        let reply = agent::run(settings, self.task(prompt)?, self.stop, &show).await;
+        let reply = agent::run(settings, self.task(prompt).await?, self.stop, &show).await;
         self.record.agent_ms = Some(millis(started.elapsed()));
         let reply = reply?;
         self.record.usage = reply.usage.clone();
+        self.record.session.clone_from(&reply.session);
         for note in &reply.notes {
             self.note(note);
         }
@@ -69,7 +73,7 @@ impl Attempt<'_> {
         Ok(reply)
     }
 
-    fn task(&self, prompt: String) -> Result<Task, Trouble> {
+    async fn task(&self, prompt: String) -> Result<Task, Trouble> {
         let claim = self.claim;
         Ok(Task {
             run_id: claim.run_id.clone(),
@@ -87,6 +91,11 @@ impl Attempt<'_> {
             env: self.environment(&self.site.agent_env),
             redact: self.site.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
+            spec: claim.phase.clone(),
+            protected: self.site.settings.workspace.protected_paths.clone(),
+            budget: self.allowance(),
+            session: self.session(),
+            checks: Some(self.checks().await?),
         })
     }
 
@@ -100,25 +109,115 @@ impl Attempt<'_> {
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env.insert("AUTOPACK_WORKSPACE".into(), self.site.repo.root().into());
         env.insert("AUTOPACK_WORKTREE".into(), self.slot.path().into());
+        // Programs that believe the inherited one would work in the user's checkout.
+        env.insert("PWD".into(), self.slot.path().into());
+        env.remove(std::ffi::OsStr::new("OLDPWD"));
         env
     }
 
-    fn show(&self, event: AgentEvent) {
-        if let AgentEvent::Line(line) = event {
-            self.site.progress.step(&self.claim.phase_id, &line);
+    /// What this attempt may use: its own budget, and what is left of the larger ones.
+    fn allowance(&self) -> AttemptBudget {
+        let left = self.budgets().map(|(_, left)| left);
+        let least = left.iter().fold(Budget::default(), |least, left| least.tightest(left));
+        AttemptBudget {
+            tokens: least.tokens,
+            cost_usd: least.cost_usd,
+            wall_time: least.wall_seconds.map(Duration::from_secs),
         }
     }
 
+    /// Each budget with what is left of it, the largest first.
+    fn budgets(&self) -> [(Level, Budget); 4] {
+        let budgets = &self.site.settings.executor.budgets;
+        let spent = &self.claim.spent;
+        [
+            (Level::Drain, budgets.drain.less(&self.drain_spent)),
+            (Level::Run, budgets.run.less(&spent.run)),
+            (Level::Phase, budgets.phase.less(&spent.phase)),
+            (Level::Attempt, budgets.attempt),
+        ]
+    }
+
+    /// The failed try's session, if the agent that takes this one left it.
+    fn session(&self) -> Option<String> {
+        let (name, _) = self.site.agent_of(self.claim).ok()?;
+        let (agent, session) = self.claim.session.as_ref()?;
+        (agent == name).then(|| session.clone())
+    }
+
+    fn show(&self, event: AgentEvent) {
+        let text = match event {
+            AgentEvent::Line(text) | AgentEvent::Tool(text) => text,
+            AgentEvent::Limit(text) => format!("held up: {text}"),
+            AgentEvent::Error(text) => format!("error: {text}"),
+            AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
+        };
+        self.site.progress.step(&self.claim.phase_id, &text);
+    }
+
     /// The verdict on an attempt whose agent we ended: what it left may look whole, and is not trusted.
-    pub(super) fn cut_short(&self, reply: &AgentReply) -> Option<Verdict> {
+    pub(super) fn cut_short(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+        if let Some(verdict) = self.outcome(reply)? {
+            return Ok(Some(verdict));
+        }
         let (kind, what) = match reply.ended {
-            How::Stopped => return Some(Verdict::Requeued(Requeue::Interrupted)),
+            How::Stopped => return Ok(Some(Verdict::Requeued(Requeue::Interrupted))),
             How::TimedOut => (FailureKind::AgentTimeout, "the agent ran out of time"),
             How::Stalled => (FailureKind::AgentStalled, "the agent gave no sign of life"),
-            How::Exited(_) | How::Signalled(_) => return None,
+            How::Exited(_) | How::Signalled(_) => return Ok(None),
         };
-        let mut failure = Failure::new(kind, format!("{what} and was ended"));
-        failure.detail.log_tail.clone_from(&reply.last_lines);
-        Some(Verdict::Failed(failure))
+        Ok(Some(failed(kind, format!("{what} and was ended"), reply)))
     }
+
+    /// What the agent's own channel says, where that decides before the diff does.
+    fn outcome(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+        let name = self.site.agent_of(self.claim)?.0.to_owned();
+        if !matches!(reply.outcome, Outcome::RateLimited { .. }) {
+            self.site.backoff.reset(&name);
+        }
+        if matches!((&reply.outcome, reply.ended), (Outcome::Finished, How::Exited(_))) {
+            self.site.breaker.reset();
+        }
+        Ok(Some(match &reply.outcome {
+            Outcome::Finished => return Ok(None),
+            Outcome::RateLimited { until, message } => {
+                let not_before = self.site.backoff.next(&name, *until, now());
+                self.record.after = After::Away { agent: name, until: not_before };
+                Verdict::Requeued(Requeue::RateLimited { not_before, message: message.clone() })
+            }
+            Outcome::Systemic { message } => return Err(Trouble::Systemic(message.clone())),
+            Outcome::Failed { message } => {
+                if let Some(shared) = self.site.breaker.met(&self.claim.phase_id, message) {
+                    return Err(Trouble::Systemic(shared));
+                }
+                failed(FailureKind::AgentFailed, format!("the agent failed: {message}"), reply)
+            }
+            Outcome::Looped { what } => {
+                failed(FailureKind::AgentLooped, format!("the agent was ended: {what}"), reply)
+            }
+            Outcome::OverBudget { what } => self.over_budget(what, reply),
+        }))
+    }
+
+    /// Whose budget it was decides: the run's and the drain's end the drain, the others this try.
+    fn over_budget(&mut self, what: &str, reply: &AgentReply) -> Verdict {
+        let used = Spent {
+            wall: Duration::from_millis(self.record.agent_ms.unwrap_or_default()),
+            ..self.record.used()
+        };
+        let reached = self.budgets().into_iter().find(|(_, left)| left.is_reached(&used));
+        let level = reached.map_or(Level::Attempt, |(level, _)| level);
+        let message = format!("the {level}'s budget is spent: {what}");
+        if level.ends_the_drain() {
+            self.record.after = After::OverBudget(message.clone());
+            return Verdict::Requeued(Requeue::Systemic { message });
+        }
+        failed(FailureKind::OverBudget, message, reply)
+    }
+}
+
+fn failed(kind: FailureKind, message: String, reply: &AgentReply) -> Verdict {
+    let mut failure = Failure::new(kind, message);
+    failure.detail.log_tail.clone_from(&reply.last_lines);
+    Verdict::Failed(failure)
 }

@@ -35,6 +35,10 @@ impl AttemptFolder {
             .join(attempt.to_string())
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// As it is stored and shown: from the repository's top.
     pub fn relative_to(&self, root: &Path) -> String {
         self.path.strip_prefix(root).unwrap_or(&self.path).display().to_string()

@@ -2,6 +2,7 @@
 //!
 //! Nothing here can fail an attempt: the memory answers in time or not at all.
 
+use super::prompt_step::Asked;
 use crate::memory::normalise::normalise;
 use crate::memory::{Collection, Entry, Memory, Recall};
 use crate::phase::{Failure, FailureKind, FixedSpec, Verdict};
@@ -30,18 +31,18 @@ pub(super) struct Lesson {
 }
 
 /// What is known that could help with this attempt, best first.
-pub(super) async fn recall(memory: &Memory, claim: &Claim) -> Vec<Snippet> {
+pub(super) async fn recall(memory: &Memory, asked: &Asked<'_>) -> Vec<Snippet> {
     let recalled = memory
         .recall(&Recall {
-            phase: topic(&claim.phase),
-            failure: claim.last_failure.as_ref().map(symptom),
+            phase: topic(asked.phase),
+            failure: asked.last_failure.map(symptom),
             run: None,
             limit: SNIPPETS + 1,
             max_chars: SNIPPET_CHARS,
         })
         .await;
     let own = |of: &crate::memory::Snippet| {
-        of.run.as_ref() == Some(&claim.run_id) && of.phase.as_ref() == Some(&claim.phase_id)
+        of.run.as_ref() == Some(asked.run_id) && of.phase.as_ref() == Some(asked.phase.phase_id())
     };
     // The phase's own plan says nothing that the task does not.
     let others = recalled

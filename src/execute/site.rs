@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::backoff::Backoff;
+use super::breaker::Breaker;
 use crate::ci::{Pythons, TestResults};
 use crate::clock::now;
 use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
 use crate::memory::Memory;
-use crate::phase::RunId;
+use crate::phase::{FixedSpec, RunId};
 use crate::process::Redactor;
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
@@ -31,6 +33,8 @@ pub struct Site {
     pub pythons: Pythons,
     pub progress: Progress,
     pub memory: Memory,
+    pub breaker: Breaker,
+    pub backoff: Backoff,
     said_held: AtomicBool,
 }
 
@@ -49,6 +53,7 @@ impl Site {
         pythons: Pythons,
         progress: Progress,
     ) -> Self {
+        let circuit_breaker = settings.executor.circuit_breaker;
         Self {
             base: settings.workspace.base.clone(),
             repo,
@@ -61,6 +66,8 @@ impl Site {
             pythons,
             progress,
             memory: Memory::off(),
+            breaker: Breaker::new(circuit_breaker),
+            backoff: Backoff::default(),
             said_held: AtomicBool::new(false),
         }
     }
@@ -79,7 +86,9 @@ impl Site {
 
     /// The agent of a phase that does not name its own.
     pub fn default_agent(&self) -> Option<&str> {
-        self.settings.agent(self.agent.as_deref()).map(|(name, _)| name)
+        let first =
+            self.agent.as_deref().or(self.settings.executor.ladder.first().map(String::as_str));
+        self.settings.agent(first).map(|(name, _)| name)
     }
 
     /// The agent of a phase, by name.
@@ -87,7 +96,18 @@ impl Site {
         &'a self,
         claim: &'a Claim,
     ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
-        let wanted = self.agent.as_deref().or(claim.phase.agent());
+        self.agent_for(&claim.phase, claim.tries)
+    }
+
+    /// `--agent`, else the phase's own, else whoever the ladder has for this try, else the default one.
+    pub fn agent_for<'a>(
+        &'a self,
+        phase: &'a FixedSpec,
+        tries: u32,
+    ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
+        let ladder = &self.settings.executor.ladder;
+        let rung = ladder.get(tries as usize).or(ladder.last()).map(String::as_str);
+        let wanted = self.agent.as_deref().or(phase.agent()).or(rung);
         self.settings.agent(wanted).ok_or_else(|| {
             let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
             let known = known.join(", ");

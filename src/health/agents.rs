@@ -1,16 +1,18 @@
-//! The check of the agents: each program is there and could be started.
+//! The check of the agents: each program is there and could be started, in a version that autopack was tried with.
 //!
-//! None is started: a program that knows no `--version` would take it for a task, and do it.
+//! Only programs of the known kinds are asked for their version; any other would take `--version` for a task, and do it.
 
 use std::path::Path;
 
-use super::Finding;
+use futures_util::future::join_all;
+
+use super::{Finding, Status};
 use crate::agent::{self, AgentError};
-use crate::config::Settings;
+use crate::config::{AgentSettings, Settings};
 use crate::process::child_env::Env;
 
 /// The default agent must be startable; another that is not only warns.
-pub fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let Some((default, _)) = settings.agent(None) else {
         return match named.is_empty() {
@@ -25,13 +27,59 @@ pub fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
         })
         .collect();
     let worst = broken.iter().find(|(name, _)| *name == default).or(broken.first());
-    let Some((name, error)) = worst else { return Finding::ok(default) };
-    let (what, hint) = halves(error);
-    let detail = format!("{name}: {what}");
-    match *name == default {
-        true => Finding::fail(detail, hint),
-        false => Finding::warn(detail, hint),
+    if let Some((name, error)) = worst {
+        let (what, hint) = halves(error);
+        let detail = format!("{name}: {what}");
+        return match *name == default {
+            true => Finding::fail(detail, hint),
+            false => Finding::warn(detail, hint),
+        };
     }
+    versions(default, settings, workspace, env).await
+}
+
+/// All are there: the default's name, then each agent's version where it has one.
+async fn versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+    let named = &settings.agents.named;
+    let looks = named.iter().map(|(name, agent)| version_of(name, agent, workspace, env));
+    let found: Vec<(String, Option<String>)> =
+        join_all(looks).await.into_iter().flatten().collect();
+    let versions: Vec<&str> = found.iter().map(|(said, _)| said.as_str()).collect();
+    let detail = match versions.is_empty() {
+        true => default.to_owned(),
+        false => format!("{default} ({})", versions.join(", ")),
+    };
+    let untried: Vec<&str> = found.iter().filter_map(|(_, warning)| warning.as_deref()).collect();
+    match untried.is_empty() {
+        true => Finding::ok(detail),
+        false => Finding { status: Status::Warn, detail, hint: Some(untried.join("; ")) },
+    }
+}
+
+/// The version in words, and what there is to say against it.
+async fn version_of(
+    name: &str,
+    agent: &AgentSettings,
+    workspace: &Path,
+    env: &Env,
+) -> Option<(String, Option<String>)> {
+    let version = agent::version(agent, workspace, env).await?;
+    let tried = version.tried.join(", ");
+    Some(match &version.found {
+        Some(found) if version.is_tried() => (format!("{name} {found}"), None),
+        Some(found) => {
+            let why = format!(
+                "{name} {found} was never tried with autopack (tried: {tried}): watch its first phases"
+            );
+            (format!("{name} {found}"), Some(why))
+        }
+        None => {
+            let why = format!(
+                "{name} does not tell its version (tried: {tried}): run it with --version to see why"
+            );
+            (format!("{name} of an unknown version"), Some(why))
+        }
+    })
 }
 
 /// The error in two halves: what is wrong, what to do.
@@ -47,36 +95,57 @@ fn halves(error: &AgentError) -> (String, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
-    use crate::config::{AgentSettings, CommandAgentSettings};
+    use crate::config::CommandAgentSettings;
 
     /// Agents `a`, `b`, ... of these commands; the first is the default.
-    fn finding(commands: &[&str]) -> Finding {
+    async fn finding(commands: &[&str]) -> Finding {
         let mut settings = Settings::default();
         for (name, command) in ["a", "b"].iter().zip(commands) {
-            let [AgentSettings::Command(sample), _] = AgentSettings::samples() else { panic!() };
+            let [AgentSettings::Command(sample), ..] = AgentSettings::samples() else { panic!() };
             let command = vec![(*command).to_owned()];
             let agent = AgentSettings::Command(CommandAgentSettings { command, ..sample });
             settings.agents.named.insert((*name).to_owned(), agent);
         }
         settings.agents.default = (commands.len() > 1).then(|| "a".to_owned());
         let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
-        agents(&settings, Path::new("/"), &env)
+        agents(&settings, Path::new("/"), &env).await
     }
 
-    #[test]
-    fn a_missing_agent_fails_where_it_is_the_default_and_warns_where_not() {
-        assert_eq!(finding(&["sh"]), Finding::ok("a"));
-        let missing = finding(&["no-such-agent", "sh"]);
+    #[tokio::test]
+    async fn a_missing_agent_fails_where_it_is_the_default_and_warns_where_not() {
+        assert_eq!(finding(&["sh"]).await, Finding::ok("a"));
+        let missing = finding(&["no-such-agent", "sh"]).await;
         assert_eq!(missing.status, Status::Fail);
         assert!(missing.detail.starts_with("a: no-such-agent is missing (looked for in /usr/bin"));
         assert!(missing.hint.unwrap().starts_with("install it"));
-        assert_eq!(finding(&["sh", "no-such-agent"]).status, Status::Warn);
+        assert_eq!(finding(&["sh", "no-such-agent"]).await.status, Status::Warn);
     }
 
-    #[test]
-    fn without_an_agent_it_warns() {
-        assert_eq!(finding(&[]).status, Status::Warn);
+    #[tokio::test]
+    async fn without_an_agent_it_warns() {
+        assert_eq!(finding(&[]).await.status, Status::Warn);
+    }
+
+    /// Of a Codex that says `says`.
+    async fn codex(says: &str) -> Finding {
+        let at = tempfile::tempdir().unwrap();
+        let program = at.path().join("codex");
+        std::fs::write(&program, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let yaml = format!("agents: {{mine: {{kind: codex, program: '{}'}}}}", program.display());
+        let settings: Settings = serde_yaml::from_str(&yaml).unwrap();
+        agents(&settings, at.path(), &[("PATH".into(), "/usr/bin:/bin".into())].into()).await
+    }
+
+    #[tokio::test]
+    async fn versions_are_shown_and_those_never_tried_warn() {
+        assert_eq!(codex("codex-cli 0.169.0").await, Finding::ok("mine (mine 0.169.0)"));
+        let new = codex("codex-cli 9.0.0").await;
+        assert_eq!((new.status, new.detail.as_str()), (Status::Warn, "mine (mine 9.0.0)"));
+        assert!(new.hint.unwrap().contains("never tried with autopack (tried: 0.169.0)"));
+        assert_eq!(codex("what?").await.detail, "mine (mine of an unknown version)");
     }
 }

@@ -63,7 +63,7 @@ mod tests {
         Store::open(&url).await.unwrap().close().await;
         let whole = database(&url).await;
         assert_eq!(whole.status, Status::Ok, "{whole:?}");
-        assert!(whole.detail.contains("a.db, whole, schema 2, SQLite 3."), "{}", whole.detail);
+        assert!(whole.detail.contains("a.db, whole, schema 3, SQLite 3."), "{}", whole.detail);
 
         fs::write(url.path(), "not a database, and long enough to be seen as none".repeat(9))
             .unwrap();

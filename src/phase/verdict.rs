@@ -91,6 +91,12 @@ pub enum FailureKind {
     AgentTimeout,
     /// The agent gave no sign of life for `idle_timeout_seconds`.
     AgentStalled,
+    /// The agent, or its provider, ended with an error.
+    AgentFailed,
+    /// The agent did the same over and over.
+    AgentLooped,
+    /// The attempt, or the phase, has used what it may.
+    OverBudget,
     /// The spec cannot be repaired.
     Unfixable,
     /// Too many crashes, rate limits or moved bases.
@@ -114,6 +120,9 @@ impl FailureKind {
             Self::CiCannotStart => "ci_cannot_start",
             Self::AgentTimeout => "agent_timeout",
             Self::AgentStalled => "agent_stalled",
+            Self::AgentFailed => "agent_failed",
+            Self::AgentLooped => "agent_looped",
+            Self::OverBudget => "over_budget",
             Self::Unfixable => "unfixable",
             Self::GaveUp => "gave_up",
             Self::Imported => "imported",

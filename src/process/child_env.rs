@@ -55,9 +55,11 @@ pub fn for_agent(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
     env.into_iter().filter(|(name, _)| !is_ours(name)).collect()
 }
 
-/// What CI and setup commands get: neither what is ours nor the keys of model providers.
-pub fn for_ci(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
-    for_agent(env).into_iter().filter(|(name, _)| !is_provider_key(name)).collect()
+/// What CI and setup commands get: neither what is ours nor the keys of model providers, also those that the
+/// configuration calls by another name.
+pub fn for_ci(env: impl IntoIterator<Item = (OsString, OsString)>, keys: &[&str]) -> Env {
+    let is_key = |name: &OsStr| is_provider_key(name) || keys.iter().any(|key| name == *key);
+    for_agent(env).into_iter().filter(|(name, _)| !is_key(name)).collect()
 }
 
 fn is_ours(name: &OsStr) -> bool {
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn agents_get_keys_and_ci_does_not_and_nobody_gets_the_database() {
         let env = || {
-            ["PATH", "OPENAI_API_KEY", "gemini_api_key", "HF_TOKEN", "GITHUB_TOKEN"]
+            ["PATH", "OPENAI_API_KEY", "gemini_api_key", "HF_TOKEN", "GITHUB_TOKEN", "MODEL_ACCESS"]
                 .into_iter()
                 .chain(["DATABASE_URL", "AUTOPACK_DATABASE_URL", "MY_DATABASE_URL", "GIT_DIR"])
                 .map(|name| (OsString::from(name), OsString::from("x")))
@@ -90,12 +92,16 @@ mod tests {
         let agent = [
             "GITHUB_TOKEN",
             "HF_TOKEN",
+            "MODEL_ACCESS",
             "MY_DATABASE_URL",
             "OPENAI_API_KEY",
             "PATH",
             "gemini_api_key",
         ];
         assert_eq!(names(for_agent(env())), agent);
-        assert_eq!(names(for_ci(env())), ["GITHUB_TOKEN", "MY_DATABASE_URL", "PATH"]);
+        assert_eq!(
+            names(for_ci(env(), &["MODEL_ACCESS"])),
+            ["GITHUB_TOKEN", "MY_DATABASE_URL", "PATH"]
+        );
     }
 }

@@ -26,6 +26,9 @@ pub const LOG_CAP: u64 = 64 * 1024 * 1024;
 /// Between asking a tree to end and killing it, unless the job says otherwise.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// Shown of a line, unless the job says otherwise.
+pub const LONGEST_LINE: usize = 8 * 1024;
+
 /// What to run, and within which bounds.
 pub struct Job<'a> {
     pub argv: Vec<OsString>,
@@ -45,6 +48,8 @@ pub struct Job<'a> {
     /// A lock that stays held until the last process of the tree is gone.
     pub hold: Option<Arc<OwnedFd>>,
     pub on_line: Option<OnLine<'a>>,
+    /// `on_line` sees no more than this of a line.
+    pub longest_line: usize,
 }
 
 /// Sees each line as it comes, redacted.
@@ -120,6 +125,7 @@ impl Job<'_> {
             redact: Redactor::formats_only(),
             hold: None,
             on_line: None,
+            longest_line: LONGEST_LINE,
         }
     }
 }

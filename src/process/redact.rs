@@ -33,10 +33,15 @@ struct Secrets {
 impl Redactor {
     /// From a whole environment: those of its values count whose names say so.
     pub fn new(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self::knowing(env, &[])
+    }
+
+    /// The same, and the values of these variables, whatever they are called.
+    pub fn knowing(env: impl IntoIterator<Item = (OsString, OsString)>, keys: &[&str]) -> Self {
         let mut values: Vec<(String, Vec<u8>)> = env
             .into_iter()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-            .filter(|(name, _)| is_secret_name(name))
+            .filter(|(name, _)| is_secret_name(name) || keys.contains(&name.as_str()))
             .flat_map(|(name, value)| forms_of(&value).map(move |form| (name.clone(), form)))
             .collect();
         values.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.cmp(b)));

@@ -7,26 +7,26 @@ use super::job::{Job, OnLine, Stream};
 use super::log::CappedLog;
 use super::redact::{RedactedStream, Redactor};
 
-/// Who watches sees no more than this of a line.
-const SHOWN_OF_A_LINE: usize = 8 * 1024;
-
 pub(super) struct Sink<'a> {
     stdout: Channel,
     stderr: Channel,
     log: Option<CappedLog>,
     on_line: Option<OnLine<'a>>,
+    longest_line: usize,
 }
 
 struct Channel {
     stream: RedactedStream,
     captured: Captured,
+    /// The beginning of a line whose end has not come yet.
+    line: Vec<u8>,
 }
 
 impl<'a> Sink<'a> {
     pub fn open(job: &Job<'a>) -> io::Result<Self> {
         let log = job.log.as_deref().map(|path| CappedLog::open(path, job.log_cap)).transpose()?;
         let (stdout, stderr) = (Channel::new(&job.redact), Channel::new(&job.redact));
-        Ok(Self { stdout, stderr, log, on_line: job.on_line })
+        Ok(Self { stdout, stderr, log, on_line: job.on_line, longest_line: job.longest_line })
     }
 
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
@@ -41,6 +41,7 @@ impl<'a> Sink<'a> {
             let mut clean = Vec::new();
             self.channel(stream).stream.finish(&mut clean);
             self.keep(stream, &clean)?;
+            self.show(stream, b"\n");
         }
         if let Some(log) = self.log {
             log.finish()?;
@@ -53,10 +54,22 @@ impl<'a> Sink<'a> {
         if let Some(log) = &mut self.log {
             log.write(clean)?;
         }
-        if let Some(on_line) = self.on_line {
-            clean.split(|byte| *byte == b'\n').for_each(|line| show(stream, line, on_line));
-        }
+        self.show(stream, clean);
         Ok(())
+    }
+
+    /// A long line comes in pieces; who watches sees it once, whole or cut.
+    fn show(&mut self, stream: Stream, clean: &[u8]) {
+        let (Some(on_line), longest) = (self.on_line, self.longest_line) else { return };
+        let line = &mut self.channel(stream).line;
+        for piece in clean.split_inclusive(|byte| *byte == b'\n') {
+            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+            line.extend_from_slice(&text[..text.len().min(longest - line.len())]);
+            if text.len() < piece.len() {
+                show(stream, line, on_line);
+                line.clear();
+            }
+        }
     }
 
     fn channel(&mut self, stream: Stream) -> &mut Channel {
@@ -68,8 +81,7 @@ impl<'a> Sink<'a> {
 }
 
 fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
-    let shown = &line[..line.len().min(SHOWN_OF_A_LINE)];
-    let text = String::from_utf8_lossy(shown);
+    let text = String::from_utf8_lossy(line);
     // A progress bar draws itself over and over in one line; its last state is what a terminal shows.
     let last = text.trim_end().rsplit('\r').next().unwrap_or_default();
     if !last.is_empty() {
@@ -79,6 +91,41 @@ fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
 
 impl Channel {
     fn new(redact: &Redactor) -> Self {
-        Self { stream: redact.stream(), captured: Captured::default() }
+        Self { stream: redact.stream(), captured: Captured::default(), line: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What is shown of `pieces` where a line may have `longest` bytes.
+    fn shown(longest: usize, pieces: &[&str]) -> Vec<String> {
+        let seen = Mutex::new(Vec::new());
+        let note = |_, line: &str| seen.lock().unwrap().push(line.to_owned());
+        let job = Job::new(["x"], "/", Default::default(), Duration::ZERO);
+        let mut sink =
+            Sink::open(&Job { on_line: Some(&note), longest_line: longest, ..job }).unwrap();
+        for piece in pieces {
+            sink.push(Stream::Stdout, piece.as_bytes()).unwrap();
+        }
+        sink.finish().unwrap();
+        seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_line_is_shown_once_however_long_and_in_how_many_pieces() {
+        let long = "x".repeat(300_000);
+        let pieces: Vec<&str> = ["a\n", &long, &long, "\nb\n\n", "c"].into();
+        assert_eq!(shown(1_000_000, &pieces), ["a", &long.repeat(2), "b", "c"]);
+        assert_eq!(shown(5, &pieces), ["a", "xxxxx", "b", "c"]);
+    }
+
+    #[test]
+    fn a_progress_bar_is_shown_at_its_last_state() {
+        assert_eq!(shown(100, &["10%\r50%\r", "90%\r\n"]), ["90%"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Asking work to end: first gracefully, then at once. A level only ever rises.
 
+use std::convert::Infallible;
+
 use tokio::sync::watch;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,16 @@ impl StopHandle {
 
     pub fn level(&self) -> StopLevel {
         *self.0.borrow()
+    }
+
+    /// Rises with another one, for as long as this is waited for: a part of the work can then be ended
+    /// alone, and ends with the whole.
+    pub async fn follow(&self, whole: &Stop) -> Infallible {
+        for level in [StopLevel::Graceful, StopLevel::Now] {
+            whole.reached(level).await;
+            self.raise(level);
+        }
+        std::future::pending().await
     }
 }
 
@@ -92,6 +104,18 @@ mod tests {
             () = stop.reached(StopLevel::Graceful) => panic!("nobody asked to stop"),
             () = tokio::task::yield_now() => {}
         }
+    }
+
+    #[tokio::test]
+    async fn a_part_ends_with_the_whole_and_not_the_other_way_round() {
+        let ((whole, of_whole), (part, of_part)) = (Stop::pair(), Stop::pair());
+        whole.raise(StopLevel::Graceful);
+        tokio::select! {
+            never = part.follow(&of_whole) => match never {},
+            () = of_part.reached(StopLevel::Graceful) => {}
+        }
+        part.raise(StopLevel::Now);
+        assert_eq!(of_whole.level(), StopLevel::Graceful);
     }
 
     #[test]

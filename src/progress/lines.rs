@@ -87,6 +87,7 @@ fn finished(end: &DrainFinished) -> String {
         Reason::Drained => "drained",
         Reason::StoppedOnFailure => "stopped at the first failure",
         Reason::Systemic => "stopped: the next phase would meet this too",
+        Reason::Budget => "stopped: a budget is spent; raise it and start the drain again",
         Reason::Failed => "ended by a failure of our own",
         Reason::MaxBatches => "stopped after the batches asked for",
         Reason::Interrupted => "interrupted; what was running is queued again",

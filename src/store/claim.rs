@@ -1,7 +1,10 @@
 //! Claiming: the next phase that can run, repaired, becomes somebody's, in one transaction.
 
-use sqlx::SqliteConnection;
+use std::time::Duration;
 
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::phase::budget::Spent;
 use crate::phase::state::Event;
 use crate::phase::{
     Complexity, Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RunId, UnixMs,
@@ -24,7 +27,51 @@ pub struct Claimer<'a> {
     /// Where the phase does not say it itself.
     pub max_attempts: u32,
     pub fix: &'a Fixer<'a>,
+    /// Of these phases alone; empty: of all.
+    pub only: &'a [PhaseId],
+    /// Asked of each phase before it is taken.
+    pub admit: &'a Admit<'a>,
+    /// Whether `admit` looks at what was spent; adding it up takes time.
+    pub spending: bool,
 }
+
+/// A repaired phase whose turn it is.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    pub run_id: &'a RunId,
+    pub phase: &'a FixedSpec,
+    /// Tries that were charged so far.
+    pub tries: u32,
+    pub spent: Spending,
+}
+
+/// What was spent on a phase so far, and on its run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spending {
+    pub phase: Spent,
+    pub run: Spent,
+}
+
+/// Whether it may be taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Admission {
+    Go,
+    /// Not before then; others may.
+    Later {
+        until: UnixMs,
+    },
+    /// It is FAILED now.
+    Refuse(Failure),
+    /// Nothing may be taken any more.
+    Stop {
+        why: String,
+    },
+}
+
+pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;
+
+/// Put off in one transaction: bounds how long others wait for the writer.
+const PUT_OFF: usize = 500;
 
 /// The right to execute one attempt of one phase. Only `finish` ends it, and consumes it.
 #[derive(Debug)]
@@ -39,6 +86,10 @@ pub struct Claim {
     pub max_attempts: u32,
     pub last_failure: Option<Failure>,
     pub owner: OwnerId,
+    /// Before this attempt; nothing where nobody asked for it.
+    pub spent: Spending,
+    /// The session of the failed try, as its agent called it, with that agent's name.
+    pub session: Option<(String, String)>,
     pub(super) standing: Standing,
     pub(super) attempt_row: i64,
 }
@@ -52,6 +103,10 @@ pub enum Next {
         run_id: RunId,
         phase_id: PhaseId,
         failure: Failure,
+    },
+    /// Nothing may be taken any more: a budget is spent.
+    Stopped {
+        why: String,
     },
     /// Nothing can run before this time.
     Waiting {
@@ -67,12 +122,19 @@ impl Store {
         self.named(async {
             let mut tx = self.begin().await?;
             refuse_fenced(&mut tx, claimer.owner).await?;
-            let next = match candidate(&mut tx, claimer.runs, now).await? {
-                Some(row) => take(&mut tx, claimer, row, now).await?,
-                None => nothing_yet(&mut tx, claimer.runs).await?,
-            };
+            let mut next = None;
+            for _ in 0..PUT_OFF {
+                next = match candidate(&mut tx, claimer, now).await? {
+                    Some(row) => take(&mut tx, claimer, row, now).await?,
+                    None => Some(nothing_yet(&mut tx, claimer).await?),
+                };
+                if next.is_some() {
+                    break;
+                }
+            }
             tx.commit().await?;
-            Ok(next)
+            // There may be more to put off.
+            Ok(next.unwrap_or(Next::Waiting { until: now }))
         })
         .await
     }
@@ -93,17 +155,27 @@ pub(super) const CANDIDATE: &str = "SELECT id FROM phases
         AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?
       ORDER BY band, position LIMIT 1";
 
+/// The same among a few that were named.
+const CANDIDATE_AMONG: &str = "SELECT id FROM phases
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?
+        AND phase_id IN (SELECT value FROM json_each(?))
+      ORDER BY band, position LIMIT 1";
+
 async fn candidate(
     tx: &mut SqliteConnection,
-    runs: &[RunId],
+    claimer: &Claimer<'_>,
     now: UnixMs,
 ) -> Result<Option<PhaseRecord>, StoreError> {
-    for run in runs {
-        let id: Option<i64> = sqlx::query_scalar(CANDIDATE)
-            .bind(run.as_str())
-            .bind(now.0)
-            .fetch_optional(&mut *tx)
-            .await?;
+    for run in claimer.runs {
+        let query = match claimer.only {
+            [] => sqlx::query_scalar(CANDIDATE).bind(run.as_str()).bind(now.0),
+            only => {
+                let among = sqlx::query_scalar(CANDIDATE_AMONG).bind(run.as_str()).bind(now.0);
+                among.bind(to_json(&only))
+            }
+        };
+        let id: Option<i64> = query.fetch_optional(&mut *tx).await?;
         if let Some(id) = id {
             let row =
                 sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(tx).await?;
@@ -113,14 +185,16 @@ async fn candidate(
     Ok(None)
 }
 
-async fn nothing_yet(tx: &mut SqliteConnection, runs: &[RunId]) -> Result<Next, StoreError> {
+async fn nothing_yet(tx: &mut SqliteConnection, claimer: &Claimer<'_>) -> Result<Next, StoreError> {
     let mut soonest: Option<i64> = None;
-    for run in runs {
+    for run in claimer.runs {
         let until: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(not_before) FROM phases
-              WHERE run = (SELECT id FROM runs WHERE run_id = ?) AND state = 'QUEUED' AND unmet = 0",
+              WHERE run = (SELECT id FROM runs WHERE run_id = ?1) AND state = 'QUEUED' AND unmet = 0
+                AND (?2 = '[]' OR phase_id IN (SELECT value FROM json_each(?2)))",
         )
         .bind(run.as_str())
+        .bind(to_json(&claimer.only))
         .fetch_one(&mut *tx)
         .await?;
         soonest = [soonest, until].into_iter().flatten().min();
@@ -128,21 +202,100 @@ async fn nothing_yet(tx: &mut SqliteConnection, runs: &[RunId]) -> Result<Next, 
     Ok(soonest.map_or(Next::Nothing, |until| Next::Waiting { until: UnixMs(until) }))
 }
 
-/// Repairs the candidate while it is still QUEUED, then takes it, or refuses its spec.
+/// Repairs the candidate while it is still QUEUED, then takes it, refuses its spec, or puts it off (`None`).
 async fn take(
     tx: &mut SqliteConnection,
     claimer: &Claimer<'_>,
     row: PhaseRecord,
     now: UnixMs,
-) -> Result<Next, StoreError> {
+) -> Result<Option<Next>, StoreError> {
     let last_failure = row.last_failure()?;
     let before = row.current_spec()?;
     let repair = (claimer.fix)(&before, last_failure.as_ref());
     save_repair(tx, &row, &before, &repair).await?;
-    match repair.result {
-        Ok(phase) => execute(tx, claimer, &row, phase, last_failure, now).await,
-        Err(why) => refuse(tx, &row, Failure::new(FailureKind::Unfixable, why.0)).await,
+    let phase = match repair.result {
+        Ok(phase) => phase,
+        Err(why) => {
+            let failure = Failure::new(FailureKind::Unfixable, why.0);
+            return Ok(Some(refuse(tx, &row, failure).await?));
+        }
+    };
+    let spent = match claimer.spending {
+        true => spending(tx, &row, now).await?,
+        false => Spending::default(),
+    };
+    let run_id = RunId::new(row.run_id.clone());
+    let tries = number(row.attempts, || row.name())?;
+    let candidate = Candidate { run_id: &run_id, phase: &phase, tries, spent };
+    Ok(match (claimer.admit)(&candidate) {
+        Admission::Go => Some(execute(tx, claimer, &row, phase, last_failure, spent, now).await?),
+        Admission::Later { until } => {
+            put_off(tx, &row, until, now).await?;
+            None
+        }
+        Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
+        Admission::Stop { why } => Some(Next::Stopped { why }),
+    })
+}
+
+/// Durable: a drain that starts again waits on.
+async fn put_off(
+    tx: &mut SqliteConnection,
+    row: &PhaseRecord,
+    until: UnixMs,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE phases SET not_before = ? WHERE id = ?")
+        .bind(until.0.max(now.0 + 1))
+        .bind(row.id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// What attempts used, known or estimated; one that runs counts with its estimate and the time so far.
+const SPENT: &str = "SELECT COUNT(*),
+        COALESCE(SUM(CASE WHEN a.input_tokens IS NULL AND a.output_tokens IS NULL AND a.cache_write_tokens IS NULL
+            THEN COALESCE(a.estimated_output_tokens, 0)
+            ELSE COALESCE(a.input_tokens, 0) + COALESCE(a.output_tokens, 0) + COALESCE(a.cache_write_tokens, 0)
+            END), 0),
+        COALESCE(SUM(a.cost_usd), 0.0),
+        COALESCE(SUM(MAX(COALESCE(a.ended_at, ?1) - a.started_at, 0)), 0)
+   FROM attempts a JOIN phases p ON p.id = a.phase
+  WHERE a.agent IS NOT NULL AND ";
+
+async fn spending(
+    tx: &mut SqliteConnection,
+    row: &PhaseRecord,
+    now: UnixMs,
+) -> Result<Spending, StoreError> {
+    let of = |condition: &str| AssertSqlSafe(format!("{SPENT}{condition}"));
+    let mut sums = Vec::new();
+    for sql in [of("p.id = ?2"), of("p.run = (SELECT run FROM phases WHERE id = ?2)")] {
+        let (attempts, tokens, cost_usd, wall_ms): (i64, i64, f64, i64) =
+            sqlx::query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
+        sums.push(Spent {
+            attempts: number(attempts, || row.name())?,
+            tokens: number(tokens, || row.name())?,
+            cost_usd,
+            wall: Duration::from_millis(number(wall_ms, || row.name())?),
+        });
     }
+    Ok(Spending { phase: sums[0], run: sums[1] })
+}
+
+/// The session that the attempt before left.
+async fn session(
+    tx: &mut SqliteConnection,
+    phase: i64,
+) -> Result<Option<(String, String)>, StoreError> {
+    let last: Option<(Option<String>, Option<String>)> = sqlx::query_as(
+        "SELECT agent, session FROM attempts WHERE phase = ? ORDER BY attempt DESC LIMIT 1",
+    )
+    .bind(phase)
+    .fetch_optional(tx)
+    .await?;
+    Ok(last.and_then(|(agent, session)| agent.zip(session)))
 }
 
 async fn refuse(
@@ -167,8 +320,10 @@ async fn execute(
     row: &PhaseRecord,
     phase: FixedSpec,
     last_failure: Option<Failure>,
+    spent: Spending,
     now: UnixMs,
 ) -> Result<Next, StoreError> {
+    let session = session(tx, row.id).await?;
     let queued = row.standing()?;
     let state = moved(&queued, queued.step(tx, Event::Claim, Some(claimer.owner)).await?)?;
     let attempt = queued.executions + 1;
@@ -188,6 +343,8 @@ async fn execute(
         phase,
         last_failure,
         owner: claimer.owner.clone(),
+        spent,
+        session,
         standing: Standing {
             state,
             owner: Some(claimer.owner.clone()),

@@ -20,6 +20,8 @@ pub struct Finish {
     pub usage: Usage,
     pub agent_ms: Option<u64>,
     pub ci_ms: Option<u64>,
+    /// What the agent calls its session, for a retry to go on with.
+    pub session: Option<String>,
     /// Whether a sample is kept, where the attempt reached the agent.
     pub telemetry: bool,
 }
@@ -27,7 +29,15 @@ pub struct Finish {
 impl Finish {
     /// A verdict without anything known beside it.
     pub fn of(verdict: Verdict, ended: UnixMs, telemetry: bool) -> Self {
-        Self { verdict, ended, usage: Usage::default(), agent_ms: None, ci_ms: None, telemetry }
+        Self {
+            verdict,
+            ended,
+            usage: Usage::default(),
+            agent_ms: None,
+            ci_ms: None,
+            session: None,
+            telemetry,
+        }
     }
 }
 
@@ -138,7 +148,7 @@ async fn save_attempt(
         "UPDATE attempts SET ended_at = ?, outcome = ?, failure = ?, note = ?,
                 landing_commit = COALESCE(?, landing_commit), model = ?, input_tokens = ?, output_tokens = ?,
                 cache_read_tokens = ?, cache_write_tokens = ?, cost_usd = ?, truncated = ?, stop_reason = ?,
-                agent_ms = ?, ci_ms = ?
+                agent_ms = ?, ci_ms = ?, session = ?
           WHERE id = ? AND owner = ? AND ended_at IS NULL",
     )
     .bind(finish.ended.0)
@@ -156,6 +166,7 @@ async fn save_attempt(
     .bind(&usage.stop_reason)
     .bind(finish.agent_ms.map(signed))
     .bind(finish.ci_ms.map(signed))
+    .bind(&finish.session)
     .bind(attempt_row)
     .bind(standing.owner.as_ref().map(|owner| owner.as_str()))
     .execute(tx)

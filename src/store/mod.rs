@@ -29,7 +29,7 @@ mod waits;
 #[cfg(test)]
 mod tests;
 
-pub use claim::{Claim, Claimer, Next};
+pub use claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use error::StoreError;
 pub use finish::Finish;
 pub use import::ImportReport;

@@ -16,6 +16,7 @@ use super::url::DatabaseUrl;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_memory_backend.sql"),
+    include_str!("migrations/0003_session.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 

@@ -22,7 +22,7 @@ pub fn place(context: &Context, settings: &MemorySettings) -> Result<Place, Fail
         workspace,
         docker_host: context.env.docker_host(),
         provider_key,
-        redactor: Redactor::new(context.env.all().clone()),
+        redactor: Redactor::knowing(context.env.all().clone(), &context.config()?.key_variables()),
     })
 }
 

@@ -3,6 +3,7 @@
 mod edit;
 mod list;
 mod log;
+mod prompt;
 mod show;
 mod steer;
 mod view;

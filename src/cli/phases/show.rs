@@ -18,6 +18,9 @@ pub(super) struct Args {
     run: RunArg,
     #[arg(value_name = "PHASE")]
     phase: String,
+    /// Print the prompt that its next try would get, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    prompt: bool,
     /// Print the object of `phases list`, with attempt_log
     #[arg(long)]
     json: bool,
@@ -28,6 +31,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.run.open(context).await?;
     let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
     store.close().await;
+    if args.prompt {
+        return super::prompt::run(&detail, context).await;
+    }
     match args.json {
         true => context.out.json(&view::detail(&detail, max_attempts)),
         false => context.out.text(&text(&detail, max_attempts)),

@@ -105,7 +105,15 @@ async fn the_fixer_learns_the_last_failure_and_so_does_the_claim() {
         fix(raw, last)
     };
     let runs = [run()];
-    let claimer = Claimer { owner: &bed.owner, runs: &runs, max_attempts: 3, fix: &watching };
+    let claimer = Claimer {
+        owner: &bed.owner,
+        runs: &runs,
+        max_attempts: 3,
+        fix: &watching,
+        only: &[],
+        admit: &|_| Admission::Go,
+        spending: true,
+    };
     let second = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
     assert_eq!(second.last_failure.as_ref().unwrap().message, "1 test failed");
     assert_eq!(*seen.lock().unwrap(), second.last_failure);

@@ -107,7 +107,20 @@ pub async fn claim(
     runs: &[RunId],
     now: UnixMs,
 ) -> Result<Next, StoreError> {
-    store.claim_next(&Claimer { owner, runs, max_attempts: 3, fix: &fix }, now).await
+    store
+        .claim_next(
+            &Claimer {
+                owner,
+                runs,
+                max_attempts: 3,
+                fix: &fix,
+                only: &[],
+                admit: &|_| Admission::Go,
+                spending: false,
+            },
+            now,
+        )
+        .await
 }
 
 pub fn claimed(next: Next) -> Claim {

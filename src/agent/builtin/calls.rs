@@ -1,0 +1,173 @@
+//! The session's tool calls: each checked, carried out and answered, in the order they came.
+
+use std::sync::Arc;
+
+use genai::chat::{ToolCall, ToolResponse};
+use serde_json::{Value, json};
+
+use super::super::{AgentError, AgentEvent, Outcome};
+use super::conversation::cut;
+use super::edit::Refusal;
+use super::session::{End, PATIENCE, Session, too_malformed};
+use super::tools::{self, Call};
+
+/// The same call with the same result, this often in a row.
+const SAME: u32 = 5;
+/// A token is four characters, and one result may take an eighth of the context.
+const SHARE: usize = 2;
+const LONGEST_RESULT: usize = 60_000;
+
+/// How one call came out.
+enum Came {
+    Well(String),
+    Refused(String),
+    Malformed(String),
+    Done(String),
+}
+
+/// The last call, and how often it came with the same result.
+#[derive(Default)]
+pub(super) struct Repeats {
+    last: Option<(String, Value, String)>,
+    times: u32,
+}
+
+impl Repeats {
+    fn add(&mut self, call: &ToolCall, result: &str) -> u32 {
+        let this = (call.fn_name.clone(), call.fn_arguments.clone(), result.to_owned());
+        self.times = if self.last.as_ref() == Some(&this) { self.times + 1 } else { 1 };
+        self.last = Some(this);
+        self.times
+    }
+}
+
+impl Session<'_> {
+    pub(super) async fn calls(
+        &mut self,
+        calls: &[ToolCall],
+        truncated: bool,
+    ) -> Result<Option<End>, AgentError> {
+        self.used_a_tool();
+        let mut results = Vec::new();
+        let mut all_well = true;
+        for call in calls {
+            let came = self.call(call, truncated, all_well).await;
+            let text = match came {
+                Came::Done(summary) => return Ok(Some(End::Finished(summary))),
+                Came::Well(text) => text,
+                Came::Refused(text) | Came::Malformed(text) => {
+                    all_well = false;
+                    text
+                }
+            };
+            let text = cut(&self.secrets.redact(&text), self.longest_result());
+            let entry =
+                json!({"role": "tool", "turn": self.turn(), "name": call.fn_name, "text": text});
+            self.log(entry).await?;
+            if self.malformed >= PATIENCE {
+                return Ok(Some(too_malformed()));
+            }
+            if self.repeats.add(call, &text) >= SAME {
+                let what = format!("`{}` with the same result, {SAME} times in a row", shown(call));
+                return Ok(Some(End::Told(Outcome::Looped { what })));
+            }
+            results.push(ToolResponse::from_tool_call(call, text));
+        }
+        self.conversation.results(results);
+        Ok(None)
+    }
+
+    async fn call(&mut self, call: &ToolCall, truncated: bool, all_well: bool) -> Came {
+        // Arguments that are a whole object were not cut, wherever the answer was.
+        if truncated && !call.fn_arguments.is_object() {
+            return Came::Refused(format!(
+                "error: your answer was cut off at {} tokens within this call; nothing was done. Make it again, in smaller \
+                 pieces",
+                self.settings.max_output_tokens
+            ));
+        }
+        let parsed = match tools::parse(&call.fn_name, &call.fn_arguments) {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                self.malformed += 1;
+                self.line(AgentEvent::Error, &why);
+                return Came::Malformed(format!("error: {why}"));
+            }
+        };
+        self.malformed = 0;
+        let asked = match parsed {
+            Ok(asked) => asked,
+            Err(why) => return refused(&why),
+        };
+        self.line(AgentEvent::Tool, &asked.label());
+        match asked {
+            Call::Finish { summary } if all_well => Came::Done(summary),
+            Call::Finish { .. } => Came::Refused(
+                "error: a call before this one failed; look at its answer before you finish"
+                    .to_owned(),
+            ),
+            Call::RunCi => Came::Well(self.run_ci().await),
+            other => self.on_files(other).await,
+        }
+    }
+
+    async fn run_ci(&self) -> String {
+        match &self.task.checks {
+            Some(checks) => checks.run().await,
+            None => "CI cannot be run from here; it runs once you finish".to_owned(),
+        }
+    }
+
+    /// Off the runtime's threads. Should the session end meanwhile, it waits for this.
+    async fn on_files(&self, call: Call) -> Came {
+        let held = Arc::clone(&self.busy).lock_owned().await;
+        let (bench, limit) = (Arc::clone(&self.bench), self.longest_result());
+        let work = tokio::task::spawn_blocking(move || {
+            let result = tools::carry_out(call, &bench, limit);
+            drop(held);
+            result
+        });
+        match work.await {
+            Ok(Ok(text)) => Came::Well(text),
+            Ok(Err(why)) => refused(&why),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    fn longest_result(&self) -> usize {
+        let share = self.settings.max_context_tokens as usize / SHARE;
+        share.clamp(2_000, LONGEST_RESULT)
+    }
+}
+
+fn refused(why: &Refusal) -> Came {
+    Came::Refused(format!("error: {why}"))
+}
+
+/// A call, short.
+fn shown(call: &ToolCall) -> String {
+    let arguments = call.fn_arguments.to_string();
+    let end = arguments.floor_char_boundary(200);
+    format!("{}({})", call.fn_name, &arguments[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_call_with_the_same_result_in_a_row_counts() {
+        let call = |path: &str| ToolCall {
+            call_id: "x".to_owned(),
+            fn_name: "read".to_owned(),
+            fn_arguments: json!({ "path": path }),
+            thought_signatures: None,
+        };
+        let mut repeats = Repeats::default();
+        assert_eq!(repeats.add(&call("a"), "1"), 1);
+        assert_eq!(repeats.add(&call("a"), "1"), 2);
+        assert_eq!(repeats.add(&call("a"), "2"), 1);
+        assert_eq!(repeats.add(&call("b"), "2"), 1);
+        assert_eq!(repeats.add(&call("b"), "2"), 2);
+    }
+}

@@ -1,0 +1,72 @@
+//! The agent in autopack itself: a model, and tools that keep to the worktree and the scope.
+//!
+//! `session` is the loop; `model` asks, `tools` and `bench` act, `edit` is the pure part. The key of the model is
+//! `provider`'s alone. Whether the work is any good is not decided here.
+
+mod backoff;
+mod bench;
+mod calls;
+mod conversation;
+mod edit;
+mod hitch;
+mod model;
+mod provider;
+mod requests;
+mod reset;
+mod secrets;
+mod session;
+mod system;
+mod tools;
+mod totals;
+mod transcript;
+mod worktree;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::Checked;
+use super::{AgentError, AgentEvent, AgentReply, Outcome, Task};
+use crate::config::BuiltinAgentSettings;
+use crate::process::child_env::Env;
+use crate::process::{How, Stop, StopLevel};
+use provider::Provider;
+use session::{End, Session};
+
+/// Whether there is all that a request needs. Nothing is sent.
+pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<Checked, AgentError> {
+    let provider = Provider::of(settings, env)?;
+    Ok(Checked { path: PathBuf::from(provider.base.as_str()) })
+}
+
+pub(super) async fn run(
+    settings: &BuiltinAgentSettings,
+    task: Task,
+    stop: &Stop,
+    on_event: &(dyn Fn(AgentEvent) + Sync),
+) -> Result<AgentReply, AgentError> {
+    let provider = Provider::of(settings, &task.env)?;
+    let mut session = Session::new(settings, &task, &provider, on_event).await?;
+    on_event(AgentEvent::Started);
+    let timeout = Duration::from_secs(settings.timeout_seconds);
+    let wall = task.budget.wall_time.filter(|wall| *wall < timeout);
+    let end = tokio::select! {
+        biased;
+        () = stop.reached(StopLevel::Graceful) => Ok(End::Ended(How::Stopped)),
+        () = tokio::time::sleep(wall.unwrap_or(timeout)) => Ok(out_of_time(wall)),
+        end = session.work() => end,
+    };
+    // An edit that has begun is not left half way.
+    session.idle().await;
+    let reply = session.reply(end?).await;
+    on_event(AgentEvent::Finished);
+    reply
+}
+
+fn out_of_time(wall: Option<Duration>) -> End {
+    match wall {
+        Some(wall) => End::Told(Outcome::OverBudget {
+            what: format!("the attempt used all of its {} s", wall.as_secs()),
+        }),
+        None => End::Ended(How::TimedOut),
+    }
+}

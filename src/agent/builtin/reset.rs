@@ -1,0 +1,121 @@
+//! When a rate limit ends, from the headers and fields in which providers say it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::super::Until;
+use crate::phase::UnixMs;
+
+/// A limit's rest and its reset, as Anthropic and OpenAI name them. A reset counts where nothing is left.
+const PAIRS: [(&str, &str); 6] = [
+    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+];
+
+/// `retry-after` first: it is about this request.
+pub(super) fn of(headers: &HeaderMap, now: UnixMs) -> Option<Until> {
+    let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let millis = header("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    let exact = millis.and_then(|millis| Duration::try_from_secs_f64(millis / 1000.0).ok());
+    exact.map(Until::After).or_else(|| header("retry-after").and_then(when)).or_else(|| {
+        let spent = PAIRS.iter().filter(|(left, _)| header(left) == Some("0"));
+        let resets = spent.filter_map(|(_, reset)| header(reset).and_then(when));
+        resets.max_by_key(|until| from(*until, now))
+    })
+}
+
+/// Google's `RetryInfo`, in the body of the error.
+pub(super) fn in_body(body: &Value) -> Option<Until> {
+    let body = body.get(0).unwrap_or(body);
+    let details = body.pointer("/error/details")?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str());
+    delay.and_then(span).map(Until::After)
+}
+
+/// Seconds, a span like `6m0s`, a date as in HTTP or as in RFC 3339.
+fn when(text: &str) -> Option<Until> {
+    if let Some(span) = span(text) {
+        return Some(Until::After(span));
+    }
+    let at = rfc2822::parse(text).map(|zoned| zoned.timestamp());
+    let at = at.or_else(|_| text.parse::<Timestamp>()).ok()?;
+    Some(Until::At(UnixMs(at.as_millisecond())))
+}
+
+fn from(until: Until, now: UnixMs) -> i64 {
+    match until {
+        Until::At(at) => at.0,
+        Until::After(span) => {
+            now.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+        }
+    }
+}
+
+/// `12`, `1.5`, `17s`, `6m0s`, `250ms`, `1h2m3.5s`.
+fn span(text: &str) -> Option<Duration> {
+    let (mut total, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..end].parse().ok()?;
+        let after = &rest[end..];
+        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        total += match &after[..unit_end] {
+            "" | "s" => number,
+            "ms" => number / 1000.0,
+            "m" => number * 60.0,
+            "h" => number * 3600.0,
+            "d" => number * 86_400.0,
+            _ => return None,
+        };
+        rest = &after[unit_end..];
+    }
+    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> Option<Until> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        of(&headers, UnixMs(1_000_000))
+    }
+
+    fn after(millis: u64) -> Option<Until> {
+        Some(Until::After(Duration::from_millis(millis)))
+    }
+
+    #[test]
+    fn every_way_of_saying_it_is_understood() {
+        assert_eq!(headers(&[("retry-after", "12")]), after(12_000));
+        assert_eq!(headers(&[("retry-after-ms", "1500"), ("retry-after", "2")]), after(1_500));
+        let date = Some(Until::At(UnixMs(784_111_777_000)));
+        assert_eq!(headers(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]), date);
+        let reset = ("anthropic-ratelimit-tokens-reset", "1994-11-06T08:49:37Z");
+        assert_eq!(headers(&[reset, ("anthropic-ratelimit-tokens-remaining", "0")]), date);
+        assert_eq!(headers(&[reset, ("anthropic-ratelimit-tokens-remaining", "5")]), None);
+        let openai =
+            [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0.5s")];
+        assert_eq!(headers(&openai), after(360_500));
+        let google = serde_json::json!({"error": {"details": [{"retryDelay": "17s"}]}});
+        assert_eq!(in_body(&google), after(17_000));
+    }
+
+    #[test]
+    fn nonsense_is_no_time() {
+        for text in ["", "soon", "-5", "1x", "1e400", "."] {
+            assert_eq!(headers(&[("retry-after", text)]), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What the model can do: its calls, taken apart and checked.
+//!
+//! Carrying them out is the files' beside this one and `bench`'s; CI is run by the session, which can be stopped in it.
+
+mod look;
+mod search;
+
+use genai::chat::Tool;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::bench::Bench;
+use super::edit::{FileChange, Refusal, parse_patch};
+
+/// One call that makes sense.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Call {
+    List(look::List),
+    Read(look::Read),
+    Search(search::Search),
+    Edit(Vec<FileChange>),
+    RunCi,
+    Finish { summary: String },
+}
+
+#[derive(Deserialize)]
+struct Edit {
+    path: String,
+    old: String,
+    new: String,
+}
+
+#[derive(Deserialize)]
+struct Write {
+    path: String,
+    content: String,
+}
+
+#[derive(Deserialize)]
+struct Patch {
+    patch: String,
+}
+
+#[derive(Deserialize)]
+struct Finish {
+    #[serde(default)]
+    summary: String,
+}
+
+/// The call, or what is wrong with it. A patch that cannot be read is a refused edit, no malformed call.
+pub(super) fn parse(name: &str, arguments: &Value) -> Result<Result<Call, Refusal>, String> {
+    let call = match name {
+        "list" => Call::List(typed(name, arguments)?),
+        "read" => Call::Read(typed(name, arguments)?),
+        "search" => Call::Search(typed(name, arguments)?),
+        "edit" => {
+            let Edit { path, old, new } = typed(name, arguments)?;
+            Call::Edit(vec![FileChange::Replace { path, old, new }])
+        }
+        "write" => {
+            let Write { path, content } = typed(name, arguments)?;
+            Call::Edit(vec![FileChange::Write { path, content }])
+        }
+        "patch" => {
+            let Patch { patch } = typed(name, arguments)?;
+            return Ok(parse_patch(&patch).map(Call::Edit));
+        }
+        "run_ci" => Call::RunCi,
+        "finish" => {
+            let Finish { summary } = typed(name, arguments)?;
+            Call::Finish { summary }
+        }
+        other => {
+            let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+            return Err(format!("there is no tool {other:?}; the tools are {}", names.join(", ")));
+        }
+    };
+    Ok(Ok(call))
+}
+
+fn typed<T: for<'a> Deserialize<'a>>(name: &str, arguments: &Value) -> Result<T, String> {
+    let wrong = |why: String| format!("the arguments of `{name}` are malformed: {why}");
+    let object = match arguments {
+        // Some providers send nothing where there is nothing to say.
+        Value::Null => json!({}),
+        Value::String(text) if text.trim().is_empty() => json!({}),
+        Value::Object(_) => arguments.clone(),
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Err(error) => return Err(wrong(format!("they are no JSON: {error}"))),
+            Ok(_) => return Err(wrong("they are no JSON object".to_owned())),
+        },
+        _ => return Err(wrong("they are no JSON object".to_owned())),
+    };
+    serde_json::from_value(object).map_err(|error| wrong(error.to_string()))
+}
+
+impl Call {
+    /// For people who watch.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::List(list) => format!("listing {}", list.place()),
+            Self::Read(read) => format!("reading {}", read.path),
+            Self::Search(search) => format!("searching for {:?}", search.pattern),
+            Self::Edit(changes) => {
+                let paths: Vec<&str> = changes.iter().map(FileChange::path).collect();
+                format!("editing {}", paths.join(", "))
+            }
+            Self::RunCi => "running CI".to_owned(),
+            Self::Finish { .. } => "finishing".to_owned(),
+        }
+    }
+}
+
+/// What a call on the files answers. Blocks; `limit` is of characters.
+pub(super) fn carry_out(call: Call, bench: &Bench, limit: usize) -> Result<String, Refusal> {
+    match call {
+        Call::List(list) => look::list(&list, bench),
+        Call::Read(read) => look::read(&read, bench, limit),
+        Call::Search(search) => search::search(&search, bench, limit),
+        Call::Edit(changes) => bench.edit(changes),
+        Call::RunCi | Call::Finish { .. } => Ok(String::new()),
+    }
+}
+
+struct Described {
+    name: &'static str,
+    about: &'static str,
+    /// Name, JSON type, whether it must be there, what it is.
+    parameters: &'static [(&'static str, &'static str, bool, &'static str)],
+}
+
+const TOOLS: [Described; 8] = [
+    Described {
+        name: "list",
+        about: "Lists a folder of the repository. Folders end with `/`.",
+        parameters: &[
+            ("path", "string", false, "Relative to the repository; without it, the repository."),
+            ("depth", "integer", false, "How many levels deep; 2 without it."),
+        ],
+    },
+    Described {
+        name: "read",
+        about: "Reads a text file with line numbers (`12 | text`; the number and the bar are not part of the file). \
+                Long files come in windows.",
+        parameters: &[
+            ("path", "string", true, "Relative to the repository."),
+            ("start_line", "integer", false, "The first line, counted from 1."),
+            ("lines", "integer", false, "How many lines; 400 without it."),
+        ],
+    },
+    Described {
+        name: "search",
+        about: "Searches the files of the repository, line by line, with a regular expression (Rust's syntax).",
+        parameters: &[
+            ("pattern", "string", true, "The regular expression."),
+            ("path", "string", false, "A folder or file to search in; without it, everything."),
+            ("ignore_case", "boolean", false, "Whether upper and lower case are the same."),
+        ],
+    },
+    Described {
+        name: "edit",
+        about: "Replaces a text that stands in a file exactly once. Give enough lines around it to make it unique, with \
+                their exact indentation and without line numbers.",
+        parameters: &[
+            ("path", "string", true, "Relative to the repository."),
+            ("old", "string", true, "The text to replace, exactly as in the file."),
+            ("new", "string", true, "What comes in its place; empty to delete it."),
+        ],
+    },
+    Described {
+        name: "write",
+        about: "Writes a whole file: a new one, or a small one anew.",
+        parameters: &[
+            ("path", "string", true, "Relative to the repository."),
+            ("content", "string", true, "All of the file."),
+        ],
+    },
+    Described {
+        name: "patch",
+        about: "Changes several places or files at once, adds, moves and deletes files: a unified diff, or a patch between \
+                `*** Begin Patch` and `*** End Patch`. All of it applies, or nothing.",
+        parameters: &[("patch", "string", true, "The patch.")],
+    },
+    Described {
+        name: "run_ci",
+        about: "Runs what the work will be judged by on the files as they are now, and shows how it ended.",
+        // An object without properties is none to Gemini.
+        parameters: &[("reason", "string", false, "Why now, in a few words.")],
+    },
+    Described {
+        name: "finish",
+        about: "Ends the work. Call it once everything asked for is done.",
+        parameters: &[("summary", "string", true, "What was done, in a few sentences.")],
+    },
+];
+
+/// As the provider wants them.
+pub(super) fn offered() -> Vec<Tool> {
+    let tool = |tool: &Described| {
+        let property = |(name, kind, _, about): &(&str, &str, bool, &str)| {
+            ((*name).to_owned(), json!({"type": kind, "description": about}))
+        };
+        let properties: serde_json::Map<String, Value> =
+            tool.parameters.iter().map(property).collect();
+        let required: Vec<&str> =
+            tool.parameters.iter().filter(|p| p.2).map(|(name, ..)| *name).collect();
+        let mut schema = json!({"type": "object", "properties": properties});
+        if !required.is_empty() {
+            schema["required"] = json!(required);
+        }
+        Tool::new(tool.name).with_description(tool.about).with_schema(schema)
+    };
+    TOOLS.iter().map(tool).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_that_is_offered_is_understood() {
+        for tool in &TOOLS {
+            let value = |kind| match kind {
+                "string" => json!("*** Delete File: x"),
+                "integer" => json!(1),
+                _ => json!(true),
+            };
+            let all: serde_json::Map<String, Value> =
+                tool.parameters.iter().map(|p| (p.0.to_owned(), value(p.1))).collect();
+            assert!(matches!(parse(tool.name, &Value::Object(all)), Ok(Ok(_))), "{}", tool.name);
+        }
+        assert_eq!(offered().len(), TOOLS.len());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_call_is_said() {
+        let why = |name, arguments| parse(name, &arguments).unwrap_err();
+        assert!(why("delete", json!({})).contains("the tools are list, read,"));
+        assert!(why("read", json!({})).contains("missing field `path`"));
+        assert!(why("read", json!("{\"path\": \"a")).contains("no JSON: EOF"));
+        assert!(why("read", json!([1])).contains("no JSON object"));
+        assert!(why("write", json!({"path": "a", "content": 3})).contains("invalid type"));
+        assert!(parse("patch", &json!({"patch": "nonsense"})).unwrap().is_err());
+        assert_eq!(parse("run_ci", &json!("")), Ok(Ok(Call::RunCi)));
+    }
+}

@@ -1,0 +1,50 @@
+//! The conversation on disk, as it goes: one JSON object a line, redacted.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::AsyncWriteExt;
+
+use super::super::AgentError;
+use super::secrets::Secrets;
+
+pub(super) struct Transcript {
+    file: File,
+    path: PathBuf,
+    secrets: Secrets,
+}
+
+impl Transcript {
+    pub(super) async fn open(path: &Path, secrets: &Secrets) -> Result<Self, AgentError> {
+        let opened = OpenOptions::new().append(true).create(true).open(path).await;
+        let file = opened.map_err(|source| failed("open", path, source))?;
+        Ok(Self { file, path: path.to_owned(), secrets: secrets.clone() })
+    }
+
+    pub(super) async fn add(&mut self, entry: Value) -> Result<(), AgentError> {
+        let line =
+            format!("{}\n", self.secrets.redact(&redacted(entry, &self.secrets).to_string()));
+        let written = async {
+            self.file.write_all(line.as_bytes()).await?;
+            self.file.flush().await
+        };
+        written.await.map_err(|source| failed("write", &self.path, source))
+    }
+}
+
+/// Text by text, before JSON writes line ends and quotes its own way.
+fn redacted(value: Value, secrets: &Secrets) -> Value {
+    match value {
+        Value::String(text) => Value::String(secrets.redact(&text)),
+        Value::Array(items) => items.into_iter().map(|item| redacted(item, secrets)).collect(),
+        Value::Object(fields) => Value::Object(
+            fields.into_iter().map(|(name, value)| (name, redacted(value, secrets))).collect(),
+        ),
+        other => other,
+    }
+}
+
+fn failed(what: &'static str, path: &Path, source: std::io::Error) -> AgentError {
+    AgentError::Io { what, path: path.to_owned(), source }
+}

@@ -1,0 +1,134 @@
+//! Gemini CLI: `-o stream-json`.
+//!
+//! Its exit code on an error is the status cut to a byte (400 is 144). What went wrong stands as JSON in the text of its
+//! last line, or as a field on a line of its own on standard error, where it also tells of its retries.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::kind::{Ask, Call, Kind, PromptVia};
+use super::signal::{Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status};
+use super::words::tool_use;
+use crate::phase::Tokens;
+
+pub(super) const KIND: Kind = Kind {
+    program: "gemini",
+    tried: &["0.61.0"],
+    install: "npm install -g @google/gemini-cli",
+    login: "run `gemini` once and log in, or set GEMINI_API_KEY",
+    says_when_done: true,
+    call,
+    refuses: |_, _| None,
+    reader: |worktree| {
+        Box::new(Gemini { worktree: worktree.to_owned(), said: String::new(), status: None })
+    },
+};
+
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args = ["--yolo", "--skip-trust", "-o", "stream-json"].map(str::to_owned).to_vec();
+    if let Some(model) = &ask.settings.model {
+        args.extend(["-m".to_owned(), model.clone()]);
+    }
+    if let Some(session) = ask.session {
+        args.extend(["--resume".to_owned(), session.to_owned()]);
+    }
+    Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+}
+
+struct Gemini {
+    worktree: PathBuf,
+    said: String,
+    /// The last one that standard error named.
+    status: Option<u16>,
+}
+
+impl Reader for Gemini {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        let Some(said) = object(line) else { return Vec::new() };
+        match said.str("/type") {
+            "init" => {
+                let session = said.text("/session_id").map(Signal::Session);
+                session.into_iter().chain(said.text("/model").map(Signal::Model)).collect()
+            }
+            "message" if said.str("/role") == "assistant" => {
+                self.said.push_str(said.str("/content"));
+                said.text("/content").map(Signal::Text).into_iter().collect()
+            }
+            "tool_use" => {
+                self.said.clear();
+                let input = said.get("parameters").unwrap_or(&Value::Null);
+                vec![Signal::Tool(tool_use(
+                    said.str("/tool_id"),
+                    said.str("/tool_name"),
+                    input,
+                    &self.worktree,
+                ))]
+            }
+            "tool_result" => {
+                let text =
+                    format!("{:?}", [said.get("status"), said.get("output"), said.get("error")]);
+                vec![Signal::Result(ToolResult { id: said.str("/tool_id").to_owned(), text })]
+            }
+            "error" => said.text("/message").map(Signal::Note).into_iter().collect(),
+            "result" => self.result(&said),
+            _ => Vec::new(),
+        }
+    }
+
+    fn error_line(&mut self, line: &str) -> Vec<Signal> {
+        let field = ["status: ", "code: "].iter().find_map(|name| line.trim().strip_prefix(name));
+        let named = status(field.and_then(|number| number.trim_end_matches(',').parse().ok()));
+        let Some(named) = named.filter(|status| *status >= 400) else { return Vec::new() };
+        self.status = Some(named);
+        vec![Signal::Held(Fault {
+            status: self.status,
+            message: "it tries again".to_owned(),
+            ..Fault::default()
+        })]
+    }
+}
+
+impl Gemini {
+    fn result(&mut self, said: &Value) -> Vec<Signal> {
+        let count = |key: &str| said.count(&format!("/stats/{key}"));
+        let tokens = Tokens {
+            input: count("input_tokens"),
+            output: count("output_tokens"),
+            cache_read: count("cached"),
+            cache_write: None,
+        };
+        let mut signals = Vec::new();
+        if said.get("stats").is_some() {
+            signals.push(Signal::Total(Spent { tokens, ..Spent::default() }.without_cache()));
+        }
+        signals.push(match said.str("/status") {
+            "error" => Signal::Failed(self.fault(said.str("/error/message"))),
+            _ => Signal::Finished(Finish {
+                summary: Some(std::mem::take(&mut self.said)),
+                stop_reason: None,
+            }),
+        });
+        signals
+    }
+
+    /// `[API Error: {"error":{"code":401,..}}]`
+    fn fault(&self, message: &str) -> Fault {
+        let inner = message.strip_prefix("[API Error: ").and_then(|rest| rest.strip_suffix(']'));
+        let answer = inner.and_then(object);
+        let of = |path: &str| answer.as_ref().and_then(|value| value.count(path));
+        Fault {
+            status: status(of("/error/code")).or(self.status),
+            code: answer
+                .as_ref()
+                .and_then(|value| value.text("/error/status"))
+                .filter(|_| self.status.is_none()),
+            message: answer
+                .as_ref()
+                .and_then(|value| value.text("/error/message"))
+                .unwrap_or_else(|| message.to_owned()),
+            until: None,
+            last: true,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What has to be known of each agent to start it and to read it, in one place.
+
+use std::path::Path;
+
+use super::signal::Reader;
+use super::{aider, claude, codex, gemini, goose, mini, opencode};
+use crate::config::{AgentSettings, ProgramAgentSettings};
+use crate::process::child_env::Env;
+
+pub(super) struct Kind {
+    /// The program's own name.
+    pub program: &'static str,
+    /// Versions that autopack was tried with.
+    pub tried: &'static [&'static str],
+    pub install: &'static str,
+    /// How one gets access.
+    pub login: &'static str,
+    /// Whether an end without a last word is a failure.
+    pub says_when_done: bool,
+    pub call: fn(&Ask<'_>) -> Call,
+    /// Why it would not start here, and what to do, though it is there.
+    pub refuses: fn(&ProgramAgentSettings, &Env) -> Option<(&'static str, &'static str)>,
+    /// Gets the slot.
+    pub reader: fn(&Path) -> Box<dyn Reader>,
+}
+
+/// What arguments are made of.
+pub(super) struct Ask<'a> {
+    pub settings: &'a ProgramAgentSettings,
+    /// To be resumed.
+    pub session: Option<&'a str>,
+    pub prompt_file: &'a Path,
+    pub deliverables: &'a [String],
+    /// A folder of its own, gone afterwards.
+    pub scratch: &'a Path,
+    /// Where its account of the attempt is looked for at the end, for the kinds that write one.
+    pub file: &'a Path,
+}
+
+/// `args`, the user's own, the prompt if it is a flag's, `last`.
+#[derive(Default)]
+pub(super) struct Call {
+    pub args: Vec<String>,
+    pub last: Vec<String>,
+    pub prompt: PromptVia,
+    /// Over what is inherited, under what the user says.
+    pub env: Vec<(&'static str, &'static str)>,
+    /// What it leaves at the root of the slot for itself begins like this, and goes afterwards.
+    pub leaves: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PromptVia {
+    #[default]
+    Stdin,
+    /// It reads the prompt's file by itself.
+    File,
+    Flag(&'static str),
+}
+
+/// `None` for the kinds that are no program with a stream of its own.
+pub(super) fn of(settings: &AgentSettings) -> Option<(&'static Kind, &ProgramAgentSettings)> {
+    Some(match settings {
+        AgentSettings::Claude(settings) => (&claude::KIND, settings),
+        AgentSettings::Codex(settings) => (&codex::KIND, settings),
+        AgentSettings::Opencode(settings) => (&opencode::KIND, settings),
+        AgentSettings::Gemini(settings) => (&gemini::KIND, settings),
+        AgentSettings::Goose(settings) => (&goose::KIND, settings),
+        AgentSettings::Aider(settings) => (&aider::KIND, settings),
+        AgentSettings::MiniSweAgent(settings) => (&mini::KIND, settings),
+        AgentSettings::Command(_) | AgentSettings::Replay(_) | AgentSettings::Builtin(_) => {
+            return None;
+        }
+    })
+}

@@ -1,0 +1,66 @@
+//! `phases show --prompt`: what the next try would be told. Nothing is claimed, repaired or started for it.
+
+use std::path::PathBuf;
+
+use crate::ci::{self, Pythons};
+use crate::cli::{Context, fixer, memory};
+use crate::execute::{Asked, AttemptFolder, prompt_for};
+use crate::failure::Failure;
+use crate::memory::{Memory, Starting};
+use crate::process::{Redactor, child_env};
+use crate::store::PhaseDetail;
+
+pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), Failure> {
+    let config = context.config()?;
+    let (settings, row) = (&config.settings, &detail.row);
+    let root = context.workspace()?;
+    let repair = fixer::fixer(settings, &root)(&row.spec, row.last_failure.as_ref());
+    let phase = repair.result.map_err(|why| {
+        Failure::new(format!(
+            "phase {} gets no prompt: its spec is unfixable: {}",
+            row.phase_id, why.0
+        ))
+        .hint("`autopack phases edit` changes it")
+    })?;
+    let keys = config.key_variables();
+    let env = child_env::for_ci(context.env.all().clone(), &keys);
+    let site = ci::Site { dir: &root, workspace: &root, env: &env };
+    let plan = ci::plan(&site, &settings.ci, phase.ci(), &Pythons::default()).await;
+    let command = plan.is_configured().then(|| plan.display());
+    let max_attempts = phase.max_attempts().or(row.max_attempts);
+    let patch = earlier_patch(detail, &root.join(".autopack"));
+    let asked = Asked {
+        run_id: &row.run_id,
+        phase: &phase,
+        tries: row.attempts,
+        max_attempts: max_attempts.unwrap_or(settings.executor.max_attempts),
+        last_failure: row.last_failure.as_ref(),
+        ci_command: command.as_deref(),
+        protected: &settings.workspace.protected_paths,
+        earlier_patch: patch.as_deref(),
+    };
+    let remembered = remembered(context).await?;
+    let redact = Redactor::knowing(context.env.all().clone(), &keys);
+    let prompt = prompt_for(&asked, &remembered, &redact).await;
+    memory::close(&remembered).await;
+    context.out.text(&prompt)
+}
+
+/// Looking makes no journal where there is none.
+async fn remembered(context: &Context) -> Result<Memory, Failure> {
+    let journal = context.workspace()?.join(".autopack/memory.db");
+    if !journal.is_file() {
+        return Ok(Memory::off());
+    }
+    // A Qdrant that is required and down keeps a drain from starting, but nobody from looking.
+    Ok(memory::open(context, Starting::OnlyLook)
+        .await
+        .map_or(Memory::off(), |opened| opened.memory))
+}
+
+fn earlier_patch(detail: &PhaseDetail, autopack_dir: &std::path::Path) -> Option<PathBuf> {
+    let row = &detail.row;
+    let next = AttemptFolder::locate(autopack_dir, &row.run_id, &row.phase_id, row.executions + 1);
+    let last = next.with_file_name(row.executions.to_string()).join("changes.patch");
+    last.is_file().then_some(last)
+}

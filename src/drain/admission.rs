@@ -1,0 +1,67 @@
+//! Whether the phase whose turn it is may be claimed now: budgets, and agents that were told to come back later.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use crate::execute::Site;
+use crate::phase::budget::{Level, Spent};
+use crate::phase::{Failure, FailureKind, UnixMs};
+use crate::store::{Admission, Candidate};
+use crate::telemetry::estimate;
+
+/// What this drain knows and the store does not.
+#[derive(Debug)]
+pub struct Limits {
+    started: Instant,
+    spent: Spent,
+    /// Until when an agent is not to be asked.
+    away: HashMap<String, UnixMs>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { started: Instant::now(), spent: Spent::default(), away: HashMap::new() }
+    }
+}
+
+impl Limits {
+    /// An attempt of this drain has ended.
+    pub fn add(&mut self, used: &Spent) {
+        self.spent.attempts += used.attempts;
+        self.spent.tokens += used.tokens;
+        self.spent.cost_usd += used.cost_usd;
+    }
+
+    pub fn send_away(&mut self, agent: String, until: UnixMs) {
+        self.away.insert(agent, until);
+    }
+
+    /// What this drain has used so far.
+    pub fn spent(&self) -> Spent {
+        Spent { wall: self.started.elapsed(), ..self.spent }
+    }
+
+    pub fn admit(&self, site: &Site, candidate: &Candidate<'_>, now: UnixMs) -> Admission {
+        let agent = site.agent_for(candidate.phase, candidate.tries);
+        if let Ok((agent, _)) = agent
+            && let Some(until) = self.away.get(agent).filter(|until| until.0 > now.0)
+        {
+            return Admission::Later { until: *until };
+        }
+        let budgets = &site.settings.executor.budgets;
+        let predicted = estimate::predicted_for(candidate.phase);
+        let (phase, run, drain) = (&candidate.spent.phase, &candidate.spent.run, &self.spent());
+        if let Some(why) =
+            budgets.drain.refuses(Level::Drain, drain, &drain.next_attempt(predicted))
+        {
+            return Admission::Stop { why };
+        }
+        if let Some(why) = budgets.run.refuses(Level::Run, run, &run.next_attempt(predicted)) {
+            return Admission::Stop { why };
+        }
+        match budgets.phase.refuses(Level::Phase, phase, &phase.next_attempt(predicted)) {
+            Some(why) => Admission::Refuse(Failure::new(FailureKind::OverBudget, why)),
+            None => Admission::Go,
+        }
+    }
+}

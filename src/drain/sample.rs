@@ -1,0 +1,110 @@
+//! `--sample`: a few phases of different kinds first, so that what would fail every phase is met early and cheaply.
+
+use std::collections::BTreeMap;
+
+use super::{Drain, Halt, Turn};
+use crate::execute::Trouble;
+use crate::phase::{PhaseId, PhaseState};
+use crate::process::StopLevel;
+use crate::store::PhaseRow;
+
+impl Drain<'_> {
+    /// Tries the sample to its end; `Some` where the drain must not go on.
+    pub(super) async fn sample(&mut self) -> Result<Option<Halt>, Trouble> {
+        let Some(size) = self.request.sample else { return Ok(None) };
+        let mut rows = Vec::new();
+        for run in &self.request.runs {
+            rows.extend(self.site.store.phases(run, None).await?);
+        }
+        self.only = spread(&rows, size as usize);
+        if self.only.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = self.only.iter().map(PhaseId::as_str).collect();
+        let (names, tried) = (names.join(", "), names.len());
+        self.site.progress.note(&format!("trying a sample first: {names}"));
+        let mut passed = 0;
+        loop {
+            match self.turn().await? {
+                _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
+                Turn::Spent(why) => return Ok(Some(Halt::Budget(why))),
+                Turn::NothingLeft => break,
+                Turn::Done(PhaseState::Complete) => passed += 1,
+                Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
+                    return Ok(Some(Halt::FirstFailure));
+                }
+                Turn::Done(_) => {}
+            }
+        }
+        self.only.clear();
+        if passed == 0 {
+            return Ok(Some(Halt::Systemic(format!(
+                "none of the {tried} sampled phases passed ({names}); `autopack phases log` shows why"
+            ))));
+        }
+        self.site.progress.note(&format!("{passed} of the {tried} sampled phases passed"));
+        Ok(None)
+    }
+}
+
+/// Phases that could run now, one of each category in turn, in the order of the plan.
+fn spread(rows: &[PhaseRow], size: usize) -> Vec<PhaseId> {
+    let over = |row: &&PhaseRow| matches!(row.state, PhaseState::Complete | PhaseState::Skipped);
+    let done: std::collections::HashSet<_> =
+        rows.iter().filter(over).map(|row| (&row.run_id, &row.phase_id)).collect();
+    let ready = rows.iter().filter(|row| {
+        let met = |need: &PhaseId| done.contains(&(&row.run_id, need));
+        row.state == PhaseState::Queued
+            && row.unfixable.is_none()
+            && row.not_before.is_none()
+            && row.depends_on.iter().all(met)
+    });
+    let mut kinds: BTreeMap<String, Vec<&PhaseId>> = BTreeMap::new();
+    for row in ready {
+        let category = row.spec.0["category"].as_str().unwrap_or_default().to_lowercase();
+        kinds.entry(category).or_default().push(&row.phase_id);
+    }
+    let longest = kinds.values().map(Vec::len).max().unwrap_or(0);
+    let in_turn = (0..longest).flat_map(|at| kinds.values().filter_map(move |ids| ids.get(at)));
+    in_turn.take(size).map(|id| (*id).clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::{RawSpec, RunId};
+
+    fn row(id: &str, category: &str, needs: &[&str]) -> PhaseRow {
+        PhaseRow {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new(id),
+            name: id.to_owned(),
+            state: PhaseState::Queued,
+            spec: RawSpec(serde_json::json!({ "category": category })),
+            repaired: true,
+            depends_on: needs.iter().map(|need| PhaseId::new(*need)).collect(),
+            attempts: 0,
+            executions: 0,
+            max_attempts: None,
+            last_failure: None,
+            commit: None,
+            not_before: None,
+            unfixable: None,
+        }
+    }
+
+    #[test]
+    fn each_category_has_its_turn_and_what_cannot_run_yet_has_none() {
+        let rows = [
+            row("a1", "api", &[]),
+            row("a2", "api", &[]),
+            row("b1", "build", &["a1"]),
+            row("c1", "docs", &[]),
+            row("c2", "docs", &[]),
+        ];
+        let ids = |size| spread(&rows, size).iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(3), ["a1", "c1", "a2"]);
+        assert_eq!(ids(9), ["a1", "c1", "a2", "c2"]);
+        assert!(ids(0).is_empty());
+    }
+}

@@ -1,0 +1,84 @@
+//! How long an agent that was told to come back later stays away: as long as its provider said, else ever longer.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::agent::Until;
+use crate::phase::UnixMs;
+
+const FIRST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// A reset further away than a month is a misreading.
+const FURTHEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+/// What is shared by all attempts of a drain: how often each agent was turned away in a row.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    turned_away: Mutex<HashMap<String, u32>>,
+}
+
+impl Backoff {
+    /// When the agent may be asked again.
+    pub fn next(&self, agent: &str, until: Option<Until>, now: UnixMs) -> UnixMs {
+        let mut times = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = times.entry(agent.to_owned()).or_default();
+        *times += 1;
+        let wait = match until {
+            Some(Until::At(at)) => {
+                Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or_default())
+            }
+            Some(Until::After(wait)) => wait,
+            None => FIRST.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST),
+        };
+        let wait = wait.min(FURTHEST);
+        let wait = wait + jitter(wait);
+        UnixMs(now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// It answered.
+    pub fn reset(&self, agent: &str) {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
+    }
+}
+
+/// Up to a tenth more, ten seconds at most: several drains should not all come back in the same moment.
+fn jitter(wait: Duration) -> Duration {
+    let most = (wait / 10).min(Duration::from_secs(10)).as_millis().max(1);
+    let random = u128::from(RandomState::new().hash_one(0u8));
+    Duration::from_millis(u64::try_from(random % most).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMs = UnixMs(1_000_000);
+
+    fn seconds(at: UnixMs) -> i64 {
+        (at.0 - NOW.0) / 1000
+    }
+
+    #[test]
+    fn what_the_provider_says_holds() {
+        let backoff = Backoff::default();
+        let at = backoff.next("a", Some(Until::At(UnixMs(NOW.0 + 60_000))), NOW);
+        assert!((60..=66).contains(&seconds(at)), "{}", seconds(at));
+        let at = backoff.next("a", Some(Until::After(Duration::from_secs(7))), NOW);
+        assert!((7..=8).contains(&seconds(at)));
+        let past = backoff.next("a", Some(Until::At(UnixMs(0))), NOW);
+        assert_eq!(seconds(past), 0);
+    }
+
+    #[test]
+    fn without_a_word_it_waits_ever_longer_for_each_agent() {
+        let backoff = Backoff::default();
+        let waits: Vec<i64> = (0..9).map(|_| seconds(backoff.next("a", None, NOW))).collect();
+        assert!((30..=33).contains(&waits[0]) && (60..=66).contains(&waits[1]), "{waits:?}");
+        assert!((1800..=1810).contains(&waits[8]), "{waits:?}");
+        assert!(seconds(backoff.next("b", None, NOW)) <= 33);
+        backoff.reset("a");
+        assert!(seconds(backoff.next("a", None, NOW)) <= 33);
+    }
+}

@@ -1,0 +1,182 @@
+//! What may be spent, what was, and what that leaves: pure arithmetic over tokens, money and time.
+//!
+//! Tokens are input + output + cache write: what a provider bills at its full rate or more.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    pub tokens: Option<u64>,
+    pub cost_usd: Option<f64>,
+    pub wall_seconds: Option<u64>,
+}
+
+/// For each of these in turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budgets {
+    pub attempt: Budget,
+    pub phase: Budget,
+    pub run: Budget,
+    pub drain: Budget,
+}
+
+/// What attempts have used. Unknown tokens count as the estimate, unknown cost as nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    pub attempts: u64,
+    pub tokens: u64,
+    pub cost_usd: f64,
+    pub wall: Duration,
+}
+
+/// What a limit is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Attempt,
+    Phase,
+    Run,
+    Drain,
+}
+
+impl Level {
+    /// Whether it ends the drain; the others are about one phase.
+    pub fn ends_the_drain(self) -> bool {
+        matches!(self, Self::Run | Self::Drain)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Attempt => "attempt",
+            Self::Phase => "phase",
+            Self::Run => "run",
+            Self::Drain => "drain",
+        })
+    }
+}
+
+impl Budgets {
+    /// Whether anything is limited beyond a single attempt.
+    pub fn look_back(&self) -> bool {
+        [self.phase, self.run, self.drain].iter().any(|budget| *budget != Budget::default())
+    }
+}
+
+impl Spent {
+    /// What one more attempt is taken to cost: the larger of its predicted output and what attempts took so far.
+    pub fn next_attempt(&self, predicted_tokens: u64) -> Self {
+        let attempts = self.attempts.max(1);
+        Self {
+            attempts: 1,
+            tokens: predicted_tokens.max(self.tokens / attempts),
+            cost_usd: self.cost_usd / attempts as f64,
+            wall: Duration::ZERO,
+        }
+    }
+}
+
+impl Budget {
+    /// Why nothing more may begin: the limit is reached, or one more attempt would go over it.
+    pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<String> {
+        if let Some(limit) = self.tokens
+            && spent.tokens.saturating_add(next.tokens) > limit
+        {
+            return Some(format!(
+                "the {level}'s budget of {limit} tokens is spent: {} used, and the next attempt is expected to take {}",
+                spent.tokens, next.tokens
+            ));
+        }
+        if let Some(limit) = self.cost_usd
+            && (spent.cost_usd >= limit || spent.cost_usd + next.cost_usd > limit)
+        {
+            return Some(format!(
+                "the {level}'s budget of ${limit:.2} is spent: ${:.2} used, and the next attempt is expected to cost ${:.2}",
+                spent.cost_usd, next.cost_usd
+            ));
+        }
+        let limit = self.wall_seconds.map(Duration::from_secs)?;
+        (spent.wall >= limit).then(|| {
+            format!(
+                "the {level}'s budget of {} s is spent: {} s used",
+                limit.as_secs(),
+                spent.wall.as_secs()
+            )
+        })
+    }
+
+    /// What is left of it.
+    pub fn less(&self, spent: &Spent) -> Self {
+        Self {
+            tokens: self.tokens.map(|limit| limit.saturating_sub(spent.tokens)),
+            cost_usd: self.cost_usd.map(|limit| (limit - spent.cost_usd).max(0.0)),
+            wall_seconds: self.wall_seconds.map(|limit| limit.saturating_sub(spent.wall.as_secs())),
+        }
+    }
+
+    /// Whether this much reaches it.
+    pub fn is_reached(&self, used: &Spent) -> bool {
+        self.tokens.is_some_and(|limit| used.tokens >= limit)
+            || self.cost_usd.is_some_and(|limit| used.cost_usd >= limit)
+            || self.wall_seconds.is_some_and(|limit| used.wall.as_secs() >= limit)
+    }
+
+    /// Whichever is tighter, limit by limit.
+    pub fn tightest(&self, other: &Self) -> Self {
+        fn least<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Option<T> {
+            match (a, b) {
+                (Some(a), Some(b)) => Some(if b < a { b } else { a }),
+                (a, b) => a.or(b),
+            }
+        }
+        Self {
+            tokens: least(self.tokens, other.tokens),
+            cost_usd: least(self.cost_usd, other.cost_usd),
+            wall_seconds: least(self.wall_seconds, other.wall_seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(attempts: u64, tokens: u64) -> Spent {
+        Spent { attempts, tokens, ..Spent::default() }
+    }
+
+    #[test]
+    fn nothing_begins_that_would_go_over() {
+        let budget = Budget { tokens: Some(100_000), ..Budget::default() };
+        let refuses = |spent: Spent| budget.refuses(Level::Run, &spent, &spent.next_attempt(2_000));
+        assert_eq!(refuses(spent(0, 0)), None);
+        assert_eq!(refuses(spent(2, 60_000)), None);
+        let why = refuses(spent(3, 90_000)).unwrap();
+        assert!(why.starts_with("the run's budget of 100000 tokens is spent: 90000 used"), "{why}");
+        assert!(refuses(spent(1, 100_000)).is_some());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_lets_nothing_begin() {
+        let free = Budget { cost_usd: Some(0.0), ..Budget::default() };
+        assert!(free.refuses(Level::Drain, &Spent::default(), &Spent::default()).is_some());
+        let unlimited = Budget::default();
+        assert_eq!(unlimited.refuses(Level::Run, &spent(9, u64::MAX), &spent(1, 9)), None);
+    }
+
+    #[test]
+    fn the_tighter_limit_holds() {
+        let phase = Budget { tokens: Some(10), cost_usd: None, wall_seconds: Some(5) };
+        let run = Budget { tokens: Some(30), cost_usd: Some(1.0), wall_seconds: None };
+        let left = run.less(&spent(1, 25));
+        let both = phase.tightest(&left);
+        assert_eq!(both, Budget { tokens: Some(5), cost_usd: Some(1.0), wall_seconds: Some(5) });
+        assert!(both.is_reached(&spent(1, 5)) && !both.is_reached(&spent(1, 4)));
+    }
+}

@@ -1,0 +1,291 @@
+//! Limits that hold, through the real program: budgets, rate limits, systemic failures, the circuit breaker, ladders.
+
+#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+use support::Project;
+
+const GREEN: &str = "ci: {command: [\"true\"]}\n";
+
+fn plan(count: usize) -> Value {
+    let phase =
+        |n: usize| json!({"phase_id": format!("p{n}"), "deliverables": [format!("src/p{n}.txt")]});
+    json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
+}
+
+/// An agent that reports 30,000 tokens a phase.
+fn thirsty(budget: &str) -> Project {
+    let agent = "write_deliverables()\nreport(tokens=dict(input=25000, output=5000), cost_usd=0.5)";
+    let more = format!("{GREEN}executor: {{budgets: {{{budget}}}}}\n");
+    Project::new().agent_with(agent, &more).plan(plan(6))
+}
+
+/// `kind: claude`, played by Python: `say` prints an event, `result` the last one.
+fn claude(body: &str, more: &str) -> Project {
+    // It is not started as root anywhere else.
+    let project = Project::new().env("IS_SANDBOX", "1");
+    let program = project.outside("claude");
+    let script = format!(
+        "#!/usr/bin/env python3\nimport json, os, pathlib, sys, time\nprompt = sys.stdin.read()\n\
+         phase = json.load(open(os.environ['AUTOPACK_PHASE_FILE']))\n\
+         attempt = int(os.environ['AUTOPACK_ATTEMPT'])\n\
+         def say(**event): print(json.dumps(event), flush=True)\n\
+         def write():\n    path = pathlib.Path(phase['deliverables'][0])\n    path.parent.mkdir(exist_ok=True)\n    path.write_text('x')\n\
+         def result(error=False, status=None, text='done'):\n    say(type='result', subtype='success', is_error=error, api_error_status=status, result=text,\n        usage=dict(input_tokens=10, output_tokens=5, cache_read_input_tokens=3, cache_creation_input_tokens=2), total_cost_usd=0.01, permission_denials=[])\n    sys.exit(1 if error else 0)\n\
+         if '--version' in sys.argv:\n    print('2.1.197 (Claude Code)'); sys.exit(0)\n{body}\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    project.config(&format!(
+        "agents:\n  default: c\n  c:\n    kind: claude\n    program: {program:?}\n{GREEN}{more}"
+    ))
+}
+
+fn attempts(project: &Project, phase: &str) -> Vec<Value> {
+    project.phase(phase)["attempt_log"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_runs_budget_stops_it_and_keeps_it_stopped_until_it_is_raised() {
+    let project = thirsty("run: {tokens: 100000}");
+    let ran = project.drain().exited(5);
+    assert!(
+        ran.stdout.contains("the run's budget of 100000 tokens is spent: 90000 used"),
+        "{ran:#?}"
+    );
+    assert_eq!(project.landed().len(), 3, "a fourth would go over it");
+
+    let again = project.autopack(["drain", "--run-id", "run", "--json"]).exited(5);
+    let last: Value = serde_json::from_str(again.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["reason"], &last["exit_code"]), (&json!("budget"), &json!(5)));
+    assert_eq!(project.landed().len(), 3, "it stays stopped");
+    assert!(project.states().values().all(|state| state != "FAILED"));
+
+    let config = std::fs::read_to_string(project.path(".autopack/config/autopack.yaml")).unwrap();
+    let project = project.config(&config.replace("100000", "200000"));
+    project.drain().succeeded();
+    assert_eq!(project.landed().len(), 6);
+}
+
+#[test]
+fn a_drains_budget_begins_anew_with_the_next_drain() {
+    let project = thirsty("drain: {cost_usd: 1.2}");
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("the drain's budget of $1.20 is spent: $1.00 used"), "{ran:#?}");
+    assert_eq!(project.landed().len(), 2);
+    project.drain().exited(5);
+    assert_eq!(project.landed().len(), 4);
+}
+
+#[test]
+fn a_phases_budget_fails_the_phase_and_the_others_go_on() {
+    let agent =
+        "report(tokens=dict(input=9000, output=1000))\nif phase_id != 'p0': write_deliverables()";
+    let more = format!("{GREEN}executor: {{budgets: {{phase: {{tokens: 15000}}}}}}\n");
+    let project = Project::new().agent_with(agent, &more).plan(plan(2));
+    project.drain().exited(3);
+    let phase = project.phase("p0");
+    assert_eq!(phase["last_failure"]["kind"], "over_budget");
+    assert_eq!(attempts(&project, "p0").len(), 1, "a second try would go over it");
+    assert_eq!(project.states()["p1"], "COMPLETE");
+}
+
+#[test]
+fn an_attempts_budget_ends_it_while_it_runs() {
+    let body = "say(type='assistant', message=dict(id='m', content=[], usage=dict(input_tokens=50000, output_tokens=5000)))\n\
+                write()\ntime.sleep(30)\nresult()";
+    let more = "executor: {max_attempts: 1, budgets: {attempt: {tokens: 40000}}}\n";
+    let project = claude(body, more).plan(plan(1));
+    project.drain().exited(3);
+    let failure = &project.phase("p0")["last_failure"];
+    assert_eq!(failure["kind"], "over_budget", "{failure}");
+    assert!(failure["message"].as_str().unwrap().contains("the attempt's budget is spent"));
+}
+
+#[test]
+fn a_rate_limit_charges_no_try_and_is_waited_out() {
+    let body = "if attempt == 1 and phase['phase_id'] == 'p0':\n    say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 2))\n    result(True, 429, 'limit')\nwrite()\nresult()";
+    let project = claude(body, "").plan(plan(2));
+    let ran = project.drain().succeeded();
+    assert!(ran.stdout.contains("rate limited"), "{ran:#?}");
+    let log = attempts(&project, "p0");
+    assert_eq!(
+        (&log[0]["outcome"], &log[1]["outcome"]),
+        (&json!("rate_limited"), &json!("landed"))
+    );
+    assert_eq!(project.phase("p0")["attempts"], 1, "one try was charged: the one that landed");
+    assert_eq!(log[1]["tokens"]["input"], 10);
+}
+
+#[test]
+fn a_limited_agent_is_left_alone_by_all_phases_and_by_the_next_drain() {
+    let body = "say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 3600))\nresult(True, 429, 'limit')";
+    let project = claude(body, "").plan(plan(3));
+    for _ in 0..2 {
+        let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+        let stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let said = stderr.take_while(|line| !line.contains("all that is left is rate limited"));
+        let said: Vec<String> = said.collect();
+        project.autopack(["stop", "--run-id", "run"]).succeeded();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
+    }
+    let all: usize = ["p0", "p1", "p2"].iter().map(|phase| attempts(&project, phase).len()).sum();
+    assert_eq!(all, 1, "it was asked once");
+    let status = project.json(["status", "--run-id", "run", "--json"]);
+    let waiting = status["runs"][0]["waiting"].as_array().unwrap();
+    assert_eq!(waiting.len(), 3);
+    assert!(waiting.iter().all(|phase| phase["why"].as_str().unwrap().contains("rate limited")));
+}
+
+#[test]
+fn wrong_credentials_stop_the_drain_and_charge_no_try() {
+    let project = claude("result(True, 401, 'Invalid API key')", "").plan(plan(3));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("the next phase would meet this too"), "{ran:#?}");
+    assert_eq!(attempts(&project, "p0").len(), 1);
+    assert_eq!(project.phase("p0")["attempts"], 0);
+    assert!(project.states().values().all(|state| state == "QUEUED"));
+}
+
+#[test]
+fn the_same_error_in_three_phases_stops_the_drain() {
+    let project = claude(
+        "result(True, 500, 'internal error ' + str(time.time()))",
+        "executor: {max_attempts: 1}\n",
+    )
+    .plan(plan(5));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("3 phases in a row (p0, p1, p2) met the same error"), "{ran:#?}");
+    let states = project.states();
+    assert_eq!((states["p1"].as_str(), states["p2"].as_str()), ("FAILED", "QUEUED"));
+    assert_eq!(project.phase("p2")["attempts"], 0, "the third is not charged");
+}
+
+#[test]
+fn what_is_about_the_phase_itself_never_trips_the_breaker() {
+    let project = Project::new()
+        .agent_with("write('elsewhere.txt')", &format!("{GREEN}executor: {{max_attempts: 1}}\n"))
+        .plan(plan(5));
+    project.drain().exited(3);
+    assert!(project.states().values().all(|state| state == "FAILED"));
+}
+
+#[test]
+fn the_ladder_says_who_takes_which_try() {
+    let agent = "if attempt == 3: write_deliverables()";
+    let project = Project::new().agent(agent);
+    let script = project.outside("agent.py");
+    let one =
+        |name: &str| format!("  {name}:\n    kind: command\n    command: [python3, {script:?}]\n");
+    let config = format!(
+        "agents:\n{}{}{GREEN}executor: {{ladder: [small, small, large]}}\n",
+        one("small"),
+        one("large")
+    );
+    let project = project.config(&config).plan(plan(1));
+    project.drain().succeeded();
+    let agents: Vec<Value> =
+        attempts(&project, "p0").iter().map(|attempt| attempt["agent"].clone()).collect();
+    assert_eq!(agents, ["small", "small", "large"]);
+    let project = project.plan(json!({"phases": [{"phase_id": "q", "deliverables": ["q.txt"]}]}));
+    project.autopack(["drain", "--run-id", "run", "--agent", "large"]).succeeded();
+    assert_eq!(attempts(&project, "q")[0]["agent"], "large");
+}
+
+#[test]
+fn a_ladder_names_agents_that_exist() {
+    let project = Project::new()
+        .agent_with("write_deliverables()", "executor: {ladder: [fakes]}\n")
+        .plan(plan(1));
+    let ran = project.drain().exited(1);
+    assert!(ran.stderr.contains("fakes") && ran.stderr.contains("executor.ladder"), "{ran:#?}");
+}
+
+#[test]
+fn a_session_is_gone_on_with_where_the_configuration_says_so() {
+    let body = "say(type='system', subtype='init', session_id='s-1')\n\
+                open(os.environ['AUTOPACK_WORKSPACE'] + '/.autopack/argv-%d' % attempt, 'w').write(' '.join(sys.argv))\n\
+                if attempt == 2: write()\nresult()";
+    let project = claude(body, "");
+    let config = std::fs::read_to_string(project.path(".autopack/config/autopack.yaml")).unwrap();
+    let config = config.replace("    kind: claude\n", "    kind: claude\n    resume: true\n");
+    let project = project.config(&config).plan(plan(1));
+    project.drain().succeeded();
+    let argv =
+        |n: u32| std::fs::read_to_string(project.path(format!(".autopack/argv-{n}"))).unwrap();
+    assert!(!argv(1).contains("--resume"), "{}", argv(1));
+    assert!(argv(2).contains("--resume s-1"), "{}", argv(2));
+}
+
+#[test]
+fn a_sample_that_fails_stops_the_drain_and_one_that_passes_lets_it_go_on() {
+    let category = |n: usize| ["api", "docs", "build"][n % 3];
+    let phase = |n: usize| json!({"phase_id": format!("p{n}"), "category": category(n), "deliverables": [format!("src/p{n}.txt")]});
+    let phases = json!({ "phases": (0..9).map(phase).collect::<Vec<_>>() });
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let sampled = |body: &str| {
+        let project = Project::new().agent_with(body, &more).plan(phases.clone());
+        let ran = project.autopack(["drain", "--run-id", "run", "--sample", "3"]);
+        let tried = project.states().values().filter(|state| *state != "QUEUED").count();
+        (ran, tried)
+    };
+    let (ran, tried) = sampled("pass");
+    assert_eq!((ran.code, tried), (Some(5), 3), "{ran:#?}");
+    assert!(ran.stdout.contains("none of the 3 sampled phases passed (p0, p2, p1)"), "{ran:#?}");
+    let (ran, tried) = sampled("if phase_id != 'p0': write_deliverables()");
+    assert_eq!((ran.code, tried), (Some(3), 9), "{ran:#?}");
+    assert!(ran.stdout.contains("2 of the 3 sampled phases passed"), "{ran:#?}");
+}
+
+#[test]
+fn a_dry_run_says_all_and_does_nothing() {
+    let project = Project::new().agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
+        {"phase_id": "later", "depends_on": ["first"], "deliverables": ["src/b.py"]},
+        {"phase_id": "first", "deliverables": ["src/a.py (with tests)"]},
+        {"phase_id": "never", "deliverables": ["../x.py"]},
+        {"phase_id": "behind", "depends_on": ["never"], "deliverables": ["src/c.py"]},
+    ]}));
+    let database = std::fs::read(project.path(".autopack/autopack.db")).unwrap();
+    let plan = project.json(["drain", "--run-id", "run", "--dry-run", "--json"]);
+    let row = |n: usize| (plan[n]["phase_id"].clone(), plan[n]["order"].clone());
+    assert_eq!(row(0), (json!("first"), json!(1)));
+    assert_eq!(row(1), (json!("later"), json!(2)));
+    assert_eq!(row(2), (json!("never"), Value::Null));
+    assert_eq!(plan[3]["waits_for"], json!(["never"]));
+    assert_eq!(plan[0]["agent"], "fake");
+    assert!(plan[0]["estimated_output_tokens"].as_u64().unwrap() > 0);
+    assert!(!plan[0]["fixes"].as_array().unwrap().is_empty());
+
+    let text = project.autopack(["drain", "--dry-run"]).succeeded().stdout;
+    assert!(text.contains("    1  first  fake · about"), "{text}");
+    assert!(
+        text.ends_with("tokens out\n") && text.contains("2 phases would run, 2 would not"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read(project.path(".autopack/autopack.db")).unwrap(), database);
+    assert!(!project.path(".autopack/slots").exists());
+    assert!(project.git(["branch", "--list", "autopack/*"]).is_empty());
+}
+
+#[test]
+fn a_prompt_can_be_read_before_anything_is_spent_on_it() {
+    let agent = "(workspace / '.autopack' / f'prompt-{attempt}').write_text(prompt)\nif attempt == 2: write_deliverables()";
+    let project = Project::new()
+        .agent_with(agent, GREEN)
+        .plan(json!({"phases": [{"phase_id": "p", "description": "Write it.", "deliverables": ["src/a.py (new)"]}]}));
+    let show = || {
+        let shown = ["phases", "show", "--run-id", "run", "p", "--prompt"];
+        project.autopack(shown).succeeded().stdout
+    };
+    let first = show();
+    assert_eq!(first, show(), "the same input gives the same bytes");
+    assert!(first.contains("try 1 of 3") && first.contains("- `src/a.py`"), "{first}");
+    project.drain().succeeded();
+    let told = std::fs::read_to_string(project.path(".autopack/prompt-1")).unwrap();
+    assert_eq!(first, told, "what is shown is what the agent gets");
+}

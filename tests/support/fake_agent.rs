@@ -1,0 +1,127 @@
+//! A program that replays what a real agent once said, under the agent's own name.
+
+// Each test file is a crate of its own and uses some of this.
+#![allow(dead_code)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use autopack::agent::{self, AgentEvent, AgentReply, Task};
+use autopack::config::AgentSettings;
+use autopack::process::Stop;
+use tempfile::TempDir;
+
+use super::agent_task;
+
+pub struct Fake {
+    dir: TempDir,
+    kind: String,
+    program: PathBuf,
+    settings: String,
+    pub task: Task,
+}
+
+/// What came of it.
+pub struct Seen {
+    pub reply: AgentReply,
+    pub events: Vec<AgentEvent>,
+    pub args: Vec<String>,
+    pub stdin: String,
+    pub log: String,
+}
+
+impl Fake {
+    /// Prints what was recorded of `kind` in `case`, then does what `then` says, a line for the shell.
+    pub fn recorded(kind: &str, case: &str, then: &str) -> Self {
+        let at = fixtures().join(kind.trim_end_matches("-swe-agent"));
+        let file = |ending: &str| at.join(format!("{case}.{ending}"));
+        let stream = ["jsonl", "txt"].map(file).into_iter().find(|file| file.exists());
+        let mut script = format!("cat '{}'\n", stream.expect("a recording").display());
+        if file("stderr").exists() {
+            script += &format!("cat '{}' >&2\n", file("stderr").display());
+        }
+        if file("account").exists() {
+            script += &format!("cp '{}' \"$account\"\n", file("account").display());
+        }
+        Self::doing(kind, &(script + then))
+    }
+
+    /// Prints these lines, then does what `then` says.
+    pub fn saying(kind: &str, lines: &[&str], then: &str) -> Self {
+        let says = format!("cat <<'END'\n{}\nEND\n", lines.join("\n"));
+        Self::doing(kind, &(says + then))
+    }
+
+    pub fn doing(kind: &str, script: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("agent");
+        let start = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$0.args\"\ncat > \"$0.stdin\"\naccount=\n\
+                     for arg in \"$@\"; do case \"$before\" in --analytics-log|-o) account=$arg;; esac; before=$arg; done\n";
+        std::fs::write(&program, format!("{start}{script}\n")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let mut task = agent_task::task(dir.path());
+        // Tests may run as root, for whom Claude Code is not started otherwise.
+        task.env.insert("IS_SANDBOX".into(), "1".into());
+        Self { dir, kind: kind.to_owned(), program, settings: String::new(), task }
+    }
+
+    /// More keys of the agent's configuration, as YAML.
+    pub fn with(mut self, settings: &str) -> Self {
+        self.settings += &format!(", {settings}");
+        self
+    }
+
+    pub fn settings(&self) -> AgentSettings {
+        let program = self.program.display();
+        let yaml = format!("{{kind: {}, program: '{program}'{}}}", self.kind, self.settings);
+        serde_yaml::from_str(&yaml).unwrap()
+    }
+
+    pub async fn run(self) -> Seen {
+        self.run_watched(&Stop::never(), |_| {}).await
+    }
+
+    pub async fn run_watched(self, stop: &Stop, see: impl Fn(&AgentEvent) + Sync) -> Seen {
+        let settings = self.settings();
+        let events = Mutex::new(Vec::new());
+        let note = |event| {
+            see(&event);
+            events.lock().unwrap().push(event);
+        };
+        let reply = agent::run(&settings, self.task, stop, &note).await.unwrap();
+        let left =
+            |name: &str| std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
+        Seen {
+            reply,
+            events: events.into_inner().unwrap(),
+            args: left("agent.args").lines().map(str::to_owned).collect(),
+            stdin: left("agent.stdin"),
+            log: left("agent.log"),
+        }
+    }
+}
+
+impl Seen {
+    pub fn tokens(&self) -> [Option<u64>; 4] {
+        let tokens = self.reply.usage.tokens;
+        [tokens.input, tokens.output, tokens.cache_read, tokens.cache_write]
+    }
+
+    /// The tool uses, as people see them.
+    pub fn tools(&self) -> Vec<String> {
+        let tool = |event: &AgentEvent| match event {
+            AgentEvent::Tool(words) => Some(words.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(tool).collect()
+    }
+
+    pub fn said(&self, text: &str) -> bool {
+        self.events.contains(&AgentEvent::Line(text.to_owned()))
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents")
+}
