@@ -54,8 +54,11 @@ async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure
     if !opened.memory.is_on() {
         return Err(Failure::new(opened.line.unwrap_or_else(|| "the memory is off".to_owned())));
     }
-    if let Some(line) = opened.line {
-        tracing::info!("{line}");
+    match (opened.line, starting) {
+        (Some(line), Starting::Allowed) => tracing::info!("{line}"),
+        // Whoever only looks has `memory stats` for it.
+        (Some(line), Starting::OnlyLook) => tracing::debug!("{line}"),
+        (None, _) => {}
     }
     Ok(opened.memory)
 }

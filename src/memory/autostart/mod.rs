@@ -10,7 +10,7 @@ pub mod ready;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::QdrantSettings;
 use docker::{Docker, Pull, Unreachable};
@@ -24,6 +24,9 @@ pub const LABEL_VALUE: &str = "qdrant";
 
 /// How long a failed start waits for another process's to succeed.
 const ANOTHERS: Duration = Duration::from_secs(2);
+
+/// Beyond the timeout, for a better reason.
+const AFTERTHOUGHT: Duration = Duration::from_millis(500);
 
 /// What starting needs to know.
 #[derive(Clone, Debug)]
@@ -61,11 +64,20 @@ impl Autostart {
         let deadline = Instant::now() + self.timeout();
         match timeout_at(deadline, self.start_and_wait(deadline)).await {
             Ok(started) => started,
-            Err(_) => Started::Failed(format!(
-                "Docker did not get Qdrant ready within {} s",
-                self.settings.autostart_timeout_seconds
-            )),
+            Err(_) => Started::Failed(self.too_late().await),
         }
+    }
+
+    /// A slow tool may hide that there is no engine at all, and that is what the user has to know.
+    async fn too_late(&self) -> String {
+        if let Ok(docker) = Docker::connect(self.docker_host.as_deref())
+            && let Ok(Err(docker::Unreachable::Down(why))) =
+                timeout(AFTERTHOUGHT, docker.ping()).await
+        {
+            return why;
+        }
+        let seconds = self.settings.autostart_timeout_seconds;
+        format!("Docker did not get Qdrant ready within {seconds} s")
     }
 
     async fn start_and_wait(&self, deadline: Instant) -> Started {
