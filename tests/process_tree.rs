@@ -121,7 +121,7 @@ async fn a_hundred_trees_that_will_not_go_are_gone() {
 async fn end_stubborn(at: &Path, round: u32) -> Duration {
     let mark = unique();
     let (handle, stop) = Stop::pair();
-    let level = if round % 2 == 0 { StopLevel::Graceful } else { StopLevel::Now };
+    let level = if round.is_multiple_of(2) { StopLevel::Graceful } else { StopLevel::Now };
     let (say, mut hear) = tokio::sync::mpsc::unbounded_channel();
     let when_up = |_: Stream, _: &str| {
         say.send(Instant::now()).unwrap();
