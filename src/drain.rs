@@ -73,7 +73,7 @@ pub struct Drain<'a> {
     tallies: Tallies,
     limits: Limits,
     /// Only these are claimed, while there are any.
-    only: Vec<PhaseId>,
+    only: Vec<(RunId, PhaseId)>,
     /// How the memory was opened, to be said once.
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
@@ -195,7 +195,10 @@ impl<'a> Drain<'a> {
                     return Ok(Turn::Done(PhaseState::Failed));
                 }
                 Next::Stopped { why } => return Ok(Turn::Spent(why)),
-                Next::Waiting { until } => self.wait_until(until, &mut said).await,
+                Next::Waiting { until } => match self.limits.over(&self.site) {
+                    Some(why) => return Ok(Turn::Spent(why)),
+                    None => self.wait_until(until, &mut said).await,
+                },
                 Next::Nothing => match self.others().await? {
                     Some(phase) => self.wait_for(&phase, &mut said).await?,
                     None => return Ok(Turn::NothingLeft),

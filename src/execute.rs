@@ -337,7 +337,9 @@ async fn finish(
 impl Record {
     /// For the budgets: what is unknown counts as the estimate.
     fn used(&self) -> Spent {
-        let tokens = billed(&self.usage.tokens).or(self.estimated_output).unwrap_or_default();
+        let turned_away = matches!(self.after, After::Away { .. });
+        let estimate = self.estimated_output.filter(|_| !turned_away);
+        let tokens = billed(&self.usage.tokens).or(estimate).unwrap_or_default();
         Spent {
             attempts: u64::from(self.estimated_output.is_some()),
             tokens,

@@ -108,6 +108,64 @@ fn an_attempts_budget_ends_it_while_it_runs() {
 }
 
 #[test]
+fn any_programs_wall_time_is_held_too() {
+    let more = format!(
+        "{GREEN}executor: {{max_attempts: 1, budgets: {{attempt: {{wall_seconds: 1}}}}}}\n"
+    );
+    let body = "import time\nwrite_deliverables()\ntime.sleep(30)";
+    let project = Project::new().agent_with(body, &more).plan(plan(1));
+    project.drain().exited(3);
+    let failure = &project.phase("p0")["last_failure"];
+    assert_eq!(failure["kind"], "over_budget", "{failure}");
+    assert!(failure["message"].as_str().unwrap().contains("the 1 s that an attempt may take"));
+}
+
+#[test]
+fn two_drains_do_not_both_take_the_last_of_a_budget() {
+    let body = "import time\ngo = workspace / '.autopack' / 'go'\n\
+                for _ in range(600 if phase_id == 'p1' else 0):\n    if go.exists(): break\n    time.sleep(0.05)\n\
+                write_deliverables()\nreport(tokens=dict(input=25000, output=5000))";
+    let more = format!("{GREEN}executor: {{budgets: {{run: {{tokens: 85000}}}}}}\n");
+    let project = Project::new().agent_with(body, &more).plan(plan(4));
+    let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];
+    project.autopack(one).succeeded();
+
+    let mut first = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let mut events = BufReader::new(first.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(events.any(|event| event.contains("phase_started")));
+    let second = project.drain();
+    project.write(".autopack/go", "");
+    assert_eq!(events.filter(|event| event.contains("phase_started")).count(), 0);
+    assert_eq!(first.wait().unwrap().code(), Some(5));
+    let second = second.exited(5);
+    assert!(second.stdout.contains("the run's budget of 85000 tokens is spent"), "{second:#?}");
+    assert_eq!(project.landed().len(), 2);
+}
+
+#[test]
+fn a_drains_time_runs_on_while_it_waits() {
+    let body = "say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 3600))\nresult(True, 429, 'limit')";
+    let more = "executor: {budgets: {drain: {wall_seconds: 2}}}\n";
+    let ran = claude(body, more).plan(plan(2)).drain().exited(5);
+    assert!(ran.stdout.contains("the drain's budget of 2 s is spent"), "{ran:#?}");
+}
+
+#[test]
+fn a_phase_whose_agent_does_not_exist_fails_alone() {
+    let project = Project::new().agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
+        {"phase_id": "p0", "agent": "nobody", "deliverables": ["src/a.txt"]},
+        {"phase_id": "p1", "deliverables": ["src/b.txt"]},
+    ]}));
+    let plan = project.json(["drain", "--dry-run", "--json"]);
+    let unfixable = |n: usize| plan[n]["unfixable"].as_str().unwrap_or_default().to_owned();
+    assert!(unfixable(0).contains("no agent is called \"nobody\""), "{plan}");
+    project.drain().exited(3);
+    let failure = &project.phase("p0")["last_failure"];
+    assert!(failure["message"].as_str().unwrap().contains("nobody"), "{failure}");
+    assert_eq!(project.states()["p1"], "COMPLETE");
+}
+
+#[test]
 fn a_rate_limit_charges_no_try_and_is_waited_out() {
     let body = "if attempt == 1 and phase['phase_id'] == 'p0':\n    say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 2))\n    result(True, 429, 'limit')\nwrite()\nresult()";
     let project = claude(body, "").plan(plan(2));
@@ -164,6 +222,17 @@ fn the_same_error_in_three_phases_stops_the_drain() {
     let states = project.states();
     assert_eq!((states["p1"].as_str(), states["p2"].as_str()), ("FAILED", "QUEUED"));
     assert_eq!(project.phase("p2")["attempts"], 0, "the third is not charged");
+}
+
+#[test]
+fn a_ci_that_cannot_start_in_three_phases_stops_the_drain_though_it_starts_without_them() {
+    let ci = "ci: {command: [sh, -c, 'ls src/p*.txt >/dev/null 2>&1 || exit 0; echo tool not found; exit 127']}\n";
+    let more = format!("{ci}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with("write_deliverables()", &more).plan(plan(5));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("3 phases in a row (p0, p1, p2) met the same error"), "{ran:#?}");
+    assert_eq!(project.phase("p1")["last_failure"]["kind"], "ci_cannot_start");
+    assert_eq!(project.phase("p2")["attempts"], 0);
 }
 
 #[test]
@@ -240,6 +309,17 @@ fn a_sample_that_fails_stops_the_drain_and_one_that_passes_lets_it_go_on() {
     let (ran, tried) = sampled("if phase_id != 'p0': write_deliverables()");
     assert_eq!((ran.code, tried), (Some(3), 9), "{ran:#?}");
     assert!(ran.stdout.contains("2 of the 3 sampled phases passed"), "{ran:#?}");
+}
+
+#[test]
+fn a_sample_over_runs_that_name_their_phases_alike_is_no_larger() {
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with("pass", &more).plan(plan(2));
+    let file = project.outside("plan.json");
+    project.autopack(["import", file.to_str().unwrap(), "--run-id", "other"]).succeeded();
+    let ran = project.autopack(["drain", "--all", "--sample", "1"]).exited(5);
+    let failed = ran.stdout.lines().filter(|line| line.starts_with("FAILED")).count();
+    assert_eq!(failed, 1, "{ran:#?}");
 }
 
 #[test]

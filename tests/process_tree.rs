@@ -14,11 +14,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autopack::process::{
     FileLock, How, Job, Stop, StopLevel, Stream, run as run_until, sweep_marked,
 };
+use futures_util::future::join_all;
 use support::{LONG, MARK, env, job, marked, run, unique};
 
 /// Ignores SIGTERM; leaves behind a grandchild in a session of its own that ignores it too and holds
@@ -102,6 +103,37 @@ async fn twenty_stubborn_trees_are_gone_when_they_are_stopped() {
         assert_eq!(marked(&mark), Vec::<String>::new());
         assert_eq!(ended.how, How::Stopped);
     }
+}
+
+/// As many at once as a machine with few processors starts without trouble, and a hundred in all.
+#[tokio::test]
+async fn a_hundred_trees_that_will_not_go_are_gone() {
+    let at = tempfile::tempdir().unwrap();
+    let mut slowest = Duration::ZERO;
+    for round in 0..20 {
+        let trees = (0..5).map(|_| end_stubborn(at.path(), round));
+        slowest = join_all(trees).await.into_iter().fold(slowest, Duration::max);
+    }
+    println!("100 trees; the slowest was gone {} ms after it was stopped", slowest.as_millis());
+}
+
+/// Ends a tree once it is up; how long it took until nothing of it was left.
+async fn end_stubborn(at: &Path, round: u32) -> Duration {
+    let mark = unique();
+    let (handle, stop) = Stop::pair();
+    let level = if round.is_multiple_of(2) { StopLevel::Graceful } else { StopLevel::Now };
+    let (say, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let when_up = |_: Stream, _: &str| {
+        say.send(Instant::now()).unwrap();
+        handle.raise(level);
+    };
+    let mut job = stubborn_of(1, at, &mark, STAY);
+    job.on_line = Some(&when_up);
+    let ended = run_until(job, &stop).await.unwrap();
+    let took = hear.try_recv().unwrap().elapsed();
+    assert_eq!(marked(&mark), Vec::<String>::new());
+    assert_eq!(ended.how, How::Stopped);
+    took
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::template::fill;
 use super::{AgentError, AgentEvent, AgentReply, Outcome, Task, report};
 use crate::config::{CommandAgentSettings, PromptBy};
 use crate::process::child_env::{Env, OWNER};
-use crate::process::{self, Job, SpawnError, Stop};
+use crate::process::{self, How, Job, SpawnError, Stop};
 
 /// Of its output, for the next prompt.
 const LAST_LINES: usize = 60;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     let said = report::read(&task.result_file);
     Ok(AgentReply {
         ended: ended.how,
-        outcome: Outcome::Finished,
+        outcome: outcome(ended.how, settings, &task),
         session: None,
         usage: said.usage,
         summary: said.summary.map(|summary| task.redact.redact(&summary).into_owned()),
@@ -39,8 +39,20 @@ pub(super) async fn run(
     })
 }
 
+/// What it used it says at its end, if at all: only the wall time can end it earlier.
+fn outcome(how: How, settings: &CommandAgentSettings, task: &Task) -> Outcome {
+    match (how, task.budget.wall_time) {
+        (How::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
+            let what = format!("the {} s that an attempt may take", wall.as_secs());
+            Outcome::OverBudget { what }
+        }
+        _ => Outcome::Finished,
+    }
+}
+
 fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
     let timeout = Duration::from_secs(settings.timeout_seconds);
+    let timeout = task.budget.wall_time.map_or(timeout, |wall| wall.min(timeout));
     let mut job =
         Job::new(argv(settings, task), &task.worktree, environment(&settings.env, task), timeout);
     // 0 means never: a model may think for longer than any guess.

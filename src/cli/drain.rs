@@ -1,18 +1,20 @@
 //! `drain`: from the command line to a drain, and from how it ended to an exit code.
 
 use std::io::{IsTerminal, stderr, stdout};
+use std::time::Duration;
 
 use super::table::counted;
 use super::{Context, database, fixer};
 use crate::agent;
 use crate::ci::Pythons;
+use crate::clock::now;
 use crate::drain::{self, Drain, Planned, Registered, Request, Signals};
 use crate::execute::Site;
 use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::process::{Redactor, Stop, child_env};
-use crate::progress::{Mode, Progress, printable, thousands};
+use crate::progress::{Mode, Progress, duration, printable, thousands};
 use crate::store::{RunSummary, Store};
 use crate::workspace::Repo;
 
@@ -143,7 +145,7 @@ fn plan_text(planned: &[Planned]) -> String {
         let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
         let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
         let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
-        for line in lines.chain(waits) {
+        for line in lines.chain(waits).chain(put_off(phase)) {
             text += &format!("       {}\n", printable(&line));
         }
     }
@@ -156,6 +158,12 @@ fn plan_text(planned: &[Planned]) -> String {
         thousands(tokens)
     );
     text
+}
+
+fn put_off(phase: &Planned) -> Option<String> {
+    let left = phase.not_before?.0.saturating_sub(now().0);
+    let left = Duration::from_millis(u64::try_from(left).ok().filter(|left| *left > 0)?);
+    Some(format!("rate limited for another {}", duration(left)))
 }
 
 fn mode(args: &Args, context: &Context) -> Mode {

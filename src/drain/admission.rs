@@ -27,7 +27,8 @@ impl Default for Limits {
 impl Limits {
     /// An attempt of this drain has ended.
     pub fn add(&mut self, used: &Spent) {
-        self.spent.attempts += used.attempts;
+        // One that was turned away says nothing of what the next will take.
+        self.spent.attempts += used.attempts.min(used.tokens);
         self.spent.tokens += used.tokens;
         self.spent.cost_usd += used.cost_usd;
     }
@@ -41,11 +42,22 @@ impl Limits {
         Spent { wall: self.started.elapsed(), ..self.spent }
     }
 
+    /// Why not even waiting helps: the drain's own time runs on meanwhile.
+    pub fn over(&self, site: &Site) -> Option<String> {
+        let drain = site.settings.executor.budgets.drain;
+        drain.refuses(Level::Drain, &self.spent(), &Spent::default())
+    }
+
     pub fn admit(&self, site: &Site, candidate: &Candidate<'_>, now: UnixMs) -> Admission {
-        let agent = site.agent_for(candidate.phase, candidate.tries);
-        if let Ok((agent, _)) = agent
-            && let Some(until) = self.away.get(agent).filter(|until| until.0 > now.0)
-        {
+        let agent = match site.agent_for(candidate.phase, candidate.tries) {
+            Ok((agent, _)) => agent,
+            // `--agent`, the ladder and the default one were checked before: the phase alone is wrong.
+            Err(trouble) => {
+                let why = format!("agent: {trouble}");
+                return Admission::Refuse(Failure::new(FailureKind::Unfixable, why));
+            }
+        };
+        if let Some(until) = self.away.get(agent).filter(|until| until.0 > now.0) {
             return Admission::Later { until: *until };
         }
         let budgets = &site.settings.executor.budgets;

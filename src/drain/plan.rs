@@ -83,7 +83,11 @@ fn one(row: &PhaseRow, fix: &Fixer<'_>, settings: &Settings, agent: Option<&str>
     let ladder = &settings.executor.ladder;
     let rung = ladder.get(row.attempts as usize).or(ladder.last()).map(String::as_str);
     let own = spec.and_then(|spec| spec.agent());
-    let named = settings.agent(agent.or(own).or(rung)).map(|(name, _)| name.to_owned());
+    let wanted = agent.or(own).or(rung);
+    let named = settings.agent(wanted).map(|(name, _)| name.to_owned());
+    let nobody = wanted
+        .filter(|_| named.is_none())
+        .map(|wanted| format!("agent: no agent is called {wanted:?}"));
     Planned {
         run_id: row.run_id.clone(),
         phase_id: row.phase_id.clone(),
@@ -92,7 +96,7 @@ fn one(row: &PhaseRow, fix: &Fixer<'_>, settings: &Settings, agent: Option<&str>
         agent: named,
         estimated_output_tokens: spec.map(estimate::predicted_for),
         fixes: repair.fixes,
-        unfixable: repair.result.err().map(|why| why.0),
+        unfixable: repair.result.err().map(|why| why.0).or(nobody),
         waits_for: Vec::new(),
         not_before: row.not_before,
     }

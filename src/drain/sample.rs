@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Drain, Halt, Turn};
 use crate::execute::Trouble;
-use crate::phase::{PhaseId, PhaseState};
+use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::process::StopLevel;
 use crate::store::PhaseRow;
 
@@ -20,22 +20,21 @@ impl Drain<'_> {
         if self.only.is_empty() {
             return Ok(None);
         }
-        let names: Vec<&str> = self.only.iter().map(PhaseId::as_str).collect();
+        let names: Vec<&str> = self.only.iter().map(|(_, id)| id.as_str()).collect();
         let (names, tried) = (names.join(", "), names.len());
         self.site.progress.note(&format!("trying a sample first: {names}"));
-        let mut passed = 0;
         loop {
             match self.turn().await? {
                 _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
                 Turn::Spent(why) => return Ok(Some(Halt::Budget(why))),
                 Turn::NothingLeft => break,
-                Turn::Done(PhaseState::Complete) => passed += 1,
                 Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
                     return Ok(Some(Halt::FirstFailure));
                 }
                 Turn::Done(_) => {}
             }
         }
+        let passed = self.passed().await?;
         self.only.clear();
         if passed == 0 {
             return Ok(Some(Halt::Systemic(format!(
@@ -45,34 +44,47 @@ impl Drain<'_> {
         self.site.progress.note(&format!("{passed} of the {tried} sampled phases passed"));
         Ok(None)
     }
+
+    /// Of the sample; another drain may have taken some of it.
+    async fn passed(&self) -> Result<usize, Trouble> {
+        let mut passed = 0;
+        for run in &self.request.runs {
+            let complete = self.site.store.phases(run, Some(PhaseState::Complete)).await?;
+            passed += complete.iter().filter(|row| self.only.contains(&key(row))).count();
+        }
+        Ok(passed)
+    }
 }
 
-/// Phases that could run now, one of each category in turn, in the order of the plan.
-fn spread(rows: &[PhaseRow], size: usize) -> Vec<PhaseId> {
+fn key(row: &PhaseRow) -> (RunId, PhaseId) {
+    (row.run_id.clone(), row.phase_id.clone())
+}
+
+/// Phases that could run now, one of each category in turn, in the order of the plan; those that a limit put off
+/// only where there are no others.
+fn spread(rows: &[PhaseRow], size: usize) -> Vec<(RunId, PhaseId)> {
     let over = |row: &&PhaseRow| matches!(row.state, PhaseState::Complete | PhaseState::Skipped);
     let done: std::collections::HashSet<_> =
         rows.iter().filter(over).map(|row| (&row.run_id, &row.phase_id)).collect();
     let ready = rows.iter().filter(|row| {
         let met = |need: &PhaseId| done.contains(&(&row.run_id, need));
-        row.state == PhaseState::Queued
-            && row.unfixable.is_none()
-            && row.not_before.is_none()
-            && row.depends_on.iter().all(met)
+        row.state == PhaseState::Queued && row.unfixable.is_none() && row.depends_on.iter().all(met)
     });
-    let mut kinds: BTreeMap<String, Vec<&PhaseId>> = BTreeMap::new();
-    for row in ready {
+    let (now, later): (Vec<_>, Vec<_>) = ready.partition(|row| row.not_before.is_none());
+    let mut kinds: BTreeMap<String, Vec<&PhaseRow>> = BTreeMap::new();
+    for row in if now.is_empty() { later } else { now } {
         let category = row.spec.0["category"].as_str().unwrap_or_default().to_lowercase();
-        kinds.entry(category).or_default().push(&row.phase_id);
+        kinds.entry(category).or_default().push(row);
     }
     let longest = kinds.values().map(Vec::len).max().unwrap_or(0);
     let in_turn = (0..longest).flat_map(|at| kinds.values().filter_map(move |ids| ids.get(at)));
-    in_turn.take(size).map(|id| (*id).clone()).collect()
+    in_turn.take(size).map(|row| key(row)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::{RawSpec, RunId};
+    use crate::phase::{RawSpec, UnixMs};
 
     fn row(id: &str, category: &str, needs: &[&str]) -> PhaseRow {
         PhaseRow {
@@ -102,9 +114,20 @@ mod tests {
             row("c1", "docs", &[]),
             row("c2", "docs", &[]),
         ];
-        let ids = |size| spread(&rows, size).iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        let ids =
+            |size| spread(&rows, size).iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(3), ["a1", "c1", "a2"]);
         assert_eq!(ids(9), ["a1", "c1", "a2", "c2"]);
         assert!(ids(0).is_empty());
+    }
+
+    #[test]
+    fn what_a_limit_put_off_is_sampled_only_where_there_is_nothing_else() {
+        let later = |id| PhaseRow { not_before: Some(UnixMs(9)), ..row(id, "api", &[]) };
+        let ids = |rows: &[PhaseRow]| {
+            spread(rows, 9).iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&[later("a"), row("b", "api", &[])]), ["b"]);
+        assert_eq!(ids(&[later("a"), later("b")]), ["a", "b"]);
     }
 }

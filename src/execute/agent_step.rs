@@ -175,7 +175,12 @@ impl Attempt<'_> {
         if !matches!(reply.outcome, Outcome::RateLimited { .. }) {
             self.site.backoff.reset(&name);
         }
-        if matches!((&reply.outcome, reply.ended), (Outcome::Finished, How::Exited(_))) {
+        // One that went in circles or spent its budget was answered, too.
+        if matches!(
+            (&reply.outcome, reply.ended),
+            (Outcome::Finished, How::Exited(_))
+                | (Outcome::Looped { .. } | Outcome::OverBudget { .. }, _)
+        ) {
             self.site.breaker.reset();
         }
         Ok(Some(match &reply.outcome {

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::millis;
 use crate::agent::Until;
 use crate::phase::UnixMs;
 
@@ -25,12 +26,16 @@ impl Backoff {
         let mut times = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
         let times = times.entry(agent.to_owned()).or_default();
         *times += 1;
-        let wait = match until {
-            Some(Until::At(at)) => {
-                Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or_default())
-            }
-            Some(Until::After(wait)) => wait,
-            None => FIRST.saturating_mul(1 << (*times - 1).min(10)).min(LONGEST),
+        let said = match until {
+            Some(Until::At(at)) => u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default(),
+            Some(Until::After(wait)) => millis(wait),
+            None => 0,
+        };
+        // A time that has passed says nothing; and a provider that was wrong before is not asked ever so quickly.
+        let wait = match (said, *times - 1) {
+            (0, before) => longer(before),
+            (said, 0) => Duration::from_millis(said),
+            (said, before) => Duration::from_millis(said).max(longer(before - 1)),
         };
         let wait = wait.min(FURTHEST);
         let wait = wait + jitter(wait);
@@ -41,6 +46,10 @@ impl Backoff {
     pub fn reset(&self, agent: &str) {
         self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
     }
+}
+
+fn longer(times_before: u32) -> Duration {
+    FIRST.saturating_mul(1 << times_before.min(10)).min(LONGEST)
 }
 
 /// Up to a tenth more, ten seconds at most: several drains should not all come back in the same moment.
@@ -65,10 +74,27 @@ mod tests {
         let backoff = Backoff::default();
         let at = backoff.next("a", Some(Until::At(UnixMs(NOW.0 + 60_000))), NOW);
         assert!((60..=66).contains(&seconds(at)), "{}", seconds(at));
-        let at = backoff.next("a", Some(Until::After(Duration::from_secs(7))), NOW);
+        let at = backoff.next("b", Some(Until::After(Duration::from_secs(7))), NOW);
         assert!((7..=8).contains(&seconds(at)));
-        let past = backoff.next("a", Some(Until::At(UnixMs(0))), NOW);
-        assert_eq!(seconds(past), 0);
+    }
+
+    #[test]
+    fn a_time_that_has_passed_says_nothing_and_one_that_was_wrong_is_doubted() {
+        let backoff = Backoff::default();
+        for until in
+            [Until::At(UnixMs(0)), Until::At(UnixMs(i64::MIN)), Until::After(Duration::ZERO)]
+        {
+            let agent = format!("{until:?}");
+            let at = backoff.next(&agent, Some(until), NOW);
+            assert!((30..=33).contains(&seconds(at)), "{agent}: {}", seconds(at));
+        }
+        let soon =
+            || seconds(backoff.next("hasty", Some(Until::After(Duration::from_secs(1))), NOW));
+        assert!(soon() <= 2);
+        let waits: Vec<i64> = (0..8).map(|_| soon()).collect();
+        assert!((30..=33).contains(&waits[0]) && waits[7] >= 1800, "{waits:?}");
+        let far = backoff.next("far", Some(Until::At(UnixMs(i64::MAX))), NOW);
+        assert!(seconds(far) <= 31 * 86_400 + 10);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::{Attempt, Trouble};
 use crate::ci::{
     self, CiPlan, CiRun, Decision, Judgement, TestResults, compare, merge_rerun, needs_baseline,
 };
-use crate::phase::Failure;
 use crate::phase::deliverables::delivers;
+use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
 
 /// What CI says about an attempt.
@@ -34,13 +34,29 @@ impl Attempt<'_> {
             }
             Decision::Fail | Decision::Pass => {}
         }
-        if let Some(failure) = ci::failure(&plan, &run, &judgement) {
+        let failure = ci::failure(&plan, &run, &judgement);
+        self.count_starts(failure.as_ref())?;
+        if let Some(failure) = failure {
             return Ok(Gate::Red(failure));
         }
         if run.results.tests.is_some() {
             self.record.green = Some((plan.command_key(), run.results));
         }
         self.own_check().await
+    }
+
+    /// One change that keeps CI from starting is its phase's fault; the same in phase after phase is not.
+    fn count_starts(&self, failure: Option<&Failure>) -> Result<(), Trouble> {
+        let breaker = &self.site.ci_breaker;
+        match failure.filter(|failure| failure.kind == FailureKind::CiCannotStart) {
+            None => breaker.reset(),
+            Some(failure) => {
+                if let Some(shared) = breaker.met(&self.claim.phase_id, &failure.message) {
+                    return Err(Trouble::Systemic(shared));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// `test_cmd`, the phase's own check: judged by its exit code, against no baseline.

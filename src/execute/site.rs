@@ -34,6 +34,8 @@ pub struct Site {
     pub progress: Progress,
     pub memory: Memory,
     pub breaker: Breaker,
+    /// Of its own: the agent that finishes before CI cannot start would start the other one over.
+    pub ci_breaker: Breaker,
     pub backoff: Backoff,
     said_held: AtomicBool,
 }
@@ -67,6 +69,7 @@ impl Site {
             progress,
             memory: Memory::off(),
             breaker: Breaker::new(circuit_breaker),
+            ci_breaker: Breaker::new(circuit_breaker),
             backoff: Backoff::default(),
             said_held: AtomicBool::new(false),
         }

@@ -70,6 +70,18 @@ impl Budgets {
 }
 
 impl Spent {
+    /// With attempts that are under way: each is taken to use as much as those before it did, or what was predicted.
+    pub fn with_running(self, running: u64, predicted_tokens: u64) -> Self {
+        let ended = self.attempts.max(1);
+        let expected = (self.tokens / ended).saturating_mul(running).max(predicted_tokens);
+        Self {
+            attempts: self.attempts + running,
+            tokens: self.tokens.saturating_add(expected),
+            cost_usd: self.cost_usd + self.cost_usd / ended as f64 * running as f64,
+            wall: self.wall,
+        }
+    }
+
     /// What one more attempt is taken to cost: the larger of its predicted output and what attempts took so far.
     pub fn next_attempt(&self, predicted_tokens: u64) -> Self {
         let attempts = self.attempts.max(1);
@@ -86,7 +98,7 @@ impl Budget {
     /// Why nothing more may begin: the limit is reached, or one more attempt would go over it.
     pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<String> {
         if let Some(limit) = self.tokens
-            && spent.tokens.saturating_add(next.tokens) > limit
+            && (spent.tokens >= limit || spent.tokens.saturating_add(next.tokens) > limit)
         {
             return Some(format!(
                 "the {level}'s budget of {limit} tokens is spent: {} used, and the next attempt is expected to take {}",
@@ -163,9 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_counts_as_what_ended_before_it() {
+        let running = spent(2, 60_000).with_running(2, 4_000);
+        assert_eq!((running.attempts, running.tokens), (4, 120_000));
+        assert_eq!(spent(0, 0).with_running(1, 2_000).tokens, 2_000);
+        assert_eq!(spent(2, 60_000).with_running(0, 0), spent(2, 60_000));
+    }
+
+    #[test]
     fn a_limit_of_nothing_lets_nothing_begin() {
         let free = Budget { cost_usd: Some(0.0), ..Budget::default() };
         assert!(free.refuses(Level::Drain, &Spent::default(), &Spent::default()).is_some());
+        let none = Budget { tokens: Some(0), ..Budget::default() };
+        assert!(none.refuses(Level::Run, &Spent::default(), &Spent::default()).is_some());
         let unlimited = Budget::default();
         assert_eq!(unlimited.refuses(Level::Run, &spent(9, u64::MAX), &spent(1, 9)), None);
     }

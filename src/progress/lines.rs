@@ -87,7 +87,7 @@ fn finished(end: &DrainFinished) -> String {
         Reason::Drained => "drained",
         Reason::StoppedOnFailure => "stopped at the first failure",
         Reason::Systemic => "stopped: the next phase would meet this too",
-        Reason::Budget => "stopped: a budget is spent; raise it and start the drain again",
+        Reason::Budget => "stopped: a budget is spent",
         Reason::Failed => "ended by a failure of our own",
         Reason::MaxBatches => "stopped after the batches asked for",
         Reason::Interrupted => "interrupted; what was running is queued again",
@@ -96,6 +96,11 @@ fn finished(end: &DrainFinished) -> String {
     let mut text = format!("{what} after {took}");
     if let Some(message) = &end.message {
         text.push_str(&format!("\nerror: {}", printable(message)));
+    }
+    if end.reason == Reason::Budget {
+        text.push_str(
+            "\nhint: raise it under executor.budgets in autopack.yaml, then start the drain again",
+        );
     }
     for run in &end.counts {
         text.push_str(&format!("\n{}", run_line(run)));

@@ -28,7 +28,7 @@ pub struct Claimer<'a> {
     pub max_attempts: u32,
     pub fix: &'a Fixer<'a>,
     /// Of these phases alone; empty: of all.
-    pub only: &'a [PhaseId],
+    pub only: &'a [(RunId, PhaseId)],
     /// Asked of each phase before it is taken.
     pub admit: &'a Admit<'a>,
     /// Whether `admit` looks at what was spent; adding it up takes time.
@@ -172,7 +172,7 @@ async fn candidate(
             [] => sqlx::query_scalar(CANDIDATE).bind(run.as_str()).bind(now.0),
             only => {
                 let among = sqlx::query_scalar(CANDIDATE_AMONG).bind(run.as_str()).bind(now.0);
-                among.bind(to_json(&only))
+                among.bind(of_run(only, run))
             }
         };
         let id: Option<i64> = query.fetch_optional(&mut *tx).await?;
@@ -185,16 +185,23 @@ async fn candidate(
     Ok(None)
 }
 
+/// Phases of different runs may bear the same id.
+fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
+    let ids = only.iter().filter(|(of, _)| of == run).map(|(_, id)| id);
+    to_json(&ids.collect::<Vec<_>>())
+}
+
 async fn nothing_yet(tx: &mut SqliteConnection, claimer: &Claimer<'_>) -> Result<Next, StoreError> {
     let mut soonest: Option<i64> = None;
     for run in claimer.runs {
         let until: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(not_before) FROM phases
               WHERE run = (SELECT id FROM runs WHERE run_id = ?1) AND state = 'QUEUED' AND unmet = 0
-                AND (?2 = '[]' OR phase_id IN (SELECT value FROM json_each(?2)))",
+                AND (?3 OR phase_id IN (SELECT value FROM json_each(?2)))",
         )
         .bind(run.as_str())
-        .bind(to_json(&claimer.only))
+        .bind(of_run(claimer.only, run))
+        .bind(claimer.only.is_empty())
         .fetch_one(&mut *tx)
         .await?;
         soonest = [soonest, until].into_iter().flatten().min();
@@ -253,33 +260,42 @@ async fn put_off(
     Ok(())
 }
 
-/// What attempts used, known or estimated; one that runs counts with its estimate and the time so far.
-const SPENT: &str = "SELECT COUNT(*),
-        COALESCE(SUM(CASE WHEN a.input_tokens IS NULL AND a.output_tokens IS NULL AND a.cache_write_tokens IS NULL
-            THEN COALESCE(a.estimated_output_tokens, 0)
-            ELSE COALESCE(a.input_tokens, 0) + COALESCE(a.output_tokens, 0) + COALESCE(a.cache_write_tokens, 0)
-            END), 0),
-        COALESCE(SUM(a.cost_usd), 0.0),
-        COALESCE(SUM(MAX(COALESCE(a.ended_at, ?1) - a.started_at, 0)), 0)
-   FROM attempts a JOIN phases p ON p.id = a.phase
-  WHERE a.agent IS NOT NULL AND ";
+/// What attempts used, known or estimated: those that ended, then those that run. One that was turned away by a limit
+/// without a word on usage used nothing.
+const SPENT: &str = "WITH used AS (
+    SELECT a.ended_at, COALESCE(a.cost_usd, 0.0) AS cost,
+           MAX(COALESCE(a.ended_at, ?1) - a.started_at, 0) AS wall,
+           CASE WHEN COALESCE(a.input_tokens, a.output_tokens, a.cache_write_tokens) IS NOT NULL
+                THEN COALESCE(a.input_tokens, 0) + COALESCE(a.output_tokens, 0) + COALESCE(a.cache_write_tokens, 0)
+                WHEN a.outcome = 'rate_limited' THEN 0
+                ELSE COALESCE(a.estimated_output_tokens, 0) END AS tokens
+      FROM attempts a JOIN phases p ON p.id = a.phase
+     WHERE (a.agent IS NOT NULL OR a.ended_at IS NULL) AND @)
+ SELECT COUNT(CASE WHEN ended_at IS NOT NULL AND tokens > 0 THEN 1 END),
+        COALESCE(SUM(CASE WHEN ended_at IS NOT NULL THEN tokens END), 0),
+        COUNT(CASE WHEN ended_at IS NULL THEN 1 END),
+        COALESCE(SUM(CASE WHEN ended_at IS NULL THEN tokens END), 0),
+        COALESCE(SUM(cost), 0.0), COALESCE(SUM(wall), 0)
+   FROM used";
 
 async fn spending(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     now: UnixMs,
 ) -> Result<Spending, StoreError> {
-    let of = |condition: &str| AssertSqlSafe(format!("{SPENT}{condition}"));
+    let of = |condition: &str| AssertSqlSafe(SPENT.replace('@', condition));
     let mut sums = Vec::new();
     for sql in [of("p.id = ?2"), of("p.run = (SELECT run FROM phases WHERE id = ?2)")] {
-        let (attempts, tokens, cost_usd, wall_ms): (i64, i64, f64, i64) =
+        let (ended, tokens, running, estimated, cost_usd, wall_ms): (i64, i64, i64, i64, f64, i64) =
             sqlx::query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
-        sums.push(Spent {
-            attempts: number(attempts, || row.name())?,
+        let known = Spent {
+            attempts: number(ended, || row.name())?,
             tokens: number(tokens, || row.name())?,
             cost_usd,
             wall: Duration::from_millis(number(wall_ms, || row.name())?),
-        });
+        };
+        let [running, estimated] = [running, estimated].map(|n| number(n, || row.name()));
+        sums.push(known.with_running(running?, estimated?));
     }
     Ok(Spending { phase: sums[0], run: sums[1] })
 }

@@ -7,6 +7,7 @@ use crate::cli::{Context, fixer, memory};
 use crate::execute::{Asked, AttemptFolder, prompt_for};
 use crate::failure::Failure;
 use crate::memory::{Memory, Starting};
+use crate::phase::PhaseState;
 use crate::process::{Redactor, child_env};
 use crate::store::PhaseDetail;
 
@@ -29,10 +30,13 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let command = plan.is_configured().then(|| plan.display());
     let max_attempts = phase.max_attempts().or(row.max_attempts);
     let patch = earlier_patch(detail, &root.join(".autopack"));
+    // Nothing comes after its end but `retry`, which gives fresh tries.
+    let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
+    let fresh = over.then_some(0);
     let asked = Asked {
         run_id: &row.run_id,
         phase: &phase,
-        tries: row.attempts,
+        tries: fresh.unwrap_or(row.attempts),
         max_attempts: max_attempts.unwrap_or(settings.executor.max_attempts),
         last_failure: row.last_failure.as_ref(),
         ci_command: command.as_deref(),
