@@ -1,0 +1,138 @@
+//! From what an agent once said to what the drain makes of it: every known kind, through the real program.
+//!
+//! The recordings are those of `agent_streams`; what lands or fails here is decided by the diff beside them.
+
+#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::Project;
+
+const CI: &str = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
+
+/// Plays the recording that the phase is named after; `hang` and `nothing` play a success.
+const PLAY: &str = r#"
+account=
+for arg in "$@"; do case "$before" in --analytics-log|-o) account=$arg;; esac; before=$arg; done
+case $AUTOPACK_PHASE_ID in hang|nothing) case=success;; crash) echo 'it broke' >&2; exit 7;; *) case=$AUTOPACK_PHASE_ID;; esac
+case $AUTOPACK_PHASE_ID in nothing) ;; *) mkdir -p src; echo made > "src/$AUTOPACK_PHASE_ID.txt";; esac
+cat "$RECORDINGS/$case.jsonl" "$RECORDINGS/$case.txt" 2>/dev/null
+[ ! -e "$RECORDINGS/$case.stderr" ] || cat "$RECORDINGS/$case.stderr" >&2
+[ ! -e "$RECORDINGS/$case.account" ] || cp "$RECORDINGS/$case.account" "$account"
+case $AUTOPACK_PHASE_ID in hang) exec sleep 60;; limit) exit 1;; refused) exit "$REFUSED";; *) exit 0;; esac
+"#;
+
+/// `refused` is what the real program exits with when its provider refuses.
+fn project(kind: &str, refused: u8, phases: &[&str]) -> Project {
+    let project = Project::new().env("IS_SANDBOX", "1");
+    let program = project.outside("agent");
+    let recordings = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/agents")
+        .join(kind.trim_end_matches("-swe-agent"));
+    let head = format!("#!/bin/sh\nRECORDINGS='{}'\nREFUSED={refused}\n", recordings.display());
+    fs::write(&program, head + PLAY).unwrap();
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let phase = |id: &&str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]});
+    project
+        .config(&format!("agents:\n  it:\n    kind: {kind}\n    program: {program:?}\n{CI}"))
+        .plan(json!({ "phases": phases.iter().map(phase).collect::<Vec<_>>() }))
+}
+
+fn attempt(project: &Project, phase: &str) -> Value {
+    let log = project.phase(phase)["attempt_log"].clone();
+    assert_eq!(log.as_array().unwrap().len(), 1, "{phase}: {log}");
+    log[0].clone()
+}
+
+/// Success, a success with nothing done, a crash, a refusal, and one that stays after its last word. `used` is
+/// input, output, cache read and cost.
+#[track_caller]
+fn verdicts(kind: &str, refused: Option<u8>, stays: bool, used: Value) {
+    let mut phases = vec!["success", "nothing", "crash"];
+    phases.extend(refused.map(|_| "refused"));
+    phases.extend(stays.then_some("hang"));
+    let project = project(kind, refused.unwrap_or(0), &phases);
+    project.drain().exited(3);
+    for landed in phases.iter().filter(|phase| ["success", "hang"].contains(phase)) {
+        let attempt = attempt(&project, landed);
+        assert_eq!(attempt["outcome"], "landed", "{kind} {landed}: {attempt}");
+        let tokens = &attempt["tokens"];
+        let seen =
+            json!([tokens["input"], tokens["output"], tokens["cache_read"], attempt["cost_usd"]]);
+        assert_eq!(seen, used, "{kind} {landed}");
+    }
+    let failure = |phase: &str| attempt(&project, phase)["failure"].clone();
+    assert_eq!(failure("nothing")["kind"], "no_change", "{kind}: its word is no change");
+    assert_eq!(failure("crash")["kind"], "agent_failed", "{kind}: {}", failure("crash"));
+    assert_eq!(attempt(&project, "crash")["tokens"]["input"], Value::Null, "unknown is not 0");
+    if refused.is_some() {
+        let refused = failure("refused");
+        assert_eq!(refused["kind"], "agent_failed", "{kind}: {refused}");
+    }
+}
+
+/// The phase goes back to the queue and no try is charged, though its work was done.
+#[track_caller]
+fn limited(kind: &str) {
+    let project = project(kind, 0, &["limit"]);
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let events = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let finished = events.into_iter().find(|event| event["event"] == "phase_finished").unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        (&finished["verdict"], &finished["state"]),
+        (&json!("rate_limited"), &json!("QUEUED"))
+    );
+    assert_eq!(project.phase("limit")["attempts"], 0, "{kind}");
+    let status = project.json(["status", "--run-id", "run", "--json"]);
+    let why = status["runs"][0]["waiting"][0]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("rate limited for another"), "{kind}: {why}");
+}
+
+#[test]
+fn claude() {
+    verdicts("claude", Some(1), true, json!([240, 80, 1600, 0.011625]));
+    limited("claude");
+}
+
+#[test]
+fn codex() {
+    verdicts("codex", Some(1), true, json!([400, 100, 1600, null]));
+    limited("codex");
+}
+
+#[test]
+fn opencode() {
+    verdicts("opencode", Some(1), true, json!([400, 100, 1600, null]));
+}
+
+#[test]
+fn gemini() {
+    verdicts("gemini", Some(144), true, json!([400, 100, 1600, null]));
+    limited("gemini");
+}
+
+#[test]
+fn goose() {
+    verdicts("goose", Some(0), true, json!([400, 100, 1600, 0.004]));
+}
+
+/// Its end is its last word: there is nothing to stay after.
+#[test]
+fn aider() {
+    verdicts("aider", Some(0), false, json!([1000, 50, null, null]));
+    limited("aider");
+}
+
+#[test]
+fn mini_swe_agent() {
+    verdicts("mini-swe-agent", None, false, json!([400, 100, 1600, null]));
+}
