@@ -1,11 +1,13 @@
 //! `docker compose up -d qdrant`, only for a service that bears our label: an application's own is left alone.
 
 use std::ffi::OsString;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_yaml::Value;
+use tokio::time::sleep;
 
 use super::{LABEL, LABEL_VALUE};
 use crate::process::{Output, Tool, ToolError, output};
@@ -16,6 +18,9 @@ const FILES: [&str; 4] =
 const SERVICE: &str = "qdrant";
 /// The old program is written in Python and takes seconds to say anything where the machine is busy.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// While another process starts it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A compose file whose `qdrant` service is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +97,7 @@ impl Compose {
 
     /// Starts the service.
     pub async fn up(&self, file: &ComposeFile, left: Duration) -> Result<(), String> {
+        let _alone = alone(file).await;
         let up = self.run(&on_file(file, &["up", "-d", "--no-deps", SERVICE]), left).await;
         match up {
             Ok(answer) if answer.success() => Ok(()),
@@ -121,6 +127,20 @@ impl Compose {
     }
 }
 
+/// Two at once can make two networks of one name, and then no compose can use either. So the file is locked meanwhile;
+/// the autostart timeout bounds the wait.
+async fn alone(file: &ComposeFile) -> Option<File> {
+    let opened = File::open(&file.path).ok()?;
+    loop {
+        match opened.try_lock() {
+            Ok(()) => return Some(opened),
+            Err(TryLockError::WouldBlock) => sleep(LOOK_AGAIN).await,
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+}
+
 fn on_file(file: &ComposeFile, verb: &[&str]) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-f".into(), file.path.clone().into()];
     args.extend(verb.iter().map(OsString::from));
@@ -146,6 +166,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("docker-compose.yml"), text).unwrap();
         find(dir.path())
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_brings_the_service_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker-compose.yml");
+        std::fs::write(&path, "").unwrap();
+        let file = ComposeFile { path, image: None };
+        let first = alone(&file).await.expect("nobody else has it");
+        let mut second = std::pin::pin!(alone(&file));
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("two at once"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(first);
+        assert!(second.await.is_some());
     }
 
     #[test]
