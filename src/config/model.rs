@@ -84,6 +84,18 @@ pub struct TelemetrySettings {
 }
 
 impl Settings {
+    /// The name of whoever takes a try after so many: `--agent` (`over`), else the phase's own, else the ladder's.
+    pub fn wanted_agent<'a>(
+        &'a self,
+        over: Option<&'a str>,
+        own: Option<&'a str>,
+        tries: u32,
+    ) -> Option<&'a str> {
+        let ladder = &self.executor.ladder;
+        let rung = ladder.get(tries as usize).or(ladder.last()).map(String::as_str);
+        over.or(own).or(rung)
+    }
+
     /// The agent of that name; without a name the default one, or the only one there is.
     pub fn agent(&self, name: Option<&str>) -> Option<(&str, &AgentSettings)> {
         let agents = &self.agents;

@@ -80,10 +80,8 @@ pub fn plan(
 fn one(row: &PhaseRow, fix: &Fixer<'_>, settings: &Settings, agent: Option<&str>) -> Planned {
     let repair = fix(&row.spec, row.last_failure.as_ref());
     let spec = repair.result.as_ref().ok();
-    let ladder = &settings.executor.ladder;
-    let rung = ladder.get(row.attempts as usize).or(ladder.last()).map(String::as_str);
     let own = spec.and_then(|spec| spec.agent());
-    let wanted = agent.or(own).or(rung);
+    let wanted = settings.wanted_agent(agent, own, row.attempts);
     let named = settings.agent(wanted).map(|(name, _)| name.to_owned());
     let nobody = wanted
         .filter(|_| named.is_none())

@@ -95,7 +95,7 @@ impl Attempt<'_> {
             protected: self.site.settings.workspace.protected_paths.clone(),
             budget: self.allowance(),
             session: self.session(),
-            checks: Some(self.checks().await?),
+            checks: self.checks().await?,
         })
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::{Attempt, Trouble};
 use crate::agent::Checks;
 use crate::ci::{self, CiOutcome, CiPlan};
+use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{Redactor, Stop};
 
@@ -27,8 +28,13 @@ struct SlotChecks {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn checks(&self) -> Result<Arc<dyn Checks>, Trouble> {
-        Ok(Arc::new(SlotChecks {
+    /// For an agent that can ask: planning CI for the others would be for nothing.
+    pub(super) async fn checks(&self) -> Result<Option<Arc<dyn Checks>>, Trouble> {
+        let (_, agent) = self.site.agent_of(self.claim)?;
+        if !matches!(agent, AgentSettings::Builtin(_)) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SlotChecks {
             plan: self.ci_plan().await,
             dir: self.slot.path().to_owned(),
             env: self.environment(&self.site.ci_env),
@@ -37,7 +43,7 @@ impl Attempt<'_> {
             hold: self.slot.lock_fd()?,
             stop: self.stop.clone(),
             runs: AtomicU32::new(0),
-        }))
+        })))
     }
 }
 

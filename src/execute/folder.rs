@@ -7,6 +7,8 @@ use anyhow::Context as _;
 
 use crate::phase::{PhaseId, RunId};
 
+const PATCH: &str = "changes.patch";
+
 pub struct AttemptFolder {
     path: PathBuf,
 }
@@ -72,19 +74,32 @@ impl AttemptFolder {
     }
 
     pub fn patch(&self) -> PathBuf {
-        self.path.join("changes.patch")
+        self.path.join(PATCH)
     }
 
     /// The patch of the attempt before this one, where that one left one.
     pub fn earlier_patch(&self) -> Option<PathBuf> {
         let number: u32 = self.path.file_name()?.to_str()?.parse().ok()?;
-        let earlier = self.path.with_file_name(number.checked_sub(1)?.to_string());
-        Some(earlier.join("changes.patch")).filter(|patch| patch.is_file())
+        kept_patch(&self.path.with_file_name(number.checked_sub(1)?.to_string()))
+    }
+
+    /// What an attempt left of its work, where it did.
+    pub fn patch_of(
+        autopack_dir: &Path,
+        run: &RunId,
+        phase: &PhaseId,
+        attempt: u32,
+    ) -> Option<PathBuf> {
+        kept_patch(&Self::locate(autopack_dir, run, phase, attempt))
     }
 
     pub fn write(&self, file: &Path, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
         std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
     }
+}
+
+fn kept_patch(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(PATCH)).filter(|patch| patch.is_file())
 }
 
 fn move_aside(path: &Path) -> io::Result<()> {

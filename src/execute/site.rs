@@ -89,8 +89,7 @@ impl Site {
 
     /// The agent of a phase that does not name its own.
     pub fn default_agent(&self) -> Option<&str> {
-        let first =
-            self.agent.as_deref().or(self.settings.executor.ladder.first().map(String::as_str));
+        let first = self.settings.wanted_agent(self.agent.as_deref(), None, 0);
         self.settings.agent(first).map(|(name, _)| name)
     }
 
@@ -108,9 +107,7 @@ impl Site {
         phase: &'a FixedSpec,
         tries: u32,
     ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
-        let ladder = &self.settings.executor.ladder;
-        let rung = ladder.get(tries as usize).or(ladder.last()).map(String::as_str);
-        let wanted = self.agent.as_deref().or(phase.agent()).or(rung);
+        let wanted = self.settings.wanted_agent(self.agent.as_deref(), phase.agent(), tries);
         self.settings.agent(wanted).ok_or_else(|| {
             let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
             let known = known.join(", ");

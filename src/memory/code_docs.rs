@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::MemoryError;
 use super::entry::{Collection, Entry, EntryId, Kept, hash_of};
-use super::inner::{Inner, now};
+use super::inner::Inner;
+use crate::clock::now;
 use crate::process::{Tool, output};
 
 const CHUNK_LINES: usize = 60;

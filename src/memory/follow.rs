@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::faiss::{Faiss, FaissError};
-use super::inner::{Backend, Inner, locked, now};
+use super::inner::{Backend, Inner, locked};
 use super::journal::{Embedded, Pending};
 use super::reconcile::{self, Progress, Synced};
 use super::{MemoryError, faiss};
+use crate::clock::now;
 use crate::process::FileLock;
 
 /// Another's sync of a large memory to a new Qdrant takes its time.

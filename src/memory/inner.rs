@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinSet;
@@ -17,8 +17,8 @@ use super::faiss::Faiss;
 use super::journal::{Journal, JournalError};
 use super::qdrant::{Qdrant, QdrantError};
 use super::{MemoryError, Place, Stats};
+use crate::clock::now;
 use crate::config::MemorySettings;
-use crate::phase::UnixMs;
 
 /// A phase never waits longer for its memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -365,11 +365,6 @@ impl Inner {
 
 pub(super) fn locked(faiss: &Mutex<Faiss>) -> MutexGuard<'_, Faiss> {
     faiss.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn now() -> UnixMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Every text within a payload.

@@ -1,7 +1,5 @@
 //! `phases show --prompt`: what the next try would be told. Nothing is claimed, repaired or started for it.
 
-use std::path::PathBuf;
-
 use crate::ci::{self, Pythons};
 use crate::cli::{Context, fixer, memory};
 use crate::execute::{Asked, AttemptFolder, prompt_for};
@@ -29,7 +27,8 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let plan = ci::plan(&site, &settings.ci, phase.ci(), &Pythons::default()).await;
     let command = plan.is_configured().then(|| plan.display());
     let max_attempts = phase.max_attempts().or(row.max_attempts);
-    let patch = earlier_patch(detail, &root.join(".autopack"));
+    let (dir, last) = (root.join(".autopack"), row.executions);
+    let patch = AttemptFolder::patch_of(&dir, &row.run_id, &row.phase_id, last);
     // Nothing comes after its end but `retry`, which gives fresh tries.
     let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
     let fresh = over.then_some(0);
@@ -60,11 +59,4 @@ async fn remembered(context: &Context) -> Result<Memory, Failure> {
     Ok(memory::open(context, Starting::OnlyLook)
         .await
         .map_or(Memory::off(), |opened| opened.memory))
-}
-
-fn earlier_patch(detail: &PhaseDetail, autopack_dir: &std::path::Path) -> Option<PathBuf> {
-    let row = &detail.row;
-    let next = AttemptFolder::locate(autopack_dir, &row.run_id, &row.phase_id, row.executions + 1);
-    let last = next.with_file_name(row.executions.to_string()).join("changes.patch");
-    last.is_file().then_some(last)
 }
