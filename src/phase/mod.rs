@@ -11,6 +11,7 @@ mod matching;
 pub mod path;
 pub mod plan;
 pub mod repair;
+mod sample;
 pub mod scope;
 pub mod spec;
 pub mod state;
@@ -19,6 +20,7 @@ pub mod verdict;
 
 pub use ids::{PhaseId, RunId, UnixMs};
 pub use repair::{Repair, Unfixable};
+pub use sample::Sample;
 pub use spec::{Complexity, FixedSpec, PathPattern, PhaseCi, RawSpec};
 pub use state::PhaseState;
 pub use usage::{Tokens, Usage};

@@ -41,7 +41,6 @@ pub use remove::AttemptFolder;
 pub use repair::{RepairCounts, Repaired};
 pub use rows::{AttemptOutcome, AttemptRow, Counts, PhaseRow};
 pub use runs::RunFacts;
-pub use samples::Sample;
 pub use sqlite::Trouble;
 pub use steer::{Steered, Which};
 pub use url::{BadDatabaseUrl, DatabaseUrl};

@@ -1,39 +1,13 @@
-//! Telemetry samples as they are kept. What can be derived from them is derived by whoever shows them.
+//! Telemetry samples: kept, and read a page at a time.
 
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::plan::ImportedSample;
-use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::phase::{PhaseId, RunId, Sample, UnixMs};
 
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{json, number, signed, to_json};
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    pub run_id: RunId,
-    pub phase_id: PhaseId,
-    /// `None`: another system's.
-    pub attempt: Option<u32>,
-    pub timestamp: UnixMs,
-    pub category: String,
-    pub complexity: String,
-    pub deliverables: Vec<String>,
-    pub predicted_output_tokens: Option<u64>,
-    pub actual_output_tokens: Option<u64>,
-    pub input_tokens: Option<u64>,
-    pub cache_read_tokens: Option<u64>,
-    pub cost_usd: Option<f64>,
-    pub agent: Option<String>,
-    pub model: Option<String>,
-    pub success: bool,
-    pub truncated: bool,
-    pub stop_reason: Option<String>,
-    pub failure_kind: Option<String>,
-    pub agent_ms: Option<u64>,
-    pub ci_ms: Option<u64>,
-    row: i64,
-}
 
 #[derive(FromRow)]
 struct SampleRecord {
@@ -67,13 +41,13 @@ impl Store {
         last: Option<&Sample>,
         limit: u32,
     ) -> Result<Vec<Sample>, StoreError> {
-        let (timestamp, row) = last.map_or((i64::MIN, i64::MIN), |s| (s.timestamp.0, s.row));
+        let (timestamp, number) = last.map_or((i64::MIN, i64::MIN), |s| (s.timestamp.0, s.number));
         self.named(async {
             let rows: Vec<SampleRecord> = sqlx::query_as(
                 "SELECT * FROM samples WHERE (timestamp, id) > (?, ?) ORDER BY timestamp, id LIMIT ?",
             )
             .bind(timestamp)
-            .bind(row)
+            .bind(number)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
@@ -125,7 +99,7 @@ impl TryFrom<SampleRecord> for Sample {
         let name = || format!("telemetry sample {}", row.id);
         let count = |value: Option<i64>| value.map(|n| number(n, name)).transpose();
         Ok(Self {
-            row: row.id,
+            number: row.id,
             attempt: row.attempt.map(|n| number(n, name)).transpose()?,
             deliverables: json(&row.deliverables, name)?,
             predicted_output_tokens: count(row.predicted_output_tokens)?,
