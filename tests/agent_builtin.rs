@@ -1,13 +1,6 @@
 //! The built-in agent against stand-ins of the providers' servers: the real protocols, over real connections.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
 
-#[path = "support/model_server/mod.rs"]
-mod model_server;
-mod support;
-
+use crate::support::model_server;
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::symlink;
@@ -16,6 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::Project;
 use autopack::agent::{self, AgentEvent, AgentReply, AttemptBudget, Checks, Outcome, Task, Until};
 use autopack::config::{AgentSettings, BuiltinAgentSettings, ModelProtocol};
 use autopack::phase::autofix::{Limits, autofix};
@@ -23,7 +17,6 @@ use autopack::phase::{PhaseId, RawSpec, RunId, Tokens};
 use autopack::process::{How, Redactor, Stop, StopLevel};
 use model_server::{ModelServer, Protocol, Turn, call, finish};
 use serde_json::{Value, json};
-use support::Project;
 use tempfile::TempDir;
 
 const PROTOCOLS: [Protocol; 4] =

@@ -1,18 +1,12 @@
 //! A command agent, run for real.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
 
+use crate::support::agent_task;
 use std::path::Path;
 use std::sync::Mutex;
 
 use autopack::agent::{self, AgentError, AgentEvent, Task};
 use autopack::config::{AgentSettings, CommandAgentSettings, PromptBy};
 use autopack::process::{How, Redactor, Stop};
-
-#[path = "support/agent_task.rs"]
-mod agent_task;
 
 fn agent(command: &[&str]) -> AgentSettings {
     AgentSettings::Command(CommandAgentSettings {

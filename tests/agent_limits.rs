@@ -1,20 +1,12 @@
 //! What ends an agent before its time, and what its end comes to.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
 
+use crate::support::fake_agent;
 use std::time::Duration;
 
 use autopack::agent::{AgentEvent, AttemptBudget, Outcome, Until};
 use autopack::phase::UnixMs;
 use autopack::process::{How, Stop, StopLevel};
 use futures_util::future::join_all;
-
-#[path = "support/agent_task.rs"]
-mod agent_task;
-#[path = "support/fake_agent.rs"]
-mod fake_agent;
 
 use fake_agent::Fake;
 

@@ -1,16 +1,8 @@
 //! Each agent's streams, as they were recorded from the real programs: what they come to, what they used, what is shown.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
 
+use crate::support::fake_agent;
 use autopack::agent::{AgentEvent, Outcome};
 use autopack::process::How;
-
-#[path = "support/agent_task.rs"]
-mod agent_task;
-#[path = "support/fake_agent.rs"]
-mod fake_agent;
 
 use fake_agent::Fake;
 

@@ -4,17 +4,13 @@
 //! never seen and are written in the shape of those that were: OpenCode's limit, and mini-swe-agent's limit and refusal.
 //! Goose says nothing of a limit; it is ended as stalled.
 
-#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::support::Project;
 use serde_json::{Value, json};
-use support::Project;
 
 const CI: &str = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
 

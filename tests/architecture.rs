@@ -1,8 +1,4 @@
 //! The house: who may import whom, and what only one place may do. Read from the source itself.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -72,6 +68,23 @@ fn every_module_says_what_it_is_for() {
         .filter(|path| !is_test(path) && !read(path).starts_with("//!"))
         .collect();
     assert!(silent.is_empty(), "no //! at the top: {silent:#?}");
+}
+
+/// A file that `main.rs` does not name would be compiled by nobody.
+#[test]
+fn every_test_file_is_part_of_the_suite() {
+    let suite = read(&root().join("tests/main.rs"));
+    let entries = fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().path());
+    let left_out: Vec<PathBuf> = entries
+        .filter(|path| {
+            path.extension().is_some_and(|ending| ending == "rs") || path.join("mod.rs").is_file()
+        })
+        .filter(|path| {
+            let module = path.file_stem().unwrap().to_str().unwrap();
+            module != "main" && !suite.contains(&format!("\nmod {module};"))
+        })
+        .collect();
+    assert!(left_out.is_empty(), "not in tests/main.rs: {left_out:#?}");
 }
 
 /// The test of this test: it sees imports however they are written.

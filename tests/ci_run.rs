@@ -1,10 +1,5 @@
 //! CI for real: plans are made in temporary projects and run under the supervisor.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs, in an environment of their own"
-)]
-
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;

@@ -1,8 +1,6 @@
 //! `config show` and what is said of mistakes in the configuration, through the real program.
 
-mod support;
-
-use support::Repo;
+use crate::support::Repo;
 
 /// The error that a configuration is answered with.
 fn error(file: &str, text: &str) -> String {

@@ -1,9 +1,7 @@
 //! `fix-phases` through the real program, and what scripts see of a phase before and after.
 
-mod support;
-
+use crate::support::{Repo, shared_file};
 use serde_json::{Value, json};
-use support::{Repo, shared_file};
 
 const WORKED_EXAMPLE: &str = r#"{"phase_id":"frontend-build","category":"frontend","complexity":"medium",
  "deliverables":["src\\components\\App.tsx (main component)","src\\components\\Header.tsx",

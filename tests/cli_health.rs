@@ -1,8 +1,6 @@
 //! `health` through the real program: what is said of a good place to drain, and of bad ones.
 
-mod support;
-
-use support::{Ran, Repo};
+use crate::support::{Ran, Repo};
 
 /// Without what differs from machine to machine: versions, free space, and where long lines are broken.
 fn golden(ran: &Ran) -> String {

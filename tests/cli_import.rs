@@ -1,9 +1,7 @@
 //! `import` through the real program: what it says, what it leaves, and what it refuses untouched.
 
-mod support;
-
+use crate::support::{Repo, shared_file};
 use serde_json::{Value, json};
-use support::{Repo, shared_file};
 
 const PLAN: &str = "\
 run_id: demo

@@ -1,10 +1,8 @@
 //! `init`, `completions`, `--version`, usage errors and a reader that goes away, through the real program.
 
-mod support;
-
 use std::process::Stdio;
 
-use support::{Repo, autopack};
+use crate::support::{Repo, autopack};
 
 #[test]
 fn init_writes_what_is_missing_and_overwrites_nothing() {

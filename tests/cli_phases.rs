@@ -1,16 +1,14 @@
 //! `phases`, `runs` and `gc` through the real program, on a run with attempts behind it.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::Repo;
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{Failure, FailureKind, RawSpec, RunId, Tokens, UnixMs, Usage, Verdict};
 use autopack::store::{
     Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
 };
 use serde_json::{Value, json};
-use support::Repo;
 
 const PLAN: &str = r#"{"run_id": "demo", "phases": [
     {"id": "setup", "name": "Set up", "deliverables": ["src/a.py"]},

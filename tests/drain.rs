@@ -1,13 +1,7 @@
 //! What a drain does with phases, seen from outside: states, the branch, exit codes, the prompt of a retry.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
 
-mod support;
-
+use crate::support::Project;
 use serde_json::{Value, json};
-use support::Project;
 
 const WRITES_ALL: &str = "write_deliverables()";
 

@@ -1,7 +1,5 @@
 //! Plan files of every shape, through the library: what arrives, and what is refused with which words.
 
-mod support;
-
 use std::path::Path;
 
 use autopack::import::{self, Draft};
@@ -218,7 +216,7 @@ fn a_slip_beside_phases_is_said() {
 /// `real_phase_specs.jsonl`: 100 specs as real projects wrote them (hshk99/Autopack, MIT).
 #[test]
 fn every_real_spec_is_imported_as_written() {
-    let Some(file) = support::shared_file("real_phase_specs.jsonl") else { return };
+    let Some(file) = crate::support::shared_file("real_phase_specs.jsonl") else { return };
     let text = std::fs::read_to_string(file).unwrap();
     for line in text.lines() {
         let mut written: Value = serde_json::from_str(line).unwrap();

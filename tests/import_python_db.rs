@@ -1,7 +1,5 @@
 //! The Python Autopack's database as a source: the real one where it is there, and small ones made here.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +23,7 @@ fn phase<'a>(run: &'a PlanRun, id: &str) -> &'a PlanPhase {
 
 /// 456 phases of 70 runs (hshk99/Autopack, MIT).
 fn real_database() -> Option<PathBuf> {
-    support::shared_file("python-autopack.db")
+    crate::support::shared_file("python-autopack.db")
 }
 
 fn listing(folder: &Path) -> Vec<String> {

@@ -1,14 +1,10 @@
 //! Limits that hold, through the real program: budgets, rate limits, systemic failures, the circuit breaker, ladders.
 
-#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
-
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::Project;
 use serde_json::{Value, json};
-use support::Project;
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 

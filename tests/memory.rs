@@ -1,11 +1,5 @@
 //! The memory as a part, against a stand-in Qdrant that speaks the real protocol.
 
-#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
-
-mod support {
-    pub mod qdrant;
-}
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use support::qdrant::{StandIn, StandInProcess};
+use crate::support::qdrant::{StandIn, StandInProcess};
 
 /// A workspace with a memory in it.
 struct Workspace {

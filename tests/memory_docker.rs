@@ -4,24 +4,17 @@
 //! container, volume and compose project are the engine's only ones of their names, so these run one at a time, and not
 //! at all on an engine where somebody's real memory lives.
 
-#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
-
-mod support {
-    pub mod docker;
-    pub mod qdrant;
-}
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::docker::{Engine, docker, text};
 use autopack::config::QdrantSettings;
 use autopack::memory::autostart::{Autostart, CONTAINER, Started};
 use autopack::memory::{Backend, Collection, Entry, Memory, Opened, Place, Query, Starting};
 use autopack::process::Redactor;
-use support::docker::{Engine, docker, text};
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../docker-compose.yml");
@@ -116,7 +109,7 @@ async fn test_memory_service_autostarts_qdrant_then_uses_it() {
     assert!(line.ends_with("its container was made and started"), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Qdrant);
     works(&opened.memory).await;
-    let held = support::qdrant::entries(autostart.settings.grpc_port).await;
+    let held = crate::support::qdrant::entries(autostart.settings.grpc_port).await;
     assert_eq!(held.into_values().next().unwrap().text, "split the parser first");
     engine.assert_safe(CONTAINER, &autostart.settings);
 }
@@ -300,12 +293,12 @@ async fn while_a_pull_hangs_faiss_serves_and_when_the_image_comes_qdrant_does() 
     assert!(line.ends_with("its container was made and started"), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Qdrant);
     works(&opened.memory).await;
-    assert_eq!(support::qdrant::entries(autostart.settings.grpc_port).await.len(), 1);
+    assert_eq!(crate::support::qdrant::entries(autostart.settings.grpc_port).await.len(), 1);
 }
 
 /// Needs no engine: these engines are none.
 fn elsewhere(dir: &TempDir, docker_host: &str, timeout: u64) -> Autostart {
-    let mut settings = support::docker::settings("nobody/has-this:1");
+    let mut settings = crate::support::docker::settings("nobody/has-this:1");
     settings.autostart_timeout_seconds = timeout;
     let (workspace, docker_host) = (dir.path().to_owned(), Some(docker_host.to_owned()));
     Autostart { settings, workspace, docker_host }
@@ -397,7 +390,7 @@ fn the_healthcheck_tells_a_ready_qdrant_from_a_dead_one() {
     let check = &file["services"]["qdrant"]["healthcheck"]["test"];
     let words: Vec<&str> = check.as_sequence().unwrap().iter().filter_map(|w| w.as_str()).collect();
     let ["CMD", "bash", "-c", script] = words[..] else { panic!("{words:?}") };
-    let mut qdrant = support::qdrant::StandIn::start();
+    let mut qdrant = crate::support::qdrant::StandIn::start();
     let script = script.replace("/6333", &format!("/{}", qdrant.rest_port));
     assert!(answers("bash", &["-c", &script]));
     qdrant.kill();

@@ -1,12 +1,6 @@
 //! The memory's place in the drain, through the real program, with a stand-in Qdrant that speaks the real protocol.
 
-#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
-
-mod support;
-
-#[path = "support/qdrant/mod.rs"]
-mod qdrant;
-
+use crate::support::qdrant;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::support::Project;
 use autopack::memory::embed::builtin;
 use autopack::memory::faiss::Faiss;
 use autopack::memory::journal::Journal;
 use qdrant::{StandIn, StandInProcess};
 use serde_json::{Value, json};
-use support::Project;
 
 /// Green unless the file says `broken`.
 const CI: &str = "ci:\n  command: 'if grep -rq broken src; then echo \"src/a.py:7: ValueError: broken pipe of user_id 12345\"; exit 1; fi'\n";

@@ -1,19 +1,11 @@
 //! Programs under the real supervisor: how they end, what becomes of their input and output.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
-
-#[path = "support/process.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::support::process::{env, job, run, sh};
 use autopack::process::{How, Redactor, SpawnError, Stop, StopLevel, Stream, run as run_until};
-use support::{env, job, run, sh};
 
 fn here() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -97,7 +89,7 @@ async fn a_second_stop_cuts_the_grace_short() {
         _ => {}
     };
     let mut job = sh("trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done", at.path());
-    job.grace = support::LONG;
+    job.grace = crate::support::process::LONG;
     job.on_line = Some(&raise);
     assert_eq!(run_until(job, &stop).await.unwrap().how, How::Stopped);
 }

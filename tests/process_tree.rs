@@ -1,13 +1,6 @@
 //! Programs that do not want to go: nothing of them is left, however they or the drain end.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
-#![cfg(target_os = "linux")]
 
-#[path = "support/process.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
+#![cfg(target_os = "linux")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -16,11 +9,11 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::support::process::{LONG, MARK, env, job, marked, run, unique};
 use autopack::process::{
     FileLock, How, Job, Stop, StopLevel, Stream, run as run_until, sweep_marked,
 };
 use futures_util::future::join_all;
-use support::{LONG, MARK, env, job, marked, run, unique};
 
 /// Ignores SIGTERM; leaves behind a grandchild in a session of its own that ignores it too and holds
 /// the pipes, a stopped child, and two that

@@ -1,12 +1,10 @@
 //! The real backlog of a Python Autopack, drained with an agent that writes each deliverable.
 //! Data: hshk99/Autopack, MIT.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::Project;
 use serde_json::{Value, json};
-use support::Project;
 
 /// Writes each deliverable; where a phase has none, a file in its scope.
 const WRITES: &str = r#"
@@ -19,7 +17,7 @@ if not phase["deliverables"]:
 
 #[test]
 fn the_queued_phases_of_a_real_database_drain() {
-    let Some(database) = support::shared_file("python-autopack.db") else { return };
+    let Some(database) = crate::support::shared_file("python-autopack.db") else { return };
     let project = Project::new().agent_with(WRITES, "ci: {command: [\"true\"]}\n");
     project.autopack(["import", database.to_str().unwrap()]).succeeded();
 

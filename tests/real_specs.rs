@@ -1,8 +1,6 @@
 //! The auto-fixer over specs of real projects: hshk99/Autopack (MIT), 100 phase specs as written and the
 //! database of its runs. Skipped, saying so, where the data is not there.
 
-mod support;
-
 use std::collections::HashSet;
 
 use autopack::phase::autofix::{Limits, autofix};
@@ -18,14 +16,15 @@ const LIMITS: Limits = Limits {
 };
 
 fn specs() -> Option<Vec<Value>> {
-    let text = std::fs::read_to_string(support::shared_file("real_phase_specs.jsonl")?).unwrap();
+    let text =
+        std::fs::read_to_string(crate::support::shared_file("real_phase_specs.jsonl")?).unwrap();
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 /// The phases of the database as an import brings them: columns and scope in one object.
 async fn phases() -> Option<Vec<Value>> {
     let options = SqliteConnectOptions::new()
-        .filename(support::shared_file("python-autopack.db")?)
+        .filename(crate::support::shared_file("python-autopack.db")?)
         .immutable(true);
     let pool = SqlitePool::connect_with(options).await.unwrap();
     let sql = "SELECT phase_id, name, description, task_category, complexity, scope FROM phases";

@@ -1,17 +1,11 @@
 //! Nothing is lost: kill -9, two drains at once, interrupts.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start real programs in an environment of their own"
-)]
-
-mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use crate::support::Project;
 use serde_json::{Value, json};
-use support::Project;
 
 /// Writes down who works on what, beside the repository, so that a double run shows.
 const WITNESSED: &str = r#"

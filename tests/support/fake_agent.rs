@@ -1,8 +1,5 @@
 //! A program that replays what a real agent once said, under the agent's own name.
 
-// Each test file is a crate of its own and uses some of this.
-#![allow(dead_code)]
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

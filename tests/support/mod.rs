@@ -1,9 +1,5 @@
 //! A repository in a temporary folder, and the real program run in it.
 
-// Each test file is a crate of its own and uses some of this.
-#![allow(dead_code, unused_imports)]
-#![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +7,13 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+pub mod agent_task;
+pub mod docker;
+pub mod fake_agent;
+pub mod model_server;
+pub mod process;
 mod project;
+pub mod qdrant;
 
 pub use project::Project;
 

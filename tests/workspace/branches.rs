@@ -4,7 +4,7 @@ use std::fs;
 
 use autopack::workspace::{Followed, Landing, RunBranch, WorkspaceError};
 
-use crate::lab::{Lab, claimed, commit, error, run, settings, write};
+use super::lab::{Lab, claimed, commit, error, run, settings, write};
 
 #[tokio::test]
 async fn a_branch_begins_at_head_or_where_told() {

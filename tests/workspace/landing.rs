@@ -5,7 +5,7 @@ use std::fs;
 use autopack::phase::{PhaseId, RunId};
 use autopack::workspace::{CommitMessage, Fence, Landing, Rebased, Repo, Slot, WorkspaceError};
 
-use crate::lab::{Lab, claimed, commit, error, measure, phase, run, settings, write};
+use super::lab::{Lab, claimed, commit, error, measure, phase, run, settings, write};
 
 /// A slot at the tip with one new file in it, committed.
 async fn worked(repo: &Repo, tip: &str, file: &str) -> (Slot, String) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use autopack::workspace::WorkspaceError;
 
-use crate::lab::{Lab, error, executable, measure, pattern, settings, told, write};
+use super::lab::{Lab, error, executable, measure, pattern, settings, told, write};
 
 #[tokio::test]
 async fn nothing_changed_is_the_base_tree() {
@@ -98,7 +98,7 @@ async fn nothing_that_the_agent_configures_runs() {
     write(slot.path(), ".gitattributes", "* filter=x\n");
     write(slot.path(), "src/a.py", "2\n");
     assert_eq!(told(&measure(&slot, &base).await), ["A .gitattributes", "M src/a.py"]);
-    crate::lab::commit(&slot, &base, "p").await;
+    super::lab::commit(&slot, &base, "p").await;
     assert!(!marker.exists());
 }
 

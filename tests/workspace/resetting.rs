@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use autopack::config::WorkspaceSettings;
 use autopack::workspace::{Repo, WorkspaceError};
 
-use crate::lab::{Lab, error, measure, settings, told, write};
+use super::lab::{Lab, error, measure, settings, told, write};
 
 #[tokio::test]
 async fn whatever_an_agent_did_is_undone() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::lab::{Lab, measure, settings, told, write};
+use super::lab::{Lab, measure, settings, told, write};
 
 /// `lib/sub` with `s.txt` in it, and `inner` in that with `i.txt`.
 fn with_submodules() -> Lab {

@@ -4,7 +4,7 @@ use std::fs;
 
 use autopack::workspace::{Landing, Repo, WorkspaceError};
 
-use crate::lab::{Lab, claimed, commit, error, executable, measure, run, settings, told, write};
+use super::lab::{Lab, claimed, commit, error, executable, measure, run, settings, told, write};
 
 /// A whole attempt, from branch to landing.
 async fn attempt(lab: &Lab) -> String {

@@ -1,0 +1,39 @@
+//! All tests of the program and its parts from outside, in one binary: linking it takes longer than compiling it.
+//!
+//! A file a subject. `support` has the one builder of projects, fake agents, and stand-ins of servers.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start real programs in an environment of their own"
+)]
+
+mod agent_builtin;
+mod agent_command;
+mod agent_limits;
+mod agent_streams;
+mod agent_verdicts;
+mod architecture;
+mod ci_run;
+mod cli_config;
+mod cli_fix_phases;
+mod cli_health;
+mod cli_import;
+mod cli_init;
+mod cli_phases;
+mod drain;
+mod import_plans;
+mod import_python_db;
+mod limits;
+mod memory;
+mod memory_docker;
+mod memory_drain;
+mod memory_recall;
+mod plan_format_docs;
+mod process_job;
+mod process_tree;
+mod python_backlog;
+mod real_specs;
+mod recovery;
+mod shipped;
+mod support;
+mod workspace;
