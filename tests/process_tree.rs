@@ -165,7 +165,7 @@ async fn drain() {
 
 fn start_drain(folder: &Path, mark: &str, count: u8) -> std::process::Child {
     let mut drain = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "drain", "--ignored", "--nocapture"])
+        .args(["--exact", "process_tree::drain", "--ignored", "--nocapture"])
         .env("TEST_DRAIN_MARK", mark)
         .env("TEST_DRAIN_FOLDER", folder)
         .env("TEST_DRAIN_COUNT", count.to_string())

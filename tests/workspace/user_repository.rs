@@ -214,7 +214,7 @@ async fn a_callers_variables_lead_git_nowhere_else() {
     let other = Lab::with("other", &[]);
     // What a hook that starts autopack would hand down; given here as the caller's own environment.
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "user_repository::in_a_hostile_environment", "--ignored"]);
+    command.args(["--exact", "workspace::user_repository::in_a_hostile_environment", "--ignored"]);
     command.env("LAB_ROOT", &lab.root).envs(lab.env());
     command.env("GIT_DIR", other.root.join(".git")).env("GIT_WORK_TREE", &other.root);
     command.env("GIT_INDEX_FILE", other.root.join(".git/index"));
