@@ -7,6 +7,7 @@
 mod file;
 mod mask;
 mod part;
+mod raw;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ impl Faiss {
                 found.extend(part.search(vector, only, k)?);
             }
         }
-        part::best_first(&mut found, k);
+        raw::best_first(&mut found, k);
         Ok(found)
     }
 

@@ -1,15 +1,20 @@
 //! One collection's vectors in one FAISS index.
 
+mod rebuild;
+
 use std::collections::{HashMap, HashSet};
 
+use faiss::index::IndexImpl;
 use faiss::index::autotune::ParameterSpace;
-use faiss::index::{IndexImpl, SearchWithParamsMut};
-use faiss::{Idx, Index, MetricType, index_factory};
+use faiss::{Idx, Index};
 
-use super::mask::{Bits, Masked};
+use super::mask::Bits;
+use super::raw::{add, best_first, flat, make, search, use_threads};
 use super::{FaissError, Found, Result, Size, library};
 use crate::memory::entry::EntryId;
 use crate::memory::journal::{Change, Put};
+
+pub use rebuild::Snapshot;
 
 /// How a part searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +25,10 @@ pub enum Kind {
     Graph,
 }
 
-/// Above this a graph: comparing with 10,000 vectors takes 1.4 ms, with 20,000 more than the 2 ms that a search may take.
-const EXACT_UP_TO: usize = 10_000;
 /// In a graph, a filter that lets fewer through than this is searched one by one, exactly.
 const ONE_BY_ONE_UP_TO: usize = 5_000;
 /// Adding to a graph takes a millisecond, to a list nearly nothing; so many wait in a list before they are moved.
 const TAIL_WORTH_MOVING: usize = 2_000;
-/// Dead vectors cost time and space; below this it is not worth a rebuild.
-const DEAD_WORTH_A_REBUILD: usize = 1_000;
 const NEIGHBOURS: usize = 32;
 const EF_CONSTRUCTION: usize = 80;
 /// How many neighbours a search keeps in view, at least; twice as many as are asked for.
@@ -71,37 +72,6 @@ struct Tail {
     numbers: Vec<i64>,
     /// So many of the first are in the graph too.
     moved: usize,
-}
-
-/// Everything that a rebuild needs, taken at one moment.
-pub struct Snapshot {
-    kind: Kind,
-    dimensions: usize,
-    entries: Vec<(EntryId, i64)>,
-    vectors: Vec<f32>,
-}
-
-impl std::fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Snapshot({:?}, {})", self.kind, self.entries.len())
-    }
-}
-
-impl Snapshot {
-    /// The slow part: it needs no lock, and leaves half of the processors to agents and CI.
-    pub fn build(self) -> Result<Part> {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        use_threads((processors / 2).max(1));
-        let mut part = Part::new(self.kind, self.dimensions)?;
-        let numbers: Vec<i64> = self.entries.iter().map(|(_, n)| *n).collect();
-        part.settle(&self.vectors, &numbers)?;
-        use_threads(1);
-        for (id, n) in self.entries {
-            part.live.set(n);
-            part.of_entry.insert(id, n);
-        }
-        Ok(part)
-    }
 }
 
 impl Part {
@@ -381,101 +351,4 @@ impl Part {
         };
         index.reconstruct(id, vector).map_err(library("read a vector"))
     }
-
-    /// What this part should be rebuilt as, if that is worth it.
-    pub fn due(&self) -> Option<Kind> {
-        let Size { live, dead } = self.size();
-        let fitting = if live > EXACT_UP_TO { Kind::Graph } else { Kind::Exact };
-        // A graph that shrank is still fast; only one that grew out of exactness is not.
-        let outgrown = fitting == Kind::Graph && self.kind == Kind::Exact;
-        let littered = dead > DEAD_WORTH_A_REBUILD && dead > live / 3;
-        (outgrown || littered).then_some(fitting)
-    }
-
-    pub fn snapshot(&self, kind: Kind) -> Result<Snapshot> {
-        let mut entries: Vec<(EntryId, i64)> =
-            self.of_entry.iter().map(|(id, n)| (id.clone(), *n)).collect();
-        entries.sort_by_key(|(_, n)| *n);
-        let mut vectors = vec![0.0; entries.len() * self.dimensions];
-        for ((_, n), vector) in entries.iter().zip(vectors.chunks_mut(self.dimensions)) {
-            self.read(*n, vector)?;
-        }
-        Ok(Snapshot { kind, dimensions: self.dimensions, entries, vectors })
-    }
-
-    /// Takes the place of `self`, after catching up with it.
-    pub fn replace_with(&mut self, mut built: Self) -> Result<()> {
-        let last = built.last().unwrap_or(0);
-        let mut newer: Vec<(EntryId, i64)> = self
-            .of_entry
-            .iter()
-            .filter(|(_, n)| **n > last)
-            .map(|(id, n)| (id.clone(), *n))
-            .collect();
-        newer.sort_by_key(|(_, n)| *n);
-        let mut vector = vec![0.0; self.dimensions];
-        for (id, n) in newer {
-            self.read(n, &mut vector)?;
-            built.insert(&vector, &[n])?;
-            built.of_entry.insert(id, n);
-        }
-        built.of_entry.retain(|id, n| self.of_entry.get(id) == Some(&*n));
-        built.live = Bits::default();
-        built.of_entry.values().for_each(|n| built.live.set(*n));
-        *self = built;
-        Ok(())
-    }
-}
-
-unsafe extern "C" {
-    /// OpenMP's, which FAISS is built on. It holds for the calling thread.
-    safe fn omp_set_num_threads(threads: std::ffi::c_int);
-}
-
-/// One query is too little to share out: waiting for a second thread costs milliseconds on a busy machine.
-fn use_threads(threads: usize) {
-    omp_set_num_threads(std::ffi::c_int::try_from(threads).unwrap_or(1));
-}
-
-fn make(dimensions: usize, description: impl AsRef<str>) -> Result<IndexImpl> {
-    let d = u32::try_from(dimensions).unwrap_or(u32::MAX);
-    index_factory(d, description, MetricType::InnerProduct).map_err(library("make an index"))
-}
-
-fn flat(dimensions: usize) -> Result<IndexImpl> {
-    make(dimensions, "IDMap2,Flat")
-}
-
-fn add(index: &mut IndexImpl, vectors: &[f32], numbers: &[i64]) -> Result<()> {
-    let ids: Vec<Idx> = numbers.iter().map(|n| Idx::new(n.unsigned_abs())).collect();
-    index.add_with_ids(vectors, &ids).map_err(library("add vectors"))
-}
-
-fn search(
-    index: &mut IndexImpl,
-    query: &[f32],
-    mask: Option<&Bits>,
-    k: usize,
-) -> Result<Vec<Found>> {
-    let result = match mask {
-        None => index.search(query, k),
-        Some(mask) => index.search_with_params(query, k, &Masked::new(mask)?.params),
-    };
-    let result = result.map_err(library("search"))?;
-    Ok(found(&result.labels, &result.distances))
-}
-
-pub(super) fn best_first(found: &mut Vec<Found>, k: usize) {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.n.cmp(&b.n)));
-    found.truncate(k);
-}
-
-/// FAISS fills up with -1 what it did not find.
-fn found(labels: &[Idx], scores: &[f32]) -> Vec<Found> {
-    let pairs = labels.iter().zip(scores);
-    let known = pairs.filter_map(|(label, score)| {
-        let n = i64::try_from(label.get()?).ok()?;
-        Some(Found { n, score: *score })
-    });
-    known.collect()
 }

@@ -1,0 +1,60 @@
+//! The FAISS library itself: an index made, filled and searched, in our numbers and our errors.
+
+use faiss::index::{IndexImpl, SearchWithParamsMut};
+use faiss::{Idx, Index, MetricType, index_factory};
+
+use super::mask::{Bits, Masked};
+use super::{Found, Result, library};
+
+unsafe extern "C" {
+    /// OpenMP's, which FAISS is built on. It holds for the calling thread.
+    safe fn omp_set_num_threads(threads: std::ffi::c_int);
+}
+
+/// One query is too little to share out: waiting for a second thread costs milliseconds on a busy machine.
+pub fn use_threads(threads: usize) {
+    omp_set_num_threads(std::ffi::c_int::try_from(threads).unwrap_or(1));
+}
+
+pub fn make(dimensions: usize, description: impl AsRef<str>) -> Result<IndexImpl> {
+    let d = u32::try_from(dimensions).unwrap_or(u32::MAX);
+    index_factory(d, description, MetricType::InnerProduct).map_err(library("make an index"))
+}
+
+pub fn flat(dimensions: usize) -> Result<IndexImpl> {
+    make(dimensions, "IDMap2,Flat")
+}
+
+pub fn add(index: &mut IndexImpl, vectors: &[f32], numbers: &[i64]) -> Result<()> {
+    let ids: Vec<Idx> = numbers.iter().map(|n| Idx::new(n.unsigned_abs())).collect();
+    index.add_with_ids(vectors, &ids).map_err(library("add vectors"))
+}
+
+pub fn search(
+    index: &mut IndexImpl,
+    query: &[f32],
+    mask: Option<&Bits>,
+    k: usize,
+) -> Result<Vec<Found>> {
+    let result = match mask {
+        None => index.search(query, k),
+        Some(mask) => index.search_with_params(query, k, &Masked::new(mask)?.params),
+    };
+    let result = result.map_err(library("search"))?;
+    Ok(found(&result.labels, &result.distances))
+}
+
+pub fn best_first(found: &mut Vec<Found>, k: usize) {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.n.cmp(&b.n)));
+    found.truncate(k);
+}
+
+/// FAISS fills up with -1 what it did not find.
+fn found(labels: &[Idx], scores: &[f32]) -> Vec<Found> {
+    let pairs = labels.iter().zip(scores);
+    let known = pairs.filter_map(|(label, score)| {
+        let n = i64::try_from(label.get()?).ok()?;
+        Some(Found { n, score: *score })
+    });
+    known.collect()
+}
