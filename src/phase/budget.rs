@@ -30,6 +30,8 @@ pub struct Budgets {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
     pub attempts: u64,
+    /// How many of them are under way, and only expected to use what they do.
+    pub running: u64,
     pub tokens: u64,
     pub cost_usd: f64,
     pub wall: Duration,
@@ -76,10 +78,16 @@ impl Spent {
         let expected = (self.tokens / ended).saturating_mul(running).max(predicted_tokens);
         Self {
             attempts: self.attempts + running,
+            running: self.running + running,
             tokens: self.tokens.saturating_add(expected),
             cost_usd: self.cost_usd + self.cost_usd / ended as f64 * running as f64,
             wall: self.wall,
         }
+    }
+
+    /// Whether all that is known is predicted: attempts are under way, and none has told what one takes.
+    pub fn is_only_expected(&self) -> bool {
+        self.running > 0 && self.running == self.attempts
     }
 
     /// What one more attempt is taken to cost: the larger of its predicted output and what attempts took so far.
@@ -87,6 +95,7 @@ impl Spent {
         let attempts = self.attempts.max(1);
         Self {
             attempts: 1,
+            running: 0,
             tokens: predicted_tokens.max(self.tokens / attempts),
             cost_usd: self.cost_usd / attempts as f64,
             wall: Duration::ZERO,
@@ -130,6 +139,16 @@ impl Budget {
             cost_usd: self.cost_usd.map(|limit| (limit - spent.cost_usd).max(0.0)),
             wall_seconds: self.wall_seconds.map(|limit| limit.saturating_sub(spent.wall.as_secs())),
         }
+    }
+
+    /// Whether tokens or money are limited: what attempts use up, and tell only when they have ended.
+    pub fn limits_use(&self) -> bool {
+        self.tokens.is_some() || self.cost_usd.is_some()
+    }
+
+    /// Of time that is added up over attempts, each of so many at once can take its part only.
+    pub fn with_time_for_each_of(self, attempts: u64) -> Self {
+        Self { wall_seconds: self.wall_seconds.map(|left| left / attempts.max(1)), ..self }
     }
 
     /// Whether this much reaches it.
@@ -177,6 +196,8 @@ mod tests {
     #[test]
     fn what_runs_counts_as_what_ended_before_it() {
         let running = spent(2, 60_000).with_running(2, 4_000);
+        assert!(!running.is_only_expected() && spent(0, 0).with_running(1, 9).is_only_expected());
+        assert_eq!(running.running, 2);
         assert_eq!((running.attempts, running.tokens), (4, 120_000));
         assert_eq!(spent(0, 0).with_running(1, 2_000).tokens, 2_000);
         assert_eq!(spent(2, 60_000).with_running(0, 0), spent(2, 60_000));

@@ -6,6 +6,7 @@ pub mod autofix;
 pub mod budget;
 mod companion;
 pub mod deliverables;
+pub mod footprint;
 pub mod ids;
 mod matching;
 pub mod path;
@@ -18,6 +19,7 @@ pub mod state;
 pub mod usage;
 pub mod verdict;
 
+pub use footprint::Footprint;
 pub use ids::{PhaseId, RunId, UnixMs};
 pub use repair::{Repair, Unfixable};
 pub use sample::Sample;

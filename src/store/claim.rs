@@ -1,14 +1,22 @@
 //! Claiming: the next phase that can run, repaired, becomes somebody's, in one transaction.
 
-use std::time::Duration;
+mod admission;
+pub(super) mod candidates;
+mod spending;
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use crate::phase::budget::Spent;
 use crate::phase::state::Event;
 use crate::phase::{
-    Complexity, Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RunId, UnixMs,
+    Complexity, Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
 };
+
+use admission::{put_off, refuse};
+use candidates::{Walk, nothing_yet};
+use spending::spending;
+
+pub use admission::{Admission, Admit, Candidate};
+pub use spending::Spending;
 
 use super::Fixer;
 use super::error::StoreError;
@@ -35,43 +43,8 @@ pub struct Claimer<'a> {
     pub spending: bool,
 }
 
-/// A repaired phase whose turn it is.
-#[derive(Debug)]
-pub struct Candidate<'a> {
-    pub run_id: &'a RunId,
-    pub phase: &'a FixedSpec,
-    /// Tries that were charged so far.
-    pub tries: u32,
-    pub spent: Spending,
-}
-
-/// What was spent on a phase so far, and on its run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spending {
-    pub phase: Spent,
-    pub run: Spent,
-}
-
-/// Whether it may be taken.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Admission {
-    Go,
-    /// Not before then; others may.
-    Later {
-        until: UnixMs,
-    },
-    /// It is FAILED now.
-    Refuse(Failure),
-    /// Nothing may be taken any more.
-    Stop {
-        why: String,
-    },
-}
-
-pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;
-
-/// Put off in one transaction: bounds how long others wait for the writer.
-const PUT_OFF: usize = 500;
+/// Put off, or repaired only to find that they overlap, in one transaction: bounds how long others wait for the writer.
+const EXAMINED: usize = 500;
 
 /// The right to execute one attempt of one phase. Only `finish` ends it, and consumes it.
 #[derive(Debug)]
@@ -108,32 +81,40 @@ pub enum Next {
     Stopped {
         why: String,
     },
-    /// Nothing can run before this time.
+    /// Nothing executes, and nothing can run before this time.
     Waiting {
         until: UnixMs,
     },
-    /// Nothing can run, unless something that executes now makes it possible.
+    /// Nothing can run until something that executes now has ended, or until then.
+    Held {
+        /// One that another owner executes, where there is any.
+        by_another: Option<PhaseId>,
+        until: Option<UnixMs>,
+    },
+    /// Nothing can run, and nothing executes that could change that.
     Nothing,
 }
 
 impl Store {
-    /// The order: runs as given; phases that took drains down behind the others; then the plan's order.
+    /// The order: runs as given; phases that took drains down behind the others; then the plan's order, without those
+    /// that overlap with what executes in their run.
     pub async fn claim_next(&self, claimer: &Claimer<'_>, now: UnixMs) -> Result<Next, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
             refuse_fenced(&mut tx, claimer.owner).await?;
+            let mut walk = Walk::new(claimer, now);
             let mut next = None;
-            for _ in 0..PUT_OFF {
-                next = match candidate(&mut tx, claimer, now).await? {
-                    Some(row) => take(&mut tx, claimer, row, now).await?,
-                    None => Some(nothing_yet(&mut tx, claimer).await?),
+            for _ in 0..EXAMINED {
+                next = match walk.next(&mut tx).await? {
+                    Some(id) => take(&mut tx, &mut walk, id, now).await?,
+                    None => Some(nothing_yet(&mut tx, claimer, now).await?),
                 };
                 if next.is_some() {
                     break;
                 }
             }
             tx.commit().await?;
-            // There may be more to put off.
+            // There may be more to look at.
             Ok(next.unwrap_or(Next::Waiting { until: now }))
         })
         .await
@@ -149,73 +130,16 @@ async fn refuse_fenced(tx: &mut SqliteConnection, owner: &OwnerId) -> Result<(),
     may.then_some(()).ok_or_else(|| StoreError::Fenced { owner: owner.clone() })
 }
 
-/// Answered by the index `phases_claimable` alone, however many phases there are.
-pub(super) const CANDIDATE: &str = "SELECT id FROM phases
-      WHERE run = (SELECT id FROM runs WHERE run_id = ?)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?
-      ORDER BY band, position LIMIT 1";
-
-/// The same among a few that were named.
-const CANDIDATE_AMONG: &str = "SELECT id FROM phases
-      WHERE run = (SELECT id FROM runs WHERE run_id = ?)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?
-        AND phase_id IN (SELECT value FROM json_each(?))
-      ORDER BY band, position LIMIT 1";
-
-async fn candidate(
-    tx: &mut SqliteConnection,
-    claimer: &Claimer<'_>,
-    now: UnixMs,
-) -> Result<Option<PhaseRecord>, StoreError> {
-    for run in claimer.runs {
-        let query = match claimer.only {
-            [] => sqlx::query_scalar(CANDIDATE).bind(run.as_str()).bind(now.0),
-            only => {
-                let among = sqlx::query_scalar(CANDIDATE_AMONG).bind(run.as_str()).bind(now.0);
-                among.bind(of_run(only, run))
-            }
-        };
-        let id: Option<i64> = query.fetch_optional(&mut *tx).await?;
-        if let Some(id) = id {
-            let row =
-                sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(tx).await?;
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
-}
-
-/// Phases of different runs may bear the same id.
-fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
-    let ids = only.iter().filter(|(of, _)| of == run).map(|(_, id)| id);
-    to_json(&ids.collect::<Vec<_>>())
-}
-
-async fn nothing_yet(tx: &mut SqliteConnection, claimer: &Claimer<'_>) -> Result<Next, StoreError> {
-    let mut soonest: Option<i64> = None;
-    for run in claimer.runs {
-        let until: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(not_before) FROM phases
-              WHERE run = (SELECT id FROM runs WHERE run_id = ?1) AND state = 'QUEUED' AND unmet = 0
-                AND (?3 OR phase_id IN (SELECT value FROM json_each(?2)))",
-        )
-        .bind(run.as_str())
-        .bind(of_run(claimer.only, run))
-        .bind(claimer.only.is_empty())
-        .fetch_one(&mut *tx)
-        .await?;
-        soonest = [soonest, until].into_iter().flatten().min();
-    }
-    Ok(soonest.map_or(Next::Nothing, |until| Next::Waiting { until: UnixMs(until) }))
-}
-
-/// Repairs the candidate while it is still QUEUED, then takes it, refuses its spec, or puts it off (`None`).
+/// Repairs the candidate while it is still QUEUED, then takes it, refuses its spec, or passes it over (`None`).
 async fn take(
     tx: &mut SqliteConnection,
-    claimer: &Claimer<'_>,
-    row: PhaseRecord,
+    walk: &mut Walk<'_>,
+    id: i64,
     now: UnixMs,
 ) -> Result<Option<Next>, StoreError> {
+    let claimer = walk.claimer;
+    let row: PhaseRecord =
+        sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(&mut *tx).await?;
     let last_failure = row.last_failure()?;
     let before = row.current_spec()?;
     let repair = (claimer.fix)(&before, last_failure.as_ref());
@@ -227,6 +151,11 @@ async fn take(
             return Ok(Some(refuse(tx, &row, failure).await?));
         }
     };
+    let footprint = Footprint::of(&phase);
+    save_footprint(tx, &row, &footprint).await?;
+    if walk.has_to_wait(&footprint) {
+        return Ok(None);
+    }
     let spent = match claimer.spending {
         true => spending(tx, &row, now).await?,
         false => Spending::default(),
@@ -241,63 +170,23 @@ async fn take(
             None
         }
         Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
+        Admission::Hold => Some(nothing_yet(tx, claimer, now).await?),
         Admission::Stop { why } => Some(Next::Stopped { why }),
     })
 }
 
-/// Durable: a drain that starts again waits on.
-async fn put_off(
+/// So that the next claims need not repair it to see what it overlaps with.
+async fn save_footprint(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
-    until: UnixMs,
-    now: UnixMs,
+    footprint: &Footprint,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET not_before = ? WHERE id = ?")
-        .bind(until.0.max(now.0 + 1))
+    sqlx::query("UPDATE phases SET footprint = ?1 WHERE id = ?2 AND footprint IS NOT ?1")
+        .bind(to_json(footprint))
         .bind(row.id)
         .execute(tx)
         .await?;
     Ok(())
-}
-
-/// What attempts used, known or estimated: those that ended, then those that run. One that was turned away by a limit
-/// without a word on usage used nothing.
-const SPENT: &str = "WITH used AS (
-    SELECT a.ended_at, COALESCE(a.cost_usd, 0.0) AS cost,
-           MAX(COALESCE(a.ended_at, ?1) - a.started_at, 0) AS wall,
-           CASE WHEN COALESCE(a.input_tokens, a.output_tokens, a.cache_write_tokens) IS NOT NULL
-                THEN COALESCE(a.input_tokens, 0) + COALESCE(a.output_tokens, 0) + COALESCE(a.cache_write_tokens, 0)
-                WHEN a.outcome = 'rate_limited' THEN 0
-                ELSE COALESCE(a.estimated_output_tokens, 0) END AS tokens
-      FROM attempts a JOIN phases p ON p.id = a.phase
-     WHERE (a.agent IS NOT NULL OR a.ended_at IS NULL) AND @)
- SELECT COUNT(CASE WHEN ended_at IS NOT NULL AND tokens > 0 THEN 1 END),
-        COALESCE(SUM(CASE WHEN ended_at IS NOT NULL THEN tokens END), 0),
-        COUNT(CASE WHEN ended_at IS NULL THEN 1 END),
-        COALESCE(SUM(CASE WHEN ended_at IS NULL THEN tokens END), 0),
-        COALESCE(SUM(cost), 0.0), COALESCE(SUM(wall), 0)
-   FROM used";
-
-async fn spending(
-    tx: &mut SqliteConnection,
-    row: &PhaseRecord,
-    now: UnixMs,
-) -> Result<Spending, StoreError> {
-    let of = |condition: &str| AssertSqlSafe(SPENT.replace('@', condition));
-    let mut sums = Vec::new();
-    for sql in [of("p.id = ?2"), of("p.run = (SELECT run FROM phases WHERE id = ?2)")] {
-        let (ended, tokens, running, estimated, cost_usd, wall_ms): (i64, i64, i64, i64, f64, i64) =
-            sqlx::query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
-        let known = Spent {
-            attempts: number(ended, || row.name())?,
-            tokens: number(tokens, || row.name())?,
-            cost_usd,
-            wall: Duration::from_millis(number(wall_ms, || row.name())?),
-        };
-        let [running, estimated] = [running, estimated].map(|n| number(n, || row.name()));
-        sums.push(known.with_running(running?, estimated?));
-    }
-    Ok(Spending { phase: sums[0], run: sums[1] })
 }
 
 /// The session that the attempt before left.
@@ -312,22 +201,6 @@ async fn session(
     .fetch_optional(tx)
     .await?;
     Ok(last.and_then(|(agent, session)| agent.zip(session)))
-}
-
-async fn refuse(
-    tx: &mut SqliteConnection,
-    row: &PhaseRecord,
-    failure: Failure,
-) -> Result<Next, StoreError> {
-    let standing = row.standing()?;
-    moved(&standing, standing.step(tx, Event::RefuseSpec, None).await?)?;
-    sqlx::query("UPDATE phases SET last_failure = ? WHERE id = ?")
-        .bind(to_json(&failure))
-        .bind(row.id)
-        .execute(tx)
-        .await?;
-    let Standing { run_id, phase_id, .. } = standing;
-    Ok(Next::Unfixable { run_id, phase_id, failure })
 }
 
 async fn execute(

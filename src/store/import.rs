@@ -283,7 +283,7 @@ pub(super) async fn replace_spec(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE phases SET name = ?, max_attempts = ?, raw_spec = ?, spec = NULL, fixes = '[]', unfixable = NULL,
-                spec_version = spec_version + 1
+                footprint = NULL, spec_version = spec_version + 1
           WHERE id = ? AND state NOT IN ('COMPLETE', 'EXECUTING')",
     )
     .bind(&phase.name)

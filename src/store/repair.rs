@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::SqliteConnection;
 
-use crate::phase::{PhaseId, RawSpec, Repair, RunId};
+use crate::phase::{Footprint, PhaseId, RawSpec, Repair, RunId};
 
 use super::Fixer;
 use super::error::StoreError;
@@ -132,12 +132,13 @@ pub(super) async fn save_repair(
     let mut fixes: Vec<String> = json(&row.fixes, || row.name())?;
     fixes.extend_from_slice(&repair.fixes);
     sqlx::query(
-        "UPDATE phases SET spec = ?, spec_version = spec_version + 1, fixes = ?, unfixable = ?
+        "UPDATE phases SET spec = ?, spec_version = spec_version + 1, fixes = ?, unfixable = ?, footprint = ?
           WHERE id = ? AND state = 'QUEUED' AND spec_version = ?",
     )
     .bind(to_json(&repair.spec))
     .bind(to_json(&fixes))
     .bind(repair.result.as_ref().err().map(|why| why.0.as_str()))
+    .bind(repair.result.as_ref().ok().map(|spec| to_json(&Footprint::of(spec))))
     .bind(row.id)
     .bind(row.spec_version)
     .execute(tx)

@@ -13,7 +13,7 @@ async fn phases_come_in_the_plans_order() {
         assert_eq!(claim.phase.phase_id().as_str(), id);
         assert_eq!(bed.row(id).await.state, PhaseState::Executing);
     }
-    assert!(matches!(bed.next().await, Next::Nothing));
+    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None }));
 }
 
 #[tokio::test]
@@ -34,9 +34,12 @@ async fn dependencies_come_first() {
     let bed = Bed::with(vec![phase("late", &["early"]), phase("early", &[])]).await;
     let claim = bed.claim().await;
     assert_eq!(claim.phase_id.as_str(), "early");
-    assert!(matches!(bed.next().await, Next::Nothing));
+    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None }));
     bed.finish(claim, passed()).await;
-    assert_eq!(bed.claim().await.phase_id.as_str(), "late");
+    let late = bed.claim().await;
+    assert_eq!(late.phase_id.as_str(), "late");
+    bed.finish(late, passed()).await;
+    assert!(matches!(bed.next().await, Next::Nothing));
 }
 
 #[tokio::test]
@@ -170,4 +173,93 @@ async fn twenty_claimers_over_several_handles_take_each_phase_once() {
     all.dedup();
     assert_eq!(all.len(), 600);
     assert_eq!(store.run(&run()).await.unwrap().counts.complete, 600);
+}
+
+#[tokio::test]
+async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
+    let phases = vec![within("a", "src/a"), within("b", "src/a/deep"), within("c", "src/c")];
+    let bed = Bed::with(phases).await;
+    let a = bed.claim_within().await.unwrap();
+    let c = bed.claim_within().await.unwrap();
+    assert_eq!((a.phase_id.as_str(), c.phase_id.as_str()), ("a", "c"));
+    assert!(bed.claim_within().await.is_none());
+    bed.finish(c, passed()).await;
+    assert!(bed.claim_within().await.is_none(), "the other one still runs");
+    bed.finish(a, passed()).await;
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "b");
+}
+
+#[tokio::test]
+async fn another_owners_phases_count_and_are_named() {
+    let bed = Bed::with(vec![within("a", "src"), within("b", "src")]).await;
+    let other = register(&bed.store, "owner-2").await;
+    let _theirs = claimed(claim(&bed.store, &other, &[run()], NOW).await.unwrap());
+    let runs = [run()];
+    let ours = Claimer { fix: &fix_within, ..claimer(&bed.owner, &runs) };
+    let next = bed.store.claim_next(&ours, NOW).await.unwrap();
+    let Next::Claimed(free) = next else { panic!("a.txt and src do not overlap: {next:?}") };
+    bed.finish(*free, passed()).await;
+    let next = bed.store.claim_next(&ours, NOW).await.unwrap();
+    assert!(matches!(next, Next::Held { by_another: Some(id), .. } if id.as_str() == "a"));
+}
+
+#[tokio::test]
+async fn a_phase_that_is_passed_over_is_not_overtaken_by_what_overlaps_with_it() {
+    let phases = vec![
+        within("runs", "src/a"),
+        PlanPhase {
+            spec: RawSpec(json!({"phase_id": "wide", "deliverables": ["src/"]})),
+            ..phase("wide", &[])
+        },
+        within("narrow", "src/b"),
+        within("apart", "docs"),
+    ];
+    let bed = Bed::with(phases).await;
+    let runs = bed.claim_within().await.unwrap();
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "apart");
+    assert!(bed.claim_within().await.is_none(), "src/b would keep src from its turn");
+    bed.finish(runs, passed()).await;
+    let wide = bed.claim_within().await.unwrap();
+    assert_eq!(wide.phase_id.as_str(), "wide");
+    bed.finish(wide, passed()).await;
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "narrow");
+}
+
+#[tokio::test]
+async fn runs_do_not_wait_for_each_other() {
+    let bed = Bed::new().await;
+    let two = Plan {
+        runs: vec![
+            plan_run("one", vec![within("a", "src")]),
+            plan_run("two", vec![within("a", "src")]),
+        ],
+    };
+    bed.store.import(&two, false, NOW).await.unwrap();
+    let names = runs(&["one", "two"]);
+    for expected in ["one", "two"] {
+        let claimer = Claimer { fix: &fix_within, ..claimer(&bed.owner, &names) };
+        let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
+        assert_eq!(claimed(next).run_id.as_str(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_new_spec_has_a_new_footprint() {
+    let bed = Bed::with(vec![within("a", "src"), within("b", "src/b")]).await;
+    let a = bed.claim_within().await.unwrap();
+    assert!(bed.claim_within().await.is_none());
+    bed.store.import(&plan(vec![within("b", "docs")]), true, NOW).await.unwrap();
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "b");
+    bed.finish(a, passed()).await;
+}
+
+#[tokio::test]
+async fn what_may_not_begin_before_something_ended_waits() {
+    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let _a = bed.claim().await;
+    let runs = [run()];
+    let claimer = Claimer { admit: &|_| Admission::Hold, ..claimer(&bed.owner, &runs) };
+    let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
+    assert!(matches!(next, Next::Held { by_another: None, until: None }), "{next:?}");
+    assert_eq!(bed.row("b").await.state, PhaseState::Queued);
 }

@@ -54,6 +54,23 @@ impl Bed {
         claim(&self.store, &self.owner, &[run()], now).await.unwrap()
     }
 
+    /// The next phase of [`within`], as long as there may be one.
+    pub async fn claim_within(&self) -> Option<Claim> {
+        self.claim_fixed_by(&fix_within).await
+    }
+
+    pub async fn claim_fixed_by(&self, fix: &Fixer<'_>) -> Option<Claim> {
+        let runs = [run()];
+        let claimer = Claimer { fix, ..claimer(&self.owner, &runs) };
+        loop {
+            match self.store.claim_next(&claimer, NOW).await.unwrap() {
+                Next::Claimed(claim) => return Some(*claim),
+                Next::Waiting { until } if until == NOW => {}
+                _ => return None,
+            }
+        }
+    }
+
     /// Claims, and insists on it.
     pub async fn claim(&self) -> Claim {
         claimed(self.next().await)
@@ -107,20 +124,19 @@ pub async fn claim(
     runs: &[RunId],
     now: UnixMs,
 ) -> Result<Next, StoreError> {
-    store
-        .claim_next(
-            &Claimer {
-                owner,
-                runs,
-                max_attempts: 3,
-                fix: &fix,
-                only: &[],
-                admit: &|_| Admission::Go,
-                spending: false,
-            },
-            now,
-        )
-        .await
+    store.claim_next(&claimer(owner, runs), now).await
+}
+
+pub fn claimer<'a>(owner: &'a OwnerId, runs: &'a [RunId]) -> Claimer<'a> {
+    Claimer {
+        owner,
+        runs,
+        max_attempts: 3,
+        fix: &fix,
+        only: &[],
+        admit: &|_| Admission::Go,
+        spending: false,
+    }
 }
 
 pub fn claimed(next: Next) -> Claim {
@@ -179,6 +195,19 @@ pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
         fixes.push("marked as fixed".to_owned());
     }
     Repair { spec, fixes, result }
+}
+
+/// A phase that writes beneath a folder alone.
+pub fn within(id: &str, folder: &str) -> PlanPhase {
+    let spec = json!({"phase_id": id, "deliverables": [format!("{folder}/")]});
+    PlanPhase { spec: RawSpec(spec), ..phase(id, &[]) }
+}
+
+/// Stands in for the auto-fixer where the deliverable matters.
+pub fn fix_within(raw: &RawSpec, last: Option<&Failure>) -> Repair {
+    let id = raw.0["phase_id"].as_str().unwrap_or_default();
+    let folder = raw.0["deliverables"][0].as_str().unwrap_or_default();
+    Repair { result: Ok(FixedSpec::sample(id, folder)), ..fix(raw, last) }
 }
 
 pub fn passed() -> Verdict {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::*;
+use crate::store::open::SCHEMA_VERSION;
 use crate::store::sqlite::Trouble;
 
 /// A file at the database's place, whoever made it.
@@ -45,7 +46,7 @@ async fn is_refused(dir: &TempDir, words: &[&str]) -> StoreError {
 async fn a_new_database_is_made_and_found_again() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir).await;
-    assert_eq!(store.schema_version().await.unwrap(), 3);
+    assert_eq!(store.schema_version().await.unwrap(), SCHEMA_VERSION);
     assert!(store.integrity_check().await.unwrap().is_empty());
     store.import(&plan(vec![phase("a", &[])]), false, NOW).await.unwrap();
     store.close().await;
@@ -91,7 +92,7 @@ async fn several_processes_may_make_it_at_once() {
         })
         .collect();
     for store in opening {
-        assert_eq!(store.await.unwrap().unwrap().schema_version().await.unwrap(), 3);
+        assert_eq!(store.await.unwrap().unwrap().schema_version().await.unwrap(), SCHEMA_VERSION);
     }
 }
 
@@ -100,7 +101,7 @@ async fn an_empty_file_becomes_ours() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join(".autopack")).unwrap();
     fs::write(url(&dir).path(), "").unwrap();
-    assert_eq!(open(&dir).await.schema_version().await.unwrap(), 3);
+    assert_eq!(open(&dir).await.schema_version().await.unwrap(), SCHEMA_VERSION);
 }
 
 #[tokio::test]

@@ -1,15 +1,23 @@
 use std::time::Instant;
 
 use super::*;
-use crate::store::claim::CANDIDATE;
+use crate::store::claim::candidates::CANDIDATES;
 
 const MANY: usize = 10_000;
 
 /// What SQLite means to do for a statement.
 async fn query_plan(store: &Store, sql: &'static str) -> String {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-    let rows: Vec<(i64, i64, i64, String)> =
-        sqlx::query_as(explain).bind("r").bind(NOW.0).fetch_all(&store.reader).await.unwrap();
+    let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+        .bind("r")
+        .bind(NOW.0)
+        .bind(-1)
+        .bind(0)
+        .bind("[]")
+        .bind(1)
+        .fetch_all(&store.reader)
+        .await
+        .unwrap();
     rows.into_iter().map(|row| row.3).collect::<Vec<_>>().join("; ")
 }
 
@@ -18,8 +26,11 @@ async fn query_plan(store: &Store, sql: &'static str) -> String {
 #[tokio::test]
 async fn a_claim_looks_up_however_many_phases_there_are() {
     let bed = Bed::with((0..MANY).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
-    let plan = query_plan(&bed.store, CANDIDATE).await;
-    assert!(plan.contains("USING COVERING INDEX phases_claimable (run=?)"), "{plan}");
+    let plan = query_plan(&bed.store, CANDIDATES).await;
+    let by_index = "USING COVERING INDEX phases_claimable (run=? AND (band,position)>(?,?))";
+    assert!(plan.contains(by_index), "{plan}");
+    // What is passed over is a table of its own, of as many rows as there are such footprints.
+    let plan = plan.replace("SCAN json_each", "");
     assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     let at_start = claim_a_hundred(&bed).await;
     sqlx::query("UPDATE phases SET state = 'COMPLETE' WHERE state = 'QUEUED' AND position < ?")
@@ -29,7 +40,7 @@ async fn a_claim_looks_up_however_many_phases_there_are() {
         .unwrap();
     let at_end = claim_a_hundred(&bed).await;
     println!("100 claims and finishes: first {at_start:?}, last {at_end:?}");
-    let plan = query_plan(&bed.store, CANDIDATE).await;
+    let plan = query_plan(&bed.store, CANDIDATES).await.replace("SCAN json_each", "");
     assert!(!plan.contains("SCAN"), "{plan}");
 }
 
@@ -40,4 +51,47 @@ async fn claim_a_hundred(bed: &Bed) -> std::time::Duration {
         bed.finish(claim, passed()).await;
     }
     started.elapsed()
+}
+
+/// Ten thousand phases, all but the last of them in folders beneath the one that an executing phase has: the claim finds the
+/// last one, and the next claim finds that there is none, each in one look along the index.
+#[tokio::test]
+async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
+    for folders in [1, 50, MANY] {
+        let mut phases = vec![within("all", "src")];
+        phases
+            .extend((1..MANY).map(|n| within(&format!("p{n}"), &format!("src/d{}", n % folders))));
+        phases.push(within("free", "docs"));
+        let bed = Bed::with(phases).await;
+        bed.store.repair_queued(None, &fix_within, false, &mut |_| {}).await.unwrap();
+        let all = bed.claim_within().await.unwrap();
+        assert_eq!(all.phase_id.as_str(), "all");
+        let started = Instant::now();
+        assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "free");
+        let found = started.elapsed();
+        let started = Instant::now();
+        assert!(bed.claim_within().await.is_none());
+        println!(
+            "{MANY} phases over {folders} folders: the free one {found:?}, none {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+/// Unknown footprints are found out once each, some in a transaction.
+#[tokio::test]
+async fn phases_that_were_never_repaired_are_looked_at_once() {
+    let mut phases = vec![within("all", "src")];
+    phases.extend((1..2000).map(|n| within(&format!("p{n}"), "src/deep")));
+    phases.push(within("free", "docs"));
+    let bed = Bed::with(phases).await;
+    bed.claim_within().await.unwrap();
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "free");
+    let fixed = std::sync::atomic::AtomicUsize::new(0);
+    let counting = |raw: &RawSpec, last: Option<&Failure>| {
+        fixed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        fix_within(raw, last)
+    };
+    assert!(bed.claim_fixed_by(&counting).await.is_none());
+    assert_eq!(fixed.into_inner(), 0, "their footprints are known by now");
 }

@@ -48,7 +48,7 @@ async fn a_finished_phase_is_redone_only_on_demand() {
     // The dependent waits again.
     let claim = bed.claim().await;
     assert_eq!((claim.phase_id.as_str(), claim.attempt), ("a", 2));
-    assert!(matches!(bed.next().await, Next::Nothing));
+    assert!(matches!(bed.next().await, Next::Held { .. }));
 }
 
 #[tokio::test]

@@ -1,0 +1,267 @@
+//! Where a phase may write, as coarse as it takes to compare it with every other: two phases whose footprints overlap
+//! do not run at the same time.
+//!
+//! Deliverables and scope paths count; what a phase only reads does not, nor does a test file that it may add for a
+//! deliverable (two phases that add the same one meet at landing). Which paths a phase may change is `scope`'s word.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::{FixedSpec, PathPattern};
+
+/// The whole repository.
+const ROOT: &str = ".";
+
+/// Folders and files, sorted, none of them beneath another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Footprint(Vec<String>);
+
+impl Footprint {
+    /// A phase without a scope may write anywhere.
+    pub fn of(spec: &FixedSpec) -> Self {
+        let named = spec.deliverables.iter().chain(&spec.scope_paths);
+        Self::around(named.map(PathPattern::as_str))
+    }
+
+    /// Overlaps with all others.
+    pub fn everything() -> Self {
+        Self(vec![ROOT.to_owned()])
+    }
+
+    fn around<'a>(patterns: impl Iterator<Item = &'a str>) -> Self {
+        let mut areas: Vec<&str> = patterns.map(area).collect();
+        if areas.is_empty() || areas.contains(&ROOT) {
+            return Self::everything();
+        }
+        // Component by component, so that a folder stands right before what lies beneath it.
+        areas.sort_by(|a, b| a.split('/').cmp(b.split('/')));
+        let mut kept: Vec<String> = Vec::with_capacity(areas.len());
+        for area in areas {
+            if !kept.last().is_some_and(|last| contains(last, area)) {
+                kept.push(area.to_owned());
+            }
+        }
+        Self(kept)
+    }
+
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.0.iter().any(|area| other.0.iter().any(|of| related(area, of)))
+    }
+
+    /// Whether a file lies in it.
+    pub fn covers(&self, path: &str) -> bool {
+        self.0.iter().any(|area| contains(area, path))
+    }
+}
+
+/// Many footprints together: asking whether another one overlaps with any costs a look-up for each of its folders.
+#[derive(Clone, Debug, Default)]
+pub struct Ground(BTreeSet<String>);
+
+impl Ground {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn add(&mut self, footprint: &Footprint) {
+        self.0.extend(footprint.0.iter().cloned());
+    }
+
+    pub fn overlaps(&self, footprint: &Footprint) -> bool {
+        footprint.0.iter().any(|area| self.is_taken(area))
+    }
+
+    /// Whether the area, one around it or one beneath it is there.
+    fn is_taken(&self, area: &str) -> bool {
+        if area == ROOT || self.0.contains(ROOT) {
+            return !self.is_empty();
+        }
+        let ends = area.match_indices('/').map(|(at, _)| at).chain([area.len()]);
+        if ends.into_iter().any(|end| self.0.contains(&area[..end])) {
+            return true;
+        }
+        let beneath = format!("{area}/");
+        self.0.range(beneath.clone()..).next().is_some_and(|next| next.starts_with(&beneath))
+    }
+}
+
+/// The part of a pattern that every path that it covers begins with: a glob counts as the folder around it.
+fn area(pattern: &str) -> &str {
+    let pattern = pattern.trim_end_matches('/');
+    let fixed = match PathPattern(pattern.to_owned()).is_glob() {
+        // A bracket is a set of letters to a glob, whatever else it may stand for.
+        true => {
+            let end = pattern.find(['*', '?', '{', '[']).unwrap_or(pattern.len());
+            pattern[..end].rsplit_once('/').map_or("", |(folder, _)| folder)
+        }
+        false => pattern,
+    };
+    if fixed.is_empty() { ROOT } else { fixed }
+}
+
+fn related(a: &str, b: &str) -> bool {
+    contains(a, b) || contains(b, a)
+}
+
+/// Whether `path` is `area` or lies beneath it.
+fn contains(area: &str, path: &str) -> bool {
+    area == ROOT
+        || path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether what landed meanwhile may change how a tested change fares: it lies within the phase's footprint, or a
+/// file of one lies in, above or beneath the folder of a file of the other. A file at the top (a manifest, a lock file)
+/// is so related to all.
+pub fn is_related(footprint: &Footprint, changed: &[String], landed: &[String]) -> bool {
+    let folders = |paths: &[String]| {
+        let mut folders: Vec<String> = paths.iter().map(|path| folder(path).to_owned()).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        folders
+    };
+    let (ours, theirs) = (folders(changed), folders(landed));
+    landed.iter().any(|path| footprint.covers(path))
+        || ours.iter().any(|folder| theirs.iter().any(|other| related(folder, other)))
+}
+
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or(ROOT, |(folder, _)| folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::matching::Matcher;
+    use super::*;
+
+    fn footprint(patterns: &[&str]) -> Footprint {
+        Footprint::around(patterns.iter().copied())
+    }
+
+    #[test]
+    fn areas_meet_at_component_boundaries() {
+        for (a, b, overlap) in [
+            ("src", "src/a.py", true),
+            ("src/a.py", "src/a.py", true),
+            ("src/foo/", "src/foo", true),
+            ("src/foo", "src/foobar", false),
+            ("src/a", "src/b", false),
+            ("src/a", "src/a.b", false),
+            ("src/*.py", "src/sub/x.rs", true),
+            ("src/**/x.py", "docs", false),
+            ("*.md", "src/a.py", true),
+            ("app/[slug]/page.tsx", "app/about", false),
+            ("app/[slug]/*.tsx", "app/about", true),
+            ("src/{a/x,b}.py", "src/c", true),
+        ] {
+            let (one, other) = (footprint(&[a]), footprint(&[b]));
+            assert_eq!(one.overlaps(&other), overlap, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn without_a_scope_it_is_everywhere() {
+        let free = footprint(&[]);
+        assert_eq!(free, Footprint::everything());
+        assert!(free.overlaps(&footprint(&["a/b"])) && free.overlaps(&free));
+        assert!(free.covers("any/file"));
+    }
+
+    #[test]
+    fn what_lies_beneath_is_not_told_twice() {
+        let told = footprint(&["a/b/c.py", "a.x", "a/b", "a", "a-b/c", "b.md"]);
+        assert_eq!(told.0, ["a", "a-b/c", "a.x", "b.md"]);
+        assert_eq!(footprint(&["src/**", "src/a.py"]), footprint(&["src/"]));
+    }
+
+    #[test]
+    fn what_a_phase_only_reads_does_not_count() {
+        let mut spec = FixedSpec::sample("p", "src/a.py");
+        spec.read_only = vec![PathPattern("docs".to_owned())];
+        assert!(!Footprint::of(&spec).overlaps(&footprint(&["docs"])));
+    }
+
+    #[test]
+    fn a_landing_matters_where_it_is_near() {
+        let ours = ["src/a/x.py".to_owned()];
+        let near = |landed: &str| is_related(&footprint(&["src/a"]), &ours, &[landed.to_owned()]);
+        for landed in ["src/a/x.py", "src/a/y.py", "src/a/deep/z.py", "src/lib.py", "Cargo.toml"] {
+            assert!(near(landed), "{landed}");
+        }
+        assert!(!near("src/b/x.py") && !near("docs/a.md"));
+        let wide = footprint(&["src"]);
+        assert!(is_related(&wide, &ours, &["src/b/x.py".to_owned()]), "within its scope");
+    }
+
+    fn component() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[ab]{1,2}",
+            1 => Just("a.py".to_owned()),
+            1 => Just("*".to_owned()),
+            1 => Just("**".to_owned()),
+            1 => Just("a*.py".to_owned()),
+            1 => Just("[ab]".to_owned()),
+            1 => Just("{a,b}".to_owned()),
+        ]
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        (prop::collection::vec(component(), 1..4), any::<bool>())
+            .prop_map(|(parts, dir)| parts.join("/") + if dir { "/" } else { "" })
+    }
+
+    fn patterns() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(pattern(), 0..4)
+    }
+
+    fn of(patterns: &[String]) -> Footprint {
+        Footprint::around(patterns.iter().map(String::as_str))
+    }
+
+    proptest! {
+        #[test]
+        fn overlap_is_mutual_and_everything_overlaps_with_itself(a in patterns(), b in patterns()) {
+            let (a, b) = (of(&a), of(&b));
+            prop_assert_eq!(a.overlaps(&b), b.overlaps(&a));
+            prop_assert!(a.overlaps(&a));
+            prop_assert!(Footprint::everything().overlaps(&a));
+        }
+
+        #[test]
+        fn what_both_may_write_overlaps(a in patterns(), b in patterns(), path in "[ab]{1,2}(/[ab]{1,2}){0,2}(/a\\.py)?") {
+            let may = |patterns: &[String]| patterns.iter().any(|p| Matcher::new(p).covers(&path));
+            if may(&a) && may(&b) {
+                prop_assert!(of(&a).overlaps(&of(&b)), "{a:?} {b:?} {path}");
+            }
+            if may(&a) {
+                prop_assert!(of(&a).covers(&path), "{a:?} {path}");
+            }
+        }
+
+        #[test]
+        fn folders_apart_never_overlap(a in prop::collection::vec(pattern(), 1..4), b in prop::collection::vec(pattern(), 1..4)) {
+            let beneath = |folder: &str, all: &[String]| {
+                of(&all.iter().map(|p| format!("{folder}/{p}")).collect::<Vec<_>>())
+            };
+            prop_assert!(!beneath("left", &a).overlaps(&beneath("lefty", &b)));
+        }
+
+        #[test]
+        fn many_together_overlap_with_what_any_of_them_overlaps_with(all in prop::collection::vec(patterns(), 0..5), a in patterns()) {
+            let (all, a) = (all.iter().map(|one| of(one)).collect::<Vec<_>>(), of(&a));
+            let mut ground = Ground::default();
+            all.iter().for_each(|one| ground.add(one));
+            prop_assert_eq!(ground.overlaps(&a), all.iter().any(|one| one.overlaps(&a)));
+        }
+
+        #[test]
+        fn it_is_read_as_it_was_written(a in patterns()) {
+            let a = of(&a);
+            let text = serde_json::to_string(&a).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Footprint>(&text).unwrap(), a);
+        }
+    }
+}
