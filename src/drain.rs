@@ -1,79 +1,70 @@
 //! The batch loop: recover -> repair -> claim -> execute -> finish, batch after batch.
 //!
-//! It decides when to go on, when to wait and when to end. What one attempt does is `execute`'s; what a
-//! dead drain left behind is `recover`'s.
+//! It decides when to go on and when to end. Who works meanwhile is `crew`'s, the next thing to happen `turn`'s, what
+//! is waited for `waiting`'s; what one attempt does is `execute`'s, and what a dead drain left behind `recover`'s.
 
 mod admission;
+mod crew;
+mod halt;
 mod memory;
 mod owner;
 mod plan;
 mod recover;
 mod report;
 mod sample;
+mod turn;
+mod upkeep;
+mod waiting;
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use crate::clock::now;
-use crate::execute::{After, Executed, Site, Trouble, execute};
+use crate::execute::{Site, Trouble};
 use crate::failure::Exit;
 use crate::memory::Backend;
-use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::process::{Stop, StopLevel};
-use crate::progress::{Event, PhaseFinished};
-use crate::store::{Candidate, Claimer, Fixer, Next, StoreError};
+use crate::progress::Event;
+use crate::store::Fixer;
 
 use admission::Limits;
+use crew::Crew;
+use halt::Halt;
+use turn::Turn;
 
 pub use owner::{Registered, Signals};
 pub use plan::{Planned, plan};
 pub use report::Tallies;
 
-/// How often a drain that waits for another one looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
 #[derive(Clone, Debug)]
 pub struct Request {
     pub runs: Vec<RunId>,
+    /// Attempts between two summaries.
     pub batch_size: u32,
     pub max_batches: Option<u32>,
+    /// Phases at a time; at least 1.
+    pub jobs: u32,
     pub stop_on_first_failure: bool,
     /// So many phases are tried first; the rest only if one of them passes.
     pub sample: Option<u32>,
 }
 
-/// Why the loop ends.
-enum Halt {
-    Drained,
-    FirstFailure,
-    Systemic(String),
-    /// A budget is spent.
-    Budget(String),
-    /// Something is wrong with us.
-    Failed(String),
-    MaxBatches,
-    Interrupted,
-}
-
-/// What came of looking for the next phase.
-enum Turn {
-    Done(PhaseState),
-    NothingLeft,
-    /// A budget is spent.
-    Spent(String),
-}
-
 /// The loop over one request.
 pub struct Drain<'a> {
-    pub site: Site,
+    pub site: Arc<Site>,
     pub owner: Registered,
     pub request: &'a Request,
     pub fix: &'a Fixer<'a>,
     pub stop: Stop,
     pub signals: &'a Signals,
+    crew: Crew,
     tallies: Tallies,
     limits: Limits,
     /// Only these are claimed, while there are any.
     only: Vec<(RunId, PhaseId)>,
+    /// So many phases may still be claimed; without a limit, all.
+    claims_left: Option<u64>,
+    /// Another drain took us for dead: what runs is nobody's any more, and the next claim is a new owner's.
+    lost: bool,
     /// How the memory was opened, to be said once.
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
@@ -90,15 +81,18 @@ impl<'a> Drain<'a> {
         signals: &'a Signals,
     ) -> Self {
         Self {
-            site,
+            site: Arc::new(site),
             owner,
             request,
             fix,
             stop,
             signals,
+            crew: Crew::default(),
             tallies: Tallies::default(),
             limits: Limits::default(),
             only: Vec::new(),
+            claims_left: None,
+            lost: false,
             memory_line: None,
             memory_noted: None,
         }
@@ -114,11 +108,7 @@ impl<'a> Drain<'a> {
         let ended = self.batches().await;
         // Also after a stop: what landed is to be found on the branch.
         let followed = self.follow().await;
-        let halt = match ended.and_then(|halt| followed.map(|()| halt)) {
-            Ok(halt) => halt,
-            Err(Trouble::Systemic(why)) => Halt::Systemic(why),
-            Err(trouble) => Halt::Failed(trouble.to_string()),
-        };
+        let halt = ended.and_then(|halt| followed.map(|()| halt)).unwrap_or_else(Halt::from);
         self.conclude(halt).await
     }
 
@@ -128,38 +118,45 @@ impl<'a> Drain<'a> {
         self.repair().await?;
         let plans = memory::Plans::remember(&self.site, &self.request.runs).await;
         let ended = self.batch_after_batch().await;
+        // A sample, or an error between two batches, leaves lines at work.
+        let halt = self.wind_down_after(ended).await;
         if let Some(plans) = plans {
             plans.end().await;
         }
-        ended
+        Ok(halt)
     }
 
     async fn batch_after_batch(&mut self) -> Result<Halt, Trouble> {
-        if let Some(halt) = self.sample().await? {
-            return Ok(halt);
+        if let Some(sampled) = self.sample().await.transpose() {
+            return sampled;
         }
+        let Request { batch_size, max_batches, .. } = *self.request;
+        self.claims_left = max_batches.map(|max| u64::from(max) * u64::from(batch_size));
         for number in 1.. {
-            if self.request.max_batches.is_some_and(|max| number > max) {
+            if max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);
             }
-            self.site
-                .progress
-                .emit(&Event::BatchStarted { batch: number, batch_size: self.request.batch_size });
+            self.site.progress.emit(&Event::BatchStarted { batch: number, batch_size });
             self.tallies.start_batch();
             self.tend_memory().await?;
             if number > 1 {
                 recover::recover(&self.site, self.owner.id()).await?;
             }
-            let halt = self.batch().await;
+            let halt = match self.batch().await.transpose() {
+                // What still runs belongs to the last batch.
+                Some(ended) => Some(self.wind_down_after(ended).await),
+                None => None,
+            };
             self.batch_finished(number).await?;
-            if let Some(halt) = halt? {
+            if let Some(halt) = halt {
                 return Ok(halt);
             }
         }
         Ok(Halt::MaxBatches)
     }
 
-    /// One batch; `None` when there may be more to do.
+    /// So many attempts that end, whoever began them; `None` when there may be more to do. With several lines, those
+    /// that are at work go on beyond the end of a batch: what they do counts where it ends.
     async fn batch(&mut self) -> Result<Option<Halt>, Trouble> {
         for _ in 0..self.request.batch_size {
             match self.turn().await? {
@@ -176,164 +173,10 @@ impl<'a> Drain<'a> {
         Ok(self.is_empty().await?.then_some(Halt::Drained))
     }
 
-    /// The next phase that can run, executed; waits for one where waiting helps.
-    async fn turn(&mut self) -> Result<Turn, Trouble> {
-        let mut said = None;
-        loop {
-            if self.stop.level() > StopLevel::Run {
-                return Ok(Turn::NothingLeft);
-            }
-            match self.claim().await? {
-                Next::Claimed(claim) => {
-                    let spent = self.limits.spent();
-                    let executed = execute(&self.site, *claim, spent, &self.stop).await;
-                    return self.executed(executed).await;
-                }
-                Next::Unfixable { run_id, phase_id, failure } => {
-                    let ended = PhaseFinished::refused(run_id, phase_id, failure);
-                    self.finished(ended);
-                    return Ok(Turn::Done(PhaseState::Failed));
-                }
-                Next::Stopped { why } => return Ok(Turn::Spent(why)),
-                Next::Waiting { until } => match self.limits.over(&self.site) {
-                    Some(why) => return Ok(Turn::Spent(why)),
-                    None => self.wait_until(until, &mut said).await,
-                },
-                Next::Nothing => match self.others().await? {
-                    Some(phase) => self.wait_for(&phase, &mut said).await?,
-                    None => return Ok(Turn::NothingLeft),
-                },
-            }
-        }
-    }
-
-    async fn claim(&mut self) -> Result<Next, Trouble> {
-        self.site.memory.may_claim().map_err(anyhow::Error::new)?;
-        let at = now();
-        let executor = &self.site.settings.executor;
-        let admit = |candidate: &Candidate<'_>| self.limits.admit(&self.site, candidate, at);
-        let claimer = Claimer {
-            owner: self.owner.id(),
-            runs: &self.request.runs,
-            max_attempts: executor.max_attempts,
-            fix: self.fix,
-            only: &self.only,
-            admit: &admit,
-            spending: executor.budgets.look_back(),
-        };
-        match self.site.store.claim_next(&claimer, at).await {
-            Err(StoreError::Fenced { .. }) => {
-                // It was stopped for longer than its lease: it starts over as a new owner.
-                self.register_again().await?;
-                Ok(Next::Waiting { until: now() })
-            }
-            next => Ok(next?),
-        }
-    }
-
-    async fn executed(&mut self, executed: Result<Executed, Trouble>) -> Result<Turn, Trouble> {
-        match executed {
-            Ok(executed) => {
-                let state = executed.finished.state;
-                self.finished(executed.finished);
-                self.limits.add(&executed.used);
-                match executed.after {
-                    After::Nothing => {}
-                    After::Systemic(why) => return Err(Trouble::Systemic(why)),
-                    After::OverBudget(why) => return Ok(Turn::Spent(why)),
-                    After::Away { agent, until } => self.limits.send_away(agent, until),
-                }
-                Ok(Turn::Done(state))
-            }
-            Err(Trouble::LeaseLost) => {
-                self.site
-                    .progress
-                    .note("another drain took this phase over; its result is dropped");
-                self.register_again().await?;
-                Ok(Turn::Done(PhaseState::Queued))
-            }
-            Err(trouble) => Err(trouble),
-        }
-    }
-
-    async fn register_again(&mut self) -> Result<(), Trouble> {
-        self.owner = Registered::register(
-            &self.site.store,
-            &self.site.repo,
-            &self.request.runs,
-            &self.site.settings.executor,
-            self.signals,
-        )
-        .await?;
-        Ok(())
-    }
-
-    fn finished(&mut self, ended: PhaseFinished) {
-        self.tallies.add(&ended);
-        self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
-    }
-
-    /// A phase of these runs that another drain is working on, where there is one.
-    async fn others(&self) -> Result<Option<PhaseId>, Trouble> {
-        let owners = self.site.store.owners().await?;
-        let theirs = owners.into_iter().flat_map(|owner| owner.executing);
-        Ok(theirs
-            .filter(|work| self.request.runs.contains(&work.run_id))
-            .map(|w| w.phase_id)
-            .next())
-    }
-
-    /// Should the other drain die, its phase is picked up here.
-    async fn wait_for(&self, phase: &PhaseId, said: &mut Option<String>) -> Result<(), Trouble> {
-        self.say_once(format!("waiting for {phase}, which another drain is working on"), said);
-        self.pause(LOOK_AGAIN).await;
-        recover::recover(&self.site, self.owner.id()).await
-    }
-
-    async fn wait_until(&self, until: UnixMs, said: &mut Option<String>) {
-        let left = Duration::from_millis(u64::try_from(until.0 - now().0).unwrap_or_default());
-        if !left.is_zero() {
-            let text =
-                format!("all that is left is rate limited; going on in {} s", left.as_secs());
-            self.say_once(text, said);
-        }
-        // In short steps: a clock that was set meanwhile, or new work, is seen.
-        self.pause(left.min(Duration::from_secs(5))).await;
-    }
-
-    fn say_once(&self, text: String, said: &mut Option<String>) {
-        if said.is_none() {
-            self.site.progress.note(&text);
-            *said = Some(text);
-        }
-    }
-
-    async fn pause(&self, time: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            () = self.stop.reached(StopLevel::Graceful) => {}
-        }
-    }
-
-    /// Branches that the user had checked out catch up.
-    async fn follow(&self) -> Result<(), Trouble> {
-        for run in &self.request.runs {
-            if let Some(facts) = self.site.store.run_facts(run).await? {
-                self.site.follow(run, &facts.branch).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn repair(&self) -> Result<(), Trouble> {
-        for run in &self.request.runs {
-            let counts =
-                self.site.store.repair_queued(Some(run), self.fix, false, &mut |_| {}).await?;
-            if counts.changed > 0 {
-                let what = if counts.changed == 1 { "spec" } else { "specs" };
-                self.site.progress.note(&format!("repaired {} {what} of {run}", counts.changed));
-            }
-        }
-        Ok(())
+    /// Where there is a reason to end, nothing more is claimed; what runs is finished and counted first.
+    async fn wind_down_after(&mut self, ended: Result<Halt, Trouble>) -> Halt {
+        let halt = ended.unwrap_or_else(Halt::from);
+        self.wind_down(&halt).await;
+        halt
     }
 }

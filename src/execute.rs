@@ -14,6 +14,7 @@ mod landing;
 mod lesson;
 mod memory_step;
 mod prompt_step;
+mod queue;
 mod site;
 mod trouble;
 
@@ -342,6 +343,7 @@ impl Record {
         let tokens = billed(&self.usage.tokens).or(estimate).unwrap_or_default();
         Spent {
             attempts: u64::from(self.estimated_output.is_some()),
+            running: 0,
             tokens,
             cost_usd: self.usage.cost_usd.unwrap_or_default(),
             wall: Duration::ZERO,

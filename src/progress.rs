@@ -35,6 +35,8 @@ pub struct DrainStarted {
     pub agent: String,
     pub queued: u64,
     pub batch_size: u32,
+    /// Phases at a time.
+    pub jobs: u32,
     /// What serves the memory: qdrant, faiss or off.
     pub memory_backend: &'static str,
     /// How that came to be, where there is something to say.

@@ -23,6 +23,7 @@ mod cli_phases;
 mod drain;
 mod import_plans;
 mod import_python_db;
+mod jobs;
 mod limits;
 mod memory;
 mod memory_docker;

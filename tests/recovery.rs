@@ -8,7 +8,7 @@ use crate::support::Project;
 use serde_json::{Value, json};
 
 /// Writes down who works on what, beside the repository, so that a double run shows.
-const WITNESSED: &str = r#"
+pub const WITNESSED: &str = r#"
 witness = workspace.parent / "witness"
 witness.mkdir(exist_ok=True)
 lock = witness / (phase_id + ".running")
@@ -47,7 +47,7 @@ fn wait_for_event(child: &mut Child, event: &str) -> BufReader<std::process::Chi
     panic!("the drain ended without {event}");
 }
 
-fn processes_of(project: &Project) -> Vec<String> {
+pub fn processes_of(project: &Project) -> Vec<String> {
     let marker = project.root().display().to_string();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -62,11 +62,25 @@ fn processes_of(project: &Project) -> Vec<String> {
     found
 }
 
+/// All of `p000` to the last are COMPLETE and on the branch once, none ran twice at a time, and nothing is left running.
+#[track_caller]
+pub fn assert_each_landed_once(project: &Project, phases: usize) {
+    let states = project.states();
+    assert!(states.values().all(|state| state == "COMPLETE"), "{states:?}");
+    let mut landed = project.landed();
+    landed.sort();
+    let expected: Vec<String> = (0..phases).map(|i| format!("p{i:03}")).collect();
+    assert_eq!(landed, expected);
+    assert!(!project.outside("witness/DOUBLE").exists());
+    assert_eq!(processes_of(project), Vec::<String>::new());
+    project.git(["fsck", "--no-dangling"]);
+}
+
 /// xorshift64*: a seed printed is a run repeated.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -74,7 +88,7 @@ impl Random {
     }
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("AUTOPACK_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | 1 << 40);
     println!("seed {seed} (AUTOPACK_TEST_SEED={seed} repeats it)");
@@ -102,16 +116,8 @@ fn killed_fifty_times_every_phase_lands_exactly_once() {
     println!("{kills} kills");
     let ran = project.drain().succeeded();
     assert!(!ran.stderr.contains("database is locked"), "{ran:#?}");
-    let states = project.states();
-    assert!(states.values().all(|state| state == "COMPLETE"), "{states:?}");
-    let mut landed = project.landed();
-    landed.sort();
-    let expected: Vec<String> = (0..40).map(|i| format!("p{i:03}")).collect();
-    assert_eq!(landed, expected);
-    assert!(!project.outside("witness/DOUBLE").exists());
-    assert_eq!(processes_of(&project), Vec::<String>::new());
+    assert_each_landed_once(&project, 40);
     assert_eq!(project.git(["status", "--porcelain=v2", "--branch"]), before);
-    project.git(["fsck", "--no-dangling"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{Context, database, fixer};
 use crate::agent;
 use crate::ci::Pythons;
 use crate::clock::now;
+use crate::config::MAX_JOBS;
 use crate::drain::{self, Drain, Planned, Registered, Request, Signals};
 use crate::execute::Site;
 use crate::failure::{Exit, Failure};
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "run_ids")]
     all: bool,
 
-    /// Phases between two summary lines
+    /// Attempts between two summary lines
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
 
@@ -40,6 +41,10 @@ pub struct Args {
     /// End after this many batches
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_batches: Option<u32>,
+
+    /// Phases at a time, each on a slot of its own; never two whose scopes overlap [default: executor.jobs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
+    jobs: Option<u32>,
 
     /// The agent to use, whatever phases and configuration say
     #[arg(long, value_name = "NAME")]
@@ -79,6 +84,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         runs: runs.into_iter().map(|run| run.run_id).collect(),
         batch_size: args.batch_size,
         max_batches: args.max_batches,
+        jobs: args.jobs.unwrap_or(config.settings.executor.jobs),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
     };

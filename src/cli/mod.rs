@@ -38,7 +38,7 @@ Exit codes:
     1  autopack's own failure: configuration, database, git, or a health check
     2  wrong usage
     3  a drained run has a phase that failed or is blocked
-    4  stopped at the first failure (--stop-on-first-failure)
+    4  stopped at the first failure (--stop-on-first-failure); what ran beside it was finished
     5  stopped by a failure that every phase would meet, or by a spent budget
   130  interrupted
   143  terminated";

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::agents::{AgentSettings, AgentsSettings};
 use crate::phase::budget::Budgets;
 
+/// More at a time than any machine has use for.
+pub const MAX_JOBS: u32 = 256;
+
 /// `autopack.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +32,8 @@ pub struct ExecutorSettings {
     pub lease_seconds: u64,
     /// Which agent takes which try; the last one takes what comes after. Empty: the default one takes all.
     pub ladder: Vec<String>,
+    /// Phases that a drain executes at a time, where `--jobs` does not say it.
+    pub jobs: u32,
     /// What may be spent.
     pub budgets: Budgets,
     /// So many phases in a row that meet the same error of agent, provider or CI's start end the drain; 0 is never.
@@ -51,6 +56,17 @@ pub struct CiSettings {
     pub baseline: bool,
     /// Timeouts are never raised beyond this.
     pub max_timeout_seconds: u64,
+    /// Whether CI runs again where others landed after it was green.
+    pub moved_tip: MovedTip,
+}
+
+/// When CI runs once more on a tip that moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MovedTip {
+    Always,
+    /// Only where what landed meanwhile is near the phase's change or within its scope.
+    Overlapping,
 }
 
 /// argv, or a line for `sh -c`.
@@ -115,6 +131,7 @@ impl Default for ExecutorSettings {
             unscoped: Unscoped::Refuse,
             lease_seconds: 60,
             ladder: Vec::new(),
+            jobs: 1,
             budgets: Budgets::default(),
             circuit_breaker: 3,
         }
@@ -123,7 +140,12 @@ impl Default for ExecutorSettings {
 
 impl Default for CiSettings {
     fn default() -> Self {
-        Self { command: None, baseline: true, max_timeout_seconds: 3600 }
+        Self {
+            command: None,
+            baseline: true,
+            max_timeout_seconds: 3600,
+            moved_tip: MovedTip::Always,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use super::agents::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::memory::{EmbedderSettings, MemorySettings};
-use super::model::{CommandLine, Settings};
+use super::model::{CommandLine, MAX_JOBS, Settings};
 use super::nearest::suggestion;
 use super::schema::{KeyPath, Problem, What};
 
@@ -17,6 +17,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     let Settings { executor, agents, ci, workspace, telemetry: _ } = settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
+    at("executor.jobs", jobs(executor.jobs))?;
     agents_settings(agents)?;
     at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;
     let budgets = &executor.budgets;
@@ -146,6 +147,14 @@ fn at_least_one(number: u64) -> Result<(), String> {
     if number == 0 { Err("is 0; must be at least 1".to_owned()) } else { Ok(()) }
 }
 
+fn jobs(jobs: u32) -> Result<(), String> {
+    at_least_one(jobs.into())?;
+    match jobs > MAX_JOBS {
+        true => Err(format!("is {jobs}; must be at most {MAX_JOBS}")),
+        false => Ok(()),
+    }
+}
+
 fn seconds(seconds: u64) -> Result<(), String> {
     at_least_one(seconds)?;
     if seconds > LONGEST_SECONDS {
@@ -259,6 +268,11 @@ mod tests {
         assert_eq!(
             complaint(|s| s.executor.max_attempts = 0),
             "executor.max_attempts is 0; must be at least 1"
+        );
+        assert_eq!(complaint(|s| s.executor.jobs = 0), "executor.jobs is 0; must be at least 1");
+        assert_eq!(
+            complaint(|s| s.executor.jobs = 257),
+            "executor.jobs is 257; must be at most 256"
         );
         assert_eq!(
             complaint(|s| s.ci.max_timeout_seconds = u64::MAX),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::execute::Site;
-use crate::phase::budget::{Level, Spent};
+use crate::phase::budget::{Budget, Level, Spent};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
 use crate::telemetry::estimate;
@@ -48,7 +48,14 @@ impl Limits {
         drain.refuses(Level::Drain, &self.spent(), &Spent::default())
     }
 
-    pub fn admit(&self, site: &Site, candidate: &Candidate<'_>, now: UnixMs) -> Admission {
+    /// `drain` is what this drain has used, with what its lines are expected to.
+    pub fn admit(
+        &self,
+        site: &Site,
+        candidate: &Candidate<'_>,
+        drain: &Spent,
+        now: UnixMs,
+    ) -> Admission {
         let agent = match site.agent_for(candidate.phase, candidate.tries) {
             Ok((agent, _)) => agent,
             // `--agent`, the ladder and the default one were checked before: the phase alone is wrong.
@@ -62,7 +69,7 @@ impl Limits {
         }
         let budgets = &site.settings.executor.budgets;
         let predicted = estimate::predicted_for(candidate.phase);
-        let (phase, run, drain) = (&candidate.spent.phase, &candidate.spent.run, &self.spent());
+        let (phase, run) = (&candidate.spent.phase, &candidate.spent.run);
         if let Some(why) =
             budgets.drain.refuses(Level::Drain, drain, &drain.next_attempt(predicted))
         {
@@ -70,6 +77,12 @@ impl Limits {
         }
         if let Some(why) = budgets.run.refuses(Level::Run, run, &run.next_attempt(predicted)) {
             return Admission::Stop { why };
+        }
+        // Until one has told what it takes, predictions are all there is, and several at once could go over by several.
+        let blind =
+            |budget: &Budget, spent: &Spent| budget.limits_use() && spent.is_only_expected();
+        if blind(&budgets.drain, drain) || blind(&budgets.run, run) {
+            return Admission::Hold;
         }
         match budgets.phase.refuses(Level::Phase, phase, &phase.next_attempt(predicted)) {
             Some(why) => Admission::Refuse(Failure::new(FailureKind::OverBudget, why)),

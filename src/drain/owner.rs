@@ -12,7 +12,7 @@ use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
-use crate::process::{FileLock, StopHandle, StopLevel, boot_clock_ms, boot_id};
+use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, boot_id};
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store};
 use crate::workspace::Repo;
 
@@ -25,6 +25,9 @@ pub struct Registered {
     id: OwnerId,
     lock: FileLock,
     pulse: JoinHandle<()>,
+    /// Ends what this owner executes: with the whole drain, or when nothing of it counts any more.
+    lines: StopHandle,
+    following: JoinHandle<()>,
 }
 
 impl Registered {
@@ -57,12 +60,28 @@ impl Registered {
         };
         store.register_owner(&owner, boot_clock_ms()).await?;
         let lease = Duration::from_secs(settings.lease_seconds);
-        let pulse = tokio::spawn(pulse(store.clone(), id.clone(), lease, signals.handle.clone()));
-        Ok(Self { id, lock, pulse })
+        let lines = Stop::pair().0;
+        let following = tokio::spawn({
+            let (lines, whole) = (lines.clone(), signals.handle.watch());
+            async move { match lines.follow(&whole).await {} }
+        });
+        let stops = Stops { drain: signals.handle.clone(), lines: lines.clone() };
+        let pulse = tokio::spawn(pulse(store.clone(), id.clone(), lease, stops));
+        Ok(Self { id, lock, pulse, lines, following })
     }
 
     pub fn id(&self) -> &OwnerId {
         &self.id
+    }
+
+    /// For whatever this owner executes.
+    pub fn stop(&self) -> Stop {
+        self.lines.watch()
+    }
+
+    /// Nothing that it executes counts any more.
+    pub fn end_lines(&self) {
+        self.lines.raise(StopLevel::Now);
     }
 
     /// Leaves nothing behind, where no work is left.
@@ -79,11 +98,18 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.pulse.abort();
+        self.following.abort();
     }
 }
 
+/// What the heartbeat may hear: that the drain shall stop, or that this owner's work is another's now.
+struct Stops {
+    drain: StopHandle,
+    lines: StopHandle,
+}
+
 /// Says that the drain lives, and hears whether it shall stop. A database that is busy for a while is no reason to end.
-async fn pulse(store: Store, id: OwnerId, lease: Duration, stop: StopHandle) {
+async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: Stops) {
     let renew_every = lease / 4;
     let look_every = renew_every.clamp(Duration::from_millis(50), LOOK_FOR_STOP);
     let mut renewed = Instant::now();
@@ -98,9 +124,11 @@ async fn pulse(store: Store, id: OwnerId, lease: Duration, stop: StopHandle) {
         };
         match control {
             // What it still does is refused where it counts; the loop registers anew.
-            Ok(Control { fenced: true, .. }) => return,
-            Ok(Control { stop: StopRequest::Graceful, .. }) => stop.raise(StopLevel::Graceful),
-            Ok(Control { stop: StopRequest::Now, .. }) => stop.raise(StopLevel::Now),
+            Ok(Control { fenced: true, .. }) => return stops.lines.raise(StopLevel::Now),
+            Ok(Control { stop: StopRequest::Graceful, .. }) => {
+                stops.drain.raise(StopLevel::Graceful);
+            }
+            Ok(Control { stop: StopRequest::Now, .. }) => stops.drain.raise(StopLevel::Now),
             Ok(_) => {}
             Err(error) => tracing::warn!("cannot renew the lease: {error}"),
         }

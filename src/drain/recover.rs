@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::clock::now;
 use crate::execute::{Site, Trouble};
 use crate::process::child_env::OWNER;
@@ -39,12 +41,14 @@ fn is_gone(site: &Site, row: &OwnerRow) -> Result<bool, Trouble> {
 async fn rescue(site: &Site, us: &OwnerId, row: &OwnerRow) -> Result<(), Trouble> {
     let id = &row.owner.id;
     site.store.fence_owner(id).await?;
+    // First nobody can land any of it any more, then nothing of it runs, then it is queued again.
     for work in &row.executing {
-        // First nobody can land it any more, then nothing of it runs, then it is queued again.
-        let (run, phase) = (&work.run_id, &work.phase_id);
-        site.repo.rescue_fence(run, phase, work.attempt, us.as_str()).await?;
-        sweep_marked(OWNER, id.as_str());
-        wait_for_slot(site, work).await;
+        site.repo.rescue_fence(&work.run_id, &work.phase_id, work.attempt, us.as_str()).await?;
+    }
+    sweep_marked(OWNER, id.as_str());
+    let deadline = Instant::now() + SUPERVISORS_END;
+    for work in &row.executing {
+        wait_for_slot(site, work, deadline).await;
         settle(site, work).await?;
     }
     if site.store.unregister_owner(id).await? {
@@ -55,7 +59,7 @@ async fn rescue(site: &Site, us: &OwnerId, row: &OwnerRow) -> Result<(), Trouble
 }
 
 /// A slot's lock is held by the supervisor too, until the last process of its tree is gone.
-async fn wait_for_slot(site: &Site, work: &InFlight) {
+async fn wait_for_slot(site: &Site, work: &InFlight, deadline: Instant) {
     let Some(slot) = &work.slot else { return };
     let path = site.repo.slot_lock(slot);
     let ended = async {
@@ -63,7 +67,7 @@ async fn wait_for_slot(site: &Site, work: &InFlight) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(SUPERVISORS_END, ended).await.is_err() {
+    if tokio::time::timeout_at(deadline, ended).await.is_err() {
         tracing::warn!("slot {slot} is still in use; another one is taken");
     }
 }

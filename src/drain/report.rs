@@ -7,7 +7,7 @@ use crate::execute::{Trouble, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{
-    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts, billed,
+    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts, billed,
 };
 use crate::store::RunSummary;
 
@@ -56,6 +56,7 @@ impl Drain<'_> {
             agent: self.site.default_agent().unwrap_or("none").to_owned(),
             queued,
             batch_size: self.request.batch_size,
+            jobs: self.request.jobs,
             memory_backend: self.site.memory.backend().as_str(),
             memory: self.memory_line.clone(),
         }));
@@ -96,10 +97,7 @@ impl Drain<'_> {
             counts: self.counts(&runs).await,
             reason: halt.reason(),
             exit_code: exit.code(),
-            message: match halt {
-                Halt::Systemic(why) | Halt::Budget(why) | Halt::Failed(why) => Some(why),
-                _ => None,
-            },
+            message: halt.why().map(str::to_owned),
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.owner.retire(&self.site.store).await?;
@@ -124,20 +122,6 @@ impl Drain<'_> {
         let wanted = |run: &RunId| self.request.runs.contains(run);
         let runs = self.site.store.runs().await?;
         Ok(runs.into_iter().filter(|run| wanted(&run.run_id)).collect())
-    }
-}
-
-impl Halt {
-    fn reason(&self) -> Reason {
-        match self {
-            Self::Drained => Reason::Drained,
-            Self::FirstFailure => Reason::StoppedOnFailure,
-            Self::Systemic(_) => Reason::Systemic,
-            Self::Budget(_) => Reason::Budget,
-            Self::Failed(_) => Reason::Failed,
-            Self::MaxBatches => Reason::MaxBatches,
-            Self::Interrupted => Reason::Interrupted,
-        }
     }
 }
 

@@ -132,7 +132,8 @@ impl Attempt<'_> {
         let spent = &self.claim.spent;
         [
             (Level::Drain, budgets.drain.less(&self.drain_spent)),
-            (Level::Run, budgets.run.less(&spent.run)),
+            // Its time is that of all attempts together, and others may be under way.
+            (Level::Run, budgets.run.less(&spent.run).with_time_for_each_of(spent.run.running + 1)),
             (Level::Phase, budgets.phase.less(&spent.phase)),
             (Level::Attempt, budgets.attempt),
         ]

@@ -14,18 +14,20 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// A reset further away than a month is a misreading.
 const FURTHEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// What is shared by all attempts of a drain: how often each agent was turned away in a row.
+/// What is shared by all attempts of a drain: how often each agent was turned away in a row, and until when it is.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    turned_away: Mutex<HashMap<String, u32>>,
+    turned_away: Mutex<HashMap<String, (u32, UnixMs)>>,
 }
 
 impl Backoff {
     /// When the agent may be asked again.
     pub fn next(&self, agent: &str, until: Option<Until>, now: UnixMs) -> UnixMs {
-        let mut times = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = times.entry(agent.to_owned()).or_default();
-        *times += 1;
+        let mut agents = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let (times, away) = agents.entry(agent.to_owned()).or_insert((0, UnixMs(0)));
+        // Attempts that ran beside the first one meet the same limit, not one more.
+        let same = now.0 < away.0;
+        *times += u32::from(!same);
         let said = match until {
             Some(Until::At(at)) => u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default(),
             Some(Until::After(wait)) => millis(wait),
@@ -39,7 +41,9 @@ impl Backoff {
         };
         let wait = wait.min(FURTHEST);
         let wait = wait + jitter(wait);
-        UnixMs(now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+        let until = now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        *away = UnixMs(if same { until.max(away.0) } else { until });
+        *away
     }
 
     /// It answered.
@@ -69,6 +73,33 @@ mod tests {
         (at.0 - NOW.0) / 1000
     }
 
+    /// How long it stays away each time that it comes back and is turned away again.
+    fn again_and_again(
+        backoff: &Backoff,
+        agent: &str,
+        said: Option<Until>,
+        times: usize,
+    ) -> Vec<i64> {
+        let mut at = NOW;
+        let mut wait = || {
+            let until = backoff.next(agent, said, at);
+            let wait = (until.0 - at.0) / 1000;
+            at = until;
+            wait
+        };
+        (0..times).map(|_| wait()).collect()
+    }
+
+    #[test]
+    fn those_who_are_turned_away_together_wait_as_long_as_one() {
+        let backoff = Backoff::default();
+        let waits: Vec<i64> = (0..8).map(|_| seconds(backoff.next("a", None, NOW))).collect();
+        assert!(waits.iter().all(|wait| (30..=33).contains(wait)), "{waits:?}");
+        let later = Some(Until::After(Duration::from_secs(600)));
+        assert!(seconds(backoff.next("a", later, NOW)) >= 600);
+        assert!(seconds(backoff.next("a", None, NOW)) >= 600, "what one was told holds for all");
+    }
+
     #[test]
     fn what_the_provider_says_holds() {
         let backoff = Backoff::default();
@@ -88,10 +119,10 @@ mod tests {
             let at = backoff.next(&agent, Some(until), NOW);
             assert!((30..=33).contains(&seconds(at)), "{agent}: {}", seconds(at));
         }
-        let soon =
-            || seconds(backoff.next("hasty", Some(Until::After(Duration::from_secs(1))), NOW));
-        assert!(soon() <= 2);
-        let waits: Vec<i64> = (0..8).map(|_| soon()).collect();
+        let said = Some(Until::After(Duration::from_secs(1)));
+        let waits = again_and_again(&backoff, "hasty", said, 9);
+        assert!(waits[0] <= 2);
+        let waits = &waits[1..];
         assert!((30..=33).contains(&waits[0]) && waits[7] >= 1800, "{waits:?}");
         let far = backoff.next("far", Some(Until::At(UnixMs(i64::MAX))), NOW);
         assert!(seconds(far) <= 31 * 86_400 + 10);
@@ -100,7 +131,7 @@ mod tests {
     #[test]
     fn without_a_word_it_waits_ever_longer_for_each_agent() {
         let backoff = Backoff::default();
-        let waits: Vec<i64> = (0..9).map(|_| seconds(backoff.next("a", None, NOW))).collect();
+        let waits = again_and_again(&backoff, "a", None, 9);
         assert!((30..=33).contains(&waits[0]) && (60..=66).contains(&waits[1]), "{waits:?}");
         assert!((1800..=1810).contains(&waits[8]), "{waits:?}");
         assert!(seconds(backoff.next("b", None, NOW)) <= 33);

@@ -1,8 +1,17 @@
-//! From a measured change to the run's tip: commit, CI, landing; on a moved tip, once more from there.
+//! From a measured change to the run's tip: CI, then landing, in turn with the other attempts of this drain.
+//!
+//! CI first runs beside whatever the others do, so that a red change never stands in the queue. Whoever's turn it is and
+//! finds the tip moved runs CI again *in* its turn: no sibling can move the tip meanwhile, so that an attempt tests twice
+//! at most, and each turn ends with a landing or a verdict. Out of turn, all who wait would test the same tip at once, and
+//! all but one in vain. Only other drains can still be faster, and then it starts over.
 
 use super::ci_gate::Gate;
+use super::queue::LandingTurn;
 use super::{Attempt, Trouble};
+use crate::config::MovedTip;
+use crate::phase::footprint::{Footprint, is_related};
 use crate::phase::{Requeue, Verdict};
+use crate::process::StopLevel;
 use crate::progress::Step;
 use crate::workspace::{CommitMessage, Landing, Measured, Rebased};
 
@@ -19,37 +28,91 @@ impl Attempt<'_> {
             name: claim.phase.name(),
             body: claim.phase.description(),
         };
-        let mut tip = self.base.clone();
-        let mut commit = self.slot.commit(&measured.tree, &tip, &message).await?;
+        let tip = self.base.clone();
+        let commit = self.slot.commit(&measured.tree, &tip, &message).await?;
         self.slot.renew_agents_git(&commit)?;
+        if let Some(verdict) = self.test(&commit).await? {
+            return Ok(verdict);
+        }
+        match self.turn().await {
+            Some(_turn) => self.land(measured, tip, commit).await,
+            None => Ok(Verdict::Requeued(Requeue::Interrupted)),
+        }
+    }
+
+    /// A green change, onto the tip as it is by now.
+    async fn land(
+        &mut self,
+        measured: &Measured,
+        mut tip: String,
+        mut commit: String,
+    ) -> Result<Verdict, Trouble> {
+        let claim = self.claim;
         for _ in 0..ROUNDS {
-            match self.ci(&commit).await? {
-                Gate::Green => {}
-                Gate::Red(failure) => return Ok(Verdict::Failed(failure)),
-                Gate::Stopped => return Ok(Verdict::Requeued(Requeue::Interrupted)),
-            }
             self.step(Step::Landing);
             self.site.store.record_landing(claim, &commit).await?;
-            match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
+            let moved = match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
                 Landing::Landed { held_by } => {
                     self.site.say_held(&self.branch, held_by.as_deref());
                     return Ok(Verdict::Passed { commit: Some(commit) });
                 }
                 Landing::Fenced => return Err(Trouble::LeaseLost),
-                Landing::TipMoved(moved) => match self.slot.rebase(&commit, &moved).await? {
-                    Rebased::Commit(rebased) => {
-                        self.place(&rebased).await?;
-                        self.base.clone_from(&moved);
-                        (tip, commit) = (moved, rebased);
-                    }
-                    Rebased::Conflict { paths } => {
-                        let message = format!("another landing changed {}", paths.join(", "));
-                        return Ok(Verdict::Requeued(Requeue::BaseMoved { message }));
-                    }
-                },
+                Landing::TipMoved(moved) => moved,
+            };
+            let rebased = match self.slot.rebase(&commit, &moved).await? {
+                Rebased::Commit(rebased) => rebased,
+                Rebased::Conflict { paths } => {
+                    let message = format!("another landing changed {}", paths.join(", "));
+                    return Ok(Verdict::Requeued(Requeue::BaseMoved { message }));
+                }
+            };
+            if self.is_to_be_tested_again(measured, &moved).await? {
+                self.place(&rebased).await?;
+                self.base.clone_from(&moved);
+                if let Some(verdict) = self.test(&rebased).await? {
+                    return Ok(verdict);
+                }
+            } else {
+                // What CI said is of another tree than the one that lands, and no baseline for it.
+                self.record.green = None;
             }
+            (tip, commit) = (moved, rebased);
         }
         let message = format!("the branch moved {ROUNDS} times during this attempt");
         Ok(Verdict::Requeued(Requeue::BaseMoved { message }))
+    }
+
+    /// `None`: it is green.
+    async fn test(&mut self, commit: &str) -> Result<Option<Verdict>, Trouble> {
+        Ok(match self.ci(commit).await? {
+            Gate::Green => None,
+            Gate::Red(failure) => Some(Verdict::Failed(failure)),
+            Gate::Stopped => Some(Verdict::Requeued(Requeue::Interrupted)),
+        })
+    }
+
+    /// `None`: the drain was stopped before its turn came.
+    async fn turn(&self) -> Option<LandingTurn> {
+        self.site.progress.step(&self.claim.phase_id, "waiting for its turn to land");
+        tokio::select! {
+            biased;
+            turn = self.site.landings.turn(&self.claim.run_id) => Some(turn),
+            () = self.stop.reached(StopLevel::Graceful) => None,
+        }
+    }
+
+    /// Whether what landed since CI was green may change what it says.
+    async fn is_to_be_tested_again(
+        &self,
+        measured: &Measured,
+        moved: &str,
+    ) -> Result<bool, Trouble> {
+        if self.site.settings.ci.moved_tip == MovedTip::Always {
+            return Ok(true);
+        }
+        // From the tip that was tested, however many landings ago that is.
+        let landed = self.slot.changed_between(&self.base, moved).await?;
+        let changed: Vec<String> = measured.changes.iter().map(|c| c.path.clone()).collect();
+        Ok(is_related(&Footprint::of(&self.claim.phase), &changed, &landed))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::backoff::Backoff;
 use super::breaker::Breaker;
+use super::queue::LandingQueue;
 use crate::ci::{Pythons, TestResults};
 use crate::clock::now;
 use crate::config::{AgentSettings, Settings};
@@ -37,6 +38,9 @@ pub struct Site {
     /// Of its own: the agent that finishes before CI cannot start would start the other one over.
     pub ci_breaker: Breaker,
     pub backoff: Backoff,
+    pub landings: LandingQueue,
+    /// Held while a run's branch is made.
+    making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
 }
 
@@ -71,6 +75,8 @@ impl Site {
             breaker: Breaker::new(circuit_breaker),
             ci_breaker: Breaker::new(circuit_breaker),
             backoff: Backoff::default(),
+            landings: LandingQueue::default(),
+            making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
         }
     }
@@ -123,19 +129,29 @@ impl Site {
     /// The run's branch, made at its first claim. Recorded before it is made, so that a crash in between leaves
     /// no branch that nobody knows.
     pub async fn ensure_branch(&self, run: &RunId) -> Result<RunFacts, Trouble> {
-        let facts = match self.store.run(run).await?.facts {
+        let _making = self.making_branch.lock().await;
+        let facts = match self.store.run_facts(run).await? {
             Some(facts) => facts,
-            None => {
-                let RunBranch { branch, base_commit } =
-                    self.repo.plan_branch(run, self.base.as_deref()).await?;
-                let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
-                self.store.settle_run_facts(run, &facts).await?
-            }
+            None => self.settle_facts(run).await?,
         };
         let branch =
             RunBranch { branch: facts.branch.clone(), base_commit: facts.base_commit.clone() };
         self.repo.make_branch(run, &branch).await?;
         Ok(facts)
+    }
+
+    async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, Trouble> {
+        match self.repo.plan_branch(run, self.base.as_deref()).await {
+            Ok(RunBranch { branch, base_commit }) => {
+                let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
+                Ok(self.store.settle_run_facts(run, &facts).await?)
+            }
+            // Another drain may have made it just now.
+            Err(error) => match self.store.run_facts(run).await? {
+                Some(facts) => Ok(facts),
+                None => Err(error.into()),
+            },
+        }
     }
 
     /// Says that a landing could not move the branch itself, once in a drain.

@@ -44,6 +44,11 @@ impl StopHandle {
         *self.0.borrow()
     }
 
+    /// For one more who has to end.
+    pub fn watch(&self) -> Stop {
+        Stop(self.0.subscribe())
+    }
+
     /// Rises with another one, for as long as this is waited for: a part of the work can then be ended
     /// alone, and ends with the whole.
     pub async fn follow(&self, whole: &Stop) -> Infallible {

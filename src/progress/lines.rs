@@ -21,8 +21,9 @@ pub fn render(event: &Event, color: bool) -> Option<String> {
 fn started(start: &DrainStarted) -> String {
     let runs: Vec<String> = start.runs.iter().map(|run| printable(run.as_str())).collect();
     let memory = start.memory.as_ref().map_or(String::new(), |line| format!("\n{line}"));
+    let jobs = if start.jobs > 1 { format!(" · {} at once", start.jobs) } else { String::new() };
     format!(
-        "draining {} · {} · agent {} · batches of {}\ndatabase {}{memory}",
+        "draining {} · {} · agent {} · batches of {}{jobs}\ndatabase {}{memory}",
         runs.join(", "),
         count(start.queued, "phase queued", "phases queued"),
         printable(&start.agent),

@@ -115,6 +115,13 @@ impl Slot {
         Ok(patch)
     }
 
+    /// The paths that differ between two commits or trees.
+    pub async fn changed_between(&self, one: &str, other: &str) -> Result<Vec<String>> {
+        let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff"];
+        let call = self.top.store.call(format!("compare with {one}"), args).args([one, other]);
+        Ok(fields(&call.bytes().await?).map(shown).collect())
+    }
+
     /// What a path holds in a commit or tree; None where there is no file.
     pub async fn read_at(&self, tree: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let call = self.top.store.call(format!("read {path}"), ["cat-file", "blob"]);

@@ -15,7 +15,7 @@ pub mod process;
 mod project;
 pub mod qdrant;
 
-pub use project::Project;
+pub use project::{Project, Ran as ProjectRan};
 
 /// Removed with all that is in it when it goes out of scope.
 pub struct Repo {

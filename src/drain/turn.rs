@@ -1,0 +1,176 @@
+//! The next thing to happen: free lines are given work, and whatever ends first is counted.
+
+use super::waiting::Waits;
+use super::{Drain, Halt, Registered};
+use crate::clock::now;
+use crate::execute::{After, Executed, Trouble};
+use crate::phase::PhaseState;
+use crate::process::StopLevel;
+use crate::progress::{Event, PhaseFinished};
+use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
+
+/// What happened.
+pub(super) enum Turn {
+    /// An attempt ended, or a phase was refused when its turn came.
+    Done(PhaseState),
+    /// Nobody works, and there is nothing to claim.
+    NothingLeft,
+    /// A budget is spent.
+    Spent(String),
+}
+
+impl Drain<'_> {
+    /// Keeps all lines at work until one of them ends; waits for work where waiting helps.
+    pub(super) async fn turn(&mut self) -> Result<Turn, Trouble> {
+        let mut said = false;
+        loop {
+            if !self.may_claim() {
+                match self.crew.next().await {
+                    Some(ended) => return self.ended(ended),
+                    None if self.lost && self.stop.level() == StopLevel::Run => {
+                        self.register_again().await?;
+                    }
+                    None => return Ok(Turn::NothingLeft),
+                }
+                continue;
+            }
+            let waits = match self.claim().await? {
+                Next::Claimed(claim) => {
+                    self.start(*claim);
+                    continue;
+                }
+                Next::Unfixable { run_id, phase_id, failure } => {
+                    self.count_claim();
+                    self.finished(PhaseFinished::refused(run_id, phase_id, failure));
+                    return Ok(Turn::Done(PhaseState::Failed));
+                }
+                Next::Stopped { why } if self.crew.is_empty() => return Ok(Turn::Spent(why)),
+                // What runs is expected to take the rest, and may take less.
+                Next::Stopped { .. } => Waits::for_a_line(),
+                Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
+                Next::Held { by_another, until } => Waits { another: by_another, until },
+                Next::Nothing => Waits::for_a_line(),
+            };
+            if self.crew.is_empty() {
+                if let Some(why) = self.limits.over(&self.site) {
+                    return Ok(Turn::Spent(why));
+                }
+                if waits.is_for_a_line() {
+                    return Ok(Turn::NothingLeft);
+                }
+            }
+            if let Some(ended) = self.wait(&waits, &mut said).await? {
+                return self.ended(ended);
+            }
+        }
+    }
+
+    fn may_claim(&self) -> bool {
+        self.stop.level() == StopLevel::Run
+            && !self.lost
+            && self.claims_left != Some(0)
+            && self.crew.len() < self.request.jobs as usize
+    }
+
+    async fn claim(&mut self) -> Result<Next, Trouble> {
+        self.site.memory.may_claim().map_err(anyhow::Error::new)?;
+        let at = now();
+        let executor = &self.site.settings.executor;
+        let spent = self.crew.and(self.limits.spent());
+        let admit =
+            |candidate: &Candidate<'_>| self.limits.admit(&self.site, candidate, &spent, at);
+        let claimer = Claimer {
+            owner: self.owner.id(),
+            runs: &self.request.runs,
+            max_attempts: executor.max_attempts,
+            fix: self.fix,
+            only: &self.only,
+            admit: &admit,
+            spending: executor.budgets.look_back(),
+        };
+        match self.site.store.claim_next(&claimer, at).await {
+            Err(StoreError::Fenced { .. }) => {
+                self.lose();
+                Ok(Next::Waiting { until: at })
+            }
+            next => Ok(next?),
+        }
+    }
+
+    fn start(&mut self, claim: Claim) {
+        self.count_claim();
+        let spent = self.crew.and(self.limits.spent());
+        self.crew.start(&self.site, claim, spent, self.owner.stop());
+    }
+
+    fn count_claim(&mut self) {
+        self.claims_left = self.claims_left.map(|left| left.saturating_sub(1));
+    }
+
+    fn ended(&mut self, ended: Result<Executed, Trouble>) -> Result<Turn, Trouble> {
+        match ended {
+            Ok(executed) => {
+                let state = executed.finished.state;
+                self.finished(executed.finished);
+                self.limits.add(&executed.used);
+                match executed.after {
+                    After::Nothing => {}
+                    After::Systemic(why) => return Err(Trouble::Systemic(why)),
+                    After::OverBudget(why) => return Ok(Turn::Spent(why)),
+                    After::Away { agent, until } => self.limits.send_away(agent, until),
+                }
+                Ok(Turn::Done(state))
+            }
+            Err(Trouble::LeaseLost) => {
+                self.site
+                    .progress
+                    .note("another drain took this phase over; its result is dropped");
+                self.lose();
+                Ok(Turn::Done(PhaseState::Queued))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn finished(&mut self, ended: PhaseFinished) {
+        self.tallies.add(&ended);
+        self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
+    }
+
+    /// We were stopped for longer than our lease. It was one for all lines: none of their results counts any more, and
+    /// they are ended before this drain starts over as a new owner.
+    fn lose(&mut self) {
+        self.lost = true;
+        self.owner.end_lines();
+    }
+
+    async fn register_again(&mut self) -> Result<(), Trouble> {
+        self.owner = Registered::register(
+            &self.site.store,
+            &self.site.repo,
+            &self.request.runs,
+            &self.site.settings.executor,
+            self.signals,
+        )
+        .await?;
+        self.lost = false;
+        Ok(())
+    }
+
+    /// Nothing more is claimed; what runs is finished and counted.
+    pub(super) async fn wind_down(&mut self, halt: &Halt) {
+        if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
+            let why = halt.why().map_or(String::new(), |why| format!(": {why}"));
+            let under_way = match self.crew.len() {
+                1 => "a phase under way is".to_owned(),
+                n => format!("{n} phases under way are"),
+            };
+            self.site.progress.note(&format!("no more is begun{why}; {under_way} finished first"));
+        }
+        while let Some(ended) = self.crew.next().await {
+            if let Err(trouble) = self.ended(ended) {
+                self.site.progress.note(&trouble.to_string());
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The landing queue: of the attempts of one drain, one at a time lands on a run's branch, in the order in which they were
+//! ready. Other drains are kept apart by the branch's compare-and-swap alone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
+
+use crate::phase::RunId;
+
+/// What is shared by all attempts of a drain.
+#[derive(Debug, Default)]
+pub struct LandingQueue {
+    runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// It is this attempt's turn until this is dropped.
+pub type LandingTurn = OwnedMutexGuard<()>;
+
+impl LandingQueue {
+    /// First come, first served; whoever gives up waiting leaves the queue.
+    pub async fn turn(&self, run: &RunId) -> LandingTurn {
+        let queue = {
+            let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.entry(run.clone()).or_default().clone()
+        };
+        queue.lock_owned().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_has_one_turn_at_a_time_and_runs_do_not_wait_for_each_other() {
+        let queue = LandingQueue::default();
+        let (one, two) = (RunId::new("one"), RunId::new("two"));
+        let first = queue.turn(&one).await;
+        let _other = queue.turn(&two).await;
+        let mut second = std::pin::pin!(queue.turn(&one));
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("two turns at once"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(first);
+        second.await;
+    }
+}
