@@ -65,6 +65,8 @@ pub struct Drain<'a> {
     claims_left: Option<u64>,
     /// Another drain took us for dead: what runs is nobody's any more, and the next claim is a new owner's.
     lost: bool,
+    /// Whether it was said that lines have nothing to do.
+    said_idle: bool,
     /// How the memory was opened, to be said once.
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
@@ -93,6 +95,7 @@ impl<'a> Drain<'a> {
             only: Vec::new(),
             claims_left: None,
             lost: false,
+            said_idle: false,
             memory_line: None,
             memory_noted: None,
         }

@@ -114,7 +114,8 @@ fn the_configuration_may_say_how_many_and_nobody_may_ask_for_none() {
     project.drain().succeeded();
     assert_eq!(project.landed().len(), 2);
     for wrong in ["0", "-1", "257", "many"] {
-        let ran = project.autopack(["drain", "--run-id", "run", "--jobs", wrong]).exited(2);
+        let ran = project.autopack(["drain", "--run-id", "run", &format!("--jobs={wrong}")]);
+        let ran = ran.exited(2);
         assert!(ran.stderr.contains("--jobs"), "{ran:#?}");
     }
 }
@@ -132,7 +133,8 @@ os.rmdir(meeting / ("in-" + area))
     let phase = |n: usize| json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("d{}/{n}.txt", n % 3)]});
     let plan = json!({ "phases": (0..18).map(phase).collect::<Vec<_>>() });
     let project = project(alone, GREEN).plan(plan);
-    drain(&project, 6, &[]).succeeded();
+    let ran = drain(&project, 6, &[]).succeeded();
+    assert_eq!(ran.stdout.matches("of 6 lines have work: what is queued touches").count(), 1);
     assert!(!project.outside("meeting/DOUBLE").exists());
     let landed = project.landed();
     assert_eq!(landed.len(), 18);
@@ -238,7 +240,7 @@ write_deliverables()
 
 #[test]
 fn one_ctrl_c_ends_all_lines_and_charges_nobody() {
-    let slow = "if attempt == 1: time.sleep(600)\nwrite_deliverables()";
+    let slow = "if not said('go'): time.sleep(600)\nwrite_deliverables()";
     let project = project(slow, GREEN).plan(apart(5));
     let mut running = Running::start(&project, 3);
     running.wait_for("phase_started", 3);
@@ -254,6 +256,7 @@ fn one_ctrl_c_ends_all_lines_and_charges_nobody() {
     }
     assert_eq!(outcomes(&project, "p003"), Vec::<String>::new());
     assert_eq!(super::recovery::processes_of(&project), Vec::<String>::new());
+    std::fs::write(project.outside("meeting/go"), "").unwrap();
     drain(&project, 3, &[]).succeeded();
     assert_eq!(project.landed().len(), 5);
 }

@@ -48,7 +48,10 @@ impl Drain<'_> {
                 // What runs is expected to take the rest, and may take less.
                 Next::Stopped { .. } => Waits::for_a_line(),
                 Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
-                Next::Held { by_another, until } => Waits { another: by_another, until },
+                Next::Held { by_another, until, overlapping } => {
+                    self.say_idle(overlapping);
+                    Waits { another: by_another, until }
+                }
                 Next::Nothing => Waits::for_a_line(),
             };
             if self.crew.is_empty() {
@@ -62,6 +65,17 @@ impl Drain<'_> {
             if let Some(ended) = self.wait(&waits, &mut said).await? {
                 return self.ended(ended);
             }
+        }
+    }
+
+    /// Once, so that nobody wonders where the other lines are.
+    fn say_idle(&mut self, overlapping: bool) {
+        if overlapping && !self.said_idle && !self.crew.is_empty() {
+            self.said_idle = true;
+            let (busy, jobs) = (self.crew.len(), self.request.jobs);
+            self.site.progress.note(&format!(
+                "{busy} of {jobs} lines have work: what is queued touches the same paths as what runs"
+            ));
         }
     }
 

@@ -90,6 +90,8 @@ pub enum Next {
         /// One that another owner executes, where there is any.
         by_another: Option<PhaseId>,
         until: Option<UnixMs>,
+        /// Whether some could run, but for touching the paths of what executes.
+        overlapping: bool,
     },
     /// Nothing can run, and nothing executes that could change that.
     Nothing,
@@ -107,7 +109,7 @@ impl Store {
             for _ in 0..EXAMINED {
                 next = match walk.next(&mut tx).await? {
                     Some(id) => take(&mut tx, &mut walk, id, now).await?,
-                    None => Some(nothing_yet(&mut tx, claimer, now).await?),
+                    None => Some(nothing_yet(&mut tx, &walk).await?),
                 };
                 if next.is_some() {
                     break;
@@ -170,7 +172,7 @@ async fn take(
             None
         }
         Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
-        Admission::Hold => Some(nothing_yet(tx, claimer, now).await?),
+        Admission::Hold => Some(nothing_yet(tx, walk).await?),
         Admission::Stop { why } => Some(Next::Stopped { why }),
     })
 }

@@ -43,6 +43,8 @@ pub(super) struct Walk<'a> {
     now: UnixMs,
     runs: std::slice::Iter<'a, RunId>,
     at: Option<InRun<'a>>,
+    /// Whether a phase that could run otherwise was passed over.
+    overlapping: bool,
 }
 
 /// Where the walk stands in one run.
@@ -55,6 +57,7 @@ struct InRun<'a> {
     size: i64,
     found: VecDeque<(i64, Option<String>)>,
     overlapping: BTreeSet<String>,
+    has_passed_over: bool,
 }
 
 /// What executes in a run, by whomever.
@@ -79,7 +82,7 @@ async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<Ground, Sto
 
 impl<'a> Walk<'a> {
     pub fn new(claimer: &'a Claimer<'a>, now: UnixMs) -> Self {
-        Self { claimer, now, runs: claimer.runs.iter(), at: None }
+        Self { claimer, now, runs: claimer.runs.iter(), at: None, overlapping: false }
     }
 
     /// The row of the next phase that does not overlap with what executes, as far as its footprint is known.
@@ -96,6 +99,7 @@ impl<'a> Walk<'a> {
                     _ => return Ok(Some(id)),
                 }
             }
+            self.overlapping |= at.has_passed_over;
             if !at.look_on(tx, self.claimer, self.now).await? {
                 self.at = None;
             }
@@ -113,7 +117,8 @@ impl<'a> InRun<'a> {
         let taken = executing(tx, run).await?;
         let size = if taken.is_empty() { 1 } else { FIRST };
         let (found, overlapping) = (VecDeque::new(), BTreeSet::new());
-        Ok(Self { run, taken, band: -1, position: 0, size, found, overlapping })
+        let has_passed_over = false;
+        Ok(Self { run, taken, band: -1, position: 0, size, found, overlapping, has_passed_over })
     }
 
     /// `false`: the queue has ended.
@@ -161,6 +166,7 @@ impl<'a> InRun<'a> {
     fn has_to_wait(&mut self, footprint: &Footprint) -> bool {
         let waits = self.taken.overlaps(footprint);
         if waits {
+            self.has_passed_over = true;
             self.taken.add(footprint);
         }
         waits
@@ -177,47 +183,49 @@ fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
     to_json(&ids.collect::<Vec<_>>())
 }
 
+/// Answered by the index alone: when the next of those that are put off may run.
+const SOONEST: &str = "SELECT MIN(not_before) FROM phases
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2";
+
+/// The same among a few that were named.
+const SOONEST_AMONG: &str = "SELECT MIN(not_before) FROM phases
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2
+        AND phase_id IN (SELECT value FROM json_each(?3))";
+
+/// Where a few were named, others matter only as long as they keep one of these.
+const EXECUTING: &str = "SELECT phase_id, owner FROM phases
+      WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND (?2 OR phase_id IN (SELECT value FROM json_each(?4)) OR EXISTS (
+                SELECT 1 FROM phases kept
+                 WHERE kept.run = phases.run AND kept.state = 'QUEUED' AND kept.unmet = 0
+                   AND kept.not_before <= ?3 AND kept.phase_id IN (SELECT value FROM json_each(?4))))";
+
 /// Why nothing can be taken, and what would change that.
 pub(super) async fn nothing_yet(
     tx: &mut SqliteConnection,
-    claimer: &Claimer<'_>,
-    now: UnixMs,
+    walk: &Walk<'_>,
 ) -> Result<Next, StoreError> {
+    let (claimer, now) = (walk.claimer, walk.now);
+    let all = claimer.only.is_empty();
     let mut until: Option<i64> = None;
-    let mut executing = Vec::new();
+    let mut executing: Vec<(String, String)> = Vec::new();
     for run in claimer.runs {
         let among = of_run(claimer.only, run);
-        let (soonest, ready): (Option<i64>, i64) = sqlx::query_as(
-            "SELECT MIN(CASE WHEN not_before > ?4 THEN not_before END), COUNT(CASE WHEN not_before <= ?4 THEN 1 END)
-               FROM phases
-              WHERE run = (SELECT id FROM runs WHERE run_id = ?1) AND state = 'QUEUED' AND unmet = 0
-                AND (?3 OR phase_id IN (SELECT value FROM json_each(?2)))",
-        )
-        .bind(run.as_str())
-        .bind(&among)
-        .bind(claimer.only.is_empty())
-        .bind(now.0)
-        .fetch_one(&mut *tx)
-        .await?;
+        let query = sqlx::query_scalar(if all { SOONEST } else { SOONEST_AMONG });
+        let query = query.bind(run.as_str()).bind(now.0);
+        let query = if all { query } else { query.bind(&among) };
+        let soonest: Option<i64> = query.fetch_one(&mut *tx).await?;
         until = [until, soonest].into_iter().flatten().min();
-        // Where a few were named, others matter only as long as they stand in the way of these.
-        let all = claimer.only.is_empty() || ready > 0;
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT phase_id, owner FROM phases
-              WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?1)
-                AND (?3 OR phase_id IN (SELECT value FROM json_each(?2)))",
-        )
-        .bind(run.as_str())
-        .bind(&among)
-        .bind(all)
-        .fetch_all(&mut *tx)
-        .await?;
-        executing.extend(rows);
+        let query = sqlx::query_as(EXECUTING).bind(run.as_str()).bind(all);
+        executing.extend(query.bind(now.0).bind(among).fetch_all(&mut *tx).await?);
     }
     let until = until.map(UnixMs);
     if executing.is_empty() {
         return Ok(until.map_or(Next::Nothing, |until| Next::Waiting { until }));
     }
     let theirs = executing.into_iter().find(|(_, owner)| OwnerId::new(owner) != *claimer.owner);
-    Ok(Next::Held { by_another: theirs.map(|(phase, _)| PhaseId::new(phase)), until })
+    let by_another = theirs.map(|(phase, _)| PhaseId::new(phase));
+    Ok(Next::Held { by_another, until, overlapping: walk.overlapping })
 }

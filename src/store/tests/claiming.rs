@@ -13,7 +13,7 @@ async fn phases_come_in_the_plans_order() {
         assert_eq!(claim.phase.phase_id().as_str(), id);
         assert_eq!(bed.row(id).await.state, PhaseState::Executing);
     }
-    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None }));
+    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None, .. }));
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn dependencies_come_first() {
     let bed = Bed::with(vec![phase("late", &["early"]), phase("early", &[])]).await;
     let claim = bed.claim().await;
     assert_eq!(claim.phase_id.as_str(), "early");
-    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None }));
+    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None, .. }));
     bed.finish(claim, passed()).await;
     let late = bed.claim().await;
     assert_eq!(late.phase_id.as_str(), "late");
@@ -182,7 +182,10 @@ async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
     let a = bed.claim_within().await.unwrap();
     let c = bed.claim_within().await.unwrap();
     assert_eq!((a.phase_id.as_str(), c.phase_id.as_str()), ("a", "c"));
-    assert!(bed.claim_within().await.is_none());
+    let runs = [run()];
+    let claimer = Claimer { fix: &fix_within, ..claimer(&bed.owner, &runs) };
+    let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
+    assert!(matches!(next, Next::Held { by_another: None, until: None, overlapping: true }));
     bed.finish(c, passed()).await;
     assert!(bed.claim_within().await.is_none(), "the other one still runs");
     bed.finish(a, passed()).await;
@@ -200,7 +203,10 @@ async fn another_owners_phases_count_and_are_named() {
     let Next::Claimed(free) = next else { panic!("a.txt and src do not overlap: {next:?}") };
     bed.finish(*free, passed()).await;
     let next = bed.store.claim_next(&ours, NOW).await.unwrap();
-    assert!(matches!(next, Next::Held { by_another: Some(id), .. } if id.as_str() == "a"));
+    let Next::Held { by_another: Some(a), overlapping: false, .. } = next else {
+        panic!("there is nothing but theirs: {next:?}")
+    };
+    assert_eq!(a.as_str(), "a");
 }
 
 #[tokio::test]
@@ -260,6 +266,6 @@ async fn what_may_not_begin_before_something_ended_waits() {
     let runs = [run()];
     let claimer = Claimer { admit: &|_| Admission::Hold, ..claimer(&bed.owner, &runs) };
     let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
-    assert!(matches!(next, Next::Held { by_another: None, until: None }), "{next:?}");
+    assert!(matches!(next, Next::Held { by_another: None, until: None, .. }), "{next:?}");
     assert_eq!(bed.row("b").await.state, PhaseState::Queued);
 }
