@@ -15,6 +15,7 @@ mod sample;
 mod turn;
 mod upkeep;
 mod waiting;
+mod yields;
 
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ pub struct Drain<'a> {
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
     memory_noted: Option<Backend>,
+    said: yields::Said,
 }
 
 impl<'a> Drain<'a> {
@@ -98,6 +100,7 @@ impl<'a> Drain<'a> {
             said_idle: false,
             memory_line: None,
             memory_noted: None,
+            said: yields::Said::default(),
         }
     }
 
@@ -145,11 +148,13 @@ impl<'a> Drain<'a> {
             if number > 1 {
                 recover::recover(&self.site, self.owner.id()).await?;
             }
+            let mark = self.mark().await?;
             let halt = match self.batch().await.transpose() {
                 // What still runs belongs to the last batch.
                 Some(ended) => Some(self.wind_down_after(ended).await),
                 None => None,
             };
+            self.look_at_yield(mark).await?;
             self.batch_finished(number).await?;
             if let Some(halt) = halt {
                 return Ok(halt);

@@ -10,6 +10,7 @@ mod checks;
 mod ci_gate;
 mod diff_gate;
 mod folder;
+mod foresee;
 mod landing;
 mod lesson;
 mod memory_step;
@@ -30,11 +31,12 @@ use crate::phase::{
 use crate::process::Stop;
 use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
 use crate::store::{Claim, Finish};
-use crate::telemetry::estimate::{self, Kind};
+use crate::telemetry::kind::{Kind, kind};
 use crate::workspace::{ClaimRef, Fence, Measured, Slot};
 use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
+pub use foresee::{Foreseen, Foresight};
 pub use memory_step::{plan, topic_of};
 pub use prompt_step::{Asked, prompt_for};
 pub use site::Site;
@@ -237,7 +239,7 @@ impl<'a> Attempt<'a> {
         match self.slot.measure(&self.base, self.claim.phase.deliverables()).await {
             Ok(measured) => {
                 self.touches_tests = measured.changes.iter().any(|change| {
-                    change.kind != ChangeKind::Added && estimate::kind(&change.path) == Kind::Tests
+                    change.kind != ChangeKind::Added && kind(&change.path) == Kind::Tests
                 });
                 Ok(Ok(measured))
             }

@@ -63,7 +63,7 @@ async fn drain(repo: &Repo) {
         repo.file(&format!("{dir}/ci.log"), "1 failed");
         repo.file(&format!("{dir}/prompt.md"), "do it\n");
         store.record_slot(&claim, "0", &dir).await.unwrap();
-        store.record_agent(&claim, "my-agent", Some(500)).await.unwrap();
+        store.record_agent(&claim, "my-agent", Some(500), None).await.unwrap();
         if let Verdict::Passed { commit: Some(commit) } = &verdict {
             store.record_landing(&claim, commit).await.unwrap();
         }

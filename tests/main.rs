@@ -37,4 +37,5 @@ mod real_specs;
 mod recovery;
 mod shipped;
 mod support;
+mod telemetry;
 mod workspace;

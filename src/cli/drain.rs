@@ -4,13 +4,13 @@ use std::io::{IsTerminal, stderr, stdout};
 use std::time::Duration;
 
 use super::table::counted;
-use super::{Context, database, fixer};
+use super::{Context, calibration, database, fixer};
 use crate::agent;
 use crate::ci::Pythons;
 use crate::clock::now;
 use crate::config::MAX_JOBS;
 use crate::drain::{self, Drain, Planned, Registered, Request, Signals};
-use crate::execute::Site;
+use crate::execute::{Foresight, Site};
 use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
@@ -94,6 +94,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let executor = &config.settings.executor;
     let owner = Registered::register(&store, &repo, &request.runs, executor, &signals).await?;
     let fix = fixer::fixer(&config.settings, repo.root());
+    let foresight = Foresight::new(calibration::active(&store).await?, repo.root().to_owned());
     let env = context.env.all();
     let keys = config.key_variables();
     let mode = mode(&args, context);
@@ -108,7 +109,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     )
     .overridden(args.agent, args.base)
-    .remembering(memory.clone());
+    .remembering(memory.clone())
+    .foreseeing(foresight);
     let drain = Drain::new(site, owner, &request, &fix, stop, &signals).saying(line);
     let drained = drain.run().await;
     super::memory::close(&memory).await;
@@ -124,11 +126,13 @@ async fn dry_run(
     runs: &[RunSummary],
 ) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
-    let fix = fixer::fixer(settings, &context.workspace()?);
+    let workspace = context.workspace()?;
+    let fix = fixer::fixer(settings, &workspace);
+    let foresight = Foresight::new(calibration::active(store).await?, workspace.clone());
     let mut planned = Vec::new();
     for run in runs {
         let rows = store.phases(&run.run_id, None).await?;
-        planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref()));
+        planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref(), &foresight));
     }
     match args.json {
         true => context.out.json(&planned)?,

@@ -5,6 +5,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
+mod calibration;
 mod completions;
 mod config;
 mod context;
@@ -24,6 +25,7 @@ mod runs;
 mod status;
 mod stop;
 mod table;
+mod telemetry;
 
 pub use context::{Context, DatabaseChoice};
 pub use global::{Color, Global, LogFormat};
@@ -93,6 +95,7 @@ verbs! {
     Config => config,
     Health => health,
     Memory => memory,
+    Telemetry => telemetry,
     Completions => completions,
 }
 

@@ -115,6 +115,21 @@ pub struct ReplayAgentSettings {
 }
 
 impl AgentSettings {
+    /// The model that it is told to use, where it is told.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::Command(_) | Self::Replay(_) => None,
+            Self::Builtin(builtin) => Some(&builtin.model),
+            Self::Claude(program)
+            | Self::Codex(program)
+            | Self::Opencode(program)
+            | Self::Gemini(program)
+            | Self::Goose(program)
+            | Self::Aider(program)
+            | Self::MiniSweAgent(program) => program.model.as_deref(),
+        }
+    }
+
     /// One of each kind, for the reader of the file: its keys are the keys that the kind knows.
     pub fn samples() -> [Self; 10] {
         let program = ProgramAgentSettings::default;

@@ -7,7 +7,6 @@ use crate::execute::Site;
 use crate::phase::budget::{Budget, Level, Spent};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
-use crate::telemetry::estimate;
 
 /// What this drain knows and the store does not.
 #[derive(Debug)]
@@ -57,18 +56,21 @@ impl Limits {
         now: UnixMs,
     ) -> Admission {
         let agent = match site.agent_for(candidate.phase, candidate.tries) {
-            Ok((agent, _)) => agent,
+            Ok(agent) => agent,
             // `--agent`, the ladder and the default one were checked before: the phase alone is wrong.
             Err(trouble) => {
                 let why = format!("agent: {trouble}");
                 return Admission::Refuse(Failure::new(FailureKind::Unfixable, why));
             }
         };
-        if let Some(until) = self.away.get(agent).filter(|until| until.0 > now.0) {
+        if let Some(until) = self.away.get(agent.0).filter(|until| until.0 > now.0) {
             return Admission::Later { until: *until };
         }
         let budgets = &site.settings.executor.budgets;
-        let predicted = estimate::predicted_for(candidate.phase);
+        if !budgets.look_back() {
+            return Admission::Go;
+        }
+        let predicted = site.foresight.early(candidate.phase, agent).output_tokens;
         let (phase, run) = (&candidate.spent.phase, &candidate.spent.run);
         if let Some(why) =
             budgets.drain.refuses(Level::Drain, drain, &drain.next_attempt(predicted))

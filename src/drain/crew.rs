@@ -11,7 +11,6 @@ use crate::execute::{Executed, Site, Trouble, execute};
 use crate::phase::budget::Spent;
 use crate::process::Stop;
 use crate::store::Claim;
-use crate::telemetry::estimate;
 
 #[derive(Default)]
 pub(super) struct Crew {
@@ -22,7 +21,7 @@ pub(super) struct Crew {
 
 impl Crew {
     pub fn start(&mut self, site: &Arc<Site>, claim: Claim, drain_spent: Spent, stop: Stop) {
-        let expected = estimate::predicted_for(&claim.phase);
+        let expected = site.expected_output(&claim);
         let site = Arc::clone(site);
         let line = async move { execute(&site, claim, drain_spent, &stop).await };
         let id = self.lines.spawn(line).id();

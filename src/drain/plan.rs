@@ -1,13 +1,13 @@
-//! What a drain would do, in its order, if every phase passed at its first try. Pure: nothing is written.
+//! What a drain would do, in its order, if every phase passed at its first try. Nothing is written.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
 use crate::config::Settings;
+use crate::execute::Foresight;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow};
-use crate::telemetry::estimate;
 
 /// A queued phase, as the drain would take it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +33,7 @@ pub fn plan(
     fix: &Fixer<'_>,
     settings: &Settings,
     agent: Option<&str>,
+    foresight: &Foresight,
 ) -> Vec<Planned> {
     let at: HashMap<&PhaseId, usize> =
         rows.iter().enumerate().map(|(n, row)| (&row.phase_id, n)).collect();
@@ -52,7 +53,7 @@ pub fn plan(
     let mut passed = BTreeSet::new();
     let mut order = 0;
     while let Some(n) = ready.pop_first() {
-        let mut phase = one(&rows[n], fix, settings, agent);
+        let mut phase = one(&rows[n], fix, settings, agent, foresight);
         if phase.unfixable.is_none() {
             order += 1;
             phase.order = Some(order);
@@ -70,19 +71,27 @@ pub fn plan(
         let missing = |need: &&PhaseId| {
             at.get(*need).is_some_and(|need| waits(rows[*need].state) && !passed.contains(need))
         };
-        let mut phase = one(&rows[n], fix, settings, agent);
+        let mut phase = one(&rows[n], fix, settings, agent, foresight);
         phase.waits_for = rows[n].depends_on.iter().filter(missing).cloned().collect();
         planned.push(phase);
     }
     planned
 }
 
-fn one(row: &PhaseRow, fix: &Fixer<'_>, settings: &Settings, agent: Option<&str>) -> Planned {
+fn one(
+    row: &PhaseRow,
+    fix: &Fixer<'_>,
+    settings: &Settings,
+    agent: Option<&str>,
+    foresight: &Foresight,
+) -> Planned {
     let repair = fix(&row.spec, row.last_failure.as_ref());
     let spec = repair.result.as_ref().ok();
     let own = spec.and_then(|spec| spec.agent());
     let wanted = settings.wanted_agent(agent, own, row.attempts);
-    let named = settings.agent(wanted).map(|(name, _)| name.to_owned());
+    let agent = settings.agent(wanted);
+    let expected = spec.zip(agent).map(|(spec, agent)| foresight.early(spec, agent).output_tokens);
+    let named = agent.map(|(name, _)| name.to_owned());
     let nobody = wanted
         .filter(|_| named.is_none())
         .map(|wanted| format!("agent: no agent is called {wanted:?}"));
@@ -92,7 +101,7 @@ fn one(row: &PhaseRow, fix: &Fixer<'_>, settings: &Settings, agent: Option<&str>
         name: row.name.clone(),
         order: None,
         agent: named,
-        estimated_output_tokens: spec.map(estimate::predicted_for),
+        estimated_output_tokens: expected,
         fixes: repair.fixes,
         unfixable: repair.result.err().map(|why| why.0).or(nobody),
         waits_for: Vec::new(),

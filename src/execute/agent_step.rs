@@ -11,7 +11,6 @@ use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::child_env::OWNER;
 use crate::process::{self, How, Job};
 use crate::progress::Step;
-use crate::telemetry::estimate;
 
 impl Attempt<'_> {
     /// `workspace.setup`: without it, neither an agent nor CI can work here.
@@ -48,8 +47,10 @@ impl Attempt<'_> {
 
     pub(super) async fn agent(&mut self, prompt: String) -> Result<AgentReply, Trouble> {
         let (name, settings) = self.site.agent_of(self.claim)?;
-        let estimate = estimate::predicted_for(&self.claim.phase);
-        self.site.store.record_agent(self.claim, name, Some(estimate)).await?;
+        let foresight = &self.site.foresight;
+        let foreseen = foresight.of(&self.claim.phase, (name, settings), self.slot.path());
+        let (estimate, existing) = (foreseen.output_tokens, &foreseen.existing_bytes);
+        self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
         let before = self.site.repo.checkout_state().await?;
         self.record.estimated_output = Some(estimate);
         self.step(Step::Agent);

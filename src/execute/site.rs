@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::backoff::Backoff;
 use super::breaker::Breaker;
+use super::foresee::Foresight;
 use super::queue::LandingQueue;
 use crate::ci::{Pythons, TestResults};
 use crate::clock::now;
@@ -34,6 +35,7 @@ pub struct Site {
     pub pythons: Pythons,
     pub progress: Progress,
     pub memory: Memory,
+    pub foresight: Foresight,
     pub breaker: Breaker,
     /// Of its own: the agent that finishes before CI cannot start would start the other one over.
     pub ci_breaker: Breaker,
@@ -72,6 +74,7 @@ impl Site {
             pythons,
             progress,
             memory: Memory::off(),
+            foresight: Foresight::default(),
             breaker: Breaker::new(circuit_breaker),
             ci_breaker: Breaker::new(circuit_breaker),
             backoff: Backoff::default(),
@@ -93,6 +96,11 @@ impl Site {
         self
     }
 
+    pub fn foreseeing(mut self, foresight: Foresight) -> Self {
+        self.foresight = foresight;
+        self
+    }
+
     /// The agent of a phase that does not name its own.
     pub fn default_agent(&self) -> Option<&str> {
         let first = self.settings.wanted_agent(self.agent.as_deref(), None, 0);
@@ -105,6 +113,12 @@ impl Site {
         claim: &'a Claim,
     ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
         self.agent_for(&claim.phase, claim.tries)
+    }
+
+    /// Output tokens that an attempt is expected to take; nothing where it has no agent to take them.
+    pub fn expected_output(&self, claim: &Claim) -> u64 {
+        let agent = self.agent_of(claim).ok();
+        agent.map_or(0, |agent| self.foresight.early(&claim.phase, agent).output_tokens)
     }
 
     /// `--agent`, else the phase's own, else whoever the ladder has for this try, else the default one.

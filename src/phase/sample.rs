@@ -12,6 +12,11 @@ pub struct Sample {
     pub category: String,
     pub complexity: String,
     pub deliverables: Vec<String>,
+    /// Of the phase's description; `None`: not recorded.
+    pub description_chars: Option<u64>,
+    /// For each deliverable in its turn, the size of what stood there before the attempt; `None` where nothing did.
+    /// `None` as a whole: not recorded.
+    pub existing_bytes: Option<Vec<Option<u64>>>,
     pub predicted_output_tokens: Option<u64>,
     pub actual_output_tokens: Option<u64>,
     pub input_tokens: Option<u64>,

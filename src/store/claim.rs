@@ -23,7 +23,7 @@ use super::error::StoreError;
 use super::open::Store;
 use super::owners::OwnerId;
 use super::repair::save_repair;
-use super::rows::{PhaseRecord, number, select_phases, to_json};
+use super::rows::{PhaseRecord, number, select_phases, signed, to_json};
 use super::step::Standing;
 
 /// Who claims, from where, and by which rules.
@@ -261,8 +261,9 @@ async fn insert_attempt(
         Complexity::High => "high",
     };
     let id = sqlx::query_scalar(
-        "INSERT INTO attempts (phase, attempt, owner, started_at, category, complexity, deliverables)
-         VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO attempts (phase, attempt, owner, started_at, category, complexity, deliverables,
+                               description_chars)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(phase)
     .bind(attempt)
@@ -271,6 +272,7 @@ async fn insert_attempt(
     .bind(spec.category())
     .bind(complexity)
     .bind(to_json(&spec.deliverables()))
+    .bind(signed(spec.description().chars().count() as u64))
     .fetch_one(tx)
     .await?;
     Ok(id)

@@ -4,6 +4,7 @@
 //! finish of an attempt that another drain took over. It decides nothing about a phase itself.
 
 mod baseline;
+mod calibrations;
 mod claim;
 mod dependencies;
 mod error;
@@ -25,10 +26,12 @@ mod steer;
 mod step;
 mod url;
 mod waits;
+mod yields;
 
 #[cfg(test)]
 mod tests;
 
+pub use calibrations::{CalibrationRow, NewCalibration};
 pub use claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use error::StoreError;
 pub use finish::Finish;
@@ -41,10 +44,12 @@ pub use remove::AttemptFolder;
 pub use repair::{RepairCounts, Repaired};
 pub use rows::{AttemptOutcome, AttemptRow, Counts, PhaseRow};
 pub use runs::RunFacts;
+pub use samples::SampleFilter;
 pub use sqlite::Trouble;
 pub use steer::{Steered, Which};
 pub use url::{BadDatabaseUrl, DatabaseUrl};
 pub use waits::Waiting;
+pub use yields::{Mark, Yield};
 
 use crate::phase::{Failure, RawSpec, Repair};
 

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_memory_backend.sql"),
     include_str!("migrations/0003_session.sql"),
     include_str!("migrations/0004_footprint.sql"),
+    include_str!("migrations/0005_estimate.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 

@@ -3,6 +3,7 @@
 use super::claim::Claim;
 use super::error::StoreError;
 use super::open::Store;
+use super::rows::{signed, to_json};
 
 impl Claim {
     pub(super) fn lost(&self) -> StoreError {
@@ -34,20 +35,23 @@ impl Store {
     }
 
     /// Right before the agent starts: from here on the attempt has a telemetry sample, however it ends.
+    /// `existing_bytes`: for each deliverable the size of what is there, `None` where nothing is.
     pub async fn record_agent(
         &self,
         claim: &Claim,
         agent: &str,
         estimated_output: Option<u64>,
+        existing_bytes: Option<&[Option<u64>]>,
     ) -> Result<(), StoreError> {
         self.record(
             claim,
             sqlx::query(
-                "UPDATE attempts SET agent = ?, estimated_output_tokens = ?
+                "UPDATE attempts SET agent = ?, estimated_output_tokens = ?, existing_bytes = ?
                   WHERE id = ? AND owner = ? AND ended_at IS NULL",
             )
             .bind(agent)
-            .bind(estimated_output.map(super::rows::signed)),
+            .bind(estimated_output.map(signed))
+            .bind(existing_bytes.map(|bytes| to_json(&bytes))),
         )
         .await
     }

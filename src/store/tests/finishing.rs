@@ -24,7 +24,7 @@ async fn a_landed_attempt_completes_its_phase_and_is_kept_whole() {
     let bed = Bed::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.record_slot(&claim, "slot-1", "/logs/1").await.unwrap();
-    bed.store.record_agent(&claim, "default", Some(40)).await.unwrap();
+    bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
     bed.store.record_landing(&claim, "c0ffee").await.unwrap();
     let finish = full(passed());
     assert_eq!(bed.store.finish(claim, &finish).await.unwrap(), PhaseState::Complete);
@@ -115,7 +115,7 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
     let bed = Bed::with(vec![phase("a", &[])]).await;
     for verdict in [red(), Verdict::Requeued(Requeue::Interrupted), passed()] {
         let claim = bed.claim().await;
-        bed.store.record_agent(&claim, "default", Some(40)).await.unwrap();
+        bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
         bed.store.finish(claim, &full(verdict)).await.unwrap();
     }
     let samples = bed.store.samples_after(None, 10).await.unwrap();
@@ -144,7 +144,7 @@ async fn no_agent_or_no_telemetry_means_no_sample() {
     let claim = bed.claim().await;
     bed.store.finish(claim, &full(red())).await.unwrap();
     let claim = bed.claim().await;
-    bed.store.record_agent(&claim, "default", None).await.unwrap();
+    bed.store.record_agent(&claim, "default", None, None).await.unwrap();
     bed.store.finish(claim, &Finish { telemetry: false, ..full(red()) }).await.unwrap();
     assert!(bed.store.samples_after(None, 10).await.unwrap().is_empty());
     assert_eq!(bed.log("a").await[1].usage.tokens.output, Some(20));

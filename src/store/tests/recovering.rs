@@ -4,7 +4,7 @@ use super::*;
 async fn a_crashed_attempt_is_requeued_and_its_owners_finish_refused() {
     let bed = Bed::with(vec![phase("a", &[])]).await;
     let stale = bed.claim().await;
-    bed.store.record_agent(&stale, "default", None).await.unwrap();
+    bed.store.record_agent(&stale, "default", None, None).await.unwrap();
     let orphan = bed.in_flight().await.remove(0);
     assert_eq!((orphan.attempt, orphan.agent.as_deref()), (1, Some("default")));
     let state = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();

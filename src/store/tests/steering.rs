@@ -102,7 +102,7 @@ async fn a_run_goes_with_its_history_but_not_while_it_is_drained() {
     let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let claim = bed.claim().await;
     bed.store.record_slot(&claim, "1", "/logs/a/1").await.unwrap();
-    bed.store.record_agent(&claim, "default", None).await.unwrap();
+    bed.store.record_agent(&claim, "default", None, None).await.unwrap();
     let busy = bed.store.remove_run(&run()).await.unwrap_err();
     assert!(matches!(busy, StoreError::RunIsBusy { .. }), "{busy}");
     bed.finish(claim, red()).await;

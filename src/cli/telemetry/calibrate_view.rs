@@ -1,0 +1,150 @@
+//! What `telemetry calibrate` shows of a proposal, as text and as JSON.
+
+use serde_json::{Value, json};
+
+use super::calibrate::InForce;
+use crate::cli::table::table;
+use crate::progress::printable;
+use crate::telemetry::held_out::{Errors, Whose};
+use crate::telemetry::{Calibration, Coefficients, Proposal};
+
+/// Numbers that differ by less than this share look the same.
+const SAME: f64 = 0.005;
+
+pub(super) fn text(
+    proposal: &Proposal,
+    before: &InForce,
+    refused: Option<&str>,
+    applied: Option<u32>,
+) -> String {
+    let mut text = format!(
+        "{} samples to learn from, and {} that were cut off (lower bounds)\n",
+        proposal.known, proposal.bounds
+    );
+    if !proposal.errors.is_empty() {
+        text += "\nmean SMAPE on samples held out (0 % exact, 200 % worst)\n\n";
+        text += &errors(proposal);
+    }
+    for whose in groups(proposal, before) {
+        text += &numbers(&whose, proposal, before);
+    }
+    text.push('\n');
+    text += &match (refused, applied) {
+        (Some(why), _) => format!("nothing to apply: {why}\n"),
+        (None, Some(version)) => format!(
+            "calibration {version} is in force from the next drain on; \
+             `autopack telemetry calibrate --undo` takes it back\n"
+        ),
+        (None, None) => "better on held-out samples; --apply puts it in force\n".to_owned(),
+    };
+    text
+}
+
+fn errors(proposal: &Proposal) -> String {
+    let row = |(whose, errors): (&Whose, &Errors)| {
+        let held = proposal.held_back.contains(whose);
+        vec![
+            name(whose),
+            errors.samples.to_string(),
+            format!("{:.1} %", errors.shipped),
+            format!("{:.1} %", errors.learnt),
+            if held { "worse: stays as shipped".to_owned() } else { String::new() },
+        ]
+    };
+    let rows = proposal.errors.iter().map(row).collect();
+    table(&["GROUP", "SAMPLES", "SHIPPED", "LEARNT", ""], &[1, 2, 3], rows)
+}
+
+/// All, and every group that has numbers of its own, before or after.
+fn groups(proposal: &Proposal, before: &InForce) -> Vec<Whose> {
+    let of = |calibration: &Calibration| -> Vec<Whose> {
+        let groups = calibration.groups.iter();
+        groups
+            .map(|group| match &group.model {
+                None => Whose::Agent(group.agent.clone()),
+                Some(model) => Whose::Model(group.agent.clone(), model.clone()),
+            })
+            .collect()
+    };
+    let mut all = vec![Whose::All];
+    all.extend(of(&proposal.calibration));
+    all.extend(of(&before.calibration));
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn lookup<'a>(calibration: &'a Calibration, whose: &Whose) -> &'a Coefficients {
+    match whose {
+        Whose::All => &calibration.all,
+        Whose::Agent(agent) => calibration.coefficients(Some(agent), None),
+        Whose::Model(agent, model) => calibration.coefficients(Some(agent), Some(model)),
+    }
+}
+
+/// The numbers that would change; nothing where none would.
+fn numbers(whose: &Whose, proposal: &Proposal, before: &InForce) -> String {
+    let shipped = Coefficients::default();
+    let [was, is] = [&before.calibration, &proposal.calibration].map(|c| lookup(c, whose));
+    let differ = |a: f64, b: f64| (a - b).abs() > SAME * a.abs();
+    let rows: Vec<Vec<String>> = shipped
+        .named()
+        .zip(was.named().zip(is.named()))
+        .filter(|((_, shipped), ((_, was), (_, is)))| differ(*shipped, *is) || differ(*was, *is))
+        .map(|((name, shipped), ((_, was), (_, is)))| {
+            vec![name.to_owned(), number(shipped), number(was), number(is)]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let before = before.version.map_or("NOW (SHIPPED)".to_owned(), |n| format!("NOW ({n})"));
+    let headers = ["NUMBER", "SHIPPED", before.as_str(), "LEARNT"];
+    format!("\n{}\n\n{}", name(whose), table(&headers, &[1, 2, 3], rows))
+}
+
+/// Tokens as whole ones, factors with two places.
+fn number(value: f64) -> String {
+    if value >= 20.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}
+
+fn name(whose: &Whose) -> String {
+    match whose {
+        Whose::All => "all".to_owned(),
+        Whose::Agent(agent) => printable(agent),
+        Whose::Model(agent, model) => printable(&format!("{agent}, {model}")),
+    }
+}
+
+pub(super) fn json(
+    proposal: &Proposal,
+    before: &InForce,
+    refused: Option<&str>,
+    applied: Option<u32>,
+) -> Value {
+    let errors: Vec<Value> = proposal.errors.iter().map(|(w, e)| error(w, e, proposal)).collect();
+    json!({
+        "samples": { "whole": proposal.known, "cut_off": proposal.bounds },
+        "errors": errors,
+        "before": { "version": before.version, "numbers": before.calibration },
+        "after": { "version": applied, "numbers": proposal.calibration },
+        "refused": refused,
+        "applied": applied.is_some(),
+    })
+}
+
+fn error(whose: &Whose, errors: &Errors, proposal: &Proposal) -> Value {
+    let (agent, model) = match whose {
+        Whose::All => (None, None),
+        Whose::Agent(agent) => (Some(agent), None),
+        Whose::Model(agent, model) => (Some(agent), Some(model)),
+    };
+    json!({
+        "agent": agent,
+        "model": model,
+        "samples": errors.samples,
+        "shipped_smape_percent": errors.shipped,
+        "learnt_smape_percent": errors.learnt,
+        "held_back": proposal.held_back.contains(whose),
+    })
+}

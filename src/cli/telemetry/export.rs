@@ -1,0 +1,72 @@
+//! `telemetry export`: the samples, page by page, so that their number does not matter.
+
+use clap::ValueEnum;
+
+use super::since::{Since, since};
+use crate::cli::{Context, database};
+use crate::clock::now;
+use crate::failure::Failure;
+use crate::phase::RunId;
+use crate::store::SampleFilter;
+use crate::telemetry::export::{CSV_HEADER, csv_line, ndjson_line};
+
+/// Samples between two writes; what is in memory is a page and its text.
+const PAGE: u32 = 500;
+
+/// Write the samples to standard output, oldest first
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only samples of this run, also of one that was removed; may repeat
+    #[arg(long = "run-id", value_name = "RUN")]
+    run_ids: Vec<String>,
+
+    /// Only samples from this on: a date, a time (RFC 3339), or an age such as 7d, 12h, 30m
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
+
+    /// Only samples to learn from: landed, and not cut off
+    #[arg(long)]
+    quality: bool,
+
+    /// One JSON object a line, or CSV with a header
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Ndjson,
+    Csv,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let store = database::open_existing(context).await?;
+    let filter = SampleFilter {
+        runs: args.run_ids.iter().map(RunId::new).collect(),
+        since: args.since.map(|since| since.before(now())),
+        quality: args.quality,
+    };
+    store.require_sampled_runs(&filter.runs).await?;
+    let mut text = match args.format {
+        Format::Csv => format!("{CSV_HEADER}\r\n"),
+        Format::Ndjson => String::new(),
+    };
+    let mut last = None;
+    loop {
+        let page = store.samples_page(&filter, last.as_ref(), PAGE).await?;
+        for sample in &page {
+            match args.format {
+                Format::Ndjson => ndjson_line(sample, &mut text)?,
+                Format::Csv => csv_line(sample, &mut text)?,
+            }
+        }
+        context.out.text(&text)?;
+        text.clear();
+        last = page.into_iter().last();
+        if last.is_none() {
+            break;
+        }
+    }
+    store.close().await;
+    Ok(())
+}

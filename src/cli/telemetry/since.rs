@@ -1,0 +1,93 @@
+//! A point in the past, as people say it: a date, a time, or how long ago.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use crate::phase::UnixMs;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    At(UnixMs),
+    Ago(Duration),
+}
+
+impl Since {
+    pub(super) fn before(self, now: UnixMs) -> UnixMs {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(age) => {
+                UnixMs(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+            }
+        }
+    }
+}
+
+/// Without an offset, times and dates are UTC, as the export itself writes them.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    let text = text.trim();
+    let at = |time: Timestamp| Since::At(UnixMs(time.as_millisecond()));
+    let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    if let Some(age) = age(text) {
+        return Ok(Since::Ago(age));
+    }
+    // A date first: a time is read from it as well, in no zone.
+    let found = match text.parse::<Date>() {
+        Ok(date) if text.len() <= "2026-01-31".len() => utc(date.to_datetime(Default::default())),
+        _ => text.parse::<Timestamp>().ok().or_else(|| text.parse::<DateTime>().ok().and_then(utc)),
+    };
+    found.map(at).ok_or_else(|| {
+        "expected a date (2026-01-31), a time (2026-01-31T08:00:00Z) or an age (7d, 12h, 30m)"
+            .to_owned()
+    })
+}
+
+/// A whole number and one of `s m h d w`.
+fn age(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    let number = &text[..text.len() - 1];
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = digits.then(|| number.parse().ok()).flatten()?;
+    Some(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_times_and_ages_are_read() {
+        let ms = |text: &str| since(text).unwrap().before(UnixMs(1_000_000_000_000)).0;
+        assert_eq!(ms("2026-01-31"), 1_769_817_600_000);
+        assert_eq!(ms("2026-01-31T00:00:00Z"), ms("2026-01-31"));
+        assert_eq!(ms("2026-01-31T01:00:00+01:00"), ms("2026-01-31"));
+        assert_eq!(ms("2026-01-31T00:00:00"), ms("2026-01-31"));
+        assert_eq!(ms("2026-01-31 00:00:00.5"), ms("2026-01-31") + 500);
+        assert_eq!(ms("7d"), 1_000_000_000_000 - 7 * 86_400_000);
+        assert_eq!(ms("90m"), ms("5400s"));
+        assert_eq!(ms("2w"), ms("14d"));
+        assert_eq!(
+            ms("99999999999999999999999h".get(..18).unwrap()),
+            ms("9w").min(ms("99999999999999999h"))
+        );
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_refused() {
+        for text in
+            ["", "d", "yesterday", "7", "-7d", "7 d", "7é", "2026-13-01", "2026-01-31T25:00:00Z"]
+        {
+            assert!(since(text).is_err(), "{text}");
+        }
+    }
+}

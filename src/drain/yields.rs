@@ -1,0 +1,86 @@
+//! Says at once when a batch leaves no telemetry, or telemetry without what matters in it, and why that may be.
+
+use super::Drain;
+use crate::execute::Trouble;
+use crate::store::{Mark, Yield};
+
+/// What was said already: once is enough for what the agent is like.
+#[derive(Debug, Default)]
+pub struct Said {
+    uncounted: bool,
+}
+
+impl Drain<'_> {
+    /// Where things stand before a batch; nothing to compare with where telemetry is off.
+    pub(super) async fn mark(&self) -> Result<Option<Mark>, Trouble> {
+        match self.site.settings.telemetry.enabled {
+            true => Ok(Some(self.site.store.mark().await?)),
+            false => Ok(None),
+        }
+    }
+
+    /// Looks at what the attempts since then left.
+    pub(super) async fn look_at_yield(&mut self, since: Option<Mark>) -> Result<(), Trouble> {
+        let Some(mark) = since else { return Ok(()) };
+        let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
+        if let Some(text) = none(&found) {
+            self.site.progress.note(&text);
+        }
+        if let Some(text) = uncounted(&found).filter(|_| !self.said.uncounted) {
+            self.said.uncounted = true;
+            self.site.progress.note(&text);
+        }
+        Ok(())
+    }
+}
+
+/// Attempts, and no sample.
+fn none(found: &Yield) -> Option<String> {
+    if found.attempts == 0 || found.samples > 0 {
+        return None;
+    }
+    let why = match found.reached {
+        0 => "none of them reached an agent; the lines above say why",
+        _ => "another drain took them over",
+    };
+    let attempts = of(found.attempts, "attempt");
+    Some(format!("telemetry: no sample came of {attempts} of this batch: {why}"))
+}
+
+/// Samples, and not one that says how much was put out.
+fn uncounted(found: &Yield) -> Option<String> {
+    (found.finished > 0 && found.counted == 0).then(|| {
+        let samples = of(found.finished, "sample");
+        format!(
+            "telemetry: no token counts in {samples} of this batch: the agent reported none\n           \
+             (a command agent writes them to AUTOPACK_RESULT_FILE; docs/telemetry.md)"
+        )
+    })
+}
+
+fn of(count: u64, what: &str) -> String {
+    if count == 1 { format!("the one {what}") } else { format!("the {count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_said() {
+        let good = Yield { attempts: 5, reached: 5, samples: 5, finished: 4, counted: 4 };
+        assert_eq!((none(&good), uncounted(&good)), (None, None));
+        assert_eq!((none(&Yield::default()), uncounted(&Yield::default())), (None, None));
+        // Turned away by a limit: nothing was used, and nothing is wrong.
+        let away = Yield { finished: 0, counted: 0, ..good };
+        assert_eq!((none(&away), uncounted(&away)), (None, None));
+        let silent = Yield { counted: 0, ..good };
+        assert!(uncounted(&silent).unwrap().contains("in the 4 samples"));
+        let unreached = Yield { attempts: 1, ..Yield::default() };
+        assert!(
+            none(&unreached)
+                .unwrap()
+                .contains("the one attempt of this batch: none of them reached")
+        );
+    }
+}

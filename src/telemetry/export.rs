@@ -1,0 +1,206 @@
+//! A sample as it is exported: one JSON object, or one line of CSV. Pure; which samples, and where to, is the caller's.
+//!
+//! The fields and their order are a contract with scripts (docs/telemetry.md).
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::figures::Figures;
+use crate::phase::{Sample, UnixMs};
+
+/// The names of the fields, in their order: a line of CSV.
+pub const CSV_HEADER: &str = "run_id,phase_id,attempt,timestamp,category,complexity,deliverable_count,deliverables,\
+     predicted_output_tokens,actual_output_tokens,input_tokens,cache_read_tokens,cost_usd,agent,model,success,truncated,\
+     stop_reason,failure_kind,smape_percent,waste_ratio,underestimated,agent_ms,ci_ms";
+
+/// One line of NDJSON. Unknown is null.
+#[derive(Serialize)]
+struct Exported<'a> {
+    run_id: &'a str,
+    phase_id: &'a str,
+    attempt: Option<u32>,
+    timestamp: String,
+    category: &'a str,
+    complexity: &'a str,
+    deliverable_count: usize,
+    deliverables: &'a [String],
+    predicted_output_tokens: Option<u64>,
+    actual_output_tokens: Option<u64>,
+    input_tokens: Option<u64>,
+    cache_read_tokens: Option<u64>,
+    cost_usd: Option<f64>,
+    agent: Option<&'a str>,
+    model: Option<&'a str>,
+    success: bool,
+    truncated: bool,
+    stop_reason: Option<&'a str>,
+    failure_kind: Option<&'a str>,
+    smape_percent: Option<f64>,
+    waste_ratio: Option<f64>,
+    underestimated: Option<bool>,
+    agent_ms: Option<u64>,
+    ci_ms: Option<u64>,
+}
+
+/// Appends the sample and a newline.
+pub fn ndjson_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
+    *to += &serde_json::to_string(&Exported::from(sample))?;
+    to.push('\n');
+    Ok(())
+}
+
+/// Appends the sample as RFC 4180 has it: CRLF at the end, an unknown value empty, the deliverables as a JSON list.
+pub fn csv_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
+    let row = Exported::from(sample);
+    let deliverables = serde_json::to_string(row.deliverables)?;
+    let fields = [
+        row.run_id.to_owned(),
+        row.phase_id.to_owned(),
+        text(row.attempt),
+        row.timestamp,
+        row.category.to_owned(),
+        row.complexity.to_owned(),
+        row.deliverable_count.to_string(),
+        deliverables,
+        text(row.predicted_output_tokens),
+        text(row.actual_output_tokens),
+        text(row.input_tokens),
+        text(row.cache_read_tokens),
+        text(row.cost_usd),
+        text(row.agent),
+        text(row.model),
+        row.success.to_string(),
+        row.truncated.to_string(),
+        text(row.stop_reason),
+        text(row.failure_kind),
+        text(row.smape_percent),
+        text(row.waste_ratio),
+        text(row.underestimated),
+        text(row.agent_ms),
+        text(row.ci_ms),
+    ];
+    for (at, field) in fields.iter().enumerate() {
+        if at > 0 {
+            to.push(',');
+        }
+        quoted(field, to);
+    }
+    *to += "\r\n";
+    Ok(())
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// RFC 4180, section 2: quoted where it holds a comma, a quote or a line break; quotes are doubled.
+fn quoted(field: &str, to: &mut String) {
+    if !field.contains([',', '"', '\r', '\n']) {
+        return to.push_str(field);
+    }
+    to.push('"');
+    *to += &field.replace('"', "\"\"");
+    to.push('"');
+}
+
+fn rfc3339(at: UnixMs) -> String {
+    Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| time.to_string())
+}
+
+impl<'a> From<&'a Sample> for Exported<'a> {
+    fn from(sample: &'a Sample) -> Self {
+        let figures = Figures::of(sample);
+        Self {
+            run_id: sample.run_id.as_str(),
+            phase_id: sample.phase_id.as_str(),
+            attempt: sample.attempt,
+            timestamp: rfc3339(sample.timestamp),
+            category: &sample.category,
+            complexity: &sample.complexity,
+            deliverable_count: sample.deliverables.len(),
+            deliverables: &sample.deliverables,
+            predicted_output_tokens: sample.predicted_output_tokens,
+            actual_output_tokens: sample.actual_output_tokens,
+            input_tokens: sample.input_tokens,
+            cache_read_tokens: sample.cache_read_tokens,
+            cost_usd: sample.cost_usd,
+            agent: sample.agent.as_deref(),
+            model: sample.model.as_deref(),
+            success: sample.success,
+            truncated: sample.truncated,
+            stop_reason: sample.stop_reason.as_deref(),
+            failure_kind: sample.failure_kind.as_deref(),
+            smape_percent: figures.smape_percent,
+            waste_ratio: figures.waste_ratio,
+            underestimated: figures.underestimated,
+            agent_ms: sample.agent_ms,
+            ci_ms: sample.ci_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::{PhaseId, RunId};
+
+    fn sample() -> Sample {
+        Sample {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new("a \"b\", c\nd"),
+            attempt: Some(2),
+            timestamp: UnixMs(1_769_817_600_500),
+            category: "=1+1".to_owned(),
+            complexity: "low".to_owned(),
+            deliverables: vec!["a.rs".to_owned(), "b, \"c\".rs".to_owned()],
+            description_chars: None,
+            existing_bytes: None,
+            predicted_output_tokens: Some(100),
+            actual_output_tokens: Some(300),
+            input_tokens: None,
+            cache_read_tokens: Some(0),
+            cost_usd: Some(0.25),
+            agent: Some("claude".to_owned()),
+            model: None,
+            success: true,
+            truncated: false,
+            stop_reason: None,
+            failure_kind: None,
+            agent_ms: Some(5),
+            ci_ms: None,
+            number: 1,
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_has_every_field_in_the_order_of_the_header() {
+        let mut line = String::new();
+        ndjson_line(&sample(), &mut line).unwrap();
+        let value: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
+        let names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names.join(","), CSV_HEADER);
+        insta::assert_snapshot!(line.trim_end(), @r#"{"run_id":"r","phase_id":"a \"b\", c\nd","attempt":2,"timestamp":"2026-01-31T00:00:00.5Z","category":"=1+1","complexity":"low","deliverable_count":2,"deliverables":["a.rs","b, \"c\".rs"],"predicted_output_tokens":100,"actual_output_tokens":300,"input_tokens":null,"cache_read_tokens":0,"cost_usd":0.25,"agent":"claude","model":null,"success":true,"truncated":false,"stop_reason":null,"failure_kind":null,"smape_percent":100.0,"waste_ratio":0.3333333333333333,"underestimated":true,"agent_ms":5,"ci_ms":null}"#);
+    }
+
+    #[test]
+    fn a_line_of_csv_quotes_what_has_to_be() {
+        let mut line = String::new();
+        csv_line(&sample(), &mut line).unwrap();
+        assert_eq!(
+            line,
+            "r,\"a \"\"b\"\", c\nd\",2,2026-01-31T00:00:00.5Z,=1+1,low,2,\
+             \"[\"\"a.rs\"\",\"\"b, \\\"\"c\\\"\".rs\"\"]\",100,300,,0,0.25,claude,,true,false,,,100,\
+             0.3333333333333333,true,5,\r\n"
+        );
+    }
+
+    #[test]
+    fn of_what_was_cut_off_only_the_bound_is_known() {
+        let cut =
+            |actual| Sample { truncated: true, actual_output_tokens: Some(actual), ..sample() };
+        let unknown = Figures::default();
+        assert_eq!(Figures::of(&cut(90)), unknown);
+        assert_eq!(Figures::of(&cut(110)), Figures { underestimated: Some(true), ..unknown });
+        assert_eq!(Figures::of(&Sample { actual_output_tokens: None, ..sample() }), unknown);
+    }
+}

@@ -1,0 +1,64 @@
+//! What kind of file a path is, as far as the path tells. Pure.
+
+/// What a deliverable is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Code,
+    Tests,
+    Docs,
+    Config,
+    /// A folder or a glob: more than one file.
+    Several,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [Self::Code, Self::Tests, Self::Docs, Self::Config, Self::Several];
+}
+
+pub fn kind(path: &str) -> Kind {
+    if path.ends_with('/') || path.contains(['*', '?']) {
+        return Kind::Several;
+    }
+    let lower = path.to_ascii_lowercase();
+    let (folder, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension {
+        "md" | "rst" | "txt" | "adoc" => Kind::Docs,
+        "yaml" | "yml" | "json" | "toml" | "ini" | "cfg" | "env" | "lock" | "conf" => Kind::Config,
+        _ if name.starts_with('.') || extension.is_empty() => Kind::Config,
+        _ if is_test(folder, name) => Kind::Tests,
+        _ => Kind::Code,
+    }
+}
+
+fn is_test(folder: &str, name: &str) -> bool {
+    let in_tests =
+        folder.split('/').any(|dir| matches!(dir, "tests" | "test" | "__tests__" | "spec"));
+    in_tests
+        || name.starts_with("test_")
+        || ["_test.", ".test.", ".spec."].iter().any(|mark| name.contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_path() {
+        for (path, expected) in [
+            ("src/a.py", Kind::Code),
+            ("tests/test_a.py", Kind::Tests),
+            ("src/App.test.tsx", Kind::Tests),
+            ("pkg/a_test.go", Kind::Tests),
+            ("docs/GUIDE.md", Kind::Docs),
+            ("tests/README.md", Kind::Docs),
+            ("config/a.yaml", Kind::Config),
+            ("Makefile", Kind::Config),
+            (".gitignore", Kind::Config),
+            ("src/auth/", Kind::Several),
+            ("src/*.py", Kind::Several),
+        ] {
+            assert_eq!(kind(path), expected, "{path}");
+        }
+    }
+}

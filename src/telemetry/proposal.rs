@@ -1,0 +1,71 @@
+//! What samples propose to change, how good that is on samples held out, and whether it may be put in force. Pure.
+
+use std::collections::BTreeMap;
+
+use super::calibration::{Calibration, Group};
+use super::coefficients::Coefficients;
+use super::held_out::{Errors, Whose, held_out};
+use super::learn::{Example, LEAST_SAMPLES, learn};
+
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    pub calibration: Calibration,
+    /// Samples whose output is known whole.
+    pub known: usize,
+    /// Samples that were cut off: lower bounds.
+    pub bounds: usize,
+    /// On samples held out.
+    pub errors: BTreeMap<Whose, Errors>,
+    /// Groups that would be worse off: they stay as shipped.
+    pub held_back: Vec<Whose>,
+}
+
+impl Proposal {
+    pub fn of(examples: &[Example]) -> Self {
+        let examples: Vec<&Example> = examples.iter().collect();
+        let errors = held_out(&examples);
+        let bounds = examples.iter().filter(|example| example.observation.bound).count();
+        let mut calibration = learn(&examples);
+        let worse =
+            errors.iter().filter(|(_, e)| e.samples >= LEAST_SAMPLES && e.learnt > e.shipped);
+        let held_back: Vec<Whose> =
+            worse.map(|(whose, _)| whose.clone()).filter(|whose| *whose != Whose::All).collect();
+        for whose in &held_back {
+            let samples = errors.get(whose).map_or(0, |errors| errors.samples);
+            hold_back(&mut calibration, whose, samples);
+        }
+        Self { calibration, known: examples.len() - bounds, bounds, errors, held_back }
+    }
+
+    /// Why it is not put in force, in words; `None` where it may be.
+    pub fn refusal(&self) -> Option<String> {
+        if self.known < LEAST_SAMPLES {
+            return Some(format!(
+                "there are {} samples with a known output, and fewer than {LEAST_SAMPLES} say nothing",
+                self.known
+            ));
+        }
+        let errors = self.errors.get(&Whose::All).copied().unwrap_or_default();
+        if errors.learnt > errors.shipped {
+            return Some(format!(
+                "it is worse on held-out samples: {:.1} % off instead of {:.1} %",
+                errors.learnt, errors.shipped
+            ));
+        }
+        let shipped = Coefficients::default();
+        let groups = self.calibration.groups.iter().map(|group| &group.coefficients);
+        let nothing = groups.chain([&self.calibration.all]).all(|numbers| *numbers == shipped);
+        nothing.then(|| "the samples give no reason to differ from the shipped numbers".to_owned())
+    }
+}
+
+/// The group gets the shipped numbers as its own.
+fn hold_back(calibration: &mut Calibration, whose: &Whose, samples: usize) {
+    let (agent, model) = match whose {
+        Whose::All => return,
+        Whose::Agent(agent) => (agent.clone(), None),
+        Whose::Model(agent, model) => (agent.clone(), Some(model.clone())),
+    };
+    calibration.groups.retain(|group| group.agent != agent || group.model != model);
+    calibration.groups.push(Group { agent, model, samples, coefficients: Coefficients::default() });
+}

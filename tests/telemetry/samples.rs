@@ -1,0 +1,207 @@
+//! One sample for each attempt that reached its agent, however it ended.
+
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::{database, exported};
+use crate::support::Project;
+
+const GREEN: &str = "ci: {command: [\"true\"]}\n";
+
+fn plan(count: usize) -> Value {
+    let phase = |n: usize| json!({"phase_id": format!("p{n}"), "description": "twelve chars", "deliverables": [format!("src/p{n}.txt"), "README.md"]});
+    json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
+}
+
+/// The named fields of each sample.
+fn told(samples: &[Value], fields: &[&str]) -> Vec<Vec<Value>> {
+    samples.iter().map(|s| fields.iter().map(|field| s[*field].clone()).collect()).collect()
+}
+
+const ENDS: [&str; 6] =
+    ["phase_id", "attempt", "success", "failure_kind", "actual_output_tokens", "truncated"];
+
+#[test]
+fn every_end_of_an_attempt_leaves_one() {
+    let agent = r#"
+report(tokens=dict(input=100, output=10 * attempt, cache_read=1), truncated=phase_id == "p1", model="m")
+if phase_id == "p0" or attempt == 3: write_deliverables()
+"#;
+    let project = Project::new().agent_with(agent, GREEN).plan(plan(2));
+    project.drain().succeeded();
+    let samples = exported(&project, &[]);
+    assert_eq!(
+        told(&samples, &ENDS),
+        [
+            vec![json!("p0"), json!(1), json!(true), json!(null), json!(10), json!(false)],
+            vec![json!("p1"), json!(1), json!(false), json!("no_change"), json!(10), json!(true)],
+            vec![json!("p1"), json!(2), json!(false), json!("no_change"), json!(20), json!(true)],
+            vec![json!("p1"), json!(3), json!(true), json!(null), json!(30), json!(true)],
+        ]
+    );
+    for sample in &samples {
+        assert_eq!((&sample["run_id"], &sample["agent"]), (&json!("run"), &json!("fake")));
+        assert_eq!((&sample["model"], &sample["deliverable_count"]), (&json!("m"), &json!(2)));
+        assert!(sample["predicted_output_tokens"].as_u64().unwrap() > 0);
+        assert!(sample["agent_ms"].is_u64());
+    }
+}
+
+#[test]
+fn an_interrupted_attempt_leaves_one_without_numbers() {
+    let project =
+        Project::new().agent("(workspace / '.autopack' / 'runs').write_text('')\ntime.sleep(600)");
+    let project = project.plan(plan(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    while !project.path(".autopack/runs").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the drain ended by itself");
+        std::thread::yield_now();
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(
+        told(&exported(&project, &[]), &ENDS),
+        [[json!("p0"), json!(1), json!(false), json!("interrupted"), json!(null), json!(false)]]
+    );
+}
+
+#[test]
+fn a_drain_that_is_killed_leaves_one_when_it_is_recovered() {
+    let agent = r#"
+if attempt == 1:
+    (workspace / '.autopack' / 'runs').write_text('')
+    time.sleep(600)
+write_deliverables()
+report(tokens=dict(output=7))
+"#;
+    let project = Project::new().agent_with(agent, GREEN).plan(plan(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    while !project.path(".autopack/runs").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the drain ended by itself");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(exported(&project, &[]).is_empty(), "nobody could write it yet");
+    project.drain().succeeded();
+    let samples = exported(&project, &[]);
+    assert_eq!(
+        told(&samples, &ENDS),
+        [
+            [json!("p0"), json!(1), json!(false), json!("crashed"), json!(null), json!(false)],
+            [json!("p0"), json!(2), json!(true), json!(null), json!(7), json!(false)],
+        ]
+    );
+    assert!(samples[0]["predicted_output_tokens"].is_u64(), "it was known before it started");
+}
+
+#[test]
+fn an_attempt_that_ran_out_of_time_leaves_one() {
+    let more = format!("    timeout_seconds: 1\nexecutor: {{max_attempts: 1}}\n{GREEN}");
+    let project = Project::new().agent_with("time.sleep(600)", &more).plan(plan(1));
+    project.drain().exited(3);
+    let kinds = told(&exported(&project, &[]), &["success", "failure_kind", "input_tokens"]);
+    assert_eq!(kinds, [[json!(false), json!("agent_timeout"), json!(null)]]);
+}
+
+#[test]
+fn their_sums_are_what_status_says() {
+    let agent = "report(tokens=dict(input=1000 + attempt, output=100 * attempt, cache_read=3), cost_usd=0.25)\n\
+                 if attempt > 1 or phase_id != 'p1': write_deliverables()";
+    let project = Project::new().agent_with(agent, GREEN).plan(plan(3));
+    project.drain().succeeded();
+    let samples = exported(&project, &["--run-id", "run"]);
+    assert_eq!(samples.len(), 4);
+    let run = &project.json(["status", "--json"])["runs"][0];
+    for (field, of_status) in [
+        ("input_tokens", &run["tokens"]["input"]),
+        ("actual_output_tokens", &run["tokens"]["output"]),
+        ("cache_read_tokens", &run["tokens"]["cache_read"]),
+    ] {
+        let sum: u64 = samples.iter().map(|sample| sample[field].as_u64().unwrap()).sum();
+        assert_eq!(json!(sum), *of_status, "{field}");
+    }
+    let cost: f64 = samples.iter().map(|sample| sample["cost_usd"].as_f64().unwrap()).sum();
+    assert_eq!(json!(cost), run["cost_usd"]);
+    project.autopack(["runs", "remove", "run"]).succeeded();
+    assert_eq!(exported(&project, &["--run-id", "run"]), samples, "they outlive their run");
+}
+
+#[tokio::test]
+async fn what_an_estimate_needs_is_kept_with_them() {
+    let project = Project::new().agent_with("write_deliverables('x' * 50)", GREEN).plan(plan(2));
+    project.drain().succeeded();
+    let mut connection = database(&project).await;
+    let kept: Vec<(i64, String)> =
+        sqlx::query_as("SELECT description_chars, existing_bytes FROM samples ORDER BY id")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let (first, second) = ("[null,10]".to_owned(), "[null,50]".to_owned());
+    assert_eq!(kept, [(12, first), (12, second)], "README.md as the slot had it, before each");
+}
+
+#[tokio::test]
+async fn imported_ones_keep_their_origin_and_have_a_run() {
+    let Some(real) = crate::support::shared_file("python-autopack.db") else { return };
+    let project = Project::new();
+    project.autopack(["import", real.to_str().unwrap()]).succeeded();
+    project.autopack(["import", real.to_str().unwrap()]);
+    let samples = exported(&project, &[]);
+    assert_eq!(samples.len(), 6, "once, however often it is imported");
+    assert!(samples.iter().all(|s| s["run_id"] != "unknown" && s["attempt"].is_null()));
+    let smape: Vec<f64> = samples.iter().map(|s| s["smape_percent"].as_f64().unwrap()).collect();
+    assert!((smape[0] - 200.0 * 20.0 / 220.0).abs() < 1e-9, "derived anew: it said 100 there");
+    let mut connection = database(&project).await;
+    let origins: Vec<String> =
+        sqlx::query_scalar("SELECT origin FROM samples ORDER BY timestamp, id")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let expected: Vec<String> =
+        (1..=6).map(|n| format!("token_estimation_v2_events/{n}")).collect();
+    assert_eq!(origins, expected);
+}
+
+#[test]
+fn a_batch_whose_samples_count_nothing_says_so_once() {
+    let project = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(4));
+    let ran = project.autopack(["drain", "--run-id", "run", "--batch-size", "2"]).succeeded();
+    let said = "telemetry: no token counts in the 2 samples of this batch: the agent reported none";
+    assert_eq!(ran.stdout.matches(said).count(), 1, "{ran:#?}");
+    let first = ran.stdout.find(said).unwrap();
+    assert!(first < ran.stdout.find("batch 1:").unwrap(), "at once");
+}
+
+#[test]
+fn a_batch_without_a_sample_says_so() {
+    let setup = format!("workspace: {{setup: [\"false\"]}}\n{GREEN}");
+    let project = Project::new().agent_with("write_deliverables()", &setup).plan(plan(1));
+    let ran = project.drain().exited(5);
+    let said =
+        "telemetry: no sample came of the one attempt of this batch: none of them reached an agent";
+    assert!(ran.stdout.contains(said), "{ran:#?}");
+}
+
+#[test]
+fn where_there_is_nothing_to_say_nothing_is_said() {
+    let counts = "write_deliverables()\nreport(tokens=dict(output=5))";
+    let project = Project::new().agent_with(counts, GREEN).plan(plan(1));
+    assert!(!project.drain().succeeded().stdout.contains("telemetry:"));
+    let off = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(1));
+    let off = off.env("TELEMETRY_DB_ENABLED", "0");
+    assert!(!off.drain().succeeded().stdout.contains("telemetry:"));
+    assert!(exported(&off, &[]).is_empty());
+}
+
+/// The events of a drain stay JSON alone.
+#[test]
+fn with_json_it_is_said_on_stderr() {
+    let project = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(1));
+    let ran = project.autopack(["drain", "--run-id", "run", "--json"]).succeeded();
+    let mut lines = BufReader::new(ran.stdout.as_bytes()).lines();
+    assert!(lines.all(|line| serde_json::from_str::<Value>(&line.unwrap()).is_ok()));
+    assert!(ran.stderr.contains("telemetry: no token counts"), "{ran:#?}");
+}
