@@ -15,7 +15,7 @@
 //!   phase      is it in scope, is everything there
 //!   ci         is it green, but for what was red before
 //!   workspace  landing, fenced
-//! progress   what is shown meanwhile; telemetry what is learnt from it
+//! progress   what is shown meanwhile; telemetry what is learnt from it; report both, afterwards, as a page
 //! ```
 //!
 //! `process` is the only place that starts a program, `config` the only reader of files and variables that
@@ -41,6 +41,7 @@ pub mod phase;
 pub mod process;
 pub mod progress;
 pub mod prompt;
+pub mod report;
 pub mod store;
 pub mod telemetry;
 pub mod workspace;

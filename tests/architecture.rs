@@ -11,7 +11,7 @@ use regex::Regex;
 const FLOORS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
-    &["drain", "health", "import"],
+    &["drain", "health", "import", "report"],
     &["execute"],
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
     &["failure", "http", "process"],

@@ -21,6 +21,7 @@ mod init;
 mod memory;
 mod output;
 mod phases;
+mod report;
 mod runs;
 mod status;
 mod stop;
@@ -96,6 +97,7 @@ verbs! {
     Health => health,
     Memory => memory,
     Telemetry => telemetry,
+    Report => report,
     Completions => completions,
 }
 

@@ -29,6 +29,11 @@ impl AttemptFolder {
         Ok(Self { path })
     }
 
+    /// One that was made before, by its path.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     pub fn locate(autopack_dir: &Path, run: &RunId, phase: &PhaseId, attempt: u32) -> PathBuf {
         autopack_dir
             .join("attempts")

@@ -12,6 +12,19 @@ pub struct Tokens {
     pub cache_write: Option<u64>,
 }
 
+impl Tokens {
+    /// What a provider bills at the full rate or more; `None` where nothing is known.
+    pub fn billed(&self) -> Option<u64> {
+        let parts = [self.input, self.output, self.cache_write];
+        parts.into_iter().flatten().reduce(u64::saturating_add)
+    }
+
+    /// Whether anything was said at all.
+    pub fn is_known(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// What an agent reported about one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

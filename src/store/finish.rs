@@ -4,12 +4,12 @@
 use sqlx::SqliteConnection;
 
 use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
-use crate::phase::{Failure, PhaseState, Requeue, UnixMs, Usage, Verdict};
+use crate::phase::{AttemptOutcome, Failure, PhaseState, Requeue, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{AttemptOutcome, number, signed, to_json};
+use super::rows::{number, signed, to_json};
 use super::step::Standing;
 
 /// How an attempt ended.

@@ -9,6 +9,7 @@ mod claim;
 mod dependencies;
 mod error;
 mod finish;
+mod history;
 mod import;
 mod look;
 mod open;
@@ -35,6 +36,7 @@ pub use calibrations::{CalibrationRow, NewCalibration};
 pub use claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use error::StoreError;
 pub use finish::Finish;
+pub use history::HistoryCursor;
 pub use import::ImportReport;
 pub use look::{PhaseDetail, RunSummary};
 pub use open::Store;
@@ -42,7 +44,7 @@ pub use owners::{Control, InFlight, Owner, OwnerId, OwnerRow, StopRequest};
 pub use recover::Rescue;
 pub use remove::AttemptFolder;
 pub use repair::{RepairCounts, Repaired};
-pub use rows::{AttemptOutcome, AttemptRow, Counts, PhaseRow};
+pub use rows::{AttemptRow, Counts, PhaseRow};
 pub use runs::RunFacts;
 pub use samples::SampleFilter;
 pub use sqlite::Trouble;
@@ -51,6 +53,7 @@ pub use url::{BadDatabaseUrl, DatabaseUrl};
 pub use waits::Waiting;
 pub use yields::{Mark, Yield};
 
+pub use crate::phase::AttemptOutcome;
 use crate::phase::{Failure, RawSpec, Repair};
 
 /// The auto-fixer, limits and all, as the store calls it within its transactions.

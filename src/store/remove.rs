@@ -2,11 +2,11 @@
 
 use sqlx::FromRow;
 
-use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::phase::{AttemptOutcome, PhaseId, PhaseState, RunId, UnixMs};
 
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{AttemptOutcome, number, parse};
+use super::rows::{number, parse};
 
 /// An attempt that has a folder, and what became of it and of its phase.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 
-use crate::phase::{Failure, PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs, Usage};
+use crate::phase::{
+    AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs, Usage,
+};
 
 use super::error::StoreError;
 use super::owners::OwnerId;
@@ -123,56 +125,6 @@ impl TryFrom<PhaseRecord> for PhaseRow {
     }
 }
 
-/// How an attempt ended, as it is kept and shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    Landed,
-    NoChangeNeeded,
-    Failed,
-    Interrupted,
-    Crashed,
-    RateLimited,
-    BaseMoved,
-    Systemic,
-}
-
-impl AttemptOutcome {
-    const ALL: [Self; 8] = [
-        Self::Landed,
-        Self::NoChangeNeeded,
-        Self::Failed,
-        Self::Interrupted,
-        Self::Crashed,
-        Self::RateLimited,
-        Self::BaseMoved,
-        Self::Systemic,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Landed => "landed",
-            Self::NoChangeNeeded => "no_change_needed",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::Crashed => "crashed",
-            Self::RateLimited => "rate_limited",
-            Self::BaseMoved => "base_moved",
-            Self::Systemic => "systemic",
-        }
-    }
-}
-
-impl FromStr for AttemptOutcome {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
-            .ok_or_else(|| format!("unknown outcome {text:?}"))
-    }
-}
-
 /// One execution of a phase. `outcome` and `ended_at` are there once it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
@@ -197,7 +149,7 @@ pub struct AttemptRow {
 
 #[derive(FromRow)]
 pub(super) struct AttemptRecord {
-    phase_id: String,
+    pub phase_id: String,
     attempt: i64,
     owner: String,
     started_at: i64,

@@ -10,7 +10,7 @@ use super::open::Store;
 use super::rows::{json, number, signed, to_json};
 
 #[derive(FromRow)]
-struct SampleRecord {
+pub(super) struct SampleRecord {
     id: i64,
     run_id: String,
     phase_id: String,
@@ -47,7 +47,7 @@ pub struct SampleFilter {
 }
 
 /// The columns of a [`SampleRecord`].
-const COLUMNS: &str = "id, run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
+pub(super) const COLUMNS: &str = "id, run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
     predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, agent, model, success,
     truncated, stop_reason, failure_kind, agent_ms, ci_ms, description_chars, existing_bytes";
 

@@ -12,6 +12,7 @@ pub mod kind;
 pub mod learn;
 pub mod proposal;
 mod shuffle;
+pub mod summary;
 
 #[cfg(test)]
 mod learning_tests;

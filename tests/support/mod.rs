@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 pub mod agent_task;
+pub mod big_run;
+pub mod browser;
 pub mod docker;
 pub mod fake_agent;
 pub mod model_server;

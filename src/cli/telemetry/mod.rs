@@ -4,13 +4,15 @@ mod calibrate;
 mod calibrate_view;
 mod export;
 mod since;
+mod summary;
+mod text;
 
 use clap::Subcommand;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
 
-/// Export what attempts used, and let the estimate learn from it
+/// Show and export what attempts used, and let the estimate learn from it
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -21,12 +23,14 @@ pub struct Args {
 enum Action {
     Export(export::Args),
     Calibrate(calibrate::Args),
+    Summary(summary::Args),
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.action {
         Action::Export(args) => export::run(args, context).await?,
         Action::Calibrate(args) => calibrate::run(args, context).await?,
+        Action::Summary(args) => summary::run(args, context).await?,
     }
     Ok(Exit::Done)
 }

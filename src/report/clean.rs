@@ -1,0 +1,167 @@
+//! Other people's text made fit to be kept in a page: without secrets, without what moves a cursor or turns a line, and
+//! cut to a size.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::process::Redactor;
+
+/// Lines longer than this are cut: logs of agents hold whole files in one.
+const LONGEST_LINE: usize = 400;
+
+/// Sequences of a terminal: colours, titles, cursor moves.
+static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+        .expect("the pattern is constant")
+});
+
+/// A part of a text, and what is missing of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excerpt {
+    pub text: String,
+    /// Lines of what was read that are left out; nothing where all is there.
+    pub left_out: usize,
+    /// There was more than what was read.
+    pub of_more: bool,
+}
+
+impl Excerpt {
+    pub fn is_whole(&self) -> bool {
+        self.left_out == 0 && !self.of_more
+    }
+}
+
+/// One line: breaks and tabs become spaces.
+pub fn line(text: &str, redactor: &Redactor) -> String {
+    let clean = block(text, redactor);
+    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Several lines.
+pub fn block(text: &str, redactor: &Redactor) -> String {
+    let text = redactor.redact(text);
+    let text = SEQUENCE.replace_all(&text, "");
+    text.replace("\r\n", "\n").chars().filter_map(kept).collect()
+}
+
+fn kept(c: char) -> Option<char> {
+    match c {
+        '\n' | '\t' => Some(c),
+        '\r' => Some('\n'),
+        // Marks that show what follows in another order than it stands.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => None,
+        c if c.is_control() => None,
+        c => Some(c),
+    }
+}
+
+/// The first lines of a text.
+pub fn head(text: &str, lines: usize) -> Excerpt {
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    let kept = all.len().min(lines);
+    Excerpt { text: joined(&all[..kept]), left_out: all.len() - kept, of_more: false }
+}
+
+/// The last lines of a text.
+pub fn tail(text: &str, lines: usize) -> Excerpt {
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    let from = all.len().saturating_sub(lines);
+    Excerpt { text: joined(&all[from..]), left_out: from, of_more: false }
+}
+
+fn joined(lines: &[&str]) -> String {
+    let cut = |line: &&str| match line.char_indices().nth(LONGEST_LINE) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => (*line).to_owned(),
+    };
+    lines.iter().map(cut).collect::<Vec<_>>().join("\n")
+}
+
+/// The first bytes of a file, redacted and clean; nothing where there is no such file. A link is not followed: what
+/// stands in the folders of attempts may be an agent's work.
+pub fn file_head(path: &Path, bytes: u64, lines: usize, redactor: &Redactor) -> Option<Excerpt> {
+    let (mut file, length) = open(path)?;
+    let text = read(&mut file, bytes).ok()?;
+    // Where it was cut, half a secret would not be found: the last line goes.
+    let whole = match text.rsplit_once('\n') {
+        Some((whole, _)) if length > bytes => whole,
+        None if length > bytes => "",
+        _ => &text,
+    };
+    Some(Excerpt { of_more: length > bytes, ..head(&block(whole, redactor), lines) })
+}
+
+/// The last bytes of a file, in the same way.
+pub fn file_tail(path: &Path, bytes: u64, lines: usize, redactor: &Redactor) -> Option<Excerpt> {
+    let (mut file, length) = open(path)?;
+    let from = length.saturating_sub(bytes);
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let text = read(&mut file, bytes).ok()?;
+    let whole = match text.split_once('\n') {
+        Some((_, rest)) if from > 0 => rest,
+        None if from > 0 => "",
+        _ => &text,
+    };
+    Some(Excerpt { of_more: from > 0, ..tail(&block(whole, redactor), lines) })
+}
+
+fn open(path: &Path) -> Option<(File, u64)> {
+    let about = path.symlink_metadata().ok()?;
+    about.is_file().then_some(())?;
+    Some((File::open(path).ok()?, about.len()))
+}
+
+fn read(file: &mut File, bytes: u64) -> io::Result<String> {
+    let mut text = Vec::new();
+    file.take(bytes).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor() -> Redactor {
+        Redactor::new([("MY_TOKEN".into(), "correct-horse-battery".into())])
+    }
+
+    #[test]
+    fn colours_titles_and_turned_lines_go() {
+        let text = "\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}\u{202e}x\u{0}\r\nnext\tcell";
+        assert_eq!(block(text, &redactor()), "red x\nnext\tcell");
+        assert_eq!(line(text, &redactor()), "red x next cell");
+    }
+
+    #[test]
+    fn secrets_of_this_process_go() {
+        assert_eq!(line("a correct-horse-battery", &redactor()), "a [redacted: MY_TOKEN]");
+    }
+
+    #[test]
+    fn excerpts_say_what_is_missing() {
+        let text = "1\n2\n3\n4\n";
+        assert_eq!(head(text, 3), Excerpt { text: "1\n2\n3".into(), left_out: 1, of_more: false });
+        assert_eq!(
+            tail(text, 9),
+            Excerpt { text: "1\n2\n3\n4".into(), left_out: 0, of_more: false }
+        );
+        assert!(tail(&"x".repeat(1000), 1).text.chars().count() == LONGEST_LINE + 1);
+    }
+
+    #[test]
+    fn the_end_of_a_file_begins_with_a_whole_line_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.log");
+        std::fs::write(&path, "correct-horse-battery\nlast\n").unwrap();
+        let seen = file_tail(&path, 12, 9, &redactor()).unwrap();
+        assert_eq!(seen, Excerpt { text: "last".into(), left_out: 0, of_more: true });
+        let link = dir.path().join("changes.patch");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(file_head(&link, 99, 9, &redactor()), None);
+        assert_eq!(file_head(&dir.path().join("none"), 99, 9, &redactor()), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Other people's text in HTML, in JSON within HTML, and in Markdown.
+
+use std::fmt;
+
+/// Text as HTML shows it, in an element or in a quoted attribute.
+pub struct Html<'a>(pub &'a str);
+
+impl fmt::Display for Html<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(['&', '<', '>', '"', '\'', '`']) {
+            let (plain, special) = rest.split_at(at);
+            f.write_str(plain)?;
+            f.write_str(match special.as_bytes()[0] {
+                b'&' => "&amp;",
+                b'<' => "&lt;",
+                b'>' => "&gt;",
+                b'"' => "&quot;",
+                b'\'' => "&#39;",
+                _ => "&#96;",
+            })?;
+            rest = &special[1..];
+        }
+        f.write_str(rest)
+    }
+}
+
+/// JSON that stands in a `<script>`: nothing in it ends the element or begins a comment.
+pub fn json_in_script(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// Text in a paragraph, a list or a cell of a table of GitHub's Markdown: no markup, no mention, no link, no line.
+pub fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // A mention would call somebody, a number would link an issue: both are broken by a joiner of width 0.
+            '@' | '#' => {
+                out.push('\\');
+                out.push(c);
+                out.push_str("&#8203;");
+            }
+            // GitHub makes links of bare addresses by what stands before the colon.
+            ':' => out.push_str("&#58;"),
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '+' | '-' | '!' | '|'
+            | '~' | '=' => {
+                out.push('\\');
+                out.push(c);
+            }
+            // `1.` at the start of a line is a list; `www.` is a link.
+            '.' => out.push_str("\\."),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn markup_is_text() {
+        let text = Html("<img src=x onerror='a()'> & \"`").to_string();
+        assert_eq!(text, "&lt;img src=x onerror=&#39;a()&#39;&gt; &amp; &quot;&#96;");
+        assert_eq!(json_in_script("\"</script><!--\""), "\"\\u003c/script\\u003e\\u003c!--\"");
+    }
+
+    #[test]
+    fn markdown_calls_nobody_and_links_nothing() {
+        assert_eq!(markdown("@all see #1"), "\\@&#8203;all see \\#&#8203;1");
+        assert_eq!(
+            markdown("[a](https://x.y)\n# b"),
+            "\\[a\\]\\(https&#58;//x\\.y\\) \\#&#8203; b"
+        );
+        assert_eq!(markdown("a | <b>"), "a \\| &lt;b&gt;");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_html_is_left(text in "\\PC*") {
+            let shown = Html(&text).to_string();
+            prop_assert!(!shown.contains(['<', '>', '"', '\'', '`']));
+            let back = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+            let back = back.replace("&#39;", "'").replace("&#96;", "`").replace("&amp;", "&");
+            prop_assert_eq!(back, text);
+        }
+
+        #[test]
+        fn json_stays_the_same_value(text in "\\PC*") {
+            let json = serde_json::to_string(&text).unwrap();
+            let embedded = json_in_script(&json);
+            prop_assert!(!embedded.contains(['<', '>', '&']));
+            prop_assert_eq!(serde_json::from_str::<String>(&embedded).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The summary of runs, read from the store a page at a time.
+
+use crate::phase::{PhaseHistory, RunId, UnixMs};
+use crate::store::{HistoryCursor, Store, StoreError};
+use crate::telemetry::summary::{Summariser, Summary};
+
+/// Phases or samples that are in memory at once.
+const PAGE: u32 = 1_000;
+
+/// Of these runs; of all that there are, and of samples of runs that are no longer there, where none is named.
+pub async fn figures(
+    store: &Store,
+    named: &[RunId],
+    since: Option<UnixMs>,
+) -> Result<Summary, StoreError> {
+    figures_of(store, named, since, |_| {}).await
+}
+
+/// The same; `see` is shown every phase on the way.
+pub(super) async fn figures_of(
+    store: &Store,
+    named: &[RunId],
+    since: Option<UnixMs>,
+    mut see: impl FnMut(&PhaseHistory),
+) -> Result<Summary, StoreError> {
+    let mut summariser = Summariser::new(since);
+    let is_named = |run: &RunId| named.is_empty() || named.contains(run);
+    let all = store.runs().await?.into_iter().map(|run| run.run_id);
+    let runs: Vec<RunId> = all.filter(is_named).collect();
+    // A run that was removed has left samples alone.
+    named.iter().filter(|run| !runs.contains(run)).for_each(|run| summariser.run(run));
+    for run in &runs {
+        summariser.run(run);
+        let mut cursor = HistoryCursor::default();
+        loop {
+            let page = store.history_page(run, &mut cursor, PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            for phase in &page {
+                summariser.phase(phase);
+                see(phase);
+            }
+        }
+    }
+    let mut last = i64::MIN;
+    loop {
+        let page = store.lone_samples(named, last, PAGE).await?;
+        let Some(end) = page.last() else { break };
+        last = end.number;
+        page.iter().for_each(|sample| summariser.sample(sample));
+    }
+    Ok(summariser.summary())
+}

@@ -1,0 +1,157 @@
+//! A run in short Markdown, for the text of a pull request.
+
+use super::escape::markdown;
+use super::story::{PhaseStory, Report};
+use super::words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
+use crate::phase::PhaseState;
+
+/// GitHub takes 65,536 characters: lists are cut well before.
+const LISTED: usize = 100;
+const SHORT_COMMIT: usize = 10;
+
+pub fn render(report: &Report) -> String {
+    let mut text = format!("## Run {}\n\n", markdown(&report.name));
+    text += &headline(report);
+    text += &figures(report);
+    text += &landed(report);
+    text += &failed(report);
+    text += &left(report);
+    text
+}
+
+fn headline(report: &Report) -> String {
+    let counts = &report.run.counts;
+    let mut parts = vec![format!("**{} of {} phases complete**", counts.complete, counts.total())];
+    for (number, what) in [
+        (counts.failed, "failed"),
+        (counts.queued, "queued"),
+        (counts.executing, "running"),
+        (counts.skipped, "skipped"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    format!("{}\n\n", parts.join(", "))
+}
+
+fn figures(report: &Report) -> String {
+    let summary = &report.summary;
+    if summary.attempts.ended == 0 {
+        return "No attempt has ended yet.\n\n".to_owned();
+    }
+    let tokens = &summary.used.tokens;
+    let known = tokens.known;
+    let mut used = format!("{} in, {} out", count(known.input), count(known.output));
+    if known.cache_read.is_some() {
+        used += &format!(", {} from cache", count(known.cache_read));
+    }
+    if tokens.unknown_attempts > 0 {
+        used += &format!("; {} did not say", counted(tokens.unknown_attempts, "attempt"));
+    }
+    let estimate = &summary.estimate;
+    let smape = figure(&estimate.smape_percent.mean, estimate.samples, 0);
+    let time = &summary.time;
+    let retries = &summary.retries;
+    let rows = [
+        ("Landed", format!("{} % of phases tried", rate(&summary.phases.success))),
+        ("On the first try", format!("{} %", rate(&summary.phases.first_try))),
+        ("Tokens", used),
+        ("Cost", money(summary.used.cost_usd)),
+        (
+            "Retries",
+            format!(
+                "{}, {} of the tokens",
+                counted(retries.attempts, "attempt"),
+                percent(retries.share_of_tokens)
+            ),
+        ),
+        (
+            "Time",
+            format!(
+                "{}; agents {}, CI {}",
+                millis(time.span_ms),
+                millis(time.agent_ms),
+                millis(time.ci_ms)
+            ),
+        ),
+        ("Estimates", format!("SMAPE {smape} % of {}", counted(estimate.samples, "sample"))),
+    ];
+    let mut text = "| | |\n|---|---|\n".to_owned();
+    for (name, value) in rows {
+        text += &format!("| {name} | {} |\n", value.replace('|', "\\|"));
+    }
+    text + "\n"
+}
+
+fn landed(report: &Report) -> String {
+    let done = |phase: &&PhaseStory| phase.state == PhaseState::Complete;
+    let phases: Vec<&PhaseStory> = report.phases.iter().filter(done).collect();
+    if phases.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "### Landed\n\n| Phase | Commit | Tries | Tokens |\n|---|---|--:|--:|\n".to_owned();
+    for phase in phases.iter().take(LISTED) {
+        let commit: Option<String> =
+            phase.commit.as_ref().map(|commit| commit.chars().take(SHORT_COMMIT).collect());
+        text += &format!(
+            "| {} | {} | {} | {} |\n",
+            title(phase),
+            commit.as_deref().map_or(UNKNOWN.to_owned(), markdown),
+            phase.tries,
+            count(phase.billed()),
+        );
+    }
+    text + &more(phases.len())
+}
+
+fn failed(report: &Report) -> String {
+    let failed = |phase: &&PhaseStory| phase.state == PhaseState::Failed;
+    let phases: Vec<&PhaseStory> = report.phases.iter().filter(failed).collect();
+    if phases.is_empty() {
+        return String::new();
+    }
+    let mut text = "### Failed\n\n".to_owned();
+    for phase in phases.iter().take(LISTED) {
+        let why = match &phase.failure {
+            Some(failure) => {
+                format!("{}: {}", markdown(&failure.kind), markdown(&failure.message))
+            }
+            None => "no reason was kept".to_owned(),
+        };
+        let tries =
+            if phase.tries == 1 { "1 try".to_owned() } else { format!("{} tries", phase.tries) };
+        text += &format!("- {} after {tries}: {why}\n", title(phase));
+    }
+    text + &more(phases.len())
+}
+
+fn left(report: &Report) -> String {
+    let open = |phase: &&PhaseStory| {
+        matches!(phase.state, PhaseState::Queued | PhaseState::Executing | PhaseState::Skipped)
+    };
+    let phases: Vec<&PhaseStory> = report.phases.iter().filter(open).collect();
+    if phases.is_empty() {
+        return String::new();
+    }
+    let mut text = "### Left\n\n".to_owned();
+    for phase in phases.iter().take(LISTED) {
+        text += &format!("- {}: {}\n", title(phase), phase.standing());
+    }
+    text + &more(phases.len())
+}
+
+fn title(phase: &PhaseStory) -> String {
+    match phase.name == phase.id || phase.name.is_empty() {
+        true => format!("**{}**", markdown(&phase.id)),
+        false => format!("**{}** {}", markdown(&phase.id), markdown(&phase.name)),
+    }
+}
+
+fn more(all: usize) -> String {
+    match all.saturating_sub(LISTED) {
+        0 => "\n".to_owned(),
+        more => format!("\nand {more} more\n\n"),
+    }
+}

@@ -1,0 +1,189 @@
+//! Time on a line of 100 %: long stretches in which nothing ran are cut short, so that what ran has room.
+
+/// A stretch without work is cut if it is longer than this, in milliseconds, and than a part of the work.
+const LEAST_CUT: i64 = 60_000;
+const PART_OF_WORK: i64 = 25;
+/// The longest ones, at most.
+const MOST_CUTS: usize = 12;
+/// How wide a cut is, in percent of the line.
+const CUT_WIDTH: f64 = 2.5;
+/// Two labels are at least that far apart, in percent of what is seen.
+const LABEL_WIDTH: f64 = 11.0;
+const MOST_TICKS: usize = 800;
+
+/// Distances of labels that people count in, in seconds.
+const STEPS: [i64; 14] =
+    [1, 5, 15, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800];
+
+/// How far one can zoom in, by the steps at which labels are added.
+pub const ZOOMS: [u32; 4] = [1, 4, 16, 64];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Piece {
+    /// Milliseconds.
+    pub from: i64,
+    pub to: i64,
+    /// Percent.
+    pub left: f64,
+    pub right: f64,
+    /// Nothing ran here, and it is shown shorter than it was.
+    pub cut: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Axis {
+    pub pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tick {
+    pub x: f64,
+    pub label: String,
+    /// It is shown from this zoom on.
+    pub zoom: u32,
+}
+
+impl Axis {
+    /// Over all intervals, each from and to in milliseconds. `None` without any.
+    pub fn over(mut intervals: Vec<(i64, i64)>) -> Option<Self> {
+        intervals.sort_unstable();
+        let (first, _) = *intervals.first()?;
+        let mut end = first;
+        let (mut work, mut gaps) = (0, Vec::new());
+        for (from, to) in intervals {
+            if from > end {
+                gaps.push((end, from));
+            }
+            work += (to - from.max(end)).max(0);
+            end = end.max(to);
+        }
+        let cuts = longest(gaps, LEAST_CUT.max(work / PART_OF_WORK));
+        Some(Self { pieces: pieces(first, end.max(first + 1), &cuts) })
+    }
+
+    /// Where a point in time stands, in percent.
+    pub fn x(&self, at: i64) -> f64 {
+        let index = self.pieces.partition_point(|piece| piece.to < at);
+        let Some(piece) = self.pieces.get(index) else { return 100.0 };
+        let share = (at - piece.from).max(0) as f64 / (piece.to - piece.from) as f64;
+        piece.left + share * (piece.right - piece.left)
+    }
+
+    /// Labels, in their order.
+    pub fn ticks(&self) -> Vec<Tick> {
+        let mut ticks: Vec<Tick> = Vec::new();
+        for zoom in ZOOMS {
+            let Some(step) = self.step(zoom) else { continue };
+            for tick in self.every(step) {
+                let near = |other: &&Tick| (other.x - tick.0).abs() < LABEL_WIDTH / f64::from(zoom);
+                if ticks.len() < MOST_TICKS && !ticks.iter().any(|other| near(&other)) {
+                    ticks.push(Tick { x: tick.0, label: label(tick.1, step), zoom });
+                }
+            }
+        }
+        ticks.sort_by(|a, b| a.x.total_cmp(&b.x));
+        ticks
+    }
+
+    /// The shortest distance, in milliseconds, at which labels do not touch.
+    fn step(&self, zoom: u32) -> Option<i64> {
+        let piece = self.pieces.iter().find(|piece| !piece.cut)?;
+        let scale = (piece.right - piece.left) / (piece.to - piece.from) as f64;
+        let fits = |step: &i64| *step as f64 * 1e3 * scale * f64::from(zoom) >= LABEL_WIDTH;
+        STEPS.into_iter().find(fits).map(|step| step * 1_000)
+    }
+
+    fn every(&self, step: i64) -> Vec<(f64, i64)> {
+        let pieces = self.pieces.iter().filter(|piece| !piece.cut);
+        pieces
+            .flat_map(|piece| {
+                let first =
+                    piece.from.div_euclid(step) + i64::from(piece.from.rem_euclid(step) > 0);
+                let last = piece.to.div_euclid(step);
+                (first..=last).take(MOST_TICKS).map(move |n| n * step)
+            })
+            .map(|at| (self.x(at), at))
+            .collect()
+    }
+}
+
+fn longest(mut gaps: Vec<(i64, i64)>, least: i64) -> Vec<(i64, i64)> {
+    gaps.retain(|(from, to)| to - from > least);
+    gaps.sort_by_key(|(from, to)| std::cmp::Reverse(to - from));
+    gaps.truncate(MOST_CUTS);
+    gaps.sort_unstable();
+    gaps
+}
+
+fn pieces(first: i64, end: i64, cuts: &[(i64, i64)]) -> Vec<Piece> {
+    let hidden: i64 = cuts.iter().map(|(from, to)| to - from).sum();
+    let scale = (100.0 - CUT_WIDTH * cuts.len() as f64) / (end - first - hidden).max(1) as f64;
+    let (mut at, mut left, mut pieces) = (first, 0.0, Vec::new());
+    let mut push = |from: i64, to: i64, width: f64, cut: bool| {
+        if to > from {
+            pieces.push(Piece { from, to, left, right: left + width, cut });
+            left += width;
+        }
+    };
+    for (from, to) in cuts {
+        push(at, *from, (from - at) as f64 * scale, false);
+        push(*from, *to, CUT_WIDTH, true);
+        at = *to;
+    }
+    push(at, end, (end - at) as f64 * scale, false);
+    pieces
+}
+
+/// In UTC.
+fn label(at: i64, step: i64) -> String {
+    let form = match step {
+        ..60_000 => "%H:%M:%S",
+        60_000..86_400_000 => "%H:%M",
+        _ => "%m-%d",
+    };
+    jiff::Timestamp::from_millisecond(at)
+        .map_or_else(|_| String::new(), |time| time.strftime(form).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    #[test]
+    fn a_night_without_work_is_cut_short() {
+        let axis = Axis::over(vec![(0, 10 * MINUTE), (600 * MINUTE, 610 * MINUTE)]).unwrap();
+        let cuts: Vec<bool> = axis.pieces.iter().map(|piece| piece.cut).collect();
+        assert_eq!(cuts, [false, true, false]);
+        assert!((axis.x(10 * MINUTE) - 48.75).abs() < 1e-9);
+        assert!((axis.x(600 * MINUTE) - 51.25).abs() < 1e-9);
+        assert!((axis.x(610 * MINUTE) - 100.0).abs() < 1e-9);
+        assert!(Axis::over(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn labels_are_times_that_people_count_in() {
+        let axis = Axis::over(vec![(0, 60 * MINUTE)]).unwrap();
+        let shown: Vec<String> =
+            axis.ticks().into_iter().filter(|tick| tick.zoom == 1).map(|tick| tick.label).collect();
+        assert_eq!(shown, ["00:00", "00:15", "00:30", "00:45", "01:00"]);
+        assert!(axis.ticks().len() > 20);
+    }
+
+    proptest! {
+        #[test]
+        fn later_is_never_to_the_left(
+            intervals in prop::collection::vec((0..1_000_000_000_i64, 0..10_000_000_i64), 1..40),
+            a in 0..1_000_000_000_i64, b in 0..1_000_000_000_i64,
+        ) {
+            let axis = Axis::over(intervals.into_iter().map(|(from, n)| (from, from + n)).collect()).unwrap();
+            let (a, b) = (a.min(b), a.max(b));
+            prop_assert!(axis.x(a) <= axis.x(b) + 1e-9);
+            prop_assert!((0.0..=100.0 + 1e-6).contains(&axis.x(a)));
+            prop_assert!((axis.pieces.last().unwrap().right - 100.0).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The page: one file that needs nothing else, reads without JavaScript, and loads nothing.
+//!
+//! The frame, the style and the script lie beside this file; the script only helps to look (filter, zoom). Everything that is
+//! shown is written here, escaped. The figures stand in it once more as the JSON of `telemetry summary --json`.
+
+mod axis;
+mod figures;
+mod phases;
+mod scatter;
+mod timeline;
+
+use anyhow::Context as _;
+use sha2::{Digest, Sha256};
+
+use super::escape::{Html, json_in_script};
+use super::story::Report;
+use crate::failure::Failure;
+use crate::phase::UnixMs;
+
+const FRAME: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+pub fn render(report: &Report) -> Result<String, Failure> {
+    let figures = serde_json::to_string(&report.summary).context("cannot write JSON")?;
+    let parts = [
+        ("run", Html(&report.name).to_string()),
+        ("policy", policy()),
+        ("style", STYLE.to_owned()),
+        ("about", about(report)),
+        ("figures", figures::section(report)),
+        ("timeline", timeline::section(report)),
+        ("estimates", scatter::section(report)),
+        ("groups", figures::groups(report)),
+        ("failures", phases::failures(report)),
+        ("filters", phases::filters(report)),
+        ("phases", phases::list(report)),
+        ("data", json_in_script(&figures)),
+        ("script", SCRIPT.to_owned()),
+    ];
+    Ok(fill(&parts))
+}
+
+/// Puts each part in the place that the frame names; what is put in is not looked at again.
+fn fill(parts: &[(&str, String)]) -> String {
+    let mut pieces = FRAME.split("{{");
+    let mut page = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once("}}").expect("the frame closes each name");
+        let part = parts.iter().find(|(known, _)| *known == name);
+        page += &part.expect("the frame names known parts alone").1;
+        page += rest;
+    }
+    page
+}
+
+/// Nothing is loaded, nothing is sent, and nothing runs but our own script: not even one in the page.
+fn policy() -> String {
+    format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        hash_of(STYLE),
+        hash_of(SCRIPT)
+    )
+}
+
+/// As a Content-Security-Policy names the text of an element.
+fn hash_of(text: &str) -> String {
+    format!("sha256-{}", base64(&Sha256::digest(text.as_bytes())))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            out.push(if digit <= group.len() { DIGITS[value as usize] as char } else { '=' });
+        }
+    }
+    out
+}
+
+fn about(report: &Report) -> String {
+    let mut parts = Vec::new();
+    if let Some(facts) = &report.run.facts {
+        let base: String = facts.base_commit.chars().take(10).collect();
+        parts.push(format!(
+            "branch <code>{}</code> from <code>{}</code>",
+            Html(&facts.branch),
+            Html(&base)
+        ));
+    }
+    parts.push(format!("as of {}", time(report.made_at)));
+    parts.join(" · ")
+}
+
+/// To the second, in UTC.
+fn time(at: UnixMs) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(
+        |_| at.0.to_string(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4648, section 10.
+    #[test]
+    fn base64_is_the_standards() {
+        let all: Vec<String> =
+            ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes())).into();
+        assert_eq!(all, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
+    }
+
+    #[test]
+    fn a_part_is_not_looked_at_again() {
+        let names = FRAME.split("{{").skip(1).map(|piece| piece.split_once("}}").unwrap().0);
+        let parts: Vec<(&str, String)> =
+            names.map(|name| (name, "{{run}} {{none}}".to_owned())).collect();
+        assert!(fill(&parts).contains("{{none}}"));
+    }
+
+    #[test]
+    fn the_page_loads_nothing() {
+        for text in [FRAME, STYLE, SCRIPT] {
+            for word in ["http:", "https:", "url(", "@import", "innerHTML", "src=", "fetch("] {
+                assert!(!text.contains(word), "{word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Estimate against actual: a point for each attempt that said how much it put out, on logarithmic axes.
+
+use std::fmt::Write as _;
+
+use crate::report::escape::Html;
+use crate::report::story::{AttemptStory, PhaseStory, Report};
+use crate::report::words::{counted, figure, rate};
+
+const WIDTH: f64 = 360.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 40.0;
+const RIGHT: f64 = 350.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 262.0;
+
+struct Point<'a> {
+    phase: usize,
+    story: &'a PhaseStory,
+    attempt: &'a AttemptStory,
+    predicted: u64,
+    actual: u64,
+}
+
+/// Both axes have the same range, so that the diagonal is "as expected".
+struct Scale {
+    low: i32,
+    high: i32,
+}
+
+pub fn section(report: &Report) -> String {
+    let points = points(report);
+    if points.is_empty() {
+        return "<p class=none>No attempt said how much it put out.</p>".to_owned();
+    }
+    let scale = Scale::over(&points);
+    let mut drawn = String::new();
+    scale.grid(&mut drawn);
+    for point in &points {
+        scale.draw(&mut drawn, point);
+    }
+    format!(
+        "{}<svg id=scatter viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"Output tokens, estimated and used\">\
+         {drawn}</svg><ul class=legend>{LEGEND}</ul><p class=readout id=scatter-readout aria-live=polite>&nbsp;</p>",
+        words(report)
+    )
+}
+
+const LEGEND: &str = "\
+<li><svg width=16 height=16 aria-hidden=true><circle class=ok cx=8 cy=8 r=4 /></svg>landed\
+<li><svg width=16 height=16 aria-hidden=true><path class=xbad d=\"M4 4l8 8M12 4l-8 8\"/></svg>did not land\
+<li><svg width=16 height=16 aria-hidden=true><path class=cutoff d=\"M8 3l5 9h-10z\"/></svg>cut short, at least that much\
+<li>dashed: twice and half the estimate";
+
+fn words(report: &Report) -> String {
+    let estimate = &report.summary.estimate;
+    let n = estimate.samples;
+    if n == 0 {
+        return "<p class=sub>No attempt that landed can be compared with its estimate.</p>"
+            .to_owned();
+    }
+    let smape = figure(&estimate.smape_percent.mean, n, 0);
+    let waste = &estimate.waste_ratio;
+    format!(
+        "<p class=sub>Output tokens. Of {} that landed: SMAPE {smape} %, too low for {} %, waste ratio p50 {}, p90 {}.</p>",
+        counted(n, "attempt"),
+        rate(&estimate.underestimated),
+        figure(&waste.p50, n, 2),
+        figure(&waste.p90, n, 2),
+    )
+}
+
+fn points(report: &Report) -> Vec<Point<'_>> {
+    let mut points = Vec::new();
+    for (phase, story) in report.phases.iter().enumerate() {
+        for attempt in &story.attempts {
+            let row = &attempt.row;
+            if let (Some(predicted @ 1..), Some(actual @ 1..)) =
+                (row.estimated_output, row.usage.tokens.output)
+            {
+                points.push(Point { phase, story, attempt, predicted, actual });
+            }
+        }
+    }
+    points
+}
+
+impl Scale {
+    /// Whole powers of ten around all points.
+    fn over(points: &[Point<'_>]) -> Self {
+        let all = || points.iter().flat_map(|point| [point.predicted, point.actual]);
+        let low = all().min().unwrap_or(1).max(1).ilog10();
+        let high = all().max().unwrap_or(1).max(1).ilog10() + 1;
+        Self { low: low.cast_signed(), high: high.cast_signed() }
+    }
+
+    fn share(&self, value: f64) -> f64 {
+        (value.max(1.0).log10() - f64::from(self.low)) / f64::from(self.high - self.low)
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        LEFT + self.share(value) * (RIGHT - LEFT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        BOTTOM - self.share(value) * (BOTTOM - TOP)
+    }
+
+    fn grid(&self, out: &mut String) {
+        for power in self.low..=self.high {
+            for factor in [1.0, 2.0, 5.0] {
+                let value = factor * 10f64.powi(power);
+                if factor > 1.0 && power == self.high {
+                    continue;
+                }
+                let (x, y) = (self.x(value), self.y(value));
+                let class = if factor > 1.0 { "fine" } else { "grid" };
+                let _ = write!(
+                    out,
+                    "<path class={class} d=\"M{x:.1} {TOP}V{BOTTOM}M{LEFT} {y:.1}H{RIGHT}\"/>"
+                );
+                // With few powers of ten the numbers between them have room.
+                if factor == 1.0 || self.high - self.low < 3 {
+                    let words = tokens(value);
+                    let _ = write!(
+                        out,
+                        "<text x={x:.1} y=275 text-anchor=middle>{words}</text>\
+                         <text x=36 y={:.1} text-anchor=end>{words}</text>",
+                        y + 3.5
+                    );
+                }
+            }
+        }
+        self.line(out, 1.0, "same");
+        self.line(out, 2.0, "twice");
+        self.line(out, 0.5, "twice");
+        let _ = write!(
+            out,
+            "<text class=name x={RIGHT} y=292 text-anchor=end>estimated →</text>\
+             <text class=name x=46 y=20>used ↑</text>"
+        );
+    }
+
+    /// Where so many times the estimate was used.
+    fn line(&self, out: &mut String, times: f64, class: &str) {
+        let (low, high) = (10f64.powi(self.low), 10f64.powi(self.high));
+        let (from, to) = (low.max(low / times), high.min(high / times));
+        let _ = write!(
+            out,
+            "<path class={class} d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
+            self.x(from),
+            self.y(from * times),
+            self.x(to),
+            self.y(to * times)
+        );
+    }
+
+    fn draw(&self, out: &mut String, point: &Point<'_>) {
+        let (x, y) = (self.x(point.predicted as f64), self.y(point.actual as f64));
+        let phase = point.phase;
+        let (words, shape) = if point.attempt.row.usage.truncated {
+            let d = format!("M{x:.1} {:.1}l3 5.4h-6z", y - 3.2);
+            ("cut short", format!("path class=cutoff data-p={phase} d=\"{d}\""))
+        } else if point.attempt.passed() {
+            ("landed", format!("circle class=ok data-p={phase} cx={x:.1} cy={y:.1} r=2.6"))
+        } else {
+            let d = format!("M{:.1} {:.1}l5 5m0-5l-5 5", x - 2.5, y - 2.5);
+            ("did not land", format!("path class=xbad data-p={phase} d=\"{d}\""))
+        };
+        let element = shape.split(' ').next().unwrap_or_default();
+        let _ = write!(
+            out,
+            "<{shape}><title>{} #{} {words}: {} estimated, {} used</title></{element}>",
+            Html(&point.story.id),
+            point.attempt.row.attempt,
+            point.predicted,
+            point.actual
+        );
+    }
+}
+
+/// `500`, `20k`, `1M`.
+fn tokens(value: f64) -> String {
+    match value {
+        v if v >= 1e6 => format!("{}M", v / 1e6),
+        v if v >= 1e3 => format!("{}k", v / 1e3),
+        v => format!("{v}"),
+    }
+}

@@ -1,0 +1,88 @@
+//! Figures as people read them.
+
+use std::time::Duration;
+
+use crate::progress::{duration, thousands};
+use crate::telemetry::summary::{Figure, Rate};
+
+/// From this many on, the interval is narrow enough to be left out.
+const MANY: u64 = 100;
+/// What stands where nothing is known.
+pub const UNKNOWN: &str = "-";
+
+/// `95 %`.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
+
+/// `95 (84-99)`, in percent; the interval only where there are few.
+pub fn rate(rate: &Rate) -> String {
+    let whole = |share: f64| format!("{:.0}", share * 100.0);
+    match (rate.value, rate.low.zip(rate.high)) {
+        (None, _) => UNKNOWN.to_owned(),
+        (Some(value), Some((low, high))) if rate.of < MANY => {
+            format!("{} ({}-{})", whole(value), whole(low), whole(high))
+        }
+        (Some(value), _) => whole(value),
+    }
+}
+
+/// The figure, and its interval where there are few values and it is known.
+pub fn figure(figure: &Figure, n: u64, decimals: usize) -> String {
+    let number = |value: f64| format!("{value:.decimals$}");
+    match (figure.value, figure.low, figure.high) {
+        (None, ..) => UNKNOWN.to_owned(),
+        (Some(value), Some(low), Some(high)) if n < MANY => {
+            format!("{} ({}-{})", number(value), number(low), number(high))
+        }
+        (Some(value), ..) => number(value),
+    }
+}
+
+/// `$12.34`; fractions of a cent where it is less than one.
+pub fn money(usd: Option<f64>) -> String {
+    match usd {
+        None => UNKNOWN.to_owned(),
+        Some(usd) if usd > 0.0 && usd < 0.01 => format!("${usd:.4}"),
+        Some(usd) => format!("${usd:.2}"),
+    }
+}
+
+/// `1.25M`, or what stands for unknown.
+pub fn count(count: Option<u64>) -> String {
+    count.map_or_else(|| UNKNOWN.to_owned(), thousands)
+}
+
+/// A mean of counts.
+pub fn about(value: Option<f64>) -> String {
+    count(value.map(|value| value.round().max(0.0) as u64))
+}
+
+pub fn millis(ms: u64) -> String {
+    duration(Duration::from_millis(ms))
+}
+
+/// `1 phase`, `2 phases`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_shown_where_there_are_few() {
+        assert_eq!(rate(&Rate::new(0, 0)), "-");
+        assert_eq!(rate(&Rate::new(9, 10)), "90 (60-98)");
+        assert_eq!(rate(&Rate::new(900, 1_000)), "90");
+        let wide = Figure { value: Some(1.234), low: Some(1.0), high: None };
+        assert_eq!(figure(&wide, 5, 2), "1.23");
+    }
+
+    #[test]
+    fn unknown_money_is_not_nothing() {
+        let shown = [None, Some(0.0), Some(0.0031), Some(12.345)].map(money);
+        assert_eq!(shown, ["-", "$0.00", "$0.0031", "$12.35"]);
+    }
+}

@@ -1,0 +1,70 @@
+//! A share of a count, with the interval that so few of them allow.
+
+use serde::Serialize;
+
+/// The normal distribution's quantile for 95 %, both sides.
+pub(super) const Z: f64 = 1.959_963_985;
+
+/// `count` of `of`. Without anything to count, the share is unknown, not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Rate {
+    /// From 0 to 1.
+    pub value: Option<f64>,
+    pub count: u64,
+    pub of: u64,
+    /// The ends of Wilson's interval at 95 %: right with few, and never outside of 0 to 1
+    /// (Wilson 1927, <https://doi.org/10.1080/01621459.1927.10502953>).
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+}
+
+impl Rate {
+    pub fn new(count: u64, of: u64) -> Self {
+        if of == 0 {
+            return Self { count, ..Self::default() };
+        }
+        let (n, p) = (of as f64, count as f64 / of as f64);
+        let z2 = Z * Z / n;
+        let middle = (p + z2 / 2.0) / (1.0 + z2);
+        let reach = Z / (1.0 + z2) * (p * (1.0 - p) / n + z2 / (4.0 * n)).sqrt();
+        let end = |at: f64| Some(at.clamp(0.0, 1.0));
+        // At the ends the formula comes out a rounding error away from what it is.
+        Self {
+            value: Some(p),
+            count,
+            of,
+            low: if count == 0 { Some(0.0) } else { end(middle - reach) },
+            high: if count == of { Some(1.0) } else { end(middle + reach) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Newcombe 1998, table I, method 3.
+    #[test]
+    fn the_interval_is_the_published_one() {
+        for (count, of, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]
+        {
+            let rate = Rate::new(count, of);
+            assert!((rate.low.unwrap() - low).abs() < 5e-5, "{rate:?}");
+            assert!((rate.high.unwrap() - high).abs() < 5e-5, "{rate:?}");
+        }
+        assert_eq!(Rate::new(0, 0).value, None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_share_lies_within(of in 1..10_000_u64, share in 0.0..=1.0_f64) {
+            let count = (of as f64 * share) as u64;
+            let rate = Rate::new(count, of);
+            let (low, value, high) = (rate.low.unwrap(), rate.value.unwrap(), rate.high.unwrap());
+            prop_assert!(0.0 <= low && low <= value && value <= high && high <= 1.0, "{rate:?}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `report` through the real program: what it writes, and where.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Project, Repo, big_run};
+use crate::telemetry_summary::drained;
+
+/// The figures that a page holds.
+pub fn embedded(page: &str) -> Value {
+    let start = r#"<script type="application/json" id="summary">"#;
+    let at = page.find(start).expect("the element") + start.len();
+    serde_json::from_str(page[at..].split("</script>").next().unwrap()).unwrap()
+}
+
+#[test]
+fn the_page_tells_the_figures_the_failures_and_each_phase() {
+    let project = drained();
+    project.drain().exited(3);
+    let page = project.autopack(["report", "--run-id", "run"]).succeeded().stdout;
+    assert_eq!(
+        embedded(&page),
+        project.json(["telemetry", "summary", "--run-id", "run", "--json"])
+    );
+    for text in [
+        "The &lt;first&gt; one",
+        "I gave up &lt;b&gt;here&lt;/b&gt;",
+        "+x = 1",
+        "src/other.py",
+        "<b>unfixable</b>",
+        "data-s=blocked",
+        "autopack/run",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("<first>") && !page.contains("<b>here"));
+}
+
+#[test]
+fn a_file_is_replaced_whole_and_nothing_else_is_written_over() {
+    let project = drained();
+    project.drain().exited(3);
+    project.write("report.html", "the old one");
+    let ran = project.autopack(["report", "-o", "report.html"]).succeeded();
+    let page = fs::read_to_string(project.path("report.html")).unwrap();
+    assert!(
+        ran.stdout.starts_with("wrote report.html, ") && ran.stdout.ends_with(" kB\n"),
+        "{ran:?}"
+    );
+    assert!(page.ends_with("</html>\n"));
+    fs::create_dir(project.path("folder")).unwrap();
+    std::os::unix::fs::symlink("README.md", project.path("link.html")).unwrap();
+    for (target, code) in
+        [("folder", 2), ("link.html", 2), ("/dev/null", 2), ("none/report.html", 1)]
+    {
+        let ran = project.autopack(["report", "-o", target]).exited(code);
+        assert!(ran.stderr.contains(&format!("cannot write {target}")), "{ran:?}");
+    }
+    assert_eq!(fs::read_to_string(project.path("README.md")).unwrap(), "# project\n");
+    let names: Vec<_> =
+        fs::read_dir(project.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".tmp")), "{names:?}");
+    project.autopack(["report", "-o", "pr.md"]).succeeded();
+    assert!(fs::read_to_string(project.path("pr.md")).unwrap().starts_with("## Run run\n"));
+}
+
+/// Names are other people's: none of them may become markup, a comment's end, or an attribute.
+#[test]
+fn hostile_names_stay_text() {
+    let hostile =
+        "</script><script>alert(1)</script><!--\u{202e}\u{1b}[31m`@octocat` #1 | [x](http://y)";
+    let project = Project::new().agent("write_deliverables()").plan(json!({"phases": [
+        {"id": "a\" onclick=\"x", "name": hostile, "category": hostile, "description": hostile,
+         "deliverables": ["src/a.py"]},
+    ]}));
+    project.drain().succeeded();
+    let page = project.autopack(["report"]).succeeded().stdout;
+    assert_eq!(page.matches("<script").count(), 2);
+    assert!(!page.contains("<!--") && !page.contains("onclick=\"x") && !page.contains('\u{202e}'));
+    assert!(!page.contains('\u{1b}'));
+    let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
+    for mark in ["<script", "@octocat", " #1", "(http", "`", "\u{1b}"] {
+        assert!(!text.contains(mark), "{mark}: {text}");
+    }
+}
+
+/// Variables may have come to be secrets after the log was written.
+#[test]
+fn secrets_of_this_environment_are_taken_out_again() {
+    let project = Project::new()
+        .agent("print('the word is swordfish-and-more')\nwrite('src/other.py', 'w = \"swordfish-and-more\"\\n')")
+        .plan(json!({"phases": [{"id": "a", "deliverables": ["src/a.py"], "max_attempts": 1}]}));
+    project.drain().exited(3);
+    let shown = project.autopack(["report"]).succeeded().stdout;
+    assert!(shown.contains("swordfish-and-more"));
+    let mut command = project.command(["report"]);
+    let output = command.env("MY_SECRET", "swordfish-and-more").output().unwrap();
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(!page.contains("swordfish-and-more") && page.contains("[redacted: MY_SECRET]"));
+}
+
+#[test]
+fn a_pull_requests_text() {
+    let repo = Repo::empty();
+    big_run::make(&repo, 40);
+    insta::assert_snapshot!(repo.autopack(&["report", "--format", "md"]).stdout);
+}
+
+#[test]
+fn a_run_that_was_never_drained_has_a_report_too() {
+    let project = drained();
+    let page = project.autopack(["report"]).succeeded().stdout;
+    assert!(page.contains("No attempt was made yet."));
+    let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
+    assert!(text.contains("No attempt has ended yet."), "{text}");
+    project.autopack(["report", "--run-id", "nope"]).exited(1);
+}

@@ -1,0 +1,72 @@
+//! The report's page in a real browser: it opens from a file, says nothing on the console, loads nothing, and is fast with a
+//! thousand phases.
+//!
+//! `AUTOPACK_KEEP_PAGES=DIR` leaves the pages there, to be looked at.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::report::embedded;
+use crate::support::browser::Browser;
+use crate::support::{Repo, big_run};
+use crate::telemetry_summary::drained;
+
+const DESKTOP: (u32, u32) = (1280, 900);
+/// Headless Chromium makes no window narrower than 500 pixels.
+const NARROW: (u32, u32) = (500, 800);
+const LARGEST: u64 = 2_000_000;
+
+fn keep(page: &Path, name: &str) {
+    if let Some(dir) = std::env::var_os("AUTOPACK_KEEP_PAGES") {
+        fs::copy(page, PathBuf::from(dir).join(name)).unwrap();
+    }
+}
+
+/// The page's own check, on a page whose figures are the summary's.
+fn check(browser: &Browser, page: &Path, phases: usize) -> serde_json::Value {
+    let mut last = serde_json::Value::Null;
+    for size in [DESKTOP, NARROW] {
+        let opened = browser.open(page, "#selftest", size);
+        assert!(opened.console.is_empty(), "{:#?}", opened.console);
+        let result = opened.data("selftest");
+        assert_eq!(result["errors"], serde_json::json!([]), "{size:?}: {result}");
+        assert_eq!(result["phases"], phases);
+        assert_eq!(embedded(&opened.dom)["phases"]["landed"], result["landed"]);
+        last = result;
+    }
+    last
+}
+
+#[test]
+fn a_page_works_without_a_word_on_the_console() {
+    let Some(browser) = Browser::find() else { return };
+    let project = drained();
+    project.drain().exited(3);
+    project.autopack(["report", "-o", "report.html"]).succeeded();
+    let page = project.path("report.html");
+    keep(&page, "small.html");
+    check(&browser, &page, 5);
+    let linked = browser.open(&page, "#p2", DESKTOP).dom;
+    let entry = linked.split("id=\"p2\"").nth(1).unwrap();
+    assert!(entry.split('>').next().unwrap().contains("open"), "a link to a phase opens it");
+}
+
+#[test]
+fn a_thousand_phases_are_small_and_quick() {
+    let repo = Repo::empty();
+    big_run::make(&repo, 1_000);
+    assert_eq!(repo.autopack(&["report", "-o", "report.html"]).code, 0);
+    let page = repo.path().join("report.html");
+    keep(&page, "big.html");
+    let size = fs::metadata(&page).unwrap().len();
+    assert!(size < LARGEST, "{size}");
+    let summary = repo.autopack(&["telemetry", "summary", "--json"]).json();
+    assert_eq!(embedded(&fs::read_to_string(&page).unwrap()), summary);
+    let Some(browser) = Browser::find() else { return };
+    let result = check(&browser, &page, 1_000);
+    // Printed for people: an assertion on time would fail on a machine that does something else meanwhile.
+    println!(
+        "1,000 phases: {size} bytes, ready after {} ms, filters {} ms",
+        result["ready_ms"], result["search_ms"]
+    );
+}

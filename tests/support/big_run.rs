@@ -1,0 +1,207 @@
+//! A run of any size with attempts behind it, made through the store: no agent, no git, and the same every time.
+//!
+//! The generator: a linear congruential one with a fixed seed. Of phases, 88 % land on the first try, 6 % after one failure, 3 %
+//! fail for good (three tries), 1 % meet a rate limit first, 2 % say nothing about tokens. Four slots take them in turn; the
+//! agent works 20 to 620 s, CI 5 to 65 s, we 1 s; after 40 % of the phases nothing runs for nine hours. Failed attempts leave
+//! a log of 60 lines and a patch of 90.
+
+use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::{
+    Failure, FailureKind, RawSpec, Requeue, RunId, Tokens, UnixMs, Usage, Verdict,
+};
+use autopack::store::{
+    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
+};
+use serde_json::json;
+
+use super::Repo;
+
+const START: i64 = 1_767_225_600_000;
+const CATEGORIES: [&str; 6] =
+    ["backend", "frontend", "testing", "docs", "refactoring", "integration"];
+const COMPLEXITIES: [&str; 3] = ["low", "medium", "high"];
+const AGENTS: [(&str, &str); 2] = [("claude", "claude-sonnet-4-5"), ("codex", "gpt-5-codex")];
+const SLOTS: usize = 4;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// What becomes of a phase: how often it fails, whether it meets a limit first, whether its agent says what it used.
+#[derive(Clone, Copy)]
+struct Fate {
+    failures: u32,
+    limited: bool,
+    silent: bool,
+}
+
+/// Imports a run `big` of so many phases, and executes them all.
+pub fn make(repo: &Repo, phases: usize) {
+    let mut random = Random(42);
+    let categories: Vec<u64> = (0..phases).map(|_| random.below(6)).collect();
+    let list: Vec<_> = categories
+        .iter()
+        .enumerate()
+        .map(|(n, category)| {
+            json!({
+                "id": format!("phase-{n:04}"),
+                "name": format!("Part {n} of the {} work", CATEGORIES[*category as usize]),
+                "description": "Write it as the module beside it is written, with tests.",
+                "category": CATEGORIES[*category as usize],
+                "complexity": COMPLEXITIES[n % 3],
+                "deliverables": [format!("src/part_{n}.py"), format!("tests/test_part_{n}.py")],
+            })
+        })
+        .collect();
+    repo.file("plan.json", &json!({"run_id": "big", "phases": list}).to_string());
+    assert_eq!(repo.autopack(&["import", "plan.json"]).code, 0);
+    tokio::runtime::Runtime::new().unwrap().block_on(execute(repo, phases, &mut random));
+}
+
+async fn execute(repo: &Repo, phases: usize, random: &mut Random) {
+    let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &repo.path()).unwrap();
+    let store = Store::open(&url).await.unwrap();
+    let owner = OwnerId::new("drain-1");
+    let runs = vec![RunId::new("big")];
+    register(&store, &owner, &runs).await;
+    let mut free = [START; SLOTS];
+    let mut done = 0;
+    let mut fate = None;
+    loop {
+        let slot = (0..SLOTS).min_by_key(|slot| free[*slot]).unwrap();
+        if done == phases * 2 / 5 {
+            free.iter_mut().for_each(|at| *at = (*at).max(START) + 9 * 3_600_000);
+            done += 1;
+        }
+        let Some(claim) = claim(&store, &owner, &runs, free[slot]).await else { break };
+        let now = *fate.get_or_insert_with(|| fate_of(random));
+        let (verdict, left) = verdict_of(now, &claim, free[slot]);
+        done += usize::from(left.is_none());
+        fate = left;
+        free[slot] = run(repo, &store, claim, verdict, now.silent, slot, free[slot], random).await;
+    }
+    store.unregister_owner(&owner).await.unwrap();
+    store.close().await;
+}
+
+fn fate_of(random: &mut Random) -> Fate {
+    let (failures, limited, silent) = match random.below(100) {
+        0..6 => (1, false, false),
+        6..9 => (3, false, false),
+        9 => (0, true, false),
+        10..12 => (0, false, true),
+        _ => (0, false, false),
+    };
+    Fate { failures, limited, silent }
+}
+
+/// How this attempt ends, and what is to come; nothing once the phase is over.
+fn verdict_of(fate: Fate, claim: &Claim, now: i64) -> (Verdict, Option<Fate>) {
+    if fate.limited {
+        let (not_before, message) = (UnixMs(now), "429: try again in a moment".to_owned());
+        let verdict = Verdict::Requeued(Requeue::RateLimited { not_before, message });
+        return (verdict, Some(Fate { limited: false, ..fate }));
+    }
+    if fate.failures == 0 {
+        return (Verdict::Passed { commit: Some(format!("{:040x}", claim.attempt)) }, None);
+    }
+    let mut failure =
+        Failure { exit_code: Some(1), ..Failure::new(FailureKind::CiFailed, "2 tests failed") };
+    failure.detail.log_tail =
+        (0..60).map(|n| format!("tests/test_part.py::case_{n} FAILED <x>\n")).collect();
+    let over = claim.tries + 1 >= claim.max_attempts;
+    let left = Fate { failures: fate.failures - 1, ..fate };
+    (Verdict::Failed(failure), (!over).then_some(left))
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, beside its definition")]
+async fn run(
+    repo: &Repo,
+    store: &Store,
+    claim: Claim,
+    verdict: Verdict,
+    silent: bool,
+    slot: usize,
+    from: i64,
+    random: &mut Random,
+) -> i64 {
+    let dir = format!(".autopack/attempts/big/{}/{}", claim.phase_id, claim.attempt);
+    if matches!(verdict, Verdict::Failed(_)) {
+        let lines: String =
+            (0..90).map(|n| format!("+    value_{n} = compute(\"{n}\") & mask\n")).collect();
+        repo.file(
+            &format!("{dir}/changes.patch"),
+            &format!("--- a/src/x.py\n+++ b/src/x.py\n{lines}"),
+        );
+    }
+    let (agent, model) = AGENTS[random.below(2) as usize];
+    let estimated = 2_000 + random.below(12_000);
+    store.record_slot(&claim, &slot.to_string(), &dir).await.unwrap();
+    store.record_agent(&claim, agent, Some(estimated)).await.unwrap();
+    let turned_away = matches!(verdict, Verdict::Requeued(_));
+    let (agent_ms, ci_ms) = match turned_away {
+        true => (2_000, None),
+        false => (20_000 + random.below(600_000), Some(5_000 + random.below(60_000))),
+    };
+    let output = estimated * (40 + random.below(160)) / 100;
+    let tokens = match silent || turned_away {
+        true => Tokens::default(),
+        false => Tokens {
+            input: Some(output * 9),
+            output: Some(output),
+            cache_read: Some(output * 40),
+            cache_write: Some(output),
+        },
+    };
+    let cost_usd = tokens.output.map(|output| output as f64 * 15e-6);
+    let usage = Usage { tokens, cost_usd, model: Some(model.to_owned()), ..Usage::default() };
+    let ended = from + (agent_ms + ci_ms.unwrap_or(0)) as i64 + 1_000;
+    let finish = Finish {
+        usage,
+        agent_ms: Some(agent_ms),
+        ci_ms,
+        ..Finish::of(verdict, UnixMs(ended), true)
+    };
+    store.finish(claim, &finish).await.unwrap();
+    ended
+}
+
+async fn register(store: &Store, owner: &OwnerId, runs: &[RunId]) {
+    let row = Owner {
+        id: owner.clone(),
+        pid: 1,
+        boot_id: "boot".into(),
+        host: "host".into(),
+        lock_path: "lock".into(),
+        runs: runs.to_vec(),
+        started_at: UnixMs(START),
+    };
+    store.register_owner(&row, 0).await.unwrap();
+}
+
+async fn claim(store: &Store, owner: &OwnerId, runs: &[RunId], now: i64) -> Option<Claim> {
+    let fix = |raw: &RawSpec, failure: Option<&Failure>| {
+        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+        autofix(raw, failure, &limits)
+    };
+    let claimer = Claimer {
+        owner,
+        runs,
+        max_attempts: 3,
+        fix: &fix,
+        only: &[],
+        admit: &|_| Admission::Go,
+        spending: false,
+    };
+    match store.claim_next(&claimer, UnixMs(now)).await.unwrap() {
+        Next::Claimed(claim) => Some(*claim),
+        Next::Nothing => None,
+        other => panic!("{other:?}"),
+    }
+}
