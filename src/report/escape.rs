@@ -25,12 +25,27 @@ impl fmt::Display for Html<'_> {
     }
 }
 
-/// JSON that stands in a `<script>`: nothing in it ends the element or begins a comment.
+/// JSON that stands in a `<script>`: nothing in it ends the element, begins a comment, or turns a line. The value stays.
 pub fn json_in_script(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // In JSON these stand in strings alone, all of them of one UTF-16 unit.
+            '<'
+            | '>'
+            | '&'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
-/// Text in a paragraph, a list or a cell of a table of GitHub's Markdown: no markup, no mention, no link, no line.
+/// Text within a paragraph, a list's item or a cell of a table of GitHub's Markdown, not at its beginning: no markup, no
+/// mention, no link, no line.
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
@@ -38,25 +53,29 @@ pub fn markdown(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A mention would call somebody, a number would link an issue: both are broken by a joiner of width 0.
+            // A mention would call somebody, a number would link an issue: both are broken by a space of width 0.
             '@' | '#' => {
                 out.push('\\');
                 out.push(c);
                 out.push_str("&#8203;");
             }
-            // GitHub makes links of bare addresses by what stands before the colon.
+            // GitHub makes links of bare addresses by the colon or by `www.`, and formulas of what stands between dollars.
             ':' => out.push_str("&#58;"),
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '+' | '-' | '!' | '|'
-            | '~' | '=' => {
+            '$' => out.push_str("&#36;"),
+            '.' if ends_with_www(&out) => out.push_str("&#8203;."),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => {
                 out.push('\\');
                 out.push(c);
             }
-            // `1.` at the start of a line is a list; `www.` is a link.
-            '.' => out.push_str("\\."),
             c => out.push(c),
         }
     }
     out
+}
+
+fn ends_with_www(text: &str) -> bool {
+    let end = text.len().checked_sub(3).and_then(|at| text.get(at..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
 #[cfg(test)]
@@ -75,11 +94,9 @@ mod tests {
     #[test]
     fn markdown_calls_nobody_and_links_nothing() {
         assert_eq!(markdown("@all see #1"), "\\@&#8203;all see \\#&#8203;1");
-        assert_eq!(
-            markdown("[a](https://x.y)\n# b"),
-            "\\[a\\]\\(https&#58;//x\\.y\\) \\#&#8203; b"
-        );
+        assert_eq!(markdown("[a](https://x.y)\n# b"), "\\[a\\](https&#58;//x.y) \\#&#8203; b");
         assert_eq!(markdown("a | <b>"), "a \\| &lt;b&gt;");
+        assert_eq!(markdown("see WWW.x.y, $5"), "see WWW&#8203;.x.y, &#36;5");
     }
 
     proptest! {

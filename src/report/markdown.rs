@@ -98,7 +98,7 @@ fn landed(report: &Report) -> String {
         text += &format!(
             "| {} | {} | {} | {} |\n",
             title(phase),
-            commit.as_deref().map_or(UNKNOWN.to_owned(), markdown),
+            commit.as_deref().map_or_else(|| UNKNOWN.to_owned(), markdown),
             phase.tries,
             count(phase.billed()),
         );
@@ -143,10 +143,8 @@ fn left(report: &Report) -> String {
 }
 
 fn title(phase: &PhaseStory) -> String {
-    match phase.name == phase.id || phase.name.is_empty() {
-        true => format!("**{}**", markdown(&phase.id)),
-        false => format!("**{}** {}", markdown(&phase.id), markdown(&phase.name)),
-    }
+    let title = format!("**{}** {}", markdown(&phase.id), markdown(phase.own_name()));
+    title.trim_end().to_owned()
 }
 
 fn more(all: usize) -> String {

@@ -186,6 +186,11 @@ impl PhaseStory {
         known.reduce(|sum, cost| sum + cost)
     }
 
+    /// Nothing where the name is the id.
+    pub fn own_name(&self) -> &str {
+        if self.name == self.id { "" } else { &self.name }
+    }
+
     /// Its state in a word or two.
     pub fn standing(&self) -> &'static str {
         match (self.state, self.blocked) {

@@ -7,8 +7,10 @@ const PART_OF_WORK: i64 = 25;
 const MOST_CUTS: usize = 12;
 /// How wide a cut is, in percent of the line.
 const CUT_WIDTH: f64 = 2.5;
-/// Two labels are at least that far apart, in percent of what is seen.
+/// Two labels are at least that far apart, in percent of what is seen: on a phone, of 300 pixels.
 const LABEL_WIDTH: f64 = 11.0;
+/// With seconds.
+const LONG_LABEL_WIDTH: f64 = 19.0;
 const MOST_TICKS: usize = 800;
 
 /// Distances of labels that people count in, in seconds.
@@ -75,7 +77,8 @@ impl Axis {
         for zoom in ZOOMS {
             let Some(step) = self.step(zoom) else { continue };
             for tick in self.every(step) {
-                let near = |other: &&Tick| (other.x - tick.0).abs() < LABEL_WIDTH / f64::from(zoom);
+                let near =
+                    |other: &&Tick| (other.x - tick.0).abs() < label_width(step) / f64::from(zoom);
                 if ticks.len() < MOST_TICKS && !ticks.iter().any(|other| near(&other)) {
                     ticks.push(Tick { x: tick.0, label: label(tick.1, step), zoom });
                 }
@@ -89,7 +92,8 @@ impl Axis {
     fn step(&self, zoom: u32) -> Option<i64> {
         let piece = self.pieces.iter().find(|piece| !piece.cut)?;
         let scale = (piece.right - piece.left) / (piece.to - piece.from) as f64;
-        let fits = |step: &i64| *step as f64 * 1e3 * scale * f64::from(zoom) >= LABEL_WIDTH;
+        let fits =
+            |step: &i64| *step as f64 * 1e3 * scale * f64::from(zoom) >= label_width(*step * 1_000);
         STEPS.into_iter().find(fits).map(|step| step * 1_000)
     }
 
@@ -132,6 +136,10 @@ fn pieces(first: i64, end: i64, cuts: &[(i64, i64)]) -> Vec<Piece> {
     }
     push(at, end, (end - at) as f64 * scale, false);
     pieces
+}
+
+fn label_width(step: i64) -> f64 {
+    if step < 60_000 { LONG_LABEL_WIDTH } else { LABEL_WIDTH }
 }
 
 /// In UTC.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::phase::PhaseState;
+use crate::progress::printable;
 use crate::report::escape::Html;
 use crate::report::story::Report;
 use crate::report::words::{UNKNOWN, about, count, counted, millis, money, percent, rate};
@@ -193,7 +194,7 @@ fn table(name: &str, groups: &[Group]) -> String {
             out,
             "<tr><th scope=row>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}\
              <td class=n>{}",
-            Html(&shown.replace(char::is_control, " ")),
+            Html(&printable(shown)),
             bar(&group.success),
             rate(&group.success),
             group.success.of,

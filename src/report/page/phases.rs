@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::time;
 use crate::phase::{PhaseState, UnixMs};
+use crate::progress::printable;
 use crate::report::clean::Excerpt;
 use crate::report::escape::Html;
 use crate::report::story::{AttemptStory, FailureStory, PhaseStory, Report};
@@ -28,7 +29,7 @@ pub fn failures(report: &Report) -> String {
             out,
             "<article class=failure><h3><a href=\"#p{at}\">{}</a> <small>{}</small></h3>{}{}</article>",
             Html(&phase.id),
-            Html(&phase.name),
+            Html(phase.own_name()),
             phase.failure.as_ref().map(why).unwrap_or_default(),
             lines.map(|text| format!("<pre>{}</pre>", Html(&text))).unwrap_or_default(),
         );
@@ -48,19 +49,19 @@ fn kinds(report: &Report) -> String {
     if failures.is_empty() {
         return String::new();
     }
-    let mut out = "<table class=kinds><thead><tr><th scope=col>Kind<th scope=col class=n>Attempts<th scope=col class=n>\
+    let mut out = "<div class=wide><table class=kinds><thead><tr><th scope=col>Kind<th scope=col class=n>Attempts<th scope=col class=n>\
                    Phases failed with it<tbody>"
         .to_owned();
     for failure in failures {
         let _ = write!(
             out,
             "<tr><th scope=row>{}<td class=n>{}<td class=n>{}",
-            Html(&failure.kind),
+            Html(&printable(&failure.kind)),
             failure.attempts,
             failure.phases
         );
     }
-    out + "</table>"
+    out + "</table></div>"
 }
 
 /// The choices that the script offers; without it they are not shown.
@@ -118,7 +119,7 @@ fn entry(out: &mut String, at: usize, phase: &PhaseStory, now: UnixMs) {
         Html(&phase.category),
         sign(word),
         Html(&phase.id),
-        if phase.name == phase.id { String::new() } else { Html(&phase.name).to_string() },
+        Html(phase.own_name()),
         facts(phase, now),
     );
     excerpt(out, "p", &phase.description);
@@ -167,7 +168,7 @@ fn attempts(out: &mut String, attempts: &[AttemptStory], now: UnixMs) {
         return;
     }
     out.push_str(
-        "<div class=wide><table><thead><tr><th>#<th>Began<th>Outcome<th>Agent<th class=n>Took<th class=n>Agent<th \
+        "<div class=wide><table><thead><tr><th>#<th>Began<th>Outcome<th>Agent<th class=n>Took<th class=n>Worked<th \
          class=n>CI<th class=n>In<th class=n>Out<th class=n>Estimate<th class=n>Cost<tbody>",
     );
     for attempt in attempts {

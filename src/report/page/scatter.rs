@@ -9,7 +9,7 @@ use crate::report::words::{counted, figure, rate};
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 40.0;
-const RIGHT: f64 = 350.0;
+const RIGHT: f64 = 342.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 262.0;
 
@@ -21,10 +21,11 @@ struct Point<'a> {
     actual: u64,
 }
 
-/// Both axes have the same range, so that the diagonal is "as expected".
+/// Both axes have the same range, so that the diagonal is "as expected". Its ends are among the numbers that the grid
+/// has lines for: 1, 2 and 5 times a power of ten.
 struct Scale {
-    low: i32,
-    high: i32,
+    low: f64,
+    high: f64,
 }
 
 pub fn section(report: &Report) -> String {
@@ -85,16 +86,17 @@ fn points(report: &Report) -> Vec<Point<'_>> {
 }
 
 impl Scale {
-    /// Whole powers of ten around all points.
+    /// Around all points.
     fn over(points: &[Point<'_>]) -> Self {
         let all = || points.iter().flat_map(|point| [point.predicted, point.actual]);
-        let low = all().min().unwrap_or(1).max(1).ilog10();
-        let high = all().max().unwrap_or(1).max(1).ilog10() + 1;
-        Self { low: low.cast_signed(), high: high.cast_signed() }
+        let (least, most) = (all().min().unwrap_or(1) as f64, all().max().unwrap_or(1) as f64);
+        let low = lines().filter(|line| *line <= least).last().unwrap_or(1.0);
+        let high = lines().find(|line| *line > most).unwrap_or(most * 2.0);
+        Self { low, high }
     }
 
     fn share(&self, value: f64) -> f64 {
-        (value.max(1.0).log10() - f64::from(self.low)) / f64::from(self.high - self.low)
+        (value.max(1.0) / self.low).log10() / (self.high / self.low).log10()
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -106,28 +108,24 @@ impl Scale {
     }
 
     fn grid(&self, out: &mut String) {
-        for power in self.low..=self.high {
-            for factor in [1.0, 2.0, 5.0] {
-                let value = factor * 10f64.powi(power);
-                if factor > 1.0 && power == self.high {
-                    continue;
-                }
-                let (x, y) = (self.x(value), self.y(value));
-                let class = if factor > 1.0 { "fine" } else { "grid" };
+        // With few powers of ten the numbers between them have room.
+        let all_named = self.high / self.low <= 1e3;
+        for value in lines().filter(|line| (self.low..=self.high).contains(line)) {
+            let (x, y) = (self.x(value), self.y(value));
+            let is_power = value.log10().fract() == 0.0;
+            let class = if is_power { "grid" } else { "fine" };
+            let _ = write!(
+                out,
+                "<path class={class} d=\"M{x:.1} {TOP}V{BOTTOM}M{LEFT} {y:.1}H{RIGHT}\"/>"
+            );
+            if is_power || all_named {
+                let words = tokens(value);
                 let _ = write!(
                     out,
-                    "<path class={class} d=\"M{x:.1} {TOP}V{BOTTOM}M{LEFT} {y:.1}H{RIGHT}\"/>"
+                    "<text x={x:.1} y=275 text-anchor=middle>{words}</text>\
+                     <text x=36 y={:.1} text-anchor=end>{words}</text>",
+                    y + 3.5
                 );
-                // With few powers of ten the numbers between them have room.
-                if factor == 1.0 || self.high - self.low < 3 {
-                    let words = tokens(value);
-                    let _ = write!(
-                        out,
-                        "<text x={x:.1} y=275 text-anchor=middle>{words}</text>\
-                         <text x=36 y={:.1} text-anchor=end>{words}</text>",
-                        y + 3.5
-                    );
-                }
             }
         }
         self.line(out, 1.0, "same");
@@ -142,7 +140,7 @@ impl Scale {
 
     /// Where so many times the estimate was used.
     fn line(&self, out: &mut String, times: f64, class: &str) {
-        let (low, high) = (10f64.powi(self.low), 10f64.powi(self.high));
+        let (low, high) = (self.low, self.high);
         let (from, to) = (low.max(low / times), high.min(high / times));
         let _ = write!(
             out,
@@ -176,6 +174,11 @@ impl Scale {
             point.actual
         );
     }
+}
+
+/// 1, 2, 5, 10, and so on, further than anybody counts tokens.
+fn lines() -> impl Iterator<Item = f64> {
+    (0..16).flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)))
 }
 
 /// `500`, `20k`, `1M`.

@@ -40,7 +40,7 @@ pub fn section(report: &Report) -> String {
     let names: String = in_order.iter().map(|(_, name)| format!("<li>{}", Html(name))).collect();
     let (first, last) = (axis.pieces[0].from, axis.pieces[axis.pieces.len() - 1].to);
     format!(
-        "<p class=sub>From {} to {}. Times on the axis are UTC. A striped stretch is one in which nothing ran, cut \
+        "<p class=sub>From {} to {}. Times on the axis are UTC. In a grey stretch nothing ran; it is cut \
          short.</p>{}<div class=lanes><ol class=names aria-hidden=true>{names}</ol>\
          <div class=scroll tabindex=0 role=region aria-label=\"Timeline, scrolls sideways\" id=scroll>\
          <svg id=timeline class=z1 width=\"100%\" height={height} role=img aria-label=\"Attempts by slot over time\">\
