@@ -22,6 +22,20 @@ fn keep(page: &Path, name: &str) {
     }
 }
 
+/// The test of these tests: an error, a refused script and a refused image are seen.
+#[test]
+fn what_a_page_does_wrong_is_seen() {
+    let Some(browser) = Browser::find() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("page.html");
+    let policy = "<meta http-equiv=Content-Security-Policy content=\"img-src 'none'\">";
+    let wrong = "<script>console.error('boo')</script><img src='https://example.invalid/x.png'>";
+    fs::write(&page, format!("<!doctype html>{policy}{wrong}")).unwrap();
+    let console = browser.open(&page, "", DESKTOP).console;
+    assert!(console.iter().any(|line| line.contains("boo")), "{console:?}");
+    assert!(console.iter().any(|line| line.contains("img-src")), "{console:?}");
+}
+
 /// The page's own check, on a page whose figures are the summary's.
 fn check(browser: &Browser, page: &Path, phases: usize) -> serde_json::Value {
     let mut last = serde_json::Value::Null;

@@ -143,7 +143,7 @@ async fn run(
     let (agent, model) = AGENTS[random.below(2) as usize];
     let estimated = 2_000 + random.below(12_000);
     store.record_slot(&claim, &slot.to_string(), &dir).await.unwrap();
-    store.record_agent(&claim, agent, Some(estimated)).await.unwrap();
+    store.record_agent(&claim, agent, Some(estimated), None).await.unwrap();
     let turned_away = matches!(verdict, Verdict::Requeued(_));
     let (agent_ms, ci_ms) = match turned_away {
         true => (2_000, None),

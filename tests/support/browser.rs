@@ -61,11 +61,11 @@ impl Browser {
         command
     }
 
-    /// Opens a file, lets it come to rest, and hands over what is there then.
+    /// Opens a file and hands over what is there once it has loaded and its script has run.
     pub fn open(&self, file: &Path, hash: &str, size: (u32, u32)) -> Opened {
         let output = self
             .command(size)
-            .args(["--virtual-time-budget=5000", "--dump-dom"])
+            .arg("--dump-dom")
             .arg(format!("file://{}{hash}", file.display()))
             .output()
             .expect("Chromium starts");

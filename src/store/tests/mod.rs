@@ -3,6 +3,7 @@
 mod claiming;
 mod dependencies;
 mod finishing;
+mod history;
 mod importing;
 mod looking;
 mod opening;
