@@ -33,6 +33,8 @@ pub mod config;
 pub mod drain;
 pub mod execute;
 pub mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod health;
 pub mod http;
 pub mod import;

@@ -10,7 +10,7 @@ use regex::Regex;
 /// Imports run from a lower floor to a higher one, and never between neighbours on one floor.
 const FLOORS: [&[&str]; 8] = [
     &["main"],
-    &["cli"],
+    &["cli", "fuzz"],
     &["drain", "health", "import", "report"],
     &["execute"],
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],

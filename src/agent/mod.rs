@@ -14,6 +14,8 @@ mod event;
 mod fault;
 mod gemini;
 mod goose;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod kind;
 mod litellm;
 mod loops;

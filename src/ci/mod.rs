@@ -19,6 +19,8 @@ mod compare;
 mod detect;
 mod failure;
 mod go;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod junit;
 mod outcome;
 mod paths;

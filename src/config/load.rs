@@ -47,6 +47,16 @@ fn document<D: Document>(
     validate: impl FnOnce(&D) -> Result<(), Problem>,
 ) -> Result<D, ConfigError> {
     let file = places.find(D::FILE)?;
+    over_defaults(file, env, origins, files, validate)
+}
+
+fn over_defaults<D: Document>(
+    file: Option<FileText>,
+    env: &Env,
+    origins: &mut Origins,
+    files: &mut Vec<PathBuf>,
+    validate: impl FnOnce(&D) -> Result<(), Problem>,
+) -> Result<D, ConfigError> {
     let given = file.as_ref().map_or(Ok(Vec::new()), FileText::leaves::<D>)?;
     let line = |path: &[String]| file.as_ref().and_then(|file| line_of(&file.text, path));
     let mut document = schema::lay_over(&D::default(), &given)
@@ -69,6 +79,17 @@ fn document<D: Document>(
         said(&problem, file.as_ref(), origin)
     })?;
     Ok(document)
+}
+
+/// A file of this text, without an environment.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_text<D: Document>(
+    name: &str,
+    text: &str,
+    validate: impl FnOnce(&D) -> Result<(), Problem>,
+) -> Result<D, ConfigError> {
+    let file = FileText { path: name.into(), name: name.to_owned(), text: text.to_owned() };
+    over_defaults(Some(file), &Env::default(), &mut Origins::default(), &mut Vec::new(), validate)
 }
 
 fn has_root<D: Document>(root: &str) -> bool {

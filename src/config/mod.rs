@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 mod agents;
 pub mod env;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod load;
 mod locate;
 mod memory;

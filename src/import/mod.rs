@@ -7,6 +7,8 @@
 mod depends;
 mod draft;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod json;
 mod place;
 mod plan;

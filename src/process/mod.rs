@@ -14,6 +14,8 @@ pub mod capture;
 pub mod child_env;
 pub mod clock;
 pub mod editor;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 pub mod job;
 pub mod lock;
 pub mod redact;

@@ -11,6 +11,8 @@ mod error;
 mod finish;
 mod history;
 mod import;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod look;
 mod open;
 mod owners;

@@ -88,7 +88,7 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Hitch {
 }
 
 /// An answer that is an error.
-fn refused(status: StatusCode, body: &str, headers: &HeaderMap, now: UnixMs) -> Hitch {
+pub(super) fn refused(status: StatusCode, body: &str, headers: &HeaderMap, now: UnixMs) -> Hitch {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     let said = Said::of(&json);
     let message = match said.message {
@@ -112,7 +112,7 @@ fn refused(status: StatusCode, body: &str, headers: &HeaderMap, now: UnixMs) -> 
 }
 
 /// An error in the middle of an answer that had begun well.
-fn in_stream(body: &Value, now: UnixMs) -> Hitch {
+pub(super) fn in_stream(body: &Value, now: UnixMs) -> Hitch {
     let said = Said::of(body);
     let message = said.message.map_or_else(|| short(&body.to_string()), short);
     if said.is("insufficient_quota") {

@@ -9,6 +9,8 @@ mod calls;
 mod conversation;
 mod edit;
 mod hitch;
+#[cfg(any(test, fuzzing))]
+pub(super) mod invariants;
 mod model;
 mod provider;
 mod requests;

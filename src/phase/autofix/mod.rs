@@ -10,6 +10,8 @@ mod criteria;
 mod deliverables;
 mod draft;
 mod fixed;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod lists;
 mod scope;
 

@@ -3,7 +3,6 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::phase::path::reserved;
 use crate::phase::verdict::FailureKind;
 
 const KEYS: [&str; 31] = [
@@ -197,54 +196,17 @@ fn sentence() -> impl Strategy<Value = String> {
     prop::collection::vec(select(WORDS.to_vec()), 1..7).prop_map(|words| words.join(" "))
 }
 
-fn words(value: &Value) -> Vec<String> {
-    let text = value.to_string().replace("\\n", " ").replace("\\\\", "/");
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_owned).collect()
-}
-
-fn check(spec: Value, failure: Option<&Failure>, limits: &Limits) -> Result<(), TestCaseError> {
-    let once = autofix(&RawSpec(spec), failure, limits);
-    let twice = autofix(&RawSpec(once.spec.clone()), failure, limits);
-    prop_assert_eq!(&twice.spec, &once.spec);
-    prop_assert_eq!(&twice.result, &once.result);
-    prop_assert!(twice.fixes.is_empty(), "{:?}", twice.fixes);
-    // A failure that is over changes nothing that was repaired before it.
-    let before = autofix(&RawSpec(once.spec.clone()), None, limits);
-    prop_assert_eq!(&before.spec, &once.spec);
-    let Ok(fixed) = once.result else { return Ok(()) };
-    prop_assert!(fixed.ci().timeout_seconds > 0 && fixed.ci().per_test_timeout > 0);
-    for path in fixed.deliverables().iter().chain(fixed.scope_paths()) {
-        let path = path.as_str();
-        prop_assert!(stays_inside(path), "{path:?}");
-        prop_assert!(reserved(path).is_none(), "{path:?}");
-    }
-    for path in fixed.read_only().iter().chain(fixed.protected()) {
-        prop_assert!(stays_inside(path.as_str()), "{path:?}");
-    }
-    Ok(())
-}
-
-fn stays_inside(path: &str) -> bool {
-    let parts = path.strip_suffix('/').unwrap_or(path).split('/');
-    let drive = path.as_bytes().get(1) == Some(&b':');
-    !drive
-        && !path.starts_with("~/")
-        && !path.contains(['\0', '\\'])
-        && parts.into_iter().all(|part| !matches!(part, "" | "." | ".."))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_json_at_all_is_examined(value in json_value(), failure in failure(), limits in limits()) {
-        check(value, failure.as_ref(), &limits)?;
+        invariants::repair(value, failure.as_ref(), &limits);
     }
 
     #[test]
     fn specs_are_repaired_once_and_stay_inside(spec in spec(), failure in failure(), limits in limits()) {
-        check(spec, failure.as_ref(), &limits)?;
+        invariants::repair(spec, failure.as_ref(), &limits);
     }
 
     #[test]
@@ -256,11 +218,6 @@ proptest! {
     ) {
         let spec = json!({"goal": text, "deliverables": deliverables,
             "scope": {"paths": paths, "protected_paths": protected}});
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
-        let before = [&spec["deliverables"], &spec["goal"], &spec["scope"]["paths"], &spec["scope"]["protected_paths"]].map(words).concat();
-        let after = words(&autofix(&RawSpec(spec), None, &limits).spec);
-        for word in before {
-            prop_assert!(after.contains(&word), "{word:?} is gone");
-        }
+        invariants::loses_no_word(spec.as_object().cloned().unwrap_or_default());
     }
 }

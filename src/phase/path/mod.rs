@@ -4,6 +4,8 @@
 //! prose, [`shape`] knows what a path looks like. All of it is lexical: nothing here asks a file system.
 
 pub mod entry;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 pub mod shape;
 pub mod text;
 

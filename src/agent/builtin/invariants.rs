@@ -1,0 +1,73 @@
+//! What holds for whatever a model or its provider writes: for property tests and the fuzzer.
+
+use std::collections::BTreeMap;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use serde_json::Value;
+
+use super::edit::{FileChange, Refusal, Staged, parse_patch, plan};
+use super::{hitch, tools};
+use crate::phase::UnixMs;
+
+/// What stands between the files that a patch is tried on, and the patch.
+const CUT: &str = "\n=======\n";
+const TOOLS: [&str; 6] = ["list", "read", "search", "edit", "write", "patch"];
+
+/// `<file a>CUT<file b>CUT<patch>`; without a cut, everything is the patch.
+pub fn bytes(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let parts: Vec<&str> = text.splitn(3, CUT).collect();
+    let (patch, files) = parts.split_last().expect("a split has a part");
+    let names = ["a", "src/b.py"];
+    let files: BTreeMap<&str, &str> = names.into_iter().zip(files.iter().copied()).collect();
+    if let Ok(changes) = parse_patch(patch) {
+        all_or_nothing(&changes, &files);
+    }
+    if let Ok(arguments) = serde_json::from_str(patch) {
+        calls(&arguments, &files);
+        hitch::in_stream(&arguments, UnixMs(0));
+    }
+    refusals(patch);
+}
+
+/// A plan names each file once, changes each that it names, and writes only what the changes name.
+fn all_or_nothing(changes: &[FileChange], files: &BTreeMap<&str, &str>) {
+    let mut asked: Vec<String> = Vec::new();
+    let mut read = |path: &str| {
+        asked.push(path.to_owned());
+        Ok::<_, Refusal>(files.get(path).map(|text| (*text).to_owned()))
+    };
+    let Ok(staged) = plan(changes, &mut read) else { return };
+    assert!(!staged.is_empty());
+    for (at, Staged { path, before, after, .. }) in staged.iter().enumerate() {
+        assert_ne!(before, after, "{path}");
+        assert_eq!(before.as_deref(), files.get(path.as_str()).copied(), "{path}");
+        assert!(staged[..at].iter().all(|other| other.path != *path), "{path} twice");
+        assert!(asked.contains(path), "{path} was never asked for");
+    }
+    // The same changes on the same files come to the same.
+    let mut read = |path: &str| Ok(files.get(path).map(|text| (*text).to_owned()));
+    assert_eq!(plan(changes, &mut read).as_ref(), Ok(&staged));
+}
+
+fn calls(arguments: &Value, files: &BTreeMap<&str, &str>) {
+    for tool in TOOLS {
+        if let Ok(Ok(tools::Call::Edit(changes))) = tools::parse(tool, arguments) {
+            all_or_nothing(&changes, files);
+        }
+    }
+}
+
+/// A provider's error, with the same text as its body and as what it says about waiting.
+fn refusals(text: &str) {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(text.lines().next().unwrap_or_default()) {
+        headers.insert(RETRY_AFTER, value.clone());
+        headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("0"));
+        headers.insert("x-ratelimit-reset-tokens", value);
+    }
+    for status in [StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS] {
+        hitch::refused(status, text, &headers, UnixMs(i64::MAX));
+    }
+}

@@ -1,0 +1,64 @@
+//! What holds for whatever agents print: for property tests and the fuzzer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::event::AttemptBudget;
+use super::kind::Kind;
+use super::stream::Stream;
+use super::{aider, claude, codex, gemini, goose, mini, opencode, report};
+use crate::phase::Usage;
+use crate::process::How;
+
+pub(super) const KINDS: [&Kind; 7] = [
+    &claude::KIND,
+    &codex::KIND,
+    &opencode::KIND,
+    &gemini::KIND,
+    &goose::KIND,
+    &aider::KIND,
+    &mini::KIND,
+];
+
+/// One output, read as each kind of agent's stream, and as a result file.
+pub fn stream(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    KINDS.iter().for_each(|kind| read(kind, &text));
+    let said = report::parse(&text);
+    is_sound(&said.usage);
+}
+
+/// Edits and answers, as models and their providers write them.
+pub fn edits(input: &[u8]) {
+    super::builtin::invariants::bytes(input);
+}
+
+/// All channels, to the end.
+fn read(kind: &'static Kind, text: &str) {
+    let mut reader = (kind.reader)(Path::new("/slot"));
+    let budget = AttemptBudget { tokens: Some(1), cost_usd: Some(0.1), wall_time: None };
+    let mut stream = Stream::new(kind, budget);
+    reader.resume(text);
+    for line in text.lines() {
+        let signals = [reader.line(line), reader.error_line(line)].concat();
+        signals.into_iter().for_each(|signal| drop(stream.take(signal)));
+    }
+    reader.file(text).into_iter().for_each(|signal| drop(stream.take(signal)));
+    stream.out_of_time(Duration::ZERO);
+    stream.outcome(How::Exited(0), false, text);
+    let kept = stream.last_lines("");
+    assert!(kept.lines().count() <= 60 && stream.notes().len() <= 20);
+    is_sound(&stream.usage());
+}
+
+/// What is kept of it adds up in the store.
+fn is_sound(usage: &Usage) {
+    assert!(usage.cost_usd.is_none_or(|cost| cost.is_finite() && cost >= 0.0), "{usage:?}");
+    let counts = [
+        usage.tokens.input,
+        usage.tokens.output,
+        usage.tokens.cache_read,
+        usage.tokens.cache_write,
+    ];
+    assert!(counts.iter().flatten().all(|count| i64::try_from(*count).is_ok()), "{usage:?}");
+}

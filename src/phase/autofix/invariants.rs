@@ -1,0 +1,72 @@
+//! What holds for every repair, whatever the spec: for property tests and the fuzzer.
+
+use serde_json::{Map, Value, json};
+
+use super::{Limits, autofix};
+use crate::phase::path::invariants::stays_inside;
+use crate::phase::path::reserved;
+use crate::phase::verdict::{Failure, FailureKind};
+use crate::phase::{FixedSpec, RawSpec};
+
+/// Where the fuzzer's repository is.
+const WORKSPACE: &str = "/home/u/project";
+
+/// Any bytes: as JSON if they are some, else each line as a deliverable, a scope and a sentence.
+pub fn bytes(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let spec = serde_json::from_slice(input).unwrap_or_else(|_| {
+        let lines: Vec<&str> = text.lines().collect();
+        json!({"phase_id": "p", "deliverables": lines, "scope": {"paths": lines, "protected_paths": lines}, "goal": text})
+    });
+    let mut timeout = Failure::new(FailureKind::CiTimeout, "ran out of time");
+    timeout.detail.timeout_seconds = Some(input.len() as u64 * 37);
+    for (workspace, unscoped_allowed) in [(None, true), (Some(WORKSPACE), false)] {
+        let limits = Limits { workspace, max_timeout_seconds: 3600, unscoped_allowed };
+        repair(spec.clone(), workspace.and(Some(&timeout)), &limits);
+    }
+}
+
+/// Repaired once is repaired; what comes out can be executed, and stays inside the repository.
+pub fn repair(spec: Value, failure: Option<&Failure>, limits: &Limits) {
+    let once = autofix(&RawSpec(spec), failure, limits);
+    let twice = autofix(&RawSpec(once.spec.clone()), failure, limits);
+    assert_eq!(twice.spec, once.spec);
+    assert_eq!(twice.result, once.result);
+    assert!(twice.fixes.is_empty(), "{:?}", twice.fixes);
+    // A failure that is over changes nothing that was repaired before it.
+    let before = autofix(&RawSpec(once.spec.clone()), None, limits);
+    assert_eq!(before.spec, once.spec);
+    if let Ok(fixed) = once.result {
+        executable(&fixed);
+    }
+}
+
+fn executable(fixed: &FixedSpec) {
+    assert!(fixed.ci().timeout_seconds > 0 && fixed.ci().per_test_timeout > 0);
+    for path in fixed.deliverables().iter().chain(fixed.scope_paths()) {
+        let path = path.as_str();
+        assert!(stays_inside(path), "{path:?}");
+        assert!(reserved(path).is_none(), "{path:?}");
+    }
+    for path in fixed.read_only().iter().chain(fixed.protected()) {
+        assert!(stays_inside(path.as_str()), "{path:?}");
+    }
+}
+
+/// Every word that the author wrote among the lists and texts is somewhere in the repaired spec.
+/// `spec` has texts only, none of which leaves the repository or holds `..`.
+pub fn loses_no_word(spec: Map<String, Value>) {
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+    let spec = Value::Object(spec);
+    let before = words(&spec);
+    let after = words(&autofix(&RawSpec(spec), None, &limits).spec);
+    for word in before {
+        assert!(after.contains(&word), "{word:?} is gone");
+    }
+}
+
+fn words(value: &Value) -> Vec<String> {
+    let text = value.to_string().replace("\\n", " ").replace("\\\\", "/");
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
