@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test test-agents lint check setup clean
+.PHONY: build release demo test test-agents fuzz deny lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -27,6 +27,14 @@ test: setup
 # One line for each; `make test-agents AGENTS="codex aider"` tries these alone.
 test-agents: build
 	@./tests/agents_real/run.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack" "$${CARGO_TARGET_DIR:-target}/agents" $(AGENTS)
+
+# FUZZ_SECONDS (60) for each target; tests/fuzz/README.md.
+fuzz: setup
+	@./tests/fuzz/run.sh
+
+# Licences, second versions, sources; docs/supply-chain.md says what is not checked.
+deny:
+	@./.ci/deny.sh
 
 lint: setup
 	cargo fmt --check

@@ -4,7 +4,7 @@
 //! (`tests/fuzz`, `make fuzz`); the tests feed each with recordings, spoiled at random.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::agent::invariants::{edits, stream as streams};
 pub use crate::ci::invariants::bytes as ci_results;

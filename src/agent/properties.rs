@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::invariants::stream;
+use crate::fuzz::tests::cases;
 
 const RECORDED: [&str; 12] = [
     include_str!("../../tests/fixtures/agents/claude/success.jsonl"),
@@ -70,7 +71,7 @@ fn retyped() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn any_text_is_read(text in any::<String>()) {

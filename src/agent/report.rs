@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::phase::usage::MOST;
 use crate::phase::{Tokens, Usage};
 
 /// More than a result file has to say.
@@ -93,13 +94,13 @@ impl Take<'_> {
         let count = |value: &Value| {
             // Some languages write every number as 12.0.
             let whole = value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 1e15);
-            value.as_u64().or(whole.map(|n| n as u64))
+            value.as_u64().or(whole.map(|n| n as u64)).filter(|n| *n <= MOST)
         };
         self.field(of, key, "count", count)
     }
 
     fn cost(&mut self, of: &Map<String, Value>) -> Option<f64> {
-        let cost = |value: &Value| value.as_f64().filter(|cost| cost.is_finite() && *cost >= 0.0);
+        let cost = |value: &Value| value.as_f64().filter(|cost| (0.0..=MOST as f64).contains(cost));
         self.field(of, "cost_usd", "amount", cost)
     }
 
@@ -155,6 +156,8 @@ mod tests {
         let said = parse(r#"{"tokens":{"input":-1,"output":"7"},"cost_usd":"x","model":3}"#);
         assert_eq!(said.usage, Usage::default());
         assert_eq!(said.notes.len(), 4);
+        let said = parse(r#"{"tokens":{"input":18446744073709551615},"cost_usd":1e300}"#);
+        assert_eq!((said.usage, said.notes.len()), (Usage::default(), 2));
         for text in ["[]", "{", "7", r#"{"tokens":[]}"#, "{\"a\":1e999}"] {
             let said = parse(text);
             assert_eq!((said.usage, said.notes.len()), (Usage::default(), 1), "{text}");

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::event::Until;
 use crate::phase::Tokens;
+use crate::phase::usage::MOST;
 
 /// One thing that an agent's stream said.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,11 +106,11 @@ impl Look for Value {
     }
 
     fn count(&self, path: &str) -> Option<u64> {
-        self.pointer(path)?.as_u64()
+        self.pointer(path)?.as_u64().filter(|count| *count <= MOST)
     }
 
     fn amount(&self, path: &str) -> Option<f64> {
-        self.pointer(path)?.as_f64().filter(|amount| amount.is_finite() && *amount >= 0.0)
+        self.pointer(path)?.as_f64().filter(|amount| (0.0..=MOST as f64).contains(amount))
     }
 
     fn list(&self, path: &str) -> &[Value] {
@@ -152,6 +153,8 @@ mod tests {
             (value.count("/a/n"), value.count("/a/x"), value.amount("/a/x")),
             (Some(7), None, None)
         );
+        let beyond = object(r#"{"n":18446744073709551615,"x":1e300}"#).unwrap();
+        assert_eq!((beyond.count("/n"), beyond.amount("/x")), (None, None));
         assert_eq!((value.list("/l").len(), value.list("/a").len()), (1, 0));
         for line in ["", "text", "[1]", "{", "{\"a\":}"] {
             assert_eq!(object(line), None, "{line}");

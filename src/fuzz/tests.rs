@@ -72,24 +72,28 @@ fn changed(mut input: Vec<u8>, change: Change, seeds: &[Vec<u8>]) -> Vec<u8> {
     input
 }
 
+/// So many cases in the short form, `PROPTEST_CASES` in the long one.
+pub(crate) fn cases(short: u32) -> ProptestConfig {
+    let long = ProptestConfig::default().cases;
+    let unset = long == 256;
+    ProptestConfig {
+        cases: if unset { short } else { long },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 /// The recordings as they are, then `PROPTEST_CASES` (100) of them spoiled.
 fn hold(target: &str, holds: fn(&[u8])) {
     let seeds = seeds(target);
     assert!(!seeds.is_empty(), "no seeds for {target}");
     seeds.iter().for_each(|seed| holds(seed));
-    let cases = ProptestConfig::default().cases;
-    let given = std::env::var_os("PROPTEST_CASES").is_some();
-    let config = ProptestConfig {
-        cases: if given { cases } else { 100 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
     let inputs = (any::<Index>(), prop::collection::vec(change(), 1..5));
     let spoiled = inputs.prop_map(|(which, changes)| {
         let seed = which.get(&seeds).clone();
         changes.into_iter().fold(seed, |input, change| changed(input, change, &seeds))
     });
-    let run = TestRunner::new(config).run(&spoiled, |input| {
+    let run = TestRunner::new(cases(100)).run(&spoiled, |input| {
         holds(&input);
         Ok(())
     });

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// A larger count of tokens is a slip or a lie, and sums over a run must not overflow: it counts as unknown.
+/// 2e12 milliseconds of a date are below it.
+pub const MOST: u64 = 10_000_000_000_000;
+
 /// Token counts with one meaning for every agent: `input` excludes what came from or went to a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -38,20 +38,27 @@ impl DatabaseUrl {
             || query.contains("mode=memory")
             || (rest.is_empty() && url.ends_with("//"))
         {
-            return Err(BadDatabaseUrl::InMemory(url.to_owned()));
+            return Err(BadDatabaseUrl::InMemory(without_user(url)));
         }
-        match file {
-            Some(file)
-                if !file.is_empty() && !file.starts_with("file:") && !file.contains('\0') =>
-            {
-                Ok(Self { path: absolute(&workspace.join(file)) })
-            }
-            _ => Err(BadDatabaseUrl::NoPath(url.to_owned())),
+        let plain = |file: &&str| !file.starts_with("file:") && !file.contains('\0');
+        let path = file.filter(plain).map(|file| absolute(&workspace.join(file)));
+        // The workspace itself, or what lies above it, is no file.
+        match path.filter(|path| path.file_name().is_some() && *path != absolute(workspace)) {
+            Some(path) => Ok(Self { path }),
+            None => Err(BadDatabaseUrl::NoPath(without_user(url))),
         }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Without what stands before an `@`: SQLCipher's URLs have the passphrase there.
+fn without_user(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
+        _ => url.to_owned(),
     }
 }
 
@@ -97,6 +104,9 @@ mod tests {
             "sqlite:///file:x.db",
             "sqlite",
             "sqlite:///?a=b",
+            "sqlite:////",
+            "sqlite:///.",
+            "sqlite:///x/..",
         ] {
             assert!(parse(url).is_err(), "{url}");
         }
@@ -108,5 +118,9 @@ mod tests {
         assert!(error.contains("postgresql") && !error.contains("hunter2"), "{error}");
         let error = parse("postgresql:me:hunter2").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
+        for url in ["sqlite+pysqlcipher://:hunter2@/x.db", "sqlite://me:hunter2@/:memory:"] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(error.contains("...@/") && !error.contains("hunter2"), "{error}");
+        }
     }
 }

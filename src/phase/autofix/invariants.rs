@@ -58,7 +58,8 @@ fn executable(fixed: &FixedSpec) {
 pub fn loses_no_word(spec: Map<String, Value>) {
     let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
     let spec = Value::Object(spec);
-    let before = words(&spec);
+    let before: Vec<String> =
+        spec.as_object().into_iter().flatten().flat_map(|(_, value)| words(value)).collect();
     let after = words(&autofix(&RawSpec(spec), None, &limits).spec);
     for word in before {
         assert!(after.contains(&word), "{word:?} is gone");

@@ -3,6 +3,7 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::fuzz::tests::cases;
 use crate::phase::verdict::FailureKind;
 
 const KEYS: [&str; 31] = [
@@ -197,7 +198,7 @@ fn sentence() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn any_json_at_all_is_examined(value in json_value(), failure in failure(), limits in limits()) {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::plan::{FileChange, plan};
 use super::{Refusal, apply, parse_patch, replace, unified};
+use crate::fuzz::tests::cases;
 
 /// Few letters, so that lines repeat; both line ends, with and without a last one.
 fn text() -> impl Strategy<Value = String> {
@@ -31,6 +32,8 @@ fn overlapping(text: &str, part: &str) -> usize {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn a_replacement_happens_exactly_where_the_text_is_unique(
         before in text(), old in "[ab\n]{1,4}", new in "[abc\n]{0,4}",

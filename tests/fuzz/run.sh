@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Fuzzes each target for FUZZ_SECONDS (60), or those named as arguments. What it found so far lies in target/fuzz/corpus, and is
+# where the next run begins; an input that breaks something lies in target/fuzz/artifacts, and ends this with 1.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+readonly seconds=${FUZZ_SECONDS:-60}
+readonly home=${CARGO_TARGET_DIR:-target}/fuzz
+# cargo-fuzz passes `-Z` flags to the compiler: the stable one takes them when it is told so.
+export RUSTC_BOOTSTRAP=1
+
+if ! command -v cargo-fuzz >/dev/null; then
+  echo "error: cargo-fuzz is missing; install it with: cargo install cargo-fuzz --locked" >&2
+  exit 1
+fi
+
+# One file an input: what tests/fuzz/seeds has for a target and what its .from names; the real specs where they are.
+seeds() { # target, folder
+  local folder=$2 from file
+  mkdir -p "$folder"
+  for from in "tests/fuzz/seeds/$1" $(cat "tests/fuzz/seeds/$1.from" 2>/dev/null); do
+    [ -e "$from" ] || continue
+    find "$from" -type f | while read -r file; do cp "$file" "$folder/$(tr '/' '-' <<<"$file")"; done
+  done
+  local specs=${AUTOPACK_SHARED_DATA:-../shared/data}/real_phase_specs.jsonl
+  if [ -f "$specs" ]; then
+    case $1 in autofix | plans) split -l 1 -a 3 "$specs" "$folder/real-spec-" ;; esac
+  fi
+}
+
+# The versions that ship, and the fuzzer's own few crates.
+cp Cargo.lock tests/fuzz/Cargo.lock
+if [ $# -gt 0 ]; then targets=("$@"); else targets=($(ls tests/fuzz/targets | sed 's/\.rs$//')); fi
+failed=()
+for target in "${targets[@]}"; do
+  seeds "$target" "$home/seeds/$target"
+  mkdir -p "$home/corpus/$target" "$home/artifacts/$target"
+  options=(-max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0)
+  dictionary=tests/fuzz/dictionaries/$target.dict
+  [ -f "$dictionary" ] && options+=(-dict="$dictionary")
+  echo "fuzz: $target, $seconds s"
+  cargo fuzz run --fuzz-dir tests/fuzz --target-dir "$home" --sanitizer none "$target" \
+    "$home/corpus/$target" "$home/seeds/$target" -- "${options[@]}" \
+    -artifact_prefix="$home/artifacts/$target/" || failed+=("$target")
+done
+if [ "${#failed[@]}" -gt 0 ]; then
+  echo "fuzz: broken: ${failed[*]}; the inputs are in $home/artifacts" >&2
+  exit 1
+fi
+echo "fuzz: ${#targets[@]} targets held"
