@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Limits, autofix};
+use super::{Limits, autofix, spelled};
 use crate::phase::path::invariants::stays_inside;
 use crate::phase::path::reserved;
 use crate::phase::verdict::{Failure, FailureKind};
@@ -10,13 +10,14 @@ use crate::phase::{FixedSpec, RawSpec};
 
 /// Where the fuzzer's repository is.
 const WORKSPACE: &str = "/home/u/project";
+/// What an input begins with that is lines of paths.
+const LINES: &[u8] = b"lines:\n";
 
-/// Any bytes: as JSON if they are some, else each line as a deliverable, a scope and a sentence.
+/// Any bytes: as JSON if they are some, else as lines of paths, or as what they spell.
 pub fn bytes(input: &[u8]) {
-    let text = String::from_utf8_lossy(input);
-    let spec = serde_json::from_slice(input).unwrap_or_else(|_| {
-        let lines: Vec<&str> = text.lines().collect();
-        json!({"phase_id": "p", "deliverables": lines, "scope": {"paths": lines, "protected_paths": lines}, "goal": text})
+    let spec = serde_json::from_slice(input).unwrap_or_else(|_| match input.strip_prefix(LINES) {
+        Some(lines) => of_lines(lines),
+        None => spelled::spec(input),
     });
     let mut timeout = Failure::new(FailureKind::CiTimeout, "ran out of time");
     timeout.detail.timeout_seconds = Some(input.len() as u64 * 37);
@@ -24,6 +25,13 @@ pub fn bytes(input: &[u8]) {
         let limits = Limits { workspace, max_timeout_seconds: 3600, unscoped_allowed };
         repair(spec.clone(), workspace.and(Some(&timeout)), &limits);
     }
+}
+
+/// Each line as a deliverable, a place and a protected path, and all of them as prose.
+fn of_lines(input: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(input);
+    let lines: Vec<&str> = text.lines().collect();
+    json!({"phase_id": "p", "deliverables": lines, "scope": {"paths": lines, "protected_paths": lines}, "goal": text})
 }
 
 /// Repaired once is repaired; what comes out can be executed, and stays inside the repository.

@@ -14,6 +14,8 @@ mod fixed;
 pub mod invariants;
 mod lists;
 mod scope;
+#[cfg(any(test, fuzzing))]
+mod spelled;
 
 use serde_json::Value;
 
