@@ -10,6 +10,7 @@ pub use crate::agent::invariants::{edits, stream as streams};
 pub use crate::ci::invariants::bytes as ci_results;
 pub use crate::config::invariants::bytes as config;
 pub use crate::import::invariants::bytes as plans;
+pub use crate::memory::invariants::text as memories;
 pub use crate::phase::autofix::invariants::bytes as autofix;
 pub use crate::phase::path::invariants::bytes as paths;
 pub use crate::process::invariants::redaction;

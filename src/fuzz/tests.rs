@@ -146,4 +146,15 @@ macro_rules! targets {
     };
 }
 
-targets!(autofix, ci_results, config, database_url, edits, paths, plans, redaction, streams);
+targets!(
+    autofix,
+    ci_results,
+    config,
+    database_url,
+    edits,
+    memories,
+    paths,
+    plans,
+    redaction,
+    streams
+);

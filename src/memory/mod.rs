@@ -12,6 +12,8 @@ pub mod entry;
 pub mod faiss;
 mod follow;
 mod inner;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 pub mod journal;
 pub mod normalise;
 pub mod probe;

@@ -1,0 +1,16 @@
+//! What holds for every text that is remembered or asked for: for property tests and the fuzzer.
+
+use super::embed::builtin::{DIMENSIONS, embed};
+use super::normalise::normalise;
+
+/// A vector of length one, or none where there is no word; the same each time. What does not tell an error apart goes.
+pub fn text(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    for text in [text.as_ref(), &normalise(&text)] {
+        let vector = embed(text);
+        let length: f32 = vector.iter().map(|part| part * part).sum();
+        assert_eq!(vector.len(), DIMENSIONS);
+        assert!(length == 0.0 || (length - 1.0).abs() < 1e-3, "{length}: {text:?}");
+        assert_eq!(vector, embed(text));
+    }
+}
