@@ -15,7 +15,7 @@ const CODES: [i32; 9] = [0, 1, 2, 4, 5, 101, 126, 127, 143];
 pub fn bytes(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     // Every other file is there, so that ids are made both ways.
-    let find = |path: &str, _: Option<&str>| (path.len() % 2 == 0).then(|| path.to_owned());
+    let find = |path: &str, _: Option<&str>| path.len().is_multiple_of(2).then(|| path.to_owned());
     let mut cargo = cargo_test::Reader::default();
     let mut go = go::Reader::default();
     text.lines().for_each(|line| {
