@@ -5,7 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly seconds=${FUZZ_SECONDS:-60}
-readonly home=${CARGO_TARGET_DIR:-target}/fuzz
+readonly root=$PWD
+home=${CARGO_TARGET_DIR:-target}/fuzz
+case $home in /*) ;; *) home=$root/$home ;; esac
+readonly home
 # cargo-fuzz passes `-Z` flags to the compiler: the stable one takes them when it is told so.
 export RUSTC_BOOTSTRAP=1
 
@@ -28,20 +31,36 @@ seeds() { # target, folder
   fi
 }
 
+# FAISS takes minutes, and is no different here: the one that `make build` made is linked, where it is there. Cargo takes this
+# configuration from the folder that it is started in.
+reuse_faiss() {
+  local library out
+  library=$(find "${home%/fuzz}/debug/build" -path '*/faiss-sys-*/out/lib/libfaiss.a' 2>/dev/null | head -n 1)
+  [ -n "$library" ] && [ "$(uname)" = Linux ] || return 0
+  out=${library%/lib/libfaiss.a}
+  mkdir -p "$home/.cargo"
+  cat >"$home/.cargo/config.toml" <<END
+[target.$(rustc -vV | sed -n 's/^host: //p').faiss_c]
+rustc-link-search = ["native=$out/lib", "native=$out/build/c_api"]
+rustc-link-lib = ["static=faiss_c", "static=faiss", "stdc++", "gomp", "blas", "lapack"]
+END
+}
+
 # The versions that ship, and the fuzzer's own few crates.
 cp Cargo.lock tests/fuzz/Cargo.lock
+reuse_faiss
 if [ $# -gt 0 ]; then targets=("$@"); else targets=($(ls tests/fuzz/targets | sed 's/\.rs$//')); fi
 failed=()
 for target in "${targets[@]}"; do
   seeds "$target" "$home/seeds/$target"
   mkdir -p "$home/corpus/$target" "$home/artifacts/$target"
   options=(-max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0)
-  dictionary=tests/fuzz/dictionaries/$target.dict
+  dictionary=$root/tests/fuzz/dictionaries/$target.dict
   [ -f "$dictionary" ] && options+=(-dict="$dictionary")
   echo "fuzz: $target, $seconds s"
-  cargo fuzz run --fuzz-dir tests/fuzz --target-dir "$home" --sanitizer none "$target" \
+  (cd "$home" && cargo fuzz run --fuzz-dir "$root/tests/fuzz" --target-dir "$home" --sanitizer none "$target" \
     "$home/corpus/$target" "$home/seeds/$target" -- "${options[@]}" \
-    -artifact_prefix="$home/artifacts/$target/" || failed+=("$target")
+    -artifact_prefix="$home/artifacts/$target/") || failed+=("$target")
 done
 if [ "${#failed[@]}" -gt 0 ]; then
   echo "fuzz: broken: ${failed[*]}; the inputs are in $home/artifacts" >&2
