@@ -30,9 +30,9 @@ def wait_for_state(of, wanted):
 "#;
 
 fn project(agent: &str, more: &str) -> Project {
-    Project::new()
-        .env("THE_BINARY", env!("CARGO_BIN_EXE_autopack"))
-        .agent_with(&format!("{MEETING}\n{agent}"), more)
+    let project = Project::new().env("THE_BINARY", env!("CARGO_BIN_EXE_autopack"));
+    std::fs::create_dir(project.outside("meeting")).unwrap();
+    project.agent_with(&format!("{MEETING}\n{agent}"), more)
 }
 
 /// Phases that touch nothing in common, each in a folder of its own.
@@ -96,7 +96,8 @@ impl Running {
 #[test]
 fn as_many_run_at_once_as_asked_for() {
     // Each waits until all four are there.
-    let meets = "say('came-' + phase_id)\nwait_for('came-', 4)\nwrite_deliverables()";
+    let meets = "say('came-' + phase_id)\nsay('slot-' + os.environ['AUTOPACK_SLOT'])\n\
+                 wait_for('came-', 4)\nwait_for('slot-', 4)\nwrite_deliverables()";
     let project = project(meets, GREEN).plan(apart(4));
     let ran = drain(&project, 4, &[]).succeeded();
     assert!(ran.stdout.contains("4 at once"), "{ran:#?}");

@@ -110,6 +110,8 @@ impl Attempt<'_> {
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env.insert("AUTOPACK_WORKSPACE".into(), self.site.repo.root().into());
         env.insert("AUTOPACK_WORKTREE".into(), self.slot.path().into());
+        // For what several at once must not share: ports, databases.
+        env.insert("AUTOPACK_SLOT".into(), self.slot.number().to_string().into());
         // Programs that believe the inherited one would work in the user's checkout.
         env.insert("PWD".into(), self.slot.path().into());
         env.remove(std::ffi::OsStr::new("OLDPWD"));
