@@ -122,7 +122,10 @@ fn two_drains_do_not_both_take_the_last_of_a_budget() {
                 for _ in range(600 if phase_id == 'p1' else 0):\n    if go.exists(): break\n    time.sleep(0.05)\n\
                 write_deliverables()\nreport(tokens=dict(input=25000, output=5000))";
     let more = format!("{GREEN}executor: {{budgets: {{run: {{tokens: 85000}}}}}}\n");
-    let project = Project::new().agent_with(body, &more).plan(plan(4));
+    let phase =
+        |n: usize| json!({"phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")]});
+    let apart = json!({ "phases": (0..4).map(phase).collect::<Vec<_>>() });
+    let project = Project::new().agent_with(body, &more).plan(apart);
     let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];
     project.autopack(one).succeeded();
 

@@ -23,9 +23,10 @@ write_deliverables()
 lock.unlink(missing_ok=True)
 "#;
 
+/// Each in a folder of its own, so that several may run at once.
 fn backlog(n: usize) -> Value {
     let phases: Vec<Value> = (0..n)
-        .map(|i| json!({"phase_id": format!("p{i:03}"), "deliverables": [format!("src/{i}.txt")]}))
+        .map(|i| json!({"phase_id": format!("p{i:03}"), "deliverables": [format!("d{i}/a.txt")]}))
         .collect();
     json!({ "phases": phases })
 }
