@@ -1,0 +1,99 @@
+//! The auto-fixer by itself: one core, no database.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::{RawSpec, Repair};
+use serde_json::{Value, json};
+
+use super::scale::Scale;
+use super::stats::{Samples, figure};
+
+/// Phases of one timing: long enough for the clock, short enough for a spread.
+const ROUND: usize = 2_000;
+
+pub fn section(scale: &Scale) -> String {
+    let mut text = "Phases a second on one core: a repair of a spec as it was written, and one of a spec that is repaired \
+        already, which\nis what each claim comes to. With JSON: from a line of text to a line of text.\n\n\
+        | specs | as written | spread | repaired already | as written, with JSON |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for (name, specs) in corpora() {
+        let fixed: Vec<RawSpec> = specs.iter().map(|spec| RawSpec(fix(spec).spec)).collect();
+        let written = rate(scale, &specs, |spec| fix(spec));
+        let again = rate(scale, &fixed, |spec| fix(spec));
+        let lines: Vec<String> = specs.iter().map(|spec| spec.0.to_string()).collect();
+        let with_json = rate(scale, &lines, |line| {
+            let spec = RawSpec(serde_json::from_str(line).expect("JSON"));
+            fix(&spec).spec.to_string()
+        });
+        let [written_median, again, with_json] = [&written, &again, &with_json].map(|r| figure(r.median()));
+        text += &format!("| {name} | {written_median} | {} | {again} | {with_json} |\n", written.spread());
+    }
+    text
+}
+
+fn fix(spec: &RawSpec) -> Repair {
+    let limits =
+        Limits { workspace: Some("/work/project"), max_timeout_seconds: 3600, unscoped_allowed: false };
+    autofix(spec, None, &limits)
+}
+
+/// Phases a second, over and over.
+fn rate<T, R>(scale: &Scale, inputs: &[T], work: impl Fn(&T) -> R) -> Samples {
+    let mut rates = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < scale.pure || rates.len() < 5 {
+        let started = Instant::now();
+        for input in inputs.iter().cycle().take(ROUND) {
+            std::hint::black_box(work(std::hint::black_box(input)));
+        }
+        rates.push(ROUND as f64 / started.elapsed().max(Duration::from_nanos(1)).as_secs_f64());
+    }
+    Samples::of(rates)
+}
+
+fn corpora() -> Vec<(&'static str, Vec<RawSpec>)> {
+    let mut all = vec![
+        ("the worked example of `docs/plan-format.md`", vec![RawSpec(worked_example())]),
+        ("eight shapes that people write", shapes().into_iter().map(RawSpec).collect()),
+    ];
+    if let Some(specs) = real() {
+        all.push(("100 specs of real projects, with long descriptions", specs));
+    }
+    all
+}
+
+/// From beside the repository, where it is; see `tests/support`.
+fn real() -> Option<Vec<RawSpec>> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or(beside, Into::into);
+    let text = std::fs::read_to_string(folder.join("real_phase_specs.jsonl")).ok()?;
+    text.lines().map(|line| serde_json::from_str(line).map(RawSpec).ok()).collect()
+}
+
+pub fn worked_example() -> Value {
+    json!({"phase_id": "frontend-build", "category": "frontend", "complexity": "medium",
+        "deliverables": ["src\\components\\App.tsx (main component)", "src\\components\\Header.tsx",
+            "src\\components\\Header.tsx", "tests\\components\\App.test.tsx (20+ tests)"], "scope": {}})
+}
+
+/// One of each way in which specs were found malformed.
+pub fn shapes() -> Vec<Value> {
+    vec![
+        worked_example(),
+        json!({"phase_id": "a", "category": "backend", "complexity": "low",
+            "deliverables": {"code": ["src/a.py"], "tests": ["tests/test_a.py (10+ tests)"], "docs": ["docs/a.md"]}}),
+        json!({"phase_id": "b", "task_category": "tests", "metadata": {"complexity": "HIGH"},
+            "deliverables": "tests/test_b.py: all branches"}),
+        json!({"phase_id": "c", "scope": "- src/c.rs\n- src/c/mod.rs\nKeep the interface as it is."}),
+        json!({"phase_id": "d", "deliverables": ["Extended src/auth/login.py with a second factor"],
+            "scope": {"paths": ["./src/auth/"], "ci": {"pytest": {"timeout_seconds": 700}}}}),
+        json!({"phase_id": "e", "deliverables": [{"path": "docker/Dockerfile", "why": "the image"}, {"path": "Makefile"}],
+            "complexity": "MEDIUM-HIGH", "category": "docker", "allowed_paths": ["docker"]}),
+        json!({"phase_id": "f", "name": "Docs", "description": "Describe the flow in docs/flow.md and README.md.",
+            "deliverables": ["docs/flow.md", "README.md"], "scope": {"paths": ["docs", "README.md"]}}),
+        json!({"phase_id": "g", "deliverables": ["/work/project/src/g.py"], "read_only": ["src/lib", "src/api"],
+            "depends_on": ["a", "b"], "acceptance_criteria": ["it works", "it is tested"]}),
+    ]
+}

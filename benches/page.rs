@@ -1,0 +1,43 @@
+//! The generated part of `docs/benchmarks.md`: each section lies between two markers of its own, so that what people
+//! wrote around them stays, and one section can be measured again alone.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::machine;
+
+/// Where the sections go: into the page, or to standard output alone.
+pub struct Page {
+    file: Option<PathBuf>,
+}
+
+impl Page {
+    pub fn nowhere() -> Self {
+        Self { file: None }
+    }
+
+    /// The page in the repository, told what it is measured on.
+    pub fn open() -> io::Result<Self> {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
+        let mut page = Self { file: Some(file) };
+        page.put("machine", &machine::described())?;
+        Ok(page)
+    }
+
+    pub fn put(&mut self, name: &str, text: &str) -> io::Result<()> {
+        println!("{text}");
+        let Some(file) = &self.file else { return Ok(()) };
+        let page = fs::read_to_string(file)?;
+        fs::write(file, replaced(&page, name, text).map_err(io::Error::other)?)
+    }
+}
+
+/// The page with another text between the markers of a section.
+fn replaced(page: &str, name: &str, text: &str) -> Result<String, String> {
+    let (begin, end) = (format!("<!-- bench: {name} -->\n"), format!("<!-- end: {name} -->"));
+    let missing = || format!("docs/benchmarks.md has no markers for {name}");
+    let from = page.find(&begin).ok_or_else(missing)? + begin.len();
+    let to = page[from..].find(&end).ok_or_else(missing)? + from;
+    Ok(format!("{}{text}{}", &page[..from], &page[to..]))
+}

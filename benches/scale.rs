@@ -1,0 +1,60 @@
+//! How much is measured: enough for figures that hold, or just enough to see that it works.
+
+use std::time::Duration;
+
+pub struct Scale {
+    pub quick: bool,
+    /// For each of the pure measurements.
+    pub pure: Duration,
+    /// Phases in a database that is repaired, and in a plan that is imported.
+    pub backlog: usize,
+    /// Backlogs that claims are made from, in phases.
+    pub queued: Vec<usize>,
+    /// Claims and finishes measured in each of them.
+    pub claims: usize,
+    /// Phases of each drain whose overhead is measured.
+    pub drained: usize,
+    /// Files of the repositories that are drained in.
+    pub files: [usize; 2],
+    pub starts: usize,
+    /// Phases of the drain whose memory is watched.
+    pub long_drain: usize,
+}
+
+impl Scale {
+    /// `AUTOPACK_BENCH=quick`, else all of it.
+    pub fn of_environment() -> Self {
+        match std::env::var("AUTOPACK_BENCH").as_deref() {
+            Ok("quick") => Self::quick(),
+            _ => Self::full(),
+        }
+    }
+
+    fn full() -> Self {
+        Self {
+            quick: false,
+            pure: Duration::from_secs(3),
+            backlog: 100_000,
+            queued: vec![1_000, 100_000, 1_000_000],
+            claims: 1_000,
+            drained: 200,
+            files: [100, 20_000],
+            starts: 100,
+            long_drain: 10_000,
+        }
+    }
+
+    fn quick() -> Self {
+        Self {
+            quick: true,
+            pure: Duration::from_millis(300),
+            backlog: 2_000,
+            queued: vec![1_000, 10_000],
+            claims: 200,
+            drained: 20,
+            files: [100, 2_000],
+            starts: 10,
+            long_drain: 60,
+        }
+    }
+}

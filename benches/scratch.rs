@@ -1,0 +1,128 @@
+//! A repository of a given size, a backlog for it, and an agent that does next to nothing.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::process::{AUTOPACK, succeed};
+
+/// Files of a folder, and characters of a phase's id that name it.
+const PER_FOLDER: usize = 100;
+
+/// Reads its prompt and writes its phase's one file: `src/p0012/p001234.txt` for `p001234`.
+pub const AGENT: &str = r#"cat >/dev/null; d=src/${AUTOPACK_PHASE_ID%??}; mkdir -p "$d"; echo "made by $AUTOPACK_PHASE_ID" >"$d/$AUTOPACK_PHASE_ID.txt""#;
+
+pub struct Scratch {
+    dir: TempDir,
+}
+
+impl Scratch {
+    /// A repository of so many files, packed, as one that was cloned is.
+    pub fn new(files: usize) -> Self {
+        let dir = tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a folder");
+        let scratch = Self { dir };
+        for folder in ["home", "project"] {
+            fs::create_dir(scratch.outside(folder)).expect("a folder");
+        }
+        scratch.git(["init", "-q", "-b", "main"]);
+        for number in 0..files {
+            let file = scratch.root().join(file_of(number));
+            fs::create_dir_all(file.parent().expect("it has one")).expect("folders");
+            fs::write(file, content(number)).expect("a file");
+        }
+        scratch.git(["add", "-A"]);
+        scratch.git(["commit", "-q", "-m", "start"]);
+        scratch.git(["repack", "-adq"]);
+        // Else the files are as new as the index, and git would read each of them whenever it looks.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        scratch.git(["update-index", "--really-refresh", "-q"]);
+        let agent = json!({"default": "noop",
+            "noop": {"kind": "command", "command": ["sh", "-c", AGENT]}});
+        scratch.configure(&json!({"agents": agent, "ci": {"command": ["true"]}}));
+        scratch
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.outside("project")
+    }
+
+    /// Beside the repository.
+    pub fn outside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// JSON is YAML.
+    pub fn configure(&self, autopack_yaml: &Value) {
+        let folder = self.root().join(".autopack/config");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("autopack.yaml"), autopack_yaml.to_string()).expect("a file");
+    }
+
+    /// Imports a backlog of these phases.
+    pub fn plan(&self, run: &str, phases: impl Iterator<Item = usize>) {
+        let lines: String = phases
+            .map(|number| {
+                let id = id_of(number);
+                let description = "Write the one file that is asked for.";
+                let phase = json!({"phase_id": id, "name": format!("Phase {id}"), "description": description,
+                    "deliverables": [file_of(number)], "category": "backend", "complexity": "low"});
+                format!("{phase}\n")
+            })
+            .collect();
+        let file = self.outside("plan.jsonl");
+        fs::write(&file, lines).expect("a file");
+        succeed(&mut self.autopack(["import", &file.display().to_string(), "--run-id", run]));
+    }
+
+    /// Nothing of the user's reaches it: no configuration, no memory but on demand.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.root()).env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.outside("home")).env("TMPDIR", self.dir.path());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("AUTOPACK_ENABLE_MEMORY", "0");
+        for role in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{role}_NAME"), "Bench");
+            command.env(format!("GIT_{role}_EMAIL"), "bench@example.org");
+        }
+        command
+    }
+
+    pub fn autopack<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.command(AUTOPACK);
+        command.args(args);
+        command
+    }
+
+    pub fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        succeed(self.command("git").args(args))
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.outside(name);
+        fs::write(&file, text).expect("a file");
+        file
+    }
+}
+
+pub fn id_of(number: usize) -> String {
+    format!("p{number:06}")
+}
+
+/// The one file of a phase, and of a repository's so many files the same.
+pub fn file_of(number: usize) -> String {
+    format!("src/p{:04}/{}.txt", number / PER_FOLDER, id_of(number))
+}
+
+/// About 1 KiB, like a small source file.
+fn content(number: usize) -> String {
+    (0..24).map(|line| format!("line {line} of the file number {number:06}, as it was\n")).collect()
+}
+
+pub fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
