@@ -27,15 +27,22 @@ pub fn section(scale: &Scale) -> String {
             let spec = RawSpec(serde_json::from_str(line).expect("JSON"));
             fix(&spec).spec.to_string()
         });
-        let [written_median, again, with_json] = [&written, &again, &with_json].map(|r| figure(r.median()));
-        text += &format!("| {name} | {written_median} | {} | {again} | {with_json} |\n", written.spread());
+        let [written_median, again, with_json] =
+            [&written, &again, &with_json].map(|r| figure(r.median()));
+        text += &format!(
+            "| {name} | {written_median} | {} | {again} | {with_json} |\n",
+            written.spread()
+        );
     }
     text
 }
 
 fn fix(spec: &RawSpec) -> Repair {
-    let limits =
-        Limits { workspace: Some("/work/project"), max_timeout_seconds: 3600, unscoped_allowed: false };
+    let limits = Limits {
+        workspace: Some("/work/project"),
+        max_timeout_seconds: 3600,
+        unscoped_allowed: false,
+    };
     autofix(spec, None, &limits)
 }
 

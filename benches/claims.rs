@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::plan::{Plan, PlanPhase, PlanRun};
 use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, RunId, UnixMs, Verdict};
-use autopack::store::{Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store};
+use autopack::store::{
+    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
+};
 use serde_json::json;
 
 use super::scale::Scale;
@@ -23,9 +25,11 @@ pub fn section(scale: &Scale) -> String {
          | queued | claim p50 | p99 | finish p50 | p99 | both p50 | p99 |\n|---|---|---|---|---|---|---|\n",
         grouped(scale.claims as i64)
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     for queued in &scale.queued {
-        let [claims, finishes, both] = runtime.block_on(measure(*queued, scale.claims.min(*queued)));
+        let [claims, finishes, both] =
+            runtime.block_on(measure(*queued, scale.claims.min(*queued)));
         text += &format!(
             "| {} | {} | {} | {} |\n",
             grouped(*queued as i64),
@@ -116,5 +120,12 @@ fn plan(run: &RunId, numbers: std::ops::Range<usize>) -> Plan {
         }
     });
     let phases = phases.collect();
-    Plan { runs: vec![PlanRun { run_id: run.clone(), source: "bench".into(), phases, samples: vec![] }] }
+    Plan {
+        runs: vec![PlanRun {
+            run_id: run.clone(),
+            source: "bench".into(),
+            phases,
+            samples: vec![],
+        }],
+    }
 }

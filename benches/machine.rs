@@ -61,8 +61,7 @@ impl Noise {
     /// A line under the section.
     pub fn end(self, scale: &Scale, wall: Duration) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        let others =
-            (busy_seconds() - self.busy) - (super::process::cpu_seconds() - self.ours);
+        let others = (busy_seconds() - self.busy) - (super::process::cpu_seconds() - self.ours);
         let share = (others / (wall.as_secs_f64() * cores)).clamp(0.0, 1.0) * 100.0;
         let sizes = if scale.quick { "; small sizes: `AUTOPACK_BENCH=quick`" } else { "" };
         format!(

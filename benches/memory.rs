@@ -35,7 +35,8 @@ pub fn section(scale: &Scale) -> String {
     );
     for (name, from, to) in [("first tenth", 0, 1), ("middle", 4, 6), ("last tenth", 9, 10)] {
         let part = &seen[seen.len() * from / 10..seen.len() * to / 10];
-        let largest = |what: fn(&Look) -> u64| part.iter().map(what).max().unwrap_or(0) as f64 / 1024.0;
+        let largest =
+            |what: fn(&Look) -> u64| part.iter().map(what).max().unwrap_or(0) as f64 / 1024.0;
         text += &format!(
             "| {name}, largest | {} | {} |\n",
             figure(largest(|look| look.resident)),

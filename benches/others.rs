@@ -47,7 +47,8 @@ pub fn loops(scale: &Scale, files: usize, jobs: &[usize]) -> String {
     row(1, "a shell loop", &|scratch, script| {
         let mut command = scratch.command("sh");
         let ids = scratch.outside("ids").display().to_string();
-        command.args(["-ec", &format!("while read -r id; do sh '{script}' \"$id\"; done <'{ids}'")]);
+        command
+            .args(["-ec", &format!("while read -r id; do sh '{script}' \"$id\"; done <'{ids}'")]);
         command
     });
     if said("parallel", &["--version"]).is_some() {
@@ -55,7 +56,17 @@ pub fn loops(scale: &Scale, files: usize, jobs: &[usize]) -> String {
             row(*jobs, "GNU parallel", &|scratch, script| {
                 let mut command = scratch.command("parallel");
                 let ids = scratch.outside("ids").display().to_string();
-                command.args(["--halt", "now,fail=1", "-j", &jobs.to_string(), "sh", script, "{}", "::::", &ids]);
+                command.args([
+                    "--halt",
+                    "now,fail=1",
+                    "-j",
+                    &jobs.to_string(),
+                    "sh",
+                    script,
+                    "{}",
+                    "::::",
+                    &ids,
+                ]);
                 command
             });
         }
@@ -91,7 +102,11 @@ pub fn queue(scale: &Scale) -> String {
         .expect("pueued starts");
     let ask = |args: &[&str]| {
         let mut command = scratch.command("pueue");
-        command.env("XDG_RUNTIME_DIR", scratch.outside("home")).args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .env("XDG_RUNTIME_DIR", scratch.outside("home"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     let begun = Instant::now();

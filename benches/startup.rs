@@ -16,11 +16,7 @@ pub fn section(scale: &Scale) -> String {
          the memory switched off.\n\n| command | p50 | p99 | processor time |\n|---|---|---|---|\n",
         scale.starts
     );
-    for args in [
-        &["--version"][..],
-        &["status"],
-        &["health", "--no-autostart"],
-    ] {
+    for args in [&["--version"][..], &["status"], &["health", "--no-autostart"]] {
         text += &row(scale, &format!("autopack {}", args.join(" ")), || scratch.autopack(args));
     }
     for others in [
@@ -41,7 +37,7 @@ pub fn section(scale: &Scale) -> String {
 }
 
 fn row(scale: &Scale, name: &str, command: impl Fn() -> Command) -> String {
-    let mut run = || timed(|| succeed(&mut command())).0;
+    let run = || timed(|| succeed(&mut command())).0;
     run();
     let before = cpu_seconds();
     let times: Vec<Duration> = (0..scale.starts).map(|_| run()).collect();

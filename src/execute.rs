@@ -32,7 +32,7 @@ use crate::process::Stop;
 use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
 use crate::store::{Claim, Finish};
 use crate::telemetry::kind::{Kind, kind};
-use crate::workspace::{ClaimRef, Fence, Measured, Slot};
+use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Slot};
 use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
@@ -74,8 +74,6 @@ struct Attempt<'a> {
     branch: String,
     folder: AttemptFolder,
     stop: &'a Stop,
-    /// The commit that it started from.
-    start: String,
     /// The tip that it is judged on; moves on when somebody else lands.
     base: String,
     /// Whether it changed or deleted a file of tests that was there before.
@@ -83,6 +81,8 @@ struct Attempt<'a> {
     record: &'a mut Record,
     /// What the drain had spent before it.
     drain_spent: Spent,
+    /// The user's checkout before the agent worked.
+    checkout: CheckoutState,
 }
 
 /// What becomes known on the way, whatever the verdict.
@@ -177,7 +177,7 @@ impl<'a> Attempt<'a> {
         stop: &'a Stop,
         record: &'a mut Record,
     ) -> Result<Self, Trouble> {
-        let branch = site.ensure_branch(&claim.run_id).await?.branch;
+        let (facts, tip) = site.ensure_branch(&claim.run_id).await?;
         site.progress.emit(&Event::PhaseStarted(PhaseStarted {
             run_id: claim.run_id.clone(),
             phase_id: claim.phase_id.clone(),
@@ -195,25 +195,26 @@ impl<'a> Attempt<'a> {
         let slot = site.repo.acquire_slot().await?;
         let folder = AttemptFolder::create(&site.repo.autopack_dir(), run, phase, number)?;
         let shown = folder.relative_to(site.repo.root());
-        site.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
-        let start = site.repo.tip(run).await?.commit;
-        let base = start.clone();
+        let slot_name = slot.number().to_string();
+        let recorded = site.store.record_slot(claim, &slot_name, &shown);
         let mut attempt = Self {
             site,
             claim,
             slot,
             fence,
-            branch,
+            branch: facts.branch,
             folder,
             stop,
-            start,
-            base,
+            base: tip.commit.clone(),
             touches_tests: false,
             record,
             drain_spent,
+            checkout: CheckoutState::default(),
         };
-        let start = attempt.start.clone();
-        attempt.place(&start).await?;
+        // Neither waits for the other: one is the disk's work, one is git's.
+        let (recorded, placed) = tokio::join!(recorded, attempt.place(&tip.commit));
+        recorded?;
+        placed?;
         Ok(attempt)
     }
 
@@ -236,7 +237,12 @@ impl<'a> Attempt<'a> {
     }
 
     async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
-        match self.slot.measure(&self.base, self.claim.phase.deliverables()).await {
+        // The slot and the user's checkout are looked at together.
+        let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
+        let (measured, touched) =
+            tokio::join!(measured, self.site.repo.changed_since(&self.checkout));
+        self.say_touched(&touched?);
+        match measured {
             Ok(measured) => {
                 self.touches_tests = measured.changes.iter().any(|change| {
                     change.kind != ChangeKind::Added && kind(&change.path) == Kind::Tests
@@ -247,6 +253,15 @@ impl<'a> Attempt<'a> {
                 Ok(Err(Failure::new(FailureKind::ScopeBreach, error.to_string())))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn say_touched(&self, touched: &[String]) {
+        if !touched.is_empty() {
+            self.note(&format!(
+                "your own checkout changed while the agent worked (by you, or by the agent): {}",
+                touched.join(", ")
+            ));
         }
     }
 
@@ -262,8 +277,7 @@ impl<'a> Attempt<'a> {
         if matches!(verdict, Verdict::Passed { .. }) || measured.changes.is_empty() {
             return Ok(());
         }
-        let patch = self.slot.patch(&self.start, &measured.tree).await?;
-        let patch = self.site.redactor.redact_bytes(&patch);
+        let patch = self.site.redactor.redact_bytes(&measured.patch);
         Ok(self.folder.write(&self.folder.patch(), patch)?)
     }
 
@@ -278,12 +292,8 @@ impl<'a> Attempt<'a> {
             self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });
         let Some(failed) = self.folder.earlier_patch().filter(|_| retried) else { return };
         let Ok(failed) = std::fs::read(&failed) else { return };
-        let passed = match self.slot.patch(&self.start, &measured.tree).await {
-            Ok(passed) => passed,
-            Err(error) => return tracing::warn!("memory: what fixed it is not known: {error}"),
-        };
         let text = |patch: &[u8]| String::from_utf8_lossy(patch).into_owned();
-        self.record.lesson.fix = lesson::difference(&text(&failed), &text(&passed));
+        self.record.lesson.fix = lesson::difference(&text(&failed), &text(&measured.patch));
     }
 
     fn step(&self, step: Step) {

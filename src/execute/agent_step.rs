@@ -50,8 +50,11 @@ impl Attempt<'_> {
         let foresight = &self.site.foresight;
         let foreseen = foresight.of(&self.claim.phase, (name, settings), self.slot.path());
         let (estimate, existing) = (foreseen.output_tokens, &foreseen.existing_bytes);
-        self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
-        let before = self.site.repo.checkout_state().await?;
+        let recorded =
+            self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing));
+        let (recorded, checkout) = tokio::join!(recorded, self.site.repo.checkout_state());
+        recorded?;
+        self.checkout = checkout?;
         self.record.estimated_output = Some(estimate);
         self.step(Step::Agent);
         let started = Instant::now();
@@ -63,13 +66,6 @@ impl Attempt<'_> {
         self.record.session.clone_from(&reply.session);
         for note in &reply.notes {
             self.note(note);
-        }
-        let touched = self.site.repo.changed_since(&before).await?;
-        if !touched.is_empty() {
-            self.note(&format!(
-                "your own checkout changed while the agent worked (by you, or by the agent): {}",
-                touched.join(", ")
-            ));
         }
         Ok(reply)
     }

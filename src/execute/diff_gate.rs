@@ -26,10 +26,7 @@ impl Attempt<'_> {
         }
         let failure = match self.breach(measured).await? {
             Some(failure) => Some(failure),
-            None => match self.secret(measured).await? {
-                Some(failure) => Some(failure),
-                None => self.missing(measured, reply),
-            },
+            None => self.secret(measured).or_else(|| self.missing(measured, reply)),
         };
         Ok(failure.map(Verdict::Failed))
     }
@@ -53,14 +50,10 @@ impl Attempt<'_> {
         Ok(Some(failure))
     }
 
-    async fn secret(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
-        let patch = self.slot.patch(&self.base, &measured.tree).await?;
-        let found = self.site.redactor.find_in_patch(&patch);
-        Ok(found.map(|what| {
-            let message =
-                format!("the change holds a secret: {what}; it is neither landed nor kept");
-            Failure::new(FailureKind::SecretInDiff, message)
-        }))
+    fn secret(&self, measured: &Measured) -> Option<Failure> {
+        let what = self.site.redactor.find_in_patch(&measured.patch)?;
+        let message = format!("the change holds a secret: {what}; it is neither landed nor kept");
+        Some(Failure::new(FailureKind::SecretInDiff, message))
     }
 
     fn missing(&self, measured: &Measured, reply: &AgentReply) -> Option<Failure> {
@@ -109,11 +102,8 @@ impl Attempt<'_> {
         if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {
             return Ok(false);
         }
-        let begin = self
-            .site
-            .repo
-            .tree(&self.site.ensure_branch(&self.claim.run_id).await?.base_commit)
-            .await?;
+        let (facts, _) = self.site.ensure_branch(&self.claim.run_id).await?;
+        let begin = self.site.repo.tree(&facts.base_commit).await?;
         let tip = self.site.repo.tree(&self.base).await?;
         Ok(deliverables.iter().all(|path| {
             let name = path.as_str().trim_end_matches('/');

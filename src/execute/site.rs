@@ -18,7 +18,7 @@ use crate::phase::{FixedSpec, RunId};
 use crate::process::Redactor;
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
-use crate::workspace::{Followed, Repo, RunBranch};
+use crate::workspace::{Followed, Repo, RunBranch, Tip};
 
 pub struct Site {
     pub repo: Repo,
@@ -141,8 +141,8 @@ impl Site {
     }
 
     /// The run's branch, made at its first claim. Recorded before it is made, so that a crash in between leaves
-    /// no branch that nobody knows.
-    pub async fn ensure_branch(&self, run: &RunId) -> Result<RunFacts, Trouble> {
+    /// no branch that nobody knows. Says where the run stands, too.
+    pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), Trouble> {
         let _making = self.making_branch.lock().await;
         let facts = match self.store.run_facts(run).await? {
             Some(facts) => facts,
@@ -150,8 +150,8 @@ impl Site {
         };
         let branch =
             RunBranch { branch: facts.branch.clone(), base_commit: facts.base_commit.clone() };
-        self.repo.make_branch(run, &branch).await?;
-        Ok(facts)
+        let tip = self.repo.make_branch(run, &branch).await?;
+        Ok((facts, tip))
     }
 
     async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, Trouble> {

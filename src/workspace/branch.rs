@@ -109,14 +109,14 @@ impl Repo {
         Ok(RunBranch { branch: names.short(), base_commit })
     }
 
-    /// Makes the branch of a recorded run, where it was not made before.
-    pub async fn make_branch(&self, run: &RunId, recorded: &RunBranch) -> Result<()> {
+    /// Makes the branch of a recorded run, where it was not made before. Says where the run stands.
+    pub async fn make_branch(&self, run: &RunId, recorded: &RunBranch) -> Result<Tip> {
         let names = Names::of(run);
         let refs = self.run_refs(&names, None).await?;
         match (&refs.branch, &refs.base) {
-            (Some(_), _) => return Ok(()),
+            (Some(_), _) => return self.tip_of(&names, &refs).await,
             // Landings beside it carry on without it.
-            (None, Some(_)) if refs.beside.is_some() => return Ok(()),
+            (None, Some(_)) if refs.beside.is_some() => return self.tip_of(&names, &refs).await,
             (None, Some(_)) => {
                 return Err(WorkspaceError::BranchGone {
                     branch: names.short(),
@@ -128,8 +128,9 @@ impl Repo {
         let new = &recorded.base_commit;
         let orders = format!("create {} {new}\ncreate {} {new}\n", names.branch, names.base);
         let answer = self.transact("make the run's branch", &orders).await?;
-        if answer.ok() || self.run_refs(&names, None).await?.branch.is_some() {
-            return Ok(());
+        let refs = self.run_refs(&names, None).await?;
+        if answer.ok() || refs.branch.is_some() {
+            return self.tip_of(&names, &refs).await;
         }
         match self.in_the_way(&names).await? {
             Some(blocked_by) => {

@@ -27,6 +27,7 @@ pub(super) struct Checkout {
 
 /// A checkout with a commit in it.
 pub(super) struct Placed {
+    pub commit: String,
     pub tree: Arc<Tree>,
     /// What stayed though the commit does not have it.
     pub kept: Vec<Vec<u8>>,
@@ -63,7 +64,7 @@ impl Checkout {
     /// Readies our git folder, and lists what a commit has.
     pub async fn open(&self, repo: &Repo, commit: &str) -> Result<Arc<Tree>> {
         self.git_folder(repo).write_private()?;
-        Tree::list(&self.store, commit).await.map(Arc::new)
+        repo.tree_by(&self.store, commit).await
     }
 
     /// Makes the folder hold exactly this commit, and what may stay.
@@ -79,7 +80,7 @@ impl Checkout {
         // Everything in the way is gone by now, and nothing that a path leads through is a link.
         let restore = ["read-tree", "--reset", "-u", commit];
         self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
-        Ok(Placed { tree, kept, exclude })
+        Ok(Placed { commit: commit.to_owned(), tree, kept, exclude })
     }
 
     async fn sweep(&self, tree: Arc<Tree>, outside: Outside) -> Result<Vec<Vec<u8>>> {

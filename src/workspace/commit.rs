@@ -1,8 +1,6 @@
 //! What an attempt becomes in git: a commit, a patch, a commit on another tip.
 
-use std::path::Path;
-
-use super::error::{Context, Result, WorkspaceError};
+use super::error::{Result, WorkspaceError};
 use super::git::fields;
 use super::paths::shown;
 use super::slot::Slot;
@@ -38,7 +36,10 @@ impl Slot {
         message: &CommitMessage<'_>,
     ) -> Result<String> {
         let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
-        self.top.store.call("make the commit", args).stdin(message.text()).text().await
+        let commit =
+            self.top.store.call("make the commit", args).stdin(message.text()).text().await?;
+        self.remember_commit(tree, parent, &commit);
+        Ok(commit)
     }
 
     /// The same change on another tip, without touching the slot's files.
@@ -94,25 +95,6 @@ impl Slot {
         new.extend_from_slice(read[end..].strip_prefix(b"\n").unwrap_or_default());
         let args = ["hash-object", "-t", "commit", "-w", "--stdin"];
         git.call("write the commit", args).stdin(new).text().await
-    }
-
-    /// Writes the change as a patch for `git apply`.
-    pub async fn write_patch(&self, base: &str, tree: &str, file: &Path) -> Result<()> {
-        let args = ["diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames"];
-        let mut output = std::ffi::OsString::from("--output=");
-        output.push(std::path::absolute(file).doing("find", file)?);
-        let call = self.top.store.call("write the patch", args);
-        let more = ["--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"];
-        call.args(more).arg(output).args([base, tree]).bytes().await.map(drop)
-    }
-
-    /// The same in memory.
-    pub async fn patch(&self, base: &str, tree: &str) -> Result<Vec<u8>> {
-        let file = self.top.git_dir.join("patch");
-        self.write_patch(base, tree, &file).await?;
-        let patch = std::fs::read(&file).doing("read", &file)?;
-        std::fs::remove_file(&file).doing("remove", &file)?;
-        Ok(patch)
     }
 
     /// The paths that differ between two commits or trees.

@@ -8,11 +8,10 @@ use super::branch::{Names, Refs, Tip};
 use super::claim::ClaimRef;
 use super::error::{Result, WorkspaceError};
 use super::git::Answer;
+use super::made::MANY;
 use super::slot::Slot;
 use crate::phase::RunId;
 
-/// From here on a pack is kept as a pack, as git's own `transfer.unpackLimit` has it.
-const UNPACK_LIMIT: u32 = 100;
 /// Beyond the seconds that git itself waits for a lock.
 const ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -73,11 +72,14 @@ impl Slot {
 
     /// Writes what the user's repository lacks of a commit.
     async fn transfer(&self, commit: &str, known: &str) -> Result<()> {
+        if self.carry_over(commit, known).await? {
+            return Ok(());
+        }
         let args = ["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"];
         let wanted = format!("{commit}\n^{known}\n");
         let pack = self.top.store.call("pack the commit", args).stdin(wanted).bytes().await?;
         let args: &[&str] = match object_count(&pack) {
-            n if n < UNPACK_LIMIT => &["unpack-objects", "-q"],
+            n if (n as usize) < MANY => &["unpack-objects", "-q"],
             _ => &["index-pack", "--stdin"],
         };
         self.repo.git.call("write the commit", args).stdin(pack).bytes().await.map(drop)

@@ -8,17 +8,16 @@ use std::path::Path;
 
 use super::checkout::blocking;
 use super::clean::{nested_git, remove_any, unlock};
+use super::diff::{DIFF, Diff, RawChange};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::fields;
 use super::ignored::Seen;
+use super::made::Made;
 use super::outside::Outside;
 use super::paths::{from_bytes, shown};
 use super::slot::{Holding, Slot};
 use crate::phase::PathPattern;
 use crate::phase::scope::{Change, ChangeKind};
-
-const SUBMODULE: &str = "160000";
-const SYMLINK: &str = "120000";
 
 /// What an attempt changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +32,8 @@ pub struct Measured {
     pub nested: Vec<String>,
     /// New paths that are not in the tree only since `workspace.keep` names them.
     pub left_out: Vec<String>,
+    /// The change as a patch for `git apply`.
+    pub patch: Vec<u8>,
 }
 
 impl Slot {
@@ -48,21 +49,24 @@ impl Slot {
         self.add_all(holding, &mut nested).await?;
         // What is left out is neither in the index nor ever will be: both can look at once.
         let (compared, left_out) = tokio::join!(self.compare(base), self.left_out(holding));
-        let ((mut tree, mut changes), left_out) = (compared?, left_out?);
+        let (mut diff, left_out) = (compared?, left_out?);
         let repositories: Vec<Vec<u8>> =
-            changes.iter().filter_map(RawChange::new_repository).collect();
+            diff.changes.iter().filter_map(RawChange::new_repository).collect();
         if !repositories.is_empty() {
             self.open_repositories(holding, &repositories, &mut nested).await?;
-            (tree, changes) = self.compare(base).await?;
+            diff = self.compare(base).await?;
         }
-        let changed = changes.iter().map(|change| shown(&change.path)).collect();
+        let changed = diff.changes.iter().map(|change| shown(&change.path)).collect();
         let seen = Seen { top: self.path(), tree: &holding.placed.tree, changed };
         if self.add_ignored(deliverables.iter().filter(|wanted| !seen.has(wanted))).await? {
-            (tree, changes) = self.compare(base).await?;
+            diff = self.compare(base).await?;
         }
-        let mut measured = Measured { tree, nested, left_out, ..Measured::default() };
-        measured.changes = changes.iter().map(|change| change.told(self.path())).collect();
+        let changes = diff.changes.iter().map(|change| change.told(self.path())).collect();
+        let (tree, patch) = (diff.tree.clone(), std::mem::take(&mut diff.patch));
+        let mut measured =
+            Measured { tree, changes, nested, left_out, patch, ..Measured::default() };
         self.look_into_submodules(holding, &mut measured).await?;
+        self.remember(Made::of(base, diff));
         Ok(measured)
     }
 
@@ -87,11 +91,18 @@ impl Slot {
         Ok(if answer.ok() && !blind { Ok(()) } else { Err(answer.said()) })
     }
 
-    async fn compare(&self, base: &str) -> Result<(String, Vec<RawChange>)> {
+    /// All at once: the tree, what it changes, and how.
+    async fn compare(&self, base: &str) -> Result<Diff> {
         let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
-        let args = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff"];
-        let call = self.top.git.call(format!("compare with {base}"), args).args([base, &tree]);
-        Ok((tree, RawChange::parse(&call.bytes().await?)))
+        let file = self.top.git_dir.join("diff");
+        let mut output = std::ffi::OsString::from("--output=");
+        output.push(&file);
+        let call = self.top.git.call(format!("compare with {base}"), DIFF);
+        call.arg(output).args([base, &tree]).bytes().await?;
+        // Through a file: a diff has no upper bound, and what git says to us has one.
+        let said = fs::read(&file).doing("read", &file)?;
+        fs::remove_file(&file).doing("remove", &file)?;
+        Ok(Diff::parse(tree, &said))
     }
 
     /// Repositories with commits came in as submodules: their files are to come in instead.
@@ -202,67 +213,9 @@ fn overlap(a: &[u8], b: &[u8]) -> bool {
     long.strip_prefix(short).is_some_and(|rest| rest.first().is_none_or(|b| *b == b'/'))
 }
 
-/// One line of `--raw -z`: `:old-mode new-mode old-id new-id letter`, then the path.
-#[derive(Debug)]
-struct RawChange {
-    old_mode: String,
-    new_mode: String,
-    same_content: bool,
-    letter: u8,
-    path: Vec<u8>,
-}
-
-impl RawChange {
-    fn parse(raw: &[u8]) -> Vec<Self> {
-        let mut all = Vec::new();
-        let mut fields = fields(raw);
-        while let (Some(facts), Some(path)) = (fields.next(), fields.next()) {
-            let facts = String::from_utf8_lossy(facts).into_owned();
-            let facts: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
-            let [old_mode, new_mode, old_id, new_id, letter] = facts[..] else { continue };
-            all.push(Self {
-                old_mode: old_mode.to_owned(),
-                new_mode: new_mode.to_owned(),
-                same_content: old_id == new_id,
-                letter: letter.bytes().next().unwrap_or(b'M'),
-                path: path.to_vec(),
-            });
-        }
-        all
-    }
-
-    /// The path, where a repository stands that was no submodule before.
-    fn new_repository(&self) -> Option<Vec<u8>> {
-        (self.new_mode == SUBMODULE && self.old_mode != SUBMODULE).then(|| self.path.clone())
-    }
-
-    fn told(&self, root: &Path) -> Change {
-        let kind = match self.letter {
-            b'A' => ChangeKind::Added,
-            b'D' => ChangeKind::Deleted,
-            b'T' => ChangeKind::TypeChanged,
-            _ if self.same_content => ChangeKind::ModeChanged,
-            _ => ChangeKind::Modified,
-        };
-        let link =
-            (self.new_mode == SYMLINK).then(|| fs::read_link(root.join(from_bytes(&self.path))));
-        let symlink_target =
-            link.and_then(|target| target.ok()).map(|t| t.to_string_lossy().into_owned());
-        Change { path: shown(&self.path), kind, symlink_target }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn raw_lines_are_read() {
-        let raw = b":100644 100755 aa aa M\0run.sh\0:000000 160000 00 bb A\0a\nb\0";
-        let changes = RawChange::parse(raw);
-        assert_eq!(changes[0].told(Path::new("/")).kind, ChangeKind::ModeChanged);
-        assert_eq!(changes[1].new_repository(), Some(b"a\nb".to_vec()));
-    }
 
     #[test]
     fn paths_overlap_at_component_boundaries() {

@@ -6,9 +6,13 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::checkout::blocking;
 use super::error::{Context, Result, WorkspaceError};
 use super::git::Git;
+use super::loose::Objects;
+use super::made::Trees;
 use super::tree::Tree;
 use super::user_config::UserConfig;
 
@@ -28,6 +32,7 @@ pub struct Repo {
     pub(super) env: Vec<(OsString, OsString)>,
     /// Git on the user's repository.
     pub(super) git: Git,
+    pub(super) trees: Trees,
 }
 
 impl Repo {
@@ -50,6 +55,7 @@ impl Repo {
             config,
             env: env.to_vec(),
             git,
+            trees: Trees::default(),
         })
     }
 
@@ -102,9 +108,27 @@ impl Repo {
         if answer.ok() { answer.text().map(Some) } else { Ok(None) }
     }
 
+    /// Writes a small blob without a git; `None`: git has to do it, and to say what is wrong.
+    pub(super) async fn write_blob(&self, content: Vec<u8>) -> Option<String> {
+        let users = self.users_objects()?;
+        let written = blocking(move || {
+            let loose = users.loose();
+            let blob = loose.make("blob", &content).doing("make an object for", loose.objects)?;
+            loose.put(std::slice::from_ref(&blob)).doing("write an object to", loose.objects)?;
+            Ok(blob.id().to_owned())
+        });
+        written.await.inspect_err(|error| tracing::debug!("leaving it to git: {error}")).ok()
+    }
+
+    /// Where loose objects of ours may go; nowhere where git does more about a new object than to write its file.
+    pub(super) fn users_objects(&self) -> Option<Objects> {
+        let (dir, sha256) = (self.objects_dir(), self.sha256);
+        (!self.config.special_objects).then_some(Objects { dir, sha256 })
+    }
+
     /// The paths of a commit.
-    pub async fn tree(&self, commit: &str) -> Result<Tree> {
-        Tree::list(&self.git, commit).await
+    pub async fn tree(&self, commit: &str) -> Result<Arc<Tree>> {
+        self.tree_by(&self.git, commit).await
     }
 
     /// What git stands for "no value" in a ref transaction.

@@ -14,6 +14,7 @@ use super::clean::remove_any;
 use super::error::{Context, Result, WorkspaceError};
 use super::git_dir::GitDir;
 use super::link::Mirror;
+use super::made::LastMade;
 use super::outside::Outside;
 use super::repo::Repo;
 use super::submodule::{Module, Parent, fill};
@@ -26,6 +27,7 @@ pub struct Slot {
     number: u32,
     pub(super) top: Checkout,
     pub(super) holding: Option<Holding>,
+    pub(super) made: LastMade,
     lock: FileLock,
 }
 
@@ -78,7 +80,8 @@ impl Slot {
         let hold = lock.fd().doing("hand on", lock.path())?;
         let top = Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold);
         fs::create_dir_all(&top.dir).doing("make the folder", &top.dir)?;
-        Ok(Self { repo: repo.clone(), number, top, holding: None, lock })
+        let made = LastMade::default();
+        Ok(Self { repo: repo.clone(), number, top, holding: None, made, lock })
     }
 
     pub fn number(&self) -> u32 {

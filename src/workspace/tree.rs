@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::diff::RawChange;
 use super::error::Result;
 use super::git::{Git, fields};
 
@@ -53,6 +54,29 @@ impl Tree {
                 return;
             }
         }
+    }
+
+    /// The same with these changes; nothing where only git can tell.
+    pub(super) fn changed(&self, changes: &[RawChange]) -> Option<Self> {
+        if changes.iter().any(RawChange::is_about_a_submodule) {
+            return None;
+        }
+        let mut tree = self.clone();
+        for change in changes {
+            match change.is_deletion() {
+                true => drop(tree.leaves.remove(&change.path)),
+                false => drop(tree.leaves.insert(change.path.clone(), Entry::Leaf)),
+            }
+        }
+        if changes.iter().any(RawChange::is_deletion) {
+            tree.folders.clear();
+        }
+        let paths: Vec<Vec<u8>> = match tree.folders.is_empty() {
+            true => tree.leaves.keys().cloned().collect(),
+            false => changes.iter().map(|change| change.path.clone()).collect(),
+        };
+        paths.iter().for_each(|path| tree.add_folders(path));
+        Some(tree)
     }
 
     /// Whether a file, a symbolic link or a submodule of this path is there.

@@ -31,6 +31,8 @@ pub(super) struct UserConfig {
     pub lfs: Vec<(String, String)>,
     /// Not all objects are here: a partial clone.
     pub partial: bool,
+    /// New objects need more than the file that holds them: other permissions, or an entry in a second index.
+    pub special_objects: bool,
     /// The file of ignore patterns that the user has for all repositories.
     pub excludes_file: Option<PathBuf>,
 }
@@ -71,7 +73,14 @@ impl UserConfig {
         // The first is how it is said since git 2.24 or so, the second how it was before.
         let promised = |key: &str| key.starts_with("remote.") && key.ends_with(".promisor");
         let partial = all.iter().any(|(key, _)| promised(key) || key == "extensions.partialclone");
-        Ok(Self { identity: Identity::from(&all), carried, lfs, partial, excludes_file })
+        let special = |(key, value): &(String, String)| match key.as_str() {
+            "core.sharedrepository" => !matches!(value.as_str(), "false" | "umask" | "0"),
+            "extensions.compatobjectformat" => true,
+            _ => false,
+        };
+        let special_objects = all.iter().any(special);
+        let identity = Identity::from(&all);
+        Ok(Self { identity, carried, lfs, partial, special_objects, excludes_file })
     }
 
     /// Where LFS keeps the user's objects.

@@ -54,6 +54,63 @@ async fn a_landing_is_one_commit_with_trailers() {
     assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
 }
 
+/// What an attempt makes may be in the user's packs already, and then the slot has no file of it.
+#[tokio::test]
+async fn what_the_user_has_in_a_pack_lands_again() {
+    for init in [&[][..], &["--object-format=sha256"]] {
+        let lab = Lab::with("repo", init);
+        lab.write("src/deep/b.py", "b = 1\n");
+        lab.commit_all("second");
+        lab.git(&["rm", "-rq", "src/deep"]);
+        let base = lab.commit_all("third");
+        lab.git(&["repack", "-adq"]);
+        let repo = lab.repo().await;
+        repo.ensure_branch(&run(), None, None).await.unwrap();
+        let mut slot = repo.acquire_slot().await.unwrap();
+        slot.reset(&base, &settings()).await.unwrap();
+        write(slot.path(), "src/deep/b.py", "b = 1\n");
+        let new = commit(&slot, &base, "back").await;
+        let claim = claimed(&repo, "back", 1, "me").await;
+        let landed = slot.land(&claim, &run(), &base, &new).await.unwrap();
+        assert_eq!(landed, Landing::Landed { held_by: None });
+        // And one that has a file for each of its objects, from where that one landed.
+        slot.reset(&new, &settings()).await.unwrap();
+        write(slot.path(), "src/deep/c.py", "c = 1\n");
+        let next = commit(&slot, &new, "on").await;
+        let claim = claimed(&repo, "on", 1, "me").await;
+        let landed = slot.land(&claim, &run(), &new, &next).await.unwrap();
+        assert_eq!(landed, Landing::Landed { held_by: None });
+        lab.git(&["fsck", "--strict", "--no-dangling"]);
+        let files = lab.git(&["ls-tree", "-r", "--name-only", "autopack/r1"]);
+        assert_eq!(files, "README\nrun.sh\nsrc/a.py\nsrc/deep/b.py\nsrc/deep/c.py");
+    }
+}
+
+/// What the next attempt takes for the tip's tree is what git says.
+#[tokio::test]
+async fn a_tree_that_was_measured_need_not_be_listed() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let mut slot = repo.acquire_slot().await.unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    fs::remove_file(slot.path().join("src/a.py")).unwrap();
+    fs::remove_file(slot.path().join("run.sh")).unwrap();
+    write(slot.path(), "run.sh/now/a folder", "x");
+    write(slot.path(), "README", "changed\n");
+    let new = commit(&slot, &base, "p").await;
+    let known = repo.tree(&new).await.unwrap();
+    let claim = claimed(&repo, "p", 1, "me").await;
+    slot.land(&claim, &run(), &base, &new).await.unwrap();
+    let listed = lab.repo().await.tree(&new).await.unwrap();
+    let paths: Vec<&str> = known.paths().collect();
+    assert_eq!(paths, listed.paths().collect::<Vec<_>>());
+    assert_eq!(paths, ["README", "run.sh/now/a folder"]);
+    for folder in ["src", "run.sh", "run.sh/now"] {
+        assert_eq!(known.has_folder(folder), listed.has_folder(folder), "{folder}");
+    }
+}
+
 #[tokio::test]
 async fn many_files_land_as_a_pack() {
     let lab = Lab::new();

@@ -4,6 +4,8 @@
 //! Its ids are the journal's change numbers, so an update is a new number and the old one dead. Dead numbers stay
 //! inside until a rebuild and are masked in every search, by FAISS itself: no result is lost to filtering afterwards.
 
+#[cfg(target_os = "linux")]
+mod blas;
 mod file;
 mod mask;
 mod part;
