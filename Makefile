@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test test-agents fuzz deny lint check setup clean
+.PHONY: build release demo test test-agents fuzz deny bench lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -35,6 +35,11 @@ fuzz: setup
 # Licences, second versions, sources; docs/supply-chain.md says what is not checked.
 deny:
 	@./.ci/deny.sh
+
+# What it costs, written into docs/benchmarks.md: about ten minutes after the build, on a machine with nothing else to do.
+# `make bench SECTIONS="autofix startup"` measures these alone, AUTOPACK_BENCH=quick takes small sizes.
+bench: setup
+	cargo bench --locked --bench whole -- --write $(SECTIONS)
 
 lint: setup
 	cargo fmt --check

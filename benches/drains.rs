@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::others;
-use super::process::{AUTOPACK, cpu_seconds, said};
+use super::process::{AUTOPACK, cpu_seconds};
 use super::scale::Scale;
 use super::scratch::Scratch;
 use super::stats::{Samples, figure};
@@ -78,8 +78,41 @@ fn drain(scratch: &Scratch, jobs: usize) -> Series {
     Series { gaps, cpu_seconds: cpu_seconds() - before }
 }
 
+/// What a drain logs with `-v`, in the order of a phase, and what it does until the next of them.
+const STEPS: [(&str, &str); 6] = [
+    ("slot taken", "slot: files restored, agent's repository made, prompt"),
+    ("agent at work", "agent: supervisor, program, tree swept"),
+    ("reading the diff", "diff: measured, scope, secrets, deliverables, commit"),
+    ("running CI", "CI: supervisor, program, tree swept"),
+    ("landing", "landing: objects, fence and branch"),
+    ("judged", "finish, claim, fence of the next phase"),
+];
+
 /// Where the time of a phase goes, as the drain itself logs it.
 fn by_step(scale: &Scale, files: usize) -> String {
-    let _ = (scale, files, said("true", &[]));
-    String::new()
+    let scratch = Scratch::new(files);
+    scratch.plan("r", 0..scale.drained);
+    let args = ["drain", "--run-id", "r", "--verbose", "--log-format", "json"];
+    let output = scratch.autopack(args).output().expect("autopack starts");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let times: Vec<(usize, jiff::Timestamp)> = log.lines().filter_map(step).collect();
+    let mut spent: [Vec<Duration>; STEPS.len()] = Default::default();
+    for pair in times.windows(2) {
+        let ((step, from), (_, to)) = (pair[0], pair[1]);
+        spent[step].extend(Duration::try_from(to.duration_since(from)));
+    }
+    let mut text =
+        format!("\nBy step, {files} files, one job:\n\n| step | p50 | p99 |\n|---|---|---|\n");
+    for ((_, what), spent) in STEPS.iter().zip(spent).filter(|(_, spent)| !spent.is_empty()) {
+        text += &format!("| {what} | {} |\n", Samples::ms(spent).p50_p99());
+    }
+    text
+}
+
+/// A line of the log that begins a step.
+fn step(line: &str) -> Option<(usize, jiff::Timestamp)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let message = line["message"].as_str()?;
+    let step = STEPS.iter().position(|(name, _)| *name == message)?;
+    Some((step, line["timestamp"].as_str()?.parse().ok()?))
 }

@@ -32,7 +32,7 @@ use crate::process::Stop;
 use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
 use crate::store::{Claim, Finish};
 use crate::telemetry::kind::{Kind, kind};
-use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Slot};
+use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
 use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
@@ -122,6 +122,7 @@ pub async fn execute(
             (Verdict::Requeued(Requeue::Systemic { message }), Some(trouble))
         }
     };
+    tracing::debug!(verdict = verdict.as_str(), "judged");
     let used = record.used();
     let after = match &trouble {
         Some(trouble) => After::Systemic(trouble.to_string()),
@@ -188,15 +189,20 @@ impl<'a> Attempt<'a> {
             agent: site.agent_of(claim)?.0.to_owned(),
         }));
         let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
-        let fence = match site.repo.fence(run, phase, number, claim.owner.as_str()).await? {
-            Fence::Ours(fence) => fence,
-            Fence::Fenced { .. } => return Err(Trouble::LeaseLost),
-        };
-        let slot = site.repo.acquire_slot().await?;
+        let mut slot = site.repo.acquire_slot().await?;
         let folder = AttemptFolder::create(&site.repo.autopack_dir(), run, phase, number)?;
         let shown = folder.relative_to(site.repo.root());
         let slot_name = slot.number().to_string();
-        let recorded = site.store.record_slot(claim, &slot_name, &shown);
+        tracing::debug!(slot = slot_name, base = tip.commit, "slot taken");
+        // None of these waits for another, and nothing of the user's runs before all are done.
+        let (fence, recorded, reset, checkout) = tokio::join!(
+            site.repo.fence(run, phase, number, claim.owner.as_str()),
+            site.store.record_slot(claim, &slot_name, &shown),
+            slot.reset(&tip.commit, &site.settings.workspace),
+            site.repo.checkout_state(),
+        );
+        let Fence::Ours(fence) = fence? else { return Err(Trouble::LeaseLost) };
+        recorded?;
         let mut attempt = Self {
             site,
             claim,
@@ -205,22 +211,28 @@ impl<'a> Attempt<'a> {
             branch: facts.branch,
             folder,
             stop,
-            base: tip.commit.clone(),
+            base: tip.commit,
             touches_tests: false,
             record,
             drain_spent,
-            checkout: CheckoutState::default(),
+            checkout: checkout?,
         };
-        // Neither waits for the other: one is the disk's work, one is git's.
-        let (recorded, placed) = tokio::join!(recorded, attempt.place(&tip.commit));
-        recorded?;
-        placed?;
+        attempt.say_reset(&reset?);
+        if attempt.set_up().await? {
+            // What it writes into the checkout is not the agent's doing.
+            attempt.checkout = site.repo.checkout_state().await?;
+        }
         Ok(attempt)
     }
 
     /// Makes the slot hold exactly this commit, set up as the configuration says.
     async fn place(&mut self, commit: &str) -> Result<(), Trouble> {
         let reset = self.slot.reset(commit, &self.site.settings.workspace).await?;
+        self.say_reset(&reset);
+        self.set_up().await.map(drop)
+    }
+
+    fn say_reset(&self, reset: &Reset) {
         for path in &reset.missing_links {
             self.note(&format!("workspace.link: {path} is not in your checkout"));
         }
@@ -233,7 +245,6 @@ impl<'a> Attempt<'a> {
         for path in &reset.missing_submodules {
             self.note(&format!("submodule {path}: its commit is not fetched; its folder is empty"));
         }
-        self.set_up().await
     }
 
     async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
@@ -297,6 +308,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn step(&self, step: Step) {
+        tracing::debug!("{}", step.as_str());
         self.site.progress.step(&self.claim.phase_id, step.as_str());
     }
 

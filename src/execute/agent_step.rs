@@ -13,10 +13,10 @@ use crate::process::{self, How, Job};
 use crate::progress::Step;
 
 impl Attempt<'_> {
-    /// `workspace.setup`: without it, neither an agent nor CI can work here.
-    pub(super) async fn set_up(&self) -> Result<(), Trouble> {
+    /// `workspace.setup`: without it, neither an agent nor CI can work here. Says whether there is one.
+    pub(super) async fn set_up(&self) -> Result<bool, Trouble> {
         let settings = &self.site.settings.workspace;
-        let Some(command) = &settings.setup else { return Ok(()) };
+        let Some(command) = &settings.setup else { return Ok(false) };
         let argv: Vec<String> = match command {
             CommandLine::Argv(argv) => argv.clone(),
             CommandLine::Shell(line) => ["sh", "-c", line].map(str::to_owned).to_vec(),
@@ -32,7 +32,7 @@ impl Attempt<'_> {
         let ended = process::run(job, self.stop).await?;
         let why = match ended.how {
             // Whatever is run next notices the stop as well.
-            How::Exited(0) | How::Stopped => return Ok(()),
+            How::Exited(0) | How::Stopped => return Ok(true),
             How::Exited(code) => format!("it exited with {code}"),
             How::Signalled(signal) => format!("signal {signal} ended it"),
             How::TimedOut | How::Stalled => format!("it took longer than {} s", timeout.as_secs()),
@@ -50,11 +50,7 @@ impl Attempt<'_> {
         let foresight = &self.site.foresight;
         let foreseen = foresight.of(&self.claim.phase, (name, settings), self.slot.path());
         let (estimate, existing) = (foreseen.output_tokens, &foreseen.existing_bytes);
-        let recorded =
-            self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing));
-        let (recorded, checkout) = tokio::join!(recorded, self.site.repo.checkout_state());
-        recorded?;
-        self.checkout = checkout?;
+        self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
         self.record.estimated_output = Some(estimate);
         self.step(Step::Agent);
         let started = Instant::now();

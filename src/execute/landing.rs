@@ -50,7 +50,13 @@ impl Attempt<'_> {
         let claim = self.claim;
         for _ in 0..ROUNDS {
             self.step(Step::Landing);
-            self.site.store.record_landing(claim, &commit).await?;
+            // Objects that no ref leads to are nobody's yet, so that they may go over while the commit is written down.
+            let (recorded, handed) = tokio::join!(
+                self.site.store.record_landing(claim, &commit),
+                self.slot.hand_over(&commit, &tip),
+            );
+            recorded?;
+            handed?;
             let moved = match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
                 Landing::Landed { held_by } => {
                     self.site.say_held(&self.branch, held_by.as_deref());

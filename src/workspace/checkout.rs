@@ -8,6 +8,7 @@ use super::clean::{clean, remove_any};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::Git;
 use super::git_dir::GitDir;
+use super::loose::Objects;
 use super::outside::Outside;
 use super::repo::Repo;
 use super::tree::Tree;
@@ -50,6 +51,11 @@ impl Checkout {
         let store = git.clone().without_files(&git_dir);
         let borrows = stands_for.join("objects");
         Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned() }
+    }
+
+    /// Its own, not those that it borrows.
+    pub fn objects(&self, repo: &Repo) -> Objects {
+        Objects { dir: self.git_dir.join("objects"), sha256: repo.sha256, durable: false }
     }
 
     pub fn git_folder<'a>(&'a self, repo: &'a Repo) -> GitDir<'a> {

@@ -4,6 +4,7 @@ use super::error::{Result, WorkspaceError};
 use super::git::fields;
 use super::paths::shown;
 use super::slot::Slot;
+use super::user_config::Identity;
 use crate::phase::{PhaseId, RunId};
 
 const LONGEST_SUBJECT: usize = 72;
@@ -35,11 +36,44 @@ impl Slot {
         parent: &str,
         message: &CommitMessage<'_>,
     ) -> Result<String> {
-        let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
-        let commit =
-            self.top.store.call("make the commit", args).stdin(message.text()).text().await?;
+        let commit = match self.write_commit(tree, parent, &message.text()) {
+            Ok(Some(commit)) => commit,
+            Ok(None) | Err(_) => {
+                let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
+                let call = self.top.store.call("make the commit", args);
+                call.stdin(message.text()).text().await?
+            }
+        };
         self.remember_commit(tree, parent, &commit);
         Ok(commit)
+    }
+
+    /// As `git commit-tree` writes it; `None` where names need what only git does to them.
+    fn write_commit(
+        &self,
+        tree: &str,
+        parent: &str,
+        message: &str,
+    ) -> std::io::Result<Option<String>> {
+        let Identity { author, committer } = &self.repo.config.identity;
+        if ![author, committer].into_iter().all(is_plain) {
+            return Ok(None);
+        }
+        let time = jiff::Zoned::now();
+        let minutes = time.offset().seconds() / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+        let time = format!("{} {sign}{hours:02}{minutes:02}", time.timestamp().as_second());
+        let person = |(name, email): &(String, String)| format!("{name} <{email}> {time}");
+        let text = format!(
+            "tree {tree}\nparent {parent}\nauthor {}\ncommitter {}\n\n{message}",
+            person(author),
+            person(committer)
+        );
+        let objects = self.top.objects(&self.repo);
+        let commit = objects.loose().make("commit", text.as_bytes())?;
+        objects.loose().put(std::slice::from_ref(&commit))?;
+        Ok(Some(commit.id().to_owned()))
     }
 
     /// The same change on another tip, without touching the slot's files.
@@ -133,6 +167,17 @@ impl CommitMessage<'_> {
             self.attempt
         )
     }
+}
+
+/// Whether git takes a name and an address as they are: it drops what could end them early, and punctuation around them.
+fn is_plain((name, email): &(String, String)) -> bool {
+    let around = |c: char| c <= ' ' || ".,:;<>\"\\'".contains(c);
+    [name, email].into_iter().all(|text| {
+        !text.is_empty()
+            && !text.contains(['<', '>', '\n', '\0'])
+            && !text.starts_with(around)
+            && !text.ends_with(around)
+    })
 }
 
 /// One line that git takes for a subject: the name, else the id.

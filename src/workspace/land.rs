@@ -37,7 +37,6 @@ impl Slot {
         commit: &str,
     ) -> Result<Landing> {
         let names = Names::of(run);
-        let mut transferred = false;
         let mut round = 1;
         loop {
             let refs = self.repo.run_refs(&names, Some(&claim.name)).await?;
@@ -52,10 +51,7 @@ impl Slot {
             if tip.commit != old_tip {
                 return Ok(Landing::TipMoved(tip.commit));
             }
-            if !transferred {
-                self.transfer(commit, old_tip).await?;
-                transferred = true;
-            }
+            self.hand_over(commit, old_tip).await?;
             let orders = orders(&names, &refs, &tip, claim, commit, &self.repo.zero());
             let answer = self.repo.transact("move the run's branch", &orders).await?;
             if answer.ok() {
@@ -70,11 +66,19 @@ impl Slot {
         }
     }
 
-    /// Writes what the user's repository lacks of a commit.
-    async fn transfer(&self, commit: &str, known: &str) -> Result<()> {
-        if self.carry_over(commit, known).await? {
+    /// Writes what the user's repository lacks of a commit, once.
+    pub async fn hand_over(&self, commit: &str, known: &str) -> Result<()> {
+        if self.is_handed_over(commit) {
             return Ok(());
         }
+        if !self.carry_over(commit, known).await? {
+            self.send(commit, known).await?;
+        }
+        self.remember_handing_over(commit);
+        Ok(())
+    }
+
+    async fn send(&self, commit: &str, known: &str) -> Result<()> {
         let args = ["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"];
         let wanted = format!("{commit}\n^{known}\n");
         let pack = self.top.store.call("pack the commit", args).stdin(wanted).bytes().await?;

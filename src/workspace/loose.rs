@@ -28,17 +28,20 @@ const AT_ONCE: usize = 8;
 pub(super) struct Loose<'a> {
     pub objects: &'a Path,
     pub sha256: bool,
+    /// Whether what is written has to outlive a power cut.
+    pub durable: bool,
 }
 
 /// The same, to be sent to where files are written.
 pub(super) struct Objects {
     pub dir: PathBuf,
     pub sha256: bool,
+    pub durable: bool,
 }
 
 impl Objects {
     pub fn loose(&self) -> Loose<'_> {
-        Loose { objects: &self.dir, sha256: self.sha256 }
+        Loose { objects: &self.dir, sha256: self.sha256, durable: self.durable }
     }
 }
 
@@ -87,11 +90,13 @@ impl Loose<'_> {
         Ok((hash.hex() == id).then(|| Packed { id: id.to_owned(), compressed }))
     }
 
-    /// Writes them so that they outlive a power cut; what is there already is only made to look new, so that
+    /// Writes them, whole or not at all each; what is there already is only made to look new, so that
     /// no `git gc` takes it away.
     pub fn put(&self, objects: &[Packed]) -> io::Result<()> {
         let mut beside = Vec::new();
-        let written = self.write_beside(objects, &mut beside).and_then(|()| sync(&beside));
+        let written = self
+            .write_beside(objects, &mut beside)
+            .and_then(|()| if self.durable { sync(&beside) } else { Ok(()) });
         for (_, temporary, path) in &beside {
             match &written {
                 Ok(()) => fs::rename(temporary, path)?,
@@ -200,7 +205,7 @@ mod tests {
             (true, "2cf8d83d9ee29543b34a87727421fdecb7e3f3a183d337639025de576db9ebb4"),
         ] {
             let objects = dir.path().join(id);
-            let loose = Loose { objects: &objects, sha256 };
+            let loose = Loose { objects: &objects, sha256, durable: true };
             let made = loose.make("blob", b"hello\n").unwrap();
             assert_eq!(made.id(), id);
             assert!(loose.take(id).unwrap().is_none());
@@ -215,7 +220,7 @@ mod tests {
     #[test]
     fn an_object_that_is_not_what_its_name_says_is_not_taken() {
         let dir = tempfile::tempdir().unwrap();
-        let loose = Loose { objects: dir.path(), sha256: false };
+        let loose = Loose { objects: dir.path(), sha256: false, durable: false };
         let made = loose.make("blob", b"hello\n").unwrap();
         let other = "0".repeat(40);
         let forged = Packed { id: other.clone(), compressed: made.compressed };

@@ -37,16 +37,20 @@ impl Made {
 
 /// Of a slot: nothing, until something was measured.
 #[derive(Default)]
-pub(super) struct LastMade(Mutex<Option<Made>>);
+pub(super) struct LastMade {
+    measured: Mutex<Option<Made>>,
+    /// The last commit that the user's repository has all of.
+    handed_over: Mutex<Option<String>>,
+}
 
 impl Slot {
     pub(super) fn remember(&self, made: Made) {
-        *self.made.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+        *self.made.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     }
 
     /// The measured tree has become a commit: the tree of the slot with the measured changes.
     pub(super) fn remember_commit(&self, tree: &str, parent: &str, commit: &str) {
-        let mut made = self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(made) = made.as_mut().filter(|made| made.tree == tree && made.base == parent)
         else {
             return;
@@ -58,12 +62,22 @@ impl Slot {
         }
     }
 
+    pub(super) fn is_handed_over(&self, commit: &str) -> bool {
+        let last = self.made.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_deref() == Some(commit)
+    }
+
+    pub(super) fn remember_handing_over(&self, commit: &str) {
+        let mut last = self.made.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(commit.to_owned());
+    }
+
     /// Copies what is new in a commit into the user's repository, file by file. `false`: it is not as simple as that,
     /// and git has to do it.
     pub(super) async fn carry_over(&self, commit: &str, known: &str) -> Result<bool> {
         let Some(users) = self.repo.users_objects() else { return Ok(false) };
         let Some(objects) = self.new_objects(commit, known) else { return Ok(false) };
-        let ours = Objects { dir: self.top.git_dir.join("objects"), sha256: users.sha256 };
+        let ours = self.top.objects(&self.repo);
         let carried = blocking(move || {
             let packed = objects.iter().map(|id| ours.loose().take(id));
             let packed: std::io::Result<Option<Vec<Packed>>> = packed.collect();
@@ -82,7 +96,7 @@ impl Slot {
 
     /// The commit last, so that what it leads to is there before it.
     fn new_objects(&self, commit: &str, known: &str) -> Option<Vec<String>> {
-        let made = self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.made.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let made = made.as_ref().filter(|made| {
             made.commit.as_deref() == Some(commit)
                 && made.base == known

@@ -123,7 +123,7 @@ impl Repo {
     /// Where loose objects of ours may go; nowhere where git does more about a new object than to write its file.
     pub(super) fn users_objects(&self) -> Option<Objects> {
         let (dir, sha256) = (self.objects_dir(), self.sha256);
-        (!self.config.special_objects).then_some(Objects { dir, sha256 })
+        (!self.config.special_objects).then_some(Objects { dir, sha256, durable: true })
     }
 
     /// The paths of a commit.

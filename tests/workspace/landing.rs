@@ -86,6 +86,37 @@ async fn what_the_user_has_in_a_pack_lands_again() {
     }
 }
 
+/// A commit is what `git commit-tree` would have made of it at that moment.
+#[tokio::test]
+async fn a_commit_is_gits_to_the_byte() {
+    for init in [&[][..], &["--object-format=sha256"]] {
+        let lab = Lab::with("repo", init);
+        let (_repo, slot, base) = lab.slot().await;
+        write(slot.path(), "src/b.py", "b\n");
+        let new = commit(&slot, &base, "Wörter, and more").await;
+        let git_dir = slot.path().with_extension("git");
+        let git = |args: &[&str]| lab.git_in(&git_dir, &[&["--git-dir", "."], args].concat());
+        let read = git(&["cat-file", "commit", &new]);
+        let (head, message) = read.split_once("\n\n").unwrap();
+        let file = lab.temp.path().join("message");
+        fs::write(&file, format!("{message}\n")).unwrap();
+        let tree = head.lines().next().unwrap().strip_prefix("tree ").unwrap();
+        let time = head.lines().last().unwrap().split_once("> ").unwrap().1;
+        let made = std::process::Command::new("git")
+            .args(["--git-dir", ".", "commit-tree", tree, "-p", &base, "-F"])
+            .arg(&file)
+            .current_dir(&git_dir)
+            .envs(lab.env())
+            .env("GIT_AUTHOR_DATE", time)
+            .env("GIT_COMMITTER_DATE", time)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&made.stdout).trim(), new);
+        let zone = lab.git(&["log", "-1", "--format=%ad", "--date=format-local:%z"]);
+        assert_eq!(time.split(' ').nth(1), Some(zone.as_str()), "the time zone is the user's");
+    }
+}
+
 /// What the next attempt takes for the tip's tree is what git says.
 #[tokio::test]
 async fn a_tree_that_was_measured_need_not_be_listed() {

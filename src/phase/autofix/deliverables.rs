@@ -9,6 +9,10 @@ use crate::phase::path::entry::{self, Entry, List};
 const KEY: &str = "deliverables";
 
 pub(super) fn normalize(draft: &mut Draft) {
+    if let Some(paths) = draft.json.get(KEY).and_then(|given| settled(draft, given)) {
+        draft.deliverables = paths;
+        return;
+    }
     let Some(given) = draft.json.get_mut(KEY).map(Value::take) else { return };
     let written = lists::texts(&given);
     let mut kept: Vec<String> = Vec::new();
@@ -30,6 +34,19 @@ pub(super) fn normalize(draft: &mut Draft) {
     }
     lists::report(draft, KEY, written.as_deref(), &kept);
     draft.json.insert(KEY.to_owned(), kept.into_iter().map(Value::String).collect());
+}
+
+/// The paths, where the list is one of paths that need nothing: what a repair leaves, and what most people write.
+fn settled(draft: &Draft, given: &Value) -> Option<Vec<String>> {
+    let mut paths: Vec<String> = Vec::new();
+    for item in given.as_array().filter(|items| !items.is_empty())? {
+        let path = item.as_str()?;
+        let settled = entry::is_settled(path, List::Deliverables, draft.limits.workspace);
+        if !settled || !push(&mut paths, path.to_owned()) {
+            return None;
+        }
+    }
+    Some(paths)
 }
 
 fn take(

@@ -86,14 +86,28 @@ pub(super) fn normalize(draft: &mut Draft) {
         ("read_only_context", List::Context),
         ("protected_paths", List::Context),
     ] {
-        match draft.scope.get_mut(key).map(Value::take) {
+        match draft.scope.get_mut(key) {
             None => {}
+            Some(given) if is_settled(given, list, draft.limits.workspace) => {}
             Some(given) => {
+                let given = given.take();
                 let kept = normalize_list(draft, key, list, given);
                 draft.scope.insert(key.to_owned(), Value::Array(kept));
             }
         }
     }
+}
+
+/// Whether a list is one of paths, each once, that need nothing.
+fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> bool {
+    let Some(paths) = given.as_array() else { return false };
+    fn bare(path: &Value) -> Option<&str> {
+        path.as_str().map(|path| path.trim_end_matches('/'))
+    }
+    paths.iter().enumerate().all(|(at, path)| {
+        path.as_str().is_some_and(|path| entry::is_settled(path, list, workspace))
+            && !paths[..at].iter().any(|other| bare(other) == bare(path))
+    })
 }
 
 fn normalize_list(draft: &mut Draft, key: &str, list: List, given: Value) -> Vec<Value> {

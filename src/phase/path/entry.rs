@@ -2,7 +2,7 @@
 
 use super::shape::{Shape, shape};
 use super::text::{self, Token};
-use super::{Escape, Place, Why, normalize, reserved};
+use super::{Escape, Place, Why, is_normal, normalize, reserved};
 
 /// What sort of list the entry stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,42 @@ pub struct Entry {
 /// Reads one line.
 pub fn read(line: &str, list: List, workspace: Option<&str>) -> Entry {
     let reader = Reader { list, workspace };
-    let mut entry = reader.read(line);
-    // What would be read differently the next time (`/workspace/word`) is only spoken of.
-    let settled = |path: &String| path == line || reader.read(path).is_only(path);
-    if !entry.paths.iter().all(settled) {
-        entry.mentions.append(&mut entry.paths);
-        entry.prose = true;
+    if reader.is_settled(line) {
+        return Entry { paths: vec![line.to_owned()], ..Entry::default() };
     }
-    entry
+    reader.read_whole(line)
+}
+
+/// Whether a line is a path as it would be read from it, told without taking it apart: most are, and all that were
+/// read before.
+pub fn is_settled(line: &str, list: List, workspace: Option<&str>) -> bool {
+    Reader { list, workspace }.is_settled(line)
+}
+
+impl Reader<'_> {
+    /// Of a path in normal form there is nothing to strip, but for a full stop at its end.
+    fn is_settled(&self, line: &str) -> bool {
+        is_normal(line)
+            && !line.ends_with('.')
+            && within(line, self.workspace).len() == line.len()
+            && match shape(line) {
+                Shape::Word => self.list != List::Deliverables,
+                _ => true,
+            }
+            && (self.list == List::Context || reserved(line).is_none())
+    }
+
+    fn read_whole(&self, line: &str) -> Entry {
+        let mut entry = self.read(line);
+        // What would be read differently the next time (`/workspace/word`) is only spoken of.
+        let settled =
+            |path: &String| path == line || self.is_settled(path) || self.read(path).is_only(path);
+        if !entry.paths.iter().all(settled) {
+            entry.mentions.append(&mut entry.paths);
+            entry.prose = true;
+        }
+        entry
+    }
 }
 
 impl Entry {
@@ -294,4 +322,25 @@ fn removal(word: &str) -> bool {
         "removed", "removes", "rename", "renamed", "renames",
     ];
     WORDS.iter().any(|removal| word.eq_ignore_ascii_case(removal))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The short way is only short.
+        #[test]
+        fn what_is_settled_is_read_as_it_stands(line in "[-a-zA-Z0-9_./]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {
+            let list = [List::Deliverables, List::Scope, List::Context][list];
+            for workspace in [None, Some("/w"), Some("a")] {
+                let reader = Reader { list, workspace };
+                for line in [&line, &odd, &format!("src/{line}.py"), &format!("a/{odd}")] {
+                    prop_assert_eq!(read(line, list, workspace), reader.read_whole(line), "{:?}", line);
+                }
+            }
+        }
+    }
 }

@@ -263,6 +263,7 @@ fn is_known(extension: &str) -> bool {
         "xsd",
     ];
     const MORE: [&str; 7] = ["pdf", "tfvars", "wasm", "yaml", "yml", "zig", "zsh"];
-    let lower = extension.to_ascii_lowercase();
-    KNOWN.binary_search(&lower.as_str()).is_ok() || MORE.contains(&lower.as_str())
+    let lower = || extension.bytes().map(|b| b.to_ascii_lowercase());
+    KNOWN.binary_search_by(|known| known.bytes().cmp(lower())).is_ok()
+        || MORE.iter().any(|more| more.eq_ignore_ascii_case(extension))
 }
