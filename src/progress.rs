@@ -187,9 +187,11 @@ impl Progress {
 
     /// Something the operator should know that is no event: kept off stdout with `--json`.
     pub fn note(&self, text: &str) {
+        // Names of phases and runs stand in it as they are.
+        let text = printable(text);
         match self.mode {
             Mode::Json => eprintln!("{text}"),
-            _ => self.print(text),
+            _ => self.print(&text),
         }
     }
 

@@ -440,27 +440,6 @@ write("tests/test_a.py", f"{phase_id} {attempt} {os.path.exists('tests/test_a.py
 }
 
 #[test]
-fn killed_again_and_again_with_four_lines_every_phase_lands_once() {
-    let project = Project::new().agent_with(super::recovery::WITNESSED, GREEN).plan(apart(40));
-    let before = project.git(["status", "--porcelain=v2", "--branch"]);
-    let mut random = super::recovery::Random(super::recovery::seed());
-    for _ in 0..12 {
-        let mut child = project.spawn(["drain", "--run-id", "run", "--jobs", "4", "--json"]);
-        // The moment is random by design: agents, CI, landings and finishing all lie within it.
-        std::thread::sleep(std::time::Duration::from_millis(100 + random.below(700)));
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        signal(&child, "-KILL");
-        child.wait().unwrap();
-    }
-    let ran = drain(&project, 4, &[]).succeeded();
-    assert!(!ran.stderr.contains("database is locked"), "{ran:#?}");
-    super::recovery::assert_each_landed_once(&project, 40);
-    assert_eq!(project.git(["status", "--porcelain=v2", "--branch"]), before);
-}
-
-#[test]
 fn two_drains_of_three_lines_each_share_a_run() {
     let agent = format!("{}\n", super::recovery::WITNESSED);
     let phase = |n: usize| json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("d{}/{n}.txt", n % 20)]});

@@ -42,5 +42,6 @@ mod shipped;
 mod support;
 mod telemetry;
 mod telemetry_summary;
+mod torture;
 mod untrue_usage;
 mod workspace;

@@ -10,50 +10,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::support::process::{LONG, MARK, env, job, marked, run, unique};
+use crate::support::stubborn::STUBBORN;
 use autopack::process::{
     FileLock, How, Job, Stop, StopLevel, Stream, run as run_until, sweep_marked,
 };
 use futures_util::future::join_all;
-
-/// Ignores SIGTERM; leaves behind a grandchild in a session of its own that ignores it too and holds
-/// the pipes, a stopped child, and two that
-/// fork and exit for a minute, one of them into ever new sessions. Says `up` when all are there. A minute is
-/// far longer than any test, and the machine is spared where one fails.
-const STUBBORN: &str = r#"
-import os, signal, sys, time
-until = time.monotonic() + 60
-signal.alarm(60)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-ready, tell = os.pipe()
-def child(body):
-    if os.fork() == 0:
-        body()
-        os._exit(0)
-def wait():
-    os.write(tell, b"x")
-    while True: signal.pause()
-def daemon():
-    os.setsid()
-    child(wait)
-def stopped():
-    os.write(tell, b"x")
-    while True: os.kill(os.getpid(), signal.SIGSTOP)
-def runner():
-    os.setpgid(0, 0)
-    os.write(tell, b"x")
-    while time.monotonic() < until:
-        if os.fork(): os._exit(0)
-def dodger():
-    os.write(tell, b"x")
-    while time.monotonic() < until:
-        os.setsid()
-        if os.fork(): os._exit(0)
-bodies = (daemon, stopped, runner, dodger)[:COUNT]
-for body in bodies: child(body)
-got = 0
-while got < len(bodies): got += len(os.read(ready, 4))
-print("up", flush=True)
-"#;
 
 fn stubborn(cwd: &Path, mark: &str, and_then: &str) -> Job<'static> {
     stubborn_of(4, cwd, mark, and_then)

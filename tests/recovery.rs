@@ -1,10 +1,10 @@
-//! Nothing is lost: kill -9, two drains at once, interrupts.
+//! Nothing is lost: two drains at once, interrupts, agents that kill. `torture` has kill -9 at every step.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use crate::support::Project;
+use crate::support::process::bearing;
 use serde_json::{Value, json};
 
 /// Writes down who works on what, beside the repository, so that a double run shows.
@@ -49,18 +49,7 @@ fn wait_for_event(child: &mut Child, event: &str) -> BufReader<std::process::Chi
 }
 
 pub fn processes_of(project: &Project) -> Vec<String> {
-    let marker = project.root().display().to_string();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        if String::from_utf8_lossy(&environ).contains(&format!("AUTOPACK_WORKSPACE={marker}\0")) {
-            let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            if !cmdline.is_empty() {
-                found.push(String::from_utf8_lossy(&cmdline).replace('\0', " "));
-            }
-        }
-    }
-    found
+    bearing(&format!("AUTOPACK_WORKSPACE={}\0", project.root().display()))
 }
 
 /// All of `p000` to the last are COMPLETE and on the branch once, none ran twice at a time, and nothing is left running.
@@ -75,50 +64,6 @@ pub fn assert_each_landed_once(project: &Project, phases: usize) {
     assert!(!project.outside("witness/DOUBLE").exists());
     assert_eq!(processes_of(project), Vec::<String>::new());
     project.git(["fsck", "--no-dangling"]);
-}
-
-/// xorshift64*: a seed printed is a run repeated.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % n
-    }
-}
-
-pub fn seed() -> u64 {
-    let given = std::env::var("AUTOPACK_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | 1 << 40);
-    println!("seed {seed} (AUTOPACK_TEST_SEED={seed} repeats it)");
-    seed
-}
-
-#[test]
-fn killed_fifty_times_every_phase_lands_exactly_once() {
-    let project =
-        Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n").plan(backlog(40));
-    let before = project.git(["status", "--porcelain=v2", "--branch"]);
-    let mut random = Random(seed());
-    let mut kills = 0;
-    while kills < 50 {
-        let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
-        // The moment is random by design: agent, CI, landing and finishing all lie within it.
-        std::thread::sleep(Duration::from_millis(20 + random.below(400)));
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        signal(&child, "-KILL");
-        child.wait().unwrap();
-        kills += 1;
-    }
-    println!("{kills} kills");
-    let ran = project.drain().succeeded();
-    assert!(!ran.stderr.contains("database is locked"), "{ran:#?}");
-    assert_each_landed_once(&project, 40);
-    assert_eq!(project.git(["status", "--porcelain=v2", "--branch"]), before);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -76,9 +77,9 @@ impl Supervised {
 
     async fn hand_over(&mut self, job: &Job<'_>) -> Result<(), SpawnError> {
         let spec = Spec {
-            argv: job.argv.clone(),
+            argv: job.argv.iter().map(without_nul).collect(),
             cwd: job.cwd.clone().into_os_string(),
-            env: job.env.clone().into_iter().collect(),
+            env: job.env.iter().map(|(name, value)| (name.clone(), without_nul(value))).collect(),
         };
         // Should it have died already, the missing answer says so better than a broken pipe.
         let _ = self.orders.write_all(&line(&spec)).await;
@@ -154,6 +155,13 @@ fn command(job: &Job<'_>, control: OwnedFd) -> io::Result<Command> {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     inheriting(&mut command, files);
     Ok(command)
+}
+
+/// No program can be handed a NUL, and other people's texts may hold one (the id of a phase, a prompt as an argument):
+/// U+FFFD stands for it.
+fn without_nul(text: &OsString) -> OsString {
+    let parts = text.as_bytes().split(|byte| *byte == 0).collect::<Vec<_>>();
+    OsString::from_vec(parts.join("\u{fffd}".as_bytes()))
 }
 
 fn executable() -> io::Result<OsString> {

@@ -87,7 +87,6 @@ impl Repo {
         may_replace: impl Fn(&Holder) -> bool,
     ) -> Result<Fence> {
         let name = claim_name(run, phase);
-        let mut id = None;
         let mut last = None;
         // Nobody was there before a first attempt, as a rule; being wrong costs a round.
         let mut guessed = ours.attempt == 1 && ours.rescued_by.is_none();
@@ -98,10 +97,8 @@ impl Repo {
                 let holder = there.rescued_by.clone().unwrap_or_else(|| there.owner.clone());
                 return Ok(Fence::Fenced { attempt: there.attempt, holder });
             }
-            let new = match &id {
-                Some(id) => String::clone(id),
-                None => id.insert(self.write_claim(ours).await?).clone(),
-            };
+            // Anew in each round: a `git gc` of the user's may have taken it before a ref named it.
+            let new = self.write_claim(ours).await?;
             let old = there.map_or_else(|| self.zero(), |(id, _)| id);
             let answer = self.git.call("claim the phase", ["update-ref", &name, &new, &old]);
             let answer = answer.answer().await?;

@@ -51,19 +51,25 @@ impl Slot {
             if tip.commit != old_tip {
                 return Ok(Landing::TipMoved(tip.commit));
             }
-            self.hand_over(commit, old_tip).await?;
             let orders = orders(&names, &refs, &tip, claim, commit, &self.repo.zero());
-            let answer = self.repo.transact("move the run's branch", &orders).await?;
-            if answer.ok() {
-                return Ok(Landing::Landed { held_by: refs.held_by });
+            match self.hand_over_and_move(commit, old_tip, &orders).await {
+                Ok(()) => return Ok(Landing::Landed { held_by: refs.held_by }),
+                Err(error) if round == ROUNDS => return Err(error),
+                // A value moved, which the next look tells apart; a lock is in the way; or a `git gc` of the user's
+                // took objects that no ref had named yet.
+                Err(_) => {
+                    self.forget_handing_over();
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
-            if round == ROUNDS {
-                return Err(ref_error(answer));
-            }
-            // Either a value moved, which the next look tells apart, or a lock is in the way.
-            tokio::time::sleep(PAUSE).await;
             round += 1;
         }
+    }
+
+    async fn hand_over_and_move(&self, commit: &str, old_tip: &str, orders: &str) -> Result<()> {
+        self.hand_over(commit, old_tip).await?;
+        let answer = self.repo.transact("move the run's branch", orders).await?;
+        if answer.ok() { Ok(()) } else { Err(ref_error(answer)) }
     }
 
     /// Writes what the user's repository lacks of a commit, once.

@@ -72,6 +72,11 @@ impl Slot {
         *last = Some(commit.to_owned());
     }
 
+    /// What was written may be gone again: no ref names it yet.
+    pub(super) fn forget_handing_over(&self) {
+        *self.made.handed_over.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Copies what is new in a commit into the user's repository, file by file. `false`: it is not as simple as that,
     /// and git has to do it.
     pub(super) async fn carry_over(&self, commit: &str, known: &str) -> Result<bool> {

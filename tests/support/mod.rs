@@ -10,12 +10,14 @@ use tempfile::TempDir;
 pub mod agent_task;
 pub mod big_run;
 pub mod browser;
+pub mod dice;
 pub mod docker;
 pub mod fake_agent;
 pub mod model_server;
 pub mod process;
 mod project;
 pub mod qdrant;
+pub mod stubborn;
 
 pub use project::{Project, Ran as ProjectRan};
 

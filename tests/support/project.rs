@@ -4,7 +4,7 @@
 //! project's own), and everything lies in one temporary folder that goes with the value.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -47,10 +47,13 @@ pub struct Ran {
 impl Project {
     /// A repository with one commit, no configuration, and CI that is always green.
     pub fn new() -> Self {
-        let project = Self::bare_folder();
-        std::fs::create_dir_all(project.root()).unwrap();
-        project.git(["init", "-q", "-b", "main"]);
-        project.file("README.md", "# project\n").commit("start")
+        Self::bare_folder().with_repository()
+    }
+
+    /// The repository of `new`, in a folder that is there already.
+    pub fn with_repository(self) -> Self {
+        self.git(["init", "-q", "-b", "main"]);
+        self.file("README.md", "# project\n").commit("start")
     }
 
     /// A folder that is no repository.
@@ -127,7 +130,7 @@ impl Project {
     }
 
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_autopack"));
+        let mut command = Command::new(program());
         command
             .args(args)
             .current_dir(self.root())
@@ -178,15 +181,16 @@ impl Project {
 
     /// Standard output of a git command in the repository.
     pub fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
-        let output = Command::new("git")
-            .args(args)
-            .current_dir(self.root())
-            .env("HOME", self.outside("home"))
-            .envs(git_env())
-            .output()
-            .unwrap();
+        let output = self.git_command().args(args).output().unwrap();
         assert!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// git in the repository, as the test's own user.
+    pub fn git_command(&self) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(self.root()).env("HOME", self.outside("home")).envs(git_env());
+        git
     }
 
     /// The phases landed on the run's branch, oldest first.
@@ -195,6 +199,12 @@ impl Project {
         let log = self.git(["log", "--reverse", format, "autopack/run"]);
         log.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
+}
+
+/// The program that is tested: this build's, or the one that `AUTOPACK_TEST_PROGRAM` names, such as a release build.
+fn program() -> OsString {
+    let ours = || env!("CARGO_BIN_EXE_autopack").into();
+    std::env::var_os("AUTOPACK_TEST_PROGRAM").unwrap_or_else(ours)
 }
 
 /// No configuration but the test's own, and an identity.

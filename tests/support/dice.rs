@@ -1,0 +1,30 @@
+//! Chance that can be repeated: a seed that is printed is a run that can be had again.
+
+/// xorshift64*, enough to spread moments and choices.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// From `AUTOPACK_TEST_SEED`, else one of its own; says which.
+    pub fn thrown() -> Self {
+        let given = std::env::var("AUTOPACK_TEST_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | 1 << 40);
+        println!("seed {seed} (AUTOPACK_TEST_SEED={seed} repeats it)");
+        Self(seed)
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.0
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % n
+    }
+
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+}

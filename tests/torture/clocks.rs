@@ -1,0 +1,44 @@
+//! The wall clock jumps by an hour and a day, both ways, while two drains are at work: nobody takes the other for dead,
+//! nothing waits for a time that is far away now.
+
+use super::ground::{Ground, backlog};
+use super::preload::Clock;
+use super::sizes::{jobs, size, summary};
+use crate::support::Project;
+
+const HOUR: i64 = 3600;
+const JUMPS: [i64; 5] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 0];
+
+#[test]
+fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
+    let project = Project::new();
+    // Not in the project's folder: LD_PRELOAD knows no path with a space in it.
+    let folder = tempfile::tempdir().unwrap();
+    let Some(clock) = Clock::built_in(folder.path()) else { return };
+    let project = project
+        .env("LD_PRELOAD", clock.library.display().to_string())
+        .env("TEST_CLOCK", clock.file.display().to_string());
+    let (rounds, jobs) = (size("CLOCK_ROUNDS", 1, 10), jobs(1));
+    let jumps = rounds * JUMPS.len() as u64;
+    // A lease that is short beside each jump and long beside a heartbeat that comes late.
+    let settings = "executor: {lease_seconds: 30}\n";
+    let ground = Ground::on(project, "sleep 0.1; deliver", settings, jobs, backlog(jumps * 3));
+    let mut drains = [ground.start(), ground.start()];
+    for jump in 0..jumps {
+        let enough = (jump + 1) * 2;
+        let agents = || ground.steps().iter().filter(|s| s.starts_with("agent")).count() as u64;
+        assert!(drains[0].wait_until(|| agents() >= enough), "{}", drains[0].said());
+        clock.set(JUMPS[(jump as usize) % JUMPS.len()]);
+    }
+    for drain in drains {
+        drain.wait().exited(0);
+    }
+    ground.assert_all_complete();
+    let history = ground.check_after(|history| history.steady_clock = false);
+    let rescued = history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("crashed")).count();
+    assert_eq!(rescued, 0, "a drain was taken for dead");
+    let shifted = history.attempts.iter().any(|a| a.ended_at.is_some_and(|end| end < a.started_at));
+    println!("an attempt that ended before it began: {shifted}");
+    let text = format!("{jumps} jumps of an hour and a day, both ways, two drains, jobs {jobs}: no lease expired");
+    summary("clock jumps", 0, &text);
+}

@@ -1,0 +1,54 @@
+//! Many drains on one database: no phase is run twice, none is left, nobody is told that the database is locked.
+
+use super::drains::Running;
+use super::ground::Ground;
+use super::sizes::{jobs, size, summary};
+use crate::support::Project;
+
+use serde_json::json;
+
+/// In folders of a hundred, as people keep their files too.
+fn file(i: u64) -> String {
+    format!("src/{}/{i}.txt", i / 100)
+}
+
+/// An agent that is next to free: it plays what was recorded.
+fn ground(phases: u64, jobs: u64) -> Ground {
+    let project = Project::new();
+    let recordings = project.outside("recordings");
+    for i in 0..phases {
+        let path = recordings.join(format!("p{i:05}/1")).join(file(i));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, format!("{i}\n")).unwrap();
+    }
+    let config = format!(
+        "agents: {{default: tape, tape: {{kind: replay, folder: {recordings:?}}}}}\nci: {{command: [\"true\"]}}\n"
+    );
+    std::fs::create_dir_all(project.outside("witness")).unwrap();
+    let phase =
+        |i: u64| json!({"phase_id": format!("p{i:05}"), "deliverables": [file(i)]});
+    let plan = json!({ "phases": (0..phases).map(phase).collect::<Vec<_>>() });
+    Ground::configured(project.config(&config), jobs, plan)
+}
+
+#[test]
+fn a_crowd_of_drains_does_everything_once() {
+    let (drains, phases) = (size("CROWD", 4, 16), size("CROWD_PHASES", 60, 10_000));
+    let jobs = jobs(1);
+    let ground = ground(phases, jobs);
+    let began = std::time::Instant::now();
+    let running: Vec<Running> = (0..drains).map(|_| ground.start()).collect();
+    for drain in running {
+        drain.wait().exited(0);
+    }
+    let took = began.elapsed().as_secs();
+    ground.assert_all_complete();
+    let history = ground.check();
+    let owners: std::collections::BTreeSet<_> = history.attempts.iter().map(|a| &a.owner).collect();
+    assert!(owners.len() > 1, "one drain did it all");
+    let again = history.attempts.len() as u64 - phases;
+    let text = format!(
+        "{drains} drains, {phases} phases, jobs {jobs}: each landed once in {took} s; {again} attempts gave way to another landing"
+    );
+    summary("a crowd on one database", 0, &text);
+}

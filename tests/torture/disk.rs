@@ -1,0 +1,135 @@
+//! A disk that fills at any write and frees again: the drain waits, says so, and goes on by itself. Nothing is lost.
+//!
+//! The disk is a small tmpfs in a mount namespace of the test's own; where that is not allowed, it says so and skips.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::ground::{Ground, backlog};
+use super::sizes::{is_long, jobs, size, summary};
+use crate::support::Project;
+use crate::support::dice::Dice;
+
+/// What a drain of a small project needs, and a little more.
+const DISK_MB: u64 = 24;
+
+/// Which part of the project lies on the disk that fills.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Database, slots, attempts.
+    Autopack,
+    /// The user's objects and refs too.
+    Project,
+}
+
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn on(place: &Path) -> Self {
+        std::fs::create_dir_all(place).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={DISK_MB}m"), "tmpfs"]).arg(place);
+        assert!(mount.status().unwrap().success());
+        Self(place.to_owned())
+    }
+
+    /// Leaves so many KiB.
+    fn fill(&self, kib: u64) {
+        let free = nix::sys::statvfs::statvfs(&self.0).unwrap();
+        let free = free.blocks_available() * free.fragment_size();
+        let ballast = std::fs::File::create(self.ballast()).unwrap();
+        let size = free.saturating_sub(kib << 10);
+        nix::fcntl::posix_fallocate(&ballast, 0, size.try_into().unwrap()).unwrap();
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_at_any_write_and_frees_again() {
+    let me = std::env::current_exe().unwrap();
+    let inside = |test: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-m", "--propagation", "private"]).arg(&me);
+        unshare.args(["--exact", test, "--ignored", "--nocapture"]);
+        unshare
+    };
+    if !inside("torture::disk::mounts").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    let status = inside("torture::disk::fills").status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+#[ignore = "run by another test in a mount namespace of its own"]
+fn mounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Mounted::on(folder.path());
+    mounted.fill(0);
+}
+
+#[test]
+#[ignore = "run by another test in a mount namespace of its own"]
+fn fills() {
+    let mut dice = Dice::thrown();
+    let (rounds, jobs, seed) = (size("FULL_DISKS", 5, 100), jobs(1), dice.seed());
+    let waited: u64 = (0..rounds)
+        .map(|round| {
+            let place = if round % 3 == 2 { Place::Project } else { Place::Autopack };
+            // From nothing to more than an attempt needs: each write site has its turn.
+            let kib = if is_long() { dice.below(1024) } else { [0, 8, 40, 200, 90][round as usize % 5] };
+            u64::from(fill_once(place, kib, dice.below(5), jobs))
+        })
+        .sum();
+    assert!(waited > 0, "no drain ever met a full disk");
+    let text = format!(
+        "{rounds} disks filled to within 0 to 1024 KiB, jobs {jobs}: {waited} drains waited for space and went on without a restart, no phase lost"
+    );
+    summary("a disk that fills and frees again", seed, &text);
+}
+
+/// Whether the drain had to wait.
+fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
+    println!("{place:?} with {kib} KiB left after {after} agents");
+    let bare = Project::bare_folder();
+    let mounted = match place {
+        Place::Autopack => Mounted::on(&bare.path(".autopack")),
+        Place::Project => Mounted::on(&bare.root()),
+    };
+    let project = bare.with_repository();
+    let ground = Ground::on(project, "deliver", "", jobs, backlog(8));
+    let mut drain = ground.start();
+    let agents = || ground.steps().iter().filter(|step| step.starts_with("agent")).count() as u64;
+    assert!(drain.wait_until(|| agents() > after), "{}", drain.said());
+    mounted.fill(kib);
+    // Either it is through, or it says what it waits for.
+    let waits = drain.wait_until(|| is_said(&ground));
+    mounted.free();
+    let over = drain.wait().exited(0);
+    ground.assert_all_complete();
+    let history = ground.check_after(|history| {
+        history.changes.retain(|change| !change.starts_with("ballast"));
+    });
+    let charged = history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("failed")).count();
+    assert_eq!(charged, 0, "a full disk is no phase's fault: {over:#?}");
+    waits
+}
+
+fn is_said(ground: &Ground) -> bool {
+    let said = std::fs::read_to_string(ground.project.outside("drain-0.err")).unwrap_or_default();
+    said.contains("waiting for space")
+}

@@ -1,0 +1,163 @@
+//! A project made for torture: a user's checkout with work in it, a run, an agent that witnesses, and a look at all of
+//! it afterwards.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use super::checker::complaints;
+use super::drains::Running;
+use super::history::{self, History};
+use super::users::Users;
+use crate::support::Project;
+
+/// Says who works on what; two at once meet at the lock, which goes with the last process of the agent.
+const WITNESS: &str = r#"
+exec 9>>"$at/$AUTOPACK_PHASE_ID.lock"
+flock -n 9 || echo "double $AUTOPACK_PHASE_ID $AUTOPACK_ATTEMPT" >>"$at/steps"
+echo "agent $AUTOPACK_PHASE_ID $AUTOPACK_ATTEMPT" >>"$at/steps"
+deliver() { mkdir -p src; echo "made in attempt $AUTOPACK_ATTEMPT" >"src/$AUTOPACK_PHASE_ID.txt"; }
+"#;
+
+/// Never to run: our git does not trust hooks.
+const HOOK: &str = "#!/bin/sh\necho ran >>.git/hooks/ran\n";
+
+pub struct Ground {
+    pub project: Project,
+    pub runs: Vec<String>,
+    /// Phases that a drain executes at once.
+    pub jobs: u64,
+    /// The user's, before any drain.
+    pub before: Users,
+    drains: AtomicU32,
+}
+
+/// So many phases, each with a file of its own; every fifth waits for the one before it.
+pub fn backlog(n: u64) -> Value {
+    let phase = |i: u64| {
+        let mut phase =
+            json!({"phase_id": format!("p{i:05}"), "deliverables": [format!("src/p{i:05}.txt")]});
+        if i % 5 == 4 {
+            phase["depends_on"] = json!([format!("p{:05}", i - 1)]);
+        }
+        phase
+    };
+    json!({ "phases": (0..n).map(phase).collect::<Vec<_>>() })
+}
+
+impl Ground {
+    /// `body` is the agent, a shell script that can `deliver`; `settings` are more sections of the configuration.
+    pub fn new(body: &str, settings: &str, jobs: u64, plan: Value) -> Self {
+        Self::on(Project::new(), body, settings, jobs, plan)
+    }
+
+    pub fn on(project: Project, body: &str, settings: &str, jobs: u64, plan: Value) -> Self {
+        let witness = project.outside("witness");
+        std::fs::create_dir_all(&witness).unwrap();
+        std::fs::write(witness.join("steps"), "").unwrap();
+        let at = witness.display();
+        let agent = project.outside("agent.sh");
+        std::fs::write(&agent, format!("at='{at}'\n{WITNESS}{body}\n")).unwrap();
+        let config = format!(
+            "agents:\n  default: witness\n  witness:\n    kind: command\n    command: [sh, {agent:?}]\n    prompt: file\n\
+             ci: {{command: [sh, -c, \"echo ci >>'{at}/steps'\"]}}\n{settings}"
+        );
+        Self::configured(project.config(&config), jobs, plan)
+    }
+
+    /// Where agent and CI are configured already.
+    pub fn configured(project: Project, jobs: u64, plan: Value) -> Self {
+        dirty(&project);
+        let ground = Self {
+            project: project.plan(plan),
+            runs: vec!["run".to_owned()],
+            jobs,
+            before: Users::default(),
+            drains: AtomicU32::new(0),
+        };
+        history::keep_moves(&ground.database());
+        let before = Users::of(&ground.project);
+        Self { before, ..ground }
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.project.path(".autopack/autopack.db")
+    }
+
+    /// What agents, CI and the gate wrote down so far.
+    pub fn steps(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.steps_file()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    pub fn steps_file(&self) -> PathBuf {
+        self.project.outside("witness/steps")
+    }
+
+    pub fn git_command(&self) -> Command {
+        self.project.git_command()
+    }
+
+    /// A drain of all runs, as this ground has them drained.
+    pub fn start(&self) -> Running {
+        self.start_with(&[])
+    }
+
+    pub fn start_with(&self, more: &[&str]) -> Running {
+        let number = self.drains.fetch_add(1, Ordering::Relaxed);
+        let mut command = self.project.command(["drain", "--json"]);
+        for run in &self.runs {
+            command.args(["--run-id", run]);
+        }
+        if self.jobs > 1 {
+            command.args(["--jobs", &self.jobs.to_string()]);
+        }
+        command.args(more);
+        Running::start(command, self.project.outside(format!("drain-{number}")))
+    }
+
+    /// What the operator does with phases that were given up.
+    pub fn retry_failed(&self) {
+        self.project.autopack(["phases", "retry", "--run-id", "run", "--failed"]);
+    }
+
+    /// Every phase of `run` landed.
+    pub fn assert_all_complete(&self) {
+        let states = self.project.states();
+        let left: Vec<_> = states.iter().filter(|(_, state)| *state != "COMPLETE").collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// No promise was broken.
+    #[track_caller]
+    pub fn check(&self) -> History {
+        self.check_after(|_| {})
+    }
+
+    /// The same, for whoever knows that something has to look otherwise here.
+    #[track_caller]
+    pub fn check_after(&self, excuse: impl FnOnce(&mut History)) -> History {
+        let mut history = History::of(self);
+        excuse(&mut history);
+        let found = complaints(&history);
+        assert!(found.is_empty(), "{} complaints: {found:#?}", found.len());
+        history
+    }
+}
+
+/// Work of the user's that nobody may touch: changed, staged, untracked, and a hook.
+fn dirty(project: &Project) {
+    project.write("staged.txt", "staged\n");
+    project.git(["add", "staged.txt"]);
+    project.write("README.md", "# edited, not committed\n");
+    project.write("notes/untracked.txt", "untracked\n");
+    for hook in ["reference-transaction", "post-commit", "post-checkout"] {
+        let path = project.path(format!(".git/hooks/{hook}"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, HOOK).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).unwrap();
+    }
+}

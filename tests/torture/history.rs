@@ -1,0 +1,185 @@
+//! What happened, gathered from those who cannot lie about it: the append-only attempts, a log of every move that a
+//! trigger in the database writes, the branch, and the files that agents leave.
+
+use std::path::Path;
+
+use autopack::phase::RunId;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection as _, FromRow};
+
+use super::ground::Ground;
+use super::users::Users;
+use crate::support::process::bearing;
+
+/// All that the checker looks at.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    pub phases: Vec<Phase>,
+    /// By phase, in the order of their numbers.
+    pub attempts: Vec<Attempt>,
+    /// In the order in which they were made.
+    pub moves: Vec<Move>,
+    /// Commits of ours on the branches.
+    pub commits: Vec<Commit>,
+    /// Owners still on the list.
+    pub owners: Vec<String>,
+    /// Agents that met another one at work on their phase.
+    pub doubles: Vec<String>,
+    pub integrity: Vec<String>,
+    pub fsck: Vec<String>,
+    pub processes: Vec<String>,
+    /// What of the user's is not as it was.
+    pub changes: Vec<String>,
+    /// Nobody set the clock: times of attempts can be compared.
+    pub steady_clock: bool,
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct Phase {
+    pub id: i64,
+    pub phase_id: String,
+    pub state: String,
+    /// Tries that were charged.
+    pub attempts: i64,
+    pub crashes: i64,
+    pub executions: i64,
+    pub commit_id: Option<String>,
+    /// What the store counts, and what the dependencies say.
+    pub unmet: i64,
+    pub really_unmet: i64,
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct Attempt {
+    pub phase: i64,
+    pub attempt: i64,
+    pub owner: String,
+    pub started_at: i64,
+    pub ended_at: Option<i64>,
+    pub outcome: Option<String>,
+    pub landing_commit: Option<String>,
+}
+
+#[derive(Clone, Debug, FromRow)]
+pub struct Move {
+    pub phase: i64,
+    pub was: String,
+    pub is: String,
+    pub was_owner: Option<String>,
+    pub is_owner: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub run: String,
+    pub id: String,
+    pub phase: String,
+    pub attempt: String,
+}
+
+/// Makes the database itself write down each change of a state or an owner.
+pub fn keep_moves(database: &Path) {
+    block_on(async {
+        let mut db = connect(database).await;
+        let log = "CREATE TABLE IF NOT EXISTS torture_moves (
+                id INTEGER PRIMARY KEY, phase INTEGER, was TEXT, 'is' TEXT, was_owner TEXT, is_owner TEXT);
+            CREATE TRIGGER IF NOT EXISTS torture_log AFTER UPDATE ON phases
+              WHEN OLD.state IS NOT NEW.state OR OLD.owner IS NOT NEW.owner
+            BEGIN
+              INSERT INTO torture_moves (phase, was, 'is', was_owner, is_owner)
+              VALUES (OLD.id, OLD.state, NEW.state, OLD.owner, NEW.owner);
+            END";
+        sqlx::raw_sql(log).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+    });
+}
+
+impl History {
+    /// Of a ground on which nothing runs any more.
+    pub fn of(ground: &Ground) -> Self {
+        let project = &ground.project;
+        let mut history = block_on(Self::stored(&ground.database()));
+        for run in &ground.runs {
+            history.commits.extend(commits(ground, run));
+        }
+        history.doubles = ground.steps().into_iter().filter(|s| s.starts_with("double")).collect();
+        history.fsck = fsck(ground);
+        history.processes = bearing(&project.outside("").display().to_string());
+        history.changes = ground.before.changes(&Users::of(project));
+        history.steady_clock = true;
+        history
+    }
+
+    async fn stored(database: &Path) -> Self {
+        let mut db = connect(database).await;
+        let phases = "SELECT p.id, p.phase_id, p.state, p.attempts, p.crashes, p.executions, p.commit_id,
+                p.unmet,
+                (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
+                  WHERE d.phase = p.id AND n.state NOT IN ('COMPLETE', 'SKIPPED')) AS really_unmet
+            FROM phases p ORDER BY p.id";
+        let attempts = "SELECT phase, attempt, owner, started_at, ended_at, outcome, landing_commit
+            FROM attempts ORDER BY phase, attempt";
+        let moves = "SELECT phase, was, \"is\", was_owner, is_owner FROM torture_moves ORDER BY id";
+        let mut integrity: Vec<String> =
+            sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut db).await.unwrap();
+        integrity.retain(|line| line != "ok");
+        let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut db).await.unwrap();
+        integrity.extend(strays.iter().map(|_| "a row refers to a row that is not there".into()));
+        let history = Self {
+            phases: sqlx::query_as(phases).fetch_all(&mut db).await.unwrap(),
+            attempts: sqlx::query_as(attempts).fetch_all(&mut db).await.unwrap(),
+            moves: sqlx::query_as(moves).fetch_all(&mut db).await.unwrap(),
+            owners: sqlx::query_scalar("SELECT owner FROM owners").fetch_all(&mut db).await.unwrap(),
+            integrity,
+            ..Self::default()
+        };
+        db.close().await.unwrap();
+        history
+    }
+}
+
+/// Commits with our trailers, from the branch and from what landed beside it.
+fn commits(ground: &Ground, run: &str) -> Vec<Commit> {
+    let name = RunId::new(run).file_name();
+    let patterns =
+        [format!("refs/heads/autopack/{name}"), format!("refs/autopack/runs/{name}")];
+    let refs = ground.project.git(["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
+    if refs.is_empty() {
+        return Vec::new();
+    }
+    let format = "--format=%H%x00%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)%x00\
+                  %(trailers:key=Autopack-Attempt,valueonly,separator=%x2C)";
+    let log = ground.project.git(["log", format].into_iter().chain(refs.lines()));
+    let commit = |line: &str| {
+        let [id, phase, attempt] = line.split('\0').collect::<Vec<_>>()[..] else {
+            panic!("not a commit: {line:?}")
+        };
+        let text = |text: &str| text.to_owned();
+        Commit { run: text(run), id: text(id), phase: text(phase), attempt: text(attempt) }
+    };
+    log.lines().map(commit).filter(|commit| !commit.attempt.is_empty()).collect()
+}
+
+/// Objects that nobody refers to any more are no damage.
+fn fsck(ground: &Ground) -> Vec<String> {
+    let output = ground.git_command().args(["fsck", "--full", "--no-dangling"]).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let lines = String::from_utf8_lossy(&said).into_owned();
+    let harmless = |line: &str| line.starts_with("Checking ") || line.starts_with("notice: ");
+    let mut bad: Vec<String> =
+        lines.lines().filter(|line| !harmless(line)).map(str::to_owned).collect();
+    if !output.status.success() {
+        bad.push(format!("git fsck ended with {}", output.status));
+    }
+    bad
+}
+
+pub async fn connect(database: &Path) -> SqliteConnection {
+    let wait = std::time::Duration::from_secs(60);
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(wait);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}

@@ -1,0 +1,142 @@
+//! kill -9 of a drain at any moment: by time, in agent, CI, git and database steps. Every phase lands, once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::drains::Running;
+use super::gate::{Gate, When};
+use super::ground::{Ground, backlog};
+use super::sizes::{jobs, size, summary};
+use crate::support::Project;
+use crate::support::dice::Dice;
+
+/// Git calls of a start and one attempt, roughly.
+const CALLS: u64 = 45;
+
+/// When the kill comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    Time,
+    Agent,
+    Ci,
+    /// At any call of git.
+    Git,
+    /// At a move of refs: the fence's, or the branch's.
+    Refs,
+    /// When the database was written to.
+    Database,
+}
+
+use Moment::{Agent, Ci, Database, Git, Refs, Time};
+
+/// After these the phase may have landed.
+const ANY: [Moment; 6] = [Time, Agent, Ci, Git, Refs, Database];
+/// The phase cannot have landed yet.
+const EARLY: [Moment; 3] = [Time, Agent, Ci];
+
+/// All of it is killed, or every moment would lie in the agent.
+const AGENT: &str = "sleep 0.02; deliver";
+
+#[test]
+fn killed_at_any_moment_every_phase_lands_once() {
+    torture(&mut Dice::thrown(), jobs(1));
+}
+
+#[test]
+fn killed_with_several_jobs_every_phase_lands_once() {
+    torture(&mut Dice::thrown(), jobs(3));
+}
+
+fn torture(dice: &mut Dice, jobs: u64) {
+    let seed = dice.seed();
+    let (kills, phases) = (size("KILLS", 25, 1_000), size("KILL_PHASES", 12, 160));
+    let (project, gate) = Gate::on(Project::new());
+    let ground = Ground::on(project, AGENT, "", jobs, backlog(phases));
+    let mut killed: BTreeMap<Moment, u64> = BTreeMap::new();
+    let (mut done, mut empty) = (0, 0);
+    while done < kills {
+        // Phases are made to last: those that landed are no more to be killed.
+        let landed = landed(&ground);
+        let ahead = landed * kills >= (done + 1) * phases;
+        let moment = *dice.pick(if ahead { &EARLY } else { &ANY });
+        if strike(&ground, &gate, dice, moment) {
+            *killed.entry(moment).or_default() += 1;
+            done += 1;
+        } else {
+            empty += 1;
+            assert!(landed < phases && empty < kills, "{landed} landed after {done} kills");
+            ground.retry_failed();
+        }
+    }
+    gate.release();
+    ground.retry_failed();
+    ground.start().wait().exited(0);
+    ground.assert_all_complete();
+    let history = ground.check();
+    let attempts = history.attempts.len();
+    let text = format!(
+        "{done} kills {killed:?}, {phases} phases, jobs {jobs}: {attempts} attempts, each phase landed once"
+    );
+    summary("kill -9 at any moment", seed, &text);
+}
+
+/// Starts a drain and kills it. `false`: it ended before the moment came.
+fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool {
+    // What git was at when the drain before died goes on now, or when the next one is at work.
+    let late = dice.below(3) == 0;
+    if !late {
+        gate.release();
+    }
+    let when = *dice.pick(&[When::Before, When::After]);
+    match moment {
+        Git => gate.arm(when, "any", 1 + dice.below(CALLS)),
+        Refs => gate.arm(when, "update-ref", 1 + dice.below(4)),
+        _ => {}
+    }
+    let mut drain = ground.start();
+    if late && !matches!(moment, Git | Refs) {
+        std::thread::sleep(Duration::from_millis(dice.below(300)));
+        gate.release();
+    }
+    let came = match moment {
+        Time => drain.wait_until(|| true),
+        Agent => wait_for_step(&mut drain, ground, "agent"),
+        Ci => wait_for_step(&mut drain, ground, "ci"),
+        Git | Refs => drain.wait_until(|| gate.held().is_some()),
+        Database => wait_for_growth(&mut drain, &ground.database().with_extension("db-wal")),
+    };
+    let pause = match moment {
+        Time => 30 + dice.below(400),
+        _ => dice.below(12),
+    };
+    // The moment is random by design.
+    std::thread::sleep(Duration::from_millis(pause));
+    if came && !drain.is_over() {
+        return drain.kill();
+    }
+    let over = drain.wait();
+    // Phases may have been given up: ten crashes are enough for one.
+    assert!(matches!(over.code, Some(0 | 3)), "{over:#?}");
+    false
+}
+
+/// For one more of these.
+fn wait_for_step(drain: &mut Running, ground: &Ground, step: &str) -> bool {
+    let count = || ground.steps().iter().filter(|line| line.starts_with(step)).count();
+    let before = count();
+    drain.wait_until(|| count() > before)
+}
+
+/// For one more write to the log that the database is written to first.
+fn wait_for_growth(drain: &mut Running, wal: &Path) -> bool {
+    let state = || std::fs::metadata(wal).map(|meta| (meta.len(), meta.modified().ok())).ok();
+    let before = state();
+    drain.wait_until(|| state() != before)
+}
+
+fn landed(ground: &Ground) -> u64 {
+    let range = ["rev-list", "--count", "autopack/run", "^HEAD"];
+    let counted = ground.git_command().args(range).output().unwrap();
+    String::from_utf8_lossy(&counted.stdout).trim().parse().unwrap_or(0)
+}

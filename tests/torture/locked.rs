@@ -1,0 +1,58 @@
+//! Somebody else holds the database locked for a while: a drain waits, and nothing is lost or done again.
+
+use std::time::Duration;
+
+use super::ground::{Ground, backlog};
+use super::history::{block_on, connect};
+use super::sizes::{jobs, size, summary};
+
+use sqlx::Connection as _;
+
+#[test]
+fn a_database_that_is_held_locked_is_waited_for() {
+    let seconds = size("LOCKED_SECONDS", 3, 30);
+    let jobs = jobs(1);
+    let ground = Ground::new("deliver", "", jobs, backlog(6));
+    let mut drain = ground.start();
+    let ci_ran = || ground.steps().iter().any(|step| step == "ci");
+    assert!(drain.wait_until(ci_ran), "{}", drain.said());
+    hold(&ground, seconds);
+    drain.wait().exited(0);
+    ground.assert_all_complete();
+    let history = ground.check();
+    assert_eq!(history.attempts.len(), 6, "no attempt was wasted");
+    summary("database held locked", 0, &format!("{seconds} s, jobs {jobs}: waited, no attempt lost"));
+}
+
+/// A heartbeat that cannot be written looks like a drain that stands still: whoever is suspected of it loses its attempt
+/// and goes on as a new owner. Nothing lands twice.
+#[test]
+fn drains_that_take_each_other_for_stuck_while_the_database_is_held_lose_nothing() {
+    let seconds = size("LOCKED_SECONDS", 3, 30);
+    let settings = "executor: {lease_seconds: 1}\n";
+    let ground = Ground::new("sleep 0.3; deliver", settings, 1, backlog(10));
+    let mut drains = [ground.start(), ground.start()];
+    let ci_ran = || ground.steps().iter().any(|step| step == "ci");
+    assert!(drains[0].wait_until(ci_ran), "{}", drains[0].said());
+    hold(&ground, seconds);
+    for drain in drains {
+        drain.wait().exited(0);
+    }
+    ground.assert_all_complete();
+    let attempts = ground.check().attempts.len();
+    let text = format!("{seconds} s, longer than the lease, two drains: {attempts} attempts for 10 phases");
+    summary("database held locked", 0, &text);
+}
+
+/// Looking is possible meanwhile.
+fn hold(ground: &Ground, seconds: u64) {
+    block_on(async {
+        let mut db = connect(&ground.database()).await;
+        sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut db).await.unwrap();
+        ground.project.autopack(["status"]).succeeded();
+        // How long it is held is what is tested.
+        std::thread::sleep(Duration::from_secs(seconds));
+        sqlx::raw_sql("ROLLBACK").execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+    });
+}

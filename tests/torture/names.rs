@@ -1,0 +1,188 @@
+//! Names, run ids, descriptions and paths made to break refs, trailers, shells, JSON and terminals. Each is kept as it
+//! is, works, and does nothing but name.
+
+use serde_json::{Value, json};
+
+use super::ground::Ground;
+use super::sizes::{jobs, summary};
+use crate::support::Project;
+
+const WICKED: &[&str] = &[
+    "new\nline\r\n",
+    "quote'\"`$(touch pwned)`; touch pwned | touch pwned & ",
+    "\u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2J",
+    "-rf",
+    "--help",
+    "..",
+    "../../etc/passwd",
+    "a.lock",
+    "refs/heads/main",
+    "a..b@{1}~^:?*[\\",
+    ".hidden",
+    "ends.",
+    "@",
+    "HEAD",
+    "\u{202e}live\u{202c}",
+    "😀👩\u{200d}👩\u{200d}👧 e\u{301}",
+    "tab\there",
+    "null\0byte",
+    "%00%n%s",
+    "{worktree}{prompt}",
+    " leads and trails ",
+    "\\u0041\\n",
+    "Autopack-Phase: forged",
+    "</script><script>alert(1)</script>",
+    "💥\u{feff}\u{2028}\u{85}",
+];
+
+/// Paths that can be made, and are to land under exactly this name.
+const PATHS: &[&str] = &[
+    "src/qu'o\"te.txt",
+    "src/$(touch pwned).txt",
+    "src/..lock/x.txt",
+    "src/a.lock",
+    "src/😀.txt",
+    "src/a b.txt",
+    "src/%n.txt",
+    "-rf/x.txt",
+];
+
+/// Paths that cannot: refused with a reason, before any agent is asked.
+const IMPOSSIBLE: &[&str] =
+    &["src/nul\0.txt", "../outside.txt", "/etc/autopack-torture", ".git/hooks/post-commit"];
+
+/// Made by Python: a shell would be one more thing to quote for.
+const AGENT: &str = "write_deliverables()\nassert phase_id == phase['phase_id'].replace('\\0', '\\ufffd'), phase_id";
+
+fn wicked() -> Vec<String> {
+    let long = "x".repeat(4000);
+    WICKED.iter().map(|name| (*name).to_owned()).chain([long]).collect()
+}
+
+fn plan() -> Value {
+    let named = wicked().into_iter().enumerate().map(|(i, name)| {
+        let forged = format!("{name}\n\nAutopack-Phase: forged\nAutopack-Attempt: 99\n");
+        json!({"phase_id": name, "name": forged, "description": format!("does {forged}"),
+               "deliverables": [format!("src/named-{i}.txt")]})
+    });
+    let path = |(kind, paths): (&str, &[&str])| {
+        let phase = |(i, path): (usize, &&str)| {
+            json!({"phase_id": format!("{kind}-{i}"), "name": format!("{kind} {i}"), "deliverables": [path]})
+        };
+        paths.iter().enumerate().map(phase).collect::<Vec<_>>()
+    };
+    let paths = [("path", PATHS), ("impossible", IMPOSSIBLE)].into_iter().flat_map(path);
+    json!({ "phases": named.chain(paths).collect::<Vec<_>>() })
+}
+
+#[test]
+fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
+    let project = Project::new().agent_with(AGENT, "ci: {command: [\"true\"]}\n");
+    std::fs::create_dir_all(project.outside("witness")).unwrap();
+    let mut ground = Ground::configured(project, jobs(1), plan());
+    let run = "--odd'\n$(touch pwned)/../x.lock\u{202e}";
+    let file = ground.project.outside("odd.json").display().to_string();
+    let one = json!({"phases": [{"phase_id": "..", "deliverables": ["src/odd.txt"]}]});
+    std::fs::write(&file, one.to_string()).unwrap();
+    ground.project.autopack(["import", &file, &format!("--run-id={run}")]).succeeded();
+    ground.runs.push(run.to_owned());
+
+    // Seen as a person sees it, and only then as JSON.
+    let shown = ground.project.autopack(["drain", "--all", "--batch-size", "100"]).exited(3);
+    ground.start().wait().exited(3);
+    ground.check();
+    assert_printable(&(shown.stdout + &shown.stderr));
+    every_phase_is_what_it_was(&ground, run);
+    nothing_was_executed(&ground);
+    commits_say_what_they_are(&ground);
+    let texts = ["status", "runs list", "phases list --run-id run", "gc --dry-run"];
+    for command in texts {
+        let ran = ground.project.autopack(command.split(' '));
+        assert_printable(&(ran.stdout + &ran.stderr));
+    }
+    let (names, paths) = (wicked().len(), PATHS.len() + IMPOSSIBLE.len());
+    let text = format!("{names} names and ids, {paths} paths, a run id: kept as they are, none did anything");
+    summary("wicked names", 0, &text);
+}
+
+fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
+    let listed = ground.project.json(["phases", "list", "--run-id", "run", "--json"]);
+    let planned = plan();
+    for (phase, planned) in
+        listed.as_array().unwrap().iter().zip(planned["phases"].as_array().unwrap())
+    {
+        assert_eq!(phase["phase_id"], planned["phase_id"]);
+        let id = phase["phase_id"].as_str().unwrap();
+        let state = if id.starts_with("impossible") { "FAILED" } else { "COMPLETE" };
+        assert_eq!(phase["state"], state, "{phase:#}");
+        if id.starts_with("impossible") {
+            assert_eq!((&phase["last_failure"]["kind"], &phase["attempts"]), (&json!("unfixable"), &json!(0)));
+        }
+        let shown = ground.project.json(["phases", "show", "--json", "--run-id=run", "--", id]);
+        assert_eq!(shown["phase_id"], phase["phase_id"]);
+    }
+    let odd = ground.project.json(["phases", "list", "--json", &format!("--run-id={run}")]);
+    assert_eq!((&odd[0]["phase_id"], &odd[0]["state"]), (&json!(".."), &json!("COMPLETE")));
+}
+
+fn nothing_was_executed(ground: &Ground) {
+    let find = std::process::Command::new("find")
+        .arg(ground.project.outside(""))
+        .args(["-name", "pwned"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&find.stdout), "");
+    assert!(!std::path::Path::new("/etc/autopack-torture").exists());
+}
+
+/// One of each trailer, whatever names and descriptions say, and a subject of one line.
+fn commits_say_what_they_are(ground: &Ground) {
+    let trailer = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x01)");
+    let keys = ["Autopack-Run", "Autopack-Phase", "Autopack-Attempt"].map(trailer).join("%x02");
+    let log = ground.project.git(["log", "-z", &format!("--format={keys}%x02%s"), "main..autopack/run"]);
+    let commits: Vec<&str> = log.split('\0').filter(|commit| !commit.is_empty()).collect();
+    assert_eq!(commits.len(), wicked().len() + PATHS.len());
+    for commit in commits {
+        let parts: Vec<&str> = commit.trim().split('\u{2}').collect();
+        let [run, phase, attempt, subject] = parts[..] else { panic!("{commit:?}") };
+        assert_eq!((run, attempt), ("run", "1"), "{commit:?}");
+        assert!(!phase.contains('\u{1}') && phase != "forged", "{commit:?}");
+        assert!(subject.chars().count() <= 72 && !subject.chars().any(char::is_control), "{subject:?}");
+    }
+    let tree = ground.project.git(["ls-tree", "-r", "-z", "--name-only", "autopack/run"]);
+    for path in PATHS {
+        assert!(tree.split('\0').any(|there| there == *path), "{path:?} did not land: {tree:?}");
+    }
+}
+
+/// Nothing that moves the cursor, colours, or turns the line around.
+#[track_caller]
+fn assert_printable(text: &str) {
+    let wicked = |c: &char| {
+        (c.is_control() && *c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let found: Vec<char> = text.chars().filter(wicked).collect();
+    assert!(found.is_empty(), "{found:?} in {text:?}");
+}
+
+/// What no JSON can say is refused, in one line, and changes nothing.
+#[test]
+fn json_that_is_none_is_refused_and_changes_nothing() {
+    let ground = Ground::new("deliver", "", 1, json!({"phases": [{"phase_id": "p00000", "deliverables": ["src/p00000.txt"]}]}));
+    let file = ground.project.outside("bad.json");
+    for bad in [
+        r#"{"phases":[{"phase_id":"a\ud800","deliverables":["x.txt"]}]}"#,
+        r#"{"phases":[{"phase_id":"a\udc00\ud800","deliverables":["x.txt"]}]}"#,
+        r#"{"phases":[{"phase_id":"","deliverables":["x.txt"]}]}"#,
+        "{\"phases\":[{\"phase_id\":\"a\nb\",\"deliverables\":[\"x.txt\"]}]}",
+        "{\"phases\":[{\"phase_id\":\"a\u{0}b\",\"deliverables\":[\"x.txt\"]}]}",
+    ] {
+        std::fs::write(&file, bad).unwrap();
+        let ran = ground.project.autopack(["import", file.to_str().unwrap(), "--run-id", "bad"]).exited(1);
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
+        assert_printable(&ran.stderr);
+    }
+    assert_eq!(ground.project.json(["runs", "list", "--json"]).as_array().unwrap().len(), 1);
+    ground.start().wait().exited(0);
+    ground.check();
+}

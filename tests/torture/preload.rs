@@ -1,0 +1,83 @@
+//! A clock that the test sets: a small library, loaded before the C library, that shifts the wall clock and nothing else.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Seconds are read from a file that is mapped once: what the test writes is seen at once, everywhere.
+const SHIFT: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile long long *shift;
+
+static long long seconds(void) {
+    if (!shift) {
+        static long long none;
+        const char *path = getenv("TEST_CLOCK");
+        int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        void *at = file < 0 ? MAP_FAILED : mmap(0, 8, PROT_READ, MAP_SHARED, file, 0);
+        if (file >= 0) close(file);
+        shift = at == MAP_FAILED ? &none : at;
+    }
+    return *shift;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int result = syscall(SYS_clock_gettime, clock, time);
+    if (!result && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) time->tv_sec += seconds();
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict time, void *restrict zone) {
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    time->tv_sec = now.tv_sec;
+    time->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *at) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (at) *at = now.tv_sec;
+    return now.tv_sec;
+}
+"#;
+
+pub struct Clock {
+    pub library: PathBuf,
+    pub file: PathBuf,
+}
+
+impl Clock {
+    /// `None` where there is no compiler; said in a line.
+    pub fn built_in(folder: &Path) -> Option<Self> {
+        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+        let file = folder.join("clock");
+        std::fs::write(&source, SHIFT).unwrap();
+        std::fs::write(&file, 0i64.to_ne_bytes()).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source);
+        match cc.output() {
+            Ok(output) if output.status.success() => Some(Self { library, file }),
+            failed => {
+                println!("skipped: cc cannot build the library that shifts the clock: {failed:?}");
+                None
+            }
+        }
+    }
+
+    /// So far from the true time, for everybody at once.
+    pub fn set(&self, seconds: i64) {
+        let file = std::fs::File::options().write(true).open(&self.file).unwrap();
+        file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
+    }
+}

@@ -1,0 +1,154 @@
+//! A drain is stopped (SIGSTOP) at a step, for longer than its lease; another one rescues its phase; the first wakes up
+//! (SIGCONT) and finds its landing and its finish refused.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::sys::signal::Signal;
+
+use super::gate::{Gate, When};
+use super::ground::{Ground, backlog};
+use super::history::History;
+use super::sizes::{is_long, jobs, size, summary};
+use crate::support::Project;
+use crate::support::dice::Dice;
+
+/// Trials wait for leases and locks most of their time.
+const AT_ONCE: usize = 6;
+
+/// When git, which was held, goes on.
+#[derive(Clone, Copy, Debug)]
+enum Release {
+    WhileStopped,
+    AfterTheRescue,
+    AfterWaking,
+}
+
+const RELEASES: [Release; 3] =
+    [Release::WhileStopped, Release::AfterTheRescue, Release::AfterWaking];
+
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    when: When,
+    /// Which call of git in the life of the drain.
+    call: u64,
+    release: Release,
+}
+
+/// What came of a trial.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refused {
+    /// The rescuer's attempt landed, and not the one that was stopped.
+    landing: u64,
+    /// The one that was stopped had landed already: its finish came too late.
+    finish: u64,
+}
+
+fn project() -> (Ground, Gate) {
+    let (project, gate) = Gate::on(Project::new());
+    let settings = "executor: {lease_seconds: 1}\n";
+    (Ground::on(project, "deliver", settings, jobs(1), backlog(1)), gate)
+}
+
+/// The calls of git that one phase needs, from the start of the drain.
+fn calls() -> Vec<String> {
+    let (ground, _gate) = project();
+    ground.start().wait().exited(0);
+    let steps = ground.steps();
+    let calls: Vec<String> =
+        steps.into_iter().filter_map(|s| Some(s.strip_prefix("git ")?.to_owned())).collect();
+    assert!(calls.len() > 10, "{calls:?}");
+    calls
+}
+
+/// Every call, before and after; the long form goes round until it has enough.
+fn trials(calls: &[String], dice: &mut Dice) -> Vec<Trial> {
+    let wanted = size("STOPS", 12, 500);
+    let number = calls.len() as u64;
+    let last = calls.iter().rposition(|call| call == "update-ref").unwrap() as u64 + 1;
+    let trial = |n: u64, dice: &mut Dice| {
+        let when = if n.is_multiple_of(2) { When::Before } else { When::After };
+        let call = match is_long() {
+            true => (n / 2) % number + 1,
+            // The landing is what matters most: half of the trials are around it.
+            false if n % 4 < 2 => last.saturating_sub(dice.below(4)).max(1),
+            false => 1 + dice.below(number),
+        };
+        Trial { when, call, release: *dice.pick(&RELEASES) }
+    };
+    (0..wanted).map(|n| trial(n, dice)).collect()
+}
+
+#[test]
+fn whoever_was_stopped_past_its_lease_can_neither_land_nor_finish() {
+    let mut dice = Dice::thrown();
+    let seed = dice.seed();
+    let calls = calls();
+    let trials = trials(&calls, &mut dice);
+    let (next, refused) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(trial) = trials.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let came = torture(*trial);
+                    refused.lock().unwrap().push(came);
+                }
+            });
+        }
+    });
+    let refused = refused.into_inner().unwrap();
+    assert_eq!(refused.len(), trials.len(), "a trial failed");
+    let landings: u64 = refused.iter().map(|one| one.landing).sum();
+    let finishes: u64 = refused.iter().map(|one| one.finish).sum();
+    assert!(landings > 0 && finishes > 0, "{landings} landings and {finishes} finishes refused");
+    let text = format!(
+        "{} stops at {} calls of git: {landings} landings and {finishes} finishes refused, no phase landed twice",
+        trials.len(),
+        calls.len()
+    );
+    summary("stopped past the lease, rescued, continued", seed, &text);
+}
+
+fn torture(trial: Trial) -> Refused {
+    println!("{trial:?}");
+    let (ground, gate) = project();
+    gate.arm(trial.when, "any", trial.call);
+    let mut first = ground.start();
+    if !first.wait_until(|| gate.held().is_some()) {
+        first.wait().exited(0);
+        ground.check();
+        return Refused::default();
+    }
+    first.stop();
+    if matches!(trial.release, Release::WhileStopped) {
+        gate.release();
+    }
+    // It waits until the lease is over, and rescues.
+    let rescuer = ground.start().wait().exited(0);
+    ground.assert_all_complete();
+    if matches!(trial.release, Release::AfterTheRescue) {
+        gate.release();
+    }
+    first.signal(Signal::SIGCONT);
+    gate.release();
+    let first = first.wait().exited(0);
+    let history = ground.check();
+    refused(&history, &first.stdout, &rescuer.stdout)
+}
+
+/// Who worked on the phase, and whose commit it is.
+fn refused(history: &History, first: &str, rescuer: &str) -> Refused {
+    let attempts = &history.attempts;
+    let rescued = rescuer.contains("a drain died during");
+    if !rescued {
+        // It had not claimed yet, or was through.
+        return Refused::default();
+    }
+    assert!(first.contains("another drain took this phase over"), "{first}\n{rescuer}");
+    let landed = |number: i64| {
+        let of = attempts.iter().find(|attempt| attempt.attempt == number);
+        of.is_some_and(|attempt| attempt.outcome.as_deref() == Some("landed"))
+    };
+    assert_ne!(landed(1), landed(2), "{attempts:#?}");
+    Refused { landing: u64::from(landed(2)), finish: u64::from(landed(1)) }
+}
