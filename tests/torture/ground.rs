@@ -109,7 +109,7 @@ impl Ground {
         let number = self.drains.fetch_add(1, Ordering::Relaxed);
         let mut command = self.project.command(["drain", "--json"]);
         for run in &self.runs {
-            command.args(["--run-id", run]);
+            command.arg(format!("--run-id={run}"));
         }
         if self.jobs > 1 {
             command.args(["--jobs", &self.jobs.to_string()]);

@@ -133,7 +133,7 @@ fn torture(trial: Trial) -> Refused {
     gate.release();
     let first = first.wait().exited(0);
     let history = ground.check();
-    refused(&history, &first.stdout, &rescuer.stdout)
+    refused(&history, &first.stderr, &rescuer.stderr)
 }
 
 /// Who worked on the phase, and whose commit it is.
