@@ -12,6 +12,7 @@ mod plan;
 mod recover;
 mod report;
 mod sample;
+mod space;
 mod turn;
 mod upkeep;
 mod waiting;
@@ -64,6 +65,9 @@ pub struct Drain<'a> {
     only: Vec<(RunId, PhaseId)>,
     /// So many phases may still be claimed; without a limit, all.
     claims_left: Option<u64>,
+    batches_begun: u32,
+    /// So many times in a row a disk was said to be full that had room.
+    full_in_vain: u32,
     /// Another drain took us for dead: what runs is nobody's any more, and the next claim is a new owner's.
     lost: bool,
     /// Whether it was said that lines have nothing to do.
@@ -96,6 +100,8 @@ impl<'a> Drain<'a> {
             limits: Limits::default(),
             only: Vec::new(),
             claims_left: None,
+            batches_begun: 0,
+            full_in_vain: 0,
             lost: false,
             said_idle: false,
             memory_line: None,
@@ -118,7 +124,20 @@ impl<'a> Drain<'a> {
         self.conclude(halt).await
     }
 
+    /// Over and over, where a disk fills: what was under way is queued again by then.
     async fn batches(&mut self) -> Result<Halt, Trouble> {
+        loop {
+            match self.batches_while_there_is_space().await.unwrap_or_else(Halt::from) {
+                Halt::Full(why) => match self.wait_for_space(why).await {
+                    Some(halt) => return Ok(halt),
+                    None => continue,
+                },
+                halt => return Ok(halt),
+            }
+        }
+    }
+
+    async fn batches_while_there_is_space(&mut self) -> Result<Halt, Trouble> {
         recover::recover(&self.site, self.owner.id()).await?;
         self.follow().await?;
         self.repair().await?;
@@ -137,11 +156,14 @@ impl<'a> Drain<'a> {
             return sampled;
         }
         let Request { batch_size, max_batches, .. } = *self.request;
-        self.claims_left = max_batches.map(|max| u64::from(max) * u64::from(batch_size));
-        for number in 1.. {
+        if self.claims_left.is_none() {
+            self.claims_left = max_batches.map(|max| u64::from(max) * u64::from(batch_size));
+        }
+        for number in self.batches_begun + 1.. {
             if max_batches.is_some_and(|max| number > max) {
                 return Ok(Halt::MaxBatches);
             }
+            self.batches_begun = number;
             self.site.progress.emit(&Event::BatchStarted { batch: number, batch_size });
             self.tallies.start_batch();
             self.tend_memory().await?;

@@ -17,9 +17,12 @@ mod memory_step;
 mod prompt_step;
 mod queue;
 mod site;
+mod space;
 mod trouble;
 
 use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
 
 use crate::ci::TestResults;
 use crate::clock::now;
@@ -30,7 +33,7 @@ use crate::phase::{
 };
 use crate::process::Stop;
 use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
-use crate::store::{Claim, Finish};
+use crate::store::{Claim, Finish, StoreError};
 use crate::telemetry::kind::{Kind, kind};
 use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
 use memory_step::Lesson;
@@ -58,6 +61,8 @@ pub enum After {
     Nothing,
     /// The next phase would meet it too.
     Systemic(String),
+    /// The disk is full.
+    Full(String),
     /// A budget of the run or of the drain ran out under it.
     OverBudget(String),
     /// This agent is not to be asked before then.
@@ -110,7 +115,8 @@ pub async fn execute(
 ) -> Result<Executed, Trouble> {
     let started = Instant::now();
     let mut record = Record::default();
-    let (verdict, trouble) = match attempt(site, &claim, drain_spent, stop, &mut record).await {
+    let tried = attempt(site, &claim, drain_spent, stop, &mut record).await;
+    let (verdict, trouble) = match tried.and_then(|verdict| site.unless_full(verdict)) {
         Ok(verdict) => (verdict, None),
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
         Err(Trouble::Crashed(why)) => {
@@ -125,11 +131,12 @@ pub async fn execute(
     tracing::debug!(verdict = verdict.as_str(), "judged");
     let used = record.used();
     let after = match &trouble {
+        Some(Trouble::Full(why)) => After::Full(why.clone()),
         Some(trouble) => After::Systemic(trouble.to_string()),
         None => std::mem::take(&mut record.after),
     };
     let lessons = memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
-    let finished = finish(site, claim, verdict, record, started).await;
+    let finished = finish(site, claim, verdict, record, started, stop).await;
     if finished.is_ok() {
         site.memory.remember_all(lessons).await;
     }
@@ -323,6 +330,7 @@ async fn finish(
     verdict: Verdict,
     record: Record,
     started: Instant,
+    stop: &Stop,
 ) -> Result<PhaseFinished, Trouble> {
     let mut finished = PhaseFinished {
         run_id: claim.run_id.clone(),
@@ -352,9 +360,16 @@ async fn finish(
         telemetry: site.settings.telemetry.enabled,
     };
     let run = claim.run_id.clone();
-    finished.state = site.store.finish(claim, &finish).await?;
+    let wait = |error: &StoreError| {
+        let why = error.to_string();
+        async move { site.wait_for_space(&why, stop).await }.boxed()
+    };
+    finished.state = site.store.finish_patiently(claim, &finish, &wait).await?;
     if let (Some(commit), Some((key, results))) = (&finished.commit, &record.green) {
-        site.keep_baseline(&run, commit, key, results).await?;
+        // Without it the next red CI takes it again; what is finished is not undone by it.
+        if let Err(trouble) = site.keep_baseline(&run, commit, key, results).await {
+            tracing::warn!("cannot keep what CI said at {commit}: {trouble}");
+        }
     }
     Ok(finished)
 }

@@ -87,7 +87,7 @@ impl Drain<'_> {
         let trouble = runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0);
         let exit = match &halt {
             Halt::FirstFailure => Exit::StoppedAtFirstFailure,
-            Halt::Systemic(_) | Halt::Budget(_) => Exit::Systemic,
+            Halt::Systemic(_) | Halt::Full(_) | Halt::Budget(_) => Exit::Systemic,
             Halt::Failed(_) => Exit::OurFailure,
             Halt::Interrupted => self.signals.exit(),
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,

@@ -128,8 +128,9 @@ impl Drain<'_> {
                 self.finished(executed.finished);
                 self.limits.add(&executed.used);
                 match executed.after {
-                    After::Nothing => {}
+                    After::Nothing => self.space_found(),
                     After::Systemic(why) => return Err(Trouble::Systemic(why)),
+                    After::Full(why) => return Err(Trouble::Full(why)),
                     After::OverBudget(why) => return Ok(Turn::Spent(why)),
                     After::Away { agent, until } => self.limits.send_away(agent, until),
                 }

@@ -51,10 +51,8 @@ impl Attempt<'_> {
         for _ in 0..ROUNDS {
             self.step(Step::Landing);
             // Objects that no ref leads to are nobody's yet, so that they may go over while the commit is written down.
-            let (recorded, handed) = tokio::join!(
-                self.site.store.record_landing(claim, &commit),
-                self.slot.hand_over(&commit, &tip),
-            );
+            let (recorded, handed) =
+                tokio::join!(self.record_landing(&commit), self.slot.hand_over(&commit, &tip));
             recorded?;
             handed?;
             let moved = match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
@@ -86,6 +84,16 @@ impl Attempt<'_> {
         }
         let message = format!("the branch moved {ROUNDS} times during this attempt");
         Ok(Verdict::Requeued(Requeue::BaseMoved { message }))
+    }
+
+    /// The work is done and green: a disk that is full is waited for, not a reason to do it again.
+    async fn record_landing(&self, commit: &str) -> Result<(), Trouble> {
+        loop {
+            match self.site.store.record_landing(self.claim, commit).await.map_err(Trouble::from) {
+                Err(Trouble::Full(why)) if self.site.wait_for_space(&why, self.stop).await => {}
+                recorded => return recorded,
+            }
+        }
     }
 
     /// `None`: it is green.

@@ -44,6 +44,7 @@ pub struct Site {
     /// Held while a run's branch is made.
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
+    pub(super) said_full: AtomicBool,
 }
 
 impl Site {
@@ -81,6 +82,7 @@ impl Site {
             landings: LandingQueue::default(),
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
+            said_full: AtomicBool::new(false),
         }
     }
 

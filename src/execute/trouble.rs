@@ -11,9 +11,12 @@ use crate::workspace::WorkspaceError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// The next phase would meet it too: the agent is missing, CI cannot start, the disk is full.
+    /// The next phase would meet it too: the agent is missing, CI cannot start.
     #[error("{0}")]
     Systemic(String),
+    /// The disk is full, or what we may use of it. It may have room again at any time.
+    #[error("{0}")]
+    Full(String),
     /// What ran in the slot took its supervisor down: counted as a crash, against this phase alone.
     #[error("{0}")]
     Crashed(String),
@@ -31,22 +34,24 @@ impl Trouble {
     }
 }
 
-/// A full disk is systemic wherever it shows.
+/// A full disk is one wherever it shows.
 impl From<anyhow::Error> for Trouble {
     fn from(error: anyhow::Error) -> Self {
-        let full = error.chain().any(|cause| {
-            cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(|e| e.kind() == io::ErrorKind::StorageFull)
-                || cause
-                    .downcast_ref::<StoreError>()
-                    .is_some_and(|e| e.trouble() == Some(store::Trouble::Full))
-        });
-        match full {
-            true => Self::Systemic(format!("{error:#}; free some space and start the drain again")),
+        match error.chain().any(is_about_space) {
+            true => Self::Full(format!("{error:#}")),
             false => Self::Ours(error),
         }
     }
+}
+
+fn is_about_space(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let io = cause.downcast_ref::<io::Error>();
+    let store = cause.downcast_ref::<StoreError>();
+    let workspace = cause.downcast_ref::<WorkspaceError>();
+    io.is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded))
+        || store.is_some_and(|e| e.trouble() == Some(store::Trouble::Full))
+        || workspace.is_some_and(WorkspaceError::is_about_space)
 }
 
 impl From<StoreError> for Trouble {

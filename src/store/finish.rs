@@ -1,6 +1,7 @@
 //! Finishing: what an attempt came to, what becomes of its phase, who may run now, and the telemetry sample, in one
 //! transaction.
 
+use futures_util::future::BoxFuture;
 use sqlx::SqliteConnection;
 
 use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
@@ -10,6 +11,7 @@ use super::claim::Claim;
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{number, signed, to_json};
+use super::sqlite::Trouble;
 use super::step::Standing;
 
 /// How an attempt ended.
@@ -41,10 +43,36 @@ impl Finish {
     }
 }
 
+/// Waits while the disk is full; `false` where it is not to be waited for any longer.
+pub type WhileFull<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
+
 impl Store {
     /// Ends the claim's attempt and says what became of the phase. [`StoreError::LeaseLost`]: it was taken over, and
     /// nothing was changed.
     pub async fn finish(&self, claim: Claim, finish: &Finish) -> Result<PhaseState, StoreError> {
+        self.try_to_finish(&claim, finish).await
+    }
+
+    /// The same; where the disk is full, again and again for as long as `wait` likes.
+    pub async fn finish_patiently(
+        &self,
+        claim: Claim,
+        finish: &Finish,
+        wait: &WhileFull<'_>,
+    ) -> Result<PhaseState, StoreError> {
+        loop {
+            match self.try_to_finish(&claim, finish).await {
+                Err(error) if error.trouble() == Some(Trouble::Full) && wait(&error).await => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn try_to_finish(
+        &self,
+        claim: &Claim,
+        finish: &Finish,
+    ) -> Result<PhaseState, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
             let ended =

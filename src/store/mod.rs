@@ -37,7 +37,7 @@ mod tests;
 pub use calibrations::{CalibrationRow, NewCalibration};
 pub use claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use error::StoreError;
-pub use finish::Finish;
+pub use finish::{Finish, WhileFull};
 pub use history::HistoryCursor;
 pub use import::ImportReport;
 pub use look::{PhaseDetail, RunSummary};

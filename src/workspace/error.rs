@@ -91,3 +91,11 @@ impl<T> Context<T> for io::Result<T> {
         self.map_err(|source| WorkspaceError::Io { doing, path: path.to_owned(), source })
     }
 }
+
+impl WorkspaceError {
+    /// Git met a full disk, or a full quota: it says so in the words of the C library.
+    pub fn is_about_space(&self) -> bool {
+        let Self::Git { said, .. } = self else { return false };
+        ["No space left on device", "Disk quota exceeded"].iter().any(|words| said.contains(words))
+    }
+}

@@ -18,7 +18,7 @@ const WITNESS: &str = r#"
 exec 9>>"$at/$AUTOPACK_PHASE_ID.lock"
 flock -n 9 || echo "double $AUTOPACK_PHASE_ID $AUTOPACK_ATTEMPT" >>"$at/steps"
 echo "agent $AUTOPACK_PHASE_ID $AUTOPACK_ATTEMPT" >>"$at/steps"
-deliver() { mkdir -p src; echo "made in attempt $AUTOPACK_ATTEMPT" >"src/$AUTOPACK_PHASE_ID.txt"; }
+deliver() { mkdir -p "src/$AUTOPACK_PHASE_ID"; echo "attempt $AUTOPACK_ATTEMPT" >"src/$AUTOPACK_PHASE_ID/made.txt"; }
 "#;
 
 /// Never to run: our git does not trust hooks.
@@ -34,11 +34,11 @@ pub struct Ground {
     drains: AtomicU32,
 }
 
-/// So many phases, each with a file of its own; every fifth waits for the one before it.
+/// So many phases, each with a folder of its own, so that they may run side by side; every fifth waits for the one before it.
 pub fn backlog(n: u64) -> Value {
     let phase = |i: u64| {
-        let mut phase =
-            json!({"phase_id": format!("p{i:05}"), "deliverables": [format!("src/p{i:05}.txt")]});
+        let file = format!("src/p{i:05}/made.txt");
+        let mut phase = json!({"phase_id": format!("p{i:05}"), "deliverables": [file]});
         if i % 5 == 4 {
             phase["depends_on"] = json!([format!("p{:05}", i - 1)]);
         }
