@@ -56,7 +56,7 @@ async fn measure(queued: usize, count: usize) -> [Samples; 3] {
         let started = Instant::now();
         let claim = claim(&store, &owner, &run).await;
         claims.push(started.elapsed());
-        store.record_agent(&claim, "noop", Some(900)).await.expect("recorded");
+        store.record_agent(&claim, "noop", Some(900), None).await.expect("recorded");
         let finish = Finish::of(Verdict::Passed { commit: Some("c".repeat(40)) }, NOW, true);
         let started = Instant::now();
         store.finish(claim, &finish).await.expect("finished");

@@ -33,7 +33,9 @@ impl Halt {
     /// In words, where the reason itself does not say it.
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::Systemic(why) | Self::Full(why) | Self::Budget(why) | Self::Failed(why) => Some(why),
+            Self::Systemic(why) | Self::Full(why) | Self::Budget(why) | Self::Failed(why) => {
+                Some(why)
+            }
             Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::checkout::blocking;
 use super::diff::{Diff, RawChange};
 use super::error::{Context, Result};
-use super::loose::{Objects, Packed};
+use super::loose::Packed;
 use super::repo::Repo;
 use super::slot::Slot;
 use super::tree::Tree;

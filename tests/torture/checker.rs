@@ -18,17 +18,14 @@ const LEGAL: [(&str, &str); 9] = [
 ];
 
 /// Steps that only the operator takes; counters start over with them.
-const STEERED: [(&str, &str); 4] = [
-    ("QUEUED", "SKIPPED"),
-    ("SKIPPED", "QUEUED"),
-    ("FAILED", "QUEUED"),
-    ("COMPLETE", "QUEUED"),
-];
+const STEERED: [(&str, &str); 4] =
+    [("QUEUED", "SKIPPED"), ("SKIPPED", "QUEUED"), ("FAILED", "QUEUED"), ("COMPLETE", "QUEUED")];
 
 /// One line for each breach; none is what everybody hopes for.
 pub fn complaints(history: &History) -> Vec<String> {
     let mut found = Vec::new();
-    let (attempts, moves) = (by_phase(&history.attempts, |a| a.phase), by_phase(&history.moves, |m| m.phase));
+    let (attempts, moves) =
+        (by_phase(&history.attempts, |a| a.phase), by_phase(&history.moves, |m| m.phase));
     for phase in &history.phases {
         let mut of_phase = Vec::new();
         let attempts = attempts.get(&phase.id).cloned().unwrap_or_default();

@@ -77,7 +77,10 @@ fn an_honest_history_has_no_complaint() {
 fn a_phase_that_landed_twice_is_seen() {
     complains(|h| h.commits.push(commit("c1", "1")), "landed 2 times");
     complains(|h| h.commits.push(commit("c1", "1")), "no attempt landed it");
-    complains(|h| h.attempts[0] = attempt(1, "a", 10, "landed", Some("c1")), "passed more than once");
+    complains(
+        |h| h.attempts[0] = attempt(1, "a", 10, "landed", Some("c1")),
+        "passed more than once",
+    );
     complains(|h| h.commits[0].attempt = "1".to_owned(), "says attempt 1, the store 2");
 }
 

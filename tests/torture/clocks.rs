@@ -35,10 +35,13 @@ fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
     }
     ground.assert_all_complete();
     let history = ground.check_after(|history| history.steady_clock = false);
-    let rescued = history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("crashed")).count();
+    let rescued =
+        history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("crashed")).count();
     assert_eq!(rescued, 0, "a drain was taken for dead");
     let shifted = history.attempts.iter().any(|a| a.ended_at.is_some_and(|end| end < a.started_at));
     println!("an attempt that ended before it began: {shifted}");
-    let text = format!("{jumps} jumps of an hour and a day, both ways, two drains, jobs {jobs}: no lease expired");
+    let text = format!(
+        "{jumps} jumps of an hour and a day, both ways, two drains, jobs {jobs}: no lease expired"
+    );
     summary("clock jumps", 0, &text);
 }

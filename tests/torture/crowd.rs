@@ -25,8 +25,7 @@ fn ground(phases: u64, jobs: u64) -> Ground {
         "agents: {{default: tape, tape: {{kind: replay, folder: {recordings:?}}}}}\nci: {{command: [\"true\"]}}\n"
     );
     std::fs::create_dir_all(project.outside("witness")).unwrap();
-    let phase =
-        |i: u64| json!({"phase_id": format!("p{i:05}"), "deliverables": [file(i)]});
+    let phase = |i: u64| json!({"phase_id": format!("p{i:05}"), "deliverables": [file(i)]});
     let plan = json!({ "phases": (0..phases).map(phase).collect::<Vec<_>>() });
     Ground::configured(project.config(&config), jobs, plan)
 }

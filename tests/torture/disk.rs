@@ -91,7 +91,8 @@ fn fills() {
         .map(|round| {
             let place = if round % 3 == 2 { Place::Project } else { Place::Autopack };
             // From nothing to more than an attempt needs: each write site has its turn.
-            let kib = if is_long() { dice.below(1024) } else { [0, 8, 40, 200, 90][round as usize % 5] };
+            let kib =
+                if is_long() { dice.below(1024) } else { [0, 8, 40, 200, 90][round as usize % 5] };
             u64::from(fill_once(place, kib, dice.below(5), jobs))
         })
         .sum();
@@ -124,7 +125,8 @@ fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
     let history = ground.check_after(|history| {
         history.changes.retain(|change| !change.starts_with("ballast"));
     });
-    let charged = history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("failed")).count();
+    let charged =
+        history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("failed")).count();
     assert_eq!(charged, 0, "a full disk is no phase's fault: {over:#?}");
     waits
 }

@@ -112,7 +112,8 @@ impl History {
 
     async fn stored(database: &Path) -> Self {
         let mut db = connect(database).await;
-        let phases = "SELECT p.id, p.phase_id, p.state, p.attempts, p.crashes, p.executions, p.commit_id,
+        let phases =
+            "SELECT p.id, p.phase_id, p.state, p.attempts, p.crashes, p.executions, p.commit_id,
                 p.unmet,
                 (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
                   WHERE d.phase = p.id AND n.state NOT IN ('COMPLETE', 'SKIPPED')) AS really_unmet
@@ -129,7 +130,10 @@ impl History {
             phases: sqlx::query_as(phases).fetch_all(&mut db).await.unwrap(),
             attempts: sqlx::query_as(attempts).fetch_all(&mut db).await.unwrap(),
             moves: sqlx::query_as(moves).fetch_all(&mut db).await.unwrap(),
-            owners: sqlx::query_scalar("SELECT owner FROM owners").fetch_all(&mut db).await.unwrap(),
+            owners: sqlx::query_scalar("SELECT owner FROM owners")
+                .fetch_all(&mut db)
+                .await
+                .unwrap(),
             integrity,
             ..Self::default()
         };
@@ -141,9 +145,9 @@ impl History {
 /// Commits with our trailers, from the branch and from what landed beside it.
 fn commits(ground: &Ground, run: &str) -> Vec<Commit> {
     let name = RunId::new(run).file_name();
-    let patterns =
-        [format!("refs/heads/autopack/{name}"), format!("refs/autopack/runs/{name}")];
-    let refs = ground.project.git(["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
+    let patterns = [format!("refs/heads/autopack/{name}"), format!("refs/autopack/runs/{name}")];
+    let refs =
+        ground.project.git(["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
     if refs.is_empty() {
         return Vec::new();
     }

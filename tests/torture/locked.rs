@@ -21,7 +21,11 @@ fn a_database_that_is_held_locked_is_waited_for() {
     ground.assert_all_complete();
     let history = ground.check();
     assert_eq!(history.attempts.len(), 6, "no attempt was wasted");
-    summary("database held locked", 0, &format!("{seconds} s, jobs {jobs}: waited, no attempt lost"));
+    summary(
+        "database held locked",
+        0,
+        &format!("{seconds} s, jobs {jobs}: waited, no attempt lost"),
+    );
 }
 
 /// A heartbeat that cannot be written looks like a drain that stands still: whoever is suspected of it loses its attempt
@@ -40,7 +44,9 @@ fn drains_that_take_each_other_for_stuck_while_the_database_is_held_lose_nothing
     }
     ground.assert_all_complete();
     let attempts = ground.check().attempts.len();
-    let text = format!("{seconds} s, longer than the lease, two drains: {attempts} attempts for 10 phases");
+    let text = format!(
+        "{seconds} s, longer than the lease, two drains: {attempts} attempts for 10 phases"
+    );
     summary("database held locked", 0, &text);
 }
 

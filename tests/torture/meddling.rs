@@ -108,7 +108,8 @@ fn commit_on_the_run(ground: &Ground, number: u64) -> Option<String> {
     let held = ground.project.outside("held").exists();
     let tip = git(ground, &["rev-parse", "--verify", "-q", branch]).filter(|_| !held)?;
     let tree = format!("{tip}^{{tree}}");
-    let commit = git(ground, &["commit-tree", &tree, "-p", &tip, "-m", &format!("theirs {number}")])?;
+    let commit =
+        git(ground, &["commit-tree", &tree, "-p", &tip, "-m", &format!("theirs {number}")])?;
     git(ground, &["update-ref", branch, &commit, &tip])?;
     Some(commit)
 }

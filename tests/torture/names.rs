@@ -66,9 +66,7 @@ fn plan() -> Value {
                "deliverables": [format!("src/named-{i}.txt")]})
     });
     let path = |(kind, paths): (&str, &[&str])| {
-        let phase = |(i, path): (usize, &&str)| {
-            json!({"phase_id": format!("{kind}-{i}"), "name": format!("{kind} {i}"), "deliverables": [path]})
-        };
+        let phase = |(i, path): (usize, &&str)| json!({"phase_id": format!("{kind}-{i}"), "name": format!("{kind} {i}"), "deliverables": [path]});
         paths.iter().enumerate().map(phase).collect::<Vec<_>>()
     };
     let paths = [("path", PATHS), ("impossible", IMPOSSIBLE)].into_iter().flat_map(path);
@@ -101,7 +99,9 @@ fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
         assert_printable(&(ran.stdout + &ran.stderr));
     }
     let (names, paths) = (wicked().len(), PATHS.len() + IMPOSSIBLE.len());
-    let text = format!("{names} names and ids, {paths} paths, a run id: kept as they are, none did anything");
+    let text = format!(
+        "{names} names and ids, {paths} paths, a run id: kept as they are, none did anything"
+    );
     summary("wicked names", 0, &text);
 }
 
@@ -117,7 +117,10 @@ fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
         let state = if id.starts_with("impossible") { "FAILED" } else { "COMPLETE" };
         assert_eq!(phase["state"], state, "{phase:#}");
         if id.starts_with("impossible") {
-            assert_eq!((&phase["last_failure"]["kind"], &phase["attempts"]), (&json!("unfixable"), &json!(0)));
+            assert_eq!(
+                (&phase["last_failure"]["kind"], &phase["attempts"]),
+                (&json!("unfixable"), &json!(0))
+            );
         }
         let shown = ground.project.json(["phases", "show", "--json", "--run-id=run", "--", id]);
         assert_eq!(shown["phase_id"], phase["phase_id"]);
@@ -140,7 +143,8 @@ fn nothing_was_executed(ground: &Ground) {
 fn commits_say_what_they_are(ground: &Ground) {
     let trailer = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x01)");
     let keys = ["Autopack-Run", "Autopack-Phase", "Autopack-Attempt"].map(trailer).join("%x02");
-    let log = ground.project.git(["log", "-z", &format!("--format={keys}%x02%s"), "main..autopack/run"]);
+    let log =
+        ground.project.git(["log", "-z", &format!("--format={keys}%x02%s"), "main..autopack/run"]);
     let commits: Vec<&str> = log.split('\0').filter(|commit| !commit.is_empty()).collect();
     assert_eq!(commits.len(), wicked().len() + PATHS.len());
     for commit in commits {
@@ -148,7 +152,10 @@ fn commits_say_what_they_are(ground: &Ground) {
         let [run, phase, attempt, subject] = parts[..] else { panic!("{commit:?}") };
         assert_eq!((run, attempt), ("run", "1"), "{commit:?}");
         assert!(!phase.contains('\u{1}') && phase != "forged", "{commit:?}");
-        assert!(subject.chars().count() <= 72 && !subject.chars().any(char::is_control), "{subject:?}");
+        assert!(
+            subject.chars().count() <= 72 && !subject.chars().any(char::is_control),
+            "{subject:?}"
+        );
     }
     let tree = ground.project.git(["ls-tree", "-r", "-z", "--name-only", "autopack/run"]);
     for path in PATHS {
@@ -160,7 +167,8 @@ fn commits_say_what_they_are(ground: &Ground) {
 #[track_caller]
 fn assert_printable(text: &str) {
     let wicked = |c: &char| {
-        (c.is_control() && *c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        (c.is_control() && *c != '\n')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let found: Vec<char> = text.chars().filter(wicked).collect();
     assert!(found.is_empty(), "{found:?} in {text:?}");
@@ -169,7 +177,12 @@ fn assert_printable(text: &str) {
 /// What no JSON can say is refused, in one line, and changes nothing.
 #[test]
 fn json_that_is_none_is_refused_and_changes_nothing() {
-    let ground = Ground::new("deliver", "", 1, json!({"phases": [{"phase_id": "p00000", "deliverables": ["src/p00000/made.txt"]}]}));
+    let ground = Ground::new(
+        "deliver",
+        "",
+        1,
+        json!({"phases": [{"phase_id": "p00000", "deliverables": ["src/p00000/made.txt"]}]}),
+    );
     let file = ground.project.outside("bad.json");
     for bad in [
         r#"{"phases":[{"phase_id":"a\ud800","deliverables":["x.txt"]}]}"#,
@@ -179,7 +192,10 @@ fn json_that_is_none_is_refused_and_changes_nothing() {
         "{\"phases\":[{\"phase_id\":\"a\u{0}b\",\"deliverables\":[\"x.txt\"]}]}",
     ] {
         std::fs::write(&file, bad).unwrap();
-        let ran = ground.project.autopack(["import", file.to_str().unwrap(), "--run-id", "bad"]).exited(1);
+        let ran = ground
+            .project
+            .autopack(["import", file.to_str().unwrap(), "--run-id", "bad"])
+            .exited(1);
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
         assert_printable(&ran.stderr);
     }

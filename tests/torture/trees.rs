@@ -79,13 +79,16 @@ fn what_an_agent_leaves_behind_is_gone_when_its_attempt_is() {
     let agent = ground.project.outside("agent.sh");
     let text = std::fs::read_to_string(&agent).unwrap();
     // In the background, holding the pipes of the agent; the agent goes on as soon as the tree is up.
-    let leave = text.replace("done\nfi", "done &\nwhile ! grep -q up \"$at/steps\"; do sleep 0.01; done\nfi");
+    let leave = text
+        .replace("done\nfi", "done &\nwhile ! grep -q up \"$at/steps\"; do sleep 0.01; done\nfi");
     assert_ne!(leave, text);
     std::fs::write(&agent, leave).unwrap();
     ground.start().wait().exited(0);
     ground.assert_all_complete();
     ground.check();
-    let text = format!("{phases} agents that left one behind each, jobs {jobs}: none survived its attempt");
+    let text = format!(
+        "{phases} agents that left one behind each, jobs {jobs}: none survived its attempt"
+    );
     summary("trees that agents leave behind", 0, &text);
 }
 
