@@ -3,6 +3,7 @@
 //! Whatever an agent says or exits with, only the diff and CI decide. What is wrong with us is
 //! [`Trouble`], and never becomes a verdict about the phase.
 
+mod activity;
 mod agent_step;
 mod backoff;
 mod breaker;
@@ -23,6 +24,7 @@ mod trouble;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use tracing::{Instrument as _, Span};
 
 use crate::ci::TestResults;
 use crate::clock::now;
@@ -36,6 +38,7 @@ use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
 use crate::store::{Claim, Finish, StoreError};
 use crate::telemetry::kind::{Kind, kind};
 use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
+use activity::Activity;
 use memory_step::Lesson;
 
 pub use folder::AttemptFolder;
@@ -79,6 +82,7 @@ struct Attempt<'a> {
     branch: String,
     folder: AttemptFolder,
     stop: &'a Stop,
+    activity: Activity,
     /// The tip that it is judged on; moves on when somebody else lands.
     base: String,
     /// Whether it changed or deleted a file of tests that was there before.
@@ -108,6 +112,23 @@ struct Record {
 
 /// Executes a claim to its end and finishes it. Only a lost lease leaves it unfinished: it is somebody else's then.
 pub async fn execute(
+    site: &Site,
+    claim: Claim,
+    drain_spent: Spent,
+    stop: &Stop,
+) -> Result<Executed, Trouble> {
+    let span = span(&claim);
+    execute_in_span(site, claim, drain_spent, stop).instrument(span).await
+}
+
+/// Each in the one before, so that every line names all three.
+fn span(claim: &Claim) -> Span {
+    let run = tracing::error_span!("run", run = claim.run_id.as_str());
+    let phase = tracing::error_span!(parent: &run, "phase", phase = claim.phase_id.as_str());
+    tracing::error_span!(parent: &phase, "attempt", attempt = claim.attempt)
+}
+
+async fn execute_in_span(
     site: &Site,
     claim: Claim,
     drain_spent: Spent,
@@ -218,12 +239,14 @@ impl<'a> Attempt<'a> {
             branch: facts.branch,
             folder,
             stop,
+            activity: Activity::new(site.store.clone(), claim.key(), site.redactor.clone()),
             base: tip.commit,
             touches_tests: false,
             record,
             drain_spent,
             checkout: checkout?,
         };
+        attempt.step(Step::Preparing);
         attempt.say_reset(&reset?);
         if attempt.set_up().await? {
             // What it writes into the checkout is not the agent's doing.
@@ -315,8 +338,14 @@ impl<'a> Attempt<'a> {
     }
 
     fn step(&self, step: Step) {
-        tracing::debug!("{}", step.as_str());
-        self.site.progress.step(&self.claim.phase_id, step.as_str());
+        self.does(step.as_str());
+    }
+
+    /// What we do for it now.
+    fn does(&self, what: &str) {
+        tracing::debug!("{what}");
+        self.activity.step(what);
+        self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, what);
     }
 
     fn note(&self, text: &str) {

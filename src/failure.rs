@@ -3,10 +3,8 @@
 //! Errors of the parts arrive here by `?`; what they mean for a phase was decided long before.
 
 use std::fmt;
-use std::io::{self, Write};
 
 use anyhow::Error;
-use console::style;
 
 /// How the program ends. The codes are documented in `--help` and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,21 +78,13 @@ impl Failure {
         self.hint.as_deref()
     }
 
-    /// Tells the user on stderr; says nothing where only nobody reads our output any more.
-    pub fn report(&self) {
-        if self.reader_is_gone() {
-            return;
-        }
-        let mut stderr = io::stderr().lock();
-        let paint = |word: &'static str| style(word).for_stderr().bold();
-        // There is nobody left to tell that stderr is closed.
-        let _ = writeln!(stderr, "{} {}", paint("error:").red(), self.text());
-        if let Some(hint) = &self.hint {
-            let _ = writeln!(stderr, "{} {hint}", paint("hint:").cyan());
-        }
+    /// The error itself, with what caused it.
+    pub fn error(&self) -> &Error {
+        &self.error
     }
 
-    fn reader_is_gone(&self) -> bool {
+    /// Nobody reads what we write any more; there is nobody to tell.
+    pub fn reader_is_gone(&self) -> bool {
         self.error.chain().any(|cause| cause.is::<ReaderGone>())
     }
 }
@@ -164,7 +154,7 @@ mod tests {
     #[test]
     fn any_error_becomes_a_failure() {
         fn fails() -> Result<(), Failure> {
-            Err(io::Error::other("disk")).or_hint("buy one")?;
+            Err(std::io::Error::other("disk")).or_hint("buy one")?;
             Ok(())
         }
         let failure = fails().unwrap_err();

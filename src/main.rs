@@ -1,8 +1,9 @@
-//! Parse, set up tracing, run the verb, exit with its code; nothing else.
+//! Parse, set up the terminal, run the verb, exit with its code; nothing else.
 
 use std::process::ExitCode;
 
 use autopack::cli::{self, Cli};
+use autopack::failure::Exit;
 use autopack::process::supervise;
 use clap::Parser;
 
@@ -12,12 +13,17 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == supervise::SUBCOMMAND) {
         return supervise::supervise_main(arguments);
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if cli::usage_as_json(&error) => return ExitCode::from(Exit::Usage.code()),
+        Err(error) => error.exit(),
+    };
     cli.global.set_up_terminal();
+    let format = cli.global.log_format;
     let code = match cli::run(cli) {
         Ok(exit) => exit.code(),
         Err(failure) => {
-            failure.report();
+            cli::tell(&failure, format);
             failure.exit_code()
         }
     };

@@ -1,17 +1,30 @@
-//! What is shown while a drain goes on: a bar on a terminal, plain lines in a pipe, NDJSON with `--json`.
+//! What is shown while a drain goes on: a live view on a terminal, plain lines in a pipe, NDJSON with `--json`.
 //!
-//! The drain says what happens as [`Event`]s; nothing here decides anything.
+//! The drain says what happens as [`Event`]s; nothing here decides anything. `board` is what the view knows, `view`
+//! how it looks, `screen` the terminal, `lines` what stays on it, `text` what may stand there.
 
+mod board;
 mod lines;
+mod log;
+pub mod screen;
+mod text;
+pub mod view;
 
-pub use lines::{billed, duration, printable, thousands};
+pub use lines::{Look, billed, finished_line};
+pub use log::{ENDS, NOTES};
+pub use text::{
+    duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,
+    width,
+};
 
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use board::Board;
 
 use crate::phase::{Failure, PhaseId, PhaseState, RunId, Tokens};
 
@@ -34,6 +47,10 @@ pub struct DrainStarted {
     pub database: String,
     pub agent: String,
     pub queued: u64,
+    /// Phases of these runs, in whatever state.
+    pub phases: u64,
+    /// Those of them that are over: COMPLETE, FAILED or SKIPPED.
+    pub settled: u64,
     pub batch_size: u32,
     /// Phases at a time.
     pub jobs: u32,
@@ -77,6 +94,8 @@ pub struct BatchFinished {
     pub done: u64,
     pub failed: u64,
     pub left: u64,
+    /// Those of the ones left that wait for a FAILED one.
+    pub blocked: u64,
     /// Input, output and cache writes of this batch; what is unknown is left out.
     pub tokens: u64,
     pub phases_per_hour: Option<f64>,
@@ -144,22 +163,31 @@ impl Step {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    Bar,
+    /// Live, at the bottom of the terminal that stderr is.
+    Live,
     Lines,
     Json,
 }
+
+/// How often the view looks whether it has something new to show: times run on, and terminals are resized.
+const LOOK: Duration = Duration::from_millis(250);
 
 pub struct Progress {
     mode: Mode,
     /// Whether stdout takes colour.
     color: bool,
     started: Instant,
-    bar: Mutex<Option<ProgressBar>>,
+    board: Arc<Mutex<Board>>,
+    /// Draws what changes by itself.
+    clock: Option<JoinHandle<()>>,
 }
 
 impl Progress {
+    /// [`Mode::Live`] needs a runtime.
     pub fn new(mode: Mode, color: bool) -> Self {
-        Self { mode, color, started: Instant::now(), bar: Mutex::new(None) }
+        let board = Arc::new(Mutex::new(Board::default()));
+        let clock = (mode == Mode::Live).then(|| tokio::spawn(run_on(board.clone())));
+        Self { mode, color, started: Instant::now(), board, clock }
     }
 
     pub fn elapsed(&self) -> Duration {
@@ -168,21 +196,33 @@ impl Progress {
 
     /// Shows an event. Where nobody reads any more, the drain goes on all the same.
     pub fn emit(&self, event: &Event) {
+        log::log(event);
         if self.mode == Mode::Json {
             let line = serde_json::to_string(event).unwrap_or_else(|e| {
                 format!("{{\"event\":\"error\",\"message\":\"cannot serialise an event: {e}\"}}")
             });
-            return self.print(&line);
+            return print(&line);
         }
-        if let Some(text) = lines::render(event, self.color) {
-            self.print(&text);
+        let several = self.board(|board| {
+            board.take(event, Instant::now());
+            board.several_runs()
+        });
+        if let Event::DrainFinished(_) = event {
+            screen::close();
         }
-        self.advance(event);
+        let columns = if self.mode == Mode::Live { screen::output_columns() } else { None };
+        let look = lines::Look { color: self.color, several, columns };
+        if let Some(text) = lines::render(event, look) {
+            print(&text);
+        }
+        self.draw();
     }
 
-    /// What a running phase does now; only a bar shows it.
-    pub fn step(&self, phase: &PhaseId, step: &str) {
-        self.with_bar(|bar| bar.set_message(printable(&format!("{phase}: {step}"))));
+    /// What a running phase does now; only the live view shows it.
+    pub fn step(&self, run: &RunId, phase: &PhaseId, step: &str) {
+        if self.mode == Mode::Live {
+            self.board(|board| board.step(run, phase, step, Instant::now()));
+        }
     }
 
     /// Something the operator should know that is no event: kept off stdout with `--json`.
@@ -190,49 +230,53 @@ impl Progress {
         // Names of phases and runs stand in it as they are.
         let text = printable(text);
         match self.mode {
-            Mode::Json => eprintln!("{text}"),
-            _ => self.print(&text),
+            Mode::Json => tracing::info!(target: NOTES, "{text}"),
+            _ => print(&text),
         }
     }
 
-    fn advance(&self, event: &Event) {
-        match event {
-            Event::DrainStarted(start) if self.mode == Mode::Bar => self.open_bar(start.queued),
-            Event::PhaseStarted(phase) => self.step(&phase.phase_id, Step::Preparing.as_str()),
-            Event::PhaseFinished(phase) if phase.state != PhaseState::Queued => {
-                self.with_bar(|bar| bar.inc(1));
-            }
-            Event::DrainFinished(_) => self.with_bar(ProgressBar::finish_and_clear),
-            _ => {}
+    fn draw(&self) {
+        if self.mode == Mode::Live {
+            draw(&self.board);
         }
     }
 
-    fn open_bar(&self, queued: u64) {
-        let bar = ProgressBar::with_draw_target(Some(queued), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {wide_msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_secs(1));
-        *self.lock() = Some(bar);
+    fn board<T>(&self, act: impl FnOnce(&mut Board) -> T) -> T {
+        act(&mut self.board.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    fn print(&self, text: &str) {
-        let write = || {
-            // A reader that has gone away is no reason to stop working.
-            let _ = writeln!(io::stdout().lock(), "{text}");
-        };
-        match self.lock().as_ref() {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(clock) = &self.clock {
+            clock.abort();
+            self.board(|board| *board = Board::default());
+            screen::close();
         }
     }
+}
 
-    fn with_bar(&self, act: impl FnOnce(&ProgressBar)) {
-        if let Some(bar) = self.lock().as_ref() {
-            act(bar);
-        }
+/// Draws whenever a second has passed, something was said or the terminal has another size.
+async fn run_on(board: Arc<Mutex<Board>>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        draw(&board);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Under the board's lock, so that no older picture follows a newer one.
+fn draw(board: &Mutex<Board>) {
+    let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+    let look =
+        board::Look { size: screen::Size::of_terminal(), color: console::colors_enabled_stderr() };
+    if let Some(lines) = board.picture(look, Instant::now()) {
+        screen::paint(lines);
     }
+}
+
+fn print(text: &str) {
+    screen::above(|| {
+        // A reader that has gone away is no reason to stop working.
+        let _ = writeln!(io::stdout().lock(), "{text}");
+    });
 }

@@ -22,7 +22,7 @@ fn thirsty(budget: &str) -> Project {
 }
 
 /// `kind: claude`, played by Python: `say` prints an event, `result` the last one.
-fn claude(body: &str, more: &str) -> Project {
+pub fn claude(body: &str, more: &str) -> Project {
     // It is not started as root anywhere else.
     let project = Project::new().env("IS_SANDBOX", "1");
     let program = project.outside("claude");

@@ -6,6 +6,7 @@ use console::style;
 use super::{Context, DatabaseChoice};
 use crate::config::Setting;
 use crate::failure::{Exit, Failure};
+use crate::progress::printable;
 
 /// Show every setting and where it comes from
 #[derive(Debug, clap::Args)]
@@ -59,6 +60,7 @@ fn table(settings: &[Setting]) -> String {
     let keys = width(|setting| &setting.key).unwrap_or(0);
     let origins = width(|setting| &setting.origin).unwrap_or(0);
     let line = |Setting { key, value, origin }: &Setting| {
+        let value = printable(&value.to_string());
         format!("{key:keys$}  {}  {value}\n", style(format!("{origin:origins$}")).dim())
     };
     settings.iter().map(line).collect()

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::Context as _;
 
-use super::{Global, Output};
+use super::{Global, Output, log};
 use crate::config::{self, Config, Env, Origin, Places};
 use crate::failure::Failure;
 
@@ -67,6 +67,7 @@ impl Context {
         };
         let places = Places { chosen, workspace };
         let config = config::load(&places, &self.env)?;
+        log::know(&config);
         Ok(self.config.get_or_init(|| config))
     }
 

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, stderr, stdout};
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::table::counted;
 use super::{Context, calibration, database, fixer};
 use crate::agent;
@@ -15,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::process::{Redactor, Stop, child_env};
-use crate::progress::{Mode, Progress, duration, printable, thousands};
+use crate::progress::{Mode, Progress, duration, shown_id, shown_message, thousands};
 use crate::store::{RunSummary, Store};
 use crate::workspace::Repo;
 
@@ -93,6 +95,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let signals = Signals::listen(handle)?;
     let executor = &config.settings.executor;
     let owner = Registered::register(&store, &repo, &request.runs, executor, &signals).await?;
+    let name = owner.id().to_string();
     let fix = fixer::fixer(&config.settings, repo.root());
     let foresight = Foresight::new(calibration::active(&store).await?, repo.root().to_owned());
     let env = context.env.all();
@@ -112,7 +115,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     .remembering(memory.clone())
     .foreseeing(foresight);
     let drain = Drain::new(site, owner, &request, &fix, stop, &signals).saying(line);
-    let drained = drain.run().await;
+    let drained = drain.run().instrument(tracing::error_span!("drain", drain = name)).await;
     super::memory::close(&memory).await;
     store.close().await;
     Ok(drained?)
@@ -150,13 +153,13 @@ fn plan_text(planned: &[Planned]) -> String {
             facts.push(format!("about {} tokens out", thousands(tokens)));
         }
         text +=
-            &format!("{order:>5}  {}  {}\n", printable(phase.phase_id.as_str()), facts.join(" · "));
+            &format!("{order:>5}  {}  {}\n", shown_id(phase.phase_id.as_str()), facts.join(" · "));
         let waits: Vec<&str> = phase.waits_for.iter().map(|id| id.as_str()).collect();
         let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
         let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
         let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
         for line in lines.chain(waits).chain(put_off(phase)) {
-            text += &format!("       {}\n", printable(&line));
+            text += &format!("       {}\n", shown_message(&line));
         }
     }
     let run = planned.iter().filter(|phase| phase.order.is_some()).count();
@@ -177,9 +180,10 @@ fn put_off(phase: &Planned) -> Option<String> {
 }
 
 fn mode(args: &Args, context: &Context) -> Mode {
-    match (args.json, context.global.is_interactive() && stderr().is_terminal()) {
+    let live = context.global.is_interactive() && stderr().is_terminal() && !context.env.is_dumb();
+    match (args.json, live) {
         (true, _) => Mode::Json,
-        (false, true) => Mode::Bar,
+        (false, true) => Mode::Live,
         (false, false) => Mode::Lines,
     }
 }

@@ -9,6 +9,7 @@ use super::table::counted;
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
+use crate::progress::{printable_lines, shown_id, shown_message};
 use crate::store::{RepairCounts, Repaired};
 
 /// Repair the specs of queued phases
@@ -91,16 +92,17 @@ impl Shown {
 }
 
 fn text(repaired: &Repaired, dry_run: bool) -> String {
-    let name = format!("{}/{}", repaired.run_id, repaired.phase_id);
+    let (run, phase) = (repaired.run_id.as_str(), repaired.phase_id.as_str());
+    let name = format!("{}/{}", shown_id(run), shown_id(phase));
     let mut text = format!("{name}\n");
     for fix in &repaired.fixes {
-        text += &format!("  {fix}\n");
+        text += &format!("  {}\n", shown_message(fix));
     }
     if let Some(why) = &repaired.unfixable {
-        text += &format!("  cannot be repaired: {why}\n");
+        text += &format!("  cannot be repaired: {}\n", shown_message(why));
     }
     if dry_run {
-        text += &diff(&name, &repaired.before, &repaired.after);
+        text += &printable_lines(&diff(&name, &repaired.before, &repaired.after));
     }
     text
 }

@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+
+use super::log;
+use crate::config::Env;
 
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
@@ -21,7 +23,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Say more on stderr; twice, everything
+    /// Say more on stderr: -v milestones, -vv every decision and every call of git, -vvv all that agents say too
+    ///
+    /// Without it, warnings (the work went on despite) and errors (somebody has to do something). Lines bear their time, and
+    /// the run, phase and attempt that they are about. Secrets are taken out of every line.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
@@ -29,7 +34,7 @@ pub struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// How log lines on stderr look
+    /// How log lines on stderr look; json is one object a line, the last word of a failure too
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
@@ -64,30 +69,11 @@ impl Global {
                 console::set_colors_enabled_stderr(choice == Color::Always);
             }
         }
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(self.log_filter()))
-            .with_writer(io::stderr)
-            .with_ansi(console::colors_enabled_stderr() && self.color != Color::Never)
-            .with_target(self.verbose > 0);
-        // A second subscriber can only be a test's own.
-        let _ = match self.log_format {
-            LogFormat::Text => lines.try_init(),
-            LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        };
+        log::start(self, Env::of_process());
     }
 
     /// Whether somebody watches stderr.
     pub fn is_interactive(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
-    }
-
-    /// `genai` logs what providers say, unredacted, and `h2` what is sent: neither is ever shown.
-    fn log_filter(&self) -> &'static str {
-        match (self.quiet, self.verbose) {
-            (true, _) => "error,genai=off,h2=off",
-            (false, 0) => "warn,genai=off,h2=off,autopack=info",
-            (false, 1) => "warn,genai=off,h2=off,autopack=debug",
-            (false, _) => "debug,genai=off,h2=off,autopack=trace",
-        }
     }
 }

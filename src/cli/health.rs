@@ -10,6 +10,7 @@ use crate::health::memory::{self, Part};
 use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
 use crate::memory::Starting;
 use crate::process::child_env;
+use crate::progress::printable;
 
 const COLUMNS: usize = 80;
 
@@ -105,10 +106,10 @@ fn text(report: &Report) -> String {
             Status::Skip => ("skip", Style::new().dim()),
         };
         let indent = width + 8;
-        let detail = wrapped(&finding.detail, indent);
+        let detail = wrapped(&printable(&finding.detail), indent);
         text += &format!("{}  {name:width$}  {detail}\n", look.apply_to(word));
         if let Some(hint) = &finding.hint {
-            let hint = wrapped(hint, indent + 3);
+            let hint = wrapped(&printable(hint), indent + 3);
             text += &format!("{:indent$}{} {hint}\n", "", style("->").dim());
         }
     }

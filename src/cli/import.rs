@@ -11,6 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::import::{self, Draft, Existing};
 use crate::phase::RunId;
 use crate::phase::plan::{Plan, PlanRun};
+use crate::progress::{shown_id, shown_message};
 use crate::store::{ImportReport, Store, StoreError};
 
 /// How many notes of a run are shown.
@@ -119,7 +120,7 @@ impl<'a> Imported<'a> {
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
         let said = if said.is_empty() { "nothing new".to_owned() } else { said.join(", ") };
-        format!("run {}: {said}\n", self.run_id)
+        format!("run {}: {said}\n", shown_id(self.run_id.as_str()))
     }
 }
 
@@ -128,7 +129,7 @@ fn text(plan: &Plan, runs: &[Imported], database: &str) -> String {
     for run in runs {
         text += &run.line();
         for note in run.notes.iter().take(NOTES) {
-            text += &format!("  {note}\n");
+            text += &format!("  {}\n", shown_message(note));
         }
         if let Some(more) = run.notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
             text += &format!("  ... and {more} more notes; `phases show` has them\n");

@@ -18,6 +18,8 @@ mod global;
 mod health;
 mod import;
 mod init;
+mod last_word;
+mod log;
 mod memory;
 mod output;
 mod phases;
@@ -30,6 +32,7 @@ mod telemetry;
 
 pub use context::{Context, DatabaseChoice};
 pub use global::{Color, Global, LogFormat};
+pub use last_word::{tell, usage_as_json};
 pub use output::Output;
 
 use crate::failure::{Exit, Failure};
@@ -58,7 +61,7 @@ const STYLES: Styles = Styles::styled()
 /// the run's branch what stays in scope and passes CI.
 #[derive(Debug, Parser)]
 #[command(name = "autopack", version, after_help = EXIT_CODES, styles = STYLES)]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(max_term_width = 80, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

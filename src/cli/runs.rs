@@ -7,6 +7,7 @@ use super::table::{counted, table};
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
+use crate::progress::shown_id;
 use crate::store::RunSummary;
 use crate::workspace::{Followed, Repo};
 
@@ -108,7 +109,7 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
             refuse_beside(run, repo.follow(run).await?)?;
         }
         let phases = counted(store.remove_run(run).await?, "phase");
-        context.out.line(format_args!("removed run {run} with {phases}"))?;
+        context.out.line(format_args!("removed run {} with {phases}", shown_id(run.as_str())))?;
         if let Some(branch) = branch {
             repo.forget_run(run).await?;
             context.out.line(format_args!(

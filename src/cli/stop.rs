@@ -4,6 +4,7 @@ use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::process::lock;
+use crate::progress::shown_id;
 use crate::store::StopRequest;
 
 /// Stop a running drain, as Ctrl-C does
@@ -28,7 +29,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (dead, alive): (Vec<_>, Vec<_>) =
         asked.iter().partition(|owner| lock::is_free(owner.lock_path.as_ref()).unwrap_or(false));
     for owner in &alive {
-        let runs: Vec<&str> = owner.runs.iter().map(RunId::as_str).collect();
+        let runs: Vec<String> = owner.runs.iter().map(|run| shown_id(run.as_str())).collect();
         let line =
             format!("asked the drain of {} (process {}) to stop", runs.join(", "), owner.pid);
         context.out.line(line)?;

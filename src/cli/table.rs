@@ -1,51 +1,63 @@
 //! Tables for people, which `grep` and `awk` can read too: one line a row, no frames.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
-use console::Term;
+use crate::progress::{fill, fit, screen, shown_id, width};
 
 /// Narrower than this, a terminal is not taken at its word.
-const NARROWEST: u16 = 40;
+const NARROWEST: usize = 40;
+/// A first column is cut to no less than this, where the others leave it so little.
+const LEAST_FIRST: usize = 12;
+const LEAST_LAST: usize = 16;
+const GAP: usize = 2;
 
-/// `numbers` are the columns that are aligned to the right. On a terminal the last column is cut to fit; elsewhere
-/// nothing is.
+/// `numbers` are the columns that are aligned to the right. The first column holds ids. On a terminal the last column,
+/// and then the first, is cut to fit; elsewhere only ids that no plain one is as long as.
 pub fn table(headers: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> String {
-    render(headers, numbers, rows, terminal_width())
-}
-
-fn terminal_width() -> Option<u16> {
-    let term = Term::stdout();
-    let (_, columns) = term.size_checked().filter(|_| term.is_term())?;
-    Some(columns.max(NARROWEST))
+    render(headers, numbers, rows, screen::output_columns().map(|columns| columns.max(NARROWEST)))
 }
 
 fn render(
     headers: &[&str],
     numbers: &[usize],
     rows: Vec<Vec<String>>,
-    width: Option<u16>,
+    columns: Option<usize>,
 ) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headers);
-    for row in rows {
-        let mut cells = comfy_table::Row::from(row.iter().map(|cell| one_line(cell)));
-        cells.max_height(1);
-        table.add_row(cells);
-    }
-    match width {
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-    };
-    let last = headers.len().saturating_sub(1);
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if index == last { 0 } else { 2 }));
-        if index < last {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        if numbers.contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
+    let mut lines = vec![headers.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
+    lines.extend(rows.into_iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()));
+    for line in &mut lines {
+        if let Some(first) = line.first_mut() {
+            *first = shown_id(first);
         }
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut widths: Vec<usize> = (0..headers.len())
+        .map(|column| lines.iter().map(|line| width(&line[column])).max().unwrap_or(0))
+        .collect();
+    if let Some(columns) = columns {
+        squeeze(&mut widths, numbers, columns);
+    }
+    lines.iter().map(|line| format!("{}\n", row(line, &widths, numbers).trim_end())).collect()
+}
+
+/// Takes from the last column what is too much, as far as it is text, and the rest from the first.
+fn squeeze(widths: &mut [usize], numbers: &[usize], columns: usize) {
+    let Some(last) = widths.len().checked_sub(1) else { return };
+    let mut over = (widths.iter().sum::<usize>() + GAP * last).saturating_sub(columns);
+    if !numbers.contains(&last) {
+        let given = over.min(widths[last].saturating_sub(LEAST_LAST));
+        widths[last] -= given;
+        over -= given;
+    }
+    widths[0] -= over.min(widths[0].saturating_sub(LEAST_FIRST));
+}
+
+fn row(cells: &[String], widths: &[usize], numbers: &[usize]) -> String {
+    let cells = cells.iter().zip(widths).enumerate().map(|(column, (cell, columns))| {
+        if numbers.contains(&column) {
+            let cell = fit(cell, *columns);
+            return format!("{}{cell}", " ".repeat(columns - width(&cell)));
+        }
+        fill(cell, *columns)
+    });
+    cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
 }
 
 /// `1 phase`, `2 phases`.
@@ -55,8 +67,8 @@ pub fn counted(count: u64, what: &str) -> String {
 
 /// What a cell may hold: no line breaks, nothing that moves the cursor.
 pub fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
+    let clean = crate::progress::printable(text);
+    clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -87,5 +99,19 @@ mod tests {
         let text = render(&["PHASE", "TRIES", "WHY"], &[1], rows(), None);
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("2 tests failed, and this goes on for a good while longer"));
+    }
+
+    #[test]
+    fn names_as_long_as_books_leave_room_for_the_rest() {
+        let rows =
+            || vec![vec!["漢\x1b[2J\u{202e}".repeat(1000), "7".to_owned(), "why".repeat(99)]];
+        for columns in [40, 80] {
+            let text = render(&["PHASE", "TRIES", "WHY"], &[1], rows(), Some(columns));
+            assert!(text.lines().all(|line| width(line) <= columns), "{text}");
+            assert!(!text.contains(['\x1b', '\u{202e}']));
+        }
+        let text =
+            render(&["PHASE", "TRIES"], &[1], vec![vec!["x".repeat(4000), "7".into()]], None);
+        assert!(text.lines().all(|line| width(line) < 110), "{text}");
     }
 }

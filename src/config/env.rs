@@ -92,6 +92,11 @@ impl Env {
         Some(self.filled(name)?.to_str()?.to_owned())
     }
 
+    /// Whether the terminal cannot move its cursor.
+    pub fn is_dumb(&self) -> bool {
+        self.filled("TERM").is_none_or(|term| term == "dumb")
+    }
+
     /// The user's editor, as a line for the shell.
     pub fn editor(&self) -> OsString {
         let choice = self.filled("VISUAL").or_else(|| self.filled("EDITOR"));

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 
 use crate::execute::{Executed, Site, Trouble, execute};
 use crate::phase::budget::Spent;
@@ -24,7 +25,7 @@ impl Crew {
         let expected = site.expected_output(&claim);
         let site = Arc::clone(site);
         let line = async move { execute(&site, claim, drain_spent, &stop).await };
-        let id = self.lines.spawn(line).id();
+        let id = self.lines.spawn(line.in_current_span()).id();
         self.expected.insert(id, expected);
     }
 

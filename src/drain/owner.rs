@@ -158,7 +158,8 @@ impl Signals {
                     }
                     handle.raise_one();
                     if handle.level() == StopLevel::Graceful {
-                        eprintln!(
+                        tracing::info!(
+                            target: crate::progress::NOTES,
                             "stopping: what runs is ended and queued again; once more to kill it"
                         );
                     }

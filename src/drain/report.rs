@@ -48,13 +48,16 @@ impl Tallies {
 
 impl Drain<'_> {
     pub(super) async fn announce(&self) -> anyhow::Result<()> {
-        let queued = self.summaries().await?.iter().map(|run| run.counts.queued).sum();
+        let runs = self.summaries().await?;
+        let sum = |of: fn(&RunSummary) -> u64| runs.iter().map(of).sum();
         self.site.progress.emit(&Event::DrainStarted(DrainStarted {
             runs: self.request.runs.clone(),
             workspace: self.site.repo.root().display().to_string(),
             database: self.site.store.path().display().to_string(),
             agent: self.site.default_agent().unwrap_or("none").to_owned(),
-            queued,
+            queued: sum(|run| run.counts.queued),
+            phases: sum(|run| run.counts.total()),
+            settled: sum(|run| run.counts.settled()),
             batch_size: self.request.batch_size,
             jobs: self.request.jobs,
             memory_backend: self.site.memory.backend().as_str(),
@@ -64,12 +67,13 @@ impl Drain<'_> {
     }
 
     pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
-        let left: u64 = self.summaries().await?.iter().map(|run| run.counts.queued).sum();
+        let runs = self.summaries().await?;
         self.site.progress.emit(&Event::BatchFinished(BatchFinished {
             batch,
             done: self.tallies.done,
             failed: self.tallies.failed,
-            left,
+            left: runs.iter().map(|run| run.counts.queued).sum(),
+            blocked: runs.iter().map(|run| run.blocked).sum(),
             tokens: self.tallies.tokens,
             phases_per_hour: self.tallies.phases_per_hour(),
         }));

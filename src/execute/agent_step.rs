@@ -58,6 +58,7 @@ impl Attempt<'_> {
         let reply = agent::run(settings, self.task(prompt).await?, self.stop, &show).await;
         self.record.agent_ms = Some(millis(started.elapsed()));
         let reply = reply?;
+        tracing::debug!(agent = name, ended = ?reply.ended, outcome = ?reply.outcome, "agent ended");
         self.record.usage = reply.usage.clone();
         self.record.session.clone_from(&reply.session);
         for note in &reply.notes {
@@ -148,7 +149,9 @@ impl Attempt<'_> {
             AgentEvent::Error(text) => format!("error: {text}"),
             AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
         };
-        self.site.progress.step(&self.claim.phase_id, &text);
+        tracing::trace!(agent_says = text);
+        self.activity.says(&text);
+        self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, &text);
     }
 
     /// The verdict on an attempt whose agent we ended: what it left may look whole, and is not trusted.

@@ -24,6 +24,7 @@ impl Attempt<'_> {
         let run = self.run_ci(&plan).await?;
         let base = self.baseline(&plan, &run, commit).await?;
         let (run, judgement) = self.second_look(&plan, run, base.as_ref()).await?;
+        tracing::debug!(decision = ?judgement.decision, "ci judged");
         for note in &judgement.notes {
             self.note(note);
         }
@@ -136,7 +137,9 @@ impl Attempt<'_> {
             redact: self.site.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
         };
+        tracing::debug!(command = plan.display(), "ci starts");
         let run = ci::run(plan, request, self.stop).await?;
+        tracing::debug!(outcome = ?run.outcome(), "ci ended");
         self.record.ci += run.duration;
         Ok(run)
     }

@@ -107,7 +107,7 @@ impl Attempt<'_> {
 
     /// `None`: the drain was stopped before its turn came.
     async fn turn(&self) -> Option<LandingTurn> {
-        self.site.progress.step(&self.claim.phase_id, "waiting for its turn to land");
+        self.does("waiting for its turn to land");
         tokio::select! {
             biased;
             turn = self.site.landings.turn(&self.claim.run_id) => Some(turn),

@@ -4,14 +4,30 @@ use std::time::Duration;
 
 use console::Style;
 
+use super::text::{duration, fit, printable, shown_id, shown_message, thousands, width};
 use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts};
-use crate::phase::{PhaseState, Tokens};
+use crate::phase::{PhaseState, RunId, Tokens};
+
+/// How lines look to whoever reads them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    pub color: bool,
+    /// Whether phases of several runs are among them, so that each is named with its run.
+    pub several: bool,
+    /// The terminal's width, where it is one: the names of phases are cut to it.
+    pub columns: Option<usize>,
+}
+
+/// What stands before the facts, and before a second line.
+const VERDICT: usize = 9;
+/// A name is cut to no less than this.
+const LEAST_NAME: usize = 12;
 
 /// The line or lines of an event; `None` for those that only a script cares for.
-pub fn render(event: &Event, color: bool) -> Option<String> {
+pub(super) fn render(event: &Event, look: Look) -> Option<String> {
     match event {
         Event::DrainStarted(start) => Some(started(start)),
-        Event::PhaseFinished(phase) => Some(phase_line(phase, color)),
+        Event::PhaseFinished(phase) => Some(finished_line(phase, look)),
         Event::BatchFinished(batch) => Some(batch_line(batch)),
         Event::DrainFinished(end) => Some(finished(end)),
         Event::BatchStarted { .. } | Event::PhaseStarted(_) => None,
@@ -19,12 +35,11 @@ pub fn render(event: &Event, color: bool) -> Option<String> {
 }
 
 fn started(start: &DrainStarted) -> String {
-    let runs: Vec<String> = start.runs.iter().map(|run| printable(run.as_str())).collect();
     let memory = start.memory.as_ref().map_or(String::new(), |line| format!("\n{line}"));
     let jobs = if start.jobs > 1 { format!(" · {} at once", start.jobs) } else { String::new() };
     format!(
         "draining {} · {} · agent {} · batches of {}{jobs}\ndatabase {}{memory}",
-        runs.join(", "),
+        run_names(&start.runs),
         count(start.queued, "phase queued", "phases queued"),
         printable(&start.agent),
         start.batch_size,
@@ -32,20 +47,47 @@ fn started(start: &DrainStarted) -> String {
     )
 }
 
-fn phase_line(phase: &PhaseFinished, color: bool) -> String {
-    let (word, style) = match phase.state {
-        PhaseState::Complete => ("landed", Style::new().green()),
-        PhaseState::Failed => ("FAILED", Style::new().red()),
-        _ => ("retry", Style::new().yellow()),
+/// The first few by name.
+fn run_names(runs: &[RunId]) -> String {
+    const NAMED: usize = 3;
+    let mut names: Vec<String> =
+        runs.iter().take(NAMED).map(|run| shown_id(run.as_str())).collect();
+    if runs.len() > NAMED {
+        names.push(format!("{} more runs", runs.len() - NAMED));
+    }
+    names.join(", ")
+}
+
+/// What came of a phase: one line, and a second one for why.
+pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
+    let (word, style) = match (phase.state, phase.verdict) {
+        (PhaseState::Complete, "no_change_needed") => ("done", Style::new().green()),
+        (PhaseState::Complete, _) => ("landed", Style::new().green()),
+        (PhaseState::Failed, _) => ("FAILED", Style::new().red()),
+        (_, "failed") => ("retry", Style::new().yellow()),
+        _ => ("requeued", Style::new().yellow()),
     };
-    let word = match (phase.state, phase.verdict) {
-        (PhaseState::Complete, "no_change_needed") => "done",
-        (PhaseState::Queued, "failed") => "retry",
-        (PhaseState::Queued, _) => "requeued",
-        _ => word,
+    let word = style.force_styling(look.color).apply_to(format!("{word:<8}")).to_string();
+    let facts = match phase.attempt {
+        Some(_) => format!("  {}", facts(phase).join(" · ")),
+        None => String::new(),
     };
-    let word = style.force_styling(color).apply_to(format!("{word:<8}")).to_string();
-    let mut line = format!("{word} {}", printable(phase.phase_id.as_str()));
+    let mut name = shown_id(phase.phase_id.as_str());
+    if look.several {
+        name = format!("{}/{name}", shown_id(phase.run_id.as_str()));
+    }
+    if let Some(columns) = look.columns {
+        name = fit(&name, columns.saturating_sub(VERDICT + width(&facts)).max(LEAST_NAME));
+    }
+    let mut line = format!("{word} {name}{facts}");
+    if let Some(failure) = &phase.failure {
+        let message = shown_message(failure.message.trim());
+        line.push_str(&format!("\n{:VERDICT$}{}: {message}", "", failure.kind.as_str()));
+    }
+    line
+}
+
+fn facts(phase: &PhaseFinished) -> Vec<String> {
     let mut facts = vec![duration(Duration::from_millis(phase.duration_ms))];
     if let Some(commit) = &phase.commit {
         facts.insert(0, commit.chars().take(10).collect());
@@ -58,14 +100,7 @@ fn phase_line(phase: &PhaseFinished, color: bool) -> String {
     if let Some(tokens) = billed(&phase.tokens) {
         facts.push(format!("{} tokens", thousands(tokens)));
     }
-    if phase.attempt.is_some() {
-        line.push_str(&format!("  {}", facts.join(" · ")));
-    }
-    if let Some(failure) = &phase.failure {
-        let message = printable(&failure.message);
-        line.push_str(&format!("\n         {}: {message}", failure.kind.as_str()));
-    }
-    line
+    facts
 }
 
 fn batch_line(batch: &BatchFinished) -> String {
@@ -98,10 +133,8 @@ fn finished(end: &DrainFinished) -> String {
     if let Some(message) = &end.message {
         text.push_str(&format!("\nerror: {}", printable(message)));
     }
-    if end.reason == Reason::Budget {
-        text.push_str(
-            "\nhint: raise it under executor.budgets in autopack.yaml, then start the drain again",
-        );
+    if let Some(hint) = end.hint() {
+        text.push_str(&format!("\nhint: {hint}"));
     }
     for run in &end.counts {
         text.push_str(&format!("\n{}", run_line(run)));
@@ -131,7 +164,7 @@ fn run_line(run: &RunCounts) -> String {
             parts.push(format!("{n} {word}"));
         }
     }
-    format!("{}: {}", printable(run.run_id.as_str()), parts.join(", "))
+    format!("{}: {}", shown_id(run.run_id.as_str()), parts.join(", "))
 }
 
 /// What a provider bills at the full rate or more; `None` where nothing is known.
@@ -139,34 +172,6 @@ pub fn billed(tokens: &Tokens) -> Option<u64> {
     let known: Vec<u64> =
         [tokens.input, tokens.output, tokens.cache_write].into_iter().flatten().collect();
     (!known.is_empty()).then(|| known.iter().sum())
-}
-
-/// Other people's text on a terminal: no control characters, no escape sequences, one line.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || turns_the_line(c) { ' ' } else { c }).collect()
-}
-
-/// Unicode's marks that show what follows in another order than it stands.
-fn turns_the_line(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
-pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-pub fn thousands(n: u64) -> String {
-    match n {
-        0..10_000 => n.to_string(),
-        10_000..1_000_000 => format!("{:.1}k", n as f64 / 1e3),
-        _ => format!("{:.2}M", n as f64 / 1e6),
-    }
 }
 
 fn count(n: u64, one: &str, many: &str) -> String {
@@ -178,20 +183,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_naturally() {
-        let texts: Vec<String> =
-            [400, 12_000, 75_000, 7_260_000].map(|ms| duration(Duration::from_millis(ms))).into();
-        assert_eq!(texts, ["0.4 s", "12 s", "1 min 15 s", "2 h 01 min"]);
-    }
-
-    #[test]
     fn unknown_tokens_are_not_zero() {
         assert_eq!(billed(&Tokens::default()), None);
         assert_eq!(billed(&Tokens { output: Some(3), ..Tokens::default() }), Some(3));
-    }
-
-    #[test]
-    fn escape_sequences_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\x1b[31mb\nc"), "a [31mb c");
     }
 }

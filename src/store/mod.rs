@@ -3,6 +3,7 @@
 //! It keeps what was decided and refuses what contradicts it: a step that [`crate::phase::state`] does not allow, the
 //! finish of an attempt that another drain took over. It decides nothing about a phase itself.
 
+mod activity;
 mod baseline;
 mod calibrations;
 mod claim;
@@ -34,6 +35,7 @@ mod yields;
 #[cfg(test)]
 mod tests;
 
+pub use activity::{AttemptKey, Bookmark, Ended};
 pub use calibrations::{CalibrationRow, NewCalibration};
 pub use claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use error::StoreError;

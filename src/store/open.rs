@@ -1,4 +1,4 @@
-//! Opening the database: refuse, create, migrate; and the two pools that everything goes through.
+//! Opening the database: refuse, create, migrate; and the pools that everything goes through.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_session.sql"),
     include_str!("migrations/0004_footprint.sql"),
     include_str!("migrations/0005_estimate.sql"),
+    include_str!("migrations/0006_activity.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
@@ -27,6 +28,8 @@ pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 pub struct Store {
     pub(super) writer: SqlitePool,
     pub(super) reader: SqlitePool,
+    /// For what nobody waits for.
+    pub(super) notes: SqlitePool,
     path: Arc<Path>,
 }
 
@@ -58,6 +61,7 @@ impl Store {
 
     /// Ends all connections. Readers first, so that the writer is the last one and empties the WAL.
     pub async fn close(self) {
+        self.notes.close().await;
         self.reader.close().await;
         self.writer.close().await;
     }
@@ -104,7 +108,12 @@ impl Store {
 
     async fn connect(path: &Path) -> Result<Self, StoreError> {
         let writer = first_connection(path).await?;
-        let store = Self { writer, reader: sqlite::readers(path), path: path.into() };
+        let store = Self {
+            writer,
+            reader: sqlite::readers(path),
+            notes: sqlite::notes(path),
+            path: path.into(),
+        };
         store.refuse_old_sqlite().await?;
         store.migrate().await?;
         Ok(store)

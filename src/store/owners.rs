@@ -85,6 +85,12 @@ pub struct InFlight {
     pub owner: OwnerId,
     pub started_at: UnixMs,
     pub agent: Option<String>,
+    /// Tries that were charged before it.
+    pub tries: u32,
+    /// The phase's own, where it has one.
+    pub max_attempts: Option<u32>,
+    /// What it does now, and since when; redacted. Missing where nobody could write it down.
+    pub activity: Option<(String, UnixMs)>,
     pub slot: Option<String>,
     pub log_dir: Option<String>,
     /// There: the branch may have been moved to it, or not.
@@ -118,6 +124,10 @@ struct InFlightRecord {
     owner: String,
     started_at: i64,
     agent: Option<String>,
+    tries: i64,
+    max_attempts: Option<i64>,
+    activity: Option<String>,
+    activity_at: Option<i64>,
     slot: Option<String>,
     log_dir: Option<String>,
     landing_commit: Option<String>,
@@ -247,7 +257,7 @@ impl Store {
                 sqlx::query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
             let in_flight: Vec<InFlightRecord> = sqlx::query_as(
                 "SELECT p.id AS phase, r.run_id, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
-                        a.started_at, a.agent, a.slot, a.log_dir, a.landing_commit
+                        a.started_at, a.agent, p.attempts AS tries, p.max_attempts, a.activity, a.activity_at, a.slot, a.log_dir, a.landing_commit
                    FROM phases p
                    JOIN runs r ON r.id = p.run
                    JOIN attempts a ON a.phase = p.id AND a.attempt = p.executions
@@ -332,6 +342,9 @@ impl TryFrom<InFlightRecord> for InFlight {
             owner,
             started_at: UnixMs(row.started_at),
             agent: row.agent,
+            tries: number(row.tries, name)?,
+            max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
+            activity: row.activity.zip(row.activity_at.map(UnixMs)),
             slot: row.slot,
             log_dir: row.log_dir,
             landing_commit: row.landing_commit,

@@ -236,6 +236,11 @@ impl Counts {
         PhaseState::ALL.into_iter().map(|state| self.get(state)).sum()
     }
 
+    /// Those that are over.
+    pub fn settled(&self) -> u64 {
+        self.complete + self.failed + self.skipped
+    }
+
     pub(super) fn set(&mut self, state: PhaseState, count: u64) {
         *match state {
             PhaseState::Queued => &mut self.queued,

@@ -83,6 +83,15 @@ pub(super) fn readers(path: &Path) -> SqlitePool {
     pool(READERS).connect_lazy_with(options)
 }
 
+/// For notes that may be lost: waits neither for a lock nor for the disk. What the writer makes durable is not less so.
+pub(super) fn notes(path: &Path) -> SqlitePool {
+    let options = options(path)
+        .create_if_missing(false)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::ZERO);
+    pool(1).connect_lazy_with(options)
+}
+
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)

@@ -8,7 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tracing::Instrument as _;
 
 use super::error::{Result, WorkspaceError};
 use crate::process::{Output, Tool, ToolError, output};
@@ -204,9 +206,14 @@ impl Call {
         tool.stdin = self.stdin;
         tool.hold = self.git.hold;
         let doing = self.doing;
+        let (call, started) = (words(&tool.args), Instant::now());
         // A task of its own: a caller that stops waiting kills no git that holds a lock file.
-        match tokio::spawn(output(tool)).await {
-            Ok(Ok(output)) => Ok(Answer { doing, output }),
+        match tokio::spawn(output(tool).in_current_span()).await {
+            Ok(Ok(output)) => {
+                let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(code = output.code, ms, "git {call}");
+                Ok(Answer { doing, output })
+            }
             Ok(Err(ToolError::NotFound { .. })) => Err(WorkspaceError::GitMissing),
             Ok(Err(source)) => Err(WorkspaceError::GitUnusable { doing, source }),
             Err(join) => match join.try_into_panic() {
@@ -225,6 +232,14 @@ impl Call {
     pub async fn text(self) -> Result<String> {
         self.answer().await?.text()
     }
+}
+
+/// A call as people write it: without the settings that each has.
+fn words(args: &[OsString]) -> String {
+    let mut settings = args.chunks_exact(2).take_while(|pair| pair[0] == "-c").count() * 2;
+    settings = settings.min(args.len());
+    let words: Vec<_> = args[settings..].iter().map(|arg| arg.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 /// What git answered.

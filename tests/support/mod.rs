@@ -13,9 +13,10 @@ pub mod browser;
 pub mod dice;
 pub mod docker;
 pub mod fake_agent;
+pub mod golden;
 pub mod model_server;
 pub mod process;
-mod project;
+pub mod project;
 pub mod qdrant;
 pub mod stubborn;
 

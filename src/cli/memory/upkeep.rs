@@ -36,6 +36,8 @@ pub(super) struct PruneArgs {
 }
 
 /// Take in the repository's files, as far as they changed
+///
+/// What is binary, generated or too large is passed over.
 #[derive(Debug, clap::Args)]
 pub(super) struct IndexArgs {
     /// Print {indexed, unchanged, removed, passed_over}
@@ -110,7 +112,7 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
         }));
     }
     context.out.line(format_args!(
-        "{} taken in, {} unchanged, {} gone, {} passed over (binary, generated or too large)",
+        "{} taken in, {} unchanged, {} gone, {} passed over",
         counted(indexed.indexed as u64, "file"),
         indexed.unchanged,
         indexed.removed,

@@ -13,6 +13,7 @@ use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;
 use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::process::editor;
+use crate::progress::shown_id;
 use crate::store::{PhaseDetail, Store};
 
 /// Edit a phase's spec in $EDITOR, or replace it by a file's
@@ -75,7 +76,9 @@ async fn edit(
     editor::open(&context.env.editor(), file.path()).await?;
     let after = fs::read_to_string(file.path()).context("cannot read the edited file")?;
     if after == before {
-        return context.out.line(format_args!("{}: nothing was changed", detail.row.phase_id));
+        return context
+            .out
+            .line(format_args!("{}: nothing was changed", shown_id(detail.row.phase_id.as_str())));
     }
     let edited = match read(file.path(), run, &detail.row.phase_id, store).await {
         Ok(phase) => replace(store, run, phase, context).await,
@@ -127,5 +130,5 @@ async fn replace(
         return Err(Failure::new(format!("phase {} could not be executed: {why}", phase.phase_id)));
     }
     store.edit(run, &phase).await?;
-    context.out.line(format_args!("{}: has its new spec", phase.phase_id))
+    context.out.line(format_args!("{}: has its new spec", shown_id(phase.phase_id.as_str())))
 }

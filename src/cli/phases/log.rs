@@ -12,6 +12,8 @@ use crate::phase::PhaseId;
 use crate::store::AttemptRow;
 
 /// Print what the agent and CI wrote during the last attempt
+///
+/// On a terminal without what would move its cursor or color it; in a pipe byte for byte.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -41,7 +43,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     for file in files(&folder, args.all).or_hint("`gc` may have removed it")? {
         let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         context.out.line(format_args!("==> {} <==", file.display()))?;
-        context.out.bytes(&content)?;
+        context.out.quoted(&content)?;
         if !content.ends_with(b"\n") {
             context.out.line("")?;
         }

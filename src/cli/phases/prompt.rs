@@ -46,7 +46,7 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let redact = Redactor::knowing(context.env.all().clone(), &keys);
     let prompt = prompt_for(&asked, &remembered, &redact).await;
     memory::close(&remembered).await;
-    context.out.text(&prompt)
+    context.out.quoted(prompt.as_bytes())
 }
 
 /// Looking makes no journal where there is none.

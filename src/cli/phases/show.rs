@@ -6,6 +6,7 @@ use crate::cli::Context;
 use crate::cli::table::table;
 use crate::failure::Failure;
 use crate::phase::{Failure as PhaseFailure, PhaseId};
+use crate::progress::{printable, shown_id, shown_message};
 use crate::store::{AttemptRow, PhaseDetail};
 
 /// How many lines of a log are shown.
@@ -43,7 +44,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn text(detail: &PhaseDetail, max_attempts: u32) -> String {
     let row = &detail.row;
     let view = view::PhaseView::new(row, max_attempts);
-    let mut page = Page(format!("{}/{}  {}\n", row.run_id, row.phase_id, row.name));
+    let (run, phase) = (shown_id(row.run_id.as_str()), shown_id(row.phase_id.as_str()));
+    let heading = format!("{run}/{phase}  {}", shown_message(&row.name));
+    let mut page = Page(printable(heading.trim_end()) + "\n");
     page.field(
         "state",
         &format!("{} after {} of {} tries", row.state, view.attempts, view.max_attempts),
@@ -103,7 +106,7 @@ const NAMES: usize = 14;
 impl Page {
     fn field(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
-            self.0 += &format!("  {name:NAMES$}{}\n", value.trim_end().replace('\n', " "));
+            self.0 += &format!("  {name:NAMES$}{}\n", printable(value.trim_end()));
         }
     }
 
@@ -115,7 +118,7 @@ impl Page {
 
     fn block(&mut self, text: &str, indent: &str) {
         for line in text.trim_end().lines() {
-            self.0 += format!("{indent}{line}").trim_end();
+            self.0 += format!("{indent}{}", printable(line)).trim_end();
             self.0 += "\n";
         }
     }

@@ -4,6 +4,7 @@ use super::{RunArg, ids};
 use crate::cli::Context;
 use crate::failure::Failure;
 use crate::phase::{PhaseId, RunId};
+use crate::progress::shown_id;
 use crate::store::{Steered, Which};
 
 /// Which phases; one way of naming them is needed.
@@ -63,10 +64,12 @@ impl Selection {
 
 fn say(run: &RunId, moved: &[Steered], context: &Context) -> Result<(), Failure> {
     if moved.is_empty() {
-        return context.out.line(format_args!("run {run} has no phase that is FAILED"));
+        return context
+            .out
+            .line(format_args!("run {} has no phase that is FAILED", shown_id(run.as_str())));
     }
     for Steered { phase_id, from, to } in moved {
-        context.out.line(format_args!("{phase_id}: {from} -> {to}"))?;
+        context.out.line(format_args!("{}: {from} -> {to}", shown_id(phase_id.as_str())))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The store's tests: a database in a temporary folder each, and the real SQL.
 
+mod activity;
 mod claiming;
 mod dependencies;
 mod finishing;

@@ -1,0 +1,98 @@
+//! The last word of a verb that failed: what, where and what to do next, in one line or as one JSON object.
+
+use anyhow::Error;
+use console::style;
+use serde_json::{Map, Value, json};
+use tracing::Level;
+
+use super::LogFormat;
+use super::log;
+use crate::config::ConfigError;
+use crate::failure::{Exit, Failure};
+use crate::import::ImportError;
+use crate::memory::MemoryError;
+use crate::process::{SpawnError, ToolError};
+use crate::progress::{printable, screen};
+use crate::store::{BadDatabaseUrl, StoreError};
+use crate::workspace::WorkspaceError;
+
+/// Tells it on stderr; says nothing where only nobody reads our output any more.
+pub fn tell(failure: &Failure, format: LogFormat) {
+    screen::close();
+    if failure.reader_is_gone() {
+        return;
+    }
+    match format {
+        LogFormat::Json => log::write(&json_line(failure)),
+        LogFormat::Text => {
+            let paint = |word: &'static str| style(word).for_stderr().bold();
+            log::write(&format!("{} {}", paint("error:").red(), printable(&failure.text())));
+            if let Some(hint) = failure.hint_text() {
+                log::write(&format!("{} {}", paint("hint:").cyan(), printable(hint)));
+            }
+        }
+    }
+}
+
+fn json_line(failure: &Failure) -> String {
+    let fields = json!({
+        "message": failure.text(),
+        "kind": kind(failure),
+        "hint": failure.hint_text(),
+        "exit_code": failure.exit_code(),
+    });
+    log::json_line(Level::ERROR, "autopack", object(fields))
+}
+
+/// What clap has to say, where it was asked for JSON: there is no command line yet to have read that from.
+pub fn usage_as_json(error: &clap::Error) -> bool {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let asked = args.iter().any(|arg| arg == "--log-format=json")
+        || args.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
+    if !asked || !error.use_stderr() {
+        return false;
+    }
+    let text = error.render().to_string();
+    let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let fields = json!({
+        "message": message.trim_start_matches("error: ").replace('\n', " "),
+        "kind": "usage",
+        "hint": hint.trim().replace('\n', " "),
+        "exit_code": Exit::Usage.code(),
+    });
+    log::write(&log::json_line(Level::ERROR, "autopack", object(fields)));
+    true
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Where the fault lies, for whoever sorts failures by machine.
+fn kind(failure: &Failure) -> &'static str {
+    match failure.exit_code() {
+        code if code == Exit::Usage.code() => return "usage",
+        code if code == Exit::Systemic.code() => return "systemic",
+        _ => {}
+    }
+    let error = failure.error();
+    let kinds: [(&str, Is); 7] = [
+        ("configuration", has::<ConfigError>),
+        ("database", |error| has::<StoreError>(error) || has::<BadDatabaseUrl>(error)),
+        ("git", has::<WorkspaceError>),
+        ("import", has::<ImportError>),
+        ("memory", has::<MemoryError>),
+        ("program", |error| has::<SpawnError>(error) || has::<ToolError>(error)),
+        ("io", has::<std::io::Error>),
+    ];
+    kinds.iter().find(|(_, is)| is(error)).map_or("other", |(kind, _)| kind)
+}
+
+type Is = fn(&Error) -> bool;
+
+fn has<E: std::error::Error + Send + Sync + 'static>(error: &Error) -> bool {
+    error.chain().any(|cause| cause.is::<E>())
+}

@@ -1,0 +1,222 @@
+//! What is logged and how it looks: levels, two formats, the spans of a drain, and that no secret gets out.
+//!
+//! One line for each event, on stderr, above the live view where there is one. What a level means is documented with
+//! `--help`; results are none of this, they go to stdout.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use console::style;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, Registry};
+
+use super::{Global, LogFormat};
+use crate::config::{Config, Env};
+use crate::process::Redactor;
+use crate::progress::{printable, screen};
+
+/// What must not get out. Known before anything is logged, and looked for in every line.
+static SECRETS: Mutex<Secrets> =
+    Mutex::new(Secrets { env: None, more: Vec::new(), redactor: None });
+
+struct Secrets {
+    env: Option<Env>,
+    /// Of the configuration: names of variables, and values that stand in it.
+    more: Vec<(String, Option<String>)>,
+    /// Made when first needed: many verbs never log a line.
+    redactor: Option<Redactor>,
+}
+
+impl Secrets {
+    fn redactor(&mut self) -> &Redactor {
+        let Self { env, more, redactor } = self;
+        redactor.get_or_insert_with(|| {
+            let mut env = env.as_ref().map(|env| env.all().clone()).unwrap_or_default();
+            for (name, value) in more.iter() {
+                if let Some(value) = value {
+                    env.insert(name.into(), value.into());
+                }
+            }
+            let names: Vec<&str> = more.iter().map(|(name, _)| name.as_str()).collect();
+            Redactor::knowing(env, &names)
+        })
+    }
+}
+
+/// Once, before anything is said.
+pub(super) fn start(global: &Global, env: Env) {
+    secrets(|secrets| secrets.env = Some(env));
+    let lines = Lines { format: global.log_format, detailed: global.verbose > 0 };
+    // A second subscriber can only be a test's own.
+    let _ = Registry::default().with(lines.with_filter(filter(global))).try_init();
+}
+
+/// The configuration names keys of its own, and may hold some.
+pub(super) fn know(config: &Config) {
+    secrets(|secrets| {
+        secrets.more =
+            config.key_variables().iter().map(|name| ((*name).to_owned(), None)).collect();
+        let key = config.memory.qdrant.api_key.clone();
+        secrets.more.push(("memory.qdrant.api_key".to_owned(), Some(key)));
+        secrets.redactor = None;
+    });
+}
+
+/// The text without secrets.
+pub(super) fn redact(text: &str) -> String {
+    secrets(|secrets| secrets.redactor().redact(text).into_owned())
+}
+
+/// One whole line to stderr.
+pub(super) fn write(line: &str) {
+    let line = redact(line);
+    screen::above(|| {
+        // There is nobody left to tell that stderr is closed.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    });
+}
+
+fn secrets<T>(act: impl FnOnce(&mut Secrets) -> T) -> T {
+    act(&mut SECRETS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// `genai` logs what providers say and `h2` what is sent: neither is ever shown. What verbs and the drain say to their
+/// user is `info` and always shown, but for `-q`. What ended a drain stands on stdout for people already.
+fn filter(global: &Global) -> Targets {
+    let (others, ours) = match (global.quiet, global.verbose) {
+        (true, _) => (Level::ERROR, Level::ERROR),
+        (false, 0) => (Level::WARN, Level::WARN),
+        (false, 1) => (Level::WARN, Level::INFO),
+        (false, 2) => (Level::WARN, Level::DEBUG),
+        (false, _) => (Level::DEBUG, Level::TRACE),
+    };
+    let said = if global.quiet { Level::ERROR } else { ours.max(Level::INFO) };
+    let mut filter = Targets::new()
+        .with_default(others)
+        .with_target("autopack", ours)
+        .with_target("autopack::cli", said)
+        .with_target(crate::progress::NOTES, said);
+    for silent in ["genai", "h2"] {
+        filter = filter.with_target(silent, tracing::level_filters::LevelFilter::OFF);
+    }
+    if global.log_format == LogFormat::Text {
+        filter =
+            filter.with_target(crate::progress::ENDS, tracing::level_filters::LevelFilter::OFF);
+    }
+    filter
+}
+
+/// Writes events as lines.
+struct Lines {
+    format: LogFormat,
+    /// With the time, the level and all fields.
+    detailed: bool,
+}
+
+/// The fields of a span, kept with it.
+struct Fields(Map<String, Value>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Map::new();
+        attributes.record(&mut Collect(&mut fields));
+        span.extensions_mut().insert(Fields(fields));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(Fields(fields)) = span.extensions_mut().get_mut() {
+            values.record(&mut Collect(fields));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Map::new();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(Fields(of_span)) = span.extensions().get() {
+                fields.extend(of_span.clone());
+            }
+        }
+        event.record(&mut Collect(&mut fields));
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        write(&match self.format {
+            LogFormat::Json => json_line(level, target, fields),
+            LogFormat::Text => self.text_line(level, fields),
+        });
+    }
+}
+
+/// One object, flat: what is always there comes first.
+pub(super) fn json_line(level: Level, target: &str, mut fields: Map<String, Value>) -> String {
+    let mut line = Map::new();
+    line.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
+    line.insert("level".to_owned(), level.as_str().into());
+    line.insert("target".to_owned(), target.into());
+    line.insert("message".to_owned(), fields.remove("message").unwrap_or_else(|| "".into()));
+    line.extend(fields);
+    Value::Object(line).to_string()
+}
+
+impl Lines {
+    fn text_line(&self, level: Level, mut fields: Map<String, Value>) -> String {
+        let message = fields.remove("message").map(|message| plain(&message)).unwrap_or_default();
+        if self.detailed {
+            let time = Timestamp::now().strftime("%H:%M:%S%.3f");
+            let fields: String =
+                fields.iter().map(|(name, value)| format!(" {name}={}", plain(value))).collect();
+            return printable(&format!("{time} {level:5} {message}{fields}")).trim_end().to_owned();
+        }
+        let word = match level {
+            Level::ERROR => format!("{} ", style("error:").for_stderr().red().bold()),
+            Level::WARN => format!("{} ", style("warning:").for_stderr().yellow().bold()),
+            _ => String::new(),
+        };
+        let of = match (fields.get("run"), fields.get("phase")) {
+            (Some(run), Some(phase)) => format!("{}/{}: ", plain(run), plain(phase)),
+            _ => String::new(),
+        };
+        format!("{word}{}", printable(&format!("{of}{message}")))
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Fields as JSON values.
+struct Collect<'a>(&'a mut Map<String, Value>);
+
+impl Visit for Collect<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}

@@ -1,0 +1,52 @@
+//! `status --json`: the shape that scripts rely on.
+
+use serde_json::{Value, json};
+
+use super::look::{Seen, why};
+use crate::store::{InFlight, RunSummary, Waiting};
+
+pub(super) fn json(seen: &Seen) -> Value {
+    let runs: Vec<Value> =
+        seen.runs.iter().map(|(summary, waiting)| run(seen, summary, waiting)).collect();
+    json!({ "runs": runs })
+}
+
+fn run(seen: &Seen, run: &RunSummary, waiting: &[Waiting]) -> Value {
+    let counts = &run.counts;
+    let running = seen.running.iter().filter(|work| work.run_id == run.run_id);
+    json!({
+        "run_id": run.run_id,
+        "counts": {
+            "QUEUED": counts.queued,
+            "EXECUTING": counts.executing,
+            "COMPLETE": counts.complete,
+            "FAILED": counts.failed,
+            "SKIPPED": counts.skipped,
+        },
+        "blocked": run.blocked,
+        "tokens": run.tokens,
+        "cost_usd": run.cost_usd,
+        "branch": run.facts.as_ref().map(|facts| &facts.branch),
+        "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
+        "running": running.map(|work| at_work(seen, work)).collect::<Vec<_>>(),
+        "waiting": waiting.iter().map(|phase| json!({
+            "phase_id": phase.phase_id,
+            "blocked": phase.blocked,
+            "why": why(phase, seen.at, true),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn at_work(seen: &Seen, work: &InFlight) -> Value {
+    let millis = |since| u64::try_from(seen.since(since).as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "phase_id": work.phase_id,
+        "attempt": work.attempt,
+        "try": work.tries + 1,
+        "max_attempts": work.max_attempts.unwrap_or(seen.max_attempts),
+        "agent": work.agent,
+        "elapsed_ms": millis(work.started_at),
+        "activity": work.activity.as_ref().map(|(what, _)| what),
+        "activity_ms": work.activity.as_ref().map(|(_, since)| millis(*since)),
+    })
+}

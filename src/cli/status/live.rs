@@ -1,0 +1,117 @@
+//! `status --watch` on a terminal: a moment of the store as lines that fit. Pure.
+
+use super::look::{Seen, why};
+use crate::progress::screen::Size;
+use crate::progress::view::{self, Fraction, Running};
+use crate::progress::{billed, fill, fit, shown_id, thousands, width};
+use crate::store::{InFlight, RunSummary};
+
+/// A run's name is cut to a third of the line, but to no less than this.
+const LEAST_NAME: usize = 8;
+
+/// Runs, what runs, what waits, and what to do where no drain is there; each with how many more there are.
+pub(super) fn lines(seen: &Seen, size: Size, color: bool) -> Vec<String> {
+    let columns = view::room(size);
+    let advice: Vec<String> = match seen.runs.is_empty() {
+        true => vec![fit(&format!("{} holds no run", seen.database), columns)],
+        false => seen.advice().map(|text| fit(&text, columns)).into_iter().collect(),
+    };
+    // One row stays free for the prompt that was there before.
+    let rows = size.rows.saturating_sub(1 + advice.len()).max(1);
+    let [runs, running, waiting] =
+        shares(rows, [seen.runs.len(), seen.running.len(), seen.waiting()]);
+    let mut lines = view::clip(bars(seen, columns, color), runs, "runs", columns);
+    let at_work: Vec<Running> = seen.running.iter().map(|work| at_work(seen, work)).collect();
+    lines.extend(view::running(&at_work, running, columns, color));
+    lines.extend(view::clip(kept(seen, waiting + 1, columns), waiting, "waiting", columns));
+    lines.extend(advice);
+    lines
+}
+
+/// Rows for runs, running and waiting: what needs less than its share leaves the rest to the others.
+fn shares(rows: usize, wanted: [usize; 3]) -> [usize; 3] {
+    let mut given = [0; 3];
+    let mut left = rows;
+    while left > 0 && given != wanted {
+        for (given, wanted) in given.iter_mut().zip(wanted) {
+            if *given < wanted && left > 0 {
+                *given += 1;
+                left -= 1;
+            }
+        }
+    }
+    given
+}
+
+/// Those with something to do first.
+fn bars(seen: &Seen, columns: usize, color: bool) -> Vec<String> {
+    let mut runs: Vec<&RunSummary> = seen.runs.iter().map(|(run, _)| run).collect();
+    runs.sort_by_key(|run| (run.counts.executing == 0, run.counts.queued == 0));
+    let widest = runs.iter().map(|run| width(&shown_id(run.run_id.as_str()))).max().unwrap_or(0);
+    let name = widest.min(LEAST_NAME.max(columns / 3));
+    let line = |run: &RunSummary| {
+        let fraction = Fraction { done: run.counts.settled(), of: run.counts.total() };
+        let bar = view::bar(fraction, &facts(run), columns.saturating_sub(name + 1), color);
+        format!("{} {bar}", fill(run.run_id.as_str(), name))
+    };
+    runs.into_iter().map(line).collect()
+}
+
+fn facts(run: &RunSummary) -> Vec<String> {
+    let counted = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
+    let tokens = billed(&run.tokens).map(|n| format!("{} tokens", thousands(n)));
+    let facts = [
+        counted(run.counts.failed, "failed"),
+        counted(run.blocked, "blocked"),
+        counted(run.counts.skipped, "skipped"),
+        tokens,
+        run.cost_usd.map(|cost| format!("${cost:.2}")),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+fn at_work(seen: &Seen, work: &InFlight) -> Running {
+    let phase = shown_id(work.phase_id.as_str());
+    Running {
+        name: match seen.runs.len() {
+            1 => phase,
+            _ => format!("{}/{phase}", shown_id(work.run_id.as_str())),
+        },
+        try_number: work.tries + 1,
+        of_tries: Some(work.max_attempts.unwrap_or(seen.max_attempts)),
+        elapsed: seen.since(work.started_at),
+        activity: work.activity.as_ref().map(|(what, since)| (what.clone(), seen.since(*since))),
+    }
+}
+
+/// All of them are counted, but only so many are made.
+fn kept(seen: &Seen, most: usize, columns: usize) -> Vec<String> {
+    let waiting =
+        seen.runs.iter().flat_map(|(run, waiting)| waiting.iter().map(move |phase| (run, phase)));
+    let mut lines: Vec<String> = waiting
+        .take(most)
+        .map(|(run, phase)| {
+            let name = match seen.runs.len() {
+                1 => phase.phase_id.to_string(),
+                _ => format!("{}/{}", run.run_id, phase.phase_id),
+            };
+            let name = fit(&name, LEAST_NAME.max(columns / 3));
+            fit(&format!("  {name}  waits: {}", why(phase, seen.at, true)), columns)
+        })
+        .collect();
+    lines.resize(seen.waiting(), String::new());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_gets_its_share_of_the_rows() {
+        assert_eq!(shares(10, [1, 2, 100]), [1, 2, 7]);
+        assert_eq!(shares(9, [70, 1, 40]), [4, 1, 4]);
+        assert_eq!(shares(2, [1, 1, 1]), [1, 1, 0]);
+        assert_eq!(shares(5, [0, 0, 0]), [0, 0, 0]);
+    }
+}

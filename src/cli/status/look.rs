@@ -1,0 +1,133 @@
+//! What `status` looks at: one moment of the store, and which drains live.
+
+use std::time::Duration;
+
+use crate::clock::now;
+use crate::failure::Failure;
+use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::process::lock;
+use crate::progress::{duration, printable, shown_id, shown_message};
+use crate::store::{InFlight, OwnerRow, RunSummary, Store, Waiting};
+
+/// One moment.
+pub(super) struct Seen {
+    pub database: String,
+    pub runs: Vec<(RunSummary, Vec<Waiting>)>,
+    pub running: Vec<InFlight>,
+    pub drains: Drains,
+    /// Tries of a phase that sets none of its own.
+    pub max_attempts: u32,
+    pub at: UnixMs,
+}
+
+/// The drains of the runs that are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Drains {
+    pub alive: usize,
+    /// Died with work that the next drain picks up.
+    pub dead: usize,
+}
+
+pub(super) async fn look(
+    store: &Store,
+    wanted: Option<&RunId>,
+    max_attempts: u32,
+) -> Result<Seen, Failure> {
+    let at = now();
+    let summaries = match wanted {
+        Some(run) => vec![store.run(run).await?],
+        None => store.runs().await?,
+    };
+    let mut runs = Vec::new();
+    for run in summaries {
+        let waiting = store.waiting(&run.run_id, at).await?;
+        runs.push((run, waiting));
+    }
+    let owners = store.owners().await?;
+    let drains = drains(&owners, wanted);
+    let executing = owners.into_iter().flat_map(|owner| owner.executing);
+    let running = executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
+    let database = store.path().display().to_string();
+    Ok(Seen { database, runs, running, drains, max_attempts, at })
+}
+
+/// A drain whose lock is free is dead.
+fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
+    let mut drains = Drains::default();
+    for row in owners {
+        if wanted.is_some_and(|run| !row.owner.runs.contains(run)) {
+            continue;
+        }
+        match lock::is_free(row.owner.lock_path.as_ref()) {
+            Ok(true) => drains.dead += 1,
+            Ok(false) | Err(_) => drains.alive += 1,
+        }
+    }
+    drains
+}
+
+impl Seen {
+    /// What to say where nothing works on what is left.
+    pub fn advice(&self) -> Option<String> {
+        if self.drains.alive > 0 || self.runs.is_empty() {
+            return None;
+        }
+        let open = |run: &&RunSummary| run.counts.queued > run.blocked || run.counts.executing > 0;
+        let open: Vec<&RunSummary> = self.runs.iter().map(|(run, _)| run).filter(open).collect();
+        let died = if self.drains.dead > 0 { "a drain died" } else { "no drain is running" };
+        Some(match open.as_slice() {
+            [] => "no drain is running, and nothing is left that could run".to_owned(),
+            [run] => format!("{died}; start: autopack drain --run-id {}", argument(&run.run_id)),
+            _ => format!("{died}; start: autopack drain --all"),
+        })
+    }
+
+    pub fn since(&self, then: UnixMs) -> Duration {
+        Duration::from_millis(u64::try_from(self.at.0 - then.0).unwrap_or(0))
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.runs.iter().map(|(_, waiting)| waiting.len()).sum()
+    }
+}
+
+/// As a shell takes it.
+fn argument(run: &RunId) -> String {
+    let id = shown_id(run.as_str());
+    let plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    if plain && !id.is_empty() { id } else { format!("'{}'", id.replace('\'', r"'\''")) }
+}
+
+/// Everything that keeps a phase; `times` says for how long, too.
+pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
+    let mut reasons = needs(&phase.needs);
+    if let Some(until) = phase.not_before {
+        let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or(0));
+        reasons.push(match times {
+            true => format!("rate limited for another {}", duration(left)),
+            false => "rate limited".to_owned(),
+        });
+    }
+    if let Some(reason) = &phase.unfixable {
+        reasons.push(format!("its spec will be refused: {}", shown_message(reason)));
+    }
+    reasons.join("; ")
+}
+
+/// The first few; a phase may wait for hundreds.
+fn needs(needs: &[(PhaseId, PhaseState)]) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut reasons: Vec<String> = Vec::new();
+    for (id, state) in needs.iter().take(NAMED) {
+        let what = match state {
+            PhaseState::Failed => "failed",
+            PhaseState::Executing => "is running",
+            _ => "is not done",
+        };
+        reasons.push(format!("{} {what}", printable(&shown_id(id.as_str()))));
+    }
+    if needs.len() > NAMED {
+        reasons.push(format!("{} more are not done", needs.len() - NAMED));
+    }
+    reasons
+}

@@ -1,0 +1,94 @@
+//! `status` for people: a table of runs, a line for what runs, a line for what waits.
+
+use super::look::{Seen, why};
+use crate::cli::table::table;
+use crate::progress::{billed, duration, printable, shown_id, thousands};
+use crate::store::{InFlight, RunSummary, Waiting};
+
+/// Queued phases that are named with what keeps them.
+const NAMED: usize = 10;
+
+pub(super) fn text(seen: &Seen) -> String {
+    page(seen, true)
+}
+
+/// Without times and without what agents say: what is equal here has not changed.
+pub(super) fn unchanging(seen: &Seen) -> String {
+    page(seen, false)
+}
+
+fn page(seen: &Seen, times: bool) -> String {
+    if seen.runs.is_empty() {
+        return format!("{} holds no run\n", seen.database);
+    }
+    let numbers = [1, 2, 3, 4, 5, 6, 7];
+    let headers =
+        ["RUN", "QUEUED", "RUNNING", "COMPLETE", "FAILED", "SKIPPED", "BLOCKED", "TOKENS"];
+    let rows = seen.runs.iter().map(|(run, _)| row(run)).collect();
+    let mut text = table(&headers, &numbers, rows);
+    for work in &seen.running {
+        text += &running(seen, work, times);
+    }
+    for (run, waiting) in &seen.runs {
+        text += &kept(seen, run, waiting, times);
+    }
+    if let Some(advice) = seen.advice().filter(|_| seen.left()) {
+        text += &format!("{advice}\n");
+    }
+    text
+}
+
+impl Seen {
+    /// Whether there is something that a drain would do.
+    fn left(&self) -> bool {
+        let left = |run: &RunSummary| run.counts.queued > run.blocked || run.counts.executing > 0;
+        self.runs.iter().any(|(run, _)| left(run))
+    }
+}
+
+fn running(seen: &Seen, work: &InFlight, times: bool) -> String {
+    let mut text = format!(
+        "running  {} of {}, attempt {}",
+        shown_id(work.phase_id.as_str()),
+        shown_id(work.run_id.as_str()),
+        work.attempt,
+    );
+    if times {
+        text += &format!(", for {}\n", duration(seen.since(work.started_at)));
+        if let Some((what, since)) = &work.activity {
+            text += &format!("         {} for {}\n", printable(what), duration(seen.since(*since)));
+        }
+        return text;
+    }
+    text + "\n"
+}
+
+/// What keeps queued phases from running, the first few by name.
+fn kept(seen: &Seen, run: &RunSummary, waiting: &[Waiting], times: bool) -> String {
+    let mut text = String::new();
+    let name = shown_id(run.run_id.as_str());
+    for phase in waiting.iter().take(NAMED) {
+        let why = why(phase, seen.at, times);
+        text += &format!("waiting  {} of {name}: {why}\n", shown_id(phase.phase_id.as_str()));
+    }
+    if waiting.len() > NAMED {
+        text += &format!("waiting  {} more of {name}\n", waiting.len() - NAMED);
+    }
+    text
+}
+
+fn row(run: &RunSummary) -> Vec<String> {
+    let counts = &run.counts;
+    let mut row = vec![run.run_id.to_string()];
+    let numbers = [
+        counts.queued,
+        counts.executing,
+        counts.complete,
+        counts.failed,
+        counts.skipped,
+        run.blocked,
+    ];
+    row.extend(numbers.map(|n| n.to_string()));
+    row.push(billed(&run.tokens).map_or_else(|| "-".to_owned(), thousands));
+    row
+}

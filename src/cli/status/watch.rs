@@ -1,0 +1,164 @@
+//! `status --watch`: looks again and again, until somebody ends it.
+
+use std::collections::HashSet;
+use std::io::{IsTerminal, stderr, stdout};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::look::{Seen, look};
+use super::{live, text};
+use crate::cli::Context;
+use crate::failure::{Exit, Failure};
+use crate::phase::RunId;
+use crate::progress::screen::{self, Size};
+use crate::progress::{Look, PhaseFinished, finished_line};
+use crate::store::{Bookmark, Ended, Store};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+pub(super) async fn watch(
+    store: &Store,
+    wanted: Option<&RunId>,
+    max_attempts: u32,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let mut ending = Ending::listen()?;
+    let on_terminal = stdout().is_terminal() && stderr().is_terminal() && !context.env.is_dumb();
+    let mut shown = match on_terminal {
+        true => Shown::Live(News::from_now(store).await?),
+        false => Shown::Blocks(String::new()),
+    };
+    let exit = loop {
+        let seen = look(store, wanted, max_attempts).await?;
+        shown.show(&seen, store, wanted, context).await?;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = ending.resized.receive() => {}
+            () = ending.interrupt.receive() => break Exit::Interrupted,
+            () = ending.terminate.receive() => break Exit::Terminated,
+        }
+    };
+    screen::leave();
+    Ok(exit)
+}
+
+/// What ends the watch, and what makes it look at once.
+struct Ending {
+    interrupt: Hearing,
+    terminate: Hearing,
+    resized: Hearing,
+}
+
+struct Hearing(Signal);
+
+impl Hearing {
+    fn of(kind: SignalKind) -> Result<Self, Failure> {
+        Ok(Self(signal(kind).context("cannot listen for signals")?))
+    }
+
+    async fn receive(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Ending {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupt: Hearing::of(SignalKind::interrupt())?,
+            terminate: Hearing::of(SignalKind::terminate())?,
+            resized: Hearing::of(SignalKind::window_change())?,
+        })
+    }
+}
+
+/// How it is shown: at the bottom of a terminal with what ends above, or as a block for each change.
+enum Shown {
+    Live(News),
+    /// The last block, without what changes all the time.
+    Blocks(String),
+}
+
+impl Shown {
+    async fn show(
+        &mut self,
+        seen: &Seen,
+        store: &Store,
+        wanted: Option<&RunId>,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Live(news) => {
+                let look = Look {
+                    color: console::colors_enabled(),
+                    several: seen.runs.len() > 1,
+                    columns: screen::output_columns(),
+                };
+                for ended in news.since(store).await? {
+                    if wanted.is_none_or(|run| ended.run_id == *run) {
+                        let line = finished_line(&finished(ended, seen.max_attempts), look);
+                        context.out.line_above(&line)?;
+                    }
+                }
+                screen::paint(live::lines(
+                    seen,
+                    Size::of_terminal(),
+                    console::colors_enabled_stderr(),
+                ));
+            }
+            Self::Blocks(last) => {
+                let now = text::unchanging(seen);
+                if now != *last {
+                    let gap = if last.is_empty() { "" } else { "\n" };
+                    context.out.text(&format!("{gap}{}", text::text(seen)))?;
+                    *last = now;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What has ended since the last look.
+struct News {
+    mark: Bookmark,
+    told: HashSet<Bookmark>,
+}
+
+impl News {
+    async fn from_now(store: &Store) -> Result<Self, Failure> {
+        let mark = store.bookmark().await?;
+        let told = store.ended_behind(mark).await?.into_iter().map(|ended| ended.mark).collect();
+        Ok(Self { mark, told })
+    }
+
+    async fn since(&mut self, store: &Store) -> Result<Vec<Ended>, Failure> {
+        // Taken first: what begins meanwhile is behind it.
+        let next = store.bookmark().await?;
+        let mut ended = store.ended_behind(self.mark).await?;
+        ended.retain(|ended| self.told.insert(ended.mark));
+        self.mark = self.mark.max(next);
+        self.told.retain(|told| *told > self.mark);
+        Ok(ended)
+    }
+}
+
+fn finished(ended: Ended, max_attempts: u32) -> PhaseFinished {
+    let took = ended.ended_at.0.saturating_sub(ended.started_at.0);
+    PhaseFinished {
+        attempt: Some(ended.attempt),
+        max_attempts: ended.max_attempts.unwrap_or(max_attempts),
+        tries: ended.tries,
+        state: ended.state,
+        verdict: ended.outcome.as_str(),
+        commit: ended.commit,
+        failure: ended.failure,
+        duration_ms: u64::try_from(took).unwrap_or(0),
+        tokens: ended.tokens,
+        run_id: ended.run_id,
+        phase_id: ended.phase_id,
+    }
+}

@@ -1,0 +1,261 @@
+//! What the live view of a drain knows: how far it is and what runs. Events and steps go in, a picture comes out.
+
+use std::time::{Duration, Instant};
+
+use super::screen::Size;
+use super::text::{fit, shown_id, stopwatch};
+use super::view::{self, Fraction, Running};
+use super::{Event, Step, duration};
+use crate::phase::{PhaseId, PhaseState, RunId};
+
+/// What is kept of a line that an agent says.
+const KEPT_COLUMNS: usize = 200;
+
+/// What a picture is made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub size: Size,
+    pub color: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    /// While the drain goes on.
+    since: Option<Instant>,
+    runs: usize,
+    phases: u64,
+    settled: u64,
+    blocked: u64,
+    /// Phases that this drain brought to an end.
+    ended_here: u64,
+    running: Vec<Work>,
+    drawn: Option<(Size, Vec<String>)>,
+}
+
+/// A phase that this drain works on.
+#[derive(Debug)]
+struct Work {
+    run: RunId,
+    phase: PhaseId,
+    try_number: u32,
+    max_attempts: u32,
+    since: Instant,
+    activity: String,
+    activity_since: Instant,
+}
+
+impl Board {
+    pub(super) fn several_runs(&self) -> bool {
+        self.runs > 1
+    }
+
+    pub(super) fn take(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::DrainStarted(start) => {
+                self.since = Some(now);
+                self.runs = start.runs.len();
+                self.phases = start.phases;
+                self.settled = start.settled;
+            }
+            Event::PhaseStarted(phase) => {
+                self.forget(&phase.run_id, &phase.phase_id);
+                self.running.push(Work {
+                    run: phase.run_id.clone(),
+                    phase: phase.phase_id.clone(),
+                    try_number: phase.try_number,
+                    max_attempts: phase.max_attempts,
+                    since: now,
+                    activity: Step::Preparing.as_str().to_owned(),
+                    activity_since: now,
+                });
+            }
+            Event::PhaseFinished(phase) => {
+                self.forget(&phase.run_id, &phase.phase_id);
+                if phase.state != PhaseState::Queued {
+                    self.settled += 1;
+                    self.ended_here += 1;
+                }
+            }
+            Event::BatchFinished(batch) => {
+                self.blocked = batch.blocked;
+                // Others may have settled some meanwhile; what runs is neither left nor settled.
+                let open = batch.left + self.running.len() as u64;
+                self.settled = self.settled.max(self.phases.saturating_sub(open));
+            }
+            Event::DrainFinished(_) => self.since = None,
+            Event::BatchStarted { .. } => {}
+        }
+    }
+
+    /// The same words again are no news: their time runs on.
+    pub(super) fn step(&mut self, run: &RunId, phase: &PhaseId, activity: &str, now: Instant) {
+        let work = self.running.iter_mut().find(|work| work.run == *run && work.phase == *phase);
+        let Some(work) = work else { return };
+        let activity = fit(activity, KEPT_COLUMNS);
+        if work.activity != activity {
+            work.activity = activity;
+            work.activity_since = now;
+        }
+    }
+
+    fn forget(&mut self, run: &RunId, phase: &PhaseId) {
+        self.running.retain(|work| work.run != *run || work.phase != *phase);
+    }
+
+    /// What is to be drawn; `None` where it stands there already.
+    pub(super) fn picture(&mut self, look: Look, now: Instant) -> Option<Vec<String>> {
+        let taken = now.saturating_duration_since(self.since?);
+        let (size, lines) = (look.size, self.lines(taken, look, now));
+        let drawn = Some((size, lines));
+        if self.drawn == drawn {
+            return None;
+        }
+        self.drawn = drawn;
+        self.drawn.as_ref().map(|(_, lines)| lines.clone())
+    }
+
+    fn lines(&self, taken: Duration, look: Look, now: Instant) -> Vec<String> {
+        let (columns, color) = (view::room(look.size), look.color);
+        let fraction = Fraction { done: self.settled, of: self.phases };
+        let mut lines = vec![view::bar(fraction, &self.facts(taken), columns, color)];
+        let running: Vec<Running> = self.running.iter().map(|work| self.shown(work, now)).collect();
+        // One row stays free for the prompt that was there before.
+        let rows = look.size.rows.saturating_sub(2);
+        lines.extend(view::running(&running, rows, columns, color));
+        lines
+    }
+
+    fn facts(&self, taken: Duration) -> Vec<String> {
+        let mut facts = vec![stopwatch(taken)];
+        let left = self.phases.saturating_sub(self.settled + self.blocked);
+        if let Some(time) = view::time_left(self.ended_here, taken, left) {
+            facts.push(format!("about {} left", roughly(time)));
+        }
+        if self.blocked > 0 {
+            facts.push(format!("{} blocked", self.blocked));
+        }
+        facts
+    }
+
+    fn shown(&self, work: &Work, now: Instant) -> Running {
+        let phase = shown_id(work.phase.as_str());
+        Running {
+            name: match self.several_runs() {
+                true => format!("{}/{phase}", shown_id(work.run.as_str())),
+                false => phase,
+            },
+            try_number: work.try_number,
+            of_tries: Some(work.max_attempts),
+            elapsed: now.saturating_duration_since(work.since),
+            activity: Some((
+                work.activity.clone(),
+                now.saturating_duration_since(work.activity_since),
+            )),
+        }
+    }
+}
+
+/// An estimate in seconds would promise too much.
+fn roughly(time: Duration) -> String {
+    match time.as_secs() {
+        0..60 => "a minute".to_owned(),
+        60..3600 => format!("{} min", time.as_secs().div_ceil(60)),
+        _ => duration(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BatchFinished, DrainStarted, PhaseFinished, PhaseStarted};
+    use super::*;
+    use crate::phase::{Failure, FailureKind};
+
+    const WIDE: Look = Look { size: Size { rows: 24, columns: 80 }, color: false };
+    const NARROW: Look = Look { size: Size { rows: 9, columns: 40 }, color: false };
+
+    fn started(runs: &[&str], now: Instant) -> Board {
+        let mut board = Board::default();
+        board.take(
+            &Event::DrainStarted(DrainStarted {
+                runs: runs.iter().map(|run| RunId::new(*run)).collect(),
+                workspace: String::new(),
+                database: String::new(),
+                agent: String::new(),
+                queued: 8,
+                phases: 10,
+                settled: 2,
+                batch_size: 5,
+                jobs: 1,
+                memory_backend: "off",
+                memory: None,
+            }),
+            now,
+        );
+        board
+    }
+
+    fn start(board: &mut Board, run: &str, phase: &str, now: Instant) {
+        board.take(
+            &Event::PhaseStarted(PhaseStarted {
+                run_id: RunId::new(run),
+                phase_id: PhaseId::new(phase),
+                name: String::new(),
+                attempt: 1,
+                try_number: 1,
+                max_attempts: 3,
+                agent: String::new(),
+            }),
+            now,
+        );
+    }
+
+    fn end(board: &mut Board, run: &str, phase: &str, now: Instant) {
+        let failure = Failure::new(FailureKind::Unfixable, "x");
+        let (run, phase) = (RunId::new(run), PhaseId::new(phase));
+        board.take(
+            &Event::PhaseFinished(Box::new(PhaseFinished::refused(run, phase, failure))),
+            now,
+        );
+    }
+
+    #[test]
+    fn several_phases_run_at_once_and_are_told_apart_by_their_run() {
+        let now = Instant::now();
+        let mut board = started(&["one", "two"], now);
+        start(&mut board, "one", "same", now);
+        start(&mut board, "two", "same", now);
+        board.step(&RunId::new("two"), &PhaseId::new("same"), "editing\x1b[2J src/a.rs", now);
+        let later = now + Duration::from_secs(65);
+        assert_eq!(
+            board.picture(WIDE, later).unwrap(),
+            [
+                "███░░░░░░░░░░░░░░░░ 2/10 · 1:05",
+                "  one/same  1/3  1:05  preparing the slot · 1:05",
+                "  two/same  1/3  1:05  editing [2J src/a.rs · 1:05"
+            ]
+        );
+        assert_eq!(board.picture(WIDE, later), None, "it stands there already");
+        assert!(board.picture(NARROW, later).is_some(), "but not in this size");
+        end(&mut board, "one", "same", now);
+        assert_eq!(board.picture(WIDE, later).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_others_did_and_what_cannot_run_is_learnt_at_the_end_of_a_batch() {
+        let now = Instant::now();
+        let mut board = started(&["one"], now);
+        start(&mut board, "one", "a", now);
+        let batch = BatchFinished {
+            batch: 1,
+            done: 0,
+            failed: 1,
+            left: 4,
+            blocked: 2,
+            tokens: 0,
+            phases_per_hour: None,
+        };
+        board.take(&Event::BatchFinished(batch), now);
+        let bar = board.picture(WIDE, now).unwrap().remove(0);
+        assert!(bar.ends_with(" 5/10 · 0:00 · 2 blocked"), "{bar}");
+    }
+}

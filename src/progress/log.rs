@@ -1,0 +1,101 @@
+//! Events of a drain as log lines: milestones, for whoever keeps stderr and not stdout.
+
+use super::{DrainFinished, Event, PhaseFinished, Reason};
+
+/// The target of what a drain says to its operator beside its results; shown at every level but `-q`.
+pub const NOTES: &str = "autopack.note";
+/// The target of what ended a drain early. With `--log-format text` people have it on stdout already.
+pub const ENDS: &str = "autopack.end";
+
+pub(super) fn log(event: &Event) {
+    match event {
+        Event::DrainStarted(start) => {
+            let runs: Vec<&str> = start.runs.iter().map(|run| run.as_str()).collect();
+            let (agent, database) = (&start.agent, &start.database);
+            let memory = start.memory_backend;
+            tracing::info!(
+                runs = runs.join(", "),
+                queued = start.queued,
+                agent,
+                database,
+                memory,
+                "drain started"
+            );
+        }
+        Event::BatchStarted { batch, .. } => tracing::debug!(batch, "batch started"),
+        Event::PhaseStarted(phase) => {
+            let (r#try, agent) = (phase.try_number, &phase.agent);
+            tracing::info!(r#try, max_attempts = phase.max_attempts, agent, "phase started");
+        }
+        Event::PhaseFinished(phase) => finished(phase),
+        Event::BatchFinished(batch) => {
+            let (number, done, failed, left) = (batch.batch, batch.done, batch.failed, batch.left);
+            tracing::info!(
+                batch = number,
+                done,
+                failed,
+                left,
+                tokens = batch.tokens,
+                "batch finished"
+            );
+        }
+        Event::DrainFinished(end) => ended(end),
+    }
+}
+
+fn finished(phase: &PhaseFinished) {
+    let (run, id, attempt) = (phase.run_id.as_str(), phase.phase_id.as_str(), phase.attempt);
+    let (state, verdict, duration_ms) = (phase.state.as_str(), phase.verdict, phase.duration_ms);
+    let kind = phase.failure.as_ref().map(|failure| failure.kind.as_str());
+    let failure = phase.failure.as_ref().map(|failure| failure.message.as_str());
+    let commit = phase.commit.as_deref();
+    tracing::info!(
+        run,
+        phase = id,
+        attempt,
+        state,
+        verdict,
+        duration_ms,
+        commit,
+        kind,
+        failure,
+        "phase finished"
+    );
+}
+
+fn ended(end: &DrainFinished) {
+    let (reason, exit_code, duration_ms) = (end.reason.as_str(), end.exit_code, end.duration_ms);
+    if let Some(message) = &end.message {
+        let hint = end.hint();
+        tracing::error!(target: ENDS, kind = reason, hint, exit_code, "{message}");
+    }
+    tracing::info!(reason, exit_code, duration_ms, "drain finished");
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drained => "drained",
+            Self::StoppedOnFailure => "stopped_on_failure",
+            Self::Systemic => "systemic",
+            Self::Budget => "budget",
+            Self::Failed => "failed",
+            Self::MaxBatches => "max_batches",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl DrainFinished {
+    /// What to do about an end that came early.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.reason {
+            Reason::Budget => {
+                Some("raise it under executor.budgets in autopack.yaml, then start the drain again")
+            }
+            Reason::Systemic => Some("mend that, then start the drain again"),
+            Reason::Failed => Some("`autopack health` looks for what is wrong"),
+            _ => None,
+        }
+    }
+}

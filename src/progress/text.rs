@@ -1,0 +1,148 @@
+//! Other people's text and figures as they may stand on a terminal: no escapes, one line, a known width.
+
+use std::time::Duration;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// What a plain id may have at most: one that is longer is cut wherever people read it. `--json` has it whole.
+const LONGEST_ID: usize = 100;
+/// What is shown of a message in a line; `phases show` and `--json` have it whole.
+const LONGEST_MESSAGE: usize = 500;
+
+/// Other people's text on a terminal: no control characters, no escape sequences, one line.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_trickery(c) { ' ' } else { c }).collect()
+}
+
+/// The same for a text of several lines, which stay; a tab is a space.
+pub fn printable_lines(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => printable(line.trim_end_matches('\r')) + "\n",
+            None => printable(line),
+        })
+        .collect()
+}
+
+/// Marks that show what follows in another order than it stands, and separators that some terminals break lines at.
+fn is_trickery(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// An id as people see it.
+pub fn shown_id(id: &str) -> String {
+    fit(id, LONGEST_ID)
+}
+
+/// A message of others as it stands in a line.
+pub fn shown_message(text: &str) -> String {
+    fit(text, LONGEST_MESSAGE)
+}
+
+/// Printable, and at most so many columns wide; what was cut ends in `…`.
+pub fn fit(text: &str, columns: usize) -> String {
+    // Marks without a width of their own are piled up only so high.
+    let most = columns.saturating_mul(4);
+    let whole = text.chars().take(most + 1).count() <= most;
+    let clean = printable(&text.chars().take(most).collect::<String>());
+    if whole && width(&clean) <= columns {
+        return clean;
+    }
+    let (mut cut, mut used) = (String::new(), 0);
+    for c in clean.chars() {
+        used += c.width().unwrap_or(0);
+        if used >= columns {
+            break;
+        }
+        cut.push(c);
+    }
+    // Some characters change the width of the one before.
+    while width(&cut) >= columns && cut.pop().is_some() {}
+    if columns > 0 {
+        cut.push('…');
+    }
+    cut
+}
+
+/// The columns that a printable text takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Fitted, and filled up with spaces.
+pub fn fill(text: &str, columns: usize) -> String {
+    let text = fit(text, columns);
+    let room = columns.saturating_sub(width(&text));
+    text + &" ".repeat(room)
+}
+
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A time that runs on while it is looked at: minutes and seconds, `4:05`, or hours too.
+pub fn stopwatch(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+pub fn thousands(n: u64) -> String {
+    match n {
+        0..10_000 => n.to_string(),
+        10_000..1_000_000 => format!("{:.1}k", n as f64 / 1e3),
+        _ => format!("{:.2}M", n as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_read_naturally() {
+        let texts: Vec<String> =
+            [400, 12_000, 75_000, 7_260_000].map(|ms| duration(Duration::from_millis(ms))).into();
+        assert_eq!(texts, ["0.4 s", "12 s", "1 min 15 s", "2 h 01 min"]);
+        let texts: Vec<String> = [9, 245, 7_325].map(|s| stopwatch(Duration::from_secs(s))).into();
+        assert_eq!(texts, ["0:09", "4:05", "2:02:05"]);
+    }
+
+    #[test]
+    fn escape_sequences_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\x1b[31mb\nc"), "a [31mb c");
+        assert_eq!(printable("a\u{202e}b\u{9b}c\u{2028}d"), "a b c d");
+        assert_eq!(printable_lines("a\x1bb\r\n\tc"), "a b\n c");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_by_columns() {
+        assert_eq!(fit("short", 5), "short");
+        assert_eq!(fit("longer", 5), "long…");
+        assert_eq!(fit("漢字漢字", 5), "漢字…");
+        assert_eq!(fit("漢字漢字", 4), "漢…");
+        assert_eq!(fit("x", 0), "");
+        assert_eq!(fill("漢字", 6), "漢字  ");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_wider_than_asked_for(text in "\\PC{0,60}|.{0,60}|e\u{301}{0,400}", columns in 0usize..50) {
+            let shown = fit(&text, columns);
+            prop_assert!(width(&shown) <= columns, "{shown:?}");
+            prop_assert!(shown.chars().count() <= 4 * columns + 1);
+            prop_assert!(!shown.chars().any(char::is_control));
+            prop_assert_eq!(width(&fill(&text, columns)), columns);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The live view in a real terminal: tmux, at several sizes, while it is resized, and what it leaves behind.
+
+use std::process::Command;
+
+use crate::support::Project;
+use serde_json::json;
+use unicode_width::UnicodeWidthStr;
+
+/// A tmux server of its own with one window; it ends with this value.
+struct Terminal {
+    socket: String,
+    dir: tempfile::TempDir,
+}
+
+impl Terminal {
+    /// `None`, said, where there is no tmux.
+    fn open(project: &Project, columns: u16, rows: u16, env: &[(&str, &str)]) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            println!("skipped: there is no tmux");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("tmux").display().to_string();
+        let terminal = Self { socket, dir };
+        let command = project.command(["status"]);
+        let mut exports = String::new();
+        let set =
+            command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+        for (name, value) in set.chain(env.iter().copied()) {
+            exports += &format!("export {name}='{value}'\n");
+        }
+        let program = command.get_program().to_str().unwrap();
+        let rc = terminal.dir.path().join("rc");
+        std::fs::write(&rc, format!("{exports}PS1='$ '\nautopack() {{ '{program}' \"$@\"; }}\n"))
+            .unwrap();
+        let shell = format!("bash --noprofile --rcfile '{}' -i", rc.display());
+        let size = (columns.to_string(), rows.to_string());
+        let dir = project.root().display().to_string();
+        terminal.tmux(&[
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &size.0,
+            "-y",
+            &size.1,
+            "-c",
+            &dir,
+            &shell,
+        ]);
+        terminal.until("$");
+        Some(terminal)
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let mut tmux = Command::new("tmux");
+        let output = tmux
+            .args(["-S", &self.socket])
+            .args(args)
+            .env("TERM", "xterm-256color")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "tmux {args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn types(&self, line: &str) {
+        self.tmux(&["send-keys", "-l", line]);
+        self.tmux(&["send-keys", "Enter"]);
+    }
+
+    fn presses(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+    }
+
+    /// What stands on the screen, without empty lines at its end.
+    fn screen(&self) -> Vec<String> {
+        let lines: Vec<String> =
+            self.tmux(&["capture-pane", "-p"]).lines().map(str::to_owned).collect();
+        let end = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |at| at + 1);
+        lines[..end].to_vec()
+    }
+
+    /// With what scrolled away.
+    fn all(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-J", "-S", "-"])
+    }
+
+    /// The screen, once a line of it starts like this. The runner ends a test that waits for ever.
+    fn until(&self, start: &str) -> Vec<String> {
+        self.until_all(|lines| lines.iter().any(|line| line.trim_start().starts_with(start)))
+    }
+
+    fn until_all(&self, is: impl Fn(&[String]) -> bool) -> Vec<String> {
+        loop {
+            let lines = self.screen();
+            if is(&lines) {
+                return lines;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    fn cursor_is_shown(&self) -> bool {
+        self.tmux(&["display-message", "-p", "#{cursor_flag}"]).trim() == "1"
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
+    }
+}
+
+/// Says what it does, and goes on when it is told to.
+const WAITING: &str = "name = pathlib.Path(phase['deliverables'][0]).stem\n\
+    print('editing src/' + name + '.py and what goes with it, which takes more than a line has', flush=True)\n\
+    while not (workspace / '.autopack' / ('go-' + name)).exists(): time.sleep(0.02)\n\
+    write_deliverables()\nreport(tokens=dict(input=1200, output=345))";
+
+fn project() -> Project {
+    let phase =
+        |id: &str, file: &str| json!({"phase_id": id, "deliverables": [format!("src/{file}.txt")]});
+    let evil = format!("evil\u{1b}[2J\u{202e}{}", "漢x".repeat(1500));
+    let phases = [phase("one", "one"), phase(&evil, "evil"), phase("two", "two")];
+    let green = "ci: {command: [\"true\"]}\n";
+    Project::new().agent_with(WAITING, green).plan(json!({ "phases": phases }))
+}
+
+fn fits(lines: &[String], columns: usize) {
+    assert!(lines.iter().all(|line| line.width() <= columns), "{lines:#?}");
+}
+
+#[test]
+fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
+    let project = project();
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    terminal.types("clear; autopack drain --run-id run");
+    let lines = terminal.until("one  1/3");
+    fits(&lines, 80);
+    assert!(
+        lines.iter().any(|line| line.starts_with("░") && line.contains(" 0/3 · 0:")),
+        "{lines:#?}"
+    );
+    let lines =
+        terminal.until_all(|lines| lines.iter().any(|line| line.contains("editing src/one.py")));
+    println!("{}", lines.join("\n"));
+
+    terminal.resize(40, 10);
+    let narrow = |lines: &[String]| {
+        lines.last().is_some_and(|line| line.starts_with("  one  1/3") && line.width() < 40)
+    };
+    let lines = terminal.until_all(narrow);
+    println!("{}", lines.join("\n"));
+    for (columns, rows) in [(100, 30), (33, 9), (80, 24), (20, 6), (120, 40), (80, 24)] {
+        terminal.resize(columns, rows);
+    }
+    project.write(".autopack/go-one", "");
+    terminal.until("landed   one");
+    let lines = terminal
+        .until_all(|lines| lines.last().is_some_and(|line| line.contains("editing src/evil")));
+    fits(&lines, 80);
+    println!("{}", lines.join("\n"));
+    let all = terminal.all();
+    assert_eq!(all.matches(" 0/3 · ").count(), 0, "an old picture was left: {all}");
+    assert_eq!(all.matches("landed   one").count(), 1, "{all}");
+    project.write(".autopack/go-evil", "");
+    terminal.until("two  1/3");
+    terminal.presses("C-c");
+    let lines = terminal.until("run: 2 complete");
+    assert!(lines.iter().any(|line| line.starts_with("interrupted;")), "{lines:#?}");
+    terminal.until_all(|lines| lines.last().is_some_and(|line| line == "$"));
+    let all = terminal.all();
+    assert!(!all.contains('░') && !all.contains("1/3  0:"), "the view is gone: {all}");
+    assert!(terminal.cursor_is_shown());
+    terminal.types("echo code $?");
+    terminal.until("code 130");
+}
+
+#[test]
+fn a_watch_shows_the_same_from_another_terminal() {
+    let project = project();
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    terminal.types("clear; autopack status --watch");
+    terminal.until("no drain is running; start: autopack drain --run-id run");
+    let mut drain = project.spawn(["drain", "--run-id", "run"]);
+    let lines = terminal.until_all(|lines| {
+        lines.iter().any(|line| line.contains("one  1/3") && line.contains("editing src/one.py"))
+    });
+    fits(&lines, 80);
+    assert!(!lines.iter().any(|line| line.contains("no drain")), "{lines:#?}");
+    terminal.resize(40, 5);
+    let lines = terminal
+        .until_all(|lines| lines.iter().any(|line| line.starts_with("  one") && line.width() < 40));
+    fits(&lines, 40);
+    terminal.resize(80, 24);
+    project.write(".autopack/go-one", "");
+    terminal.until("landed   one");
+    project.autopack(["stop"]).succeeded();
+    assert_eq!(drain.wait().unwrap().code(), Some(130));
+    terminal.until("no drain is running; start: autopack drain --run-id run");
+    terminal.presses("C-c");
+    terminal.types("echo code $?");
+    let lines = terminal.until("code 130");
+    assert!(
+        lines.iter().any(|line| line.starts_with("run ") && line.contains(" 1/3 · 1545 tokens")),
+        "{lines:#?}"
+    );
+    assert!(terminal.cursor_is_shown());
+}
+
+#[test]
+fn log_lines_and_the_view_do_not_tear_each_other() {
+    let project = project();
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    terminal.types("clear; autopack -vv drain --run-id run");
+    terminal
+        .until_all(|lines| lines.last().is_some_and(|line| line.contains("editing src/one.py")));
+    project.write(".autopack/go-one", "");
+    terminal.until("landed   one");
+    terminal.presses("C-c");
+    terminal.until("run: 1 complete");
+    let all = terminal.all();
+    assert!(!all.contains('░') && all.contains("DEBUG git "), "{all}");
+    let torn: Vec<&str> = all
+        .lines()
+        .filter(|line| line.contains("DEBUG") && !line.starts_with(|c: char| c.is_ascii_digit()))
+        .collect();
+    assert!(torn.is_empty(), "{torn:#?}");
+}
+
+#[test]
+fn a_dumb_terminal_gets_plain_lines_and_no_color_means_none() {
+    for (name, value, option) in
+        [("TERM", "dumb", ""), ("NO_COLOR", "1", ""), ("X", "", "--color never")]
+    {
+        let project = project();
+        let Some(terminal) = Terminal::open(&project, 80, 24, &[(name, value)]) else { return };
+        project.write(".autopack/go-one", "");
+        terminal.types(&format!("clear; autopack {option} drain --run-id run"));
+        terminal.until("landed   one");
+        let escapes = terminal.tmux(&["capture-pane", "-p", "-e"]);
+        assert!(!escapes.contains('\u{1b}'), "{name}: {escapes:?}");
+        if name == "TERM" {
+            assert!(!escapes.contains('░'), "{escapes}");
+        }
+        terminal.presses("C-c");
+        terminal.until("run: 1 complete");
+    }
+}
