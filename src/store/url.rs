@@ -56,9 +56,9 @@ impl DatabaseUrl {
 
 /// Without what stands before an `@`: SQLCipher's URLs have the passphrase there.
 fn without_user(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
-        _ => url.to_owned(),
+    match url.rsplit_once('@') {
+        Some((_, rest)) => format!("sqlite://...@{rest}"),
+        None => url.to_owned(),
     }
 }
 
@@ -118,7 +118,11 @@ mod tests {
         assert!(error.contains("postgresql") && !error.contains("hunter2"), "{error}");
         let error = parse("postgresql:me:hunter2").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
-        for url in ["sqlite+pysqlcipher://:hunter2@/x.db", "sqlite://me:hunter2@/:memory:"] {
+        for url in [
+            "sqlite+pysqlcipher://:hunter2@/x.db",
+            "sqlite://me:hunter2@/:memory:",
+            "sqlite+//:hunter2://@/x.db",
+        ] {
             let error = parse(url).unwrap_err().to_string();
             assert!(error.contains("...@/") && !error.contains("hunter2"), "{error}");
         }
