@@ -9,6 +9,9 @@ use crate::report::story::Report;
 use crate::report::words::{UNKNOWN, about, count, counted, millis, money, percent, rate};
 use crate::telemetry::summary::{Group, Rate, Summary, Time};
 
+/// Shorter parts would be shown as 0.0 s.
+const SHORTEST_MS: u64 = 50;
+
 pub fn section(report: &Report) -> String {
     let summary = &report.summary;
     let mut cards = vec![phases(report)];
@@ -142,7 +145,7 @@ fn stacked(name: &str, all: u64, parts: &[(&str, &str, u64)]) -> String {
     let mut bars = String::new();
     let mut list = String::new();
     let mut at = 0.0;
-    for (class, words, ms) in parts.iter().filter(|(.., ms)| *ms > 0) {
+    for (class, words, ms) in parts.iter().filter(|(.., ms)| *ms >= SHORTEST_MS) {
         let width = *ms as f64 / all.max(1) as f64 * 100.0;
         let _ = write!(bars, "<rect class=\"w-{class}\" x={at:.2} width={width:.2} height=10 />");
         let _ = write!(

@@ -90,7 +90,7 @@ impl Scale {
     fn over(points: &[Point<'_>]) -> Self {
         let all = || points.iter().flat_map(|point| [point.predicted, point.actual]);
         let (least, most) = (all().min().unwrap_or(1) as f64, all().max().unwrap_or(1) as f64);
-        let low = lines().filter(|line| *line <= least).last().unwrap_or(1.0);
+        let low = lines().filter(|line| *line < least).last().unwrap_or(1.0);
         let high = lines().find(|line| *line > most).unwrap_or(most * 2.0);
         Self { low, high }
     }
