@@ -114,7 +114,10 @@ impl Slot {
 
 /// Trees of commits, the latest last: of those that attempts begin with.
 #[derive(Clone, Default)]
-pub(super) struct Trees(Arc<Mutex<Vec<(String, Arc<Tree>)>>>);
+pub(super) struct Trees(Arc<Mutex<Vec<Known>>>);
+
+/// A commit and its tree.
+type Known = (String, Arc<Tree>);
 
 impl Trees {
     /// A tree of twenty thousand files takes about 2 MiB.
