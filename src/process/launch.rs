@@ -6,22 +6,22 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Receiver;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::descendants::kill_session;
 use super::job::{Job, SpawnError};
 use super::protocol::{Order, Report, Spec, line};
-use super::session::inheriting;
+use super::spawn::{Start, Started};
 use super::supervise::SUBCOMMAND;
+use crate::config::Env;
 
 /// Starting a program takes milliseconds; this is for a machine on its last legs.
 const START: Duration = Duration::from_secs(60);
@@ -37,9 +37,9 @@ pub fn use_supervisor(executable: impl Into<PathBuf>) {
 
 /// A program under its supervisor. When this is dropped the supervisor ends the tree.
 pub(super) struct Supervised {
-    pub stdout: ChildStdout,
-    pub stderr: ChildStderr,
-    supervisor: Child,
+    pub stdout: Receiver,
+    pub stderr: Receiver,
+    supervisor: Started,
     pub reports: Reports,
     orders: OwnedWriteHalf,
     feeding: Option<JoinHandle<()>>,
@@ -59,7 +59,7 @@ impl Supervised {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (reports, orders) = UnixStream::from_std(ours)?.into_split();
-        let mut supervisor = command(job, theirs.into())?.spawn()?;
+        let mut supervisor = start(job, theirs.into())?;
         let streams = (supervisor.stdout.take(), supervisor.stderr.take(), supervisor.id());
         let (Some(stdout), Some(stderr), Some(pid)) = streams else {
             return Err(io::Error::other("it was started without pipes"));
@@ -145,16 +145,20 @@ impl Drop for Supervised {
     }
 }
 
-fn command(job: &Job<'_>, control: OwnedFd) -> io::Result<Command> {
+fn start(job: &Job<'_>, control: OwnedFd) -> io::Result<Started> {
     let mut files = vec![Arc::new(control)];
     files.extend(job.hold.clone());
-    let mut command = Command::new(executable()?);
-    command.arg0("autopack").arg(SUBCOMMAND);
-    command.args(files.iter().map(|file| file.as_raw_fd().to_string()));
-    let stdin = if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    inheriting(&mut command, files);
-    Ok(command)
+    let numbers = files.iter().map(|file| file.as_raw_fd().to_string().into());
+    let start = Start {
+        program: executable()?.into(),
+        argv: ["autopack", SUBCOMMAND].map(OsString::from).into_iter().chain(numbers).collect(),
+        // Its own; the program's comes with its orders.
+        env: Env::of_process().all().clone().into_iter().collect(),
+        cwd: &std::env::current_dir()?,
+        fed: job.stdin.is_some(),
+        files,
+    };
+    start.start()
 }
 
 /// No program can be handed a NUL, and other people's texts may hold one (the id of a phase, a prompt as an argument):

@@ -33,6 +33,7 @@ mod protocol;
 mod secrets;
 mod session;
 mod sink;
+mod spawn;
 mod timers;
 mod tree;
 mod wake;

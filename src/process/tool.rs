@@ -6,16 +6,16 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::session::{inheriting, kill_group};
+use super::session::kill_group;
+use super::spawn::{Start, Started, file_of};
+use crate::config::Env;
 
 /// Between asking a tool to end and killing it: git removes its lock files when asked.
 const GRACE: Duration = Duration::from_secs(2);
@@ -103,6 +103,23 @@ impl Tool {
     }
 }
 
+impl Tool {
+    /// What it gets: `env`, over our own unless that is all.
+    fn whole_env(&self) -> Vec<(OsString, OsString)> {
+        let mut env = match self.clear_env {
+            true => BTreeMap::new(),
+            false => Env::of_process().all().clone(),
+        };
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => drop(env.insert(name.clone(), value.clone())),
+                None => drop(env.remove(name)),
+            }
+        }
+        env.into_iter().collect()
+    }
+}
+
 impl Output {
     pub fn success(&self) -> bool {
         self.code == Some(0)
@@ -133,28 +150,24 @@ pub async fn output(tool: Tool) -> Result<Output, ToolError> {
 
 /// Ends its whole group when dropped before its time.
 struct Running {
-    child: Child,
+    child: Started,
     /// While it has not been waited for: from then on its group's id may be somebody else's.
     group: Option<u32>,
 }
 
 impl Running {
     fn start(tool: &Tool) -> Result<Self, ToolError> {
-        let mut command = Command::new(&tool.program);
-        command.args(&tool.args).current_dir(&tool.cwd).kill_on_drop(true);
-        if tool.clear_env {
-            command.env_clear();
-        }
-        for (name, value) in &tool.env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let stdin = if tool.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        inheriting(&mut command, tool.hold.iter().cloned().collect());
-        let child = command.spawn().map_err(|source| cannot_start(tool, source))?;
+        let failed = |source| cannot_start(tool, source);
+        let env = tool.whole_env();
+        let start = Start {
+            program: file_of(&tool.program, &tool.cwd, &env).map_err(failed)?,
+            argv: std::iter::once(&tool.program).chain(&tool.args).cloned().collect(),
+            env,
+            cwd: &tool.cwd,
+            fed: tool.stdin.is_some(),
+            files: tool.hold.iter().cloned().collect(),
+        };
+        let child = start.start().map_err(failed)?;
         let group = child.id();
         Ok(Self { child, group })
     }

@@ -1,0 +1,155 @@
+//! `posix_spawn(3)` of the GNU C library, which borrows our memory until the program begins.
+//!
+//! The standard library forks wherever something is to be done in the new process before that, and a session of its own
+//! or an inherited lock is something. The kernel then copies the tables of all our memory, to throw them away a moment
+//! later: for each git that is a millisecond and more. Here both are options.
+
+use std::ffi::{CString, OsStr, OsString, c_char, c_int};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+
+use nix::unistd::Pid;
+
+use super::{Standard, Start};
+
+unsafe extern "C" {
+    /// Since version 2.29 of the library.
+    fn posix_spawn_file_actions_addchdir_np(
+        actions: *mut libc::posix_spawn_file_actions_t,
+        path: *const c_char,
+    ) -> c_int;
+}
+
+/// Since version 2.26.
+const SETSID: c_int = 0x80;
+
+pub(super) fn start(
+    start: &Start<'_>,
+    program: &Path,
+    argv: &[OsString],
+    standard: &Standard<'_>,
+) -> io::Result<Pid> {
+    let mut actions = Actions::new()?;
+    for (file, number) in [(&standard.input, 0), (&standard.output, 1), (&standard.errors, 2)] {
+        actions.give(file.as_raw_fd(), number)?;
+    }
+    for file in &start.files {
+        // Onto itself: it is no longer closed when the program begins.
+        actions.give(file.as_raw_fd(), file.as_raw_fd())?;
+    }
+    actions.enter(start.cwd)?;
+    let attributes = Attributes::new()?;
+    let program = text(program.as_os_str())?;
+    let argv = Texts::of(argv.iter().map(|arg| text(arg)))?;
+    let env = Texts::of(start.env.iter().map(|(name, value)| variable(name, value)))?;
+    let mut pid = 0;
+    // SAFETY: every pointer is to something that is alive until the call returns: initialised actions and attributes, a C
+    // string, and two lists of C strings that end with a null.
+    let result = unsafe {
+        libc::posix_spawn(
+            &mut pid,
+            program.as_ptr(),
+            &actions.0,
+            &attributes.0,
+            argv.pointers.as_ptr(),
+            env.pointers.as_ptr(),
+        )
+    };
+    checked(result)?;
+    Ok(Pid::from_raw(pid))
+}
+
+struct Actions(libc::posix_spawn_file_actions_t);
+
+impl Actions {
+    fn new() -> io::Result<Self> {
+        let mut actions = MaybeUninit::uninit();
+        // SAFETY: it is initialised by this very call, where that succeeds.
+        unsafe {
+            checked(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
+            Ok(Self(actions.assume_init()))
+        }
+    }
+
+    fn give(&mut self, file: RawFd, number: RawFd) -> io::Result<()> {
+        // SAFETY: the actions are initialised.
+        checked(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, file, number) })
+    }
+
+    fn enter(&mut self, folder: &Path) -> io::Result<()> {
+        let folder = text(folder.as_os_str())?;
+        // SAFETY: the actions are initialised, and the path is copied.
+        checked(unsafe { posix_spawn_file_actions_addchdir_np(&mut self.0, folder.as_ptr()) })
+    }
+}
+
+impl Drop for Actions {
+    fn drop(&mut self) {
+        // SAFETY: they were initialised, and are used no more.
+        unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
+    }
+}
+
+/// A session of its own, and signals as the standard library hands them on: none blocked, SIGPIPE ends.
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> io::Result<Self> {
+        let mut attributes = MaybeUninit::uninit();
+        let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
+        let flags = SETSID | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        // SAFETY: each is initialised by the call that comes first for it.
+        unsafe {
+            checked(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
+            let mut attributes = Self(attributes.assume_init());
+            libc::sigemptyset(signals.as_mut_ptr());
+            checked(libc::posix_spawnattr_setsigmask(&mut attributes.0, signals.as_ptr()))?;
+            libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
+            checked(libc::posix_spawnattr_setsigdefault(&mut attributes.0, signals.as_ptr()))?;
+            checked(libc::posix_spawnattr_setflags(&mut attributes.0, flags as _))?;
+            Ok(attributes)
+        }
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: they were initialised, and are used no more.
+        unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
+    }
+}
+
+/// C strings, and where each of them is, to the null at the end.
+struct Texts {
+    pointers: Vec<*mut c_char>,
+    _texts: Vec<CString>,
+}
+
+impl Texts {
+    fn of(texts: impl Iterator<Item = io::Result<CString>>) -> io::Result<Self> {
+        let texts: Vec<CString> = texts.collect::<io::Result<_>>()?;
+        let pointers = texts.iter().map(|text| text.as_ptr().cast_mut());
+        let pointers = pointers.chain([ptr::null_mut()]).collect();
+        Ok(Self { pointers, _texts: texts })
+    }
+}
+
+fn text(text: &OsStr) -> io::Result<CString> {
+    Ok(CString::new(text.as_bytes())?)
+}
+
+fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
+    Ok(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?)
+}
+
+/// These functions return what others leave in `errno`.
+fn checked(result: c_int) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
