@@ -51,6 +51,21 @@ impl Store {
         .await
     }
 
+    /// COMPLETE phases with the commits that they landed as, in the order of the plan.
+    pub async fn landed(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
+        self.named(async {
+            let rows: Vec<(String, String)> = sqlx::query_as(
+                "SELECT phase_id, commit_id FROM phases
+                  WHERE run = (SELECT id FROM runs WHERE run_id = ?) AND commit_id IS NOT NULL ORDER BY position",
+            )
+            .bind(run.as_str())
+            .fetch_all(&self.reader)
+            .await?;
+            Ok(rows.into_iter().map(|(phase, commit)| (PhaseId::new(phase), commit)).collect())
+        })
+        .await
+    }
+
     /// Settles where the run is executed, unless that is settled. Returns what holds, for the caller to compare.
     pub async fn settle_run_facts(
         &self,

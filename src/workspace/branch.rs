@@ -4,6 +4,7 @@
 //! that we made the branch, and where. `refs/autopack/runs/<run>` takes the landings while the
 //! branch is checked out somewhere; the branch follows when it is free.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::error::{Result, WorkspaceError};
@@ -168,6 +169,24 @@ impl Repo {
             _ if self.resolve(commit).await?.is_none() => Ok(false),
             _ => Err(answer.error()),
         }
+    }
+
+    /// Those of `commits` that the run's tip does not hold: somebody moved it. None where there is no tip.
+    pub async fn missing(
+        &self,
+        run: &RunId,
+        base: &str,
+        commits: &[String],
+    ) -> Result<HashSet<String>> {
+        let refs = self.run_refs(&Names::of(run), None).await?;
+        if commits.is_empty() || (refs.branch.is_none() && refs.beside.is_none()) {
+            return Ok(HashSet::new());
+        }
+        let tips = refs.branch.iter().chain(&refs.beside);
+        let call = self.git.call("look for what landed", ["rev-list"]).args(tips);
+        let listed = call.arg(format!("^{base}")).text().await?;
+        let there: HashSet<&str> = listed.lines().collect();
+        Ok(commits.iter().filter(|id| !there.contains(id.as_str())).cloned().collect())
     }
 
     /// Lets the branch catch up with landings that went beside it.

@@ -97,12 +97,15 @@ impl Repo {
                 let holder = there.rescued_by.clone().unwrap_or_else(|| there.owner.clone());
                 return Ok(Fence::Fenced { attempt: there.attempt, holder });
             }
-            // Anew in each round: a `git gc` of the user's may have taken it before a ref named it.
+            self.until_gc_is_over().await;
             let new = self.write_claim(ours).await?;
             let old = there.map_or_else(|| self.zero(), |(id, _)| id);
             let answer = self.git.call("claim the phase", ["update-ref", &name, &new, &old]);
             let answer = answer.answer().await?;
             if answer.ok() {
+                if self.until_gc_is_over().await {
+                    self.write_claim(ours).await?;
+                }
                 return Ok(Fence::Ours(ClaimRef { name, id: new }));
             }
             last = Some(answer);

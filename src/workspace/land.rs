@@ -67,9 +67,19 @@ impl Slot {
     }
 
     async fn hand_over_and_move(&self, commit: &str, old_tip: &str, orders: &str) -> Result<()> {
+        if self.repo.until_gc_is_over().await {
+            self.forget_handing_over();
+        }
         self.hand_over(commit, old_tip).await?;
         let answer = self.repo.transact("move the run's branch", orders).await?;
-        if answer.ok() { Ok(()) } else { Err(ref_error(answer)) }
+        if !answer.ok() {
+            return Err(ref_error(answer));
+        }
+        if self.repo.until_gc_is_over().await {
+            self.forget_handing_over();
+            self.hand_over(commit, old_tip).await?;
+        }
+        Ok(())
     }
 
     /// Writes what the user's repository lacks of a commit, once.

@@ -34,6 +34,7 @@ mod submodule;
 mod tree;
 mod user_config;
 mod users_checkout;
+mod users_gc;
 
 pub use branch::{Followed, RunBranch, Tip};
 pub use claim::{ClaimRef, Fence};

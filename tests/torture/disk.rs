@@ -33,13 +33,18 @@ impl Mounted {
         Self(place.to_owned())
     }
 
-    /// Leaves so many KiB.
+    /// Leaves so many KiB, or a little less: the drain goes on writing meanwhile.
     fn fill(&self, kib: u64) {
-        let free = nix::sys::statvfs::statvfs(&self.0).unwrap();
-        let free = free.blocks_available() * free.fragment_size();
         let ballast = std::fs::File::create(self.ballast()).unwrap();
-        let size = free.saturating_sub(kib << 10);
-        nix::fcntl::posix_fallocate(&ballast, 0, size.try_into().unwrap()).unwrap();
+        let mut size = self.left().saturating_sub(kib << 10).max(1);
+        while nix::fcntl::posix_fallocate(&ballast, 0, size.try_into().unwrap()).is_err() {
+            size = (size - size / 50).min(self.left()).max(1);
+        }
+    }
+
+    fn left(&self) -> u64 {
+        let fs = nix::sys::statvfs::statvfs(&self.0).unwrap();
+        fs.blocks_available() * fs.fragment_size()
     }
 
     fn free(&self) {

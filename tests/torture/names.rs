@@ -122,6 +122,10 @@ fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
                 (&json!("unfixable"), &json!(0))
             );
         }
+        // No command line can say a NUL.
+        if id.contains('\0') {
+            continue;
+        }
         let shown = ground.project.json(["phases", "show", "--json", "--run-id=run", "--", id]);
         assert_eq!(shown["phase_id"], phase["phase_id"]);
     }
