@@ -20,8 +20,8 @@ pub fn section(scale: &Scale) -> String {
         .to_owned();
     for (name, specs) in corpora() {
         let fixed: Vec<RawSpec> = specs.iter().map(|spec| RawSpec(fix(spec).spec)).collect();
-        let written = rate(scale, &specs, |spec| fix(spec));
-        let again = rate(scale, &fixed, |spec| fix(spec));
+        let written = rate(scale, &specs, fix);
+        let again = rate(scale, &fixed, fix);
         let lines: Vec<String> = specs.iter().map(|spec| spec.0.to_string()).collect();
         let with_json = rate(scale, &lines, |line| {
             let spec = RawSpec(serde_json::from_str(line).expect("JSON"));

@@ -25,8 +25,11 @@ mod store;
 use page::Page;
 use scale::Scale;
 
+/// Its name, and what measures and writes it.
+type Section = (&'static str, fn(&Scale) -> String);
+
 /// In the order of the page.
-const SECTIONS: [(&str, fn(&Scale) -> String); 6] = [
+const SECTIONS: [Section; 6] = [
     ("autofix", autofix::section),
     ("store", store::section),
     ("claims", claims::section),

@@ -27,7 +27,9 @@ impl Repo {
 
     /// It names itself in a file, which one that was killed leaves behind.
     fn gc_runs(&self) -> bool {
-        let Ok(text) = std::fs::read_to_string(self.common_dir.join("gc.pid")) else { return false };
+        let Ok(text) = std::fs::read_to_string(self.common_dir.join("gc.pid")) else {
+            return false;
+        };
         let pid = text.split_whitespace().next().and_then(|pid| pid.parse().ok());
         pid.is_some_and(|pid| kill(Pid::from_raw(pid), None).is_ok())
     }
