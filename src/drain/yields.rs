@@ -24,13 +24,18 @@ impl Drain<'_> {
         let Some(mark) = since else { return Ok(()) };
         let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
         if let Some(text) = none(&found) {
-            self.site.progress.note(&text);
+            self.say(&text);
         }
         if let Some(text) = uncounted(&found).filter(|_| !self.said.uncounted) {
             self.said.uncounted = true;
-            self.site.progress.note(&text);
+            self.say(&text);
         }
         Ok(())
+    }
+
+    /// A note is one line.
+    fn say(&self, text: &str) {
+        text.lines().for_each(|line| self.site.progress.note(line));
     }
 }
 
@@ -44,7 +49,7 @@ fn none(found: &Yield) -> Option<String> {
         _ => "another drain took them over",
     };
     let attempts = of(found.attempts, "attempt");
-    Some(format!("telemetry: no sample came of {attempts} of this batch: {why}"))
+    Some(format!("telemetry: no sample came of {attempts} of this batch:\n           {why}"))
 }
 
 /// Samples, and not one that says how much was put out.

@@ -21,7 +21,7 @@ pub struct Look {
 /// What stands before the facts, and before a second line.
 const VERDICT: usize = 9;
 /// A name is cut to no less than this.
-const LEAST_NAME: usize = 12;
+const LEAST_NAME: usize = 8;
 
 /// The line or lines of an event; `None` for those that only a script cares for.
 pub(super) fn render(event: &Event, look: Look) -> Option<String> {
@@ -69,7 +69,7 @@ pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
     };
     let word = style.force_styling(look.color).apply_to(format!("{word:<8}")).to_string();
     let facts = match phase.attempt {
-        Some(_) => format!("  {}", facts(phase).join(" · ")),
+        Some(_) => format!("  {}", facts_within(phase, look.columns).join(" · ")),
         None => String::new(),
     };
     let mut name = shown_id(phase.phase_id.as_str());
@@ -85,6 +85,21 @@ pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
         line.push_str(&format!("\n{:VERDICT$}{}: {message}", "", failure.kind.as_str()));
     }
     line
+}
+
+/// Where the terminal is narrow, the commit goes first: the branch has it.
+fn facts_within(phase: &PhaseFinished, columns: Option<usize>) -> Vec<String> {
+    let mut facts = facts(phase);
+    let Some(columns) = columns else { return facts };
+    let too_wide =
+        |facts: &[String]| VERDICT + LEAST_NAME + 2 + width(&facts.join(" · ")) > columns;
+    if too_wide(&facts) && phase.commit.is_some() {
+        facts.remove(0);
+    }
+    while facts.len() > 1 && too_wide(&facts) {
+        facts.pop();
+    }
+    facts
 }
 
 fn facts(phase: &PhaseFinished) -> Vec<String> {
@@ -181,6 +196,33 @@ fn count(n: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_one_line_that_fits() {
+        let tokens = Tokens { input: Some(1200), output: Some(345), ..Tokens::default() };
+        let failure = crate::phase::Failure::new(crate::phase::FailureKind::NoChange, "nothing");
+        let (run, id) = (RunId::new("demo"), crate::phase::PhaseId::new("漢字x".repeat(900)));
+        let phase = PhaseFinished {
+            attempt: Some(1),
+            state: PhaseState::Complete,
+            verdict: "landed",
+            commit: Some("4ce8173b80ff".to_owned()),
+            failure: None,
+            tokens,
+            duration_ms: 7800,
+            ..PhaseFinished::refused(run, id, failure)
+        };
+        for columns in [30, 40, 60, 80, 120] {
+            let look = Look { columns: Some(columns), several: true, color: false };
+            let line = finished_line(&phase, look);
+            assert!(width(&line) <= columns, "{columns}: {line}");
+        }
+        let look = |columns| Look { columns: Some(columns), ..Look::default() };
+        let facts =
+            |columns| finished_line(&phase, look(columns)).split("  ").last().unwrap().to_owned();
+        assert_eq!(facts(80), "4ce8173b80 · 7.8 s · 1545 tokens");
+        assert_eq!(facts(40), "7.8 s · 1545 tokens");
+    }
 
     #[test]
     fn unknown_tokens_are_not_zero() {

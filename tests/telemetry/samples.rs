@@ -180,8 +180,7 @@ fn a_batch_without_a_sample_says_so() {
     let setup = format!("workspace: {{setup: [\"false\"]}}\n{GREEN}");
     let project = Project::new().agent_with("write_deliverables()", &setup).plan(plan(1));
     let ran = project.drain().exited(5);
-    let said =
-        "telemetry: no sample came of the one attempt of this batch: none of them reached an agent";
+    let said = "telemetry: no sample came of the one attempt of this batch:\n           none of them reached an agent";
     assert!(ran.stdout.contains(said), "{ran:#?}");
 }
 
