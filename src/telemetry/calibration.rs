@@ -36,6 +36,20 @@ impl Calibration {
         own.map_or(&self.all, |group| &group.coefficients)
     }
 
+    /// Whether both say the same, but for rounding on the way through a database.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let numbers = |a: &Coefficients, b: &Coefficients| {
+            a.named().zip(b.named()).all(|((_, a), (_, b))| (a - b).abs() <= 1e-9 * a.abs())
+        };
+        let group = |(a, b): (&Group, &Group)| {
+            (&a.agent, &a.model) == (&b.agent, &b.model)
+                && numbers(&a.coefficients, &b.coefficients)
+        };
+        numbers(&self.all, &other.all)
+            && self.groups.len() == other.groups.len()
+            && self.groups.iter().zip(&other.groups).all(group)
+    }
+
     /// Output tokens that this agent is expected to take for such a phase; a model that is not known is `None`.
     pub fn predict(&self, agent: Option<&str>, model: Option<&str>, features: &Features) -> u64 {
         predict(self.coefficients(agent, model), features)

@@ -46,7 +46,7 @@ pub const WORLDS: [World; 6] = [
         agents: &[("claude", "large", 2.2), ("claude", "small", 0.7), ("codex", "m", 1.3)],
         ..PLAIN
     },
-    World { name: "wild", agents: &[("claude", "m", 1.6)], noise: 0.6, outliers: 0.1, ..PLAIN },
+    World { name: "wild", agents: &[("claude", "m", 1.6)], noise: 0.5, outliers: 0.1, ..PLAIN },
     World { name: "often cut off", agents: &[("claude", "m", 1.6)], cut_off: 0.3, ..PLAIN },
 ];
 

@@ -90,7 +90,7 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
 }
 
 fn refusal(proposal: &Proposal, before: &InForce) -> Option<String> {
-    let same = before.version.filter(|_| before.calibration == proposal.calibration);
+    let same = before.version.filter(|_| before.calibration.is_like(&proposal.calibration));
     let same =
         same.map(|version| format!("it is what calibration {version}, in force, says already"));
     proposal.refusal().or(same)

@@ -76,10 +76,7 @@ mod tests {
         assert_eq!(ms("7d"), 1_000_000_000_000 - 7 * 86_400_000);
         assert_eq!(ms("90m"), ms("5400s"));
         assert_eq!(ms("2w"), ms("14d"));
-        assert_eq!(
-            ms("99999999999999999999999h".get(..18).unwrap()),
-            ms("9w").min(ms("99999999999999999h"))
-        );
+        assert!(ms("999999999999999999h") < 0);
     }
 
     #[test]
