@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test test-agents fuzz deny bench lint check setup clean
+.PHONY: build release demo test test-agents fuzz deny bench torture lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -31,6 +31,11 @@ test-agents: build
 # FUZZ_SECONDS (60) for each target; tests/fuzz/README.md.
 fuzz: setup
 	@./tests/fuzz/run.sh
+
+# kill -9, stopped processes, full disks, jumping clocks and the like, at length: hours on two processors. `make test` has
+# the short form. `make torture SCENARIOS="kills stops"` runs these alone; docs/reliability.md has the table of a run.
+torture: release
+	@./tests/torture/long.sh "$${CARGO_TARGET_DIR:-target}/release/autopack" $(addprefix torture::,$(SCENARIOS))
 
 # Licences, second versions, sources; docs/supply-chain.md says what is not checked.
 deny:
