@@ -82,10 +82,8 @@ mod tests {
         let silent = Yield { counted: 0, ..good };
         assert!(uncounted(&silent).unwrap().contains("in the 4 samples"));
         let unreached = Yield { attempts: 1, ..Yield::default() };
-        assert!(
-            none(&unreached)
-                .unwrap()
-                .contains("the one attempt of this batch: none of them reached")
-        );
+        let text = none(&unreached).unwrap();
+        assert!(text.contains("the one attempt of this batch:\n"), "{text}");
+        assert!(text.contains("none of them reached"), "{text}");
     }
 }
