@@ -183,12 +183,11 @@ fn what_a_phase_only_reads_keeps_nobody_waiting() {
 
 #[test]
 fn a_dependent_starts_when_its_need_has_landed_and_not_before() {
-    // `late` needs `early` to have landed; `slow` runs until `late` has come.
+    // `late` needs `early` to have landed; `slow` runs until `late` has landed, too.
     let agent = r#"
 if phase_id == "late":
     assert os.path.exists("early/a.txt")
-    say("late")
-if phase_id == "slow": wait_for("late")
+if phase_id == "slow": wait_for_state("late", "COMPLETE")
 write_deliverables()
 "#;
     let plan = json!({"phases": [
