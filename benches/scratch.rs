@@ -69,7 +69,9 @@ impl Scratch {
                 let id = id_of(number);
                 let description = "Write the one file that is asked for.";
                 let phase = json!({"phase_id": id, "name": format!("Phase {id}"), "description": description,
-                    "deliverables": [file_of(number)], "category": "backend", "complexity": "low"});
+                    "deliverables": [file_of(number)], "category": "backend", "complexity": "low",
+                    // Phases that may touch the same paths do not run at the same time.
+                    "scope": {"paths": [file_of(number)]}});
                 format!("{phase}\n")
             })
             .collect();
