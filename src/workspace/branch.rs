@@ -161,13 +161,18 @@ impl Repo {
 
     /// Whether `commit` is `tip` or an ancestor of it. One that is not here is none.
     pub async fn contains(&self, tip: &str, commit: &str) -> Result<bool> {
-        let args = ["merge-base", "--is-ancestor", commit, tip];
-        let answer = self.git.call("look for a commit", args).answer().await?;
-        match answer.output.code {
-            Some(0) => Ok(true),
-            Some(1) => Ok(false),
-            _ if self.resolve(commit).await?.is_none() => Ok(false),
-            _ => Err(answer.error()),
+        let mut again = true;
+        loop {
+            let args = ["merge-base", "--is-ancestor", commit, tip];
+            let answer = self.git.call("look for a commit", args).answer().await?;
+            match answer.output.code {
+                Some(0) => return Ok(true),
+                Some(1) => return Ok(false),
+                _ if self.resolve(commit).await?.is_none() => return Ok(false),
+                // A git that a dead drain left behind may have written it just now.
+                _ if again => again = false,
+                _ => return Err(answer.error()),
+            }
         }
     }
 

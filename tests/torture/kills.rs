@@ -26,12 +26,14 @@ enum Moment {
     Refs,
     /// When the database was written to.
     Database,
+    /// When the branch has just moved: the attempt has landed, and is not finished yet.
+    Landing,
 }
 
-use Moment::{Agent, Ci, Database, Git, Refs, Time};
+use Moment::{Agent, Ci, Database, Git, Landing, Refs, Time};
 
 /// After these the phase may have landed.
-const ANY: [Moment; 6] = [Time, Agent, Ci, Git, Refs, Database];
+const ANY: [Moment; 7] = [Time, Agent, Ci, Git, Refs, Database, Landing];
 /// The phase cannot have landed yet.
 const EARLY: [Moment; 3] = [Time, Agent, Ci];
 
@@ -56,10 +58,15 @@ fn torture(dice: &mut Dice, jobs: u64) {
     let mut killed: BTreeMap<Moment, u64> = BTreeMap::new();
     let (mut done, mut empty) = (0, 0);
     while done < kills {
-        // Phases are made to last: those that landed are no more to be killed.
+        // Phases are made to last: those that landed are no more to be killed, and the last ones not all in a row.
         let landed = landed(&ground);
-        let ahead = landed * kills >= (done + 1) * phases;
-        let moment = *dice.pick(if ahead { &EARLY } else { &ANY });
+        let (ahead, behind) =
+            (landed * kills >= (done + 1) * phases, (landed + 2) * kills < done * phases);
+        let moment = match (ahead, behind) {
+            (true, _) => *dice.pick(&EARLY),
+            (_, true) => Landing,
+            _ => *dice.pick(&ANY),
+        };
         if strike(&ground, &gate, dice, moment) {
             *killed.entry(moment).or_default() += 1;
             done += 1;
@@ -104,7 +111,8 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
         Agent => wait_for_step(&mut drain, ground, "agent"),
         Ci => wait_for_step(&mut drain, ground, "ci"),
         Git | Refs => drain.wait_until(|| gate.held().is_some()),
-        Database => wait_for_growth(&mut drain, &ground.database().with_extension("db-wal")),
+        Database => wait_for_change(&mut drain, &ground.database().with_extension("db-wal")),
+        Landing => wait_for_change(&mut drain, &ground.project.path(".git/refs/heads/autopack/run")),
     };
     let pause = match moment {
         Time => 30 + dice.below(400),
@@ -128,9 +136,9 @@ fn wait_for_step(drain: &mut Running, ground: &Ground, step: &str) -> bool {
     drain.wait_until(|| count() > before)
 }
 
-/// For one more write to the log that the database is written to first.
-fn wait_for_growth(drain: &mut Running, wal: &Path) -> bool {
-    let state = || std::fs::metadata(wal).map(|meta| (meta.len(), meta.modified().ok())).ok();
+/// For one more write to a file: the log that the database is written to first, or the branch.
+fn wait_for_change(drain: &mut Running, file: &Path) -> bool {
+    let state = || std::fs::metadata(file).map(|meta| (meta.len(), meta.modified().ok())).ok();
     let before = state();
     drain.wait_until(|| state() != before)
 }

@@ -37,7 +37,6 @@ const WICKED: &[&str] = &[
 
 /// Paths that can be made, and are to land under exactly this name.
 const PATHS: &[&str] = &[
-    "src/qu'o\"te.txt",
     "src/$(touch pwned).txt",
     "src/..lock/x.txt",
     "src/a.lock",
@@ -47,9 +46,14 @@ const PATHS: &[&str] = &[
     "-rf/x.txt",
 ];
 
-/// Paths that cannot: refused with a reason, before any agent is asked.
-const IMPOSSIBLE: &[&str] =
-    &["src/nul\0.txt", "../outside.txt", "/etc/autopack-torture", ".git/hooks/post-commit"];
+/// Those that cannot, or read as prose: refused with a reason, before any agent is asked.
+const IMPOSSIBLE: &[&str] = &[
+    "src/nul\0.txt",
+    "src/qu'o\"te.txt",
+    "../outside.txt",
+    "/etc/autopack-torture",
+    ".git/hooks/post-commit",
+];
 
 /// Made by Python: a shell would be one more thing to quote for.
 const AGENT: &str = "write_deliverables()\nassert phase_id == phase['phase_id'].replace('\\0', '\\ufffd'), phase_id";

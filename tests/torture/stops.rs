@@ -30,7 +30,8 @@ const RELEASES: [Release; 3] =
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     when: When,
-    /// Which call of git in the life of the drain.
+    /// Which command of git, or any, and the how manieth in the life of the drain.
+    which: &'static str,
     call: u64,
     release: Release,
 }
@@ -61,20 +62,19 @@ fn calls() -> Vec<String> {
     calls
 }
 
-/// Every call, before and after; the long form goes round until it has enough.
+/// Half of them around the landing itself, the others at every call, or, in the short form, at any.
 fn trials(calls: &[String], dice: &mut Dice) -> Vec<Trial> {
     let wanted = size("STOPS", 12, 500);
     let number = calls.len() as u64;
-    let last = calls.iter().rposition(|call| call == "update-ref").unwrap() as u64 + 1;
+    let moves = calls.iter().filter(|call| *call == "update-ref").count() as u64;
     let trial = |n: u64, dice: &mut Dice| {
         let when = if n.is_multiple_of(2) { When::Before } else { When::After };
-        let call = match is_long() {
-            true => (n / 2) % number + 1,
-            // The landing is what matters most: half of the trials are around it.
-            false if n % 4 < 2 => last.saturating_sub(dice.below(4)).max(1),
-            false => 1 + dice.below(number),
+        let (which, call) = match n % 4 {
+            0 | 1 => ("update-ref", moves),
+            _ if is_long() => ("any", (n / 4) % number + 1),
+            _ => ("any", 1 + dice.below(number)),
         };
-        Trial { when, call, release: *dice.pick(&RELEASES) }
+        Trial { when, which, call, release: *dice.pick(&RELEASES) }
     };
     (0..wanted).map(|n| trial(n, dice)).collect()
 }
@@ -112,7 +112,7 @@ fn whoever_was_stopped_past_its_lease_can_neither_land_nor_finish() {
 fn torture(trial: Trial) -> Refused {
     println!("{trial:?}");
     let (ground, gate) = project();
-    gate.arm(trial.when, "any", trial.call);
+    gate.arm(trial.when, trial.which, trial.call);
     let mut first = ground.start();
     if !first.wait_until(|| gate.held().is_some()) {
         first.wait().exited(0);
