@@ -112,7 +112,9 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
         Ci => wait_for_step(&mut drain, ground, "ci"),
         Git | Refs => drain.wait_until(|| gate.held().is_some()),
         Database => wait_for_change(&mut drain, &ground.database().with_extension("db-wal")),
-        Landing => wait_for_change(&mut drain, &ground.project.path(".git/refs/heads/autopack/run")),
+        Landing => {
+            wait_for_change(&mut drain, &ground.project.path(".git/refs/heads/autopack/run"))
+        }
     };
     let pause = match moment {
         Time => 30 + dice.below(400),

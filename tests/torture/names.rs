@@ -37,7 +37,7 @@ const WICKED: &[&str] = &[
 
 /// Paths that can be made, and are to land under exactly this name.
 const PATHS: &[&str] = &[
-    "src/$(touch pwned).txt",
+    "src/$(touch${IFS}pwned).txt",
     "src/..lock/x.txt",
     "src/a.lock",
     "src/😀.txt",
