@@ -13,7 +13,7 @@ use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
 use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, boot_id};
-use crate::store::{Control, Owner, OwnerId, StopRequest, Store};
+use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
 /// How often a drain looks whether it was asked to stop.
@@ -84,8 +84,8 @@ impl Registered {
         self.lines.raise(StopLevel::Now);
     }
 
-    /// Leaves nothing behind, where no work is left.
-    pub async fn retire(self, store: &Store) -> anyhow::Result<()> {
+    /// Leaves nothing behind, where no work is left. May be tried again where the disk was full.
+    pub async fn retire(&self, store: &Store) -> Result<(), StoreError> {
         self.pulse.abort();
         if store.unregister_owner(&self.id).await? {
             // Whoever looks at a missing lock sees a free one.

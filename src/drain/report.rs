@@ -104,8 +104,18 @@ impl Drain<'_> {
             message: halt.why().map(str::to_owned),
             duration_ms: millis(self.site.progress.elapsed()),
         }));
-        self.owner.retire(&self.site.store).await?;
+        self.retire().await?;
         Ok(exit)
+    }
+
+    /// A disk that filled at the very end is waited for, too.
+    async fn retire(&self) -> anyhow::Result<()> {
+        loop {
+            match self.owner.retire(&self.site.store).await.map_err(Trouble::from) {
+                Err(Trouble::Full(why)) if self.site.wait_for_space(&why, &self.stop).await => {}
+                retired => return Ok(retired?),
+            }
+        }
     }
 
     async fn counts(&self, runs: &[RunSummary]) -> Vec<RunCounts> {
