@@ -213,6 +213,18 @@ fn a_watch_in_a_pipe_prints_a_block_for_each_change_and_ends_with_130() {
     golden!("status_watch_pipe", filtered(&project, &shown));
 }
 
+/// Nothing changes any more that it could write, and fail at.
+#[test]
+fn a_watch_ends_when_its_reader_has_gone() {
+    use std::io::{BufRead, BufReader};
+    let project = good_and_bad();
+    let mut watch = project.spawn(["status", "--watch"]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    drop(lines);
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn an_import_and_its_repairs() {
     let project = Project::new();

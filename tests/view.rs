@@ -182,6 +182,28 @@ fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
     terminal.until("code 130");
 }
 
+/// What `cat` writes and what we draw would run into each other.
+#[test]
+fn a_drain_in_a_pipe_draws_nothing_on_the_terminal_behind_it() {
+    let project = project();
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    project.write(".autopack/go-one", "");
+    terminal.types("clear; autopack drain --run-id run | cat");
+    terminal.until("landed   one");
+    let is_at_evil = || {
+        let status = project.json(["status", "--json"]);
+        let activity = status["runs"][0]["running"][0]["activity"].as_str().unwrap_or_default();
+        activity.contains("editing src/evil")
+    };
+    while !is_at_evil() {
+        std::thread::yield_now();
+    }
+    let lines = terminal.screen();
+    assert!(!lines.iter().any(|line| line.contains('░')), "{lines:#?}");
+    terminal.presses("C-c");
+    terminal.until_all(|lines| lines.last().is_some_and(|line| line == "$"));
+}
+
 #[test]
 fn a_watch_shows_the_same_from_another_terminal() {
     let project = project();

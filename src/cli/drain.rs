@@ -180,7 +180,9 @@ fn put_off(phase: &Planned) -> Option<String> {
 }
 
 fn mode(args: &Args, context: &Context) -> Mode {
-    let live = context.global.is_interactive() && stderr().is_terminal() && !context.env.is_dumb();
+    // What is piped often comes out on the same terminal, when it pleases the program behind the pipe.
+    let drawable = stderr().is_terminal() && !context.out.is_piped() && !context.env.is_dumb();
+    let live = context.global.is_interactive() && drawable;
     match (args.json, live) {
         (true, _) => Mode::Json,
         (false, true) => Mode::Live,

@@ -1,8 +1,12 @@
 //! Results, on stdout. Everything that people are told beside them goes to stderr, by `tracing`.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 
 use anyhow::{Context, Error};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
 use crate::failure::{Failure, ReaderGone};
@@ -22,6 +26,23 @@ impl Output {
         let mut written = Ok(());
         screen::above(|| written = self.line(text));
         written
+    }
+
+    /// Whether another program reads what is written.
+    pub fn is_piped(&self) -> bool {
+        let about = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let kind = about.and_then(|stdout| stdout.metadata()).map(|about| about.file_type());
+        kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
+    }
+
+    /// Nothing that was written could be read any more: stdout is a pipe or socket whose other end is closed. A writer learns
+    /// it when it writes; whoever waits for something to write has to ask.
+    pub fn reader_is_gone(&self) -> bool {
+        let stdout = io::stdout();
+        let mut asked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+        poll(&mut asked, PollTimeout::ZERO).is_ok()
+            && asked[0].revents().is_some_and(|events| events.intersects(gone))
     }
 
     /// Other people's text, whole: on a terminal without what would move its cursor, in a pipe byte for byte.

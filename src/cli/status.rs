@@ -13,7 +13,7 @@ use crate::phase::RunId;
 /// Show counts, what runs now, tokens, and why queued phases cannot run
 ///
 /// With --watch the view of `drain`, from any terminal, until Ctrl-C (exit code 130) or SIGTERM (143). In a pipe it prints
-/// the status once, and again whenever it has changed but for times and for what agents say.
+/// the status once, and again whenever it has changed but for times and for what agents say; it ends when nobody reads on.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this run

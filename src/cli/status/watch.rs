@@ -32,6 +32,9 @@ pub(super) async fn watch(
     };
     let exit = loop {
         let seen = look(store, wanted, max_attempts).await?;
+        if context.out.reader_is_gone() {
+            return Ok(Exit::Done);
+        }
         shown.show(&seen, store, wanted, context).await?;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
