@@ -4,9 +4,12 @@ use super::Drain;
 use crate::execute::Trouble;
 use crate::store::{Mark, Yield};
 
+const OFF: &str = "telemetry: switched off; no sample is kept of this drain";
+
 /// What was said already: once is enough for what the agent is like.
 #[derive(Debug, Default)]
 pub struct Said {
+    off: bool,
     uncounted: bool,
 }
 
@@ -21,7 +24,12 @@ impl Drain<'_> {
 
     /// Looks at what the attempts since then left.
     pub(super) async fn look_at_yield(&mut self, since: Option<Mark>) -> Result<(), Trouble> {
-        let Some(mark) = since else { return Ok(()) };
+        let Some(mark) = since else {
+            if !std::mem::replace(&mut self.said.off, true) {
+                self.say(OFF);
+            }
+            return Ok(());
+        };
         let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
         if let Some(text) = none(&found) {
             self.say(&text);
