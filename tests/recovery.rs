@@ -154,6 +154,22 @@ time.sleep(600)
 }
 
 #[test]
+fn what_a_dead_drain_left_is_not_said_to_run() {
+    let agent = "print('at it', flush=True)\ntime.sleep(600)";
+    let project = Project::new().agent(agent).plan(backlog(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let _rest = wait_for_event(&mut child, "phase_started");
+    let left = || project.json(["status", "--json"])["runs"][0]["running"][0]["drain_died"].clone();
+    assert_eq!(left(), false);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(left(), true);
+    let shown = project.autopack(["status"]).succeeded().stdout;
+    assert!(shown.contains("left     p000 of run, attempt 1: its drain died"), "{shown}");
+    assert!(!shown.contains("running  ") && !shown.contains("at it"), "{shown}");
+}
+
+#[test]
 fn an_agent_that_kills_its_supervisor_holds_nobody_up_and_leaves_nothing() {
     let killer = r#"
 if phase_id == "p000":

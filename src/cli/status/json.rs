@@ -45,6 +45,7 @@ fn at_work(seen: &Seen, work: &InFlight) -> Value {
         "try": work.tries + 1,
         "max_attempts": work.max_attempts.unwrap_or(seen.max_attempts),
         "agent": work.agent,
+        "drain_died": seen.is_left(work),
         "elapsed_ms": millis(work.started_at),
         "activity": work.activity.as_ref().map(|(what, _)| what),
         "activity_ms": work.activity.as_ref().map(|(_, since)| millis(*since)),

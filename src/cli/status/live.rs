@@ -1,5 +1,7 @@
 //! `status --watch` on a terminal: a moment of the store as lines that fit. Pure.
 
+use std::time::Duration;
+
 use super::look::{Seen, why};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, Running};
@@ -80,7 +82,19 @@ fn at_work(seen: &Seen, work: &InFlight) -> Running {
         try_number: work.tries + 1,
         of_tries: Some(work.max_attempts.unwrap_or(seen.max_attempts)),
         elapsed: seen.since(work.started_at),
-        activity: work.activity.as_ref().map(|(what, since)| (what.clone(), seen.since(*since))),
+        activity: activity(seen, work),
+    }
+}
+
+/// Of what a dead drain left: that, since its last sign of life.
+fn activity(seen: &Seen, work: &InFlight) -> Option<(String, Duration)> {
+    let said = work.activity.as_ref();
+    match seen.is_left(work) {
+        true => {
+            let last = said.map_or(work.started_at, |(_, since)| *since);
+            Some(("left: its drain died".to_owned(), seen.since(last)))
+        }
+        false => said.map(|(what, since)| (what.clone(), seen.since(*since))),
     }
 }
 

@@ -7,12 +7,13 @@ use crate::failure::Failure;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::process::lock;
 use crate::progress::{duration, printable, shown_id, shown_message};
-use crate::store::{InFlight, OwnerRow, RunSummary, Store, Waiting};
+use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
 
 /// One moment.
 pub(super) struct Seen {
     pub database: String,
     pub runs: Vec<(RunSummary, Vec<Waiting>)>,
+    /// What is claimed; that of a dead drain as well ([`Seen::is_left`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
     /// Tries of a phase that sets none of its own.
@@ -21,11 +22,11 @@ pub(super) struct Seen {
 }
 
 /// The drains of the runs that are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Drains {
     pub alive: usize,
     /// Died with work that the next drain picks up.
-    pub dead: usize,
+    pub dead: Vec<OwnerId>,
 }
 
 pub(super) async fn look(
@@ -59,7 +60,7 @@ fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
             continue;
         }
         match lock::is_free(row.owner.lock_path.as_ref()) {
-            Ok(true) => drains.dead += 1,
+            Ok(true) => drains.dead.push(row.owner.id.clone()),
             Ok(false) | Err(_) => drains.alive += 1,
         }
     }
@@ -74,12 +75,18 @@ impl Seen {
         }
         let open = |run: &&RunSummary| run.counts.queued > run.blocked || run.counts.executing > 0;
         let open: Vec<&RunSummary> = self.runs.iter().map(|(run, _)| run).filter(open).collect();
-        let died = if self.drains.dead > 0 { "a drain died" } else { "no drain is running" };
+        let died =
+            if !self.drains.dead.is_empty() { "a drain died" } else { "no drain is running" };
         Some(match open.as_slice() {
             [] => "no drain is running, and nothing is left that could run".to_owned(),
             [run] => format!("{died}; start: autopack drain --run-id {}", argument(&run.run_id)),
             _ => format!("{died}; start: autopack drain --all"),
         })
+    }
+
+    /// Its drain died: nothing works on it, and the next drain takes it up.
+    pub fn is_left(&self, work: &InFlight) -> bool {
+        self.drains.dead.contains(&work.owner)
     }
 
     pub fn since(&self, then: UnixMs) -> Duration {

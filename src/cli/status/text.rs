@@ -47,12 +47,16 @@ impl Seen {
 }
 
 fn running(seen: &Seen, work: &InFlight, times: bool) -> String {
-    let mut text = format!(
-        "running  {} of {}, attempt {}",
+    let what = format!(
+        "{} of {}, attempt {}",
         shown_id(work.phase_id.as_str()),
         shown_id(work.run_id.as_str()),
         work.attempt,
     );
+    if seen.is_left(work) {
+        return format!("left     {what}: its drain died, the next one takes it up\n");
+    }
+    let mut text = format!("running  {what}");
     if times {
         text += &format!(", for {}\n", duration(seen.since(work.started_at)));
         if let Some((what, since)) = &work.activity {
