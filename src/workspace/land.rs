@@ -12,8 +12,8 @@ use super::made::MANY;
 use super::slot::Slot;
 use crate::phase::RunId;
 
-/// Beyond the seconds that git itself waits for a lock.
-const ROUNDS: u32 = 3;
+/// Beyond the seconds that git itself waits for a lock. A `git gc` may get in the way several times in a row.
+const ROUNDS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What came of landing.
