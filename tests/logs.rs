@@ -99,6 +99,18 @@ fn lines_bear_the_run_the_phase_and_the_attempt() {
 }
 
 #[test]
+fn an_id_as_long_as_a_book_is_cut_in_each_line_and_whole_for_machines() {
+    let id = "x".repeat(3_000);
+    let plan = json!({"phases": [{"phase_id": id, "deliverables": ["src/one.txt"]}]});
+    let project = Project::new().agent("write_deliverables()").plan(plan);
+    let ran = project.autopack(["drain", "--run-id", "run", "-v"]).succeeded();
+    assert!(!ran.stderr.contains(&id) && ran.stderr.contains("phase=xxx"), "{ran:?}");
+    project.autopack(["phases", "retry", "--redo", "--run-id", "run", &id]).succeeded();
+    let args = ["drain", "--run-id", "run", "-v", "--log-format", "json"];
+    assert!(project.autopack(args).stderr.contains(&id));
+}
+
+#[test]
 fn each_level_says_what_it_is_documented_to_say() {
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]});
     let said = |level: &[&str]| {

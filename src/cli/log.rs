@@ -21,7 +21,7 @@ use tracing_subscriber::{Layer, Registry};
 use super::{Global, LogFormat};
 use crate::config::{Config, Env};
 use crate::process::Redactor;
-use crate::progress::{printable, screen};
+use crate::progress::{printable, screen, shown_id};
 
 /// What must not get out. Known before anything is logged, and looked for in every line.
 static SECRETS: Mutex<Secrets> =
@@ -171,8 +171,10 @@ impl Lines {
         let message = fields.remove("message").map(|message| plain(&message)).unwrap_or_default();
         if self.detailed {
             let time = Timestamp::now().strftime("%H:%M:%S%.3f");
-            let fields: String =
-                fields.iter().map(|(name, value)| format!(" {name}={}", plain(value))).collect();
+            let fields: String = fields
+                .iter()
+                .map(|(name, value)| format!(" {name}={}", shown(name, value)))
+                .collect();
             return printable(&format!("{time} {level:5} {message}{fields}")).trim_end().to_owned();
         }
         let word = match level {
@@ -181,11 +183,18 @@ impl Lines {
             _ => String::new(),
         };
         let of = match (fields.get("run"), fields.get("phase")) {
-            (Some(run), Some(phase)) => format!("{}/{}: ", plain(run), plain(phase)),
+            (Some(run), Some(phase)) => {
+                format!("{}/{}: ", shown("run", run), shown("phase", phase))
+            }
             _ => String::new(),
         };
         format!("{word}{}", printable(&format!("{of}{message}")))
     }
+}
+
+/// Ids as people see them: each line bears them, and some are as long as books.
+fn shown(name: &str, value: &Value) -> String {
+    if matches!(name, "run" | "phase") { shown_id(&plain(value)) } else { plain(value) }
 }
 
 fn plain(value: &Value) -> String {
