@@ -24,6 +24,8 @@ fn the_page_tells_the_figures_the_failures_and_each_phase() {
         project.json(["telemetry", "summary", "--run-id", "run", "--json"])
     );
     for text in [
+        "1 queued (1 blocked), 2 failed",
+        "2 of 3 finished",
         "The &lt;first&gt; one",
         "I gave up &lt;b&gt;here&lt;/b&gt;",
         "+x = 1",
@@ -61,6 +63,8 @@ fn a_file_is_replaced_whole_and_nothing_else_is_written_over() {
     let names: Vec<_> =
         fs::read_dir(project.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".tmp")), "{names:?}");
+    let page = project.autopack(["report", "-o", "-"]).succeeded().stdout;
+    assert!(page.ends_with("</html>\n") && !project.path("-").exists());
     project.autopack(["report", "-o", "pr.md"]).succeeded();
     assert!(fs::read_to_string(project.path("pr.md")).unwrap().starts_with("## Run run\n"));
 }

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
 
-    /// Write it to this file [default: standard output]
+    /// Write it to this file; `-` is standard output, the default
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -44,7 +44,8 @@ impl Format {
     }
 }
 
-pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
+    args.output = args.output.filter(|path| path.as_os_str() != "-");
     if let Some(path) = &args.output {
         refuse_other_than_file(path)?;
     }

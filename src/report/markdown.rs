@@ -4,6 +4,7 @@ use super::escape::markdown;
 use super::story::{PhaseStory, Report};
 use super::words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
 use crate::phase::PhaseState;
+use crate::telemetry::summary::Rate;
 
 /// GitHub takes 65,536 characters: lists are cut well before.
 const LISTED: usize = 100;
@@ -42,7 +43,10 @@ fn figures(report: &Report) -> String {
     }
     let tokens = &summary.used.tokens;
     let known = tokens.known;
-    let mut used = format!("{} in, {} out", count(known.input), count(known.output));
+    let mut used = match tokens.billed {
+        None => "unknown".to_owned(),
+        Some(_) => format!("{} in, {} out", count(known.input), count(known.output)),
+    };
     if known.cache_read.is_some() {
         used += &format!(", {} from cache", count(known.cache_read));
     }
@@ -54,8 +58,8 @@ fn figures(report: &Report) -> String {
     let time = &summary.time;
     let retries = &summary.retries;
     let rows = [
-        ("Landed", format!("{} % of phases tried", rate(&summary.phases.success))),
-        ("On the first try", format!("{} %", rate(&summary.phases.first_try))),
+        ("Landed", share(&summary.phases.success, " of finished phases")),
+        ("On the first try", share(&summary.phases.first_try, "")),
         ("Tokens", used),
         ("Cost", money(summary.used.cost_usd)),
         (
@@ -75,13 +79,23 @@ fn figures(report: &Report) -> String {
                 millis(time.ci_ms)
             ),
         ),
-        ("Estimates", format!("SMAPE {smape} % of {}", counted(estimate.samples, "sample"))),
+        (
+            "Estimates",
+            match estimate.samples {
+                0 => "no sample to compare".to_owned(),
+                samples => format!("SMAPE {smape} % of {}", counted(samples, "sample")),
+            },
+        ),
     ];
     let mut text = "| | |\n|---|---|\n".to_owned();
     for (name, value) in rows {
         text += &format!("| {name} | {} |\n", value.replace('|', "\\|"));
     }
     text + "\n"
+}
+
+fn share(of: &Rate, what: &str) -> String {
+    if of.of == 0 { "nothing decided yet".to_owned() } else { format!("{} %{what}", rate(of)) }
 }
 
 fn landed(report: &Report) -> String {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::calibrate::InForce;
-use crate::cli::table::table;
+use crate::cli::table::{counted, table};
 use crate::progress::printable;
 use crate::telemetry::held_out::{Errors, Whose};
 use crate::telemetry::{Calibration, Coefficients, Proposal};
@@ -18,8 +18,9 @@ pub(super) fn text(
     applied: Option<u32>,
 ) -> String {
     let mut text = format!(
-        "{} samples to learn from, and {} that were cut off (lower bounds)\n",
-        proposal.known, proposal.bounds
+        "{} to learn from, and {} that were cut off (lower bounds)\n",
+        counted(proposal.known as u64, "sample"),
+        proposal.bounds
     );
     if !proposal.errors.is_empty() {
         text += "\nmean SMAPE on samples held out (0 % exact, 200 % worst)\n\n";

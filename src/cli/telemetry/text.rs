@@ -55,10 +55,13 @@ fn phases(page: &mut Page, summary: &Summary) {
     page.line("phases", parts);
     page.line(
         "success",
-        vec![
-            format!("{} % landed", rate(&phases.success)),
-            format!("{} % on the first try", rate(&phases.first_try)),
-        ],
+        match phases.success.of {
+            0 => vec!["nothing decided yet".to_owned()],
+            _ => vec![
+                format!("{} % landed", rate(&phases.success)),
+                format!("{} % on the first try", rate(&phases.first_try)),
+            ],
+        },
     );
     let mut parts = vec![counted(summary.attempts.ended, "attempt")];
     if summary.attempts.running > 0 {

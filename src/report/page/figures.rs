@@ -38,13 +38,16 @@ struct Card {
 fn phases(report: &Report) -> Card {
     let counts = &report.run.counts;
     let others = PhaseState::ALL.into_iter().filter(|state| *state != PhaseState::Complete);
-    let mut parts: Vec<String> = others
+    let parts: Vec<String> = others
         .filter(|state| counts.get(*state) > 0)
-        .map(|state| format!("{} {}", counts.get(state), state.as_str().to_lowercase()))
+        .map(|state| {
+            let blocked = match (state, report.run.blocked) {
+                (PhaseState::Queued, blocked) if blocked > 0 => format!(" ({blocked} blocked)"),
+                _ => String::new(),
+            };
+            format!("{} {}{blocked}", counts.get(state), state.as_str().to_lowercase())
+        })
         .collect();
-    if report.run.blocked > 0 {
-        parts.push(format!("{} of them blocked", report.run.blocked));
-    }
     Card {
         name: "Complete",
         value: format!("{} <small>of {}</small>", counts.complete, counts.total()),
@@ -78,8 +81,8 @@ fn landings(summary: &Summary) -> [Card; 3] {
         ),
     };
     [
-        share("Landed", &phases.success, "tried"),
-        share("First try", &phases.first_try, "tried"),
+        share("Landed", &phases.success, "finished"),
+        share("First try", &phases.first_try, "finished"),
         Card { name: "Attempts", value: summary.attempts.ended.to_string(), more: failed },
     ]
 }
@@ -90,6 +93,7 @@ fn used(summary: &Summary) -> [Card; 4] {
         0 => String::new(),
         n => format!("<br>{} did not say", counted(n, "attempt")),
     };
+    let cached = |tokens: u64| format!("<br>{} from cache", count(Some(tokens)));
     let landed = &summary.per_landed_phase;
     let time = &summary.time;
     [
@@ -97,10 +101,10 @@ fn used(summary: &Summary) -> [Card; 4] {
             name: "Tokens",
             value: count(tokens.billed),
             more: format!(
-                "{} in, {} out<br>{} from cache{}",
+                "{} in, {} out{}{}",
                 count(tokens.known.input),
                 count(tokens.known.output),
-                count(tokens.known.cache_read),
+                tokens.known.cache_read.map_or_else(String::new, cached),
                 silent(tokens.unknown_attempts)
             ),
         },
@@ -192,7 +196,7 @@ fn table(name: &str, groups: &[Group]) -> String {
          <th scope=col class=n>Cost<tbody>"
     );
     for group in groups {
-        let shown = group.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(UNKNOWN);
+        let shown = group.name.as_deref().unwrap_or(UNKNOWN);
         let _ = write!(
             out,
             "<tr><th scope=row>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}\
