@@ -45,7 +45,9 @@ pub fn line(text: &str, redactor: &Redactor) -> String {
 pub fn block(text: &str, redactor: &Redactor) -> String {
     let text = redactor.redact(text);
     let text = SEQUENCE.replace_all(&text, "");
-    text.replace("\r\n", "\n").chars().filter_map(kept).collect()
+    let clean: String = text.replace("\r\n", "\n").chars().filter_map(kept).collect();
+    // Once more: a colour within a secret hid it.
+    redactor.redact(&clean).into_owned()
 }
 
 fn kept(c: char) -> Option<char> {
@@ -139,6 +141,8 @@ mod tests {
     #[test]
     fn secrets_of_this_process_go() {
         assert_eq!(line("a correct-horse-battery", &redactor()), "a [redacted: MY_TOKEN]");
+        let coloured = "a correct-\u{1b}[1mhorse\u{1b}[0m-battery";
+        assert_eq!(line(coloured, &redactor()), "a [redacted: MY_TOKEN]");
     }
 
     #[test]
