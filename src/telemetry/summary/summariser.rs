@@ -45,8 +45,8 @@ impl Summariser {
             phase_tokens: Vec::new(),
             phase_costs: Vec::new(),
             groups: [
-                Groups::by(|attempt| Some(&attempt.category)),
-                Groups::by(|attempt| Some(&attempt.complexity)),
+                Groups::by(|attempt| named(&attempt.category)),
+                Groups::by(|attempt| named(&attempt.complexity)),
                 Groups::by_reached(|attempt| attempt.agent.as_deref()),
                 Groups::by_reached(|attempt| attempt.model.as_deref()),
             ],
@@ -181,6 +181,11 @@ impl Summariser {
             });
         }
     }
+}
+
+/// A plan need not say it.
+fn named(text: &str) -> Option<&str> {
+    (!text.trim().is_empty()).then_some(text)
 }
 
 /// Why an attempt did not complete its phase: its failure, or how it ended without one.

@@ -178,3 +178,11 @@ proptest! {
         prop_assert_eq!(all.estimate.samples + left.unknown + left.did_not_land + left.truncated, reached as u64);
     }
 }
+
+#[test]
+fn what_a_plan_does_not_say_is_unknown() {
+    let unsaid = AttemptFacts { category: String::new(), ..attempt(1, Landed, 0, 5) };
+    let all = summary(&[phase(PhaseState::Complete, vec![unsaid])]);
+    assert_eq!(all.by_category[0].name, None);
+    assert_eq!(all.by_complexity[0].name.as_deref(), Some("low"));
+}
