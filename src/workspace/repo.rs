@@ -15,6 +15,7 @@ use super::loose::Objects;
 use super::made::Trees;
 use super::tree::Tree;
 use super::user_config::UserConfig;
+use super::users_gc::InVain;
 
 /// The folder of ours in the user's checkout.
 const FOLDER: &str = ".autopack";
@@ -33,6 +34,7 @@ pub struct Repo {
     /// Git on the user's repository.
     pub(super) git: Git,
     pub(super) trees: Trees,
+    pub(super) gc_in_vain: InVain,
 }
 
 impl Repo {
@@ -56,6 +58,7 @@ impl Repo {
             env: env.to_vec(),
             git,
             trees: Trees::default(),
+            gc_in_vain: InVain::default(),
         })
     }
 
