@@ -63,6 +63,8 @@ pub struct Drain<'a> {
     limits: Limits,
     /// Only these are claimed, while there are any.
     only: Vec<(RunId, PhaseId)>,
+    /// Whether the sample is over.
+    sampled: bool,
     /// So many phases may still be claimed; without a limit, all.
     claims_left: Option<u64>,
     batches_begun: u32,
@@ -99,6 +101,7 @@ impl<'a> Drain<'a> {
             tallies: Tallies::default(),
             limits: Limits::default(),
             only: Vec::new(),
+            sampled: false,
             claims_left: None,
             batches_begun: 0,
             full_in_vain: 0,
@@ -160,7 +163,8 @@ impl<'a> Drain<'a> {
             self.claims_left = max_batches.map(|max| u64::from(max) * u64::from(batch_size));
         }
         for number in self.batches_begun + 1.. {
-            if max_batches.is_some_and(|max| number > max) {
+            // Not by their number: one that a full disk ended goes on as another.
+            if self.claims_left == Some(0) {
                 return Ok(Halt::MaxBatches);
             }
             self.batches_begun = number;
@@ -191,6 +195,10 @@ impl<'a> Drain<'a> {
         for _ in 0..self.request.batch_size {
             match self.turn().await? {
                 _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
+                // Lines that ended after a disk had filled were claimed for this batch, too.
+                Turn::NothingLeft if self.claims_left == Some(0) && !self.is_empty().await? => {
+                    return Ok(Some(Halt::MaxBatches));
+                }
                 Turn::NothingLeft => return Ok(Some(Halt::Drained)),
                 Turn::Spent(why) => return Ok(Some(Halt::Budget(why))),
                 Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {

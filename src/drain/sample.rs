@@ -11,12 +11,15 @@ use crate::store::PhaseRow;
 impl Drain<'_> {
     /// Tries the sample to its end; `Some` where the drain must not go on.
     pub(super) async fn sample(&mut self) -> Result<Option<Halt>, Trouble> {
-        let Some(size) = self.request.sample else { return Ok(None) };
-        let mut rows = Vec::new();
-        for run in &self.request.runs {
-            rows.extend(self.site.store.phases(run, None).await?);
+        let Some(size) = self.request.sample.filter(|_| !self.sampled) else { return Ok(None) };
+        // One that a full disk broke off goes on.
+        if self.only.is_empty() {
+            let mut rows = Vec::new();
+            for run in &self.request.runs {
+                rows.extend(self.site.store.phases(run, None).await?);
+            }
+            self.only = spread(&rows, size as usize);
         }
-        self.only = spread(&rows, size as usize);
         if self.only.is_empty() {
             return Ok(None);
         }
@@ -36,6 +39,7 @@ impl Drain<'_> {
         }
         let passed = self.passed().await?;
         self.only.clear();
+        self.sampled = true;
         if passed == 0 {
             return Ok(Some(Halt::Systemic(format!(
                 "none of the {tried} sampled phases passed ({names}); `autopack phases log` shows why"

@@ -130,7 +130,11 @@ impl Drain<'_> {
                 match executed.after {
                     After::Nothing => self.space_found(),
                     After::Systemic(why) => return Err(Trouble::Systemic(why)),
-                    After::Full(why) => return Err(Trouble::Full(why)),
+                    After::Full(why) => {
+                        // It was no try of the phase, and none of the drain.
+                        self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
+                        return Err(Trouble::Full(why));
+                    }
                     After::OverBudget(why) => return Ok(Turn::Spent(why)),
                     After::Away { agent, until } => self.limits.send_away(agent, until),
                 }
