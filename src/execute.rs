@@ -107,6 +107,8 @@ struct Record {
     ci_runs: u32,
     /// What the last green run of CI said, by the plan's key: the baseline of whoever comes next.
     green: Option<(String, TestResults)>,
+    /// From here on the branch may have been moved to it.
+    landing: Option<String>,
     lesson: Lesson,
 }
 
@@ -137,9 +139,14 @@ async fn execute_in_span(
     let started = Instant::now();
     let mut record = Record::default();
     let tried = attempt(site, &claim, drain_spent, stop, &mut record).await;
-    let (verdict, trouble) = match tried.and_then(|verdict| site.unless_full(verdict)) {
+    let tried = match tried.and_then(|verdict| site.unless_full(verdict)) {
+        Err(trouble) => unless_landed(site, &claim, &record, trouble).await,
+        judged => judged,
+    };
+    let (verdict, trouble) = match tried {
         Ok(verdict) => (verdict, None),
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
+        Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
         Err(Trouble::Crashed(why)) => {
             site.progress.note(&format!("{}: {why}", claim.phase_id));
             (Verdict::Requeued(Requeue::Crashed), None)
@@ -165,6 +172,30 @@ async fn execute_in_span(
         // What went wrong first is what the user has to know.
         (_, Some(Trouble::Ours(error))) => Err(Trouble::Ours(error)),
         (finished, _) => Ok(Executed { finished: finished?, used, after }),
+    }
+}
+
+/// What broke off may have moved the branch before: then it has passed, and another attempt would do it twice.
+async fn unless_landed(
+    site: &Site,
+    claim: &Claim,
+    record: &Record,
+    trouble: Trouble,
+) -> Result<Verdict, Trouble> {
+    let Some(commit) = record.landing.clone().filter(|_| !matches!(trouble, Trouble::LeaseLost))
+    else {
+        return Err(trouble);
+    };
+    match site.repo.has_landed(&claim.run_id, &commit).await {
+        Ok(true) => {
+            tracing::warn!("{trouble}; {commit} had landed before");
+            Ok(Verdict::Passed { commit: Some(commit) })
+        }
+        Ok(false) => Err(trouble),
+        Err(error) => Err(Trouble::Unsettled(format!(
+            "{trouble}; the next drain finds out whether {} landed: {error}",
+            claim.phase_id
+        ))),
     }
 }
 

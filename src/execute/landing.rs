@@ -35,7 +35,7 @@ impl Attempt<'_> {
             return Ok(verdict);
         }
         match self.turn().await {
-            Some(_turn) => self.land(measured, tip, commit).await,
+            Some(turn) => self.land(turn, measured, tip, commit).await,
             None => Ok(Verdict::Requeued(Requeue::Interrupted)),
         }
     }
@@ -43,6 +43,7 @@ impl Attempt<'_> {
     /// A green change, onto the tip as it is by now.
     async fn land(
         &mut self,
+        mut turn: LandingTurn,
         measured: &Measured,
         mut tip: String,
         mut commit: String,
@@ -50,13 +51,18 @@ impl Attempt<'_> {
         let claim = self.claim;
         for _ in 0..ROUNDS {
             self.step(Step::Landing);
+            self.record.landing = Some(commit.clone());
             // Objects that no ref leads to are nobody's yet, so that they may go over while the commit is written down.
-            let (recorded, handed) =
-                tokio::join!(self.record_landing(&commit), self.slot.hand_over(&commit, &tip));
+            // Those of a commit that cannot land as it is would only lie about there.
+            let hand_over = async {
+                if turn.is_beyond(&tip) { Ok(()) } else { self.slot.hand_over(&commit, &tip).await }
+            };
+            let (recorded, handed) = tokio::join!(self.record_landing(&commit), hand_over);
             recorded?;
             handed?;
             let moved = match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
                 Landing::Landed { held_by } => {
+                    turn.note(&commit);
                     self.site.say_held(&self.branch, held_by.as_deref());
                     return Ok(Verdict::Passed { commit: Some(commit) });
                 }

@@ -11,11 +11,26 @@ use crate::phase::RunId;
 /// What is shared by all attempts of a drain.
 #[derive(Debug, Default)]
 pub struct LandingQueue {
-    runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<()>>>>,
+    runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Landed>>>>,
 }
 
+/// The last landing on a run's branch by this drain.
+#[derive(Debug, Default)]
+pub struct Landed(Option<String>);
+
 /// It is this attempt's turn until this is dropped.
-pub type LandingTurn = OwnedMutexGuard<()>;
+pub type LandingTurn = OwnedMutexGuard<Landed>;
+
+impl Landed {
+    pub fn note(&mut self, commit: &str) {
+        self.0 = Some(commit.to_owned());
+    }
+
+    /// Whether the tip is another than this for sure. Other drains, and the user, move it too.
+    pub fn is_beyond(&self, tip: &str) -> bool {
+        self.0.as_ref().is_some_and(|last| last != tip)
+    }
+}
 
 impl LandingQueue {
     /// First come, first served; whoever gives up waiting leaves the queue.

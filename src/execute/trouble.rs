@@ -20,6 +20,9 @@ pub enum Trouble {
     /// What ran in the slot took its supervisor down: counted as a crash, against this phase alone.
     #[error("{0}")]
     Crashed(String),
+    /// It may have landed, and nobody can tell now: whoever recovers it finds out.
+    #[error("{0}")]
+    Unsettled(String),
     /// Another drain has the phase now; nothing that we say about it counts.
     #[error("another drain took the phase over")]
     LeaseLost,

@@ -44,8 +44,10 @@ impl Slot {
             if refs.extra.as_ref() != Some(&claim.id) {
                 return Ok(Landing::Fenced);
             }
-            if tip.commit == commit {
-                // A round before moved it, though git died before it could say so.
+            // A round before moved it, though git died before it could say so; somebody may have built on it since.
+            let there = round > 1 && self.repo.contains(&tip.commit, commit).await?;
+            if there || tip.commit == commit {
+                self.hand_over(commit, old_tip).await?;
                 return Ok(Landing::Landed { held_by: tip.held_by });
             }
             if tip.commit != old_tip {
