@@ -207,3 +207,121 @@ time.sleep(600)
     assert_eq!(project.states()["p000"], "QUEUED");
     assert_eq!(processes_of(&project), Vec::<String>::new());
 }
+
+/// A git before the real one, that does what `meddling` says: `$git` is the real one, `$sub` the command, `$input` what
+/// `update-ref --stdin` is told, `$at` a folder.
+fn with_git(project: Project, meddling: &str) -> Project {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = project.outside("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file());
+    let script = format!(
+        r#"#!/bin/sh
+git='{}' at='{}'
+sub= skip= input=
+for a do
+  if [ -n "$skip" ]; then skip=; continue; fi
+  case $a in -c) skip=1 ;; -*) ;; *) sub=$a; break ;; esac
+done
+case "$sub $*" in "update-ref "*--stdin*) input=$(cat) ;; esac
+real() {{ if [ -n "$input" ]; then printf '%s\n' "$input" | "$git" "$@"; else "$git" "$@"; fi; }}
+{meddling}
+real "$@"
+"#,
+        git.expect("git is installed").display(),
+        bin.display()
+    );
+    std::fs::write(bin.join("git"), script).unwrap();
+    std::fs::set_permissions(bin.join("git"), PermissionsExt::from_mode(0o755)).unwrap();
+    project.env("PATH", format!("{}:{path}", bin.display()))
+}
+
+/// The transaction of a landing: it moves the branch on from a value.
+const LANDING: &str = r#"case $input in *"verify refs/autopack/claims/"*"update refs/heads/autopack/run "*) landing=1 ;; *) landing= ;; esac"#;
+
+fn agent_that_can_only_once() -> Project {
+    let project = Project::new();
+    let ran = project.outside("ran");
+    let body = format!(
+        "with open({ran:?}, 'a') as f: f.write(phase_id + chr(10))\nwrite_deliverables()\n"
+    );
+    project.agent_with(&body, "ci: {command: [\"true\"]}\n").plan(backlog(1))
+}
+
+#[track_caller]
+fn assert_done_once(project: &Project) {
+    assert_eq!(std::fs::read_to_string(project.outside("ran")).unwrap(), "p000\n");
+    assert_each_landed_once(project, 1);
+}
+
+#[test]
+fn what_landed_before_git_broke_is_not_done_again() {
+    // The branch is moved, git dies, and cannot be asked once.
+    let meddling = format!(
+        r#"{LANDING}
+if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then real "$@"; : >"$at/moved"; exit 137; fi
+if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/failed" ]; then : >"$at/failed"; exit 128; fi"#
+    );
+    let project = with_git(agent_that_can_only_once(), &meddling);
+    project.drain().succeeded();
+    assert!(project.outside("bin/failed").exists());
+    assert_done_once(&project);
+}
+
+#[test]
+fn what_may_have_landed_is_settled_by_the_next_drain_where_git_stays_broken() {
+    let meddling = format!(
+        r#"{LANDING}
+if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then real "$@"; : >"$at/moved"; exit 137; fi
+if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/mended" ]; then exit 128; fi"#
+    );
+    let project = with_git(agent_that_can_only_once(), &meddling);
+    let broken = project.drain();
+    assert_ne!(broken.code, Some(0));
+    assert!(
+        broken.stderr.contains("the next drain finds out whether p000 landed"),
+        "{}",
+        broken.stderr
+    );
+    std::fs::write(project.outside("bin/mended"), "").unwrap();
+    project.drain().succeeded();
+    assert_done_once(&project);
+}
+
+#[test]
+fn a_landing_that_somebody_built_on_before_git_could_say_so_is_not_put_on_top_again() {
+    let meddling = format!(
+        r#"{LANDING}
+if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then
+  real "$@"; : >"$at/moved"
+  unset GIT_WORK_TREE
+  new=$("$git" commit-tree 'autopack/run^{{tree}}' -p autopack/run -m theirs)
+  "$git" update-ref refs/heads/autopack/run "$new"
+  exit 137
+fi"#
+    );
+    let project = with_git(agent_that_can_only_once(), &meddling);
+    project.drain().succeeded();
+    assert_eq!(project.git(["log", "-1", "--format=%s", "autopack/run"]), "theirs\n");
+    assert_done_once(&project);
+}
+
+#[test]
+fn a_disk_that_was_full_takes_nothing_from_what_a_drain_may_begin() {
+    // A quota: git meets it, and the file system shows no shortage.
+    let meddling = r#"if [ "$sub" = write-tree ] && [ ! -e "$at/first" ]; then
+  : >"$at/first"
+elif [ "$sub" = write-tree ] && [ ! -e "$at/full" ]; then
+  : >"$at/full"; echo "fatal: cannot write: No space left on device" >&2; exit 128
+fi"#;
+    let agent = Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n");
+    let project = with_git(agent.plan(backlog(4)), meddling);
+    let args = ["drain", "--run-id", "run", "--max-batches", "1", "--batch-size", "3"];
+    let ran = project.autopack(args.into_iter().chain(["--sample", "1"]));
+    assert!(ran.stderr.contains("there is space again"), "{}", ran.stderr);
+    let (full, sampled) = (ran.stderr.find("No space left"), ran.stderr.find("phases passed"));
+    assert!(sampled < full && sampled.is_some(), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("of the 1 sampled phases passed").count(), 1, "{}", ran.stderr);
+    assert_each_landed_once(&project, 4);
+}
