@@ -3,12 +3,14 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use sqlx::Connection as _;
 
 use super::gate::{Gate, When};
 use super::ground::{Ground, backlog};
-use super::history::History;
+use super::history::{History, block_on, connect};
 use super::sizes::{is_long, jobs, size, summary};
 use crate::support::Project;
 use crate::support::dice::Dice;
@@ -124,6 +126,12 @@ fn torture(trial: Trial) -> Refused {
         return Refused::default();
     }
     first.stop();
+    // Each such trial takes two minutes: the short form has none.
+    while !is_long() && writes(&ground) {
+        first.signal(Signal::SIGCONT);
+        std::thread::sleep(Duration::from_millis(5));
+        first.stop();
+    }
     if matches!(trial.release, Release::WhileStopped) {
         gate.release();
     }
@@ -148,6 +156,17 @@ fn torture(trial: Trial) -> Refused {
         return Refused { locked: 1, ..Refused::default() };
     }
     refused(&history, &first.stderr, &rescuer.stderr)
+}
+
+/// Whether somebody, who stands still, holds the database.
+fn writes(ground: &Ground) -> bool {
+    block_on(async {
+        let mut db = connect(&ground.database()).await;
+        let begun = sqlx::raw_sql("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK");
+        let held = begun.execute(&mut db).await.is_err();
+        db.close().await.unwrap();
+        held
+    })
 }
 
 /// Who worked on the phase, and whose commit it is.
