@@ -279,11 +279,8 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/mended" ]; the
     let project = with_git(agent_that_can_only_once(), &meddling);
     let broken = project.drain();
     assert_ne!(broken.code, Some(0));
-    assert!(
-        broken.stderr.contains("the next drain finds out whether p000 landed"),
-        "{}",
-        broken.stderr
-    );
+    let said = broken.stdout + &broken.stderr;
+    assert!(said.contains("the next drain finds out whether p000 landed"), "{said}");
     std::fs::write(project.outside("bin/mended"), "").unwrap();
     project.drain().succeeded();
     assert_done_once(&project);
@@ -319,9 +316,10 @@ fi"#;
     let project = with_git(agent.plan(backlog(4)), meddling);
     let args = ["drain", "--run-id", "run", "--max-batches", "1", "--batch-size", "3"];
     let ran = project.autopack(args.into_iter().chain(["--sample", "1"]));
-    assert!(ran.stderr.contains("there is space again"), "{}", ran.stderr);
-    let (full, sampled) = (ran.stderr.find("No space left"), ran.stderr.find("phases passed"));
-    assert!(sampled < full && sampled.is_some(), "{}", ran.stderr);
-    assert_eq!(ran.stderr.matches("of the 1 sampled phases passed").count(), 1, "{}", ran.stderr);
+    let said = ran.stdout + &ran.stderr;
+    assert!(said.contains("there is space again"), "{said}");
+    let (full, sampled) = (said.find("No space left"), said.find("phases passed"));
+    assert!(sampled < full && sampled.is_some(), "{said}");
+    assert_eq!(said.matches("of the 1 sampled phases passed").count(), 1, "{said}");
     assert_each_landed_once(&project, 4);
 }
