@@ -163,8 +163,8 @@ impl<'a> Drain<'a> {
             self.claims_left = max_batches.map(|max| u64::from(max) * u64::from(batch_size));
         }
         for number in self.batches_begun + 1.. {
-            // Not by their number: one that a full disk ended goes on as another.
-            if self.claims_left == Some(0) {
+            // Not by their number: one that a full disk ended goes on as another. What still runs belongs to the next.
+            if self.claims_left == Some(0) && self.crew.is_empty() {
                 return Ok(Halt::MaxBatches);
             }
             self.batches_begun = number;
