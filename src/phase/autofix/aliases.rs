@@ -1,12 +1,11 @@
 //! Other people's names for our fields: one table, printed in `docs/plan-format.md`.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
-use super::lists;
+use super::{field, lists};
 
 /// How a field under another name is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,46 +102,61 @@ pub const ALIASES: [Alias; 66] = [
     add("ci_args", "scope.ci_args"),
 ];
 
-/// The other names, each with the object it stands in: most specs have none, and a look at their keys tells.
-static NAMES: LazyLock<HashSet<(&str, &str)>> =
-    LazyLock::new(|| ALIASES.iter().map(|alias| split(alias.name)).collect());
-
-fn split(name: &'static str) -> (&'static str, &'static str) {
-    name.split_once('.').unwrap_or(("", name))
+/// A row of the table, by the object that the name stands in.
+struct Name {
+    object: &'static str,
+    key: &'static str,
+    row: usize,
 }
 
-/// Moves every field under another name to its own.
-pub(super) fn apply(draft: &mut Draft) {
-    let known = |object: &str, map: &Map<String, Value>| {
-        map.keys().any(|key| NAMES.contains(&(object, key.as_str())))
-    };
-    let inner =
-        |(key, value): (&String, &Value)| value.as_object().is_some_and(|map| known(key, map));
-    if !known("", &draft.json) && !known("scope", &draft.scope) && !draft.json.iter().any(inner) {
-        return;
+/// By the first letter of the key: most specs have none of these names, and a look at their keys tells.
+static NAMES: LazyLock<[Vec<Name>; 128]> = LazyLock::new(|| {
+    let mut names = [const { Vec::new() }; 128];
+    for (row, alias) in ALIASES.iter().enumerate() {
+        let (object, key) = alias.name.split_once('.').unwrap_or(("", alias.name));
+        names[usize::from(key.as_bytes()[0])].push(Name { object, key, row });
     }
-    for alias in &ALIASES {
-        let Some(found) = find(draft, alias.name) else { continue };
-        if is_blank(found) {
-            continue;
-        }
+    names
+});
+
+/// Moves every field under another name to its own. No field has a name of the table's, so moving one brings no other.
+pub(super) fn apply(draft: &mut Draft) {
+    let mut rows = Vec::new();
+    find_names("", &draft.json, &mut rows);
+    find_names("scope", &draft.scope, &mut rows);
+    for (key, value) in &draft.json {
+        value.as_object().into_iter().for_each(|object| find_names(key, object, &mut rows));
+    }
+    rows.sort_unstable();
+    for row in rows {
+        let alias = &ALIASES[row];
         match alias.merge {
+            _ if find(draft, alias.name).is_none_or(is_blank) => {}
             Merge::Fill => fill_in(draft, alias),
             Merge::Add => add_to(draft, alias),
         }
     }
 }
 
+/// Adds the rows of the table whose names are in the object.
+fn find_names(object: &str, fields: &Map<String, Value>, rows: &mut Vec<usize>) {
+    for key in fields.keys() {
+        let first = key.bytes().next().map_or(0, usize::from);
+        let names = NAMES.get(first).into_iter().flatten();
+        rows.extend(names.filter(|n| n.key == key && n.object == object).map(|n| n.row));
+    }
+}
+
 fn find<'a>(draft: &'a Draft, path: &str) -> Option<&'a Value> {
     match path.split_once('.') {
-        None => draft.json.get(path),
-        Some(("scope", key)) => draft.scope.get(key),
-        Some((object, key)) => draft.json.get(object)?.get(key),
+        None => field::get(&draft.json, path),
+        Some(("scope", key)) => field::get(&draft.scope, key),
+        Some((object, key)) => field::of(field::get(&draft.json, object)?, key),
     }
 }
 
 fn fill_in(draft: &mut Draft, alias: &Alias) {
-    let taken = draft.json.get(alias.field).is_some_and(|value| !is_blank(value));
+    let taken = field::get(&draft.json, alias.field).is_some_and(|value| !is_blank(value));
     let text = |value: &Value| value.is_string() || alias.field == "phase_id" && value.is_number();
     if taken || !find(draft, alias.name).is_some_and(text) {
         return;
@@ -194,4 +208,16 @@ fn rename(map: &mut Map<String, Value>, from: &str, to: &str) {
 /// The text of a value that stands for a text.
 pub(super) fn as_text(value: Option<&Value>) -> String {
     value.map(words).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_field_goes_by_another_names_name() {
+        for alias in &ALIASES {
+            assert!(ALIASES.iter().all(|other| other.name != alias.field), "{alias:?}");
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! CI timeouts: filled in by complexity and category, raised after CI ran out of time.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
+use super::field;
 use crate::phase::spec::Complexity;
 use crate::phase::verdict::{Failure, FailureKind};
 
@@ -56,21 +57,24 @@ pub(super) fn normalize(draft: &mut Draft) {
 
 /// Adds what is missing.
 pub(super) fn fill(draft: &mut Draft) {
-    let timeout = default_timeout(complexity(draft.text("complexity")), draft.text("category"));
-    for (key, seconds) in [(TIMEOUT, timeout), (PER_TEST_TIMEOUT, PER_TEST)] {
+    for key in [TIMEOUT, PER_TEST_TIMEOUT] {
         if get(draft, key).is_none() {
+            let seconds = if key == TIMEOUT { written_timeout(draft) } else { PER_TEST };
             set_in_scope(draft, key, seconds);
             draft.fixed(format!("scope.ci.pytest.{key}: {seconds}"));
         }
     }
 }
 
+fn written_timeout(draft: &Draft) -> u64 {
+    default_timeout(complexity(draft.text("complexity")), draft.text("category"))
+}
+
 /// Raises the timeouts after CI ran out of time. Depends on what ran out, not on what is set now, so that
 /// the same failure raises them once.
 pub(super) fn escalate(draft: &mut Draft, last_failure: Option<&Failure>) {
     let Some(failure) = last_failure.filter(|failure| ran_out_of_time(failure)) else { return };
-    let written = default_timeout(complexity(draft.text("complexity")), draft.text("category"));
-    let ran_out = failure.detail.timeout_seconds.unwrap_or(written);
+    let ran_out = failure.detail.timeout_seconds.unwrap_or_else(|| written_timeout(draft));
     let half_more = ran_out.saturating_add(ran_out.div_ceil(2));
     let wanted = half_more.max(RAISED_TIMEOUT).min(draft.limits.max_timeout_seconds);
     raise(draft, TIMEOUT, wanted);
@@ -89,36 +93,41 @@ fn ran_out_of_time(failure: &Failure) -> bool {
 }
 
 fn raise(draft: &mut Draft, key: &str, wanted: u64) {
-    let Some((current, value)) = get(draft, key) else { return };
-    if current < wanted {
-        *value = Value::from(wanted);
-        draft.fixed(format!("ci: {key} {current} -> {wanted}, since CI ran out of time"));
+    let Some(current) = get(draft, key).filter(|current| *current < wanted) else { return };
+    let ci = [&mut draft.json, &mut draft.scope].map(|object| field::get_mut(object, "ci"));
+    let Some(value) = ci.into_iter().flatten().find_map(|ci| setting_mut(ci, key)) else { return };
+    *value = Value::from(wanted);
+    draft.fixed(format!("ci: {key} {current} -> {wanted}, since CI ran out of time"));
+}
+
+/// The setting in force: the phase's own goes before its scope's.
+pub(super) fn get(draft: &Draft, key: &str) -> Option<u64> {
+    let ci = [&draft.json, &draft.scope].map(|object| field::get(object, "ci"));
+    ci.into_iter().flatten().find_map(|ci| setting(ci, key))
+}
+
+/// What stands under `pytest` goes before what stands beside it.
+fn setting(ci: &Value, key: &str) -> Option<u64> {
+    let pytest = field::of(ci, "pytest").and_then(|pytest| field::of(pytest, key)?.as_u64());
+    pytest.or_else(|| field::of(ci, key)?.as_u64())
+}
+
+fn setting_mut<'m>(ci: &'m mut Value, key: &str) -> Option<&'m mut Value> {
+    setting(ci, key)?;
+    let ci = ci.as_object_mut()?;
+    let nested = field::get(ci, "pytest").and_then(|pytest| field::of(pytest, key)?.as_u64());
+    match nested {
+        Some(_) => field::get_mut(field::get_mut(ci, "pytest")?.as_object_mut()?, key),
+        None => field::get_mut(ci, key),
     }
 }
 
-/// The setting in force and where it stands: the phase's own goes before its scope's.
-pub(super) fn get<'d>(draft: &'d mut Draft, key: &str) -> Option<(u64, &'d mut Value)> {
-    let phase = draft.json.get_mut("ci").and_then(|ci| ci.as_object_mut());
-    let scope = draft.scope.get_mut("ci").and_then(|ci| ci.as_object_mut());
-    phase.and_then(|ci| in_object(ci, key)).or_else(|| scope.and_then(|ci| in_object(ci, key)))
-}
-
-fn in_object<'m>(ci: &'m mut Map<String, Value>, key: &str) -> Option<(u64, &'m mut Value)> {
-    let nested = ci.get("pytest").and_then(|pytest| pytest.get(key)?.as_u64());
-    let value = match nested {
-        Some(_) => ci.get_mut("pytest")?.get_mut(key)?,
-        None => ci.get_mut(key)?,
-    };
-    Some((value.as_u64()?, value))
-}
-
 fn set_in_scope(draft: &mut Draft, key: &str, seconds: u64) {
-    let ci = draft.scope.entry("ci").or_insert_with(|| json!({}));
-    if let Some(pytest) =
-        ci.as_object_mut().map(|ci| ci.entry("pytest").or_insert_with(|| json!({})))
-        && let Some(pytest) = pytest.as_object_mut()
-    {
-        pytest.insert(key.to_owned(), Value::from(seconds));
+    let empty = || Value::Object(Map::new());
+    let ci = field::get_or_put(&mut draft.scope, "ci", empty).and_then(Value::as_object_mut);
+    let pytest = ci.and_then(|ci| field::get_or_put(ci, "pytest", empty)?.as_object_mut());
+    if let Some(pytest) = pytest {
+        field::put(pytest, key, Value::from(seconds));
     }
 }
 
@@ -127,7 +136,11 @@ fn shape(draft: &mut Draft, spot: Spot) {
         Spot::Phase => (&mut draft.json, "ci"),
         Spot::Scope => (&mut draft.scope, "scope.ci"),
     };
-    let Some(given) = object.get_mut("ci").map(Value::take) else { return };
+    let Some(given) = field::get_mut(object, "ci") else { return };
+    if is_shaped(given) {
+        return;
+    }
+    let given = given.take();
     let mut lost = Vec::new();
     let before = given.clone();
     let mut ci = open_ci(given, name, &mut lost);
@@ -139,11 +152,22 @@ fn shape(draft: &mut Draft, spot: Spot) {
     whole_seconds(&mut ci, name, &mut lost);
     let ci = Value::Object(ci);
     let changed = ci != before;
-    object.insert("ci".to_owned(), ci);
+    field::put(object, "ci", ci);
     draft.prose.extend(lost);
     if changed {
         draft.fixed(format!("{name}: brought into shape"));
     }
+}
+
+/// Whether there is nothing to do: objects, and whole seconds where there are any.
+fn is_shaped(ci: &Value) -> bool {
+    let timed = |object: &Value| {
+        object.is_object()
+            && [TIMEOUT, PER_TEST_TIMEOUT].iter().all(|key| {
+                field::of(object, key).is_none_or(|value| value.as_u64().is_some_and(|s| s > 0))
+            })
+    };
+    timed(ci) && field::of(ci, "pytest").is_none_or(timed)
 }
 
 /// A text or a list is the command.

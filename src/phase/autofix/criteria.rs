@@ -3,18 +3,19 @@
 use serde_json::Value;
 
 use super::draft::{Draft, is_blank, words};
+use super::field;
 
 const KEY: &str = "acceptance_criteria";
 
 /// Makes the criteria a list and adds the collected prose to it.
 pub(super) fn append(draft: &mut Draft) {
     let prose = std::mem::take(&mut draft.prose);
-    let given = draft.json.get(KEY);
+    let given = field::get(&draft.json, KEY);
     let listed = given.is_some_and(Value::is_array);
     if prose.is_empty() && (listed || given.is_none_or(is_blank)) {
         return;
     }
-    let mut list = match draft.json.get_mut(KEY).map(Value::take) {
+    let mut list = match field::get_mut(&mut draft.json, KEY).map(Value::take) {
         Some(Value::Array(list)) => list,
         Some(Value::Object(fields)) => fields.into_iter().map(in_words).collect(),
         Some(given) if !is_blank(&given) => vec![Value::String(words(&given))],
@@ -33,7 +34,7 @@ pub(super) fn append(draft: &mut Draft) {
     if list.len() > before {
         draft.fixed(format!("{KEY}: kept {} that stood among paths", texts(list.len() - before)));
     }
-    draft.json.insert(KEY.to_owned(), Value::Array(list));
+    field::put(&mut draft.json, KEY, Value::Array(list));
 }
 
 fn in_words((key, value): (String, Value)) -> Value {

@@ -3,17 +3,18 @@
 use serde_json::Value;
 
 use super::draft::Draft;
+use super::field;
 use super::lists::{self, Item};
 use crate::phase::path::entry::{self, Entry, List};
 
 const KEY: &str = "deliverables";
 
 pub(super) fn normalize(draft: &mut Draft) {
-    if let Some(paths) = draft.json.get(KEY).and_then(|given| settled(draft, given)) {
-        draft.deliverables = paths;
+    let Some(given) = field::get_mut(&mut draft.json, KEY) else { return };
+    if lists::is_settled(given, List::Deliverables, draft.limits.workspace) {
         return;
     }
-    let Some(given) = draft.json.get_mut(KEY).map(Value::take) else { return };
+    let given = given.take();
     let written = lists::texts(&given);
     let mut kept: Vec<String> = Vec::new();
     let mut hints = Vec::new();
@@ -33,20 +34,14 @@ pub(super) fn normalize(draft: &mut Draft) {
         take_hints(draft, &hints, &mut kept);
     }
     lists::report(draft, KEY, written.as_deref(), &kept);
-    draft.json.insert(KEY.to_owned(), kept.into_iter().map(Value::String).collect());
+    field::put(&mut draft.json, KEY, kept.into_iter().map(Value::String).collect());
 }
 
-/// The paths, where the list is one of paths that need nothing: what a repair leaves, and what most people write.
-fn settled(draft: &Draft, given: &Value) -> Option<Vec<String>> {
-    let mut paths: Vec<String> = Vec::new();
-    for item in given.as_array().filter(|items| !items.is_empty())? {
-        let path = item.as_str()?;
-        let settled = entry::is_settled(path, List::Deliverables, draft.limits.workspace);
-        if !settled || !push(&mut paths, path.to_owned()) {
-            return None;
-        }
-    }
-    Some(paths)
+/// The paths that the phase is to produce, once they are normalised.
+pub(super) fn paths<'d>(draft: &'d Draft) -> impl Iterator<Item = &'d str> {
+    let list = field::get(&draft.json, KEY).and_then(Value::as_array);
+    let paths = list.into_iter().flatten().filter_map(Value::as_str);
+    paths.filter(|path| !draft.refused.iter().any(|refused| refused == path))
 }
 
 fn take(
@@ -60,11 +55,10 @@ fn take(
     if entry.prose && text.contains(char::is_alphanumeric) {
         draft.prose.push(text.trim().to_owned());
     }
-    for path in entry.paths {
-        if push(kept, path.clone()) && entry.escapes.is_empty() {
-            draft.deliverables.push(path);
-        }
+    if !entry.escapes.is_empty() {
+        draft.refused.extend_from_slice(&entry.paths);
     }
+    entry.paths.into_iter().for_each(|path| push(kept, path));
     draft.mentions.extend(entry.mentions);
     hints.extend(entry.hint);
 }
@@ -78,11 +72,9 @@ fn take_hints(draft: &mut Draft, hints: &[String], kept: &mut Vec<String>) {
 }
 
 /// Adds a path that is not there yet, with or without a trailing slash.
-fn push(kept: &mut Vec<String>, path: String) -> bool {
+fn push(kept: &mut Vec<String>, path: String) {
     let same = |other: &String| other.trim_end_matches('/') == path.trim_end_matches('/');
-    let new = !kept.iter().any(same);
-    if new {
+    if !kept.iter().any(same) {
         kept.push(path);
     }
-    new
 }

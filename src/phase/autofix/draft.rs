@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Limits;
+use super::{Limits, field};
 use crate::phase::path::entry::Entry;
 
 pub(super) struct Draft<'a> {
@@ -10,8 +10,8 @@ pub(super) struct Draft<'a> {
     /// The whole spec but for its scope, whose place is kept.
     pub json: Map<String, Value>,
     pub scope: Map<String, Value>,
-    /// The deliverables that are paths, normalised.
-    pub deliverables: Vec<String>,
+    /// Those of the deliverables that no phase can be given.
+    pub refused: Vec<String>,
     /// What the author wrote among paths and what is no path.
     pub prose: Vec<String>,
     /// Paths that deliverables speak of without being them.
@@ -27,7 +27,7 @@ impl<'a> Draft<'a> {
             limits,
             json: object.clone(),
             scope: Map::new(),
-            deliverables: Vec::new(),
+            refused: Vec::new(),
             prose: Vec::new(),
             mentions: Vec::new(),
             fixes: Vec::new(),
@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
 
     /// A text field of the phase; empty where it has none.
     pub fn text(&self, key: &str) -> &str {
-        self.json.get(key).and_then(Value::as_str).unwrap_or_default()
+        field::get(&self.json, key).and_then(Value::as_str).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::aliases::as_text;
 use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
 use super::draft::{Draft, words};
-use super::lists;
+use super::{field, lists};
 use crate::phase::ids::{PhaseId, slug};
 use crate::phase::repair::{Repair, Unfixable};
 use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
@@ -14,13 +14,13 @@ const MARKER: &str = "_autofix_v1_applied";
 
 /// Puts the scope back, and reads the typed fields off the JSON.
 pub(super) fn finish(mut draft: Draft) -> Repair {
-    if draft.problems.is_empty() && draft.scope.get(MARKER) != Some(&Value::Bool(true)) {
+    if draft.problems.is_empty() && field::get(&draft.scope, MARKER) != Some(&Value::Bool(true)) {
         draft.scope.insert(MARKER.to_owned(), Value::Bool(true));
         draft.fixed("scope: marked as repaired");
     }
-    let ci = phase_ci(&mut draft);
+    let ci = phase_ci(&draft);
     let scope = std::mem::take(&mut draft.scope);
-    draft.json.insert("scope".to_owned(), Value::Object(scope));
+    field::put(&mut draft.json, "scope", Value::Object(scope));
     let result = match draft.problems.is_empty() {
         true => Ok(typed(&draft.json, ci)),
         false => Err(Unfixable(draft.problems.join("; "))),
@@ -29,24 +29,26 @@ pub(super) fn finish(mut draft: Draft) -> Repair {
 }
 
 fn typed(json: &Map<String, Value>, ci: PhaseCi) -> FixedSpec {
-    let text = |key: &str| as_text(json.get(key));
-    let scope = |key: &str| patterns(json.get("scope").and_then(|scope| scope.get(key)));
+    let field = |key: &str| field::get(json, key);
+    let text = |key: &str| as_text(field(key));
+    let scope = field("scope");
+    let scope = |key: &str| patterns(scope.and_then(|scope| field::of(scope, key)));
     let name = text("name");
     FixedSpec {
         phase_id: phase_id(text("phase_id"), &name),
         description: text("description"),
         category: text("category"),
         complexity: ci::complexity(&text("complexity")),
-        deliverables: patterns(json.get("deliverables")),
+        deliverables: patterns(field("deliverables")),
         scope_paths: scope("paths"),
         read_only: scope("read_only_context"),
         protected: scope("protected_paths"),
-        acceptance_criteria: criteria(json.get("acceptance_criteria")),
-        depends_on: depends_on(json.get("depends_on")),
+        acceptance_criteria: criteria(field("acceptance_criteria")),
+        depends_on: depends_on(field("depends_on")),
         ci,
-        max_attempts: json.get("max_attempts").and_then(count),
+        max_attempts: field("max_attempts").and_then(count),
         agent: Some(text("agent")).filter(|agent| !agent.is_empty()),
-        allow_no_change: json.get("allow_no_change").is_some_and(is_true),
+        allow_no_change: field("allow_no_change").is_some_and(is_true),
         name: if name.is_empty() { text("phase_id") } else { name },
         json: json.clone(),
     }
@@ -90,16 +92,14 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn phase_ci(draft: &mut Draft) -> PhaseCi {
-    let mut seconds = |key| ci::get(draft, key).map_or(0, |(seconds, _)| seconds);
-    let (timeout_seconds, per_test_timeout) = (seconds(TIMEOUT), seconds(PER_TEST_TIMEOUT));
-    let (phase, scope) = (draft.json.get("ci"), draft.scope.get("ci"));
-    let in_ci =
-        |key: &str| phase.and_then(|ci| ci.get(key)).or_else(|| scope.and_then(|ci| ci.get(key)));
-    let own = |key: &str| draft.json.get(key);
+fn phase_ci(draft: &Draft) -> PhaseCi {
+    let seconds = |key| ci::get(draft, key).unwrap_or_default();
+    let own = |key: &str| field::get(&draft.json, key);
+    let (phase, scope) = (own("ci"), field::get(&draft.scope, "ci"));
+    let in_ci = |key: &str| [phase, scope].into_iter().flatten().find_map(|ci| field::of(ci, key));
     PhaseCi {
-        timeout_seconds,
-        per_test_timeout,
+        timeout_seconds: seconds(TIMEOUT),
+        per_test_timeout: seconds(PER_TEST_TIMEOUT),
         command: in_ci("command").and_then(command),
         test_cmd: Some(as_text(own("test_cmd").or_else(|| in_ci("test_cmd"))))
             .filter(|line| !line.is_empty()),

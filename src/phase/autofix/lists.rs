@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
-use crate::phase::path::entry;
+use super::field;
+use crate::phase::path::entry::{self, List};
 
 /// One entry of a list: a line of text, or an object about a path.
 pub(super) enum Item {
@@ -21,7 +22,7 @@ const PATH_KEYS: [&str; 6] = ["path", "file", "file_path", "filepath", "filename
 
 /// The path of an entry that is normalised already: a text, or an object about a path.
 pub(super) fn path_of(entry: &Value) -> Option<&str> {
-    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| entry.get(key)?.as_str()))
+    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| field::of(entry, key)?.as_str()))
 }
 
 /// Both, as one value of which [`items`] tells the same entries.
@@ -124,6 +125,18 @@ pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
+/// Whether a value is a list of paths, each once, that need nothing: what a repair leaves, and what most people write.
+pub(super) fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> bool {
+    let Some(paths) = given.as_array() else { return false };
+    fn bare(path: &Value) -> Option<&str> {
+        path.as_str().map(|path| path.strip_suffix('/').unwrap_or(path))
+    }
+    paths.iter().enumerate().all(|(at, path)| {
+        path.as_str().is_some_and(|path| entry::is_settled(path, list, workspace))
+            && !paths[..at].iter().any(|other| bare(other) == bare(path))
+    })
+}
+
 /// Says what became of a list.
 pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[String]>, kept: &[String]) {
     let Some(written) = written else {
@@ -141,6 +154,39 @@ pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[String]>,
         ));
     }
     for text in rewritten {
-        draft.fixes.push(format!("{field}: rewrote {text:?}"));
+        draft.fixes.push(format!("{field}: rewrote {}", quoted(text)));
+    }
+}
+
+/// As `{:?}` writes it, which asks of each character whether it can be printed: most texts are plain.
+fn quoted(text: &str) -> String {
+    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return format!("{text:?}");
+    }
+    let mut quoted = String::with_capacity(text.len() + 8);
+    quoted.push('"');
+    for char in text.chars() {
+        if matches!(char, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(char);
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::quoted;
+
+    proptest! {
+        #[test]
+        fn quotes_as_debug_does(plain in "[ -~]{0,12}", any in any::<String>()) {
+            for text in [&plain, &any] {
+                prop_assert_eq!(quoted(text), format!("{text:?}"));
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ mod ci;
 mod criteria;
 mod deliverables;
 mod draft;
+mod field;
 mod fixed;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, is_blank, words};
 use super::lists::{self, Item};
+use super::{deliverables, field};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::shape::{Shape, has_wildcard, shape};
 use crate::phase::path::{parent, text};
@@ -26,7 +27,7 @@ const TEXT_FIELDS: [&str; 8] = [
 
 /// Takes the scope out of the spec, as an object. A scope that was written as text is handed back.
 pub(super) fn open(draft: &mut Draft) -> Option<String> {
-    match draft.json.get_mut("scope").map(Value::take) {
+    match field::get_mut(&mut draft.json, "scope").map(Value::take) {
         None | Some(Value::Null) => None,
         Some(Value::Object(scope)) => {
             draft.scope = scope;
@@ -86,28 +87,16 @@ pub(super) fn normalize(draft: &mut Draft) {
         ("read_only_context", List::Context),
         ("protected_paths", List::Context),
     ] {
-        match draft.scope.get_mut(key) {
+        match field::get_mut(&mut draft.scope, key) {
             None => {}
-            Some(given) if is_settled(given, list, draft.limits.workspace) => {}
+            Some(given) if lists::is_settled(given, list, draft.limits.workspace) => {}
             Some(given) => {
                 let given = given.take();
                 let kept = normalize_list(draft, key, list, given);
-                draft.scope.insert(key.to_owned(), Value::Array(kept));
+                field::put(&mut draft.scope, key, Value::Array(kept));
             }
         }
     }
-}
-
-/// Whether a list is one of paths, each once, that need nothing.
-fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> bool {
-    let Some(paths) = given.as_array() else { return false };
-    fn bare(path: &Value) -> Option<&str> {
-        path.as_str().map(|path| path.trim_end_matches('/'))
-    }
-    paths.iter().enumerate().all(|(at, path)| {
-        path.as_str().is_some_and(|path| entry::is_settled(path, list, workspace))
-            && !paths[..at].iter().any(|other| bare(other) == bare(path))
-    })
 }
 
 fn normalize_list(draft: &mut Draft, key: &str, list: List, given: Value) -> Vec<Value> {
@@ -174,7 +163,7 @@ fn say_what_changed(draft: &mut Draft, field: &str, before: &Value, kept: &[Valu
 
 /// Whether the author gave a scope that says something.
 pub(super) fn has_paths(draft: &Draft) -> bool {
-    draft.scope.get(PATHS).is_some_and(|paths| !is_blank(paths))
+    field::get(&draft.scope, PATHS).is_some_and(|paths| !is_blank(paths))
 }
 
 /// Fills `scope.paths` where the author gave none.
@@ -184,7 +173,7 @@ pub(super) fn derive(draft: &mut Draft) {
     }
     let mut paths = parents(draft);
     let mut from = "the deliverables";
-    let refused = draft.json.get("deliverables").is_some_and(|given| !is_blank(given));
+    let refused = field::get(&draft.json, "deliverables").is_some_and(|given| !is_blank(given));
     if paths.is_empty() && !refused {
         paths = named_in_text(draft);
         from = "the paths that the text names";
@@ -202,7 +191,7 @@ pub(super) fn derive(draft: &mut Draft) {
 
 fn parents(draft: &Draft) -> Vec<String> {
     let mut unique = Vec::new();
-    for path in draft.deliverables.iter().chain(&draft.mentions) {
+    for path in deliverables::paths(draft).chain(draft.mentions.iter().map(String::as_str)) {
         add_place(draft, scope_of(path), &mut unique);
     }
     unique
@@ -210,6 +199,9 @@ fn parents(draft: &Draft) -> Vec<String> {
 
 /// Adds a place as it would be read from an author's list, so that reading it again changes nothing.
 fn add_place(draft: &Draft, place: &str, unique: &mut Vec<String>) {
+    if unique.iter().any(|known| known == place) {
+        return;
+    }
     let entry = entry::read(place, List::Scope, draft.limits.workspace);
     for path in entry.paths.into_iter().filter(|_| !entry.prose && entry.escapes.is_empty()) {
         if !unique.iter().any(|other| other.trim_end_matches('/') == path.trim_end_matches('/')) {
@@ -235,7 +227,7 @@ fn scope_of(path: &str) -> &str {
 }
 
 fn named_in_text(draft: &Draft) -> Vec<String> {
-    let field = |key: &&str| draft.json.get(*key).map(words);
+    let field = |key: &&str| field::get(&draft.json, key).map(words);
     let fields = TEXT_FIELDS.iter().filter_map(field).chain(draft.prose.iter().cloned());
     let text = fields.collect::<Vec<_>>().join("\n");
     let named = text::named(&text);

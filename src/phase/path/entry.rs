@@ -1,5 +1,7 @@
 //! One entry of a list of paths, as people write it: a path, a path with a note, a sentence about one.
 
+use std::borrow::Cow;
+
 use super::shape::{Shape, shape};
 use super::text::{self, Token};
 use super::{Escape, Place, Why, is_normal, normalize, reserved};
@@ -50,10 +52,7 @@ impl Reader<'_> {
         is_normal(line)
             && !line.ends_with('.')
             && within(line, self.workspace).len() == line.len()
-            && match shape(line) {
-                Shape::Word => self.list != List::Deliverables,
-                _ => true,
-            }
+            && (self.list != List::Deliverables || shape(line) != Shape::Word)
             && (self.list == List::Context || reserved(line).is_none())
     }
 
@@ -96,6 +95,9 @@ pub fn has_bullet(line: &str) -> bool {
 }
 
 fn without_bullet(line: &str) -> Option<&str> {
+    if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
     let spaced = |rest: &str| rest.starts_with(char::is_whitespace);
     for bullet in ["-", "*", "+", "•", "‣", "◦", "–", "—", "[ ]", "[x]", "[X]", "☐", "☑"]
     {
@@ -173,17 +175,17 @@ impl Reader<'_> {
         if !line.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
             return None;
         }
-        let mut entry = Entry::default();
-        let mut count = 0;
+        let mut found = Vec::new();
         for token in text::tokens(line).filter(|token| !is_joint(&token.text)) {
             let is_path = matches!(shape(&token.text), Shape::Firm | Shape::FileName);
             if !is_path || token.cut || removal(&token.text) {
                 return None;
             }
-            count += 1;
-            self.take(&token.text, &mut entry);
+            found.push(token.text);
         }
-        (count > 1).then_some(entry)
+        let mut entry = Entry::default();
+        found.iter().for_each(|path| self.take(path, &mut entry));
+        (found.len() > 1).then_some(entry)
     }
 
     /// `gone`: it is about something that goes away or moves, so its path need not be there afterwards.
@@ -232,7 +234,7 @@ impl Reader<'_> {
 
 /// Where a token leads, by the rules of its list.
 fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why> {
-    let mut path = token.to_owned();
+    let mut path = Cow::Borrowed(token);
     // What normalising uncovers (`./**a.py**`) is cleaned too, so that reading it again changes nothing.
     loop {
         let Place::Inside(normal) = normalize(&path, workspace)? else { return Ok(Place::Root) };
@@ -243,10 +245,10 @@ fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why>
         if clean.chars().all(|c| matches!(c, '*' | '/')) {
             return Ok(Place::Root);
         }
-        if clean == path {
-            return Ok(Place::Inside(path));
+        if clean.len() == normal.len() && normal == path {
+            return Ok(Place::Inside(normal));
         }
-        path = clean.to_owned();
+        path = Cow::Owned(clean.to_owned());
     }
 }
 
@@ -285,19 +287,27 @@ fn spaced_path(line: &str) -> Option<&str> {
         "a", "also", "an", "and", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the",
         "to", "using", "via", "with",
     ];
+    let wordy = |word: &str| {
+        word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '&'))
+    };
+    // Most lines end here.
+    let (first, _) = line.split_once(' ')?;
+    if !wordy(first) || shape(first) != Shape::Slashed {
+        return None;
+    }
     let words: Vec<&str> = line.split(' ').collect();
     let ([first, middle @ .., last], true) = (words.as_slice(), words.len() <= 4) else {
         return None;
     };
     let plain = |word: &&str| {
         !word.is_empty()
-            && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '&'))
+            && wordy(word)
             && word.contains(char::is_alphanumeric)
             && !FUNCTION_WORDS.contains(&word.to_ascii_lowercase().as_str())
     };
     let stem = last.rsplit_once('.').map(|(stem, _)| stem);
     let ends = matches!(shape(last), Shape::FileName) && stem.as_ref().is_some_and(plain);
-    let path = shape(first) == Shape::Slashed && std::iter::once(first).chain(middle).all(plain);
+    let path = std::iter::once(first).chain(middle).all(plain);
     (path && ends && text::clean(line) == line).then_some(line)
 }
 

@@ -110,8 +110,10 @@ pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
 /// The reserved directory that `path` is, or lies under: no phase may be given it, at any depth.
 pub fn reserved(path: &str) -> Option<&'static str> {
     // Case does not tell them apart on every file system.
-    let is = |name: &str| path.split('/').any(|part| part.eq_ignore_ascii_case(name));
-    if !path.contains('.') {
+    let is =
+        |name: &str| components_of(path).any(|part| part.eq_ignore_ascii_case(name.as_bytes()));
+    let hidden = path.starts_with('.') || path.as_bytes().windows(2).any(|two| two == b"/.");
+    if !hidden {
         None
     } else if is(".git") {
         Some(".git")
@@ -138,22 +140,36 @@ fn components(path: &str) -> Vec<&str> {
 
 /// Whether there is nothing to do, told without allocating: most paths are written well.
 fn is_normal(path: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
-    !path.is_empty()
-        && path.bytes().all(plain)
-        && path.trim_end_matches('/').len() + 1 >= path.len()
-        && path.strip_suffix('/').unwrap_or(path).split('/').all(|p| !matches!(p, "" | "." | ".."))
+    path.bytes().all(is_plain)
+        && components_of(path.strip_suffix('/').unwrap_or(path))
+            .all(|part| !matches!(part, b"" | b"." | b".."))
+}
+
+/// Letters that are themselves in every path: nothing ends a token at them or strips them from within.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/')
+}
+
+/// What stands between the slashes. Over bytes: on texts this short, searching costs more than looking at each.
+fn components_of(path: &str) -> impl Iterator<Item = &[u8]> {
+    path.as_bytes().split(|byte| *byte == b'/')
+}
+
+/// At the last slash, which is in neither part.
+fn split_last(path: &str) -> Option<(&str, &str)> {
+    let at = path.bytes().rposition(|byte| byte == b'/')?;
+    Some((&path[..at], &path[at + 1..]))
 }
 
 /// The directory that holds `path`, without a trailing slash; nothing for what lies at the root.
 pub fn parent(path: &str) -> Option<&str> {
-    path.strip_suffix('/').unwrap_or(path).rsplit_once('/').map(|(parent, _)| parent)
+    split_last(path.strip_suffix('/').unwrap_or(path)).map(|(parent, _)| parent)
 }
 
 /// The last component.
 pub fn file_name(path: &str) -> &str {
     let path = path.strip_suffix('/').unwrap_or(path);
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
+    split_last(path).map_or(path, |(_, name)| name)
 }
 
 #[cfg(test)]

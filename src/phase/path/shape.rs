@@ -1,6 +1,6 @@
 //! What a path looks like, told from its letters alone.
 
-use super::file_name;
+use super::{components_of, file_name};
 
 /// How much a token looks like a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Shape {
 /// `token` has `/` between its components and neither white space nor quotes.
 pub fn shape(token: &str) -> Shape {
     // What leaves the repository is no mere word, so that it is refused and not overlooked.
-    let leaves = token.split('/').any(|part| part == "..") || token.starts_with("~/");
-    if leaves || token.contains('\0') {
+    let leaves = components_of(token).any(|part| part == b"..") || token.starts_with("~/");
+    if leaves || token.as_bytes().contains(&0) {
         return Shape::Firm;
     }
     if !token.contains(|c: char| c.is_alphanumeric() || matches!(c, '*' | '?')) {
@@ -31,7 +31,7 @@ pub fn shape(token: &str) -> Shape {
         // `w/` is "with".
         return if token.len() > 2 { Shape::Firm } else { Shape::Word };
     }
-    let slashed = token.contains('/');
+    let slashed = name.len() < token.len();
     let extension = extension(name).filter(|_| !is_product(name));
     match extension {
         Some(_) if slashed => Shape::Firm,
@@ -52,21 +52,22 @@ pub fn shape(token: &str) -> Shape {
 
 /// What follows the last dot, where that can be an extension; of a dot file, its name.
 pub fn extension(name: &str) -> Option<&str> {
-    let (stem, extension) = name.rsplit_once('.')?;
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | '_' | '-');
-    let telling = |c: char| c.is_ascii_alphabetic() || c == '*';
+    let dot = name.bytes().rposition(|b| b == b'.')?;
+    let (stem, extension) = (&name[..dot], &name[dot + 1..]);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'?' | b'_' | b'-');
+    let telling = |b: u8| b.is_ascii_alphabetic() || b == b'*';
     let named =
         stem.is_empty() || stem.contains(|c: char| c.is_alphanumeric() || "*?])}_".contains(c));
     let length = if stem.is_empty() { 2..=24 } else { 1..=16 };
     (named
         && length.contains(&extension.len())
-        && extension.chars().all(fits)
-        && extension.contains(telling))
+        && extension.bytes().all(fits)
+        && extension.bytes().any(telling))
     .then_some(extension)
 }
 
 pub fn has_wildcard(path: &str) -> bool {
-    path.contains(['*', '?'])
+    path.bytes().any(|byte| matches!(byte, b'*' | b'?'))
         || path.split_once('{').is_some_and(|(_, rest)| {
             rest.split_once('}').is_some_and(|(choices, _)| choices.contains(','))
         })

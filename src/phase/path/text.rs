@@ -1,7 +1,9 @@
 //! Prose, cut into tokens that may be paths.
 
-use super::has_drive;
+use std::borrow::Cow;
+
 use super::shape::{Shape, extension, shape};
+use super::{has_drive, is_plain};
 
 /// A stretch of text without white space, cleaned of what surrounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +44,24 @@ pub fn first_token(text: &str) -> (Token, &str) {
     let text = text.trim_start();
     let end = end_of_token(text);
     let (raw, rest) = text.split_at(end);
-    let slashed = raw.replace('\\', "/");
+    let slashed = slashed(raw);
     let cleaned = clean(&slashed);
+    if cleaned.bytes().all(is_plain) {
+        return (Token { text: cleaned.to_owned(), cut: false }, rest);
+    }
     let (kept, cut) = cut_glued(cleaned);
     // A note that was glued on is still a note.
     let rest = if cut && rest.trim_start().is_empty() { ": " } else { rest };
-    let address = kept.contains("://") && !has_drive(kept);
+    let address = kept.as_bytes().contains(&b':') && kept.contains("://") && !has_drive(kept);
     let text = if address || kept.contains(is_odd) { String::new() } else { kept.to_owned() };
     (Token { text, cut }, rest)
+}
+
+fn slashed(raw: &str) -> Cow<'_, str> {
+    match raw.as_bytes().contains(&b'\\') {
+        true => raw.replace('\\', "/").into(),
+        false => raw.into(),
+    }
 }
 
 pub fn tokens(text: &str) -> impl Iterator<Item = Token> {
@@ -69,7 +81,8 @@ pub fn tokens(text: &str) -> impl Iterator<Item = Token> {
 fn end_of_token(text: &str) -> usize {
     let from = if has_drive(text) { 2 } else { 0 };
     let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
+    let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
+    for (at, c) in text[plain..].char_indices().map(|(at, c)| (plain + at, c)) {
         match c {
             c if c.is_whitespace() => return at,
             '{' => depth += 1,
@@ -99,6 +112,17 @@ fn cut_glued(token: &str) -> (&str, bool) {
 
 /// Without quotes, brackets, emphasis and punctuation around it.
 pub fn clean(token: &str) -> &str {
+    if is_clean(token) { token } else { clean_whole(token) }
+}
+
+/// Whether neither end has anything that could go: true of most paths.
+fn is_clean(token: &str) -> bool {
+    let stays = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/');
+    let bytes = token.as_bytes();
+    bytes.first().is_some_and(|b| stays(b) || *b == b'.') && bytes.last().is_some_and(stays)
+}
+
+fn clean_whole(token: &str) -> &str {
     let mut token = token;
     loop {
         let before = token;
@@ -153,4 +177,21 @@ fn is_host(token: &str) -> bool {
     let first = token.split('/').next().unwrap_or(token);
     let host = [".com", ".org", ".net", ".io", ".dev"].iter().any(|end| first.ends_with(end));
     host || first.starts_with("www.")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The short way is only short.
+        #[test]
+        fn what_is_clean_is_left_as_it_is(token in "[-a-z0-9_./*?()`'\",:!]{0,12}", odd in "\\PC{0,8}") {
+            for token in [&token, &odd, &format!("a{token}a"), &format!(".{odd}/")] {
+                prop_assert_eq!(clean(token), clean_whole(token), "{:?}", token);
+            }
+        }
+    }
 }
