@@ -123,7 +123,11 @@ impl<'a> Drain<'a> {
         let ended = self.batches().await;
         // Also after a stop: what landed is to be found on the branch.
         let followed = self.follow().await;
-        let halt = ended.and_then(|halt| followed.map(|()| halt)).unwrap_or_else(Halt::from);
+        let halt = match (ended.unwrap_or_else(Halt::from), followed) {
+            // What went wrong first is what the user has to know.
+            (halt, Err(trouble)) if halt.why().is_none() => Halt::from(trouble),
+            (halt, _) => halt,
+        };
         self.conclude(halt).await
     }
 

@@ -280,6 +280,8 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/mended" ]; the
     let broken = project.drain();
     assert_ne!(broken.code, Some(0));
     assert_eq!(project.states()["p000"], "EXECUTING");
+    let said = broken.stdout + &broken.stderr;
+    assert!(said.contains("the next drain finds out whether p000 landed"), "{said}");
     std::fs::write(project.outside("bin/mended"), "").unwrap();
     project.drain().succeeded();
     assert_done_once(&project);

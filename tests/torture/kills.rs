@@ -34,8 +34,8 @@ use Moment::{Agent, Ci, Database, Git, Landing, Refs, Time};
 
 /// After these the phase may have landed.
 const ANY: [Moment; 7] = [Time, Agent, Ci, Git, Refs, Database, Landing];
-/// The phase cannot have landed yet.
-const EARLY: [Moment; 3] = [Time, Agent, Ci];
+/// The phase cannot have landed yet. A time can be long enough for several.
+const EARLY: [Moment; 2] = [Agent, Ci];
 
 /// All of it is killed, or every moment would lie in the agent.
 const AGENT: &str = "sleep 0.02; deliver";
@@ -72,8 +72,13 @@ fn torture(dice: &mut Dice, jobs: u64) {
             done += 1;
         } else {
             empty += 1;
-            assert!(landed < phases && empty < kills, "{landed} landed after {done} kills");
+            assert!(empty < kills, "{landed} landed after {done} kills");
             ground.retry_failed();
+            if landed == phases {
+                // A fast machine gets more done between two kills than is left for the last of them.
+                assert!(done * 2 >= kills, "all landed after {done} kills");
+                break;
+            }
         }
     }
     gate.release();
