@@ -12,6 +12,8 @@ show() { say "${@/#$autopack/autopack}"; "$@"; }
 
 cp -R "$demo/project/." "$project"
 cd "$project"
+# On a terminal nobody should have to leave a pager.
+export GIT_PAGER=cat
 git init -q -b main
 git add -A
 git -c user.name=Demo -c user.email=demo@example.com commit -q -m "A small real project"
