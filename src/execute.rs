@@ -34,7 +34,7 @@ use crate::phase::{
     Failure, FailureKind, PhaseId, PhaseState, Requeue, RunId, Tokens, UnixMs, Usage, Verdict,
 };
 use crate::process::Stop;
-use crate::progress::{Event, PhaseFinished, PhaseStarted, Step, billed};
+use crate::progress::{Event, PhaseFinished, PhaseStarted, Step};
 use crate::store::{Claim, Finish, StoreError};
 use crate::telemetry::kind::{Kind, kind};
 use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
@@ -439,7 +439,7 @@ impl Record {
     fn used(&self) -> Spent {
         let turned_away = matches!(self.after, After::Away { .. });
         let estimate = self.estimated_output.filter(|_| !turned_away);
-        let tokens = billed(&self.usage.tokens).or(estimate).unwrap_or_default();
+        let tokens = self.usage.tokens.billed().or(estimate).unwrap_or_default();
         Spent {
             attempts: u64::from(self.estimated_output.is_some()),
             running: 0,

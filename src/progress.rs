@@ -10,7 +10,7 @@ pub mod screen;
 mod text;
 pub mod view;
 
-pub use lines::{Look, billed, finished_line};
+pub use lines::{Look, finished_line};
 pub use log::{ENDS, NOTES};
 pub use text::{
     duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,

@@ -7,7 +7,7 @@ use crate::execute::{Trouble, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{
-    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts, billed,
+    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts,
 };
 use crate::store::RunSummary;
 
@@ -37,7 +37,7 @@ impl Tallies {
             PhaseState::Failed => self.failed += 1,
             _ => {}
         }
-        self.tokens += billed(&phase.tokens).unwrap_or_default();
+        self.tokens += phase.tokens.billed().unwrap_or_default();
     }
 
     fn phases_per_hour(&self) -> Option<f64> {

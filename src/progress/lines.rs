@@ -6,7 +6,7 @@ use console::Style;
 
 use super::text::{duration, fit, printable, shown_id, shown_message, thousands, width};
 use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts};
-use crate::phase::{PhaseState, RunId, Tokens};
+use crate::phase::{PhaseState, RunId};
 
 /// How lines look to whoever reads them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,7 +112,7 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
     } else if phase.tries > 1 || phase.state != PhaseState::Complete {
         facts.push(format!("try {}/{}", phase.tries, phase.max_attempts));
     }
-    if let Some(tokens) = billed(&phase.tokens) {
+    if let Some(tokens) = phase.tokens.billed() {
         facts.push(format!("{} tokens", thousands(tokens)));
     }
     facts
@@ -182,13 +182,6 @@ fn run_line(run: &RunCounts) -> String {
     format!("{}: {}", shown_id(run.run_id.as_str()), parts.join(", "))
 }
 
-/// What a provider bills at the full rate or more; `None` where nothing is known.
-pub fn billed(tokens: &Tokens) -> Option<u64> {
-    let known: Vec<u64> =
-        [tokens.input, tokens.output, tokens.cache_write].into_iter().flatten().collect();
-    (!known.is_empty()).then(|| known.iter().sum())
-}
-
 fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -196,6 +189,7 @@ fn count(n: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::Tokens;
 
     #[test]
     fn a_narrow_terminal_gets_one_line_that_fits() {
@@ -226,7 +220,7 @@ mod tests {
 
     #[test]
     fn unknown_tokens_are_not_zero() {
-        assert_eq!(billed(&Tokens::default()), None);
-        assert_eq!(billed(&Tokens { output: Some(3), ..Tokens::default() }), Some(3));
+        assert_eq!(Tokens::default().billed(), None);
+        assert_eq!(Tokens { output: Some(3), ..Tokens::default() }.billed(), Some(3));
     }
 }

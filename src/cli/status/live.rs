@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::look::{Seen, why};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, Running};
-use crate::progress::{billed, fill, fit, shown_id, thousands, width};
+use crate::progress::{fill, fit, shown_id, thousands, width};
 use crate::store::{InFlight, RunSummary};
 
 /// A run's name is cut to a third of the line, but to no less than this.
@@ -61,7 +61,7 @@ fn bars(seen: &Seen, columns: usize, color: bool) -> Vec<String> {
 
 fn facts(run: &RunSummary) -> Vec<String> {
     let counted = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
-    let tokens = billed(&run.tokens).map(|n| format!("{} tokens", thousands(n)));
+    let tokens = run.tokens.billed().map(|n| format!("{} tokens", thousands(n)));
     let facts = [
         counted(run.counts.failed, "failed"),
         counted(run.blocked, "blocked"),

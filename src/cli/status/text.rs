@@ -2,7 +2,7 @@
 
 use super::look::{Seen, why};
 use crate::cli::table::table;
-use crate::progress::{billed, duration, printable, shown_id, thousands};
+use crate::progress::{duration, printable, shown_id, thousands};
 use crate::store::{InFlight, RunSummary, Waiting};
 
 /// Queued phases that are named with what keeps them.
@@ -93,6 +93,6 @@ fn row(run: &RunSummary) -> Vec<String> {
         run.blocked,
     ];
     row.extend(numbers.map(|n| n.to_string()));
-    row.push(billed(&run.tokens).map_or_else(|| "-".to_owned(), thousands));
+    row.push(run.tokens.billed().map_or_else(|| "-".to_owned(), thousands));
     row
 }
