@@ -306,6 +306,22 @@ fi"#
 }
 
 #[test]
+fn a_disk_that_is_full_while_the_work_is_taken_in_charges_no_try() {
+    // Twice, since what git cannot read is unlocked and read once more; after that there is space again.
+    let meddling = r#"if [ "$sub" = add ] && [ ! -e "$at/twice" ]; then
+  [ ! -e "$at/once" ] || : >"$at/twice"
+  : >"$at/once"; echo "fatal: unable to write loose object file: No space left on device" >&2; exit 128
+fi"#;
+    let agent = Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n");
+    let project = with_git(agent.plan(backlog(2)), meddling);
+    let ran = project.autopack(["drain", "--run-id", "run", "--json"]);
+    let said = ran.stdout + &ran.stderr;
+    assert!(said.contains("there is space again"), "{said}");
+    assert!(!said.contains("scope_breach"), "{said}");
+    assert_each_landed_once(&project, 2);
+}
+
+#[test]
 fn a_disk_that_was_full_takes_nothing_from_what_a_drain_may_begin() {
     // A quota: git meets it, and the file system shows no shortage.
     let meddling = r#"if [ "$sub" = write-tree ] && [ ! -e "$at/first" ]; then

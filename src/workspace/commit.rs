@@ -1,6 +1,6 @@
 //! What an attempt becomes in git: a commit, a patch, a commit on another tip.
 
-use super::error::{Result, WorkspaceError};
+use super::error::Result;
 use super::git::fields;
 use super::paths::shown;
 use super::slot::Slot;
@@ -202,13 +202,6 @@ fn trailer(id: &str) -> String {
         && !id.starts_with('"')
         && !id.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
     if plain { id.to_owned() } else { serde_json::Value::from(id).to_string() }
-}
-
-impl WorkspaceError {
-    /// Whether it tells something about the attempt rather than about us.
-    pub fn is_about_the_attempt(&self) -> bool {
-        matches!(self, Self::Unmeasurable { .. })
-    }
 }
 
 #[cfg(test)]

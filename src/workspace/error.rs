@@ -93,9 +93,35 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 impl WorkspaceError {
-    /// Git met a full disk, or a full quota: it says so in the words of the C library.
+    /// Whether it tells something about the attempt rather than about us.
+    pub fn is_about_the_attempt(&self) -> bool {
+        matches!(self, Self::Unmeasurable { .. }) && !self.is_about_space()
+    }
+
+    /// Git met a full disk, or a full quota: it ends a line with the words of the C library. Within a line they may be
+    /// a file's name.
     pub fn is_about_space(&self) -> bool {
-        let Self::Git { said, .. } = self else { return false };
-        ["No space left on device", "Disk quota exceeded"].iter().any(|words| said.contains(words))
+        let (Self::Git { said, .. } | Self::Unmeasurable { why: said }) = self else {
+            return false;
+        };
+        let words = ["No space left on device", "Disk quota exceeded"];
+        said.split("; ").any(|line| words.iter().any(|words| line.ends_with(words)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_attempt() {
+        let why = |why: &str| WorkspaceError::Unmeasurable { why: why.to_owned() };
+        let full = why(
+            "error: unable to write loose object file: No space left on device; error: a.txt: failed to insert into \
+             database; fatal: adding files failed",
+        );
+        assert!(full.is_about_space() && !full.is_about_the_attempt());
+        let named = why("error: open(\"No space left on device\"): Permission denied");
+        assert!(!named.is_about_space() && named.is_about_the_attempt());
     }
 }
