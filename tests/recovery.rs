@@ -238,7 +238,7 @@ real "$@"
 }
 
 /// The transaction of a landing: it moves the branch on from a value.
-const LANDING: &str = r#"case $input in *"verify refs/autopack/claims/"*"update refs/heads/autopack/run "*) landing=1 ;; *) landing= ;; esac"#;
+const LANDING: &str = r#"case $input in *"delete refs/autopack/claims/"*"update refs/heads/autopack/run "*) landing=1 ;; *) landing= ;; esac"#;
 
 fn agent_that_can_only_once() -> Project {
     let project = Project::new();

@@ -60,7 +60,7 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     release_standard_files()?;
     let mut tree = Tree::new(leader);
     let ordered = watch(&mut tree, &mut drain, &wake)?;
-    tree.kill_with_group();
+    tree.kill_what_is_left();
     let status = tree.wait_for_leader();
     let ended = Leader { code: status.code(), signal: status.signal(), ordered };
     let _ = drain.tell(&Report::Leader(ended));

@@ -45,6 +45,15 @@ impl Tree {
         below.signal(Signal::SIGCONT);
     }
 
+    /// After the leader's end: everybody else. A look at every process there is costs milliseconds; where the leader is
+    /// our one child it left nobody, since whom it leaves becomes ours.
+    pub fn kill_what_is_left(&mut self) {
+        if descendants::own_children() != [self.leader.as_raw()] {
+            self.kill();
+        }
+        let _ = killpg(self.leader, Signal::SIGKILL);
+    }
+
     /// The leader must not have been waited for yet: from then on its group's id may be anybody's.
     pub fn kill_with_group(&mut self) {
         self.kill();

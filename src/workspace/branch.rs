@@ -73,8 +73,6 @@ pub(super) struct Refs {
     pub held_by: Option<PathBuf>,
     pub beside: Option<String>,
     pub base: Option<String>,
-    /// The ref that was asked for as well.
-    pub extra: Option<String>,
 }
 
 impl Repo {
@@ -97,7 +95,7 @@ impl Repo {
     /// Where a run that has no branch yet is to begin. Makes no ref.
     pub async fn plan_branch(&self, run: &RunId, base: Option<&str>) -> Result<RunBranch> {
         let names = Names::of(run);
-        if self.run_refs(&names, None).await?.branch.is_some() {
+        if self.run_refs(&names).await?.branch.is_some() {
             return Err(WorkspaceError::BranchNotOurs { branch: names.short() });
         }
         let base_commit = match (self.resolve(base.unwrap_or("HEAD")).await?, base) {
@@ -113,7 +111,7 @@ impl Repo {
     /// Makes the branch of a recorded run, where it was not made before. Says where the run stands.
     pub async fn make_branch(&self, run: &RunId, recorded: &RunBranch) -> Result<Tip> {
         let names = Names::of(run);
-        let refs = self.run_refs(&names, None).await?;
+        let refs = self.run_refs(&names).await?;
         match (&refs.branch, &refs.base) {
             (Some(_), _) => return self.tip_of(&names, &refs).await,
             // Landings beside it carry on without it.
@@ -129,7 +127,7 @@ impl Repo {
         let new = &recorded.base_commit;
         let orders = format!("create {} {new}\ncreate {} {new}\n", names.branch, names.base);
         let answer = self.transact("make the run's branch", &orders).await?;
-        let refs = self.run_refs(&names, None).await?;
+        let refs = self.run_refs(&names).await?;
         if answer.ok() || refs.branch.is_some() {
             return self.tip_of(&names, &refs).await;
         }
@@ -144,13 +142,13 @@ impl Repo {
     /// Where the run stands, which is where its next attempt begins.
     pub async fn tip(&self, run: &RunId) -> Result<Tip> {
         let names = Names::of(run);
-        let refs = self.run_refs(&names, None).await?;
+        let refs = self.run_refs(&names).await?;
         self.tip_of(&names, &refs).await
     }
 
     /// Whether a commit has landed: it is reachable from the run's branch.
     pub async fn has_landed(&self, run: &RunId, commit: &str) -> Result<bool> {
-        let refs = self.run_refs(&Names::of(run), None).await?;
+        let refs = self.run_refs(&Names::of(run)).await?;
         for tip in [refs.branch, refs.beside].into_iter().flatten() {
             if self.contains(&tip, commit).await? {
                 return Ok(true);
@@ -183,7 +181,7 @@ impl Repo {
         base: &str,
         commits: &[String],
     ) -> Result<HashSet<String>> {
-        let refs = self.run_refs(&Names::of(run), None).await?;
+        let refs = self.run_refs(&Names::of(run)).await?;
         if commits.is_empty() || (refs.branch.is_none() && refs.beside.is_none()) {
             return Ok(HashSet::new());
         }
@@ -197,7 +195,7 @@ impl Repo {
     /// Lets the branch catch up with landings that went beside it.
     pub async fn follow(&self, run: &RunId) -> Result<Followed> {
         let names = Names::of(run);
-        let refs = self.run_refs(&names, None).await?;
+        let refs = self.run_refs(&names).await?;
         let (Some(branch), Some(beside)) = (&refs.branch, &refs.beside) else {
             return Ok(Followed::UpToDate);
         };
@@ -242,12 +240,12 @@ impl Repo {
         }
     }
 
-    /// One look at all refs of a run, and at one more.
-    pub(super) async fn run_refs(&self, names: &Names, extra: Option<&str>) -> Result<Refs> {
+    /// One look at all refs of a run, but for its claims: git would read all of them to show one.
+    pub(super) async fn run_refs(&self, names: &Names) -> Result<Refs> {
         let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
-        let wanted = [Some(names.branch.as_str()), Some(&names.beside), Some(&names.base), extra];
+        let wanted = [&names.branch, &names.beside, &names.base];
         let call = self.git.call("read the run's refs", ["for-each-ref", format]);
-        let listed = call.args(wanted.into_iter().flatten()).bytes().await?;
+        let listed = call.args(wanted).bytes().await?;
         let parts: Vec<&[u8]> = listed.split(|b| *b == 0).collect();
         let mut refs = Refs::default();
         for line in parts.chunks_exact(3) {
@@ -262,8 +260,6 @@ impl Repo {
                 refs.beside = id;
             } else if name == names.base {
                 refs.base = id;
-            } else if Some(name.as_str()) == extra {
-                refs.extra = id;
             }
         }
         Ok(refs)

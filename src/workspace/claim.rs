@@ -1,8 +1,9 @@
 //! The fence: a ref for each phase that names who may land it.
 //!
 //! A claimer of attempt n replaces only what a lower attempt left. A rescuer of attempt n always
-//! replaces it, before the phase is queued again. Landing verifies the value in the same transaction
-//! that moves the branch, so that whoever was rescued can no longer land, however late it wakes up.
+//! replaces it, before the phase is queued again. Landing deletes it, if it has this value, in the same transaction
+//! that moves the branch, so that whoever was rescued can no longer land, however late it wakes up. What is claimed
+//! after that, by somebody who has slept since before, the store refuses before an agent is asked.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -77,6 +78,11 @@ impl Repo {
             ..holder(run, phase, attempt)
         };
         self.put(run, phase, &ours, |there| there.attempt <= attempt).await
+    }
+
+    /// Whether the right is still there, which only the transaction of a landing can rely on.
+    pub(super) async fn holds(&self, claim: &ClaimRef) -> Result<bool> {
+        Ok(self.claim_at(&claim.name).await?.is_some_and(|(id, _)| id == claim.id))
     }
 
     async fn put(

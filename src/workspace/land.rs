@@ -39,18 +39,20 @@ impl Slot {
         let names = Names::of(run);
         let mut round = 1;
         loop {
-            let refs = self.repo.run_refs(&names, Some(&claim.name)).await?;
+            let refs = self.repo.run_refs(&names).await?;
             let tip = self.repo.tip_of(&names, &refs).await?;
-            if refs.extra.as_ref() != Some(&claim.id) {
-                return Ok(Landing::Fenced);
-            }
             // A round before moved it, though git died before it could say so; somebody may have built on it since.
             let there = round > 1 && self.repo.contains(&tip.commit, commit).await?;
             if there || tip.commit == commit {
                 self.hand_over(commit, old_tip).await?;
                 return Ok(Landing::Landed { held_by: tip.held_by });
             }
-            if tip.commit != old_tip {
+            let moved = tip.commit != old_tip;
+            // That the claim is ours is the transaction's to see; what failed at it is seen here.
+            if (moved || round > 1) && !self.repo.holds(claim).await? {
+                return Ok(Landing::Fenced);
+            }
+            if moved {
                 return Ok(Landing::TipMoved(tip.commit));
             }
             let orders = orders(&names, &refs, &tip, claim, commit, &self.repo.zero());
@@ -108,7 +110,8 @@ impl Slot {
     }
 }
 
-/// The one transaction of a landing.
+/// The one transaction of a landing. The claim goes with it: a ref for each phase that ever landed would make git slow
+/// for everybody.
 fn orders(
     names: &Names,
     refs: &Refs,
@@ -117,7 +120,7 @@ fn orders(
     commit: &str,
     zero: &str,
 ) -> String {
-    let mut orders = format!("verify {} {}\n", claim.name, claim.id);
+    let mut orders = format!("delete {} {}\n", claim.name, claim.id);
     let branch = refs.branch.as_ref().filter(|_| refs.held_by.is_none() && !tip.diverged);
     match (branch, &refs.beside) {
         (Some(branch), beside) => {

@@ -256,6 +256,20 @@ async fn of_many_claimers_one_gets_the_fence() {
 }
 
 #[tokio::test]
+async fn a_landing_takes_its_claim_along() {
+    let lab = Lab::new();
+    let repo = lab.repo().await;
+    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let (slot, new) = worked(&repo, &base, "p").await;
+    let claim = claimed(&repo, "p", 1, "a").await;
+    claimed(&repo, "q", 1, "a").await;
+    let landed = slot.land(&claim, &run(), &base, &new).await.unwrap();
+    assert_eq!(landed, Landing::Landed { held_by: None });
+    assert_eq!(repo.count_fences(&run()).await.unwrap(), 1, "another phase's stays");
+    assert_eq!(lab.git(&["rev-parse", "autopack/r1"]), new);
+}
+
+#[tokio::test]
 async fn who_was_rescued_cannot_land() {
     let lab = Lab::new();
     let repo = lab.repo().await;
