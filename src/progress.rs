@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use board::Board;
 
-use crate::phase::{Failure, PhaseId, PhaseState, RunId, Tokens};
+use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RunId, Tokens};
 
 /// One thing that happened in a drain. The serialised shapes are what scripts read.
 #[derive(Clone, Debug, Serialize)]
@@ -86,6 +86,28 @@ pub struct PhaseFinished {
     pub failure: Option<Failure>,
     pub duration_ms: u64,
     pub tokens: Tokens,
+}
+
+impl PhaseFinished {
+    /// A phase that was refused when its turn came: its spec cannot be executed, or its budget is spent.
+    pub fn refused(run_id: RunId, phase_id: PhaseId, failure: Failure) -> Self {
+        Self {
+            run_id,
+            phase_id,
+            attempt: None,
+            max_attempts: 0,
+            tries: 0,
+            state: PhaseState::Failed,
+            verdict: match failure.kind {
+                FailureKind::OverBudget => "over_budget",
+                _ => "unfixable",
+            },
+            commit: None,
+            failure: Some(failure),
+            duration_ms: 0,
+            tokens: Tokens::default(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

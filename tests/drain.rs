@@ -252,19 +252,34 @@ fn a_phase_may_be_retried_skipped_and_redone_by_hand() {
 #[test]
 fn secrets_are_neither_landed_nor_kept() {
     let secret = "sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA";
-    let agent = "print(os.environ['MY_API_KEY']); write('src/one.txt', 'key = ' + os.environ['MY_API_KEY'])";
-    let plan = json!({"phases": [
-        {"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]});
-    let project = Project::new().env("MY_API_KEY", secret).agent(agent).plan(plan);
-    let ran = project.drain().exited(3);
-    assert_eq!(project.phase("one")["last_failure"]["kind"], "secret_in_diff");
-    assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret));
-    let found = std::process::Command::new("grep")
-        .args(["-rlF", "--exclude-dir=slots", secret])
-        .arg(project.path(".autopack"))
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    let key = "key = os.environ['MY_API_KEY']";
+    for (does, failure) in [
+        ("print(key); write('src/one.txt', 'key = ' + key)", json!("secret_in_diff")),
+        ("write('src/one.txt', 'x'); write('other/' + key + '.txt', 'x')", json!("scope_breach")),
+        ("write('src/one.txt/' + key + '.txt', 'x')", json!("secret_in_diff")),
+        (
+            "report(cost_usd=key, model=key, stop_reason=key, summary=key); write('src/one.txt', 'x')",
+            Value::Null,
+        ),
+    ] {
+        let scope = json!({"paths": ["src/"]});
+        let plan = json!({"phases": [
+            {"phase_id": "one", "deliverables": ["src/"], "scope": scope, "max_attempts": 1}]});
+        let agent = format!("{key}; {does}");
+        let project = Project::new().env("MY_API_KEY", secret).agent(&agent).plan(plan);
+        let ran = project.drain();
+        assert_eq!(project.phase("one")["last_failure"]["kind"], failure, "{does}: {ran:?}");
+        let exported = project.autopack(["telemetry", "export"]).succeeded().stdout;
+        for said in [ran.stdout, ran.stderr, exported] {
+            assert!(!said.contains(secret), "{does}: {said}");
+        }
+        let found = std::process::Command::new("grep")
+            .args(["-rlF", "--exclude-dir=slots", secret])
+            .arg(project.path(".autopack"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{does}");
+    }
 }
 
 #[test]

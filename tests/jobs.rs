@@ -459,6 +459,21 @@ fn two_drains_of_three_lines_each_share_a_run() {
 }
 
 #[test]
+fn among_many_drains_no_attempt_is_tested_more_than_twice() {
+    let ci = "ci: {command: [sh, -c, 'sleep 0.1']}\n";
+    let project = Project::new().agent_with("write_deliverables()", ci).plan(apart(30));
+    let drains = [(); 6].map(|()| project.spawn(["drain", "--run-id", "run"]));
+    for child in drains {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(project.landed().len(), 30);
+    let folders = std::fs::read_dir(project.path(".autopack/attempts/run")).unwrap();
+    let thrice = folders.filter(|phase| phase.as_ref().unwrap().path().join("1/ci-3.log").exists());
+    assert_eq!(thrice.count(), 0);
+}
+
+#[test]
 fn a_drain_that_was_taken_for_dead_ends_all_its_lines_and_starts_over() {
     let agent = r#"
 say(f"came-{phase_id}-{attempt}")

@@ -27,13 +27,13 @@ pub(super) async fn run(
     let job = Job { on_line: Some(&show), ..job(settings, &task) };
     on_event(AgentEvent::Started);
     let ended = process::run(job, stop).await.map_err(|error| explain(error, &task))?;
-    let said = report::read(&task.result_file);
+    let said = report::read(&task.result_file, &task.redact);
     Ok(AgentReply {
         ended: ended.how,
         outcome: outcome(ended.how, settings, &task),
         session: None,
         usage: said.usage,
-        summary: said.summary.map(|summary| task.redact.redact(&summary).into_owned()),
+        summary: said.summary,
         last_lines: ended.last_lines(LAST_LINES),
         notes: said.notes,
     })

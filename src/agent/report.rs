@@ -1,5 +1,6 @@
 //! What an agent says that it used. It may say anything: what is understood is taken, the rest noted.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::phase::usage::MOST;
 use crate::phase::{Tokens, Usage};
+use crate::process::Redactor;
 
 /// More than a result file has to say.
 const LONGEST: u64 = 1024 * 1024;
@@ -19,9 +21,9 @@ pub(super) struct Said {
     pub notes: Vec<String>,
 }
 
-/// A file that is not there says nothing, which is no oddity.
-pub(super) fn read(file: &Path) -> Said {
-    match read_text(file) {
+/// A file that is not there says nothing, which is no oddity. A secret in it is taken out, there too: the file is kept.
+pub(super) fn read(file: &Path, redact: &Redactor) -> Said {
+    match read_text(file).and_then(|text| text.map(|text| clean(file, text, redact)).transpose()) {
         Ok(None) => Said::default(),
         Ok(Some(text)) if text.trim().is_empty() => Said::default(),
         Ok(Some(text)) => parse(&text),
@@ -42,6 +44,14 @@ fn read_text(file: &Path) -> Result<Option<String>, String> {
     let read = File::open(file).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
     read.map_err(|error| error.to_string())?;
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn clean(file: &Path, text: String, redact: &Redactor) -> Result<String, String> {
+    if let Cow::Owned(clean) = redact.redact(&text) {
+        std::fs::write(file, &clean).map_err(|error| format!("a secret stays in it: {error}"))?;
+        return Ok(clean);
+    }
+    Ok(text)
 }
 
 pub(super) fn parse(text: &str) -> Said {
@@ -122,9 +132,22 @@ impl Take<'_> {
         let value = of.get(key).filter(|value| !value.is_null())?;
         let taken = take(value);
         if taken.is_none() {
-            self.notes.push(format!("the agent's result: `{key}` is no {what} but {value}"));
+            self.notes
+                .push(format!("the agent's result: `{key}` is no {what} but {}", kind(value)));
         }
         taken
+    }
+}
+
+/// A value itself may be long, or a secret; a number is neither.
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "true or false".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
     }
 }
 
@@ -166,13 +189,27 @@ mod tests {
 
     #[test]
     fn a_file_that_is_absent_empty_or_no_file_breaks_nothing() {
+        let redact = Redactor::formats_only();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("result.json");
-        assert_eq!(read(&file), Said::default());
+        assert_eq!(read(&file, &redact), Said::default());
         std::fs::write(&file, " \n").unwrap();
-        assert_eq!(read(&file), Said::default());
-        assert_eq!(read(folder.path()).notes.len(), 1);
+        assert_eq!(read(&file, &redact), Said::default());
+        assert_eq!(read(folder.path(), &redact).notes.len(), 1);
         nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert_eq!(read(&folder.path().join("pipe")).notes.len(), 1);
+        assert_eq!(read(&folder.path().join("pipe"), &redact).notes.len(), 1);
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_what_is_said_and_of_the_file() {
+        let redact = Redactor::new([("MY_API_KEY".into(), "planted-0123456789".into())]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        let text = r#"{"model":"planted-0123456789","cost_usd":"planted-0123456789"}"#;
+        std::fs::write(&file, text).unwrap();
+        let said = read(&file, &redact);
+        assert_eq!(said.usage.model.as_deref(), Some("[redacted: MY_API_KEY]"));
+        assert_eq!(said.notes, ["the agent's result: `cost_usd` is no amount but text"]);
+        assert!(!std::fs::read_to_string(&file).unwrap().contains("planted"));
     }
 }

@@ -135,6 +135,7 @@ impl Drain<'_> {
                         self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
                         return Err(Trouble::Full(why));
                     }
+                    After::Ours(error) => return Err(Trouble::Ours(error)),
                     After::OverBudget(why) => return Ok(Turn::Spent(why)),
                     After::Away { agent, until } => self.limits.send_away(agent, until),
                 }

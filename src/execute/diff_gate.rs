@@ -51,7 +51,9 @@ impl Attempt<'_> {
     }
 
     fn secret(&self, measured: &Measured) -> Option<Failure> {
-        let what = self.site.redactor.find_in_patch(&measured.patch)?;
+        let redactor = &self.site.redactor;
+        let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
+        let what = redactor.find_in_patch(&measured.patch).or_else(in_a_path)?;
         let message = format!("the change holds a secret: {what}; it is neither landed nor kept");
         Some(Failure::new(FailureKind::SecretInDiff, message))
     }

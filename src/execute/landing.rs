@@ -1,9 +1,10 @@
-//! From a measured change to the run's tip: CI, then landing, in turn with the other attempts of this drain.
+//! From a measured change to the run's tip: CI, then landing, in turn with the other attempts of this drain and with other
+//! drains.
 //!
 //! CI first runs beside whatever the others do, so that a red change never stands in the queue. Whoever's turn it is and
-//! finds the tip moved runs CI again *in* its turn: no sibling can move the tip meanwhile, so that an attempt tests twice
+//! finds the tip moved runs CI again *in* its turn: nobody else can move the tip meanwhile, so that an attempt tests twice
 //! at most, and each turn ends with a landing or a verdict. Out of turn, all who wait would test the same tip at once, and
-//! all but one in vain. Only other drains can still be faster, and then it starts over.
+//! all but one in vain. Only the user, and a drain that was given up and lives, can still be faster; then it starts over.
 
 use super::ci_gate::Gate;
 use super::queue::LandingTurn;
@@ -34,10 +35,12 @@ impl Attempt<'_> {
         if let Some(verdict) = self.test(&commit).await? {
             return Ok(verdict);
         }
-        match self.turn().await {
-            Some(turn) => self.land(turn, measured, tip, commit).await,
-            None => Ok(Verdict::Requeued(Requeue::Interrupted)),
-        }
+        let Some(turn) = self.turn().await else {
+            return Ok(Verdict::Requeued(Requeue::Interrupted));
+        };
+        let (run, us) = (&claim.run_id, &claim.owner);
+        let _among_drains = self.site.turn_among_drains(run, us, self.stop).await;
+        self.land(turn, measured, tip, commit).await
     }
 
     /// A green change, onto the tip as it is by now.

@@ -1,5 +1,5 @@
 //! The landing queue: of the attempts of one drain, one at a time lands on a run's branch, in the order in which they were
-//! ready. Other drains are kept apart by the branch's compare-and-swap alone.
+//! ready. Drains among each other queue at a lock (`turn`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -160,6 +160,40 @@ impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, exit_code: None, message: message.into(), detail: FailureDetail::default() }
     }
+
+    /// The same with each of its texts changed: message, paths, tests and output may all be an agent's words.
+    #[must_use]
+    pub fn map_texts(self, change: &impl Fn(String) -> String) -> Self {
+        let all = |texts: Vec<String>| texts.into_iter().map(change).collect();
+        let FailureDetail { breaches, missing, failing_tests, log_tail, timeout_seconds } =
+            self.detail;
+        let failing_tests = failing_tests.into_iter();
+        let detail = FailureDetail {
+            breaches: all(breaches),
+            missing: all(missing),
+            failing_tests: failing_tests
+                .map(|test| FailingTest { name: change(test.name), message: change(test.message) })
+                .collect(),
+            log_tail: change(log_tail),
+            timeout_seconds,
+        };
+        Self { message: change(self.message), detail, ..self }
+    }
+}
+
+impl Requeue {
+    /// The same with its message changed.
+    #[must_use]
+    pub fn map_texts(self, change: &impl Fn(String) -> String) -> Self {
+        match self {
+            Self::Interrupted | Self::Crashed => self,
+            Self::RateLimited { not_before, message } => {
+                Self::RateLimited { not_before, message: change(message) }
+            }
+            Self::BaseMoved { message } => Self::BaseMoved { message: change(message) },
+            Self::Systemic { message } => Self::Systemic { message: change(message) },
+        }
+    }
 }
 
 /// What a phase has used up so far.

@@ -21,9 +21,22 @@ pub struct FileLock {
 impl FileLock {
     /// The lock, or `None` where somebody else holds it. Makes the file where there is none.
     pub fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
+        Self::take(path, File::try_lock)
+    }
+
+    /// The lock, however long that takes: for a thread that has nothing else to do.
+    pub fn wait(path: &Path) -> io::Result<FileLock> {
+        let taken = Self::take(path, |file| file.lock().map_err(TryLockError::Error))?;
+        taken.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
+    fn take(
+        path: &Path,
+        lock: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> io::Result<Option<FileLock>> {
         loop {
             let file = open(path)?;
-            match file.try_lock() {
+            match lock(&file) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),

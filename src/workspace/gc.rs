@@ -93,6 +93,8 @@ impl Repo {
     /// landed beside it.
     pub async fn forget_run(&self, run: &RunId) -> Result<()> {
         self.drop_fences(run).await?;
+        let turns = self.landing_lock(run);
+        remove_any(&turns).doing("remove", &turns)?;
         self.drop_refs(&Names::of(run).base).await.map(drop)
     }
 

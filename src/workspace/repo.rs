@@ -16,6 +16,7 @@ use super::made::Trees;
 use super::tree::Tree;
 use super::user_config::UserConfig;
 use super::users_gc::InVain;
+use crate::phase::RunId;
 
 /// The folder of ours in the user's checkout.
 const FOLDER: &str = ".autopack";
@@ -96,6 +97,11 @@ impl Repo {
         let exclude = self.common_dir.join("info/exclude");
         exclude_line(&exclude, EXCLUDED).doing("add a line to", &exclude)?;
         Ok(folder)
+    }
+
+    /// Whose turn it is to land on a run's branch.
+    pub fn landing_lock(&self, run: &RunId) -> PathBuf {
+        self.autopack_dir().join("landing").join(format!("{}.lock", run.file_name()))
     }
 
     /// The commit that a revision names.

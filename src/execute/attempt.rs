@@ -1,0 +1,223 @@
+//! The line of an attempt, straight down: slot, prompt, agent, diff, CI, landing. Each step is a file beside this one.
+
+use crate::phase::budget::Spent;
+use crate::phase::scope::ChangeKind;
+use crate::phase::{Failure, FailureKind, Verdict};
+use crate::process::Stop;
+use crate::progress::{Event, PhaseStarted, Step};
+use crate::store::Claim;
+use crate::telemetry::kind::{Kind, kind};
+use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
+
+use super::activity::Activity;
+use super::record::Record;
+use super::{AttemptFolder, Site, Trouble, lesson};
+
+/// One attempt under way.
+pub(super) struct Attempt<'a> {
+    pub site: &'a Site,
+    pub claim: &'a Claim,
+    pub slot: Slot,
+    pub fence: ClaimRef,
+    /// The run's.
+    pub branch: String,
+    pub folder: AttemptFolder,
+    pub stop: &'a Stop,
+    pub activity: Activity,
+    /// The tip that it is judged on; moves on when somebody else lands.
+    pub base: String,
+    /// Whether it changed or deleted a file of tests that was there before.
+    pub touches_tests: bool,
+    pub record: &'a mut Record,
+    /// What the drain had spent before it.
+    pub drain_spent: Spent,
+    /// The user's checkout before the agent worked.
+    pub checkout: CheckoutState,
+}
+
+/// The line itself. Each step either goes on or is the verdict.
+pub(super) async fn attempt(
+    site: &Site,
+    claim: &Claim,
+    drain_spent: Spent,
+    stop: &Stop,
+    record: &mut Record,
+) -> Result<Verdict, Trouble> {
+    let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
+    let prompt = attempt.prompt().await?;
+    let reply = attempt.agent(prompt).await?;
+    attempt.step(Step::Judging);
+    let measured = match attempt.measure().await? {
+        Ok(measured) => measured,
+        Err(failure) => return Ok(Verdict::Failed(failure)),
+    };
+    attempt.say_left_out(&measured);
+    let verdict = match attempt.cut_short(&reply)? {
+        Some(verdict) => verdict,
+        None => match attempt.judge_diff(&measured, &reply).await? {
+            Some(verdict) => verdict,
+            None => attempt.test_and_land(&measured).await?,
+        },
+    };
+    attempt.keep_work(&measured, &verdict).await?;
+    attempt.learn(&measured, &verdict).await;
+    Ok(verdict)
+}
+
+impl<'a> Attempt<'a> {
+    /// The right to land, a slot that holds the run's tip, and a folder for what is kept.
+    async fn prepare(
+        site: &'a Site,
+        claim: &'a Claim,
+        drain_spent: Spent,
+        stop: &'a Stop,
+        record: &'a mut Record,
+    ) -> Result<Self, Trouble> {
+        let (facts, tip) = site.ensure_branch(&claim.run_id).await?;
+        site.progress.emit(&Event::PhaseStarted(PhaseStarted {
+            run_id: claim.run_id.clone(),
+            phase_id: claim.phase_id.clone(),
+            name: claim.phase.name().to_owned(),
+            attempt: claim.attempt,
+            try_number: claim.tries + 1,
+            max_attempts: claim.max_attempts,
+            agent: site.agent_of(claim)?.0.to_owned(),
+        }));
+        let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
+        let mut slot = site.repo.acquire_slot().await?;
+        let folder = AttemptFolder::create(&site.repo.autopack_dir(), run, phase, number)?;
+        let shown = folder.relative_to(site.repo.root());
+        let slot_name = slot.number().to_string();
+        tracing::debug!(slot = slot_name, base = tip.commit, "slot taken");
+        // None of these waits for another, and nothing of the user's runs before all are done.
+        let (fence, recorded, reset, checkout) = tokio::join!(
+            site.repo.fence(run, phase, number, claim.owner.as_str()),
+            site.store.record_slot(claim, &slot_name, &shown),
+            slot.reset(&tip.commit, &site.settings.workspace),
+            site.repo.checkout_state(),
+        );
+        let Fence::Ours(fence) = fence? else { return Err(Trouble::LeaseLost) };
+        recorded?;
+        let mut attempt = Self {
+            site,
+            claim,
+            slot,
+            fence,
+            branch: facts.branch,
+            folder,
+            stop,
+            activity: Activity::new(site.store.clone(), claim.key(), site.redactor.clone()),
+            base: tip.commit,
+            touches_tests: false,
+            record,
+            drain_spent,
+            checkout: checkout?,
+        };
+        attempt.step(Step::Preparing);
+        attempt.say_reset(&reset?);
+        if attempt.set_up().await? {
+            // What it writes into the checkout is not the agent's doing.
+            attempt.checkout = site.repo.checkout_state().await?;
+        }
+        Ok(attempt)
+    }
+
+    /// Makes the slot hold exactly this commit, set up as the configuration says.
+    pub(super) async fn place(&mut self, commit: &str) -> Result<(), Trouble> {
+        let reset = self.slot.reset(commit, &self.site.settings.workspace).await?;
+        self.say_reset(&reset);
+        self.set_up().await.map(drop)
+    }
+
+    fn say_reset(&self, reset: &Reset) {
+        for path in &reset.missing_links {
+            self.note(&format!("workspace.link: {path} is not in your checkout"));
+        }
+        for path in &reset.tracked_links {
+            self.note(&format!("workspace.link: {path} is in the commit; it stays as it is there"));
+        }
+        if let Some(aside) = &reset.set_aside {
+            self.note(&format!("the slot could not be cleaned; it lies in {}", aside.display()));
+        }
+        for path in &reset.missing_submodules {
+            self.note(&format!("submodule {path}: its commit is not fetched; its folder is empty"));
+        }
+    }
+
+    async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
+        // The slot and the user's checkout are looked at together.
+        let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
+        let (measured, touched) =
+            tokio::join!(measured, self.site.repo.changed_since(&self.checkout));
+        self.say_touched(&touched?);
+        match measured {
+            Ok(measured) => {
+                self.touches_tests = measured.changes.iter().any(|change| {
+                    change.kind != ChangeKind::Added && kind(&change.path) == Kind::Tests
+                });
+                Ok(Ok(measured))
+            }
+            Err(error) if error.is_about_the_attempt() => {
+                Ok(Err(Failure::new(FailureKind::ScopeBreach, error.to_string())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn say_touched(&self, touched: &[String]) {
+        if !touched.is_empty() {
+            self.note(&format!(
+                "your own checkout changed while the agent worked (by you, or by the agent): {}",
+                touched.join(", ")
+            ));
+        }
+    }
+
+    fn say_left_out(&self, measured: &Measured) {
+        if !measured.left_out.is_empty() {
+            let paths = measured.left_out.join(", ");
+            self.note(&format!("new, and left out since workspace.keep names it: {paths}"));
+        }
+    }
+
+    /// What did not land is kept as a patch, without the secrets that may be in it.
+    async fn keep_work(&self, measured: &Measured, verdict: &Verdict) -> Result<(), Trouble> {
+        if matches!(verdict, Verdict::Passed { .. }) || measured.changes.is_empty() {
+            return Ok(());
+        }
+        let patch = self.site.redactor.redact_bytes(&measured.patch);
+        Ok(self.folder.write(&self.folder.patch(), patch)?)
+    }
+
+    /// What the memory is told of the work itself. It may have landed: nothing here can take that back.
+    async fn learn(&mut self, measured: &Measured, verdict: &Verdict) {
+        if !self.site.memory.is_on() {
+            return;
+        }
+        self.record.lesson.has_ci = self.ci_plan().await.is_configured();
+        self.record.lesson.changed = measured.changes.iter().map(|c| c.path.clone()).collect();
+        let retried =
+            self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });
+        let Some(failed) = self.folder.earlier_patch().filter(|_| retried) else { return };
+        let Ok(failed) = std::fs::read(&failed) else { return };
+        let text = |patch: &[u8]| String::from_utf8_lossy(patch).into_owned();
+        self.record.lesson.fix = lesson::difference(&text(&failed), &text(&measured.patch));
+    }
+
+    pub(super) fn step(&self, step: Step) {
+        self.does(step.as_str());
+    }
+
+    /// What we do for it now.
+    pub(super) fn does(&self, what: &str) {
+        tracing::debug!("{what}");
+        self.activity.step(what);
+        self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, what);
+    }
+
+    /// It may be an agent's words.
+    pub(super) fn note(&self, text: &str) {
+        let text = self.site.redactor.redact(text);
+        self.site.progress.note(&format!("{}: {text}", self.claim.phase_id));
+    }
+}
