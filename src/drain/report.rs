@@ -9,7 +9,7 @@ use crate::phase::{PhaseState, RunId};
 use crate::progress::{
     BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts,
 };
-use crate::store::RunSummary;
+use crate::store::{Backlog, RunSummary};
 
 /// What a batch came to so far.
 #[derive(Debug)]
@@ -67,13 +67,13 @@ impl Drain<'_> {
     }
 
     pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
-        let runs = self.summaries().await?;
+        let Backlog { queued, blocked } = self.site.store.backlog(&self.request.runs).await?;
         self.site.progress.emit(&Event::BatchFinished(BatchFinished {
             batch,
             done: self.tallies.done,
             failed: self.tallies.failed,
-            left: runs.iter().map(|run| run.counts.queued).sum(),
-            blocked: runs.iter().map(|run| run.blocked).sum(),
+            left: queued,
+            blocked,
             tokens: self.tallies.tokens,
             phases_per_hour: self.tallies.phases_per_hour(),
         }));
@@ -82,8 +82,7 @@ impl Drain<'_> {
 
     /// Whether no phase of these runs can run or is running.
     pub(super) async fn is_empty(&self) -> Result<bool, Trouble> {
-        let runs = self.summaries().await?;
-        Ok(runs.iter().all(|run| run.counts.queued == run.blocked && run.counts.executing == 0))
+        Ok(!self.site.store.has_work(&self.request.runs).await?)
     }
 
     pub(super) async fn conclude(self, halt: Halt) -> anyhow::Result<Exit> {

@@ -65,6 +65,11 @@ impl Ground {
         self.0.is_empty()
     }
 
+    /// Overlaps with whatever else.
+    pub fn is_everything(&self) -> bool {
+        self.0.contains(ROOT)
+    }
+
     pub fn add(&mut self, footprint: &Footprint) {
         self.0.extend(footprint.0.iter().cloned());
     }
@@ -75,7 +80,7 @@ impl Ground {
 
     /// Whether the area, one around it or one beneath it is there.
     fn is_taken(&self, area: &str) -> bool {
-        if area == ROOT || self.0.contains(ROOT) {
+        if area == ROOT || self.is_everything() {
             return !self.is_empty();
         }
         let ends = area.match_indices('/').map(|(at, _)| at).chain([area.len()]);

@@ -183,8 +183,12 @@ async fn save_footprint(
     row: &PhaseRecord,
     footprint: &Footprint,
 ) -> Result<(), StoreError> {
+    let footprint = to_json(footprint);
+    if row.footprint.as_deref() == Some(&*footprint) {
+        return Ok(());
+    }
     sqlx::query("UPDATE phases SET footprint = ?1 WHERE id = ?2 AND footprint IS NOT ?1")
-        .bind(to_json(footprint))
+        .bind(footprint)
         .bind(row.id)
         .execute(tx)
         .await?;

@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::open::Store;
 use super::rows::{
     AttemptRecord, AttemptRow, Counts, PhaseRecord, PhaseRow, json, number, parse, select_phases,
+    to_json,
 };
 use super::runs::{RunFacts, RunRecord};
 
@@ -38,6 +39,14 @@ pub struct PhaseDetail {
     /// What its import had to decide.
     pub note: Option<String>,
     pub attempt_log: Vec<AttemptRow>,
+}
+
+/// What is left of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub queued: u64,
+    /// QUEUED phases behind a FAILED one.
+    pub blocked: u64,
 }
 
 #[derive(FromRow)]
@@ -82,6 +91,25 @@ impl Store {
         self.require_runs(std::slice::from_ref(run)).await?;
         let found = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
         found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was removed just now"))
+    }
+
+    /// What is left of these runs together. Cheaper than all that [`Store::runs`] tells.
+    pub async fn backlog(&self, runs: &[RunId]) -> Result<Backlog, StoreError> {
+        self.named(async {
+            let (queued, blocked): (i64, i64) =
+                sqlx::query_as(BACKLOG).bind(names(runs)).fetch_one(&self.reader).await?;
+            let name = || "the counts of phases".to_owned();
+            Ok(Backlog { queued: number(queued, name)?, blocked: number(blocked, name)? })
+        })
+        .await
+    }
+
+    /// Whether a phase of these runs executes, or may some day without anybody's help. Three look-ups a run.
+    pub async fn has_work(&self, runs: &[RunId]) -> Result<bool, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(HAS_WORK).bind(names(runs)).fetch_one(&self.reader).await?)
+        })
+        .await
     }
 
     /// The phases of a run in their order, of one state where one is given.
@@ -146,6 +174,25 @@ impl Store {
         })
         .await
     }
+}
+
+/// Counted within indexes alone.
+pub(super) const BACKLOG: &str = "SELECT
+    (SELECT COUNT(*) FROM phases WHERE state = 'QUEUED'
+        AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
+    (SELECT COUNT(*) FROM blocked
+      WHERE run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1))))";
+
+/// Nothing waits for itself. So if something is queued that no FAILED phase blocks, then it, or something that it waits
+/// for, can run or executes. The `band` names the index that is searched for what can.
+pub(super) const HAS_WORK: &str = "SELECT EXISTS (
+    SELECT 1 FROM runs r WHERE r.run_id IN (SELECT value FROM json_each(?1))
+       AND (EXISTS (SELECT 1 FROM phases p WHERE p.run = r.id AND p.owner IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM phases p
+                     WHERE p.run = r.id AND p.state = 'QUEUED' AND p.unmet = 0 AND p.band >= 0)))";
+
+fn names(runs: &[RunId]) -> String {
+    to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>())
 }
 
 async fn counts_by_run(

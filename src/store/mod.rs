@@ -42,7 +42,7 @@ pub use error::StoreError;
 pub use finish::{Finish, WhileFull};
 pub use history::HistoryCursor;
 pub use import::ImportReport;
-pub use look::{PhaseDetail, RunSummary};
+pub use look::{Backlog, PhaseDetail, RunSummary};
 pub use open::Store;
 pub use owners::{Control, InFlight, Owner, OwnerId, OwnerRow, StopRequest};
 pub use recover::Rescue;

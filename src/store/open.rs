@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_footprint.sql"),
     include_str!("migrations/0005_estimate.sql"),
     include_str!("migrations/0006_activity.sql"),
+    include_str!("migrations/0007_backlog.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 

@@ -1,17 +1,24 @@
 //! The auto-fixer over all queued phases, in batches, however many there are.
 
+use futures_util::TryStreamExt as _;
 use serde_json::Value;
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::phase::{Footprint, PhaseId, RawSpec, Repair, RunId};
+use crate::phase::{Failure, Footprint, PhaseId, RawSpec, Repair, RunId};
 
 use super::Fixer;
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{PhaseRecord, json, select_phases, to_json};
+use super::rows::{PhaseRecord, json, to_json};
+use super::sqlite::ROW_BUFFER;
 
-/// Phases read, repaired and written at a time: bounds memory, and how long others wait for the writer.
-const BATCH: i64 = 256;
+/// Phases read, repaired and written at a time: bounds memory, and how long others wait for the writer. As many as a
+/// reader holds ready, so that it never waits for whoever repairs them.
+const BATCH: usize = ROW_BUFFER;
+/// Rows of one UPDATE: a statement for each would cost more than what it does.
+const ROWS: usize = 128;
+/// Repaired in a row, before the writer of the batch before is looked after.
+const IN_A_ROW: usize = 32;
 
 /// A phase that the auto-fixer had something to say about.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +38,29 @@ pub struct RepairCounts {
     pub unfixable: u64,
 }
 
+/// Of a queued phase, what its repair is made from.
+#[derive(FromRow)]
+struct Queued {
+    id: i64,
+    phase_id: String,
+    spec: String,
+    spec_version: i64,
+    fixes: String,
+    unfixable: Option<String>,
+    last_failure: Option<String>,
+}
+
+/// A batch that was repaired, and not written yet.
+#[derive(Default)]
+struct Batch {
+    /// The last row that was examined; `None` at the end.
+    last: Option<i64>,
+    examined: u64,
+    /// Of those that the auto-fixer had something to say about.
+    changes: Vec<Change>,
+    repaired: Vec<Repaired>,
+}
+
 impl Store {
     /// Repairs what is QUEUED, of one run or of all, and hands each phase that changed or is unfixable to `on`.
     /// A phase that is claimed meanwhile is left to its claim, which repairs it too. `dry_run` only looks.
@@ -43,13 +73,19 @@ impl Store {
     ) -> Result<RepairCounts, StoreError> {
         self.named(async {
             let mut counts = RepairCounts::default();
-            for run in self.runs_or_all(run).await? {
-                let mut after = i64::MIN;
-                loop {
-                    let rows = self.queued_after(run, after).await?;
-                    let Some(last) = rows.last() else { break };
-                    after = last.id;
-                    self.repair_batch(rows, fix, dry_run, &mut counts, on).await?;
+            for (row, run) in self.runs_or_all(run).await? {
+                let mut batch = self.repair_after(row, &run, i64::MIN, fix).await?;
+                while let Some(last) = batch.last {
+                    // The next ones are read and repaired while these are written.
+                    let changes = if dry_run { &[] } else { &*batch.changes };
+                    let (saved, next) = futures_util::join!(
+                        self.save_repairs(changes),
+                        self.repair_after(row, &run, last, fix)
+                    );
+                    saved?;
+                    counts.add(&batch);
+                    batch.repaired.into_iter().for_each(&mut *on);
+                    batch = next?;
                 }
             }
             Ok(counts)
@@ -57,91 +93,181 @@ impl Store {
         .await
     }
 
-    async fn runs_or_all(&self, run: Option<&RunId>) -> Result<Vec<i64>, StoreError> {
+    async fn runs_or_all(&self, run: Option<&RunId>) -> Result<Vec<(i64, RunId)>, StoreError> {
         if let Some(run) = run {
-            return Ok(vec![self.run_row(&mut *self.reader.acquire().await?, run).await?]);
+            let row = self.run_row(&mut *self.reader.acquire().await?, run).await?;
+            return Ok(vec![(row, run.clone())]);
         }
-        Ok(sqlx::query_scalar("SELECT id FROM runs ORDER BY id").fetch_all(&self.reader).await?)
+        let all: Vec<(i64, String)> = sqlx::query_as("SELECT id, run_id FROM runs ORDER BY id")
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(all.into_iter().map(|(row, name)| (row, RunId::new(name))).collect())
     }
 
-    async fn queued_after(&self, run: i64, after: i64) -> Result<Vec<PhaseRecord>, StoreError> {
-        let query = select_phases!(
-            "WHERE p.run = ? AND p.state = 'QUEUED' AND p.id > ? ORDER BY p.id LIMIT ?"
-        );
-        let rows = sqlx::query_as(query).bind(run).bind(after).bind(BATCH);
-        Ok(rows.fetch_all(&self.reader).await?)
-    }
-
-    /// The fixer runs outside of the transaction; each write is refused where the phase moved meanwhile.
-    async fn repair_batch(
+    /// Repairs the batch behind a row, outside of any transaction.
+    async fn repair_after(
         &self,
-        rows: Vec<PhaseRecord>,
+        run: i64,
+        run_id: &RunId,
+        after: i64,
         fix: &Fixer<'_>,
-        dry_run: bool,
-        counts: &mut RepairCounts,
-        on: &mut (dyn FnMut(Repaired) + Send),
-    ) -> Result<(), StoreError> {
-        let mut news = Vec::new();
-        for row in rows {
-            let before = row.current_spec()?;
-            let repair = fix(&before, row.last_failure()?.as_ref());
-            counts.examined += 1;
-            if differs(&row, &before, &repair) || repair.result.is_err() {
-                news.push((row, before, repair));
+    ) -> Result<Batch, StoreError> {
+        let mut rows = sqlx::query_as::<_, Queued>(
+            "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec_version, fixes, unfixable, last_failure
+               FROM phases WHERE run = ? AND state = 'QUEUED' AND id > ? ORDER BY id LIMIT ?",
+        )
+        .bind(run)
+        .bind(after)
+        .bind(BATCH as i64)
+        .fetch(&self.reader);
+        let mut batch = Batch::default();
+        while let Some(row) = rows.try_next().await? {
+            batch.last = Some(row.id);
+            batch.examined += 1;
+            batch.repair(row, run_id, fix)?;
+            if batch.examined.is_multiple_of(IN_A_ROW as u64) {
+                tokio::task::yield_now().await;
             }
         }
-        if !dry_run && !news.is_empty() {
-            let mut tx = self.begin().await?;
-            for (row, before, repair) in &news {
-                save_repair(&mut tx, row, before, repair).await?;
-            }
-            tx.commit().await?;
+        Ok(batch)
+    }
+
+    async fn save_repairs(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
         }
-        for (row, before, repair) in news {
-            let repaired = Repaired {
-                run_id: RunId::new(row.run_id),
-                phase_id: PhaseId::new(row.phase_id),
-                before: before.0,
-                after: repair.spec,
-                fixes: repair.fixes,
-                unfixable: repair.result.err().map(|why| why.0),
-            };
-            counts.changed += u64::from(!repaired.fixes.is_empty());
-            counts.unfixable += u64::from(repaired.unfixable.is_some());
-            on(repaired);
+        let mut tx = self.begin().await?;
+        for some in changes.chunks(ROWS) {
+            write(&mut tx, some).await?;
         }
+        Ok(tx.commit().await?)
+    }
+}
+
+impl RepairCounts {
+    fn add(&mut self, batch: &Batch) {
+        let count = |of: fn(&Repaired) -> bool| {
+            batch.repaired.iter().filter(|repaired| of(repaired)).count() as u64
+        };
+        self.examined += batch.examined;
+        self.changed += count(|repaired| !repaired.fixes.is_empty());
+        self.unfixable += count(|repaired| repaired.unfixable.is_some());
+    }
+}
+
+impl Batch {
+    fn repair(&mut self, row: Queued, run_id: &RunId, fix: &Fixer<'_>) -> Result<(), StoreError> {
+        let name = || format!("phase {} of run {run_id}", row.phase_id);
+        let before = RawSpec(json(&row.spec, name)?);
+        let last_failure: Option<Failure> =
+            row.last_failure.as_deref().map(|text| json(text, name)).transpose()?;
+        let repair = fix(&before, last_failure.as_ref());
+        let held = Held {
+            id: row.id,
+            spec_version: row.spec_version,
+            fixes: &row.fixes,
+            unfixable: row.unfixable.as_deref(),
+        };
+        let change = held.change(&before, &repair, name)?;
+        if change.is_none() && repair.result.is_ok() {
+            return Ok(());
+        }
+        self.changes.extend(change);
+        self.repaired.push(Repaired {
+            run_id: run_id.clone(),
+            phase_id: PhaseId::new(row.phase_id),
+            before: before.0,
+            after: repair.spec,
+            fixes: repair.fixes,
+            unfixable: repair.result.err().map(|why| why.0),
+        });
         Ok(())
     }
 }
 
-fn differs(row: &PhaseRecord, before: &RawSpec, repair: &Repair) -> bool {
-    let unfixable = repair.result.as_ref().err().map(|why| why.0.as_str());
-    before.0 != repair.spec || row.unfixable.as_deref() != unfixable || !repair.fixes.is_empty()
+/// What a phase holds of repairs before this one.
+struct Held<'a> {
+    id: i64,
+    spec_version: i64,
+    fixes: &'a str,
+    unfixable: Option<&'a str>,
 }
 
-/// Keeps a repair beside the spec as written, if the phase is still QUEUED with the spec that was repaired.
+/// A repair as it is written beside the spec.
+struct Change {
+    id: i64,
+    /// Of the spec that was repaired.
+    spec_version: i64,
+    spec: String,
+    fixes: String,
+    unfixable: Option<String>,
+    footprint: Option<String>,
+}
+
+impl Held<'_> {
+    /// `None`: it is held already.
+    fn change(
+        &self,
+        before: &RawSpec,
+        repair: &Repair,
+        name: impl Fn() -> String,
+    ) -> Result<Option<Change>, StoreError> {
+        let unfixable = repair.result.as_ref().err().map(|why| why.0.as_str());
+        let same = before.0 == repair.spec && self.unfixable == unfixable;
+        if same && repair.fixes.is_empty() {
+            return Ok(None);
+        }
+        let mut fixes: Vec<String> = json(self.fixes, name)?;
+        fixes.extend_from_slice(&repair.fixes);
+        Ok(Some(Change {
+            id: self.id,
+            spec_version: self.spec_version,
+            spec: to_json(&repair.spec),
+            fixes: to_json(&fixes),
+            unfixable: unfixable.map(str::to_owned),
+            footprint: repair.result.as_ref().ok().map(|spec| to_json(&Footprint::of(spec))),
+        }))
+    }
+}
+
+/// Keeps a repair beside the spec as written.
 pub(super) async fn save_repair(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     before: &RawSpec,
     repair: &Repair,
 ) -> Result<(), StoreError> {
-    if !differs(row, before, repair) {
-        return Ok(());
+    let held = Held {
+        id: row.id,
+        spec_version: row.spec_version,
+        fixes: &row.fixes,
+        unfixable: row.unfixable.as_deref(),
+    };
+    match held.change(before, repair, || row.name())? {
+        Some(change) => write(tx, &[change]).await,
+        None => Ok(()),
     }
-    let mut fixes: Vec<String> = json(&row.fixes, || row.name())?;
-    fixes.extend_from_slice(&repair.fixes);
-    sqlx::query(
-        "UPDATE phases SET spec = ?, spec_version = spec_version + 1, fixes = ?, unfixable = ?, footprint = ?
-          WHERE id = ? AND state = 'QUEUED' AND spec_version = ?",
-    )
-    .bind(to_json(&repair.spec))
-    .bind(to_json(&fixes))
-    .bind(repair.result.as_ref().err().map(|why| why.0.as_str()))
-    .bind(repair.result.as_ref().ok().map(|spec| to_json(&Footprint::of(spec))))
-    .bind(row.id)
-    .bind(row.spec_version)
-    .execute(tx)
-    .await?;
+}
+
+/// Each if its phase is still QUEUED with the spec that was repaired.
+async fn write(tx: &mut SqliteConnection, changes: &[Change]) -> Result<(), StoreError> {
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "WITH new (id, spec_version, spec, fixes, unfixable, footprint) AS (",
+    );
+    update.push_values(changes, |mut row, change| {
+        row.push_bind(change.id)
+            .push_bind(change.spec_version)
+            .push_bind(&change.spec)
+            .push_bind(&change.fixes)
+            .push_bind(&change.unfixable)
+            .push_bind(&change.footprint);
+    });
+    update.push(
+        ") UPDATE phases SET spec = new.spec, spec_version = phases.spec_version + 1, fixes = new.fixes,
+                  unfixable = new.unfixable, footprint = new.footprint
+             FROM new
+            WHERE phases.id = new.id AND phases.state = 'QUEUED' AND phases.spec_version = new.spec_version",
+    );
+    update.build().execute(tx).await?;
     Ok(())
 }

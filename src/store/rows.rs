@@ -58,6 +58,7 @@ pub(super) struct PhaseRecord {
     pub fixes: String,
     pub unfixable: Option<String>,
     pub note: Option<String>,
+    pub footprint: Option<String>,
 }
 
 /// The SQL that selects [`PhaseRecord`]s, with the conditions given.
@@ -66,7 +67,7 @@ macro_rules! select_phases {
         concat!(
             "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.max_attempts,
                     p.not_before, p.commit_id, p.last_failure,
-                    p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note
+                    p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note, p.footprint
                FROM phases p JOIN runs r ON r.id = p.run ",
             $conditions
         )

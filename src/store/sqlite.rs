@@ -22,6 +22,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a task waits for its process's own writer: longer, since each before it may wait that long.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(600);
 const READERS: u32 = 4;
+/// Rows that a reader gets ready ahead of whoever asked for them. With sqlx's own 50, the two wake each other all the
+/// time.
+pub(super) const ROW_BUFFER: usize = 1024;
 
 /// What kind of trouble the database has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,10 @@ pub(super) async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
 /// Readers beside it, which open when they are first needed. `query_only` and not the read-only mode of opening:
 /// a read-only connection that closes last leaves the WAL's files behind.
 pub(super) fn readers(path: &Path) -> SqlitePool {
-    let options = options(path).create_if_missing(false).pragma("query_only", "ON");
+    let options = options(path)
+        .create_if_missing(false)
+        .row_buffer_size(ROW_BUFFER)
+        .pragma("query_only", "ON");
     pool(READERS).connect_lazy_with(options)
 }
 

@@ -23,12 +23,12 @@ pub(in crate::store) const CANDIDATES: &str = "SELECT id, band, position, footpr
         AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
       ORDER BY band, position LIMIT ?6";
 
-/// The same among a few that were named.
-const CANDIDATES_AMONG: &str = "SELECT id, band, position, footprint FROM phases
+/// The same among a few that were named: these are looked up, and nothing else is.
+const CANDIDATES_AMONG: &str = "SELECT phases.id, band, position, footprint
+       FROM (SELECT value AS wanted FROM json_each(?7)) CROSS JOIN phases ON phase_id = wanted
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
         AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (band, position) > (?3, ?4)
         AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
-        AND phase_id IN (SELECT value FROM json_each(?7))
       ORDER BY band, position LIMIT ?6";
 
 /// Looked at in one go, at first and at most: what overlaps lies together as a rule, and a row costs microseconds.
@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
                 }
             }
             self.overlapping |= at.has_passed_over;
-            if !at.look_on(tx, self.claimer, self.now).await? {
+            if at.is_full() || !at.look_on(tx, self.claimer, self.now).await? {
                 self.at = None;
             }
         }
@@ -148,6 +148,11 @@ impl<'a> InRun<'a> {
         Ok(true)
     }
 
+    /// Whether all that comes is passed over, too: what executes or waits may write anywhere.
+    fn is_full(&self) -> bool {
+        self.has_passed_over && self.taken.is_everything()
+    }
+
     /// Whether a phase with this footprint is passed over.
     fn passes_over(&mut self, text: &str) -> Result<bool, StoreError> {
         if self.taken.is_empty() {
@@ -183,24 +188,24 @@ fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
     to_json(&ids.collect::<Vec<_>>())
 }
 
-/// Answered by the index alone: when the next of those that are put off may run.
+/// Answered by the index `phases_put_off` alone: when the next of those may run.
 const SOONEST: &str = "SELECT MIN(not_before) FROM phases
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2";
+        AND state = 'QUEUED' AND unmet = 0 AND not_before > 0 AND not_before > ?2";
 
 /// The same among a few that were named.
-const SOONEST_AMONG: &str = "SELECT MIN(not_before) FROM phases
+const SOONEST_AMONG: &str = "SELECT MIN(not_before)
+       FROM (SELECT value AS wanted FROM json_each(?3)) CROSS JOIN phases ON phase_id = wanted
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2
-        AND phase_id IN (SELECT value FROM json_each(?3))";
+        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2";
 
 /// Where a few were named, others matter only as long as they keep one of these.
 const EXECUTING: &str = "SELECT phase_id, owner FROM phases
       WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?1)
         AND (?2 OR phase_id IN (SELECT value FROM json_each(?4)) OR EXISTS (
-                SELECT 1 FROM phases kept
+                SELECT 1 FROM json_each(?4) AS named CROSS JOIN phases kept ON kept.phase_id = named.value
                  WHERE kept.run = phases.run AND kept.state = 'QUEUED' AND kept.unmet = 0
-                   AND kept.not_before <= ?3 AND kept.phase_id IN (SELECT value FROM json_each(?4))))";
+                   AND kept.not_before <= ?3))";
 
 /// Why nothing can be taken, and what would change that.
 pub(super) async fn nothing_yet(

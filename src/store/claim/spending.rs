@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use crate::phase::UnixMs;
 use crate::phase::budget::Spent;
@@ -16,32 +16,31 @@ pub struct Spending {
     pub run: Spent,
 }
 
-/// What attempts used, known or estimated: those that ended, then those that run. One that was turned away by a limit
-/// without a word on usage used nothing.
-const SPENT: &str = "WITH used AS (
-    SELECT a.ended_at, COALESCE(a.cost_usd, 0.0) AS cost,
-           MAX(COALESCE(a.ended_at, ?1) - a.started_at, 0) AS wall,
-           CASE WHEN COALESCE(a.input_tokens, a.output_tokens, a.cache_write_tokens) IS NOT NULL
-                THEN COALESCE(a.input_tokens, 0) + COALESCE(a.output_tokens, 0) + COALESCE(a.cache_write_tokens, 0)
-                WHEN a.outcome = 'rate_limited' THEN 0
-                ELSE COALESCE(a.estimated_output_tokens, 0) END AS tokens
-      FROM attempts a JOIN phases p ON p.id = a.phase
-     WHERE (a.agent IS NOT NULL OR a.ended_at IS NULL) AND @)
- SELECT COUNT(CASE WHEN ended_at IS NOT NULL AND tokens > 0 THEN 1 END),
+/// What the attempts of a phase used, known or estimated: those that ended, then those that run.
+const OF_PHASE: &str = "SELECT COUNT(CASE WHEN ended_at IS NOT NULL AND tokens > 0 THEN 1 END),
         COALESCE(SUM(CASE WHEN ended_at IS NOT NULL THEN tokens END), 0),
         COUNT(CASE WHEN ended_at IS NULL THEN 1 END),
         COALESCE(SUM(CASE WHEN ended_at IS NULL THEN tokens END), 0),
-        COALESCE(SUM(cost), 0.0), COALESCE(SUM(wall), 0)
-   FROM used";
+        COALESCE(SUM(cost_usd), 0.0), COALESCE(SUM(MAX(COALESCE(ended_at, ?1) - started_at, 0)), 0)
+   FROM used WHERE phase = ?2 AND (agent IS NOT NULL OR ended_at IS NULL)";
+
+/// The same of a run. What ended was added up when it did; what runs is found through the phases that execute.
+const OF_RUN: &str = "SELECT r.spent_attempts, r.spent_tokens, running.attempts, running.tokens,
+        r.spent_usd + running.usd, r.spent_ms + running.ms
+   FROM runs r, (
+        SELECT COUNT(*) AS attempts, COALESCE(SUM(u.tokens), 0) AS tokens, COALESCE(SUM(u.cost_usd), 0.0) AS usd,
+               COALESCE(SUM(MAX(?1 - u.started_at, 0)), 0) AS ms
+          FROM phases p JOIN used u ON u.phase = p.id
+         WHERE p.run = (SELECT run FROM phases WHERE id = ?2) AND p.owner IS NOT NULL AND u.ended_at IS NULL) AS running
+  WHERE r.id = (SELECT run FROM phases WHERE id = ?2)";
 
 pub(super) async fn spending(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     now: UnixMs,
 ) -> Result<Spending, StoreError> {
-    let of = |condition: &str| AssertSqlSafe(SPENT.replace('@', condition));
     let mut sums = Vec::new();
-    for sql in [of("p.id = ?2"), of("p.run = (SELECT run FROM phases WHERE id = ?2)")] {
+    for sql in [OF_PHASE, OF_RUN] {
         let (ended, tokens, running, estimated, cost_usd, wall_ms): (i64, i64, i64, i64, f64, i64) =
             sqlx::query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
         let known = Spent {

@@ -11,6 +11,7 @@ mod opening;
 mod recovering;
 mod repairing;
 mod scale;
+mod statements;
 mod steering;
 
 use serde_json::json;

@@ -1,0 +1,137 @@
+//! The statements of a claim, a finish and the end of a batch, as they are sent; and what SQLite means to do for each.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::*;
+
+/// What sqlx says of each statement once it ran.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Heard {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            event.record(&mut Words(&mut self.0.lock().unwrap()));
+        }
+    }
+}
+
+/// Short statements are their own summary.
+struct Words<'a>(&'a mut BTreeSet<String>);
+
+impl Visit for Words<'_> {
+    fn record_str(&mut self, field: &Field, text: &str) {
+        let text = text.trim();
+        if matches!(field.name(), "summary" | "db.statement")
+            && !text.is_empty()
+            && !text.ends_with('…')
+        {
+            self.0.insert(text.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// The store's connections, with statements that are told.
+fn overheard(bed: &mut Bed) {
+    let options = SqliteConnectOptions::new()
+        .filename(bed.store.path())
+        .foreign_keys(true)
+        .log_statements("trace".parse().unwrap());
+    let pool = || SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+    (bed.store.writer, bed.store.reader) = (pool(), pool());
+}
+
+/// One line a step, as `EXPLAIN QUERY PLAN` shows it.
+async fn steps(store: &Store, sql: &str) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let rows: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(explain).fetch_all(&store.notes).await.unwrap();
+    rows.into_iter().map(|row| row.3).collect()
+}
+
+/// Whether a step costs more the more phases there are, or the more attempts of other phases.
+fn grows(step: &str) -> bool {
+    // Over the whole of a run these have as many entries as there are phases of it.
+    let whole_run =
+        ["phases_by_position (run=?)", "phases_by_state (run=?", "phases_claimable (run=?)"];
+    let scans = step.starts_with("SCAN ") && !few(step);
+    scans || step.contains("TEMP B-TREE") || whole_run.iter().any(|index| step.contains(index))
+}
+
+/// Tables of as many rows as were given or are known to be few.
+fn few(step: &str) -> bool {
+    ["json_each", "CONSTANT ROW", "SCAN new", "SCAN running", "SCAN named", "SCAN owners"]
+        .iter()
+        .any(|table| step.contains(table))
+}
+
+#[tokio::test]
+async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
+    let heard = Heard::default();
+    let subscriber = tracing_subscriber::registry().with(heard.clone());
+    // The events come from the connections' own threads.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let mut bed = Bed::with((0..30).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
+    let late = phase("late", &["p0"]);
+    bed.store.import(&plan(vec![late, broken("bad")]), false, NOW).await.unwrap();
+    overheard(&mut bed);
+    everything_that_a_drain_asks(&bed).await;
+    let heard = heard.0.lock().unwrap().clone();
+    let mut growing = Vec::new();
+    for sql in &heard {
+        if sql.starts_with("BEGIN")
+            || sql.starts_with("COMMIT")
+            || sql.starts_with("ROLLBACK")
+            || sql.starts_with("PRAGMA")
+        {
+            continue;
+        }
+        let steps = steps(&bed.store, sql).await;
+        // A few that were named are put into order, once they are found.
+        let named = sql.contains("CROSS JOIN");
+        let grows = |step: &String| grows(step) && !(named && step.contains("TEMP B-TREE"));
+        growing.extend(steps.into_iter().filter(grows).map(|step| format!("{step}: {sql}")));
+    }
+    assert!(heard.len() > 15, "{heard:#?}");
+    assert!(heard.iter().any(|sql| sql.contains("footprint NOT IN")), "{heard:#?}");
+    assert!(growing.is_empty(), "{growing:#?}");
+}
+
+/// Claims with and without something that executes, put off, refused, passed over; ends of all kinds; the end of a batch.
+async fn everything_that_a_drain_asks(bed: &Bed) {
+    let runs = [run()];
+    let claimer = Claimer { spending: true, ..claimer(&bed.owner, &runs) };
+    let first = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
+    let second = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
+    let third = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
+    for claim in [&first, &second] {
+        bed.store.record_agent(claim, "noop", Some(900), None).await.unwrap();
+    }
+    bed.finish(first, passed()).await;
+    bed.finish(second, red()).await;
+    let limited = Requeue::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
+    bed.finish(third, Verdict::Requeued(limited)).await;
+    let later = Claimer { admit: &|_| Admission::Later { until: UnixMs(NOW.0 + 9) }, ..claimer };
+    assert!(matches!(
+        bed.store.claim_next(&later, NOW).await,
+        Ok(Next::Unfixable { .. } | Next::Waiting { .. })
+    ));
+    while let Next::Unfixable { .. } = bed.store.claim_next(&later, NOW).await.unwrap() {}
+    let hold = Claimer { admit: &|_| Admission::Hold, ..claimer };
+    bed.store.claim_next(&hold, UnixMs(NOW.0 + 9)).await.unwrap();
+    assert!(bed.store.has_work(&runs).await.unwrap());
+    let only = [(run(), PhaseId::new("p20")), (run(), PhaseId::new("late"))];
+    let named = Claimer { only: &only, ..claimer };
+    for _ in 0..2 {
+        bed.store.claim_next(&named, NOW).await.unwrap();
+    }
+    bed.store.claim_next(&claimer, UnixMs(NOW.0 + 9)).await.unwrap();
+}
