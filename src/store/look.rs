@@ -177,7 +177,7 @@ impl Store {
 }
 
 /// Counted within indexes alone.
-pub(super) const BACKLOG: &str = "SELECT
+const BACKLOG: &str = "SELECT
     (SELECT COUNT(*) FROM phases WHERE state = 'QUEUED'
         AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
     (SELECT COUNT(*) FROM blocked
@@ -185,7 +185,7 @@ pub(super) const BACKLOG: &str = "SELECT
 
 /// Nothing waits for itself. So if something is queued that no FAILED phase blocks, then it, or something that it waits
 /// for, can run or executes. The `band` names the index that is searched for what can.
-pub(super) const HAS_WORK: &str = "SELECT EXISTS (
+const HAS_WORK: &str = "SELECT EXISTS (
     SELECT 1 FROM runs r WHERE r.run_id IN (SELECT value FROM json_each(?1))
        AND (EXISTS (SELECT 1 FROM phases p WHERE p.run = r.id AND p.owner IS NOT NULL)
          OR EXISTS (SELECT 1 FROM phases p

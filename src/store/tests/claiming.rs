@@ -269,3 +269,22 @@ async fn what_may_not_begin_before_something_ended_waits() {
     assert!(matches!(next, Next::Held { by_another: None, until: None, .. }), "{next:?}");
     assert_eq!(bed.row("b").await.state, PhaseState::Queued);
 }
+
+/// Nothing behind it can fit, so nothing behind it is looked at; but that it keeps others back is still said.
+#[tokio::test]
+async fn what_may_write_anywhere_keeps_all_others_back() {
+    let phases = vec![within("a", "src"), within("all", "."), within("free", "docs")];
+    let bed = Bed::with(phases).await;
+    let a = bed.claim_within().await.unwrap();
+    assert!(bed.claim_within().await.is_none(), "`all` keeps its turn before `free`");
+    let runs = [run()];
+    let claimer = Claimer { fix: &fix_within, ..claimer(&bed.owner, &runs) };
+    let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
+    assert!(matches!(next, Next::Held { overlapping: true, .. }), "{next:?}");
+    bed.finish(a, passed()).await;
+    let all = bed.claim_within().await.unwrap();
+    assert_eq!(all.phase_id.as_str(), "all");
+    assert!(bed.claim_within().await.is_none());
+    bed.finish(all, passed()).await;
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "free");
+}

@@ -183,3 +183,35 @@ async fn the_database_itself_refuses_what_cannot_be() {
         assert!(sqlx::query(sql).execute(&bed.store.writer).await.is_err(), "{sql}");
     }
 }
+
+/// What a budget of the run is compared with: each attempt that reached its agent, once, when it ends.
+#[tokio::test]
+async fn what_a_run_spent_grows_with_each_end() {
+    let bed = Bed::with((0..6).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
+    let limited =
+        Requeue::RateLimited { not_before: UnixMs(NOW.0 + 60_000), message: "429".into() };
+    let ends = [
+        // Known tokens; none, so that the estimate counts; turned away.
+        (full(passed()), true),
+        (Finish::of(red(), UnixMs(NOW.0 + 5), true), true),
+        (Finish::of(Verdict::Requeued(limited), UnixMs(NOW.0 + 1), true), true),
+        // It never reached its agent.
+        (Finish::of(crashed(), UnixMs(NOW.0 + 1000), true), false),
+    ];
+    for (finish, reached) in ends {
+        let claim = bed.claim().await;
+        if reached {
+            bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
+        }
+        bed.store.finish(claim, &finish).await.unwrap();
+    }
+    let running = bed.claim().await;
+    bed.store.record_agent(&running, "default", Some(7), None).await.unwrap();
+    let runs = [run()];
+    let claimer = Claimer { spending: true, ..claimer(&bed.owner, &runs) };
+    let spent = claimed(bed.store.claim_next(&claimer, UnixMs(NOW.0 + 3)).await.unwrap()).spent.run;
+    assert_eq!((spent.attempts, spent.running), (3, 1), "{spent:?}");
+    // What runs is expected to use what one that ended did.
+    assert_eq!((spent.tokens, spent.cost_usd), (30 + 40 + 35, 0.5 + 0.25), "{spent:?}");
+    assert_eq!(spent.wall.as_millis(), 9 + 5 + 1 + 3, "{spent:?}");
+}

@@ -125,3 +125,37 @@ async fn a_value_that_cannot_be_read_is_named() {
     let error = claim(&bed.store, &bed.owner, &[run()], NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::BadRow { .. }), "{error}");
 }
+
+/// What counting all phases would say as well.
+#[tokio::test]
+async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
+    async fn has_work(bed: &Bed) -> bool {
+        let summary = bed.store.run(&run()).await.unwrap();
+        let counts = summary.counts;
+        let has_work = bed.store.has_work(&[run(), RunId::new("none")]).await.unwrap();
+        assert_eq!(
+            has_work,
+            counts.executing > 0 || counts.queued > summary.blocked,
+            "{summary:?}"
+        );
+        let backlog = bed.store.backlog(&[run()]).await.unwrap();
+        assert_eq!((backlog.queued, backlog.blocked), (counts.queued, summary.blocked));
+        has_work
+    }
+    let one_try = |id: &str| PlanPhase { max_attempts: Some(1), ..phase(id, &[]) };
+    let behind = phase("b", &["a"]);
+    let bed = Bed::with(vec![one_try("a"), behind, phase("c", &["b"]), phase("d", &[])]).await;
+    assert!(has_work(&bed).await);
+    let (a, d) = (bed.claim().await, bed.claim().await);
+    assert!(has_work(&bed).await, "two execute, and nothing else could");
+    bed.finish(d, passed()).await;
+    assert!(has_work(&bed).await);
+    assert_eq!(bed.finish(a, red()).await, PhaseState::Failed);
+    assert!(!has_work(&bed).await, "all that is queued waits for a failed one");
+    assert_eq!(bed.store.backlog(&[run()]).await.unwrap(), Backlog { queued: 2, blocked: 2 });
+    let later = Requeue::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
+    bed.store.import(&plan(vec![phase("e", &[])]), false, NOW).await.unwrap();
+    let e = bed.claim().await;
+    bed.finish(e, Verdict::Requeued(later)).await;
+    assert!(has_work(&bed).await, "put off is not over");
+}

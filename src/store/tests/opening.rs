@@ -67,6 +67,7 @@ async fn every_connection_has_the_settings() {
         let one = |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool);
         assert_eq!(one("PRAGMA synchronous").await.unwrap(), 2);
         assert_eq!(one("PRAGMA foreign_keys").await.unwrap(), 1);
+        assert_eq!(one("PRAGMA wal_autocheckpoint").await.unwrap(), 2500);
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
         assert_eq!(mode, "wal");
     }
@@ -132,6 +133,42 @@ async fn a_newer_schema_is_left_alone() {
     open(&dir).await.close().await;
     made_by(&dir, "PRAGMA user_version = 99").await;
     is_refused(&dir, &["version 99", "newer autopack"]).await;
+}
+
+/// Two attempts of phase 1 that ended, one that never reached an agent, and one that runs.
+#[tokio::test]
+async fn what_was_spent_before_it_was_added_up_counts() {
+    let dir = TempDir::new().unwrap();
+    let schema = [
+        include_str!("../migrations/0001_initial.sql"),
+        include_str!("../migrations/0002_memory_backend.sql"),
+        include_str!("../migrations/0003_session.sql"),
+        include_str!("../migrations/0004_footprint.sql"),
+        include_str!("../migrations/0005_estimate.sql"),
+        include_str!("../migrations/0006_activity.sql"),
+    ];
+    let rows = "INSERT INTO runs (id, run_id, source, created_at) VALUES (1, 'r', 'x', 0), (2, 'idle', 'x', 0);
+        INSERT INTO phases (id, run, phase_id, position, state, name, raw_spec)
+        VALUES (1, 1, 'a', 0, 'QUEUED', 'a', '{}');
+        INSERT INTO attempts (phase, attempt, owner, started_at, ended_at, outcome, agent, input_tokens, output_tokens,
+                              estimated_output_tokens, cost_usd, category, complexity, deliverables)
+        VALUES (1, 1, 'o', 10, 14, 'failed', 'x', 3, 4, 9, 0.5, '', '', '[]'),
+               (1, 2, 'o', 20, 25, 'failed', 'x', NULL, NULL, 9, NULL, '', '', '[]'),
+               (1, 3, 'o', 30, 37, 'crashed', NULL, NULL, NULL, 9, NULL, '', '', '[]'),
+               (1, 4, 'o', 40, NULL, NULL, 'x', NULL, NULL, 9, NULL, '', '', '[]')";
+    let marks = format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = 6",
+        crate::store::sqlite::APPLICATION_ID
+    );
+    made_by(&dir, &format!("{} {rows}; {marks}", schema.concat())).await;
+    let store = open(&dir).await;
+    let spent: Vec<(i64, i64, f64, i64)> = sqlx::query_as(
+        "SELECT spent_attempts, spent_tokens, spent_usd, spent_ms FROM runs ORDER BY id",
+    )
+    .fetch_all(&store.reader)
+    .await
+    .unwrap();
+    assert_eq!(spent, [(2, 16, 0.5, 9), (0, 0, 0.0, 0)]);
 }
 
 #[tokio::test]

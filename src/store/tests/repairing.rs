@@ -63,10 +63,13 @@ async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
 
 #[tokio::test]
 async fn more_phases_than_one_batch_holds_are_all_examined() {
-    let phases = (0..600).map(|n| phase(&format!("p{n}"), &[])).collect();
+    let phases = (0..2600).map(|n| phase(&format!("p{n}"), &[])).collect();
     let bed = Bed::with(phases).await;
     let (counts, told) = repair(&bed, false).await;
-    assert_eq!(counts, RepairCounts { examined: 600, changed: 600, unfixable: 0 });
-    assert_eq!(told.len(), 600);
-    assert_eq!(told[599].phase_id.as_str(), "p599");
+    assert_eq!(counts, RepairCounts { examined: 2600, changed: 2600, unfixable: 0 });
+    assert_eq!(told.len(), 2600);
+    let rows = bed.store.phases(&run(), None).await.unwrap();
+    assert!(rows.iter().all(|row| row.repaired && row.spec.0["fixed"] == true));
+    assert!(rows.iter().all(|row| row.spec.0["phase_id"] == row.phase_id.as_str()));
+    assert_eq!(told[2599].phase_id.as_str(), "p2599");
 }
