@@ -19,7 +19,8 @@ pub fn section(scale: &Scale) -> String {
         | specs | as written | spread | repaired already | as written, with JSON |\n|---|---|---|---|---|\n"
         .to_owned();
     for (name, specs) in corpora() {
-        let fixed: Vec<RawSpec> = specs.iter().map(|spec| RawSpec(fix(spec).spec)).collect();
+        let fixed: Vec<RawSpec> =
+            specs.iter().map(|spec| RawSpec(Value::clone(&fix(spec).spec))).collect();
         let written = rate(scale, &specs, fix);
         let again = rate(scale, &fixed, fix);
         let lines: Vec<String> = specs.iter().map(|spec| spec.0.to_string()).collect();

@@ -1,7 +1,9 @@
 //! A phase's specification: as somebody wrote it, and as the auto-fixer left it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::ids::PhaseId;
 use super::path::shape::has_wildcard;
@@ -29,8 +31,8 @@ pub struct FixedSpec {
     pub(in crate::phase) max_attempts: Option<u32>,
     pub(in crate::phase) agent: Option<String>,
     pub(in crate::phase) allow_no_change: bool,
-    /// The whole spec, normalised, unknown fields and all, in the author's order.
-    pub(in crate::phase) json: Map<String, Value>,
+    /// The whole spec, normalised, unknown fields and all, in the author's order: an object.
+    pub(in crate::phase) json: Arc<Value>,
 }
 
 /// A path relative to the repository's root: `/` between components, none of them `.`, `..` or empty.
@@ -108,11 +110,14 @@ impl FixedSpec {
     }
     /// The phase under the id that it goes by in its run, for a spec that names none itself.
     pub fn with_id(mut self, phase_id: &PhaseId) -> Self {
-        self.json.entry("phase_id").or_insert_with(|| phase_id.as_str().into());
+        if let Some(fields) = Arc::make_mut(&mut self.json).as_object_mut() {
+            fields.entry("phase_id").or_insert_with(|| phase_id.as_str().into());
+        }
         self.phase_id = phase_id.clone();
         self
     }
-    pub fn json(&self) -> &Map<String, Value> {
+    /// An object: the spec as a whole.
+    pub fn json(&self) -> &Value {
         &self.json
     }
 }
@@ -151,7 +156,7 @@ impl FixedSpec {
             max_attempts: None,
             agent: None,
             allow_no_change: false,
-            json: json.as_object().cloned().unwrap_or_default(),
+            json: Arc::new(json),
         }
     }
 }

@@ -33,7 +33,7 @@ pub fn section(spec: &FixedSpec) -> Section {
     // Dependencies that gate are done by now; in any other shape they are notes.
     let gates = !spec.depends_on().is_empty();
     let told = |key: &str| KNOWN.contains(&key) || gates && key == "depends_on";
-    let own = json.iter().filter(|(key, _)| !told(key));
+    let own = json.as_object().into_iter().flatten().filter(|(key, _)| !told(key));
     let in_scope =
         json.get("scope").and_then(Value::as_object).into_iter().flat_map(|scope| {
             scope.iter().filter(|(key, _)| !KNOWN_IN_SCOPE.contains(&key.as_str()))

@@ -1,5 +1,7 @@
 //! The auto-fixer over all queued phases, in batches, however many there are.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt as _;
 use serde_json::Value;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
@@ -26,7 +28,7 @@ pub struct Repaired {
     pub run_id: RunId,
     pub phase_id: PhaseId,
     pub before: Value,
-    pub after: Value,
+    pub after: Arc<Value>,
     pub fixes: Vec<String>,
     pub unfixable: Option<String>,
 }
@@ -213,7 +215,7 @@ impl Held<'_> {
         name: impl Fn() -> String,
     ) -> Result<Option<Change>, StoreError> {
         let unfixable = repair.result.as_ref().err().map(|why| why.0.as_str());
-        let same = before.0 == repair.spec && self.unfixable == unfixable;
+        let same = before.0 == *repair.spec && self.unfixable == unfixable;
         if same && repair.fixes.is_empty() {
             return Ok(None);
         }
@@ -222,7 +224,7 @@ impl Held<'_> {
         Ok(Some(Change {
             id: self.id,
             spec_version: self.spec_version,
-            spec: to_json(&repair.spec),
+            spec: to_json(&*repair.spec),
             fixes: to_json(&fixes),
             unfixable: unfixable.map(str::to_owned),
             footprint: repair.result.as_ref().ok().map(|spec| to_json(&Footprint::of(spec))),

@@ -1,6 +1,8 @@
 //! The repaired JSON as a [`FixedSpec`].
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::aliases::as_text;
 use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
@@ -21,15 +23,16 @@ pub(super) fn finish(mut draft: Draft) -> Repair {
     let ci = phase_ci(&draft);
     let scope = std::mem::take(&mut draft.scope);
     field::put(&mut draft.json, "scope", Value::Object(scope));
+    let spec = Arc::new(Value::Object(draft.json));
     let result = match draft.problems.is_empty() {
-        true => Ok(typed(&draft.json, ci)),
+        true => Ok(typed(&spec, ci)),
         false => Err(Unfixable(draft.problems.join("; "))),
     };
-    Repair { spec: Value::Object(draft.json), fixes: draft.fixes, result }
+    Repair { spec, fixes: draft.fixes, result }
 }
 
-fn typed(json: &Map<String, Value>, ci: PhaseCi) -> FixedSpec {
-    let field = |key: &str| field::get(json, key);
+fn typed(json: &Arc<Value>, ci: PhaseCi) -> FixedSpec {
+    let field = |key: &str| field::of(json, key);
     let text = |key: &str| as_text(field(key));
     let scope = field("scope");
     let scope = |key: &str| patterns(scope.and_then(|scope| field::of(scope, key)));
@@ -50,7 +53,7 @@ fn typed(json: &Map<String, Value>, ci: PhaseCi) -> FixedSpec {
         agent: Some(text("agent")).filter(|agent| !agent.is_empty()),
         allow_no_change: field("allow_no_change").is_some_and(is_true),
         name: if name.is_empty() { text("phase_id") } else { name },
-        json: json.clone(),
+        json: Arc::clone(json),
     }
 }
 

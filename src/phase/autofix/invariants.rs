@@ -37,12 +37,12 @@ fn of_lines(input: &[u8]) -> Value {
 /// Repaired once is repaired; what comes out can be executed, and stays inside the repository.
 pub fn repair(spec: Value, failure: Option<&Failure>, limits: &Limits) {
     let once = autofix(&RawSpec(spec), failure, limits);
-    let twice = autofix(&RawSpec(once.spec.clone()), failure, limits);
+    let twice = autofix(&RawSpec(Value::clone(&once.spec)), failure, limits);
     assert_eq!(twice.spec, once.spec);
     assert_eq!(twice.result, once.result);
     assert!(twice.fixes.is_empty(), "{:?}", twice.fixes);
     // A failure that is over changes nothing that was repaired before it.
-    let before = autofix(&RawSpec(once.spec.clone()), None, limits);
+    let before = autofix(&RawSpec(Value::clone(&once.spec)), None, limits);
     assert_eq!(before.spec, once.spec);
     if let Ok(fixed) = once.result {
         executable(&fixed);

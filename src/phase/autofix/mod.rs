@@ -18,6 +18,8 @@ mod scope;
 #[cfg(any(test, fuzzing))]
 mod spelled;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::repair::{Repair, Unfixable};
@@ -41,7 +43,8 @@ pub struct Limits<'a> {
 pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -> Repair {
     let Value::Object(object) = &raw.0 else {
         let why = format!("the phase is {}, not an object with fields", kind(&raw.0));
-        return Repair { spec: raw.0.clone(), fixes: Vec::new(), result: Err(Unfixable(why)) };
+        let spec = Arc::new(raw.0.clone());
+        return Repair { spec, fixes: Vec::new(), result: Err(Unfixable(why)) };
     };
     let mut draft = Draft::new(object, limits);
     let scope_text = scope::open(&mut draft);

@@ -25,11 +25,11 @@ fn refusal(spec: Value) -> String {
 }
 
 fn deliverables(spec: Value) -> Value {
-    fix(spec).spec["deliverables"].take()
+    fix(spec).spec["deliverables"].clone()
 }
 
 fn paths(spec: Value) -> Value {
-    fix(spec).spec["scope"]["paths"].take()
+    fix(spec).spec["scope"]["paths"].clone()
 }
 
 fn timeouts(spec: &Value) -> (u64, u64) {
@@ -46,10 +46,12 @@ fn ci_failure(kind: FailureKind, exit_code: Option<i32>, ran_out: Option<u64>) -
 
 #[test]
 fn the_worked_example_comes_out_byte_for_byte() {
-    let mut spec = fix(json!({"phase_id":"frontend-build","category":"frontend","complexity":"medium",
+    let repair = fix(
+        json!({"phase_id":"frontend-build","category":"frontend","complexity":"medium",
         "deliverables":["src\\components\\App.tsx (main component)","src\\components\\Header.tsx",
-            "src\\components\\Header.tsx","tests\\components\\App.test.tsx (20+ tests)"],"scope":{}}))
-    .spec;
+            "src\\components\\Header.tsx","tests\\components\\App.test.tsx (20+ tests)"],"scope":{}}),
+    );
+    let mut spec = Value::clone(&repair.spec);
     let criteria = spec.as_object_mut().and_then(|spec| spec.shift_remove("acceptance_criteria"));
     assert_eq!(
         spec.to_string(),
@@ -105,19 +107,22 @@ fn test_auto_fix_escalates_ci_on_prior_timeout() {
     let first = autofix(&raw, None, &limits());
     assert_eq!(timeouts(&first.spec), (900, 60));
     let failure = ci_failure(FailureKind::CiTimeout, None, Some(900));
-    let raised = autofix(&RawSpec(first.spec), Some(&failure), &limits());
+    let raised = autofix(&RawSpec(Value::clone(&first.spec)), Some(&failure), &limits());
     assert_eq!(timeouts(&raised.spec), (1350, 90));
     assert_eq!(raised.result.unwrap().ci().timeout_seconds, 1350);
     // The same failure raises once; the next one again, up to the limit.
-    let again = autofix(&RawSpec(raised.spec.clone()), Some(&failure), &limits());
+    let again = autofix(&RawSpec(Value::clone(&raised.spec)), Some(&failure), &limits());
     assert_eq!((again.spec.clone(), again.fixes), (raised.spec, vec![]));
     let next = ci_failure(FailureKind::CiTimeout, None, Some(1350));
     assert_eq!(
-        timeouts(&autofix(&RawSpec(again.spec.clone()), Some(&next), &limits()).spec),
+        timeouts(&autofix(&RawSpec(Value::clone(&again.spec)), Some(&next), &limits()).spec),
         (2025, 90)
     );
     let last = ci_failure(FailureKind::CiTimeout, None, Some(3000));
-    assert_eq!(timeouts(&autofix(&RawSpec(again.spec), Some(&last), &limits()).spec), (3600, 90));
+    assert_eq!(
+        timeouts(&autofix(&RawSpec(Value::clone(&again.spec)), Some(&last), &limits()).spec),
+        (3600, 90)
+    );
 }
 
 #[test]
@@ -146,7 +151,7 @@ fn escalation_without_a_known_timeout_also_happens_once() {
     let failure = ci_failure(FailureKind::CiFailed, Some(143), None);
     let once = autofix(&raw, Some(&failure), &limits()).spec;
     assert_eq!(timeouts(&once), (1800, 90));
-    assert_eq!(autofix(&RawSpec(once.clone()), Some(&failure), &limits()).spec, once);
+    assert_eq!(autofix(&RawSpec(Value::clone(&once)), Some(&failure), &limits()).spec, once);
 }
 
 #[test]
@@ -382,7 +387,7 @@ fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
         let why = repair.result.unwrap_err().to_string();
         assert!(why.contains(said), "{spec}: {why}");
         // It is refused again, until somebody mends it.
-        assert_eq!(refusal(repair.spec), why, "{spec}");
+        assert_eq!(refusal(Value::clone(&repair.spec)), why, "{spec}");
     }
 }
 
@@ -400,7 +405,7 @@ fn what_is_no_object_is_unfixable_and_says_what_it_is() {
             repair.result.unwrap_err().0,
             format!("the phase is {said}, not an object with fields")
         );
-        assert_eq!((repair.spec, repair.fixes), (value, vec![]));
+        assert_eq!((&*repair.spec, repair.fixes), (&value, vec![]));
     }
 }
 
@@ -451,7 +456,7 @@ fn a_repaired_spec_needs_no_repair() {
     let once = fix(
         json!({"phase_id": "p", "deliverables": ["src\\a.py (x)", "Nice"], "scope": {"paths": ["."]}}),
     );
-    let twice = fix(once.spec.clone());
+    let twice = fix(Value::clone(&once.spec));
     assert_eq!((twice.spec, twice.fixes), (once.spec, Vec::new()));
     assert_eq!(twice.result, once.result);
 }

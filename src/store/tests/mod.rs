@@ -14,6 +14,8 @@ mod scale;
 mod statements;
 mod steering;
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -197,7 +199,7 @@ pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
         spec["fixed"] = json!(true);
         fixes.push("marked as fixed".to_owned());
     }
-    Repair { spec, fixes, result }
+    Repair { spec: Arc::new(spec), fixes, result }
 }
 
 /// A phase that writes beneath a folder alone.
