@@ -17,12 +17,17 @@ pub(super) const TIMEOUT: &str = "timeout_seconds";
 pub(super) const PER_TEST_TIMEOUT: &str = "per_test_timeout";
 
 pub(super) fn complexity(written: &str) -> Complexity {
-    match written.trim().to_ascii_lowercase().as_str() {
-        "low" | "simple" | "easy" | "trivial" | "small" => Complexity::Low,
-        "high" | "medium-high" | "medium_high" | "critical" | "complex" | "hard" | "large" => {
-            Complexity::High
-        }
-        _ => Complexity::Medium,
+    const LOW: [&str; 5] = ["low", "simple", "easy", "trivial", "small"];
+    const HIGH: [&str; 7] =
+        ["high", "medium-high", "medium_high", "critical", "complex", "hard", "large"];
+    let written = written.trim();
+    let is_one_of = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(written));
+    if is_one_of(&LOW) {
+        Complexity::Low
+    } else if is_one_of(&HIGH) {
+        Complexity::High
+    } else {
+        Complexity::Medium
     }
 }
 
@@ -33,12 +38,16 @@ fn default_timeout(complexity: Complexity, category: &str) -> u64 {
         Complexity::Medium => 900,
         Complexity::High => 1200,
     };
-    let category = category.trim().to_ascii_lowercase().replace('-', "_");
-    base + match category.as_str() {
-        "integration" | "docker" => 300,
-        other if other == "frontend" || other.starts_with("frontend_") => 300,
-        "testing" | "test" | "tests" => 200,
-        _ => 0,
+    // `frontend_ui` is of the kind `frontend`.
+    let category = category.trim();
+    let kind = category.split(['_', '-']).next().unwrap_or(category);
+    let named = |names: &[&str]| names.iter().any(|name| category.eq_ignore_ascii_case(name));
+    if named(&["integration", "docker"]) || kind.eq_ignore_ascii_case("frontend") {
+        base + 300
+    } else if named(&["testing", "test", "tests"]) {
+        base + 200
+    } else {
+        base
     }
 }
 

@@ -16,14 +16,14 @@ pub(super) fn normalize(draft: &mut Draft) {
     }
     let given = given.take();
     let written = lists::texts(&given);
-    let mut kept: Vec<String> = Vec::new();
+    let mut kept = Vec::new();
     let mut hints = Vec::new();
-    for item in lists::items(given) {
+    for item in lists::items(&given) {
         let (text, about) = match item {
             Item::Line(text) => (text, Vec::new()),
             Item::About { path, fields, .. } => {
-                let remarks = lists::remarks(&path, &fields);
-                (path, remarks)
+                let remarks = lists::remarks(path, &fields);
+                (path.into(), remarks)
             }
         };
         let entry = entry::read(&text, List::Deliverables, draft.limits.workspace);
@@ -33,7 +33,8 @@ pub(super) fn normalize(draft: &mut Draft) {
     if kept.is_empty() && !super::scope::has_paths(draft) {
         take_hints(draft, &hints, &mut kept);
     }
-    lists::report(draft, KEY, written.as_deref(), &kept);
+    let paths: Vec<&str> = kept.iter().map(String::as_str).collect();
+    lists::report(draft, KEY, written.as_deref(), &paths);
     field::put(&mut draft.json, KEY, kept.into_iter().map(Value::String).collect());
 }
 

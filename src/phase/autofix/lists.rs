@@ -1,5 +1,7 @@
 //! Lists of paths, in whatever shape they were written, as single entries.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
@@ -7,12 +9,12 @@ use super::field;
 use crate::phase::path::entry::{self, List};
 
 /// One entry of a list: a line of text, or an object about a path.
-pub(super) enum Item {
-    Line(String),
+pub(super) enum Item<'a> {
+    Line(Cow<'a, str>),
     /// A path, and the other fields of its object.
     About {
-        key: String,
-        path: String,
+        key: &'a str,
+        path: &'a str,
         fields: Map<String, Value>,
     },
 }
@@ -38,24 +40,24 @@ pub(super) fn concat(first: Value, second: Value) -> Value {
 }
 
 /// Every entry, in order: lists and objects of lists are opened, and so are texts of several lines.
-pub(super) fn items(value: Value) -> Vec<Item> {
+pub(super) fn items(value: &Value) -> Vec<Item<'_>> {
     let mut items = Vec::new();
     collect(value, &mut items);
     items
 }
 
-fn collect(value: Value, items: &mut Vec<Item>) {
+fn collect<'a>(value: &'a Value, items: &mut Vec<Item<'a>>) {
     match value {
         Value::Null => {}
-        Value::String(text) => lines(text, items),
-        Value::Array(values) => values.into_iter().for_each(|value| collect(value, items)),
+        Value::String(text) => lines(text.into(), items),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, items)),
         Value::Object(fields) => object(fields, items),
-        value @ (Value::Bool(_) | Value::Number(_)) => items.push(Item::Line(value.to_string())),
+        Value::Bool(_) | Value::Number(_) => items.push(Item::Line(value.to_string().into())),
     }
 }
 
 /// A text of several lines is a list where it has bullets or every line is a path, else one sentence.
-fn lines(text: String, items: &mut Vec<Item>) {
+fn lines<'a>(text: Cow<'a, str>, items: &mut Vec<Item<'a>>) {
     if !text.contains('\n') {
         items.push(Item::Line(text));
         return;
@@ -63,34 +65,34 @@ fn lines(text: String, items: &mut Vec<Item>) {
     let filled = || text.lines().filter(|line| !line.trim().is_empty());
     let is_path = |line: &str| !entry::read(line, entry::List::Deliverables, None).paths.is_empty();
     if filled().any(entry::has_bullet) || filled().all(is_path) {
-        items.extend(filled().map(|line| Item::Line(line.to_owned())));
+        items.extend(filled().map(|line| Item::Line(line.to_owned().into())));
     } else {
         items.push(Item::Line(text));
     }
 }
 
-fn object(mut fields: Map<String, Value>, items: &mut Vec<Item>) {
-    let key = PATH_KEYS.iter().find(|key| fields.get(**key).is_some_and(is_line));
-    if let Some((key, Value::String(path))) =
-        key.and_then(|key| Some((*key, fields.shift_remove(*key)?)))
-    {
-        items.push(Item::About { key: key.to_owned(), path, fields });
+fn object<'a>(fields: &'a Map<String, Value>, items: &mut Vec<Item<'a>>) {
+    let path_at = |key: &&'static str| Some((*key, fields.get(*key).and_then(line)?));
+    if let Some((key, path)) = PATH_KEYS.iter().find_map(path_at) {
+        let mut fields = fields.clone();
+        fields.shift_remove(key);
+        items.push(Item::About { key, path, fields });
         return;
     }
     for (key, value) in fields {
-        if is_place(&key) {
-            let fields = Map::from_iter([(String::new(), value)]);
-            items.push(Item::About { key: String::new(), path: key, fields });
+        if is_place(key) {
+            let fields = Map::from_iter([(String::new(), value.clone())]);
+            items.push(Item::About { key: "", path: key, fields });
             continue;
         }
         // One word is a label (`code`, `tests`); several say something.
         match value {
             Value::String(text) if key.contains(char::is_whitespace) => {
-                lines(format!("{key}: {text}"), items);
+                lines(format!("{key}: {text}").into(), items);
             }
             value => {
                 if key.contains(char::is_whitespace) {
-                    lines(key, items);
+                    lines(key.into(), items);
                 }
                 collect(value, items);
             }
@@ -98,8 +100,9 @@ fn object(mut fields: Map<String, Value>, items: &mut Vec<Item>) {
     }
 }
 
-fn is_line(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| !text.trim().is_empty() && !text.contains('\n'))
+/// The text, where it is one line.
+fn line(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.trim().is_empty() && !text.contains('\n'))
 }
 
 /// Whether a key is itself the path: `{"src/a.py": "why"}`.
@@ -121,8 +124,8 @@ pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
 }
 
 /// The list, where it is one of texts already.
-pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
-    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+pub(super) fn texts(value: &Value) -> Option<Vec<&str>> {
+    value.as_array()?.iter().map(Value::as_str).collect()
 }
 
 /// Whether a value is a list of paths, each once, that need nothing: what a repair leaves, and what most people write.
@@ -138,7 +141,7 @@ pub(super) fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> 
 }
 
 /// Says what became of a list.
-pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[String]>, kept: &[String]) {
+pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[&str]>, kept: &[&str]) {
     let Some(written) = written else {
         draft.fixed(format!("{field}: made a list of {}", kept.len()));
         return;
@@ -146,7 +149,7 @@ pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[String]>,
     if written == kept {
         return;
     }
-    let rewritten: Vec<&String> = written.iter().filter(|text| !kept.contains(text)).collect();
+    let rewritten: Vec<&&str> = written.iter().filter(|text| !kept.contains(text)).collect();
     if rewritten.is_empty() {
         draft.fixed(format!(
             "{field}: dropped {} that stood there twice",
@@ -154,7 +157,7 @@ pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[String]>,
         ));
     }
     for text in rewritten {
-        draft.fixes.push(format!("{field}: rewrote {}", quoted(text)));
+        draft.fixes.push([field, ": rewrote ", &quoted(text)].concat());
     }
 }
 
@@ -165,11 +168,13 @@ fn quoted(text: &str) -> String {
     }
     let mut quoted = String::with_capacity(text.len() + 8);
     quoted.push('"');
-    for char in text.chars() {
-        if matches!(char, '"' | '\\') {
+    for part in text.split_inclusive(['"', '\\']) {
+        let plain = part.strip_suffix(['"', '\\']).unwrap_or(part);
+        quoted.push_str(plain);
+        if plain.len() < part.len() {
             quoted.push('\\');
+            quoted.push_str(&part[plain.len()..]);
         }
-        quoted.push(char);
     }
     quoted.push('"');
     quoted

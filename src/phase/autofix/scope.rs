@@ -6,7 +6,7 @@ use super::draft::{Draft, is_blank, words};
 use super::lists::{self, Item};
 use super::{deliverables, field};
 use crate::phase::path::entry::{self, List};
-use crate::phase::path::shape::{Shape, has_wildcard, shape};
+use crate::phase::path::shape::has_wildcard;
 use crate::phase::path::{parent, text};
 
 const PATHS: &str = "paths";
@@ -77,7 +77,7 @@ fn add(object: &mut Map<String, Value>, key: &str, value: Value) {
 fn bullet_path(line: &str) -> Option<String> {
     let item = entry::has_bullet(line).then(|| entry::strip_bullet(line))?;
     let (token, _) = text::first_token(item);
-    matches!(shape(&token.text), Shape::Firm | Shape::FileName).then_some(token.text)
+    token.is_path().then(|| token.text.into_owned())
 }
 
 /// Normalises every list of paths in the scope.
@@ -92,21 +92,20 @@ pub(super) fn normalize(draft: &mut Draft) {
             Some(given) if lists::is_settled(given, list, draft.limits.workspace) => {}
             Some(given) => {
                 let given = given.take();
-                let kept = normalize_list(draft, key, list, given);
+                let kept = normalize_list(draft, key, list, &given);
                 field::put(&mut draft.scope, key, Value::Array(kept));
             }
         }
     }
 }
 
-fn normalize_list(draft: &mut Draft, key: &str, list: List, given: Value) -> Vec<Value> {
+fn normalize_list(draft: &mut Draft, key: &str, list: List, given: &Value) -> Vec<Value> {
     let field = format!("scope.{key}");
-    let before = given.clone();
     let mut kept = Vec::new();
     for item in lists::items(given) {
         let (line, about) = match item {
             Item::Line(line) => (line, None),
-            Item::About { key, path, fields } => (path, Some((key, fields))),
+            Item::About { key, path, fields } => (path.into(), Some((key, fields))),
         };
         let mut entry = entry::read(&line, list, draft.limits.workspace);
         draft.refuse(&field, &line, &mut entry);
@@ -130,16 +129,16 @@ fn normalize_list(draft: &mut Draft, key: &str, list: List, given: Value) -> Vec
             push(&mut kept, Value::String(path));
         }
     }
-    say_what_changed(draft, &field, &before, &kept);
+    say_what_changed(draft, &field, given, &kept);
     kept
 }
 
 /// `{path, reason}`, the author's other fields kept.
-fn with_reason(key: String, path: &str, mut fields: Map<String, Value>) -> Value {
+fn with_reason(key: &str, path: &str, mut fields: Map<String, Value>) -> Value {
     if key.is_empty() {
         return json!({"path": path, "reason": fields.remove("").unwrap_or_default()});
     }
-    let mut object = Map::from_iter([(key, Value::from(path))]);
+    let mut object = Map::from_iter([(key.to_owned(), Value::from(path))]);
     object.extend(fields);
     Value::Object(object)
 }
@@ -155,7 +154,8 @@ fn say_what_changed(draft: &mut Draft, field: &str, before: &Value, kept: &[Valu
     if before.as_array().is_some_and(|list| list == kept) {
         return;
     }
-    match (lists::texts(before), lists::texts(&Value::Array(kept.to_vec()))) {
+    let kept: Option<Vec<&str>> = kept.iter().map(Value::as_str).collect();
+    match (lists::texts(before), kept) {
         (Some(before), Some(kept)) => lists::report(draft, field, Some(&before), &kept),
         _ => draft.fixed(format!("{field}: normalised")),
     }
@@ -184,7 +184,7 @@ pub(super) fn derive(draft: &mut Draft) {
         }
         return;
     }
-    draft.fixed(format!("scope.paths: {} from {from}", paths.join(", ")));
+    draft.fixed(["scope.paths: ", &paths.join(", "), " from ", from].concat());
     let paths = paths.into_iter().map(Value::String).collect();
     draft.scope.insert(PATHS.to_owned(), paths);
 }

@@ -34,8 +34,9 @@ pub struct Entry {
 /// Reads one line.
 pub fn read(line: &str, list: List, workspace: Option<&str>) -> Entry {
     let reader = Reader { list, workspace };
-    if reader.is_settled(line) {
-        return Entry { paths: vec![line.to_owned()], ..Entry::default() };
+    let slashed = text::slashed(line);
+    if reader.is_settled(&slashed) {
+        return Entry { paths: vec![slashed.into_owned()], ..Entry::default() };
     }
     reader.read_whole(line)
 }
@@ -143,10 +144,11 @@ impl Reader<'_> {
         if line.is_empty() {
             return Entry::default();
         }
-        if let Some(entry) = self.several(line) {
+        let first = text::first_token(line);
+        if let Some(entry) = self.several(line, &first) {
             return entry;
         }
-        let (token, rest) = leading(line);
+        let (token, rest) = set_off(line).unwrap_or(first);
         let note = Note::of(rest);
         if token.text.is_empty() || !self.accepts(&token, &note) {
             return self.sentence(line, begins_with_removal(line));
@@ -162,7 +164,7 @@ impl Reader<'_> {
     /// Whether the leading token is the path that the entry is about.
     fn accepts(&self, token: &Token, note: &Note) -> bool {
         let place = self.list != List::Deliverables;
-        match shape(&token.text) {
+        match token.shape {
             Shape::Firm | Shape::FileName => true,
             Shape::Dotted => *note != Note::Words,
             Shape::Slashed => place || *note != Note::Words,
@@ -171,14 +173,18 @@ impl Reader<'_> {
     }
 
     /// `src/a.py, src/b.py and docs/`: nothing but paths.
-    fn several(&self, line: &str) -> Option<Entry> {
+    fn several(&self, line: &str, (first, rest): &(Token, &str)) -> Option<Entry> {
         if !line.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
             return None;
         }
+        let (first, rest) = match line.trim_start().starts_with(text::separates) {
+            true => (None, line),
+            false => (Some(first.borrowed()), *rest),
+        };
         let mut found = Vec::new();
-        for token in text::tokens(line).filter(|token| !is_joint(&token.text)) {
-            let is_path = matches!(shape(&token.text), Shape::Firm | Shape::FileName);
-            if !is_path || token.cut || removal(&token.text) {
+        let tokens = first.into_iter().chain(text::tokens(rest));
+        for token in tokens.filter(|token| !is_joint(&token.text)) {
+            if !token.is_path() || token.cut || removal(&token.text) {
                 return None;
             }
             found.push(token.text);
@@ -194,7 +200,7 @@ impl Reader<'_> {
         let mut firm = Vec::new();
         let mut names = Vec::new();
         for token in text::tokens(line) {
-            match shape(&token.text) {
+            match token.shape {
                 Shape::Firm if token.text.ends_with('/') => self.mention(&token.text, &mut entry),
                 Shape::Firm => firm.push(token.text),
                 Shape::FileName => names.push(token.text),
@@ -204,7 +210,7 @@ impl Reader<'_> {
         firm.dedup();
         match firm.as_slice() {
             [one] if !gone => self.take(one, &mut entry),
-            [] if names.len() == 1 && !gone => entry.hint = names.pop(),
+            [] if names.len() == 1 && !gone => entry.hint = names.pop().map(Cow::into_owned),
             many => many.iter().for_each(|path| self.mention(path, &mut entry)),
         }
         entry
@@ -252,17 +258,14 @@ fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why>
     }
 }
 
-/// The token that the line begins with, and what follows it.
-fn leading(line: &str) -> (Token, &str) {
+/// A path that may hold spaces, which the line begins with, and what follows it.
+fn set_off(line: &str) -> Option<(Token<'_>, &str)> {
     if let Some((inner, rest)) = quoted(line) {
         let inner = inner.trim();
-        let plain = spaced_path(inner).map(|path| Token { text: path.to_owned(), cut: false });
-        return (plain.unwrap_or_else(|| Token::quoted(inner)), rest);
+        let plain = spaced_path(inner).map(Token::of);
+        return Some((plain.unwrap_or_else(|| Token::quoted(inner)), rest));
     }
-    if let Some(words) = spaced_path(line) {
-        return (Token { text: words.to_owned(), cut: false }, "");
-    }
-    text::first_token(line)
+    spaced_path(line).map(|words| (Token::of(words), ""))
 }
 
 /// `"docs/My File.md" - why`, also in backticks and as a Markdown link.
@@ -343,7 +346,7 @@ mod tests {
     proptest! {
         /// The short way is only short.
         #[test]
-        fn what_is_settled_is_read_as_it_stands(line in "[-a-zA-Z0-9_./]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {
+        fn what_is_settled_is_read_as_it_stands(line in "[-a-zA-Z0-9_./\\\\]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {
             let list = [List::Deliverables, List::Scope, List::Context][list];
             for workspace in [None, Some("/w"), Some("a")] {
                 let reader = Reader { list, workspace };

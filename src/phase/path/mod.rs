@@ -112,8 +112,7 @@ pub fn reserved(path: &str) -> Option<&'static str> {
     // Case does not tell them apart on every file system.
     let is =
         |name: &str| components_of(path).any(|part| part.eq_ignore_ascii_case(name.as_bytes()));
-    let hidden = path.starts_with('.') || path.as_bytes().windows(2).any(|two| two == b"/.");
-    if !hidden {
+    if !may_hide(path) {
         None
     } else if is(".git") {
         Some(".git")
@@ -140,14 +139,38 @@ fn components(path: &str) -> Vec<&str> {
 
 /// Whether there is nothing to do, told without allocating: most paths are written well.
 fn is_normal(path: &str) -> bool {
+    let dotted = |part: &[u8]| matches!(part, b"." | b"..");
     path.bytes().all(is_plain)
-        && components_of(path.strip_suffix('/').unwrap_or(path))
-            .all(|part| !matches!(part, b"" | b"." | b".."))
+        && !matches!(path.as_bytes(), [] | [b'/', ..])
+        && !has_pair(path, b"//")
+        && (!may_hide(path) || !components_of(path).any(dotted))
 }
 
 /// Letters that are themselves in every path: nothing ends a token at them or strips them from within.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/')
+    PLAIN[usize::from(byte)]
+}
+
+/// Looked up, since every path is asked letter by letter.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = byte as u8;
+        plain[byte] = letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'-' | b'.' | b'/');
+        byte += 1;
+    }
+    plain
+};
+
+/// Whether two letters stand side by side. Over bytes, as [`components_of`] and for its reason.
+fn has_pair(path: &str, pair: &[u8; 2]) -> bool {
+    path.as_bytes().array_windows().any(|two| two == pair)
+}
+
+/// Whether any component begins with a dot: few do, so that its parts need not be looked at.
+fn may_hide(path: &str) -> bool {
+    path.starts_with('.') || has_pair(path, b"/.")
 }
 
 /// What stands between the slashes. Over bytes: on texts this short, searching costs more than looking at each.

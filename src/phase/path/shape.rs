@@ -1,6 +1,6 @@
 //! What a path looks like, told from its letters alone.
 
-use super::{components_of, file_name};
+use super::{components_of, file_name, has_pair};
 
 /// How much a token looks like a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Shape {
 /// `token` has `/` between its components and neither white space nor quotes.
 pub fn shape(token: &str) -> Shape {
     // What leaves the repository is no mere word, so that it is refused and not overlooked.
-    let leaves = components_of(token).any(|part| part == b"..") || token.starts_with("~/");
-    if leaves || token.as_bytes().contains(&0) {
+    let climbs = || has_pair(token, b"..") && components_of(token).any(|part| part == b"..");
+    if token.starts_with("~/") || token.as_bytes().contains(&0) || climbs() {
         return Shape::Firm;
     }
     if !token.contains(|c: char| c.is_alphanumeric() || matches!(c, '*' | '?')) {

@@ -7,20 +7,40 @@ use super::{has_drive, is_plain};
 
 /// A stretch of text without white space, cleaned of what surrounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    pub text: String,
+pub struct Token<'a> {
+    pub text: Cow<'a, str>,
+    /// The text's.
+    pub shape: Shape,
     /// Something glued to it was cut off: `a.py:12`, `a.py(new)`.
     pub cut: bool,
 }
 
-impl Token {
+impl<'a> Token<'a> {
+    pub fn of(text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        Self { shape: shape(&text), text, cut: false }
+    }
+
+    pub fn borrowed(&self) -> Token<'_> {
+        Token { text: Cow::Borrowed(&self.text), ..*self }
+    }
+
+    fn into_owned(self) -> Token<'static> {
+        Token { text: self.text.into_owned().into(), shape: self.shape, cut: self.cut }
+    }
+
+    /// Whether it is a path whatever stands around it.
+    pub fn is_path(&self) -> bool {
+        matches!(self.shape, Shape::Firm | Shape::FileName)
+    }
+
     /// From between quotes, where white space belongs to the path. A path that could not be told from
     /// words without its quotes gets a wildcard for each space.
-    pub fn quoted(inner: &str) -> Self {
-        let inner = inner.replace('\\', "/");
+    pub fn quoted(inner: &str) -> Token<'static> {
+        let inner = slashed(inner);
         let inner = clean(&inner);
         if !inner.contains(char::is_whitespace) {
-            return first_token(inner).0;
+            return first_token(inner).0.into_owned();
         }
         let words = inner.split_whitespace().count();
         let path = inner.contains('/') || words <= 4 && extension(inner).is_some();
@@ -29,7 +49,19 @@ impl Token {
         } else {
             String::new()
         };
-        Self { text, cut: false }
+        Token::of(text)
+    }
+
+    /// From a stretch with `/` between its components.
+    fn within(stretch: &'a str) -> Self {
+        let cleaned = clean(stretch);
+        if cleaned.bytes().all(is_plain) {
+            return Self::of(cleaned);
+        }
+        let (kept, cut) = cut_glued(cleaned);
+        let address = kept.as_bytes().contains(&b':') && kept.contains("://") && !has_drive(kept);
+        let text = if address || kept.contains(is_odd) { "" } else { kept };
+        Self { cut, ..Self::of(text) }
     }
 }
 
@@ -40,48 +72,54 @@ pub fn is_odd(c: char) -> bool {
 }
 
 /// The first token of `text`, and what follows it.
-pub fn first_token(text: &str) -> (Token, &str) {
-    let text = text.trim_start();
-    let end = end_of_token(text);
-    let (raw, rest) = text.split_at(end);
-    let slashed = slashed(raw);
-    let cleaned = clean(&slashed);
-    if cleaned.bytes().all(is_plain) {
-        return (Token { text: cleaned.to_owned(), cut: false }, rest);
-    }
-    let (kept, cut) = cut_glued(cleaned);
+pub fn first_token(text: &str) -> (Token<'_>, &str) {
+    let (token, rest) = split_token(text.trim_start());
     // A note that was glued on is still a note.
-    let rest = if cut && rest.trim_start().is_empty() { ": " } else { rest };
-    let address = kept.as_bytes().contains(&b':') && kept.contains("://") && !has_drive(kept);
-    let text = if address || kept.contains(is_odd) { String::new() } else { kept.to_owned() };
-    (Token { text, cut }, rest)
+    let rest = if token.cut && rest.trim_start().is_empty() { ": " } else { rest };
+    (token, rest)
 }
 
-fn slashed(raw: &str) -> Cow<'_, str> {
-    match raw.as_bytes().contains(&b'\\') {
+fn split_token(text: &str) -> (Token<'_>, &str) {
+    let (raw, rest) = text.split_at(end_of_token(text));
+    let token = match slashed(raw) {
+        Cow::Borrowed(stretch) => Token::within(stretch),
+        Cow::Owned(stretch) => Token::within(&stretch).into_owned(),
+    };
+    (token, rest)
+}
+
+/// With `/` between components, where Windows has `\`.
+pub fn slashed(raw: &str) -> Cow<'_, str> {
+    match raw.bytes().any(|byte| byte == b'\\') {
         true => raw.replace('\\', "/").into(),
         false => raw.into(),
     }
 }
 
-pub fn tokens(text: &str) -> impl Iterator<Item = Token> {
+pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':'));
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || separates(c));
         if rest.is_empty() {
             return None;
         }
-        let token = first_token(rest).0;
-        rest = &rest[end_of_token(rest)..];
+        let token;
+        (token, rest) = split_token(rest);
         Some(token)
     })
+}
+
+/// What stands between tokens, beside white space.
+pub fn separates(c: char) -> bool {
+    matches!(c, ',' | ';' | ':')
 }
 
 /// White space ends a token, and so do `:`, `,` and `;`, but not within `{a,b}` and not after a drive.
 fn end_of_token(text: &str) -> usize {
     let from = if has_drive(text) { 2 } else { 0 };
     let mut depth = 0_usize;
-    let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
+    let ends_nothing = |byte: &u8| is_plain(*byte) || *byte == b'\\';
+    let plain = text.bytes().take_while(ends_nothing).count();
     for (at, c) in text[plain..].char_indices().map(|(at, c)| (plain + at, c)) {
         match c {
             c if c.is_whitespace() => return at,
@@ -162,10 +200,10 @@ pub struct Named {
 
 pub fn named(text: &str) -> Named {
     let mut named = Named { paths: Vec::new(), names: Vec::new() };
-    for token in tokens(text).map(|token| token.text) {
-        match shape(&token) {
-            Shape::Firm if !is_host(&token) => named.paths.push(token),
-            Shape::FileName if !token.contains('*') => named.names.push(token),
+    for Token { text, shape, .. } in tokens(text) {
+        match shape {
+            Shape::Firm if !is_host(&text) => named.paths.push(text.into_owned()),
+            Shape::FileName if !text.contains('*') => named.names.push(text.into_owned()),
             _ => {}
         }
     }
