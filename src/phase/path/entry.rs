@@ -150,7 +150,7 @@ impl Reader<'_> {
         }
         let (token, rest) = set_off(line).unwrap_or(first);
         let note = Note::of(rest);
-        if token.text.is_empty() || !self.accepts(&token, &note) {
+        if token.text.is_empty() || !self.accepts(&token, &note) || self.is_half(&token, rest) {
             return self.sentence(line, begins_with_removal(line));
         }
         if begins_with_removal(rest) || is_arrow(rest) {
@@ -170,6 +170,11 @@ impl Reader<'_> {
             Shape::Slashed => place || *note != Note::Words,
             Shape::Word => place && *note == Note::None && !token.text.contains(text::is_odd),
         }
+    }
+
+    /// Whether what would be taken is the half of something in brackets. What leaves the repository is refused all the same.
+    fn is_half(&self, token: &Token, rest: &str) -> bool {
+        text::cuts_brackets(&token.text, rest) && self.place(&token.text).is_ok()
     }
 
     /// `src/a.py, src/b.py and docs/`: nothing but paths.
@@ -207,6 +212,8 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        // `name).txt` is the other half of something.
+        names.retain(|name| !name.contains(')') || name.contains('('));
         firm.dedup();
         match firm.as_slice() {
             [one] if !gone => self.take(one, &mut entry),

@@ -116,6 +116,10 @@ fn deliverables_are_found_in_what_people_write() {
         ("src/{a,b}.py", "src/{a,b}.py", false),
         ("docs/Release Notes.md", "docs/Release Notes.md", false),
         ("`docs/Release Notes.md` - for users", "docs/Release Notes.md", true),
+        ("src/$(touch pwned).txt", "src/$(touch pwned).txt", false),
+        ("- `src/$(touch pwned).txt` (new)", "src/$(touch pwned).txt", true),
+        ("app/(my group)/page.tsx - the page", "app/(my group)/page.tsx", true),
+        ("src/a.py(see b/c.py)", "src/a.py", true),
         ("src\\foo\\a.py (main)", "src/foo/a.py", true),
         ("dögs/ünï.md (ü)", "dögs/ünï.md", true),
     ] {
@@ -236,6 +240,21 @@ fn lone_words_are_places_in_a_scope_only() {
     for root in [".", "./", "*", "**", "**/*", "./*"] {
         assert!(scope(root).is_empty(), "{root}");
     }
+}
+
+/// `src/foo(the` would be half of something, and nobody's file or folder.
+#[test]
+fn half_of_what_stands_in_brackets_is_no_path() {
+    for line in ["src/foo(the module)", "src/$(touch pwned)", "src/$(touch the pwned).txt now"] {
+        for list in [entry::List::Deliverables, entry::List::Scope] {
+            let entry = entry::read(line, list, None);
+            let cut = |path: &String| path.matches('(').count() != path.matches(')').count();
+            assert!(!entry.paths.iter().chain(&entry.hint).any(cut), "{line}: {entry:?}");
+            assert!(entry.prose, "{line}");
+        }
+    }
+    let entry = read("write src/$(touch pwned) into pwned).txt");
+    assert_eq!((entry.paths.len(), entry.hint), (0, None));
 }
 
 #[test]

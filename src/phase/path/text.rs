@@ -39,7 +39,7 @@ impl<'a> Token<'a> {
     pub fn quoted(inner: &str) -> Token<'static> {
         let inner = slashed(inner);
         let inner = clean(&inner);
-        if !inner.contains(char::is_whitespace) {
+        if !inner.contains(char::is_whitespace) || end_of_token(inner) == inner.len() {
             return first_token(inner).0.into_owned();
         }
         let words = inner.split_whitespace().count();
@@ -114,14 +114,16 @@ pub fn separates(c: char) -> bool {
     matches!(c, ',' | ';' | ':')
 }
 
-/// White space ends a token, and so do `:`, `,` and `;`, but not within `{a,b}` and not after a drive.
+/// White space ends a token, and so do `:`, `,` and `;`, but not within `{a,b}` or `(a b).txt`, nor after a drive.
 fn end_of_token(text: &str) -> usize {
     let from = if has_drive(text) { 2 } else { 0 };
-    let mut depth = 0_usize;
+    let (mut depth, mut bracketed) = (0_usize, 0);
     let ends_nothing = |byte: &u8| is_plain(*byte) || *byte == b'\\';
     let plain = text.bytes().take_while(ends_nothing).count();
     for (at, c) in text[plain..].char_indices().map(|(at, c)| (plain + at, c)) {
         match c {
+            _ if at < bracketed => {}
+            '(' => bracketed = end_of_brackets(text, at).unwrap_or_default(),
             c if c.is_whitespace() => return at,
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
@@ -134,13 +136,33 @@ fn end_of_token(text: &str) -> usize {
     text.len()
 }
 
+/// Where brackets end that are part of a path, as in `src/(two words)/a.txt`: it goes on right behind them.
+fn end_of_brackets(text: &str, open: usize) -> Option<usize> {
+    let end = open + text[open..].split('\n').next()?.find(')')? + 1;
+    let tail = text[end..].split(char::is_whitespace).next()?;
+    let goes_on = tail.contains(['/', '\\']) || extension(tail).is_some();
+    let plain = open > 0 && !text[..end].contains(is_odd) && !ends_in_file(&text[..open]);
+    (goes_on && plain).then_some(end)
+}
+
+/// Whether what is glued to this is a note about a file.
+fn ends_in_file(before: &str) -> bool {
+    let name = before.rsplit('/').next().unwrap_or(before);
+    !name.starts_with('.') && extension(name).is_some()
+}
+
+/// Whether brackets open within the first text and close in what follows it: it was cut from something with spaces.
+pub fn cuts_brackets(text: &str, rest: &str) -> bool {
+    let count = |bracket: char| text.matches(bracket).count();
+    rest.contains(')') && count('(') > count(')')
+}
+
 /// `a.py(new)` and `a.md#section` without what is glued to them. `app/(auth)/page.tsx` stays.
 fn cut_glued(token: &str) -> (&str, bool) {
     for (at, c) in token.char_indices() {
         if at > 0 && matches!(c, '(' | '#' | '[' | '\'' | '’') {
             let before = &token[..at];
-            let name = before.rsplit('/').next().unwrap_or(before);
-            if !token[at..].contains('/') && !name.starts_with('.') && extension(name).is_some() {
+            if !token[at..].contains('/') && ends_in_file(before) {
                 return (before, true);
             }
         }
