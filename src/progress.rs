@@ -115,6 +115,7 @@ pub struct BatchFinished {
     pub batch: u32,
     pub done: u64,
     pub failed: u64,
+    /// Not settled: queued, or running now, by whomever.
     pub left: u64,
     /// Those of the ones left that wait for a FAILED one.
     pub blocked: u64,

@@ -67,12 +67,12 @@ impl Drain<'_> {
     }
 
     pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
-        let Backlog { queued, blocked } = self.site.store.backlog(&self.request.runs).await?;
+        let Backlog { queued, executing, blocked } = self.site.store.backlog(&self.request.runs).await?;
         self.site.progress.emit(&Event::BatchFinished(BatchFinished {
             batch,
             done: self.tallies.done,
             failed: self.tallies.failed,
-            left: queued,
+            left: queued + executing,
             blocked,
             tokens: self.tallies.tokens,
             phases_per_hour: self.tallies.phases_per_hour(),

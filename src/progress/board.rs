@@ -78,9 +78,8 @@ impl Board {
             }
             Event::BatchFinished(batch) => {
                 self.blocked = batch.blocked;
-                // Others may have settled some meanwhile; what runs is neither left nor settled.
-                let open = batch.left + self.running.len() as u64;
-                self.settled = self.settled.max(self.phases.saturating_sub(open));
+                // Others may have settled some meanwhile.
+                self.settled = self.settled.max(self.phases.saturating_sub(batch.left));
             }
             Event::DrainFinished(_) => self.since = None,
             Event::BatchStarted { .. } => {}
@@ -249,7 +248,7 @@ mod tests {
             batch: 1,
             done: 0,
             failed: 1,
-            left: 4,
+            left: 5,
             blocked: 2,
             tokens: 0,
             phases_per_hour: None,

@@ -45,6 +45,7 @@ pub struct PhaseDetail {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     pub queued: u64,
+    pub executing: u64,
     /// QUEUED phases behind a FAILED one.
     pub blocked: u64,
 }
@@ -96,10 +97,14 @@ impl Store {
     /// What is left of these runs together. Cheaper than all that [`Store::runs`] tells.
     pub async fn backlog(&self, runs: &[RunId]) -> Result<Backlog, StoreError> {
         self.named(async {
-            let (queued, blocked): (i64, i64) =
+            let (queued, executing, blocked): (i64, i64, i64) =
                 sqlx::query_as(BACKLOG).bind(names(runs)).fetch_one(&self.reader).await?;
             let name = || "the counts of phases".to_owned();
-            Ok(Backlog { queued: number(queued, name)?, blocked: number(blocked, name)? })
+            Ok(Backlog {
+                queued: number(queued, name)?,
+                executing: number(executing, name)?,
+                blocked: number(blocked, name)?,
+            })
         })
         .await
     }
@@ -179,6 +184,8 @@ impl Store {
 /// Counted within indexes alone.
 const BACKLOG: &str = "SELECT
     (SELECT COUNT(*) FROM phases WHERE state = 'QUEUED'
+        AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
+    (SELECT COUNT(*) FROM phases WHERE owner IS NOT NULL
         AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
     (SELECT COUNT(*) FROM blocked
       WHERE run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1))))";
