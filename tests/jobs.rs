@@ -73,18 +73,25 @@ struct Running {
 
 impl Running {
     fn start(project: &Project, jobs: u32) -> Self {
+        Self::start_with(project, jobs, &[])
+    }
+
+    fn start_with(project: &Project, jobs: u32, more: &[&str]) -> Self {
         let jobs = jobs.to_string();
-        let mut command = project.command(["drain", "--run-id", "run", "--json", "--jobs", &jobs]);
+        let args = ["drain", "--run-id", "run", "--json", "--jobs", &jobs];
+        let mut command = project.command(args.into_iter().chain(more.iter().copied()));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
 
-    /// Reads on until so many of an event have come.
-    fn wait_for(&mut self, event: &str, number: usize) {
+    /// Reads on until so many of an event have come, and hands out the last.
+    fn wait_for(&mut self, event: &str, number: usize) -> Value {
         let wanted = format!("\"event\":\"{event}\"");
         let seen = self.lines.by_ref().map(Result::unwrap).filter(|line| line.contains(&wanted));
-        assert_eq!(seen.take(number).count(), number, "the drain ended before");
+        let seen = events(&seen.take(number).collect::<Vec<_>>().join("\n"));
+        assert_eq!(seen.len(), number, "the drain ended before");
+        seen.last().unwrap().clone()
     }
 
     fn ended(mut self) -> (Option<i32>, Vec<Value>) {
@@ -214,6 +221,38 @@ fn a_batch_is_so_many_attempts_that_ended() {
     assert_eq!(of(&events, "phase_started").len(), 6, "no more are begun than may end");
     assert_eq!(events.last().unwrap()["reason"], "max_batches");
     assert_eq!(project.landed().len(), 6);
+}
+
+#[test]
+fn what_runs_is_still_left_at_the_end_of_a_batch() {
+    let agent = r#"
+say("came-" + phase_id)
+wait_for("came-", 2)
+if phase_id == "p001": wait_for("seen")
+write_deliverables()
+"#;
+    let project = project(agent, GREEN).plan(apart(3));
+    let mut drain = Running::start_with(&project, 2, &["--batch-size", "2"]);
+    let batch = drain.wait_for("batch_finished", 1);
+    std::fs::write(project.outside("meeting/seen"), "").unwrap();
+    assert_eq!((&batch["done"], &batch["left"]), (&json!(2), &json!(1)), "{batch}");
+    assert_eq!(drain.ended().0, Some(0));
+}
+
+#[test]
+fn status_says_with_what_a_waiting_phase_overlaps() {
+    let agent = "if phase_id == 'first': wait_for('seen')\nwrite_deliverables()";
+    let plan = json!({"phases": [
+        {"phase_id": "first", "deliverables": ["src/a.txt"]},
+        {"phase_id": "second", "deliverables": ["src/b.txt"]}]});
+    let project = project(agent, GREEN).plan(plan);
+    let mut drain = Running::start(&project, 2);
+    drain.wait_for("phase_started", 1);
+    let status = project.autopack(["status"]).succeeded();
+    std::fs::write(project.outside("meeting/seen"), "").unwrap();
+    let line = "waiting  second of run: may write where first does, which is running\n";
+    assert!(status.stdout.contains(line), "{status:#?}");
+    assert_eq!(drain.ended().0, Some(0));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod import;
 pub mod invariants;
 mod look;
 mod open;
+mod overlaps;
 mod owners;
 mod probe;
 mod record;

@@ -8,6 +8,7 @@ use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
 use super::error::StoreError;
 use super::open::Store;
+use super::overlaps::{Overlap, overlaps};
 use super::rows::parse;
 
 /// A QUEUED phase that a claim would not take now, and everything that keeps it.
@@ -18,6 +19,8 @@ pub struct Waiting {
     pub blocked: bool,
     /// Dependencies that are not satisfied.
     pub needs: Vec<(PhaseId, PhaseState)>,
+    /// Executes, or is ahead in the queue, and may write where this one does.
+    pub overlaps: Option<(PhaseId, PhaseState)>,
     /// A rate limit that has not passed.
     pub not_before: Option<UnixMs>,
     /// Its spec will be refused when its turn comes.
@@ -27,6 +30,7 @@ pub struct Waiting {
 #[derive(FromRow)]
 struct WaitingRecord {
     id: i64,
+    position: i64,
     phase_id: String,
     blocked: bool,
     not_before: i64,
@@ -40,7 +44,7 @@ impl Store {
             let mut tx = self.reader.begin().await?;
             let run = self.run_row(&mut tx, run).await?;
             let rows: Vec<WaitingRecord> = sqlx::query_as(
-                "SELECT p.id, p.phase_id, p.id IN (SELECT id FROM blocked WHERE run = ?1) AS blocked,
+                "SELECT p.id, p.position, p.phase_id, p.id IN (SELECT id FROM blocked WHERE run = ?1) AS blocked,
                         p.not_before, p.unfixable
                    FROM phases p
                   WHERE p.run = ?1 AND p.state = 'QUEUED'
@@ -61,7 +65,13 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?;
             let mut needs = by_phase(needs)?;
-            Ok(rows.into_iter().map(|row| row.with(now, &mut needs)).collect())
+            let mut waiting: Vec<(i64, Waiting)> =
+                rows.into_iter().map(|row| (row.position, row.with(now, &mut needs))).collect();
+            for overlap in overlaps(&mut tx, run, now).await? {
+                waiting.push((overlap.position, overlap.into()));
+            }
+            waiting.sort_by_key(|(position, _)| *position);
+            Ok(waiting.into_iter().map(|(_, waiting)| waiting).collect())
         })
         .await
     }
@@ -84,8 +94,22 @@ impl WaitingRecord {
             needs: needs.remove(&self.id).unwrap_or_default(),
             phase_id: PhaseId::new(self.phase_id),
             blocked: self.blocked,
+            overlaps: None,
             not_before: (self.not_before > now.0).then_some(UnixMs(self.not_before)),
             unfixable: self.unfixable,
+        }
+    }
+}
+
+impl From<Overlap> for Waiting {
+    fn from(overlap: Overlap) -> Self {
+        Self {
+            phase_id: overlap.phase_id,
+            blocked: false,
+            needs: Vec::new(),
+            overlaps: Some(overlap.with),
+            not_before: None,
+            unfixable: None,
         }
     }
 }

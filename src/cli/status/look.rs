@@ -108,6 +108,14 @@ fn argument(run: &RunId) -> String {
 /// Everything that keeps a phase; `times` says for how long, too.
 pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
     let mut reasons = needs(&phase.needs);
+    if let Some((id, state)) = &phase.overlaps {
+        let what = match state {
+            PhaseState::Executing => "is running",
+            _ => "goes before it",
+        };
+        let id = printable(&shown_id(id.as_str()));
+        reasons.push(format!("may write where {id} does, which {what}"));
+    }
     if let Some(until) = phase.not_before {
         let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or(0));
         reasons.push(match times {

@@ -87,6 +87,33 @@ async fn a_phase_that_cannot_run_says_why() {
     );
 }
 
+/// What a claim passes over is told with what it meets: what runs, or what is passed over before it.
+#[tokio::test]
+async fn phases_that_overlap_are_told_with_whom() {
+    let phases = [("runs", "src/a"), ("under", "src/a/deep"), ("apart", "docs"), ("wide", "src")];
+    let mut phases: Vec<PlanPhase> = phases.map(|(id, folder)| within(id, folder)).to_vec();
+    phases.insert(0, phase("last", &["wide"]));
+    phases.push(within("behind", "src/b"));
+    let bed = Bed::with(phases).await;
+    bed.store.repair_queued(None, &fix_within, false, &mut |_| {}).await.unwrap();
+    let told = async || -> Vec<String> {
+        let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
+        let with = |w: &Waiting| w.overlaps.as_ref().map(|(id, state)| format!("{id} {state}"));
+        waiting.iter().map(|w| format!("{} {:?}", w.phase_id, with(w))).collect()
+    };
+    assert_eq!(told().await, ["last None"], "nothing runs yet");
+    assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "runs");
+    assert_eq!(
+        told().await,
+        [
+            "last None",
+            r#"under Some("runs EXECUTING")"#,
+            r#"wide Some("runs EXECUTING")"#,
+            r#"behind Some("wide QUEUED")"#,
+        ]
+    );
+}
+
 #[tokio::test]
 async fn where_a_run_is_executed_is_settled_once() {
     let bed = Bed::with(vec![phase("a", &[])]).await;
