@@ -7,6 +7,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::Finding;
 use crate::process::{self, Tool};
+use crate::workspace::OLDEST_GIT;
 
 const MIB: u128 = 1024 * 1024;
 /// A database page that cannot be written stops everything.
@@ -14,8 +15,6 @@ const TOO_LITTLE: u128 = 100 * MIB;
 /// A slot and its build caches want about as much.
 const LITTLE: u128 = 2048 * MIB;
 
-/// The oldest git that the drain's own commands work with: `GIT_CONFIG_COUNT` came with 2.31.
-const OLDEST_GIT: (u32, u32) = (2, 31);
 const GIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn disk(dir: &Path) -> Finding {
@@ -86,7 +85,7 @@ mod tests {
         let status = |line: &str| git_version(Ok(line.to_owned())).status;
         assert_eq!(status("git version 2.39.5 (Apple Git-154)"), Status::Ok);
         assert_eq!(status("git version 3.0.0"), Status::Ok);
-        assert_eq!(status("git version 2.30.9"), Status::Fail);
+        assert_eq!(status("git version 2.37.9"), Status::Fail);
         assert_eq!(status("hub 1"), Status::Warn);
         assert_eq!(git_version(Err("there is no git".to_owned())).status, Status::Fail);
     }

@@ -6,11 +6,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::git::OLDEST_GIT;
 use crate::process::ToolError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    #[error("git is not installed, or not on PATH; autopack needs git 2.39 or later")]
+    #[error("git is not installed, or not on PATH; autopack needs git {}.{} or later", OLDEST_GIT.0, OLDEST_GIT.1)]
     GitMissing,
     #[error("cannot run git to {doing}: {source}")]
     GitUnusable { doing: String, source: ToolError },

@@ -15,6 +15,9 @@ use tracing::Instrument as _;
 use super::error::{Result, WorkspaceError};
 use crate::process::{Output, Tool, ToolError, output};
 
+/// The oldest git that has all that is called here: `merge-tree --write-tree` came with 2.38.
+pub const OLDEST_GIT: (u32, u32) = (2, 38);
+
 /// Adding or writing a large tree takes minutes at worst; this is for a git that hangs.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
