@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use console::Style;
 
-use super::text::{duration, fit, printable, shown_id, shown_message, thousands, width};
+use super::text::{duration, fit, printable, shown_id, shown_message, thousands, width, wrap};
 use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts};
 use crate::phase::{PhaseState, RunId};
 
@@ -14,7 +14,7 @@ pub struct Look {
     pub color: bool,
     /// Whether phases of several runs are among them, so that each is named with its run.
     pub several: bool,
-    /// The terminal's width, where it is one: the names of phases are cut to it.
+    /// The terminal's width, where it is one: the names of phases are cut to it, messages go on in the next line.
     pub columns: Option<usize>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn render(event: &Event, look: Look) -> Option<String> {
         Event::DrainStarted(start) => Some(started(start)),
         Event::PhaseFinished(phase) => Some(finished_line(phase, look)),
         Event::BatchFinished(batch) => Some(batch_line(batch)),
-        Event::DrainFinished(end) => Some(finished(end)),
+        Event::DrainFinished(end) => Some(finished(end, look)),
         Event::BatchStarted { .. } | Event::PhaseStarted(_) => None,
     }
 }
@@ -82,9 +82,20 @@ pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
     let mut line = format!("{word} {name}{facts}");
     if let Some(failure) = &phase.failure {
         let message = shown_message(failure.message.trim());
-        line.push_str(&format!("\n{:VERDICT$}{}: {message}", "", failure.kind.as_str()));
+        let message = format!("{}: {message}", failure.kind.as_str());
+        for part in in_lines(message, VERDICT, look) {
+            line.push_str(&format!("\n{:VERDICT$}{part}", ""));
+        }
     }
     line
+}
+
+/// A terminal would break it in the midst of words.
+fn in_lines(text: String, indent: usize, look: Look) -> Vec<String> {
+    match look.columns {
+        Some(columns) => wrap(&text, columns.saturating_sub(indent).max(LEAST_NAME)),
+        None => vec![text],
+    }
 }
 
 /// Where the terminal is narrow, the commit goes first: the branch has it.
@@ -133,7 +144,7 @@ fn batch_line(batch: &BatchFinished) -> String {
     )
 }
 
-fn finished(end: &DrainFinished) -> String {
+fn finished(end: &DrainFinished, look: Look) -> String {
     let what = match end.reason {
         Reason::Drained => "drained",
         Reason::StoppedOnFailure => "stopped at the first failure",
@@ -146,10 +157,12 @@ fn finished(end: &DrainFinished) -> String {
     let took = duration(Duration::from_millis(end.duration_ms));
     let mut text = format!("{what} after {took}");
     if let Some(message) = &end.message {
-        text.push_str(&format!("\nerror: {}", printable(message)));
+        let message = in_lines(format!("error: {}", printable(message)), 0, look);
+        text.push_str(&format!("\n{}", message.join("\n")));
     }
     if let Some(hint) = end.hint() {
-        text.push_str(&format!("\nhint: {hint}"));
+        let hint = in_lines(format!("hint: {hint}"), 0, look);
+        text.push_str(&format!("\n{}", hint.join("\n")));
     }
     for run in &end.counts {
         text.push_str(&format!("\n{}", run_line(run)));
@@ -216,6 +229,27 @@ mod tests {
             |columns| finished_line(&phase, look(columns)).split("  ").last().unwrap().to_owned();
         assert_eq!(facts(80), "4ce8173b80 · 7.8 s · 1545 tokens");
         assert_eq!(facts(40), "7.8 s · 1545 tokens");
+    }
+
+    #[test]
+    fn a_message_goes_on_in_the_next_line_of_a_terminal() {
+        let message = "the agent wrote outside of the scope of the phase: src/core/engine.rs, docs/guide.md and 3 more";
+        let failure = crate::phase::Failure::new(crate::phase::FailureKind::ScopeBreach, message);
+        let (run, id) = (RunId::new("demo"), crate::phase::PhaseId::new("p"));
+        let phase = PhaseFinished::refused(run, id, failure);
+        let told = |columns| finished_line(&phase, Look { columns, ..Look::default() });
+        for columns in [30, 80] {
+            let told = told(Some(columns));
+            let rest: Vec<&str> = told.lines().skip(1).collect();
+            assert!(rest.len() > 1 && rest.iter().all(|line| width(line) <= columns), "{told}");
+            assert!(rest.iter().all(|line| line.starts_with(&" ".repeat(VERDICT))), "{told}");
+            assert!(rest.iter().any(|line| line.ends_with("phase:")), "between words: {told}");
+        }
+        assert_eq!(
+            told(None).lines().count(),
+            2,
+            "whoever reads a file or a pipe has its own lines"
+        );
     }
 
     #[test]
