@@ -63,6 +63,9 @@ fn a_file_is_replaced_whole_and_nothing_else_is_written_over() {
     let names: Vec<_> =
         fs::read_dir(project.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".tmp")), "{names:?}");
+    let longest = "r".repeat(250) + ".html";
+    project.autopack(["report", "-o", &longest]).succeeded();
+    assert!(fs::read_to_string(project.path(&longest)).unwrap().ends_with("</html>\n"));
     let page = project.autopack(["report", "-o", "-"]).succeeded().stdout;
     assert!(page.ends_with("</html>\n") && !project.path("-").exists());
     project.autopack(["report", "-o", "pr.md"]).succeeded();

@@ -85,9 +85,9 @@ fn refuse_other_than_file(path: &Path) -> Result<(), Failure> {
 
 /// Beside it first, then in its place: whoever reads it sees the old one or the new one, whole.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let beside =
-        path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    // Without the file's own name, which may be as long as names can be.
+    let beside = path.with_file_name(format!(".autopack-report.{}.tmp", std::process::id()));
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
