@@ -3,11 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::Repo;
-use autopack::phase::autofix::{Limits, autofix};
-use autopack::phase::{Failure, FailureKind, RawSpec, RunId, Tokens, UnixMs, Usage, Verdict};
-use autopack::store::{
-    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
-};
+use crate::support::by_hand::{ByHand, START, Went, folder};
+use autopack::phase::{Failure, FailureKind, Tokens, Usage, Verdict};
 use serde_json::{Value, json};
 
 const PLAN: &str = r#"{"run_id": "demo", "phases": [
@@ -16,8 +13,6 @@ const PLAN: &str = r#"{"run_id": "demo", "phases": [
      "complexity": "high", "deliverables": ["src/api.py (new)"], "depends_on": ["setup"], "max_attempts": 1},
     {"id": "ui", "depends_on": ["api"], "deliverables": ["src/ui.py"]},
     {"id": "docs", "task_category": "docs", "scope": {"deliverables": {"text": ["README.md"]}}}]}"#;
-
-const START: i64 = 1_767_225_600_000;
 
 fn demo() -> Repo {
     let repo = Repo::empty();
@@ -35,20 +30,7 @@ fn drained() -> Repo {
 }
 
 async fn drain(repo: &Repo) {
-    let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &repo.path()).unwrap();
-    let store = Store::open(&url).await.unwrap();
-    let owner = OwnerId::new("drain-1");
-    let runs = vec![RunId::new("demo")];
-    let row = Owner {
-        id: owner.clone(),
-        pid: 1,
-        boot_id: "boot".into(),
-        host: "host".into(),
-        lock_path: "lock".into(),
-        runs: runs.clone(),
-        started_at: UnixMs(START),
-    };
-    store.register_owner(&row, 0).await.unwrap();
+    let drain = ByHand::begin(repo, "demo").await;
     let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
     let failure = Failure {
         exit_code: Some(1),
@@ -57,44 +39,25 @@ async fn drain(repo: &Repo) {
     for (verdict, seconds) in
         [(Verdict::Passed { commit: Some(commit) }, 60), (Verdict::Failed(failure), 90)]
     {
-        let claim = claim(&store, &owner, &runs).await;
-        let dir = format!(".autopack/attempts/demo/{}/{}", claim.phase_id, claim.attempt);
+        let claim = drain.claim(START).await.unwrap();
+        let dir = folder(&claim);
         repo.file(&format!("{dir}/agent.log"), "the agent's words\n");
         repo.file(&format!("{dir}/ci.log"), "1 failed");
         repo.file(&format!("{dir}/prompt.md"), "do it\n");
-        store.record_slot(&claim, "0", &dir).await.unwrap();
-        store.record_agent(&claim, "my-agent", Some(500), None).await.unwrap();
-        if let Verdict::Passed { commit: Some(commit) } = &verdict {
-            store.record_landing(&claim, commit).await.unwrap();
-        }
         let tokens = Tokens { input: Some(1200), output: Some(340), ..Tokens::default() };
         let usage = Usage { tokens, cost_usd: Some(0.25), ..Usage::default() };
-        let ended = UnixMs(START + seconds * 1000);
-        let finish = Finish { usage, ..Finish::of(verdict, ended, true) };
-        store.finish(claim, &finish).await.unwrap();
+        let went = Went {
+            slot: "0",
+            agent: "my-agent",
+            estimated: 500,
+            usage,
+            agent_ms: None,
+            ci_ms: None,
+            ended: START + seconds * 1000,
+        };
+        drain.finish(claim, verdict, went).await;
     }
-    store.unregister_owner(&owner).await.unwrap();
-    store.close().await;
-}
-
-async fn claim(store: &Store, owner: &OwnerId, runs: &[RunId]) -> Claim {
-    let fix = |raw: &RawSpec, failure: Option<&Failure>| {
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
-        autofix(raw, failure, &limits)
-    };
-    let claimer = Claimer {
-        owner,
-        runs,
-        max_attempts: 3,
-        fix: &fix,
-        only: &[],
-        admit: &|_| Admission::Go,
-        spending: false,
-    };
-    match store.claim_next(&claimer, UnixMs(START)).await.unwrap() {
-        Next::Claimed(claim) => *claim,
-        other => panic!("{other:?}"),
-    }
+    drain.end().await;
 }
 
 #[test]

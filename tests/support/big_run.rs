@@ -5,18 +5,13 @@
 //! agent works 20 to 620 s, CI 5 to 65 s, we 1 s; after 40 % of the phases nothing runs for nine hours. Failed attempts leave
 //! a log of 60 lines and a patch of 90.
 
-use autopack::phase::autofix::{Limits, autofix};
-use autopack::phase::{
-    Failure, FailureKind, RawSpec, Requeue, RunId, Tokens, UnixMs, Usage, Verdict,
-};
-use autopack::store::{
-    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
-};
+use autopack::phase::{Failure, FailureKind, Requeue, Tokens, UnixMs, Usage, Verdict};
+use autopack::store::Claim;
 use serde_json::json;
 
 use super::Repo;
+use super::by_hand::{ByHand, START, Went, folder};
 
-const START: i64 = 1_767_225_600_000;
 const CATEGORIES: [&str; 6] =
     ["backend", "frontend", "testing", "docs", "refactoring", "integration"];
 const COMPLEXITIES: [&str; 3] = ["low", "medium", "high"];
@@ -65,11 +60,7 @@ pub fn make(repo: &Repo, phases: usize) {
 }
 
 async fn execute(repo: &Repo, phases: usize, random: &mut Random) {
-    let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &repo.path()).unwrap();
-    let store = Store::open(&url).await.unwrap();
-    let owner = OwnerId::new("drain-1");
-    let runs = vec![RunId::new("big")];
-    register(&store, &owner, &runs).await;
+    let drain = ByHand::begin(repo, "big").await;
     let mut free = [START; SLOTS];
     let mut done = 0;
     let mut fate = None;
@@ -79,15 +70,14 @@ async fn execute(repo: &Repo, phases: usize, random: &mut Random) {
             free.iter_mut().for_each(|at| *at = (*at).max(START) + 9 * 3_600_000);
             done += 1;
         }
-        let Some(claim) = claim(&store, &owner, &runs, free[slot]).await else { break };
+        let Some(claim) = drain.claim(free[slot]).await else { break };
         let now = *fate.get_or_insert_with(|| fate_of(random));
         let (verdict, left) = verdict_of(now, &claim, free[slot]);
         done += usize::from(left.is_none());
         fate = left;
-        free[slot] = run(repo, &store, claim, verdict, now.silent, slot, free[slot], random).await;
+        free[slot] = run(repo, &drain, claim, verdict, now.silent, slot, free[slot], random).await;
     }
-    store.unregister_owner(&owner).await.unwrap();
-    store.close().await;
+    drain.end().await;
 }
 
 fn fate_of(random: &mut Random) -> Fate {
@@ -123,7 +113,7 @@ fn verdict_of(fate: Fate, claim: &Claim, now: i64) -> (Verdict, Option<Fate>) {
 #[expect(clippy::too_many_arguments, reason = "one call, beside its definition")]
 async fn run(
     repo: &Repo,
-    store: &Store,
+    drain: &ByHand,
     claim: Claim,
     verdict: Verdict,
     silent: bool,
@@ -131,7 +121,7 @@ async fn run(
     from: i64,
     random: &mut Random,
 ) -> i64 {
-    let dir = format!(".autopack/attempts/big/{}/{}", claim.phase_id, claim.attempt);
+    let dir = folder(&claim);
     if matches!(verdict, Verdict::Failed(_)) {
         let lines: String =
             (0..90).map(|n| format!("+    value_{n} = compute(\"{n}\") & mask\n")).collect();
@@ -142,8 +132,6 @@ async fn run(
     }
     let (agent, model) = AGENTS[random.below(2) as usize];
     let estimated = 2_000 + random.below(12_000);
-    store.record_slot(&claim, &slot.to_string(), &dir).await.unwrap();
-    store.record_agent(&claim, agent, Some(estimated), None).await.unwrap();
     let turned_away = matches!(verdict, Verdict::Requeued(_));
     let (agent_ms, ci_ms) = match turned_away {
         true => (2_000, None),
@@ -162,46 +150,9 @@ async fn run(
     let cost_usd = tokens.output.map(|output| output as f64 * 15e-6);
     let usage = Usage { tokens, cost_usd, model: Some(model.to_owned()), ..Usage::default() };
     let ended = from + (agent_ms + ci_ms.unwrap_or(0)) as i64 + 1_000;
-    let finish = Finish {
-        usage,
-        agent_ms: Some(agent_ms),
-        ci_ms,
-        ..Finish::of(verdict, UnixMs(ended), true)
-    };
-    store.finish(claim, &finish).await.unwrap();
+    let slot = slot.to_string();
+    let went =
+        Went { slot: &slot, agent, estimated, usage, agent_ms: Some(agent_ms), ci_ms, ended };
+    drain.finish(claim, verdict, went).await;
     ended
-}
-
-async fn register(store: &Store, owner: &OwnerId, runs: &[RunId]) {
-    let row = Owner {
-        id: owner.clone(),
-        pid: 1,
-        boot_id: "boot".into(),
-        host: "host".into(),
-        lock_path: "lock".into(),
-        runs: runs.to_vec(),
-        started_at: UnixMs(START),
-    };
-    store.register_owner(&row, 0).await.unwrap();
-}
-
-async fn claim(store: &Store, owner: &OwnerId, runs: &[RunId], now: i64) -> Option<Claim> {
-    let fix = |raw: &RawSpec, failure: Option<&Failure>| {
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
-        autofix(raw, failure, &limits)
-    };
-    let claimer = Claimer {
-        owner,
-        runs,
-        max_attempts: 3,
-        fix: &fix,
-        only: &[],
-        admit: &|_| Admission::Go,
-        spending: false,
-    };
-    match store.claim_next(&claimer, UnixMs(now)).await.unwrap() {
-        Next::Claimed(claim) => Some(*claim),
-        Next::Nothing => None,
-        other => panic!("{other:?}"),
-    }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 pub mod agent_task;
 pub mod big_run;
 pub mod browser;
+pub mod by_hand;
 pub mod dice;
 pub mod docker;
 pub mod fake_agent;

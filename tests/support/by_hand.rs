@@ -1,0 +1,96 @@
+//! What a drain writes into the store, without a drain: phases claimed and finished, at times that are made up.
+
+use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::{Failure, RawSpec, RunId, UnixMs, Usage, Verdict};
+use autopack::store::{
+    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
+};
+
+use super::Repo;
+
+/// When runs of tests begin, in milliseconds.
+pub const START: i64 = 1_767_225_600_000;
+
+/// The one drain of one run.
+pub struct ByHand {
+    store: Store,
+    owner: OwnerId,
+    runs: Vec<RunId>,
+}
+
+/// One attempt, as it went.
+pub struct Went<'a> {
+    pub slot: &'a str,
+    pub agent: &'a str,
+    pub estimated: u64,
+    pub usage: Usage,
+    pub agent_ms: Option<u64>,
+    pub ci_ms: Option<u64>,
+    pub ended: i64,
+}
+
+/// Where an attempt's files lie, from the top of the repository.
+pub fn folder(claim: &Claim) -> String {
+    format!(".autopack/attempts/{}/{}/{}", claim.run_id, claim.phase_id, claim.attempt)
+}
+
+impl ByHand {
+    pub async fn begin(repo: &Repo, run: &str) -> Self {
+        let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &repo.path()).unwrap();
+        let store = Store::open(&url).await.unwrap();
+        let owner = Owner {
+            id: OwnerId::new("drain-1"),
+            pid: 1,
+            boot_id: "boot".into(),
+            host: "host".into(),
+            lock_path: "lock".into(),
+            runs: vec![RunId::new(run)],
+            started_at: UnixMs(START),
+        };
+        store.register_owner(&owner, 0).await.unwrap();
+        Self { store, owner: owner.id, runs: owner.runs }
+    }
+
+    /// `None` where there is nothing left.
+    pub async fn claim(&self, now: i64) -> Option<Claim> {
+        let fix = |raw: &RawSpec, failure: Option<&Failure>| {
+            let limits =
+                Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+            autofix(raw, failure, &limits)
+        };
+        let claimer = Claimer {
+            owner: &self.owner,
+            runs: &self.runs,
+            max_attempts: 3,
+            fix: &fix,
+            only: &[],
+            admit: &|_| Admission::Go,
+            spending: false,
+        };
+        match self.store.claim_next(&claimer, UnixMs(now)).await.unwrap() {
+            Next::Claimed(claim) => Some(*claim),
+            Next::Nothing => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn finish(&self, claim: Claim, verdict: Verdict, went: Went<'_>) {
+        self.store.record_slot(&claim, went.slot, &folder(&claim)).await.unwrap();
+        self.store.record_agent(&claim, went.agent, Some(went.estimated), None).await.unwrap();
+        if let Verdict::Passed { commit: Some(commit) } = &verdict {
+            self.store.record_landing(&claim, commit).await.unwrap();
+        }
+        let finish = Finish {
+            usage: went.usage,
+            agent_ms: went.agent_ms,
+            ci_ms: went.ci_ms,
+            ..Finish::of(verdict, UnixMs(went.ended), true)
+        };
+        self.store.finish(claim, &finish).await.unwrap();
+    }
+
+    pub async fn end(self) {
+        self.store.unregister_owner(&self.owner).await.unwrap();
+        self.store.close().await;
+    }
+}
