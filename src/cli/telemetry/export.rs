@@ -2,11 +2,9 @@
 
 use clap::ValueEnum;
 
-use super::since::{Since, since};
+use super::which::Which;
 use crate::cli::{Context, database};
-use crate::clock::now;
 use crate::failure::Failure;
-use crate::phase::RunId;
 use crate::store::SampleFilter;
 use crate::telemetry::export::{CSV_HEADER, csv_line, ndjson_line};
 
@@ -16,13 +14,8 @@ const PAGE: u32 = 500;
 /// Write the samples to standard output, oldest first
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only samples of this run, also of one that was removed; may repeat
-    #[arg(long = "run-id", value_name = "RUN")]
-    run_ids: Vec<String>,
-
-    /// Only samples from this on: a date, a time (RFC 3339), or an age such as 7d, 12h, 30m
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<Since>,
+    #[command(flatten)]
+    which: Which,
 
     /// Only samples to learn from: landed, and not cut off
     #[arg(long)]
@@ -41,11 +34,8 @@ enum Format {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let store = database::open_existing(context).await?;
-    let filter = SampleFilter {
-        runs: args.run_ids.iter().map(RunId::new).collect(),
-        since: args.since.map(|since| since.before(now())),
-        quality: args.quality,
-    };
+    let filter =
+        SampleFilter { runs: args.which.runs(), since: args.which.since(), quality: args.quality };
     store.require_sampled_runs(&filter.runs).await?;
     let mut text = match args.format {
         Format::Csv => format!("{CSV_HEADER}\r\n"),

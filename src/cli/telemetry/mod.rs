@@ -6,6 +6,7 @@ mod export;
 mod since;
 mod summary;
 mod text;
+mod which;
 
 use clap::Subcommand;
 
