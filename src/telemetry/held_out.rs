@@ -7,6 +7,7 @@ use super::calibration::Calibration;
 use super::figures::smape_percent;
 use super::learn::{Example, learn, split};
 use super::shuffle::shuffled;
+use crate::phase::UnixMs;
 
 const FOLDS: usize = 10;
 const SEED: u64 = 0xc0de;
@@ -21,6 +22,22 @@ pub struct Errors {
     pub learnt: f64,
 }
 
+/// The numbers in force, measured on samples that came after them: those they were learnt from would flatter them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Against {
+    pub samples: usize,
+    pub in_force: f64,
+    /// By numbers that were learnt from other samples.
+    pub learnt: f64,
+}
+
+/// What is in force, and since when.
+#[derive(Clone, Copy, Debug)]
+pub struct InForce<'a> {
+    pub calibration: &'a Calibration,
+    pub since: UnixMs,
+}
+
 /// Whose samples: all of them, an agent's, an agent's with one model.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
@@ -30,23 +47,36 @@ pub enum Whose {
 }
 
 /// One sample's error, before and after.
-struct Scored<'a> {
+pub struct Scored<'a> {
     example: &'a Example,
     shipped: f64,
     learnt: f64,
 }
 
 /// Learns ten times, each time without another tenth of the samples, and measures on that tenth.
-pub fn held_out(examples: &[&Example]) -> BTreeMap<Whose, Errors> {
+pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<Scored<'a>> {
     let order = shuffled(examples, SEED);
     let folds = FOLDS.min(order.len());
-    let scored: Vec<Scored<'_>> = (0..folds)
+    (0..folds)
         .flat_map(|fold| {
             let (held, training) = split(&order, fold, folds);
             score(&held, &learn(&training))
         })
-        .collect();
-    by_group(&scored)
+        .collect()
+}
+
+/// `None`: nothing came after the numbers in force.
+pub fn against(scored: &[Scored<'_>], in_force: &InForce<'_>) -> Option<Against> {
+    let later: Vec<&Scored<'_>> =
+        scored.iter().filter(|one| one.example.at > in_force.since).collect();
+    let mean = |error: &dyn Fn(&Scored<'_>) -> f64| {
+        later.iter().map(|one| error(one)).sum::<f64>() / later.len() as f64
+    };
+    (!later.is_empty()).then(|| Against {
+        samples: later.len(),
+        in_force: mean(&|one| error(one.example, in_force.calibration)),
+        learnt: mean(&|one| one.learnt),
+    })
 }
 
 /// The mean error of these samples by these numbers, and by the shipped ones.
@@ -59,18 +89,21 @@ fn score<'a>(held: &[&'a Example], learnt: &Calibration) -> Vec<Scored<'a>> {
     let shipped = Calibration::default();
     let known = held.iter().filter(|example| !example.observation.bound);
     known
-        .map(|example| {
-            let error = |by: &Calibration| {
-                let (agent, model) = (example.agent.as_deref(), example.model.as_deref());
-                let observation = &example.observation;
-                smape_percent(by.predict(agent, model, &observation.features), observation.output)
-            };
-            Scored { example, shipped: error(&shipped), learnt: error(learnt) }
+        .map(|example| Scored {
+            example,
+            shipped: error(example, &shipped),
+            learnt: error(example, learnt),
         })
         .collect()
 }
 
-fn by_group(scored: &[Scored<'_>]) -> BTreeMap<Whose, Errors> {
+fn error(example: &Example, by: &Calibration) -> f64 {
+    let (agent, model) = (example.agent.as_deref(), example.model.as_deref());
+    let observation = &example.observation;
+    smape_percent(by.predict(agent, model, &observation.features), observation.output)
+}
+
+pub fn by_group(scored: &[Scored<'_>]) -> BTreeMap<Whose, Errors> {
     let mut groups: BTreeMap<Whose, Errors> = BTreeMap::new();
     for one in scored {
         for whose in whose(one.example) {

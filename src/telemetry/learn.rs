@@ -14,7 +14,7 @@ use super::features::Features;
 use super::figures::smape_percent;
 use super::fit::{Observation, fit};
 use super::shuffle::shuffled;
-use crate::phase::Sample;
+use crate::phase::{Sample, UnixMs};
 
 /// Fewer known outputs than this say nothing about a group.
 pub const LEAST_SAMPLES: usize = 5;
@@ -30,6 +30,8 @@ const SEED: u64 = 0x5eed;
 /// One attempt to learn from.
 #[derive(Clone, Debug)]
 pub struct Example {
+    /// When the attempt ended.
+    pub at: UnixMs,
     pub agent: Option<String>,
     pub model: Option<String>,
     pub observation: Observation,
@@ -40,6 +42,7 @@ impl Example {
     pub fn of(sample: &Sample) -> Option<Self> {
         let output = sample.actual_output_tokens.filter(|output| *output > 0)?;
         (sample.success || sample.truncated).then(|| Self {
+            at: sample.timestamp,
             agent: sample.agent.clone(),
             model: sample.model.clone(),
             observation: Observation {

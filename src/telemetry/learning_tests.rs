@@ -8,7 +8,7 @@ use super::features::{Features, Task};
 use super::fit::{Observation, fit};
 use super::learn::{Example, learn};
 use super::proposal::Proposal;
-use crate::phase::Complexity;
+use crate::phase::{Complexity, UnixMs};
 
 fn observation() -> impl Strategy<Value = Observation> {
     let complexity =
@@ -35,6 +35,7 @@ fn observation() -> impl Strategy<Value = Observation> {
 fn example() -> impl Strategy<Value = Example> {
     let name = || prop::option::of("[ab]");
     (name(), name(), observation()).prop_map(|(agent, model, observation)| Example {
+        at: UnixMs(0),
         agent,
         model,
         observation,
@@ -68,7 +69,7 @@ proptest! {
         let learnt = learn(&all);
         prop_assert!(usable(&learnt.all) && learnt.groups.iter().all(|group| usable(&group.coefficients)));
         prop_assert_eq!(&learnt, &learn(&all));
-        let proposal = Proposal::of(&examples);
+        let proposal = Proposal::of(&examples, None);
         for errors in proposal.errors.values() {
             prop_assert!((0.0..=200.0).contains(&errors.shipped) && (0.0..=200.0).contains(&errors.learnt));
         }

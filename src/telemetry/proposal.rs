@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::calibration::{Calibration, Group};
 use super::coefficients::Coefficients;
-use super::held_out::{Errors, Whose, held_out};
+use super::held_out::{Against, Errors, InForce, Whose, against, by_group, held_out};
 use super::learn::{Example, LEAST_SAMPLES, learn};
 
 #[derive(Clone, Debug)]
@@ -16,14 +16,19 @@ pub struct Proposal {
     pub bounds: usize,
     /// On samples held out.
     pub errors: BTreeMap<Whose, Errors>,
+    /// The same of the numbers in force, where some are that are not the shipped ones.
+    pub against: Option<Against>,
     /// Groups that would be worse off: they stay as shipped.
     pub held_back: Vec<Whose>,
 }
 
 impl Proposal {
-    pub fn of(examples: &[Example]) -> Self {
+    /// `in_force`: `None` where it is the shipped numbers.
+    pub fn of(examples: &[Example], in_force: Option<&InForce<'_>>) -> Self {
         let examples: Vec<&Example> = examples.iter().collect();
-        let errors = held_out(&examples);
+        let scored = held_out(&examples);
+        let errors = by_group(&scored);
+        let against = in_force.and_then(|in_force| against(&scored, in_force));
         let bounds = examples.iter().filter(|example| example.observation.bound).count();
         let mut calibration = learn(&examples);
         let worse =
@@ -34,15 +39,18 @@ impl Proposal {
             let samples = errors.get(whose).map_or(0, |errors| errors.samples);
             hold_back(&mut calibration, whose, samples);
         }
-        Self { calibration, known: examples.len() - bounds, bounds, errors, held_back }
+        Self { calibration, known: examples.len() - bounds, bounds, errors, against, held_back }
     }
 
     /// Why it is not put in force, in words; `None` where it may be.
     pub fn refusal(&self) -> Option<String> {
         if self.known < LEAST_SAMPLES {
+            let known = match self.known {
+                1 => "is 1 sample".to_owned(),
+                known => format!("are {known} samples"),
+            };
             return Some(format!(
-                "there are {} samples with a known output, and fewer than {LEAST_SAMPLES} say nothing",
-                self.known
+                "there {known} with a known output, and fewer than {LEAST_SAMPLES} say nothing"
             ));
         }
         let errors = self.errors.get(&Whose::All).copied().unwrap_or_default();
@@ -50,6 +58,14 @@ impl Proposal {
             return Some(format!(
                 "it is worse on held-out samples: {:.1} % off instead of {:.1} %",
                 errors.learnt, errors.shipped
+            ));
+        }
+        if let Some(against) =
+            self.against.filter(|a| a.samples >= LEAST_SAMPLES && a.learnt > a.in_force)
+        {
+            return Some(format!(
+                "worse than what is in force: {:.1} % off instead of {:.1} %",
+                against.learnt, against.in_force
             ));
         }
         let shipped = Coefficients::default();

@@ -3,7 +3,7 @@
 use autopack::telemetry::Calibration;
 use serde_json::{Value, json};
 
-use super::generator::{Random, WORLDS, samples};
+use super::generator::{Random, WORLDS, World, samples};
 use super::{exported, holding};
 use crate::support::Project;
 
@@ -57,6 +57,9 @@ async fn what_would_be_no_better_is_refused() {
     let ran = few.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
     assert!(ran.stderr.contains("nothing was applied: there are 3 samples"), "{ran:#?}");
     few.autopack(CALIBRATE).succeeded();
+    let one = holding(&samples(&WORLDS[1], 1, &mut Random(8))).await;
+    let ran = one.autopack(CALIBRATE).succeeded();
+    assert!(ran.stdout.contains("there is 1 sample with a known output"), "{ran:#?}");
 
     let right = holding(&samples(&WORLDS[0], 60, &mut Random(8))).await;
     let ran = right.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
@@ -65,6 +68,33 @@ async fn what_would_be_no_better_is_refused() {
 
     let unknown = right.autopack(["telemetry", "calibrate", "--run-id", "nope"]).exited(1);
     assert!(unknown.stderr.contains("it holds simulated"), "{unknown:#?}");
+}
+
+/// Better than the shipped numbers is not enough where others are in force: how things are now is what counts.
+#[tokio::test]
+async fn what_is_worse_than_what_is_in_force_is_refused() {
+    let project = holding(&samples(&WORLDS[1], 80, &mut Random(8))).await;
+    calibrate(&project, &["--apply"]);
+    super::execute(&project, "DELETE FROM samples").await;
+    let long_ago = World { agents: &[("claude", "m", 4.0)], ..WORLDS[1] };
+    let mut later = samples(&WORLDS[1], 20, &mut Random(9));
+    later.iter_mut().for_each(|sample| sample.timestamp.0 = 4_000_000_000_000);
+    super::add(&project, &samples(&long_ago, 100, &mut Random(8))).await;
+    super::add(&project, &later).await;
+    let shown = calibrate(&project, &[]);
+    let (all, since) = (&shown["errors"][0], &shown["since_before"]);
+    assert!(
+        all["learnt_smape_percent"].as_f64() < all["shipped_smape_percent"].as_f64(),
+        "{shown}"
+    );
+    assert!(
+        since["learnt_smape_percent"].as_f64() > since["before_smape_percent"].as_f64(),
+        "{shown}"
+    );
+    let ran = project.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
+    assert!(ran.stderr.contains("worse than what is in force: "), "{ran:#?}");
+    assert!(ran.stdout.contains(" since calibration 1: "), "{ran:#?}");
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
 }
 
 /// The same number in the plan, in what is recorded, and in what budgets go by.

@@ -38,14 +38,18 @@ async fn holding(samples: &[Sample]) -> Project {
     let project = Project::new();
     let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &project.root()).unwrap();
     Store::open(&url).await.unwrap().close().await;
-    let mut connection = database(&project).await;
+    add(&project, samples).await;
+    project
+}
+
+async fn add(project: &Project, samples: &[Sample]) {
+    let mut connection = database(project).await;
     let mut tx = connection.begin().await.unwrap();
     for sample in samples {
         insert(&mut tx, sample).await;
     }
     tx.commit().await.unwrap();
     connection.close().await.unwrap();
-    project
 }
 
 async fn insert(tx: &mut SqliteConnection, sample: &Sample) {

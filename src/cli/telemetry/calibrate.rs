@@ -6,9 +6,9 @@ use super::calibrate_view as view;
 use crate::cli::{Context, calibration, database};
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::phase::RunId;
+use crate::phase::{RunId, UnixMs};
 use crate::store::{NewCalibration, Store};
-use crate::telemetry::{Calibration, Example, Proposal};
+use crate::telemetry::{Calibration, Example, Proposal, held_out};
 
 /// Agents and models change: older samples than these say little, and take time.
 const LATEST: u32 = 2_000;
@@ -35,8 +35,15 @@ pub(super) struct Args {
 
 /// What is in force, and under which number.
 pub(super) struct InForce {
-    pub version: Option<u32>,
+    /// And since when; `None`: the shipped numbers.
+    pub version: Option<(u32, UnixMs)>,
     pub calibration: Calibration,
+}
+
+impl InForce {
+    pub(super) fn number(&self) -> Option<u32> {
+        self.version.map(|(number, _)| number)
+    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -71,8 +78,10 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
     store.require_sampled_runs(&runs).await?;
     let samples = store.latest_outputs(&runs, LATEST).await?;
     let examples: Vec<Example> = samples.iter().filter_map(Example::of).collect();
-    let proposal = Proposal::of(&examples);
     let before = in_force(store).await?;
+    let calibration = &before.calibration;
+    let own = before.version.map(|(_, since)| held_out::InForce { calibration, since });
+    let proposal = Proposal::of(&examples, own.as_ref());
     let refused = refusal(&proposal, &before);
     let applied = match (args.apply, &refused) {
         (true, None) => Some(apply(store, &proposal).await?),
@@ -90,16 +99,16 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
 }
 
 fn refusal(proposal: &Proposal, before: &InForce) -> Option<String> {
-    let same = before.version.filter(|_| before.calibration.is_like(&proposal.calibration));
+    let same = before.number().filter(|_| before.calibration.is_like(&proposal.calibration));
     let same =
         same.map(|version| format!("it is what calibration {version}, in force, says already"));
-    proposal.refusal().or(same)
+    same.or_else(|| proposal.refusal())
 }
 
 async fn in_force(store: &Store) -> Result<InForce, Failure> {
     let row = store.active_calibration().await?;
     let calibration = row.as_ref().map(calibration::read).transpose()?.unwrap_or_default();
-    Ok(InForce { version: row.map(|row| row.version), calibration })
+    Ok(InForce { version: row.map(|row| (row.version, row.created_at)), calibration })
 }
 
 async fn apply(store: &Store, proposal: &Proposal) -> Result<u32, Failure> {

@@ -26,6 +26,14 @@ pub(super) fn text(
         text += "\nmean SMAPE on samples held out (0 % exact, 200 % worst)\n\n";
         text += &errors(proposal);
     }
+    if let (Some(against), Some(number)) = (&proposal.against, before.number()) {
+        text += &format!(
+            "\n{} since calibration {number}: {:.1} % by it, {:.1} % by what was learnt\n",
+            counted(against.samples as u64, "sample"),
+            against.in_force,
+            against.learnt
+        );
+    }
     for whose in groups(proposal, before) {
         text += &numbers(&whose, proposal, before);
     }
@@ -99,7 +107,7 @@ fn numbers(whose: &Whose, proposal: &Proposal, before: &InForce) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let before = before.version.map_or("NOW (SHIPPED)".to_owned(), |n| format!("NOW ({n})"));
+    let before = before.number().map_or("NOW (SHIPPED)".to_owned(), |n| format!("NOW ({n})"));
     let headers = ["NUMBER", "SHIPPED", before.as_str(), "LEARNT"];
     format!("\n{}\n\n{}", name(whose), table(&headers, &[1, 2, 3], rows))
 }
@@ -127,7 +135,12 @@ pub(super) fn json(
     json!({
         "samples": { "whole": proposal.known, "cut_off": proposal.bounds },
         "errors": errors,
-        "before": { "version": before.version, "numbers": before.calibration },
+        "since_before": proposal.against.map(|against| json!({
+            "samples": against.samples,
+            "before_smape_percent": against.in_force,
+            "learnt_smape_percent": against.learnt,
+        })),
+        "before": { "version": before.number(), "numbers": before.calibration },
         "after": { "version": applied, "numbers": proposal.calibration },
         "refused": refused,
         "applied": applied.is_some(),
