@@ -67,7 +67,8 @@ impl Drain<'_> {
     }
 
     pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
-        let Backlog { queued, executing, blocked } = self.site.store.backlog(&self.request.runs).await?;
+        let Backlog { queued, executing, blocked } =
+            self.site.store.backlog(&self.request.runs).await?;
         self.site.progress.emit(&Event::BatchFinished(BatchFinished {
             batch,
             done: self.tallies.done,

@@ -184,7 +184,10 @@ async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
     assert!(has_work(&bed).await);
     assert_eq!(bed.finish(a, red()).await, PhaseState::Failed);
     assert!(!has_work(&bed).await, "all that is queued waits for a failed one");
-    assert_eq!(bed.store.backlog(&[run()]).await.unwrap(), Backlog { queued: 2, executing: 0, blocked: 2 });
+    assert_eq!(
+        bed.store.backlog(&[run()]).await.unwrap(),
+        Backlog { queued: 2, executing: 0, blocked: 2 }
+    );
     let later = Requeue::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
     bed.store.import(&plan(vec![phase("e", &[])]), false, NOW).await.unwrap();
     let e = bed.claim().await;
