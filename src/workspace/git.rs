@@ -143,6 +143,8 @@ impl Git {
         self.set("GIT_CONFIG_NOSYSTEM", "1");
         self.set("GIT_NO_REPLACE_OBJECTS", "1");
         self.config.push("core.fsync=none".to_owned());
+        // Nobody else writes here: an object needs no second name to see whether it is there already.
+        self.config.push("core.createObject=rename".to_owned());
         self
     }
 

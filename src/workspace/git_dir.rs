@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 
 use super::clean::remove_any;
 use super::error::{Context, Result};
+use super::exact::Exact;
 use super::repo::Repo;
 use super::user_config::config_text;
 
 /// The branch that an agent finds itself on.
 const AGENT_BRANCH: &str = "refs/heads/work";
+
+/// What steers git in the user's folder and holds in ours too, where it is there.
+const CARRIED: [&str; 2] = ["info/attributes", "shallow"];
 
 /// A git folder to write.
 pub(super) struct GitDir<'a> {
@@ -42,22 +46,21 @@ impl GitDir<'_> {
         write().doing("write the git folder", self.path)
     }
 
-    /// The agent's: new from the ground, at `commit`, with the index of `private`.
+    /// The agent's: as if new, at `commit`, with the index of `private`.
     pub fn write_for_agent(&self, private: &Path, commit: &str, exclude: &[u8]) -> Result<()> {
         let write = || -> io::Result<()> {
-            remove_any(self.path)?;
-            self.write_common()?;
-            fs::create_dir_all(self.path.join("refs/heads"))?;
-            fs::create_dir_all(self.path.join("hooks"))?;
-            fs::write(self.path.join("config"), self.agent_config())?;
-            fs::write(self.path.join("HEAD"), format!("ref: {AGENT_BRANCH}\n"))?;
-            fs::write(self.path.join(AGENT_BRANCH), format!("{commit}\n"))?;
-            fs::write(self.path.join("info/exclude"), exclude)?;
-            let index = private.join("index");
-            if index.exists() {
-                fs::copy(index, self.path.join("index"))?;
+            let mut exact = Exact::default();
+            exact.folder("hooks").file("objects/info/alternates", self.alternates());
+            exact.file("config", self.agent_config()).file("info/exclude", exclude);
+            exact.file("HEAD", format!("ref: {AGENT_BRANCH}\n"));
+            exact.file(AGENT_BRANCH, format!("{commit}\n"));
+            let copied = CARRIED.map(|name| (name, self.stands_for.join(name)));
+            for (name, from) in copied.into_iter().chain([("index", private.join("index"))]) {
+                if let Some(content) = read_if_there(&from)? {
+                    exact.file(name, content);
+                }
             }
-            Ok(())
+            exact.make(self.path)
         };
         write().doing("write the agent's git folder", self.path)
     }
@@ -67,26 +70,30 @@ impl GitDir<'_> {
         for folder in ["objects/info", "refs", "info"] {
             fs::create_dir_all(self.path.join(folder))?;
         }
+        fs::write(self.path.join("objects/info/alternates"), self.alternates())?;
+        for name in CARRIED {
+            let file = self.path.join(name);
+            match read_if_there(&self.stands_for.join(name))? {
+                Some(content) => fs::write(file, content)?,
+                None => remove_any(&file)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn alternates(&self) -> Vec<u8> {
         let mut alternates = Vec::new();
         for folder in &self.borrows {
             alternates.extend_from_slice(super::paths::to_bytes(folder));
             alternates.push(b'\n');
         }
-        fs::write(self.path.join("objects/info/alternates"), alternates)?;
-        for name in ["info/attributes", "shallow"] {
-            copy_if_there(&self.stands_for.join(name), &self.path.join(name))?;
-        }
-        Ok(())
+        alternates
     }
 
     /// Adds `lines` to the ignore patterns that the user has for this repository alone.
     pub fn write_exclude(&self, lines: &[u8]) -> Result<Vec<u8>> {
         let users = self.stands_for.join("info/exclude");
-        let mut all = match fs::read(&users) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).doing("read", &users),
-        };
+        let mut all = read_if_there(&users).doing("read", &users)?.unwrap_or_default();
         all.push(b'\n');
         all.extend_from_slice(lines);
         let file = self.path.join("info/exclude");
@@ -139,10 +146,10 @@ impl GitDir<'_> {
     }
 }
 
-fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::copy(from, to) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => remove_any(to),
+fn read_if_there(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -16,6 +16,7 @@ mod clean;
 mod commit;
 mod diff;
 mod error;
+mod exact;
 mod gc;
 mod git;
 mod git_dir;

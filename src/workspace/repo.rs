@@ -13,6 +13,7 @@ use super::error::{Context, Result, WorkspaceError};
 use super::git::Git;
 use super::loose::Objects;
 use super::made::Trees;
+use super::slot::Opened;
 use super::tree::Tree;
 use super::user_config::UserConfig;
 use super::users_gc::InVain;
@@ -36,6 +37,7 @@ pub struct Repo {
     pub(super) git: Git,
     pub(super) trees: Trees,
     pub(super) gc_in_vain: InVain,
+    pub(super) opened: Opened,
 }
 
 impl Repo {
@@ -60,6 +62,7 @@ impl Repo {
             git,
             trees: Trees::default(),
             gc_in_vain: InVain::default(),
+            opened: Opened::default(),
         })
     }
 

@@ -3,11 +3,12 @@
 //! `.autopack/slots/N` is the agent's, `.git` and all; `N.git` is ours; `N.lock` is held as long as
 //! the slot is somebody's, by us and by the children that work in it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkout::{Checkout, Placed, blocking};
 use super::clean::remove_any;
@@ -29,6 +30,24 @@ pub struct Slot {
     pub(super) holding: Option<Holding>,
     pub(super) made: LastMade,
     lock: FileLock,
+}
+
+/// How often this process has opened each slot.
+#[derive(Clone, Default)]
+pub(super) struct Opened(Arc<Mutex<BTreeMap<u32, u32>>>);
+
+impl Opened {
+    /// So many attempts leave their objects behind before they are removed.
+    const KEPT: u32 = 16;
+
+    /// The first time, since who was here before may have died at its work, and then now and again.
+    fn is_due(&self, slot: u32) -> bool {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = opened.entry(slot).or_default();
+        let due = times.is_multiple_of(Self::KEPT);
+        *times = times.wrapping_add(1);
+        due
+    }
 }
 
 /// What a slot holds after a reset.
@@ -73,9 +92,11 @@ impl Slot {
     fn open(repo: &Repo, number: u32, lock: FileLock) -> Result<Self> {
         let slots = repo.slots_dir();
         let git_dir = slots.join(format!("{number}.git"));
-        // What earlier drains made and did not land is of no use any more.
-        let objects = git_dir.join("objects");
-        remove_any(&objects).doing("remove", &objects)?;
+        // What earlier attempts made and did not land is of no use any more. But their folders are.
+        if repo.opened.is_due(number) {
+            let objects = git_dir.join("objects");
+            remove_any(&objects).doing("remove", &objects)?;
+        }
         let dir = slots.join(number.to_string());
         let hold = lock.fd().doing("hand on", lock.path())?;
         let top = Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold);
