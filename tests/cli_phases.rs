@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Repo;
+use crate::support::{Project, Repo};
 use crate::support::by_hand::{ByHand, START, Went, folder};
 use autopack::phase::{Failure, FailureKind, Tokens, Usage, Verdict};
 use serde_json::{Value, json};
@@ -242,4 +242,28 @@ fn gc_keeps_work_that_did_not_land_until_told() {
     assert!(there("api/1"), "kept though its run is gone");
     assert_eq!(repo.autopack(&["gc", "--all-attempts"]).code, 0);
     assert!(!there("api"));
+}
+
+#[test]
+fn a_run_of_another_repository_is_left_alone() {
+    let theirs = Project::new().agent("write_deliverables()");
+    let theirs = theirs.plan(json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]}));
+    theirs.drain().succeeded();
+    let url = format!("sqlite:///{}", theirs.path(".autopack/autopack.db").display());
+    let ours = Project::new().env("AUTOPACK_DATABASE_URL", url);
+    for name in ["claims/run/mine", "bases/run"] {
+        ours.git(["update-ref", &format!("refs/autopack/{name}"), "HEAD"]);
+    }
+    let refs = || ours.git(["for-each-ref", "refs/autopack"]);
+    let before = refs();
+
+    let gc = ours.autopack(["gc"]).succeeded();
+    assert!(gc.stdout.contains("left run run alone: it belongs to another repository"), "{gc:#?}");
+    assert_eq!(ours.json(["gc", "--json"])["elsewhere"], json!(["run"]));
+    for refused in [&["gc", "--run-id", "run"][..], &["runs", "remove", "run"]] {
+        let ran = ours.autopack(refused).exited(1);
+        assert!(ran.stderr.contains("run run belongs to the repository"), "{ran:#?}");
+    }
+    assert_eq!(refs(), before);
+    assert_eq!(theirs.states()["a"], "COMPLETE", "its run is still there");
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Context;
 use crate::failure::{Exit, Failure, OrHint};
 use crate::phase::{RunId, UnixMs};
-use crate::store::{DatabaseUrl, Store};
+use crate::store::{DatabaseUrl, RunFacts, Store};
 use crate::workspace::Repo;
 
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
@@ -46,6 +46,30 @@ pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failur
                 .hint("name one with --run-id")
                 .exit(Exit::Usage))
         }
+    }
+}
+
+/// Whether the run was drained in another repository, whose branch, refs and kept work it has: one database may
+/// serve several.
+pub fn is_elsewhere(facts: Option<&RunFacts>, repo: &Repo) -> bool {
+    facts.is_some_and(|facts| facts.repo != repo.identity())
+}
+
+/// Refuses a run of another repository; `hint` says what to do instead.
+pub fn check_repository(
+    run: &RunId,
+    facts: Option<&RunFacts>,
+    repo: &Repo,
+    hint: &str,
+) -> Result<(), Failure> {
+    match facts.filter(|_| is_elsewhere(facts, repo)) {
+        None => Ok(()),
+        Some(facts) => Err(Failure::new(format!(
+            "run {run} belongs to the repository {}, not to {}",
+            facts.repo,
+            repo.identity()
+        ))
+        .hint(hint)),
     }
 }
 

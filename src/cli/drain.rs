@@ -79,7 +79,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     check_agent(&args, context)?;
     for run in &runs {
-        check_repository(run, &repo)?;
+        let hint = "drain it there, or import its plan under another --run-id here";
+        database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
     repo.prepare_folder()?;
     let request = Request {
@@ -251,17 +252,4 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
         checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;
     }
     Ok(())
-}
-
-fn check_repository(run: &RunSummary, repo: &Repo) -> Result<(), Failure> {
-    match &run.facts {
-        Some(facts) if facts.repo != repo.identity() => Err(Failure::new(format!(
-            "run {} belongs to the repository {}, not to {}",
-            run.run_id,
-            facts.repo,
-            repo.identity()
-        ))
-        .hint("drain it there, or import its plan under another --run-id here")),
-        _ => Ok(()),
-    }
 }

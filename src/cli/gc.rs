@@ -15,7 +15,8 @@ use super::table::counted;
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
-use crate::store::{AttemptFolder, AttemptOutcome, Store};
+use crate::progress::shown_id;
+use crate::store::{AttemptFolder, AttemptOutcome, RunSummary, Store};
 use crate::workspace::Repo;
 
 /// Remove attempt folders, slots and refs that are no longer needed
@@ -30,7 +31,7 @@ pub struct Args {
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// Print {attempts, slots, refs, kept_attempts}
+    /// Print {attempts, slots, refs, kept_attempts, elsewhere}
     #[arg(long)]
     json: bool,
 }
@@ -43,27 +44,46 @@ struct Removed {
     refs: usize,
     /// Folders of attempts that did not land.
     kept_attempts: usize,
+    /// Runs that were drained in other repositories; what they have is there.
+    elsewhere: Vec<RunId>,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     let store = database::open_existing(context).await?;
     let run = args.run_id.as_ref().map(RunId::new);
-    if let Some(run) = &run {
-        store.require_runs(std::slice::from_ref(run)).await?;
-    }
-    let mut removed = Removed::default();
+    let (here, elsewhere) = runs(&store, &repo, run.as_ref()).await?;
+    let mut removed = Removed { elsewhere, ..Removed::default() };
     attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
     if run.is_none() {
         removed.slots = slots(&repo, args.dry_run)?;
     }
-    removed.refs = refs(&store, &repo, run.as_ref(), args.dry_run).await?;
+    removed.refs = refs(&repo, &here, args.dry_run).await?;
     store.close().await;
     match args.json {
         true => context.out.json(&removed)?,
         false => context.out.text(&text(&removed, args.dry_run))?,
     }
     Ok(Exit::Done)
+}
+
+/// The run that was named, or all; and those among all that belong to other repositories.
+async fn runs(
+    store: &Store,
+    repo: &Repo,
+    named: Option<&RunId>,
+) -> Result<(Vec<RunSummary>, Vec<RunId>), Failure> {
+    if let Some(run) = named {
+        let run = store.run(run).await?;
+        database::check_repository(&run.run_id, run.facts.as_ref(), repo, "collect there")?;
+        return Ok((vec![run], Vec::new()));
+    }
+    let (elsewhere, here): (Vec<_>, Vec<_>) = store
+        .runs()
+        .await?
+        .into_iter()
+        .partition(|run| database::is_elsewhere(run.facts.as_ref(), repo));
+    Ok((here, elsewhere.into_iter().map(|run| run.run_id).collect()))
 }
 
 async fn attempts(
@@ -74,7 +94,8 @@ async fn attempts(
     removed: &mut Removed,
 ) -> Result<(), Failure> {
     let home = repo.autopack_dir().join("attempts");
-    let all = store.attempt_folders(None).await?;
+    let mut all = store.attempt_folders(None).await?;
+    all.retain(|attempt| !removed.elsewhere.contains(&attempt.run_id));
     let folder = |attempt: &AttemptFolder| repo.root().join(&attempt.log_dir);
     let mut known: HashSet<PathBuf> = all.iter().map(folder).collect();
     for attempt in all.iter().filter(|attempt| run.is_none_or(|run| attempt.run_id == *run)) {
@@ -179,15 +200,9 @@ fn slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// The fences of runs in which nothing is left to run.
-async fn refs(
-    store: &Store,
-    repo: &Repo,
-    run: Option<&RunId>,
-    dry_run: bool,
-) -> Result<usize, Failure> {
+async fn refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<usize, Failure> {
     let mut refs = 0;
-    let runs = store.runs().await?;
-    for summary in runs.iter().filter(|summary| run.is_none_or(|run| summary.run_id == *run)) {
+    for summary in runs {
         if summary.counts.queued == 0 && summary.counts.executing == 0 {
             refs += match dry_run {
                 true => repo.count_fences(&summary.run_id).await?,
@@ -214,6 +229,12 @@ fn text(removed: &Removed, dry_run: bool) -> String {
     if removed.kept_attempts > 0 {
         let kept = count(removed.kept_attempts, "attempt folder");
         text += &format!("kept {kept} with work that did not land; --all-attempts removes them\n");
+    }
+    for run in &removed.elsewhere {
+        text += &format!(
+            "left run {} alone: it belongs to another repository\n",
+            shown_id(run.as_str())
+        );
     }
     text
 }

@@ -103,6 +103,10 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     store.require_runs(&runs).await?;
     let repo = Repo::discover(&context.workspace()?).await?;
     for run in &runs {
+        let facts = store.run_facts(run).await?;
+        database::check_repository(run, facts.as_ref(), &repo, "remove it there")?;
+    }
+    for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);
         if branch.is_some() {
             // What landed beside the branch while it was checked out is to be found on it.
