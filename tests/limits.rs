@@ -342,6 +342,10 @@ fn a_dry_run_says_all_and_does_nothing() {
 
     let text = project.autopack(["drain", "--dry-run"]).succeeded().stdout;
     assert!(text.contains("    1  first  fake · about"), "{text}");
+    for unused in ["--jobs", "--batch-size", "--sample", "--max-batches"] {
+        let ran = project.autopack(["drain", "--dry-run", unused, "2"]).exited(2);
+        assert!(ran.stderr.contains("cannot be used with"), "{unused}: {ran:#?}");
+    }
     assert!(
         text.ends_with("tokens out\n") && text.contains("2 phases would run, 2 would not"),
         "{text}"

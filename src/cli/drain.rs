@@ -61,7 +61,11 @@ pub struct Args {
     sample: Option<u32>,
 
     /// Only say what would be done: order, agents, estimates, repairs
-    #[arg(long, conflicts_with_all = ["sample", "max_batches", "stop_on_first_failure", "base"])]
+    #[arg(
+        long,
+        conflicts_with_all =
+            ["jobs", "batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
+    )]
     dry_run: bool,
 
     /// Print one JSON event a line; with --dry-run, a list of phases
