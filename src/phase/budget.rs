@@ -109,18 +109,26 @@ impl Budget {
         if let Some(limit) = self.tokens
             && (spent.tokens >= limit || spent.tokens.saturating_add(next.tokens) > limit)
         {
-            return Some(format!(
-                "the {level}'s budget of {limit} tokens is spent: {} used, and the next attempt is expected to take {}",
-                spent.tokens, next.tokens
-            ));
+            let (used, next) = (spent.tokens, next.tokens);
+            return Some(match used >= limit {
+                true => format!("the {level}'s budget of {limit} tokens is spent: {used} used"),
+                false => format!(
+                    "the {level}'s budget of {limit} tokens does not reach for another attempt: {used} used, \
+                     and the next is expected to take {next}"
+                ),
+            });
         }
         if let Some(limit) = self.cost_usd
             && (spent.cost_usd >= limit || spent.cost_usd + next.cost_usd > limit)
         {
-            return Some(format!(
-                "the {level}'s budget of ${limit:.2} is spent: ${:.2} used, and the next attempt is expected to cost ${:.2}",
-                spent.cost_usd, next.cost_usd
-            ));
+            let (used, next) = (spent.cost_usd, next.cost_usd);
+            return Some(match used >= limit {
+                true => format!("the {level}'s budget of ${limit:.2} is spent: ${used:.2} used"),
+                false => format!(
+                    "the {level}'s budget of ${limit:.2} does not reach for another attempt: ${used:.2} used, \
+                     and the next is expected to cost ${next:.2}"
+                ),
+            });
         }
         let limit = self.wall_seconds.map(Duration::from_secs)?;
         (spent.wall >= limit).then(|| {
@@ -189,8 +197,13 @@ mod tests {
         assert_eq!(refuses(spent(0, 0)), None);
         assert_eq!(refuses(spent(2, 60_000)), None);
         let why = refuses(spent(3, 90_000)).unwrap();
-        assert!(why.starts_with("the run's budget of 100000 tokens is spent: 90000 used"), "{why}");
-        assert!(refuses(spent(1, 100_000)).is_some());
+        assert_eq!(
+            why,
+            "the run's budget of 100000 tokens does not reach for another attempt: 90000 used, \
+             and the next is expected to take 30000"
+        );
+        let why = refuses(spent(1, 100_000)).unwrap();
+        assert_eq!(why, "the run's budget of 100000 tokens is spent: 100000 used");
     }
 
     #[test]
