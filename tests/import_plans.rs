@@ -159,22 +159,18 @@ fn bad_input_is_refused_with_its_place_and_what_was_expected() {
         (
             "p.json",
             "{\"phases\": [{\"id\": 1}, \"b\"]}",
-            "p.json, phase 2: expected a phase, an object, found text",
+            "p.json, phase 2: expected a phase, an object, found a text",
         ),
         (
             "p.yaml",
             "phases: [{id: a}, {deliverables: []}]",
             "p.yaml, phase 2: expected a `phase_id`, an `id` or a `name`",
         ),
-        (
-            "p.jsonl",
-            "{\"id\":1}\n{\"id\":true}",
-            "p.jsonl:2: `id` must be text, found a truth value",
-        ),
+        ("p.jsonl", "{\"id\":1}\n{\"id\":true}", "p.jsonl:2: `id` must be text, found a boolean"),
         (
             "p.yaml",
             "phases: [{id: a}]\ndefaults: low",
-            "p.yaml: `defaults` must be an object, found text",
+            "p.yaml: `defaults` must be an object, found a text",
         ),
         (
             "p.json",

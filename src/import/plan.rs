@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use crate::phase::json::kind;
 use crate::phase::plan::PlanPhase;
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
 use super::draft::{Draft, Drafting};
 use super::place::Place;
-use super::spec_keys::{self, kind};
+use super::spec_keys;
 use super::{Format, ImportError, json, yaml};
 
 /// One value of a file that may hold several.

@@ -1,66 +1,62 @@
 //! What import reads of a spec: its id, its name, and the number of tries. Everything else is kept unread.
+//!
+//! By the names and rules of the auto-fixer, which reads the same fields again when the phase's turn comes.
 
 use serde_json::{Map, Value};
 
 use crate::phase::PhaseId;
-
-const ID_KEYS: [&str; 3] = ["phase_id", "id", "task_id"];
-const NAME_KEYS: [&str; 5] = ["name", "task_name", "phase_name", "title", "display_name"];
+use crate::phase::autofix::aliases::ALIASES;
+use crate::phase::ids::slug;
+use crate::phase::json;
 
 /// The phase's id; `Err` says what was expected.
 pub(super) fn phase_id(spec: &Map<String, Value>) -> Result<PhaseId, String> {
-    for key in ID_KEYS {
-        if let Some(id) = label(spec, key)? {
-            return Ok(PhaseId::new(id));
-        }
+    if let Some(id) = by_any_name(spec, "phase_id")? {
+        return Ok(PhaseId::new(id));
     }
-    let slug = name(spec)?.map(|name| slug(&name)).filter(|slug| !slug.is_empty());
-    slug.map(PhaseId::new).ok_or_else(|| {
+    let name = name(spec)?.filter(|name| name.contains(char::is_alphanumeric));
+    name.map(|name| PhaseId::new(slug(&name))).ok_or_else(|| {
         "expected a `phase_id`, an `id` or a `name` to make one of; found none of them".to_owned()
     })
 }
 
 pub(super) fn name(spec: &Map<String, Value>) -> Result<Option<String>, String> {
-    for key in NAME_KEYS {
-        if let Some(name) = label(spec, key)? {
-            return Ok(Some(name));
+    by_any_name(spec, "name")
+}
+
+/// The field under its own name, else under the first of its other names that holds something.
+fn by_any_name(spec: &Map<String, Value>, field: &str) -> Result<Option<String>, String> {
+    let others = ALIASES.iter().filter(|alias| alias.field == field).map(|alias| alias.name);
+    for name in std::iter::once(field).chain(others) {
+        let value = match name.split_once('.') {
+            Some((object, key)) => spec.get(object).and_then(|object| object.get(key)),
+            None => spec.get(name),
+        };
+        if let Some(text) = text(value, name)? {
+            return Ok(Some(text));
         }
     }
     Ok(None)
 }
 
-/// A short text under `key`. Numbers count as text (YAML makes them of `1.2`); null and "" as absent.
+/// A short text under `key`.
 pub(super) fn label(object: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
-    match object.get(key) {
+    text(object.get(key), key)
+}
+
+/// Numbers count as text (YAML makes them of `1.2`); null and "" as absent.
+fn text(value: Option<&Value>, key: &str) -> Result<Option<String>, String> {
+    match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(other) => Err(format!("`{key}` must be text, found {}", kind(other))),
+        Some(other) => Err(format!("`{key}` must be text, found {}", json::kind(other))),
     }
 }
 
 pub(super) fn max_attempts(spec: &Map<String, Value>) -> Option<u32> {
-    let number = spec.get("max_attempts")?.as_u64()?;
-    u32::try_from(number).ok().filter(|number| *number > 0)
-}
-
-/// What a value is called in an error.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Lower case, one `-` between words. Letters of every script stay: they tell ids apart.
-fn slug(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
+    json::count(spec.get("max_attempts")?)
 }
 
 #[cfg(test)]
@@ -68,6 +64,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::phase::RawSpec;
+    use crate::phase::autofix::{Limits, autofix};
 
     fn id(spec: Value) -> Result<String, String> {
         phase_id(spec.as_object().unwrap()).map(|id| id.to_string())
@@ -77,9 +75,28 @@ mod tests {
     fn ids_come_from_phase_id_then_id_then_the_name() {
         assert_eq!(id(json!({"name": "N", "id": "b", "phase_id": "a"})).unwrap(), "a");
         assert_eq!(id(json!({"phase_id": null, "id": 7})).unwrap(), "7");
+        assert_eq!(id(json!({"scope": {"phase_id": "within"}})).unwrap(), "within");
         assert_eq!(id(json!({"name": " Add (new) Über-Parser! "})).unwrap(), "add-new-über-parser");
         assert_eq!(id(json!({"task_name": "x_y"})).unwrap(), "x-y");
         assert!(id(json!({"name": "!!"})).unwrap_err().starts_with("expected a `phase_id`"));
         assert_eq!(id(json!({"id": ["a"]})).unwrap_err(), "`id` must be text, found a list");
+    }
+
+    #[test]
+    fn the_auto_fixer_reads_the_same() {
+        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        for spec in [
+            json!({"id": "a", "title": "T", "display_name": "D"}),
+            json!({"task_id": "b", "phase_name": "P", "task_name": "N", "max_attempts": "5"}),
+            json!({"scope": {"phase_id": "c"}, "title": "T", "max_attempts": 0}),
+            json!({"name": "Do it", "max_attempts": " 2 "}),
+            json!({"phase_id": "", "id": "d", "name": null, "title": "T", "max_attempts": 2.5}),
+        ] {
+            let object = spec.as_object().unwrap();
+            let fixed = autofix(&RawSpec(spec.clone()), None, &limits).result.unwrap();
+            assert_eq!(phase_id(object).unwrap(), *fixed.phase_id(), "{spec}");
+            assert_eq!(name(object).unwrap().unwrap_or_default(), fixed.name(), "{spec}");
+            assert_eq!(max_attempts(object), fixed.max_attempts(), "{spec}");
+        }
     }
 }

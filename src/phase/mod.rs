@@ -9,6 +9,7 @@ pub mod deliverables;
 pub mod footprint;
 mod history;
 pub mod ids;
+pub mod json;
 mod matching;
 mod outcome;
 pub mod path;

@@ -9,6 +9,7 @@ use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
 use super::draft::{Draft, words};
 use super::{field, lists};
 use crate::phase::ids::{PhaseId, slug};
+use crate::phase::json::count;
 use crate::phase::repair::{Repair, Unfixable};
 use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
 
@@ -77,14 +78,6 @@ fn depends_on(given: Option<&Value>) -> Vec<PhaseId> {
     let list = given.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let ids = list.iter().map(|id| id.as_str().map(PhaseId::new));
     ids.collect::<Option<Vec<_>>>().unwrap_or_default()
-}
-
-fn count(value: &Value) -> Option<u32> {
-    let number = match value {
-        Value::String(text) => text.trim().parse().ok()?,
-        value => value.as_u64()?,
-    };
-    u32::try_from(number).ok().filter(|count| *count > 0)
 }
 
 fn is_true(value: &Value) -> bool {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::json::kind;
 use super::repair::{Repair, Unfixable};
 use super::spec::RawSpec;
 use super::verdict::Failure;
@@ -58,18 +59,6 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     ci::escalate(&mut draft, last_failure);
     criteria::append(&mut draft);
     fixed::finish(draft)
-}
-
-/// What a JSON value is, for a sentence.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,24 @@
+//! Single values of a spec, as whoever reads one takes them: import and the auto-fixer alike.
+
+use serde_json::Value;
+
+/// What a JSON value is, for a sentence.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A number of things, one or more; a text of digits counts.
+pub fn count(value: &Value) -> Option<u32> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        value => value.as_u64()?,
+    };
+    u32::try_from(number).ok().filter(|count| *count > 0)
+}
