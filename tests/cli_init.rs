@@ -52,6 +52,21 @@ fn outside_a_repository_the_error_says_what_to_do() {
 }
 
 #[test]
+fn a_repository_without_a_checkout_and_a_git_folder_are_said_to_be_that() {
+    let repo = Repo::empty();
+    repo.git(&["init", "--quiet", "--bare", "bare.git"]);
+    let said = |dir: &str| repo.autopack(&["--workspace", dir, "init"]).stderr;
+    insta::assert_snapshot!(said("bare.git"), @r"
+    error: [REPO]/bare.git is a bare git repository, without a checkout
+    hint: clone it, and name the clone with --workspace
+    ");
+    insta::assert_snapshot!(said(".git"), @r"
+    error: [REPO]/.git lies inside a .git folder
+    hint: name the checkout with --workspace
+    ");
+}
+
+#[test]
 fn a_workspace_that_is_not_there_is_named() {
     let ran = Repo::empty().autopack(&["--workspace", "nowhere", "init"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (1, "error: there is no folder [REPO]/nowhere\n"));

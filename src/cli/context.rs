@@ -3,7 +3,7 @@
 //! Each is found when first asked for, so that `completions` needs no repository and `health` can tell
 //! what is wrong with the configuration instead of failing by it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::{Global, Output, log};
 use crate::config::{self, Config, Env, Origin, Places};
 use crate::failure::Failure;
+use crate::workspace::Repo;
 
 /// Relative to the workspace.
 const DEFAULT_DATABASE: &str = "sqlite:///.autopack/autopack.db";
@@ -45,12 +46,10 @@ impl Context {
             return Err(Failure::new(format!("there is no folder {}", self.start.display())));
         }
         let start = self.start.canonicalize().context("cannot resolve the workspace")?;
-        start.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned).ok_or_else(
-            || {
-                Failure::new(format!("{} is in no git repository", start.display()))
-                    .hint("run it inside one, or name it with --workspace; `git init` makes one")
-            },
-        )
+        Repo::top_of(&start).map_err(|error| match error.hint() {
+            Some(hint) => Failure::from(error).hint(hint),
+            None => Failure::from(error),
+        })
     }
 
     /// Both files and the environment, checked.

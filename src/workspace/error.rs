@@ -22,11 +22,11 @@ pub enum WorkspaceError {
     #[error("cannot {doing}: git answered something unexpected: {answer}")]
     OddAnswer { doing: String, answer: String },
 
-    #[error("{dir} is not in a git repository; run `git init` there, or name one with --workspace", dir = .0.display())]
+    #[error("{dir} is in no git repository", dir = .0.display())]
     NotARepository(PathBuf),
-    #[error("{dir} is a bare git repository; autopack needs a checkout: clone it, and name the clone with --workspace", dir = .0.display())]
+    #[error("{dir} is a bare git repository, without a checkout", dir = .0.display())]
     Bare(PathBuf),
-    #[error("{dir} lies inside a .git folder; name the checkout with --workspace", dir = .0.display())]
+    #[error("{dir} lies inside a .git folder", dir = .0.display())]
     InsideGitDir(PathBuf),
     #[error(
         "git refuses to work in {dir}, since somebody else owns it; if you trust it: \
@@ -94,6 +94,18 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 impl WorkspaceError {
+    /// What to do about it, where the text does not say so.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotARepository(_) => {
+                Some("run it inside one, or name it with --workspace; `git init` makes one")
+            }
+            Self::Bare(_) => Some("clone it, and name the clone with --workspace"),
+            Self::InsideGitDir(_) => Some("name the checkout with --workspace"),
+            _ => None,
+        }
+    }
+
     /// Whether it tells something about the attempt rather than about us.
     pub fn is_about_the_attempt(&self) -> bool {
         matches!(self, Self::Unmeasurable { .. }) && !self.is_about_space()

@@ -66,6 +66,21 @@ impl Repo {
         })
     }
 
+    /// The top of the checkout that holds the folder, found by files alone: for whatever needs no git.
+    pub fn top_of(dir: &Path) -> Result<PathBuf> {
+        for folder in dir.ancestors() {
+            if folder.join(".git").exists() {
+                return Ok(folder.to_owned());
+            }
+            if is_git_dir(folder) {
+                let within = dir.components().any(|part| part.as_os_str() == ".git");
+                let why = if within { WorkspaceError::InsideGitDir } else { WorkspaceError::Bare };
+                return Err(why(dir.to_owned()));
+            }
+        }
+        Err(WorkspaceError::NotARepository(dir.to_owned()))
+    }
+
     /// The top of the user's checkout.
     pub fn root(&self) -> &Path {
         &self.root
@@ -168,6 +183,11 @@ fn exclude_line(file: &Path, line: &str) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
     // One write, so that two of us at once cannot tear each other's line apart.
     file.write_all(format!("{gap}{line}\n").as_bytes())
+}
+
+/// What git takes for a folder of its own (`is_git_directory` in its setup.c).
+fn is_git_dir(folder: &Path) -> bool {
+    folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 
 /// What git says about the folder that we were given.

@@ -184,18 +184,25 @@ async fn what_is_no_checkout_is_said() {
     let lab = Lab::new();
     let find = async |dir: &std::path::Path| error(Repo::discover_with(dir, &lab.env()).await);
     let outside = tempfile::tempdir().unwrap();
+    let top = |dir: &std::path::Path| error(Repo::top_of(dir));
     assert!(matches!(find(outside.path()).await, WorkspaceError::NotARepository(_)));
+    assert!(matches!(top(outside.path()), WorkspaceError::NotARepository(_)));
     assert!(matches!(find(&outside.path().join("absent")).await, WorkspaceError::Io { .. }));
-    assert!(matches!(find(&lab.root.join(".git")).await, WorkspaceError::InsideGitDir(_)));
+    for inside in [".git", ".git/hooks"].map(|dir| lab.root.join(dir)) {
+        assert!(matches!(find(&inside).await, WorkspaceError::InsideGitDir(_)));
+        assert!(matches!(top(&inside), WorkspaceError::InsideGitDir(_)));
+    }
     let bare = lab.temp.path().join("bare.git");
     lab.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
     assert!(matches!(find(&bare).await, WorkspaceError::Bare(_)));
+    assert!(matches!(top(&bare), WorkspaceError::Bare(_)));
     let odd = lab.temp.path().join("line\nbreak");
     fs::create_dir(&odd).unwrap();
     lab.git_in(&odd, &["init", "-q", "."]);
     assert!(matches!(find(&odd).await, WorkspaceError::OddPath { .. }));
     let repo = Repo::discover_with(&lab.root.join("src"), &lab.env()).await.unwrap();
     assert_eq!(repo.root(), lab.root);
+    assert_eq!(Repo::top_of(&lab.root.join("src")).unwrap(), lab.root);
 }
 
 #[tokio::test]
