@@ -67,7 +67,11 @@ pub enum StoreError {
     #[error("run {run}, phase {phase}: it is {state}, so it {cannot}")]
     WrongState { run: RunId, phase: PhaseId, state: PhaseState, cannot: &'static str },
 
-    #[error("run {run} is being drained ({} executing); stop the drain first", names(executing))]
+    /// By a drain, or by one that died and whose work nobody has taken up yet.
+    #[error(
+        "run {run} has phases at work ({}); stop its drain, or start one, which takes up what a dead one left",
+        names(executing)
+    )]
     RunIsBusy { run: RunId, executing: Vec<PhaseId> },
 
     /// Somebody else has the phase now: nothing that this attempt says counts any more.
