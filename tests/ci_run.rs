@@ -116,7 +116,7 @@ async fn nothing_that_suggests_a_runner_is_not_configured() {
     let project = Project::new(&[("docs/readme.md", "text")]);
     let plan = project.plan().await;
     assert_eq!((plan.runner, plan.is_configured()), (Runner::None, false));
-    assert!(plan.note.clone().unwrap().contains("set ci.command"));
+    assert!(plan.note.clone().unwrap().hint.contains("set ci.command"));
     let run = project.run_plan(&plan, &Stop::never()).await;
     assert_eq!(run.outcome(), &CiOutcome::NotConfigured);
     assert_eq!(ci::compare(&run, None, &|_| false).decision, Decision::Pass);
@@ -317,7 +317,7 @@ async fn a_configured_pytest_that_is_not_installed_could_not_start() {
     fs::remove_file(project.slot().join("pytest.ini")).unwrap();
     let plan = project.plan().await;
     assert_eq!(plan.runner, Runner::None);
-    assert!(plan.note.unwrap().contains("no python that has pytest"));
+    assert!(plan.note.unwrap().why.contains("no python that has pytest"));
 
     project.settings.command = Some(CommandLine::Shell("python3 -m pytest".to_owned()));
     let run = project.run().await;

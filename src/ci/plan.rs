@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -53,13 +54,26 @@ pub(super) enum Reporting {
     GoJson,
 }
 
+/// What is wrong, and what to do about it: for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub why: String,
+    pub hint: &'static str,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.why, self.hint)
+    }
+}
+
 /// Everything that `run` has to know, and what is shown of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiPlan {
     pub runner: Runner,
     pub timeout: Duration,
-    /// Why nothing will run, or why nothing can: for people.
-    pub note: Option<String>,
+    /// Why nothing will run, or why nothing can.
+    pub note: Option<Note>,
     pub(super) command: CommandLine,
     pub(super) reporting: Reporting,
     /// Arguments that say how and not what: left out of the key.
@@ -91,17 +105,18 @@ pub async fn plan(
             None if certain => CiPlan::pytest_missing(pythons.first(site), phase),
             None => detect::find_other(site.dir)
                 .map(|runner| CiPlan::detected(runner, phase))
-                .unwrap_or_else(|| CiPlan::nothing(NO_PYTEST)),
+                .unwrap_or_else(|| CiPlan::nothing(NO_PYTEST, GET_PYTEST)),
         },
         Found::Other(runner) => CiPlan::detected(runner, phase),
         Found::Nothing => CiPlan::nothing(
-            "no ci: nothing here suggests a test runner; set ci.command in autopack.yaml to have one",
+            "no ci: nothing here suggests a test runner",
+            "set ci.command in autopack.yaml to have one",
         ),
     }
 }
 
-const NO_PYTEST: &str = "no ci: there are python tests here, and no python that has pytest; \
-    install it into .venv or set ci.command in autopack.yaml";
+const NO_PYTEST: &str = "no ci: there are python tests here, and no python that has pytest";
+const GET_PYTEST: &str = "install it into .venv or set ci.command in autopack.yaml";
 
 /// The phase's own check, `test_cmd`, which runs after CI and is judged without a baseline.
 pub fn check_plan(phase: &PhaseCi) -> Option<CiPlan> {
@@ -134,9 +149,9 @@ impl CiPlan {
         Self { command, ..Self::new(Runner::Command, reporting, Vec::new(), phase) }
     }
 
-    fn nothing(why: &str) -> Self {
+    fn nothing(why: &str, hint: &'static str) -> Self {
         let plan = Self::new(Runner::None, Reporting::ExitCode, Vec::new(), &PhaseCi::default());
-        Self { note: Some(why.to_owned()), ..plan }
+        Self { note: Some(Note { why: why.to_owned(), hint }), ..plan }
     }
 
     fn pytest(python: &super::python::Python, site: &Site<'_>, phase: &PhaseCi) -> Self {
@@ -152,13 +167,12 @@ impl CiPlan {
     }
 
     fn pytest_missing(python: String, phase: &PhaseCi) -> Self {
-        let why = format!(
-            "this project is tested with pytest, and {python} has no module named pytest; \
-             install it into .venv or set ci.command in autopack.yaml"
-        );
+        let why =
+            format!("this project is tested with pytest, and {python} has no module named pytest");
+        let note = Note { why, hint: GET_PYTEST };
         let argv = words(&[&python, "-m", "pytest"]);
         let plan = Self::new(Runner::Pytest, Reporting::JunitArgument, argv, phase);
-        Self { note: Some(why.clone()), cannot_start: Some(why), ..plan }
+        Self { cannot_start: Some(note.to_string()), note: Some(note), ..plan }
     }
 
     fn detected(runner: Runner, phase: &PhaseCi) -> Self {

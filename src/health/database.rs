@@ -35,11 +35,14 @@ async fn look(store: &Store) -> Result<Finding, StoreError> {
     Ok(Finding::ok(format!("{path}, whole, schema {schema}, SQLite {sqlite}")))
 }
 
-/// The store's errors say what to do after the last semicolon, where they do.
+/// What to do stands beneath, and not in the line itself too.
 fn failed(error: &StoreError) -> Finding {
     let text = error.to_string();
-    match text.rsplit_once("; ") {
-        Some((what, hint)) => Finding::fail(what, hint),
+    match error.hint() {
+        Some(hint) => {
+            let what = text.strip_suffix(&*hint).unwrap_or(&text);
+            Finding::fail(what.strip_suffix("; ").unwrap_or(what), hint)
+        }
         None => Finding::fail(text, "name another with --database-url"),
     }
 }
@@ -53,7 +56,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_is_whole_or_not_there_or_not_ours() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("an odd; name").tempdir().unwrap();
         let url = DatabaseUrl::parse("sqlite:///a.db", dir.path()).unwrap();
         let none = database(&url).await;
         assert_eq!(none.status, Status::Ok);
@@ -72,6 +75,7 @@ mod tests {
             .unwrap();
         let other = database(&url).await;
         assert_eq!(other.status, Status::Fail);
-        assert!(other.detail.contains("a.db"), "{}", other.detail);
+        assert!(other.detail.ends_with("a.db: it is not an SQLite database"), "{}", other.detail);
+        assert_eq!(other.hint.as_deref(), Some("name another with --database-url"));
     }
 }

@@ -6,6 +6,7 @@ use super::Finding;
 use crate::config::MemorySettings;
 use crate::memory::autostart::is_local;
 use crate::memory::journal::JournalError;
+use crate::memory::qdrant::address;
 use crate::memory::{Backend, MemoryError, Place, Starting, probe};
 
 /// What there is to look at.
@@ -66,7 +67,8 @@ impl Looking<'_> {
         }
         match probe::serving(self.settings, &self.place, self.starting).await {
             Ok(serving) if serving.backend == Backend::Qdrant => {
-                Finding::ok(said(&serving.line, "reachable"))
+                let qdrant = &self.settings.qdrant;
+                Finding::ok(reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
             }
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
@@ -74,18 +76,18 @@ impl Looking<'_> {
                 Finding::warn(without_prefix(&serving.line), hint)
             }
             Ok(serving) => {
-                Finding::warn(without_prefix(&serving.line), self.mend_qdrant(&serving.line))
+                Finding::warn(without_prefix(&serving.line), self.mend_qdrant(serving.refused))
             }
             Err(error) => {
-                let hint = self.mend_qdrant(&error.to_string());
-                Finding::fail(error.to_string(), hint)
+                let refused = matches!(error, MemoryError::Required { refused: true, .. });
+                Finding::fail(error.to_string(), self.mend_qdrant(refused))
             }
         }
     }
 
     /// It is there and says no, or it is not there.
-    fn mend_qdrant(&self, why: &str) -> String {
-        if why.contains(" refused to ") {
+    fn mend_qdrant(&self, refused: bool) -> String {
+        if refused {
             return "set memory.qdrant.api_key, or AUTOPACK_QDRANT_API_KEY, to its key".to_owned();
         }
         match is_local(&self.settings.qdrant.host) {
@@ -150,11 +152,10 @@ fn mend_journal(error: &MemoryError) -> &'static str {
 }
 
 /// "autostarted and reachable" where it had to be started, with how.
-fn said(line: &str, word: &str) -> String {
-    let line = without_prefix(line);
-    match line.split_once(", ") {
-        Some((at, how)) => format!("{at} autostarted and {word}: {how}"),
-        None => format!("{line} {word}"),
+fn reachable(at: &str, how: Option<String>) -> String {
+    match how {
+        Some(how) => format!("Qdrant at {at} autostarted and reachable: {how}"),
+        None => format!("Qdrant at {at} reachable"),
     }
 }
 
@@ -168,10 +169,10 @@ mod tests {
 
     #[test]
     fn a_started_qdrant_is_told_from_one_that_ran() {
-        let at = "memory: Qdrant at localhost:6334";
-        assert_eq!(said(at, "reachable"), "Qdrant at localhost:6334 reachable");
-        let started = format!("{at}, its container was started");
+        let at = "localhost:6334";
+        assert_eq!(reachable(at, None), "Qdrant at localhost:6334 reachable");
+        let started = reachable(at, Some("its container was started".to_owned()));
         let told = "Qdrant at localhost:6334 autostarted and reachable: its container was started";
-        assert_eq!(said(&started, "reachable"), told);
+        assert_eq!(started, told);
     }
 }

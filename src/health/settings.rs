@@ -28,13 +28,13 @@ pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>
 pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let site = Site { dir: workspace, workspace, env };
     let plan = ci::plan(&site, &settings.ci, &PhaseCi::default(), &Pythons::default()).await;
-    let note = plan.note.as_deref().unwrap_or_default();
-    let (detail, hint) = note.split_once("; ").unwrap_or((note, "set ci.command in autopack.yaml"));
-    match (plan.is_configured(), plan.program()) {
-        (false, _) => Finding::warn(format!("{detail}: the deliverables alone decide"), hint),
-        (true, _) if !note.is_empty() => Finding::fail(detail, hint),
-        (true, Some(program)) => runnable(&plan.display(), program, workspace, env),
-        (true, None) => Finding::ok(plan.display()),
+    match (&plan.note, plan.program()) {
+        (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, note.hint),
+        (Some(note), _) => {
+            Finding::warn(format!("{}: the deliverables alone decide", note.why), note.hint)
+        }
+        (None, Some(program)) => runnable(&plan.display(), program, workspace, env),
+        (None, None) => Finding::ok(plan.display()),
     }
 }
 

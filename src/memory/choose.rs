@@ -6,7 +6,7 @@ use super::autostart::{Autostart, Started, is_local, ready};
 use super::embed::{Embedder, Redact};
 use super::inner::{Backend, Inner};
 use super::journal::{self, JOURNAL, Journal};
-use super::qdrant::{Qdrant, address};
+use super::qdrant::{Qdrant, QdrantError, address};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
 use crate::config::{MemorySettings, QdrantSettings};
 
@@ -25,7 +25,24 @@ pub struct Opened {
 pub(super) struct Choice {
     pub backend: Backend,
     pub line: Option<String>,
+    /// How Qdrant was started, where it had to be.
+    pub how: Option<String>,
+    /// Qdrant is there and said no.
+    pub refused: bool,
     pub pull: Option<super::autostart::docker::Pull>,
+}
+
+/// Why Qdrant does not serve.
+struct Absence {
+    why: String,
+    refused: bool,
+    pull: Option<super::autostart::docker::Pull>,
+}
+
+impl From<String> for Absence {
+    fn from(why: String) -> Self {
+        Self { why, refused: false, pull: None }
+    }
 }
 
 impl Memory {
@@ -102,64 +119,70 @@ pub(super) async fn choose(
     starting: Starting,
 ) -> Result<Choice, MemoryError> {
     if !settings.use_qdrant {
-        return Ok(Choice { backend: Backend::Faiss, line: None, pull: None });
+        return Ok(Choice {
+            backend: Backend::Faiss,
+            line: None,
+            how: None,
+            refused: false,
+            pull: None,
+        });
     }
     let qdrant = &settings.qdrant;
     let at = address(&qdrant.host, qdrant.grpc_port);
     if ready::grpc(qdrant).await {
-        return reached(qdrant, "").await;
+        return reached(qdrant, None).await;
     }
     let down = format!("Qdrant at {at} cannot be reached");
     if !qdrant.autostart || !is_local(&qdrant.host) || starting == Starting::OnlyLook {
-        return without(qdrant, down, None);
+        return without(qdrant, down.into());
     }
+    let stays_down = |why: &str| without(qdrant, format!("{down}: {why}").into());
     match autostart(settings, place).start().await {
-        Started::Ready(how) => reached(qdrant, &format!(", {how}")).await,
-        Started::Failed(why) => without(qdrant, format!("{down}: {why}"), None),
+        Started::Ready(how) => reached(qdrant, Some(how)).await,
+        Started::Failed(why) => stays_down(&why),
         Started::Pulling(pull) if qdrant.require => {
             let pulled = tokio::time::timeout(REQUIRED_PULL, pull.wait()).await;
             match pulled {
                 Ok(Ok(())) => match autostart(settings, place).start().await {
-                    Started::Ready(how) => reached(qdrant, &format!(", {how}")).await,
-                    Started::Failed(why) => without(qdrant, format!("{down}: {why}"), None),
-                    Started::Pulling(_) => {
-                        without(qdrant, format!("{down}: its image is gone again"), None)
-                    }
+                    Started::Ready(how) => reached(qdrant, Some(how)).await,
+                    Started::Failed(why) => stays_down(&why),
+                    Started::Pulling(_) => stays_down("its image is gone again"),
                 },
-                Ok(Err(why)) => without(qdrant, format!("{down}: {why}"), None),
-                Err(_) => without(qdrant, format!("{down}: its image did not come in time"), None),
+                Ok(Err(why)) => stays_down(&why),
+                Err(_) => stays_down("its image did not come in time"),
             }
         }
         Started::Pulling(pull) => {
             let why = format!("{down}: its image {} is being pulled", pull.image);
-            without(qdrant, why, Some(pull))
+            without(qdrant, Absence { pull: Some(pull), ..why.into() })
         }
     }
 }
 
 /// It answers; whether it takes our key is seen now, and not at every recall.
-async fn reached(qdrant: &QdrantSettings, how: &str) -> Result<Choice, MemoryError> {
+async fn reached(qdrant: &QdrantSettings, how: Option<String>) -> Result<Choice, MemoryError> {
     let at = address(&qdrant.host, qdrant.grpc_port);
-    let line = Some(format!("memory: Qdrant at {at}{how}"));
+    let started = how.as_ref().map(|how| format!(", {how}")).unwrap_or_default();
+    let line = Some(format!("memory: Qdrant at {at}{started}"));
     match Qdrant::new(qdrant, "", "")?.answers().await {
-        Ok(()) => Ok(Choice { backend: Backend::Qdrant, line, pull: None }),
-        Err(why) => without(qdrant, why.to_string(), None),
+        Ok(()) => Ok(Choice { backend: Backend::Qdrant, line, how, refused: false, pull: None }),
+        Err(error) => {
+            let refused = matches!(error, QdrantError::Refused { .. });
+            without(qdrant, Absence { refused, ..error.to_string().into() })
+        }
     }
 }
 
 /// What the configuration says for a Qdrant that stays down.
-fn without(
-    qdrant: &QdrantSettings,
-    why: String,
-    pull: Option<super::autostart::docker::Pull>,
-) -> Result<Choice, MemoryError> {
+fn without(qdrant: &QdrantSettings, absence: Absence) -> Result<Choice, MemoryError> {
+    let Absence { why, refused, pull } = absence;
     if qdrant.require {
-        return Err(MemoryError::Required { why });
+        return Err(MemoryError::Required { why, refused });
     }
     let (backend, what) = if qdrant.fallback_to_faiss {
         (Backend::Faiss, "memory: FAISS in this process")
     } else {
         (Backend::Suspended, "memory is off for now")
     };
-    Ok(Choice { backend, line: Some(format!("{what}; {why}")), pull })
+    Ok(Choice { backend, line: Some(format!("{what}; {why}")), how: None, refused, pull })
 }

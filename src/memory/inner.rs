@@ -179,7 +179,7 @@ impl Inner {
             return Ok(());
         }
         let why = state.problem.clone().unwrap_or_else(|| "Qdrant went away".to_owned());
-        Err(MemoryError::Required { why })
+        Err(MemoryError::Required { why, refused: false })
     }
 
     /// Waits for the journal, but not for long; what it has not taken by then is written in the background.

@@ -45,7 +45,11 @@ pub enum MemoryError {
     #[error(
         "memory.qdrant.require is true and {why}; start it with `docker compose up -d qdrant`, or set require to false"
     )]
-    Required { why: String },
+    Required {
+        why: String,
+        /// It is there and said no: its key is another.
+        refused: bool,
+    },
     #[error("cannot set up the memory: {0}")]
     Setup(String),
     #[error(transparent)]

@@ -18,8 +18,12 @@ const ENGINE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
     pub backend: Backend,
-    /// How, or why not Qdrant.
+    /// What, or why not Qdrant; as a drain says it.
     pub line: String,
+    /// How Qdrant was started, where it had to be.
+    pub how: Option<String>,
+    /// Qdrant is there and said no.
+    pub refused: bool,
     /// Qdrant's image is not there yet.
     pub image_is_absent: bool,
 }
@@ -40,6 +44,8 @@ pub async fn serving(
     Ok(Serving {
         backend: choice.backend,
         line: choice.line.unwrap_or_default(),
+        how: choice.how,
+        refused: choice.refused,
         image_is_absent: choice.pull.is_some(),
     })
 }

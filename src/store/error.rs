@@ -1,6 +1,7 @@
 //! What can go wrong with the store, as its users have to tell it apart.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
@@ -8,38 +9,48 @@ use crate::phase::{PhaseId, RunId};
 use super::owners::OwnerId;
 use super::sqlite::Trouble;
 
+const IMPORT_MAKES_ONE: &str = "`autopack import` makes one";
+const MAKE_IT_WRITABLE: &str = "make it writable or name another with --database-url";
+const NAME_OURS: &str = "name autopack's own with --database-url or AUTOPACK_DATABASE_URL";
+const BE_NEWER: &str = "use a newer autopack";
+pub(super) const RESTORE_IT: &str = "restore it from a backup";
+
+fn take_over(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "take its backlog over with `autopack import {path}` and name another database with --database-url"
+    )
+}
+
 /// Nothing here is about a phase's work; it is about us, or about what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("there is no database at {}; `autopack import` makes one", path.display())]
+    #[error("there is no database at {}; {IMPORT_MAKES_ONE}", path.display())]
     NoDatabase { path: PathBuf },
 
     #[error("cannot use the database {}: {why}", path.display())]
     CannotOpen { path: PathBuf, why: String },
 
     #[error(
-        "cannot write the database {}: {what} is read-only; make it writable or name another with --database-url",
+        "cannot write the database {}: {what} is read-only; {MAKE_IT_WRITABLE}",
         path.display()
     )]
     ReadOnly { path: PathBuf, what: String },
 
     #[error(
-        "refusing the database {}: it belongs to the Python Autopack; it was left as it is; \
-         take its backlog over with `autopack import {}` and name another database with --database-url",
-        path.display(), path.display()
+        "refusing the database {}: it belongs to the Python Autopack; it was left as it is; {}",
+        path.display(), take_over(path)
     )]
     PythonAutopack { path: PathBuf },
 
     #[error(
-        "refusing the database {}: it belongs to another application ({what}); it was left as it is; \
-         name autopack's own with --database-url or AUTOPACK_DATABASE_URL",
+        "refusing the database {}: it belongs to another application ({what}); it was left as it is; {NAME_OURS}",
         path.display()
     )]
     OtherApplication { path: PathBuf, what: String },
 
     #[error(
-        "refusing the database {}: its schema has version {found} and this autopack knows versions up to {known}; \
-         use a newer autopack",
+        "refusing the database {}: its schema has version {found} and this autopack knows versions up to {known}; {BE_NEWER}",
         path.display()
     )]
     NewerSchema { path: PathBuf, found: i64, known: i64 },
@@ -86,9 +97,7 @@ pub enum StoreError {
     )]
     Fenced { owner: OwnerId },
 
-    #[error(
-        "the database holds a value that cannot be read: {row}: {why}; restore it from a backup"
-    )]
+    #[error("the database holds a value that cannot be read: {row}: {why}; {RESTORE_IT}")]
     BadRow { row: String, why: String },
 
     #[error("cannot {} the database{}: {trouble}", verb(*trouble), at(path.as_ref()))]
@@ -97,7 +106,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Names the database in an error that came from it.
-    pub(super) fn at(mut self, database: &std::path::Path) -> Self {
+    pub(super) fn at(mut self, database: &Path) -> Self {
         if let Self::Database { path, .. } = &mut self {
             path.get_or_insert_with(|| database.to_owned());
         }
@@ -106,6 +115,20 @@ impl StoreError {
 
     pub(super) fn bad_row(row: impl Into<String>, why: impl ToString) -> Self {
         Self::BadRow { row: row.into(), why: why.to_string() }
+    }
+
+    /// What to do about it: what the text ends with, behind its last `; `.
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        Some(match self {
+            Self::NoDatabase { .. } => Cow::Borrowed(IMPORT_MAKES_ONE),
+            Self::ReadOnly { .. } => Cow::Borrowed(MAKE_IT_WRITABLE),
+            Self::PythonAutopack { path } => Cow::Owned(take_over(path)),
+            Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),
+            Self::NewerSchema { .. } => Cow::Borrowed(BE_NEWER),
+            Self::BadRow { .. } => Cow::Borrowed(RESTORE_IT),
+            Self::Database { trouble, .. } => Cow::Borrowed(trouble.hint()?),
+            _ => return None,
+        })
     }
 
     /// What kind of trouble the database itself has, where it is that.
@@ -145,4 +168,34 @@ fn known_runs(runs: &[RunId]) -> String {
     }
     let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
     format!("it holds {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_what_the_text_ends_with() {
+        let path = PathBuf::from("/tmp/odd; name/a.db");
+        let database = |code: Trouble| StoreError::Database {
+            path: Some(path.clone()),
+            trouble: code,
+            source: sqlx::Error::PoolClosed,
+        };
+        let (what, why) = ("a table `x`".to_owned(), "no number".to_owned());
+        for error in [
+            StoreError::NoDatabase { path: path.clone() },
+            StoreError::ReadOnly { path: path.clone(), what: what.clone() },
+            StoreError::PythonAutopack { path: path.clone() },
+            StoreError::OtherApplication { path: path.clone(), what },
+            StoreError::NewerSchema { path: path.clone(), found: 9, known: 1 },
+            StoreError::BadRow { row: "run r".to_owned(), why },
+            database(Trouble::Busy),
+            database(Trouble::Full),
+        ] {
+            let hint = error.hint().unwrap();
+            assert!(error.to_string().ends_with(&format!("; {hint}")), "{error}: {hint}");
+        }
+        assert_eq!(database(Trouble::Other).hint(), None);
+    }
 }

@@ -11,6 +11,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use super::error::RESTORE_IT;
+
 /// "apck", at offset 68 of every database of ours.
 pub(super) const APPLICATION_ID: u32 = 0x6170_636b;
 
@@ -64,17 +66,32 @@ impl Trouble {
     }
 }
 
+impl Trouble {
+    /// What to do about it, where that is known.
+    pub(super) fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Full => Some("free some space and go on, nothing was lost"),
+            Self::Io => Some("look at the system's log before going on"),
+            Self::Busy => Some("see what has it open"),
+            Self::Corrupt => Some(RESTORE_IT),
+            Self::ReadOnly | Self::CannotOpen | Self::Other => None,
+        }
+    }
+}
+
+/// What is wrong, and after a `; ` what to do about it.
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "the disk is full; free some space and go on, nothing was lost",
-            Self::Io => "the disk reports an error; look at the system's log before going on",
-            Self::Busy => "another process holds it for very long; see what has it open",
-            Self::Corrupt => "it is damaged; restore it from a backup",
+            Self::Full => "the disk is full",
+            Self::Io => "the disk reports an error",
+            Self::Busy => "another process holds it for very long",
+            Self::Corrupt => "it is damaged",
             Self::ReadOnly => "it, or its folder, is read-only",
             Self::CannotOpen => "it, or a file beside it, cannot be opened",
             Self::Other => "it answered with an error",
-        })
+        })?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 
