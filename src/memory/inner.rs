@@ -245,14 +245,16 @@ impl Inner {
         self.qdrant.as_ref()?;
         if self.backend() == Backend::Qdrant {
             self.catch_up_in_background();
-        } else {
-            self.look_for_qdrant();
         }
+        self.look_for_qdrant();
         self.state().news.take()
     }
 
-    fn look_for_qdrant(self: &Arc<Self>) {
-        if self.looking.swap(true, Ordering::SeqCst) {
+    /// The way back to a Qdrant that does not serve, in the background: one looks at a time, and asks no more often
+    /// than the breaker lets it.
+    pub fn look_for_qdrant(self: &Arc<Self>) {
+        let away = self.qdrant.is_some() && self.backend() != Backend::Qdrant;
+        if !away || self.looking.swap(true, Ordering::SeqCst) {
             return;
         }
         let inner = Arc::clone(self);
@@ -295,11 +297,6 @@ impl Inner {
         let result = state.pull.as_ref()?.result()?;
         state.pull = None;
         Some(result)
-    }
-
-    /// A search's way back to Qdrant: the breaker lets one of them ask.
-    pub fn qdrant_answers(self: &Arc<Self>) {
-        self.qdrant_serves("it is back");
     }
 
     fn qdrant_serves(self: &Arc<Self>, how: &str) {

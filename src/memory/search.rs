@@ -31,7 +31,7 @@ struct Near {
 impl Inner {
     pub async fn recall(self: &Arc<Self>, recall: &Recall) -> Vec<Snippet> {
         if matches!(self.backend(), Backend::Suspended | Backend::Lost) {
-            self.look_for_qdrant_in_background();
+            self.look_for_qdrant();
             return Vec::new();
         }
         match timeout(PATIENCE, self.recall_all(recall)).await {
@@ -106,7 +106,7 @@ impl Inner {
                 Err(error) => self.qdrant_failed(&error),
             }
         }
-        self.look_for_qdrant_in_background();
+        self.look_for_qdrant();
         if !self.faiss_stands_in() {
             return Ok(Near::default());
         }
@@ -177,22 +177,6 @@ impl Inner {
             })
         });
         Ok(snippets.take(limit).collect())
-    }
-
-    /// Asks at most as often as the breaker lets it.
-    fn look_for_qdrant_in_background(self: &Arc<Self>) {
-        if self.qdrant.is_none() || self.backend() == Backend::Qdrant {
-            return;
-        }
-        let inner = Arc::clone(self);
-        tokio::spawn(async move {
-            if let Some(qdrant) = &inner.qdrant
-                && qdrant.version().await.is_ok()
-            {
-                inner.qdrant_answers();
-                inner.catch_up_in_background();
-            }
-        });
     }
 }
 
