@@ -84,9 +84,11 @@ fn shown(path: &[String], value: &Value) -> serde_json::Value {
     }
 }
 
+/// By its name. `api_key_env` and its like name a variable, and are no secret themselves.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["key", "token", "secret", "password"].iter().any(|word| key.contains(word))
+    !key.ends_with("_env")
+        && ["key", "token", "secret", "password"].iter().any(|word| key.contains(word))
 }
 
 #[cfg(test)]
@@ -95,7 +97,8 @@ mod tests {
 
     #[test]
     fn lists_settings_with_their_origins_and_hides_secrets() {
-        let value: Value = serde_yaml::from_str("a: {b: 1, api_key: x}\nc: {}").unwrap();
+        let value: Value =
+            serde_yaml::from_str("a: {b: 1, api_key: x, api_key_env: MY_KEY}\nc: {}").unwrap();
         let mut origins = Origins::default();
         let origin = Origin::File { name: "f.yaml".to_owned(), line: Some(3) };
         origins.record(vec!["a".to_owned()], origin);
@@ -104,6 +107,14 @@ mod tests {
             .iter()
             .map(|s| format!("{}={} {}", s.key, s.value, s.origin))
             .collect();
-        assert_eq!(list, ["a.b=1 B", r#"a.api_key="(hidden)" f.yaml:3"#, "c={} shipped"]);
+        assert_eq!(
+            list,
+            [
+                "a.b=1 B",
+                r#"a.api_key="(hidden)" f.yaml:3"#,
+                r#"a.api_key_env="MY_KEY" f.yaml:3"#,
+                "c={} shipped"
+            ]
+        );
     }
 }
