@@ -54,7 +54,9 @@ impl Attempt<'_> {
         let redactor = &self.site.redactor;
         let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
         let what = redactor.find_in_patch(&measured.patch).or_else(in_a_path)?;
-        let message = format!("the change holds a secret: {what}; it is neither landed nor kept");
+        let message = format!(
+            "the change holds a secret: {what}; it does not land, and its patch is kept without it"
+        );
         Some(Failure::new(FailureKind::SecretInDiff, message))
     }
 
