@@ -9,6 +9,7 @@
 //! drain      the batch loop: recover, repair, claim, execute, finish
 //! execute    one attempt, straight down:
 //!   workspace  a slot at the run branch's tip
+//!   memory     what earlier phases left: recalled before, remembered after
 //!   prompt     what the agent is told
 //!   agent      the program that edits
 //!   workspace  what changed, on disk
@@ -18,7 +19,7 @@
 //! progress   what is shown meanwhile; telemetry what is learnt from it; report both, afterwards, as a page
 //! ```
 //!
-//! `process` is the only place that starts a program, `config` the only reader of files and variables that
+//! `health` looks whether a drain could start. `process` is the only place that starts a program, `config` the only reader of files and variables that
 //! configure, `clock` the wall clock, `http` the only maker of HTTP clients. `cli` has one file per verb, and nothing
 //! imports it. `failure` is what the user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
 

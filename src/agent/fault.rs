@@ -26,7 +26,7 @@ const LIMITED: [&str; 6] = [
     "quota_exceeded",
 ];
 
-/// The four things that a failure can be.
+/// What a failure can be, by what helps against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Limited,

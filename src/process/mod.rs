@@ -5,8 +5,9 @@
 //! setup commands): each runs under a supervisor of its own (`autopack __supervise`, see
 //! [`supervise`]), which ends the whole tree of processes whatever becomes of us.
 //!
-//! What a program is started with is handed in: this module reads no configuration, and of the
-//! environment only what its callers give it ([`child_env`]).
+//! What a program is started with is handed in: this module reads no configuration. The environment of
+//! a job is its caller's ([`child_env`]); a supervisor has ours, and so has a helper program, with what
+//! its caller changes of it.
 
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
 

@@ -87,7 +87,8 @@ impl Store {
         .await
     }
 
-    /// Where somebody begins who wants to know what ends from now on: behind the attempts that have ended.
+    /// Where somebody begins who wants to know what ends from now on: before the oldest attempt that runs, else
+    /// behind the last that has ended.
     pub async fn bookmark(&self) -> Result<Bookmark, StoreError> {
         self.named(async {
             let before: Option<i64> = sqlx::query_scalar(
