@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, stderr};
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 
 use super::{close, opened};
@@ -10,6 +9,8 @@ use crate::cli::Context;
 use crate::cli::table::counted;
 use crate::failure::Failure;
 use crate::memory::{Starting, Stats};
+use crate::progress::screen::{self, Size};
+use crate::progress::view::{self, Fraction};
 
 /// Show how much is remembered, and where it is found
 #[derive(Debug, clap::Args)]
@@ -58,14 +59,16 @@ pub(super) async fn stats(args: StatsArgs, context: &Context) -> Result<(), Fail
 
 pub(super) async fn sync(args: SyncArgs, context: &Context) -> Result<(), Failure> {
     let memory = opened(context, Starting::Allowed).await?;
-    let bar = bar(context);
+    // A bar only where somebody watches.
+    let watched = context.global.is_interactive() && stderr().is_terminal();
     let synced = memory
         .sync(&|done, of| {
-            bar.set_length(of as u64);
-            bar.set_position(done as u64);
+            if watched {
+                show(done as u64, of as u64);
+            }
         })
         .await;
-    bar.finish_and_clear();
+    screen::close();
     let backend = memory.backend().as_str();
     let synced = synced?;
     close(&memory).await;
@@ -120,11 +123,12 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
     ))
 }
 
-/// A bar only where somebody watches.
-fn bar(context: &Context) -> ProgressBar {
-    let watched = context.global.is_interactive() && stderr().is_terminal();
-    let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    ProgressBar::with_draw_target(None, target).with_message("syncing")
+/// How far it is, in the line that it was said in before.
+fn show(done: u64, of: u64) {
+    let columns = view::room(Size::of_terminal());
+    let fraction = Fraction { done, of };
+    let line = view::bar(fraction, &["syncing".to_owned()], columns, console::colors_enabled_stderr());
+    screen::paint(vec![line]);
 }
 
 fn entries(n: u64) -> String {
