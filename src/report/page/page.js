@@ -110,41 +110,4 @@
   filter();
   show(location.hash.slice(1));
   document.documentElement.dataset.readyMs = Math.round(performance.now());
-
-  // For the tests of this page: what somebody would do, and what came of it, left where it can be read.
-  if (location.hash === '#selftest') {
-    const result = { ready_ms: performance.now(), phases: phases.length, errors: [] };
-    const check = (what, holds) => { if (!holds) result.errors.push(what); };
-    const visible = () => phases.filter(phase => !phase.hidden).length;
-    const summary = JSON.parse($('summary').textContent);
-    result.landed = summary.phases.landed;
-    const started = performance.now();
-    search.value = 'no such words anywhere';
-    filter();
-    check('a search for nothing finds nothing', visible() === 0);
-    const name = phases.length ? phases[phases.length - 1].querySelector('b').textContent : '';
-    search.value = name;
-    filter();
-    check('a search for a name finds its phase', !phases.length || !phases[phases.length - 1].hidden);
-    result.found = visible();
-    search.value = '';
-    if (state.options.length > 1) {
-      state.value = state.options[1].value;
-      filter();
-      const expected = phases.filter(phase => phase.dataset.s === state.value).length;
-      check('the filter by state shows that state', visible() === expected);
-      state.value = '*';
-    }
-    filter();
-    check('without a filter all are shown', visible() === phases.length);
-    result.search_ms = performance.now() - started;
-    if (picture) {
-      scale(16);
-      check('the timeline grows', picture.getBoundingClientRect().width > scroll.clientWidth * 8);
-      scale(1);
-    }
-    check('nothing was loaded', performance.getEntriesByType('resource').length === 0);
-    check('the page is no wider than its window', document.documentElement.scrollWidth <= innerWidth + 1);
-    document.documentElement.dataset.selftest = JSON.stringify(result);
-  }
 })();
