@@ -47,7 +47,7 @@ async fn measure(queued: usize, count: usize) -> [Samples; 3] {
     let url = DatabaseUrl::parse("sqlite:///queue.db", dir.path()).expect("a URL");
     let run = RunId::new("r");
     let store = Store::open(&url).await.expect("a database");
-    store.import(&plan(&run), false, NOW).await.expect("imported");
+    store.import_by_run(&plan(&run), false, NOW).await.expect("imported");
     store.repair_queued(None, &fix, false, &mut |_| {}).await.expect("repaired");
     multiply(url.path(), queued).await;
     let owner = register(&store, &run).await;

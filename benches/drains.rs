@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::others;
-use super::process::{AUTOPACK, cpu_seconds};
+use super::process::cpu_seconds;
 use super::scale::Scale;
 use super::scratch::Scratch;
 use super::stats::{Samples, figure};
@@ -34,12 +34,10 @@ pub fn section(scale: &Scale) -> String {
     text + &steps
 }
 
-/// One and as many as there are processors, where the program can.
+/// One, and as many as there are processors.
 fn jobs() -> Vec<usize> {
-    let help = std::process::Command::new(AUTOPACK).args(["drain", "--help"]).output();
-    let can = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--jobs"));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if can && cores > 1 { vec![1, cores] } else { vec![1] }
+    if cores > 1 { vec![1, cores] } else { vec![1] }
 }
 
 /// What a series of phases took.

@@ -7,7 +7,7 @@
 
 use std::fs;
 
-use autopack::memory::embed::{builtin, cosine};
+use autopack::memory::embed::builtin;
 use autopack::memory::entry::{Collection, Entry, EntryId, Filter, Kept};
 use autopack::memory::journal::{Embedded, Journal};
 use autopack::memory::recall::fuse;
@@ -31,6 +31,11 @@ struct Document {
 }
 
 const POOL: usize = 50;
+
+/// Vectors are of length 1.
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
 
 fn documents() -> Vec<Document> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recall.jsonl");

@@ -212,11 +212,6 @@ impl CiPlan {
         self.runner != Runner::None
     }
 
-    /// Whether the runner says of each test how it ended.
-    pub fn reports_tests(&self) -> bool {
-        self.reporting != Reporting::ExitCode
-    }
-
     /// The program that is started, where it is not a line for the shell.
     pub fn program(&self) -> Option<&str> {
         match &self.command {

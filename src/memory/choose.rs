@@ -91,7 +91,7 @@ async fn build(
         place.provider_key.clone(),
         redact.clone(),
     )?;
-    let journal::Opened { journal, set_aside, .. } =
+    let journal::Opened { journal, set_aside } =
         Journal::open(&place.autopack_dir.join(JOURNAL)).await?;
     let trouble = set_aside
         .map(|aside| format!("the memory's journal was broken and is now {}", aside.display()));

@@ -108,14 +108,6 @@ impl FixedSpec {
     pub fn allow_no_change(&self) -> bool {
         self.allow_no_change
     }
-    /// The phase under the id that it goes by in its run, for a spec that names none itself.
-    pub fn with_id(mut self, phase_id: &PhaseId) -> Self {
-        if let Some(fields) = Arc::make_mut(&mut self.json).as_object_mut() {
-            fields.entry("phase_id").or_insert_with(|| phase_id.as_str().into());
-        }
-        self.phase_id = phase_id.clone();
-        self
-    }
     /// An object: the spec as a whole.
     pub fn json(&self) -> &Value {
         &self.json

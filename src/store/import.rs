@@ -29,21 +29,8 @@ pub struct ImportReport {
 }
 
 impl Store {
-    /// With `update`, specs of phases that are neither COMPLETE nor EXECUTING are replaced; states never are.
-    pub async fn import(
-        &self,
-        plan: &Plan,
-        update: bool,
-        now: UnixMs,
-    ) -> Result<ImportReport, StoreError> {
-        let mut total = ImportReport::default();
-        for report in self.import_by_run(plan, update, now).await? {
-            total.add(&report);
-        }
-        Ok(total)
-    }
-
-    /// As [`Store::import`], with a report for each run of the plan, in its order.
+    /// With `update`, specs of phases that are neither COMPLETE nor EXECUTING are replaced; states never are. A report
+    /// for each run of the plan, in its order.
     pub async fn import_by_run(
         &self,
         plan: &Plan,
@@ -67,18 +54,6 @@ impl Store {
             Ok(reports)
         })
         .await
-    }
-}
-
-impl ImportReport {
-    fn add(&mut self, other: &Self) {
-        self.runs += other.runs;
-        self.added += other.added;
-        self.updated += other.updated;
-        self.unchanged += other.unchanged;
-        self.differing += other.differing;
-        self.kept += other.kept;
-        self.samples += other.samples;
     }
 }
 

@@ -52,16 +52,8 @@ pub(super) const COLUMNS: &str = "id, run_id, phase_id, attempt, timestamp, cate
     truncated, stop_reason, failure_kind, agent_ms, ci_ms, description_chars, existing_bytes";
 
 impl Store {
-    /// Oldest first, at most `limit` after the one given: a page at a time, however many there are.
-    pub async fn samples_after(
-        &self,
-        last: Option<&Sample>,
-        limit: u32,
-    ) -> Result<Vec<Sample>, StoreError> {
-        self.samples_page(&SampleFilter::default(), last, limit).await
-    }
-
-    /// The same, of those that the filter lets through. Answered by the index of time, from the last one on.
+    /// Those that the filter lets through, oldest first, at most `limit` after the one given: a page at a time, however
+    /// many there are. Answered by the index of time, from the last one on.
     pub async fn samples_page(
         &self,
         filter: &SampleFilter,

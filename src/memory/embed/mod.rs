@@ -117,6 +117,7 @@ fn normalise(vector: &mut [f32]) {
     }
 }
 
-pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+#[cfg(test)]
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }

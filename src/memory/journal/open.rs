@@ -24,8 +24,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/memory/journal/migrations");
 #[derive(Debug)]
 pub struct Opened {
     pub journal: Journal,
-    /// Whether there was none: an index may then know entries that this one does not.
-    pub is_new: bool,
     /// Where a broken one was moved to.
     pub set_aside: Option<std::path::PathBuf>,
 }
@@ -37,13 +35,10 @@ impl Journal {
         match Self::open_or_create(path).await {
             Err(JournalError::Sql { source, .. }) if is_corrupt(&source) => {
                 let aside = set_aside(path)?;
-                let (journal, _) = Self::open_or_create(path).await?;
-                Ok(Opened { journal, is_new: true, set_aside: Some(aside) })
+                let journal = Self::open_or_create(path).await?;
+                Ok(Opened { journal, set_aside: Some(aside) })
             }
-            result => {
-                let (journal, is_new) = result?;
-                Ok(Opened { journal, is_new, set_aside: None })
-            }
+            result => Ok(Opened { journal: result?, set_aside: None }),
         }
     }
 
@@ -70,7 +65,7 @@ impl Journal {
         }
     }
 
-    async fn open_or_create(path: &Path) -> Result<(Self, bool)> {
+    async fn open_or_create(path: &Path) -> Result<Self> {
         let is_new = !path.exists();
         let options = options(path);
         let writer = pool(options.clone(), 1).await.map_err(|error| named(error, path))?;
@@ -81,7 +76,7 @@ impl Journal {
         identify(&writer, path).await?;
         MIGRATIONS.run(&writer).await.map_err(|error| migration_error(error, path))?;
         let readers = pool(options.read_only(true), READERS).await?;
-        Ok((Self { writer, readers, path: path.to_owned() }, is_new))
+        Ok(Self { writer, readers, path: path.to_owned() })
     }
 }
 

@@ -125,14 +125,6 @@ impl Journal {
             .doing("read from")?;
         Ok(n.unsigned_abs())
     }
-
-    pub async fn meta(&self, key: &str) -> Result<Option<String>> {
-        sqlx::query_scalar("SELECT value FROM meta WHERE key = ?")
-            .bind(key)
-            .fetch_optional(&self.readers)
-            .await
-            .doing("read from")
-    }
 }
 
 /// An FTS5 expression: the query's distinct terms, each as a string, any of them.

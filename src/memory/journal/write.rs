@@ -104,17 +104,6 @@ impl Journal {
         tx.commit().await.doing("write to")?;
         Ok(due.len())
     }
-
-    pub async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
-        let mut tx = self.begin().await?;
-        sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
-            .bind(key)
-            .bind(value)
-            .execute(&mut *tx)
-            .await
-            .doing("write to")?;
-        tx.commit().await.doing("write to")
-    }
 }
 
 type Ids = QueryScalar<'static, Sqlite, String, SqliteArguments>;

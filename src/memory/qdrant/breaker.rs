@@ -37,7 +37,8 @@ impl Breaker {
         }
     }
 
-    pub fn is_open(&self) -> bool {
+    #[cfg(test)]
+    fn is_open(&self) -> bool {
         self.state().admits_again.is_some()
     }
 

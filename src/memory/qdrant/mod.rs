@@ -98,10 +98,6 @@ impl Qdrant {
         format!("qdrant {} {} {}", self.address, self.workspace, self.embedder)
     }
 
-    pub fn is_resting(&self) -> bool {
-        self.breaker.is_open()
-    }
-
     /// Whether it answers; returns its version.
     pub async fn version(&self) -> Result<String> {
         let reply = self.call("say its version", DEADLINE, self.client.health_check()).await?;

@@ -118,7 +118,7 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
         bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
         bed.store.finish(claim, &full(verdict)).await.unwrap();
     }
-    let samples = bed.store.samples_after(None, 10).await.unwrap();
+    let samples = bed.samples().await;
     let told: Vec<_> = samples
         .iter()
         .map(|s| (s.attempt.unwrap(), s.success, s.failure_kind.as_deref()))
@@ -134,7 +134,7 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
     assert_eq!((last.predicted_output_tokens, last.actual_output_tokens), (Some(40), Some(20)));
     assert_eq!((last.cache_read_tokens, last.ci_ms, last.agent_ms), (None, None, Some(1500)));
     assert!(last.truncated);
-    let page = bed.store.samples_after(Some(&samples[0]), 1).await.unwrap();
+    let page = bed.store.samples_page(&SampleFilter::default(), Some(&samples[0]), 1).await.unwrap();
     assert_eq!(page, samples[1..2]);
 }
 
@@ -146,7 +146,7 @@ async fn no_agent_or_no_telemetry_means_no_sample() {
     let claim = bed.claim().await;
     bed.store.record_agent(&claim, "default", None, None).await.unwrap();
     bed.store.finish(claim, &Finish { telemetry: false, ..full(red()) }).await.unwrap();
-    assert!(bed.store.samples_after(None, 10).await.unwrap().is_empty());
+    assert!(bed.samples().await.is_empty());
     assert_eq!(bed.log("a").await[1].usage.tokens.output, Some(20));
 }
 

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{
-    Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, Requeue, RunId,
+    Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, Requeue, RunId, Sample,
     Unfixable, UnixMs, Verdict,
 };
 
@@ -34,6 +34,27 @@ pub struct Bed {
     pub dir: TempDir,
     pub store: Store,
     pub owner: OwnerId,
+}
+
+impl Store {
+    /// What a plan came to in all.
+    async fn import(
+        &self,
+        plan: &Plan,
+        update: bool,
+        now: UnixMs,
+    ) -> Result<ImportReport, StoreError> {
+        let reports = self.import_by_run(plan, update, now).await?;
+        Ok(reports.iter().fold(ImportReport::default(), |sum, report| ImportReport {
+            runs: sum.runs + report.runs,
+            added: sum.added + report.added,
+            updated: sum.updated + report.updated,
+            unchanged: sum.unchanged + report.unchanged,
+            differing: sum.differing + report.differing,
+            kept: sum.kept + report.kept,
+            samples: sum.samples + report.samples,
+        }))
+    }
 }
 
 impl Bed {
@@ -49,6 +70,10 @@ impl Bed {
         let bed = Self::new().await;
         bed.store.import(&plan(phases), false, NOW).await.unwrap();
         bed
+    }
+
+    pub async fn samples(&self) -> Vec<Sample> {
+        self.store.samples_page(&SampleFilter::default(), None, 10).await.unwrap()
     }
 
     pub async fn next(&self) -> Next {

@@ -18,7 +18,7 @@ async fn a_crashed_attempt_is_requeued_and_its_owners_finish_refused() {
     let row = bed.row("a").await;
     assert_eq!((row.state, row.attempts), (PhaseState::Queued, 0));
     assert_eq!(bed.log("a").await[0].outcome, Some(AttemptOutcome::Crashed));
-    let samples = bed.store.samples_after(None, 10).await.unwrap();
+    let samples = bed.samples().await;
     assert_eq!(samples[0].failure_kind.as_deref(), Some("crashed"));
 }
 
