@@ -4,6 +4,7 @@ use super::compare::{Decision, Judgement};
 use super::plan::CiPlan;
 use super::results::{CiOutcome, CiRun, TestStatus};
 use crate::phase::verdict::FailingTest;
+use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureDetail, FailureKind};
 
 /// Names in the one-line message.
@@ -115,12 +116,7 @@ fn failing_tests(judgement: &Judgement) -> Vec<FailingTest> {
 
 /// The first few names, and how many more there are.
 pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    first_few(&names.collect::<Vec<_>>(), NAMED)
 }
 
 #[cfg(test)]

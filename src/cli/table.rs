@@ -1,5 +1,6 @@
 //! Tables for people, which `grep` and `awk` can read too: one line a row, no frames.
 
+pub use crate::phase::words::counted;
 use crate::progress::{fill, fit, screen, shown_id, width};
 
 /// Narrower than this, a terminal is not taken at its word.
@@ -58,11 +59,6 @@ fn row(cells: &[String], widths: &[usize], numbers: &[usize]) -> String {
         fill(cell, *columns)
     });
     cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
-}
-
-/// `1 phase`, `2 phases`.
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What a cell may hold: no line breaks, nothing that moves the cursor.

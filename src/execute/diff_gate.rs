@@ -7,6 +7,7 @@ use super::{Attempt, Trouble};
 use crate::agent::AgentReply;
 use crate::phase::deliverables::{Presence, missing};
 use crate::phase::scope::{Breach, breaches};
+use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
 use crate::process::How;
 use crate::workspace::Measured;
@@ -68,11 +69,7 @@ impl Attempt<'_> {
             return None;
         }
         let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
-        let named = lines.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let message = match lines.len().saturating_sub(NAMED) {
-            0 => format!("deliverables are missing: {named}"),
-            more => format!("deliverables are missing: {named} and {more} more"),
-        };
+        let message = format!("deliverables are missing: {}", first_few(&lines, NAMED));
         let mut failure = Failure::new(FailureKind::MissingDeliverable, message);
         failure.detail.missing = lines;
         failure.detail.log_tail.clone_from(&reply.last_lines);

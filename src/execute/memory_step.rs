@@ -5,6 +5,7 @@
 use super::prompt_step::Asked;
 use crate::memory::normalise::normalise;
 use crate::memory::{Collection, Entry, Memory, Recall};
+use crate::phase::words::{first_few, short_commit};
 use crate::phase::{Failure, FailureKind, FixedSpec, Verdict};
 use crate::prompt::Snippet;
 use crate::store::Claim;
@@ -102,7 +103,7 @@ fn landed(commit: Option<&str>, lesson: &Lesson) -> String {
     match commit {
         Some(commit) => {
             let ci = if lesson.has_ci { "CI green" } else { "without CI" };
-            format!("landed as {}, {ci}", commit.chars().take(10).collect::<String>())
+            format!("landed as {}, {ci}", short_commit(commit))
         }
         None => "there was nothing left to do".to_owned(),
     }
@@ -112,11 +113,7 @@ fn landed(commit: Option<&str>, lesson: &Lesson) -> String {
 fn summary(claim: &Claim, outcome: &str, lesson: &Lesson) -> Entry {
     let mut text = format!("{}\n{outcome}", topic(&claim.phase));
     if !lesson.changed.is_empty() {
-        let shown: Vec<&str> = lesson.changed.iter().take(CHANGED).map(String::as_str).collect();
-        text += &format!("\nchanged: {}", shown.join(", "));
-        if lesson.changed.len() > CHANGED {
-            text += &format!(" and {} more", lesson.changed.len() - CHANGED);
-        }
+        text += &format!("\nchanged: {}", first_few(&lesson.changed, CHANGED));
     }
     let mut entry = of(claim, Collection::RunSummaries, text);
     entry.key = Some("summary".to_owned());

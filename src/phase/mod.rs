@@ -22,6 +22,7 @@ pub mod state;
 pub mod usage;
 pub mod verdict;
 
+pub mod words;
 pub use footprint::Footprint;
 pub use history::{AttemptFacts, PhaseHistory};
 pub use ids::{PhaseId, RunId, UnixMs};

@@ -4,11 +4,11 @@ use super::escape::markdown;
 use super::story::{PhaseStory, Report};
 use super::words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
 use crate::phase::PhaseState;
+use crate::phase::words::short_commit;
 use crate::telemetry::summary::Rate;
 
 /// GitHub takes 65,536 characters: lists are cut well before.
 const LISTED: usize = 100;
-const SHORT_COMMIT: usize = 10;
 
 pub fn render(report: &Report) -> String {
     let mut text = format!("## Run {}\n\n", markdown(&report.name));
@@ -107,12 +107,11 @@ fn landed(report: &Report) -> String {
     let mut text =
         "### Landed\n\n| Phase | Commit | Tries | Tokens |\n|---|---|--:|--:|\n".to_owned();
     for phase in phases.iter().take(LISTED) {
-        let commit: Option<String> =
-            phase.commit.as_ref().map(|commit| commit.chars().take(SHORT_COMMIT).collect());
+        let commit = phase.commit.as_deref().map(short_commit);
         text += &format!(
             "| {} | {} | {} | {} |\n",
             title(phase),
-            commit.as_deref().map_or_else(|| UNKNOWN.to_owned(), markdown),
+            commit.map_or_else(|| UNKNOWN.to_owned(), markdown),
             phase.tries,
             count(phase.billed()),
         );

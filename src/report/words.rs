@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use crate::phase::words::counted;
 use crate::progress::{duration, thousands};
 use crate::telemetry::summary::{Figure, Rate};
 
@@ -60,11 +61,6 @@ pub fn about(value: Option<f64>) -> String {
 
 pub fn millis(ms: u64) -> String {
     duration(Duration::from_millis(ms))
-}
-
-/// `1 phase`, `2 phases`.
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{RunArg, ids};
 use crate::cli::Context;
 use crate::cli::table::table;
 use crate::failure::Failure;
+use crate::phase::words::short_commit;
 use crate::phase::{PhaseId, PhaseState};
 use crate::store::PhaseRow;
 
@@ -69,8 +70,8 @@ fn text(rows: &[PhaseRow], max_attempts: u32) -> String {
 /// What a look at the phase would be for: why it failed or waits, else what it is.
 fn remark(row: &PhaseRow) -> String {
     if row.state == PhaseState::Complete {
-        let short = |commit: &String| commit.chars().take(10).collect();
-        return row.commit.as_ref().map_or_else(|| row.name.clone(), short);
+        let commit = row.commit.as_deref().map(short_commit);
+        return commit.unwrap_or(&row.name).to_owned();
     }
     match (&row.unfixable, &row.last_failure) {
         (Some(why), _) => format!("cannot be repaired: {why}"),

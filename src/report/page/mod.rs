@@ -16,6 +16,7 @@ use super::escape::{Html, json_in_script};
 use super::story::Report;
 use crate::failure::Failure;
 use crate::phase::UnixMs;
+use crate::phase::words::short_commit;
 
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -85,11 +86,10 @@ fn base64(bytes: &[u8]) -> String {
 fn about(report: &Report) -> String {
     let mut parts = Vec::new();
     if let Some(facts) = &report.run.facts {
-        let base: String = facts.base_commit.chars().take(10).collect();
         parts.push(format!(
             "branch <code>{}</code> from <code>{}</code>",
             Html(&facts.branch),
-            Html(&base)
+            Html(short_commit(&facts.base_commit))
         ));
     }
     parts.push(format!("as of {}", time(report.made_at)));
