@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use crate::phase::{PhaseId, RunId};
+use crate::phase::{PhaseId, RunId, cycle};
 
 use super::draft::DraftRun;
 use super::error::ImportError;
@@ -102,45 +102,13 @@ fn refuse_cycles(
         graph.insert(&draft.phase.phase_id, needs);
     }
     let order = run.phases.iter().map(|draft| &draft.phase.phase_id);
-    match find_cycle(order, &graph) {
+    match cycle::find(order, |id| graph.get(id).copied().unwrap_or_default()) {
         None => Ok(()),
         Some(cycle) => {
             let names: Vec<&str> = cycle.iter().map(|id| id.as_str()).collect();
             Err(ImportError::Cycle { run: run.run_id.clone(), cycle: names.join(" -> ") })
         }
     }
-}
-
-/// Depth first, with a stack of its own: a chain may be as long as the backlog.
-fn find_cycle<'a>(
-    order: impl Iterator<Item = &'a PhaseId>,
-    graph: &HashMap<&'a PhaseId, &'a [PhaseId]>,
-) -> Option<Vec<&'a PhaseId>> {
-    let mut done: HashSet<&PhaseId> = HashSet::new();
-    for start in order {
-        let mut path: Vec<(&PhaseId, usize)> = vec![(start, 0)];
-        let mut on_path: HashSet<&PhaseId> = HashSet::from([start]);
-        while let Some((id, next)) = path.last_mut() {
-            let id = *id;
-            let needs = graph.get(id).copied().unwrap_or_default();
-            let Some(need) = needs.get(*next).filter(|_| !done.contains(id)) else {
-                on_path.remove(id);
-                done.insert(id);
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            if on_path.insert(need) {
-                path.push((need, 0));
-                continue;
-            }
-            let from = path.iter().position(|(id, _)| *id == need).unwrap_or(0);
-            let mut cycle: Vec<&PhaseId> = path[from..].iter().map(|(id, _)| *id).collect();
-            cycle.push(need);
-            return Some(cycle);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

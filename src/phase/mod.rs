@@ -5,6 +5,7 @@
 pub mod autofix;
 pub mod budget;
 mod companion;
+pub mod cycle;
 pub mod deliverables;
 pub mod footprint;
 mod history;
@@ -21,8 +22,8 @@ pub mod spec;
 pub mod state;
 pub mod usage;
 pub mod verdict;
-
 pub mod words;
+
 pub use footprint::Footprint;
 pub use history::{AttemptFacts, PhaseHistory};
 pub use ids::{PhaseId, RunId, UnixMs};

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::phase::plan::PlanPhase;
-use crate::phase::{PhaseId, RunId};
+use crate::phase::{PhaseId, RunId, cycle};
 
 use super::error::StoreError;
 
@@ -31,7 +31,8 @@ pub(super) async fn rewire(
         for need in &phase.depends_on {
             let row = *ids.get(need.as_str()).ok_or_else(|| unknown(need))?;
             if row == id {
-                return Err(StoreError::Cycle { run: run_id.clone(), phases: vec![need.clone()] });
+                let cycle = vec![need.clone(), need.clone()];
+                return Err(StoreError::Cycle { run: run_id.clone(), cycle });
             }
             edges.insert((id, row));
         }
@@ -65,76 +66,50 @@ pub(super) async fn settle_dependencies(
     .bind(run)
     .execute(&mut *tx)
     .await?;
-    let names: HashMap<i64, String> =
-        sqlx::query_as("SELECT id, phase_id FROM phases WHERE run = ?")
-            .bind(run)
-            .fetch_all(&mut *tx)
-            .await?
-            .into_iter()
-            .collect();
-    let edges: Vec<(i64, i64)> = sqlx::query_as(
+    let mut edges: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT d.phase, d.needs FROM phases n JOIN dependencies d ON d.needs = n.id WHERE n.run = ?",
+    )
+    .bind(run)
+    .fetch_all(&mut *tx)
+    .await?;
+    edges.sort_unstable();
+    let mut needs: HashMap<i64, Vec<i64>> = HashMap::new();
+    for (phase, need) in &edges {
+        needs.entry(*phase).or_default().push(*need);
+    }
+    let of = |phase: &i64| needs.get(phase).map(Vec::as_slice).unwrap_or_default();
+    match cycle::find(edges.iter().map(|(phase, _)| phase), of) {
+        None => Ok(()),
+        Some(circle) => {
+            Err(StoreError::Cycle { run: run_id.clone(), cycle: named(tx, run, &circle).await? })
+        }
+    }
+}
+
+/// Who needs whom within a run: the row of each phase, and what it needs, in the order of the run.
+pub(super) async fn edges(
+    tx: &mut SqliteConnection,
+    run: i64,
+) -> Result<Vec<(i64, PhaseId)>, StoreError> {
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT d.phase, n.phase_id FROM phases n JOIN dependencies d ON d.needs = n.id
+          WHERE n.run = ? ORDER BY n.position",
     )
     .bind(run)
     .fetch_all(tx)
     .await?;
-    let stuck = in_cycles(&edges);
-    if stuck.is_empty() {
-        return Ok(());
-    }
-    let phases = stuck.iter().filter_map(|id| names.get(id)).map(PhaseId::new).collect();
-    Err(StoreError::Cycle { run: run_id.clone(), phases })
+    Ok(rows.into_iter().map(|(phase, need)| (phase, PhaseId::new(need))).collect())
 }
 
-/// The phases that are left when all that wait for nothing are taken away, again and again, from both ends. Each edge
-/// is looked at twice, however long the chains are.
-fn in_cycles(edges: &[(i64, i64)]) -> BTreeSet<i64> {
-    let needs = beyond(edges.iter().copied());
-    let needed_by = beyond(edges.iter().map(|(phase, need)| (*need, *phase)));
-    let mut left: BTreeSet<i64> = edges.iter().flat_map(|(phase, need)| [*phase, *need]).collect();
-    // Taking the phases away that wait for none left, then those that none left waits for.
-    for (ahead, behind) in [(&needs, &needed_by), (&needed_by, &needs)] {
-        let mut open: HashMap<i64, usize> = HashMap::new();
-        for phase in &left {
-            let ahead = ahead.get(phase).map(Vec::as_slice).unwrap_or_default();
-            open.insert(*phase, ahead.iter().filter(|other| left.contains(other)).count());
-        }
-        let mut free: Vec<i64> = left.iter().copied().filter(|phase| open[phase] == 0).collect();
-        while let Some(phase) = free.pop() {
-            left.remove(&phase);
-            for other in behind.get(&phase).into_iter().flatten() {
-                let Some(count) = open.get_mut(other).filter(|_| left.contains(other)) else {
-                    continue;
-                };
-                *count -= 1;
-                if *count == 0 {
-                    free.push(*other);
-                }
-            }
-        }
-    }
-    left
-}
-
-fn beyond(edges: impl Iterator<Item = (i64, i64)>) -> HashMap<i64, Vec<i64>> {
-    let mut beyond: HashMap<i64, Vec<i64>> = HashMap::new();
-    for (from, to) in edges {
-        beyond.entry(from).or_default().push(to);
-    }
-    beyond
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_lies_on_or_between_circles_is_left() {
-        assert_eq!(in_cycles(&[(1, 2), (2, 3), (1, 3)]), BTreeSet::new());
-        // 0 waits for the circle and 5 is waited for by it; 4 lies between two circles.
-        let edges = [(0, 1), (1, 2), (2, 1), (2, 5), (2, 4), (4, 6), (6, 7), (7, 6)];
-        assert_eq!(in_cycles(&edges), BTreeSet::from([1, 2, 4, 6, 7]));
-        let chain: Vec<(i64, i64)> = (0..50_000).map(|n| (n, n + 1)).collect();
-        assert_eq!(in_cycles(&chain), BTreeSet::new());
-    }
+async fn named(
+    tx: &mut SqliteConnection,
+    run: i64,
+    rows: &[&i64],
+) -> Result<Vec<PhaseId>, StoreError> {
+    let names: Vec<(i64, String)> = sqlx::query_as("SELECT id, phase_id FROM phases WHERE run = ?")
+        .bind(run)
+        .fetch_all(tx)
+        .await?;
+    let names: HashMap<i64, String> = names.into_iter().collect();
+    Ok(rows.iter().filter_map(|row| names.get(row)).map(PhaseId::new).collect())
 }

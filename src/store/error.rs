@@ -69,8 +69,11 @@ pub enum StoreError {
     #[error("run {run}, phase {phase}: it depends on {:?}, which the run does not have", needs.as_str())]
     UnknownDependency { run: RunId, phase: PhaseId, needs: PhaseId },
 
-    #[error("run {run}: phases would wait for themselves: {}", names(phases))]
-    Cycle { run: RunId, phases: Vec<PhaseId> },
+    #[error(
+        "the phases of run `{run}` wait for each other: {}; break the circle in `depends_on`",
+        circle(cycle)
+    )]
+    Cycle { run: RunId, cycle: Vec<PhaseId> },
 
     #[error("run {run}, phase {phase}: {source}")]
     IllegalStep { run: RunId, phase: PhaseId, source: IllegalStep },
@@ -160,6 +163,10 @@ fn at(path: Option<&PathBuf>) -> String {
 
 fn names(ids: &[PhaseId]) -> String {
     ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn circle(ids: &[PhaseId]) -> String {
+    ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(" -> ")
 }
 
 fn known_runs(runs: &[RunId]) -> String {

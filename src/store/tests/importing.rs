@@ -117,7 +117,7 @@ async fn it_is_all_or_nothing() {
     let executing = PlanPhase { state: PhaseState::Executing, ..phase("b", &[]) };
     assert!(matches!(nothing_of(vec![executing]).await, StoreError::WrongState { .. }));
     let cycle = nothing_of(vec![phase("a", &["b"]), phase("b", &["a"]), phase("c", &["b"])]).await;
-    assert!(cycle.to_string().contains("wait for themselves: a, b"), "{cycle}");
+    assert!(cycle.to_string().contains("wait for each other: a -> b -> a"), "{cycle}");
     let twice = nothing_of(vec![phase("a", &[]), phase("a", &[])]).await;
     assert!(matches!(twice, StoreError::Database { .. }), "{twice}");
 }

@@ -1,0 +1,64 @@
+//! Whether any of those that wait for each other wait for themselves.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// The first circle that is met, as one would walk it: its beginning stands once more at its end.
+///
+/// Depth first, with a stack of its own: a chain may be as long as the backlog.
+pub fn find<'a, T: Eq + Hash>(
+    order: impl IntoIterator<Item = &'a T>,
+    needs: impl Fn(&T) -> &'a [T],
+) -> Option<Vec<&'a T>> {
+    let mut done: HashSet<&T> = HashSet::new();
+    for start in order {
+        let mut path: Vec<(&T, usize)> = vec![(start, 0)];
+        let mut on_path: HashSet<&T> = HashSet::from([start]);
+        while let Some((id, next)) = path.last_mut() {
+            let id = *id;
+            let Some(need) = needs(id).get(*next).filter(|_| !done.contains(id)) else {
+                on_path.remove(id);
+                done.insert(id);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if on_path.insert(need) {
+                path.push((need, 0));
+                continue;
+            }
+            let from = path.iter().position(|(id, _)| *id == need).unwrap_or(0);
+            let mut cycle: Vec<&T> = path[from..].iter().map(|(id, _)| *id).collect();
+            cycle.push(need);
+            return Some(cycle);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn circle(edges: &[(u32, u32)]) -> Option<Vec<u32>> {
+        let mut graph: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        edges.iter().for_each(|(id, need)| graph.entry(*id).or_default().push(*need));
+        let needs = |id: &u32| graph.get(id).map(Vec::as_slice).unwrap_or_default();
+        find(graph.keys(), needs).map(|cycle| cycle.into_iter().copied().collect())
+    }
+
+    #[test]
+    fn only_the_circle_itself_is_shown() {
+        // 0 waits for the circle, and 5 is waited for by it.
+        assert_eq!(circle(&[(0, 1), (1, 2), (2, 5), (2, 3), (3, 1)]), Some(vec![1, 2, 3, 1]));
+        assert_eq!(circle(&[(4, 4)]), Some(vec![4, 4]));
+    }
+
+    #[test]
+    fn a_diamond_and_a_long_chain_are_no_circle() {
+        assert_eq!(circle(&[(1, 2), (1, 3), (2, 4), (3, 4)]), None);
+        assert_eq!(circle(&(0..50_000).map(|n| (n, n + 1)).collect::<Vec<_>>()), None);
+    }
+}
