@@ -7,6 +7,7 @@ use super::claim::Claim;
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{json, number, parse};
+use super::tokens::TokenColumns;
 use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RunId, Tokens, UnixMs};
 
 /// An attempt, for the notes on what it does.
@@ -58,10 +59,8 @@ struct EndedRecord {
     ended_at: i64,
     landing_commit: Option<String>,
     failure: Option<String>,
-    input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cache_read_tokens: Option<i64>,
-    cache_write_tokens: Option<i64>,
+    #[sqlx(flatten)]
+    tokens: TokenColumns,
 }
 
 impl Store {
@@ -130,7 +129,6 @@ impl TryFrom<EndedRecord> for Ended {
 
     fn try_from(row: EndedRecord) -> Result<Self, StoreError> {
         let name = || format!("attempt {} of phase {}", row.attempt, row.phase_id);
-        let count = |value: Option<i64>| value.map(|n| number(n, name)).transpose();
         let outcome: AttemptOutcome = parse(&row.outcome, name)?;
         let now: PhaseState = parse(&row.state, name)?;
         let landed = outcome == AttemptOutcome::Landed;
@@ -151,12 +149,7 @@ impl TryFrom<EndedRecord> for Ended {
             ended_at: UnixMs(row.ended_at),
             commit: row.landing_commit.clone().filter(|_| landed),
             failure: row.failure.as_deref().map(|text| json(text, name)).transpose()?,
-            tokens: Tokens {
-                input: count(row.input_tokens)?,
-                output: count(row.output_tokens)?,
-                cache_read: count(row.cache_read_tokens)?,
-                cache_write: count(row.cache_write_tokens)?,
-            },
+            tokens: row.tokens.tokens(name)?,
             run_id: RunId::new(&row.run_id),
             phase_id: PhaseId::new(&row.phase_id),
         })

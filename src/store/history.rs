@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
-use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, Tokens, UnixMs};
+use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, UnixMs};
 
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{AttemptRecord, AttemptRow, number, parse};
 use super::samples::{COLUMNS, SampleRecord};
+use super::tokens::TokenColumns;
 
 /// Where the next page of a run's phases begins.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +44,8 @@ struct FactsRecord {
     agent: Option<String>,
     model: Option<String>,
     estimated_output_tokens: Option<i64>,
-    input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cache_read_tokens: Option<i64>,
-    cache_write_tokens: Option<i64>,
+    #[sqlx(flatten)]
+    tokens: TokenColumns,
     cost_usd: Option<f64>,
     truncated: bool,
     agent_ms: Option<i64>,
@@ -195,12 +194,7 @@ impl TryFrom<FactsRecord> for AttemptFacts {
             estimated_output: count(row.estimated_output_tokens)?,
             agent_ms: count(row.agent_ms)?,
             ci_ms: count(row.ci_ms)?,
-            tokens: Tokens {
-                input: count(row.input_tokens)?,
-                output: count(row.output_tokens)?,
-                cache_read: count(row.cache_read_tokens)?,
-                cache_write: count(row.cache_write_tokens)?,
-            },
+            tokens: row.tokens.tokens(name)?,
             failure_kind: row.failure_kind,
             category: row.category,
             complexity: row.complexity,

@@ -7,7 +7,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
-use super::dependencies::{rewire, settle_dependencies};
+use super::dependencies::{edges, rewire, settle_dependencies};
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{json, parse, to_json};
@@ -168,16 +168,6 @@ async fn known_phases(
             Ok((PhaseId::new(row.phase_id), known))
         })
         .collect()
-}
-
-async fn edges(tx: &mut SqliteConnection, run: i64) -> Result<Vec<(i64, PhaseId)>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "SELECT d.phase, n.phase_id FROM phases n JOIN dependencies d ON d.needs = n.id WHERE n.run = ?",
-    )
-    .bind(run)
-    .fetch_all(tx)
-    .await?;
-    Ok(rows.into_iter().map(|(phase, need)| (phase, PhaseId::new(need))).collect())
 }
 
 /// What to do with a phase that is here already.

@@ -6,6 +6,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
 
+use super::dependencies::edges;
 use super::error::StoreError;
 use super::open::Store;
 use super::rows::{
@@ -13,6 +14,7 @@ use super::rows::{
     to_json,
 };
 use super::runs::{RunFacts, RunRecord};
+use super::tokens::TokenColumns;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
@@ -53,10 +55,8 @@ pub struct Backlog {
 #[derive(FromRow)]
 struct UsageRecord {
     run: i64,
-    input: Option<i64>,
-    output: Option<i64>,
-    cache_read: Option<i64>,
-    cache_write: Option<i64>,
+    #[sqlx(flatten)]
+    tokens: TokenColumns,
     cost_usd: Option<f64>,
 }
 
@@ -221,8 +221,8 @@ async fn usage_by_run(
     connection: &mut SqliteConnection,
 ) -> Result<HashMap<i64, UsageRecord>, StoreError> {
     let rows: Vec<UsageRecord> = sqlx::query_as(
-        "SELECT p.run, SUM(a.input_tokens) AS input, SUM(a.output_tokens) AS output,
-                SUM(a.cache_read_tokens) AS cache_read, SUM(a.cache_write_tokens) AS cache_write,
+        "SELECT p.run, SUM(a.input_tokens) AS input_tokens, SUM(a.output_tokens) AS output_tokens,
+                SUM(a.cache_read_tokens) AS cache_read_tokens, SUM(a.cache_write_tokens) AS cache_write_tokens,
                 SUM(a.cost_usd) AS cost_usd
            FROM attempts a JOIN phases p ON p.id = a.phase GROUP BY p.run",
     )
@@ -235,16 +235,9 @@ async fn needs_by_phase(
     connection: &mut SqliteConnection,
     run: i64,
 ) -> Result<HashMap<i64, Vec<PhaseId>>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "SELECT d.phase, n.phase_id FROM phases n JOIN dependencies d ON d.needs = n.id
-          WHERE n.run = ? ORDER BY n.position",
-    )
-    .bind(run)
-    .fetch_all(connection)
-    .await?;
     let mut needs: HashMap<i64, Vec<PhaseId>> = HashMap::new();
-    for (phase, need) in rows {
-        needs.entry(phase).or_default().push(PhaseId::new(need));
+    for (phase, need) in edges(connection, run).await? {
+        needs.entry(phase).or_default().push(need);
     }
     Ok(needs)
 }
@@ -257,19 +250,11 @@ impl RunRecord {
         usage: Option<&UsageRecord>,
     ) -> Result<RunSummary, StoreError> {
         let name = || format!("run {}", self.run_id);
-        let sum = |pick: fn(&UsageRecord) -> Option<i64>| {
-            usage.and_then(pick).map(|n| number(n, name)).transpose()
-        };
         Ok(RunSummary {
             facts: self.facts(),
             counts,
             blocked: number(blocked, name)?,
-            tokens: Tokens {
-                input: sum(|u| u.input)?,
-                output: sum(|u| u.output)?,
-                cache_read: sum(|u| u.cache_read)?,
-                cache_write: sum(|u| u.cache_write)?,
-            },
+            tokens: usage.map(|usage| usage.tokens).unwrap_or_default().tokens(name)?,
             cost_usd: usage.and_then(|usage| usage.cost_usd),
             memory_backend: self.memory_backend,
             created_at: UnixMs(self.created_at),

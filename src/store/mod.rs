@@ -29,6 +29,7 @@ mod samples;
 mod sqlite;
 mod steer;
 mod step;
+mod tokens;
 mod url;
 mod waits;
 mod yields;

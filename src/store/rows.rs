@@ -7,14 +7,13 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 
-use crate::phase::{
-    AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs, Usage,
-};
+use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId, UnixMs, Usage};
 
 use super::error::StoreError;
 use super::owners::OwnerId;
 use super::step::Standing;
 
+use super::tokens::TokenColumns;
 /// A phase as lists show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PhaseRow {
@@ -164,10 +163,8 @@ pub(super) struct AttemptRecord {
     landing_commit: Option<String>,
     estimated_output_tokens: Option<i64>,
     model: Option<String>,
-    input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cache_read_tokens: Option<i64>,
-    cache_write_tokens: Option<i64>,
+    #[sqlx(flatten)]
+    tokens: TokenColumns,
     cost_usd: Option<f64>,
     truncated: bool,
     stop_reason: Option<String>,
@@ -191,12 +188,7 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             agent_ms: count(row.agent_ms)?,
             ci_ms: count(row.ci_ms)?,
             usage: Usage {
-                tokens: Tokens {
-                    input: count(row.input_tokens)?,
-                    output: count(row.output_tokens)?,
-                    cache_read: count(row.cache_read_tokens)?,
-                    cache_write: count(row.cache_write_tokens)?,
-                },
+                tokens: row.tokens.tokens(name)?,
                 cost_usd: row.cost_usd,
                 model: row.model,
                 truncated: row.truncated,
