@@ -147,8 +147,7 @@ pub struct RunCounts {
     pub skipped: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     Drained,
     StoppedOnFailure,

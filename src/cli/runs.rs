@@ -68,13 +68,9 @@ fn cells(run: &RunSummary) -> Vec<String> {
 }
 
 fn object(run: &RunSummary) -> serde_json::Value {
-    let counts: serde_json::Map<_, _> = PhaseState::ALL
-        .into_iter()
-        .map(|state| (state.to_string(), run.counts.get(state).into()))
-        .collect();
     json!({
         "run_id": run.run_id,
-        "counts": counts,
+        "counts": run.counts,
         "blocked": run.blocked,
         "source": run.source,
         "created_at": database::time(run.created_at),

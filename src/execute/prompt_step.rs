@@ -88,11 +88,7 @@ impl Attempt<'_> {
             "depends_on": spec.depends_on(),
             "attempts": claim.tries,
             "max_attempts": claim.max_attempts,
-            "last_failure": claim.last_failure.as_ref().map(|failure| json!({
-                "kind": failure.kind.as_str(),
-                "exit_code": failure.exit_code,
-                "message": failure.message,
-            })),
+            "last_failure": claim.last_failure.as_ref().map(Failure::as_json),
             "commit": null,
             "spec": spec.json(),
         })

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::UnixMs;
+use super::outcome::AttemptOutcome;
 use super::state::Event;
 
 /// How often a phase may go back to the queue without a try being charged.
@@ -26,18 +27,22 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    pub fn outcome(&self) -> AttemptOutcome {
+        match self {
+            Self::Passed { commit: Some(_) } => AttemptOutcome::Landed,
+            Self::Passed { commit: None } => AttemptOutcome::NoChangeNeeded,
+            Self::Failed(_) => AttemptOutcome::Failed,
+            Self::Requeued(Requeue::Interrupted) => AttemptOutcome::Interrupted,
+            Self::Requeued(Requeue::Crashed) => AttemptOutcome::Crashed,
+            Self::Requeued(Requeue::RateLimited { .. }) => AttemptOutcome::RateLimited,
+            Self::Requeued(Requeue::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
+            Self::Requeued(Requeue::Systemic { .. }) => AttemptOutcome::Systemic,
+        }
+    }
+
     /// What an attempt with this verdict is called, in the store and in events.
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Passed { commit: Some(_) } => "landed",
-            Self::Passed { commit: None } => "no_change_needed",
-            Self::Failed(_) => "failed",
-            Self::Requeued(Requeue::Interrupted) => "interrupted",
-            Self::Requeued(Requeue::Crashed) => "crashed",
-            Self::Requeued(Requeue::RateLimited { .. }) => "rate_limited",
-            Self::Requeued(Requeue::BaseMoved { .. }) => "base_moved",
-            Self::Requeued(Requeue::Systemic { .. }) => "systemic",
-        }
+        self.outcome().as_str()
     }
 }
 
@@ -157,6 +162,15 @@ pub struct FailingTest {
 }
 
 impl Failure {
+    /// As scripts and agents see the last failure of a phase.
+    pub fn as_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "kind": self.kind.as_str(),
+            "exit_code": self.exit_code,
+            "message": self.message,
+        })
+    }
+
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, exit_code: None, message: message.into(), detail: FailureDetail::default() }
     }

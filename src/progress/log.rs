@@ -1,5 +1,7 @@
 //! Events of a drain as log lines: milestones, for whoever keeps stderr and not stdout.
 
+use serde::{Serialize, Serializer};
+
 use super::{DrainFinished, Event, PhaseFinished, Reason};
 
 /// The target of what a drain says to its operator beside its results; shown at every level but `-q`.
@@ -83,6 +85,12 @@ impl Reason {
             Self::MaxBatches => "max_batches",
             Self::Interrupted => "interrupted",
         }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use sqlx::FromRow;
 
 use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId, UnixMs, Usage};
@@ -12,8 +13,8 @@ use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId,
 use super::error::StoreError;
 use super::owners::OwnerId;
 use super::step::Standing;
-
 use super::tokens::TokenColumns;
+
 /// A phase as lists show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PhaseRow {
@@ -245,6 +246,13 @@ impl Counts {
     }
 }
 
+/// An object, each state by its name.
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(PhaseState::ALL.into_iter().map(|state| (state, self.get(state))))
+    }
+}
+
 pub(super) fn parse<T: FromStr<Err: Display>>(
     text: &str,
     row: impl Fn() -> String,
@@ -272,6 +280,6 @@ pub(super) fn signed(count: u64) -> i64 {
 }
 
 /// Our own types always have a JSON form: no map with other keys than strings, nothing that fails to serialize.
-pub(super) fn to_json(value: &impl serde::Serialize) -> String {
+pub(super) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a spec, a failure or a list has a JSON form")
 }

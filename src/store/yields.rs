@@ -1,9 +1,11 @@
 //! Whether what was drained left telemetry: counted since a mark, for the attempts of one owner.
 
+use crate::phase::{AttemptOutcome, FailureKind};
+
 use super::error::StoreError;
 use super::open::Store;
 use super::owners::OwnerId;
-use super::rows::number;
+use super::rows::{number, to_json};
 
 /// Where attempts and samples stood.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +26,19 @@ pub struct Yield {
     pub finished: u64,
     /// Those of them with any count of tokens.
     pub counted: u64,
+}
+
+/// What a sample says of an attempt whose agent did not come to its own end.
+fn cut_short() -> [&'static str; 7] {
+    [
+        AttemptOutcome::Interrupted.as_str(),
+        AttemptOutcome::Crashed.as_str(),
+        AttemptOutcome::RateLimited.as_str(),
+        AttemptOutcome::Systemic.as_str(),
+        FailureKind::AgentTimeout.as_str(),
+        FailureKind::AgentStalled.as_str(),
+        FailureKind::GaveUp.as_str(),
+    ]
 }
 
 impl Store {
@@ -52,8 +67,7 @@ impl Store {
             .await?;
             let (samples, finished, counted): (i64, i64, i64) = sqlx::query_as(
                 "SELECT COUNT(*), COALESCE(SUM(own_end), 0), COALESCE(SUM(own_end AND counted), 0) FROM (
-                     SELECT COALESCE(s.failure_kind, '') NOT IN ('interrupted', 'crashed', 'rate_limited',
-                                'systemic', 'agent_timeout', 'agent_stalled', 'gave_up') AS own_end,
+                     SELECT COALESCE(s.failure_kind, '') NOT IN (SELECT value FROM json_each(?3)) AS own_end,
                             COALESCE(s.actual_output_tokens, s.input_tokens) IS NOT NULL AS counted
                        FROM samples s
                       WHERE s.id > ?1 AND EXISTS (
@@ -64,6 +78,7 @@ impl Store {
             )
             .bind(mark.sample)
             .bind(owner.as_str())
+            .bind(to_json(&cut_short()))
             .fetch_one(&mut *tx)
             .await?;
             let [attempts, reached, samples, finished, counted] =

@@ -22,27 +22,11 @@ pub(super) struct PhaseView {
     pub depends_on: Vec<PhaseId>,
     pub attempts: u32,
     pub max_attempts: u32,
-    pub last_failure: Option<FailureView>,
+    /// `{kind, exit_code, message}`.
+    pub last_failure: Option<Value>,
     pub commit: Option<String>,
     /// Why it will be refused when its turn comes.
     pub unfixable: Option<String>,
-}
-
-#[derive(Serialize)]
-pub(super) struct FailureView {
-    pub kind: &'static str,
-    pub exit_code: Option<i32>,
-    pub message: String,
-}
-
-impl FailureView {
-    fn new(failure: &Failure) -> Self {
-        Self {
-            kind: failure.kind.as_str(),
-            exit_code: failure.exit_code,
-            message: failure.message.clone(),
-        }
-    }
 }
 
 impl PhaseView {
@@ -62,7 +46,7 @@ impl PhaseView {
             depends_on: row.depends_on.clone(),
             attempts: row.attempts,
             max_attempts: row.max_attempts.unwrap_or(default_max_attempts),
-            last_failure: row.last_failure.as_ref().map(FailureView::new),
+            last_failure: row.last_failure.as_ref().map(Failure::as_json),
             commit: row.commit.clone(),
             unfixable: row.unfixable.clone(),
         }
