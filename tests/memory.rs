@@ -461,15 +461,14 @@ async fn the_repositorys_files_are_indexed_by_content() {
     let qdrant = StandIn::start();
     let workspace = Workspace::new(&qdrant);
     let root = workspace.dir.path();
-    let git = std::process::Command::new("git").args(["init", "-q"]).current_dir(root).status();
-    assert!(git.unwrap().success());
     std::fs::write(root.join("session.py"), "def open_session(user):\n    return user\n").unwrap();
     std::fs::write(root.join("rain.py"), "def rainfall():\n    return 3\n").unwrap();
     std::fs::write(root.join("logo.png"), [0u8, 159, 146, 150]).unwrap();
     let memory = workspace.open().await;
-    let first = memory.index(root).await.unwrap();
+    let files = ["logo.png", "rain.py", "session.py"].map(str::to_owned);
+    let first = memory.index(root, &files).await.unwrap();
     assert_eq!((first.indexed, first.passed_over), (2, 1));
-    assert_eq!(memory.index(root).await.unwrap().unchanged, 2);
+    assert_eq!(memory.index(root, &files).await.unwrap().unchanged, 2);
     let query = Query {
         text: "open a session for a user".into(),
         filter: Filter { collections: vec![Collection::CodeDocs], run: None },
@@ -481,7 +480,7 @@ async fn the_repositorys_files_are_indexed_by_content() {
 
     std::fs::remove_file(root.join("session.py")).unwrap();
     std::fs::write(root.join("rain.py"), "def rainfall():\n    return 4\n").unwrap();
-    let again = memory.index(root).await.unwrap();
+    let again = memory.index(root, &files).await.unwrap();
     assert_eq!((again.indexed, again.removed), (1, 1));
     sync(&memory).await;
     assert_eq!(memory.stats().await.unwrap().unwrap().entries["code_docs"], 1);

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -11,7 +10,6 @@ use super::MemoryError;
 use super::entry::{Collection, Entry, EntryId, Kept, hash_of};
 use super::inner::Inner;
 use crate::clock::now;
-use crate::process::{Tool, output};
 
 const CHUNK_LINES: usize = 60;
 const OVERLAP: usize = 10;
@@ -21,7 +19,6 @@ const CUT: &str = "2";
 /// So many chunks go into one transaction: each waits for the disk.
 const WORTH_WRITING: usize = 256;
 const MOST_FILE_BYTES: u64 = 512 * 1024;
-const LISTING: Duration = Duration::from_secs(60);
 /// Machine-made: long, and nobody asks for them.
 const LOCKFILES: [&str; 8] = [
     "Cargo.lock",
@@ -45,12 +42,15 @@ pub struct Indexed {
 }
 
 impl Inner {
-    pub async fn index(self: &Arc<Self>, root: &Path) -> Result<Indexed, MemoryError> {
-        let paths = list(root).await?;
+    pub async fn index(
+        self: &Arc<Self>,
+        root: &Path,
+        paths: &[String],
+    ) -> Result<Indexed, MemoryError> {
         let mut known = self.journal.sources(Collection::CodeDocs).await?;
         let mut indexed = Indexed::default();
         let mut writing = Vec::new();
-        for path in &paths {
+        for path in paths {
             let before = known.remove(path).unwrap_or_default();
             let Some(text) = read(&root.join(path), path) else {
                 // Git goes on listing a file that is deleted, but not staged as such.
@@ -118,31 +118,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// What git tracks, and what it does not but would.
-async fn list(root: &Path) -> Result<Vec<String>, MemoryError> {
-    let tool = Tool::new("git", root, LISTING).args([
-        "-c",
-        "core.fsmonitor=false",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
-    let listed = output(tool).await.map_err(|error| MemoryError::Files(error.to_string()))?;
-    if !listed.success() {
-        return Err(MemoryError::Files(listed.error_text()));
-    }
-    let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    let mut paths: Vec<String> = names
-        .filter_map(|name| String::from_utf8(name.to_vec()).ok())
-        .filter(|name| !name.starts_with(".autopack/"))
-        .collect();
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
 }
 
 /// `None` for what is no text that somebody wrote.

@@ -60,8 +60,6 @@ pub enum MemoryError {
     Faiss(#[from] faiss::FaissError),
     #[error(transparent)]
     Qdrant(#[from] qdrant::QdrantError),
-    #[error("cannot list the repository's files: {0}")]
-    Files(String),
 }
 
 impl From<reconcile::SyncError> for MemoryError {
@@ -233,10 +231,11 @@ impl Memory {
         }
     }
 
-    /// Takes the repository's files into `code_docs`; only what changed since is read anew.
-    pub async fn index(&self, root: &Path) -> Result<Indexed, MemoryError> {
+    /// Takes the repository's files into `code_docs`: all of them, by their paths beneath `root`. Only what changed
+    /// since is read anew.
+    pub async fn index(&self, root: &Path, paths: &[String]) -> Result<Indexed, MemoryError> {
         match &self.0 {
-            Some(inner) => inner.index(root).await,
+            Some(inner) => inner.index(root, paths).await,
             None => Ok(Indexed::default()),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::checkout::blocking;
 use super::error::{Context, Result, WorkspaceError};
-use super::git::Git;
+use super::git::{Git, fields};
 use super::loose::Objects;
 use super::made::Trees;
 use super::slot::Opened;
@@ -151,6 +151,20 @@ impl Repo {
     pub(super) fn users_objects(&self) -> Option<Objects> {
         let (dir, sha256) = (self.objects_dir(), self.sha256);
         (!self.config.special_objects).then_some(Objects { dir, sha256, durable: true })
+    }
+
+    /// The files of the user's checkout that git tracks, and those that it does not but would, in order; ours are not
+    /// among them, and neither are names that are no UTF-8.
+    pub async fn files(&self) -> Result<Vec<String>> {
+        let args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let listed = self.git.call("list the repository's files", args).bytes().await?;
+        let mut paths: Vec<String> = fields(&listed)
+            .filter_map(|name| String::from_utf8(name.to_vec()).ok())
+            .filter(|name| !name.starts_with(".autopack/"))
+            .collect();
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
     }
 
     /// The paths of a commit.

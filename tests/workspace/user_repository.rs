@@ -265,3 +265,18 @@ async fn a_partial_clone_that_lacks_files_says_what_to_do() {
     slot.reset(&base, &settings()).await.unwrap();
     assert!(slot.path().join("README").exists());
 }
+
+#[tokio::test]
+async fn a_checkouts_files_are_what_git_would_keep_wherever_one_stands() {
+    let lab = Lab::new();
+    lab.write(".gitignore", "*.log\n");
+    lab.write("noise.log", "x");
+    lab.write("new file", "x");
+    lab.write(".autopack/ours", "x");
+    let repo = Repo::discover_with(&lab.root.join("src"), &lab.env()).await.unwrap();
+    let files = repo.files().await.unwrap();
+    for there in [".gitignore", "new file", "src/a.py"] {
+        assert!(files.iter().any(|file| file == there), "{there}: {files:?}");
+    }
+    assert!(!files.iter().any(|file| file.contains("noise") || file.contains("ours")), "{files:?}");
+}

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::memory::{Starting, Stats};
 use crate::progress::screen::{self, Size};
 use crate::progress::view::{self, Fraction};
+use crate::workspace::Repo;
 
 /// Show how much is remembered, and where it is found
 #[derive(Debug, clap::Args)]
@@ -104,7 +105,8 @@ pub(super) async fn prune(args: PruneArgs, context: &Context) -> Result<(), Fail
 
 pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Failure> {
     let memory = opened(context, Starting::OnlyLook).await?;
-    let indexed = memory.index(&context.workspace()?).await?;
+    let repo = Repo::discover(&context.workspace()?).await?;
+    let indexed = memory.index(repo.root(), &repo.files().await?).await?;
     close(&memory).await;
     if args.json {
         return context.out.json(&json!({
@@ -127,7 +129,8 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
 fn show(done: u64, of: u64) {
     let columns = view::room(Size::of_terminal());
     let fraction = Fraction { done, of };
-    let line = view::bar(fraction, &["syncing".to_owned()], columns, console::colors_enabled_stderr());
+    let line =
+        view::bar(fraction, &["syncing".to_owned()], columns, console::colors_enabled_stderr());
     screen::paint(vec![line]);
 }
 
