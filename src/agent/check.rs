@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::kind::Runner;
 use super::template::fill;
-use super::{AgentError, builtin, kind, program, replay};
+use super::{AgentError, builtin, program, replay};
 use crate::config::{AgentSettings, CommandAgentSettings};
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
@@ -26,16 +27,15 @@ pub struct Checked {
 
 /// `env` is what the agent would inherit.
 pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Checked, AgentError> {
-    if let Some((kind, settings)) = kind::of(settings) {
-        return program::find(kind, settings, workspace, env).map(|path| Checked { path });
-    }
-    match settings {
-        AgentSettings::Command(settings) => check_command(settings, workspace, workspace, env),
-        AgentSettings::Replay(settings) => {
+    match Runner::of(settings) {
+        Runner::Program(kind, settings) => {
+            program::find(kind, settings, workspace, env).map(|path| Checked { path })
+        }
+        Runner::Command(settings) => check_command(settings, workspace, workspace, env),
+        Runner::Replay(settings) => {
             replay::folder(settings, workspace).map(|path| Checked { path })
         }
-        AgentSettings::Builtin(settings) => builtin::check(settings, env),
-        _ => unreachable!("`kind` lists all others"),
+        Runner::Builtin(settings) => builtin::check(settings, env),
     }
 }
 

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::signal::Reader;
 use super::{aider, claude, codex, gemini, goose, mini, opencode};
-use crate::config::{AgentSettings, ProgramAgentSettings};
+use crate::config::{
+    AgentSettings, BuiltinAgentSettings, CommandAgentSettings, ProgramAgentSettings,
+    ReplayAgentSettings,
+};
 use crate::process::child_env::Env;
 
 pub(super) struct Kind {
@@ -58,18 +61,35 @@ pub(super) enum PromptVia {
     Flag(&'static str),
 }
 
-/// `None` for the kinds that are no program with a stream of its own.
-pub(super) fn of(settings: &AgentSettings) -> Option<(&'static Kind, &ProgramAgentSettings)> {
-    Some(match settings {
-        AgentSettings::Claude(settings) => (&claude::KIND, settings),
-        AgentSettings::Codex(settings) => (&codex::KIND, settings),
-        AgentSettings::Opencode(settings) => (&opencode::KIND, settings),
-        AgentSettings::Gemini(settings) => (&gemini::KIND, settings),
-        AgentSettings::Goose(settings) => (&goose::KIND, settings),
-        AgentSettings::Aider(settings) => (&aider::KIND, settings),
-        AgentSettings::MiniSweAgent(settings) => (&mini::KIND, settings),
-        AgentSettings::Command(_) | AgentSettings::Replay(_) | AgentSettings::Builtin(_) => {
-            return None;
+/// What runs an agent: the runner of all programs with a stream of their own, or a runner of its own kind.
+pub(super) enum Runner<'a> {
+    Program(&'static Kind, &'a ProgramAgentSettings),
+    Command(&'a CommandAgentSettings),
+    Replay(&'a ReplayAgentSettings),
+    Builtin(&'a BuiltinAgentSettings),
+}
+
+impl<'a> Runner<'a> {
+    pub fn of(settings: &'a AgentSettings) -> Self {
+        match settings {
+            AgentSettings::Claude(settings) => Self::Program(&claude::KIND, settings),
+            AgentSettings::Codex(settings) => Self::Program(&codex::KIND, settings),
+            AgentSettings::Opencode(settings) => Self::Program(&opencode::KIND, settings),
+            AgentSettings::Gemini(settings) => Self::Program(&gemini::KIND, settings),
+            AgentSettings::Goose(settings) => Self::Program(&goose::KIND, settings),
+            AgentSettings::Aider(settings) => Self::Program(&aider::KIND, settings),
+            AgentSettings::MiniSweAgent(settings) => Self::Program(&mini::KIND, settings),
+            AgentSettings::Command(settings) => Self::Command(settings),
+            AgentSettings::Replay(settings) => Self::Replay(settings),
+            AgentSettings::Builtin(settings) => Self::Builtin(settings),
         }
-    })
+    }
+
+    /// `None` for the kinds that are no program with a stream of its own.
+    pub fn program(&self) -> Option<(&'static Kind, &'a ProgramAgentSettings)> {
+        match self {
+            Self::Program(kind, settings) => Some((kind, settings)),
+            Self::Command(_) | Self::Replay(_) | Self::Builtin(_) => None,
+        }
+    }
 }

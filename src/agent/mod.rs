@@ -46,6 +46,7 @@ use crate::config::AgentSettings;
 use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
 use crate::process::{How, Redactor, SpawnError, Stop};
+use kind::Runner;
 
 pub use check::{Checked, check};
 pub use event::{AgentEvent, AttemptBudget, Outcome, Until};
@@ -129,14 +130,11 @@ pub async fn run(
     stop: &Stop,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
-    if let Some((kind, settings)) = kind::of(settings) {
-        return program::run(kind, settings, task, stop, on_event).await;
-    }
-    match settings {
-        AgentSettings::Command(settings) => command::run(settings, task, stop, on_event).await,
-        AgentSettings::Replay(settings) => replay::run(settings, task, stop, on_event).await,
-        AgentSettings::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
-        _ => unreachable!("`kind` lists all others"),
+    match Runner::of(settings) {
+        Runner::Program(kind, settings) => program::run(kind, settings, task, stop, on_event).await,
+        Runner::Command(settings) => command::run(settings, task, stop, on_event).await,
+        Runner::Replay(settings) => replay::run(settings, task, stop, on_event).await,
+        Runner::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
     }
 }
 

@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{kind, program};
+use super::kind::Runner;
+use super::program;
 use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{Tool, output};
@@ -29,7 +30,7 @@ impl Version {
 
 /// `None` for an agent of no known kind, or that is not there.
 pub async fn version(settings: &AgentSettings, workspace: &Path, env: &Env) -> Option<Version> {
-    let (kind, settings) = kind::of(settings)?;
+    let (kind, settings) = Runner::of(settings).program()?;
     let path = program::find(kind, settings, workspace, env).ok()?;
     // What it writes when it is started goes with the folder.
     let scratch = tempfile::tempdir().ok()?;
@@ -69,7 +70,8 @@ mod tests {
     fn the_versions_tried_are_the_documented_ones() {
         let (docs, run) =
             (include_str!("../../docs/agents.md"), include_str!("../../tests/agents_real/run.sh"));
-        for kind in AgentSettings::samples().iter().filter_map(kind::of).map(|(kind, _)| kind) {
+        for kind in AgentSettings::samples().iter().filter_map(|a| Some(Runner::of(a).program()?.0))
+        {
             let row = docs.lines().find(|row| row.contains(&format!("| `{}` |", kind.program)));
             let row = row.unwrap_or_else(|| panic!("{} has no row", kind.program));
             assert!(kind.tried.iter().all(|version| row.contains(version)), "{row}");
