@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::process::signal;
 use crate::support::{Project, ProjectRan};
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
@@ -59,10 +60,6 @@ fn of<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
 fn outcomes(project: &Project, phase: &str) -> Vec<String> {
     let log = project.phase(phase)["attempt_log"].as_array().unwrap().clone();
     log.iter().map(|attempt| attempt["outcome"].as_str().unwrap_or("none").to_owned()).collect()
-}
-
-fn signal(child: &Child, name: &str) {
-    Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
 }
 
 /// A drain whose events are read one by one.
@@ -538,7 +535,7 @@ write_deliverables()
     assert_eq!(super::recovery::processes_of(&project), Vec::<String>::new());
 }
 
-/// Prints what `docs/benchmarks.md` holds: phases a minute over agents that only sleep, medians of three drains each.
+/// Prints phases a minute over agents that only sleep, medians of three drains each.
 #[test]
 #[ignore = "a figure, not a check: cargo nextest run --run-ignored only --no-capture jobs::throughput"]
 fn throughput() {

@@ -1,10 +1,10 @@
 //! Nothing is lost: two drains at once, interrupts, agents that kill. `torture` has kill -9 at every step.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command};
+use std::process::Child;
 
 use crate::support::Project;
-use crate::support::process::bearing;
+use crate::support::process::{bearing, signal};
 use serde_json::{Value, json};
 
 /// Writes down who works on what, beside the repository, so that a double run shows.
@@ -29,10 +29,6 @@ fn backlog(n: usize) -> Value {
         .map(|i| json!({"phase_id": format!("p{i:03}"), "deliverables": [format!("d{i}/a.txt")]}))
         .collect();
     json!({ "phases": phases })
-}
-
-fn signal(child: &Child, name: &str) {
-    Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
 }
 
 /// Waits for the event that says a phase has begun.
@@ -71,20 +67,14 @@ fn two_drains_share_a_run_without_doing_anything_twice() {
     let project =
         Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n").plan(backlog(200));
     let drains = [(); 2].map(|()| project.spawn(["drain", "--run-id", "run", "--json"]));
-    let mut agents = 0;
     for child in drains {
         let output = child.wait_with_output().unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
         assert!(!(stdout + &stderr).contains("database is locked"));
-        agents += 1;
     }
-    assert_eq!(agents, 2);
-    let mut landed = project.landed();
-    landed.sort();
-    assert_eq!(landed, (0..200).map(|i| format!("p{i:03}")).collect::<Vec<_>>());
-    assert!(!project.outside("witness/DOUBLE").exists());
+    assert_each_landed_once(&project, 200);
 }
 
 #[test]

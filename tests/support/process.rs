@@ -36,6 +36,12 @@ pub async fn run(job: Job<'_>) -> Result<Ended, SpawnError> {
     process::run(job, &Stop::never()).await
 }
 
+/// Sends a signal, by its name with a dash: `-INT`.
+pub fn signal(child: &std::process::Child, name: &str) {
+    let mut kill = std::process::Command::new("kill");
+    kill.args([name, &child.id().to_string()]).status().unwrap();
+}
+
 /// Processes with the mark, zombies aside.
 pub fn marked(mark: &str) -> Vec<String> {
     let entry = format!("{MARK}={mark}");
