@@ -1,3 +1,5 @@
+//! What is in scope, whatever shape paths and patterns have.
+
 use super::*;
 use crate::phase::autofix::{Limits, autofix};
 use crate::phase::spec::RawSpec;

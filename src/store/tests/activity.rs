@@ -1,3 +1,5 @@
+//! What an attempt does now, and what has ended since a look.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Which phase is claimed next, and by whom.
+
 use super::*;
 
 fn runs(names: &[&str]) -> Vec<RunId> {

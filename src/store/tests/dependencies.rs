@@ -1,3 +1,5 @@
+//! The counters that claims go by, after any steps at all.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a verdict makes of an attempt, of its phase and of the samples.
+
 use super::*;
 use crate::phase::{Tokens, Usage};
 
@@ -134,7 +136,8 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
     assert_eq!((last.predicted_output_tokens, last.actual_output_tokens), (Some(40), Some(20)));
     assert_eq!((last.cache_read_tokens, last.ci_ms, last.agent_ms), (None, None, Some(1500)));
     assert!(last.truncated);
-    let page = bed.store.samples_page(&SampleFilter::default(), Some(&samples[0]), 1).await.unwrap();
+    let page =
+        bed.store.samples_page(&SampleFilter::default(), Some(&samples[0]), 1).await.unwrap();
     assert_eq!(page, samples[1..2]);
 }
 

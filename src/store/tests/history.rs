@@ -1,3 +1,5 @@
+//! A run's history and its samples, page by page.
+
 use super::*;
 use crate::phase::{PhaseHistory, Tokens, Usage};
 

@@ -1,3 +1,5 @@
+//! Plans as runs: once, again, and with other specs.
+
 use super::*;
 use crate::phase::plan::ImportedSample;
 use crate::phase::{Tokens, Usage};

@@ -1,3 +1,5 @@
+//! Runs, phases and attempts as lists show them.
+
 use super::*;
 use crate::phase::{Tokens, Usage};
 

@@ -1,3 +1,5 @@
+//! Databases that are made, taken on or refused.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

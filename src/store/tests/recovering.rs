@@ -1,3 +1,5 @@
+//! What a drain that died leaves, and who takes it up.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! The auto-fixer over all that is queued.
+
 use super::*;
 
 async fn repair(bed: &Bed, dry_run: bool) -> (RepairCounts, Vec<Repaired>) {

@@ -1,3 +1,5 @@
+//! What may not become slower with the number of phases.
+
 use std::time::Instant;
 
 use super::*;

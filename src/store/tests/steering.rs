@@ -1,3 +1,5 @@
+//! What the operator does to phases and runs.
+
 use super::*;
 
 async fn fail(bed: &Bed) {

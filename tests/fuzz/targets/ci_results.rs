@@ -1,3 +1,5 @@
+//! `ci_results` of `src/fuzz`, which says what holds for every input.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| autopack::fuzz::ci_results(input));
