@@ -4,12 +4,10 @@
 //! never seen and are written in the shape of those that were: OpenCode's limit, and mini-swe-agent's limit and refusal.
 //! Goose says nothing of a limit; it is ended as stalled.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::Project;
+use crate::support::{Project, executable};
 use serde_json::{Value, json};
 
 const CI: &str = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
@@ -34,8 +32,7 @@ fn project(kind: &str, refused: u8, phases: &[&str]) -> Project {
         .join("tests/fixtures/agents")
         .join(kind.trim_end_matches("-swe-agent"));
     let head = format!("#!/bin/sh\nRECORDINGS='{}'\nREFUSED={refused}\n", recordings.display());
-    fs::write(&program, head + PLAY).unwrap();
-    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&program, &(head + PLAY));
     let phase = |id: &&str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]});
     project
         .config(&format!("agents:\n  it:\n    kind: {kind}\n    program: {program:?}\n{CI}"))

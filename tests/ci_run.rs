@@ -13,6 +13,8 @@ use autopack::config::{CiSettings, CommandLine};
 use autopack::phase::{FailureKind, PhaseCi};
 use autopack::process::{Redactor, Stop, StopLevel, use_supervisor};
 
+use crate::support::executable;
+
 type Env = BTreeMap<OsString, OsString>;
 
 /// A project and, beside it, the folder for logs.
@@ -215,8 +217,8 @@ async fn a_pytest_command_is_asked_for_single_results_through_its_environment() 
     let fake = "#!/bin/sh\nfor option in $PYTEST_ADDOPTS; do case $option in --junitxml=*) file=${option#*=};; esac; done\n\
         echo \"args: $*\"\necho '<testsuites><testsuite><testcase classname=\"test_a\" name=\"test_x\">\
         <failure message=\"no\">because</failure></testcase></testsuite></testsuites>' > \"$file\"\nexit 1\n";
-    let mut project = Project::new(&[("bin/pytest", fake), ("test_a.py", "")]);
-    Command::new("chmod").arg("+x").arg(project.slot().join("bin/pytest")).status().unwrap();
+    let mut project = Project::new(&[("test_a.py", "")]);
+    executable(&project.slot().join("bin/pytest"), fake);
     project.settings.command = Some(CommandLine::Shell("bin/pytest -q".to_owned()));
     let run = project.run().await;
     assert_eq!(run.log_tail, "args: -q");
@@ -302,10 +304,8 @@ async fn a_configured_pytest_that_is_not_installed_could_not_start() {
     let fake = "#!/bin/sh\ncase $2 in *find_spec*) exit 0;; esac\necho 'No module named pytest' >&2\nexit 1\n";
     let mut project = Project::new(&[("pytest.ini", ""), ("tests/test_a.py", "")]);
     let bin = project.dir.path().join("bin");
-    fs::create_dir_all(&bin).unwrap();
     for name in ["python3", "python"] {
-        fs::write(bin.join(name), fake).unwrap();
-        Command::new("chmod").arg("+x").arg(bin.join(name)).status().unwrap();
+        executable(&bin.join(name), fake);
     }
     let path = format!("{}:/usr/bin:/bin", bin.display());
     project.env.insert("PATH".into(), path.into());

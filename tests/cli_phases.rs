@@ -1,9 +1,7 @@
 //! `phases`, `runs` and `gc` through the real program, on a run with attempts behind it.
 
-use std::os::unix::fs::PermissionsExt;
-
-use crate::support::{Project, Repo};
 use crate::support::by_hand::{ByHand, START, Went, folder};
+use crate::support::{Project, Repo, executable};
 use autopack::phase::{Failure, FailureKind, Tokens, Usage, Verdict};
 use serde_json::{Value, json};
 
@@ -156,8 +154,7 @@ fn edit_takes_a_spec_from_a_file_or_the_editor() {
     );
 
     let editor = repo.path().join("my editor.sh");
-    repo.file("my editor.sh", "#!/bin/sh\nsed -i s/README/GUIDE/ \"$1\"\n");
-    std::fs::set_permissions(&editor, PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&editor, "#!/bin/sh\nsed -i s/README/GUIDE/ \"$1\"\n");
     let quoted = format!("'{}'", editor.display());
     let ran = repo.autopack_with(&["phases", "edit", "docs"], &[("EDITOR", &quoted)]);
     assert_eq!(ran.shown(), "exit 0\n--- stdout\ndocs: has its new spec\n");

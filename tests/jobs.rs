@@ -1,12 +1,12 @@
 //! `drain --jobs N`: several phases at once, each landed once, none beside another that touches the same paths.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::process::signal;
-use crate::support::{Project, ProjectRan};
+use crate::support::{Project, ProjectRan, executable};
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
@@ -355,8 +355,7 @@ fn a_limited_agent_is_left_alone_by_all_lines() {
         "#!/bin/sh\n[ \"$1\" = --version ] && echo '2.1.197 (Claude Code)' && exit\nexec python3 '{}' \"$@\"\n",
         script.display()
     );
-    std::fs::write(&program, text).unwrap();
-    Command::new("chmod").arg("+x").arg(&program).status().unwrap();
+    executable(&program, &text);
     let config =
         format!("agents:\n  default: c\n  c:\n    kind: claude\n    program: {program:?}\n{GREEN}");
     let project = project.config(&config).plan(apart(7));

@@ -1,9 +1,8 @@
 //! Limits that hold, through the real program: budgets, rate limits, systemic failures, the circuit breaker, ladders.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Project;
+use crate::support::{Project, executable};
 use serde_json::{Value, json};
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
@@ -35,8 +34,7 @@ pub fn claude(body: &str, more: &str) -> Project {
          def result(error=False, status=None, text='done'):\n    say(type='result', subtype='success', is_error=error, api_error_status=status, result=text,\n        usage=dict(input_tokens=10, output_tokens=5, cache_read_input_tokens=3, cache_creation_input_tokens=2), total_cost_usd=0.01, permission_denials=[])\n    sys.exit(1 if error else 0)\n\
          if '--version' in sys.argv:\n    print('2.1.197 (Claude Code)'); sys.exit(0)\n{body}\n"
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&program, &script);
     project.config(&format!(
         "agents:\n  default: c\n  c:\n    kind: claude\n    program: {program:?}\n{GREEN}{more}"
     ))

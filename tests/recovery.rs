@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 
-use crate::support::Project;
 use crate::support::process::{bearing, signal};
+use crate::support::{Project, executable};
 use serde_json::{Value, json};
 
 /// Writes down who works on what, beside the repository, so that a double run shows.
@@ -201,9 +201,7 @@ time.sleep(600)
 /// A git before the real one, that does what `meddling` says: `$git` is the real one, `$sub` the command, `$input` what
 /// `update-ref --stdin` is told, `$at` a folder.
 fn with_git(project: Project, meddling: &str) -> Project {
-    use std::os::unix::fs::PermissionsExt;
     let bin = project.outside("bin");
-    std::fs::create_dir_all(&bin).unwrap();
     let path = std::env::var("PATH").unwrap();
     let git = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file());
     let script = format!(
@@ -222,8 +220,7 @@ real "$@"
         git.expect("git is installed").display(),
         bin.display()
     );
-    std::fs::write(bin.join("git"), script).unwrap();
-    std::fs::set_permissions(bin.join("git"), PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&bin.join("git"), &script);
     project.env("PATH", format!("{}:{path}", bin.display()))
 }
 

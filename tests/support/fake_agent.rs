@@ -1,6 +1,5 @@
 //! A program that replays what a real agent once said, under the agent's own name.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -9,7 +8,7 @@ use autopack::config::AgentSettings;
 use autopack::process::Stop;
 use tempfile::TempDir;
 
-use super::agent_task;
+use super::{agent_task, executable};
 
 pub struct Fake {
     dir: TempDir,
@@ -55,8 +54,7 @@ impl Fake {
         let program = dir.path().join("agent");
         let start = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$0.args\"\ncat > \"$0.stdin\"\naccount=\n\
                      for arg in \"$@\"; do case \"$before\" in --analytics-log|-o) account=$arg;; esac; before=$arg; done\n";
-        std::fs::write(&program, format!("{start}{script}\n")).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        executable(&program, &format!("{start}{script}\n"));
         let mut task = agent_task::task(dir.path());
         // Tests may run as root, for whom Claude Code is not started otherwise.
         task.env.insert("IS_SANDBOX".into(), "1".into());

@@ -132,6 +132,14 @@ impl Ran {
     }
 }
 
+/// A program that is a text: a script.
+pub fn executable(file: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(file.parent().expect("a file has a parent")).expect("folders");
+    fs::write(file, text).expect("a file");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
 /// A file of the real data that some tests take: from `AUTOPACK_SHARED_DATA`, else from beside the repository.
 /// Where it is not there, the test says that it skips.
 pub fn shared_file(file: &str) -> Option<PathBuf> {

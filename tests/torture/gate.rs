@@ -1,10 +1,9 @@
 //! A gate before git: every call of a drain is written down, and the one that is waited for is held before or after its
 //! work, for as long as the test likes.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::support::Project;
+use crate::support::{Project, executable};
 
 /// `armed` says which call is held: before or after, which command or `any`, and the how manieth. A look at noclobber
 /// counts, since several drains may call at once. It lets go by itself after two minutes: nothing here outlives a test.
@@ -56,8 +55,7 @@ impl Gate {
         let (shebang, rest) = WRAPPER.split_once('\n').unwrap();
         let names = format!("at='{}'\ngit='{}'", at.display(), git.expect("git is installed"));
         let wrapper = bin.join("git");
-        std::fs::write(&wrapper, format!("{shebang}\n{names}\n{rest}")).unwrap();
-        std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).unwrap();
+        executable(&wrapper, &format!("{shebang}\n{names}\n{rest}"));
         let project = project.env("PATH", format!("{}:{path}", bin.display()));
         (project, Self { at })
     }

@@ -11,7 +11,7 @@ use super::checker::complaints;
 use super::drains::Running;
 use super::history::{self, History};
 use super::users::Users;
-use crate::support::Project;
+use crate::support::{Project, executable};
 
 /// Says who works on what; two at once meet at the lock, which goes with the last process of the agent.
 const WITNESS: &str = r#"
@@ -155,9 +155,6 @@ fn dirty(project: &Project) {
     project.write("notes/untracked.txt", "untracked\n");
     for hook in ["reference-transaction", "post-commit", "post-checkout"] {
         let path = project.path(format!(".git/hooks/{hook}"));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, HOOK).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&path, mode).unwrap();
+        executable(&path, HOOK);
     }
 }

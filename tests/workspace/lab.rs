@@ -10,6 +10,8 @@ use autopack::phase::scope::ChangeKind;
 use autopack::phase::{PathPattern, PhaseId, RunId};
 use autopack::workspace::{CommitMessage, Fence, Measured, Repo, Slot, WorkspaceError};
 
+pub use crate::support::executable;
+
 pub struct Lab {
     /// Removed when this is dropped.
     pub temp: tempfile::TempDir,
@@ -118,13 +120,6 @@ pub fn write(root: &Path, path: &str, text: &str) {
     let file = root.join(path);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(file, text).unwrap();
-}
-
-pub fn executable(file: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(file, text).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// No caches, no links.
