@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::phase::PhaseId;
-use crate::phase::autofix::aliases::ALIASES;
+use crate::phase::autofix::aliases::written;
 use crate::phase::ids::slug;
 use crate::phase::json;
 
@@ -26,13 +26,8 @@ pub(super) fn name(spec: &Map<String, Value>) -> Result<Option<String>, String> 
 
 /// The field under its own name, else under the first of its other names that holds something.
 fn by_any_name(spec: &Map<String, Value>, field: &str) -> Result<Option<String>, String> {
-    let others = ALIASES.iter().filter(|alias| alias.field == field).map(|alias| alias.name);
-    for name in std::iter::once(field).chain(others) {
-        let value = match name.split_once('.') {
-            Some((object, key)) => spec.get(object).and_then(|object| object.get(key)),
-            None => spec.get(name),
-        };
-        if let Some(text) = text(value, name)? {
+    for (name, value) in written(spec, field) {
+        if let Some(text) = text(Some(value), name)? {
             return Ok(Some(text));
         }
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::database::time;
-use crate::phase::autofix::aliases::ALIASES;
+use crate::phase::autofix::aliases::written;
 use crate::phase::{Failure, PhaseId, PhaseState, RunId};
 use crate::store::{AttemptRow, PhaseDetail, PhaseRow};
 
@@ -61,15 +61,8 @@ fn complexity(spec: &Map<String, Value>) -> String {
 
 /// A field of the spec, also where it is not repaired yet and goes by another name.
 fn text(spec: &Map<String, Value>, field: &str) -> String {
-    let others = ALIASES.iter().filter(|alias| alias.field == field).map(|alias| alias.name);
-    let found = std::iter::once(field).chain(others).find_map(|path| {
-        let value = match path.split_once('.') {
-            None => spec.get(path),
-            Some((object, key)) => spec.get(object).and_then(|object| object.get(key)),
-        };
-        value?.as_str().filter(|text| !text.trim().is_empty())
-    });
-    found.unwrap_or_default().to_owned()
+    let mut texts = written(spec, field).filter_map(|(_, value)| value.as_str());
+    texts.find(|text| !text.trim().is_empty()).unwrap_or_default().to_owned()
 }
 
 /// The strings of whatever shape the deliverables have, as they are written.

@@ -102,6 +102,21 @@ pub const ALIASES: [Alias; 66] = [
     add("ci_args", "scope.ci_args"),
 ];
 
+/// What a spec as it was written holds for a field: under its own name, then under its other names, each with that name.
+pub fn written<'a>(
+    spec: &'a Map<String, Value>,
+    field: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let others = ALIASES.iter().filter(move |alias| alias.field == field).map(|alias| alias.name);
+    std::iter::once(field).chain(others).filter_map(|name| {
+        let value = match name.split_once('.') {
+            None => spec.get(name),
+            Some((object, key)) => spec.get(object)?.get(key),
+        };
+        Some((name, value?))
+    })
+}
+
 /// A row of the table, by the object that the name stands in.
 struct Name {
     object: &'static str,
