@@ -1,7 +1,5 @@
 //! Looking at a command without changing it: is it plainly one of the runners whose single results can be read?
 
-use std::borrow::Cow;
-
 use crate::config::CommandLine;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,15 +114,6 @@ fn is_assignment(word: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A word as a shell would have to read it.
-pub fn quoted(word: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return Cow::Borrowed(word);
-    }
-    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,12 +172,5 @@ mod tests {
         ] {
             assert_eq!(of(line), Shape::Other, "{line}");
         }
-    }
-
-    #[test]
-    fn words_are_quoted_only_where_they_have_to_be() {
-        assert_eq!(quoted("tests/a.py::b"), "tests/a.py::b");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

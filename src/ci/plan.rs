@@ -13,6 +13,7 @@ use super::detect::{self, Found};
 use super::python::Pythons;
 use crate::config::{CiSettings, CommandLine};
 use crate::phase::PhaseCi;
+use crate::phase::words::quoted;
 
 /// More failing tests than this are run once more by running everything.
 const MOST_SINGLE_RERUNS: usize = 100;
@@ -229,7 +230,7 @@ impl CiPlan {
                     return line.trim().to_owned();
                 }
                 let words = argv.iter().chain(&self.tuning);
-                words.map(|word| command_line::quoted(word)).collect::<Vec<_>>().join(" ")
+                words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
             }
         }
     }

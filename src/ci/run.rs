@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::command_line;
 use super::outcome::{self, Said};
 use super::paths;
 use super::plan::{CiPlan, Reporting};
@@ -16,6 +15,7 @@ use super::results::{CiOutcome, CiRun, TestResults};
 use super::{cargo_names, cargo_test, go, junit};
 use crate::ci::report::Report;
 use crate::config::CommandLine;
+use crate::phase::words::quoted;
 use crate::process::{self, Ended, How, Job, Redactor, SpawnError, Stop, Stream};
 
 /// Both outputs in one pipe: what cargo says and what its tests say come in the order in which they were said.
@@ -146,7 +146,7 @@ fn environment(plan: &CiPlan, request: &Request<'_>, junit: &Path) -> BTreeMap<O
         let options = env.entry("PYTEST_ADDOPTS".into()).or_default();
         for option in junit_options(junit) {
             options.push(" ");
-            options.push(command_line::quoted(&option.to_string_lossy()).as_ref());
+            options.push(quoted(&option.to_string_lossy()).as_ref());
         }
     }
     env

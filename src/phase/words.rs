@@ -1,5 +1,7 @@
 //! Small turns of phrase that messages of all parts share.
 
+use std::borrow::Cow;
+
 /// `1 phase`, `2 phases`.
 pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -20,6 +22,15 @@ pub fn short_commit(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
+/// A word as a shell would have to read it.
+pub fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +45,11 @@ mod tests {
             ("1 phase".into(), "0 phases".into())
         );
         assert_eq!((short_commit("0123456789abcdef"), short_commit("012")), ("0123456789", "012"));
+    }
+    #[test]
+    fn words_are_quoted_only_where_they_have_to_be() {
+        assert_eq!(quoted("tests/a.py::b"), "tests/a.py::b");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }

@@ -6,6 +6,7 @@ use console::Style;
 
 use super::text::{duration, fit, printable, shown_id, shown_message, thousands, width, wrap};
 use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts};
+use crate::phase::words::short_commit;
 use crate::phase::{PhaseState, RunId};
 
 /// How lines look to whoever reads them.
@@ -116,7 +117,7 @@ fn facts_within(phase: &PhaseFinished, columns: Option<usize>) -> Vec<String> {
 fn facts(phase: &PhaseFinished) -> Vec<String> {
     let mut facts = vec![duration(Duration::from_millis(phase.duration_ms))];
     if let Some(commit) = &phase.commit {
-        facts.insert(0, commit.chars().take(10).collect());
+        facts.insert(0, short_commit(commit).to_owned());
     }
     if phase.state == PhaseState::Queued && phase.verdict != "failed" {
         facts.push(format!("{}, no try charged", phase.verdict.replace('_', " ")));

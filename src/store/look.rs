@@ -32,6 +32,13 @@ pub struct RunSummary {
     pub memory_backend: Option<String>,
 }
 
+impl RunSummary {
+    /// Whether something of it runs, or could: what is queued behind a failure waits for the operator.
+    pub fn has_work(&self) -> bool {
+        self.counts.queued > self.blocked || self.counts.executing > 0
+    }
+}
+
 /// One phase with all that is known about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PhaseDetail {

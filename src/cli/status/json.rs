@@ -12,17 +12,10 @@ pub(super) fn json(seen: &Seen) -> Value {
 }
 
 fn run(seen: &Seen, run: &RunSummary, waiting: &[Waiting]) -> Value {
-    let counts = &run.counts;
     let running = seen.running.iter().filter(|work| work.run_id == run.run_id);
     json!({
         "run_id": run.run_id,
-        "counts": {
-            "QUEUED": counts.queued,
-            "EXECUTING": counts.executing,
-            "COMPLETE": counts.complete,
-            "FAILED": counts.failed,
-            "SKIPPED": counts.skipped,
-        },
+        "counts": run.counts,
         "blocked": run.blocked,
         "tokens": run.tokens,
         "cost_usd": run.cost_usd,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::now;
 use crate::failure::Failure;
+use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::process::lock;
 use crate::progress::{duration, printable, shown_id, shown_message};
@@ -73,13 +74,16 @@ impl Seen {
         if self.drains.alive > 0 || self.runs.is_empty() {
             return None;
         }
-        let open = |run: &&RunSummary| run.counts.queued > run.blocked || run.counts.executing > 0;
-        let open: Vec<&RunSummary> = self.runs.iter().map(|(run, _)| run).filter(open).collect();
+        let runs = self.runs.iter().map(|(run, _)| run);
+        let open: Vec<&RunSummary> = runs.filter(|run| run.has_work()).collect();
         let died =
             if !self.drains.dead.is_empty() { "a drain died" } else { "no drain is running" };
         Some(match open.as_slice() {
             [] => "no drain is running, and nothing is left that could run".to_owned(),
-            [run] => format!("{died}; start: autopack drain --run-id {}", argument(&run.run_id)),
+            [run] => format!(
+                "{died}; start: autopack drain --run-id {}",
+                quoted(&shown_id(run.run_id.as_str()))
+            ),
             _ => format!("{died}; start: autopack drain --all"),
         })
     }
@@ -96,13 +100,6 @@ impl Seen {
     pub fn waiting(&self) -> usize {
         self.runs.iter().map(|(_, waiting)| waiting.len()).sum()
     }
-}
-
-/// As a shell takes it.
-fn argument(run: &RunId) -> String {
-    let id = shown_id(run.as_str());
-    let plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-    if plain && !id.is_empty() { id } else { format!("'{}'", id.replace('\'', r"'\''")) }
 }
 
 /// Everything that keeps a phase; `times` says for how long, too.

@@ -41,8 +41,7 @@ fn page(seen: &Seen, times: bool) -> String {
 impl Seen {
     /// Whether there is something that a drain would do.
     fn left(&self) -> bool {
-        let left = |run: &RunSummary| run.counts.queued > run.blocked || run.counts.executing > 0;
-        self.runs.iter().any(|(run, _)| left(run))
+        self.runs.iter().any(|(run, _)| run.has_work())
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::draft::{Draft, is_blank, words};
 use super::field;
+use crate::phase::words::counted;
 
 const KEY: &str = "acceptance_criteria";
 
@@ -32,7 +33,10 @@ pub(super) fn append(draft: &mut Draft) {
         }
     }
     if list.len() > before {
-        draft.fixed(format!("{KEY}: kept {} that stood among paths", texts(list.len() - before)));
+        draft.fixed(format!(
+            "{KEY}: kept {} that stood among paths",
+            counted((list.len() - before) as u64, "text")
+        ));
     }
     field::put(&mut draft.json, KEY, Value::Array(list));
 }
@@ -42,8 +46,4 @@ fn in_words((key, value): (String, Value)) -> Value {
         text if text.is_empty() => key,
         text => format!("{key}: {text}"),
     })
-}
-
-fn texts(count: usize) -> String {
-    if count == 1 { "1 text".to_owned() } else { format!("{count} texts") }
 }
