@@ -1,5 +1,6 @@
 //! Whether an agent can be started at all, before a phase pays for the answer.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -56,15 +57,16 @@ pub(super) fn check_command(
             hint: "set `command` of this agent in autopack.yaml".into(),
         });
     };
-    let path = find_program(&filled(program), worktree, path_of(settings, env))?;
+    let path = find_program(&filled(program), worktree, path_of(&settings.env, env))?;
     if let Some(script) = script(settings) {
         require_script(Path::new(&filled(script)))?;
     }
     Ok(Checked { path })
 }
 
-fn path_of<'a>(settings: &'a CommandAgentSettings, env: &'a Env) -> Option<&'a OsStr> {
-    let own = settings.env.get("PATH").map(OsStr::new);
+/// Where programs are looked for: what the agent's settings say, else what it inherits.
+pub(super) fn path_of<'a>(own: &'a BTreeMap<String, String>, env: &'a Env) -> Option<&'a OsStr> {
+    let own = own.get("PATH").map(OsStr::new);
     own.or_else(|| env.get(OsStr::new("PATH")).map(|path| path.as_os_str()))
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::check::{check_command, find_program};
+use super::job::out_of_time;
 use super::template::fill;
 use super::{AgentError, AgentEvent, AgentReply, Outcome, Task, report};
 use crate::config::{CommandAgentSettings, PromptBy};
@@ -43,25 +44,17 @@ pub(super) async fn run(
 fn outcome(how: How, settings: &CommandAgentSettings, task: &Task) -> Outcome {
     match (how, task.budget.wall_time) {
         (How::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
-            let what = format!("the {} s that an attempt may take", wall.as_secs());
-            Outcome::OverBudget { what }
+            out_of_time(wall)
         }
         _ => Outcome::Finished,
     }
 }
 
 fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
-    let timeout = Duration::from_secs(settings.timeout_seconds);
-    let timeout = task.budget.wall_time.map_or(timeout, |wall| wall.min(timeout));
-    let mut job =
-        Job::new(argv(settings, task), &task.worktree, environment(&settings.env, task), timeout);
-    // 0 means never: a model may think for longer than any guess.
-    job.idle_timeout = (settings.idle_timeout_seconds > 0)
-        .then(|| Duration::from_secs(settings.idle_timeout_seconds));
+    let env = environment(&settings.env, task);
+    let (timeout, idle) = (settings.timeout_seconds, settings.idle_timeout_seconds);
+    let mut job = task.job(argv(settings, task), env, timeout, idle);
     job.stdin = (settings.prompt == PromptBy::Stdin).then(|| task.prompt.clone().into_bytes());
-    job.log = Some(task.log.clone());
-    job.redact = task.redact.clone();
-    job.hold = task.hold.clone();
     job
 }
 

@@ -16,6 +16,7 @@ mod gemini;
 mod goose;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod job;
 mod kind;
 mod litellm;
 mod loops;

@@ -5,12 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::check::find_program;
+use super::check::{find_program, path_of};
 use super::command::{environment, explain};
 use super::event::{AgentEvent, Outcome};
 use super::kind::{Ask, Call, Kind, PromptVia};
@@ -74,23 +73,18 @@ pub(super) fn find(
     env: &Env,
 ) -> Result<PathBuf, AgentError> {
     let program = settings.program.as_deref().unwrap_or(kind.program);
-    let path = settings
-        .env
-        .get("PATH")
-        .map(OsString::from)
-        .or_else(|| env.get(OsStr::new("PATH")).cloned());
-    let found =
-        find_program(program.as_ref(), cwd, path.as_deref()).map_err(|error| match error {
-            AgentError::Missing { program, searched, .. } => AgentError::Missing {
-                program,
-                searched,
-                hint: format!(
-                    "install it (`{}`), or name its `program` in autopack.yaml",
-                    kind.install
-                ),
-            },
-            other => other,
-        })?;
+    let path = path_of(&settings.env, env);
+    let found = find_program(program.as_ref(), cwd, path).map_err(|error| match error {
+        AgentError::Missing { program, searched, .. } => AgentError::Missing {
+            program,
+            searched,
+            hint: format!(
+                "install it (`{}`), or name its `program` in autopack.yaml",
+                kind.install
+            ),
+        },
+        other => other,
+    })?;
     match (kind.refuses)(settings, env) {
         None => Ok(found),
         Some((why, hint)) => Err(AgentError::CannotStart {
@@ -158,15 +152,9 @@ fn job(
     env: Env,
     call: &Call,
 ) -> Job<'static> {
-    let timeout = Duration::from_secs(settings.timeout_seconds);
-    let timeout = task.budget.wall_time.map_or(timeout, |wall| wall.min(timeout));
-    let mut job = Job::new(argv, &task.worktree, env, timeout);
-    job.idle_timeout = (settings.idle_timeout_seconds > 0)
-        .then(|| Duration::from_secs(settings.idle_timeout_seconds));
+    let (timeout, idle) = (settings.timeout_seconds, settings.idle_timeout_seconds);
+    let mut job = task.job(argv, env, timeout, idle);
     job.stdin = (call.prompt == PromptVia::Stdin).then(|| task.prompt.clone().into_bytes());
-    job.log = Some(task.log.clone());
-    job.redact = task.redact.clone();
-    job.hold = task.hold.clone();
     job.longest_line = LONGEST_LINE;
     job
 }

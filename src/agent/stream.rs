@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::event::{AgentEvent, AttemptBudget, Outcome};
 use super::fault::{Cause, shorten};
+use super::job::out_of_time;
 use super::kind::Kind;
 use super::loops::Loops;
 use super::meter::Meter;
@@ -176,9 +177,7 @@ impl Stream {
 
     /// A wall-time budget is held by the timeout.
     pub fn out_of_time(&mut self, allowed: Duration) {
-        self.end(Outcome::OverBudget {
-            what: format!("the {} s that an attempt may take", allowed.as_secs()),
-        });
+        self.end(out_of_time(allowed));
     }
 
     /// What it came to. `how` it ended, whether that was our doing because of a deadline here, and what
