@@ -19,6 +19,7 @@ use super::qdrant::{Qdrant, QdrantError};
 use super::{MemoryError, Place, Stats};
 use crate::clock::now;
 use crate::config::MemorySettings;
+use crate::phase::json::map_texts;
 
 /// A phase never waits longer for its memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -235,7 +236,7 @@ impl Inner {
     /// As it is written: without secrets, with what it supersedes.
     fn kept(&self, mut entry: Entry) -> (Kept, Vec<EntryId>) {
         entry.text = self.redact.apply(&entry.text);
-        entry.payload = redacted(entry.payload, &self.redact);
+        entry.payload = map_texts(entry.payload, &|text| self.redact.apply(text));
         let supersedes = std::mem::take(&mut entry.supersedes);
         (Kept::from_entry(entry, &self.workspace_id, now()), supersedes)
     }
@@ -362,17 +363,4 @@ impl Inner {
 
 pub(super) fn locked(faiss: &Mutex<Faiss>) -> MutexGuard<'_, Faiss> {
     faiss.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Every text within a payload.
-fn redacted(value: serde_json::Value, redact: &Redact) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        Value::String(text) => Value::String(redact.apply(&text)),
-        Value::Array(list) => list.into_iter().map(|item| redacted(item, redact)).collect(),
-        Value::Object(map) => {
-            map.into_iter().map(|(key, value)| (key, redacted(value, redact))).collect()
-        }
-        other => other,
-    }
 }

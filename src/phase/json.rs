@@ -14,6 +14,18 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// Every text within a value, changed; keys stay.
+pub fn map_texts(value: Value, change: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(change(&text)),
+        Value::Array(items) => items.into_iter().map(|item| map_texts(item, change)).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key, map_texts(value, change))).collect()
+        }
+        other => other,
+    }
+}
+
 /// A number of things, one or more; a text of digits counts.
 pub fn count(value: &Value) -> Option<u32> {
     let number = match value {

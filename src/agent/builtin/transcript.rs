@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::super::AgentError;
 use super::secrets::Secrets;
+use crate::phase::json::map_texts;
 
 pub(super) struct Transcript {
     file: File,
@@ -23,25 +24,14 @@ impl Transcript {
     }
 
     pub(super) async fn add(&mut self, entry: Value) -> Result<(), AgentError> {
-        let line =
-            format!("{}\n", self.secrets.redact(&redacted(entry, &self.secrets).to_string()));
+        // Text by text, before JSON writes line ends and quotes its own way; then whatever stands across texts.
+        let entry = map_texts(entry, &|text| self.secrets.redact(text));
+        let line = format!("{}\n", self.secrets.redact(&entry.to_string()));
         let written = async {
             self.file.write_all(line.as_bytes()).await?;
             self.file.flush().await
         };
         written.await.map_err(|source| failed("write", &self.path, source))
-    }
-}
-
-/// Text by text, before JSON writes line ends and quotes its own way.
-fn redacted(value: Value, secrets: &Secrets) -> Value {
-    match value {
-        Value::String(text) => Value::String(secrets.redact(&text)),
-        Value::Array(items) => items.into_iter().map(|item| redacted(item, secrets)).collect(),
-        Value::Object(fields) => Value::Object(
-            fields.into_iter().map(|(name, value)| (name, redacted(value, secrets))).collect(),
-        ),
-        other => other,
     }
 }
 
