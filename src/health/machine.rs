@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
+use tokio::time::timeout;
 
 use super::Finding;
-use crate::process::{self, Tool};
-use crate::workspace::OLDEST_GIT;
+use crate::workspace::{self, OLDEST_GIT};
 
 const MIB: u128 = 1024 * 1024;
 /// A database page that cannot be written stops everything.
@@ -43,12 +43,14 @@ fn room(free: u128) -> Finding {
 
 /// The git that every command of ours will run.
 pub async fn git(dir: &Path) -> Finding {
-    let tool = Tool::new("git", dir, GIT_TIMEOUT).args(["--version"]);
-    let output = process::output(tool).await.map_err(|error| error.to_string());
-    git_version(output.map(|output| output.text()))
+    let told = match timeout(GIT_TIMEOUT, workspace::git_version(dir)).await {
+        Ok(told) => told.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("git did not tell its version within {} s", GIT_TIMEOUT.as_secs())),
+    };
+    judged(told)
 }
 
-fn git_version(version: Result<String, String>) -> Finding {
+fn judged(version: Result<String, String>) -> Finding {
     let hint = format!("install git {}.{} or newer", OLDEST_GIT.0, OLDEST_GIT.1);
     let line = match version.as_deref() {
         Ok(line) => line,
@@ -82,11 +84,11 @@ mod tests {
 
     #[test]
     fn old_gits_are_refused() {
-        let status = |line: &str| git_version(Ok(line.to_owned())).status;
+        let status = |line: &str| judged(Ok(line.to_owned())).status;
         assert_eq!(status("git version 2.39.5 (Apple Git-154)"), Status::Ok);
         assert_eq!(status("git version 3.0.0"), Status::Ok);
         assert_eq!(status("git version 2.37.9"), Status::Fail);
         assert_eq!(status("hub 1"), Status::Warn);
-        assert_eq!(git_version(Err("there is no git".to_owned())).status, Status::Fail);
+        assert_eq!(judged(Err("there is no git".to_owned())).status, Status::Fail);
     }
 }

@@ -91,6 +91,11 @@ const REMOVED: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
+/// What git says of its own version, from anywhere.
+pub async fn git_version(dir: &Path) -> Result<String> {
+    Git::at(dir, &[]).call("tell its version", ["--version"]).text().await
+}
+
 /// A repository to call git on: which one, seen how.
 #[derive(Clone)]
 pub(super) struct Git {

@@ -42,7 +42,7 @@ pub use claim::{ClaimRef, Fence};
 pub use commit::{CommitMessage, Rebased};
 pub use error::WorkspaceError;
 pub use gc::SlotInfo;
-pub use git::OLDEST_GIT;
+pub use git::{OLDEST_GIT, git_version};
 pub use land::Landing;
 pub use measure::Measured;
 pub use repo::Repo;
