@@ -62,10 +62,11 @@ fn the_environment_is_read_in_one_place() {
 }
 
 #[test]
-fn every_module_says_what_it_is_for() {
-    let silent: Vec<PathBuf> = files(&root().join("src"))
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<PathBuf> = ["src", "tests", "benches"]
         .into_iter()
-        .filter(|path| !is_test(path) && !read(path).starts_with("//!"))
+        .flat_map(|folder| files(&root().join(folder)))
+        .filter(|path| !read(path).starts_with("//!"))
         .collect();
     assert!(silent.is_empty(), "no //! at the top: {silent:#?}");
 }

@@ -1,3 +1,5 @@
+//! What holds for every spec, whoever wrote it.
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};

@@ -1,3 +1,5 @@
+//! Specs as people wrote them, and what becomes of them.
+
 use serde_json::{Value, json};
 
 use super::*;

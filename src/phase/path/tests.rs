@@ -1,3 +1,5 @@
+//! Paths as people wrote them, and what becomes of them.
+
 use super::*;
 
 fn inside(path: &str) -> String {

@@ -1,3 +1,5 @@
+//! What a history comes to, figure by figure.
+
 use proptest::prelude::*;
 
 use super::*;
