@@ -76,23 +76,8 @@ pub(super) struct Refs {
 }
 
 impl Repo {
-    /// The run's branch: as recorded, else planned and made. Between the two the caller has no
-    /// chance to record it; [`plan_branch`](Self::plan_branch) and [`make_branch`](Self::make_branch) give it one.
-    pub async fn ensure_branch(
-        &self,
-        run: &RunId,
-        base: Option<&str>,
-        recorded: Option<&RunBranch>,
-    ) -> Result<RunBranch> {
-        let branch = match recorded {
-            Some(branch) => branch.clone(),
-            None => self.plan_branch(run, base).await?,
-        };
-        self.make_branch(run, &branch).await?;
-        Ok(branch)
-    }
-
-    /// Where a run that has no branch yet is to begin. Makes no ref.
+    /// Where a run that has no branch yet is to begin. Makes no ref: the caller records it first, so that a crash leaves no
+    /// branch that nobody knows ([`make_branch`](Self::make_branch)).
     pub async fn plan_branch(&self, run: &RunId, base: Option<&str>) -> Result<RunBranch> {
         let names = Names::of(run);
         if self.run_refs(&names).await?.branch.is_some() {

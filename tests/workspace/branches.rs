@@ -4,7 +4,7 @@ use std::fs;
 
 use autopack::workspace::{Followed, Landing, RunBranch, WorkspaceError};
 
-use super::lab::{Lab, claimed, commit, error, run, settings, write};
+use super::lab::{Lab, claimed, commit, ensure_branch, error, run, settings, write};
 
 #[tokio::test]
 async fn a_branch_begins_at_head_or_where_told() {
@@ -13,17 +13,17 @@ async fn a_branch_begins_at_head_or_where_told() {
     lab.write("x", "x");
     let second = lab.commit_all("second");
     let repo = lab.repo().await;
-    let made = repo.ensure_branch(&run(), None, None).await.unwrap();
+    let made = ensure_branch(&repo, &run(), None, None).await.unwrap();
     assert_eq!(made, RunBranch { branch: "autopack/r1".to_owned(), base_commit: second.clone() });
     assert_eq!(lab.git(&["rev-parse", "autopack/r1"]), second);
     assert_eq!(repo.tip(&run()).await.unwrap().commit, second);
     let other = autopack::phase::RunId::new("with space");
-    let made = repo.ensure_branch(&other, Some("HEAD~1"), None).await.unwrap();
+    let made = ensure_branch(&repo, &other, Some("HEAD~1"), None).await.unwrap();
     assert_eq!(made.base_commit, first);
     assert_eq!(lab.git(&["rev-parse", &made.branch]), first);
     for base in ["no-such", "-x", ""] {
         let run = autopack::phase::RunId::new("r2");
-        let unknown = error(repo.ensure_branch(&run, Some(base), None).await);
+        let unknown = error(ensure_branch(&repo, &run, Some(base), None).await);
         assert!(matches!(unknown, WorkspaceError::UnknownBase { .. }), "{base:?}: {unknown}");
     }
 }
@@ -32,9 +32,9 @@ async fn a_branch_begins_at_head_or_where_told() {
 async fn a_branch_is_ours_only_when_recorded() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let made = repo.ensure_branch(&run(), None, None).await.unwrap();
-    assert_eq!(repo.ensure_branch(&run(), Some("nonsense"), Some(&made)).await.unwrap(), made);
-    let foreign = error(repo.ensure_branch(&run(), None, None).await);
+    let made = ensure_branch(&repo, &run(), None, None).await.unwrap();
+    assert_eq!(ensure_branch(&repo, &run(), Some("nonsense"), Some(&made)).await.unwrap(), made);
+    let foreign = error(ensure_branch(&repo, &run(), None, None).await);
     assert!(matches!(foreign, WorkspaceError::BranchNotOurs { .. }), "{foreign}");
     // Recorded, and then the machine died before it was made.
     let planned = repo.plan_branch(&"r3".into_run(), None).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_branch_is_ours_only_when_recorded() {
     repo.make_branch(&"r3".into_run(), &planned).await.unwrap();
     assert_eq!(lab.git(&["rev-parse", "autopack/r3"]), planned.base_commit);
     lab.git(&["branch", "-D", "autopack/r1"]);
-    let gone = error(repo.ensure_branch(&run(), None, Some(&made)).await);
+    let gone = error(ensure_branch(&repo, &run(), None, Some(&made)).await);
     assert!(matches!(gone, WorkspaceError::BranchGone { .. }), "{gone}");
 }
 
@@ -51,14 +51,14 @@ async fn a_name_that_git_cannot_have_twice_is_said() {
     let lab = Lab::new();
     lab.git(&["branch", "autopack"]);
     let repo = lab.repo().await;
-    let blocked = error(repo.ensure_branch(&run(), None, None).await);
+    let blocked = error(ensure_branch(&repo, &run(), None, None).await);
     assert!(
         matches!(&blocked, WorkspaceError::BranchBlocked { blocked_by, .. } if blocked_by == "autopack"),
         "{blocked}"
     );
     lab.git(&["branch", "-D", "autopack"]);
     lab.git(&["branch", "autopack/r1/mine"]);
-    let blocked = error(repo.ensure_branch(&run(), None, None).await).to_string();
+    let blocked = error(ensure_branch(&repo, &run(), None, None).await).to_string();
     assert!(blocked.contains("autopack/r1/mine"), "{blocked}");
 }
 
@@ -67,7 +67,7 @@ async fn an_unborn_head_gets_an_empty_commit_and_stays_unborn() {
     let lab = Lab::unborn("repo", &[]);
     lab.write("untracked", "mine");
     let repo = lab.repo().await;
-    let made = repo.ensure_branch(&run(), None, None).await.unwrap();
+    let made = ensure_branch(&repo, &run(), None, None).await.unwrap();
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&made.base_commit, &settings()).await.unwrap();
     write(slot.path(), "a", "a");
@@ -85,14 +85,14 @@ async fn a_detached_head_will_do() {
     lab.git(&["checkout", "-q", "--detach"]);
     let head = lab.git(&["rev-parse", "HEAD"]);
     let repo = lab.repo().await;
-    assert_eq!(repo.ensure_branch(&run(), None, None).await.unwrap().base_commit, head);
+    assert_eq!(ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit, head);
 }
 
 #[tokio::test]
 async fn a_checked_out_branch_stays_and_follows_when_it_is_free() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let elsewhere = lab.temp.path().canonicalize().unwrap().join("elsewhere");
     lab.git(&["worktree", "add", "-q", elsewhere.to_str().unwrap(), "autopack/r1"]);
     let mut slot = repo.acquire_slot().await.unwrap();
@@ -123,7 +123,7 @@ async fn a_checked_out_branch_stays_and_follows_when_it_is_free() {
 async fn a_landing_takes_a_branch_that_is_free_again_along() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     lab.git(&["checkout", "-q", "autopack/r1"]);
     let mut slot = repo.acquire_slot().await.unwrap();
     let mut tip = base;
@@ -144,7 +144,7 @@ async fn a_landing_takes_a_branch_that_is_free_again_along() {
 async fn a_users_commit_on_the_branch_is_the_tip_or_said_to_diverge() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     lab.git(&["checkout", "-q", "autopack/r1"]);
     lab.write("mine", "x");
     let users = lab.commit_all("mine");

@@ -8,7 +8,7 @@ use std::process::Command;
 use autopack::config::WorkspaceSettings;
 use autopack::phase::scope::ChangeKind;
 use autopack::phase::{PathPattern, PhaseId, RunId};
-use autopack::workspace::{CommitMessage, Fence, Measured, Repo, Slot, WorkspaceError};
+use autopack::workspace::{CommitMessage, Fence, Measured, Repo, RunBranch, Slot, WorkspaceError};
 
 pub use crate::support::executable;
 
@@ -120,6 +120,21 @@ pub fn write(root: &Path, path: &str, text: &str) {
     let file = root.join(path);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(file, text).unwrap();
+}
+
+/// The run's branch: as recorded, else planned and made, as a drain does it.
+pub async fn ensure_branch(
+    repo: &Repo,
+    run: &RunId,
+    base: Option<&str>,
+    recorded: Option<&RunBranch>,
+) -> Result<RunBranch, WorkspaceError> {
+    let branch = match recorded {
+        Some(branch) => branch.clone(),
+        None => repo.plan_branch(run, base).await?,
+    };
+    repo.make_branch(run, &branch).await?;
+    Ok(branch)
 }
 
 /// No caches, no links.

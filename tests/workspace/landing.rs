@@ -5,7 +5,9 @@ use std::fs;
 use autopack::phase::{PhaseId, RunId};
 use autopack::workspace::{CommitMessage, Fence, Landing, Rebased, Repo, Slot, WorkspaceError};
 
-use super::lab::{Lab, claimed, commit, error, measure, phase, run, settings, write};
+use super::lab::{
+    Lab, claimed, commit, ensure_branch, error, measure, phase, run, settings, write,
+};
 
 /// A slot at the tip with one new file in it, committed.
 async fn worked(repo: &Repo, tip: &str, file: &str) -> (Slot, String) {
@@ -20,7 +22,7 @@ async fn worked(repo: &Repo, tip: &str, file: &str) -> (Slot, String) {
 async fn a_landing_is_one_commit_with_trailers() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     write(slot.path(), "src/b.py", "b\n");
@@ -65,7 +67,7 @@ async fn what_the_user_has_in_a_pack_lands_again() {
         let base = lab.commit_all("third");
         lab.git(&["repack", "-adq"]);
         let repo = lab.repo().await;
-        repo.ensure_branch(&run(), None, None).await.unwrap();
+        ensure_branch(&repo, &run(), None, None).await.unwrap();
         let mut slot = repo.acquire_slot().await.unwrap();
         slot.reset(&base, &settings()).await.unwrap();
         write(slot.path(), "src/deep/b.py", "b = 1\n");
@@ -122,7 +124,7 @@ async fn a_commit_is_gits_to_the_byte() {
 async fn a_tree_that_was_measured_need_not_be_listed() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     fs::remove_file(slot.path().join("src/a.py")).unwrap();
@@ -146,7 +148,7 @@ async fn a_tree_that_was_measured_need_not_be_listed() {
 async fn many_files_land_as_a_pack() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     for n in 0..150 {
@@ -163,7 +165,7 @@ async fn many_files_land_as_a_pack() {
 async fn only_one_of_two_landers_wins() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (one, first) = worked(&repo, &base, "one").await;
     let (two, second) = worked(&repo, &base, "two").await;
     let (run_one, run_two) = (run(), run());
@@ -194,7 +196,7 @@ async fn only_one_of_two_landers_wins() {
 async fn a_rebase_keeps_the_message_and_tells_conflicts() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (slot, mine) = worked(&repo, &base, "src/a.py").await;
     let (mut other, aside) = worked(&repo, &base, "aside").await;
     // Commits of two slots meet in the user's repository.
@@ -259,7 +261,7 @@ async fn of_many_claimers_one_gets_the_fence() {
 async fn a_landing_takes_its_claim_along() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (slot, new) = worked(&repo, &base, "p").await;
     let claim = claimed(&repo, "p", 1, "a").await;
     claimed(&repo, "q", 1, "a").await;
@@ -273,7 +275,7 @@ async fn a_landing_takes_its_claim_along() {
 async fn who_was_rescued_cannot_land() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (slot, new) = worked(&repo, &base, "stale").await;
     let stale = claimed(&repo, "p", 1, "stale").await;
     repo.rescue_fence(&run(), &phase("p"), 1, "rescuer").await.unwrap();
@@ -290,7 +292,7 @@ async fn who_was_rescued_cannot_land() {
 async fn a_stale_lock_is_named_and_no_lock_stays() {
     let lab = Lab::new();
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (slot, new) = worked(&repo, &base, "one").await;
     let claim = claimed(&repo, "one", 1, "me").await;
     let lock = lab.root.join(".git/refs/heads/autopack/r1.lock");

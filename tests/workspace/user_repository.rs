@@ -4,12 +4,14 @@ use std::fs;
 
 use autopack::workspace::{Landing, Repo, WorkspaceError};
 
-use super::lab::{Lab, claimed, commit, error, executable, measure, run, settings, told, write};
+use super::lab::{
+    Lab, claimed, commit, ensure_branch, error, executable, measure, run, settings, told, write,
+};
 
 /// A whole attempt, from branch to landing.
 async fn attempt(lab: &Lab) -> String {
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     write(slot.path(), "src/new.py", "new\n");
@@ -240,7 +242,7 @@ async fn in_a_hostile_environment() {
     let root = std::path::PathBuf::from(std::env::var_os("LAB_ROOT").unwrap());
     let repo = Repo::discover(&root).await.unwrap();
     assert_eq!(repo.root(), root);
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     write(slot.path(), "x", "x");
@@ -257,7 +259,7 @@ async fn a_partial_clone_that_lacks_files_says_what_to_do() {
     lab.git(&["clone", "-q", "--filter=blob:none", "--no-checkout", &url, clone.to_str().unwrap()]);
     lab.root = clone;
     let repo = lab.repo().await;
-    let base = repo.ensure_branch(&run(), None, None).await.unwrap().base_commit;
+    let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let mut slot = repo.acquire_slot().await.unwrap();
     let partial = error(slot.reset(&base, &settings()).await);
     assert!(matches!(partial, WorkspaceError::PartialClone { .. }), "{partial}");
