@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::support::dice::Dice;
 use crate::support::qdrant::{StandIn, StandInProcess};
 
 /// A workspace with a memory in it.
@@ -554,10 +555,9 @@ async fn two_writers_over_a_qdrant_that_is_killed_again_and_again_leave_the_same
         .enumerate()
         .map(|(writer, memory)| tokio::spawn(write_on(memory.clone(), writer, Arc::clone(&done))))
         .collect();
-    let (mut at, mut random) = (0, 20_261_122_u64);
+    let (mut at, mut dice) = (0, Dice::of(20_261_122));
     while at < 2 * WRITES {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        at = (at + 1 + (random >> 33) as usize % 25).min(2 * WRITES);
+        at = (at + 1 + dice.below(25) as usize).min(2 * WRITES);
         progress.wait_for(|done| *done >= at).await.unwrap();
         if qdrant.is_up() {
             qdrant.kill()

@@ -1,5 +1,6 @@
 //! The memory's place in the drain, through the real program, with a stand-in Qdrant that speaks the real protocol.
 
+use crate::support::dice::Dice;
 use crate::support::qdrant;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -251,11 +252,9 @@ fn qdrant_dying_again_and_again_fails_no_phase_and_loses_nothing() {
         let (ended, wait) = mpsc::channel::<()>();
         let (stand_in, done, kills) = (&mut stand_in, &done, &mut kills);
         let killer = scope.spawn(move || {
-            let mut random = 0x2545_F491_4F6C_DD1D_u64;
+            let mut dice = Dice::of(0x2545_F491_4F6C_DD1D);
             while !done.load(Ordering::SeqCst) {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let seconds: f64 =
-                    least + (most - least) * (random >> 33) as f64 / f64::from(1u32 << 31);
+                let seconds: f64 = least + (most - least) * dice.unit();
                 // The end of the drain is the event; the time is what the outage lasts.
                 let _ = wait.recv_timeout(Duration::from_secs_f64(seconds));
                 match stand_in.is_up() {

@@ -13,15 +13,30 @@ impl Dice {
         Self(seed)
     }
 
+    /// The same every time; 0 would give nothing but 0.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub fn seed(&self) -> u64 {
         self.0
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    /// 53 bits of chance.
+    fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % n
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// From 0 to below 1.
+    pub fn unit(&mut self) -> f64 {
+        self.next() as f64 / (1u64 << 53) as f64
     }
 
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {

@@ -15,7 +15,7 @@ fn calibrate(project: &Project, args: &[&str]) -> Value {
 
 #[tokio::test]
 async fn it_shows_what_it_would_change_and_changes_nothing() {
-    let project = holding(&samples(&WORLDS[3], 120, &mut Random(8))).await;
+    let project = holding(&samples(&WORLDS[3], 120, &mut Random::of(8))).await;
     let ran = project.autopack(CALIBRATE).succeeded();
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
     insta::assert_snapshot!(ran.stdout);
@@ -27,7 +27,7 @@ async fn it_shows_what_it_would_change_and_changes_nothing() {
 
 #[tokio::test]
 async fn it_is_applied_version_by_version_and_undone_the_same_way() {
-    let project = holding(&samples(&WORLDS[1], 80, &mut Random(8))).await;
+    let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
     let undo = || calibrate(&project, &["--undo"]);
     assert_eq!(undo(), json!({"undone": null, "active": null}));
     let first = calibrate(&project, &["--apply"]);
@@ -53,15 +53,15 @@ async fn it_is_applied_version_by_version_and_undone_the_same_way() {
 
 #[tokio::test]
 async fn what_would_be_no_better_is_refused() {
-    let few = holding(&samples(&WORLDS[1], 3, &mut Random(8))).await;
+    let few = holding(&samples(&WORLDS[1], 3, &mut Random::of(8))).await;
     let ran = few.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
     assert!(ran.stderr.contains("nothing was applied: there are 3 samples"), "{ran:#?}");
     few.autopack(CALIBRATE).succeeded();
-    let one = holding(&samples(&WORLDS[1], 1, &mut Random(8))).await;
+    let one = holding(&samples(&WORLDS[1], 1, &mut Random::of(8))).await;
     let ran = one.autopack(CALIBRATE).succeeded();
     assert!(ran.stdout.contains("there is 1 sample with a known output"), "{ran:#?}");
 
-    let right = holding(&samples(&WORLDS[0], 60, &mut Random(8))).await;
+    let right = holding(&samples(&WORLDS[0], 60, &mut Random::of(8))).await;
     let ran = right.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
     assert!(ran.stderr.contains("no reason to differ from the shipped numbers"), "{ran:#?}");
     assert_eq!(calibrate(&right, &["--undo"]), json!({"undone": null, "active": null}));
@@ -73,13 +73,13 @@ async fn what_would_be_no_better_is_refused() {
 /// Better than the shipped numbers is not enough where others are in force: how things are now is what counts.
 #[tokio::test]
 async fn what_is_worse_than_what_is_in_force_is_refused() {
-    let project = holding(&samples(&WORLDS[1], 80, &mut Random(8))).await;
+    let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
     calibrate(&project, &["--apply"]);
     super::execute(&project, "DELETE FROM samples").await;
     let long_ago = World { agents: &[("claude", "m", 4.0)], ..WORLDS[1] };
-    let mut later = samples(&WORLDS[1], 20, &mut Random(9));
+    let mut later = samples(&WORLDS[1], 20, &mut Random::of(9));
     later.iter_mut().for_each(|sample| sample.timestamp.0 = 4_000_000_000_000);
-    super::add(&project, &samples(&long_ago, 100, &mut Random(8))).await;
+    super::add(&project, &samples(&long_ago, 100, &mut Random::of(8))).await;
     super::add(&project, &later).await;
     let shown = calibrate(&project, &[]);
     let (all, since) = (&shown["errors"][0], &shown["since_before"]);
@@ -100,7 +100,7 @@ async fn what_is_worse_than_what_is_in_force_is_refused() {
 /// The same number in the plan, in what is recorded, and in what budgets go by.
 #[tokio::test]
 async fn drains_go_by_what_is_in_force() {
-    let mut learnt = samples(&WORLDS[1], 80, &mut Random(8));
+    let mut learnt = samples(&WORLDS[1], 80, &mut Random::of(8));
     learnt.iter_mut().for_each(|sample| sample.agent = Some("fake".to_owned()));
     let more = "ci: {command: [\"true\"]}\n";
     let plan = json!({"phases": [{"phase_id": "p", "deliverables": ["src/a.rs", "README.md"]}]});
@@ -135,7 +135,7 @@ fn project_with(project: &Project, more: &str) {
 
 #[tokio::test]
 async fn one_that_cannot_be_read_is_said_and_can_be_undone() {
-    let project = holding(&samples(&WORLDS[1], 80, &mut Random(8))).await;
+    let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
     calibrate(&project, &["--apply"]);
     super::execute(&project, "UPDATE calibrations SET coefficients = '{'").await;
     let ran = project.autopack(CALIBRATE).exited(1);

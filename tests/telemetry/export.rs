@@ -11,7 +11,7 @@ use super::{execute, exported, holding};
 
 /// Of three worlds, one more cut off and one failed than landed; times go backwards.
 fn mixed(count: usize) -> Vec<Sample> {
-    let mut random = Random(3);
+    let mut random = Random::of(3);
     let mut all = samples(&WORLDS[5], count, &mut random);
     let length = all.len() as i64;
     for (at, sample) in all.iter_mut().enumerate() {

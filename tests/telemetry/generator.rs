@@ -10,6 +10,8 @@ use autopack::telemetry::estimate::predict;
 use autopack::telemetry::{Coefficients, Features};
 use serde_json::{Value, json};
 
+use crate::support::dice::Dice;
+
 /// How things are, other than the shipped estimate has it.
 pub struct World {
     pub name: &'static str,
@@ -50,15 +52,16 @@ pub const WORLDS: [World; 6] = [
     World { name: "often cut off", agents: &[("claude", "m", 1.6)], cut_off: 0.3, ..PLAIN },
 ];
 
-/// xorshift64*.
-pub struct Random(pub u64);
+/// Dice, with the distributions that are wanted here.
+pub struct Random(Dice);
 
 impl Random {
+    pub fn of(seed: u64) -> Self {
+        Self(Dice::of(seed))
+    }
+
     pub fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
+        self.0.unit()
     }
 
     pub fn between(&mut self, low: f64, high: f64) -> f64 {

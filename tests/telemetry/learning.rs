@@ -70,7 +70,7 @@ async fn on_fifty_splits_it_lowers_the_error_and_never_raises_it_by_more_than_a_
         "world", "samples", "shipped", "learnt", "worst split"
     );
     for world in &WORLDS {
-        let mut all = samples(world, 300, &mut Random(20_260));
+        let mut all = samples(world, 300, &mut Random::of(20_260));
         all.extend(real.clone());
         let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
         let row = splits(&examples.iter().collect::<Vec<_>>(), 50);
@@ -95,7 +95,7 @@ fn few_samples_cost_nothing_on_average() {
     for (world, count) in WORLDS.iter().flat_map(|world| [(world, 8), (world, 24)]) {
         let mut sum = Row { shipped: 0.0, learnt: 0.0, worst: 0.0 };
         for seed in 1..=8 {
-            let all = samples(world, count, &mut Random(seed * 7_919));
+            let all = samples(world, count, &mut Random::of(seed * 7_919));
             let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
             let row = splits(&examples.iter().collect::<Vec<_>>(), 20);
             sum.shipped += row.shipped / 8.0;
@@ -108,7 +108,7 @@ fn few_samples_cost_nothing_on_average() {
 
 #[test]
 fn a_handful_of_samples_changes_nothing() {
-    let all = samples(&WORLDS[1], 4, &mut Random(5));
+    let all = samples(&WORLDS[1], 4, &mut Random::of(5));
     let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
     assert_eq!(learn(&examples.iter().collect::<Vec<_>>()), Calibration::default());
     assert_eq!(learn(&[]), Calibration::default());
@@ -118,7 +118,7 @@ fn a_handful_of_samples_changes_nothing() {
 /// estimate down.
 #[test]
 fn what_was_cut_off_pulls_up_and_never_down() {
-    let mut all = samples(&WORLDS[1], 200, &mut Random(11));
+    let mut all = samples(&WORLDS[1], 200, &mut Random::of(11));
     let scale = |all: &[Sample]| {
         let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
         let learnt = learn(&examples.iter().collect::<Vec<_>>());
