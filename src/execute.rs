@@ -98,7 +98,7 @@ async fn execute_in_span(
     let started = Instant::now();
     let mut record = Record::default();
     let tried = attempt(site, &claim, drain_spent, stop, &mut record).await;
-    let tried = match tried.and_then(|verdict| site.unless_full(verdict)) {
+    let tried = match site.unless_full(tried) {
         Err(trouble) => unless_landed(site, &claim, &record, trouble).await,
         judged => judged,
     };

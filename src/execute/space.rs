@@ -35,13 +35,16 @@ impl Site {
         }
     }
 
-    /// What fails while the disk is full fails for want of space, whatever it says.
-    pub(super) fn unless_full(&self, verdict: Verdict) -> Result<Verdict, Trouble> {
-        match (&verdict, self.shortage()) {
-            (Verdict::Failed(Failure { message, .. }), Some(shortage)) => {
-                Err(Trouble::Full(format!("{message}, while {shortage}")))
-            }
-            _ => Ok(verdict),
+    /// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
+    pub(super) fn unless_full(&self, tried: Result<Verdict, Trouble>) -> Result<Verdict, Trouble> {
+        let why = match &tried {
+            Ok(Verdict::Failed(Failure { message, .. })) => message.clone(),
+            Err(Trouble::Ours(error)) => format!("{error:#}"),
+            _ => return tried,
+        };
+        match self.shortage() {
+            Some(shortage) => Err(Trouble::Full(format!("{why}, while {shortage}"))),
+            None => tried,
         }
     }
 }

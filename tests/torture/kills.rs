@@ -22,20 +22,24 @@ enum Moment {
     Ci,
     /// At any call of git.
     Git,
+    /// At a call of git that comes before CI.
+    Work,
     /// At a move of refs: the fence's, or the branch's.
     Refs,
-    /// When the database was written to.
+    /// When the database was first written to.
     Database,
     /// When the branch has just moved: the attempt has landed, and is not finished yet.
     Landing,
 }
 
-use Moment::{Agent, Ci, Database, Git, Landing, Refs, Time};
+use Moment::{Agent, Ci, Database, Git, Landing, Refs, Time, Work};
 
 /// After these the phase may have landed.
 const ANY: [Moment; 7] = [Time, Agent, Ci, Git, Refs, Database, Landing];
 /// The phase cannot have landed yet. A time can be long enough for several.
-const EARLY: [Moment; 2] = [Agent, Ci];
+const EARLY: [Moment; 4] = [Agent, Ci, Work, Database];
+/// What git is asked of an attempt's work.
+const WORK: [&str; 4] = ["read-tree", "add", "write-tree", "diff-tree"];
 
 /// All of it is killed, or every moment would lie in the agent.
 const AGENT: &str = "sleep 0.02; deliver";
@@ -108,10 +112,11 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
     match moment {
         Git => gate.arm(when, "any", 1 + dice.below(CALLS)),
         Refs => gate.arm(when, "update-ref", 1 + dice.below(4)),
+        Work => gate.arm(when, dice.pick(&WORK), 1),
         _ => {}
     }
     let mut drain = ground.start();
-    if late && !matches!(moment, Git | Refs) {
+    if late && !matches!(moment, Git | Refs | Work) {
         std::thread::sleep(Duration::from_millis(dice.below(300)));
         gate.release();
     }
@@ -119,14 +124,14 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
         Time => drain.wait_until(|| true),
         Agent => wait_for_step(&mut drain, ground, "agent"),
         Ci => wait_for_step(&mut drain, ground, "ci"),
-        Git | Refs => drain.wait_until(|| gate.held().is_some()),
+        Git | Refs | Work => drain.wait_until(|| gate.held().is_some()),
         Database => wait_for_change(&mut drain, &ground.database().with_extension("db-wal")),
         Landing => {
             wait_for_change(&mut drain, &ground.project.path(".git/refs/heads/autopack/run"))
         }
     };
     let pause = match moment {
-        Time => 30 + dice.below(400),
+        Time => 30 + dice.below(150),
         _ => dice.below(12),
     };
     // The moment is random by design.
