@@ -112,7 +112,7 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
     match moment {
         Git => gate.arm(when, "any", 1 + dice.below(CALLS)),
         Refs => gate.arm(when, "update-ref", 1 + dice.below(4)),
-        Work => gate.arm(when, dice.pick(&WORK), 1),
+        Work => gate.arm(when, dice.pick::<&str>(&WORK), 1),
         _ => {}
     }
     let mut drain = ground.start();
