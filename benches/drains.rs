@@ -6,30 +6,31 @@ use std::time::{Duration, Instant};
 
 use super::others;
 use super::process::cpu_seconds;
-use super::scale::Scale;
+use super::scale::{DrainSize, Scale};
 use super::scratch::Scratch;
 use super::stats::{Samples, figure};
 
 pub fn section(scale: &Scale) -> String {
     let mut text = format!(
-        "{} phases in a row: claim, worktree, an agent that writes one file (`sh`), scope, secrets, CI (`true`), landing and finish,\n\
+        "{} phases in a row, {} in the large repository: claim, worktree, an agent that writes one file (`sh`), scope, secrets, CI (`true`), landing and finish,\n\
          all on disk. Milliseconds from one finished phase to the next, the agent's and CI's own starts among them; processor time is\n\
          that of all programs.\n\n\
          | files | jobs | what | a phase, p50 | p99 | processor time |\n|---|---|---|---|---|---|\n",
-        scale.drained
+        scale.drains[0].phases, scale.drains[1].phases
     );
     let mut steps = String::new();
-    for files in scale.files {
+    for size in scale.drains {
         for jobs in jobs() {
-            let scratch = Scratch::new(files);
-            scratch.plan("r", 0..scale.drained);
+            let scratch = Scratch::new(size.files);
+            scratch.plan("r", 0..size.phases);
             let drained = drain(&scratch, jobs);
+            let files = size.files;
             text += &format!("| {files} | {jobs} | autopack | {} |\n", drained.row());
         }
-        text += &others::loops(scale, files, &jobs());
+        text += &others::loops(size, &jobs());
     }
-    for files in scale.files {
-        steps += &by_step(scale, files);
+    for size in scale.drains {
+        steps += &by_step(size);
     }
     text + &steps
 }
@@ -76,7 +77,7 @@ fn drain(scratch: &Scratch, jobs: usize) -> Series {
     Series { gaps, cpu_seconds: cpu_seconds() - before }
 }
 
-/// What a drain logs with `-v`, in the order of a phase, and what it does until the next of them.
+/// What a drain logs with `-vv`, in the order of a phase, and what it does until the next of them.
 const STEPS: [(&str, &str); 6] = [
     ("slot taken", "slot: files restored, agent's repository made, prompt"),
     ("agent at work", "agent: supervisor, program, tree swept"),
@@ -87,10 +88,11 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 /// Where the time of a phase goes, as the drain itself logs it.
-fn by_step(scale: &Scale, files: usize) -> String {
+fn by_step(size: DrainSize) -> String {
+    let DrainSize { files, phases } = size;
     let scratch = Scratch::new(files);
-    scratch.plan("r", 0..scale.drained);
-    let args = ["drain", "--run-id", "r", "--verbose", "--log-format", "json"];
+    scratch.plan("r", 0..phases);
+    let args = ["drain", "--run-id", "r", "-vv", "--log-format", "json"];
     let output = scratch.autopack(args).output().expect("autopack starts");
     let log = String::from_utf8_lossy(&output.stderr);
     let times: Vec<(usize, jiff::Timestamp)> = log.lines().filter_map(step).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::drains::Series;
 use super::process::{cpu_seconds, said, succeed};
-use super::scale::Scale;
+use super::scale::{DrainSize, Scale};
 use super::scratch::{AGENT, Scratch, id_of};
 use super::stats::{Samples, figure};
 
@@ -33,13 +33,14 @@ date +%s%N >>.done
 }
 
 /// Rows of the same table as the drain's.
-pub fn loops(scale: &Scale, files: usize, jobs: &[usize]) -> String {
+pub fn loops(size: DrainSize, jobs: &[usize]) -> String {
+    let DrainSize { files, phases } = size;
     let mut text = String::new();
     let mut row = |jobs: usize, what: &str, drive: &dyn Fn(&Scratch, &str) -> Command| {
         let scratch = Scratch::new(files);
         let script = scratch.write("phase.sh", &by_hand()).display().to_string();
         scratch.git(["branch", "work"]);
-        let ids: String = (0..scale.drained).map(|number| id_of(number) + "\n").collect();
+        let ids: String = (0..phases).map(|number| id_of(number) + "\n").collect();
         scratch.write("ids", &ids);
         let series = series(&scratch, &mut drive(&scratch, &script));
         text += &format!("| {files} | {jobs} | {what} | {} |\n", series.row());
