@@ -89,7 +89,7 @@ const STEPS: [(&str, &str); 6] = [
 
 /// Where the time of a phase goes, as the drain itself logs it.
 fn by_step(size: DrainSize) -> String {
-    let DrainSize { files, phases } = size;
+    let DrainSize { files, phases, .. } = size;
     let scratch = Scratch::new(files);
     scratch.plan("r", 0..phases);
     let args = ["drain", "--run-id", "r", "-vv", "--log-format", "json"];

@@ -34,7 +34,7 @@ date +%s%N >>.done
 
 /// Rows of the same table as the drain's.
 pub fn loops(size: DrainSize, jobs: &[usize]) -> String {
-    let DrainSize { files, phases } = size;
+    let DrainSize { files, by_hand: phases, .. } = size;
     let mut text = String::new();
     let mut row = |jobs: usize, what: &str, drive: &dyn Fn(&Scratch, &str) -> Command| {
         let scratch = Scratch::new(files);
