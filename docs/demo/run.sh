@@ -49,9 +49,9 @@ show git log --oneline --stat --format='%h %s' main..autopack/demo
 cat <<TEXT
 
 What to try next, in $project:
-  autopack phases show --run-id demo command-line    how a phase failed CI and passed on its retry
-  autopack phases log --run-id demo tidy             what the agent that strayed did
-  autopack phases retry --run-id demo tidy           give a failed phase fresh tries
-  git merge autopack/demo                            take what landed
+  autopack phases show --run-id demo command-line   red, then green on its retry
+  autopack phases log --run-id demo tidy            what the stray agent did
+  autopack phases retry --run-id demo tidy          fresh tries for a failed one
+  git merge autopack/demo                           take what landed
 The binary is $autopack
 TEXT
