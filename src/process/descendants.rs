@@ -139,7 +139,10 @@ pub fn sweep_marked(name: &str, value: &str) -> usize {
 fn marked(mark: &[u8]) -> Found {
     let spared = ancestors(std::process::id().cast_signed());
     let (mut processes, mut roots) = (Vec::new(), Vec::new());
-    for pid in pids() {
+    // The newest first: one that forks and exits for ever is the last of the list, and gone before its turn.
+    let mut newest_first: Vec<i32> = pids().collect();
+    newest_first.reverse();
+    for pid in newest_first {
         // Who ends meanwhile must not count as a stranger in its group.
         let Some(bears) = bears(pid, mark) else { continue };
         if bears && !spared.contains(&pid) {
