@@ -180,7 +180,7 @@ async fn save_attempt(
           WHERE id = ? AND owner = ? AND ended_at IS NULL",
     )
     .bind(finish.ended.0)
-    .bind(outcome_of(verdict).as_str())
+    .bind(verdict.outcome().as_str())
     .bind(failure_of(verdict, outcome).map(to_json))
     .bind(note_of(verdict))
     .bind(landed)
@@ -209,7 +209,7 @@ async fn save_sample(
     outcome: &Outcome,
     finish: &Finish,
 ) -> Result<(), StoreError> {
-    let how = outcome_of(&finish.verdict);
+    let how = finish.verdict.outcome();
     let landed = how == AttemptOutcome::Landed;
     let failure = failure_of(&finish.verdict, outcome).map(|failure| failure.kind.as_str());
     let kind = failure.or_else(|| (!landed).then_some(how.as_str()));
@@ -229,19 +229,6 @@ async fn save_sample(
     .execute(tx)
     .await?;
     Ok(())
-}
-
-fn outcome_of(verdict: &Verdict) -> AttemptOutcome {
-    match verdict {
-        Verdict::Passed { commit: Some(_) } => AttemptOutcome::Landed,
-        Verdict::Passed { commit: None } => AttemptOutcome::NoChangeNeeded,
-        Verdict::Failed(_) => AttemptOutcome::Failed,
-        Verdict::Requeued(Requeue::Interrupted) => AttemptOutcome::Interrupted,
-        Verdict::Requeued(Requeue::Crashed) => AttemptOutcome::Crashed,
-        Verdict::Requeued(Requeue::RateLimited { .. }) => AttemptOutcome::RateLimited,
-        Verdict::Requeued(Requeue::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
-        Verdict::Requeued(Requeue::Systemic { .. }) => AttemptOutcome::Systemic,
-    }
 }
 
 /// The attempt's own failure, or that the phase was given up with it.
