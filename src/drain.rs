@@ -6,6 +6,7 @@
 mod admission;
 mod crew;
 mod halt;
+mod heap;
 mod memory;
 mod owner;
 mod plan;
@@ -148,6 +149,7 @@ impl<'a> Drain<'a> {
         recover::recover(&self.site, self.owner.id()).await?;
         self.follow().await?;
         self.repair().await?;
+        heap::give_back();
         let plans = memory::Plans::remember(&self.site, &self.request.runs).await;
         let ended = self.batch_after_batch().await;
         // A sample, or an error between two batches, leaves lines at work.
@@ -186,6 +188,7 @@ impl<'a> Drain<'a> {
             };
             self.look_at_yield(mark).await?;
             self.batch_finished(number).await?;
+            heap::give_back();
             if let Some(halt) = halt {
                 return Ok(halt);
             }
