@@ -64,7 +64,7 @@ async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
 }
 
 #[tokio::test]
-async fn more_phases_than_one_batch_holds_are_all_examined() {
+async fn more_phases_than_one_batch_holds_are_all_examined_in_order() {
     let phases = (0..2600).map(|n| phase(&format!("p{n}"), &[])).collect();
     let bed = Bed::with(phases).await;
     let (counts, told) = repair(&bed, false).await;
@@ -73,5 +73,5 @@ async fn more_phases_than_one_batch_holds_are_all_examined() {
     let rows = bed.store.phases(&run(), None).await.unwrap();
     assert!(rows.iter().all(|row| row.repaired && row.spec.0["fixed"] == true));
     assert!(rows.iter().all(|row| row.spec.0["phase_id"] == row.phase_id.as_str()));
-    assert_eq!(told[2599].phase_id.as_str(), "p2599");
+    assert!(told.iter().enumerate().all(|(n, one)| one.phase_id.as_str() == format!("p{n}")));
 }

@@ -1,0 +1,94 @@
+//! What a repair changes in the database: the rows of one `UPDATE`. Not when it does.
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use crate::phase::{Footprint, RawSpec, Repair};
+use crate::store::error::StoreError;
+use crate::store::rows::{PhaseRecord, json, to_json};
+
+/// What a phase holds of repairs before this one.
+pub(super) struct Held<'a> {
+    pub id: i64,
+    pub spec_version: i64,
+    pub fixes: &'a str,
+    pub unfixable: Option<&'a str>,
+}
+
+/// A repair as it is written beside the spec.
+pub(super) struct Change {
+    id: i64,
+    /// Of the spec that was repaired.
+    spec_version: i64,
+    spec: String,
+    fixes: String,
+    unfixable: Option<String>,
+    footprint: Option<String>,
+}
+
+impl Held<'_> {
+    /// `None`: it is held already.
+    pub fn change(
+        &self,
+        before: &RawSpec,
+        repair: &Repair,
+        name: impl Fn() -> String,
+    ) -> Result<Option<Change>, StoreError> {
+        let unfixable = repair.result.as_ref().err().map(|why| why.0.as_str());
+        let same = before.0 == *repair.spec && self.unfixable == unfixable;
+        if same && repair.fixes.is_empty() {
+            return Ok(None);
+        }
+        let mut fixes: Vec<String> = json(self.fixes, name)?;
+        fixes.extend_from_slice(&repair.fixes);
+        Ok(Some(Change {
+            id: self.id,
+            spec_version: self.spec_version,
+            spec: to_json(&*repair.spec),
+            fixes: to_json(&fixes),
+            unfixable: unfixable.map(str::to_owned),
+            footprint: repair.result.as_ref().ok().map(|spec| to_json(&Footprint::of(spec))),
+        }))
+    }
+}
+
+/// Keeps a repair beside the spec as written.
+pub(in crate::store) async fn save_repair(
+    tx: &mut SqliteConnection,
+    row: &PhaseRecord,
+    before: &RawSpec,
+    repair: &Repair,
+) -> Result<(), StoreError> {
+    let held = Held {
+        id: row.id,
+        spec_version: row.spec_version,
+        fixes: &row.fixes,
+        unfixable: row.unfixable.as_deref(),
+    };
+    match held.change(before, repair, || row.name())? {
+        Some(change) => write(tx, &[change]).await,
+        None => Ok(()),
+    }
+}
+
+/// Each if its phase is still QUEUED with the spec that was repaired.
+pub(super) async fn write(tx: &mut SqliteConnection, changes: &[Change]) -> Result<(), StoreError> {
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "WITH new (id, spec_version, spec, fixes, unfixable, footprint) AS (",
+    );
+    update.push_values(changes, |mut row, change| {
+        row.push_bind(change.id)
+            .push_bind(change.spec_version)
+            .push_bind(&change.spec)
+            .push_bind(&change.fixes)
+            .push_bind(&change.unfixable)
+            .push_bind(&change.footprint);
+    });
+    update.push(
+        ") UPDATE phases SET spec = new.spec, spec_version = phases.spec_version + 1, fixes = new.fixes,
+                  unfixable = new.unfixable, footprint = new.footprint
+             FROM new
+            WHERE phases.id = new.id AND phases.state = 'QUEUED' AND phases.spec_version = new.spec_version",
+    );
+    update.build().execute(tx).await?;
+    Ok(())
+}
