@@ -71,6 +71,15 @@ fn every_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "no //! at the top: {silent:#?}");
 }
 
+/// A module is `x.rs`, or `x/mod.rs` where it has a folder: two forms would be two places to look.
+#[test]
+fn a_module_with_a_folder_is_its_mod_rs() {
+    let src = files(&root().join("src"));
+    let beside: Vec<&PathBuf> =
+        src.iter().filter(|path| path.with_extension("").is_dir()).collect();
+    assert!(beside.is_empty(), "beside their folders: {beside:#?}");
+}
+
 /// A file that `main.rs` does not name would be compiled by nobody.
 #[test]
 fn every_test_file_is_part_of_the_suite() {

@@ -3,10 +3,10 @@
 //! What happens between us and the program's first instruction is the system's own: see [`system`].
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[path = "spawn/gnu.rs"]
+#[path = "gnu.rs"]
 mod system;
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-#[path = "spawn/other.rs"]
+#[path = "other.rs"]
 mod system;
 
 use std::ffi::{OsStr, OsString};

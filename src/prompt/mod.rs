@@ -182,5 +182,4 @@ fn code(command: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "prompt/prompt_tests.rs"]
 mod tests;
