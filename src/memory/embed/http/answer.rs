@@ -1,0 +1,97 @@
+//! What an endpoint's answer means: vectors, or why there are none and what may help. It sends nothing.
+
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+
+use crate::http;
+use crate::memory::embed::normalise;
+
+const MOST_BYTES: usize = 64 << 20;
+
+/// Why a try failed, and what may help.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub why: String,
+    pub remedy: Remedy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    None,
+    /// The same again, after this pause if the endpoint named one.
+    Again(Option<Duration>),
+    /// Shorter texts, if it was their length.
+    Shorter,
+}
+
+impl Failed {
+    pub fn on_the_way(error: reqwest::Error) -> Self {
+        Self {
+            why: format!("cannot be reached: {}", http::reason(error)),
+            remedy: Remedy::Again(None),
+        }
+    }
+
+    fn for_good(why: impl ToString) -> Self {
+        Self { why: why.to_string(), remedy: Remedy::None }
+    }
+}
+
+pub(super) fn remedy(status: StatusCode, after: Option<Duration>) -> Remedy {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Remedy::Again(after),
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => Remedy::Shorter,
+        status if status.is_server_error() => Remedy::Again(after),
+        _ => Remedy::None,
+    }
+}
+
+pub(super) fn pause_asked_for(response: &Response) -> Option<Duration> {
+    let after = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    after.parse().ok().map(Duration::from_secs)
+}
+
+pub(super) async fn whole_body(mut response: Response) -> Result<Vec<u8>, Failed> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(Failed::on_the_way)? {
+        if body.len() + piece.len() > MOST_BYTES {
+            return Err(Failed::for_good("answered with more than can be vectors"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Datum>,
+}
+
+#[derive(Deserialize)]
+struct Datum {
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+/// In the order of the input, which the answer need not keep.
+pub(super) fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, Failed> {
+    let answer: Answer = serde_json::from_slice(answer)
+        .map_err(|error| Failed::for_good(format!("answered what is no embedding: {error}")))?;
+    let mut vectors = vec![Vec::new(); expected];
+    for Datum { index, mut embedding } in answer.data {
+        normalise(&mut embedding);
+        if let Some(slot) = vectors.get_mut(index) {
+            *slot = embedding;
+        }
+    }
+    let dimensions = vectors.first().map_or(0, Vec::len);
+    if vectors.iter().any(|vector| vector.is_empty() || vector.len() != dimensions) {
+        return Err(Failed::for_good("answered fewer vectors than it was sent texts"));
+    }
+    Ok(vectors)
+}

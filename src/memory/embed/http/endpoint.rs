@@ -1,0 +1,38 @@
+//! What the settings say of an endpoint: its address, the name of its model, and the key that it is sent.
+
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+
+use crate::memory::embed::EmbedError;
+
+/// Without echoing what it was given: an address may hold a password.
+pub(super) fn endpoint(url: &str) -> Result<Url, EmbedError> {
+    let failed = |why: &str| EmbedError::Setup(format!("memory.embedder.url {why}"));
+    let mut url: Url = url.parse().map_err(|_| failed("is no URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(failed("must start with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(failed(
+            "holds a user name or password; name a variable in api_key_env instead",
+        ));
+    }
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push("embeddings");
+    }
+    Ok(url)
+}
+
+/// The place says whose model it is; two endpoints may call different models the same.
+pub(super) fn id(endpoint: &Url, model: &str) -> String {
+    let host = endpoint.host_str().unwrap_or_default();
+    let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("http-{host}{port}-{model}")
+}
+
+pub(super) fn bearer(key: &str, name: &str) -> Result<HeaderValue, EmbedError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
+        .map_err(|_| EmbedError::Setup(format!("the value of {name} cannot be sent as a key")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
