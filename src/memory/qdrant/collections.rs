@@ -1,0 +1,80 @@
+//! Our collections: their names, and how they are made. What is in them is not looked at here.
+
+use std::collections::HashSet;
+use std::sync::{MutexGuard, PoisonError};
+
+use qdrant_client::qdrant::{
+    CreateCollectionBuilder, CreateFieldIndexCollectionBuilder, Distance, FieldType,
+    VectorParamsBuilder,
+};
+
+use super::call::Result;
+use super::{BATCH_DEADLINE, DEADLINE, Qdrant, QdrantError, point};
+use crate::memory::entry::{Collection, hash_of};
+
+const LONGEST_SLUG: usize = 100;
+
+impl Qdrant {
+    /// `autopack_errors_ci_builtin-384-v1`: vectors of two embedders never share a collection.
+    pub fn collection_name(collection: Collection, embedder: &str) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        let slug: String =
+            embedder.chars().map(|c| if plain(c) { c } else { '-' }).take(LONGEST_SLUG).collect();
+        if slug == embedder {
+            return format!("autopack_{collection}_{slug}");
+        }
+        // What the slug leaves out may be all that tells two embedders apart.
+        let digest = hash_of(&[embedder]);
+        format!("autopack_{collection}_{slug}-{}", &digest[..8])
+    }
+
+    /// Makes a collection, with indexes over what is filtered, unless it is there.
+    pub(super) async fn ensure(&self, name: &str, dimensions: usize) -> Result<()> {
+        if self.known().contains(name) {
+            return Ok(());
+        }
+        let exists = self.client.collection_exists(name);
+        if !self.call("look for a collection", DEADLINE, exists).await? {
+            let vectors = VectorParamsBuilder::new(dimensions as u64, Distance::Cosine);
+            let request = CreateCollectionBuilder::new(name).vectors_config(vectors);
+            let answer = self.call(
+                "make a collection",
+                BATCH_DEADLINE,
+                self.client.create_collection(request),
+            );
+            // Another workspace's drain may have been faster.
+            if let Err(error) = answer.await
+                && !matches!(&error, QdrantError::Refused { why, .. } if why.contains("already exists"))
+            {
+                return Err(error);
+            }
+        }
+        for field in [point::WORKSPACE, point::RUN] {
+            let request =
+                CreateFieldIndexCollectionBuilder::new(name, field, FieldType::Keyword).wait(true);
+            let made = self.client.create_field_index(request);
+            self.call("index a field", BATCH_DEADLINE, made).await?;
+        }
+        self.known().insert(name.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_embedders_share_a_collection() {
+        let name = |embedder: &str| Qdrant::collection_name(Collection::ErrorsCi, embedder);
+        assert_eq!(name("builtin-384-v1"), "autopack_errors_ci_builtin-384-v1");
+        assert_ne!(name("http:a/b"), name("http:a-b"));
+        assert_ne!(name("http-a-b"), name("http:a-b"));
+        let long = "m".repeat(200);
+        assert_ne!(name(&format!("{long}1")), name(&format!("{long}2")));
+    }
+}

@@ -1,0 +1,86 @@
+//! The nearest points of a vector, over the collections that are asked for.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use qdrant_client::qdrant::{Condition, Filter as PointFilter, QueryPointsBuilder};
+
+use super::call::{Result, absent};
+use super::{DEADLINE, Qdrant, point};
+use crate::memory::entry::{Collection, EntryId, Filter, Kept};
+
+/// A search over all its collections: what is left of a phase's patience is for what stands in.
+const SEARCH_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What a search found: the entry, the cosine, and the whole entry where it is another workspace's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub id: EntryId,
+    pub score: f32,
+    pub foreign: Option<Kept>,
+}
+
+impl Qdrant {
+    /// The `k` nearest of this workspace, or of all; best first.
+    pub async fn search(
+        &self,
+        vector: &[f32],
+        filter: &Filter,
+        everywhere: bool,
+        k: usize,
+    ) -> Result<Vec<Found>> {
+        let searches = filter
+            .collections()
+            .iter()
+            .map(|collection| self.search_one(*collection, vector, filter, everywhere, k));
+        let all = tokio::time::timeout(SEARCH_DEADLINE, try_join_all(searches)).await;
+        let mut found: Vec<Found> = match all {
+            Ok(found) => found?.into_iter().flatten().collect(),
+            Err(_) => {
+                self.breaker.failed();
+                return Err(
+                    self.down(&format!("did not answer within {} s", SEARCH_DEADLINE.as_secs()))
+                );
+            }
+        };
+        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+        found.truncate(k);
+        Ok(found)
+    }
+
+    async fn search_one(
+        &self,
+        collection: Collection,
+        vector: &[f32],
+        filter: &Filter,
+        everywhere: bool,
+        k: usize,
+    ) -> Result<Vec<Found>> {
+        let mut must = Vec::new();
+        if !everywhere {
+            must.push(Condition::matches(point::WORKSPACE, self.workspace.clone()));
+        }
+        if let Some(run) = &filter.run {
+            must.push(Condition::matches(point::RUN, run.as_str().to_owned()));
+        }
+        let name = Self::collection_name(collection, &self.embedder);
+        let request = QueryPointsBuilder::new(name)
+            .query(vector.to_vec())
+            .filter(PointFilter::must(must))
+            .limit(k as u64)
+            .with_payload(everywhere);
+        let answer = self.call("search", DEADLINE, self.client.query(request)).await;
+        let Some(answer) = absent(answer)? else {
+            return Ok(Vec::new());
+        };
+        let found = answer.result.into_iter().filter_map(|scored| {
+            let id = point::id(scored.id)?;
+            let foreign = (point::text(&scored.payload, point::WORKSPACE) != Some(&self.workspace))
+                .then(|| point::kept(id.clone(), &scored.payload))
+                .flatten()
+                .filter(|_| everywhere);
+            Some(Found { id, score: scored.score, foreign })
+        });
+        Ok(found.collect())
+    }
+}
