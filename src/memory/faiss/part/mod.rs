@@ -1,16 +1,19 @@
-//! One collection's vectors in one FAISS index.
+//! One collection's vectors in one FAISS index: which are in it, which of them count, and what waits in a list.
+//!
+//! `search` finds the nearest of them, `rebuild` makes the index anew.
 
 mod rebuild;
+mod search;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use faiss::index::IndexImpl;
 use faiss::index::autotune::ParameterSpace;
 use faiss::{Idx, Index};
 
 use super::mask::Bits;
-use super::raw::{add, best_first, flat, make, search, use_threads};
-use super::{FaissError, Found, Result, Size, library};
+use super::raw::{add, flat, make, use_threads};
+use super::{FaissError, Result, Size, library};
 use crate::memory::entry::EntryId;
 use crate::memory::journal::{Change, Put};
 
@@ -25,16 +28,10 @@ pub enum Kind {
     Graph,
 }
 
-/// In a graph, a filter that lets fewer through than this is searched one by one, exactly.
-const ONE_BY_ONE_UP_TO: usize = 5_000;
 /// Adding to a graph takes a millisecond, to a list nearly nothing; so many wait in a list before they are moved.
 const TAIL_WORTH_MOVING: usize = 2_000;
 const NEIGHBOURS: usize = 32;
 const EF_CONSTRUCTION: usize = 80;
-/// How many neighbours a search keeps in view, at least; twice as many as are asked for.
-const EF_SEARCH: usize = 96;
-/// Where a filter hides so much that more would be needed, comparing one by one is as fast, and exact.
-const EF_MOST: usize = 1_024;
 
 /// Vectors are of length 1, so the inner product is the cosine.
 pub struct Part {
@@ -244,103 +241,6 @@ impl Part {
     fn expect_dimensions(&self, vector: &[f32]) -> Result<()> {
         let (expected, got) = (self.dimensions, vector.len());
         if expected == got { Ok(()) } else { Err(FaissError::Dimensions { expected, got }) }
-    }
-
-    /// The nearest of all, or of those in `only`. FAISS leaves out the others by itself; where a graph would miss some
-    /// for that, every one that counts is compared.
-    pub fn search(
-        &mut self,
-        query: &[f32],
-        only: Option<&HashSet<i64>>,
-        k: usize,
-    ) -> Result<Vec<Found>> {
-        self.expect_dimensions(query)?;
-        use_threads(1);
-        match only {
-            None => self.nearest_live(query, k),
-            Some(only) => {
-                let allowed: Vec<i64> =
-                    only.iter().copied().filter(|n| self.live.get(*n)).collect();
-                self.nearest_of(query, &allowed, k)
-            }
-        }
-    }
-
-    fn nearest_live(&mut self, query: &[f32], k: usize) -> Result<Vec<Found>> {
-        let Size { live, dead } = self.size();
-        let k = k.min(live);
-        let found = if self.ef_for(live, k) > EF_MOST {
-            Vec::new()
-        } else if dead == 0 {
-            self.nearest(query, None, live, k)?
-        } else {
-            let mask = std::mem::take(&mut self.live);
-            let found = self.nearest(query, Some(&mask), live, k);
-            self.live = mask;
-            found?
-        };
-        if found.len() == k {
-            return Ok(found);
-        }
-        let all: Vec<i64> = self.of_entry.values().copied().collect();
-        self.one_by_one(query, &all, k)
-    }
-
-    fn nearest_of(&mut self, query: &[f32], allowed: &[i64], k: usize) -> Result<Vec<Found>> {
-        let k = k.min(allowed.len());
-        let few = allowed.len() <= ONE_BY_ONE_UP_TO || self.ef_for(allowed.len(), k) > EF_MOST;
-        if self.kind == Kind::Graph && few {
-            return self.one_by_one(query, allowed, k);
-        }
-        let mut mask = Bits::default();
-        allowed.iter().for_each(|n| mask.set(*n));
-        let found = self.nearest(query, Some(&mask), allowed.len(), k)?;
-        if found.len() == k { Ok(found) } else { self.one_by_one(query, allowed, k) }
-    }
-
-    /// A graph walks over what is masked as well: the more of it, the more has to be in view.
-    fn ef_for(&self, counting: usize, k: usize) -> usize {
-        if self.kind == Kind::Exact || counting == 0 {
-            return 0;
-        }
-        (EF_SEARCH.max(2 * k) * self.count()).div_ceil(counting)
-    }
-
-    fn nearest(
-        &mut self,
-        query: &[f32],
-        mask: Option<&Bits>,
-        counting: usize,
-        k: usize,
-    ) -> Result<Vec<Found>> {
-        if k == 0 {
-            return Ok(Vec::new());
-        }
-        let ef = self.ef_for(counting, k);
-        if ef != self.ef {
-            self.set("efSearch", ef)?;
-            self.ef = ef;
-        }
-        let mut found = search(&mut self.index, query, mask, k)?;
-        if let Some(tail) = &mut self.tail {
-            let mut seen: HashSet<i64> = found.iter().map(|found| found.n).collect();
-            let of_tail = search(&mut tail.index, query, mask, k)?;
-            found.extend(of_tail.into_iter().filter(|found| seen.insert(found.n)));
-            best_first(&mut found, k);
-        }
-        Ok(found)
-    }
-
-    fn one_by_one(&self, query: &[f32], numbers: &[i64], k: usize) -> Result<Vec<Found>> {
-        let mut vector = vec![0.0; self.dimensions];
-        let mut found = Vec::with_capacity(numbers.len());
-        for n in numbers {
-            self.read(*n, &mut vector)?;
-            let score = query.iter().zip(&vector).map(|(a, b)| a * b).sum();
-            found.push(Found { n: *n, score });
-        }
-        best_first(&mut found, k);
-        Ok(found)
     }
 
     fn read(&self, n: i64, vector: &mut [f32]) -> Result<()> {
