@@ -1,0 +1,98 @@
+//! A pull in the background: it begins, goes on by itself, and ends with a result that may be asked for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt;
+use tokio::time::{sleep, timeout};
+
+use super::{Docker, LOOK_AGAIN, PING, PULL_BUDGET, said};
+
+const IMAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// A pull under way.
+#[derive(Clone, Debug)]
+pub struct Pull {
+    pub image: String,
+    state: Arc<Mutex<Option<Result<(), String>>>>,
+}
+
+impl Pull {
+    /// `None` while it goes on.
+    pub fn result(&self) -> Option<Result<(), String>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub async fn wait(&self) -> Result<(), String> {
+        loop {
+            if let Some(result) = self.result() {
+                return result;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+impl Docker {
+    /// Begins a pull that goes on by itself.
+    pub fn pull(&self, image: &str) -> Pull {
+        let pull = Pull { image: image.to_owned(), state: Arc::default() };
+        let (docker, image, state) = (self.clone(), image.to_owned(), Arc::clone(&pull.state));
+        tokio::spawn(async move {
+            let result = tokio::select! {
+                pulled = timeout(PULL_BUDGET, pull_image(&docker.api, &image)) => {
+                    pulled.unwrap_or_else(|_| Err(format!("Docker cannot pull {image}: it took too long")))
+                }
+                // Loaded by hand, or pulled by another process, while ours hangs.
+                () = docker.until_there(&image) => Ok(()),
+            };
+            *state.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        });
+        pull
+    }
+
+    async fn until_there(&self, image: &str) {
+        loop {
+            sleep(IMAGE_PAUSE).await;
+            if timeout(PING, self.has_image(image)).await.is_ok_and(|there| there == Ok(true)) {
+                return;
+            }
+        }
+    }
+}
+
+/// The stream has to be drained: the engine stops pulling when nobody listens.
+async fn pull_image(api: &bollard::Docker, image: &str) -> Result<(), String> {
+    let (name, tag) = name_and_tag(image);
+    let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+    let mut steps = Box::pin(api.create_image(Some(options), None, None));
+    while let Some(step) = steps.next().await {
+        let step = step.map_err(|error| said(&format!("pull {image}"), &error))?;
+        if let Some(why) = step.error_detail.and_then(|detail| detail.message) {
+            return Err(format!("Docker cannot pull {image}: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// A colon after the last slash is a tag's; one before it is a registry's port.
+fn name_and_tag(image: &str) -> (&str, &str) {
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') && !image.contains('@') => (name, tag),
+        _ if image.contains('@') => (image, ""),
+        _ => (image, "latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_port_is_no_tag() {
+        assert_eq!(name_and_tag("qdrant/qdrant:v1.19.0"), ("qdrant/qdrant", "v1.19.0"));
+        assert_eq!(name_and_tag("localhost:5000/qdrant"), ("localhost:5000/qdrant", "latest"));
+        assert_eq!(name_and_tag("q@sha256:ab"), ("q@sha256:ab", ""));
+    }
+}
