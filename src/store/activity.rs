@@ -4,9 +4,9 @@
 use sqlx::FromRow;
 
 use super::claim::Claim;
+use super::columns::{json, number, parse};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{json, number, parse};
 use super::tokens::TokenColumns;
 use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RunId, Tokens, UnixMs};
 

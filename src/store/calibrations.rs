@@ -4,9 +4,9 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::UnixMs;
 
+use super::columns::{number, signed};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{number, signed};
 
 /// One version.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
 use crate::phase::{AttemptOutcome, Failure, PhaseState, Requeue, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
+use super::columns::{number, signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{number, signed, to_json};
 use super::sqlite::Trouble;
 use super::step::Standing;
 

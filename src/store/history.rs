@@ -6,9 +6,10 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, UnixMs};
 
+use super::columns::{number, parse, to_json};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{AttemptRecord, AttemptRow, number, parse};
+use super::rows::{AttemptRecord, AttemptRow};
 use super::samples::{COLUMNS, SampleRecord};
 use super::tokens::TokenColumns;
 
@@ -106,7 +107,7 @@ impl Store {
             );
             let rows: Vec<SampleRecord> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(after)
-            .bind(super::rows::to_json(&runs))
+            .bind(to_json(&runs))
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;

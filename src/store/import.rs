@@ -7,10 +7,10 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
+use super::columns::{json, parse, to_json};
 use super::dependencies::{edges, rewire, settle_dependencies};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{json, parse, to_json};
 use super::samples::import_sample;
 
 /// What an import did, counted in phases but for `runs` (new ones) and `samples`.

@@ -6,13 +6,12 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
 
+use super::columns::{json, number, parse, to_json};
+use super::counts::Counts;
 use super::dependencies::edges;
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{
-    AttemptRecord, AttemptRow, Counts, PhaseRecord, PhaseRow, json, number, parse, select_phases,
-    to_json,
-};
+use super::rows::{AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, select_phases};
 use super::runs::{RunFacts, RunRecord};
 use super::tokens::TokenColumns;
 

@@ -6,8 +6,8 @@ use sqlx::SqliteConnection;
 use crate::phase::footprint::Footprint;
 use crate::phase::{PhaseId, PhaseState, UnixMs};
 
+use super::columns::json;
 use super::error::StoreError;
-use super::rows::json;
 
 /// From the head of the queue. Each is compared with each, and whoever stands behind so many is told of others first.
 const LOOKED_AT: i64 = 256;

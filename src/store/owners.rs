@@ -1,18 +1,15 @@
-//! Owners: which drains there are, that they live, and that they are asked to stop.
+//! Owners: which drains there are, that they live, and that they are asked to stop. What they execute: `in_flight`.
 //!
 //! Whether a silent owner is dead is found out elsewhere (its lock, its heartbeat's age); here it is only recorded.
-
-use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::phase::{RunId, UnixMs};
 
+use super::columns::{json, number, to_json};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{json, number, to_json};
-use super::step::Standing;
 
 /// Names one drain, one process's life long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,72 +62,18 @@ pub struct Control {
     pub stop: StopRequest,
 }
 
-/// An owner as others see it, with what it executes.
-#[derive(Clone, Debug)]
-pub struct OwnerRow {
-    pub owner: Owner,
-    /// By the boot-time clock of `owner.host`, comparable only where `owner.boot_id` is the same.
-    pub heartbeat_boot_ms: i64,
-    pub stop: StopRequest,
-    pub fenced: bool,
-    pub executing: Vec<InFlight>,
-}
-
-/// An attempt that has not ended, as whoever has to recover it sees it.
-#[derive(Clone, Debug)]
-pub struct InFlight {
-    pub run_id: RunId,
-    pub phase_id: PhaseId,
-    pub attempt: u32,
-    pub owner: OwnerId,
-    pub started_at: UnixMs,
-    pub agent: Option<String>,
-    /// Tries that were charged before it.
-    pub tries: u32,
-    /// The phase's own, where it has one.
-    pub max_attempts: Option<u32>,
-    /// What it does now, and since when; redacted. Missing where nobody could write it down.
-    pub activity: Option<(String, UnixMs)>,
-    pub slot: Option<String>,
-    pub log_dir: Option<String>,
-    /// There: the branch may have been moved to it, or not.
-    pub landing_commit: Option<String>,
-    pub(super) standing: Standing,
-    pub(super) attempt_row: i64,
-}
-
 #[derive(FromRow)]
-struct OwnerRecord {
-    owner: String,
+pub(super) struct OwnerRecord {
+    pub owner: String,
     pid: i64,
     boot_id: String,
     host: String,
     lock_path: String,
     runs: String,
     started_at: i64,
-    heartbeat_boot_ms: i64,
-    stop: i64,
-    fenced: bool,
-}
-
-#[derive(FromRow)]
-struct InFlightRecord {
-    phase: i64,
-    run_id: String,
-    phase_id: String,
-    state: String,
-    attempt_row: i64,
-    attempt: i64,
-    owner: String,
-    started_at: i64,
-    agent: Option<String>,
-    tries: i64,
-    max_attempts: Option<i64>,
-    activity: Option<String>,
-    activity_at: Option<i64>,
-    slot: Option<String>,
-    log_dir: Option<String>,
-    landing_commit: Option<String>,
+    pub heartbeat_boot_ms: i64,
+    pub stop: i64,
+    pub fenced: bool,
 }
 
 impl Store {
@@ -248,53 +191,10 @@ impl Store {
         })
         .await
     }
-
-    /// All owners with what they execute, oldest first.
-    pub async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
-        self.named(async {
-            let mut tx = self.reader.begin().await?;
-            let rows: Vec<OwnerRecord> =
-                sqlx::query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
-            let in_flight: Vec<InFlightRecord> = sqlx::query_as(
-                "SELECT p.id AS phase, r.run_id, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
-                        a.started_at, a.agent, p.attempts AS tries, p.max_attempts, a.activity, a.activity_at, a.slot, a.log_dir, a.landing_commit
-                   FROM phases p
-                   JOIN runs r ON r.id = p.run
-                   JOIN attempts a ON a.phase = p.id AND a.attempt = p.executions
-                  WHERE p.owner IS NOT NULL
-                  ORDER BY a.started_at, a.id",
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            with_work(rows, in_flight)
-        })
-        .await
-    }
-}
-
-fn with_work(
-    rows: Vec<OwnerRecord>,
-    in_flight: Vec<InFlightRecord>,
-) -> Result<Vec<OwnerRow>, StoreError> {
-    let mut work: HashMap<String, Vec<InFlight>> = HashMap::new();
-    for row in in_flight {
-        work.entry(row.owner.clone()).or_default().push(row.try_into()?);
-    }
-    rows.into_iter()
-        .map(|row| {
-            Ok(OwnerRow {
-                owner: Owner::try_from(&row)?,
-                heartbeat_boot_ms: row.heartbeat_boot_ms,
-                stop: stop_request(row.stop),
-                fenced: row.fenced,
-                executing: work.remove(&row.owner).unwrap_or_default(),
-            })
-        })
-        .collect()
 }
 
 /// The table's CHECK allows no other number.
-fn stop_request(stored: i64) -> StopRequest {
+pub(super) fn stop_request(stored: i64) -> StopRequest {
     match stored {
         0 => StopRequest::None,
         1 => StopRequest::Graceful,
@@ -315,41 +215,6 @@ impl TryFrom<&OwnerRecord> for Owner {
             lock_path: row.lock_path.clone(),
             runs: json(&row.runs, name)?,
             started_at: UnixMs(row.started_at),
-        })
-    }
-}
-
-impl TryFrom<InFlightRecord> for InFlight {
-    type Error = StoreError;
-
-    fn try_from(row: InFlightRecord) -> Result<Self, StoreError> {
-        let name = || format!("phase {} of run {}", row.phase_id, row.run_id);
-        let attempt = number(row.attempt, name)?;
-        let (run_id, phase_id) = (RunId::new(&row.run_id), PhaseId::new(&row.phase_id));
-        let owner = OwnerId::new(&row.owner);
-        let standing = Standing {
-            id: row.phase,
-            run_id: run_id.clone(),
-            phase_id: phase_id.clone(),
-            state: super::rows::parse(&row.state, name)?,
-            owner: Some(owner.clone()),
-            executions: attempt,
-        };
-        Ok(Self {
-            run_id,
-            phase_id,
-            attempt,
-            owner,
-            started_at: UnixMs(row.started_at),
-            agent: row.agent,
-            tries: number(row.tries, name)?,
-            max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
-            activity: row.activity.zip(row.activity_at.map(UnixMs)),
-            slot: row.slot,
-            log_dir: row.log_dir,
-            landing_commit: row.landing_commit,
-            standing,
-            attempt_row: row.attempt_row,
         })
     }
 }

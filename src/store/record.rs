@@ -1,9 +1,9 @@
 //! What an attempt records while it is under way, for whoever has to recover it.
 
 use super::claim::Claim;
+use super::columns::{signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{signed, to_json};
 
 impl Claim {
     pub(super) fn lost(&self) -> StoreError {

@@ -5,8 +5,8 @@ use crate::phase::{PhaseState, Requeue, UnixMs, Verdict};
 
 use super::error::StoreError;
 use super::finish::{Finish, end};
+use super::in_flight::InFlight;
 use super::open::Store;
-use super::owners::InFlight;
 
 /// What became of an attempt whose owner is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]

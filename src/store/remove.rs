@@ -4,9 +4,9 @@ use sqlx::FromRow;
 
 use crate::phase::{AttemptOutcome, PhaseId, PhaseState, RunId, UnixMs};
 
+use super::columns::{number, parse};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{number, parse};
 
 /// An attempt that has a folder, and what became of it and of its phase.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,11 @@
 //! Rows as the database holds them, and the domain types that they become. A row that cannot be read is an error that
 //! names it.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
-use serde::de::DeserializeOwned;
-use serde::{Serialize, Serializer};
 use sqlx::FromRow;
 
 use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId, UnixMs, Usage};
 
+use super::columns::{json, number, parse};
 use super::error::StoreError;
 use super::owners::OwnerId;
 use super::step::Standing;
@@ -203,83 +199,4 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             landing_commit: row.landing_commit,
         })
     }
-}
-
-/// How many phases are in each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub queued: u64,
-    pub executing: u64,
-    pub complete: u64,
-    pub failed: u64,
-    pub skipped: u64,
-}
-
-impl Counts {
-    pub fn get(&self, state: PhaseState) -> u64 {
-        match state {
-            PhaseState::Queued => self.queued,
-            PhaseState::Executing => self.executing,
-            PhaseState::Complete => self.complete,
-            PhaseState::Failed => self.failed,
-            PhaseState::Skipped => self.skipped,
-        }
-    }
-
-    pub fn total(&self) -> u64 {
-        PhaseState::ALL.into_iter().map(|state| self.get(state)).sum()
-    }
-
-    /// Those that are over.
-    pub fn settled(&self) -> u64 {
-        self.complete + self.failed + self.skipped
-    }
-
-    pub(super) fn set(&mut self, state: PhaseState, count: u64) {
-        *match state {
-            PhaseState::Queued => &mut self.queued,
-            PhaseState::Executing => &mut self.executing,
-            PhaseState::Complete => &mut self.complete,
-            PhaseState::Failed => &mut self.failed,
-            PhaseState::Skipped => &mut self.skipped,
-        } = count;
-    }
-}
-
-/// An object, each state by its name.
-impl Serialize for Counts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(PhaseState::ALL.into_iter().map(|state| (state, self.get(state))))
-    }
-}
-
-pub(super) fn parse<T: FromStr<Err: Display>>(
-    text: &str,
-    row: impl Fn() -> String,
-) -> Result<T, StoreError> {
-    text.parse().map_err(|why: T::Err| StoreError::bad_row(row(), why))
-}
-
-pub(super) fn number<T: TryFrom<i64>>(
-    value: i64,
-    row: impl Fn() -> String,
-) -> Result<T, StoreError> {
-    T::try_from(value).map_err(|_| StoreError::bad_row(row(), format!("{value} is no count")))
-}
-
-pub(super) fn json<T: DeserializeOwned>(
-    text: &str,
-    row: impl Fn() -> String,
-) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|why| StoreError::bad_row(row(), why))
-}
-
-/// Counts go in as the database has them: signed.
-pub(super) fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Our own types always have a JSON form: no map with other keys than strings, nothing that fails to serialize.
-pub(super) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("a spec, a failure or a list has a JSON form")
 }

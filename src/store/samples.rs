@@ -5,9 +5,9 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 use crate::phase::plan::ImportedSample;
 use crate::phase::{PhaseId, RunId, Sample, UnixMs};
 
+use super::columns::{json, number, signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
-use super::rows::{json, number, signed, to_json};
 
 #[derive(FromRow)]
 pub(super) struct SampleRecord {

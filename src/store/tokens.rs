@@ -4,8 +4,8 @@ use sqlx::FromRow;
 
 use crate::phase::Tokens;
 
+use super::columns::number;
 use super::error::StoreError;
-use super::rows::number;
 
 /// What an attempt used, or the sum over several; NULL where nothing is known.
 #[derive(Clone, Copy, Debug, Default, FromRow)]

@@ -6,10 +6,10 @@ use sqlx::FromRow;
 
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
+use super::columns::parse;
 use super::error::StoreError;
 use super::open::Store;
 use super::overlaps::{Overlap, overlaps};
-use super::rows::parse;
 
 /// A QUEUED phase that a claim would not take now, and everything that keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use crate::phase::{AttemptOutcome, FailureKind};
 
+use super::columns::{number, to_json};
 use super::error::StoreError;
 use super::open::Store;
 use super::owners::OwnerId;
-use super::rows::{number, to_json};
 
 /// Where attempts and samples stood.
 #[derive(Clone, Copy, Debug, Default)]

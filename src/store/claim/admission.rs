@@ -7,8 +7,9 @@ use super::spending::Spending;
 use super::{Next, moved};
 use crate::phase::state::Event;
 use crate::phase::{Failure, FixedSpec, RunId, UnixMs};
+use crate::store::columns::to_json;
 use crate::store::error::StoreError;
-use crate::store::rows::{PhaseRecord, to_json};
+use crate::store::rows::PhaseRecord;
 use crate::store::step::Standing;
 
 /// A repaired phase whose turn it is.

@@ -11,9 +11,9 @@ use sqlx::SqliteConnection;
 use super::{Claimer, Next};
 use crate::phase::footprint::{Footprint, Ground};
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::owners::OwnerId;
-use crate::store::rows::{json, to_json};
 
 /// Answered by the index `phases_claimable` alone, however many phases there are: the next few behind (band, position)
 /// whose footprint is not among those that are known to overlap.

@@ -19,11 +19,12 @@ pub use admission::{Admission, Admit, Candidate};
 pub use spending::Spending;
 
 use super::Fixer;
+use super::columns::{number, signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
 use super::owners::OwnerId;
 use super::repair::save_repair;
-use super::rows::{PhaseRecord, number, select_phases, signed, to_json};
+use super::rows::{PhaseRecord, select_phases};
 use super::step::Standing;
 
 /// Who claims, from where, and by which rules.

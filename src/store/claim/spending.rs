@@ -6,8 +6,9 @@ use sqlx::SqliteConnection;
 
 use crate::phase::UnixMs;
 use crate::phase::budget::Spent;
+use crate::store::columns::number;
 use crate::store::error::StoreError;
-use crate::store::rows::{PhaseRecord, number};
+use crate::store::rows::PhaseRecord;
 
 /// What was spent on a phase so far, and on its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

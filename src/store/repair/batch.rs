@@ -7,8 +7,8 @@ use sqlx::FromRow;
 
 use crate::phase::{Failure, PhaseId, RawSpec, RunId};
 use crate::store::Fixer;
+use crate::store::columns::json;
 use crate::store::error::StoreError;
-use crate::store::rows::json;
 
 use super::change::{Change, Held};
 use super::{RepairCounts, Repaired};

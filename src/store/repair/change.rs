@@ -3,8 +3,9 @@
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::phase::{Footprint, RawSpec, Repair};
+use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
-use crate::store::rows::{PhaseRecord, json, to_json};
+use crate::store::rows::PhaseRecord;
 
 /// What a phase holds of repairs before this one.
 pub(super) struct Held<'a> {
