@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
 use super::field;
+use crate::phase::path::bullet::has_bullet;
 use crate::phase::path::entry::{self, List};
 
 /// One entry of a list: a line of text, or an object about a path.
@@ -64,7 +65,7 @@ fn lines<'a>(text: Cow<'a, str>, items: &mut Vec<Item<'a>>) {
     }
     let filled = || text.lines().filter(|line| !line.trim().is_empty());
     let is_path = |line: &str| !entry::read(line, entry::List::Deliverables, None).paths.is_empty();
-    if filled().any(entry::has_bullet) || filled().all(is_path) {
+    if filled().any(has_bullet) || filled().all(is_path) {
         items.extend(filled().map(|line| Item::Line(line.to_owned().into())));
     } else {
         items.push(Item::Line(text));

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::draft::{Draft, is_blank, words};
 use super::lists::{self, Item};
 use super::{deliverables, field};
+use crate::phase::path::bullet::{has_bullet, strip_bullet};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::shape::has_wildcard;
 use crate::phase::path::{parent, text};
@@ -75,7 +76,7 @@ fn add(object: &mut Map<String, Value>, key: &str, value: Value) {
 
 /// The path that a bullet line begins with.
 fn bullet_path(line: &str) -> Option<String> {
-    let item = entry::has_bullet(line).then(|| entry::strip_bullet(line))?;
+    let item = has_bullet(line).then(|| strip_bullet(line))?;
     let (token, _) = text::first_token(item);
     token.is_path().then(|| token.text.into_owned())
 }

@@ -1,7 +1,11 @@
 //! One entry of a list of paths, as people write it: a path, a path with a note, a sentence about one.
+//!
+//! Where its path ends and the note begins is told by `lead`; here is what that makes of the entry.
 
 use std::borrow::Cow;
 
+use super::bullet::strip_bullet;
+use super::lead::{Note, set_off};
 use super::shape::{Shape, shape};
 use super::text::{self, Token};
 use super::{Escape, Place, Why, is_normal, normalize, reserved};
@@ -80,57 +84,6 @@ impl Entry {
 fn within<'a>(line: &'a str, workspace: Option<&str>) -> &'a str {
     let inside = || line.strip_prefix(workspace?.trim_end_matches('/'))?.strip_prefix('/');
     inside().filter(|rest| !rest.trim_start().is_empty()).unwrap_or(line)
-}
-
-/// The line without what marks it as an item of a list: `- `, `* `, `1. `, `[x] `.
-pub fn strip_bullet(line: &str) -> &str {
-    let mut line = line.trim();
-    while let Some(rest) = without_bullet(line) {
-        line = rest.trim_start();
-    }
-    line
-}
-
-pub fn has_bullet(line: &str) -> bool {
-    without_bullet(line.trim()).is_some()
-}
-
-fn without_bullet(line: &str) -> Option<&str> {
-    if line.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return None;
-    }
-    let spaced = |rest: &str| rest.starts_with(char::is_whitespace);
-    for bullet in ["-", "*", "+", "•", "‣", "◦", "–", "—", "[ ]", "[x]", "[X]", "☐", "☑"]
-    {
-        if let Some(rest) = line.strip_prefix(bullet).filter(|rest| spaced(rest)) {
-            return Some(rest);
-        }
-    }
-    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let numbered = (1..=3).contains(&digits);
-    line[digits..].strip_prefix(['.', ')']).filter(|rest| numbered && spaced(rest))
-}
-
-/// What stands behind the leading token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Note {
-    None,
-    /// In brackets, or set off by a dash or a colon: what stands before it is what it is about.
-    SetOff,
-    /// Only words.
-    Words,
-}
-
-impl Note {
-    fn of(rest: &str) -> Self {
-        let rest = rest.trim_start();
-        match rest.chars().next() {
-            None => Self::None,
-            Some('(' | '[' | '{' | '-' | '–' | '—' | ':' | '#' | '=' | '|') => Self::SetOff,
-            Some(',' | ';') if rest.len() == 1 => Self::None,
-            Some(_) => Self::Words,
-        }
-    }
 }
 
 struct Reader<'a> {
@@ -263,62 +216,6 @@ fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why>
         }
         path = Cow::Owned(clean.to_owned());
     }
-}
-
-/// A path that may hold spaces, which the line begins with, and what follows it.
-fn set_off(line: &str) -> Option<(Token<'_>, &str)> {
-    if let Some((inner, rest)) = quoted(line) {
-        let inner = inner.trim();
-        let plain = spaced_path(inner).map(Token::of);
-        return Some((plain.unwrap_or_else(|| Token::quoted(inner)), rest));
-    }
-    spaced_path(line).map(|words| (Token::of(words), ""))
-}
-
-/// `"docs/My File.md" - why`, also in backticks and as a Markdown link.
-fn quoted(line: &str) -> Option<(&str, &str)> {
-    const PAIRS: [(&str, &str); 7] =
-        [("`", "`"), ("\"", "\""), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("**", "**")];
-    if let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once("](")) {
-        let (target, rest) = rest.split_once(')')?;
-        return (!name.contains(['[', ']'])).then_some((target, rest));
-    }
-    PAIRS.iter().find_map(|(open, close)| {
-        let (inner, rest) = line.strip_prefix(open)?.split_once(close)?;
-        // `**/*.py` is a glob, not bold.
-        let whole = !inner.is_empty() && !inner.starts_with('/') && !rest.starts_with('/');
-        whole.then_some((inner, rest))
-    })
-}
-
-/// `docs/Release Notes.md`: a path with spaces, where no word of a sentence is in it.
-fn spaced_path(line: &str) -> Option<&str> {
-    const FUNCTION_WORDS: [&str; 18] = [
-        "a", "also", "an", "and", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the",
-        "to", "using", "via", "with",
-    ];
-    let wordy = |word: &str| {
-        word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '&'))
-    };
-    // Most lines end here.
-    let (first, _) = line.split_once(' ')?;
-    if !wordy(first) || shape(first) != Shape::Slashed {
-        return None;
-    }
-    let words: Vec<&str> = line.split(' ').collect();
-    let ([first, middle @ .., last], true) = (words.as_slice(), words.len() <= 4) else {
-        return None;
-    };
-    let plain = |word: &&str| {
-        !word.is_empty()
-            && wordy(word)
-            && word.contains(char::is_alphanumeric)
-            && !FUNCTION_WORDS.contains(&word.to_ascii_lowercase().as_str())
-    };
-    let stem = last.rsplit_once('.').map(|(stem, _)| stem);
-    let ends = matches!(shape(last), Shape::FileName) && stem.as_ref().is_some_and(plain);
-    let path = std::iter::once(first).chain(middle).all(plain);
-    (path && ends && text::clean(line) == line).then_some(line)
 }
 
 fn is_joint(word: &str) -> bool {

@@ -1,11 +1,14 @@
 //! Paths as people write them, made into paths of the repository.
 //!
-//! [`normalize`] works on one path, [`entry`] finds the path in an entry of a list, [`text`] finds paths in
-//! prose, [`shape`] knows what a path looks like. All of it is lexical: nothing here asks a file system.
+//! [`normalize`] works on one path, [`entry`] finds the path in an entry of a list (behind its [`bullet`], by how it
+//! begins: `lead`), [`text`] finds paths in prose, [`shape`] knows what a path looks like. All of it is lexical:
+//! nothing here asks a file system.
 
+pub mod bullet;
 pub mod entry;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod lead;
 pub mod shape;
 pub mod text;
 
