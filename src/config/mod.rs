@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 mod agents;
+mod bounds;
 pub mod env;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;

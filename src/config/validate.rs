@@ -1,16 +1,18 @@
-//! What the types cannot say: bounds, names that must exist, paths that must stay inside.
+//! What the types cannot say, setting by setting: which bounds each is held to, and names that must exist.
+//!
+//! What a single value may be is in `bounds`.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
 
 use super::agents::{AgentSettings, AgentsSettings, ProgramAgentSettings};
+use super::bounds::{
+    at_least_one, command_line, filled, host, inside, jobs, revision, seconds, url, variable,
+    without_nul, word,
+};
 use super::memory::{EmbedderSettings, MemorySettings};
-use super::model::{CommandLine, MAX_JOBS, Settings};
+use super::model::{CommandLine, Settings};
 use super::nearest::suggestion;
 use super::schema::{KeyPath, Problem, What};
-
-/// Longer waits are mistakes, and far beyond them clocks overflow.
-const LONGEST_SECONDS: u64 = 30 * 24 * 60 * 60;
 
 /// The first thing that is wrong.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
@@ -141,102 +143,6 @@ fn at(path: &str, result: Result<(), String>) -> Result<(), Problem> {
 
 fn at_path(path: KeyPath, result: Result<(), String>) -> Result<(), Problem> {
     result.map_err(|why| Problem { path, what: What::BadValue(why) })
-}
-
-fn at_least_one(number: u64) -> Result<(), String> {
-    if number == 0 { Err("is 0; must be at least 1".to_owned()) } else { Ok(()) }
-}
-
-fn jobs(jobs: u32) -> Result<(), String> {
-    at_least_one(jobs.into())?;
-    match jobs > MAX_JOBS {
-        true => Err(format!("is {jobs}; must be at most {MAX_JOBS}")),
-        false => Ok(()),
-    }
-}
-
-fn seconds(seconds: u64) -> Result<(), String> {
-    at_least_one(seconds)?;
-    if seconds > LONGEST_SECONDS {
-        return Err(format!("is {seconds}; must be at most {LONGEST_SECONDS} (30 days)"));
-    }
-    Ok(())
-}
-
-fn filled(text: &str) -> Result<(), String> {
-    if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
-}
-
-/// A dash in front would make it an option.
-fn word(text: &str) -> Result<(), String> {
-    filled(text)?;
-    without_nul(text)?;
-    match text.starts_with('-') {
-        true => {
-            Err(format!("is {text:?}, which looks like an option; options belong to extra_args"))
-        }
-        false => Ok(()),
-    }
-}
-
-fn without_nul(text: &str) -> Result<(), String> {
-    if text.contains('\0') { Err("contains a NUL character".to_owned()) } else { Ok(()) }
-}
-
-fn command_line(command: &CommandLine) -> Result<(), String> {
-    let (program, words) = match command {
-        CommandLine::Shell(line) => (Some(line), std::slice::from_ref(line)),
-        CommandLine::Argv(argv) => (argv.first(), argv.as_slice()),
-    };
-    if words.iter().any(|word| word.contains('\0')) {
-        return Err("contains a NUL character".to_owned());
-    }
-    match program {
-        Some(program) if !program.trim().is_empty() => Ok(()),
-        _ => Err("names no program".to_owned()),
-    }
-}
-
-fn variable(name: &str, value: &str) -> Result<(), String> {
-    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-        return Err("cannot stand in an environment".to_owned());
-    }
-    Ok(())
-}
-
-/// git would take a leading dash for an option.
-fn revision(revision: &str) -> Result<(), String> {
-    filled(revision)?;
-    match revision.starts_with('-') {
-        true => Err(format!("is {revision:?}, which is no revision")),
-        false => Ok(()),
-    }
-}
-
-fn inside(path: &str) -> Result<(), String> {
-    let leaves = |component| !matches!(component, Component::Normal(_) | Component::CurDir);
-    if path.trim().is_empty() {
-        return Err("has an empty path".to_owned());
-    }
-    match Path::new(path).components().any(leaves) {
-        true => Err(format!("has {path:?}, which leaves the repository")),
-        false => Ok(()),
-    }
-}
-
-fn host(host: &str) -> Result<(), String> {
-    filled(host)?;
-    match host.contains(['/', ' ', '@']) {
-        true => Err(format!("is {host:?}; expected the name of a host, without scheme and path")),
-        false => Ok(()),
-    }
-}
-
-fn url(url: &str) -> Result<(), String> {
-    match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
-        Some(rest) if !rest.is_empty() => Ok(()),
-        _ => Err(format!("is {url:?}; expected an address that begins with http:// or https://")),
-    }
 }
 
 #[cfg(test)]
