@@ -1,0 +1,121 @@
+//! Scopes: as given, derived where there is none, and refused where they lead outside.
+
+use super::*;
+
+fn refusal(spec: Value) -> String {
+    fix(spec).result.unwrap_err().to_string()
+}
+
+fn paths(spec: Value) -> Value {
+    fix(spec).spec["scope"]["paths"].clone()
+}
+
+#[test]
+fn test_derive_scope_paths_from_deliverables() {
+    for (written, derived) in [
+        (json!(["src/foo/a.py", "src/foo/b.py"]), json!(["src/foo"])),
+        (json!(["src/b/x.py", "src/a/y.py", "src/b/z.py"]), json!(["src/b", "src/a"])),
+        (json!(["README.md", "docs/a.md"]), json!(["README.md", "docs"])),
+        (json!(["tests/unit/", "docs/x/"]), json!(["tests/unit", "docs/x"])),
+        (json!(["src/v/*_add.py", "docs/**/x.md", "*.cfg"]), json!(["src/v", "docs", "*.cfg"])),
+        (json!(["app/[slug]/page.tsx"]), json!(["app/[slug]"])),
+    ] {
+        assert_eq!(paths(json!({"deliverables": written.clone()})), derived, "{written}");
+    }
+}
+
+#[test]
+fn scopes_come_in_many_shapes() {
+    for (written, normal) in [
+        (
+            json!({"scope": {"paths": ["src\\foo\\", "./docs", "src/foo/"]}}),
+            json!(["src/foo/", "docs"]),
+        ),
+        (json!({"scope": {"paths": "src/foo"}}), json!(["src/foo"])),
+        (
+            json!({"scope": {"paths": {"code": ["src"], "tests": ["tests/"]}}}),
+            json!(["src", "tests/"]),
+        ),
+        (json!({"scope": {"paths": [{"path": "src", "reason": "core"}]}}), json!(["src"])),
+        (json!({"scope": {"paths": [".", "src/", "*"]}}), json!(["src/"])),
+        (json!({"scope": ["src/", "docs/"]}), json!(["src/", "docs/"])),
+        (json!({"scope": "src/foo/"}), json!(["src/foo/"])),
+        (json!({"allowed_paths": ["src"], "scope": {"paths": ["docs"]}}), json!(["docs", "src"])),
+        (json!({"scope": {"allowed_paths": ["docs/A_*.md"]}}), json!(["docs/A_*.md"])),
+        (json!({"scope": {"paths": ["/home/u/project/src"]}}), json!(["src"])),
+    ] {
+        assert_eq!(paths(written.clone()), normal, "{written}");
+    }
+}
+
+#[test]
+fn other_lists_of_a_scope_are_normalised_alike() {
+    let spec = fixed(json!({"scope": {"paths": ["src"],
+        "read_only_context": [{"path": ".\\docs\\a.md", "reason": "look"}, "lib\\", {"file": "x/y.py"}],
+        "protected_paths": ["src/core/ (keep)", ".git/", "config\\*"]}}));
+    let strings = |list: &[crate::phase::PathPattern]| {
+        list.iter().map(|p| p.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(strings(spec.read_only()), ["docs/a.md", "lib/", "x/y.py"]);
+    assert_eq!(strings(spec.protected()), ["src/core/", ".git/", "config/*"]);
+    assert_eq!(
+        spec.json()["scope"]["read_only_context"][0],
+        json!({"path": "docs/a.md", "reason": "look"})
+    );
+    assert_eq!(spec.acceptance_criteria(), ["scope.protected_paths: src/core/ (keep)"]);
+}
+
+#[test]
+fn paths_in_the_text_are_the_scope_where_there_is_nothing_else() {
+    for (text, scope) in [
+        ("Add a docstring to src/autopack/config.py.", json!(["src/autopack/config.py"])),
+        ("Run `pytest tests/backend/ -v`, see https://x.org/a/b.html", json!(["tests/backend/"])),
+        ("Create a simple hello.py file", json!(["**/hello.py"])),
+        ("Fix main.py and src/a.py; cd /opt/x/y.sh", json!(["src/a.py"])),
+    ] {
+        assert_eq!(paths(json!({"description": text})), scope, "{text}");
+    }
+}
+
+#[test]
+fn mentioned_paths_widen_a_derived_scope() {
+    let spec = fix(json!({"deliverables": ["src/new/a.py", "Delete src/old/b.py"]})).spec;
+    assert_eq!(spec["deliverables"], json!(["src/new/a.py"]));
+    assert_eq!(spec["scope"]["paths"], json!(["src/new", "src/old"]));
+}
+
+#[test]
+fn a_phase_that_names_no_path_runs_only_where_that_is_allowed() {
+    let spec = json!({"phase_id": "p", "description": "Make it faster"});
+    let why = refusal(spec.clone());
+    assert!(why.contains("names no path") && why.contains("executor.unscoped"), "{why}");
+    let limits = Limits { unscoped_allowed: true, ..limits() };
+    let spec = autofix(&RawSpec(spec), None, &limits).result.unwrap();
+    assert!(spec.scope_paths().is_empty() && spec.deliverables().is_empty());
+}
+
+#[test]
+fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
+    for (spec, said) in [
+        (
+            json!({"deliverables": ["src/a.py", "../b.py"]}),
+            r#"deliverables: "../b.py" leaves the repository"#,
+        ),
+        (
+            json!({"deliverables": ["/etc/passwd"]}),
+            r#"deliverables: "/etc/passwd" is an absolute path"#,
+        ),
+        (json!({"scope": {"paths": ["C:\\x"]}}), r#"scope.paths: "C:/x" is on a drive"#),
+        (json!({"scope": {"paths": [".git/hooks"]}}), "is under .git"),
+        (
+            json!({"scope": {"paths": ["src"], "read_only_context": ["~/notes.md"]}}),
+            "is in a home directory",
+        ),
+    ] {
+        let repair = fix(spec.clone());
+        let why = repair.result.unwrap_err().to_string();
+        assert!(why.contains(said), "{spec}: {why}");
+        // It is refused again, until somebody mends it.
+        assert_eq!(refusal(Value::clone(&repair.spec)), why, "{spec}");
+    }
+}
