@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::phase::json::kind;
 use crate::phase::usage::MOST;
 use crate::phase::{Tokens, Usage};
 use crate::process::Redactor;
@@ -73,7 +74,7 @@ pub(super) fn understand(said: &Map<String, Value>) -> Said {
         None | Some(Value::Null) => &none,
         Some(Value::Object(tokens)) => tokens,
         Some(other) => {
-            notes.push(format!("the agent's result: `tokens` is no object but {other}"));
+            notes.push(format!("the agent's result: `tokens` is no object but {}", shown(other)));
             &none
         }
     };
@@ -133,21 +134,17 @@ impl Take<'_> {
         let taken = take(value);
         if taken.is_none() {
             self.notes
-                .push(format!("the agent's result: `{key}` is no {what} but {}", kind(value)));
+                .push(format!("the agent's result: `{key}` is no {what} but {}", shown(value)));
         }
         taken
     }
 }
 
 /// A value itself may be long, or a secret; a number is neither.
-fn kind(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "true or false".to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::String(_) => "text".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
+        other => kind(other).to_owned(),
     }
 }
 
@@ -188,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn a_note_says_what_a_value_is_and_does_not_repeat_it() {
+        let said = parse(r#"{"tokens":["long"],"model":{"a":"long"},"truncated":7}"#);
+        assert_eq!(
+            said.notes,
+            [
+                "the agent's result: `tokens` is no object but a list",
+                "the agent's result: `model` is no text but an object",
+                "the agent's result: `truncated` is no true or false but 7",
+            ]
+        );
+    }
+
+    #[test]
     fn a_file_that_is_absent_empty_or_no_file_breaks_nothing() {
         let redact = Redactor::formats_only();
         let folder = tempfile::tempdir().unwrap();
@@ -209,7 +219,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let said = read(&file, &redact);
         assert_eq!(said.usage.model.as_deref(), Some("[redacted: MY_API_KEY]"));
-        assert_eq!(said.notes, ["the agent's result: `cost_usd` is no amount but text"]);
+        assert_eq!(said.notes, ["the agent's result: `cost_usd` is no amount but a text"]);
         assert!(!std::fs::read_to_string(&file).unwrap().contains("planted"));
     }
 }

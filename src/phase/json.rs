@@ -1,4 +1,4 @@
-//! Single values of a spec, as whoever reads one takes them: import and the auto-fixer alike.
+//! Single values of other people's JSON, as whoever reads one takes them: import, the auto-fixer and an agent's result.
 
 use serde_json::Value;
 
