@@ -11,6 +11,7 @@ use crate::cli::fixer::fixer;
 use crate::failure::{Failure, OrHint};
 use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;
+use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::process::editor;
 use crate::progress::shown_id;
@@ -90,7 +91,7 @@ async fn edit(
             let kept = file.keep().map(|(_, path)| path).context("cannot keep what was edited")?;
             let again = format!(
                 "what you wrote is kept: mend it and give it with --file {}",
-                kept.display()
+                quoted(&kept.to_string_lossy())
             );
             Err(error).or_hint(again)
         }
