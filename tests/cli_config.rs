@@ -1,12 +1,16 @@
 //! `config show` and what is said of mistakes in the configuration, through the real program.
 
-use crate::support::Repo;
+use crate::support::Project;
+
+/// A repository without a commit, where no variable says anything.
+fn nothing_set() -> Project {
+    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY")
+}
 
 /// The error that a configuration is answered with.
 fn error(file: &str, text: &str) -> String {
-    let repo = Repo::empty();
-    let ran = repo.file(file, text).autopack(&["config", "show"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    let ran = Project::without_commits().file(file, text).autopack(["config", "show"]).exited(1);
+    assert_eq!(ran.stdout, "", "{ran:?}");
     ran.stderr
 }
 
@@ -16,7 +20,7 @@ fn autopack_error(text: &str) -> String {
 
 #[test]
 fn without_files_everything_is_as_shipped() {
-    let ran = Repo::empty().autopack(&["config", "show"]);
+    let ran = nothing_set().autopack(["config", "show"]);
     insta::assert_snapshot!(ran.shown());
 }
 
@@ -68,13 +72,13 @@ fn bad_values_are_named_with_key_and_line() {
 
 #[test]
 fn each_file_comes_from_the_first_folder_that_has_it() {
-    let repo = Repo::empty();
     let attempts = |number: u8| format!("executor: {{max_attempts: {number}}}");
-    repo.file("config/autopack.yaml", &attempts(4));
-    repo.file("config/memory.yaml", "memory: {qdrant: {port: 1}}");
+    let project = Project::without_commits()
+        .file("config/autopack.yaml", &attempts(4))
+        .file("config/memory.yaml", "memory: {qdrant: {port: 1}}");
     let shown = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let ran = repo.autopack_with(&[arguments, &["config", "show"]].concat(), variables);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran =
+            project.autopack_with([arguments, &["config", "show"]].concat(), variables).succeeded();
         let wanted = ["executor.max_attempts", "memory.qdrant.port"];
         let lines =
             ran.stdout.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key)));
@@ -83,37 +87,37 @@ fn each_file_comes_from_the_first_folder_that_has_it() {
     let both: Vec<String> = shown(&[], &[]);
     assert_eq!(both, ["config/autopack.yaml:1 4", "config/memory.yaml:1 1"]);
 
-    repo.file(".autopack/config/autopack.yaml", &attempts(5));
+    project.write(".autopack/config/autopack.yaml", &attempts(5));
     let both: Vec<String> = shown(&[], &[]);
     assert_eq!(both, [".autopack/config/autopack.yaml:1 5", "config/memory.yaml:1 1"]);
 
-    repo.file("mine/autopack.yaml", &attempts(6)).file("yours/autopack.yaml", &attempts(7));
+    project.write("mine/autopack.yaml", &attempts(6));
+    project.write("yours/autopack.yaml", &attempts(7));
     let both: Vec<String> = shown(&[], &[("AUTOPACK_CONFIG_DIR", "mine")]);
     assert_eq!(both, ["mine/autopack.yaml:1 6", "config/memory.yaml:1 1"]);
     let both: Vec<String> = shown(&["--config-dir", "yours"], &[("AUTOPACK_CONFIG_DIR", "mine")]);
     assert_eq!(both, ["yours/autopack.yaml:1 7", "config/memory.yaml:1 1"]);
 
-    let ran = repo.autopack(&["--config-dir", "nowhere", "config", "show"]);
-    assert_eq!(ran.code, 1);
+    let ran = project.autopack(["--config-dir", "nowhere", "config", "show"]).exited(1);
     assert_eq!(ran.stderr, "error: there is no configuration folder nowhere\n");
 }
 
 #[test]
 fn a_file_called_config_is_the_projects_own() {
-    let ran = Repo::empty().file("config", "mine").autopack(&["config", "show"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let ran = Project::without_commits().file("config", "mine").autopack(["config", "show"]);
+    assert_eq!(ran.succeeded().stderr, "");
 }
 
 #[test]
 fn a_workspace_that_was_named_must_be_one() {
-    let ran = Repo::empty().autopack(&["--workspace", "nowhere", "config", "show"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (1, "error: there is no folder [REPO]/nowhere\n"));
+    let ran = Project::without_commits().autopack(["--workspace", "nowhere", "config", "show"]);
+    assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: there is no folder [REPO]/nowhere\n");
 }
 
 #[test]
 fn variables_win_over_files_and_are_named_when_wrong() {
-    let repo = Repo::empty();
-    repo.file("config/memory.yaml", "memory: {qdrant: {host: other, port: 1}}");
+    let project =
+        nothing_set().file("config/memory.yaml", "memory: {qdrant: {host: other, port: 1}}");
     let variables = [
         ("AUTOPACK_QDRANT_PORT", "7000"),
         ("AUTOPACK_USE_QDRANT", "OFF"),
@@ -121,13 +125,12 @@ fn variables_win_over_files_and_are_named_when_wrong() {
         ("TELEMETRY_DB_ENABLED", "0"),
         ("DATABASE_URL", "postgres://user:password@host/db"),
     ];
-    let ran = repo.autopack_with(&["config", "show"], &variables);
+    let ran = project.autopack_with(["config", "show"], &variables);
     let changed = ran.stdout.lines().filter(|line| !line.contains("shipped"));
     insta::assert_snapshot!(changed.collect::<Vec<_>>().join("\n"));
 
     let stderr = |name, value| {
-        let ran = repo.autopack_with(&["config", "show"], &[(name, value)]);
-        assert_eq!(ran.code, 1);
+        let ran = project.autopack_with(["config", "show"], &[(name, value)]).exited(1);
         ran.stderr
     };
     insta::assert_snapshot!(stderr("AUTOPACK_QDRANT_AUTOSTART", "maybe"),
@@ -142,7 +145,7 @@ fn variables_win_over_files_and_are_named_when_wrong() {
 
 #[test]
 fn the_json_list_names_key_value_and_origin() {
-    let ran = Repo::empty().autopack(&["config", "show", "--json"]);
+    let ran = Project::without_commits().autopack(["config", "show", "--json"]);
     let settings = ran.json();
     let first =
         serde_json::json!({"key": "executor.max_attempts", "value": 3, "origin": "shipped"});

@@ -1,6 +1,6 @@
 //! `fix-phases` through the real program, and what scripts see of a phase before and after.
 
-use crate::support::{Repo, shared_file};
+use crate::support::{Project, shared_file};
 use serde_json::{Value, json};
 
 const WORKED_EXAMPLE: &str = r#"{"phase_id":"frontend-build","category":"frontend","complexity":"medium",
@@ -17,13 +17,12 @@ fn fields(phase: &Value) -> String {
 #[test]
 fn the_worked_example_comes_out_byte_for_byte() {
     for file in ["demo.json", "demo.jsonl", "demo.yaml"] {
-        let repo = Repo::empty();
-        repo.file(file, &WORKED_EXAMPLE.replace('\n', ""));
-        assert_eq!(repo.autopack(&["import", file]).code, 0);
-        let show = || repo.autopack(&["phases", "show", "frontend-build", "--json"]).json();
+        let project = Project::without_commits().file(file, &WORKED_EXAMPLE.replace('\n', ""));
+        project.autopack(["import", file]).succeeded();
+        let show = || project.json(["phases", "show", "frontend-build", "--json"]);
         let written: Value = serde_json::from_str(WORKED_EXAMPLE).unwrap();
         assert_eq!(fields(&show()), written.to_string(), "import repairs nothing");
-        assert_eq!(repo.autopack(&["fix-phases", "--run-id", "demo"]).code, 0);
+        project.autopack(["fix-phases", "--run-id", "demo"]).succeeded();
         assert_eq!(
             fields(&show()),
             concat!(
@@ -37,51 +36,51 @@ fn the_worked_example_comes_out_byte_for_byte() {
     }
 }
 
-fn backlog() -> Repo {
-    let repo = Repo::empty();
-    repo.file("b.yaml", "phases:\n- {id: good, deliverables: {code: ['src\\a.py (new)']}}\n- {id: bad, deliverables: [../x.py]}\n");
-    assert_eq!(repo.autopack(&["import", "b.yaml"]).code, 0);
-    repo
+fn backlog() -> Project {
+    let project = Project::without_commits()
+        .file("b.yaml", "phases:\n- {id: good, deliverables: {code: ['src\\a.py (new)']}}\n- {id: bad, deliverables: [../x.py]}\n");
+    project.autopack(["import", "b.yaml"]).succeeded();
+    project
 }
 
 #[test]
 fn a_dry_run_shows_the_difference_and_changes_nothing() {
-    let repo = backlog();
-    let before = repo.autopack(&["phases", "list", "--json"]).stdout;
-    let ran = repo.autopack(&["fix-phases", "--dry-run"]);
+    let project = backlog();
+    let before = project.autopack(["phases", "list", "--json"]).stdout;
+    let ran = project.autopack(["fix-phases", "--dry-run"]);
     insta::assert_snapshot!(ran.shown());
-    assert_eq!(repo.autopack(&["phases", "list", "--json"]).stdout, before);
-    let ran = repo.autopack(&["fix-phases"]);
+    assert_eq!(project.autopack(["phases", "list", "--json"]).stdout, before);
+    let ran = project.autopack(["fix-phases"]);
     insta::assert_snapshot!(ran.shown());
-    assert_ne!(repo.autopack(&["phases", "list", "--json"]).stdout, before);
+    assert_ne!(project.autopack(["phases", "list", "--json"]).stdout, before);
 }
 
 #[test]
 fn json_names_what_changed_and_what_cannot_be_repaired() {
-    let repo = backlog();
-    let said = repo.autopack(&["fix-phases", "--json"]).json();
+    let project = backlog();
+    let said = project.json(["fix-phases", "--json"]);
     assert_eq!(said["examined"], 2);
     assert_eq!(said["unfixable"], 1);
     assert_eq!(said["phases"][0]["phase_id"], "good");
     assert_eq!(said["phases"][0]["unfixable"], Value::Null);
     assert!(said["phases"][1]["unfixable"].as_str().unwrap().contains("../x.py"), "{said}");
-    let list = repo.autopack(&["phases", "list", "--json"]).json();
+    let list = project.json(["phases", "list", "--json"]);
     assert_eq!(list[1]["state"], "QUEUED");
-    let again = repo.autopack(&["fix-phases", "--json"]).json();
+    let again = project.json(["fix-phases", "--json"]);
     assert_eq!((&again["changed"], &again["unfixable"]), (&json!(0), &json!(1)));
 }
 
 #[test]
 fn an_unknown_run_is_named_with_the_database_and_its_runs() {
-    let repo = backlog();
-    let ran = repo.autopack(&["fix-phases", "--run-id", "nope"]);
+    let project = backlog();
+    let ran = project.autopack(["fix-phases", "--run-id", "nope"]);
     insta::assert_snapshot!(ran.shown(), @r#"
     exit 1
     --- stderr
     error: no run is called "nope" in the database [REPO]/.autopack/autopack.db; it holds b
     "#);
-    let none = Repo::empty();
-    insta::assert_snapshot!(none.autopack(&["fix-phases"]).shown(), @r"
+    let none = Project::without_commits();
+    insta::assert_snapshot!(none.autopack(["fix-phases"]).shown(), @r"
     exit 1
     --- stderr
     error: there is no database at [REPO]/.autopack/autopack.db; `autopack import` makes one
@@ -92,17 +91,16 @@ fn an_unknown_run_is_named_with_the_database_and_its_runs() {
 #[test]
 fn real_phases_are_repaired_once() {
     let Some(database) = shared_file("python-autopack.db") else { return };
-    let repo = Repo::empty();
-    repo.autopack(&["import", &database.canonicalize().unwrap().display().to_string()]);
-    let first = repo.autopack(&["fix-phases", "--json"]).json();
+    let project = Project::without_commits();
+    project.autopack(["import", &database.canonicalize().unwrap().display().to_string()]);
+    let first = project.json(["fix-phases", "--json"]);
     assert_eq!(first["examined"], 158);
-    let again = repo.autopack(&["fix-phases", "--json"]).json();
+    let again = project.json(["fix-phases", "--json"]);
     assert_eq!((&again["examined"], &again["changed"]), (&json!(158), &json!(0)));
     assert_eq!(again["unfixable"], first["unfixable"]);
-    for run in repo.autopack(&["runs", "list", "--json"]).json().as_array().unwrap() {
+    for run in project.json(["runs", "list", "--json"]).as_array().unwrap() {
         let id = run["run_id"].as_str().unwrap();
-        for phase in
-            repo.autopack(&["phases", "list", "--run-id", id, "--json"]).json().as_array().unwrap()
+        for phase in project.json(["phases", "list", "--run-id", id, "--json"]).as_array().unwrap()
         {
             assert!(phase["scope"].is_object(), "{phase}");
             let deliverables = phase["deliverables"].as_array().unwrap();

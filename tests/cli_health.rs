@@ -1,6 +1,6 @@
 //! `health` through the real program: what is said of a good place to drain, and of bad ones.
 
-use crate::support::{Ran, Repo};
+use crate::support::{Project, Ran};
 
 /// Without what differs from machine to machine: versions, free space, and where long lines are broken.
 fn golden(ran: &Ran) -> String {
@@ -26,28 +26,29 @@ fn golden(ran: &Ran) -> String {
 }
 
 /// With a memory in the process: no test but the memory's own looks for a Qdrant on this machine.
-fn health(repo: &Repo, more: &[&str]) -> Ran {
-    repo.autopack_with(&[&["health"], more].concat(), &[("AUTOPACK_USE_QDRANT", "0")])
+fn health(project: &Project, more: &[&str]) -> Ran {
+    project.autopack_with([&["health"], more].concat(), &[("AUTOPACK_USE_QDRANT", "0")])
 }
 
-fn repo_with_agent(command: &str) -> Repo {
-    let repo = Repo::empty();
+/// Without a commit, an agent, or a variable that says anything of memory.
+fn repository() -> Project {
+    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY")
+}
+
+fn with_agent(command: &str) -> Project {
     let agents = format!("agents:\n  mine:\n    kind: command\n    command: {command}\n");
-    repo.file("config/autopack.yaml", &format!("{agents}ci: {{command: make test}}\n"));
-    repo
+    repository().file("config/autopack.yaml", &format!("{agents}ci: {{command: make test}}\n"))
 }
 
 #[test]
 fn a_place_where_a_drain_can_start() {
-    let repo = repo_with_agent("[sh, '{workspace}/agent.sh']");
-    repo.file("agent.sh", "true\n");
-    insta::assert_snapshot!(golden(&health(&repo, &[])));
+    let project = with_agent("[sh, '{workspace}/agent.sh']").file("agent.sh", "true\n");
+    insta::assert_snapshot!(golden(&health(&project, &[])));
 }
 
 #[test]
 fn without_an_agent_it_is_degraded() {
-    let ran = health(&Repo::empty(), &["--json"]);
-    assert_eq!(ran.code, 0);
+    let ran = health(&repository(), &["--json"]).succeeded();
     let report = ran.json();
     assert_eq!(report["status"], "degraded");
     let agent = check(&report, "agent");
@@ -57,7 +58,7 @@ fn without_an_agent_it_is_degraded() {
 
 #[test]
 fn every_check_has_the_same_five_fields() {
-    let report = health(&Repo::empty(), &["--json"]).json();
+    let report = health(&repository(), &["--json"]).json();
     for check in report["checks"].as_array().expect("a list") {
         let fields: Vec<&String> = check.as_object().expect("an object").keys().collect();
         assert_eq!(fields, ["name", "status", "detail", "hint", "elapsed_ms"]);
@@ -66,8 +67,7 @@ fn every_check_has_the_same_five_fields() {
 
 #[test]
 fn a_missing_agent_fails() {
-    let ran = health(&repo_with_agent("[no-such-agent]"), &["--json"]);
-    assert_eq!(ran.code, 1);
+    let ran = health(&with_agent("[no-such-agent]"), &["--json"]).exited(1);
     let report = ran.json();
     assert_eq!(report["status"], "failed");
     let detail = check(&report, "agent")["detail"].as_str().expect("a text").to_owned();
@@ -76,19 +76,15 @@ fn a_missing_agent_fails() {
 
 #[test]
 fn a_bad_configuration_is_a_check_that_fails_and_the_others_go_on() {
-    let repo = Repo::empty();
-    repo.file("config/memory.yaml", "memory:\n  enabld: true\n");
-    let ran = health(&repo, &[]);
-    assert_eq!(ran.code, 1);
+    let project = repository().file("config/memory.yaml", "memory:\n  enabld: true\n");
+    let ran = health(&project, &[]).exited(1);
     insta::assert_snapshot!(golden(&ran));
 }
 
 #[test]
 fn outside_a_repository_it_says_so() {
-    let repo = Repo::empty();
-    std::fs::remove_dir_all(repo.path().join(".git")).unwrap();
-    let ran = health(&repo, &[]);
-    assert_eq!(ran.code, 1);
+    let folder = Project::bare_folder().unset("AUTOPACK_ENABLE_MEMORY");
+    let ran = health(&folder, &[]).exited(1);
     insta::assert_snapshot!(golden(&ran));
 }
 

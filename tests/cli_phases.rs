@@ -1,7 +1,7 @@
 //! `phases`, `runs` and `gc` through the real program, on a run with attempts behind it.
 
 use crate::support::by_hand::{ByHand, START, Went, folder};
-use crate::support::{Project, Repo, executable};
+use crate::support::{Project, executable};
 use autopack::phase::{Failure, FailureKind, Tokens, Usage, Verdict};
 use serde_json::{Value, json};
 
@@ -12,23 +12,22 @@ const PLAN: &str = r#"{"run_id": "demo", "phases": [
     {"id": "ui", "depends_on": ["api"], "deliverables": ["src/ui.py"]},
     {"id": "docs", "task_category": "docs", "scope": {"deliverables": {"text": ["README.md"]}}}]}"#;
 
-fn demo() -> Repo {
-    let repo = Repo::empty();
-    repo.file("plan.json", PLAN);
-    assert_eq!(repo.autopack(&["import", "plan.json"]).code, 0);
-    repo
+fn demo() -> Project {
+    let project = Project::without_commits().file("plan.json", PLAN);
+    project.autopack(["import", "plan.json"]).succeeded();
+    project
 }
 
 /// What a drain would have left: `setup` landed, `api` used its one try up.
-fn drained() -> Repo {
-    let repo = demo();
+fn drained() -> Project {
+    let project = demo();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(drain(&repo));
-    repo
+    runtime.block_on(drain(&project));
+    project
 }
 
-async fn drain(repo: &Repo) {
-    let drain = ByHand::begin(repo, "demo").await;
+async fn drain(project: &Project) {
+    let drain = ByHand::begin(project, "demo").await;
     let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
     let failure = Failure {
         exit_code: Some(1),
@@ -39,9 +38,9 @@ async fn drain(repo: &Repo) {
     {
         let claim = drain.claim(START).await.unwrap();
         let dir = folder(&claim);
-        repo.file(&format!("{dir}/agent.log"), "the agent's words\n");
-        repo.file(&format!("{dir}/ci.log"), "1 failed");
-        repo.file(&format!("{dir}/prompt.md"), "do it\n");
+        project.write(&format!("{dir}/agent.log"), "the agent's words\n");
+        project.write(&format!("{dir}/ci.log"), "1 failed");
+        project.write(&format!("{dir}/prompt.md"), "do it\n");
         let tokens = Tokens { input: Some(1200), output: Some(340), ..Tokens::default() };
         let usage = Usage { tokens, cost_usd: Some(0.25), ..Usage::default() };
         let went = Went {
@@ -60,26 +59,26 @@ async fn drain(repo: &Repo) {
 
 #[test]
 fn a_list_is_one_line_a_phase() {
-    insta::assert_snapshot!(drained().autopack(&["phases", "list"]).stdout);
+    insta::assert_snapshot!(drained().autopack(["phases", "list"]).stdout);
 }
 
 #[test]
 fn lists_have_one_shape_whatever_the_spec_is() {
-    let repo = drained();
-    let list = repo.autopack(&["phases", "list", "--json"]).json();
+    let project = drained();
+    let list = project.json(["phases", "list", "--json"]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&list).unwrap());
-    let only = repo.autopack(&["phases", "list", "--failed", "--json"]).json();
+    let only = project.json(["phases", "list", "--failed", "--json"]);
     assert_eq!(only, json!([list[1]]));
-    let only = repo.autopack(&["phases", "list", "--state", "queued", "ui", "--json"]).json();
+    let only = project.json(["phases", "list", "--state", "queued", "ui", "--json"]);
     assert_eq!(only, json!([list[2]]));
-    assert_eq!(repo.autopack(&["phases", "list", "nope"]).code, 1);
+    project.autopack(["phases", "list", "nope"]).exited(1);
 }
 
 #[test]
 fn show_tells_a_phase_and_its_attempts() {
-    let repo = drained();
-    insta::assert_snapshot!(repo.autopack(&["phases", "show", "api"]).stdout);
-    let shown = repo.autopack(&["phases", "show", "api", "--json"]).json();
+    let project = drained();
+    insta::assert_snapshot!(project.autopack(["phases", "show", "api"]).stdout);
+    let shown = project.json(["phases", "show", "api", "--json"]);
     assert_eq!(
         shown["attempt_log"],
         json!([{"attempt": 1, "agent": "my-agent", "started_at": "2026-01-01T00:00:00Z",
@@ -95,8 +94,8 @@ fn show_tells_a_phase_and_its_attempts() {
 
 #[test]
 fn log_prints_what_an_attempt_left() {
-    let repo = drained();
-    insta::assert_snapshot!(repo.autopack(&["phases", "log", "api"]).shown(), @r"
+    let project = drained();
+    insta::assert_snapshot!(project.autopack(["phases", "log", "api"]).shown(), @r"
     exit 0
     --- stdout
     ==> [REPO]/.autopack/attempts/demo/api/1/agent.log <==
@@ -104,22 +103,21 @@ fn log_prints_what_an_attempt_left() {
     ==> [REPO]/.autopack/attempts/demo/api/1/ci.log <==
     1 failed
     ");
-    let all = repo.autopack(&["phases", "log", "api", "--attempt", "1", "--all"]);
+    let all = project.autopack(["phases", "log", "api", "--attempt", "1", "--all"]);
     assert!(all.stdout.contains("prompt.md <==\ndo it\n"));
     for (arguments, said) in [
         (&["phases", "log", "ui"][..], "phase ui was never executed"),
         (&["phases", "log", "api", "--attempt", "2"], "has no attempt 2; the last one is 1"),
     ] {
-        let ran = repo.autopack(arguments);
-        assert_eq!(ran.code, 1);
+        let ran = project.autopack(arguments).exited(1);
         assert!(ran.stderr.contains(said), "{ran:?}");
     }
 }
 
 #[test]
 fn retry_and_skip_move_what_may_be_moved() {
-    let repo = drained();
-    let said = |arguments: &[&str]| repo.autopack(&[&["phases"], arguments].concat()).shown();
+    let project = drained();
+    let said = |arguments: &[&str]| project.autopack([&["phases"], arguments].concat()).shown();
     assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\napi: FAILED -> QUEUED\n");
     assert_eq!(
         said(&["retry", "--failed"]),
@@ -136,40 +134,40 @@ fn retry_and_skip_move_what_may_be_moved() {
         said(&["retry", "setup", "--redo"]),
         "exit 0\n--- stdout\nsetup: COMPLETE -> QUEUED\n"
     );
-    let api = repo.autopack(&["phases", "show", "api", "--json"]).json();
+    let api = project.json(["phases", "show", "api", "--json"]);
     assert_eq!((&api["attempts"], api["attempt_log"].as_array().unwrap().len()), (&json!(0), 1));
-    assert_eq!(repo.autopack(&["phases", "retry"]).code, 2);
+    project.autopack(["phases", "retry"]).exited(2);
 }
 
 #[test]
 fn edit_takes_a_spec_from_a_file_or_the_editor() {
-    let repo = drained();
-    let show = |phase: &str| repo.autopack(&["phases", "show", phase, "--json"]).json();
+    let project = drained();
+    let show = |phase: &str| project.json(["phases", "show", phase, "--json"]);
     let spec = "phase_id: ui\ndeliverables: [src/other.py]\ndepends_on: [docs]\n";
-    let ran = repo.autopack_reading(&["phases", "edit", "ui", "--file", "-"], spec);
+    let ran = project.autopack_reading(["phases", "edit", "ui", "--file", "-"], spec);
     assert_eq!(ran.shown(), "exit 0\n--- stdout\nui: has its new spec\n");
     assert_eq!(
         (&show("ui")["deliverables"], &show("ui")["depends_on"]),
         (&json!(["src/other.py"]), &json!(["docs"]))
     );
 
-    let editor = repo.path().join("my editor.sh");
+    let editor = project.path("my editor.sh");
     executable(&editor, "#!/bin/sh\nsed -i s/README/GUIDE/ \"$1\"\n");
     let quoted = format!("'{}'", editor.display());
-    let ran = repo.autopack_with(&["phases", "edit", "docs"], &[("EDITOR", &quoted)]);
+    let ran = project.autopack_with(["phases", "edit", "docs"], &[("EDITOR", &quoted)]);
     assert_eq!(ran.shown(), "exit 0\n--- stdout\ndocs: has its new spec\n");
     assert_eq!(show("docs")["deliverables"], json!(["GUIDE.md"]));
-    let ran = repo.autopack_with(&["phases", "edit", "docs"], &[("EDITOR", "true")]);
+    let ran = project.autopack_with(["phases", "edit", "docs"], &[("EDITOR", "true")]);
     assert_eq!(ran.stdout, "docs: nothing was changed\n");
 }
 
 #[test]
 fn edit_refuses_what_could_not_run_and_keeps_what_was_typed() {
-    let repo = drained();
-    let before = repo.autopack(&["phases", "list", "--json"]).stdout;
+    let project = drained();
+    let before = project.autopack(["phases", "list", "--json"]).stdout;
     let refused = |phase: &str, spec: &str| {
-        let ran = repo.autopack_reading(&["phases", "edit", phase, "--file", "-"], spec);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        let ran =
+            project.autopack_reading(["phases", "edit", phase, "--file", "-"], spec).exited(1);
         ran.stderr
     };
     let said = refused("ui", r#"{"phase_id": "ui", "deliverables": ["/etc/passwd"]}"#);
@@ -184,31 +182,32 @@ fn edit_refuses_what_could_not_run_and_keeps_what_was_typed() {
 
     let variables = [
         ("EDITOR", "sed -i 's/\"src.*/\"..\\/x.py\"/'"),
-        ("TMPDIR", &repo.path().display().to_string()),
+        ("TMPDIR", &project.root().display().to_string()),
     ];
-    let ran = repo.autopack_with(&["phases", "edit", "ui"], &variables);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    let kept = ran.stderr.rsplit("--file [REPO]/").next().unwrap().trim();
-    assert!(repo.read(kept).contains("../x.py"), "{ran:?}");
-    assert_eq!(repo.autopack(&["phases", "list", "--json"]).stdout, before);
+    let ran = project.autopack_with(["phases", "edit", "ui"], &variables).exited(1);
+    let shown = ran.shown();
+    // As a shell would have to read it: the folder has a space in its name.
+    let kept = shown.rsplit("--file '[REPO]/").next().unwrap().trim().trim_end_matches('\'');
+    assert!(project.read(kept).contains("../x.py"), "{ran:?}");
+    assert_eq!(project.autopack(["phases", "list", "--json"]).stdout, before);
 }
 
 #[test]
 fn runs_are_listed_and_removed() {
-    let repo = drained();
-    repo.autopack_reading(&["import", "-", "--run-id", "other"], r#"{"id": "x"}"#);
-    insta::assert_snapshot!(repo.autopack(&["runs", "list"]).stdout);
-    let several = repo.autopack(&["phases", "list"]);
+    let project = drained();
+    project.autopack_reading(["import", "-", "--run-id", "other"], r#"{"id": "x"}"#);
+    insta::assert_snapshot!(project.autopack(["runs", "list"]).stdout);
+    let several = project.autopack(["phases", "list"]);
     insta::assert_snapshot!(several.shown(), @r"
     exit 2
     --- stderr
     error: there are several runs: demo, other
     hint: name one with --run-id
     ");
-    assert_eq!(repo.autopack(&["runs", "remove", "demo", "nope"]).code, 1);
-    let ran = repo.autopack(&["runs", "remove", "demo"]);
+    project.autopack(["runs", "remove", "demo", "nope"]).exited(1);
+    let ran = project.autopack(["runs", "remove", "demo"]);
     assert_eq!(ran.shown(), "exit 0\n--- stdout\nremoved run demo with 4 phases\n");
-    let left = repo.autopack(&["runs", "list", "--json"]).json();
+    let left = project.json(["runs", "list", "--json"]);
     assert_eq!(
         (&left[0]["run_id"], left.as_array().map(Vec::len)),
         (&Value::from("other"), Some(1))
@@ -218,9 +217,9 @@ fn runs_are_listed_and_removed() {
 
 #[test]
 fn gc_keeps_work_that_did_not_land_until_told() {
-    let repo = drained();
-    let there = |attempt: &str| repo.path().join(".autopack/attempts/demo").join(attempt).exists();
-    let dry = repo.autopack(&["gc", "--dry-run"]);
+    let project = drained();
+    let there = |attempt: &str| project.path(format!(".autopack/attempts/demo/{attempt}")).exists();
+    let dry = project.autopack(["gc", "--dry-run"]);
     insta::assert_snapshot!(dry.shown(), @r"
     exit 0
     --- stdout
@@ -229,15 +228,15 @@ fn gc_keeps_work_that_did_not_land_until_told() {
     kept 1 attempt folder with work that did not land; --all-attempts removes them
     ");
     assert!(there("setup/1") && there("api/1"));
-    assert_eq!(repo.autopack(&["gc", "--json"]).json()["kept_attempts"], 1);
+    assert_eq!(project.json(["gc", "--json"])["kept_attempts"], 1);
     assert!(!there("setup") && there("api/1"));
-    let log = repo.autopack(&["phases", "log", "setup"]);
+    let log = project.autopack(["phases", "log", "setup"]);
     assert!(log.stderr.contains("`gc` may have removed it"), "{log:?}");
 
-    assert_eq!(repo.autopack(&["runs", "remove", "demo"]).code, 0);
-    assert_eq!(repo.autopack(&["gc"]).code, 0);
+    project.autopack(["runs", "remove", "demo"]).succeeded();
+    project.autopack(["gc"]).succeeded();
     assert!(there("api/1"), "kept though its run is gone");
-    assert_eq!(repo.autopack(&["gc", "--all-attempts"]).code, 0);
+    project.autopack(["gc", "--all-attempts"]).succeeded();
     assert!(!there("api"));
 }
 

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use crate::support::Project;
 use crate::support::golden::{filtered, golden, too_wide};
-use crate::support::project::Ran;
 use serde_json::{Value, json};
 
 macro_rules! golden {
@@ -45,7 +44,7 @@ fn good_and_bad() -> Project {
 }
 
 fn see(project: &Project, args: &[&str]) -> String {
-    golden(project, &project.autopack(args))
+    golden(&project.autopack(args))
 }
 
 /// Several commands, one after the other.
@@ -154,8 +153,8 @@ fn a_drain_seen_and_ended_from_another_terminal() {
     assert_eq!((&running["try"], &running["max_attempts"]), (&json!(1), &json!(3)));
     golden!("status_running", see(&project, &["status"]));
     golden!("stop", see(&project, &["stop"]));
-    let ended = Ran::from(child.wait_with_output().unwrap());
-    golden!("drain_interrupted", golden(&project, &ended));
+    let ended = project.wait(child);
+    golden!("drain_interrupted", golden(&ended));
     golden!("stop_nothing", see(&project, &["stop"]));
 }
 

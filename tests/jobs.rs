@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::process::signal;
-use crate::support::{Project, ProjectRan, executable};
+use crate::support::{Project, Ran, executable};
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
@@ -43,7 +43,7 @@ fn apart(count: usize) -> Value {
     json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
 }
 
-fn drain(project: &Project, jobs: u32, more: &[&str]) -> ProjectRan {
+fn drain(project: &Project, jobs: u32, more: &[&str]) -> Ran {
     let jobs = jobs.to_string();
     let args = ["drain", "--run-id", "run", "--jobs", &jobs];
     project.autopack(args.into_iter().chain(more.iter().copied()))

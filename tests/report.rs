@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Repo, big_run};
+use crate::support::{Project, big_run};
 use crate::telemetry_summary::drained;
 
 /// The figures that a page holds.
@@ -109,9 +109,9 @@ fn secrets_of_this_environment_are_taken_out_again() {
 
 #[test]
 fn a_pull_requests_text() {
-    let repo = Repo::empty();
-    big_run::make(&repo, 40);
-    insta::assert_snapshot!(repo.autopack(&["report", "--format", "md"]).stdout);
+    let project = Project::without_commits();
+    big_run::make(&project, 40);
+    insta::assert_snapshot!(project.autopack(["report", "--format", "md"]).stdout);
 }
 
 #[test]

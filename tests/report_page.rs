@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::report::embedded;
 use crate::support::browser::Browser;
-use crate::support::{Repo, big_run};
+use crate::support::{Project, big_run};
 use crate::telemetry_summary::drained;
 
 const DESKTOP: (u32, u32) = (1280, 900);
@@ -80,14 +80,14 @@ fn a_page_works_without_a_word_on_the_console() {
 
 #[test]
 fn a_thousand_phases_are_small_and_quick() {
-    let repo = Repo::empty();
-    big_run::make(&repo, 1_000);
-    assert_eq!(repo.autopack(&["report", "-o", "report.html"]).code, 0);
-    let page = repo.path().join("report.html");
+    let project = Project::without_commits();
+    big_run::make(&project, 1_000);
+    project.autopack(["report", "-o", "report.html"]).succeeded();
+    let page = project.path("report.html");
     keep(&page, "big.html");
     let size = fs::metadata(&page).unwrap().len();
     assert!(size < LARGEST, "{size}");
-    let summary = repo.autopack(&["telemetry", "summary", "--json"]).json();
+    let summary = project.json(["telemetry", "summary", "--json"]);
     assert_eq!(embedded(&fs::read_to_string(&page).unwrap()), summary);
     let Some(browser) = Browser::find() else { return };
     let result = check(&browser, &page, 1_000);

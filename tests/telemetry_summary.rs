@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Repo, big_run, shared_file};
+use crate::support::{Project, big_run, shared_file};
 
 /// A run in which one phase lands at once, one on its second try, one never, and one is refused.
 pub fn drained() -> Project {
@@ -74,29 +74,28 @@ fn figures_of_a_drain_are_those_of_its_attempts() {
 
 #[test]
 fn the_text_of_a_generated_run() {
-    let repo = Repo::empty();
-    big_run::make(&repo, 60);
-    let ran = repo.autopack(&["telemetry", "summary"]);
+    let project = Project::without_commits();
+    big_run::make(&project, 60);
+    let ran = project.autopack(["telemetry", "summary"]);
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
     insta::assert_snapshot!(ran.stdout);
 }
 
 #[test]
 fn without_attempts_nothing_is_made_up() {
-    let repo = Repo::empty();
-    repo.file("plan.json", r#"{"run_id": "r", "phases": [{"id": "a", "deliverables": ["a.py"]}]}"#);
-    assert_eq!(repo.autopack(&["import", "plan.json"]).code, 0);
-    insta::assert_snapshot!(repo.autopack(&["telemetry", "summary"]).shown(), @r"
+    let project = Project::without_commits()
+        .file("plan.json", r#"{"run_id": "r", "phases": [{"id": "a", "deliverables": ["a.py"]}]}"#);
+    project.autopack(["import", "plan.json"]).succeeded();
+    insta::assert_snapshot!(project.autopack(["telemetry", "summary"]).shown(), @r"
     exit 0
     --- stdout
     r
     no attempt has ended yet
       estimates   no sample to compare
     ");
-    let ran = repo.autopack(&["telemetry", "summary", "--run-id", "nope"]);
-    assert_eq!(ran.code, 1);
+    let ran = project.autopack(["telemetry", "summary", "--run-id", "nope"]).exited(1);
     assert!(ran.stderr.contains("it holds r"), "{ran:?}");
-    let summary = repo.autopack(&["telemetry", "summary", "--json"]).json();
+    let summary = project.json(["telemetry", "summary", "--json"]);
     assert_eq!([&summary["cost_usd"], &summary["phases"]["success"]["value"]], [&Value::Null; 2]);
 }
 
@@ -115,10 +114,10 @@ fn since_leaves_out_what_ended_before() {
 #[test]
 fn imported_samples_count_as_estimates_alone() {
     let Some(database) = shared_file("python-autopack.db") else { return };
-    let repo = Repo::empty();
+    let project = Project::without_commits();
     let file = database.display().to_string();
-    assert_eq!(repo.autopack(&["import", &file]).code, 0);
-    let summary = repo.autopack(&["telemetry", "summary", "--json"]).json();
+    project.autopack(["import", &file]).succeeded();
+    let summary = project.json(["telemetry", "summary", "--json"]);
     let estimate = &summary["estimate"];
     assert!(estimate["samples"].as_u64().unwrap() > 0, "{estimate}");
     assert_eq!(estimate["samples"], estimate["imported"]);

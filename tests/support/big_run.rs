@@ -9,7 +9,7 @@ use autopack::phase::{Failure, FailureKind, Requeue, Tokens, UnixMs, Usage, Verd
 use autopack::store::Claim;
 use serde_json::json;
 
-use super::Repo;
+use super::Project;
 use super::by_hand::{ByHand, START, Went, folder};
 
 const CATEGORIES: [&str; 6] =
@@ -37,7 +37,7 @@ struct Fate {
 }
 
 /// Imports a run `big` of so many phases, and executes them all.
-pub fn make(repo: &Repo, phases: usize) {
+pub fn make(project: &Project, phases: usize) {
     let mut random = Random(42);
     let categories: Vec<u64> = (0..phases).map(|_| random.below(6)).collect();
     let list: Vec<_> = categories
@@ -54,13 +54,13 @@ pub fn make(repo: &Repo, phases: usize) {
             })
         })
         .collect();
-    repo.file("plan.json", &json!({"run_id": "big", "phases": list}).to_string());
-    assert_eq!(repo.autopack(&["import", "plan.json"]).code, 0);
-    tokio::runtime::Runtime::new().unwrap().block_on(execute(repo, phases, &mut random));
+    project.write("plan.json", &json!({"run_id": "big", "phases": list}).to_string());
+    project.autopack(["import", "plan.json"]).succeeded();
+    tokio::runtime::Runtime::new().unwrap().block_on(execute(project, phases, &mut random));
 }
 
-async fn execute(repo: &Repo, phases: usize, random: &mut Random) {
-    let drain = ByHand::begin(repo, "big").await;
+async fn execute(project: &Project, phases: usize, random: &mut Random) {
+    let drain = ByHand::begin(project, "big").await;
     let mut free = [START; SLOTS];
     let mut done = 0;
     let mut fate = None;
@@ -75,7 +75,8 @@ async fn execute(repo: &Repo, phases: usize, random: &mut Random) {
         let (verdict, left) = verdict_of(now, &claim, free[slot]);
         done += usize::from(left.is_none());
         fate = left;
-        free[slot] = run(repo, &drain, claim, verdict, now.silent, slot, free[slot], random).await;
+        free[slot] =
+            run(project, &drain, claim, verdict, now.silent, slot, free[slot], random).await;
     }
     drain.end().await;
 }
@@ -112,7 +113,7 @@ fn verdict_of(fate: Fate, claim: &Claim, now: i64) -> (Verdict, Option<Fate>) {
 
 #[expect(clippy::too_many_arguments, reason = "one call, beside its definition")]
 async fn run(
-    repo: &Repo,
+    project: &Project,
     drain: &ByHand,
     claim: Claim,
     verdict: Verdict,
@@ -125,7 +126,7 @@ async fn run(
     if matches!(verdict, Verdict::Failed(_)) {
         let lines: String =
             (0..90).map(|n| format!("+    value_{n} = compute(\"{n}\") & mask\n")).collect();
-        repo.file(
+        project.write(
             &format!("{dir}/changes.patch"),
             &format!("--- a/src/x.py\n+++ b/src/x.py\n{lines}"),
         );

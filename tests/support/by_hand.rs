@@ -6,7 +6,7 @@ use autopack::store::{
     Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
 };
 
-use super::Repo;
+use super::Project;
 
 /// When runs of tests begin, in milliseconds.
 pub const START: i64 = 1_767_225_600_000;
@@ -35,8 +35,8 @@ pub fn folder(claim: &Claim) -> String {
 }
 
 impl ByHand {
-    pub async fn begin(repo: &Repo, run: &str) -> Self {
-        let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &repo.path()).unwrap();
+    pub async fn begin(project: &Project, run: &str) -> Self {
+        let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &project.root()).unwrap();
         let store = Store::open(&url).await.unwrap();
         let owner = Owner {
             id: OwnerId::new("drain-1"),

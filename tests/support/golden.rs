@@ -6,28 +6,23 @@ use regex::Regex;
 use unicode_width::UnicodeWidthStr;
 
 use super::Project;
-use super::project::Ran;
+use super::ran::{Ran, named};
 
 /// The widest that a line of ours may be.
 pub const COLUMNS: usize = 80;
 
-/// Exit code, stdout and stderr; paths, times, commits and processes by their names.
-pub fn golden(project: &Project, ran: &Ran) -> String {
-    let code = ran.code.map_or("none".to_owned(), |code| code.to_string());
-    let part = |name: &str, text: &str| match text.is_empty() {
-        true => String::new(),
-        false => format!("--- {name}\n{text}"),
-    };
-    let shown =
-        format!("exit {code}\n{}{}", part("stdout", &ran.stdout), part("stderr", &ran.stderr));
-    filtered(project, &shown)
+/// All that was seen, without what differs each time.
+pub fn golden(ran: &Ran) -> String {
+    constant(ran.shown())
 }
 
+/// The same of a text that a project's program printed.
 pub fn filtered(project: &Project, text: &str) -> String {
-    let root = project.root().canonicalize().unwrap();
-    let outside = root.parent().unwrap().display().to_string();
-    let mut text =
-        text.replace(&root.display().to_string(), "[PROJECT]").replace(&outside, "[BESIDE]");
+    constant(named(&project.root(), text))
+}
+
+/// Times, commits and processes by their names.
+fn constant(mut text: String) -> String {
     for (pattern, instead) in FILTERS.iter() {
         text = pattern.replace_all(&text, *instead).into_owned();
     }
@@ -52,7 +47,7 @@ static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 /// what a failure's kind introduces. Errors, warnings and hints stand on one line each, however long, so that `grep` finds them whole.
 pub fn too_wide(text: &str) -> Vec<&str> {
     static OTHERS: LazyLock<Regex> = LazyLock::new(|| {
-        let path = r"\[(?:PROJECT|REPO|BESIDE)\]\S*|\S*/\S+";
+        let path = r"\[(?:REPO|BESIDE)\]\S*|\S*/\S+";
         let message = r"(?:cannot be repaired|unfixable|[a-z]+(?:_[a-z]+)+): .*";
         Regex::new(&format!("{message}|`[^`]*`|\"[^\"]*\"|{path}")).unwrap()
     });

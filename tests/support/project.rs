@@ -1,15 +1,18 @@
 //! One builder for every end-to-end test: a small git repository, a plan, a fake agent, the real binary.
 //!
-//! Nothing of the machine's configuration reaches a test (`HOME` and git's global configuration are the
-//! project's own), and everything lies in one temporary folder that goes with the value.
+//! Everything lies in one temporary folder that goes with the value: the repository, and a home beside it.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::environment::Environment;
+use super::ran::Ran;
 
 /// What every fake agent starts with: the phase, helpers to write files, and the prompt on stdin.
 const AGENT_PRELUDE: &str = r#"
@@ -33,15 +36,7 @@ def report(**result):
 
 pub struct Project {
     dir: TempDir,
-    env: BTreeMap<String, String>,
-}
-
-/// What a finished command left behind.
-#[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+    environment: Environment,
 }
 
 impl Project {
@@ -50,18 +45,30 @@ impl Project {
         Self::bare_folder().with_repository()
     }
 
+    /// A repository that nothing was done in yet: no commit, and no file.
+    pub fn without_commits() -> Self {
+        Self::bare_folder().initialized()
+    }
+
     /// The repository of `new`, in a folder that is there already.
     pub fn with_repository(self) -> Self {
+        self.initialized().file("README.md", "# project\n").commit("start")
+    }
+
+    fn initialized(self) -> Self {
         self.git(["init", "-q", "-b", "main"]);
-        self.file("README.md", "# project\n").commit("start")
+        self
     }
 
     /// A folder that is no repository.
     pub fn bare_folder() -> Self {
-        let dir = tempfile::Builder::new().prefix("autopack test ").tempdir().unwrap();
+        // As the program shows paths: without links.
+        let temporary = std::env::temp_dir().canonicalize().unwrap();
+        let dir = tempfile::Builder::new().prefix("autopack test ").tempdir_in(temporary).unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
         std::fs::create_dir(dir.path().join("project")).unwrap();
-        Self { dir, env: BTreeMap::new() }
+        let environment = Environment::within(dir.path());
+        Self { dir, environment }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -78,7 +85,13 @@ impl Project {
     }
 
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.env.insert(name.to_owned(), value.into());
+        self.environment.set(name, value.into());
+        self
+    }
+
+    /// Without a variable that every project has, such as the one that switches memory off.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.unset(name);
         self
     }
 
@@ -91,6 +104,10 @@ impl Project {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path(path)).unwrap()
     }
 
     pub fn commit(self, message: &str) -> Self {
@@ -130,25 +147,38 @@ impl Project {
     }
 
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(program());
-        command
-            .args(args)
-            .current_dir(self.root())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.outside("home"))
-            .env("TMPDIR", self.dir.path())
-            // A test that wants a memory says which.
-            .env("AUTOPACK_ENABLE_MEMORY", "0")
-            .envs(git_env())
-            .envs(&self.env)
-            .stdin(Stdio::null());
+        let mut command = self.environment.autopack(&self.root());
+        command.args(args);
         command
     }
 
     /// Runs the binary to its end.
     pub fn autopack<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
-        Ran::from(self.command(args).output().unwrap())
+        self.autopack_with(args, &[])
+    }
+
+    /// With more variables than the project's.
+    pub fn autopack_with<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+        variables: &[(&str, &str)],
+    ) -> Ran {
+        let mut command = self.command(args);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        Ran::of(output, self.root())
+    }
+
+    /// With this on its standard input.
+    pub fn autopack_reading<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+        input: &str,
+    ) -> Ran {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        self.wait(child)
     }
 
     pub fn drain(&self) -> Ran {
@@ -161,10 +191,14 @@ impl Project {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Until what was started with its output piped has ended.
+    pub fn wait(&self, child: Child) -> Ran {
+        Ran::of(child.wait_with_output().unwrap(), self.root())
+    }
+
     /// The one JSON value that a command prints.
     pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Value {
-        let ran = self.autopack(args);
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {ran:#?}"))
+        self.autopack(args).json()
     }
 
     /// `phase id -> state`.
@@ -188,9 +222,7 @@ impl Project {
 
     /// git in the repository, as the test's own user.
     pub fn git_command(&self) -> Command {
-        let mut git = Command::new("git");
-        git.current_dir(self.root()).env("HOME", self.outside("home")).envs(git_env());
-        git
+        self.environment.git(&self.root())
     }
 
     /// The phases landed on the run's branch, oldest first.
@@ -198,46 +230,5 @@ impl Project {
         let format = "--format=%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)";
         let log = self.git(["log", "--reverse", format, "autopack/run"]);
         log.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-    }
-}
-
-/// The program that is tested: this build's, or the one that `AUTOPACK_TEST_PROGRAM` names, such as a release build.
-fn program() -> OsString {
-    let ours = || env!("CARGO_BIN_EXE_autopack").into();
-    std::env::var_os("AUTOPACK_TEST_PROGRAM").unwrap_or_else(ours)
-}
-
-/// No configuration but the test's own, and an identity.
-fn git_env() -> [(&'static str, &'static str); 6] {
-    [
-        ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ("GIT_CONFIG_NOSYSTEM", "1"),
-        ("GIT_AUTHOR_NAME", "Tester"),
-        ("GIT_AUTHOR_EMAIL", "tester@example.com"),
-        ("GIT_COMMITTER_NAME", "Tester"),
-        ("GIT_COMMITTER_EMAIL", "tester@example.com"),
-    ]
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    pub fn exited(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-
-    #[track_caller]
-    pub fn succeeded(self) -> Self {
-        self.exited(0)
     }
 }

@@ -1,0 +1,66 @@
+//! What the program and git are started with: nothing of this machine's configuration reaches them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub struct Environment {
+    home: PathBuf,
+    variables: BTreeMap<String, OsString>,
+}
+
+impl Environment {
+    /// Home and temporary files lie in this folder.
+    pub fn within(folder: &Path) -> Self {
+        let home = folder.join("home");
+        let mut variables: BTreeMap<String, OsString> = [
+            ("PATH".to_owned(), std::env::var_os("PATH").unwrap_or_default()),
+            ("HOME".to_owned(), home.clone().into()),
+            ("TMPDIR".to_owned(), folder.into()),
+            // A test that wants a memory says which.
+            ("AUTOPACK_ENABLE_MEMORY".to_owned(), "0".into()),
+        ]
+        .into();
+        variables.extend(GIT.map(|(name, value)| (name.to_owned(), value.into())));
+        Self { home, variables }
+    }
+
+    pub fn set(&mut self, name: &str, value: String) {
+        self.variables.insert(name.to_owned(), value.into());
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
+    }
+
+    /// The program in a folder, with these variables alone and nothing to read.
+    pub fn autopack(&self, folder: &Path) -> Command {
+        let mut autopack = Command::new(program());
+        autopack.current_dir(folder).env_clear().envs(&self.variables).stdin(Stdio::null());
+        autopack
+    }
+
+    /// git in a folder, as the test's own user.
+    pub fn git(&self, folder: &Path) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(folder).env("HOME", &self.home).envs(GIT);
+        git
+    }
+}
+
+/// No configuration but the test's own, and an identity.
+const GIT: [(&str, &str); 6] = [
+    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_AUTHOR_NAME", "Tester"),
+    ("GIT_AUTHOR_EMAIL", "tester@example.com"),
+    ("GIT_COMMITTER_NAME", "Tester"),
+    ("GIT_COMMITTER_EMAIL", "tester@example.com"),
+];
+
+/// The program that is tested: this build's, or the one that `AUTOPACK_TEST_PROGRAM` names, such as a release build.
+fn program() -> OsString {
+    let ours = || env!("CARGO_BIN_EXE_autopack").into();
+    std::env::var_os("AUTOPACK_TEST_PROGRAM").unwrap_or_else(ours)
+}
