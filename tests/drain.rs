@@ -63,6 +63,25 @@ write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
 }
 
 #[test]
+fn what_setup_changes_is_not_taken_for_an_agents_work() {
+    let setup = "workspace: {setup: \"echo more >>README.md; mkdir -p src; echo x >src/x.txt\"}\n";
+    let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
+    let ran = project.drain().exited(5);
+    assert!(
+        ran.stdout
+            .contains("workspace.setup changed what the repository holds: README.md, src/x.txt;"),
+        "{ran:#?}"
+    );
+    let phase = project.phase("one");
+    assert_eq!((&phase["state"], &phase["attempts"]), (&json!("QUEUED"), &json!(0)));
+    assert_eq!(phase["attempt_log"][0]["agent"], Value::Null);
+    // Caches are what setup is for.
+    let keeps = "workspace: {setup: \"mkdir node_modules; echo x >node_modules/x\"}\n";
+    let project = Project::new().agent_with(WRITES_ALL, keeps).plan(phases(["one"]));
+    project.drain().succeeded();
+}
+
+#[test]
 fn tries_are_bounded_and_what_an_agent_made_is_kept() {
     let project =
         Project::new().agent_with(WRITES_ALL, "ci: {command: [\"false\"]}\n").plan(phases(["one"]));

@@ -177,6 +177,42 @@ write_deliverables()
     assert_eq!(processes_of(&project), Vec::<String>::new());
 }
 
+/// CI takes the attempt down with its supervisor, in each phase again; `times` in all.
+fn with_deadly_ci(project: Project, times: u32) -> Project {
+    let count = project.outside("deaths");
+    let ci = format!(
+        "echo x >>'{0}'; test \"$(wc -l <'{0}')\" -gt {times} || kill -9 $PPID",
+        count.display()
+    );
+    project.agent_with("write_deliverables()", &format!("ci: {{command: {ci:?}}}\n"))
+}
+
+#[test]
+fn work_is_kept_whatever_takes_its_attempt_down() {
+    let project = with_deadly_ci(Project::new(), 1).plan(backlog(1));
+    project.drain().succeeded();
+    let id = project.states().into_keys().next().unwrap();
+    let log = project.phase(&id)["attempt_log"].clone();
+    let outcomes = (&log[0]["outcome"], &log[1]["outcome"]);
+    assert_eq!(outcomes, (&json!("crashed"), &json!("landed")));
+    let file = |attempt: usize, name: &str| {
+        project.path(log[attempt]["log_dir"].as_str().unwrap()).join(name)
+    };
+    let kept = file(0, "changes.patch");
+    assert!(std::fs::read_to_string(&kept).unwrap().contains("made by the agent"));
+    let prompt = std::fs::read_to_string(file(1, "prompt.md")).unwrap();
+    assert!(prompt.contains(kept.to_str().unwrap()), "{prompt}");
+    assert!(!file(1, "changes.patch").exists(), "what landed is on the branch");
+}
+
+#[test]
+fn supervisors_that_are_taken_down_in_phase_after_phase_end_the_drain() {
+    let project = with_deadly_ci(Project::new(), 1_000).plan(backlog(5));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("3 phases in a row"), "{ran:#?}");
+    assert!(project.states().values().all(|state| state == "QUEUED"));
+}
+
 #[test]
 fn an_agent_that_stops_its_supervisor_can_still_be_ended() {
     let stopper = r#"

@@ -13,7 +13,7 @@ use crate::process::{self, How, Job};
 use crate::progress::Step;
 
 impl Attempt<'_> {
-    /// `workspace.setup`: without it, neither an agent nor CI can work here. Says whether there is one.
+    /// `workspace.setup`: without it, neither an agent nor CI can work here. Says whether it ran to its end.
     pub(super) async fn set_up(&self) -> Result<bool, Trouble> {
         let settings = &self.site.settings.workspace;
         let Some(command) = &settings.setup else { return Ok(false) };
@@ -31,8 +31,9 @@ impl Attempt<'_> {
         };
         let ended = process::run(job, self.stop).await?;
         let why = match ended.how {
+            How::Exited(0) => return Ok(true),
             // Whatever is run next notices the stop as well.
-            How::Exited(0) | How::Stopped => return Ok(true),
+            How::Stopped => return Ok(false),
             How::Exited(code) => format!("it exited with {code}"),
             How::Signalled(signal) => format!("signal {signal} ended it"),
             How::TimedOut | How::Stalled => format!("it took longer than {} s", timeout.as_secs()),

@@ -52,6 +52,8 @@ pub(super) async fn attempt(
         Err(failure) => return Ok(Verdict::Failed(failure)),
     };
     attempt.say_left_out(&measured);
+    // At once: what comes next may take us down, and this was paid for.
+    attempt.keep_work(&measured)?;
     let verdict = match attempt.cut_short(&reply)? {
         Some(verdict) => verdict,
         None => match attempt.judge_diff(&measured, &reply).await? {
@@ -59,7 +61,6 @@ pub(super) async fn attempt(
             None => attempt.test_and_land(&measured).await?,
         },
     };
-    attempt.keep_work(&measured, &verdict).await?;
     attempt.learn(&measured, &verdict).await;
     Ok(verdict)
 }
@@ -116,6 +117,7 @@ impl<'a> Attempt<'a> {
         attempt.step(Step::Preparing);
         attempt.say_reset(&reset?);
         if attempt.set_up().await? {
+            attempt.refuse_changes_of_setup().await?;
             // What it writes into the checkout is not the agent's doing.
             attempt.checkout = site.repo.checkout_state().await?;
         }
@@ -127,6 +129,20 @@ impl<'a> Attempt<'a> {
         let reset = self.slot.reset(commit, &self.site.settings.workspace).await?;
         self.say_reset(&reset);
         self.set_up().await.map(drop)
+    }
+
+    /// They would be judged as the agent's, of whichever phase comes next.
+    async fn refuse_changes_of_setup(&self) -> Result<(), Trouble> {
+        let changes = self.slot.measure(&self.base, &[]).await?.changes;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+        Err(Trouble::Systemic(format!(
+            "workspace.setup changed what the repository holds: {}; it would count as each agent's work: commit it \
+             first, ignore it, name it in workspace.keep, or have setup leave it alone (`npm ci`, not `npm install`)",
+            some_of(&paths)
+        )))
     }
 
     fn say_reset(&self, reset: &Reset) {
@@ -180,13 +196,15 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// What did not land is kept as a patch, without the secrets that may be in it.
-    async fn keep_work(&self, measured: &Measured, verdict: &Verdict) -> Result<(), Trouble> {
-        if matches!(verdict, Verdict::Passed { .. }) || measured.changes.is_empty() {
+    /// As a patch, without the secrets that may be in it. It goes again when it has landed.
+    fn keep_work(&mut self, measured: &Measured) -> Result<(), Trouble> {
+        if measured.changes.is_empty() {
             return Ok(());
         }
-        let patch = self.site.redactor.redact_bytes(&measured.patch);
-        Ok(self.folder.write(&self.folder.patch(), patch)?)
+        let patch = self.folder.patch();
+        self.folder.write(&patch, self.site.redactor.redact_bytes(&measured.patch))?;
+        self.record.kept = Some(patch);
+        Ok(())
     }
 
     /// What the memory is told of the work itself. It may have landed: nothing here can take that back.
@@ -219,5 +237,14 @@ impl<'a> Attempt<'a> {
     pub(super) fn note(&self, text: &str) {
         let text = self.site.redactor.redact(text);
         self.site.progress.note(&format!("{}: {text}", self.claim.phase_id));
+    }
+}
+
+/// The first few, and how many more there are.
+fn some_of(paths: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    match paths.len().saturating_sub(SHOWN) {
+        0 => paths.join(", "),
+        more => format!("{} and {more} more", paths[..SHOWN].join(", ")),
     }
 }

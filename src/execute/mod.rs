@@ -109,7 +109,11 @@ async fn execute_in_span(
         Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
         Err(Trouble::Crashed(why)) => {
             site.progress.note(&format!("{}: {why}", claim.phase_id));
-            (Verdict::Requeued(Requeue::Crashed), std::mem::take(&mut record.after))
+            let after = match site.ci_breaker.met(&claim.phase_id, &why) {
+                Some(shared) => After::Systemic(shared),
+                None => std::mem::take(&mut record.after),
+            };
+            (Verdict::Requeued(Requeue::Crashed), after)
         }
         Err(trouble) => {
             let message = trouble.to_string();
@@ -117,9 +121,13 @@ async fn execute_in_span(
         }
     };
     tracing::debug!(verdict = verdict.as_str(), "judged");
+    let landed_patch = record.kept.take().filter(|_| matches!(verdict, Verdict::Passed { .. }));
     let lessons = memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
     match (finish(site, claim, verdict, record, started, stop).await, after) {
         (Ok(finished), after) => {
+            if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
+                tracing::warn!("cannot remove the patch of what landed: {error}");
+            }
             site.memory.remember_all(lessons).await;
             Ok(Executed { finished, used, after })
         }

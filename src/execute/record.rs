@@ -1,5 +1,6 @@
 //! What becomes known of an attempt on its way, whatever its verdict.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::After;
@@ -21,6 +22,8 @@ pub(super) struct Record {
     pub ci_runs: u32,
     /// What the last green run of CI said, by the plan's key: the baseline of whoever comes next.
     pub green: Option<(String, TestResults)>,
+    /// The patch of the work, where there is any.
+    pub kept: Option<PathBuf>,
     /// From here on the branch may have been moved to it.
     pub landing: Option<String>,
     pub lesson: Lesson,

@@ -37,7 +37,7 @@ pub struct Site {
     pub memory: Memory,
     pub foresight: Foresight,
     pub breaker: Breaker,
-    /// Of its own: the agent that finishes before CI cannot start would start the other one over.
+    /// Of CI, and of supervisors that are taken down. Of its own: the agent that finishes before CI cannot start would start the other one over.
     pub ci_breaker: Breaker,
     pub backoff: Backoff,
     pub landings: LandingQueue,
