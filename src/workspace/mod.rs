@@ -36,6 +36,7 @@ mod tree;
 mod user_config;
 mod users_checkout;
 mod users_gc;
+mod users_refs;
 
 pub use branch::{Followed, RunBranch, Tip};
 pub use claim::{ClaimRef, Fence};

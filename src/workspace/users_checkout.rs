@@ -2,7 +2,7 @@
 //!
 //! It cannot be prevented from here. It may also have been the user: what is noticed is said, no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,16 +11,20 @@ use super::error::Result;
 use super::git::fields;
 use super::paths::{from_bytes, shown};
 use super::repo::Repo;
+use super::users_refs::users_refs;
 
 /// What the user's checkout looked like at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CheckoutState(BTreeMap<String, (Vec<u8>, Stamp)>);
+pub struct CheckoutState {
+    files: BTreeMap<String, (Vec<u8>, Stamp)>,
+    refs: BTreeMap<String, String>,
+}
 
 /// Size, time of the last change of content, of the file itself, and inode.
 type Stamp = Option<(u64, i128, i128, u64)>;
 
 impl Repo {
-    /// The user's checkout now: what differs from its commit, and what git runs by.
+    /// The user's checkout now: what differs from its commit, what git runs by, branches and tags.
     pub async fn checkout_state(&self) -> Result<CheckoutState> {
         let args =
             ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"];
@@ -34,18 +38,16 @@ impl Repo {
         for (name, file) in self.steering() {
             state.insert(name, (Vec::new(), stamp(&file)));
         }
-        Ok(CheckoutState(state))
+        Ok(CheckoutState { files: state, refs: users_refs(&self.common_dir) })
     }
 
-    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch.
+    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch, and other branches and
+    /// tags by their full names.
     pub async fn changed_since(&self, before: &CheckoutState) -> Result<Vec<String>> {
         let now = self.checkout_state().await?;
-        let all = now.0.keys().chain(before.0.keys());
-        let mut changed: Vec<String> =
-            all.filter(|path| now.0.get(*path) != before.0.get(*path)).cloned().collect();
-        changed.sort();
-        changed.dedup();
-        Ok(changed)
+        let mut changed = differing(&now.files, &before.files);
+        changed.extend(differing(&now.refs, &before.refs));
+        Ok(changed.into_iter().collect())
     }
 
     /// Configuration and hooks: whoever writes them can make the user's git run things.
@@ -57,6 +59,12 @@ impl Repo {
         }));
         files
     }
+}
+
+/// The keys at which two maps differ.
+fn differing<V: PartialEq>(a: &BTreeMap<String, V>, b: &BTreeMap<String, V>) -> BTreeSet<String> {
+    let all = a.keys().chain(b.keys());
+    all.filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
 }
 
 /// The path of a line of `--porcelain=v2 -z`, and whether it is one of a file.

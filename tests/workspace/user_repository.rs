@@ -176,9 +176,17 @@ async fn writes_into_the_checkout_are_noticed() {
     lab.write("deep/new file", "x");
     executable(&lab.root.join(".git/hooks/pre-commit"), "#!/bin/sh\n");
     lab.git(&["checkout", "-q", "-b", "elsewhere"]);
+    lab.git(&["tag", "v1"]);
+    lab.git(&["branch", "autopack/r"]);
     let noticed = repo.changed_since(&state).await.unwrap();
-    let expected = [".git/hooks/pre-commit", "HEAD", "deep/new file", "dirty", "src/a.py"];
-    assert_eq!(noticed, expected);
+    let expected =
+        [".git/hooks/pre-commit", "HEAD", "deep/new file", "dirty", "refs/heads/elsewhere"];
+    assert_eq!(noticed, [&expected[..], &["refs/tags/v1", "src/a.py"]].concat());
+    let state = repo.checkout_state().await.unwrap();
+    lab.git(&["pack-refs", "--all"]);
+    assert_eq!(repo.changed_since(&state).await.unwrap(), [""; 0], "packing moves none");
+    lab.git(&["update-ref", "-d", "refs/heads/main"]);
+    assert_eq!(repo.changed_since(&state).await.unwrap(), ["refs/heads/main"]);
 }
 
 #[tokio::test]

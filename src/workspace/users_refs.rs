@@ -1,0 +1,79 @@
+//! The user's branches and tags as they are at one moment, read as files: git would have to be started for it, twice for
+//! each attempt. A repository that keeps its refs in another way (reftable) shows none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Where ours lie among the branches.
+const OURS: &str = "refs/heads/autopack/";
+
+/// Each by its full name, with what it leads to.
+pub(super) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
+    let mut refs = BTreeMap::new();
+    if let Ok(packed) = fs::read(common_dir.join("packed-refs")) {
+        let packed = String::from_utf8_lossy(&packed);
+        // Lines that begin with `#` or `^` say something about the file, or about the line above.
+        let lines = packed.lines().filter(|line| !line.starts_with(['#', '^']));
+        for (leads_to, name) in lines.filter_map(|line| line.split_once(' ')) {
+            if is_the_users(name) {
+                refs.insert(name.to_owned(), leads_to.to_owned());
+            }
+        }
+    }
+    for kind in ["refs/heads", "refs/tags"] {
+        add_loose(common_dir, kind, &mut refs);
+    }
+    refs
+}
+
+fn is_the_users(name: &str) -> bool {
+    (name.starts_with("refs/heads/") && !name.starts_with(OURS)) || name.starts_with("refs/tags/")
+}
+
+/// What has a file of its own counts, whatever is packed.
+fn add_loose(common_dir: &Path, folder: &str, refs: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(common_dir.join(folder)).into_iter().flatten().flatten() {
+        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if !format!("{name}/").starts_with(OURS) {
+                add_loose(common_dir, &name, refs);
+            }
+        } else if !name.ends_with(".lock")
+            && let Ok(leads_to) = fs::read_to_string(entry.path())
+        {
+            refs.insert(name, leads_to.trim_end().to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loose_ones_count_before_packed_ones_and_ours_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            "packed-refs",
+            "# pack-refs with: peeled fully-peeled sorted \n1 refs/heads/autopack/r\n2 refs/heads/main\n\
+             3 refs/heads/old\n4 refs/remotes/origin/main\n5 refs/tags/v1\n^6\n",
+        );
+        write("refs/heads/main", "7\n");
+        write("refs/heads/feature/x", "8\n");
+        write("refs/heads/feature/x.lock", "");
+        write("refs/heads/autopack/r", "9\n");
+        let found: Vec<String> =
+            users_refs(dir.path()).iter().map(|(name, to)| format!("{name} {to}")).collect();
+        assert_eq!(
+            found,
+            ["refs/heads/feature/x 8", "refs/heads/main 7", "refs/heads/old 3", "refs/tags/v1 5"]
+        );
+        assert!(users_refs(&dir.path().join("nowhere")).is_empty());
+    }
+}
