@@ -1,7 +1,7 @@
 //! Nothing is lost: two drains at once, interrupts, agents that kill. `torture` has kill -9 at every step.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use crate::support::process::{bearing, signal};
 use crate::support::{Project, executable};
@@ -102,6 +102,41 @@ fn sigterm_ends_a_drain_like_one_ctrl_c() {
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert_eq!(project.states()["p000"], "QUEUED");
+}
+
+#[test]
+fn a_terminal_that_closes_ends_a_drain_like_sigterm() {
+    let project = Project::new().agent("time.sleep(600)").plan(backlog(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let _rest = wait_for_event(&mut child, "phase_started");
+    // A shell says it to its jobs, and the kernel to whoever is in the foreground.
+    signal(&child, "-HUP");
+    signal(&child, "-HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let phase = project.phase("p000");
+    assert_eq!((&phase["state"], &phase["attempts"]), (&json!("QUEUED"), &json!(0)));
+    assert_eq!(phase["attempt_log"][0]["outcome"], "interrupted");
+    assert_eq!(processes_of(&project), Vec::<String>::new());
+}
+
+#[test]
+fn a_drain_under_nohup_outlives_its_terminal() {
+    let agent =
+        "while not (workspace.parent / 'go').exists(): time.sleep(0.05)\nwrite_deliverables()";
+    let project = Project::new().agent(agent).plan(backlog(1));
+    let drain = project.command(["drain", "--run-id", "run", "--json"]);
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", r#"trap "" HUP; exec "$0" "$@""#]);
+    nohup.arg(drain.get_program()).args(drain.get_args());
+    let variables = drain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    nohup.env_clear().envs(variables).current_dir(project.root());
+    let mut child = nohup.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut rest = wait_for_event(&mut child, "phase_started");
+    signal(&child, "-HUP");
+    std::fs::write(project.outside("go"), "").unwrap();
+    rest.read_to_string(&mut String::new()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_each_landed_once(&project, 1);
 }
 
 #[test]

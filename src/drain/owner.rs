@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
-use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, boot_id};
+use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, boot_id, hangup};
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
@@ -135,7 +135,7 @@ async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: Stops) {
     }
 }
 
-/// Ctrl-C and SIGTERM.
+/// Ctrl-C, SIGTERM, and the end of the terminal.
 #[derive(Debug)]
 pub struct Signals {
     handle: StopHandle,
@@ -143,21 +143,34 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From here on, SIGINT and SIGTERM raise the stop level instead of ending the process.
+    /// From here on, SIGINT, SIGTERM and SIGHUP raise the stop level instead of ending the process. A SIGHUP that was
+    /// ignored before stays ignored.
     pub fn listen(handle: StopHandle) -> anyhow::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut hangup = match hangup::is_ignored() {
+            true => None,
+            false => Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?),
+        };
         let terminated = std::sync::Arc::new(Mutex::new(false));
         tokio::spawn({
             let (handle, terminated) = (handle.clone(), terminated.clone());
             async move {
                 loop {
+                    let before = handle.level();
                     tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = terminate.recv() => *lock(&terminated) = true,
+                        _ = interrupt.recv() => handle.raise_one(),
+                        _ = terminate.recv() => {
+                            *lock(&terminated) = true;
+                            handle.raise_one();
+                        }
+                        // One terminal that closes may say so twice, by the kernel and by the shell.
+                        () = next(&mut hangup) => {
+                            *lock(&terminated) = true;
+                            handle.raise(StopLevel::Graceful);
+                        }
                     }
-                    handle.raise_one();
-                    if handle.level() == StopLevel::Graceful {
+                    if before < StopLevel::Graceful && handle.level() == StopLevel::Graceful {
                         tracing::info!(
                             target: crate::progress::NOTES,
                             "stopping: what runs is ended and queued again; once more to kill it"
@@ -169,9 +182,17 @@ impl Signals {
         Ok(Self { handle, terminated })
     }
 
-    /// SIGTERM has a code of its own; everything else that stops a drain is an interrupt.
+    /// SIGTERM has a code of its own, which SIGHUP shares; everything else that stops a drain is an interrupt.
     pub fn exit(&self) -> Exit {
         if *lock(&self.terminated) { Exit::Terminated } else { Exit::Interrupted }
+    }
+}
+
+/// The next of these signals; never one where they are ignored.
+async fn next(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => drop(signals.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod capture;
 pub mod child_env;
 pub mod clock;
 pub mod editor;
+pub mod hangup;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 pub mod job;
