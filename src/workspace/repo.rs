@@ -1,7 +1,7 @@
 //! The user's repository: where it is, what of its configuration we carry over, our folder in it.
 //!
 //! Nothing here changes what the user has, but for one line in `.git/info/exclude` that keeps
-//! `.autopack/` out of `git status`.
+//! `.autopack` out of `git status`.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -21,7 +21,8 @@ use crate::phase::RunId;
 
 /// The folder of ours in the user's checkout.
 const FOLDER: &str = ".autopack";
-const EXCLUDED: &str = "/.autopack/";
+/// Without a slash at its end: the folder may be a link to one.
+const EXCLUDED: &str = "/.autopack";
 
 /// A repository with a checkout, and git to ask about it.
 #[derive(Clone)]
@@ -113,7 +114,10 @@ impl Repo {
         let folder = self.autopack_dir();
         std::fs::create_dir_all(&folder).doing("make the folder", &folder)?;
         let exclude = self.common_dir.join("info/exclude");
-        exclude_line(&exclude, EXCLUDED).doing("add a line to", &exclude)?;
+        // What older versions wrote does not match a link.
+        let enough = [EXCLUDED, FOLDER, "/.autopack/", ".autopack/"];
+        let enough = if folder.is_symlink() { &enough[..2] } else { &enough[..] };
+        exclude_line(&exclude, EXCLUDED, enough).doing("add a line to", &exclude)?;
         Ok(folder)
     }
 
@@ -178,15 +182,14 @@ impl Repo {
     }
 }
 
-/// Appends a line that is not there yet; what the user wrote stays byte for byte.
-fn exclude_line(file: &Path, line: &str) -> std::io::Result<()> {
+/// Appends a line, where none of those that are enough is there yet; what the user wrote stays byte for byte.
+fn exclude_line(file: &Path, line: &str, enough: &[&str]) -> std::io::Result<()> {
     let before = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    let same =
-        |known: &[u8]| [EXCLUDED, ".autopack/", ".autopack"].map(str::as_bytes).contains(&known);
+    let same = |known: &[u8]| enough.iter().any(|line| line.as_bytes() == known);
     if before.split(|b| *b == b'\n').any(|known| same(known.trim_ascii())) {
         return Ok(());
     }

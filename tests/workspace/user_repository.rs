@@ -141,10 +141,29 @@ async fn our_folder_is_excluded_once_and_the_users_lines_stay() {
     for _ in 0..2 {
         lab.repo().await.prepare_folder().unwrap();
     }
-    assert_eq!(fs::read_to_string(&exclude).unwrap(), "mine\n*.swp\n/.autopack/\n");
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), "mine\n*.swp\n/.autopack\n");
     fs::remove_dir_all(lab.root.join(".git/info")).unwrap();
     lab.repo().await.prepare_folder().unwrap();
-    assert_eq!(fs::read_to_string(&exclude).unwrap(), "/.autopack/\n");
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), "/.autopack\n");
+}
+
+#[tokio::test]
+async fn our_folder_is_excluded_also_where_it_is_a_link() {
+    let lab = Lab::new();
+    let exclude = lab.root.join(".git/info/exclude");
+    let older = "/.autopack/\n";
+    fs::write(&exclude, older).unwrap();
+    lab.repo().await.prepare_folder().unwrap();
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), older, "enough for a folder");
+
+    let elsewhere = lab.root.with_file_name("elsewhere");
+    fs::rename(lab.root.join(".autopack"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, lab.root.join(".autopack")).unwrap();
+    for _ in 0..2 {
+        lab.repo().await.prepare_folder().unwrap();
+    }
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), "/.autopack/\n/.autopack\n");
+    assert_eq!(lab.git(&["status", "--porcelain"]), "");
 }
 
 #[tokio::test]
