@@ -241,6 +241,24 @@ fn gc_keeps_work_that_did_not_land_until_told() {
 }
 
 #[test]
+fn gc_does_not_offer_to_remove_what_a_drain_is_at_work_in() {
+    let agent = "(workspace.parent / 'began').touch()
+while not (workspace.parent / 'go').exists(): time.sleep(0.05)
+write_deliverables()";
+    let project = Project::new().agent(agent);
+    let project = project.plan(json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]}));
+    let drain = project.spawn(["drain", "--run-id", "run"]);
+    while !project.outside("began").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let gc = project.autopack(["gc", "--all-attempts"]).succeeded().stdout;
+    std::fs::write(project.outside("go"), "").unwrap();
+    project.wait(drain).succeeded();
+    assert!(gc.contains("kept 1 attempt folder in use by a drain"), "{gc}");
+    assert!(!gc.contains("--all-attempts removes"), "{gc}");
+}
+
+#[test]
 fn a_run_of_another_repository_is_left_alone() {
     let theirs = Project::new().agent("write_deliverables()");
     let theirs = theirs.plan(json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]}));

@@ -44,6 +44,9 @@ struct Removed {
     refs: usize,
     /// Folders of attempts that did not land.
     kept_attempts: usize,
+    /// Of those kept, the ones that stay whatever is asked for: their attempts have not ended.
+    #[serde(skip)]
+    in_use: usize,
     /// Runs that were drained in other repositories; what they have is there.
     elsewhere: Vec<RunId>,
 }
@@ -108,6 +111,7 @@ async fn attempts(
             removed.attempts.push(folder);
         } else {
             removed.kept_attempts += 1;
+            removed.in_use += usize::from(attempt.outcome.is_none());
         }
     }
     known.extend(removed.attempts.iter().cloned());
@@ -119,6 +123,7 @@ async fn attempts(
             removed.attempts.push(folder);
         } else {
             removed.kept_attempts += 1;
+            removed.in_use += usize::from(!quiet);
         }
     }
     Ok(())
@@ -226,8 +231,14 @@ fn text(removed: &Removed, dry_run: bool) -> String {
         count(removed.slots.len(), "slot"),
         count(removed.refs, "ref")
     );
-    if removed.kept_attempts > 0 {
-        let kept = count(removed.kept_attempts, "attempt folder");
+    if removed.in_use > 0 {
+        let kept = count(removed.in_use, "attempt folder");
+        text += &format!(
+            "kept {kept} in use by a drain, or by one that died: the next one settles that\n"
+        );
+    }
+    if removed.kept_attempts > removed.in_use {
+        let kept = count(removed.kept_attempts - removed.in_use, "attempt folder");
         text += &format!("kept {kept} with work that did not land; --all-attempts removes them\n");
     }
     for run in &removed.elsewhere {
