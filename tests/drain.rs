@@ -221,6 +221,21 @@ fn an_unfixable_spec_fails_with_its_reason_when_its_turn_comes() {
 }
 
 #[test]
+fn what_next_where_nothing_is_queued_depends_on_what_failed() {
+    let project = Project::new().agent(WRITES_ALL).plan(phases(["one"]));
+    project.drain().succeeded();
+    let done = project.autopack(["drain"]).exited(2);
+    assert!(done.stderr.contains("no run has a queued phase: run"), "{done:#?}");
+    assert!(!done.stderr.contains("retry"), "nothing failed: {done:#?}");
+    let project = Project::new().agent("").plan(
+        json!({"phases": [{"phase_id": "one", "deliverables": ["a.txt"], "max_attempts": 1}]}),
+    );
+    project.drain().exited(3);
+    let failed = project.autopack(["drain"]).exited(2);
+    assert!(failed.stderr.contains("autopack phases retry --run-id run --failed"), "{failed:#?}");
+}
+
+#[test]
 fn max_batches_ends_a_drain_early() {
     let project = Project::new().agent(WRITES_ALL).plan(phases(["one", "two", "three"]));
     let args = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "2"];

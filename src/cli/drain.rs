@@ -16,6 +16,7 @@ use crate::execute::{Foresight, Site};
 use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
+use crate::phase::words::quoted;
 use crate::process::{Redactor, Stop, child_env};
 use crate::progress::{Mode, Progress, duration, shown_id, shown_message, thousands};
 use crate::store::{RunSummary, Store};
@@ -221,11 +222,22 @@ async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> 
             .hint("`autopack import FILE` brings one in")
             .exit(Exit::Usage)),
         (0, false) => Err(Failure::new(format!("no run has a queued phase: {}", names(&all)))
-            .hint("`autopack phases retry --run-id RUN --failed` gives failed ones fresh tries")
+            .hint(after_all(&all))
             .exit(Exit::Usage)),
         _ => Err(Failure::new(format!("several runs have queued phases: {}", names(&open)))
             .hint("name one with --run-id, or drain them all with --all")
             .exit(Exit::Usage)),
+    }
+}
+
+/// What next, where no run has a queued phase: that nothing is left is an error only where no run was named.
+fn after_all(runs: &[RunSummary]) -> String {
+    match runs.iter().find(|run| run.counts.failed > 0) {
+        Some(run) => format!(
+            "`autopack phases retry --run-id {} --failed` gives failed ones fresh tries",
+            quoted(run.run_id.as_str())
+        ),
+        None => "nothing is left to do; with --run-id or --all, drain ends with 0 here".to_owned(),
     }
 }
 
