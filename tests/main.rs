@@ -13,6 +13,7 @@ mod agent_limits;
 mod agent_streams;
 mod agent_verdicts;
 mod architecture;
+mod branch;
 mod ci_run;
 mod cli_config;
 mod cli_fix_phases;

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::Context;
 use crate::failure::{Exit, Failure, OrHint};
 use crate::phase::{RunId, UnixMs};
-use crate::store::{DatabaseUrl, RunFacts, Store};
+use crate::progress::{NOTES, shown_id};
+use crate::store::{DatabaseUrl, RunFacts, RunSummary, Store};
 use crate::workspace::Repo;
 
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
@@ -53,6 +54,39 @@ pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failur
 /// serve several.
 pub fn is_elsewhere(facts: Option<&RunFacts>, repo: &Repo) -> bool {
     facts.is_some_and(|facts| facts.repo != repo.identity())
+}
+
+/// What becomes of a repository that was found to have been moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    Record,
+    /// Nothing is written.
+    Look,
+}
+
+/// A repository that was moved takes its runs along: where they were there is none any more, and here is the ref that
+/// their branch was made with. A copy, whose original is still there, gets none of them.
+pub async fn take_along(
+    store: &Store,
+    repo: &Repo,
+    runs: &mut [RunSummary],
+    moved: Moved,
+) -> Result<(), Failure> {
+    let here = repo.identity();
+    for run in runs {
+        let Some(facts) = run.facts.as_mut().filter(|facts| facts.repo != here) else { continue };
+        let base = Some(facts.base_commit.as_str());
+        if Repo::is_there(&facts.repo) || repo.base_of(&run.run_id).await?.as_deref() != base {
+            continue;
+        }
+        let from = std::mem::replace(&mut facts.repo, here.clone());
+        if moved == Moved::Record {
+            store.move_run(&run.run_id, &from, &here).await?;
+            let run = shown_id(run.run_id.as_str());
+            tracing::info!(target: NOTES, "run {run} goes on here: its repository was moved from {from} to {here}");
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a run of another repository; `hint` says what to do instead.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
+use super::database::{self, Moved};
 use super::table::counted;
-use super::{Context, calibration, database, fixer};
+use super::{Context, calibration, fixer};
 use crate::agent;
 use crate::ci::Pythons;
 use crate::clock::now;
@@ -78,11 +79,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = Repo::discover(&context.workspace()?).await?;
     let store = database::open_existing(context).await?;
-    let runs = choose(&args, &store).await?;
+    let mut runs = choose(&args, &store).await?;
     if args.dry_run {
         return dry_run(&args, context, &store, &runs).await;
     }
     check_agent(&args, context)?;
+    database::take_along(&store, &repo, &mut runs, Moved::Record).await?;
     for run in &runs {
         let hint = "drain it there, or import its plan under another --run-id here";
         database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::Context;
+use super::database::{self, Moved};
 use super::table::counted;
-use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::shown_id;
@@ -55,7 +56,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     let store = database::open_existing(context).await?;
     let run = args.run_id.as_ref().map(RunId::new);
-    let (here, elsewhere) = runs(&store, &repo, run.as_ref()).await?;
+    let moved = if args.dry_run { Moved::Look } else { Moved::Record };
+    let (here, elsewhere) = runs(&store, &repo, run.as_ref(), moved).await?;
     let mut removed = Removed { elsewhere, ..Removed::default() };
     attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
     if run.is_none() {
@@ -75,17 +77,19 @@ async fn runs(
     store: &Store,
     repo: &Repo,
     named: Option<&RunId>,
+    moved: Moved,
 ) -> Result<(Vec<RunSummary>, Vec<RunId>), Failure> {
     if let Some(run) = named {
-        let run = store.run(run).await?;
+        let mut runs = [store.run(run).await?];
+        database::take_along(store, repo, &mut runs, moved).await?;
+        let [run] = runs;
         database::check_repository(&run.run_id, run.facts.as_ref(), repo, "collect there")?;
         return Ok((vec![run], Vec::new()));
     }
-    let (elsewhere, here): (Vec<_>, Vec<_>) = store
-        .runs()
-        .await?
-        .into_iter()
-        .partition(|run| database::is_elsewhere(run.facts.as_ref(), repo));
+    let mut all = store.runs().await?;
+    database::take_along(store, repo, &mut all, moved).await?;
+    let (elsewhere, here): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|run| database::is_elsewhere(run.facts.as_ref(), repo));
     Ok((here, elsewhere.into_iter().map(|run| run.run_id).collect()))
 }
 

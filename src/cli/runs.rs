@@ -3,8 +3,9 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use super::Context;
+use super::database::{self, Moved};
 use super::table::{counted, table};
-use super::{Context, database};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::shown_id;
@@ -98,9 +99,11 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     // One unknown name removes none.
     store.require_runs(&runs).await?;
     let repo = Repo::discover(&context.workspace()?).await?;
-    for run in &runs {
-        let facts = store.run_facts(run).await?;
-        database::check_repository(run, facts.as_ref(), &repo, "remove it there")?;
+    let mut known = store.runs().await?;
+    known.retain(|run| runs.contains(&run.run_id));
+    database::take_along(&store, &repo, &mut known, Moved::Record).await?;
+    for run in &known {
+        database::check_repository(&run.run_id, run.facts.as_ref(), &repo, "remove it there")?;
     }
     for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::open::Store;
 use super::rows::{PhaseRecord, select_phases};
 
-/// Where a run is executed; set by its first drain and never changed.
+/// Where a run is executed; set by its first drain, and changed only where its repository was moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFacts {
     /// The repository's identity: the absolute path of its common git folder.
@@ -86,6 +86,20 @@ impl Store {
             let settled = self.facts_of(&mut tx, run).await?;
             tx.commit().await?;
             Ok(settled.unwrap_or_else(|| facts.clone()))
+        })
+        .await
+    }
+
+    /// The run's repository was moved, from one identity to another. No effect where it is elsewhere by now.
+    pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<(), StoreError> {
+        self.named(async {
+            sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
+                .bind(to)
+                .bind(run.as_str())
+                .bind(from)
+                .execute(&self.writer)
+                .await?;
+            Ok(())
         })
         .await
     }

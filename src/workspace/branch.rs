@@ -131,6 +131,11 @@ impl Repo {
         self.tip_of(&names, &refs).await
     }
 
+    /// Where the run began in this repository, by the ref that its branch was made with.
+    pub async fn base_of(&self, run: &RunId) -> Result<Option<String>> {
+        Ok(self.run_refs(&Names::of(run)).await?.base)
+    }
+
     /// Whether a commit has landed: it is reachable from the run's branch.
     pub async fn has_landed(&self, run: &RunId, commit: &str) -> Result<bool> {
         let refs = self.run_refs(&Names::of(run)).await?;

@@ -96,6 +96,11 @@ impl Repo {
         self.common_dir.display().to_string()
     }
 
+    /// Whether a repository with this identity is still there.
+    pub fn is_there(identity: &str) -> bool {
+        is_git_dir(Path::new(identity))
+    }
+
     /// The lock of a slot: free when nothing of its last tenant is left.
     pub fn slot_lock(&self, slot: &str) -> PathBuf {
         self.slots_dir().join(format!("{slot}.lock"))
