@@ -14,6 +14,59 @@ fn phases<const N: usize>(ids: [&str; N]) -> Value {
     json!({ "phases": Vec::from(ids.map(phase)) })
 }
 
+/// Two phases that landed.
+fn landed() -> Project {
+    let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
+    project.drain().succeeded();
+    project
+}
+
+/// A commit of the user's on the main branch.
+fn commit_on_main(project: &Project) {
+    project.write("theirs.txt", "theirs\n");
+    project.git(["add", "theirs.txt"]);
+    project.git(["commit", "-q", "-m", "theirs"]);
+}
+
+#[test]
+fn a_branch_that_was_rebased_still_holds_what_landed() {
+    let project = landed();
+    commit_on_main(&project);
+    project.git(["rebase", "-q", "main", "autopack/run"]);
+    project.git(["checkout", "-q", "main"]);
+    let drained = project.drain().succeeded();
+    assert!(!drained.stdout.contains("no longer holds"), "{drained:#?}");
+    assert_eq!(project.landed(), ["one", "two"]);
+}
+
+#[test]
+fn a_branch_that_was_squashed_still_holds_what_landed() {
+    let project = landed();
+    project.git(["branch", "-m", "autopack/run", "as-it-was"]);
+    project.git(["checkout", "-q", "-b", "autopack/run", "main"]);
+    project.git(["merge", "-q", "--squash", "as-it-was"]);
+    project.git(["commit", "-q", "--no-edit"]);
+    project.git(["checkout", "-q", "main"]);
+    let drained = project.drain().succeeded();
+    assert!(!drained.stdout.contains("no longer holds"), "{drained:#?}");
+}
+
+#[test]
+fn what_a_branch_lost_is_said_once_with_the_command_that_does_it_again() {
+    let project = landed();
+    commit_on_main(&project);
+    project.git(["branch", "-f", "autopack/run", "main"]);
+    let told = project.drain().succeeded().stdout;
+    assert_eq!(told.matches("no longer holds what one landed as").count(), 1, "{told}");
+    assert_eq!(told.matches("no longer holds").count(), 1, "{told}");
+    let command = "autopack phases retry --run-id run --redo one two";
+    assert!(told.contains(&format!("`{command}`")), "{told}");
+    project.autopack(command.split(' ').skip(1)).succeeded();
+    let redone = project.drain().succeeded().stdout;
+    assert!(!redone.contains("no longer holds"), "{redone}");
+    assert_eq!(project.landed(), ["one", "two"]);
+}
+
 #[test]
 fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));

@@ -19,6 +19,7 @@ mod upkeep;
 mod waiting;
 mod yields;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::execute::{Site, Trouble};
@@ -75,6 +76,8 @@ pub struct Drain<'a> {
     lost: bool,
     /// Whether it was said that lines have nothing to do.
     said_idle: bool,
+    /// Of which phases it was said that the branch no longer holds them.
+    said_lost: HashSet<(RunId, PhaseId)>,
     /// How the memory was opened, to be said once.
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
@@ -108,6 +111,7 @@ impl<'a> Drain<'a> {
             full_in_vain: 0,
             lost: false,
             said_idle: false,
+            said_lost: HashSet::new(),
             memory_line: None,
             memory_noted: None,
             said: yields::Said::default(),

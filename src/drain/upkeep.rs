@@ -2,13 +2,18 @@
 
 use super::Drain;
 use crate::execute::Trouble;
-use crate::phase::RunId;
+use crate::phase::words::{first_few, quoted, short_commit};
+use crate::phase::{PhaseId, RunId};
 use crate::store::RunFacts;
+
+/// More phases than these are not named in a command.
+const NAMED: usize = 8;
 
 impl Drain<'_> {
     /// Branches that the user had checked out catch up.
-    pub(super) async fn follow(&self) -> Result<(), Trouble> {
-        for run in &self.request.runs {
+    pub(super) async fn follow(&mut self) -> Result<(), Trouble> {
+        let request = self.request;
+        for run in &request.runs {
             if let Some(facts) = self.site.store.run_facts(run).await? {
                 self.site.follow(run, &facts.branch).await?;
                 self.say_lost(run, &facts).await?;
@@ -17,21 +22,21 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// A branch that somebody moved back has lost what landed, and nothing else would say so.
-    async fn say_lost(&self, run: &RunId, facts: &RunFacts) -> Result<(), Trouble> {
+    /// A branch that somebody moved back has lost what landed, and nothing else would say so. Each phase is said once.
+    async fn say_lost(&mut self, run: &RunId, facts: &RunFacts) -> Result<(), Trouble> {
         let landed = self.site.store.landed(run).await?;
-        let commits: Vec<String> = landed.iter().map(|(_, commit)| commit.clone()).collect();
-        let missing = self.site.repo.missing(run, &facts.base_commit, &commits).await?;
-        let mut lost = landed.iter().filter(|(_, commit)| missing.contains(commit));
-        let Some((first, commit)) = lost.next() else { return Ok(()) };
-        let (branch, short) = (&facts.branch, commit.get(..10).unwrap_or(commit));
-        let more = match lost.count() {
+        let mut lost = self.site.repo.missing(run, &facts.base_commit, &landed).await?;
+        lost.retain(|(phase, _)| self.said_lost.insert((run.clone(), phase.clone())));
+        let Some((first, commit)) = lost.first() else { return Ok(()) };
+        let (branch, short) = (&facts.branch, short_commit(commit));
+        let more = match lost.len() - 1 {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
         self.site.progress.note(&format!(
             "{branch} no longer holds what {first} landed as {short}{more}: somebody moved it; `git reflog {branch}` shows \
-             from where, and `autopack phases retry --run-id {run} --redo` does a phase again"
+             from where. If the work is gone, too: {}",
+            redo(run, &lost)
         ));
         Ok(())
     }
@@ -46,5 +51,18 @@ impl Drain<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The command that does these phases again.
+fn redo(run: &RunId, lost: &[&(PhaseId, String)]) -> String {
+    let phases: Vec<_> = lost.iter().map(|(phase, _)| quoted(phase.as_str())).collect();
+    let run = quoted(run.as_str());
+    match phases.len() <= NAMED {
+        true => format!("`autopack phases retry --run-id {run} --redo {}`", phases.join(" ")),
+        false => format!(
+            "`autopack phases retry --run-id {run} --redo PHASE...` with {}",
+            first_few(&phases, NAMED)
+        ),
     }
 }

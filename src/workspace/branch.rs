@@ -7,9 +7,10 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::commit::trailer;
 use super::error::{Result, WorkspaceError};
 use super::repo::Repo;
-use crate::phase::RunId;
+use crate::phase::{PhaseId, RunId};
 
 /// What the store keeps of a run's branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,22 +165,32 @@ impl Repo {
         }
     }
 
-    /// Those of `commits` that the run's tip does not hold: somebody moved it. None where there is no tip.
-    pub async fn missing(
+    /// Those of `landed` that the run's tip does not hold: somebody moved it. One that was rebased or squashed is there
+    /// still, by its phase's trailers. None where there is no tip.
+    pub async fn missing<'a>(
         &self,
         run: &RunId,
         base: &str,
-        commits: &[String],
-    ) -> Result<HashSet<String>> {
+        landed: &'a [(PhaseId, String)],
+    ) -> Result<Vec<&'a (PhaseId, String)>> {
         let refs = self.run_refs(&Names::of(run)).await?;
-        if commits.is_empty() || (refs.branch.is_none() && refs.beside.is_none()) {
-            return Ok(HashSet::new());
+        let tips: Vec<&String> = refs.branch.iter().chain(&refs.beside).collect();
+        if landed.is_empty() || tips.is_empty() {
+            return Ok(Vec::new());
         }
-        let tips = refs.branch.iter().chain(&refs.beside);
-        let call = self.git.call("look for what landed", ["rev-list"]).args(tips);
+        let call = self.git.call("look for what landed", ["rev-list"]).args(&tips);
         let listed = call.arg(format!("^{base}")).text().await?;
         let there: HashSet<&str> = listed.lines().collect();
-        Ok(commits.iter().filter(|id| !there.contains(id.as_str())).cloned().collect())
+        let gone = landed.iter().filter(|(_, commit)| !there.contains(commit.as_str()));
+        let mut gone: Vec<_> = gone.collect();
+        if !gone.is_empty() {
+            let args = ["rev-list", "--encoding=UTF-8", "--format=%B%x00"];
+            let call = self.git.call("look for what was rebased", args).args(&tips);
+            let told = call.arg(format!("^{base}")).bytes().await?;
+            let there = phases_of(run, &String::from_utf8_lossy(&told));
+            gone.retain(|(phase, _)| !there.contains(&trailer(phase.as_str())));
+        }
+        Ok(gone)
     }
 
     /// Lets the branch catch up with landings that went beside it.
@@ -282,5 +293,32 @@ impl Repo {
         let tree = self.git.call("write the empty tree", args).stdin("").text().await?;
         let args = ["commit-tree", &tree, "-m", "Begin with nothing"];
         self.git.call("make the first commit", args).text().await
+    }
+}
+
+/// The phases of the run that commit messages name, as trailers have them. A squash indents them, and has several.
+fn phases_of(run: &RunId, messages: &str) -> HashSet<String> {
+    let of_run = format!("Autopack-Run: {}", trailer(run.as_str()));
+    let messages = messages.split('\0').map(|message| message.lines().map(str::trim));
+    let ours = messages.filter(|lines| lines.clone().any(|line| line == of_run));
+    let phases = ours.flatten().filter_map(|line| line.strip_prefix("Autopack-Phase: "));
+    phases.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rebased_and_squashed_commits_name_their_phases() {
+        let message = |run, phases: &[&str]| {
+            let lines = phases.iter().map(|phase| format!("    Autopack-Phase: {phase}\n"));
+            format!("commit 1\nx\n\nAutopack-Run: {run}\n{}\0", lines.collect::<String>())
+        };
+        let told = message("r", &["a", "\"b\\n\""])
+            + &message("other", &["c"])
+            + "commit 2\nAutopack-Phase: d\n\0";
+        let phases = phases_of(&RunId::new("r"), &told);
+        assert_eq!(phases, HashSet::from(["a".to_owned(), trailer("b\n")]));
     }
 }

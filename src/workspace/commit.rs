@@ -196,7 +196,7 @@ fn subject(name: &str, id: &str) -> String {
 }
 
 /// An id as the value of a trailer: as it is, or as a JSON string where it could be misread.
-fn trailer(id: &str) -> String {
+pub(super) fn trailer(id: &str) -> String {
     let plain = !id.is_empty()
         && id.trim() == id
         && !id.starts_with('"')
