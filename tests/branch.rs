@@ -68,6 +68,38 @@ fn what_a_branch_lost_is_said_once_with_the_command_that_does_it_again() {
 }
 
 #[test]
+fn a_branch_that_is_gone_is_brought_back_to_what_landed_last() {
+    let agent = "if phase_id != 'bad': write_deliverables()";
+    let project = Project::new().agent(agent).plan(phases(["one", "bad", "two"]));
+    project.drain().exited(3);
+    let tip = project.git(["rev-parse", "autopack/run"]).trim().to_owned();
+    project.git(["merge", "-q", "autopack/run"]);
+    project.git(["branch", "-q", "-D", "autopack/run"]);
+    project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
+    let gone = project.drain().exited(1);
+    let cure = format!("git branch autopack/run {tip}");
+    assert!(
+        gone.stdout.contains(&format!("bring it back ({cure}, which landed last)")),
+        "{gone:#?}"
+    );
+    project.git(cure.split(' ').skip(1));
+    project.drain().exited(3);
+    assert_eq!(project.landed(), ["one", "two"]);
+}
+
+#[test]
+fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
+    let project = Project::new().agent("").plan(phases(["bad"]));
+    project.drain().exited(3);
+    let base = project.git(["rev-parse", "main"]).trim().to_owned();
+    project.git(["branch", "-q", "-D", "autopack/run"]);
+    project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
+    let gone = project.drain().exited(1);
+    let cure = format!("git branch autopack/run COMMIT; the run began at {base}");
+    assert!(gone.stdout.contains(&cure), "{gone:#?}");
+}
+
+#[test]
 fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
     let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];

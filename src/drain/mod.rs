@@ -224,7 +224,10 @@ impl<'a> Drain<'a> {
 
     /// Where there is a reason to end, nothing more is claimed; what runs is finished and counted first.
     async fn wind_down_after(&mut self, ended: Result<Halt, Trouble>) -> Halt {
-        let halt = ended.unwrap_or_else(Halt::from);
+        let halt = match ended {
+            Ok(halt) => halt,
+            Err(trouble) => self.with_last_landing(trouble).await.into(),
+        };
         self.wind_down(&halt).await;
         halt
     }

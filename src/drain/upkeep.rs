@@ -5,6 +5,7 @@ use crate::execute::Trouble;
 use crate::phase::words::{first_few, quoted, short_commit};
 use crate::phase::{PhaseId, RunId};
 use crate::store::RunFacts;
+use crate::workspace::WorkspaceError;
 
 /// More phases than these are not named in a command.
 const NAMED: usize = 8;
@@ -39,6 +40,33 @@ impl Drain<'_> {
             redo(run, &lost)
         ));
         Ok(())
+    }
+
+    /// Where a branch is gone, the user has to know what it held.
+    pub(super) async fn with_last_landing(&self, trouble: Trouble) -> Trouble {
+        let Trouble::Ours(mut error) = trouble else { return trouble };
+        let gone = match error.downcast_ref() {
+            Some(WorkspaceError::BranchGone { branch, .. }) => branch.clone(),
+            _ => return Trouble::Ours(error),
+        };
+        // What is wrong stays what it was, also where this cannot be told.
+        let last = self.last_landing(&gone).await.unwrap_or_default();
+        if let Some(WorkspaceError::BranchGone { last_landed, .. }) = error.downcast_mut() {
+            *last_landed = last;
+        }
+        Trouble::Ours(error)
+    }
+
+    async fn last_landing(&self, branch: &str) -> Result<Option<String>, Trouble> {
+        for run in &self.request.runs {
+            let facts = self.site.store.run_facts(run).await?;
+            if let Some(facts) = facts.filter(|facts| facts.branch == branch) {
+                let landed = self.site.store.landed(run).await?;
+                let commits: Vec<String> = landed.into_iter().map(|(_, commit)| commit).collect();
+                return Ok(self.site.repo.last_of(&facts.base_commit, &commits).await?);
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn repair(&self) -> Result<(), Trouble> {

@@ -106,6 +106,7 @@ impl Repo {
                 return Err(WorkspaceError::BranchGone {
                     branch: names.short(),
                     base_commit: recorded.base_commit.clone(),
+                    last_landed: None,
                 });
             }
             (None, None) => {}
@@ -193,6 +194,15 @@ impl Repo {
         Ok(gone)
     }
 
+    /// The last of these commits, as far as they are here: one that none of the others came after.
+    pub async fn last_of(&self, base: &str, commits: &[String]) -> Result<Option<String>> {
+        let args = ["rev-list", "--topo-order", "--max-count=1", "--ignore-missing", "--stdin"];
+        let mut lines = commits.join("\n");
+        lines.push_str(&format!("\n^{base}\n"));
+        let found = self.git.call("look for what landed last", args).stdin(lines).text().await?;
+        Ok((!found.is_empty()).then_some(found))
+    }
+
     /// Lets the branch catch up with landings that went beside it.
     pub async fn follow(&self, run: &RunId) -> Result<Followed> {
         let names = Names::of(run);
@@ -237,6 +247,7 @@ impl Repo {
             (None, None) => Err(WorkspaceError::BranchGone {
                 branch: names.short(),
                 base_commit: refs.base.clone().unwrap_or_else(|| "an unknown commit".to_owned()),
+                last_landed: None,
             }),
         }
     }

@@ -47,11 +47,12 @@ pub enum WorkspaceError {
          (git branch -m {branch} OTHER) or import the plan under another --run-id"
     )]
     BranchNotOurs { branch: String },
+    /// `last_landed` is the store's to know.
     #[error(
-        "the run's branch {branch} is gone; bring it back (git branch {branch} COMMIT; the run \
-         began at {base_commit}), or remove the run"
+        "the run's branch {branch} is gone; bring it back ({cure}), or remove the run",
+        cure = bring_back(branch, base_commit, last_landed.as_deref())
     )]
-    BranchGone { branch: String, base_commit: String },
+    BranchGone { branch: String, base_commit: String, last_landed: Option<String> },
     #[error(
         "cannot make the branch {branch}, since a branch {blocked_by} is there and git keeps both \
          in one tree of names; rename that one (git branch -m {blocked_by} OTHER)"
@@ -78,6 +79,14 @@ pub enum WorkspaceError {
     /// What an attempt left cannot be read; says why. A failure of the attempt, not of ours.
     #[error("what the attempt left behind cannot be read: {why}")]
     Unmeasurable { why: String },
+}
+
+/// Whoever begins it where the run began loses what has landed.
+fn bring_back(branch: &str, base: &str, last_landed: Option<&str>) -> String {
+    match last_landed {
+        Some(commit) => format!("git branch {branch} {commit}, which landed last"),
+        None => format!("git branch {branch} COMMIT; the run began at {base}"),
+    }
 }
 
 pub type Result<T> = std::result::Result<T, WorkspaceError>;
