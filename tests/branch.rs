@@ -100,6 +100,16 @@ fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
 }
 
 #[test]
+fn a_tag_of_the_branchs_name_is_not_what_one_is_told_to_merge() {
+    let project = Project::new().agent("write_deliverables()").plan(phases(["one"]));
+    project.git(["tag", "autopack/run"]);
+    let told = project.drain().succeeded().stdout;
+    let merge = told.lines().find_map(|line| line.strip_prefix("merge: git ")).unwrap();
+    project.git(merge.split(' '));
+    assert!(project.path("src/one.txt").exists(), "{told}");
+}
+
+#[test]
 fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
     let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];

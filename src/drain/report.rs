@@ -125,7 +125,7 @@ impl Drain<'_> {
             if let (Some(branch), Ok(tip)) = (&counts.branch, self.site.repo.tip(&run.run_id).await)
             {
                 let held = tip.on != format!("refs/heads/{branch}");
-                counts.tip = Some(if held { tip.on } else { branch.clone() });
+                counts.tip = Some(if held || tip.shadowed { tip.on } else { branch.clone() });
             }
             all.push(counts);
         }

@@ -30,6 +30,8 @@ pub struct Tip {
     pub held_by: Option<PathBuf>,
     /// The user committed to the branch while landings went beside it; only the user can merge them.
     pub diverged: bool,
+    /// There is a tag of the branch's name, which git takes where the short name is given.
+    pub shadowed: bool,
 }
 
 /// What came of letting the branch follow.
@@ -50,6 +52,7 @@ pub(super) struct Names {
     pub branch: String,
     pub beside: String,
     pub base: String,
+    tag: String,
 }
 
 impl Names {
@@ -59,6 +62,7 @@ impl Names {
             branch: format!("refs/heads/autopack/{run}"),
             beside: format!("refs/autopack/runs/{run}"),
             base: format!("refs/autopack/bases/{run}"),
+            tag: format!("refs/tags/autopack/{run}"),
         }
     }
 
@@ -74,6 +78,7 @@ pub(super) struct Refs {
     pub held_by: Option<PathBuf>,
     pub beside: Option<String>,
     pub base: Option<String>,
+    tag: Option<String>,
 }
 
 impl Repo {
@@ -234,6 +239,7 @@ impl Repo {
             on: on.clone(),
             held_by: refs.held_by.clone(),
             diverged,
+            shadowed: refs.tag.is_some(),
         };
         match (&refs.branch, &refs.beside) {
             (Some(branch), None) => Ok(tip(branch, &names.branch, false)),
@@ -255,7 +261,7 @@ impl Repo {
     /// One look at all refs of a run, but for its claims: git would read all of them to show one.
     pub(super) async fn run_refs(&self, names: &Names) -> Result<Refs> {
         let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
-        let wanted = [&names.branch, &names.beside, &names.base];
+        let wanted = [&names.branch, &names.beside, &names.base, &names.tag];
         let call = self.git.call("read the run's refs", ["for-each-ref", format]);
         let listed = call.args(wanted).bytes().await?;
         let parts: Vec<&[u8]> = listed.split(|b| *b == 0).collect();
@@ -272,6 +278,8 @@ impl Repo {
                 refs.beside = id;
             } else if name == names.base {
                 refs.base = id;
+            } else if name == names.tag {
+                refs.tag = id;
             }
         }
         Ok(refs)
