@@ -37,10 +37,25 @@ pub enum Event {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a phase that is {from} cannot take the step {event:?}")]
+#[error("it is {from}, so it cannot {}", event.verb())]
 pub struct IllegalStep {
     pub from: PhaseState,
     pub event: Event,
+}
+
+impl Event {
+    /// What a phase cannot do that is in the wrong state for it.
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Claim => "be begun",
+            Self::Land => "land",
+            Self::Requeue => "be queued again",
+            Self::GiveUp | Self::RefuseSpec => "end as FAILED",
+            Self::Skip => "be skipped",
+            Self::Retry => "be retried",
+            Self::Redo => "be done again",
+        }
+    }
 }
 
 /// The one transition function.
@@ -128,6 +143,19 @@ mod tests {
                 "FAILED Retry QUEUED",
                 "SKIPPED Retry QUEUED",
             ]
+        );
+    }
+
+    #[test]
+    fn a_step_that_is_not_legal_is_refused_in_words() {
+        let told = |from, event| next(from, event).unwrap_err().to_string();
+        assert_eq!(
+            told(PhaseState::Skipped, Event::Skip),
+            "it is SKIPPED, so it cannot be skipped"
+        );
+        assert_eq!(
+            told(PhaseState::Executing, Event::Retry),
+            "it is EXECUTING, so it cannot be retried"
         );
     }
 }
