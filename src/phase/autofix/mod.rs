@@ -17,6 +17,7 @@ mod lists;
 mod scope;
 #[cfg(any(test, fuzzing))]
 mod spelled;
+mod tries;
 
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     scope::normalize(&mut draft);
     deliverables::normalize(&mut draft);
     ci::normalize(&mut draft);
+    tries::normalize(&mut draft);
     scope::derive(&mut draft);
     ci::fill(&mut draft);
     ci::escalate(&mut draft, last_failure);

@@ -112,6 +112,31 @@ fn the_typed_fields_agree_with_the_json() {
 }
 
 #[test]
+fn what_is_no_number_of_tries_is_named_and_taken_out() {
+    let with = |tries: Value| fix(json!({"deliverables": ["a.py"], "max_attempts": tries}));
+    for (tries, shown) in [
+        (json!(0), "0"),
+        (json!(-3), "-3"),
+        (json!(1e30), "1e+30"),
+        (json!(2.5), "2.5"),
+        (json!("often"), "a text"),
+    ] {
+        let once = with(tries);
+        let told =
+            format!("max_attempts: {shown} is no number of tries; executor.max_attempts holds");
+        assert!(once.fixes.contains(&told), "{:?}", once.fixes);
+        let again = fix(Value::clone(&once.spec));
+        assert_eq!((&again.spec, &again.fixes), (&once.spec, &vec![]));
+        assert_eq!(once.result.unwrap().max_attempts(), None);
+    }
+    assert_eq!(with(json!("often")).spec["acceptance_criteria"], json!(["max_attempts: often"]));
+    for tries in [json!(2), json!(" 2 "), json!(null)] {
+        let fixes = with(tries).fixes;
+        assert!(!fixes.iter().any(|fix| fix.starts_with("max_attempts")), "{fixes:?}");
+    }
+}
+
+#[test]
 fn a_repaired_spec_needs_no_repair() {
     let once = fix(
         json!({"phase_id": "p", "deliverables": ["src\\a.py (x)", "Nice"], "scope": {"paths": ["."]}}),
