@@ -88,6 +88,22 @@ fn outside_a_repository_it_says_so() {
     insta::assert_snapshot!(golden(&ran));
 }
 
+#[test]
+fn without_docker_nobody_is_told_to_start_qdrant_with_it() {
+    let qdrant = |more: &str| {
+        let memory = format!("memory:\n  qdrant: {{port: 2, grpc_port: 1, {more}}}\n");
+        let project = repository().file("config/memory.yaml", &memory);
+        let socket = project.outside("no-docker.sock");
+        let host = format!("unix://{}", socket.display());
+        let ran = project.autopack_with(["health", "--json"], &[("DOCKER_HOST", &host)]);
+        check(&ran.succeeded().json(), "qdrant").clone()
+    };
+    let started = qdrant("autostart: true");
+    assert_eq!((&started["status"], &started["hint"]), (&"warn".into(), &serde_json::Value::Null));
+    let by_hand = qdrant("autostart: false");
+    assert_eq!(by_hand["hint"], "start it, or set memory.use_qdrant to false");
+}
+
 fn check<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
     let checks = report["checks"].as_array().expect("a list");
     checks.iter().find(|check| check["name"] == name).expect(name)

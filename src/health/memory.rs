@@ -76,21 +76,32 @@ impl Looking<'_> {
                 Finding::warn(without_prefix(&serving.line), hint)
             }
             Ok(serving) => {
-                Finding::warn(without_prefix(&serving.line), self.mend_qdrant(serving.refused))
+                let hint = self.mend_qdrant(serving.refused).await;
+                Finding { hint, ..Finding::warn(without_prefix(&serving.line), "") }
             }
             Err(error) => {
                 let refused = matches!(error, MemoryError::Required { refused: true, .. });
-                Finding::fail(error.to_string(), self.mend_qdrant(refused))
+                let hint = self.mend_qdrant(refused).await;
+                Finding { hint, ..Finding::fail(error.to_string(), "") }
             }
         }
     }
 
-    /// It is there and says no, or it is not there.
-    fn mend_qdrant(&self, refused: bool) -> String {
+    /// It is there and says no, or it is not there. Nothing where only Docker could start it here and does not answer:
+    /// what helps with that stands beside that.
+    async fn mend_qdrant(&self, refused: bool) -> Option<String> {
         if refused {
-            return "set memory.qdrant.api_key, or AUTOPACK_QDRANT_API_KEY, to its key".to_owned();
+            return Some(
+                "set memory.qdrant.api_key, or AUTOPACK_QDRANT_API_KEY, to its key".to_owned(),
+            );
         }
-        match is_local(&self.settings.qdrant.host) {
+        let qdrant = &self.settings.qdrant;
+        if is_local(&qdrant.host) && probe::engine(self.place.docker_host.as_deref()).await.is_err()
+        {
+            let own = "start it, or set memory.use_qdrant to false";
+            return (!qdrant.autostart).then(|| own.to_owned());
+        }
+        Some(match is_local(&qdrant.host) {
             true if self.place.workspace.join("docker-compose.yml").exists() => {
                 "start it: docker compose up -d qdrant".to_owned()
             }
@@ -98,8 +109,8 @@ impl Looking<'_> {
                 "start it: autopack init (writes docker-compose.yml), docker compose up -d qdrant"
                     .to_owned()
             }
-            false => format!("start it on {}", self.settings.qdrant.host),
-        }
+            false => format!("start it on {}", qdrant.host),
+        })
     }
 
     async fn faiss(&self) -> Finding {
