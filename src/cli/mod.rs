@@ -44,7 +44,8 @@ Exit codes:
     1  autopack's own failure: configuration, database, git, or a health check
     2  wrong usage
     3  a drained run has a phase that failed or is blocked
-    4  stopped at the first failure (--stop-on-first-failure); what ran beside it was finished
+    4  stopped at the first failure (--stop-on-first-failure);
+       what ran beside it was finished
     5  stopped by a failure that every phase would meet, or by a spent budget
   130  interrupted
   143  terminated";
@@ -61,7 +62,7 @@ const STYLES: Styles = Styles::styled()
 /// the run's branch what stays in scope and passes CI.
 #[derive(Debug, Parser)]
 #[command(name = "autopack", version, after_help = EXIT_CODES, styles = STYLES)]
-#[command(max_term_width = 80, disable_help_subcommand = true)]
+#[command(max_term_width = 80)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

@@ -22,6 +22,7 @@ use crate::store::{PhaseDetail, Store};
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
+    /// Its id, as `phases list` shows it
     #[arg(value_name = "PHASE")]
     phase: String,
     /// Take the spec (JSON or YAML) from here; `-` is standard input

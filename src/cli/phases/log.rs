@@ -18,6 +18,7 @@ use crate::store::AttemptRow;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
+    /// Its id, as `phases list` shows it
     #[arg(value_name = "PHASE")]
     phase: String,
     /// This attempt instead of the last one

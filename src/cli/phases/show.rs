@@ -17,6 +17,7 @@ const TAIL: usize = 15;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
+    /// Its id, as `phases list` shows it
     #[arg(value_name = "PHASE")]
     phase: String,
     /// Print the prompt that its next try would get, and nothing else

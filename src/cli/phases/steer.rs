@@ -12,6 +12,7 @@ use crate::store::{Steered, Which};
 struct Selection {
     #[command(flatten)]
     run: RunArg,
+    /// Their ids, as `phases list` shows them
     #[arg(value_name = "PHASE", required_unless_present = "failed", conflicts_with = "failed")]
     phases: Vec<String>,
     /// All that are FAILED
