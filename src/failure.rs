@@ -118,8 +118,8 @@ impl fmt::Display for ReaderGone {
 
 impl std::error::Error for ReaderGone {}
 
-/// The error and its causes; a cause that the text before already ends with is not said twice.
-fn one_line(error: &Error) -> String {
+/// The error and its causes in one line; a cause that the text before already ends with is not said twice.
+pub fn one_line(error: &Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string().trim().replace('\n', " ");

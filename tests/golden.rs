@@ -345,6 +345,13 @@ fn failures() -> Vec<(&'static str, Project, Vec<String>)> {
                 .config("agents:\n  default: a\n  a: {kind: command, command: [no-such-agent]}\n"),
             args("drain"),
         ),
+        (
+            "several agents and no default one",
+            drained().config(
+                "agents:\n  a: {kind: command, command: [sh]}\n  b: {kind: command, command: [sh]}\n",
+            ),
+            args("drain"),
+        ),
         ("an agent that nobody knows", drained(), args("drain --agent nobody")),
         ("a branch that is not ours", held, args("drain")),
         ("no log", drained(), args("phases log one")),

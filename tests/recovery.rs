@@ -393,8 +393,8 @@ fi"#;
     let ran = project.autopack(args.into_iter().chain(["--sample", "1"]));
     let said = ran.stdout + &ran.stderr;
     assert!(said.contains("there is space again"), "{said}");
-    let (full, sampled) = (said.find("No space left"), said.find("phases passed"));
+    let (full, sampled) = (said.find("No space left"), said.find("sampled phase passed"));
     assert!(sampled < full && sampled.is_some(), "{said}");
-    assert_eq!(said.matches("of the 1 sampled phases passed").count(), 1, "{said}");
+    assert_eq!(said.matches("the sampled phase passed").count(), 1, "{said}");
     assert_each_landed_once(&project, 4);
 }

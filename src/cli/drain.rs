@@ -243,6 +243,16 @@ fn after_all(runs: &[RunSummary]) -> String {
     }
 }
 
+/// A name that was given, or the configuration that lacks one.
+fn no_agent(wanted: Option<&str>, known: &str) -> Failure {
+    match wanted {
+        Some(name) => Failure::new(format!("no agent is called {name:?}; there are {known}"))
+            .exit(Exit::Usage),
+        None => Failure::new(format!("no agent is the default one; there are {known}"))
+            .hint("name one under `agents.default` in config/autopack.yaml, or with --agent"),
+    }
+}
+
 /// That the agent is not there is seen before anything is claimed.
 fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let settings = &context.config()?.settings;
@@ -261,10 +271,7 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let env = child_env::for_agent(context.env.all().clone());
     for wanted in wanted {
         let Some((_, agent)) = settings.agent(wanted) else {
-            let what = wanted.map_or("agents.default names no agent".to_owned(), |name| {
-                format!("no agent is called {name:?}")
-            });
-            return Err(Failure::new(format!("{what}; there are {known}")).exit(Exit::Usage));
+            return Err(no_agent(wanted, &known));
         };
         let checked = agent::check(agent, &context.workspace()?, &env);
         checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;

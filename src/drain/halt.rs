@@ -1,7 +1,9 @@
 //! Why the loop ends.
 
 use crate::execute::Trouble;
+use crate::failure::one_line;
 use crate::progress::Reason;
+use crate::workspace::WorkspaceError;
 
 pub(super) enum Halt {
     Drained,
@@ -12,7 +14,11 @@ pub(super) enum Halt {
     /// A budget is spent.
     Budget(String),
     /// Something is wrong with us.
-    Failed(String),
+    Failed {
+        why: String,
+        /// Whether that says what to do.
+        names_cure: bool,
+    },
     MaxBatches,
     Interrupted,
 }
@@ -24,7 +30,7 @@ impl Halt {
             Self::FirstFailure => Reason::StoppedOnFailure,
             Self::Systemic(_) | Self::Full(_) => Reason::Systemic,
             Self::Budget(_) => Reason::Budget,
-            Self::Failed(_) => Reason::Failed,
+            Self::Failed { .. } => Reason::Failed,
             Self::MaxBatches => Reason::MaxBatches,
             Self::Interrupted => Reason::Interrupted,
         }
@@ -33,11 +39,16 @@ impl Halt {
     /// In words, where the reason itself does not say it.
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::Systemic(why) | Self::Full(why) | Self::Budget(why) | Self::Failed(why) => {
-                Some(why)
-            }
+            Self::Systemic(why)
+            | Self::Full(why)
+            | Self::Budget(why)
+            | Self::Failed { why, .. } => Some(why),
             Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
         }
+    }
+
+    pub fn names_cure(&self) -> bool {
+        matches!(self, Self::Failed { names_cure: true, .. })
     }
 }
 
@@ -46,7 +57,51 @@ impl From<Trouble> for Halt {
         match trouble {
             Trouble::Systemic(why) => Self::Systemic(why),
             Trouble::Full(why) => Self::Full(why),
-            trouble => Self::Failed(trouble.to_string()),
+            Trouble::Ours(error) => {
+                Self::Failed { names_cure: names_cure(&error), why: one_line(&error) }
+            }
+            trouble => Self::Failed { why: trouble.to_string(), names_cure: false },
         }
+    }
+}
+
+/// Whether the error itself says what to do, so that nothing else has to be looked for.
+fn names_cure(error: &anyhow::Error) -> bool {
+    use WorkspaceError as E;
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(|error| {
+        matches!(
+            error,
+            E::BranchGone { .. }
+                | E::BranchNotOurs { .. }
+                | E::BranchBlocked { .. }
+                | E::RefLocked { .. }
+                | E::UnknownBase { .. }
+                | E::PartialClone { .. }
+                | E::NotTrusted { .. }
+                | E::OddPath { .. }
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Error;
+
+    fn halt(error: WorkspaceError) -> Halt {
+        Halt::from(Trouble::Ours(Error::from(error)))
+    }
+
+    #[test]
+    fn an_error_that_names_its_cure_is_told_from_one_that_does_not() {
+        assert!(halt(WorkspaceError::BranchNotOurs { branch: "a".to_owned() }).names_cure());
+        assert!(!halt(WorkspaceError::NotReset(1)).names_cure());
+    }
+
+    #[test]
+    fn the_cause_of_an_error_is_said_once() {
+        let source = std::io::Error::other("File exists");
+        let error = WorkspaceError::Io { doing: "make the folder", path: "/a".into(), source };
+        assert_eq!(halt(error).why(), Some("cannot make the folder /a: File exists"));
     }
 }

@@ -190,7 +190,7 @@ impl<'a> Drain<'a> {
                 Some(ended) => Some(self.wind_down_after(ended).await),
                 None => None,
             };
-            self.look_at_yield(mark).await?;
+            self.look_at_yield(mark, halt.as_ref()).await?;
             self.batch_finished(number).await?;
             heap::give_back();
             if let Some(halt) = halt {

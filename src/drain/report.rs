@@ -92,7 +92,7 @@ impl Drain<'_> {
         let exit = match &halt {
             Halt::FirstFailure => Exit::StoppedAtFirstFailure,
             Halt::Systemic(_) | Halt::Full(_) | Halt::Budget(_) => Exit::Systemic,
-            Halt::Failed(_) => Exit::OurFailure,
+            Halt::Failed { .. } => Exit::OurFailure,
             Halt::Interrupted => self.signals.exit(),
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
             Halt::Drained | Halt::MaxBatches => Exit::Done,
@@ -102,6 +102,7 @@ impl Drain<'_> {
             reason: halt.reason(),
             exit_code: exit.code(),
             message: halt.why().map(str::to_owned),
+            names_cure: halt.names_cure(),
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.retire().await?;

@@ -41,11 +41,12 @@ impl Drain<'_> {
         self.only.clear();
         self.sampled = true;
         if passed == 0 {
-            return Ok(Some(Halt::Systemic(format!(
-                "none of the {tried} sampled phases passed ({names}); `autopack phases log` shows why"
-            ))));
+            return Ok(Some(Halt::Systemic(none_passed(tried, &names))));
         }
-        self.site.progress.note(&format!("{passed} of the {tried} sampled phases passed"));
+        self.site.progress.note(&match tried {
+            1 => "the sampled phase passed".to_owned(),
+            _ => format!("{passed} of the {tried} sampled phases passed"),
+        });
         Ok(None)
     }
 
@@ -62,6 +63,14 @@ impl Drain<'_> {
 
 fn key(row: &PhaseRow) -> (RunId, PhaseId) {
     (row.run_id.clone(), row.phase_id.clone())
+}
+
+fn none_passed(tried: usize, names: &str) -> String {
+    let none = match tried {
+        1 => "the sampled phase did not pass".to_owned(),
+        _ => format!("none of the {tried} sampled phases passed"),
+    };
+    format!("{none} ({names}); `autopack phases log PHASE` shows why")
 }
 
 /// Phases that could run now, one of each category in turn, in the order of the plan; those that a limit put off

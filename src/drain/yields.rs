@@ -1,6 +1,6 @@
 //! Says at once when a batch leaves no telemetry, or telemetry without what matters in it, and why that may be.
 
-use super::Drain;
+use super::{Drain, Halt};
 use crate::execute::Trouble;
 use crate::store::{Mark, Yield};
 
@@ -23,7 +23,11 @@ impl Drain<'_> {
     }
 
     /// Looks at what the attempts since then left.
-    pub(super) async fn look_at_yield(&mut self, since: Option<Mark>) -> Result<(), Trouble> {
+    pub(super) async fn look_at_yield(
+        &mut self,
+        since: Option<Mark>,
+        halt: Option<&Halt>,
+    ) -> Result<(), Trouble> {
         let Some(mark) = since else {
             if !std::mem::replace(&mut self.said.off, true) {
                 self.say(OFF);
@@ -31,7 +35,10 @@ impl Drain<'_> {
             return Ok(());
         };
         let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
-        if let Some(text) = none(&found) {
+        // What kept attempts from an agent and ends the drain is said where it ends.
+        let tells = |halt: &Halt| halt.why().is_some() || matches!(halt, Halt::Interrupted);
+        let explained = found.reached == 0 && halt.is_some_and(tells);
+        if let Some(text) = none(&found).filter(|_| !explained) {
             self.say(&text);
         }
         if let Some(text) = uncounted(&found).filter(|_| !self.said.uncounted) {
@@ -52,8 +59,10 @@ fn none(found: &Yield) -> Option<String> {
     if found.attempts == 0 || found.samples > 0 {
         return None;
     }
-    let why = match found.reached {
-        0 => "none of them reached an agent; the lines above say why",
+    let why = match (found.reached, found.attempts) {
+        (0, 1) => "it did not reach an agent; the lines above say why",
+        (0, _) => "none of them reached an agent; the lines above say why",
+        (_, 1) => "another drain took it over",
         _ => "another drain took them over",
     };
     let attempts = of(found.attempts, "attempt");
@@ -92,6 +101,9 @@ mod tests {
         let unreached = Yield { attempts: 1, ..Yield::default() };
         let text = none(&unreached).unwrap();
         assert!(text.contains("the one attempt of this batch:\n"), "{text}");
+        assert!(text.contains("it did not reach"), "{text}");
+        let text = none(&Yield { attempts: 2, ..Yield::default() }).unwrap();
+        assert!(text.contains("the 2 attempts of this batch:\n"), "{text}");
         assert!(text.contains("none of them reached"), "{text}");
     }
 }

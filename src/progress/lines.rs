@@ -29,7 +29,7 @@ pub(super) fn render(event: &Event, look: Look) -> Option<String> {
     match event {
         Event::DrainStarted(start) => Some(started(start)),
         Event::PhaseFinished(phase) => Some(finished_line(phase, look)),
-        Event::BatchFinished(batch) => Some(batch_line(batch)),
+        Event::BatchFinished(batch) => (!was_empty(batch)).then(|| batch_line(batch)),
         Event::DrainFinished(end) => Some(finished(end, look)),
         Event::BatchStarted { .. } | Event::PhaseStarted(_) => None,
     }
@@ -130,6 +130,11 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
     facts
 }
 
+/// Nothing came of it, and all that is left waits for what failed before.
+fn was_empty(batch: &BatchFinished) -> bool {
+    batch.done + batch.failed + batch.tokens == 0 && batch.left == batch.blocked
+}
+
 fn batch_line(batch: &BatchFinished) -> String {
     let rate = match batch.phases_per_hour {
         Some(rate) if rate >= 1.0 => format!(" · {rate:.0} phases/h"),
@@ -156,7 +161,10 @@ fn finished(end: &DrainFinished, look: Look) -> String {
         Reason::Interrupted => "interrupted; what was running is queued again",
     };
     let took = duration(Duration::from_millis(end.duration_ms));
-    let mut text = format!("{what} after {took}");
+    let mut text = match end.reason {
+        Reason::Drained => format!("{what} after {took}"),
+        _ => format!("{what} ({took})"),
+    };
     if let Some(message) = &end.message {
         let message = in_lines(format!("error: {}", printable(message)), 0, look);
         text.push_str(&format!("\n{}", message.join("\n")));
@@ -251,6 +259,45 @@ mod tests {
             2,
             "whoever reads a file or a pipe has its own lines"
         );
+    }
+
+    #[test]
+    fn only_a_drain_that_did_all_says_after_what_time() {
+        let told = |reason| {
+            let end = DrainFinished {
+                counts: Vec::new(),
+                reason,
+                exit_code: 0,
+                message: None,
+                names_cure: false,
+                duration_ms: 900,
+            };
+            finished(&end, Look::default()).lines().next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(told(Reason::Drained), "drained after 0.9 s");
+        assert_eq!(told(Reason::Budget), "stopped: a budget is spent (0.9 s)");
+        assert_eq!(told(Reason::MaxBatches), "stopped after the batches asked for (0.9 s)");
+        assert_eq!(
+            told(Reason::Interrupted),
+            "interrupted; what was running is queued again (0.9 s)"
+        );
+    }
+
+    #[test]
+    fn a_batch_in_which_there_was_nothing_to_do_has_no_line() {
+        let nothing = BatchFinished {
+            batch: 1,
+            done: 0,
+            failed: 0,
+            left: 2,
+            blocked: 2,
+            tokens: 0,
+            phases_per_hour: None,
+        };
+        let told = |batch| render(&Event::BatchFinished(batch), Look::default());
+        assert_eq!(told(nothing.clone()), None);
+        assert!(told(BatchFinished { failed: 1, ..nothing.clone() }).is_some());
+        assert!(told(BatchFinished { left: 3, ..nothing }).is_some());
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn finished(phase: &PhaseFinished) {
 fn ended(end: &DrainFinished) {
     let (reason, exit_code, duration_ms) = (end.reason.as_str(), end.exit_code, end.duration_ms);
     if let Some(message) = &end.message {
-        let hint = end.hint();
+        // Machines find the field in each such line.
+        let hint = end.hint().unwrap_or_default();
         tracing::error!(target: ENDS, kind = reason, hint, exit_code, "{message}");
     }
     tracing::info!(reason, exit_code, duration_ms, "drain finished");
@@ -102,6 +103,7 @@ impl DrainFinished {
                 Some("raise it under executor.budgets in autopack.yaml, then start the drain again")
             }
             Reason::Systemic => Some("mend that, then start the drain again"),
+            Reason::Failed if self.names_cure => None,
             Reason::Failed => Some("`autopack health` looks for what is wrong"),
             _ => None,
         }

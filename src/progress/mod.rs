@@ -131,6 +131,9 @@ pub struct DrainFinished {
     pub exit_code: u8,
     /// What ended the drain early, in words.
     pub message: Option<String>,
+    /// Whether the message says what to do, too.
+    #[serde(skip)]
+    pub names_cure: bool,
     pub duration_ms: u64,
 }
 
