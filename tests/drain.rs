@@ -372,3 +372,33 @@ else:
     assert_eq!(project.landed(), ["one", "two"]);
     assert_eq!(std::fs::read_to_string(project.path("README.md")).unwrap(), "# project\n");
 }
+
+/// Whoever keeps what a drain says is told that some of it is missing; the work is done all the same.
+#[test]
+fn a_drain_whose_output_cannot_be_written_goes_on_and_says_so_at_its_end() {
+    for args in [&["drain"][..], &["drain", "--json"]] {
+        let project = Project::new().agent("write_deliverables()").plan(json!({"phases": [
+            {"phase_id": "one", "deliverables": ["src/one.txt"]},
+            {"phase_id": "two", "deliverables": ["src/two.txt"]}]}));
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = project.command(args.iter()).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        assert_eq!(
+            said.matches("error: cannot write to stdout: No space left").count(),
+            1,
+            "{said}"
+        );
+        assert!(project.states().values().all(|state| state == "COMPLETE"), "{said}");
+    }
+}
+
+#[test]
+fn a_drain_whose_reader_went_away_is_quiet_about_it() {
+    let project = Project::new().agent("write_deliverables()").plan(json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/one.txt"]}]}));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = project.command(["drain"]).stdout(writer).output().unwrap();
+    assert_eq!((ran.status.code(), ran.stderr.as_slice()), (Some(0), &b""[..]));
+}

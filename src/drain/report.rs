@@ -106,7 +106,16 @@ impl Drain<'_> {
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.retire().await?;
-        Ok(exit)
+        Ok(self.unless_unsaid(exit))
+    }
+
+    /// All was done, but whoever keeps what is said of it lacks some: said once, where it can be.
+    fn unless_unsaid(&self, exit: Exit) -> Exit {
+        let Some(why) = self.site.progress.unwritten() else { return exit };
+        tracing::error!(
+            "cannot write to stdout: {why}; the drain went on without, and `autopack status` shows what came of it"
+        );
+        if exit == Exit::Done { Exit::OurFailure } else { exit }
     }
 
     /// A disk that filled at the very end is waited for, too.

@@ -18,7 +18,7 @@ pub use text::{
 };
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -205,6 +205,8 @@ pub struct Progress {
     board: Arc<Mutex<Board>>,
     /// Draws what changes by itself.
     clock: Option<JoinHandle<()>>,
+    /// Why a line could not be written: the first time.
+    unwritten: OnceLock<io::Error>,
 }
 
 impl Progress {
@@ -212,21 +214,26 @@ impl Progress {
     pub fn new(mode: Mode, color: bool) -> Self {
         let board = Arc::new(Mutex::new(Board::default()));
         let clock = (mode == Mode::Live).then(|| tokio::spawn(run_on(board.clone())));
-        Self { mode, color, started: Instant::now(), board, clock }
+        Self { mode, color, started: Instant::now(), board, clock, unwritten: OnceLock::new() }
     }
 
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Shows an event. Where nobody reads any more, the drain goes on all the same.
+    /// Why some of what was to stand on stdout does not, where that is so. That nobody reads any more is no such reason.
+    pub fn unwritten(&self) -> Option<&io::Error> {
+        self.unwritten.get()
+    }
+
+    /// Shows an event. Where nobody reads any more, or nothing can be written, the drain goes on all the same.
     pub fn emit(&self, event: &Event) {
         log::log(event);
         if self.mode == Mode::Json {
             let line = serde_json::to_string(event).unwrap_or_else(|e| {
                 format!("{{\"event\":\"error\",\"message\":\"cannot serialise an event: {e}\"}}")
             });
-            return print(&line);
+            return self.print(&line);
         }
         let several = self.board(|board| {
             board.take(event, Instant::now());
@@ -238,7 +245,7 @@ impl Progress {
         let columns = if self.mode == Mode::Live { screen::output_columns() } else { None };
         let look = lines::Look { color: self.color, several, columns };
         if let Some(text) = lines::render(event, look) {
-            print(&text);
+            self.print(&text);
         }
         self.draw();
     }
@@ -256,7 +263,16 @@ impl Progress {
         let text = printable(text);
         match self.mode {
             Mode::Json => tracing::info!(target: NOTES, "{text}"),
-            _ => print(&text),
+            _ => self.print(&text),
+        }
+    }
+
+    fn print(&self, text: &str) {
+        let mut written = Ok(());
+        screen::above(|| written = writeln!(io::stdout().lock(), "{text}"));
+        // A reader that has gone away is no reason to stop working, and none to complain.
+        if let Err(error) = written.or_else(unless_unread) {
+            let _ = self.unwritten.set(error);
         }
     }
 
@@ -299,9 +315,6 @@ fn draw(board: &Mutex<Board>) {
     }
 }
 
-fn print(text: &str) {
-    screen::above(|| {
-        // A reader that has gone away is no reason to stop working.
-        let _ = writeln!(io::stdout().lock(), "{text}");
-    });
+fn unless_unread(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
