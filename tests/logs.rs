@@ -104,6 +104,7 @@ fn an_id_as_long_as_a_book_is_cut_in_each_line_and_whole_for_machines() {
     let plan = json!({"phases": [{"phase_id": id, "deliverables": ["src/one.txt"]}]});
     let project = Project::new().agent("write_deliverables()").plan(plan);
     let ran = project.autopack(["drain", "--run-id", "run", "-v"]).succeeded();
+    assert!(!ran.stderr.contains("drain="), "{ran:?}");
     assert!(!ran.stderr.contains(&id) && ran.stderr.contains("phase=xxx"), "{ran:?}");
     project.autopack(["phases", "retry", "--redo", "--run-id", "run", &id]).succeeded();
     let args = ["drain", "--run-id", "run", "-v", "--log-format", "json"];

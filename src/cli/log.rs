@@ -169,6 +169,8 @@ pub(super) fn json_line(level: Level, target: &str, mut fields: Map<String, Valu
 impl Lines {
     fn text_line(&self, level: Level, mut fields: Map<String, Value>) -> String {
         let message = fields.remove("message").map(|message| plain(&message)).unwrap_or_default();
+        // There is one in a process, and people see where they started it. JSON of several may be kept in one place.
+        fields.remove("drain");
         if self.detailed {
             let time = Timestamp::now().strftime("%H:%M:%S%.3f");
             let fields: String = fields
