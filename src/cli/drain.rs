@@ -19,7 +19,9 @@ use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
 use crate::process::{Redactor, Stop, child_env};
-use crate::progress::{Mode, Progress, duration, shown_id, shown_message, thousands};
+use crate::progress::{
+    Mode, Progress, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
+};
 use crate::store::{RunSummary, Store};
 use crate::workspace::Repo;
 
@@ -147,12 +149,18 @@ async fn dry_run(
     }
     match args.json {
         true => context.out.json(&planned)?,
-        false => context.out.text(&plan_text(&planned))?,
+        false => context.out.text(&plan_text(&planned, screen::output_columns()))?,
     }
     Ok(Exit::Done)
 }
 
-fn plan_text(planned: &[Planned]) -> String {
+/// What stands before the lines of a phase.
+const BENEATH: usize = 7;
+/// On a terminal, an id or a line is cut to no less than this.
+const LEAST: usize = 12;
+
+/// In a pipe, each remark stands on one line; on a terminal of so many columns it goes on in the next.
+fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
     let mut text = String::new();
     for phase in planned {
         let order = phase.order.map_or_else(|| "-".to_owned(), |order| order.to_string());
@@ -160,14 +168,22 @@ fn plan_text(planned: &[Planned]) -> String {
         if let Some(tokens) = phase.estimated_output_tokens {
             facts.push(format!("about {} tokens out", thousands(tokens)));
         }
-        text +=
-            &format!("{order:>5}  {}  {}\n", shown_id(phase.phase_id.as_str()), facts.join(" · "));
+        let (mut id, facts) = (shown_id(phase.phase_id.as_str()), facts.join(" · "));
+        if let Some(columns) = columns {
+            id = fit(&id, columns.saturating_sub(BENEATH + 2 + width(&facts)).max(LEAST));
+        }
+        text += &format!("{order:>5}  {id}  {facts}\n");
         let waits: Vec<&str> = phase.waits_for.iter().map(|id| id.as_str()).collect();
         let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
         let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
         let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
         for line in lines.chain(waits).chain(put_off(phase)) {
-            text += &format!("       {}\n", shown_message(&line));
+            let line = shown_message(&line);
+            let parts = match columns {
+                Some(columns) => wrap(&line, columns.saturating_sub(BENEATH).max(LEAST)),
+                None => vec![line],
+            };
+            parts.iter().for_each(|part| text += &format!("{:BENEATH$}{part}\n", ""));
         }
     }
     let run = planned.iter().filter(|phase| phase.order.is_some()).count();
@@ -277,4 +293,33 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
         checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::PhaseId;
+
+    #[test]
+    fn a_plan_fits_on_the_terminal_and_each_remark_on_a_line_elsewhere() {
+        let refused = "deliverables: \"../elsewhere/a.py\" leaves the repository through `..`, and nothing else is named";
+        let phase = Planned {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new("an-id-that-goes-on-for-a-good-while".repeat(3)),
+            name: String::new(),
+            order: None,
+            agent: Some("fake".to_owned()),
+            estimated_output_tokens: Some(1200),
+            fixes: vec!["scope: marked as repaired".to_owned()],
+            unfixable: Some(refused.to_owned()),
+            waits_for: Vec::new(),
+            not_before: None,
+        };
+        for columns in [60, 80] {
+            let text = plan_text(std::slice::from_ref(&phase), Some(columns));
+            assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
+            assert!(text.contains(" fake · about 1200 tokens out\n"), "{text}");
+        }
+        assert!(plan_text(&[phase], None).contains(&format!("       unfixable: {refused}\n")));
+    }
 }

@@ -14,7 +14,7 @@ pub use lines::{Look, finished_line};
 pub use log::{ENDS, NOTES};
 pub use text::{
     duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,
-    width,
+    width, wrap,
 };
 
 use std::io::{self, Write};

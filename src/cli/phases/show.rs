@@ -6,7 +6,7 @@ use crate::cli::Context;
 use crate::cli::table::table;
 use crate::failure::Failure;
 use crate::phase::{Failure as PhaseFailure, PhaseId};
-use crate::progress::{printable, shown_id, shown_message};
+use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
 use crate::store::{AttemptRow, PhaseDetail};
 
 /// How many lines of a log are shown.
@@ -38,16 +38,17 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
     match args.json {
         true => context.out.json(&view::detail(&detail, max_attempts)),
-        false => context.out.text(&text(&detail, max_attempts)),
+        false => context.out.text(&text(&detail, max_attempts, screen::output_columns())),
     }
 }
 
-fn text(detail: &PhaseDetail, max_attempts: u32) -> String {
+fn text(detail: &PhaseDetail, max_attempts: u32, columns: Option<usize>) -> String {
     let row = &detail.row;
     let view = view::PhaseView::new(row, max_attempts);
     let (run, phase) = (shown_id(row.run_id.as_str()), shown_id(row.phase_id.as_str()));
     let heading = format!("{run}/{phase}  {}", shown_message(&row.name));
-    let mut page = Page(printable(heading.trim_end()) + "\n");
+    let mut page = Page { text: String::new(), columns };
+    page.line("", heading.trim_end());
     page.field(
         "state",
         &format!("{} after {} of {} tries", row.state, view.attempts, view.max_attempts),
@@ -64,14 +65,14 @@ fn text(detail: &PhaseDetail, max_attempts: u32) -> String {
     page.list("repaired", detail.fixes.iter().cloned());
     page.failure(row.last_failure.as_ref());
     if !view.description.is_empty() {
-        page.0 += "\n";
-        page.block(&view.description, "  ");
+        page.text += "\n";
+        view.description.trim_end().lines().for_each(|line| page.line("  ", line));
     }
     if !detail.attempt_log.is_empty() {
-        page.0 += "\n";
-        page.0 += &attempts(&detail.attempt_log);
+        page.text += "\n";
+        page.text += &attempts(&detail.attempt_log);
     }
-    page.0
+    page.text
 }
 
 fn paths(value: Option<&serde_json::Value>) -> impl Iterator<Item = String> {
@@ -100,14 +101,36 @@ fn attempts(log: &[AttemptRow]) -> String {
 }
 
 /// Names to the left, values beside them.
-struct Page(String);
+struct Page {
+    text: String,
+    /// Of the terminal, where it is one: lines go on in the next. In a pipe they are whole.
+    columns: Option<usize>,
+}
 
 const NAMES: usize = 14;
+/// A line is cut to no less than this.
+const LEAST: usize = 20;
 
 impl Page {
     fn field(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
-            self.0 += &format!("  {name:NAMES$}{}\n", printable(value.trim_end()));
+            self.line(&format!("  {name:NAMES$}"), value.trim_end());
+        }
+    }
+
+    /// What goes on stands beneath the beginning of the text.
+    fn line(&mut self, before: &str, text: &str) {
+        let text = printable(text);
+        let room = self.columns.map(|columns| columns.saturating_sub(width(before)).max(LEAST));
+        let parts = match room {
+            Some(room) if width(&text) > room => wrap(&text, room),
+            _ => vec![text],
+        };
+        let mut before = before.to_owned();
+        for part in parts {
+            self.text += format!("{before}{part}").trim_end();
+            self.text += "\n";
+            before = " ".repeat(width(&before));
         }
     }
 
@@ -119,8 +142,8 @@ impl Page {
 
     fn block(&mut self, text: &str, indent: &str) {
         for line in text.trim_end().lines() {
-            self.0 += format!("{indent}{}", printable(line)).trim_end();
-            self.0 += "\n";
+            self.text += format!("{indent}{}", printable(line)).trim_end();
+            self.text += "\n";
         }
     }
 
@@ -140,5 +163,25 @@ impl Page {
         let lines: Vec<&str> = detail.log_tail.trim_end().lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
         self.block(&tail, "    | ");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_goes_on_beneath_itself_on_a_terminal_and_is_whole_in_a_pipe() {
+        let told = |columns| {
+            let mut page = Page { text: String::new(), columns };
+            page.field("unfixable", "it leaves the repository through its parent folder");
+            page.text
+        };
+        let wrapped = "  unfixable     it leaves the\n                repository through\n                its parent folder\n";
+        assert_eq!(told(Some(36)), wrapped);
+        assert_eq!(
+            told(None),
+            "  unfixable     it leaves the repository through its parent folder\n"
+        );
     }
 }
