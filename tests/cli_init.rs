@@ -92,6 +92,26 @@ fn help_documents_the_exit_codes() {
 }
 
 #[test]
+fn the_verb_help_is_the_same_as_the_option() {
+    let folder = Project::bare_folder();
+    let said = |args: &[&str]| folder.autopack(args).succeeded().stdout;
+    assert_eq!(said(&["help"]), said(&["--help"]));
+    assert_eq!(said(&["help", "phases", "log"]), said(&["phases", "log", "--help"]));
+}
+
+/// What stands beneath an exit code begins where the first line of its meaning begins.
+#[test]
+fn what_goes_on_in_help_stands_beneath_its_beginning() {
+    let help = Project::bare_folder().autopack(["--help"]).succeeded().stdout;
+    let codes = help.split("Exit codes:\n").nth(1).expect("exit codes");
+    for line in codes.lines() {
+        let (before, text) = line.split_at(7);
+        assert!(!text.starts_with(' ') && before.ends_with(' '), "{line:?}");
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+}
+
+#[test]
 fn completions_need_no_repository() {
     let folder = Project::bare_folder();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
