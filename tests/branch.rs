@@ -137,3 +137,42 @@ fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
     let log = ["-C", moved.to_str().unwrap(), "log", "--format=%s", "main..autopack/run"];
     assert_eq!(project.git(log), "two\none\n");
 }
+
+/// As it is done where other programs still look for it at its old place.
+#[test]
+fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_was_not() {
+    let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
+    let (older, moved) = (project.outside("older"), project.outside("moved"));
+    let copied = Command::new("cp").arg("-a").arg(project.root()).arg(&older).status().unwrap();
+    assert!(copied.success());
+    let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];
+    project.autopack(one).succeeded();
+    project
+        .git_command()
+        .arg("-C")
+        .arg(&older)
+        .args(["branch", "autopack/run", "main"])
+        .status()
+        .unwrap();
+    let base = ["update-ref", "refs/autopack/bases/run", "main"];
+    project.git_command().arg("-C").arg(&older).args(base).status().unwrap();
+    fs::rename(project.root(), &moved).unwrap();
+    let database = format!("sqlite:///{}", moved.join(".autopack/autopack.db").display());
+    let at = |folder: &Path| {
+        let folder = folder.to_str().unwrap();
+        project.autopack([
+            "--workspace",
+            folder,
+            "--database-url",
+            &database,
+            "drain",
+            "--run-id",
+            "run",
+        ])
+    };
+    let refused = at(&older).exited(1);
+    assert!(refused.stderr.contains("run run belongs to the repository"), "{refused:#?}");
+    std::os::unix::fs::symlink(&moved, project.root()).unwrap();
+    let went_on = at(&moved).succeeded();
+    assert!(went_on.stderr.contains("run run goes on here"), "{went_on:#?}");
+}

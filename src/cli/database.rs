@@ -64,8 +64,8 @@ pub enum Moved {
     Look,
 }
 
-/// A repository that was moved takes its runs along: where they were there is none any more, and here is the ref that
-/// their branch was made with. A copy, whose original is still there, gets none of them.
+/// A repository that was moved takes its runs along: where they were there is none any more, here is the ref that their
+/// branch was made with, and what landed is here. A copy, whose original is still there, gets none of them.
 pub async fn take_along(
     store: &Store,
     repo: &Repo,
@@ -75,18 +75,36 @@ pub async fn take_along(
     let here = repo.identity();
     for run in runs {
         let Some(facts) = run.facts.as_mut().filter(|facts| facts.repo != here) else { continue };
-        let base = Some(facts.base_commit.as_str());
-        if Repo::is_there(&facts.repo) || repo.base_of(&run.run_id).await?.as_deref() != base {
+        if !repo.took_the_place_of(&facts.repo)
+            || !has_all_of(store, repo, &run.run_id, facts).await?
+        {
             continue;
         }
-        let from = std::mem::replace(&mut facts.repo, here.clone());
         if moved == Moved::Record {
-            store.move_run(&run.run_id, &from, &here).await?;
-            let run = shown_id(run.run_id.as_str());
+            // Where another copy was faster, it is that one's.
+            if !store.move_run(&run.run_id, &facts.repo, &here).await? {
+                continue;
+            }
+            let (run, from) = (shown_id(run.run_id.as_str()), &facts.repo);
             tracing::info!(target: NOTES, "run {run} goes on here: its repository was moved from {from} to {here}");
         }
+        facts.repo.clone_from(&here);
     }
     Ok(())
+}
+
+/// An older copy lacks what landed since.
+async fn has_all_of(
+    store: &Store,
+    repo: &Repo,
+    run: &RunId,
+    facts: &RunFacts,
+) -> Result<bool, Failure> {
+    if repo.base_of(run).await?.as_deref() != Some(facts.base_commit.as_str()) {
+        return Ok(false);
+    }
+    let landed = store.landed(run).await?;
+    Ok(repo.missing(run, &facts.base_commit, &landed).await?.is_empty())
 }
 
 /// Refuses a run of another repository; `hint` says what to do instead.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::now;
-use crate::execute::{Site, Trouble};
+use crate::execute::{AttemptFolder, Site, Trouble};
 use crate::process::child_env::OWNER;
 use crate::process::{boot_clock_ms, boot_id, lock, sweep_marked};
 use crate::store::{InFlight, OwnerId, OwnerRow, Rescue};
@@ -84,6 +84,13 @@ async fn settle(site: &Site, work: &InFlight) -> Result<(), Trouble> {
     if site.store.recover(work, how, now(), telemetry).await?.is_some() {
         let (run, phase) = (&work.run_id, &work.phase_id);
         let what = if landed { "had landed" } else { "is queued again" };
+        let folder = &site.repo.autopack_dir();
+        if let Some(patch) =
+            AttemptFolder::patch_of(folder, run, phase, work.attempt).filter(|_| landed)
+        {
+            // It is on the branch; a patch that stays says otherwise, and does no harm beyond that.
+            let _ = std::fs::remove_file(patch);
+        }
         site.progress.note(&format!("a drain died during {phase} of {run}: it {what}"));
     }
     Ok(())

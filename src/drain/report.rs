@@ -97,6 +97,7 @@ impl Drain<'_> {
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
             Halt::Drained | Halt::MaxBatches => Exit::Done,
         };
+        let exit = self.unless_unwritten(exit);
         self.site.progress.emit(&Event::DrainFinished(DrainFinished {
             counts: self.counts(&runs).await,
             reason: halt.reason(),
@@ -106,16 +107,21 @@ impl Drain<'_> {
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.retire().await?;
-        Ok(self.unless_unsaid(exit))
+        if let Some(why) = self.site.progress.unwritten() {
+            tracing::error!(
+                "cannot write to stdout: {why}; the drain went on without, and `autopack status` shows what came of it"
+            );
+        }
+        // It may have been the very line that was emitted.
+        Ok(self.unless_unwritten(exit))
     }
 
-    /// All was done, but whoever keeps what is said of it lacks some: said once, where it can be.
-    fn unless_unsaid(&self, exit: Exit) -> Exit {
-        let Some(why) = self.site.progress.unwritten() else { return exit };
-        tracing::error!(
-            "cannot write to stdout: {why}; the drain went on without, and `autopack status` shows what came of it"
-        );
-        if exit == Exit::Done { Exit::OurFailure } else { exit }
+    /// All was done, but whoever keeps what is said of it lacks some.
+    fn unless_unwritten(&self, exit: Exit) -> Exit {
+        match self.site.progress.unwritten() {
+            Some(_) if exit == Exit::Done => Exit::OurFailure,
+            _ => exit,
+        }
     }
 
     /// A disk that filled at the very end is waited for, too.

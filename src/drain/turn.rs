@@ -189,6 +189,7 @@ impl Drain<'_> {
         }
         while let Some(ended) = self.crew.next().await {
             if let Err(trouble) = self.ended(ended) {
+                let trouble = self.with_last_landing(trouble).await;
                 self.site.progress.note(&trouble.to_string());
             }
         }

@@ -53,7 +53,7 @@ pub(super) async fn attempt(
     };
     attempt.say_left_out(&measured);
     // At once: what comes next may take us down, and this was paid for.
-    attempt.keep_work(&measured)?;
+    let kept = attempt.keep_work(&measured);
     let verdict = match attempt.cut_short(&reply)? {
         Some(verdict) => verdict,
         None => match attempt.judge_diff(&measured, &reply).await? {
@@ -61,6 +61,12 @@ pub(super) async fn attempt(
             None => attempt.test_and_land(&measured).await?,
         },
     };
+    match (kept, &verdict) {
+        (Err(error), Verdict::Passed { .. }) => {
+            tracing::warn!("{error}; it has landed all the same")
+        }
+        (kept, _) => kept?,
+    }
     attempt.learn(&measured, &verdict).await;
     Ok(verdict)
 }
@@ -133,7 +139,15 @@ impl<'a> Attempt<'a> {
 
     /// They would be judged as the agent's, of whichever phase comes next.
     async fn refuse_changes_of_setup(&self) -> Result<(), Trouble> {
-        let changes = self.slot.measure(&self.base, &[]).await?.changes;
+        let changes = match self.slot.measure(&self.base, &[]).await {
+            Ok(measured) => measured.changes,
+            Err(error) if error.is_about_the_attempt() => {
+                return Err(Trouble::Systemic(format!(
+                    "workspace.setup left what cannot be read: {error}"
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        };
         if changes.is_empty() {
             return Ok(());
         }
@@ -184,7 +198,7 @@ impl<'a> Attempt<'a> {
         if !touched.is_empty() {
             self.note(&format!(
                 "your own checkout changed while the agent worked (by you, or by the agent): {}",
-                touched.join(", ")
+                some_of(&touched.iter().map(String::as_str).collect::<Vec<_>>())
             ));
         }
     }

@@ -104,17 +104,23 @@ async fn execute_in_span(
     };
     let used = record.used();
     let (verdict, after) = match tried {
-        Ok(verdict) => (verdict, std::mem::take(&mut record.after)),
+        Ok(verdict) => {
+            site.supervisor_breaker.reset();
+            (verdict, std::mem::take(&mut record.after))
+        }
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
         Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
-        Err(Trouble::Crashed(why)) => {
-            site.progress.note(&format!("{}: {why}", claim.phase_id));
-            let after = match site.ci_breaker.met(&claim.phase_id, &why) {
-                Some(shared) => After::Systemic(shared),
-                None => std::mem::take(&mut record.after),
-            };
-            (Verdict::Requeued(Requeue::Crashed), after)
-        }
+        Err(Trouble::Crashed(why)) => match site.supervisor_breaker.met(&claim.phase_id, &why) {
+            // By now it is not this phase's fault.
+            Some(shared) => {
+                let message = shared.clone();
+                (Verdict::Requeued(Requeue::Systemic { message }), After::Systemic(shared))
+            }
+            None => {
+                site.progress.note(&format!("{}: {why}", claim.phase_id));
+                (Verdict::Requeued(Requeue::Crashed), std::mem::take(&mut record.after))
+            }
+        },
         Err(trouble) => {
             let message = trouble.to_string();
             (Verdict::Requeued(Requeue::Systemic { message }), After::of(trouble))

@@ -37,8 +37,10 @@ pub struct Site {
     pub memory: Memory,
     pub foresight: Foresight,
     pub breaker: Breaker,
-    /// Of CI, and of supervisors that are taken down. Of its own: the agent that finishes before CI cannot start would start the other one over.
+    /// Of its own: the agent that finishes before CI cannot start would start the other one over.
     pub ci_breaker: Breaker,
+    /// Of supervisors that what they watch takes down; any verdict starts it over.
+    pub supervisor_breaker: Breaker,
     pub backoff: Backoff,
     pub landings: LandingQueue,
     /// Held while a run's branch is made.
@@ -78,6 +80,7 @@ impl Site {
             foresight: Foresight::default(),
             breaker: Breaker::new(circuit_breaker),
             ci_breaker: Breaker::new(circuit_breaker),
+            supervisor_breaker: Breaker::new(circuit_breaker),
             backoff: Backoff::default(),
             landings: LandingQueue::default(),
             making_branch: tokio::sync::Mutex::default(),
@@ -150,6 +153,14 @@ impl Site {
             Some(facts) => facts,
             None => self.settle_facts(run).await?,
         };
+        // Its first drain, or one that took it along, may have been another's since we looked.
+        let here = self.repo.identity();
+        if facts.repo != here {
+            let there = &facts.repo;
+            let error =
+                anyhow::anyhow!("run {run} belongs to the repository {there}, not to {here}");
+            return Err(error.into());
+        }
         let branch =
             RunBranch { branch: facts.branch.clone(), base_commit: facts.base_commit.clone() };
         let tip = self.repo.make_branch(run, &branch).await?;

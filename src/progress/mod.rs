@@ -316,5 +316,15 @@ fn draw(board: &Mutex<Board>) {
 }
 
 fn unless_unread(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+    // A terminal that is gone answers so.
+    let gone = error.raw_os_error() == Some(libc::EIO) && is_a_device(io::stdout());
+    if error.kind() == io::ErrorKind::BrokenPipe || gone { Ok(()) } else { Err(error) }
+}
+
+/// A terminal is one, also when it is gone and says that it is none.
+fn is_a_device(output: impl std::os::fd::AsFd) -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    fstat(output).is_ok_and(|found| {
+        SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
+    })
 }

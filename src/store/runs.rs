@@ -90,16 +90,16 @@ impl Store {
         .await
     }
 
-    /// The run's repository was moved, from one identity to another. No effect where it is elsewhere by now.
-    pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<(), StoreError> {
+    /// The run's repository was moved, from one identity to another. `false`: it is elsewhere by now, and stays there.
+    pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<bool, StoreError> {
         self.named(async {
-            sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
+            let moved = sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
                 .bind(to)
                 .bind(run.as_str())
                 .bind(from)
                 .execute(&self.writer)
                 .await?;
-            Ok(())
+            Ok(moved.rows_affected() == 1)
         })
         .await
     }

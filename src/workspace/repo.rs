@@ -4,7 +4,7 @@
 //! `.autopack` out of `git status`.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,9 +96,15 @@ impl Repo {
         self.common_dir.display().to_string()
     }
 
-    /// Whether a repository with this identity is still there.
-    pub fn is_there(identity: &str) -> bool {
-        is_git_dir(Path::new(identity))
+    /// Whether nothing with this identity is there any more: no such folder, or a link that leads here. What cannot be
+    /// looked at is taken to be there.
+    pub fn took_the_place_of(&self, identity: &str) -> bool {
+        match std::fs::canonicalize(identity) {
+            Ok(real) => real == self.common_dir,
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+        }
     }
 
     /// The lock of a slot: free when nothing of its last tenant is left.

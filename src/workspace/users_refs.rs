@@ -11,18 +11,20 @@ const OURS: &str = "refs/heads/autopack/";
 /// Each by its full name, with what it leads to.
 pub(super) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
     let mut refs = BTreeMap::new();
+    // These first, as git does: what is packed in between would be in neither otherwise.
+    for kind in ["refs/heads", "refs/tags"] {
+        add_loose(common_dir, kind, &mut refs);
+    }
     if let Ok(packed) = fs::read(common_dir.join("packed-refs")) {
         let packed = String::from_utf8_lossy(&packed);
         // Lines that begin with `#` or `^` say something about the file, or about the line above.
         let lines = packed.lines().filter(|line| !line.starts_with(['#', '^']));
         for (leads_to, name) in lines.filter_map(|line| line.split_once(' ')) {
             if is_the_users(name) {
-                refs.insert(name.to_owned(), leads_to.to_owned());
+                // What has a file of its own counts, whatever is packed.
+                refs.entry(name.to_owned()).or_insert_with(|| leads_to.to_owned());
             }
         }
-    }
-    for kind in ["refs/heads", "refs/tags"] {
-        add_loose(common_dir, kind, &mut refs);
     }
     refs
 }
@@ -31,7 +33,6 @@ fn is_the_users(name: &str) -> bool {
     (name.starts_with("refs/heads/") && !name.starts_with(OURS)) || name.starts_with("refs/tags/")
 }
 
-/// What has a file of its own counts, whatever is packed.
 fn add_loose(common_dir: &Path, folder: &str, refs: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(common_dir.join(folder)).into_iter().flatten().flatten() {
         let name = format!("{folder}/{}", entry.file_name().to_string_lossy());

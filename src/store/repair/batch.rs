@@ -45,12 +45,19 @@ impl Batch {
         let mut parts = rows.chunks(rows.len().div_ceil(threads).max(FEW));
         let Some(first) = parts.next() else { return Ok(Self::default()) };
         thread::scope(|scope| {
-            let others: Vec<_> =
-                parts.map(|part| scope.spawn(|| Self::repair(part, run_id, fix))).collect();
+            let begin = |part| {
+                let work = move || Self::repair(part, run_id, fix);
+                (part, thread::Builder::new().spawn_scoped(scope, work).ok())
+            };
+            let others: Vec<_> = parts.map(begin).collect();
             let mut whole = Self::repair(first, run_id, fix)?;
-            for other in others {
-                let part = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                whole.append(part);
+            for (part, thread) in others {
+                let part = match thread.map(thread::ScopedJoinHandle::join) {
+                    Some(ended) => ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // No more threads are to be had.
+                    None => Self::repair(part, run_id, fix),
+                };
+                whole.append(part?);
             }
             Ok(whole)
         })

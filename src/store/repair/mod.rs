@@ -46,6 +46,13 @@ pub struct RepairCounts {
     pub unfixable: u64,
 }
 
+/// Whom to tell, and what was told so far.
+struct Told<'a> {
+    on: &'a mut (dyn FnMut(Repaired) + Send),
+    counts: RepairCounts,
+    dry_run: bool,
+}
+
 impl RepairCounts {
     fn add(&mut self, more: Self) {
         self.examined += more.examined;
@@ -65,26 +72,41 @@ impl Store {
         on: &mut (dyn FnMut(Repaired) + Send),
     ) -> Result<RepairCounts, StoreError> {
         self.named(async {
-            let mut counts = RepairCounts::default();
+            let mut told = Told { on, counts: RepairCounts::default(), dry_run };
             for (row, run) in self.runs_or_all(run).await? {
-                let mut saving: Option<Saving> = None;
-                let mut rows = self.clone().queued_after(row, i64::MIN).await?;
-                while let Some(last) = rows.last() {
-                    let reading = Ahead::of(self.clone().queued_after(row, last.id));
-                    let batch = Batch::of(&rows, &run, fix)?;
-                    if let Some(before) = saving.take() {
-                        before.end(on, &mut counts).await?;
-                    }
-                    saving = Some(Saving::of(self, batch, dry_run));
-                    rows = reading.end().await?;
-                }
+                let mut saving = None;
+                let repaired = self.repair_run(row, &run, fix, &mut told, &mut saving).await;
+                // Also where something went wrong after it.
                 if let Some(last) = saving {
-                    last.end(on, &mut counts).await?;
+                    last.end(&mut told).await?;
                 }
+                repaired?;
             }
-            Ok(counts)
+            Ok(told.counts)
         })
         .await
+    }
+
+    /// `saving` is the batch that is being written when this ends.
+    async fn repair_run(
+        &self,
+        row: i64,
+        run: &RunId,
+        fix: &Fixer<'_>,
+        told: &mut Told<'_>,
+        saving: &mut Option<Saving>,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.clone().queued_after(row, i64::MIN).await?;
+        while let Some(last) = rows.last() {
+            let reading = Ahead::of(self.clone().queued_after(row, last.id));
+            let batch = Batch::of(&rows, run, fix);
+            if let Some(before) = saving.take() {
+                before.end(told).await?;
+            }
+            *saving = Some(Saving::of(self, batch?, told.dry_run));
+            rows = reading.end().await?;
+        }
+        Ok(())
     }
 
     async fn runs_or_all(&self, run: Option<&RunId>) -> Result<Vec<(i64, RunId)>, StoreError> {
@@ -154,14 +176,10 @@ impl Saving {
     }
 
     /// What was not written is handed to nobody.
-    async fn end(
-        self,
-        on: &mut (dyn FnMut(Repaired) + Send),
-        counts: &mut RepairCounts,
-    ) -> Result<(), StoreError> {
+    async fn end(self, told: &mut Told<'_>) -> Result<(), StoreError> {
         self.writing.end().await?;
-        counts.add(self.counts);
-        self.repaired.into_iter().for_each(on);
+        told.counts.add(self.counts);
+        self.repaired.into_iter().for_each(&mut *told.on);
         Ok(())
     }
 }

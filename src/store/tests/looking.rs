@@ -131,8 +131,8 @@ async fn where_a_run_is_executed_is_settled_once() {
     assert_eq!(elsewhere, here);
     assert_eq!(bed.store.run_facts(&run()).await.unwrap(), Some(here));
     // Only whoever knows where it was moves it.
-    bed.store.move_run(&run(), "/there/.git", "/nowhere/.git").await.unwrap();
-    bed.store.move_run(&run(), "/here/.git", "/moved/.git").await.unwrap();
+    assert!(!bed.store.move_run(&run(), "/there/.git", "/nowhere/.git").await.unwrap());
+    assert!(bed.store.move_run(&run(), "/here/.git", "/moved/.git").await.unwrap());
     assert_eq!(bed.store.run_facts(&run()).await.unwrap(), Some(facts("/moved/.git")));
 }
 

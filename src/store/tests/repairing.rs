@@ -75,3 +75,23 @@ async fn more_phases_than_one_batch_holds_are_all_examined_in_order() {
     assert!(rows.iter().all(|row| row.spec.0["phase_id"] == row.phase_id.as_str()));
     assert!(told.iter().enumerate().all(|(n, one)| one.phase_id.as_str() == format!("p{n}")));
 }
+
+#[tokio::test]
+async fn what_was_repaired_before_a_row_that_cannot_be_read_is_kept_and_told() {
+    let phases = (0..1100).map(|n| phase(&format!("p{n}"), &[])).collect();
+    let bed = Bed::with(phases).await;
+    sqlx::query("UPDATE phases SET fixes = 'no list' WHERE phase_id = 'p1050'")
+        .execute(&bed.store.writer)
+        .await
+        .unwrap();
+    let mut told = 0;
+    let on = &mut |_| told += 1;
+    let error = bed.store.repair_queued(None, &fix, false, on).await.unwrap_err();
+    assert!(error.to_string().contains("p1050"), "{error}");
+    assert_eq!(told, 1024);
+    let repaired: i64 = sqlx::query_scalar("SELECT count(*) FROM phases WHERE spec IS NOT NULL")
+        .fetch_one(&bed.store.reader)
+        .await
+        .unwrap();
+    assert_eq!(repaired, 1024);
+}
