@@ -157,6 +157,7 @@ fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_wa
     let base = ["update-ref", "refs/autopack/bases/run", "main"];
     project.git_command().arg("-C").arg(&older).args(base).status().unwrap();
     fs::rename(project.root(), &moved).unwrap();
+    fs::create_dir(project.root()).unwrap();
     let database = format!("sqlite:///{}", moved.join(".autopack/autopack.db").display());
     let at = |folder: &Path| {
         let folder = folder.to_str().unwrap();
@@ -172,6 +173,7 @@ fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_wa
     };
     let refused = at(&older).exited(1);
     assert!(refused.stderr.contains("run run belongs to the repository"), "{refused:#?}");
+    fs::remove_dir(project.root()).unwrap();
     std::os::unix::fs::symlink(&moved, project.root()).unwrap();
     let went_on = at(&moved).succeeded();
     assert!(went_on.stderr.contains("run run goes on here"), "{went_on:#?}");
