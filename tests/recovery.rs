@@ -327,6 +327,22 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/failed" ]; the
     assert_done_once(&project);
 }
 
+/// git reads files of a new worktree that `git worktree add` has made and not yet written.
+#[test]
+fn a_worktree_that_somebody_is_just_making_ends_no_drain() {
+    let meddling = r#"
+case "$*" in *worktreepath*)
+  echo x >>"$at/looks"
+  if [ $(($(wc -l <"$at/looks") % 2)) = 1 ]; then
+    echo "fatal: failed to read /project/.git/worktrees/new/commondir: Success" >&2; exit 128
+  fi ;;
+esac"#;
+    let project = with_git(agent_that_can_only_once(), meddling);
+    let ran = project.drain().succeeded();
+    assert!(!ran.stdout.contains("requeued"), "{ran:#?}");
+    assert_done_once(&project);
+}
+
 #[test]
 fn what_may_have_landed_is_settled_by_the_next_drain_where_git_stays_broken() {
     let meddling = format!(

@@ -6,11 +6,16 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::commit::trailer;
 use super::error::{Result, WorkspaceError};
 use super::repo::Repo;
 use crate::phase::{PhaseId, RunId};
+
+/// A worktree is made within milliseconds; one that stays half made is its user's to prune.
+const HALF_MADE_LOOKS: u32 = 50;
+const HALF_MADE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the store keeps of a run's branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,8 +267,7 @@ impl Repo {
     pub(super) async fn run_refs(&self, names: &Names) -> Result<Refs> {
         let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
         let wanted = [&names.branch, &names.beside, &names.base, &names.tag];
-        let call = self.git.call("read the run's refs", ["for-each-ref", format]);
-        let listed = call.args(wanted).bytes().await?;
+        let listed = self.with_worktrees(&["for-each-ref", format], &wanted).await?;
         let parts: Vec<&[u8]> = listed.split(|b| *b == 0).collect();
         let mut refs = Refs::default();
         for line in parts.chunks_exact(3) {
@@ -283,6 +287,22 @@ impl Repo {
             }
         }
         Ok(refs)
+    }
+
+    /// Asks for what git reads all worktrees for. Somebody may be making one at this moment: `git worktree add` has made
+    /// its files by then and not yet written them.
+    async fn with_worktrees(&self, args: &[&str], wanted: &[&String]) -> Result<Vec<u8>> {
+        for _ in 0..HALF_MADE_LOOKS {
+            let call = self.git.call("read the run's refs", args).args(wanted);
+            let answer = call.answer().await?;
+            let half_made = !answer.ok()
+                && ["/commondir", "/gitdir"].iter().any(|file| answer.said().contains(file));
+            if !half_made {
+                return answer.bytes();
+            }
+            tokio::time::sleep(HALF_MADE_PAUSE).await;
+        }
+        self.git.call("read the run's refs", args).args(wanted).bytes().await
     }
 
     /// Orders to `git update-ref --stdin`, all of them or none.
