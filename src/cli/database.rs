@@ -114,14 +114,9 @@ pub fn check_repository(
     repo: &Repo,
     hint: &str,
 ) -> Result<(), Failure> {
-    match facts.filter(|_| is_elsewhere(facts, repo)) {
+    match facts.and_then(|facts| facts.refusal(run, &repo.identity())) {
         None => Ok(()),
-        Some(facts) => Err(Failure::new(format!(
-            "run {run} belongs to the repository {}, not to {}",
-            facts.repo,
-            repo.identity()
-        ))
-        .hint(hint)),
+        Some(refusal) => Err(Failure::new(refusal).hint(hint)),
     }
 }
 

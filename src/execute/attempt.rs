@@ -2,6 +2,7 @@
 
 use crate::phase::budget::Spent;
 use crate::phase::scope::ChangeKind;
+use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
 use crate::process::Stop;
 use crate::progress::{Event, PhaseStarted, Step};
@@ -12,6 +13,9 @@ use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
 use super::activity::Activity;
 use super::record::Record;
 use super::{AttemptFolder, Site, Trouble, lesson};
+
+/// More paths than these are counted in a message.
+const SHOWN: usize = 5;
 
 /// One attempt under way.
 pub(super) struct Attempt<'a> {
@@ -155,7 +159,7 @@ impl<'a> Attempt<'a> {
         Err(Trouble::Systemic(format!(
             "workspace.setup changed what the repository holds: {}; it would count as each agent's work: commit it \
              first, ignore it, name it in workspace.keep, or have setup leave it alone (`npm ci`, not `npm install`)",
-            some_of(&paths)
+            first_few(&paths, SHOWN)
         )))
     }
 
@@ -198,7 +202,7 @@ impl<'a> Attempt<'a> {
         if !touched.is_empty() {
             self.note(&format!(
                 "your own checkout changed while the agent worked (by you, or by the agent): {}",
-                some_of(&touched.iter().map(String::as_str).collect::<Vec<_>>())
+                first_few(touched, SHOWN)
             ));
         }
     }
@@ -251,14 +255,5 @@ impl<'a> Attempt<'a> {
     pub(super) fn note(&self, text: &str) {
         let text = self.site.redactor.redact(text);
         self.site.progress.note(&format!("{}: {text}", self.claim.phase_id));
-    }
-}
-
-/// The first few, and how many more there are.
-fn some_of(paths: &[&str]) -> String {
-    const SHOWN: usize = 5;
-    match paths.len().saturating_sub(SHOWN) {
-        0 => paths.join(", "),
-        more => format!("{} and {more} more", paths[..SHOWN].join(", ")),
     }
 }

@@ -154,12 +154,8 @@ impl Site {
             None => self.settle_facts(run).await?,
         };
         // Its first drain, or one that took it along, may have been another's since we looked.
-        let here = self.repo.identity();
-        if facts.repo != here {
-            let there = &facts.repo;
-            let error =
-                anyhow::anyhow!("run {run} belongs to the repository {there}, not to {here}");
-            return Err(error.into());
+        if let Some(refusal) = facts.refusal(run, &self.repo.identity()) {
+            return Err(anyhow::Error::msg(refusal).into());
         }
         let branch =
             RunBranch { branch: facts.branch.clone(), base_commit: facts.base_commit.clone() };

@@ -17,6 +17,15 @@ pub struct RunFacts {
     pub base_commit: String,
 }
 
+impl RunFacts {
+    /// Where the run is not this repository's: what to say of it. `here` is its identity.
+    pub fn refusal(&self, run: &RunId, here: &str) -> Option<String> {
+        let there = &self.repo;
+        (there != here)
+            .then(|| format!("run {run} belongs to the repository {there}, not to {here}"))
+    }
+}
+
 #[derive(FromRow)]
 pub(super) struct RunRecord {
     pub id: i64,

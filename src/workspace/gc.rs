@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::branch::Names;
 use super::clean::remove_any;
 use super::error::{Context, Result};
 use super::repo::Repo;
+use super::run_refs::Names;
 use crate::phase::RunId;
 use crate::process::FileLock;
 

@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::branch::{Names, Refs, Tip};
+use super::branch::Tip;
 use super::claim::ClaimRef;
 use super::error::{Result, WorkspaceError};
 use super::git::Answer;
 use super::made::MANY;
+use super::run_refs::{Names, Refs};
 use super::slot::Slot;
 use crate::phase::RunId;
 

@@ -29,6 +29,7 @@ mod measure;
 mod outside;
 mod paths;
 mod repo;
+mod run_refs;
 mod slot;
 mod space;
 mod submodule;
