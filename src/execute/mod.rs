@@ -37,6 +37,7 @@ use crate::store::Claim;
 use attempt::{Attempt, attempt};
 use finish::finish;
 use record::Record;
+use space::unless_full;
 
 pub use folder::AttemptFolder;
 pub use foresee::{Foreseen, Foresight};
@@ -97,8 +98,9 @@ async fn execute_in_span(
 ) -> Result<Executed, Trouble> {
     let started = Instant::now();
     let mut record = Record::default();
-    let tried = attempt(site, &claim, drain_spent, stop, &mut record).await;
-    let tried = match site.unless_full(tried) {
+    let (tried, shortage) =
+        site.with_shortage(attempt(site, &claim, drain_spent, stop, &mut record)).await;
+    let tried = match unless_full(tried, shortage) {
         Err(trouble) => unless_landed(site, &claim, &record, trouble).await,
         judged => judged,
     };

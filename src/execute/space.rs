@@ -1,7 +1,10 @@
 //! A full disk is waited for: it is nobody's fault, and often over in minutes.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
 
 use super::{Site, Trouble};
 use crate::phase::{Failure, Verdict};
@@ -9,6 +12,8 @@ use crate::process::{Stop, StopLevel};
 use crate::workspace::Shortage;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// While an attempt is under way: one call of the system, and an agent's failed write is over in less than a second.
+const LOOK_DURING: Duration = Duration::from_millis(250);
 
 impl Site {
     /// Where an attempt has no room to work, if anywhere.
@@ -35,16 +40,38 @@ impl Site {
         }
     }
 
-    /// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
-    pub(super) fn unless_full(&self, tried: Result<Verdict, Trouble>) -> Result<Verdict, Trouble> {
-        let why = match &tried {
-            Ok(Verdict::Failed(Failure { message, .. })) => message.clone(),
-            Err(Trouble::Ours(error)) => format!("{error:#}"),
-            _ => return tried,
+    /// An attempt, and where there was no room at any time that it took: what an agent could not write is missing long
+    /// after the disk was freed.
+    pub(super) async fn with_shortage<T>(
+        &self,
+        attempt: impl Future<Output = T>,
+    ) -> (T, Option<Shortage>) {
+        let mut attempt = pin!(attempt);
+        let mut looks = tokio::time::interval(LOOK_DURING);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut met = None;
+        let ended = loop {
+            tokio::select! {
+                // First a look, before anything is written.
+                biased;
+                _ = looks.tick(), if met.is_none() => met = self.shortage(),
+                ended = &mut attempt => break ended,
+            }
         };
-        match self.shortage() {
-            Some(shortage) => Err(Trouble::Full(format!("{why}, while {shortage}"))),
-            None => tried,
-        }
+        (ended, met.or_else(|| self.shortage()))
     }
+}
+
+/// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
+pub(super) fn unless_full(
+    tried: Result<Verdict, Trouble>,
+    shortage: Option<Shortage>,
+) -> Result<Verdict, Trouble> {
+    let Some(shortage) = shortage else { return tried };
+    let why = match tried {
+        Ok(Verdict::Failed(Failure { message, .. })) => message,
+        Err(Trouble::Ours(error)) => format!("{error:#}"),
+        tried => return tried,
+    };
+    Err(Trouble::Full(format!("{why}, while {shortage}")))
 }

@@ -71,6 +71,15 @@ fn a_disk_that_fills_at_any_write_and_frees_again() {
     assert!(passes("torture::disk::fills"));
 }
 
+#[test]
+fn what_an_agent_could_not_write_is_no_phases_fault_even_where_there_is_room_again() {
+    if !passes("torture::disk::mounts") {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    assert!(passes("torture::disk::frees_under_the_agent"));
+}
+
 /// In a mount namespace of its own, which goes with its last process.
 fn passes(test: &str) -> bool {
     let mut unshare = Command::new("unshare");
@@ -141,6 +150,35 @@ fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
     // The folder can go only once nothing is mounted in it.
     drop(mounted);
     waits
+}
+
+/// The agent could not write, and there is room again before anybody looks at what it did.
+#[test]
+#[ignore = "run by another test in a mount namespace of its own"]
+fn frees_under_the_agent() {
+    let bare = Project::bare_folder();
+    let mounted = Mounted::on(&bare.path(".autopack"));
+    let project = bare.with_repository();
+    let (began, freed) = (project.outside("began"), project.outside("freed"));
+    for fifo in [&began, &freed] {
+        nix::unistd::mkfifo(fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    let body = format!(
+        "if [ $AUTOPACK_ATTEMPT = 1 ]; then echo >{began:?}; read -r _ <{freed:?}; else deliver; fi"
+    );
+    let ground = Ground::on(project, &body, "", 1, backlog(1));
+    // Too little, and enough for all that comes before and after the agent.
+    mounted.fill(2048);
+    let drain = ground.start();
+    std::fs::read(began).unwrap();
+    mounted.free();
+    std::fs::write(freed, "\n").unwrap();
+    let over = drain.wait().exited(0);
+    ground.assert_all_complete();
+    let history = ground.check_after(|_| {});
+    let outcomes: Vec<_> = history.attempts.iter().map(|a| a.outcome.as_deref()).collect();
+    assert_eq!(outcomes, [Some("systemic"), Some("landed")], "{over:#?}");
+    drop(mounted);
 }
 
 fn is_said(ground: &Ground) -> bool {
