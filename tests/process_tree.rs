@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::process::{LONG, MARK, env, job, marked, run, unique};
 use crate::support::stubborn::STUBBORN;
 use autopack::process::{
-    FileLock, How, Job, Stop, StopLevel, Stream, run as run_until, sweep_marked,
+    FileLock, How, Job, SpawnError, Stop, StopLevel, Stream, run as run_until, sweep_marked,
 };
 use futures_util::future::join_all;
 
@@ -88,6 +88,20 @@ async fn end_stubborn(at: &Path, round: u32) -> Duration {
     assert_eq!(marked(&mark), Vec::<String>::new());
     assert_eq!(ended.how, How::Stopped);
     took
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_ends_the_tree_before_it_is_said() {
+    let at = tempfile::tempdir().unwrap();
+    let mark = unique();
+    let mut job = stubborn(at.path(), &mark, STAY);
+    // The first byte finds it full.
+    let full = at.path().join("agent.log");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    job.log = Some(full);
+    let error = run(job).await.unwrap_err();
+    assert_eq!(marked(&mark), Vec::<String>::new());
+    assert!(matches!(error, SpawnError::Log { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -141,6 +141,7 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
     let mut sink = Sink::open(&job).map_err(cannot_log)?;
     let mut supervised = Supervised::start(&mut job).await?;
     let mut watch = Watch::new(&job, supervised.pid());
+    let mut logged = Ok(());
     while !watch.over() {
         let read = match watch.next(&mut supervised, stop).await {
             Ok(read) => read,
@@ -149,8 +150,12 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
                 return Err(error);
             }
         };
-        if let Some((stream, bytes)) = read {
-            sink.push(stream, bytes).map_err(cannot_log)?;
+        if let Some((stream, bytes)) = read.filter(|_| logged.is_ok()) {
+            logged = sink.push(stream, bytes);
+            if logged.is_err() {
+                // Its end is waited for: whoever hears of the error may count on the slot.
+                watch.kill(&mut supervised).await;
+            }
         }
     }
     if watch.unanswered() {
@@ -160,7 +165,7 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
         supervised.ended().await.map_err(SpawnError::Supervisor)?;
         tracing::debug!(swept, "the whole tree is gone");
     }
-    let (stdout, stderr) = sink.finish().map_err(cannot_log)?;
+    let (stdout, stderr) = logged.and_then(|()| sink.finish()).map_err(cannot_log)?;
     Ok(Ended {
         how: watch.how(),
         stdout,

@@ -153,6 +153,12 @@ impl Watch {
         }
     }
 
+    /// Ends it without a grace, for a reason of ours.
+    pub async fn kill(&mut self, supervised: &mut Supervised) {
+        self.stop_seen = StopLevel::Now;
+        self.end(supervised, How::Stopped, true).await;
+    }
+
     async fn end(&mut self, supervised: &mut Supervised, reason: How, now: bool) {
         self.reason.get_or_insert(reason);
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
