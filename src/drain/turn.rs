@@ -121,6 +121,10 @@ impl Drain<'_> {
         self.claims_left = self.claims_left.map(|left| left.saturating_sub(1));
     }
 
+    fn give_claim_back(&mut self) {
+        self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
+    }
+
     fn ended(&mut self, ended: Result<Executed, Trouble>) -> Result<Turn, Trouble> {
         match ended {
             Ok(executed) => {
@@ -130,9 +134,10 @@ impl Drain<'_> {
                 match executed.after {
                     After::Nothing => self.space_found(),
                     After::Systemic(why) => return Err(Trouble::Systemic(why)),
+                    // It was no try of the phase, and none of the drain.
+                    After::MadeRoom => self.give_claim_back(),
                     After::Full(why) => {
-                        // It was no try of the phase, and none of the drain.
-                        self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
+                        self.give_claim_back();
                         return Err(Trouble::Full(why));
                     }
                     After::Ours(error) => return Err(Trouble::Ours(error)),

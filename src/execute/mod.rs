@@ -64,6 +64,8 @@ pub enum After {
     Systemic(String),
     /// The disk is full.
     Full(String),
+    /// It was, and has room without what attempts had left behind.
+    MadeRoom,
     /// Something of ours is broken, and the drain ends with it.
     Ours(anyhow::Error),
     /// A budget of the run or of the drain ran out under it.
@@ -125,7 +127,11 @@ async fn execute_in_span(
         },
         Err(trouble) => {
             let message = trouble.to_string();
-            (Verdict::Requeued(Requeue::Systemic { message }), After::of(trouble))
+            let after = match trouble {
+                Trouble::Full(_) if site.make_room(&claim).await => After::MadeRoom,
+                trouble => After::of(trouble),
+            };
+            (Verdict::Requeued(Requeue::Systemic { message }), after)
         }
     };
     tracing::debug!(verdict = verdict.as_str(), "judged");

@@ -1,8 +1,9 @@
 //! What every attempt of a drain shares, and the few decisions that follow from it alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::backoff::Backoff;
@@ -14,7 +15,7 @@ use crate::clock::now;
 use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
 use crate::memory::Memory;
-use crate::phase::{FixedSpec, RunId};
+use crate::phase::{FixedSpec, PhaseId, RunId};
 use crate::process::Redactor;
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
@@ -47,6 +48,8 @@ pub struct Site {
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
     pub(super) said_full: AtomicBool,
+    /// After which phases room was made, and how often.
+    pub(super) room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
 }
 
 impl Site {
@@ -86,6 +89,7 @@ impl Site {
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
             said_full: AtomicBool::new(false),
+            room_made: Mutex::default(),
         }
     }
 

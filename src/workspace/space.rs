@@ -1,10 +1,13 @@
 //! Whether there is room to work: on every file system that an attempt writes to.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
+use super::checkout::blocking;
+use super::error::Result;
 use super::repo::Repo;
 
 /// What a slot, its logs and a landing need at least, unless the whole file system is small.
@@ -35,6 +38,18 @@ impl Repo {
         let autopack = self.autopack_dir();
         let own = [autopack.as_path(), self.common_dir.as_path()];
         own.iter().chain(more).find_map(|path| shortage(path))
+    }
+
+    /// Removes the slots in which nobody works, where that gives room to the file system that has none; says how many.
+    /// What attempts left in them, and what builds put aside for the next one, can be had again.
+    pub async fn make_room(&self, shortage: &Shortage) -> Result<usize> {
+        let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+        let at = device(&shortage.path);
+        if at.is_none() || at != device(&self.slots_dir()) {
+            return Ok(0);
+        }
+        let repo = self.clone();
+        Ok(blocking(move || repo.remove_free_slots()).await?.len())
     }
 }
 
