@@ -6,14 +6,19 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::scale::Scale;
-use super::scratch::Scratch;
+use super::scratch::{Scratch, file_of};
 use super::stats::{figure, grouped};
 
+/// Each is written again and again, so that the repository stays as large as it is.
+const FILES: usize = 100;
+/// Writes the file that the last two digits of its phase name.
+const AGENT: &str = r#"cat >/dev/null; echo "made by $AUTOPACK_PHASE_ID" >"src/p0000/p0000${AUTOPACK_PHASE_ID#p????}.txt""#;
 const EVERY: Duration = Duration::from_millis(500);
 
 pub fn section(scale: &Scale) -> String {
-    let scratch = Scratch::new(100);
-    scratch.plan("r", 0..scale.long_drain);
+    let scratch = Scratch::new(FILES);
+    scratch.agent(AGENT);
+    scratch.plan_files("r", (0..scale.long_drain).map(|number| (number, file_of(number % FILES))));
     let mut command = scratch.autopack(["drain", "--run-id", "r", "--quiet"]);
     let mut child = command.stdout(Stdio::null()).spawn().expect("autopack starts");
     let started = Instant::now();
@@ -26,8 +31,9 @@ pub fn section(scale: &Scale) -> String {
     assert!(child.wait().expect("a child").success(), "the drain failed");
     let rate = scale.long_drain as f64 / took.as_secs_f64();
     let mut text = format!(
-        "The drain itself (its agents and CI are others) over {} phases, looked at twice a second, in MiB. Resident memory counts\n\
-         pages of the program file too, which all its processes share; its own is what it allocated. It took {:.0} s: {} phases/s.\n\n\
+        "The drain itself (its agents and CI are others) over {} phases that write a hundred files in turn, looked at twice a\n\
+         second, in MiB. Resident memory counts pages of the program file too, which all its processes share; its own is what it\n\
+         allocated. It took {:.0} s: {} phases/s.\n\n\
          | part of the drain | resident | its own |\n|---|---|---|\n",
         grouped(scale.long_drain as i64),
         took.as_secs_f64(),

@@ -40,10 +40,15 @@ impl Scratch {
         // Else the files are as new as the index, and git would read each of them whenever it looks.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         scratch.git(["update-index", "--really-refresh", "-q"]);
-        let agent = json!({"default": "noop",
-            "noop": {"kind": "command", "command": ["sh", "-c", AGENT]}});
-        scratch.configure(&json!({"agents": agent, "ci": {"command": ["true"]}}));
+        scratch.agent(AGENT);
         scratch
+    }
+
+    /// What works on each phase.
+    pub fn agent(&self, script: &str) {
+        let agent = json!({"default": "noop",
+            "noop": {"kind": "command", "command": ["sh", "-c", script]}});
+        self.configure(&json!({"agents": agent, "ci": {"command": ["true"]}}));
     }
 
     pub fn root(&self) -> PathBuf {
@@ -62,16 +67,21 @@ impl Scratch {
         fs::write(folder.join("autopack.yaml"), autopack_yaml.to_string()).expect("a file");
     }
 
-    /// Imports a backlog of these phases.
+    /// Imports a backlog of these phases, each with a file of its own.
     pub fn plan(&self, run: &str, phases: impl Iterator<Item = usize>) {
+        self.plan_files(run, phases.map(|number| (number, file_of(number))));
+    }
+
+    /// Imports a backlog of these phases, each with the file that it writes.
+    pub fn plan_files(&self, run: &str, phases: impl Iterator<Item = (usize, String)>) {
         let lines: String = phases
-            .map(|number| {
+            .map(|(number, file)| {
                 let id = id_of(number);
                 let description = "Write the one file that is asked for.";
                 let phase = json!({"phase_id": id, "name": format!("Phase {id}"), "description": description,
-                    "deliverables": [file_of(number)], "category": "backend", "complexity": "low",
+                    "deliverables": [file], "category": "backend", "complexity": "low",
                     // Phases that may touch the same paths do not run at the same time.
-                    "scope": {"paths": [file_of(number)]}});
+                    "scope": {"paths": [file]}});
                 format!("{phase}\n")
             })
             .collect();
