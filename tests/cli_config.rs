@@ -64,10 +64,32 @@ fn bad_values_are_named_with_key_and_line() {
         @r#"error: cannot read config/memory.yaml: memory.qdrant.port at line 1 is 70000, expected a whole number up to 65535"#);
     insta::assert_snapshot!(error("config/memory.yaml", "memory: {enabled: false, qdrant: {autostart_timeout_seconds: 0}}"),
         @"error: cannot read config/memory.yaml: memory.qdrant.autostart_timeout_seconds at line 1 is 0; must be at least 1");
+    insta::assert_snapshot!(autopack_error("executor: {budgets: {attempt: {wall_seconds: 0}}}"),
+        @"error: cannot read config/autopack.yaml: executor.budgets.attempt.wall_seconds at line 1 is 0; must be at least 1");
+    insta::assert_snapshot!(autopack_error("workspace: {link: [./.git/hooks]}"),
+        @r#"error: cannot read config/autopack.yaml: workspace.link at line 1 has "./.git/hooks"; .git is never linked"#);
+    insta::assert_snapshot!(autopack_error("workspace: {link: [.]}"),
+        @r#"error: cannot read config/autopack.yaml: workspace.link at line 1 has ".", which is the whole repository"#);
     insta::assert_snapshot!(autopack_error("- a\n- b\n"),
         @"error: cannot read config/autopack.yaml: expected keys and values");
     insta::assert_snapshot!(autopack_error("ci:\n  baseline: [true\n"),
         @"error: cannot read config/autopack.yaml: did not find expected ',' or ']' at line 3 column 1, while parsing a flow sequence at line 2 column 13");
+}
+
+/// In place of the name of a variable, in a command line.
+#[test]
+fn a_key_in_a_file_is_not_shown() {
+    let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz";
+    let named = format!("agents: {{a: {{kind: builtin, model: m, api_key_env: {key}}}}}");
+    insta::assert_snapshot!(autopack_error(&named),
+        @"error: cannot read config/autopack.yaml: agents.a.api_key_env at line 1 is no name of a variable; name the one that holds the key");
+    let given = format!("agents: {{a: {{kind: command, command: [x, --key, {key}]}}}}");
+    let project = Project::without_commits().file("config/autopack.yaml", &given);
+    for args in [&["config", "show"][..], &["config", "show", "--json"]] {
+        let ran = project.autopack(args).succeeded();
+        assert!(ran.stdout.contains("[redacted: an Anthropic key]"), "{ran:#?}");
+        assert!(!ran.stdout.contains(key), "{ran:#?}");
+    }
 }
 
 #[test]

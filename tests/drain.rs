@@ -63,6 +63,17 @@ write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
 }
 
 #[test]
+fn a_setup_that_is_no_program_ends_the_drain_before_an_agent_is_asked() {
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
+    let setup = "ci: {command: [\"true\"]}\nworkspace: {setup: [no-such-program]}\n";
+    let project = Project::new().agent_with("write_deliverables()", setup).plan(plan);
+    let ran = project.drain().exited(5);
+    let why = "workspace.setup failed: cannot run no-such-program: there is no such program";
+    assert!((ran.stdout.clone() + &ran.stderr).contains(why), "{ran:#?}");
+    assert_eq!(project.phase("one")["attempts"], 0);
+}
+
+#[test]
 fn what_setup_changes_is_not_taken_for_an_agents_work() {
     let setup = "workspace: {setup: \"echo more >>README.md; mkdir -p src; echo x >src/x.txt\"}\n";
     let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
@@ -314,6 +325,30 @@ fn secrets_are_neither_landed_nor_kept() {
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{does}");
     }
+}
+
+#[test]
+fn a_secret_that_the_configuration_gives_an_agent_is_one_too() {
+    let secret = "hunter2hunter2";
+    let agent = r#"echo "$MY_PASSWORD"; [ $AUTOPACK_PHASE_ID = keeps ] || echo "$MY_PASSWORD" >tells.txt; echo made >keeps.txt"#;
+    let agents = json!({"default": "fake", "fake": {
+        "kind": "command", "command": ["sh", "-c", agent], "env": {"MY_PASSWORD": secret}}});
+    // JSON is YAML.
+    let config = json!({"agents": agents, "ci": {"command": ["true"]}});
+    let plan = json!({"phases": [
+        {"phase_id": "tells", "deliverables": ["*.txt"], "max_attempts": 1},
+        {"phase_id": "keeps", "deliverables": ["keeps.txt"]}]});
+    let project = Project::new().config(&config.to_string()).plan(plan);
+    project.drain().exited(3);
+    assert_eq!(project.phase("tells")["last_failure"]["kind"], "secret_in_diff");
+    assert_eq!(project.landed(), ["keeps"]);
+    let attempts = project.path(".autopack/attempts");
+    let grep = |text: &str| {
+        let found = std::process::Command::new("grep").args(["-rlF", text]).arg(&attempts).output();
+        String::from_utf8_lossy(&found.unwrap().stdout).into_owned()
+    };
+    assert!(grep("[redacted: MY_PASSWORD]").contains("agent.log"));
+    assert_eq!(grep(secret), "");
 }
 
 #[test]

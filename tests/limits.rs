@@ -224,6 +224,19 @@ fn the_same_error_in_three_phases_stops_the_drain() {
 }
 
 #[test]
+fn a_program_that_fails_and_does_nothing_in_three_phases_stops_the_drain() {
+    let agent = "if phase_id == 'p0': write_deliverables(); sys.exit(7)\nprint('claude: not found'); sys.exit(127)";
+    let more = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1}\n";
+    let project = Project::new().agent_with(agent, more).plan(plan(6));
+    let ran = project.drain().exited(5);
+    assert_eq!(project.landed(), ["p0"], "what it changed decides");
+    let why = "3 phases in a row (p1, p2, p3) met the same error: the agent changed nothing; the agent exited with 127: claude: not found";
+    assert!(ran.stdout.contains(why), "{ran:#?}");
+    assert_eq!(project.phase("p2")["last_failure"]["kind"], "no_change");
+    assert_eq!(project.phase("p3")["attempts"], 0, "the third is not charged");
+}
+
+#[test]
 fn a_ci_that_cannot_start_in_three_phases_stops_the_drain_though_it_starts_without_them() {
     let ci = "ci: {command: [sh, -c, 'ls src/p*.txt >/dev/null 2>&1 || exit 0; echo tool not found; exit 127']}\n";
     let more = format!("{ci}executor: {{max_attempts: 1}}\n");

@@ -323,3 +323,15 @@ async fn journal(path: &Path) -> BTreeMap<String, String> {
 fn number(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
+
+#[test]
+fn whoever_looks_at_a_broken_memory_is_told_where_it_is_now() {
+    let project = Project::new().file(".autopack/memory.db", "not a database");
+    let ran = project.autopack_with(
+        ["memory", "stats"],
+        &[("AUTOPACK_USE_QDRANT", "0"), ("AUTOPACK_ENABLE_MEMORY", "1")],
+    );
+    let why = "the memory's journal was broken and is now ";
+    assert!(ran.succeeded().stderr.contains(why));
+    assert!(project.path(".autopack/memory.db.broken-1").exists());
+}

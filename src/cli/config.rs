@@ -2,10 +2,12 @@
 
 use clap::Subcommand;
 use console::style;
+use serde_json::Value;
 
 use super::{Context, DatabaseChoice};
 use crate::config::Setting;
 use crate::failure::{Exit, Failure};
+use crate::process::Redactor;
 use crate::progress::printable;
 
 /// Show every setting and where it comes from
@@ -29,11 +31,25 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Action::Show { json } = args.action;
     let mut settings = context.config()?.list();
     settings.push(database(&context.database()?));
+    let redactor = context.redactor()?;
+    for setting in &mut settings {
+        redact(&mut setting.value, &redactor);
+    }
     match json {
         true => context.out.json(&settings)?,
         false => context.out.text(&table(&settings))?,
     }
     Ok(Exit::Done)
+}
+
+/// A key may stand where nobody looks for one, in a command line.
+fn redact(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => *text = redactor.redact(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, redactor)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| redact(value, redactor)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn database(choice: &DatabaseChoice) -> Setting {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::{Global, Output, log};
 use crate::config::{self, Config, Env, Origin, Places};
 use crate::failure::Failure;
+use crate::process::Redactor;
 use crate::workspace::Repo;
 
 /// Relative to the workspace.
@@ -50,6 +51,13 @@ impl Context {
             Some(hint) => Failure::from(error).hint(hint),
             None => Failure::from(error),
         })
+    }
+
+    /// Knows what is neither kept nor shown: of the environment, and of the configuration.
+    pub fn redactor(&self) -> Result<Redactor, Failure> {
+        let config = self.config()?;
+        let env = self.env.all().clone().into_iter().chain(config.variables_held());
+        Ok(Redactor::knowing(env, &config.key_variables()))
     }
 
     /// Both files and the environment, checked.

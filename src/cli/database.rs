@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::Context;
+use crate::config::Origin;
 use crate::failure::{Exit, Failure, OrHint};
 use crate::phase::{RunId, UnixMs};
 use crate::progress::{NOTES, shown_id};
-use crate::store::{DatabaseUrl, RunFacts, RunSummary, Store};
+use crate::store::{DatabaseUrl, RunFacts, RunSummary, Store, StoreError};
 use crate::workspace::Repo;
 
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
@@ -26,7 +27,15 @@ pub async fn make(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure
 
 /// The store; that there is none yet is an error.
 pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
-    Ok(Store::open_existing(&url(context)?).await?)
+    let opened = Store::open_existing(&url(context)?).await;
+    let choice = context.database()?;
+    match opened {
+        // An application's own DATABASE_URL is not always meant for us.
+        Err(error @ StoreError::NoDatabase { .. }) if choice.origin != Origin::Shipped => {
+            Err(error).or_hint(format!("the URL comes from {}", choice.origin))
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// The run that was named, or the only one there is.

@@ -18,7 +18,7 @@ use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
-use crate::process::{Redactor, Stop, child_env};
+use crate::process::{Stop, child_env};
 use crate::progress::{
     Mode, Progress, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
@@ -100,7 +100,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
     };
-    let Opened { memory, line } = super::memory::open(context, Starting::Allowed).await?;
+    let Opened { memory, line, .. } = super::memory::open(context, Starting::Allowed).await?;
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
     let executor = &config.settings.executor;
@@ -117,7 +117,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         config.settings.clone(),
         child_env::for_agent(env.clone()),
         child_env::for_ci(env.clone(), &keys),
-        Redactor::knowing(env.clone(), &keys),
+        context.redactor()?,
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     )

@@ -3,6 +3,7 @@
 //! One line for each event, on stderr, above the live view where there is one. What a level means is documented with
 //! `--help`; results are none of this, they go to stdout.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,28 +26,25 @@ use crate::progress::{printable, screen, shown_id};
 
 /// What must not get out. Known before anything is logged, and looked for in every line.
 static SECRETS: Mutex<Secrets> =
-    Mutex::new(Secrets { env: None, more: Vec::new(), redactor: None });
+    Mutex::new(Secrets { env: None, keys: Vec::new(), held: Vec::new(), redactor: None });
 
 struct Secrets {
     env: Option<Env>,
-    /// Of the configuration: names of variables, and values that stand in it.
-    more: Vec<(String, Option<String>)>,
+    /// Variables that the configuration calls keys.
+    keys: Vec<String>,
+    /// What stands in the configuration itself.
+    held: Vec<(OsString, OsString)>,
     /// Made when first needed: many verbs never log a line.
     redactor: Option<Redactor>,
 }
 
 impl Secrets {
     fn redactor(&mut self) -> &Redactor {
-        let Self { env, more, redactor } = self;
+        let Self { env, keys, held, redactor } = self;
         redactor.get_or_insert_with(|| {
-            let mut env = env.as_ref().map(|env| env.all().clone()).unwrap_or_default();
-            for (name, value) in more.iter() {
-                if let Some(value) = value {
-                    env.insert(name.into(), value.into());
-                }
-            }
-            let names: Vec<&str> = more.iter().map(|(name, _)| name.as_str()).collect();
-            Redactor::knowing(env, &names)
+            let env = env.as_ref().map(|env| env.all().clone()).unwrap_or_default();
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            Redactor::knowing(env.into_iter().chain(held.iter().cloned()), &keys)
         })
     }
 }
@@ -62,10 +60,8 @@ pub(super) fn start(global: &Global, env: Env) {
 /// The configuration names keys of its own, and may hold some.
 pub(super) fn know(config: &Config) {
     secrets(|secrets| {
-        secrets.more =
-            config.key_variables().iter().map(|name| ((*name).to_owned(), None)).collect();
-        let key = config.memory.qdrant.api_key.clone();
-        secrets.more.push(("memory.qdrant.api_key".to_owned(), Some(key)));
+        secrets.keys = config.key_variables().into_iter().map(str::to_owned).collect();
+        secrets.held = config.variables_held();
         secrets.redactor = None;
     });
 }

@@ -9,7 +9,6 @@ use clap::ValueEnum;
 
 use super::{Context, database};
 use crate::failure::{Exit, Failure};
-use crate::process::Redactor;
 use crate::report;
 
 /// Make a report of a run: a page that needs no network, or Markdown for a pull request
@@ -49,8 +48,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(path) = &args.output {
         refuse_other_than_file(path)?;
     }
-    let keys = context.config()?.key_variables();
-    let redactor = Redactor::knowing(context.env.all().clone(), &keys);
+    let redactor = context.redactor()?;
     let root = context.workspace()?;
     let store = database::open_existing(context).await?;
     let run = database::the_run(&store, args.run_id.as_deref()).await?;

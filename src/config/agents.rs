@@ -115,6 +115,21 @@ pub struct ReplayAgentSettings {
 }
 
 impl AgentSettings {
+    /// What is added to its environment.
+    pub fn env(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Replay(_) | Self::Builtin(_) => None,
+            Self::Command(command) => Some(&command.env),
+            Self::Claude(program)
+            | Self::Codex(program)
+            | Self::Opencode(program)
+            | Self::Gemini(program)
+            | Self::Goose(program)
+            | Self::Aider(program)
+            | Self::MiniSweAgent(program) => Some(&program.env),
+        }
+    }
+
     /// The model that it is told to use, where it is told.
     pub fn model(&self) -> Option<&str> {
         match self {

@@ -88,6 +88,26 @@ pub(super) fn inside(path: &str) -> Result<(), String> {
     }
 }
 
+/// What is brought into a slot: neither all of the repository, nor git's folder, nor ours.
+pub(super) fn linked(path: &str) -> Result<(), String> {
+    inside(path)?;
+    let mut names = Path::new(path).components().filter(|name| *name != Component::CurDir);
+    match names.next().and_then(|first| first.as_os_str().to_str()) {
+        None => Err(format!("has {path:?}, which is the whole repository")),
+        Some(own @ (".git" | ".autopack")) => Err(format!("has {path:?}; {own} is never linked")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The name of a variable that holds a key, or nothing. It is not said what stands there: it may be the key itself.
+pub(super) fn key_variable(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => Ok(()),
+        false => Err("is no name of a variable; name the one that holds the key".to_owned()),
+    }
+}
+
 pub(super) fn host(host: &str) -> Result<(), String> {
     filled(host)?;
     match host.contains(['/', ' ', '@']) {

@@ -3,6 +3,7 @@
 //! Each of `autopack.yaml` and `memory.yaml` is taken from the first folder that has it, laid over the
 //! shipped defaults, with environment variables over both; every setting knows where it came from.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 mod agents;
@@ -62,6 +63,14 @@ impl Config {
             EmbedderSettings::Builtin | EmbedderSettings::Model2vec(_) => None,
         };
         agents.chain(embedder).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// What stands in the files themselves and may be a secret, as variables: the name tells.
+    pub fn variables_held(&self) -> Vec<(OsString, OsString)> {
+        let agents = self.settings.agents.named.values().filter_map(AgentSettings::env).flatten();
+        let qdrant = ("memory.qdrant.api_key".into(), self.memory.qdrant.api_key.clone().into());
+        let agents = agents.map(|(name, value)| (name.into(), value.into()));
+        agents.chain([qdrant]).collect()
     }
 
     /// Every setting with where it comes from, in the order of the files.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::agents::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
-    at_least_one, command_line, filled, host, inside, jobs, revision, seconds, url, variable,
-    without_nul, word,
+    at_least_one, command_line, filled, host, inside, jobs, key_variable, linked, revision,
+    seconds, url, variable, without_nul, word,
 };
 use super::memory::{EmbedderSettings, MemorySettings};
 use super::model::{CommandLine, Settings};
@@ -33,13 +33,15 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
         let sound = cost.is_finite() && cost >= 0.0;
         let key = format!("executor.budgets.{name}.cost_usd");
         at(&key, sound.then_some(()).ok_or_else(|| "must not be negative".to_owned()))?;
+        let key = format!("executor.budgets.{name}.wall_seconds");
+        at(&key, budget.wall_seconds.map_or(Ok(()), seconds))?;
     }
     at("ci.command", ci.command.as_ref().map_or(Ok(()), command_line))?;
     at("ci.max_timeout_seconds", seconds(ci.max_timeout_seconds))?;
     at("workspace.base", workspace.base.as_deref().map_or(Ok(()), revision))?;
     at("workspace.setup", workspace.setup.as_ref().map_or(Ok(()), command_line))?;
     at("workspace.setup_timeout_seconds", seconds(workspace.setup_timeout_seconds))?;
-    at("workspace.link", workspace.link.iter().try_for_each(|path| inside(path)))?;
+    at("workspace.link", workspace.link.iter().try_for_each(|path| linked(path)))?;
     at("workspace.keep", workspace.keep.iter().try_for_each(|path| inside(path)))?;
     at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))
 }
@@ -59,7 +61,8 @@ pub fn memory(memory: &MemorySettings) -> Result<(), Problem> {
         EmbedderSettings::Builtin => Ok(()),
         EmbedderSettings::Http(http) => {
             at("memory.embedder.url", url(&http.url))?;
-            at("memory.embedder.model", filled(&http.model))
+            at("memory.embedder.model", filled(&http.model))?;
+            at("memory.embedder.api_key_env", key_variable(&http.api_key_env))
         }
         EmbedderSettings::Model2vec(local) => at("memory.embedder.folder", filled(&local.folder)),
     }
@@ -86,6 +89,8 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
             | AgentSettings::MiniSweAgent(agent) => program_agent(&key, agent)?,
             AgentSettings::Builtin(agent) => {
                 at_path(key("model"), filled(&agent.model))?;
+                let name = agent.api_key_env.as_deref().unwrap_or_default();
+                at_path(key("api_key_env"), key_variable(name))?;
                 at_path(key("base_url"), agent.base_url.as_deref().map_or(Ok(()), url))?;
                 at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
                 at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;

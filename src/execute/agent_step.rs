@@ -9,7 +9,7 @@ use crate::config::CommandLine;
 use crate::phase::budget::{Budget, Level, Spent};
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::child_env::OWNER;
-use crate::process::{self, How, Job};
+use crate::process::{self, How, Job, SpawnError};
 use crate::progress::Step;
 
 impl Attempt<'_> {
@@ -29,7 +29,12 @@ impl Attempt<'_> {
             hold: Some(self.slot.lock_fd()?),
             ..Job::new(argv, self.slot.path(), env, timeout)
         };
-        let ended = process::run(job, self.stop).await?;
+        let ended = match process::run(job, self.stop).await {
+            Err(error @ (SpawnError::NotFound { .. } | SpawnError::CannotStart { .. })) => {
+                return Err(Trouble::Systemic(format!("workspace.setup failed: {error}")));
+            }
+            ended => ended?,
+        };
         let why = match ended.how {
             How::Exited(0) => return Ok(true),
             // Whatever is run next notices the stop as well.
@@ -175,10 +180,10 @@ impl Attempt<'_> {
         if !matches!(reply.outcome, Outcome::RateLimited { .. }) {
             self.site.backoff.reset(&name);
         }
-        // One that went in circles or spent its budget was answered, too.
+        // One that went in circles or spent its budget was answered, too. Of one that fails, what it changed tells.
         if matches!(
             (&reply.outcome, reply.ended),
-            (Outcome::Finished, How::Exited(_))
+            (Outcome::Finished, How::Exited(0))
                 | (Outcome::Looped { .. } | Outcome::OverBudget { .. }, _)
         ) {
             self.site.breaker.reset();

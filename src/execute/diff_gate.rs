@@ -25,6 +25,8 @@ impl Attempt<'_> {
         if measured.changes.is_empty() {
             return self.judge_no_change(reply).await.map(Some);
         }
+        // However it ended, it could work.
+        self.site.breaker.reset();
         let failure = match self.breach(measured).await? {
             Some(failure) => Some(failure),
             None => self.secret(measured).or_else(|| self.missing(measured, reply)),
@@ -94,7 +96,16 @@ impl Attempt<'_> {
             _ => None,
         };
         failure.detail.log_tail.clone_from(&reply.last_lines);
-        Ok(Verdict::Failed(failure))
+        if said.is_empty() {
+            return Ok(Verdict::Failed(failure));
+        }
+        // One that cannot even start ends like this in every phase.
+        let error = [failure.message.as_str(), reply.last_lines.lines().last().unwrap_or_default()];
+        let error = error.join(": ").trim_end_matches([':', ' ']).to_owned();
+        match self.site.breaker.met(&self.claim.phase_id, &error) {
+            Some(shared) => Err(Trouble::Systemic(shared)),
+            None => Ok(Verdict::Failed(failure)),
+        }
     }
 
     async fn was_made_by_another(&self) -> Result<bool, Trouble> {

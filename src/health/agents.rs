@@ -11,7 +11,7 @@ use crate::agent::{self, AgentError};
 use crate::config::{AgentSettings, Settings};
 use crate::process::child_env::Env;
 
-/// The default agent must be startable; another that is not only warns.
+/// The default agent must be startable, and those that its ladder leads to; another that is not only warns.
 pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let Some((default, _)) = settings.agent(None) else {
@@ -26,11 +26,13 @@ pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding
             Some((name.as_str(), agent::check(agent, workspace, env).err()?))
         })
         .collect();
-    let worst = broken.iter().find(|(name, _)| *name == default).or(broken.first());
+    let ladder = &settings.executor.ladder;
+    let needed = |name: &str| name == default || ladder.iter().any(|rung| rung == name);
+    let worst = broken.iter().find(|(name, _)| needed(name)).or(broken.first());
     if let Some((name, error)) = worst {
         let (what, hint) = halves(error);
         let detail = format!("{name}: {what}");
-        return match *name == default {
+        return match needed(name) {
             true => Finding::fail(detail, hint),
             false => Finding::warn(detail, hint),
         };
@@ -102,6 +104,10 @@ mod tests {
 
     /// Agents `a`, `b`, ... of these commands; the first is the default.
     async fn finding(commands: &[&str]) -> Finding {
+        laddered(commands, &[]).await
+    }
+
+    async fn laddered(commands: &[&str], ladder: &[&str]) -> Finding {
         let mut settings = Settings::default();
         for (name, command) in ["a", "b"].iter().zip(commands) {
             let [AgentSettings::Command(sample), ..] = AgentSettings::samples() else { panic!() };
@@ -110,6 +116,7 @@ mod tests {
             settings.agents.named.insert((*name).to_owned(), agent);
         }
         settings.agents.default = (commands.len() > 1).then(|| "a".to_owned());
+        settings.executor.ladder = ladder.iter().map(|name| (*name).to_owned()).collect();
         let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
         agents(&settings, Path::new("/"), &env).await
     }
@@ -122,6 +129,7 @@ mod tests {
         assert!(missing.detail.starts_with("a: no-such-agent is missing (looked for in /usr/bin"));
         assert!(missing.hint.unwrap().starts_with("install it"));
         assert_eq!(finding(&["sh", "no-such-agent"]).await.status, Status::Warn);
+        assert_eq!(laddered(&["sh", "no-such-agent"], &["a", "b"]).await.status, Status::Fail);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Choosing a backend, once, and saying in one line what was done or why not.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::autostart::{Autostart, Started, is_local, ready};
@@ -19,6 +20,8 @@ pub struct Opened {
     pub memory: Memory,
     /// `None` where there is nothing to say: the memory is off, or the in-process index was asked for.
     pub line: Option<String>,
+    /// Where a journal that was broken lies now; the line says it, too.
+    pub set_aside: Option<PathBuf>,
 }
 
 /// What was found out about Qdrant.
@@ -53,31 +56,32 @@ impl Memory {
         starting: Starting,
     ) -> Result<Opened, MemoryError> {
         if !settings.enabled {
-            return Ok(Opened { memory: Self::off(), line: None });
+            return Ok(Opened { memory: Self::off(), line: None, set_aside: None });
         }
         let choice = choose(settings, place, starting).await?;
-        let (mut inner, trouble) = match build(settings, place).await {
+        let (mut inner, set_aside) = match build(settings, place).await {
             Ok(built) => built,
             Err(error) => {
                 let line = Some(format!("memory is off: {error}"));
-                return Ok(Opened { memory: Self::off(), line });
+                return Ok(Opened { memory: Self::off(), line, set_aside: None });
             }
         };
         inner.begin_with(choice.backend, choice.pull);
         let inner = Arc::new(inner);
         inner.catch_up_in_background();
+        let trouble = set_aside.as_ref().map(|aside| was_broken(aside.as_path()));
         let line = match (choice.line, trouble) {
             (Some(line), Some(trouble)) => Some(format!("{line}; {trouble}")),
             (line, trouble) => line.or(trouble),
         };
-        Ok(Opened { memory: Self(Some(inner)), line })
+        Ok(Opened { memory: Self(Some(inner)), line, set_aside })
     }
 }
 
 async fn build(
     settings: &MemorySettings,
     place: &Place,
-) -> Result<(Inner, Option<String>), MemoryError> {
+) -> Result<(Inner, Option<PathBuf>), MemoryError> {
     let setup = |why: std::io::Error| {
         MemoryError::Setup(format!("{}: {why}", place.autopack_dir.display()))
     };
@@ -93,8 +97,6 @@ async fn build(
     )?;
     let journal::Opened { journal, set_aside } =
         Journal::open(&place.autopack_dir.join(JOURNAL)).await?;
-    let trouble = set_aside
-        .map(|aside| format!("the memory's journal was broken and is now {}", aside.display()));
     let qdrant = settings
         .use_qdrant
         .then(|| Qdrant::new(&settings.qdrant, &workspace, embedder.id()))
@@ -102,7 +104,12 @@ async fn build(
     let autostart = autostart(settings, place);
     let inner =
         Inner::new(settings, place, workspace, journal, embedder, redact, qdrant, autostart);
-    Ok((inner, trouble))
+    Ok((inner, set_aside))
+}
+
+/// What is to be said of it.
+pub fn was_broken(aside: &Path) -> String {
+    format!("the memory's journal was broken and is now {}", aside.display())
 }
 
 fn autostart(settings: &MemorySettings, place: &Place) -> Autostart {

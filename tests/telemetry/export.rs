@@ -151,5 +151,9 @@ fn without_a_database_nothing_is_made() {
     let project = crate::support::Project::new();
     let ran = project.autopack(["telemetry", "export"]).exited(1);
     assert!(ran.stderr.contains("there is no database at"), "{ran:#?}");
+    assert!(!ran.stderr.contains("hint:"), "{ran:#?}");
     assert!(!project.path(".autopack/autopack.db").exists());
+    let elsewhere = [("DATABASE_URL", "sqlite:///nowhere/app.db")];
+    let ran = project.autopack_with(["telemetry", "export"], &elsewhere).exited(1);
+    assert!(ran.stderr.ends_with("hint: the URL comes from DATABASE_URL\n"), "{ran:#?}");
 }

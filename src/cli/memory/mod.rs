@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::memory::{Memory, Starting};
+use crate::memory::{Memory, Starting, was_broken};
 use crate::workspace::Repo;
 
 pub use open::{close, open, place};
@@ -57,7 +57,12 @@ async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure
     match (opened.line, starting) {
         (Some(line), Starting::Allowed) => tracing::info!("{line}"),
         // Whoever only looks has `memory stats` for it.
-        (Some(line), Starting::OnlyLook) => tracing::debug!("{line}"),
+        (Some(line), Starting::OnlyLook) => {
+            tracing::debug!("{line}");
+            if let Some(aside) = &opened.set_aside {
+                tracing::warn!("{}", was_broken(aside));
+            }
+        }
         (None, _) => {}
     }
     Ok(opened.memory)

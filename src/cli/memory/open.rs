@@ -6,7 +6,6 @@ use crate::cli::Context;
 use crate::config::{EmbedderSettings, MemorySettings};
 use crate::failure::Failure;
 use crate::memory::{Memory, Opened, Place, Starting};
-use crate::process::Redactor;
 
 /// What is in the journal is safe; the way to the indexes is not worth a longer wait at the end.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -22,7 +21,7 @@ pub fn place(context: &Context, settings: &MemorySettings) -> Result<Place, Fail
         workspace,
         docker_host: context.env.docker_host(),
         provider_key,
-        redactor: Redactor::knowing(context.env.all().clone(), &context.config()?.key_variables()),
+        redactor: context.redactor()?,
     })
 }
 

@@ -6,7 +6,7 @@ use crate::execute::{Asked, AttemptFolder, prompt_for};
 use crate::failure::Failure;
 use crate::memory::{Memory, Starting};
 use crate::phase::PhaseState;
-use crate::process::{Redactor, child_env};
+use crate::process::child_env;
 use crate::store::PhaseDetail;
 
 pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), Failure> {
@@ -43,7 +43,7 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
         earlier_patch: patch.as_deref(),
     };
     let remembered = remembered(context).await?;
-    let redact = Redactor::knowing(context.env.all().clone(), &keys);
+    let redact = context.redactor()?;
     let prompt = prompt_for(&asked, &remembered, &redact).await;
     memory::close(&remembered).await;
     context.out.quoted(prompt.as_bytes())
