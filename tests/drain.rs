@@ -328,6 +328,79 @@ fn secrets_are_neither_landed_nor_kept() {
 }
 
 #[test]
+fn a_secret_in_what_git_takes_for_binary_does_not_land() {
+    let secret = "sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA";
+    let key = "key = os.environ['MY_API_KEY']";
+    for does in [
+        "write('src/one.lock', 'key = ' + key)",
+        "open('src/one.bin', 'wb').write(bytes(1) + key.encode())",
+        "open('src/one.txt', 'wb').write(key.encode('utf-16'))",
+        "open('src/old.bin', 'wb').write(bytes(9) + key.encode())",
+    ] {
+        let plan = json!({"phases": [
+            {"phase_id": "one", "deliverables": ["src/"], "max_attempts": 1}]});
+        let agent = format!("{key}; os.makedirs('src', exist_ok=True); {does}");
+        let project = Project::new()
+            .file(".gitattributes", "*.lock -diff\n")
+            .file("src/old.bin", "\0old\n")
+            .commit("binaries")
+            .env("MY_API_KEY", secret)
+            .agent(&agent)
+            .plan(plan);
+        let ran = project.drain();
+        assert_eq!(
+            project.phase("one")["last_failure"]["kind"],
+            "secret_in_diff",
+            "{does}: {ran:?}"
+        );
+        let kept = project.path(".autopack/attempts/run/one/1/changes.patch");
+        let patch = std::fs::read_to_string(kept).unwrap();
+        assert!(patch.contains("Binary files differ\n"), "{does}: {patch}");
+        assert!(!patch.contains("GIT binary patch"), "{does}: {patch}");
+    }
+}
+
+#[test]
+fn a_binary_file_without_secrets_lands() {
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.bin"]}]});
+    let agent = "os.makedirs('src'); open('src/one.bin', 'wb').write(bytes(range(256)))";
+    let project = Project::new().agent(agent).plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one"]);
+}
+
+#[test]
+fn a_file_that_a_filter_would_rewrite_does_not_land_as_it_is() {
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["secrets/db.txt"], "max_attempts": 1},
+        {"phase_id": "two", "deliverables": ["src/two.txt"]}]});
+    let project = Project::new()
+        .file(".gitattributes", "secrets/* filter=crypt\nsrc/* filter=unknown\n")
+        .commit("filters")
+        .agent("write_deliverables()")
+        .plan(plan);
+    project.git(["config", "filter.crypt.clean", "tr a-z n-za-m"]);
+    project.drain().exited(3);
+    let failure = &project.phase("one")["last_failure"];
+    assert_eq!(failure["kind"], "scope_breach");
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.contains("secrets/db.txt, which git's filter crypt rewrites"), "{message}");
+    assert_eq!(project.landed(), ["two"]);
+}
+
+#[test]
+fn a_database_that_is_removed_meanwhile_ends_the_drain() {
+    let agent = "write_deliverables()\nif phase_id == 'p1': [file.unlink() for file in (workspace / '.autopack').glob('autopack.db*')]";
+    let phase =
+        |n: u32| json!({"phase_id": format!("p{n}"), "deliverables": [format!("p{n}.txt")]});
+    let plan = json!({"phases": (0..4).map(phase).collect::<Vec<_>>()});
+    let project = Project::new().agent(agent).plan(plan);
+    let ran = project.drain().exited(1);
+    assert!(ran.stderr.contains("was removed or replaced while it was in use"), "{ran:#?}");
+    assert_eq!(project.landed(), ["p0"]);
+}
+
+#[test]
 fn a_secret_that_the_configuration_gives_an_agent_is_one_too() {
     let secret = "hunter2hunter2";
     let agent = r#"echo "$MY_PASSWORD"; [ $AUTOPACK_PHASE_ID = keeps ] || echo "$MY_PASSWORD" >tells.txt; echo made >keeps.txt"#;

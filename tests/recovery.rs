@@ -414,3 +414,19 @@ fi"#;
     assert_eq!(said.matches("the sampled phase passed").count(), 1, "{said}");
     assert_each_landed_once(&project, 4);
 }
+
+#[test]
+fn a_stop_does_not_wait_for_a_measuring_that_takes_for_ever() {
+    let meddling = r#"if [ "$sub" = add ]; then echo >"$at/measuring"; exec sleep 300; fi"#;
+    let agent = Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n");
+    let project = with_git(agent.plan(backlog(1)), meddling);
+    let measuring = project.outside("bin/measuring");
+    nix::unistd::mkfifo(&measuring, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut drain = project.spawn(["drain", "--run-id", "run"]);
+    std::fs::read(measuring).unwrap();
+    project.autopack(["stop", "--now"]).succeeded();
+    assert_eq!(drain.wait().unwrap().code(), Some(130));
+    assert_eq!(project.states()["p000"], "QUEUED");
+    assert_eq!(project.phase("p000")["attempts"], 0);
+    assert_eq!(processes_of(&project), Vec::<String>::new());
+}

@@ -1,14 +1,17 @@
 //! The line of an attempt, straight down: slot, prompt, agent, diff, CI, landing. Each step is a file beside this one.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use crate::phase::budget::Spent;
 use crate::phase::scope::ChangeKind;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind, Verdict};
-use crate::process::Stop;
+use crate::phase::{Failure, FailureKind, Requeue, Verdict};
+use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
 use crate::telemetry::kind::{Kind, kind};
-use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot};
+use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot, without_binaries};
 
 use super::activity::Activity;
 use super::record::Record;
@@ -16,6 +19,8 @@ use super::{AttemptFolder, Site, Trouble, lesson};
 
 /// More paths than these are counted in a message.
 const SHOWN: usize = 5;
+const MEASURED_AFTER_STOP: Duration = Duration::from_secs(30);
+const MEASURED_AFTER_STOP_NOW: Duration = Duration::from_secs(3);
 
 /// One attempt under way.
 pub(super) struct Attempt<'a> {
@@ -51,16 +56,21 @@ pub(super) async fn attempt(
     let prompt = attempt.prompt().await?;
     let reply = attempt.agent(prompt).await?;
     attempt.step(Step::Judging);
-    let measured = match attempt.measure().await? {
+    let measured = tokio::select! {
+        measured = attempt.measure() => measured?,
+        () = too_late(stop) => return Ok(Verdict::Requeued(Requeue::Interrupted)),
+    };
+    let measured = match measured {
         Ok(measured) => measured,
         Err(failure) => return Ok(Verdict::Failed(failure)),
     };
     attempt.say_left_out(&measured);
     // At once: what comes next may take us down, and this was paid for.
-    let kept = attempt.keep_work(&measured);
+    let hidden = attempt.secret_in_binaries(&measured).await?;
+    let kept = attempt.keep_work(&measured, hidden.is_some());
     let verdict = match attempt.cut_short(&reply)? {
         Some(verdict) => verdict,
-        None => match attempt.judge_diff(&measured, &reply).await? {
+        None => match attempt.judge_diff(&measured, &reply, hidden).await? {
             Some(verdict) => verdict,
             None => attempt.test_and_land(&measured).await?,
         },
@@ -73,6 +83,15 @@ pub(super) async fn attempt(
     }
     attempt.learn(&measured, &verdict).await;
     Ok(verdict)
+}
+
+/// After a stop, what an agent left is measured and kept for so long: it may be large.
+async fn too_late(stop: &Stop) {
+    stop.reached(StopLevel::Graceful).await;
+    tokio::select! {
+        () = tokio::time::sleep(MEASURED_AFTER_STOP) => {}
+        () = stop.reached(StopLevel::Now) => tokio::time::sleep(MEASURED_AFTER_STOP_NOW).await,
+    }
 }
 
 impl<'a> Attempt<'a> {
@@ -215,12 +234,16 @@ impl<'a> Attempt<'a> {
     }
 
     /// As a patch, without the secrets that may be in it. It goes again when it has landed.
-    fn keep_work(&mut self, measured: &Measured) -> Result<(), Trouble> {
+    fn keep_work(&mut self, measured: &Measured, in_binaries: bool) -> Result<(), Trouble> {
         if measured.changes.is_empty() {
             return Ok(());
         }
         let patch = self.folder.patch();
-        self.folder.write(&patch, self.site.redactor.redact_bytes(&measured.patch))?;
+        let whole = match in_binaries {
+            true => without_binaries(&measured.patch).into(),
+            false => Cow::Borrowed(measured.patch.as_slice()),
+        };
+        self.folder.write(&patch, self.site.redactor.redact_bytes(&whole))?;
         self.record.kept = Some(patch);
         Ok(())
     }

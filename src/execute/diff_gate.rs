@@ -6,11 +6,11 @@ use std::path::Path;
 use super::{Attempt, Trouble};
 use crate::agent::AgentReply;
 use crate::phase::deliverables::{Presence, missing};
-use crate::phase::scope::{Breach, breaches};
+use crate::phase::scope::{Breach, ChangeKind, breaches};
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
 use crate::process::How;
-use crate::workspace::Measured;
+use crate::workspace::{Measured, Unfiltered};
 
 /// Named in a one-line message; the detail has all of them.
 const NAMED: usize = 5;
@@ -21,6 +21,7 @@ impl Attempt<'_> {
         &self,
         measured: &Measured,
         reply: &AgentReply,
+        in_binaries: Option<String>,
     ) -> Result<Option<Verdict>, Trouble> {
         if measured.changes.is_empty() {
             return self.judge_no_change(reply).await.map(Some);
@@ -29,7 +30,14 @@ impl Attempt<'_> {
         self.site.breaker.reset();
         let failure = match self.breach(measured).await? {
             Some(failure) => Some(failure),
-            None => self.secret(measured).or_else(|| self.missing(measured, reply)),
+            None => match self.secret(measured, in_binaries) {
+                Some(failure) => Some(failure),
+                None => self.missing(measured, reply),
+            },
+        };
+        let failure = match failure {
+            None => self.unfiltered(measured).await?,
+            failure => failure,
         };
         Ok(failure.map(Verdict::Failed))
     }
@@ -53,10 +61,31 @@ impl Attempt<'_> {
         Ok(Some(failure))
     }
 
-    fn secret(&self, measured: &Measured) -> Option<Failure> {
+    /// What files that git takes for binary hold of secrets.
+    pub(super) async fn secret_in_binaries(
+        &self,
+        measured: &Measured,
+    ) -> Result<Option<String>, Trouble> {
+        let lines = self.slot.lines_of_binaries(&self.base, measured).await?;
+        Ok(self.site.redactor.find_in_patch(&lines))
+    }
+
+    /// What the user's own commit of the same change would not hold.
+    async fn unfiltered(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+        let there = measured.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
+        let found = self.slot.unfiltered(there.map(|change| change.path.as_str())).await?;
+        Ok(found.map(|Unfiltered { path, filter }| {
+            let message = format!(
+                "changed {path}, which git's filter {filter} rewrites for a commit; it is not run here, so the file would land as it is"
+            );
+            Failure::new(FailureKind::ScopeBreach, message)
+        }))
+    }
+
+    fn secret(&self, measured: &Measured, in_binaries: Option<String>) -> Option<Failure> {
         let redactor = &self.site.redactor;
         let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
-        let what = redactor.find_in_patch(&measured.patch).or_else(in_a_path)?;
+        let what = redactor.find_in_patch(&measured.patch).or(in_binaries).or_else(in_a_path)?;
         let message = format!(
             "the change holds a secret: {what}; it does not land, and its patch is kept without it"
         );

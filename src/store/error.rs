@@ -10,6 +10,8 @@ use super::owners::OwnerId;
 use super::sqlite::Trouble;
 
 const IMPORT_MAKES_ONE: &str = "`autopack import` makes one";
+const START_AGAIN: &str =
+    "restore it from a copy, or import the plan again; what landed is on the branch";
 const MAKE_IT_WRITABLE: &str = "make it writable or name another with --database-url";
 const NAME_OURS: &str = "name autopack's own with --database-url or AUTOPACK_DATABASE_URL";
 const BE_NEWER: &str = "use a newer autopack";
@@ -27,6 +29,12 @@ fn take_over(path: &Path) -> String {
 pub enum StoreError {
     #[error("there is no database at {}; {IMPORT_MAKES_ONE}", path.display())]
     NoDatabase { path: PathBuf },
+
+    #[error(
+        "the database {} was removed or replaced while it was in use, and what was recorded since is lost; {START_AGAIN}",
+        path.display()
+    )]
+    Gone { path: PathBuf },
 
     #[error("cannot use the database {}: {why}", path.display())]
     CannotOpen { path: PathBuf, why: String },
@@ -124,6 +132,7 @@ impl StoreError {
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         Some(match self {
             Self::NoDatabase { .. } => Cow::Borrowed(IMPORT_MAKES_ONE),
+            Self::Gone { .. } => Cow::Borrowed(START_AGAIN),
             Self::ReadOnly { .. } => Cow::Borrowed(MAKE_IT_WRITABLE),
             Self::PythonAutopack { path } => Cow::Owned(take_over(path)),
             Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),

@@ -1,5 +1,7 @@
 //! Opening the database: refuse, create, migrate; and the pools that everything goes through.
 
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub struct Store {
     /// For what nobody waits for.
     pub(super) notes: SqlitePool,
     path: Arc<Path>,
+    /// Which file it is: the path may come to name another one, or none.
+    file: (u64, u64),
 }
 
 pub(super) type Tx = Transaction<'static, Sqlite>;
@@ -95,8 +99,17 @@ impl Store {
 
     /// A transaction that may write from its start. A deferred one would have to be upgraded, which answers BUSY
     /// without waiting.
-    pub(super) async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+    pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
+        self.require_file()?;
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// What is written to a file that was removed is lost with the last connection, and SQLite does not notice.
+    pub(super) fn require_file(&self) -> Result<(), StoreError> {
+        match file_at(&self.path) {
+            Ok(file) if file == self.file => Ok(()),
+            _ => Err(StoreError::Gone { path: self.path.to_path_buf() }),
+        }
     }
 
     /// Runs `work`; an error of the database names its file.
@@ -109,7 +122,12 @@ impl Store {
 
     async fn connect(path: &Path) -> Result<Self, StoreError> {
         let writer = first_connection(path).await?;
+        let cannot_look = |error: io::Error| StoreError::CannotOpen {
+            path: path.to_owned(),
+            why: error.to_string(),
+        };
         let store = Self {
+            file: file_at(path).map_err(cannot_look)?,
             writer,
             reader: sqlite::readers(path),
             notes: sqlite::notes(path),
@@ -155,6 +173,11 @@ impl Store {
 
 async fn user_version(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await
+}
+
+/// Device and inode.
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// The change to WAL needs the file alone for a moment and does not always wait for it.

@@ -74,6 +74,7 @@ impl Store {
     /// An attempt ends in the transaction that takes the phase away, so one that has not ended is still the claim's.
     async fn record(&self, claim: &Claim, update: Update<'_>) -> Result<(), StoreError> {
         self.named(async {
+            self.require_file()?;
             let update = update.bind(claim.attempt_row).bind(claim.owner.as_str());
             match update.execute(&self.writer).await?.rows_affected() {
                 0 => Err(claim.lost()),

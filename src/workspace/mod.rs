@@ -9,6 +9,7 @@
 //! or a repository configures can run through it. This module decides nothing about phases: whether a
 //! change is in scope is `phase::scope`'s word.
 
+mod binary;
 mod branch;
 mod checkout;
 mod claim;
@@ -17,6 +18,7 @@ mod commit;
 mod diff;
 mod error;
 mod exact;
+mod filters;
 mod gc;
 mod git;
 mod git_dir;
@@ -39,10 +41,12 @@ mod users_checkout;
 mod users_gc;
 mod users_refs;
 
+pub use binary::without_binaries;
 pub use branch::{Followed, RunBranch, Tip};
 pub use claim::{ClaimRef, Fence};
 pub use commit::{CommitMessage, Rebased};
 pub use error::WorkspaceError;
+pub use filters::Unfiltered;
 pub use gc::SlotInfo;
 pub use git::{OLDEST_GIT, git_version};
 pub use land::Landing;

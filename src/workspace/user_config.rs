@@ -29,6 +29,8 @@ pub(super) struct UserConfig {
     pub carried: Vec<(String, String)>,
     /// The same for LFS; empty where git-lfs is not both configured and there.
     pub lfs: Vec<(String, String)>,
+    /// Names of the filters over files that git would run for the user, but those that ours runs.
+    pub filters: Vec<String>,
     /// Not all objects are here: a partial clone.
     pub partial: bool,
     /// New objects need more than the file that holds them: other permissions, or an entry in a second index.
@@ -60,6 +62,9 @@ impl UserConfig {
         if !lfs.is_empty() && !has_lfs(git).await? {
             lfs.clear();
         }
+        let mut filters: Vec<String> =
+            all.iter().filter_map(|(key, _)| filter_that_cleans(key)).collect();
+        filters.retain(|name| name != "lfs" || lfs.is_empty());
         if !lfs.is_empty() {
             lfs.extend(pick(&all, |key| matches!(key, "lfs.url" | "lfs.storage")));
         }
@@ -80,7 +85,7 @@ impl UserConfig {
         };
         let special_objects = all.iter().any(special);
         let identity = Identity::from(&all);
-        Ok(Self { identity, carried, lfs, partial, special_objects, excludes_file })
+        Ok(Self { identity, carried, lfs, filters, partial, special_objects, excludes_file })
     }
 
     /// Where LFS keeps the user's objects.
@@ -90,6 +95,12 @@ impl UserConfig {
             None => common_dir.join("lfs"),
         }
     }
+}
+
+/// `filter.NAME.clean` and `.process` change what is committed.
+fn filter_that_cleans(key: &str) -> Option<String> {
+    let (name, what) = key.strip_prefix("filter.")?.rsplit_once('.')?;
+    matches!(what, "clean" | "process").then(|| name.to_owned())
 }
 
 impl Identity {
