@@ -62,6 +62,10 @@ fn bad_values_are_named_with_key_and_line() {
         @r#"error: cannot read config/autopack.yaml: ci.max_timeout_seconds at line 2 is -5, expected a whole number, not negative"#);
     insta::assert_snapshot!(error("config/memory.yaml", "memory: {qdrant: {port: 70000}}"),
         @r#"error: cannot read config/memory.yaml: memory.qdrant.port at line 1 is 70000, expected a whole number up to 65535"#);
+    insta::assert_snapshot!(autopack_error("executor:\n  unscoped: null\n"),
+        @r#"error: cannot read config/autopack.yaml: executor.unscoped at line 2 has no value, expected "refuse" or "allow""#);
+    insta::assert_snapshot!(autopack_error("executor:\n  jobs: 18446744073709551616\n"),
+        @"error: cannot read config/autopack.yaml: executor.jobs: the number 18446744073709551616 is too large at line 2 column 9");
     insta::assert_snapshot!(error("config/memory.yaml", "memory: {enabled: false, qdrant: {autostart_timeout_seconds: 0}}"),
         @"error: cannot read config/memory.yaml: memory.qdrant.autostart_timeout_seconds at line 1 is 0; must be at least 1");
     insta::assert_snapshot!(autopack_error("executor: {budgets: {attempt: {wall_seconds: 0}}}"),

@@ -27,6 +27,15 @@ pub(super) fn seconds(seconds: u64) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn dollars(amount: f64) -> Result<(), String> {
+    if !amount.is_finite() {
+        return Err(format!(
+            "is {amount}, which is no amount of dollars; leave it out for no limit"
+        ));
+    }
+    if amount < 0.0 { Err(format!("is {amount}; must not be negative")) } else { Ok(()) }
+}
+
 pub(super) fn filled(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
 }

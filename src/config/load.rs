@@ -12,7 +12,7 @@ use super::model::Settings;
 use super::nearest::suggestion;
 use super::origin::{Origin, Origins};
 use super::schema::{self, Document, KeyPath, Leaf, Problem, What};
-use super::{Config, ConfigError, validate};
+use super::{Config, ConfigError, validate, words};
 
 /// Where to look, the first first.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +133,8 @@ struct FileText {
 impl FileText {
     fn leaves<D: Document>(&self) -> Result<Vec<Leaf>, ConfigError> {
         let refused = |why| ConfigError::File { name: self.name.clone(), why };
-        let value: Value =
-            serde_yaml::from_str(&self.text).map_err(|error| refused(error.to_string()))?;
+        let value: Value = serde_yaml::from_str(&self.text)
+            .map_err(|error| refused(words::plain_syntax(&error.to_string())))?;
         if !matches!(value, Value::Mapping(_) | Value::Null) {
             return Err(refused("expected keys and values".to_owned()));
         }

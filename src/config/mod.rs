@@ -19,6 +19,7 @@ mod nearest;
 mod origin;
 mod schema;
 mod validate;
+mod words;
 
 pub use agents::*;
 pub use env::Env;

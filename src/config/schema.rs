@@ -10,6 +10,7 @@ use serde_yaml::{Mapping, Value};
 use super::agents::AgentSettings;
 use super::memory::{EmbedderSettings, MemoryFile};
 use super::model::Settings;
+use super::words;
 
 pub type KeyPath = Vec<String>;
 
@@ -92,11 +93,24 @@ pub fn lay_over<D: Document>(base: &D, leaves: &[Leaf]) -> Result<D, Problem> {
     for leaf in leaves {
         set(&mut value, &leaf.path, leaf.value.clone());
         if let Err(error) = D::deserialize(value.clone()) {
-            let what = What::BadValue(in_plain_words(&error.to_string()));
+            let what = What::BadValue(refusal::<D>(&error.to_string(), value, &leaf.path));
             return Err(Problem { path: leaf.path.clone(), what });
         }
     }
     unreachable!("the leaves fit one by one and not together")
+}
+
+/// Why a leaf will not do. Where one word of several may stand, the parser is asked which they are.
+fn refusal<D: Document>(message: &str, mut value: Value, path: &[String]) -> String {
+    if !message.contains(words::ONE_OF_SEVERAL) {
+        return words::plain(message);
+    }
+    set(&mut value, path, Value::String(String::new()));
+    let asked = D::deserialize(value).err().map(|error| error.to_string());
+    let known = asked.as_deref().and_then(|said| said.split_once("expected "));
+    words::plain(
+        &message.replace(words::ONE_OF_SEVERAL, known.map_or("one word", |(_, known)| known)),
+    )
 }
 
 /// Settings as plain values; they have nothing in them that YAML could not say.
@@ -193,33 +207,6 @@ fn key_text(key: &Value) -> String {
     }
 }
 
-/// What the parser says about types, in words of people who do not write Rust.
-fn in_plain_words(message: &str) -> String {
-    let mut text = message.to_owned();
-    for (rust, plain) in [
-        ("invalid type: unit value", "has no value"),
-        ("invalid type: ", "is "),
-        ("invalid value: ", "is "),
-        ("unknown variant ", "is "),
-        ("is string ", "is the text "),
-        // Numbers and booleans stand in backticks.
-        ("is integer `", "is "),
-        ("is floating point `", "is "),
-        ("is boolean `", "is "),
-        ("`, expected", ", expected"),
-        ("is `", "is "),
-        ("expected u64", "expected a whole number, not negative"),
-        ("expected u32", "expected a whole number, not negative"),
-        ("expected u16", "expected a whole number up to 65535"),
-        ("expected a boolean", "expected true or false"),
-        ("expected a string", "expected a text"),
-        ("expected a sequence", "expected a list"),
-    ] {
-        text = text.replace(rust, plain);
-    }
-    text.replace('`', "\"")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,6 +286,18 @@ mod tests {
             @"executor expected keys beneath it, not a value");
         insta::assert_snapshot!(why("ci: {command: {a: b}}"),
             @"ci.command expected a list of arguments, or one line for the shell");
+        insta::assert_snapshot!(why("executor: {unscoped: null}"),
+            @r#"executor.unscoped has no value, expected "refuse" or "allow""#);
+        insta::assert_snapshot!(why("ci: {moved_tip: [a]}"),
+            @r#"ci.moved_tip is a list, expected "always" or "overlapping""#);
+        insta::assert_snapshot!(why("executor: {ladder: {a: b}}"),
+            @"executor.ladder has keys beneath it, expected a list");
+        insta::assert_snapshot!(why("executor: {budgets: {run: {cost_usd: '20'}}}"),
+            @r#"executor.budgets.run.cost_usd is the text "20", expected a number"#);
+        insta::assert_snapshot!(why("executor: {max_attempts: 4294967296}"),
+            @"executor.max_attempts is 4294967296, expected a whole number up to 4294967295");
+        insta::assert_snapshot!(why("executor: {lease_seconds: 1e30}"),
+            @"executor.lease_seconds is 1000000000000000000000000000000.0, expected a whole number up to 18446744073709551615");
         insta::assert_snapshot!(why("executor: {max_attempts: }"),
             @"executor.max_attempts has no value, expected a whole number, not negative");
     }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::agents::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
-    at_least_one, command_line, filled, host, inside, jobs, key_variable, linked, revision,
-    seconds, url, variable, without_nul, word,
+    at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
+    revision, seconds, url, variable, without_nul, word,
 };
 use super::memory::{EmbedderSettings, MemorySettings};
 use super::model::{CommandLine, Settings};
@@ -29,10 +29,8 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
         ("run", &budgets.run),
         ("drain", &budgets.drain),
     ] {
-        let cost = budget.cost_usd.unwrap_or_default();
-        let sound = cost.is_finite() && cost >= 0.0;
         let key = format!("executor.budgets.{name}.cost_usd");
-        at(&key, sound.then_some(()).ok_or_else(|| "must not be negative".to_owned()))?;
+        at(&key, budget.cost_usd.map_or(Ok(()), dollars))?;
         let key = format!("executor.budgets.{name}.wall_seconds");
         at(&key, budget.wall_seconds.map_or(Ok(()), seconds))?;
     }
@@ -193,6 +191,12 @@ mod tests {
             complaint(|s| s.ci.command = Some(CommandLine::Argv(vec![]))),
             "ci.command names no program"
         );
+        let of_run = |cost| complaint(|s| s.executor.budgets.run.cost_usd = Some(cost));
+        let key = "executor.budgets.run.cost_usd";
+        assert_eq!(of_run(-0.5), format!("{key} is -0.5; must not be negative"));
+        let no_limit = "which is no amount of dollars; leave it out for no limit";
+        assert_eq!(of_run(f64::INFINITY), format!("{key} is inf, {no_limit}"));
+        assert_eq!(of_run(f64::NAN), format!("{key} is NaN, {no_limit}"));
         assert_eq!(
             complaint(|s| s.workspace.keep = vec!["../x".to_owned()]),
             "workspace.keep has \"../x\", which leaves the repository"
