@@ -316,7 +316,9 @@ async fn its_time_and_its_budget_hold() {
     assert_eq!(scene.run().await.reply.ended, How::TimedOut);
     scene.budget.wall_time = Some(Duration::from_millis(50));
     let outcome = scene.run().await.reply.outcome;
-    assert!(matches!(&outcome, Outcome::OverBudget { what } if what.contains("used all of its")));
+    assert!(
+        matches!(&outcome, Outcome::OverBudget { what } if what.contains("that were left are over"))
+    );
 
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
     let server = ModelServer::new(Protocol::Anthropic, reads);

@@ -76,7 +76,7 @@ async fn a_budget_of_tokens_ends_it() {
     let mut fake = saying(&lines, HANG);
     fake.task.budget = AttemptBudget { tokens: Some(100_000), ..AttemptBudget::default() };
     let seen = fake.run().await;
-    let what = "120002 tokens of the 100000 that an attempt may use".to_owned();
+    let what = "120002 tokens used of the 100000 that were left".to_owned();
     assert_eq!(seen.reply.outcome, Outcome::OverBudget { what });
     assert_eq!((seen.reply.ended, seen.tokens()[0]), (How::Stopped, Some(120_000)));
 }
@@ -100,7 +100,7 @@ async fn a_budget_of_time_ends_it() {
     let seen = fake.run().await;
     assert_eq!(
         seen.reply.outcome,
-        Outcome::OverBudget { what: "the 1 s that an attempt may take".to_owned() }
+        Outcome::OverBudget { what: "the 1 s that were left are over".to_owned() }
     );
     assert_eq!(seen.reply.ended, How::TimedOut);
 }

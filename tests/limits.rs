@@ -101,6 +101,49 @@ fn an_attempts_budget_ends_it_while_it_runs() {
 }
 
 #[test]
+fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
+    let body = "say(type='assistant', message=dict(id='m', content=[], usage=dict(input_tokens=50000, output_tokens=5000)))\n\
+                write()\ntime.sleep(30)\nresult()";
+    for (level, cure) in [
+        ("drain", "start the drain again, and its budget begins anew; or raise"),
+        ("run", "raise it under executor.budgets"),
+    ] {
+        let more = format!("executor: {{budgets: {{{level}: {{tokens: 40000}}}}}}\n");
+        let ran = claude(body, &more).plan(plan(1)).drain().exited(5);
+        let why = format!(
+            "error: the {level}'s budget is spent: 55000 tokens used of the 40000 that were left\n"
+        );
+        assert!(ran.stdout.contains(&why), "{ran:#?}");
+        assert!(ran.stdout.contains(&format!("hint: {cure}")), "{ran:#?}");
+    }
+}
+
+#[test]
+fn what_runs_while_a_budget_ends_may_be_ended_by_it_too() {
+    let body = "import time\ntime.sleep(30)";
+    let more = format!("{GREEN}executor: {{budgets: {{drain: {{wall_seconds: 2}}}}}}\n");
+    let apart = json!({"phases": [
+        {"phase_id": "p0", "deliverables": ["d0/a.txt"]},
+        {"phase_id": "p1", "deliverables": ["d1/a.txt"]},
+    ]});
+    let project = Project::new().agent_with(body, &more).plan(apart);
+    let ran = project.autopack(["drain", "--run-id", "run", "--jobs", "2"]).exited(5);
+    let note = "; a phase under way is finished first, unless it meets the drain's budget too\n";
+    assert!(ran.stdout.contains(note), "{ran:#?}");
+    assert!(ran.stdout.contains("no more is begun: the drain's budget is spent: the "), "{ran:#?}");
+    assert!(project.landed().is_empty());
+}
+
+#[test]
+fn a_budget_under_a_cent_is_told_with_all_its_digits() {
+    let agent = "write_deliverables()\nreport(tokens=dict(input=10, output=5), cost_usd=0.005)";
+    let more = format!("{GREEN}executor: {{budgets: {{run: {{cost_usd: 0.005}}}}}}\n");
+    let ran = Project::new().agent_with(agent, &more).plan(plan(2)).drain().exited(5);
+    let why = "the run's budget of $0.005 is spent: $0.005 used\n";
+    assert!(ran.stdout.contains(why), "{ran:#?}");
+}
+
+#[test]
 fn any_programs_wall_time_is_held_too() {
     let more = format!(
         "{GREEN}executor: {{max_attempts: 1, budgets: {{attempt: {{wall_seconds: 1}}}}}}\n"
@@ -110,7 +153,12 @@ fn any_programs_wall_time_is_held_too() {
     project.drain().exited(3);
     let failure = &project.phase("p0")["last_failure"];
     assert_eq!(failure["kind"], "over_budget", "{failure}");
-    assert!(failure["message"].as_str().unwrap().contains("the 1 s that an attempt may take"));
+    assert!(
+        failure["message"]
+            .as_str()
+            .unwrap()
+            .contains("the attempt's budget is spent: the 1 s that were left are over")
+    );
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Task {
     }
 }
 
-/// It ran for as long as its attempt's budget allows.
+/// It ran for as long as a budget allows: its attempt's, or what was left of a larger one.
 pub(super) fn out_of_time(allowed: Duration) -> Outcome {
-    Outcome::OverBudget { what: format!("the {} s that an attempt may take", allowed.as_secs()) }
+    Outcome::OverBudget { what: format!("the {} s that were left are over", allowed.as_secs()) }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::event::AttemptBudget;
 use super::prices;
 use super::signal::Spent;
+use crate::phase::budget::dollars;
 use crate::phase::{Tokens, Usage};
 
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl Meter {
         said.is_none_or(|cost| cost == 0.0) && self.usage().cost_usd.is_some_and(|cost| cost > 0.0)
     }
 
-    /// What of the budget is used up.
+    /// What of the budget is used up. Whose it is, the attempt's or what was left of a larger one, is not known here.
     pub fn over(&self, budget: &AttemptBudget) -> Option<String> {
         let usage = self.usage();
         let tokens =
@@ -61,10 +62,11 @@ impl Meter {
         let cost = usage.cost_usd.zip(budget.cost_usd).filter(|(used, limit)| used > limit);
         match (tokens, cost) {
             (Some((used, limit)), _) => {
-                Some(format!("{used} tokens of the {limit} that an attempt may use"))
+                Some(format!("{used} tokens used of the {limit} that were left"))
             }
             (None, Some((used, limit))) => {
-                Some(format!("${used:.4} of the ${limit:.4} that an attempt may cost"))
+                let [used, limit] = dollars([used, limit]);
+                Some(format!("{used} used of the {limit} that were left"))
             }
             (None, None) => None,
         }
@@ -141,7 +143,9 @@ mod tests {
                 .is_some_and(|what| what.starts_with("1000000 tokens"))
         );
         assert!(
-            meter.over(&of(None, Some(2.4))).is_some_and(|what| what.starts_with("$2.5000 of"))
+            meter
+                .over(&of(None, Some(2.4)))
+                .is_some_and(|what| what == "$2.50 used of the $2.40 that were left")
         );
         assert!(meter.computed());
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::execute::Site;
-use crate::phase::budget::{Budget, Level, Spent};
+use crate::phase::budget::{Budget, Exhausted, Level, Spent};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
 
@@ -42,7 +42,7 @@ impl Limits {
     }
 
     /// Why not even waiting helps: the drain's own time runs on meanwhile.
-    pub fn over(&self, site: &Site) -> Option<String> {
+    pub fn over(&self, site: &Site) -> Option<Exhausted> {
         let drain = site.settings.executor.budgets.drain;
         drain.refuses(Level::Drain, &self.spent(), &Spent::default())
     }
@@ -72,13 +72,10 @@ impl Limits {
         }
         let predicted = site.foresight.early(candidate.phase, agent).output_tokens;
         let (phase, run) = (&candidate.spent.phase, &candidate.spent.run);
-        if let Some(why) =
-            budgets.drain.refuses(Level::Drain, drain, &drain.next_attempt(predicted))
-        {
-            return Admission::Stop { why };
-        }
-        if let Some(why) = budgets.run.refuses(Level::Run, run, &run.next_attempt(predicted)) {
-            return Admission::Stop { why };
+        let of_drain = budgets.drain.refuses(Level::Drain, drain, &drain.next_attempt(predicted));
+        let of_run = || budgets.run.refuses(Level::Run, run, &run.next_attempt(predicted));
+        if let Some(exhausted) = of_drain.or_else(of_run) {
+            return Admission::Stop(exhausted);
         }
         // Until one has told what it takes, predictions are all there is, and several at once could go over by several.
         let blind =
@@ -87,7 +84,9 @@ impl Limits {
             return Admission::Hold;
         }
         match budgets.phase.refuses(Level::Phase, phase, &phase.next_attempt(predicted)) {
-            Some(why) => Admission::Refuse(Failure::new(FailureKind::OverBudget, why)),
+            Some(exhausted) => {
+                Admission::Refuse(Failure::new(FailureKind::OverBudget, exhausted.why))
+            }
             None => Admission::Go,
         }
     }

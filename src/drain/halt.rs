@@ -2,6 +2,7 @@
 
 use crate::execute::Trouble;
 use crate::failure::one_line;
+use crate::phase::budget::{Exhausted, Level};
 use crate::progress::Reason;
 use crate::workspace::WorkspaceError;
 
@@ -12,7 +13,7 @@ pub(super) enum Halt {
     /// The disk is full: the drain goes on when it is not.
     Full(String),
     /// A budget is spent.
-    Budget(String),
+    Budget(Exhausted),
     /// Something is wrong with us.
     Failed {
         why: String,
@@ -41,9 +42,17 @@ impl Halt {
         match self {
             Self::Systemic(why)
             | Self::Full(why)
-            | Self::Budget(why)
+            | Self::Budget(Exhausted { why, .. })
             | Self::Failed { why, .. } => Some(why),
             Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
+        }
+    }
+
+    /// Whose budget is spent, where it is one.
+    pub fn budget(&self) -> Option<Level> {
+        match self {
+            Self::Budget(exhausted) => Some(exhausted.level),
+            _ => None,
         }
     }
 

@@ -211,7 +211,7 @@ impl<'a> Drain<'a> {
                     return Ok(Some(Halt::MaxBatches));
                 }
                 Turn::NothingLeft => return Ok(Some(Halt::Drained)),
-                Turn::Spent(why) => return Ok(Some(Halt::Budget(why))),
+                Turn::Spent(budget) => return Ok(Some(Halt::Budget(budget))),
                 Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
                     return Ok(Some(Halt::FirstFailure));
                 }

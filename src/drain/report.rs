@@ -104,6 +104,7 @@ impl Drain<'_> {
             exit_code: exit.code(),
             message: halt.why().map(str::to_owned),
             names_cure: halt.names_cure(),
+            budget: halt.budget(),
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.retire().await?;

@@ -29,7 +29,7 @@ impl Drain<'_> {
         loop {
             match self.turn().await? {
                 _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
-                Turn::Spent(why) => return Ok(Some(Halt::Budget(why))),
+                Turn::Spent(budget) => return Ok(Some(Halt::Budget(budget))),
                 Turn::NothingLeft => break,
                 Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
                     return Ok(Some(Halt::FirstFailure));

@@ -5,6 +5,7 @@ use super::{Drain, Halt, Registered};
 use crate::clock::now;
 use crate::execute::{After, Executed, Trouble};
 use crate::phase::PhaseState;
+use crate::phase::budget::Exhausted;
 use crate::process::StopLevel;
 use crate::progress::{Event, PhaseFinished};
 use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
@@ -16,7 +17,7 @@ pub(super) enum Turn {
     /// Nobody works, and there is nothing to claim.
     NothingLeft,
     /// A budget is spent.
-    Spent(String),
+    Spent(Exhausted),
 }
 
 impl Drain<'_> {
@@ -44,9 +45,9 @@ impl Drain<'_> {
                     self.finished(PhaseFinished::refused(run_id, phase_id, failure));
                     return Ok(Turn::Done(PhaseState::Failed));
                 }
-                Next::Stopped { why } if self.crew.is_empty() => return Ok(Turn::Spent(why)),
+                Next::Stopped(budget) if self.crew.is_empty() => return Ok(Turn::Spent(budget)),
                 // What runs is expected to take the rest, and may take less.
-                Next::Stopped { .. } => Waits::for_a_line(),
+                Next::Stopped(_) => Waits::for_a_line(),
                 Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
                 Next::Held { by_another, until, overlapping } => {
                     self.say_idle(overlapping);
@@ -55,8 +56,8 @@ impl Drain<'_> {
                 Next::Nothing => Waits::for_a_line(),
             };
             if self.crew.is_empty() {
-                if let Some(why) = self.limits.over(&self.site) {
-                    return Ok(Turn::Spent(why));
+                if let Some(budget) = self.limits.over(&self.site) {
+                    return Ok(Turn::Spent(budget));
                 }
                 if waits.is_for_a_line() {
                     return Ok(Turn::NothingLeft);
@@ -141,7 +142,7 @@ impl Drain<'_> {
                         return Err(Trouble::Full(why));
                     }
                     After::Ours(error) => return Err(Trouble::Ours(error)),
-                    After::OverBudget(why) => return Ok(Turn::Spent(why)),
+                    After::OverBudget(budget) => return Ok(Turn::Spent(budget)),
                     After::Away { agent, until } => self.limits.send_away(agent, until),
                 }
                 Ok(Turn::Done(state))
@@ -186,11 +187,17 @@ impl Drain<'_> {
     pub(super) async fn wind_down(&mut self, halt: &Halt) {
         if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
             let why = halt.why().map_or(String::new(), |why| format!(": {why}"));
-            let under_way = match self.crew.len() {
-                1 => "a phase under way is".to_owned(),
-                n => format!("{n} phases under way are"),
+            let (under_way, meets) = match self.crew.len() {
+                1 => ("a phase under way is".to_owned(), "it meets"),
+                n => (format!("{n} phases under way are"), "they meet"),
             };
-            self.site.progress.note(&format!("no more is begun{why}; {under_way} finished first"));
+            // What was left of the budget is the limit of what runs.
+            let unless = match halt.budget() {
+                Some(level) => format!(", unless {meets} the {level}'s budget too"),
+                None => String::new(),
+            };
+            let first = format!("{under_way} finished first{unless}");
+            self.site.progress.note(&format!("no more is begun{why}; {first}"));
         }
         while let Some(ended) = self.crew.next().await {
             if let Err(trouble) = self.ended(ended) {

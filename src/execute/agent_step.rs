@@ -6,7 +6,7 @@ use super::{After, Attempt, Trouble, millis};
 use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task};
 use crate::clock::now;
 use crate::config::CommandLine;
-use crate::phase::budget::{Budget, Level, Spent};
+use crate::phase::budget::{Budget, Exhausted, Level, Spent};
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::child_env::OWNER;
 use crate::process::{self, How, Job, SpawnError};
@@ -219,7 +219,7 @@ impl Attempt<'_> {
         let level = reached.map_or(Level::Attempt, |(level, _)| level);
         let message = format!("the {level}'s budget is spent: {what}");
         if level.ends_the_drain() {
-            self.record.after = After::OverBudget(message.clone());
+            self.record.after = After::OverBudget(Exhausted { level, why: message.clone() });
             return Verdict::Requeued(Requeue::Systemic { message });
         }
         failed(FailureKind::OverBudget, message, reply)

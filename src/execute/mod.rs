@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span};
 
-use crate::phase::budget::Spent;
+use crate::phase::budget::{Exhausted, Spent};
 use crate::phase::{Requeue, UnixMs, Verdict};
 use crate::process::Stop;
 use crate::progress::PhaseFinished;
@@ -69,7 +69,7 @@ pub enum After {
     /// Something of ours is broken, and the drain ends with it.
     Ours(anyhow::Error),
     /// A budget of the run or of the drain ran out under it.
-    OverBudget(String),
+    OverBudget(Exhausted),
     /// This agent is not to be asked before then.
     Away { agent: String, until: UnixMs },
 }

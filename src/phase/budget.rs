@@ -64,6 +64,13 @@ impl fmt::Display for Level {
     }
 }
 
+/// That nothing more may begin: whose budget it is, and in words why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    pub level: Level,
+    pub why: String,
+}
+
 impl Budgets {
     /// Whether anything is limited beyond a single attempt.
     pub fn look_back(&self) -> bool {
@@ -105,11 +112,18 @@ impl Spent {
 
 impl Budget {
     /// Why nothing more may begin: the limit is reached, or one more attempt would go over it.
-    pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<String> {
+    pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<Exhausted> {
+        self.why_not(level, spent, next).map(|why| Exhausted { level, why })
+    }
+
+    fn why_not(&self, level: Level, spent: &Spent, next: &Spent) -> Option<String> {
         if let Some(limit) = self.tokens
             && (spent.tokens >= limit || spent.tokens.saturating_add(next.tokens) > limit)
         {
             let (used, next) = (spent.tokens, next.tokens);
+            if limit == 0 {
+                return Some(format!("the {level}'s budget is 0 tokens: nothing may begin"));
+            }
             return Some(match used >= limit {
                 true => format!("the {level}'s budget of {limit} tokens is spent: {used} used"),
                 false => format!(
@@ -121,14 +135,18 @@ impl Budget {
         if let Some(limit) = self.cost_usd
             && (spent.cost_usd >= limit || spent.cost_usd + next.cost_usd > limit)
         {
-            let (used, next) = (spent.cost_usd, next.cost_usd);
-            return Some(match used >= limit {
-                true => format!("the {level}'s budget of ${limit:.2} is spent: ${used:.2} used"),
-                false => format!(
-                    "the {level}'s budget of ${limit:.2} does not reach for another attempt: ${used:.2} used, \
-                     and the next is expected to cost ${next:.2}"
-                ),
-            });
+            if limit == 0.0 {
+                return Some(format!("the {level}'s budget is $0.00: nothing may begin"));
+            }
+            if spent.cost_usd >= limit {
+                let [limit, used] = dollars([limit, spent.cost_usd]);
+                return Some(format!("the {level}'s budget of {limit} is spent: {used} used"));
+            }
+            let [limit, used, next] = dollars([limit, spent.cost_usd, next.cost_usd]);
+            return Some(format!(
+                "the {level}'s budget of {limit} does not reach for another attempt: {used} used, \
+                 and the next is expected to cost {next}"
+            ));
         }
         let limit = self.wall_seconds.map(Duration::from_secs)?;
         (spent.wall >= limit).then(|| {
@@ -182,9 +200,39 @@ impl Budget {
     }
 }
 
+/// Amounts that stand side by side, each with as many digits as tell all of them apart and are true to 5 %.
+pub fn dollars<const N: usize>(amounts: [f64; N]) -> [String; N] {
+    /// Beyond them lies what adding up leaves behind.
+    const MOST_DIGITS: usize = 6;
+    let with = |digits: usize| amounts.map(|amount| format!("{amount:.digits$}"));
+    let equal = with(MOST_DIGITS);
+    let tells = |digits: &usize| {
+        let texts = with(*digits);
+        let true_to_it = |(amount, text): (&f64, &String)| {
+            text.parse::<f64>().is_ok_and(|shown| (shown - amount).abs() <= amount.abs() / 20.0)
+        };
+        let apart = |a: usize, b: usize| texts[a] != texts[b] || equal[a] == equal[b];
+        amounts.iter().zip(&texts).all(true_to_it)
+            && (0..N).all(|a| (a + 1..N).all(|b| apart(a, b)))
+    };
+    let digits = (2..MOST_DIGITS).find(tells).unwrap_or(MOST_DIGITS);
+    with(digits).map(|text| format!("${text}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_have_the_digits_that_tell_them_apart() {
+        assert_eq!(dollars([1.2, 1.0, 0.5]), ["$1.20", "$1.00", "$0.50"]);
+        assert_eq!(dollars([0.005, 0.005]), ["$0.005", "$0.005"]);
+        assert_eq!(dollars([0.005, 0.0049]), ["$0.0050", "$0.0049"]);
+        assert_eq!(dollars([20.0, 20.004]), ["$20.000", "$20.004"]);
+        assert_eq!(dollars([0.0, 3.0]), ["$0.00", "$3.00"]);
+        assert_eq!(dollars([0.3, 0.1 + 0.2]), ["$0.30", "$0.30"], "the same, but for adding up");
+        assert_eq!(dollars([1e-9]), ["$0.000000"]);
+    }
 
     fn spent(attempts: u64, tokens: u64) -> Spent {
         Spent { attempts, tokens, ..Spent::default() }
@@ -196,14 +244,17 @@ mod tests {
         let refuses = |spent: Spent| budget.refuses(Level::Run, &spent, &spent.next_attempt(2_000));
         assert_eq!(refuses(spent(0, 0)), None);
         assert_eq!(refuses(spent(2, 60_000)), None);
+        let of_run = |why: &str| Exhausted { level: Level::Run, why: why.to_owned() };
         let why = refuses(spent(3, 90_000)).unwrap();
         assert_eq!(
             why,
-            "the run's budget of 100000 tokens does not reach for another attempt: 90000 used, \
+            of_run(
+                "the run's budget of 100000 tokens does not reach for another attempt: 90000 used, \
              and the next is expected to take 30000"
+            )
         );
         let why = refuses(spent(1, 100_000)).unwrap();
-        assert_eq!(why, "the run's budget of 100000 tokens is spent: 100000 used");
+        assert_eq!(why, of_run("the run's budget of 100000 tokens is spent: 100000 used"));
     }
 
     #[test]
@@ -219,9 +270,12 @@ mod tests {
     #[test]
     fn a_limit_of_nothing_lets_nothing_begin() {
         let free = Budget { cost_usd: Some(0.0), ..Budget::default() };
-        assert!(free.refuses(Level::Drain, &Spent::default(), &Spent::default()).is_some());
+        let why = |budget: Budget| {
+            budget.refuses(Level::Run, &Spent::default(), &Spent::default()).unwrap().why
+        };
+        assert_eq!(why(free), "the run's budget is $0.00: nothing may begin");
         let none = Budget { tokens: Some(0), ..Budget::default() };
-        assert!(none.refuses(Level::Run, &Spent::default(), &Spent::default()).is_some());
+        assert_eq!(why(none), "the run's budget is 0 tokens: nothing may begin");
         let unlimited = Budget::default();
         assert_eq!(unlimited.refuses(Level::Run, &spent(9, u64::MAX), &spent(1, 9)), None);
     }

@@ -270,6 +270,7 @@ mod tests {
                 exit_code: 0,
                 message: None,
                 names_cure: false,
+                budget: None,
                 duration_ms: 900,
             };
             finished(&end, Look::default()).lines().next().unwrap_or_default().to_owned()

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::{DrainFinished, Event, PhaseFinished, Reason};
+use crate::phase::budget::Level;
 
 /// The target of what a drain says to its operator beside its results; shown at every level but `-q`.
 pub const NOTES: &str = "autopack.note";
@@ -99,6 +100,10 @@ impl DrainFinished {
     /// What to do about an end that came early.
     pub fn hint(&self) -> Option<&'static str> {
         match self.reason {
+            // The run's is for good, the drain's own is not.
+            Reason::Budget if self.budget == Some(Level::Drain) => Some(
+                "start the drain again, and its budget begins anew; or raise executor.budgets.drain in autopack.yaml first",
+            ),
             Reason::Budget => {
                 Some("raise it under executor.budgets in autopack.yaml, then start the drain again")
             }

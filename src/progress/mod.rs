@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use board::Board;
 
+use crate::phase::budget::Level;
 use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RunId, Tokens};
 
 /// One thing that happened in a drain. The serialised shapes are what scripts read.
@@ -134,6 +135,9 @@ pub struct DrainFinished {
     /// Whether the message says what to do, too.
     #[serde(skip)]
     pub names_cure: bool,
+    /// Whose budget is spent, where it is one.
+    #[serde(skip)]
+    pub budget: Option<Level>,
     pub duration_ms: u64,
 }
 

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::Checked;
-use super::{AgentError, AgentEvent, AgentReply, Outcome, Task};
+use super::{AgentError, AgentEvent, AgentReply, Task, job};
 use crate::config::BuiltinAgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{How, Stop, StopLevel};
@@ -66,9 +66,7 @@ pub(super) async fn run(
 
 fn out_of_time(wall: Option<Duration>) -> End {
     match wall {
-        Some(wall) => End::Told(Outcome::OverBudget {
-            what: format!("the attempt used all of its {} s", wall.as_secs()),
-        }),
+        Some(wall) => End::Told(job::out_of_time(wall)),
         None => End::Ended(How::TimedOut),
     }
 }

@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::spending::Spending;
 use super::{Next, moved};
+use crate::phase::budget::Exhausted;
 use crate::phase::state::Event;
 use crate::phase::{Failure, FixedSpec, RunId, UnixMs};
 use crate::store::columns::to_json;
@@ -35,9 +36,7 @@ pub enum Admission {
     /// Nothing may be taken before something that executes now has ended.
     Hold,
     /// Nothing may be taken any more.
-    Stop {
-        why: String,
-    },
+    Stop(Exhausted),
 }
 
 pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;

@@ -6,6 +6,7 @@ mod spending;
 
 use sqlx::SqliteConnection;
 
+use crate::phase::budget::Exhausted;
 use crate::phase::state::Event;
 use crate::phase::{
     Complexity, Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
@@ -79,9 +80,7 @@ pub enum Next {
         failure: Failure,
     },
     /// Nothing may be taken any more: a budget is spent.
-    Stopped {
-        why: String,
-    },
+    Stopped(Exhausted),
     /// Nothing executes, and nothing can run before this time.
     Waiting {
         until: UnixMs,
@@ -174,7 +173,7 @@ async fn take(
         }
         Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
         Admission::Hold => Some(nothing_yet(tx, walk).await?),
-        Admission::Stop { why } => Some(Next::Stopped { why }),
+        Admission::Stop(budget) => Some(Next::Stopped(budget)),
     })
 }
 
