@@ -96,6 +96,11 @@ fn the_verb_help_is_the_same_as_the_option() {
     let folder = Project::bare_folder();
     let said = |args: &[&str]| folder.autopack(args).succeeded().stdout;
     assert_eq!(said(&["help"]), said(&["--help"]));
+    let search = said(&["memory", "search", "--help"]);
+    let words: Vec<&str> = search.split_whitespace().collect();
+    let collections =
+        "[possible values: run_summaries, errors_ci, doctor_hints, planning, code_docs]";
+    assert!(words.join(" ").contains(collections), "{search}");
     assert_eq!(said(&["help", "phases", "log"]), said(&["phases", "log", "--help"]));
 }
 

@@ -267,6 +267,8 @@ fn the_memory_verbs() {
             &[
                 &["memory", "stats"],
                 &["memory", "search", "parser", "of", "dates"],
+                &["memory", "search", "parser", "--run-id", "nope"],
+                &["memory", "search", "parser", "--collection", "nope"],
                 &["memory", "sync"],
                 &["memory", "index"],
                 &["memory", "prune"],

@@ -38,6 +38,17 @@ pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
     }
 }
 
+/// That there is such a run, for a verb that needs no store otherwise; without a store nobody can tell.
+pub async fn require_run(context: &Context, run: RunId) -> Result<(), Failure> {
+    let store = match Store::open_existing(&url(context)?).await {
+        Err(StoreError::NoDatabase { .. }) => return Ok(()),
+        store => store?,
+    };
+    store.require_runs(&[run]).await?;
+    store.close().await;
+    Ok(())
+}
+
 /// The run that was named, or the only one there is.
 pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failure> {
     if let Some(name) = named {

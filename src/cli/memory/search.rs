@@ -1,10 +1,11 @@
 //! `memory search`: what is known about something.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use console::style;
 use serde_json::json;
 
 use super::{close, opened};
-use crate::cli::Context;
+use crate::cli::{Context, database};
 use crate::failure::Failure;
 use crate::memory::{Collection, Filter, Query, Snippet, Starting};
 use crate::phase::RunId;
@@ -24,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
     /// Only in this collection; may repeat
-    #[arg(long, value_name = "NAME", value_parser = collection)]
+    #[arg(long, value_name = "NAME", value_parser = collections())]
     collection: Vec<Collection>,
     /// In other repositories too, where they share the Qdrant
     #[arg(long, conflicts_with = "run_id")]
@@ -37,20 +38,27 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn collection(name: &str) -> Result<Collection, String> {
-    name.parse()
+/// `--help` names them all.
+fn collections() -> impl TypedValueParser<Value = Collection> {
+    PossibleValuesParser::new(Collection::ALL.map(Collection::as_str))
+        .try_map(|name| name.parse::<Collection>())
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let memory = opened(context, Starting::OnlyLook).await?;
+    let run = args.run_id.map(RunId::new);
     let query = Query {
         text: args.text.join(" "),
-        filter: Filter { collections: args.collection, run: args.run_id.map(RunId::new) },
+        filter: Filter { collections: args.collection, run: run.clone() },
         everywhere: args.everywhere,
         limit: usize::from(args.limit),
     };
     let found = memory.search(&query).await?;
     close(&memory).await;
+    // What a removed run had learned may still be there.
+    if let Some(run) = run.filter(|_| found.is_empty()) {
+        database::require_run(context, run).await?;
+    }
     if args.json {
         let found: Vec<_> = found.iter().map(value).collect();
         return context.out.json(&found);
