@@ -136,7 +136,20 @@ fn retry_and_skip_move_what_may_be_moved() {
     );
     let api = project.json(["phases", "show", "api", "--json"]);
     assert_eq!((&api["attempts"], api["attempt_log"].as_array().unwrap().len()), (&json!(0), 1));
-    project.autopack(["phases", "retry"]).exited(2);
+    let ran = project.autopack(["phases", "retry"]).exited(2);
+    insta::assert_snapshot!(ran.stderr, @r"
+    error: the following required arguments were not provided:
+      <PHASE|--failed>
+
+    Usage: autopack phases retry <PHASE|--failed>
+
+    For more information, try '--help'.
+    ");
+    let both = project.autopack(["phases", "skip", "api", "--failed"]).exited(2);
+    assert!(both.stderr.contains("'[PHASE]...' cannot be used with '--failed'"), "{both:?}");
+    let help = project.autopack(["phases", "skip", "--help"]).succeeded().stdout;
+    let usage = help.lines().find(|line| line.starts_with("Usage:")).unwrap();
+    assert_eq!(usage, "Usage: autopack phases skip [OPTIONS] <PHASE|--failed>");
 }
 
 #[test]

@@ -7,13 +7,21 @@ use crate::phase::{PhaseId, RunId};
 use crate::progress::shown_id;
 use crate::store::{Steered, Which};
 
-/// Which phases; one way of naming them is needed.
+/// Phases of a run.
 #[derive(Debug, clap::Args)]
 struct Selection {
     #[command(flatten)]
     run: RunArg,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// Which phases; one way of naming them is needed.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Named {
     /// Their ids, as `phases list` shows them
-    #[arg(value_name = "PHASE", required_unless_present = "failed", conflicts_with = "failed")]
+    #[arg(value_name = "PHASE")]
     phases: Vec<String>,
     /// All that are FAILED
     #[arg(long)]
@@ -55,11 +63,11 @@ pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failur
 
 impl Selection {
     fn ids(&self) -> Vec<PhaseId> {
-        ids(&self.phases)
+        ids(&self.named.phases)
     }
 
     fn which<'a>(&self, ids: &'a [PhaseId]) -> Which<'a> {
-        if self.failed { Which::Failed } else { Which::Ids(ids) }
+        if self.named.failed { Which::Failed } else { Which::Ids(ids) }
     }
 }
 
