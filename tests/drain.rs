@@ -93,6 +93,20 @@ fn what_setup_changes_is_not_taken_for_an_agents_work() {
 }
 
 #[test]
+fn what_landed_where_nothing_was_committed_yet_is_looked_at_as_it_says() {
+    let project = Project::without_commits()
+        .agent_with(WRITES_ALL, "ci: {command: [\"true\"]}\n")
+        .plan(phases(["one"]));
+    let ran = project.drain().succeeded();
+    let look = ran.stdout.lines().find_map(|line| line.strip_prefix("look:  git ")).unwrap();
+    assert_eq!(look, "log --oneline autopack/run");
+    assert!(project.git(look.split(' ')).contains("one"), "{ran:#?}");
+    let merge = ran.stdout.lines().find_map(|line| line.strip_prefix("merge: git ")).unwrap();
+    project.git(merge.split(' '));
+    assert!(project.path("src/one.txt").is_file());
+}
+
+#[test]
 fn tries_are_bounded_and_what_an_agent_made_is_kept() {
     let project =
         Project::new().agent_with(WRITES_ALL, "ci: {command: [\"false\"]}\n").plan(phases(["one"]));

@@ -105,6 +105,7 @@ impl Drain<'_> {
             message: halt.why().map(str::to_owned),
             names_cure: halt.names_cure(),
             budget: halt.budget(),
+            unborn: self.site.repo.is_unborn().await.unwrap_or_default(),
             duration_ms: millis(self.site.progress.elapsed()),
         }));
         self.retire().await?;

@@ -183,7 +183,8 @@ fn finished(end: &DrainFinished, look: Look) -> String {
         .filter_map(|run| run.tip.as_deref())
         .collect();
     for branch in merges {
-        text.push_str(&format!("\nlook:  git log --oneline HEAD..{branch}"));
+        let since = if end.unborn { "" } else { "HEAD.." };
+        text.push_str(&format!("\nlook:  git log --oneline {since}{branch}"));
         text.push_str(&format!("\nmerge: git merge {branch}"));
     }
     text
@@ -271,6 +272,7 @@ mod tests {
                 message: None,
                 names_cure: false,
                 budget: None,
+                unborn: false,
                 duration_ms: 900,
             };
             finished(&end, Look::default()).lines().next().unwrap_or_default().to_owned()

@@ -138,6 +138,9 @@ pub struct DrainFinished {
     /// Whose budget is spent, where it is one.
     #[serde(skip)]
     pub budget: Option<Level>,
+    /// Whether the user's HEAD names no commit yet.
+    #[serde(skip)]
+    pub unborn: bool,
     pub duration_ms: u64,
 }
 

@@ -137,6 +137,11 @@ impl Repo {
         self.autopack_dir().join("landing").join(format!("{}.lock", run.file_name()))
     }
 
+    /// Whether nothing was committed yet where the user works.
+    pub async fn is_unborn(&self) -> Result<bool> {
+        Ok(self.resolve("HEAD").await?.is_none())
+    }
+
     /// The commit that a revision names.
     pub(super) async fn resolve(&self, revision: &str) -> Result<Option<String>> {
         if revision.starts_with('-') || revision.is_empty() {
