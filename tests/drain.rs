@@ -107,6 +107,19 @@ fn what_landed_where_nothing_was_committed_yet_is_looked_at_as_it_says() {
 }
 
 #[test]
+fn a_dry_run_says_what_a_drain_would_meet_before_any_phase() {
+    let project = Project::new().plan(phases(["one"]));
+    let dry = project.autopack(["drain", "--dry-run"]).succeeded();
+    assert!(dry.stdout.ends_with("1 phase would run, 0 would not\n"), "{dry:#?}");
+    let why = project.drain().exited(1).stderr;
+    let why = why.lines().next().unwrap().strip_prefix("error: ").unwrap();
+    assert_eq!(why, "no agent is configured");
+    assert!(dry.stderr.contains(&format!("a drain would not start: {why}; `autopack init`")));
+    let json = project.autopack(["drain", "--dry-run", "--json"]).succeeded();
+    assert!(json.json().is_array() && json.stderr.contains(why), "{json:#?}");
+}
+
+#[test]
 fn tries_are_bounded_and_what_an_agent_made_is_kept() {
     let project =
         Project::new().agent_with(WRITES_ALL, "ci: {command: [\"false\"]}\n").plan(phases(["one"]));

@@ -151,6 +151,11 @@ async fn dry_run(
         true => context.out.json(&planned)?,
         false => context.out.text(&plan_text(&planned, screen::output_columns()))?,
     }
+    // What it would meet before any phase is no part of the plan.
+    if let Err(failure) = check_agent(args, context) {
+        let hint = failure.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
+        tracing::warn!("a drain would not start: {}{hint}", failure.text());
+    }
     Ok(Exit::Done)
 }
 
@@ -187,14 +192,14 @@ fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
         }
     }
     let run = planned.iter().filter(|phase| phase.order.is_some()).count();
-    let tokens: u64 = planned.iter().filter_map(|phase| phase.estimated_output_tokens).sum();
-    text += &format!(
-        "{} would run, {} would not · about {} tokens out\n",
-        counted(run as u64, "phase"),
-        planned.len() - run,
-        thousands(tokens)
-    );
-    text
+    text +=
+        &format!("{} would run, {} would not", counted(run as u64, "phase"), planned.len() - run);
+    let estimates = planned.iter().filter_map(|phase| phase.estimated_output_tokens);
+    // Nothing is known of what nobody would do.
+    if let Some(tokens) = estimates.reduce(|all, one| all + one) {
+        text += &format!(" · about {} tokens out", thousands(tokens));
+    }
+    text + "\n"
 }
 
 fn put_off(phase: &Planned) -> Option<String> {
