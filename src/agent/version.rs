@@ -16,6 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
+    /// The program, as its maker calls it.
+    pub program: &'static str,
     /// `None` where it did not say.
     pub found: Option<String>,
     /// What autopack was tried with.
@@ -44,7 +46,8 @@ pub async fn version(settings: &AgentSettings, workspace: &Path, env: &Env) -> O
     tool.output_cap = 64 * 1024;
     let said =
         output(tool).await.ok().map(|said| format!("{}\n{}", said.text(), said.error_text()));
-    Some(Version { found: said.as_deref().and_then(number), tried: kind.tried })
+    let found = said.as_deref().and_then(number);
+    Some(Version { program: kind.program, found, tried: kind.tried })
 }
 
 /// The first thing that looks like one: "codex-cli 0.169.0".

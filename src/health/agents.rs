@@ -40,48 +40,61 @@ pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding
     versions(default, settings, workspace, env).await
 }
 
-/// All are there: the default's name, then each agent's version where it has one.
+/// All are there: the default's name, then what else has a version, each with its program's.
 async fn versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let looks = named.iter().map(|(name, agent)| version_of(name, agent, workspace, env));
-    let found: Vec<(String, Option<String>)> =
-        join_all(looks).await.into_iter().flatten().collect();
-    let versions: Vec<&str> = found.iter().map(|(said, _)| said.as_str()).collect();
-    let detail = match versions.is_empty() {
-        true => default.to_owned(),
-        false => format!("{default} ({})", versions.join(", ")),
-    };
-    let untried: Vec<&str> = found.iter().filter_map(|(_, warning)| warning.as_deref()).collect();
+    let mut found: Vec<Seen<'_>> = join_all(looks).await;
+    found.sort_by_key(|seen| seen.name != default);
+    let said: Vec<String> = found
+        .iter()
+        .filter(|seen| seen.name == default || seen.version.is_some())
+        .map(|seen| match &seen.version {
+            Some(version) => format!("{} ({version})", seen.name),
+            None => seen.name.to_owned(),
+        })
+        .collect();
+    let detail = said.join(", ");
+    let untried: Vec<&str> = found.iter().filter_map(|seen| seen.warning.as_deref()).collect();
     match untried.is_empty() {
         true => Finding::ok(detail),
         false => Finding { status: Status::Warn, detail, hint: Some(untried.join("; ")) },
     }
 }
 
-/// The version in words, and what there is to say against it.
-async fn version_of(
-    name: &str,
+/// An agent, its program's version in words where it has one, and what there is to say against that.
+struct Seen<'a> {
+    name: &'a str,
+    version: Option<String>,
+    warning: Option<String>,
+}
+
+async fn version_of<'a>(
+    name: &'a str,
     agent: &AgentSettings,
     workspace: &Path,
     env: &Env,
-) -> Option<(String, Option<String>)> {
-    let version = agent::version(agent, workspace, env).await?;
-    let tried = version.tried.join(", ");
-    Some(match &version.found {
-        Some(found) if version.is_tried() => (format!("{name} {found}"), None),
+) -> Seen<'a> {
+    let Some(version) = agent::version(agent, workspace, env).await else {
+        return Seen { name, version: None, warning: None };
+    };
+    let (program, tried) = (version.program, version.tried.join(", "));
+    let (said, warning) = match &version.found {
+        Some(found) if version.is_tried() => (format!("{program} {found}"), None),
         Some(found) => {
             let why = format!(
-                "{name} {found} was never tried with autopack (tried: {tried}): watch its first phases"
+                "{program} {found} was never tried with autopack (tried: {tried}): watch its first phases"
             );
-            (format!("{name} {found}"), Some(why))
+            (format!("{program} {found}"), Some(why))
         }
         None => {
             let why = format!(
-                "{name} does not tell its version (tried: {tried}): run it with --version to see why"
+                "{program} does not tell its version (tried: {tried}): run it with --version to see why"
             );
-            (format!("{name} of an unknown version"), Some(why))
+            (format!("{program} of an unknown version"), Some(why))
         }
-    })
+    };
+    Seen { name, version: Some(said), warning }
 }
 
 /// The error in two halves: what is wrong, what to do.
@@ -150,10 +163,14 @@ mod tests {
 
     #[tokio::test]
     async fn versions_are_shown_and_those_never_tried_warn() {
-        assert_eq!(codex("codex-cli 0.169.0").await, Finding::ok("mine (mine 0.169.0)"));
+        assert_eq!(codex("codex-cli 0.169.0").await, Finding::ok("mine (codex 0.169.0)"));
         let new = codex("codex-cli 9.0.0").await;
-        assert_eq!((new.status, new.detail.as_str()), (Status::Warn, "mine (mine 9.0.0)"));
-        assert!(new.hint.unwrap().contains("never tried with autopack (tried: 0.169.0)"));
-        assert_eq!(codex("what?").await.detail, "mine (mine of an unknown version)");
+        assert_eq!((new.status, new.detail.as_str()), (Status::Warn, "mine (codex 9.0.0)"));
+        assert!(
+            new.hint
+                .unwrap()
+                .contains("codex 9.0.0 was never tried with autopack (tried: 0.169.0)")
+        );
+        assert_eq!(codex("what?").await.detail, "mine (codex of an unknown version)");
     }
 }
