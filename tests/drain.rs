@@ -93,6 +93,15 @@ fn what_setup_changes_is_not_taken_for_an_agents_work() {
 }
 
 #[test]
+fn a_setup_out_of_time_that_said_nothing_is_told_without_its_last_line() {
+    let setup = "workspace: {setup: \"exec sleep 60\", setup_timeout_seconds: 1}\n";
+    let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
+    let ran = project.drain().exited(5);
+    let why = "workspace.setup failed: it took longer than 1 s; its output is in ";
+    assert!(ran.stdout.contains(why), "{ran:#?}");
+}
+
+#[test]
 fn what_landed_where_nothing_was_committed_yet_is_looked_at_as_it_says() {
     let project = Project::without_commits()
         .agent_with(WRITES_ALL, "ci: {command: [\"true\"]}\n")

@@ -44,9 +44,12 @@ impl Attempt<'_> {
             How::TimedOut | How::Stalled => format!("it took longer than {} s", timeout.as_secs()),
         };
         let log = self.folder.setup_log();
+        let said = match ended.last_lines(1) {
+            line if line.trim().is_empty() => String::new(),
+            line => format!(": {line}"),
+        };
         Err(Trouble::Systemic(format!(
-            "workspace.setup failed: {why}: {}; its output is in {}",
-            ended.last_lines(1),
+            "workspace.setup failed: {why}{said}; its output is in {}",
             log.display()
         )))
     }
