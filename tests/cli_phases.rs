@@ -93,6 +93,35 @@ fn show_tells_a_phase_and_its_attempts() {
 }
 
 #[test]
+fn show_tells_the_ci_that_holds() {
+    let plan = json!({"run_id": "r", "phases": [
+        {"id": "own", "deliverables": ["a.py"], "ci": {"pytest": {"timeout_seconds": 3}},
+         "scope": {"ci": {"timeout_seconds": 40, "per_test_timeout": 4}}},
+        {"id": "command", "deliverables": ["b.py"], "ci": "make check", "scope": {"test_cmd": "test -e b.py"}},
+        {"id": "refused", "deliverables": ["../c.py"], "ci": {"timeout_seconds": 5}, "scope": {"ci": {"per_test_timeout": 6}}},
+    ]});
+    let project = Project::without_commits().file("plan.json", &plan.to_string());
+    project.autopack(["import", "plan.json"]).succeeded();
+    let ci = |phase: &str| {
+        let text = project.autopack(["phases", "show", phase]).succeeded().stdout;
+        let lines = text.lines().skip_while(|line| !line.starts_with("  ci "));
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.take_while(|line| !line.starts_with("  unfixable")).map(words).collect::<Vec<_>>()
+    };
+    assert_eq!(ci("own"), ["ci timeout_seconds 3, per_test_timeout 4"]);
+    assert_eq!(
+        ci("command"),
+        [
+            "ci timeout_seconds 900, per_test_timeout 60",
+            "command sh -c 'make check'",
+            "test_cmd test -e b.py"
+        ]
+    );
+    let written = [r#"ci {"timeout_seconds":5}"#, r#"scope.ci {"per_test_timeout":6}"#];
+    assert_eq!(ci("refused")[..2], written, "nothing of it is in force");
+}
+
+#[test]
 fn log_prints_what_an_attempt_left() {
     let project = drained();
     insta::assert_snapshot!(project.autopack(["phases", "log", "api"]).shown(), @r"

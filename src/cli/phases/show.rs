@@ -3,9 +3,11 @@
 use super::RunArg;
 use super::view;
 use crate::cli::Context;
+use crate::cli::fixer::fixer;
 use crate::cli::table::table;
 use crate::failure::Failure;
-use crate::phase::{Failure as PhaseFailure, PhaseId};
+use crate::phase::words::quoted;
+use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseId};
 use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
 use crate::store::{AttemptRow, PhaseDetail};
 
@@ -29,7 +31,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let max_attempts = context.config()?.settings.executor.max_attempts;
+    let settings = &context.config()?.settings;
+    let max_attempts = settings.executor.max_attempts;
     let (store, run) = args.run.open(context).await?;
     let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
     store.close().await;
@@ -38,11 +41,48 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
     match args.json {
         true => context.out.json(&view::detail(&detail, max_attempts)),
-        false => context.out.text(&text(&detail, max_attempts, screen::output_columns())),
+        false => {
+            let row = &detail.row;
+            let repair =
+                fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
+            let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
+            let columns = screen::output_columns();
+            context.out.text(&text(&detail, max_attempts, ci, columns))
+        }
     }
 }
 
-fn text(detail: &PhaseDetail, max_attempts: u32, columns: Option<usize>) -> String {
+/// A value, and what its line is called; a line without a name goes with the one before.
+type Named = (&'static str, String);
+
+/// What holds at the next try: the phase's own `ci` over its scope's, and what is filled in.
+fn ci(ci: &PhaseCi) -> Vec<Named> {
+    let PhaseCi { timeout_seconds, per_test_timeout, command, test_cmd, args } = ci;
+    let words = |name: &str, words: &[String]| {
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        (!words.is_empty()).then(|| ("", format!("{name} {}", words.join(" "))))
+    };
+    let timeouts =
+        format!("timeout_seconds {timeout_seconds}, per_test_timeout {per_test_timeout}");
+    [
+        Some(("ci", timeouts)),
+        words("command", command.as_deref().unwrap_or_default()),
+        test_cmd.as_ref().map(|test_cmd| ("", format!("test_cmd {test_cmd}"))),
+        words("ci_args", args),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Of a spec that cannot be repaired: nothing of it is in force.
+fn written_ci(spec: &serde_json::Value) -> Vec<Named> {
+    let own = spec.get("ci").map(|ci| ("ci", ci.to_string()));
+    let scope = spec.get("scope").and_then(|scope| scope.get("ci"));
+    own.into_iter().chain(scope.map(|ci| ("scope.ci", ci.to_string()))).collect()
+}
+
+fn text(detail: &PhaseDetail, max_attempts: u32, ci: Vec<Named>, columns: Option<usize>) -> String {
     let row = &detail.row;
     let view = view::PhaseView::new(row, max_attempts);
     let (run, phase) = (shown_id(row.run_id.as_str()), shown_id(row.phase_id.as_str()));
@@ -59,7 +99,9 @@ fn text(detail: &PhaseDetail, max_attempts: u32, columns: Option<usize>) -> Stri
     page.list("depends on", view.depends_on.iter().map(ToString::to_string));
     page.list("deliverables", view.deliverables.into_iter());
     page.list("scope", paths(view.scope.get("paths")));
-    page.field("ci", &view.scope.get("ci").map(ToString::to_string).unwrap_or_default());
+    for (name, value) in &ci {
+        page.field(name, value);
+    }
     page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());
     page.field("note", detail.note.as_deref().unwrap_or_default());
     page.list("repaired", detail.fixes.iter().cloned());
