@@ -117,7 +117,13 @@ impl Store {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        work.await.map_err(|error| error.at(&self.path))
+        work.await.map_err(|error| match error {
+            // A new connection may meet it before anything is written.
+            StoreError::Database { .. } => {
+                self.require_file().err().unwrap_or(error.at(&self.path))
+            }
+            error => error.at(&self.path),
+        })
     }
 
     async fn connect(path: &Path) -> Result<Self, StoreError> {
