@@ -25,7 +25,7 @@ const PATH_KEYS: [&str; 6] = ["path", "file", "file_path", "filepath", "filename
 
 /// The path of an entry that is normalised already: a text, or an object about a path.
 pub(super) fn path_of(entry: &Value) -> Option<&str> {
-    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| field::of(entry, key)?.as_str()))
+    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| field::of(entry, key).and_then(line)))
 }
 
 /// Both, as one value of which [`items`] tells the same entries.

@@ -119,3 +119,11 @@ fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
         assert_eq!(refusal(Value::clone(&repair.spec)), why, "{spec}");
     }
 }
+
+#[test]
+fn a_field_that_names_no_path_is_not_the_one_that_an_object_is_about() {
+    let spec = fixed(json!({"deliverables": ["src/a.py"],
+        "scope": {"read_only_context": [{"path": "", "file": ".git/"}, {"path": "a\nb", "name": "lib/"}]}}));
+    let paths: Vec<&str> = spec.read_only().iter().map(crate::phase::PathPattern::as_str).collect();
+    assert_eq!(paths, [".git/", "lib/"]);
+}
