@@ -127,3 +127,17 @@ fn a_field_that_names_no_path_is_not_the_one_that_an_object_is_about() {
     let paths: Vec<&str> = spec.read_only().iter().map(crate::phase::PathPattern::as_str).collect();
     assert_eq!(paths, [".git/", "lib/"]);
 }
+
+/// What opens in one text and closes in the next is no path, neither while they stand in lists nor as criteria.
+#[test]
+fn paths_are_looked_for_in_each_text_by_itself() {
+    for spec in [
+        json!({"scope": {"read_only_context": ["A( b"], "protected_paths": ["docs/C:\\src/a.py(auth)/"]}}),
+        json!({"acceptance_criteria": ["A( b", "docs/C:/src/a.py(auth)/"]}),
+        json!({"acceptance_criteria": {"one": "A( b", "two": "docs/C:/src/a.py(auth)/"}}),
+    ] {
+        let once = fix(spec.clone());
+        assert_eq!(once.result.as_ref().unwrap_err().0, super::super::scope::NO_PATH, "{spec}");
+        assert_eq!(fix(Value::clone(&once.spec)).spec, once.spec, "{spec}");
+    }
+}
