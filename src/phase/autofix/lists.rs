@@ -124,6 +124,14 @@ pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
     .collect()
 }
 
+/// Adds an entry that no phase can be given, but where the very same text stands there: what is left out could not be
+/// refused again.
+pub(super) fn push_refused<T: PartialEq>(kept: &mut Vec<T>, written: T) {
+    if !kept.contains(&written) {
+        kept.push(written);
+    }
+}
+
 /// The list, where it is one of texts already.
 pub(super) fn texts(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()

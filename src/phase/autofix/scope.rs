@@ -127,8 +127,11 @@ fn normalize_list(draft: &mut Draft, key: &str, list: List, given: &Value) -> Ve
             (Some((_, fields)), _) => draft.prose.extend(lists::remarks(&line, &fields)),
             (None, _) => {}
         }
-        for path in entry.paths {
-            push(&mut kept, Value::String(path));
+        for path in entry.paths.into_iter().map(Value::String) {
+            match entry.escapes.is_empty() {
+                true => push(&mut kept, path),
+                false => lists::push_refused(&mut kept, path),
+            }
         }
     }
     say_what_changed(draft, &field, given, &kept);

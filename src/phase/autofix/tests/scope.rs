@@ -141,3 +141,20 @@ fn paths_are_looked_for_in_each_text_by_itself() {
         assert_eq!(fix(Value::clone(&once.spec)).spec, once.spec, "{spec}");
     }
 }
+
+/// One that was dropped as standing there twice would not be refused the next time.
+#[test]
+fn every_entry_that_is_refused_stays_as_written() {
+    for (spec, at, kept) in [
+        (json!({"scope": ["\\", "\\/"]}), "/scope/paths", json!(["\\", "\\/"])),
+        (json!({"scope": ["../a", "../a/", "../a"]}), "/scope/paths", json!(["../a", "../a/"])),
+        (json!({"deliverables": ["~/", "~//", "~/"]}), "/deliverables", json!(["~/", "~//"])),
+    ] {
+        let once = fix(spec.clone());
+        assert_eq!(once.spec.pointer(at), Some(&kept), "{spec}");
+        let twice = fix(Value::clone(&once.spec));
+        assert_eq!((&twice.spec, &twice.result), (&once.spec, &once.result), "{spec}");
+        let why = once.result.unwrap_err().0;
+        assert!(!why.contains("\"\""), "{why}");
+    }
+}
