@@ -42,8 +42,21 @@ pub(super) fn append(draft: &mut Draft) {
 }
 
 fn in_words((key, value): (String, Value)) -> Value {
-    Value::String(match words(&value) {
-        text if text.is_empty() => key,
+    Value::String(about(&key, &value))
+}
+
+/// What a field says, as the single texts that it has once it is among the criteria.
+pub(super) fn texts(given: &Value) -> Vec<String> {
+    match given {
+        Value::Array(list) => list.iter().map(words).collect(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| about(key, value)).collect(),
+        other => vec![words(other)],
+    }
+}
+
+fn about(key: &str, value: &Value) -> String {
+    match words(value) {
+        text if text.is_empty() => key.to_owned(),
         text => format!("{key}: {text}"),
-    })
+    }
 }

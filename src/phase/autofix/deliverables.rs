@@ -56,10 +56,12 @@ fn take(
     if entry.prose && text.contains(char::is_alphanumeric) {
         draft.prose.push(text.trim().to_owned());
     }
-    if !entry.escapes.is_empty() {
+    if entry.escapes.is_empty() {
+        entry.paths.into_iter().for_each(|path| push(kept, path));
+    } else {
         draft.refused.extend_from_slice(&entry.paths);
+        entry.paths.into_iter().for_each(|written| lists::push_refused(kept, written));
     }
-    entry.paths.into_iter().for_each(|path| push(kept, path));
     draft.mentions.extend(entry.mentions);
     hints.extend(entry.hint);
 }

@@ -25,7 +25,7 @@ const PATH_KEYS: [&str; 6] = ["path", "file", "file_path", "filepath", "filename
 
 /// The path of an entry that is normalised already: a text, or an object about a path.
 pub(super) fn path_of(entry: &Value) -> Option<&str> {
-    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| field::of(entry, key)?.as_str()))
+    entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| field::of(entry, key).and_then(line)))
 }
 
 /// Both, as one value of which [`items`] tells the same entries.
@@ -122,6 +122,14 @@ pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
         false => format!("{path}: {key}: {}", words(value)),
     })
     .collect()
+}
+
+/// Adds an entry that no phase can be given, but where the very same text stands there: what is left out could not be
+/// refused again.
+pub(super) fn push_refused<T: PartialEq>(kept: &mut Vec<T>, written: T) {
+    if !kept.contains(&written) {
+        kept.push(written);
+    }
 }
 
 /// The list, where it is one of texts already.

@@ -4,14 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, is_blank, words};
 use super::lists::{self, Item};
-use super::{deliverables, field};
+use super::{criteria, deliverables, field};
 use crate::phase::path::bullet::{has_bullet, strip_bullet};
 use crate::phase::path::entry::{self, List};
+use crate::phase::path::parent;
 use crate::phase::path::shape::has_wildcard;
-use crate::phase::path::{parent, text};
+use crate::phase::path::text::{self, Named};
 
 const PATHS: &str = "paths";
-const NO_PATH: &str = "it names no path to work on: give it `deliverables` or `scope.paths`, \
+pub(super) const NO_PATH: &str = "it names no path to work on: give it `deliverables` or `scope.paths`, \
      or let such phases run with `executor.unscoped: allow`";
 
 /// The fields that say what the phase is about, searched where nothing else names a path.
@@ -126,8 +127,11 @@ fn normalize_list(draft: &mut Draft, key: &str, list: List, given: &Value) -> Ve
             (Some((_, fields)), _) => draft.prose.extend(lists::remarks(&line, &fields)),
             (None, _) => {}
         }
-        for path in entry.paths {
-            push(&mut kept, Value::String(path));
+        for path in entry.paths.into_iter().map(Value::String) {
+            match entry.escapes.is_empty() {
+                true => push(&mut kept, path),
+                false => lists::push_refused(&mut kept, path),
+            }
         }
     }
     say_what_changed(draft, &field, given, &kept);
@@ -227,18 +231,19 @@ fn scope_of(path: &str) -> &str {
     scope
 }
 
+/// Each text is searched by itself: what opens in one and closes in another is no path, wherever they stand.
 fn named_in_text(draft: &Draft) -> Vec<String> {
-    let field = |key: &&str| field::get(&draft.json, key).map(words);
-    let fields = TEXT_FIELDS.iter().filter_map(field).chain(draft.prose.iter().cloned());
-    let text = fields.collect::<Vec<_>>().join("\n");
-    let named = text::named(&text);
+    let fields = TEXT_FIELDS.iter().filter_map(|key| field::get(&draft.json, key));
+    let texts = fields.flat_map(criteria::texts).chain(draft.prose.iter().cloned());
+    let named: Vec<Named> = texts.map(|text| text::named(&text)).collect();
     let mut unique = Vec::new();
-    for path in &named.paths {
+    for path in named.iter().flat_map(|named| &named.paths) {
         add_place(draft, path, &mut unique);
     }
     if unique.is_empty() {
         // A lone name does not say where its file lies: any file of that name.
-        named.names.iter().for_each(|name| add_place(draft, &format!("**/{name}"), &mut unique));
+        let names = named.iter().flat_map(|named| &named.names);
+        names.for_each(|name| add_place(draft, &format!("**/{name}"), &mut unique));
     }
     unique
 }

@@ -70,6 +70,8 @@ impl Reader<'_> {
             entry.mentions.append(&mut entry.paths);
             entry.prose = true;
         }
+        // A sentence of nothing but a path says nothing else.
+        entry.prose &= !entry.paths.iter().eq([line]);
         entry
     }
 }
@@ -181,7 +183,10 @@ impl Reader<'_> {
             Ok(Place::Inside(path)) => entry.paths.push(path),
             Ok(Place::Root) => {}
             Err(why) => {
-                let path = if token.len() > 1 { token.trim_end_matches('/') } else { token };
+                let path = match token.trim_end_matches('/') {
+                    "" => "/",
+                    path => path,
+                };
                 entry.escapes.push(Escape { path: path.to_owned(), why });
             }
         }

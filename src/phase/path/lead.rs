@@ -41,7 +41,9 @@ fn quoted(line: &str) -> Option<(&str, &str)> {
         [("`", "`"), ("\"", "\""), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("**", "**")];
     if let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once("](")) {
         let (target, rest) = rest.split_once(')')?;
-        return (!name.contains(['[', ']'])).then_some((target, rest));
+        // `[x](group)/page.tsx` is a path, not a link.
+        let whole = !name.contains(['[', ']']) && !rest.starts_with('/');
+        return whole.then_some((target, rest));
     }
     PAIRS.iter().find_map(|(open, close)| {
         let (inner, rest) = line.strip_prefix(open)?.split_once(close)?;

@@ -121,6 +121,8 @@ fn deliverables_are_found_in_what_people_write() {
         ("src/$(touch pwned).txt", "src/$(touch pwned).txt", false),
         ("- `src/$(touch pwned).txt` (new)", "src/$(touch pwned).txt", true),
         ("app/(my group)/page.tsx - the page", "app/(my group)/page.tsx", true),
+        ("[](auth)/[slug]/page.tsx", "[](auth)/[slug]/page.tsx", false),
+        ("[the page](src/page.tsx)", "src/page.tsx", false),
         ("src/a.py(see b/c.py)", "src/a.py", true),
         ("src\\foo\\a.py (main)", "src/foo/a.py", true),
         ("dögs/ünï.md (ü)", "dögs/ünï.md", true),

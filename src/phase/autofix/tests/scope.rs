@@ -119,3 +119,42 @@ fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
         assert_eq!(refusal(Value::clone(&repair.spec)), why, "{spec}");
     }
 }
+
+#[test]
+fn a_field_that_names_no_path_is_not_the_one_that_an_object_is_about() {
+    let spec = fixed(json!({"deliverables": ["src/a.py"],
+        "scope": {"read_only_context": [{"path": "", "file": ".git/"}, {"path": "a\nb", "name": "lib/"}]}}));
+    let paths: Vec<&str> = spec.read_only().iter().map(crate::phase::PathPattern::as_str).collect();
+    assert_eq!(paths, [".git/", "lib/"]);
+}
+
+/// What opens in one text and closes in the next is no path, neither while they stand in lists nor as criteria.
+#[test]
+fn paths_are_looked_for_in_each_text_by_itself() {
+    for spec in [
+        json!({"scope": {"read_only_context": ["A( b"], "protected_paths": ["docs/C:\\src/a.py(auth)/"]}}),
+        json!({"acceptance_criteria": ["A( b", "docs/C:/src/a.py(auth)/"]}),
+        json!({"acceptance_criteria": {"one": "A( b", "two": "docs/C:/src/a.py(auth)/"}}),
+    ] {
+        let once = fix(spec.clone());
+        assert_eq!(once.result.as_ref().unwrap_err().0, super::super::scope::NO_PATH, "{spec}");
+        assert_eq!(fix(Value::clone(&once.spec)).spec, once.spec, "{spec}");
+    }
+}
+
+/// One that was dropped as standing there twice would not be refused the next time.
+#[test]
+fn every_entry_that_is_refused_stays_as_written() {
+    for (spec, at, kept) in [
+        (json!({"scope": ["\\", "\\/"]}), "/scope/paths", json!(["\\", "\\/"])),
+        (json!({"scope": ["../a", "../a/", "../a"]}), "/scope/paths", json!(["../a", "../a/"])),
+        (json!({"deliverables": ["~/", "~//", "~/"]}), "/deliverables", json!(["~/", "~//"])),
+    ] {
+        let once = fix(spec.clone());
+        assert_eq!(once.spec.pointer(at), Some(&kept), "{spec}");
+        let twice = fix(Value::clone(&once.spec));
+        assert_eq!((&twice.spec, &twice.result), (&once.spec, &once.result), "{spec}");
+        let why = once.result.unwrap_err().0;
+        assert!(!why.contains("\"\""), "{why}");
+    }
+}
