@@ -99,6 +99,11 @@ impl RawChange {
         self.new_mode == SUBMODULE || self.old_mode == SUBMODULE
     }
 
+    /// It was a symbolic link, or is one now.
+    pub fn is_about_a_link(&self) -> bool {
+        self.new_mode == SYMLINK || self.old_mode == SYMLINK
+    }
+
     pub fn is_deletion(&self) -> bool {
         self.new_mode == NOTHING
     }
@@ -121,7 +126,7 @@ impl RawChange {
             (self.new_mode == SYMLINK).then(|| fs::read_link(root.join(from_bytes(&self.path))));
         let symlink_target =
             link.and_then(|target| target.ok()).map(|t| t.to_string_lossy().into_owned());
-        Change { path: shown(&self.path), kind, symlink_target }
+        Change { path: shown(&self.path), kind, symlink_target, lets_out: None }
     }
 }
 

@@ -61,7 +61,9 @@ impl Slot {
         if self.add_ignored(deliverables.iter().filter(|wanted| !seen.has(wanted))).await? {
             diff = self.compare(base).await?;
         }
-        let changes = diff.changes.iter().map(|change| change.told(self.path())).collect();
+        let mut changes: Vec<Change> =
+            diff.changes.iter().map(|change| change.told(self.path())).collect();
+        self.mark_ways_out(&diff.changes, &mut changes).await?;
         let (tree, patch) = (diff.tree.clone(), std::mem::take(&mut diff.patch));
         let mut measured =
             Measured { tree, changes, nested, left_out, patch, ..Measured::default() };
@@ -175,7 +177,9 @@ impl Slot {
             let path = shown(&module.path);
             if !measured.changes.iter().any(|change| change.path == path) {
                 let kind = ChangeKind::Modified;
-                measured.changes.push(Change { path: path.clone(), kind, symlink_target: None });
+                let (symlink_target, lets_out) = (None, None);
+                let path = path.clone();
+                measured.changes.push(Change { path, kind, symlink_target, lets_out });
             }
             measured.submodules.push(path);
         }

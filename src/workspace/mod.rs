@@ -35,6 +35,7 @@ mod run_refs;
 mod slot;
 mod space;
 mod submodule;
+mod symlinks;
 mod tree;
 mod user_config;
 mod users_checkout;
