@@ -2,10 +2,31 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Project;
+use crate::support::{Project, Ran};
+
+/// The first phase is spoilt by a script; the others do their work.
+fn spoiler(script: &str) -> Project {
+    let body = format!("if phase_id == 'spoiler':\n    {script}\nwrite_deliverables()\n");
+    let phase = |id: &str| {
+        json!({"phase_id": id, "name": id, "deliverables": [format!("src/{id}")],
+            "scope": {"paths": [format!("src/{id}.d/")]}})
+    };
+    Project::new()
+        .agent_with(&body, "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1}\n")
+        .plan(json!({"phases": [phase("spoiler"), phase("next")]}))
+}
 
 fn failure(project: &Project, id: &str) -> Value {
     project.phase(id)["attempt_log"][0]["failure"].clone()
+}
+
+/// The spoiler failed by what it did, once; whoever came next landed.
+#[track_caller]
+fn assert_only_the_spoiler_failed(project: &Project, ran: Ran) {
+    ran.exited(3);
+    let states = project.states();
+    assert_eq!((states["spoiler"].as_str(), states["next"].as_str()), ("FAILED", "COMPLETE"));
+    assert_eq!(failure(project, "spoiler")["kind"], "scope_breach");
 }
 
 #[test]
@@ -43,4 +64,27 @@ fn links_that_leave_the_repository_through_other_links_do_not_land() {
     ] {
         assert!(breaches(id).contains(said), "{id}: {}", breaches(id));
     }
+}
+
+fn with_few_files<const N: usize>(project: &Project, args: [&str; N]) -> Ran {
+    let autopack = project.command(args);
+    let set = autopack.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 1024; exec \"$0\" \"$@\""]).arg(autopack.get_program());
+    shell.args(autopack.get_args()).env_clear().envs(set).current_dir(project.root());
+    Ran::of(shell.output().unwrap(), project.root())
+}
+
+#[test]
+fn folders_without_end_fail_their_phase_and_are_removed() {
+    let project = spoiler(
+        "for _ in range(2500): os.mkdir('d'); os.chdir('d')\n    os.chdir(os.environ['AUTOPACK_WORKTREE'])",
+    );
+    // More levels than files that may be open, and than a path can have.
+    let ran = with_few_files(&project, ["drain", "--run-id", "run"]);
+    assert_only_the_spoiler_failed(&project, ran);
+    with_few_files(&project, ["gc"]).succeeded();
+    let left = std::fs::read_dir(project.path(".autopack/slots")).unwrap().flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -4,12 +4,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::clean::{clean, remove_any};
+use super::clean::clean;
 use super::error::{Context, Result, WorkspaceError};
 use super::git::Git;
 use super::git_dir::GitDir;
 use super::loose::Objects;
 use super::outside::Outside;
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::tree::Tree;
 

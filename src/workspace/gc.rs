@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::clean::remove_any;
 use super::error::{Context, Result};
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::run_refs::Names;
 use crate::phase::RunId;

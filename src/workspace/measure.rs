@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use super::checkout::blocking;
-use super::clean::{nested_git, remove_any, unlock};
+use super::clean::{nested_git, unlock};
 use super::diff::{DIFF, Diff, RawChange};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::fields;
@@ -15,6 +15,7 @@ use super::ignored::Seen;
 use super::made::Made;
 use super::outside::Outside;
 use super::paths::{from_bytes, shown};
+use super::removal::remove_any;
 use super::slot::{Holding, Slot};
 use crate::phase::PathPattern;
 use crate::phase::scope::{Change, ChangeKind};
@@ -165,7 +166,7 @@ impl Slot {
     async fn unlock(&self, holding: &Holding) -> Result<()> {
         let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
         let tree = holding.placed.tree.clone();
-        let unlocked = blocking(move || Ok(unlock(&dir, b"", &outside, &tree))).await?;
+        let unlocked = blocking(move || Ok(unlock(&dir, &outside, &tree))).await?;
         unlocked.map_err(|error| WorkspaceError::Unmeasurable { why: error.to_string() })
     }
 
@@ -186,7 +187,8 @@ impl Slot {
         Ok(())
     }
 
-    /// What our own ignore patterns kept out, and the repository's would not have.
+    /// What our own ignore patterns kept out, and the repository's would not have. Git looks into all of it: what it
+    /// cannot read there is no part of the work, and no reason to stop.
     async fn left_out(&self, holding: &Holding) -> Result<Vec<String>> {
         let mut call = self.top.git.call(
             "look for what was left out",
@@ -200,7 +202,12 @@ impl Slot {
             arg.push(file);
             call = call.arg(arg);
         }
-        let listed = call.bytes().await?;
+        let answer = call.answer().await?;
+        if !answer.ok() {
+            tracing::debug!("slot {}: {}", self.number(), answer.said());
+            return Ok(Vec::new());
+        }
+        let listed = answer.bytes()?;
         let known = |path: &[u8]| {
             let before = holding.placed.kept.iter().map(Vec::as_slice);
             let mut all = before.chain(holding.outside.links.iter().map(String::as_bytes));

@@ -30,6 +30,7 @@ mod made;
 mod measure;
 mod outside;
 mod paths;
+mod removal;
 mod repo;
 mod run_refs;
 mod slot;

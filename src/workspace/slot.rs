@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkout::{Checkout, Placed, blocking};
-use super::clean::remove_any;
 use super::error::{Context, Result, WorkspaceError};
 use super::git_dir::GitDir;
 use super::link::Mirror;
 use super::made::LastMade;
 use super::outside::Outside;
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::submodule::{Module, Parent, fill};
 use crate::config::WorkspaceSettings;
