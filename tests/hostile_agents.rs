@@ -88,3 +88,11 @@ fn folders_without_end_fail_their_phase_and_are_removed() {
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn what_a_push_may_be_refused_for_does_not_land() {
+    // HFS+ takes it for `.git`: the character has no width, and is left out of names.
+    let project = spoiler("write('src/spoiler.d/.g\\u200cit/config')");
+    let ran = project.drain();
+    assert_only_the_spoiler_failed(&project, ran);
+}
