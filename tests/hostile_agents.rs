@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::recovery::with_git;
 use crate::support::{Project, Ran};
 
 /// The first phase is spoilt by a script; the others do their work.
@@ -95,4 +96,24 @@ fn what_a_push_may_be_refused_for_does_not_land() {
     let project = spoiler("write('src/spoiler.d/.g\\u200cit/config')");
     let ran = project.drain();
     assert_only_the_spoiler_failed(&project, ran);
+}
+
+#[test]
+fn a_change_that_git_cannot_make_a_patch_of_is_judged_all_the_same() {
+    // As git does for files between 2 and 4 GiB.
+    let meddling = r#"case "$sub $*" in "diff-tree "*--binary*)
+  if [ -e "$GIT_WORK_TREE/core" ] || [ -e "$GIT_WORK_TREE/src/next" ]; then
+    echo "fatal: Out of memory, malloc failed (tried to allocate 18446744072636792941 bytes)" >&2; exit 128
+  fi ;;
+esac"#;
+    let project =
+        with_git(spoiler("pathlib.Path('core').write_bytes(bytes(range(256)))"), meddling);
+    let ran = project.drain();
+    let said = ran.stdout.clone() + &ran.stderr;
+    assert!(said.contains("the patch that is kept has no binary files in it"), "{said}");
+    assert_only_the_spoiler_failed(&project, ran);
+    let breach = failure(&project, "spoiler")["message"].to_string();
+    assert!(breach.contains("core: outside the scope"), "{breach}");
+    let patch = project.read(".autopack/attempts/run/spoiler/1/changes.patch");
+    assert!(patch.contains("made by the agent"), "{patch}");
 }

@@ -231,6 +231,9 @@ impl<'a> Attempt<'a> {
             let paths = measured.left_out.join(", ");
             self.note(&format!("new, and left out since workspace.keep names it: {paths}"));
         }
+        if measured.without_binary {
+            self.note("git cannot make a patch of all that changed; the patch that is kept has no binary files in it");
+        }
     }
 
     /// As a patch, without the secrets that may be in it. It goes again when it has landed.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::checkout::blocking;
 use super::clean::{nested_git, unlock};
-use super::diff::{DIFF, Diff, RawChange};
+use super::diff::{BINARY, DIFF, Diff, RawChange};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::fields;
 use super::ignored::Seen;
@@ -35,6 +35,8 @@ pub struct Measured {
     pub left_out: Vec<String>,
     /// The change as a patch for `git apply`.
     pub patch: Vec<u8>,
+    /// The patch lacks the content of binary files, since git could not make a patch of it.
+    pub without_binary: bool,
 }
 
 impl Slot {
@@ -65,9 +67,15 @@ impl Slot {
         let mut changes: Vec<Change> =
             diff.changes.iter().map(|change| change.told(self.path())).collect();
         self.mark_ways_out(&diff.changes, &mut changes).await?;
-        let (tree, patch) = (diff.tree.clone(), std::mem::take(&mut diff.patch));
-        let mut measured =
-            Measured { tree, changes, nested, left_out, patch, ..Measured::default() };
+        let mut measured = Measured {
+            tree: diff.tree.clone(),
+            changes,
+            nested,
+            left_out,
+            patch: std::mem::take(&mut diff.patch),
+            without_binary: !diff.whole,
+            ..Measured::default()
+        };
         self.look_into_submodules(holding, &mut measured).await?;
         self.remember(Made::of(base, diff));
         Ok(measured)
@@ -97,15 +105,32 @@ impl Slot {
     /// All at once: the tree, what it changes, and how.
     async fn compare(&self, base: &str) -> Result<Diff> {
         let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
+        let first = match self.diff(base, &tree, true).await {
+            Err(error @ WorkspaceError::Git { .. }) if !error.is_about_space() => error,
+            done => return done,
+        };
+        // Git miscounts in patches of files between 2 and 4 GiB, and can do without.
+        tracing::debug!("slot {}: {first}; comparing without binary content", self.number());
+        match self.diff(base, &tree, false).await {
+            Ok(diff) => Ok(Diff { whole: false, ..diff }),
+            // It is too large: nobody's fault but the attempt's.
+            Err(WorkspaceError::Git { said, .. }) if said.contains("Out of memory") => {
+                Err(WorkspaceError::Unmeasurable { why: said })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn diff(&self, base: &str, tree: &str, binary: bool) -> Result<Diff> {
         let file = self.top.git_dir.join("diff");
         let mut output = std::ffi::OsString::from("--output=");
         output.push(&file);
         let call = self.top.git.call(format!("compare with {base}"), DIFF);
-        call.arg(output).args([base, &tree]).bytes().await?;
+        call.args(binary.then_some(BINARY)).arg(output).args([base, tree]).bytes().await?;
         // Through a file: a diff has no upper bound, and what git says to us has one.
         let said = fs::read(&file).doing("read", &file)?;
         fs::remove_file(&file).doing("remove", &file)?;
-        Ok(Diff::parse(tree, &said))
+        Ok(Diff::parse(tree.to_owned(), &said))
     }
 
     /// Repositories with commits came in as submodules: their files are to come in instead.
