@@ -1,5 +1,8 @@
 //! Agents that leave behind what breaks whoever looks at it or tidies it away: their phase fails, and the drain goes on.
 
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::recovery::with_git;
@@ -116,4 +119,82 @@ esac"#;
     assert!(breach.contains("core: outside the scope"), "{breach}");
     let patch = project.read(".autopack/attempts/run/spoiler/1/changes.patch");
     assert!(patch.contains("made by the agent"), "{patch}");
+}
+
+/// The drain as somebody whom permissions hold: root is not.
+fn drain_as_somebody(project: &Project) -> Option<Ran> {
+    let mut drain = project.command(["drain", "--run-id", "run"]);
+    let folder = project.outside("");
+    if nix::unistd::Uid::effective().is_root() {
+        own(&folder, "65534:65534");
+        drain.uid(65534).gid(65534);
+    }
+    let output = drain.output();
+    if nix::unistd::Uid::effective().is_root() {
+        own(&folder, "0:0");
+    }
+    match output {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            println!("skipped: user 65534 cannot start the program: {error}");
+            None
+        }
+        output => Some(Ran::of(output.unwrap(), project.root())),
+    }
+}
+
+fn own(folder: &Path, whose: &str) {
+    let chown = std::process::Command::new("chown").args(["-hR", whose]).arg(folder).status();
+    assert!(chown.unwrap().success());
+}
+
+/// What the first phase does, and how it is judged: its work is whole.
+#[track_caller]
+fn assert_permissions_stop_nobody(script: &str) {
+    let script = format!(
+        "write_deliverables(); subprocess.run(['sh', '-c', {script:?}], check=True); sys.exit(0)"
+    );
+    let project = spoiler(&script);
+    let Some(ran) = drain_as_somebody(&project) else { return };
+    ran.succeeded();
+    assert_eq!(project.landed(), ["spoiler", "next"]);
+}
+
+#[test]
+fn a_slot_without_permissions_is_judged_all_the_same() {
+    assert_permissions_stop_nobody("chmod 000 .");
+}
+
+#[test]
+fn a_slot_that_is_read_only_is_judged_all_the_same() {
+    assert_permissions_stop_nobody("chmod -R a-w src .");
+}
+
+#[test]
+fn a_folder_of_slots_without_permissions_is_opened_up() {
+    assert_permissions_stop_nobody("chmod 000 ..");
+}
+
+#[test]
+fn an_attempts_folder_that_is_read_only_is_opened_up() {
+    assert_permissions_stop_nobody("chmod a-w \"$(dirname \"$AUTOPACK_RESULT_FILE\")\"");
+}
+
+#[test]
+fn folders_of_attempts_without_permissions_are_opened_up() {
+    assert_permissions_stop_nobody("chmod 000 \"$AUTOPACK_WORKSPACE/.autopack/attempts\"");
+}
+
+#[test]
+fn an_attempts_folder_that_is_gone_is_made_again() {
+    assert_permissions_stop_nobody("rm -rf \"$AUTOPACK_WORKSPACE/.autopack/attempts\"");
+}
+
+#[test]
+fn git_folders_of_ours_that_are_gone_fail_their_phase() {
+    for folder in ["", "/objects"] {
+        let remove = format!("rm -rf \"$AUTOPACK_WORKTREE.git{folder}\"");
+        let project = spoiler(&format!("subprocess.run(['sh', '-c', {remove:?}], check=True)"));
+        let ran = project.drain();
+        assert_only_the_spoiler_failed(&project, ran);
+    }
 }

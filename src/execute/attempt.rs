@@ -198,6 +198,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
+        self.site.repo.reopen(self.folder.path());
         // The slot and the user's checkout are looked at together.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
         let (measured, touched) =

@@ -102,6 +102,12 @@ impl Checkout {
         .await
     }
 
+    /// Whether our git folder is still one that git can use.
+    pub fn has_git_folder(&self) -> bool {
+        let files = ["HEAD", "config", "objects/info/alternates"];
+        files.iter().all(|file| self.git_dir.join(file).is_file())
+    }
+
     pub fn is_there(&self) -> bool {
         std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
     }

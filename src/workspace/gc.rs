@@ -22,6 +22,9 @@ impl Repo {
     /// Every slot, by number.
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
         let dir = self.slots_dir();
+        if dir.is_dir() {
+            self.reopen(&dir);
+        }
         let entries = match std::fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

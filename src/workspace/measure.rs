@@ -44,9 +44,13 @@ impl Slot {
     /// there only as ignored files.
     pub async fn measure(&self, base: &str, deliverables: &[PathPattern]) -> Result<Measured> {
         let holding = self.holding()?;
+        self.reopen();
+        let gone = |why: &str| Err(WorkspaceError::Unmeasurable { why: why.to_owned() });
         if !self.top.is_there() {
-            let why = "the attempt removed its own working folder".to_owned();
-            return Err(WorkspaceError::Unmeasurable { why });
+            return gone("the attempt removed its own working folder");
+        }
+        if !self.top.has_git_folder() {
+            return gone("the attempt removed the git folder that it is measured by");
         }
         let mut nested = self.set_aside_in_submodules(holding)?;
         self.add_all(holding, &mut nested).await?;

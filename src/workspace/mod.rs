@@ -29,6 +29,7 @@ mod loose;
 mod made;
 mod measure;
 mod outside;
+mod own;
 mod paths;
 mod removal;
 mod repo;
