@@ -24,6 +24,7 @@ mod cli_phases;
 mod drain;
 mod golden;
 mod hostile;
+mod hostile_agents;
 mod import_plans;
 mod import_python_db;
 mod jobs;

@@ -271,7 +271,7 @@ time.sleep(600)
 
 /// A git before the real one, that does what `meddling` says: `$git` is the real one, `$sub` the command, `$input` what
 /// `update-ref --stdin` is told, `$at` a folder.
-fn with_git(project: Project, meddling: &str) -> Project {
+pub fn with_git(project: Project, meddling: &str) -> Project {
     let bin = project.outside("bin");
     let path = std::env::var("PATH").unwrap();
     let git = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file());

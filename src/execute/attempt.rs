@@ -198,6 +198,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
+        self.site.repo.reopen(self.folder.path());
         // The slot and the user's checkout are looked at together.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
         let (measured, touched) =
@@ -230,6 +231,9 @@ impl<'a> Attempt<'a> {
         if !measured.left_out.is_empty() {
             let paths = measured.left_out.join(", ");
             self.note(&format!("new, and left out since workspace.keep names it: {paths}"));
+        }
+        if measured.without_binary {
+            self.note("git cannot make a patch of all that changed; the patch that is kept has no binary files in it");
         }
     }
 

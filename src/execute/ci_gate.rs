@@ -129,6 +129,8 @@ impl Attempt<'_> {
 
     async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
         self.record.ci_runs += 1;
+        // What ran before may have closed it.
+        self.site.repo.reopen(self.folder.path());
         let env = self.environment(&self.site.ci_env);
         let request = ci::Request {
             dir: self.slot.path(),

@@ -125,6 +125,7 @@ mod tests {
             path: (*path).to_owned(),
             kind: ChangeKind::Added,
             symlink_target: None,
+            lets_out: None,
         };
         let changes: Vec<Change> = changed.iter().map(change).collect();
         let presence = |path: &str| {

@@ -4,12 +4,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::clean::{clean, remove_any};
+use super::clean::clean;
 use super::error::{Context, Result, WorkspaceError};
 use super::git::Git;
 use super::git_dir::GitDir;
 use super::loose::Objects;
 use super::outside::Outside;
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::tree::Tree;
 
@@ -99,6 +100,12 @@ impl Checkout {
             clean(&dir, &tree, &outside).doing("clean", &dir)
         })
         .await
+    }
+
+    /// Whether our git folder is still one that git can use.
+    pub fn has_git_folder(&self) -> bool {
+        let files = ["HEAD", "config", "objects/info/alternates"];
+        files.iter().all(|file| self.git_dir.join(file).is_file())
     }
 
     pub fn is_there(&self) -> bool {

@@ -11,15 +11,15 @@ const FOLDER: &str = "040000";
 const SUBMODULE: &str = "160000";
 const SYMLINK: &str = "120000";
 
-/// The call that [`Diff::parse`] reads: every changed file and folder, then the patch.
-pub(super) const DIFF: [&str; 13] = [
+/// The call that [`Diff::parse`] reads: every changed file and folder, then the patch. Without [`BINARY`] that has no
+/// content of what is not text.
+pub(super) const DIFF: [&str; 12] = [
     "diff-tree",
     "-r",
     "-t",
     "-z",
     "--raw",
     "-p",
-    "--binary",
     "--full-index",
     "--no-renames",
     "--no-ext-diff",
@@ -27,6 +27,8 @@ pub(super) const DIFF: [&str; 13] = [
     "--src-prefix=a/",
     "--dst-prefix=b/",
 ];
+
+pub(super) const BINARY: &str = "--binary";
 
 /// The difference of a tree from the one before.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Diff {
     /// Folders in which something changed: the ids of what they are now.
     pub folders: Vec<String>,
     pub patch: Vec<u8>,
+    /// Whether the patch is all of it: not where git could not take in the content of what is not text.
+    pub whole: bool,
 }
 
 /// One line of `--raw -z`: `:old-mode new-mode old-id new-id letter`, then the path.
@@ -53,7 +57,8 @@ pub(super) struct RawChange {
 impl Diff {
     /// Pairs of facts and path, each ended by NUL; one more NUL; the patch.
     pub fn parse(tree: String, said: &[u8]) -> Self {
-        let mut diff = Self { tree, changes: Vec::new(), folders: Vec::new(), patch: Vec::new() };
+        let (changes, folders, patch) = (Vec::new(), Vec::new(), Vec::new());
+        let mut diff = Self { tree, changes, folders, patch, whole: true };
         let mut rest = said;
         while rest.first() == Some(&b':') {
             let mut parts = rest.splitn(3, |b| *b == 0);
@@ -99,6 +104,11 @@ impl RawChange {
         self.new_mode == SUBMODULE || self.old_mode == SUBMODULE
     }
 
+    /// It was a symbolic link, or is one now.
+    pub fn is_about_a_link(&self) -> bool {
+        self.new_mode == SYMLINK || self.old_mode == SYMLINK
+    }
+
     pub fn is_deletion(&self) -> bool {
         self.new_mode == NOTHING
     }
@@ -121,7 +131,7 @@ impl RawChange {
             (self.new_mode == SYMLINK).then(|| fs::read_link(root.join(from_bytes(&self.path))));
         let symlink_target =
             link.and_then(|target| target.ok()).map(|t| t.to_string_lossy().into_owned());
-        Change { path: shown(&self.path), kind, symlink_target }
+        Change { path: shown(&self.path), kind, symlink_target, lets_out: None }
     }
 }
 

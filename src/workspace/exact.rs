@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::clean::{open_up, remove, remove_any};
+use super::removal::{open_up, remove, remove_any};
 
 /// Everything that is to be there, by its path from the top.
 #[derive(Debug, Default)]

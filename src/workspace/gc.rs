@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::clean::remove_any;
 use super::error::{Context, Result};
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::run_refs::Names;
 use crate::phase::RunId;
@@ -22,6 +22,9 @@ impl Repo {
     /// Every slot, by number.
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
         let dir = self.slots_dir();
+        if dir.is_dir() {
+            self.reopen(&dir);
+        }
         let entries = match std::fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -27,6 +27,9 @@ const HARDENED: &[&str] = &[
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "core.pager=cat",
+    // Names that another file system takes for `.git`, on whatever machine this is: NTFS is in by default.
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
     "core.quotePath=false",
     "core.safecrlf=false",
     "core.filesRefLockTimeout=1000",

@@ -8,9 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::clean::remove_any;
 use super::error::{Context, Result};
 use super::exact::Exact;
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::user_config::config_text;
 

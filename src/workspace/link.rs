@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::clean::{open_up, remove_any};
+use super::removal::{open_up, remove_any};
 
 /// Where a copy comes from and where its links have to lead.
 pub(super) struct Mirror<'a> {

@@ -7,14 +7,15 @@ use std::fs;
 use std::path::Path;
 
 use super::checkout::blocking;
-use super::clean::{nested_git, remove_any, unlock};
-use super::diff::{DIFF, Diff, RawChange};
+use super::clean::{nested_git, unlock};
+use super::diff::{BINARY, DIFF, Diff, RawChange};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::fields;
 use super::ignored::Seen;
 use super::made::Made;
 use super::outside::Outside;
 use super::paths::{from_bytes, shown};
+use super::removal::remove_any;
 use super::slot::{Holding, Slot};
 use crate::phase::PathPattern;
 use crate::phase::scope::{Change, ChangeKind};
@@ -34,6 +35,8 @@ pub struct Measured {
     pub left_out: Vec<String>,
     /// The change as a patch for `git apply`.
     pub patch: Vec<u8>,
+    /// The patch lacks the content of binary files, since git could not make a patch of it.
+    pub without_binary: bool,
 }
 
 impl Slot {
@@ -41,9 +44,13 @@ impl Slot {
     /// there only as ignored files.
     pub async fn measure(&self, base: &str, deliverables: &[PathPattern]) -> Result<Measured> {
         let holding = self.holding()?;
+        self.reopen();
+        let gone = |why: &str| Err(WorkspaceError::Unmeasurable { why: why.to_owned() });
         if !self.top.is_there() {
-            let why = "the attempt removed its own working folder".to_owned();
-            return Err(WorkspaceError::Unmeasurable { why });
+            return gone("the attempt removed its own working folder");
+        }
+        if !self.top.has_git_folder() {
+            return gone("the attempt removed the git folder that it is measured by");
         }
         let mut nested = self.set_aside_in_submodules(holding)?;
         self.add_all(holding, &mut nested).await?;
@@ -61,10 +68,18 @@ impl Slot {
         if self.add_ignored(deliverables.iter().filter(|wanted| !seen.has(wanted))).await? {
             diff = self.compare(base).await?;
         }
-        let changes = diff.changes.iter().map(|change| change.told(self.path())).collect();
-        let (tree, patch) = (diff.tree.clone(), std::mem::take(&mut diff.patch));
-        let mut measured =
-            Measured { tree, changes, nested, left_out, patch, ..Measured::default() };
+        let mut changes: Vec<Change> =
+            diff.changes.iter().map(|change| change.told(self.path())).collect();
+        self.mark_ways_out(&diff.changes, &mut changes).await?;
+        let mut measured = Measured {
+            tree: diff.tree.clone(),
+            changes,
+            nested,
+            left_out,
+            patch: std::mem::take(&mut diff.patch),
+            without_binary: !diff.whole,
+            ..Measured::default()
+        };
         self.look_into_submodules(holding, &mut measured).await?;
         self.remember(Made::of(base, diff));
         Ok(measured)
@@ -94,15 +109,32 @@ impl Slot {
     /// All at once: the tree, what it changes, and how.
     async fn compare(&self, base: &str) -> Result<Diff> {
         let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
+        let first = match self.diff(base, &tree, true).await {
+            Err(error @ WorkspaceError::Git { .. }) if !error.is_about_space() => error,
+            done => return done,
+        };
+        // Git miscounts in patches of files between 2 and 4 GiB, and can do without.
+        tracing::debug!("slot {}: {first}; comparing without binary content", self.number());
+        match self.diff(base, &tree, false).await {
+            Ok(diff) => Ok(Diff { whole: false, ..diff }),
+            // It is too large: nobody's fault but the attempt's.
+            Err(WorkspaceError::Git { said, .. }) if said.contains("Out of memory") => {
+                Err(WorkspaceError::Unmeasurable { why: said })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn diff(&self, base: &str, tree: &str, binary: bool) -> Result<Diff> {
         let file = self.top.git_dir.join("diff");
         let mut output = std::ffi::OsString::from("--output=");
         output.push(&file);
         let call = self.top.git.call(format!("compare with {base}"), DIFF);
-        call.arg(output).args([base, &tree]).bytes().await?;
+        call.args(binary.then_some(BINARY)).arg(output).args([base, tree]).bytes().await?;
         // Through a file: a diff has no upper bound, and what git says to us has one.
         let said = fs::read(&file).doing("read", &file)?;
         fs::remove_file(&file).doing("remove", &file)?;
-        Ok(Diff::parse(tree, &said))
+        Ok(Diff::parse(tree.to_owned(), &said))
     }
 
     /// Repositories with commits came in as submodules: their files are to come in instead.
@@ -163,7 +195,7 @@ impl Slot {
     async fn unlock(&self, holding: &Holding) -> Result<()> {
         let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
         let tree = holding.placed.tree.clone();
-        let unlocked = blocking(move || Ok(unlock(&dir, b"", &outside, &tree))).await?;
+        let unlocked = blocking(move || Ok(unlock(&dir, &outside, &tree))).await?;
         unlocked.map_err(|error| WorkspaceError::Unmeasurable { why: error.to_string() })
     }
 
@@ -175,14 +207,17 @@ impl Slot {
             let path = shown(&module.path);
             if !measured.changes.iter().any(|change| change.path == path) {
                 let kind = ChangeKind::Modified;
-                measured.changes.push(Change { path: path.clone(), kind, symlink_target: None });
+                let (symlink_target, lets_out) = (None, None);
+                let path = path.clone();
+                measured.changes.push(Change { path, kind, symlink_target, lets_out });
             }
             measured.submodules.push(path);
         }
         Ok(())
     }
 
-    /// What our own ignore patterns kept out, and the repository's would not have.
+    /// What our own ignore patterns kept out, and the repository's would not have. Git looks into all of it: what it
+    /// cannot read there is no part of the work, and no reason to stop.
     async fn left_out(&self, holding: &Holding) -> Result<Vec<String>> {
         let mut call = self.top.git.call(
             "look for what was left out",
@@ -196,7 +231,12 @@ impl Slot {
             arg.push(file);
             call = call.arg(arg);
         }
-        let listed = call.bytes().await?;
+        let answer = call.answer().await?;
+        if !answer.ok() {
+            tracing::debug!("slot {}: {}", self.number(), answer.said());
+            return Ok(Vec::new());
+        }
+        let listed = answer.bytes()?;
         let known = |path: &[u8]| {
             let before = holding.placed.kept.iter().map(Vec::as_slice);
             let mut all = before.chain(holding.outside.links.iter().map(String::as_bytes));

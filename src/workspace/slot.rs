@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkout::{Checkout, Placed, blocking};
-use super::clean::remove_any;
 use super::error::{Context, Result, WorkspaceError};
 use super::git_dir::GitDir;
 use super::link::Mirror;
 use super::made::LastMade;
 use super::outside::Outside;
+use super::removal::remove_any;
 use super::repo::Repo;
 use super::submodule::{Module, Parent, fill};
 use crate::config::WorkspaceSettings;
@@ -76,6 +76,7 @@ impl Repo {
         self.prepare_folder()?;
         let slots = self.slots_dir();
         fs::create_dir_all(&slots).doing("make the folder", &slots)?;
+        self.reopen(&slots);
         let mut number = 0;
         loop {
             let file = slots.join(format!("{number}.lock"));
@@ -130,6 +131,7 @@ impl Slot {
     pub async fn reset(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
         let outside = Outside::new(settings)?;
         self.holding = None;
+        self.reopen();
         let mut reset = Reset::default();
         let placed = self.place(commit, &outside, &mut reset).await?;
         self.bring_links(&outside, &placed, &mut reset).await?;

@@ -147,7 +147,7 @@ fn file_name(path: &[u8]) -> String {
 
 fn empty(dir: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
-        super::clean::remove_any(&entry?.path())?;
+        super::removal::remove_any(&entry?.path())?;
     }
     Ok(())
 }

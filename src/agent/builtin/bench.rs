@@ -70,7 +70,12 @@ impl Bench {
         };
         let changes: Vec<Change> = staged
             .iter()
-            .map(|file| Change { path: file.path.clone(), kind: kind(file), symlink_target: None })
+            .map(|file| Change {
+                path: file.path.clone(),
+                kind: kind(file),
+                symlink_target: None,
+                lets_out: None,
+            })
             .collect();
         let added = self.added.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let existed = |path: &str| !added.contains(path) && self.worktree.exists(path);

@@ -1,6 +1,8 @@
 //! What a phase may change: its spec and the paths that an attempt changed -> breaches.
 //!
-//! Lexical, on paths relative to the repository's root. Measuring the changes is the workspace's work.
+//! Lexical, on paths relative to the repository's root; `links` follows links. Measuring the changes is the workspace's work.
+
+mod links;
 
 use std::fmt;
 
@@ -8,6 +10,8 @@ use super::companion;
 use super::matching::{Closeness, Matcher};
 use super::path::reserved;
 use super::spec::{FixedSpec, PathPattern};
+
+pub use links::Links;
 
 /// One path that differs between the attempt's base and what it left. A rename is a deletion and an addition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Where it points, where it is a symbolic link now.
     pub symlink_target: Option<String>,
+    /// A symbolic link that leads out of the repository by way of this path: itself, or one that was not changed.
+    pub lets_out: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +51,8 @@ pub enum BreachReason {
     ReadOnly(String),
     /// The link leads out of the repository, to this target.
     SymlinkOutside(String),
+    /// Another link, this one, now leads out of the repository by way of the path.
+    LetsOut(String),
 }
 
 impl Breach {
@@ -63,6 +71,9 @@ impl fmt::Display for Breach {
             BreachReason::ReadOnly(by) => write!(f, "{path}: read-only context by `{by}`"),
             BreachReason::SymlinkOutside(target) => {
                 write!(f, "{path}: a link that leaves the repository, to {target}")
+            }
+            BreachReason::LetsOut(link) => {
+                write!(f, "{path}: the link {link} leaves the repository through it")
             }
         }
     }
@@ -114,9 +125,8 @@ impl<'a> Rules<'a> {
         if let Some(dir) = reserved(path) {
             return Some(BreachReason::Protected(dir.to_owned()));
         }
-        if let Some(target) = change.symlink_target.as_deref().filter(|target| leaves(path, target))
-        {
-            return Some(BreachReason::SymlinkOutside(target.to_owned()));
+        if let Some(reason) = way_out(change) {
+            return Some(reason);
         }
         // What the author names in full is meant, whatever else covers it.
         if self.deliverables.iter().any(|(matcher, _)| matcher.names(path)) {
@@ -166,6 +176,17 @@ impl<'a> Rules<'a> {
 
 fn closest<'a>(patterns: &[(Matcher, &'a str)], path: &str) -> Option<(Closeness, &'a str)> {
     patterns.iter().filter_map(|(matcher, by)| Some((matcher.closeness(path)?, *by))).max()
+}
+
+/// Read alone or followed through others: either may hold where it is checked out.
+fn way_out(change: &Change) -> Option<BreachReason> {
+    let (path, lets_out) = (change.path.as_str(), change.lets_out.as_deref());
+    match &change.symlink_target {
+        Some(target) if lets_out == Some(path) || leaves(path, target) => {
+            Some(BreachReason::SymlinkOutside(target.clone()))
+        }
+        _ => lets_out.map(|link| BreachReason::LetsOut(link.to_owned())),
+    }
 }
 
 /// Whether a link at `path` to `target` leads out of the repository, or into what is reserved.

@@ -11,7 +11,12 @@ fn spec(value: Value) -> FixedSpec {
 }
 
 fn change(path: &str) -> Change {
-    Change { path: path.to_owned(), kind: ChangeKind::Modified, symlink_target: None }
+    Change {
+        path: path.to_owned(),
+        kind: ChangeKind::Modified,
+        symlink_target: None,
+        lets_out: None,
+    }
 }
 
 const PROTECTED: [&str; 4] = [".git*", ".github/", ".autopack/", "config/autopack.yaml"];
@@ -116,6 +121,7 @@ fn links_that_leave_the_repository_are_breaches() {
         path: "src/x/link".to_owned(),
         kind: ChangeKind::Added,
         symlink_target: Some(target.to_owned()),
+        lets_out: None,
     };
     for target in ["/etc/passwd", "../../../x", "../../.git/hooks", "../../x/../.."] {
         let outside = Some(BreachReason::SymlinkOutside(target.to_owned()));
@@ -124,6 +130,11 @@ fn links_that_leave_the_repository_are_breaches() {
     for target in ["../a.py", "../../README.md", "."] {
         assert_eq!(breach_where(&spec, link(target), false), None, "{target}");
     }
+    let by_way_of = |by: &str| Change { lets_out: Some(by.to_owned()), ..link("../a.py") };
+    let itself = Some(BreachReason::SymlinkOutside("../a.py".to_owned()));
+    assert_eq!(breach_where(&spec, by_way_of("src/x/link"), false), itself);
+    let other = Some(BreachReason::LetsOut("src/old".to_owned()));
+    assert_eq!(breach_where(&spec, by_way_of("src/old"), false), other);
 }
 
 #[test]

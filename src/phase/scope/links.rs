@@ -1,0 +1,135 @@
+//! Where the symbolic links of a tree lead, each followed as the kernel does it: through every other link on its way.
+//!
+//! Pure. Which links there are is the workspace's to read. What is not there is taken by its name: it may come to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::path::reserved;
+
+/// Links that are followed for one path; the kernel gives up where there are more (path_resolution(7)).
+const FOLLOWED: usize = 40;
+
+/// The symbolic links of a tree. Paths from its top and what they point to, in bytes: of two names that are no UTF-8,
+/// one would hide the other.
+#[derive(Debug, Default)]
+pub struct Links(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl FromIterator<(Vec<u8>, Vec<u8>)> for Links {
+    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Vec<u8>)>>(links: I) -> Self {
+        Self(links.into_iter().collect())
+    }
+}
+
+impl Links {
+    /// The links that lead out of the repository, or into what is reserved, by way of what was changed: the changed path,
+    /// and the link. A link that leads out without any of these is the repository's own.
+    pub fn out_by_way_of(&self, changed: &BTreeSet<&[u8]>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut ways = BTreeMap::new();
+        for link in self.0.keys() {
+            let mut walk = Walk { links: self, changed, met: None, at: Vec::new() };
+            if walk.leaves(link)
+                && let Some(met) = walk.met
+            {
+                // Of itself it says more than of another.
+                match met == *link {
+                    true => drop(ways.insert(met, link.clone())),
+                    false => drop(ways.entry(met).or_insert_with(|| link.clone())),
+                }
+            }
+        }
+        ways
+    }
+}
+
+/// One link that is followed.
+struct Walk<'a> {
+    links: &'a Links,
+    changed: &'a BTreeSet<&'a [u8]>,
+    /// The first changed path on the way.
+    met: Option<Vec<u8>>,
+    /// Where it is: names from the top, joined.
+    at: Vec<u8>,
+}
+
+impl Walk<'_> {
+    fn leaves(&mut self, link: &[u8]) -> bool {
+        let mut to_go: Vec<&[u8]> = link.split(|b| *b == b'/').rev().collect();
+        let mut followed = 0;
+        while let Some(name) = to_go.pop() {
+            match name {
+                b"" | b"." => continue,
+                b".." if self.at.is_empty() => return true,
+                b".." => self.up(),
+                name => self.enter(name),
+            }
+            let Some(target) = self.links.0.get(&self.at).filter(|_| name != b"..") else {
+                continue;
+            };
+            followed += 1;
+            if target.starts_with(b"/") {
+                return true;
+            }
+            if followed > FOLLOWED {
+                return false;
+            }
+            self.up();
+            to_go.extend(target.split(|b| *b == b'/').rev());
+        }
+        reserved(&String::from_utf8_lossy(&self.at)).is_some()
+    }
+
+    fn up(&mut self) {
+        let end = self.at.iter().rposition(|b| *b == b'/').unwrap_or_default();
+        self.at.truncate(end);
+    }
+
+    fn enter(&mut self, name: &[u8]) {
+        if !self.at.is_empty() {
+            self.at.push(b'/');
+        }
+        self.at.extend_from_slice(name);
+        if self.met.is_none() && self.changed.contains(self.at.as_slice()) {
+            self.met = Some(self.at.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `changed by link`, in order.
+    fn out(links: &[(&str, &str)], changed: &[&str]) -> Vec<String> {
+        let bytes = |(path, to): &(&str, &str)| (path.as_bytes().to_vec(), to.as_bytes().to_vec());
+        let links: Links = links.iter().map(bytes).collect();
+        let changed = changed.iter().map(|path| path.as_bytes()).collect();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let ways = links.out_by_way_of(&changed);
+        ways.iter().map(|(path, link)| format!("{} by {}", text(path), text(link))).collect()
+    }
+
+    #[test]
+    fn a_link_is_followed_through_others() {
+        let chain = [("s/p/q/root", "../../.."), ("s/esc", "p/q/root/../outside")];
+        assert_eq!(out(&chain, &["s/p/q/root", "s/esc"]), ["s/esc by s/esc"]);
+        assert_eq!(out(&chain, &["s/p/q/root"]), ["s/p/q/root by s/esc"]);
+        // What was there before is nobody's doing.
+        assert_eq!(out(&chain, &["s/other"]), [""; 0]);
+        let tracked = [("ext", "/beside"), ("s/l", "../ext/f"), ("s/up", "..")];
+        assert_eq!(out(&tracked, &["s/l", "s/up"]), ["s/l by s/l"]);
+        let reserved = [("s/up", ".."), ("s/hooks", "up/.git/hooks"), ("s/ok", "up/s/a")];
+        assert_eq!(out(&reserved, &["s/hooks", "s/ok", "s/up"]), ["s/hooks by s/hooks"]);
+    }
+
+    #[test]
+    fn what_goes_in_circles_leads_nowhere() {
+        let circles = [("a", "b/x"), ("b", "a/y"), ("c", "c"), ("d", "d/../..")];
+        assert_eq!(out(&circles, &["a", "b", "c", "d"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_link_may_come_back_deeper_than_it_is_written() {
+        // Read by itself, `up` would leave; it is not for here to forbid that.
+        assert_eq!(out(&[("d", "x/y"), ("up", "d/../../a")], &["d", "up"]), [""; 0]);
+    }
+}
