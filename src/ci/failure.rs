@@ -33,7 +33,7 @@ pub fn failure(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> Option<Fail
 }
 
 fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (FailureKind, String) {
-    let command = plan.display();
+    let command = plan.display().lines().map(str::trim).collect::<Vec<_>>().join("; ");
     match run.outcome() {
         CiOutcome::CouldNotStart { why } => {
             (FailureKind::CiCannotStart, format!("ci could not start: {why}"))

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod repair;
 mod sample;
 pub mod scope;
+pub mod shell;
 pub mod spec;
 pub mod state;
 pub mod usage;

@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::aliases::as_text;
 use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
-use super::draft::{Draft, words};
+use super::draft::{Draft, is_blank, words};
 use super::{field, lists};
 use crate::phase::ids::{PhaseId, slug};
 use crate::phase::json::count;
 use crate::phase::repair::{Repair, Unfixable};
+use crate::phase::shell;
 use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
 
 const MARKER: &str = "_autofix_v1_applied";
@@ -90,9 +91,12 @@ fn is_true(value: &Value) -> bool {
 
 fn phase_ci(draft: &Draft) -> PhaseCi {
     let seconds = |key| ci::get(draft, key).unwrap_or_default();
-    let own = |key: &str| field::get(&draft.json, key);
+    let own = |key: &str| field::get(&draft.json, key).filter(|value| !is_blank(value));
     let (phase, scope) = (own("ci"), field::get(&draft.scope, "ci"));
-    let in_ci = |key: &str| [phase, scope].into_iter().flatten().find_map(|ci| field::of(ci, key));
+    let in_ci = |key: &str| {
+        let held = [phase, scope].into_iter().flatten().filter_map(|ci| field::of(ci, key));
+        held.into_iter().find(|value| !is_blank(value))
+    };
     PhaseCi {
         timeout_seconds: seconds(TIMEOUT),
         per_test_timeout: seconds(PER_TEST_TIMEOUT),
@@ -103,12 +107,10 @@ fn phase_ci(draft: &Draft) -> PhaseCi {
     }
 }
 
-/// argv, or a line for the shell.
+/// argv, or a text for the shell.
 fn command(value: &Value) -> Option<Vec<String>> {
     match value {
-        Value::String(line) if !line.trim().is_empty() => {
-            Some(["sh", "-c", line].map(str::to_owned).to_vec())
-        }
+        Value::String(text) if !text.trim().is_empty() => Some(shell::argv(text)),
         Value::Array(_) => Some(args(value)).filter(|argv| !argv.is_empty()),
         _ => None,
     }

@@ -6,6 +6,7 @@
 
 pub mod aliases;
 mod ci;
+mod commands;
 mod criteria;
 mod deliverables;
 mod draft;
@@ -55,6 +56,7 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     scope::normalize(&mut draft);
     deliverables::normalize(&mut draft);
     ci::normalize(&mut draft);
+    commands::normalize(&mut draft);
     tries::normalize(&mut draft);
     scope::derive(&mut draft);
     ci::fill(&mut draft);
