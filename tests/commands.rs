@@ -105,3 +105,34 @@ fn fix_phases_says_what_it_made_of_a_command() {
     assert_eq!(project.phase("a")["spec"]["test_cmd"], "grep -q 'x y' src/x");
     assert_eq!(project.phase("b")["spec"]["test_cmd"], "make lint\nmake test");
 }
+
+#[test]
+fn a_check_under_another_name_counts_and_one_under_no_name_of_ours_is_said() {
+    let red = [
+        json!({"cmd": "false"}),
+        json!({"commands": ["false", "true"]}),
+        json!({"test_command": "false"}),
+    ];
+    let name = |at: usize| format!("p{at}");
+    let phases =
+        red.iter().enumerate().map(|(at, ci)| phase(&name(at), json!({"ci": ci}))).collect();
+    let project = drained(MORE, phases);
+    for (at, ci) in red.iter().enumerate() {
+        assert_eq!(came_to(&project, &name(at)).1, "ci_failed", "{ci}");
+    }
+    let misspelt = phase(
+        "m",
+        json!({"ci": {"comand": "pytest -q"}, "scope": {"ci": {"pytest": {"args": "-x"}}}}),
+    );
+    let project = Project::new().plan(json!({"run_id": "run", "phases": [misspelt]}));
+    let said = project.autopack(["fix-phases", "--dry-run"]).succeeded().stdout;
+    for fix in [
+        "ci: `comand` is no setting of ours and does nothing; did you mean `command`?",
+        "scope.ci.pytest: `args` is no setting of ours and does nothing",
+    ] {
+        assert!(said.contains(fix), "{said}");
+    }
+    project.autopack(["fix-phases"]).succeeded();
+    let criteria = project.phase("m")["spec"]["acceptance_criteria"].to_string();
+    assert!(criteria.contains("ci: comand: pytest -q"), "{criteria}");
+}

@@ -40,6 +40,14 @@ fn is_argv(command: &Value) -> bool {
     command.as_array().is_some_and(|words| words.iter().all(word))
 }
 
+/// A list of command lines as the text of one or several lines; as it is where it cannot be read.
+pub(super) fn lines(given: Value) -> Value {
+    match &given {
+        Value::Array(items) => list(items).map_or(given, |command| Value::String(command.text)),
+        _ => given,
+    }
+}
+
 #[derive(Default)]
 struct Said {
     fixes: Vec<String>,
