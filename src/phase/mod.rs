@@ -12,6 +12,7 @@ mod history;
 pub mod ids;
 pub mod json;
 mod matching;
+pub mod needs;
 mod outcome;
 pub mod path;
 pub mod plan;

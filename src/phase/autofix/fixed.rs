@@ -10,6 +10,7 @@ use super::draft::{Draft, is_blank, words};
 use super::{field, lists};
 use crate::phase::ids::{PhaseId, slug};
 use crate::phase::json::count;
+use crate::phase::needs::Needs;
 use crate::phase::repair::{Repair, Unfixable};
 use crate::phase::shell;
 use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
@@ -74,11 +75,9 @@ fn criteria(given: Option<&Value>) -> Vec<String> {
     list.iter().map(words).filter(|text| !text.is_empty()).collect()
 }
 
-/// Only a list of texts gates; any other shape is a note.
+/// Those of the entries that are ids; the others are notes.
 fn depends_on(given: Option<&Value>) -> Vec<PhaseId> {
-    let list = given.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let ids = list.iter().map(|id| id.as_str().map(PhaseId::new));
-    ids.collect::<Option<Vec<_>>>().unwrap_or_default()
+    given.map(Needs::of).unwrap_or_default().names.into_iter().map(PhaseId::new).collect()
 }
 
 fn is_true(value: &Value) -> bool {
