@@ -195,6 +195,19 @@ fn what_a_dead_drain_left_is_not_said_to_run() {
 }
 
 #[test]
+fn what_a_dead_drain_left_is_said_to_be_there_by_the_next() {
+    let agent = "if attempt == 1: time.sleep(600)\nwrite_deliverables()";
+    let project = Project::new().agent(agent).plan(backlog(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let _rest = wait_for_event(&mut child, "phase_started");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = project.drain().succeeded().stdout;
+    assert!(told.starts_with("draining run · 1 phase left by a drain that died · "), "{told}");
+    assert!(told.contains("a drain died during p000 of run: it is queued again"), "{told}");
+}
+
+#[test]
 fn an_agent_that_kills_its_supervisor_holds_nobody_up_and_leaves_nothing() {
     let killer = r#"
 if phase_id == "p000":
