@@ -102,6 +102,8 @@ fn fix_phases_says_what_it_made_of_a_command() {
     for fix in ["test_cmd: one command of 4 words", "test_cmd: 2 command lines, each has to pass"] {
         assert!(said.contains(fix), "{said}");
     }
+    let shown = project.autopack(["phases", "show", "--run-id", "run", "b"]).succeeded().stdout;
+    assert!(shown.contains("test_cmd make lint; make test\n"), "{shown}");
     assert_eq!(project.phase("a")["spec"]["test_cmd"], "grep -q 'x y' src/x");
     assert_eq!(project.phase("b")["spec"]["test_cmd"], "make lint\nmake test");
 }

@@ -20,6 +20,11 @@ pub fn has_lines(text: &str) -> bool {
     text.trim().contains('\n')
 }
 
+/// A text as a message has it, which is one line.
+pub fn in_one_line(text: &str) -> String {
+    text.trim().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
 /// `sh -e` overlooks `a && b` where `a` fails, and `! a`. Where every line is plainly a command by itself, such lines end
 /// the script by their own exit code; where lines belong together, the text stays as it is.
 fn guarded(text: &str) -> String {
@@ -92,5 +97,6 @@ mod tests {
     fn one_line_is_what_the_shell_makes_of_it() {
         assert_eq!(argv("false; true\n"), ["sh", "-c", "false; true\n"]);
         assert!(passes("false; true"));
+        assert_eq!(in_one_line("make lint\n  make test\n"), "make lint; make test");
     }
 }
