@@ -127,3 +127,19 @@ fn the_python_autopacks_database_comes_over_once() {
     assert_eq!(ran.stdout.lines().next(), Some("run autopack-followups-v1: 6 added"));
     assert_eq!(phases(&one, run), phases(&project, run));
 }
+
+#[test]
+fn a_dependency_that_is_none_is_said() {
+    let phases = json!([{"id": "a"}, {"id": "b", "depends_on": "needs network, see README"},
+        {"id": "c", "depends_on": [{"phase_id": "a"}, null]}, {"id": "d", "depends_on": ["a", {"pkg": "x"}]}]);
+    let project = Project::new().file("run.json", &phases.to_string());
+    let said = project.autopack(["import", "run.json"]).succeeded().stdout;
+    assert!(
+        said.contains("b: `depends_on` waits for no phase with needs network, see README\n"),
+        "{said}"
+    );
+    assert!(said.contains("d: `depends_on` waits for no phase with {\"pkg\":\"x\"}\n"), "{said}");
+    assert!(!said.contains("c: "), "{said}");
+    assert_eq!(project.phase("c")["depends_on"], json!(["a"]));
+    assert_eq!(project.phase("d")["depends_on"], json!(["a"]));
+}

@@ -363,6 +363,21 @@ fn secrets_are_neither_landed_nor_kept() {
     }
 }
 
+/// As development containers set them.
+#[test]
+fn the_names_of_gits_settings_are_no_secrets() {
+    let plan = phases(["one"]);
+    let agent = "write('src/one.txt', 'git config --global --add safe.directory /x\\n')";
+    let project = Project::new()
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
+        .agent(agent)
+        .plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one"]);
+}
+
 #[test]
 fn a_secret_in_what_git_takes_for_binary_does_not_land() {
     let secret = "sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA";

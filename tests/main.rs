@@ -21,6 +21,7 @@ mod cli_health;
 mod cli_import;
 mod cli_init;
 mod cli_phases;
+mod commands;
 mod drain;
 mod golden;
 mod hostile;

@@ -195,6 +195,19 @@ fn what_a_dead_drain_left_is_not_said_to_run() {
 }
 
 #[test]
+fn what_a_dead_drain_left_is_said_to_be_there_by_the_next() {
+    let agent = "if attempt == 1: time.sleep(600)\nwrite_deliverables()";
+    let project = Project::new().agent(agent).plan(backlog(1));
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let _rest = wait_for_event(&mut child, "phase_started");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = project.drain().succeeded().stdout;
+    assert!(told.starts_with("draining run · 1 phase left by a drain that died · "), "{told}");
+    assert!(told.contains("a drain died during p000 of run: it is queued again"), "{told}");
+}
+
+#[test]
 fn an_agent_that_kills_its_supervisor_holds_nobody_up_and_leaves_nothing() {
     let killer = r#"
 if phase_id == "p000":
@@ -204,10 +217,13 @@ if phase_id == "p000":
 write_deliverables()
 "#;
     let project = Project::new().agent(killer).plan(backlog(2));
-    project.drain().exited(3);
+    let told = project.drain().exited(3).stdout;
     let phase = project.phase("p000");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(0)));
     assert_eq!(phase["last_failure"]["kind"], "gave_up");
+    let why = "gave up: the drain or its supervisor died during it 10 times";
+    assert_eq!(phase["last_failure"]["message"], why);
+    assert!(told.contains(&format!("\n         gave_up: {why}\n")), "{told}");
     assert_eq!(project.landed(), ["p001"]);
     assert_eq!(processes_of(&project), Vec::<String>::new());
 }

@@ -20,10 +20,15 @@ pub fn shape(command: &CommandLine) -> Shape {
     }
 }
 
-/// The line of `sh -c LINE`, which is how a phase's own command may come.
+/// The text of `sh -c TEXT` and of `sh -e -c TEXT`, which is how a phase's own command may come.
 pub fn shell_line(argv: &[String]) -> Option<&str> {
     match argv {
-        [shell, option, line] if option == "-c" && (shell == "sh" || shell == "bash") => Some(line),
+        [shell, options @ .., line]
+            if (shell == "sh" || shell == "bash")
+                && (options == ["-c"] || options == ["-e", "-c"]) =>
+        {
+            Some(line)
+        }
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use super::compare::{Decision, Judgement};
 use super::plan::CiPlan;
 use super::results::{CiOutcome, CiRun, TestStatus};
+use crate::phase::shell;
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureDetail, FailureKind};
@@ -33,7 +34,7 @@ pub fn failure(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> Option<Fail
 }
 
 fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (FailureKind, String) {
-    let command = plan.display();
+    let command = shell::in_one_line(&plan.display());
     match run.outcome() {
         CiOutcome::CouldNotStart { why } => {
             (FailureKind::CiCannotStart, format!("ci could not start: {why}"))

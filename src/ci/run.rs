@@ -15,6 +15,7 @@ use super::results::{CiOutcome, CiRun, TestResults};
 use super::{cargo_names, cargo_test, go, junit};
 use crate::ci::report::Report;
 use crate::config::CommandLine;
+use crate::phase::shell;
 use crate::phase::words::quoted;
 use crate::process::{self, Ended, How, Job, Redactor, SpawnError, Stop, Stream};
 
@@ -103,7 +104,9 @@ fn job<'a>(
 
 fn command(plan: &CiPlan, junit: &Path) -> Vec<OsString> {
     let argv = match &plan.command {
-        CommandLine::Shell(line) => return ["sh", "-c", line].map(OsString::from).to_vec(),
+        CommandLine::Shell(text) => {
+            return shell::argv(text).into_iter().map(OsString::from).collect();
+        }
         CommandLine::Argv(argv) => argv,
     };
     let mut words: Vec<OsString> = argv.iter().chain(&plan.tuning).map(OsString::from).collect();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::clock::now;
 use crate::execute::{AttemptFolder, Site, Trouble};
+use crate::phase::{PhaseState, RunId};
 use crate::process::child_env::OWNER;
 use crate::process::{boot_clock_ms, boot_id, lock, sweep_marked};
 use crate::store::{InFlight, OwnerId, OwnerRow, Rescue};
@@ -26,6 +27,17 @@ pub async fn recover(site: &Site, us: &OwnerId) -> Result<(), Trouble> {
         rescue(site, us, &owner).await?;
     }
     Ok(())
+}
+
+/// How many phases of these runs are left by owners that are gone: the first that a drain takes up.
+pub async fn left_behind(site: &Site, us: &OwnerId, runs: &[RunId]) -> Result<u64, Trouble> {
+    let mut left = 0;
+    for owner in site.store.owners().await? {
+        if owner.owner.id != *us && is_gone(site, &owner)? {
+            left += owner.executing.iter().filter(|work| runs.contains(&work.run_id)).count();
+        }
+    }
+    Ok(left as u64)
 }
 
 fn is_gone(site: &Site, row: &OwnerRow) -> Result<bool, Trouble> {
@@ -81,9 +93,13 @@ async fn settle(site: &Site, work: &InFlight) -> Result<(), Trouble> {
     };
     let landed = matches!(how, Rescue::Landed(_));
     let telemetry = site.settings.telemetry.enabled;
-    if site.store.recover(work, how, now(), telemetry).await?.is_some() {
+    if let Some(state) = site.store.recover(work, how, now(), telemetry).await? {
         let (run, phase) = (&work.run_id, &work.phase_id);
-        let what = if landed { "had landed" } else { "is queued again" };
+        let what = match state {
+            _ if landed => "had landed",
+            PhaseState::Failed => "is given up, as that happened too often",
+            _ => "is queued again",
+        };
         let folder = &site.repo.autopack_dir();
         if let Some(patch) =
             AttemptFolder::patch_of(folder, run, phase, work.attempt).filter(|_| landed)

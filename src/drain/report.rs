@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Drain, Halt};
+use super::{Drain, Halt, recover};
 use crate::execute::{Trouble, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
@@ -49,6 +49,8 @@ impl Tallies {
 impl Drain<'_> {
     pub(super) async fn announce(&self) -> anyhow::Result<()> {
         let runs = self.summaries().await?;
+        let left_behind =
+            recover::left_behind(&self.site, self.owner.id(), &self.request.runs).await?;
         let sum = |of: fn(&RunSummary) -> u64| runs.iter().map(of).sum();
         self.site.progress.emit(&Event::DrainStarted(DrainStarted {
             runs: self.request.runs.clone(),
@@ -56,6 +58,7 @@ impl Drain<'_> {
             database: self.site.store.path().display().to_string(),
             agent: self.site.default_agent().unwrap_or("none").to_owned(),
             queued: sum(|run| run.counts.queued),
+            left_behind,
             phases: sum(|run| run.counts.total()),
             settled: sum(|run| run.counts.settled()),
             batch_size: self.request.batch_size,

@@ -74,8 +74,9 @@ fn uncounted(found: &Yield) -> Option<String> {
     (found.finished > 0 && found.counted == 0).then(|| {
         let samples = of(found.finished, "sample");
         format!(
-            "telemetry: no token counts in {samples} of this batch: the agent reported none\n           \
-             (a command agent writes them to AUTOPACK_RESULT_FILE; docs/telemetry.md)"
+            "telemetry: no token counts in {samples} of this batch:\n           \
+             the agent reported none (a command agent writes them to\n           \
+             AUTOPACK_RESULT_FILE; docs/telemetry.md)"
         )
     })
 }
@@ -97,7 +98,9 @@ mod tests {
         let away = Yield { finished: 0, counted: 0, ..good };
         assert_eq!((none(&away), uncounted(&away)), (None, None));
         let silent = Yield { counted: 0, ..good };
-        assert!(uncounted(&silent).unwrap().contains("in the 4 samples"));
+        let text = uncounted(&Yield { finished: 1_000_000, ..silent }).unwrap();
+        assert!(text.contains("in the 1000000 samples"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         let unreached = Yield { attempts: 1, ..Yield::default() };
         let text = none(&unreached).unwrap();
         assert!(text.contains("the one attempt of this batch:\n"), "{text}");

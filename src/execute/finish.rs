@@ -36,10 +36,8 @@ pub(super) async fn finish(
         duration_ms: millis(started.elapsed()),
         tokens: usage.tokens,
     };
-    match &verdict {
-        Verdict::Passed { commit } => finished.commit.clone_from(commit),
-        Verdict::Failed(failure) => finished.failure = Some(failure.clone()),
-        Verdict::Requeued(_) => {}
+    if let Verdict::Passed { commit } = &verdict {
+        finished.commit.clone_from(commit);
     }
     let finish = Finish {
         verdict,
@@ -55,7 +53,8 @@ pub(super) async fn finish(
         let why = error.to_string();
         async move { site.wait_for_space(&why, stop).await }.boxed()
     };
-    finished.state = site.store.finish_patiently(claim, &finish, &wait).await?;
+    let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
+    (finished.state, finished.failure) = (ended.state, ended.failure);
     if let (Some(commit), Some((key, results))) = (&finished.commit, &record.green) {
         // Without it the next red CI takes it again; what is finished is not undone by it.
         if let Err(trouble) = site.keep_baseline(&run, commit, key, results).await {

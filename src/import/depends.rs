@@ -1,13 +1,14 @@
 //! `depends_on`: what gates, whether it names phases of the run, and whether phases wait for each other.
 //!
-//! Only a list of strings, or one string, gates. Under `depends_on` each must name a phase of the run.
-//! `dependencies`, which authors use for packages and notes as well, gates by those that do. Every other
-//! shape stays text in the spec.
+//! Names gate ([`Needs`] tells them from notes). Under `depends_on` each must name a phase of the run.
+//! `dependencies`, which authors use for packages and notes as well, gates by those that do. What gates nothing
+//! stays text in the spec, and under `depends_on` that is said.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::phase::needs::Needs;
 use crate::phase::{PhaseId, RunId, cycle};
 
 use super::draft::DraftRun;
@@ -19,11 +20,16 @@ pub struct Existing {
     pub runs: HashMap<RunId, HashMap<PhaseId, Vec<PhaseId>>>,
 }
 
+/// What a phase waits for.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub(super) ids: Vec<PhaseId>,
+    /// What stands under `depends_on` and is waited for by nobody.
+    pub(super) note: Option<String>,
+}
+
 /// The dependencies of each phase of `run`, in its order.
-pub(super) fn resolve(
-    run: &DraftRun,
-    existing: &Existing,
-) -> Result<Vec<Vec<PhaseId>>, ImportError> {
+pub(super) fn resolve(run: &DraftRun, existing: &Existing) -> Result<Vec<Wanted>, ImportError> {
     let stored = existing.runs.get(&run.run_id);
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
     let known: HashSet<&str> =
@@ -31,7 +37,7 @@ pub(super) fn resolve(
     let mut all = Vec::with_capacity(run.phases.len());
     for draft in &run.phases {
         let Some(spec) = draft.phase.spec.0.as_object() else {
-            all.push(Vec::new());
+            all.push(Wanted::default());
             continue;
         };
         all.push(wanted(spec, &known).map_err(|dependency| ImportError::UnknownDependency {
@@ -47,36 +53,29 @@ pub(super) fn resolve(
 }
 
 /// What a spec waits for; `Err` is the name that no phase has.
-fn wanted(spec: &Map<String, Value>, known: &HashSet<&str>) -> Result<Vec<PhaseId>, String> {
-    let mut wanted: Vec<PhaseId> = Vec::new();
-    for name in names(spec.get("depends_on")).unwrap_or_default() {
-        if !known.contains(name.as_str()) {
-            return Err(name);
-        }
-        wanted.push(PhaseId::new(name));
+fn wanted(spec: &Map<String, Value>, known: &HashSet<&str>) -> Result<Wanted, String> {
+    let needs = spec.get("depends_on").map(|given| needs(given, known)).unwrap_or_default();
+    if let Some(unknown) = needs.names.iter().find(|name| !known.contains(name.as_str())) {
+        return Err(unknown.clone());
     }
     let nested = spec.get("scope").and_then(|scope| scope.get("dependencies"));
-    for loose in [spec.get("dependencies"), nested] {
-        let names = names(loose).unwrap_or_default();
-        wanted.extend(names.into_iter().filter(|n| known.contains(n.as_str())).map(PhaseId::new));
-    }
+    let loose = [spec.get("dependencies"), nested].into_iter().flatten();
+    let loose = loose.flat_map(|given| Needs::of(given).names);
+    let loose = loose.filter(|name| known.contains(name.as_str()));
     let mut seen = HashSet::new();
-    wanted.retain(|id| seen.insert(id.clone()));
-    Ok(wanted)
+    let mut ids: Vec<PhaseId> = needs.names.into_iter().chain(loose).map(PhaseId::new).collect();
+    ids.retain(|id| seen.insert(id.clone()));
+    let note = (!needs.notes.is_empty())
+        .then(|| format!("`depends_on` waits for no phase with {}", needs.notes.join(", ")));
+    Ok(Wanted { ids, note })
 }
 
-/// A list of strings, or one string. Numbers count: YAML makes them of ids such as `1.2`.
-fn names(value: Option<&Value>) -> Option<Vec<String>> {
-    let name = |value: &Value| match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let names: Vec<String> = match value? {
-        Value::Array(items) => items.iter().map(name).collect::<Option<_>>()?,
-        single => vec![name(single)?],
-    };
-    Some(names.into_iter().filter(|name| !name.is_empty()).collect())
+/// A phase's id may have spaces and commas in it.
+fn needs(given: &Value, known: &HashSet<&str>) -> Needs {
+    match given.as_str().map(str::trim).filter(|text| known.contains(text)) {
+        Some(id) => Needs { names: vec![id.to_owned()], notes: Vec::new() },
+        None => Needs::of(given),
+    }
 }
 
 fn hint(dependency: &str, known: &HashSet<&str>) -> String {
@@ -91,7 +90,7 @@ fn hint(dependency: &str, known: &HashSet<&str>) -> String {
 
 fn refuse_cycles(
     run: &DraftRun,
-    dependencies: &[Vec<PhaseId>],
+    dependencies: &[Wanted],
     stored: Option<&HashMap<PhaseId, Vec<PhaseId>>>,
 ) -> Result<(), ImportError> {
     let mut graph: HashMap<&PhaseId, &[PhaseId]> = HashMap::new();
@@ -99,7 +98,7 @@ fn refuse_cycles(
         graph.insert(id, needs);
     }
     for (draft, needs) in run.phases.iter().zip(dependencies) {
-        graph.insert(&draft.phase.phase_id, needs);
+        graph.insert(&draft.phase.phase_id, &needs.ids);
     }
     let order = run.phases.iter().map(|draft| &draft.phase.phase_id);
     match cycle::find(order, |id| graph.get(id).copied().unwrap_or_default()) {
@@ -147,6 +146,32 @@ mod tests {
             {"id": "c", "depends_on": [{"phase": "a"}]}, {"id": "d", "dependencies": ["requests>=2", "a"]},
             {"id": "e", "scope": {"dependencies": {"internal": ["a"]}}}]);
         assert_eq!(depends_on(phases).unwrap(), [vec![], vec![], vec![], vec!["a"], vec![]]);
+    }
+
+    #[test]
+    fn what_waits_for_nothing_is_said() {
+        let phases = json!([{"id": "a"}, {"id": "b", "depends_on": "needs network, see README"},
+            {"id": "c", "depends_on": [{"phase_id": "a"}, null]}, {"id": "d", "depends_on": ["a", {"pkg": "x"}]},
+            {"id": "e f", "depends_on": "a, c"}, {"id": "g", "depends_on": "e f"}]);
+        let plan = draft(phases).resolve(&Existing::default()).unwrap();
+        let told = plan.runs[0].phases.iter().map(|phase| {
+            let ids: Vec<&str> = phase.depends_on.iter().map(PhaseId::as_str).collect();
+            (ids.join(" "), phase.note.as_deref().unwrap_or_default())
+        });
+        let expected = [
+            ("", ""),
+            ("", "`depends_on` waits for no phase with needs network, see README"),
+            ("a", ""),
+            ("a", "`depends_on` waits for no phase with {\"pkg\":\"x\"}"),
+            ("a c", ""),
+            ("e f", ""),
+        ];
+        assert!(told.eq(expected.map(|(ids, note)| (ids.to_owned(), note))));
+        let refused =
+            |needs: Value| depends_on(json!([{"id": "b", "depends_on": needs}])).unwrap_err();
+        assert!(refused(json!("x, y")).contains("depends on `x`"));
+        assert!(refused(json!(5)).contains("depends on `5`"));
+        assert!(refused(json!([{"phase_id": "x"}])).contains("depends on `x`"));
     }
 
     #[test]

@@ -47,7 +47,12 @@ impl Draft {
                 run_id: run.run_id,
                 source: run.source,
                 phases: phases
-                    .map(|(draft, depends_on)| PlanPhase { depends_on, ..draft.phase })
+                    .map(|(draft, wanted)| {
+                        let notes: Vec<String> =
+                            draft.phase.note.into_iter().chain(wanted.note).collect();
+                        let note = (!notes.is_empty()).then(|| notes.join("; "));
+                        PlanPhase { depends_on: wanted.ids, note, ..draft.phase }
+                    })
                     .collect(),
                 samples: run.samples,
             })

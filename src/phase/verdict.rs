@@ -51,7 +51,7 @@ impl Verdict {
 pub enum Requeue {
     /// The operator stopped the drain.
     Interrupted,
-    /// The drain that ran the attempt died.
+    /// The drain that ran the attempt died, or the supervisor that watched over it.
     Crashed,
     /// The agent's provider said to come back later.
     RateLimited { not_before: UnixMs, message: String },
@@ -254,7 +254,9 @@ fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
         Requeue::Interrupted | Requeue::Systemic { .. } => {
             return Outcome::of(Event::Requeue, tally);
         }
-        Requeue::Crashed => (&mut tally.crashes, MAX_CRASHES, "the drain died during it"),
+        Requeue::Crashed => {
+            (&mut tally.crashes, MAX_CRASHES, "the drain or its supervisor died during it")
+        }
         Requeue::RateLimited { .. } => {
             (&mut tally.rate_limits, MAX_RATE_LIMITS, "it was rate limited")
         }

@@ -51,6 +51,10 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     if ["PWD", "OLDPWD", "GOOGLE_APPLICATION_CREDENTIALS"].contains(&name.as_str()) {
         return false;
     }
+    // It holds the name of a setting of git's; the value, `GIT_CONFIG_VALUE_n`, counts by its format alone.
+    if name.starts_with("GIT_CONFIG_KEY_") {
+        return false;
+    }
     let place = ["_FILE", "_PATH", "_DIR", "_SOCK", "_COMMAND", "_HELPER"];
     if place.iter().any(|ending| name.ends_with(ending)) {
         return false;
@@ -91,6 +95,9 @@ mod tests {
             "VAULT_TOKEN_FILE",
             "MONKEY_BUSINESS",
             "GOOGLE_APPLICATION_CREDENTIALS",
+            "GIT_CONFIG_COUNT",
+            "GIT_CONFIG_KEY_0",
+            "GIT_CONFIG_VALUE_0",
         ];
         assert_eq!(secret.iter().find(|name| !is_secret_name(name)), None);
         assert_eq!(other.iter().find(|name| is_secret_name(name)), None);

@@ -181,6 +181,7 @@ mod tests {
                 database: String::new(),
                 agent: String::new(),
                 queued: 8,
+                left_behind: 0,
                 phases: 10,
                 settled: 2,
                 batch_size: 5,

@@ -41,11 +41,23 @@ fn started(start: &DrainStarted) -> String {
     format!(
         "draining {} · {} · agent {} · batches of {}{jobs}\ndatabase {}{memory}",
         run_names(&start.runs),
-        count(start.queued, "phase queued", "phases queued"),
+        to_do(start),
         printable(&start.agent),
         start.batch_size,
         start.database,
     )
+}
+
+/// What is queued, and what a dead drain left.
+fn to_do(start: &DrainStarted) -> String {
+    let left = "left by a drain that died";
+    match (start.queued, start.left_behind) {
+        (queued, 0) => count(queued, "phase queued", "phases queued"),
+        (0, more) => format!("{} {left}", count(more, "phase", "phases")),
+        (queued, more) => {
+            format!("{}, {more} {left}", count(queued, "phase queued", "phases queued"))
+        }
+    }
 }
 
 /// The first few by name.
@@ -301,6 +313,31 @@ mod tests {
         assert_eq!(told(nothing.clone()), None);
         assert!(told(BatchFinished { failed: 1, ..nothing.clone() }).is_some());
         assert!(told(BatchFinished { left: 3, ..nothing }).is_some());
+    }
+
+    #[test]
+    fn a_drain_begins_with_what_there_is_to_do() {
+        let start = |queued, left_behind| DrainStarted {
+            runs: vec![RunId::new("r")],
+            workspace: String::new(),
+            database: "d".to_owned(),
+            agent: "a".to_owned(),
+            queued,
+            left_behind,
+            phases: 3,
+            settled: 0,
+            batch_size: 5,
+            jobs: 1,
+            memory_backend: "off",
+            memory: None,
+        };
+        let told = |queued, left| {
+            started(&start(queued, left)).replace(" · agent a · batches of 5\ndatabase d", "")
+        };
+        assert_eq!(told(0, 0), "draining r · 0 phases queued");
+        assert_eq!(told(1, 0), "draining r · 1 phase queued");
+        assert_eq!(told(0, 1), "draining r · 1 phase left by a drain that died");
+        assert_eq!(told(2, 1), "draining r · 2 phases queued, 1 left by a drain that died");
     }
 
     #[test]

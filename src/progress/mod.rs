@@ -48,6 +48,8 @@ pub struct DrainStarted {
     pub database: String,
     pub agent: String,
     pub queued: u64,
+    /// Left by a drain that died, and taken up by this one.
+    pub left_behind: u64,
     /// Phases of these runs, in whatever state.
     pub phases: u64,
     /// Those of them that are over: COMPLETE, FAILED or SKIPPED.

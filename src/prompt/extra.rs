@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::sections::{Cut, Section};
 use crate::phase::FixedSpec;
+use crate::phase::needs::Needs;
 
 /// Told elsewhere in the prompt, or for the drain alone.
 const KNOWN: [&str; 17] = [
@@ -25,14 +26,15 @@ const KNOWN: [&str; 17] = [
     "allow_no_change",
     "state",
 ];
+const DEPENDS_ON: &str = "depends_on";
 const KNOWN_IN_SCOPE: [&str; 5] =
     ["paths", "read_only_context", "protected_paths", "ci", "_autofix_v1_applied"];
 
 pub fn section(spec: &FixedSpec) -> Section {
     let json = spec.json();
     // Dependencies that gate are done by now; in any other shape they are notes.
-    let gates = !spec.depends_on().is_empty();
-    let told = |key: &str| KNOWN.contains(&key) || gates && key == "depends_on";
+    let gates = json.get(DEPENDS_ON).is_some_and(|needs| Needs::of(needs).notes.is_empty());
+    let told = |key: &str| KNOWN.contains(&key) || gates && key == DEPENDS_ON;
     let own = json.as_object().into_iter().flatten().filter(|(key, _)| !told(key));
     let in_scope =
         json.get("scope").and_then(Value::as_object).into_iter().flat_map(|scope| {

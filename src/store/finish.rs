@@ -43,6 +43,14 @@ impl Finish {
     }
 }
 
+/// What became of the phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    pub state: PhaseState,
+    /// Why, where something went wrong with the attempt, or the phase was given up with it.
+    pub failure: Option<Failure>,
+}
+
 /// Waits while the disk is full; `false` where it is not to be waited for any longer.
 pub type WhileFull<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
@@ -50,7 +58,7 @@ impl Store {
     /// Ends the claim's attempt and says what became of the phase. [`StoreError::LeaseLost`]: it was taken over, and
     /// nothing was changed.
     pub async fn finish(&self, claim: Claim, finish: &Finish) -> Result<PhaseState, StoreError> {
-        self.try_to_finish(&claim, finish).await
+        Ok(self.try_to_finish(&claim, finish).await?.state)
     }
 
     /// The same; where the disk is full, again and again for as long as `wait` likes.
@@ -59,7 +67,7 @@ impl Store {
         claim: Claim,
         finish: &Finish,
         wait: &WhileFull<'_>,
-    ) -> Result<PhaseState, StoreError> {
+    ) -> Result<Ended, StoreError> {
         loop {
             match self.try_to_finish(&claim, finish).await {
                 Err(error) if error.trouble() == Some(Trouble::Full) && wait(&error).await => {}
@@ -68,19 +76,15 @@ impl Store {
         }
     }
 
-    async fn try_to_finish(
-        &self,
-        claim: &Claim,
-        finish: &Finish,
-    ) -> Result<PhaseState, StoreError> {
+    async fn try_to_finish(&self, claim: &Claim, finish: &Finish) -> Result<Ended, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
             let ended =
                 end(&mut tx, &claim.standing, claim.attempt_row, claim.max_attempts, finish)
                     .await?;
-            let state = ended.ok_or_else(|| claim.lost())?;
+            let ended = ended.ok_or_else(|| claim.lost())?;
             tx.commit().await?;
-            Ok(state)
+            Ok(ended)
         })
         .await
     }
@@ -93,7 +97,7 @@ pub(super) async fn end(
     attempt_row: i64,
     max_attempts: u32,
     finish: &Finish,
-) -> Result<Option<PhaseState>, StoreError> {
+) -> Result<Option<Ended>, StoreError> {
     let outcome = verdict::outcome(&finish.verdict, tally(tx, standing, max_attempts).await?);
     let Some(state) = standing.step(tx, outcome.event, None).await? else {
         return Ok(None);
@@ -105,7 +109,7 @@ pub(super) async fn end(
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
-    Ok(Some(state))
+    Ok(Some(Ended { state, failure: outcome.failure }))
 }
 
 async fn tally(

@@ -41,7 +41,7 @@ impl Store {
             if ended.is_some() {
                 tx.commit().await?;
             }
-            Ok(ended)
+            Ok(ended.map(|ended| ended.state))
         })
         .await
     }

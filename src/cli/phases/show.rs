@@ -6,6 +6,7 @@ use crate::cli::Context;
 use crate::cli::fixer::fixer;
 use crate::cli::table::table;
 use crate::failure::Failure;
+use crate::phase::shell;
 use crate::phase::words::quoted;
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseId};
 use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
@@ -60,14 +61,17 @@ fn ci(ci: &PhaseCi) -> Vec<Named> {
     let PhaseCi { timeout_seconds, per_test_timeout, command, test_cmd, args } = ci;
     let words = |name: &str, words: &[String]| {
         let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
-        (!words.is_empty()).then(|| ("", format!("{name} {}", words.join(" "))))
+        (!words.is_empty())
+            .then(|| ("", format!("{name} {}", shell::in_one_line(&words.join(" ")))))
     };
     let timeouts =
         format!("timeout_seconds {timeout_seconds}, per_test_timeout {per_test_timeout}");
     [
         Some(("ci", timeouts)),
         words("command", command.as_deref().unwrap_or_default()),
-        test_cmd.as_ref().map(|test_cmd| ("", format!("test_cmd {test_cmd}"))),
+        test_cmd
+            .as_ref()
+            .map(|test_cmd| ("", format!("test_cmd {}", shell::in_one_line(test_cmd)))),
         words("ci_args", args),
     ]
     .into_iter()

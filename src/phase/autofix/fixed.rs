@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use super::aliases::as_text;
 use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
-use super::draft::{Draft, words};
+use super::draft::{Draft, is_blank, words};
 use super::{field, lists};
 use crate::phase::ids::{PhaseId, slug};
 use crate::phase::json::count;
+use crate::phase::needs::Needs;
 use crate::phase::repair::{Repair, Unfixable};
+use crate::phase::shell;
 use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
 
 const MARKER: &str = "_autofix_v1_applied";
@@ -73,11 +75,9 @@ fn criteria(given: Option<&Value>) -> Vec<String> {
     list.iter().map(words).filter(|text| !text.is_empty()).collect()
 }
 
-/// Only a list of texts gates; any other shape is a note.
+/// Those of the entries that are ids; the others are notes.
 fn depends_on(given: Option<&Value>) -> Vec<PhaseId> {
-    let list = given.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let ids = list.iter().map(|id| id.as_str().map(PhaseId::new));
-    ids.collect::<Option<Vec<_>>>().unwrap_or_default()
+    given.map(Needs::of).unwrap_or_default().names.into_iter().map(PhaseId::new).collect()
 }
 
 fn is_true(value: &Value) -> bool {
@@ -90,9 +90,12 @@ fn is_true(value: &Value) -> bool {
 
 fn phase_ci(draft: &Draft) -> PhaseCi {
     let seconds = |key| ci::get(draft, key).unwrap_or_default();
-    let own = |key: &str| field::get(&draft.json, key);
+    let own = |key: &str| field::get(&draft.json, key).filter(|value| !is_blank(value));
     let (phase, scope) = (own("ci"), field::get(&draft.scope, "ci"));
-    let in_ci = |key: &str| [phase, scope].into_iter().flatten().find_map(|ci| field::of(ci, key));
+    let in_ci = |key: &str| {
+        let held = [phase, scope].into_iter().flatten().filter_map(|ci| field::of(ci, key));
+        held.into_iter().find(|value| !is_blank(value))
+    };
     PhaseCi {
         timeout_seconds: seconds(TIMEOUT),
         per_test_timeout: seconds(PER_TEST_TIMEOUT),
@@ -103,12 +106,10 @@ fn phase_ci(draft: &Draft) -> PhaseCi {
     }
 }
 
-/// argv, or a line for the shell.
+/// argv, or a text for the shell.
 fn command(value: &Value) -> Option<Vec<String>> {
     match value {
-        Value::String(line) if !line.trim().is_empty() => {
-            Some(["sh", "-c", line].map(str::to_owned).to_vec())
-        }
+        Value::String(text) if !text.trim().is_empty() => Some(shell::argv(text)),
         Value::Array(_) => Some(args(value)).filter(|argv| !argv.is_empty()),
         _ => None,
     }

@@ -6,6 +6,8 @@
 
 pub mod aliases;
 mod ci;
+mod ci_keys;
+mod commands;
 mod criteria;
 mod deliverables;
 mod draft;
@@ -54,7 +56,9 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     scope::place_text(&mut draft, scope_text);
     scope::normalize(&mut draft);
     deliverables::normalize(&mut draft);
+    ci_keys::settle(&mut draft);
     ci::normalize(&mut draft);
+    commands::normalize(&mut draft);
     tries::normalize(&mut draft);
     scope::derive(&mut draft);
     ci::fill(&mut draft);

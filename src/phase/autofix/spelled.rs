@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// Names of fields that somebody reads.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 33] = [
     "phase_id",
     "id",
     "name",
@@ -34,6 +34,8 @@ pub const KEYS: [&str; 31] = [
     "max_attempts",
     "agent",
     "test_cmd",
+    "cmd",
+    "commands",
     "_autofix_v1_applied",
     "two words",
 ];

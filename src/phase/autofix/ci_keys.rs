@@ -1,0 +1,80 @@
+//! The keys of `ci`: other names of those that we read, and keys that nobody reads.
+
+use serde_json::{Map, Value};
+
+use super::ci::{PER_TEST_TIMEOUT, TIMEOUT};
+use super::commands::{self, COMMAND, TEST_CMD};
+use super::draft::{Draft, is_blank, words};
+use super::field;
+
+const PYTEST: &str = "pytest";
+const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
+/// Of several names for one key, the one that stands first here goes first.
+const OTHER_NAMES: [(&str, &str); 7] = [
+    ("cmd", COMMAND),
+    ("run", COMMAND),
+    ("commands", COMMAND),
+    ("script", COMMAND),
+    ("test_command", TEST_CMD),
+    ("ci_args", "args"),
+    ("timeout", TIMEOUT),
+];
+/// A list under these names is one of command lines, not of arguments.
+const OF_LINES: [&str; 2] = ["commands", "script"];
+
+#[derive(Default)]
+struct Said {
+    fixes: Vec<String>,
+    prose: Vec<String>,
+}
+
+/// Takes keys under other names over. A key that nobody reads becomes one of the author's words, and that is said: a check
+/// that is misspelt would be none without anybody's knowledge.
+pub(super) fn settle(draft: &mut Draft) {
+    let mut said = Said::default();
+    for (object, name) in [(&mut draft.json, "ci"), (&mut draft.scope, "scope.ci")] {
+        let Some(Value::Object(ci)) = field::get_mut(object, "ci") else { continue };
+        take_over(ci, name, &OTHER_NAMES, &mut said);
+        drop_unknown(ci, name, &KNOWN, &mut said);
+        if let Some(Value::Object(pytest)) = field::get_mut(ci, PYTEST) {
+            let (name, known) = (format!("{name}.{PYTEST}"), [TIMEOUT, PER_TEST_TIMEOUT]);
+            take_over(pytest, &name, &[("timeout", TIMEOUT)], &mut said);
+            drop_unknown(pytest, &name, &known, &mut said);
+        }
+    }
+    draft.fixes.extend(said.fixes);
+    draft.prose.extend(said.prose);
+}
+
+fn take_over(
+    object: &mut Map<String, Value>,
+    name: &str,
+    others: &[(&str, &str)],
+    said: &mut Said,
+) {
+    for (other, key) in others {
+        let taken = field::get(object, key).is_some_and(|value| !is_blank(value));
+        if taken || field::get(object, other).is_none_or(is_blank) {
+            continue;
+        }
+        let Some(value) = object.shift_remove(*other) else { continue };
+        let value = if OF_LINES.contains(other) { commands::lines(value) } else { value };
+        field::put(object, key, value);
+        said.fixes.push(format!("{name}.{key}: taken from `{other}`"));
+    }
+}
+
+fn drop_unknown(object: &mut Map<String, Value>, name: &str, known: &[&str], said: &mut Said) {
+    let is_unknown = |key: &&String| !known.contains(&key.as_str());
+    let unknown: Vec<String> = object.keys().filter(is_unknown).cloned().collect();
+    for key in unknown {
+        let Some(value) = object.shift_remove(&key) else { continue };
+        let near = known.iter().find(|known| strsim::osa_distance(known, &key) <= 2);
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        said.fixes.push(format!("{name}: `{key}` is no setting of ours and does nothing{hint}"));
+        said.prose.push(match words(&value) {
+            text if text.is_empty() => format!("{name}: {key}"),
+            text => format!("{name}: {key}: {text}"),
+        });
+    }
+}

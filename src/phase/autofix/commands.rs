@@ -1,0 +1,195 @@
+//! Commands of the author's, however they were written, as texts for the shell: `test_cmd`, and what `ci` holds of them.
+
+use serde_json::{Map, Value};
+
+use super::draft::{Draft, is_blank, words};
+use super::field;
+use crate::phase::json::kind;
+use crate::phase::words::{counted, quoted};
+
+pub(super) const COMMAND: &str = "command";
+pub(super) const TEST_CMD: &str = "test_cmd";
+/// Where an object holds its command.
+const WITHIN: [&str; 5] = [COMMAND, "cmd", "run", "commands", "script"];
+/// Programs that do nothing without a word that says what: such a word alone is no command line.
+const NOTHING_ALONE: [&str; 27] = [
+    "sh", "bash", "node", "deno", "ruby", "perl", "php", "cargo", "go", "npm", "npx", "pnpm", "uv",
+    "uvx", "poetry", "pipenv", "pdm", "hatch", "bundle", "dotnet", "docker", "git", "env", "nice",
+    "time", "timeout", "xvfb-run",
+];
+
+/// Makes each of them a text. One that cannot be read is a problem: a check that goes unread would let red work land.
+pub(super) fn normalize(draft: &mut Draft) {
+    let mut said = Said::default();
+    one(&mut draft.json, TEST_CMD, TEST_CMD, &mut said);
+    for (object, name) in [(&mut draft.json, "ci"), (&mut draft.scope, "scope.ci")] {
+        let Some(Value::Object(ci)) = field::get_mut(object, "ci") else { continue };
+        one(ci, TEST_CMD, &format!("{name}.{TEST_CMD}"), &mut said);
+        if !field::get(ci, COMMAND).is_some_and(is_argv) {
+            one(ci, COMMAND, &format!("{name}.{COMMAND}"), &mut said);
+        }
+    }
+    draft.fixes.extend(said.fixes);
+    draft.prose.extend(said.prose);
+    draft.problems.extend(said.problems);
+}
+
+/// A list of arguments, which `ci.command` may be.
+fn is_argv(command: &Value) -> bool {
+    let word = |word: &Value| !(word.is_object() || word.is_array());
+    command.as_array().is_some_and(|words| words.iter().all(word))
+}
+
+/// A list of command lines as the text of one or several lines; as it is where it cannot be read.
+pub(super) fn lines(given: Value) -> Value {
+    match &given {
+        Value::Array(items) => list(items).map_or(given, |command| Value::String(command.text)),
+        _ => given,
+    }
+}
+
+#[derive(Default)]
+struct Said {
+    fixes: Vec<String>,
+    prose: Vec<String>,
+    problems: Vec<String>,
+}
+
+fn one(object: &mut Map<String, Value>, key: &str, name: &str, said: &mut Said) {
+    let Some(given) = field::get_mut(object, key) else { return };
+    if given.is_string() || is_blank(given) {
+        return;
+    }
+    match read(given) {
+        Ok(Command { text, shape }) => {
+            if let Value::Object(fields) = &*given {
+                said.prose.extend(beside(fields, name));
+            }
+            said.fixes.push(format!("{name}: {shape}"));
+            *given = Value::String(text);
+        }
+        Err(found) => said.problems.push(format!(
+            "{name}: expected a line for the shell or a list of lines, found {found}"
+        )),
+    }
+}
+
+struct Command {
+    text: String,
+    shape: String,
+}
+
+/// `Err` is what was found that is no command.
+fn read(given: &Value) -> Result<Command, &'static str> {
+    match given {
+        Value::Array(items) => list(items),
+        Value::Object(fields) => {
+            let (key, within) = within(fields).ok_or("an object without a command")?;
+            Ok(Command { text: text(within)?, shape: format!("taken from its `{key}`") })
+        }
+        Value::String(_) => Ok(Command { text: text(given)?, shape: String::new() }),
+        other => Err(kind(other)),
+    }
+}
+
+fn list(items: &[Value]) -> Result<Command, &'static str> {
+    let texts: Vec<String> = items.iter().map(text).collect::<Result<_, _>>()?;
+    let nested = items.iter().any(|item| item.is_array() || item.is_object());
+    if !nested && is_one_command(&texts) {
+        let text = texts.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let shape = format!("one command of {}", counted(texts.len() as u64, "word"));
+        return Ok(Command { text, shape });
+    }
+    let lines: Vec<&str> =
+        texts.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+    let shape = match lines.len() {
+        1 => "made a text".to_owned(),
+        many => format!("{}, each has to pass", counted(many as u64, "command line")),
+    };
+    Ok(Command { text: lines.join("\n"), shape })
+}
+
+/// One item of a list, or what stands where a command should.
+fn text(item: &Value) -> Result<String, &'static str> {
+    match item {
+        Value::Array(items) => list(items).map(|command| command.text),
+        Value::Object(fields) => text(within(fields).ok_or("an object without a command")?.1),
+        // YAML makes them of the commands `true` and `false`, and of a `5` among arguments.
+        scalar => Ok(words(scalar)),
+    }
+}
+
+fn within(fields: &Map<String, Value>) -> Option<(&'static str, &Value)> {
+    let held = |key: &&'static str| Some((*key, field::get(fields, key)?));
+    WITHIN.iter().filter_map(held).find(|(_, value)| !is_blank(value))
+}
+
+/// What an object says beside its command.
+fn beside(fields: &Map<String, Value>, name: &str) -> Vec<String> {
+    let command = within(fields).map(|(key, _)| key);
+    let others =
+        fields.iter().filter(|(key, value)| Some(key.as_str()) != command && !is_blank(value));
+    others.map(|(key, value)| format!("{name}: {key}: {}", words(value))).collect()
+}
+
+/// Whether a list is plainly the words of one command: it begins with a lone word, and what follows cannot be read as
+/// commands. Where it cannot be told, its items are lines.
+fn is_one_command(items: &[String]) -> bool {
+    let [first, rest @ ..] = items else { return false };
+    let is_word = !first.is_empty() && !first.contains(char::is_whitespace);
+    let is_argument = |item: &String| {
+        item.starts_with('-') || item.ends_with('/') || item.starts_with("./...") || item == "."
+    };
+    is_word && !rest.is_empty() && (does_nothing_alone(first) || rest.iter().any(is_argument))
+}
+
+fn does_nothing_alone(program: &str) -> bool {
+    let python = program.strip_prefix("python");
+    NOTHING_ALONE.contains(&program)
+        || python.is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(given: Value) -> Result<String, &'static str> {
+        read(&given).map(|command| command.text)
+    }
+
+    #[test]
+    fn a_list_is_lines_unless_it_is_plainly_one_command() {
+        for (list, text) in [
+            (json!(["false", "true"]), "false\ntrue"),
+            (json!([false, true]), "false\ntrue"),
+            (
+                json!(["python3 -c 'raise SystemExit(1)'", "echo done"]),
+                "python3 -c 'raise SystemExit(1)'\necho done",
+            ),
+            (json!(["make", "test"]), "make\ntest"),
+            (json!(["pytest -q", "-x"]), "pytest -q\n-x"),
+            (json!([" make check ", "", null]), "make check"),
+            (json!(["grep", "-q", "not here", "src/x"]), "grep -q 'not here' src/x"),
+            (json!(["pytest", "tests/"]), "pytest tests/"),
+            (json!(["head", "-n", 5, "x"]), "head -n 5 x"),
+            (json!(["cargo", "test"]), "cargo test"),
+            (json!(["python3", "check.py"]), "python3 check.py"),
+            (json!([["grep", "-q", "x y", "f"], "true"]), "grep -q 'x y' f\ntrue"),
+            (json!([{"run": "make lint"}, {"run": "make test"}]), "make lint\nmake test"),
+        ] {
+            assert_eq!(of(list).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_said() {
+        assert_eq!(of(json!({"cmd": false})).unwrap(), "false");
+        assert_eq!(of(json!({"commands": ["a b", "c"]})).unwrap(), "a b\nc");
+        assert_eq!(of(json!({"check": "x"})).unwrap_err(), "an object without a command");
+        assert_eq!(of(json!(["true", {"check": "x"}])).unwrap_err(), "an object without a command");
+        assert_eq!(of(json!(1)).unwrap_err(), "a number");
+        assert_eq!(of(json!(false)).unwrap_err(), "a boolean");
+    }
+}
