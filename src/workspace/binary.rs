@@ -21,7 +21,7 @@ impl Slot {
     /// The change to binary files since `base`, as a patch of lines. NUL bytes are left out, so that text is found in
     /// UTF-16 as well.
     pub async fn lines_of_binaries(&self, base: &str, measured: &Measured) -> Result<Vec<u8>> {
-        if !has_binaries(&measured.patch) {
+        if !measured.without_binary && !has_binaries(&measured.patch) {
             return Ok(Vec::new());
         }
         let git = &self.top.git;
