@@ -74,6 +74,15 @@ fn a_setup_that_is_no_program_ends_the_drain_before_an_agent_is_asked() {
 }
 
 #[test]
+fn each_line_of_a_setup_has_to_pass() {
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
+    let setup = "ci: {command: [\"true\"]}\nworkspace:\n  setup: |\n    false\n    true\n";
+    let project = Project::new().agent_with("write_deliverables()", setup).plan(plan);
+    let ran = project.drain().exited(5);
+    assert!((ran.stdout + &ran.stderr).contains("workspace.setup failed: it exited with 1"));
+}
+
+#[test]
 fn what_setup_changes_is_not_taken_for_an_agents_work() {
     let setup = "workspace: {setup: \"echo more >>README.md; mkdir -p src; echo x >src/x.txt\"}\n";
     let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));

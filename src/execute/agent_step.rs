@@ -7,7 +7,7 @@ use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task};
 use crate::clock::now;
 use crate::config::CommandLine;
 use crate::phase::budget::{Budget, Exhausted, Level, Spent};
-use crate::phase::{Failure, FailureKind, Requeue, Verdict};
+use crate::phase::{Failure, FailureKind, Requeue, Verdict, shell};
 use crate::process::child_env::OWNER;
 use crate::process::{self, How, Job, SpawnError};
 use crate::progress::Step;
@@ -19,7 +19,7 @@ impl Attempt<'_> {
         let Some(command) = &settings.setup else { return Ok(false) };
         let argv: Vec<String> = match command {
             CommandLine::Argv(argv) => argv.clone(),
-            CommandLine::Shell(line) => ["sh", "-c", line].map(str::to_owned).to_vec(),
+            CommandLine::Shell(line) => shell::argv(line),
         };
         let timeout = Duration::from_secs(settings.setup_timeout_seconds);
         let env = self.environment(&self.site.ci_env);

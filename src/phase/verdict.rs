@@ -266,7 +266,7 @@ fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
     };
     *used += 1;
     if *used >= limit {
-        let message = format!("gave up: {what} {used} times");
+        let message = format!("{what} {used} times");
         let failure = Some(Failure::new(FailureKind::GaveUp, message));
         return Outcome { failure, ..Outcome::of(Event::GiveUp, tally) };
     }
