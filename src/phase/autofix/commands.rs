@@ -18,6 +18,16 @@ const NOTHING_ALONE: [&str; 27] = [
     "time", "timeout", "xvfb-run",
 ];
 
+/// A list of nothing says as little as no list, before anything is looked for in its place.
+pub(super) fn drop_empty(draft: &mut Draft) {
+    for object in [&mut draft.json, &mut draft.scope] {
+        let Some(Value::Array(items)) = field::get_mut(object, TEST_CMD) else { continue };
+        if items.iter().all(is_blank) {
+            items.clear();
+        }
+    }
+}
+
 /// Makes each of them a text. One that cannot be read is a problem: a check that goes unread would let red work land.
 pub(super) fn normalize(draft: &mut Draft) {
     let mut said = Said::default();
