@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::phase::json::kind;
 use crate::phase::plan::PlanPhase;
+use crate::phase::words::meant;
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
 use super::draft::{Draft, Drafting};
@@ -222,8 +223,7 @@ impl Reader {
     /// A key beside `phases` that nobody reads may be a slip of the pen.
     fn warn_of_unused(&mut self, place: &Place, object: &Map<String, Value>) {
         for key in object.keys().filter(|key| !RUN_KEYS.contains(&key.as_str())) {
-            let near = RUN_KEYS.iter().find(|known| strsim::osa_distance(known, key) <= 2);
-            let hint = match near {
+            let hint = match meant(key, &RUN_KEYS) {
                 Some(known) => format!("; did you mean `{known}`?"),
                 None => format!("; what should hold for every phase belongs under `{DEFAULTS}`"),
             };

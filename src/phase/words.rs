@@ -17,6 +17,11 @@ pub fn first_few(all: &[impl AsRef<str>], few: usize) -> String {
     }
 }
 
+/// The word that somebody meant, where this one is a slip of the pen.
+pub fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().find(|known| strsim::osa_distance(known, word) <= 2).copied()
+}
+
 /// A commit's id as people write it.
 pub fn short_commit(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
-use super::{field, lists};
+use super::{commands, field, lists};
 
 /// How a field under another name is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +171,14 @@ fn find<'a>(draft: &'a Draft, path: &str) -> Option<&'a Value> {
 }
 
 fn fill_in(draft: &mut Draft, alias: &Alias) {
-    let taken = field::get(&draft.json, alias.field).is_some_and(|value| !is_blank(value));
+    let is_command = alias.field == commands::TEST_CMD;
+    let empty =
+        |value: &Value| if is_command { commands::is_empty(value) } else { is_blank(value) };
+    let taken = field::get(&draft.json, alias.field).is_some_and(|value| !empty(value));
     let fits = |value: &Value| match alias.field {
         "phase_id" => value.is_string() || value.is_number(),
         // In whatever shape: a check that stays behind under its other name is none.
-        "test_cmd" => true,
+        commands::TEST_CMD => !empty(value),
         _ => value.is_string(),
     };
     if taken || !find(draft, alias.name).is_some_and(fits) {

@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 
 use super::ci::{PER_TEST_TIMEOUT, TIMEOUT};
 use super::commands::{self, COMMAND, TEST_CMD};
-use super::draft::{Draft, is_blank, words};
-use super::field;
+use super::draft::Draft;
+use super::{criteria, field};
+use crate::phase::words::meant;
 
 const PYTEST: &str = "pytest";
 const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
@@ -53,8 +54,8 @@ fn take_over(
     said: &mut Said,
 ) {
     for (other, key) in others {
-        let taken = field::get(object, key).is_some_and(|value| !is_blank(value));
-        if taken || field::get(object, other).is_none_or(is_blank) {
+        let taken = field::get(object, key).is_some_and(|value| !commands::is_empty(value));
+        if taken || field::get(object, other).is_none_or(commands::is_empty) {
             continue;
         }
         let Some(value) = object.shift_remove(*other) else { continue };
@@ -69,12 +70,9 @@ fn drop_unknown(object: &mut Map<String, Value>, name: &str, known: &[&str], sai
     let unknown: Vec<String> = object.keys().filter(is_unknown).cloned().collect();
     for key in unknown {
         let Some(value) = object.shift_remove(&key) else { continue };
-        let near = known.iter().find(|known| strsim::osa_distance(known, &key) <= 2);
+        let near = meant(&key, known);
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         said.fixes.push(format!("{name}: `{key}` is no setting of ours and does nothing{hint}"));
-        said.prose.push(match words(&value) {
-            text if text.is_empty() => format!("{name}: {key}"),
-            text => format!("{name}: {key}: {text}"),
-        });
+        said.prose.push(format!("{name}: {}", criteria::about(&key, &value)));
     }
 }

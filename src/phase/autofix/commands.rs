@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, is_blank, words};
-use super::field;
+use super::{criteria, field};
 use crate::phase::json::kind;
 use crate::phase::words::{counted, quoted};
 
@@ -18,14 +18,9 @@ const NOTHING_ALONE: [&str; 27] = [
     "time", "timeout", "xvfb-run",
 ];
 
-/// A list of nothing says as little as no list, before anything is looked for in its place.
-pub(super) fn drop_empty(draft: &mut Draft) {
-    for object in [&mut draft.json, &mut draft.scope] {
-        let Some(Value::Array(items)) = field::get_mut(object, TEST_CMD) else { continue };
-        if items.iter().all(is_blank) {
-            items.clear();
-        }
-    }
+/// Whether it is blank once it is a text: a list of nothing is.
+pub(super) fn is_empty(given: &Value) -> bool {
+    is_blank(given) || read(given).is_ok_and(|command| command.text.is_empty())
 }
 
 /// Makes each of them a text. One that cannot be read is a problem: a check that goes unread would let red work land.
@@ -68,6 +63,10 @@ struct Said {
 fn one(object: &mut Map<String, Value>, key: &str, name: &str, said: &mut Said) {
     let Some(given) = field::get_mut(object, key) else { return };
     if given.is_string() || is_blank(given) {
+        return;
+    }
+    if is_empty(given) {
+        *given = Value::Array(Vec::new());
         return;
     }
     match read(given) {
@@ -139,7 +138,7 @@ fn beside(fields: &Map<String, Value>, name: &str) -> Vec<String> {
     let command = within(fields).map(|(key, _)| key);
     let others =
         fields.iter().filter(|(key, value)| Some(key.as_str()) != command && !is_blank(value));
-    others.map(|(key, value)| format!("{name}: {key}: {}", words(value))).collect()
+    others.map(|(key, value)| format!("{name}: {}", criteria::about(key, value))).collect()
 }
 
 /// Whether a list is plainly the words of one command: it begins with a lone word, and what follows cannot be read as

@@ -54,7 +54,8 @@ pub(super) fn texts(given: &Value) -> Vec<String> {
     }
 }
 
-fn about(key: &str, value: &Value) -> String {
+/// A field that nobody reads, in words.
+pub(super) fn about(key: &str, value: &Value) -> String {
     match words(value) {
         text if text.is_empty() => key.to_owned(),
         text => format!("{key}: {text}"),

@@ -52,7 +52,6 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     };
     let mut draft = Draft::new(object, limits);
     let scope_text = scope::open(&mut draft);
-    commands::drop_empty(&mut draft);
     aliases::apply(&mut draft);
     scope::place_text(&mut draft, scope_text);
     scope::normalize(&mut draft);

@@ -160,3 +160,22 @@ fn odd_ci_settings_are_brought_into_shape_and_their_words_kept() {
         assert_eq!(spec.acceptance_criteria().first().map(String::as_str), criterion, "{ci}");
     }
 }
+
+/// A list of nothing hides no check that stands under another name, and is read the same way twice.
+#[test]
+fn a_check_that_is_a_list_of_nothing_is_none() {
+    for (spec, check) in [
+        (json!({"test_cmd": [null], "scope": {"test_cmd": [""]}}), None),
+        (json!({"test_cmd": [[null]], "scope": {"test_cmd": "make check"}}), Some("make check")),
+        (json!({"test_command": [null], "scope": {"test_cmd": "make check"}}), Some("make check")),
+        (json!({"ci": {"test_cmd": [""], "test_command": "make check"}}), Some("make check")),
+    ] {
+        let mut spec = spec;
+        spec["deliverables"] = json!(["src/a.py"]);
+        let once = fix(spec.clone());
+        let found = once.result.as_ref().unwrap().ci().test_cmd.as_deref();
+        assert_eq!(found, check, "{spec}");
+        let twice = fix(Value::clone(&once.spec));
+        assert_eq!((&twice.spec, &twice.fixes), (&once.spec, &Vec::new()), "{spec}");
+    }
+}
