@@ -64,9 +64,8 @@ write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
 
 #[test]
 fn a_setup_that_is_no_program_ends_the_drain_before_an_agent_is_asked() {
-    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
-    let setup = "ci: {command: [\"true\"]}\nworkspace: {setup: [no-such-program]}\n";
-    let project = Project::new().agent_with("write_deliverables()", setup).plan(plan);
+    let setup = "workspace: {setup: [no-such-program]}\n";
+    let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
     let ran = project.drain().exited(5);
     let why = "workspace.setup failed: cannot run no-such-program: there is no such program";
     assert!((ran.stdout.clone() + &ran.stderr).contains(why), "{ran:#?}");
@@ -75,9 +74,8 @@ fn a_setup_that_is_no_program_ends_the_drain_before_an_agent_is_asked() {
 
 #[test]
 fn each_line_of_a_setup_has_to_pass() {
-    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
-    let setup = "ci: {command: [\"true\"]}\nworkspace:\n  setup: |\n    false\n    true\n";
-    let project = Project::new().agent_with("write_deliverables()", setup).plan(plan);
+    let setup = "workspace:\n  setup: |\n    false\n    true\n";
+    let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
     let ran = project.drain().exited(5);
     assert!((ran.stdout + &ran.stderr).contains("workspace.setup failed: it exited with 1"));
 }

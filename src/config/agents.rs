@@ -115,33 +115,33 @@ pub struct ReplayAgentSettings {
 }
 
 impl AgentSettings {
-    /// What is added to its environment.
-    pub fn env(&self) -> Option<&BTreeMap<String, String>> {
+    /// What a program of a known kind is told.
+    fn program(&self) -> Option<&ProgramAgentSettings> {
         match self {
-            Self::Replay(_) | Self::Builtin(_) => None,
-            Self::Command(command) => Some(&command.env),
+            Self::Command(_) | Self::Replay(_) | Self::Builtin(_) => None,
             Self::Claude(program)
             | Self::Codex(program)
             | Self::Opencode(program)
             | Self::Gemini(program)
             | Self::Goose(program)
             | Self::Aider(program)
-            | Self::MiniSweAgent(program) => Some(&program.env),
+            | Self::MiniSweAgent(program) => Some(program),
+        }
+    }
+
+    /// What is added to its environment.
+    pub fn env(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Command(command) => Some(&command.env),
+            other => other.program().map(|program| &program.env),
         }
     }
 
     /// The model that it is told to use, where it is told.
     pub fn model(&self) -> Option<&str> {
         match self {
-            Self::Command(_) | Self::Replay(_) => None,
             Self::Builtin(builtin) => Some(&builtin.model),
-            Self::Claude(program)
-            | Self::Codex(program)
-            | Self::Opencode(program)
-            | Self::Gemini(program)
-            | Self::Goose(program)
-            | Self::Aider(program)
-            | Self::MiniSweAgent(program) => program.model.as_deref(),
+            other => other.program()?.model.as_deref(),
         }
     }
 

@@ -30,10 +30,10 @@ impl Attempt<'_> {
         self.site.breaker.reset();
         let failure = match self.breach(measured).await? {
             Some(failure) => Some(failure),
-            None => match self.secret(measured, in_binaries) {
-                Some(failure) => Some(failure),
-                None => self.missing(measured, reply),
-            },
+            None => {
+                let secret = self.secret(measured, in_binaries);
+                secret.or_else(|| self.missing(measured, reply))
+            }
         };
         let failure = match failure {
             None => self.unfiltered(measured).await?,

@@ -1,6 +1,5 @@
 //! Choosing a backend, once, and saying in one line what was done or why not.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::autostart::{Autostart, Started, is_local, ready};
@@ -20,8 +19,8 @@ pub struct Opened {
     pub memory: Memory,
     /// `None` where there is nothing to say: the memory is off, or the in-process index was asked for.
     pub line: Option<String>,
-    /// Where a journal that was broken lies now; the line says it, too.
-    pub set_aside: Option<PathBuf>,
+    /// What had to be mended for it, which the line says too.
+    pub trouble: Option<String>,
 }
 
 /// What was found out about Qdrant.
@@ -56,32 +55,31 @@ impl Memory {
         starting: Starting,
     ) -> Result<Opened, MemoryError> {
         if !settings.enabled {
-            return Ok(Opened { memory: Self::off(), line: None, set_aside: None });
+            return Ok(Opened { memory: Self::off(), line: None, trouble: None });
         }
         let choice = choose(settings, place, starting).await?;
-        let (mut inner, set_aside) = match build(settings, place).await {
+        let (mut inner, trouble) = match build(settings, place).await {
             Ok(built) => built,
             Err(error) => {
                 let line = Some(format!("memory is off: {error}"));
-                return Ok(Opened { memory: Self::off(), line, set_aside: None });
+                return Ok(Opened { memory: Self::off(), line, trouble: None });
             }
         };
         inner.begin_with(choice.backend, choice.pull);
         let inner = Arc::new(inner);
         inner.catch_up_in_background();
-        let trouble = set_aside.as_ref().map(|aside| was_broken(aside.as_path()));
-        let line = match (choice.line, trouble) {
+        let line = match (choice.line, &trouble) {
             (Some(line), Some(trouble)) => Some(format!("{line}; {trouble}")),
-            (line, trouble) => line.or(trouble),
+            (line, trouble) => line.or_else(|| trouble.clone()),
         };
-        Ok(Opened { memory: Self(Some(inner)), line, set_aside })
+        Ok(Opened { memory: Self(Some(inner)), line, trouble })
     }
 }
 
 async fn build(
     settings: &MemorySettings,
     place: &Place,
-) -> Result<(Inner, Option<PathBuf>), MemoryError> {
+) -> Result<(Inner, Option<String>), MemoryError> {
     let setup = |why: std::io::Error| {
         MemoryError::Setup(format!("{}: {why}", place.autopack_dir.display()))
     };
@@ -97,6 +95,8 @@ async fn build(
     )?;
     let journal::Opened { journal, set_aside } =
         Journal::open(&place.autopack_dir.join(JOURNAL)).await?;
+    let trouble = set_aside
+        .map(|aside| format!("the memory's journal was broken and is now {}", aside.display()));
     let qdrant = settings
         .use_qdrant
         .then(|| Qdrant::new(&settings.qdrant, &workspace, embedder.id()))
@@ -104,12 +104,7 @@ async fn build(
     let autostart = autostart(settings, place);
     let inner =
         Inner::new(settings, place, workspace, journal, embedder, redact, qdrant, autostart);
-    Ok((inner, set_aside))
-}
-
-/// What is to be said of it.
-pub fn was_broken(aside: &Path) -> String {
-    format!("the memory's journal was broken and is now {}", aside.display())
+    Ok((inner, trouble))
 }
 
 fn autostart(settings: &MemorySettings, place: &Place) -> Autostart {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use crate::phase::{RunId, UnixMs};
 use crate::process::Redactor;
 
-pub use choose::{Opened, was_broken};
+pub use choose::Opened;
 pub use code_docs::Indexed;
 pub use entry::{Collection, Entry, EntryId, Filter};
 pub use inner::Backend;

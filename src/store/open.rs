@@ -122,7 +122,7 @@ impl Store {
             StoreError::Database { .. } => {
                 self.require_file().err().unwrap_or(error.at(&self.path))
             }
-            error => error.at(&self.path),
+            error => error,
         })
     }
 

@@ -3,17 +3,19 @@
 //! A NUL byte or an attribute (`*.lock -diff`) makes a file one; what an agent wrote into it is to be looked through all
 //! the same.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::error::{Context, Result};
+use super::diff::through;
+use super::error::Result;
 use super::git::fields;
 use super::measure::Measured;
 use super::paths::from_bytes;
 use super::slot::Slot;
 
-const BINARY: &[u8] = b"GIT binary patch\n";
+/// What a patch of the content of a binary file begins with.
+const HUNK: &[u8] = b"GIT binary patch\n";
 /// Larger files are not looked through: git compares no text of that size in reasonable time.
 const LARGEST: u64 = 256 << 20;
 
@@ -36,26 +38,23 @@ impl Slot {
             return Ok(Vec::new());
         }
         let file = self.top.git_dir.join("lines");
-        let mut output = OsString::from("--output=");
-        output.push(&file);
         let as_text =
             ["diff-tree", "-r", "-p", "--text", "--no-renames", "--no-ext-diff", "--no-textconv"];
         let mut lines = Vec::new();
         for some in paths.chunks(500) {
-            let call = git.call("look through binary files", as_text).arg(&output).args(trees);
-            let call = call.arg("--").args(some).env("GIT_LITERAL_PATHSPECS", "1");
-            call.bytes().await?;
-            lines.extend(
-                fs::read(&file).doing("read", &file)?.into_iter().filter(|byte| *byte != 0),
-            );
+            let call = git.call("look through binary files", as_text);
+            let call = call.env("GIT_LITERAL_PATHSPECS", "1");
+            let trees = trees.iter().chain(&["--"]).map(OsStr::new);
+            let what = trees.chain(some.iter().map(OsString::as_os_str));
+            let said = through(&file, call, what).await?;
+            lines.extend(said.into_iter().filter(|byte| *byte != 0));
         }
-        fs::remove_file(&file).doing("remove", &file)?;
         Ok(lines)
     }
 }
 
 fn has_binaries(patch: &[u8]) -> bool {
-    patch.split_inclusive(|byte| *byte == b'\n').any(|line| line == BINARY)
+    patch.split_inclusive(|byte| *byte == b'\n').any(|line| line == HUNK)
 }
 
 /// The patch without what it holds of binary files, in which nothing can be redacted.
@@ -63,8 +62,8 @@ pub fn without_binaries(patch: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(patch.len());
     let mut within = false;
     for line in patch.split_inclusive(|byte| *byte == b'\n') {
-        within = (within || line == BINARY) && !line.starts_with(b"diff --git ");
-        match line == BINARY {
+        within = (within || line == HUNK) && !line.starts_with(b"diff --git ");
+        match line == HUNK {
             true => kept.extend_from_slice(b"Binary files differ\n"),
             false if within => {}
             false => kept.extend_from_slice(line),

@@ -1,8 +1,11 @@
 //! What git says about the difference of two trees: paths, objects, and the patch.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 
+use super::error::{Context, Result};
+use super::git::Call;
 use super::paths::{from_bytes, shown};
 use crate::phase::scope::{Change, ChangeKind};
 
@@ -29,6 +32,21 @@ pub(super) const DIFF: [&str; 12] = [
 ];
 
 pub(super) const BINARY: &str = "--binary";
+
+/// What a call answers that is about to compare `trees`; by way of `file`, since a diff has no upper bound, and what git
+/// says to us has one.
+pub(super) async fn through<A: AsRef<OsStr>>(
+    file: &Path,
+    call: Call,
+    trees: impl IntoIterator<Item = A>,
+) -> Result<Vec<u8>> {
+    let mut output = OsString::from("--output=");
+    output.push(file);
+    call.arg(output).args(trees).bytes().await?;
+    let said = fs::read(file).doing("read", file)?;
+    fs::remove_file(file).doing("remove", file)?;
+    Ok(said)
+}
 
 /// The difference of a tree from the one before.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::checkout::blocking;
 use super::clean::{nested_git, unlock};
-use super::diff::{BINARY, DIFF, Diff, RawChange};
+use super::diff::{BINARY, DIFF, Diff, RawChange, through};
 use super::error::{Context, Result, WorkspaceError};
 use super::git::fields;
 use super::ignored::Seen;
@@ -126,14 +126,9 @@ impl Slot {
     }
 
     async fn diff(&self, base: &str, tree: &str, binary: bool) -> Result<Diff> {
-        let file = self.top.git_dir.join("diff");
-        let mut output = std::ffi::OsString::from("--output=");
-        output.push(&file);
         let call = self.top.git.call(format!("compare with {base}"), DIFF);
-        call.args(binary.then_some(BINARY)).arg(output).args([base, tree]).bytes().await?;
-        // Through a file: a diff has no upper bound, and what git says to us has one.
-        let said = fs::read(&file).doing("read", &file)?;
-        fs::remove_file(&file).doing("remove", &file)?;
+        let call = call.args(binary.then_some(BINARY));
+        let said = through(&self.top.git_dir.join("diff"), call, [base, tree]).await?;
         Ok(Diff::parse(tree.to_owned(), &said))
     }
 

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::memory::{Memory, Starting, was_broken};
+use crate::memory::{Memory, Starting};
 use crate::workspace::Repo;
 
 pub use open::{close, open, place};
@@ -59,8 +59,8 @@ async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure
         // Whoever only looks has `memory stats` for it.
         (Some(line), Starting::OnlyLook) => {
             tracing::debug!("{line}");
-            if let Some(aside) = &opened.set_aside {
-                tracing::warn!("{}", was_broken(aside));
+            if let Some(trouble) = &opened.trouble {
+                tracing::warn!("{trouble}");
             }
         }
         (None, _) => {}
