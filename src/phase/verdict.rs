@@ -34,15 +34,21 @@ impl Verdict {
             Self::Failed(_) => AttemptOutcome::Failed,
             Self::Requeued(Requeue::Interrupted) => AttemptOutcome::Interrupted,
             Self::Requeued(Requeue::Crashed) => AttemptOutcome::Crashed,
-            Self::Requeued(Requeue::RateLimited { .. }) => AttemptOutcome::RateLimited,
+            // Kept as the same: the provider did not answer, and the phase waits.
+            Self::Requeued(Requeue::RateLimited { .. } | Requeue::Unavailable { .. }) => {
+                AttemptOutcome::RateLimited
+            }
             Self::Requeued(Requeue::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
             Self::Requeued(Requeue::Systemic { .. }) => AttemptOutcome::Systemic,
         }
     }
 
-    /// What an attempt with this verdict is called, in the store and in events.
+    /// What an attempt with this verdict is called in events. The store calls one that was not available rate limited.
     pub fn as_str(&self) -> &'static str {
-        self.outcome().as_str()
+        match self {
+            Self::Requeued(Requeue::Unavailable { .. }) => "unavailable",
+            verdict => verdict.outcome().as_str(),
+        }
     }
 }
 
@@ -55,6 +61,8 @@ pub enum Requeue {
     Crashed,
     /// The agent's provider said to come back later.
     RateLimited { not_before: UnixMs, message: String },
+    /// The agent's provider failed or was not reached, or the agent said to try again later.
+    Unavailable { not_before: UnixMs, message: String },
     /// Somebody else's landing conflicts with this work.
     BaseMoved { message: String },
     /// The next phase would meet it too; the drain ends.
@@ -204,6 +212,9 @@ impl Requeue {
             Self::RateLimited { not_before, message } => {
                 Self::RateLimited { not_before, message: change(message) }
             }
+            Self::Unavailable { not_before, message } => {
+                Self::Unavailable { not_before, message: change(message) }
+            }
             Self::BaseMoved { message } => Self::BaseMoved { message: change(message) },
             Self::Systemic { message } => Self::Systemic { message: change(message) },
         }
@@ -260,6 +271,9 @@ fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
         Requeue::RateLimited { .. } => {
             (&mut tally.rate_limits, MAX_RATE_LIMITS, "it was rate limited")
         }
+        Requeue::Unavailable { .. } => {
+            (&mut tally.rate_limits, MAX_RATE_LIMITS, "its provider was unavailable")
+        }
         Requeue::BaseMoved { .. } => {
             (&mut tally.base_moves, MAX_BASE_MOVES, "the branch moved under it")
         }
@@ -271,7 +285,9 @@ fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
         return Outcome { failure, ..Outcome::of(Event::GiveUp, tally) };
     }
     let not_before = match requeue {
-        Requeue::RateLimited { not_before, .. } => Some(*not_before),
+        Requeue::RateLimited { not_before, .. } | Requeue::Unavailable { not_before, .. } => {
+            Some(*not_before)
+        }
         _ => None,
     };
     Outcome { not_before, ..Outcome::of(Event::Requeue, tally) }

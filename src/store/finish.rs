@@ -247,6 +247,7 @@ fn note_of(verdict: &Verdict) -> Option<&str> {
     match verdict {
         Verdict::Requeued(
             Requeue::RateLimited { message, .. }
+            | Requeue::Unavailable { message, .. }
             | Requeue::BaseMoved { message }
             | Requeue::Systemic { message },
         ) => Some(message),
