@@ -6,6 +6,7 @@ use crate::config::CommandLine;
 pub enum Shape {
     Pytest,
     CargoTest,
+    GoTest,
     Other,
 }
 
@@ -64,6 +65,7 @@ fn shape_of_words(words: Vec<&str>) -> Shape {
         "pytest" | "py.test" => pytest_shape(rest),
         _ if is_python && runs_module(rest, "pytest") => pytest_shape(rest),
         "cargo" => cargo_shape(rest),
+        "go" => go_shape(rest),
         _ => Shape::Other,
     }
 }
@@ -99,6 +101,19 @@ fn cargo_shape(args: &[&str]) -> Shape {
     if is_test && !args.any(unreadable) { Shape::CargoTest } else { Shape::Other }
 }
 
+/// Not where what is printed is no longer go's own.
+fn go_shape(args: &[&str]) -> Shape {
+    let unreadable = |arg: &&str| {
+        let arg = arg.trim_start_matches('-');
+        matches!(arg, "json" | "c" | "list" | "args" | "exec" | "o" | "failfast" | "n")
+            || ["json=", "exec=", "o=", "list=", "failfast="].iter().any(|o| arg.starts_with(o))
+    };
+    match args.split_first() {
+        Some((&"test", rest)) if !rest.iter().any(unreadable) => Shape::GoTest,
+        _ => Shape::Other,
+    }
+}
+
 /// `FOO=1 env BAR=2 uv run pytest` is `pytest`.
 fn without_launchers<'a, 'b>(mut words: &'b [&'a str]) -> &'b [&'a str] {
     loop {
@@ -115,6 +130,7 @@ fn is_assignment(word: &str) -> bool {
     let Some((name, _)) = word.split_once('=') else { return false };
     // Ours would be overridden by it, and its value is not ours to parse.
     name != "PYTEST_ADDOPTS"
+        && name != "GOFLAGS"
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -156,6 +172,21 @@ mod tests {
         assert_eq!(of("cargo test -- --nocapture"), Shape::Other);
         assert_eq!(of("cargo nextest run"), Shape::Other);
         assert_eq!(of("cargo build"), Shape::Other);
+    }
+
+    #[test]
+    fn plain_go_test_is_recognised() {
+        assert_eq!(of("go test ./..."), Shape::GoTest);
+        assert_eq!(of("cd server && CGO_ENABLED=0 go test -race -v ./..."), Shape::GoTest);
+        for line in [
+            "go test -json ./...",
+            "go vet ./...",
+            "go test -c",
+            "GOFLAGS=-v go test",
+            "go test -args x",
+        ] {
+            assert_eq!(of(line), Shape::Other, "{line}");
+        }
     }
 
     #[test]

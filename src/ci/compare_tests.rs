@@ -49,7 +49,7 @@ fn old_failures_alone_are_excused_by_name() {
     let base = results(CiOutcome::Failed, &[("old", Failed)]);
     let judgement = judge(&failed(&[("old", Failed), ("new", Passed)]), &base);
     assert_eq!(judgement.decision, Decision::Pass);
-    assert_eq!(judgement.notes, ["red before this attempt too, excused: old"]);
+    assert_eq!(judgement.notes, ["failing without this change, too, and excused: old"]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn without_single_results_the_exit_code_decides() {
     let now = CiRun::of(red.clone());
     let judgement = judge(&now, &red);
     assert_eq!(judgement.decision, Decision::Fail);
-    assert!(judgement.notes[0].contains("red before this attempt too"), "{judgement:?}");
+    assert!(judgement.notes[0].contains("CI fails without this change, too"), "{judgement:?}");
     let green = TestResults::of(CiOutcome::Passed);
     assert_eq!(judge(&now, &green).notes, [""; 0]);
     assert_eq!(judge(&CiRun::of(green), &red).decision, Decision::Pass);

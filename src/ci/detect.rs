@@ -25,14 +25,19 @@ pub fn find(dir: &Path) -> Found {
     if pytest_is_configured(dir) {
         return Found::Pytest { certain: true };
     }
-    let tests = ["tests", "test"].map(|name| dir.join(name));
-    let has_tests = holds_tests(dir, 0) || tests.iter().any(|tests| holds_tests(tests, DEPTH));
+    let has_tests = has_python_tests(dir);
     match find_other(dir) {
         // The tests of a Rust or Go project may well be driven by some Python beside them.
         Some(runner) if !has_tests || runner != Runner::NpmTest => Found::Other(runner),
         _ if has_tests => Found::Pytest { certain: false },
         _ => Found::Nothing,
     }
+}
+
+/// Whether there is any test that pytest would collect.
+pub fn has_python_tests(dir: &Path) -> bool {
+    let tests = ["tests", "test"].map(|name| dir.join(name));
+    holds_tests(dir, 0) || tests.iter().any(|tests| holds_tests(tests, DEPTH))
 }
 
 /// The runners beside pytest.

@@ -1,11 +1,11 @@
 //! A judgement that blocks -> the failure that people read and that the next prompt tells. Pure.
 
-use super::compare::{Decision, Judgement};
+use super::compare::{Decision, Fewer, Judgement};
 use super::plan::CiPlan;
 use super::results::{CiOutcome, CiRun, TestStatus};
 use crate::phase::shell;
 use crate::phase::verdict::FailingTest;
-use crate::phase::words::first_few;
+use crate::phase::words::{counted, first_few};
 use crate::phase::{Failure, FailureDetail, FailureKind};
 
 /// Names in the one-line message.
@@ -65,12 +65,12 @@ fn not_loaded(run: &CiRun, judgement: &Judgement) -> bool {
         let case = run.results.tests.as_ref().and_then(|tests| tests.get(&test.name));
         case.is_some_and(|case| case.hides.is_some())
     };
-    judgement.blocking.is_empty() && judgement.gone.is_empty()
+    judgement.blocking.is_empty() && judgement.gone.is_empty() && judgement.fewer.is_empty()
         || judgement.blocking.iter().any(hides)
 }
 
 fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
-    let Judgement { blocking, gone, .. } = judgement;
+    let Judgement { blocking, gone, fewer, .. } = judgement;
     let mut parts = Vec::new();
     if !blocking.is_empty() {
         let all_passed = blocking.iter().all(|test| judgement.passed_before.contains(&test.name));
@@ -90,6 +90,13 @@ fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
         let names = list(gone.iter().map(String::as_str));
         parts.push(format!("{} {are} {what}: {names}", gone.len()));
     }
+    parts.extend(fewer.iter().map(|fewer| {
+        let Fewer { runner, before, now } = fewer;
+        format!(
+            "{} fewer passed than before: {now} of {before} ({runner})",
+            counted(before - now, "test")
+        )
+    }));
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 

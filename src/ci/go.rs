@@ -55,7 +55,8 @@ impl Reader {
             "pass" | "skip" if !event.test.is_empty() => {
                 let passed = event.action == "pass";
                 let status = if passed { TestStatus::Passed } else { TestStatus::Skipped };
-                self.report.add(id, TestCase::new(status, None));
+                let function = event.function();
+                self.report.add(id, TestCase { function, ..TestCase::new(status, None) });
             }
             "fail" => self.failed(&event, id),
             _ => {}
@@ -77,7 +78,8 @@ impl Reader {
             let case = TestCase { hides: Some(start), ..TestCase::red(None, message) };
             return self.report.add(id, case);
         }
-        self.report.add(id, TestCase::red(None, message));
+        let function = event.function();
+        self.report.add(id, TestCase { function, ..TestCase::red(None, message) });
     }
 
     fn remember(&mut self, text: &str) {
@@ -86,13 +88,33 @@ impl Reader {
         self.tail.drain(..surplus);
     }
 
-    /// The results, and the end of the output as people know it.
-    pub fn finish(self) -> (Report, String) {
+    /// The results, and the end of the output as people know it. `find` is given a package and a test function.
+    pub fn finish(mut self, find: &FindTest) -> (Report, String) {
+        for (id, test) in &mut self.report.tests {
+            let function = test.function.as_deref().unwrap_or(id);
+            test.file = split(function).and_then(|(package, name)| find(package, name));
+        }
         (self.report, Vec::from(self.tail).join("\n"))
     }
 }
 
+/// Finds the file of a test function by its package's import path and its name.
+pub type FindTest<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
+
+/// `example.com/m/a.TestX` -> (`example.com/m/a`, `TestX`)
+fn split(function: &str) -> Option<(&str, &str)> {
+    let folder = function.rfind('/').map_or(0, |slash| slash + 1);
+    let dot = function[folder..].rfind('.')? + folder;
+    Some((&function[..dot], &function[dot + 1..]))
+}
+
 impl Event {
+    /// `TestX/sub` is a case of `TestX`.
+    fn function(&self) -> Option<String> {
+        let (function, _) = self.test.split_once('/')?;
+        Some(format!("{}.{function}", self.package))
+    }
+
     fn id(&self) -> String {
         match (self.package.as_str(), self.test.as_str()) {
             ("", _) => self.import_path.clone(),
@@ -125,7 +147,7 @@ mod tests {
     fn a_stream_is_read_by_package() {
         let mut reader = Reader::default();
         STREAM.lines().for_each(|line| reader.line(line));
-        let (report, tail) = reader.finish();
+        let (report, tail) = reader.finish(&|_, _| None);
         let statuses: Vec<_> =
             report.tests.iter().map(|(id, test)| (id.as_str(), test.status)).collect();
         let expected = [

@@ -23,7 +23,7 @@ pub fn bytes(input: &[u8]) {
         go.line(line);
     });
     judged(cargo.finish(&find), Reporting::Libtest, &text);
-    let (report, tail) = go.finish();
+    let (report, tail) = go.finish(&|package, _| find(package, None));
     assert!(tail.lines().count() <= 80);
     judged(report, Reporting::GoJson, &text);
     if let Ok(report) = junit::parse(&text, &find) {
@@ -44,7 +44,13 @@ fn judged(report: Report, reporting: Reporting, output: &str) {
     }
     let plan = CiPlan { reporting, ..some_plan() };
     for code in CODES {
-        let said = Said { plan: &plan, code, report: Some(report.clone()), output };
+        let said = Said {
+            plan: &plan,
+            code,
+            report: Some(report.clone()),
+            output,
+            nothing_to_test: false,
+        };
         let results = outcome::of(said);
         let kept = serde_json::to_string(&results).expect("results are plain data");
         assert_eq!(serde_json::from_str::<TestResults>(&kept).ok().as_ref(), Some(&results));

@@ -131,7 +131,8 @@ fn close(open: Option<Open>, find: &FindFile, report: &mut Report) {
     }
     let (file, id) = node_id(&test.class, &test.name, find);
     let status = test.status.unwrap_or(TestStatus::Passed);
-    report.add(id, TestCase { message: test.message, ..TestCase::new(status, file) });
+    let function = function(&id, &test.name);
+    report.add(id, TestCase { message: test.message, function, ..TestCase::new(status, file) });
 }
 
 /// `classname=""` and the module's (or the class') dotted name as `name`.
@@ -160,6 +161,12 @@ fn node_id(class: &str, name: &str, find: &FindFile) -> (Option<String>, String)
         (None, _) => format!("{class}::{name}"),
     };
     (file, id)
+}
+
+/// `test_x[1-[a]]` is a case of `test_x`.
+fn function(id: &str, name: &str) -> Option<String> {
+    let bracket = name.find('[').filter(|_| name.ends_with(']'))?;
+    Some(id[..id.len() - name.len() + bracket].to_owned())
 }
 
 /// The file is the longest beginning that exists.

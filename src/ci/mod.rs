@@ -5,13 +5,15 @@
 //! ```text
 //! plan       what to run here: the phase's command, `ci.command`, a detected runner, or nothing
 //! run        run it under the supervisor, read single results where the runner gives them -> CiRun
-//! compare    what is red now and was not at the base (pure)                               -> Judgement
+//! judge_base what the same run means at the base, before an agent is asked (pure)         -> BaseState
+//! compare    what is red now and was not at the base, and what is gone (pure)             -> Judgement
 //! rerun_plan only the failing tests once more, and merge_rerun: what passes then is flaky
 //! failure    what people and the next prompt are told                                     -> Failure
 //! ```
 //!
 //! Where the baseline comes from and what a verdict does to the phase is the caller's affair.
 
+mod base_run;
 mod cargo_names;
 mod cargo_test;
 mod command_line;
@@ -19,9 +21,11 @@ mod compare;
 mod detect;
 mod failure;
 mod go;
+mod hints;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod junit;
+mod losses;
 mod outcome;
 mod paths;
 mod plan;
@@ -29,10 +33,17 @@ mod python;
 mod report;
 mod results;
 mod run;
+mod source;
+mod summary;
 
-pub use compare::{Decision, Judgement, compare, merge_rerun, needs_baseline};
+pub use base_run::{BaseState, judge_base};
+pub use compare::{
+    Decision, Fewer, Judgement, Terms, compare, merge_rerun, needs_baseline, united,
+};
 pub use failure::failure;
+pub use hints::likely_cause;
+pub use losses::{Sources, files_of, steadied};
 pub use plan::{CiPlan, Runner, Site, check_plan, plan};
 pub use python::Pythons;
-pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
+pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, Unstable};
 pub use run::{CiError, Request, run};

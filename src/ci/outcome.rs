@@ -16,6 +16,8 @@ pub struct Said<'a> {
     pub report: Option<Report>,
     /// The end of the output.
     pub output: &'a str,
+    /// Nowhere in the project is a test that pytest would collect.
+    pub nothing_to_test: bool,
 }
 
 pub fn of(said: Said<'_>) -> TestResults {
@@ -23,16 +25,27 @@ pub fn of(said: Said<'_>) -> TestResults {
     let outcome = match said.code {
         NOT_FOUND | NOT_EXECUTABLE if said_nothing => could_not_start(&said),
         _ => match said.plan.reporting {
+            Reporting::ExitCode if has_no_tests(&said) => CiOutcome::NoTests,
             Reporting::ExitCode => by_code(said.code),
             Reporting::JunitArgument | Reporting::JunitEnvironment => pytest(&said),
             Reporting::Libtest | Reporting::GoJson => lines(&said),
         },
     };
+    let counts = match said.plan.reporting {
+        Reporting::ExitCode => said.report.as_ref().map(|report| report.counts.clone()),
+        _ => None,
+    };
     let trusted = said.report.filter(|_| reports_at(said.plan.reporting, said.code));
     let complete = trusted.as_ref().is_none_or(|report| !report.partial)
         && !(is_junit(said.plan.reporting) && said.code == 2);
     let tests = trusted.map(|report| report.tests).filter(|tests| !tests.is_empty());
-    TestResults { outcome, exit_code: Some(said.code), tests, complete }
+    TestResults {
+        exit_code: Some(said.code),
+        tests,
+        complete,
+        counts: counts.unwrap_or_default(),
+        ..TestResults::of(outcome)
+    }
 }
 
 /// With any other exit code something else than a test decided, and the report may lack anything.
@@ -47,6 +60,44 @@ fn reports_at(reporting: Reporting, code: i32) -> bool {
 
 fn is_junit(reporting: Reporting) -> bool {
     matches!(reporting, Reporting::JunitArgument | Reporting::JunitEnvironment)
+}
+
+/// How runners say that they found nothing to run, on one of their last lines.
+const FOUND_NOTHING: [&str; 6] = [
+    "No tests found, exiting with code 1",
+    "No test files found, exiting with code 1",
+    "No test files found, exiting with code 1.",
+    "Error: No test files found",
+    "NO TESTS RAN",
+    "npm error Missing script: \"test\"",
+];
+const LAST_LINES: usize = 15;
+
+/// A red command that says no more than that there is nothing to test yet.
+fn has_no_tests(said: &Said<'_>) -> bool {
+    if said.code == 0 || said.report.as_ref().is_some_and(|report| report.unnamed_ran) {
+        return false;
+    }
+    let lines: Vec<&str> =
+        said.output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    let found_nothing = |line: &&str| {
+        let line = line.trim_start_matches("npm ERR! ");
+        FOUND_NOTHING.iter().any(|sign| line.starts_with(sign))
+            || line.starts_with("Missing script: \"test\"")
+    };
+    last.iter().any(found_nothing) || is_placeholder(&lines)
+}
+
+/// The script that `npm init` writes, and nothing else: other packages of a workspace may be red for a reason.
+fn is_placeholder(lines: &[&str]) -> bool {
+    const SIGN: &str = "Error: no test specified";
+    let around =
+        ["> ", "npm ", "$ echo", "error Command failed", "info Visit", "ELIFECYCLE", "yarn run"];
+    lines.contains(&SIGN)
+        && lines.iter().all(|line| {
+            *line == SIGN || around.iter().any(|start| line.trim_start().starts_with(start))
+        })
 }
 
 fn by_code(code: i32) -> CiOutcome {
@@ -66,6 +117,9 @@ fn pytest(said: &Said<'_>) -> CiOutcome {
         // imported, is about the tests.
         4 if said.output.contains("unrecognized arguments") || said.output.contains("usage:") => {
             could_not_start(said)
+        }
+        4 if said.nothing_to_test && said.output.contains("file or directory not found: ") => {
+            CiOutcome::NoTests
         }
         4 => CiOutcome::CollectionError,
         5 => CiOutcome::NoTests,

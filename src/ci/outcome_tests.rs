@@ -11,7 +11,7 @@ fn plan(line: &str) -> CiPlan {
 }
 
 fn result(line: &str, code: i32, report: Option<Report>, output: &str) -> TestResults {
-    of(Said { plan: &plan(line), code, report, output })
+    of(Said { plan: &plan(line), code, report, output, nothing_to_test: false })
 }
 
 fn outcome(line: &str, code: i32, report: Option<Report>, output: &str) -> CiOutcome {

@@ -1,5 +1,7 @@
 //! Where in the repository the files are that runners name relative to wherever they stand.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -20,7 +22,11 @@ pub struct Packages<'a> {
 impl<'a> Packages<'a> {
     pub fn of(dir: &'a Path) -> Self {
         let mut all = Vec::new();
-        collect(dir, "", DEPTH, &mut all);
+        folders(dir, "", DEPTH, &mut |path, folder| {
+            if let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) {
+                all.push((folder.to_owned(), crate_name(&manifest)));
+            }
+        });
         Self { dir, all }
     }
 
@@ -40,16 +46,74 @@ impl<'a> Packages<'a> {
     }
 }
 
-fn collect(dir: &Path, folder: &str, depth: usize, all: &mut Vec<(String, String)>) {
-    if let Ok(manifest) = fs::read_to_string(dir.join("Cargo.toml")) {
-        all.push((folder.to_owned(), crate_name(&manifest)));
+/// The modules of a Go repository: folder relative to the root (with its `/`), and module path.
+pub struct GoModules<'a> {
+    dir: &'a Path,
+    all: Vec<(String, String)>,
+    /// The test functions of each folder that was looked into, with their files.
+    seen: RefCell<HashMap<String, HashMap<String, String>>>,
+}
+
+impl<'a> GoModules<'a> {
+    pub fn of(dir: &'a Path) -> Self {
+        let mut all = Vec::new();
+        folders(dir, "", DEPTH, &mut |path, folder| {
+            let manifest = fs::read_to_string(path.join("go.mod")).unwrap_or_default();
+            let module = manifest.lines().find_map(|line| line.trim().strip_prefix("module "));
+            if let Some(module) = module {
+                all.push((folder.to_owned(), module.trim().trim_matches('"').to_owned()));
+            }
+        });
+        // The innermost module that a package may belong to comes first.
+        all.sort_by_key(|(_, module)| std::cmp::Reverse(module.len()));
+        Self { dir, all, seen: RefCell::default() }
     }
+
+    /// The file of this package's test function.
+    pub fn find(&self, package: &str, function: &str) -> Option<String> {
+        let (folder, rest) = self.all.iter().find_map(|(folder, module)| {
+            let rest = package.strip_prefix(module.as_str())?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((folder, rest))
+        })?;
+        let inside = rest.trim_start_matches('/');
+        let gap = if inside.is_empty() { "" } else { "/" };
+        let folder = format!("{folder}{inside}{gap}");
+        let mut seen = self.seen.borrow_mut();
+        let functions = seen
+            .entry(folder.clone())
+            .or_insert_with(|| test_functions(&self.dir.join(&folder), &folder));
+        functions.get(function).cloned()
+    }
+}
+
+fn test_functions(dir: &Path, folder: &str) -> HashMap<String, String> {
+    let mut functions = HashMap::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.ends_with("_test.go") {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        for line in text.lines() {
+            let Some((function, _)) = line.strip_prefix("func ").and_then(|l| l.split_once('('))
+            else {
+                continue;
+            };
+            functions.insert(function.trim().to_owned(), format!("{folder}{name}"));
+        }
+    }
+    functions
+}
+
+/// Each folder that may hold a package, from the top down.
+fn folders(dir: &Path, folder: &str, depth: usize, see: &mut dyn FnMut(&Path, &str)) {
+    see(dir, folder);
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|_| depth > 0) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_dir && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
-            collect(&entry.path(), &format!("{folder}{name}/"), depth - 1, all);
+            folders(&entry.path(), &format!("{folder}{name}/"), depth - 1, see);
         }
     }
 }

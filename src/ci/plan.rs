@@ -87,6 +87,10 @@ pub struct CiPlan {
     pub(super) python_path: Option<&'static str>,
     /// Why the runner is known to be unable to start.
     pub(super) cannot_start: Option<String>,
+    /// Whether the phase brings it, in whole or in its arguments: it may make sense only once the phase's work is done.
+    pub is_own: bool,
+    /// What is added to a runner that is detected: whichever that is, its results are compared with each other.
+    pub(super) detected_with: Option<Vec<String>>,
 }
 
 /// What CI means for a phase in a slot, as the slot's files are now.
@@ -96,10 +100,18 @@ pub async fn plan(
     phase: &PhaseCi,
     pythons: &Pythons,
 ) -> CiPlan {
-    let own = phase.command.clone().map(CommandLine::Argv);
-    if let Some(command) = own.or_else(|| settings.command.clone()) {
+    if let Some(argv) = phase.command.clone() {
+        let plan = CiPlan::of_command(CommandLine::Argv(argv), phase);
+        return CiPlan { is_own: true, ..plan };
+    }
+    if let Some(command) = settings.command.clone() {
         return CiPlan::of_command(command, phase);
     }
+    let plan = detected(site, phase, pythons).await;
+    CiPlan { is_own: !phase.args.is_empty(), detected_with: Some(phase.args.clone()), ..plan }
+}
+
+async fn detected(site: &Site<'_>, phase: &PhaseCi, pythons: &Pythons) -> CiPlan {
     match detect::find(site.dir) {
         Found::Pytest { certain } => match pythons.with_pytest(site).await {
             Some(python) => CiPlan::pytest(&python, site, phase),
@@ -122,7 +134,7 @@ const GET_PYTEST: &str = "install it into .venv or set ci.command in autopack.ya
 /// The phase's own check, `test_cmd`, which runs after CI and is judged without a baseline.
 pub fn check_plan(phase: &PhaseCi) -> Option<CiPlan> {
     let line = phase.test_cmd.as_ref().filter(|line| !line.trim().is_empty())?;
-    Some(CiPlan::of_command(CommandLine::Shell(line.clone()), phase))
+    Some(CiPlan { is_own: true, ..CiPlan::of_command(CommandLine::Shell(line.clone()), phase) })
 }
 
 impl CiPlan {
@@ -138,6 +150,8 @@ impl CiPlan {
             defaults: Vec::new(),
             python_path: None,
             cannot_start: None,
+            is_own: false,
+            detected_with: None,
         }
     }
 
@@ -145,6 +159,7 @@ impl CiPlan {
         let reporting = match command_line::shape(&command) {
             Shape::Pytest => Reporting::JunitEnvironment,
             Shape::CargoTest => Reporting::Libtest,
+            Shape::GoTest => Reporting::GoJson,
             Shape::Other => Reporting::ExitCode,
         };
         Self { command, ..Self::new(Runner::Command, reporting, Vec::new(), phase) }
@@ -213,6 +228,27 @@ impl CiPlan {
         self.runner != Runner::None
     }
 
+    /// Whether the project's files decide what is run.
+    pub fn is_detected(&self) -> bool {
+        self.detected_with.is_some()
+    }
+
+    /// The same before any change, within `seconds`: how long a phase may take says nothing about it. What a phase brings
+    /// itself keeps its own limit.
+    pub fn at_base(&self, seconds: u64) -> Self {
+        let mut plan = self.clone();
+        if !self.is_own {
+            plan.timeout = Duration::from_secs(seconds);
+            let of_go = |word: &mut String| {
+                if self.runner == Runner::GoTest && word.starts_with("-timeout=") {
+                    *word = format!("-timeout={seconds}s");
+                }
+            };
+            plan.tuning.iter_mut().for_each(of_go);
+        }
+        plan
+    }
+
     /// The program that is started, where it is not a line for the shell.
     pub fn program(&self) -> Option<&str> {
         match &self.command {
@@ -237,7 +273,10 @@ impl CiPlan {
 
     /// Names what is run, so that results of the same plan can be compared: what it runs, not how long it may take.
     pub fn command_key(&self) -> String {
-        let text = format!("{:?} {:?} {:?}", self.runner, self.reporting, self.command);
+        let text = match &self.detected_with {
+            Some(args) => format!("detected {args:?}"),
+            None => format!("{:?} {:?} {:?}", self.runner, self.reporting, self.command),
+        };
         let digest = Sha256::digest(text.as_bytes());
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }

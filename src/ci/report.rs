@@ -19,6 +19,10 @@ pub struct Report {
     pub collection_error: bool,
     /// Some of it could not be read, so a test that is missing here may have run.
     pub partial: bool,
+    /// Tests that passed, by runner, where the output only counts them.
+    pub counts: BTreeMap<String, u64>,
+    /// By the output, tests ran, and their names are not known.
+    pub unnamed_ran: bool,
 }
 
 impl Report {

@@ -1,6 +1,6 @@
 //! What a CI run came to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,23 @@ pub struct TestResults {
     pub tests: Option<BTreeMap<String, TestCase>>,
     /// Whether a test that is not in `tests` did not run. A crash, or output that cannot be read whole, leaves that open.
     pub complete: bool,
+    /// Tests that passed, by runner, as the summaries in the output count them: where no single results are known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u64>,
+    /// What a second run of the same tree did otherwise.
+    #[serde(default, skip_serializing_if = "Unstable::is_empty")]
+    pub unstable: Unstable,
+}
+
+/// Tests whose ids differ between two runs of the same tree: parametrized over a time, a UUID or an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unstable {
+    /// Passed in the first run, and absent or skipped in the second.
+    pub ids: BTreeSet<String>,
+    /// The fewest cases that ran in either run, of each function that such an id belongs to.
+    pub functions: BTreeMap<String, usize>,
+    /// The same for each file.
+    pub files: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +66,9 @@ pub struct TestCase {
     /// Where the test is written, relative to the repository, as far as that can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The id of the test function, where this is one of its cases (a parameter, a subtest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
     /// Why it is red.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -79,7 +99,14 @@ pub struct CiRun {
 
 impl TestResults {
     pub fn of(outcome: CiOutcome) -> Self {
-        Self { outcome, exit_code: None, tests: None, complete: true }
+        Self {
+            outcome,
+            exit_code: None,
+            tests: None,
+            complete: true,
+            counts: BTreeMap::new(),
+            unstable: Unstable::default(),
+        }
     }
 
     /// The red tests, by id.
@@ -91,14 +118,37 @@ impl TestResults {
         self.status(id) == Some(TestStatus::Failed)
     }
 
+    /// Whether these say anything about how many tests there are.
+    pub fn tell_of_tests(&self) -> bool {
+        self.tests.is_some() || !self.counts.is_empty()
+    }
+
+    /// How many tests passed, as far as that is known.
+    pub fn passed(&self) -> u64 {
+        let single = self.tests.iter().flatten();
+        let single = single.filter(|(_, test)| test.status == TestStatus::Passed).count();
+        single as u64 + self.counts.values().sum::<u64>()
+    }
+
     pub fn status(&self, id: &str) -> Option<TestStatus> {
         self.tests.as_ref()?.get(id).map(|test| test.status)
     }
 }
 
+impl Unstable {
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
 impl TestCase {
+    /// The id of the function that this test, with this id, belongs to.
+    pub fn function_of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.function.as_deref().unwrap_or(id)
+    }
+
     pub fn new(status: TestStatus, file: Option<String>) -> Self {
-        Self { status, file, message: String::new(), hides: None }
+        Self { status, file, function: None, message: String::new(), hides: None }
     }
 
     pub fn red(file: Option<String>, message: impl Into<String>) -> Self {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outcome::{self, Said};
 use super::paths;
-use super::plan::{CiPlan, Reporting};
+use super::plan::{CiPlan, Reporting, Runner};
 use super::results::{CiOutcome, CiRun, TestResults};
-use super::{cargo_names, cargo_test, go, junit};
+use super::{cargo_names, cargo_test, detect, go, junit, summary};
 use crate::ci::report::Report;
 use crate::config::CommandLine;
 use crate::phase::shell;
@@ -70,7 +70,8 @@ pub async fn run(plan: &CiPlan, request: Request<'_>, stop: &Stop) -> Result<CiR
     let reader = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (report, tail) = reader.finish(dir, &junit);
     let report = report.map(|report| report.tidy(&|text| redact.redact(text).into_owned()));
-    Ok(judged(plan, &ended, report, tail))
+    let nothing_to_test = || !detect::has_python_tests(dir);
+    Ok(judged(plan, &ended, report, tail, &nothing_to_test))
 }
 
 /// A file of an earlier run must not be taken for this one's.
@@ -145,6 +146,11 @@ fn environment(plan: &CiPlan, request: &Request<'_>, junit: &Path) -> BTreeMap<O
         }
         env.insert("PYTHONPATH".into(), path);
     }
+    if plan.reporting == Reporting::GoJson && plan.runner == Runner::Command {
+        // The command is somebody else's; a detected one has it among its arguments.
+        let flags = env.entry("GOFLAGS".into()).or_default();
+        flags.push(if flags.is_empty() { "-json" } else { " -json" });
+    }
     if plan.reporting == Reporting::JunitEnvironment {
         let options = env.entry("PYTEST_ADDOPTS".into()).or_default();
         for option in junit_options(junit) {
@@ -157,7 +163,7 @@ fn environment(plan: &CiPlan, request: &Request<'_>, junit: &Path) -> BTreeMap<O
 
 /// Takes single results out of what a runner prints, or out of the file that it writes.
 enum Reader {
-    None,
+    Summary(summary::Reader),
     Junit,
     Libtest(cargo_test::Reader),
     Go(go::Reader),
@@ -166,7 +172,7 @@ enum Reader {
 impl Reader {
     fn of(reporting: Reporting) -> Self {
         match reporting {
-            Reporting::ExitCode => Self::None,
+            Reporting::ExitCode => Self::Summary(summary::Reader::default()),
             Reporting::JunitArgument | Reporting::JunitEnvironment => Self::Junit,
             Reporting::Libtest => Self::Libtest(cargo_test::Reader::default()),
             Reporting::GoJson => Self::Go(go::Reader::default()),
@@ -175,7 +181,8 @@ impl Reader {
 
     fn line(&mut self, line: &str) {
         match self {
-            Self::None | Self::Junit => {}
+            Self::Junit => {}
+            Self::Summary(reader) => reader.line(line),
             Self::Libtest(reader) => reader.line(line),
             Self::Go(reader) => reader.line(line),
         }
@@ -184,7 +191,10 @@ impl Reader {
     /// The report, and the end of the output where the output itself is not for people.
     fn finish(self, dir: &Path, junit: &Path) -> (Option<Report>, Option<String>) {
         match self {
-            Self::None => (None, None),
+            Self::Summary(reader) => {
+                let (counts, unnamed_ran) = (reader.counts(), reader.any_ran());
+                (Some(Report { counts, unnamed_ran, ..Report::default() }), None)
+            }
             Self::Junit => (read_junit(dir, junit), None),
             Self::Libtest(reader) => {
                 let packages = paths::Packages::of(dir);
@@ -192,7 +202,8 @@ impl Reader {
                 (Some(report), None)
             }
             Self::Go(reader) => {
-                let (report, tail) = reader.finish();
+                let modules = paths::GoModules::of(dir);
+                let (report, tail) = reader.finish(&|package, test| modules.find(package, test));
                 (Some(report), Some(tail))
             }
         }
@@ -212,7 +223,13 @@ fn read_junit(dir: &Path, junit: &Path) -> Option<Report> {
     }
 }
 
-fn judged(plan: &CiPlan, ended: &Ended, report: Option<Report>, tail: Option<String>) -> CiRun {
+fn judged(
+    plan: &CiPlan,
+    ended: &Ended,
+    report: Option<Report>,
+    tail: Option<String>,
+    nothing_to_test: &dyn Fn() -> bool,
+) -> CiRun {
     let tail = tail.unwrap_or_else(|| ended.stdout.tail_lines(TAIL_LINES));
     let tail = last_chars(&console::strip_ansi_codes(&tail), TAIL_CHARS);
     let results = match ended.how {
@@ -220,9 +237,14 @@ fn judged(plan: &CiPlan, ended: &Ended, report: Option<Report>, tail: Option<Str
         How::TimedOut | How::Stalled => {
             TestResults::of(CiOutcome::TimedOut { ran_out_seconds: plan.timeout.as_secs() })
         }
-        How::Exited(code) => outcome::of(Said { plan, code, report, output: &tail }),
+        How::Exited(code) => {
+            // Looking through the project is only worth it where pytest did not find what it was given.
+            let nothing_to_test = code == 4 && nothing_to_test();
+            outcome::of(Said { plan, code, report, output: &tail, nothing_to_test })
+        }
         How::Signalled(signal) => {
-            outcome::of(Said { plan, code: 128 + signal, report: None, output: &tail })
+            let (code, output) = (128 + signal, &tail);
+            outcome::of(Said { plan, code, report: None, output, nothing_to_test: false })
         }
     };
     CiRun { log_tail: tail, duration: ended.duration, ..CiRun::of(results) }

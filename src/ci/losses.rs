@@ -1,0 +1,215 @@
+//! Tests that passed at the base and do not run now. Pure.
+//!
+//! A test is found again by its id; else, where it is a case of a parametrized function, by that function and the number of
+//! its cases; else by its source text, wherever that stands now. What a second run of the base did otherwise is unstable:
+//! of such ids only the numbers per function and per file have to hold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::results::{TestCase, TestResults, TestStatus, Unstable};
+use super::source;
+
+/// The texts of test files, by path, to tell moved and renamed tests from deleted ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    pub before: BTreeMap<String, String>,
+    pub now: BTreeMap<String, String>,
+}
+
+/// How many tests ran, by function and by file. Skipped tests did not run.
+struct Tally<'a> {
+    functions: HashMap<&'a str, usize>,
+    files: HashMap<&'a str, usize>,
+}
+
+impl<'a> Tally<'a> {
+    fn of(results: &'a TestResults) -> Self {
+        let mut tally = Self { functions: HashMap::new(), files: HashMap::new() };
+        let tests = results.tests.iter().flatten();
+        for (id, test) in tests.filter(|(_, test)| ran(test)) {
+            *tally.functions.entry(test.function_of(id)).or_default() += 1;
+            if let Some(file) = &test.file {
+                *tally.files.entry(file).or_default() += 1;
+            }
+        }
+        tally
+    }
+
+    fn function(&self, name: &str) -> usize {
+        self.functions.get(name).copied().unwrap_or_default()
+    }
+
+    fn file(&self, name: &str) -> usize {
+        self.files.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// A module that cannot be loaded is no test.
+fn ran(test: &TestCase) -> bool {
+    test.status != TestStatus::Skipped && test.hides.is_none()
+}
+
+/// The ids that are lost, in order.
+pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<String> {
+    let (before, after) = (Tally::of(base), Tally::of(now));
+    let mut twins = Twins::among(now, base, sources);
+    // What was red before as well hides no more than it did then.
+    let new_red = now.red().filter(|(id, _)| !base.is_red(id));
+    let hidden: Vec<&str> = new_red.filter_map(|(_, test)| test.hides.as_deref()).collect();
+    let passed = base.tests.iter().flatten().filter(|(_, test)| test.status == TestStatus::Passed);
+    let lost = passed.filter(|(id, test)| {
+        let status = now.status(id);
+        if matches!(status, Some(TestStatus::Passed | TestStatus::Failed))
+            || hidden.iter().any(|start| id.starts_with(start))
+        {
+            return false;
+        }
+        if base.unstable.ids.contains(*id) {
+            return !base.unstable.is_made_up_for(id, test, &after);
+        }
+        // Another case in place of one that is skipped would hide that.
+        let function = test.function_of(id);
+        let replaced = || after.function(function) >= before.function(function);
+        let is_case = test.function.is_some();
+        !(status.is_none() && (is_case && replaced() || twins.take(id, test)))
+    });
+    lost.map(|(id, _)| id.clone()).collect()
+}
+
+impl Unstable {
+    /// What is known of these functions holds for their cases as they are called now.
+    pub fn carried_to(&self, results: &TestResults) -> Self {
+        let mut carried = Self::default();
+        if self.is_empty() {
+            return carried;
+        }
+        let passed =
+            results.tests.iter().flatten().filter(|(_, test)| test.status == TestStatus::Passed);
+        for (id, test) in passed {
+            let function = test.function_of(id);
+            if self.functions.contains_key(function) {
+                carried.ids.insert(id.clone());
+            }
+        }
+        if !carried.is_empty() {
+            carried.functions.clone_from(&self.functions);
+            carried.files.clone_from(&self.files);
+        }
+        carried
+    }
+
+    fn is_made_up_for(&self, id: &str, test: &TestCase, after: &Tally<'_>) -> bool {
+        let function = test.function_of(id);
+        let holds = |floor: Option<&usize>, count: usize| floor.is_none_or(|floor| count >= *floor);
+        holds(self.functions.get(function), after.function(function))
+            && test.file.as_deref().is_none_or(|file| holds(self.files.get(file), after.file(file)))
+    }
+}
+
+/// What a second run of the same tree says about the first: which ids cannot be relied on. A second run that came to
+/// nothing says nothing.
+pub fn steadied(first: TestResults, again: &TestResults) -> TestResults {
+    let mut steady = first;
+    for (runner, count) in &mut steady.counts {
+        *count = (*count).min(again.counts.get(runner).copied().unwrap_or_default());
+    }
+    if again.tests.is_none() || !again.complete {
+        return steady;
+    }
+    let (before, after) = (Tally::of(&steady), Tally::of(again));
+    let mut unstable = steady.unstable.clone();
+    let tests = steady.tests.iter().flatten().filter(|(_, test)| test.status == TestStatus::Passed);
+    for (id, test) in tests {
+        if !matches!(again.status(id), None | Some(TestStatus::Skipped)) {
+            continue;
+        }
+        unstable.ids.insert(id.clone());
+        let function = test.function_of(id);
+        let fewest = before.function(function).min(after.function(function));
+        lower(&mut unstable.functions, function, fewest);
+        if let Some(file) = &test.file {
+            lower(&mut unstable.files, file, before.file(file).min(after.file(file)));
+        }
+    }
+    steady.unstable = unstable;
+    steady
+}
+
+fn lower(floors: &mut BTreeMap<String, usize>, name: &str, floor: usize) {
+    let known = floors.entry(name.to_owned()).or_insert(floor);
+    *known = floor.min(*known);
+}
+
+/// The files whose texts tell whether these tests moved: as they were, and as they are.
+pub fn files_of(
+    lost: &[String],
+    now: &TestResults,
+    base: &TestResults,
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let file = |results: &TestResults, id: &str| results.tests.as_ref()?.get(id)?.file.clone();
+    let before = lost.iter().filter_map(|id| file(base, id)).collect();
+    let after = fresh(now, base).filter_map(|(_, test)| test.file.clone()).collect();
+    (before, after)
+}
+
+/// Tests that pass now and were not there.
+fn fresh<'a>(
+    now: &'a TestResults,
+    base: &'a TestResults,
+) -> impl Iterator<Item = (&'a String, &'a TestCase)> {
+    let tests = now.tests.iter().flatten();
+    tests.filter(|(id, test)| test.status == TestStatus::Passed && base.status(id).is_none())
+}
+
+/// New tests by what they consist of. Each makes up for one that is gone.
+struct Twins<'a> {
+    sources: &'a Sources,
+    left: HashMap<(String, String), usize>,
+}
+
+impl<'a> Twins<'a> {
+    fn among(now: &TestResults, base: &TestResults, sources: &'a Sources) -> Self {
+        let mut left: HashMap<(String, String), usize> = HashMap::new();
+        if !sources.now.is_empty() {
+            let keys = fresh(now, base).filter_map(|(id, test)| content(id, test, &sources.now));
+            keys.for_each(|key| *left.entry(key).or_default() += 1);
+        }
+        Self { sources, left }
+    }
+
+    fn take(&mut self, id: &str, test: &TestCase) -> bool {
+        if self.left.is_empty() {
+            return false;
+        }
+        let Some(key) = content(id, test, &self.sources.before) else { return false };
+        match self.left.get_mut(&key).filter(|left| **left > 0) {
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// The text of a test's function, and which case of it this is. Where the function is not found in its file, the whole
+/// file and the test's name stand for it.
+fn content(
+    id: &str,
+    test: &TestCase,
+    texts: &BTreeMap<String, String>,
+) -> Option<(String, String)> {
+    let file = test.file.as_deref()?;
+    let text = texts.get(file)?;
+    let function = test.function_of(id);
+    let case = id.strip_prefix(function).unwrap_or_default();
+    let path = source::path_in_file(function, file);
+    Some(match source::body(file, text, path) {
+        Some(body) => (body, case.to_owned()),
+        None => (text.clone(), format!("{path}{case}")),
+    })
+}
+
+#[cfg(test)]
+#[path = "losses_tests.rs"]
+mod tests;

@@ -1,0 +1,161 @@
+//! The text of a test function in its file, in Python, Rust and Go: to find it again where it was renamed or moved. Pure.
+
+/// How a runner names a test within its file: without the file or the test program before it.
+///
+/// `tests/test_a.py::TestX::test_y` -> `TestX::test_y`, `src/lib.rs (calc) tests::adds` -> `tests::adds`,
+/// `example.com/m/a.TestX` -> `TestX`
+pub fn path_in_file<'a>(function: &'a str, file: &str) -> &'a str {
+    if let Some(rest) = function.strip_prefix(file).and_then(|rest| rest.strip_prefix("::")) {
+        return rest;
+    }
+    if let Some((_, rest)) = function.split_once(") ") {
+        return rest;
+    }
+    let folder = function.rfind('/').map_or(0, |slash| slash + 1);
+    match file.ends_with(".go") {
+        true => function[folder..].rsplit('.').next().unwrap_or(function),
+        false => function,
+    }
+}
+
+/// What follows the name of the function: its arguments and its lines, without the indentation that they share.
+/// `None` where it is not found, or where its end cannot be told.
+pub fn body(file: &str, text: &str, path: &str) -> Option<String> {
+    let mut names = path.rsplit("::");
+    let (name, class) = (names.next()?, names.next());
+    match file.rsplit('.').next()? {
+        "py" => python(text, name, class),
+        "rs" => braces(text, &["fn "], name),
+        "go" => braces(text, &["func "], name),
+        _ => None,
+    }
+}
+
+fn python(text: &str, name: &str, class: Option<&str>) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut classes: Vec<(usize, &str)> = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let (indent, code) = split_indent(line);
+        if code.is_empty() || code.starts_with('#') {
+            continue;
+        }
+        classes.retain(|(outer, _)| *outer < indent);
+        if let Some(rest) = code.strip_prefix("class ") {
+            classes.push((indent, word(rest)));
+        }
+        let code = code.strip_prefix("async ").map_or(code, str::trim_start);
+        let Some(rest) = code.strip_prefix("def ").and_then(|rest| after_name(rest, name)) else {
+            continue;
+        };
+        if classes.last().map(|(_, class)| *class) != class {
+            continue;
+        }
+        let inside = lines[at + 1..].iter().take_while(|line| {
+            let (deeper, code) = split_indent(line);
+            // The end of arguments over several lines stands as far left as the name.
+            code.is_empty() || deeper > indent || code.starts_with(')')
+        });
+        return Some(joined(rest, inside.copied(), indent));
+    }
+    None
+}
+
+/// A function ends at the brace that stands as far left as it began: that is how formatters leave it.
+fn braces(text: &str, keywords: &[&str], name: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let (indent, code) = split_indent(line);
+        let mut starts = keywords.iter().filter_map(|keyword| {
+            let found = code.find(keyword)?;
+            let before = code[..found].trim_end();
+            let is_start = before.is_empty() || before.ends_with([')', ']']) || is_words(before);
+            after_name(&code[found + keyword.len()..], name).filter(|_| is_start)
+        });
+        let Some(rest) = starts.next() else { continue };
+        if rest.trim_end().ends_with('}') {
+            return Some(rest.trim_end().to_owned());
+        }
+        let length = lines[at + 1..].iter().position(|line| {
+            let (deeper, code) = split_indent(line);
+            deeper == indent && code.starts_with('}')
+        })?;
+        return Some(joined(rest, lines[at + 1..=at + length].iter().copied(), indent));
+    }
+    None
+}
+
+/// `pub async unsafe`
+fn is_words(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ' || c == '_')
+}
+
+fn after_name<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let rest = text.trim_start().strip_prefix(name)?;
+    rest.trim_start().starts_with(['(', '<', '[']).then_some(rest)
+}
+
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+fn split_indent(line: &str) -> (usize, &str) {
+    let code = line.trim();
+    (line.len() - line.trim_start().len(), code)
+}
+
+/// Without blank lines and without what all lines are indented by.
+fn joined<'a>(first: &str, rest: impl Iterator<Item = &'a str>, indent: usize) -> String {
+    let mut text = first.trim().to_owned();
+    for line in rest.filter(|line| !line.trim().is_empty()) {
+        text.push('\n');
+        text.push_str(line.get(indent..).unwrap_or(line).trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PYTHON: &str = "import a\n\ndef test_x(tmp):\n    assert a.f(tmp)\n\n    assert 1\n\n\
+        class TestA:\n    def test_x(self): pass\n\n    async def test_long(\n        self,\n    ):\n        assert 2\n\n\
+        class TestB:\n    def test_x(self):\n        assert 3\n\nX = 1\n";
+
+    #[test]
+    fn a_python_function_is_told_by_its_class() {
+        let body = |path| body("tests/test_a.py", PYTHON, path);
+        assert_eq!(body("test_x").as_deref(), Some("(tmp):\n    assert a.f(tmp)\n    assert 1"));
+        assert_eq!(body("TestA::test_x").as_deref(), Some("(self): pass"));
+        assert_eq!(body("TestB::test_x").as_deref(), Some("(self):\n    assert 3"));
+        assert_eq!(body("TestA::test_long").as_deref(), Some("(\n    self,\n):\n    assert 2"));
+        assert_eq!((body("test_y"), body("TestC::test_x"), body("X")), (None, None, None));
+    }
+
+    #[test]
+    fn functions_with_braces_end_where_they_began() {
+        let rust = "mod tests {\n    #[test]\n    fn adds() {\n        if true {\n        }\n        assert!(f());\n    }\n    #[test] fn short() { g() }\n}\n";
+        let body_of = |path| body("src/lib.rs", rust, path);
+        let adds = "() {\n    if true {\n    }\n    assert!(f());";
+        assert_eq!(body_of("tests::adds").as_deref(), Some(adds));
+        assert_eq!(body_of("tests::short").as_deref(), Some("() { g() }"));
+        assert_eq!(body_of("tests::add"), None);
+        let go = "func TestX(t *testing.T) {\n\tt.Fatal()\n}\n";
+        assert_eq!(
+            body("a/a_test.go", go, "TestX").as_deref(),
+            Some("(t *testing.T) {\n\tt.Fatal()")
+        );
+    }
+
+    #[test]
+    fn names_stand_without_their_file() {
+        for (function, file, expected) in [
+            ("tests/a.py::T::x", "tests/a.py", "T::x"),
+            ("src/lib.rs (calc) tests::adds", "core/src/lib.rs", "tests::adds"),
+            ("gopkg.in/yaml.v2.TestX", "x_test.go", "TestX"),
+            ("somewhere", "a.py", "somewhere"),
+        ] {
+            assert_eq!(path_in_file(function, file), expected);
+        }
+    }
+}
