@@ -83,8 +83,7 @@ fn what_is_no_command_starts_no_agent() {
 
 #[test]
 fn of_a_configured_text_of_several_lines_each_has_to_pass() {
-    let several =
-        "ci:\n  command: |\n    false\n    true\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
+    let several = "ci:\n  red_base: allow\n  command: |\n    false\n    true\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
     let project = drained(several, vec![phase("p", json!({}))]);
     assert_eq!(came_to(&project, "p").1, "ci_failed");
     let project = drained(MORE, vec![phase("p", json!({"ci": {"command": "false\ntrue"}}))]);

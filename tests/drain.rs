@@ -43,8 +43,7 @@ fn a_retry_is_told_what_went_wrong_and_may_pass() {
 open(workspace / ".autopack" / f"seen-{attempt}", "w").write(prompt)
 write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
 "#;
-    let ci =
-        "ci:\n  command: \"grep -q good src/one.txt || { echo the text is not good; exit 3; }\"\n";
+    let ci = "ci:\n  command: \"grep -q good src/one.txt || { echo the text is not good; exit 3; }\"\n  red_base: allow\n";
     let project = Project::new().agent_with(agent, ci).plan(phases(["one"]));
     project.drain().succeeded();
     let phase = project.phase("one");
@@ -137,8 +136,9 @@ fn a_dry_run_says_what_a_drain_would_meet_before_any_phase() {
 
 #[test]
 fn tries_are_bounded_and_what_an_agent_made_is_kept() {
-    let project =
-        Project::new().agent_with(WRITES_ALL, "ci: {command: [\"false\"]}\n").plan(phases(["one"]));
+    let project = Project::new()
+        .agent_with(WRITES_ALL, "ci: {command: [\"false\"], red_base: allow}\n")
+        .plan(phases(["one"]));
     project.drain().exited(3);
     let phase = project.phase("one");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(3)));

@@ -397,7 +397,11 @@ const COUNTED_CI: &str = "ci: {command: [sh, -c, 'ls -d d*/a.txt | tr \"\\n\" \"
 fn ci_runs(project: &Project) -> Vec<String> {
     let files = std::fs::read_dir(project.outside("")).unwrap().map(|file| file.unwrap().path());
     let of_ci = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("ci."));
-    of_ci.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    let mut seen: Vec<String> = of_ci.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    // One is of the base, where there is nothing to see.
+    let base = seen.iter().position(String::is_empty).expect("CI ran at the base");
+    seen.remove(base);
+    seen
 }
 
 const TOGETHER: &str = "say('came-' + phase_id)\nwait_for('came-', 3)\nwrite_deliverables()";
@@ -503,9 +507,18 @@ fn among_many_drains_no_attempt_is_tested_more_than_twice() {
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!(project.landed().len(), 30);
-    let folders = std::fs::read_dir(project.path(".autopack/attempts/run")).unwrap();
-    let thrice = folders.filter(|phase| phase.as_ref().unwrap().path().join("1/ci-3.log").exists());
-    assert_eq!(thrice.count(), 0);
+    let folders: Vec<std::path::PathBuf> =
+        std::fs::read_dir(project.path(".autopack/attempts/run"))
+            .unwrap()
+            .map(|phase| phase.unwrap().path())
+            .collect();
+    let ran = |times: u32| {
+        let log = format!("1/ci-{times}.log");
+        folders.iter().filter(|phase| phase.join(&log).exists()).count()
+    };
+    // The first attempt of each drain runs the base before its agent.
+    assert!(ran(3) <= 6, "{} attempts", ran(3));
+    assert_eq!(ran(4), 0);
 }
 
 #[test]

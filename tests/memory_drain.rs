@@ -193,8 +193,9 @@ write(phase["deliverables"][0], "broken\n" if attempt == 1 and phase_id == "p0" 
 #[test]
 fn a_secret_reaches_no_memory() {
     let key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789";
-    let ci =
-        format!("ci:\n  command: 'echo the key is {key}; exit 1'\nexecutor: {{max_attempts: 1}}\n");
+    let ci = format!(
+        "ci:\n  command: 'echo the key is {key}; exit 1'\n  red_base: allow\nexecutor: {{max_attempts: 1}}\n"
+    );
     let project = remembering(
         Project::new().agent_with("write_deliverables()", &ci).plan(phases(1)),
         dead_ports(),

@@ -54,10 +54,21 @@ pub struct CiSettings {
     pub command: Option<CommandLine>,
     /// Whether failures that were there before an attempt are excused.
     pub baseline: bool,
+    /// What a drain does where CI is red before any agent worked.
+    pub red_base: RedBase,
     /// Timeouts are never raised beyond this.
     pub max_timeout_seconds: u64,
     /// Whether CI runs again where others landed after it was green.
     pub moved_tip: MovedTip,
+}
+
+/// Whether a drain begins over a CI that no phase could pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedBase {
+    Stop,
+    /// For runs that mend CI, or begin without it.
+    Allow,
 }
 
 /// When CI runs once more on a tip that moved.
@@ -143,6 +154,7 @@ impl Default for CiSettings {
         Self {
             command: None,
             baseline: true,
+            red_base: RedBase::Stop,
             max_timeout_seconds: 3600,
             moved_tip: MovedTip::Always,
         }

@@ -201,8 +201,11 @@ impl Drain<'_> {
         }
         while let Some(ended) = self.crew.next().await {
             if let Err(trouble) = self.ended(ended) {
-                let trouble = self.with_last_landing(trouble).await;
-                self.site.progress.note(&trouble.to_string());
+                let trouble = self.with_last_landing(trouble).await.to_string();
+                // What ends the drain is said at its end, however many workers met it.
+                if halt.why() != Some(trouble.as_str()) {
+                    self.site.progress.note(&trouble);
+                }
             }
         }
     }

@@ -1,16 +1,14 @@
-//! The line of an attempt, straight down: slot, prompt, agent, diff, CI, landing. Each step is a file beside this one.
+//! The line of an attempt, straight down: slot, CI at the base, prompt, agent, diff, CI, landing. Each step is a file beside this one.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::phase::budget::Spent;
-use crate::phase::scope::ChangeKind;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
-use crate::telemetry::kind::{Kind, kind};
 use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot, without_binaries};
 
 use super::activity::Activity;
@@ -35,8 +33,6 @@ pub(super) struct Attempt<'a> {
     pub activity: Activity,
     /// The tip that it is judged on; moves on when somebody else lands.
     pub base: String,
-    /// Whether it changed or deleted a file of tests that was there before.
-    pub touches_tests: bool,
     pub record: &'a mut Record,
     /// What the drain had spent before it.
     pub drain_spent: Spent,
@@ -53,6 +49,9 @@ pub(super) async fn attempt(
     record: &mut Record,
 ) -> Result<Verdict, Trouble> {
     let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
+    if let Some(verdict) = attempt.check_base().await? {
+        return Ok(verdict);
+    }
     let prompt = attempt.prompt().await?;
     let reply = attempt.agent(prompt).await?;
     attempt.step(Step::Judging);
@@ -138,7 +137,6 @@ impl<'a> Attempt<'a> {
             stop,
             activity: Activity::new(site.store.clone(), claim.key(), site.redactor.clone()),
             base: tip.commit,
-            touches_tests: false,
             record,
             drain_spent,
             checkout: checkout?,
@@ -205,12 +203,7 @@ impl<'a> Attempt<'a> {
             tokio::join!(measured, self.site.repo.changed_since(&self.checkout));
         self.say_touched(&touched?);
         match measured {
-            Ok(measured) => {
-                self.touches_tests = measured.changes.iter().any(|change| {
-                    change.kind != ChangeKind::Added && kind(&change.path) == Kind::Tests
-                });
-                Ok(Ok(measured))
-            }
+            Ok(measured) => Ok(Ok(measured)),
             Err(error) if error.is_about_the_attempt() => {
                 Ok(Err(Failure::new(FailureKind::ScopeBreach, error.to_string())))
             }

@@ -1,12 +1,22 @@
-//! CI on what the attempt made: red is compared with the baseline, and what is newly red is run once more.
+//! CI on what the attempt made: what is red or gone is compared with the base, and looked at a second time before it counts.
+
+use std::sync::Arc;
 
 use super::{Attempt, Trouble};
 use crate::ci::{
-    self, CiPlan, CiRun, Decision, Judgement, TestResults, compare, merge_rerun, needs_baseline,
+    self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
+    needs_baseline, united,
 };
 use crate::phase::deliverables::delivers;
+use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
+use crate::telemetry::kind::{Kind, kind};
+
+/// Files that CI changed, in a message.
+const NAMED: usize = 5;
+/// Test files that are read to find tests that moved; a change of more is a loss where ids tell so.
+const MOST_SOURCES: usize = 200;
 
 /// What CI says about an attempt.
 pub(super) enum Gate {
@@ -20,10 +30,16 @@ impl Attempt<'_> {
     /// The slot holds `commit`, and holds it again afterwards wherever that matters.
     pub(super) async fn ci(&mut self, commit: &str) -> Result<Gate, Trouble> {
         self.step(Step::Ci);
+        self.record.green.clear();
         let plan = self.ci_plan().await;
         let run = self.run_ci(&plan).await?;
-        let base = self.baseline(&plan, &run, commit).await?;
-        let (run, judgement) = self.second_look(&plan, run, base.as_ref()).await?;
+        let rewritten = match plan.is_configured() {
+            true => self.slot.rewritten().await?,
+            false => Vec::new(),
+        };
+        let base = self.base_results(&plan, needs_baseline(&run), commit).await?;
+        let excuses = self.site.settings.ci.baseline;
+        let (run, judgement) = self.second_look(&plan, run, base, excuses, commit).await?;
         tracing::debug!(decision = ?judgement.decision, "ci judged");
         for note in &judgement.notes {
             self.note(note);
@@ -37,17 +53,25 @@ impl Attempt<'_> {
         }
         let failure = ci::failure(&plan, &run, &judgement);
         self.count_starts(failure.as_ref())?;
-        if let Some(failure) = failure {
+        let rewritten = match rewritten.as_slice() {
+            [] => None,
+            paths => Some(format!("CI changed tracked files: {}", first_few(paths, NAMED))),
+        };
+        if let Some(mut failure) = failure {
+            if let Some(rewritten) = rewritten {
+                failure.message = format!("{}; {rewritten}", failure.message);
+            }
             return Ok(Gate::Red(failure));
         }
-        if run.results.tests.is_some() {
-            self.record.green = Some((plan.command_key(), run.results));
+        if let Some(rewritten) = rewritten {
+            self.note(&format!("{rewritten}; what the agent left lands, not what CI made of it"));
         }
-        self.own_check().await
+        self.record.green.push((plan.command_key(), run.results));
+        self.own_check(commit).await
     }
 
     /// One change that keeps CI from starting is its phase's fault; the same in phase after phase is not.
-    fn count_starts(&self, failure: Option<&Failure>) -> Result<(), Trouble> {
+    pub(super) fn count_starts(&self, failure: Option<&Failure>) -> Result<(), Trouble> {
         let breaker = &self.site.ci_breaker;
         match failure.filter(|failure| failure.kind == FailureKind::CiCannotStart) {
             None => breaker.reset(),
@@ -60,15 +84,25 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// `test_cmd`, the phase's own check: judged by its exit code, against no baseline.
-    async fn own_check(&mut self) -> Result<Gate, Trouble> {
+    /// `test_cmd`, the phase's own check: it has to be green, whatever it was before. Tests that it ran have to run.
+    async fn own_check(&mut self, commit: &str) -> Result<Gate, Trouble> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
         let run = self.run_ci(&plan).await?;
-        let judgement = compare(&run, None, &|_| false);
+        let alone = ci::compare(&run, None, &|_| false);
+        let (run, judgement) = match alone.decision {
+            Decision::Pass => {
+                let base = self.base_results(&plan, run.results.tell_of_tests(), commit).await?;
+                self.second_look(&plan, run, base, false, commit).await?
+            }
+            _ => (run, alone),
+        };
         Ok(match (&judgement.decision, ci::failure(&plan, &run, &judgement)) {
             (Decision::Stopped, _) => Gate::Stopped,
             (_, Some(failure)) => Gate::Red(failure),
-            (_, None) => Gate::Green,
+            (_, None) => {
+                self.record.green.push((plan.command_key(), run.results));
+                Gate::Green
+            }
         })
     }
 
@@ -78,56 +112,89 @@ impl Attempt<'_> {
         ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
     }
 
-    /// What the same plan says without the change: known, or found out where the judgement needs it.
-    async fn baseline(
-        &mut self,
-        plan: &CiPlan,
-        run: &CiRun,
-        commit: &str,
-    ) -> Result<Option<TestResults>, Trouble> {
-        if !self.site.settings.ci.baseline {
-            return Ok(None);
-        }
-        let key = plan.command_key();
-        let known = self.site.baseline(&self.claim.run_id, &self.base, &key).await?;
-        // A green run says nothing about tests that the attempt took away.
-        let may_hide = self.touches_tests && run.results.tests.is_some();
-        if known.is_some() || !(needs_baseline(run) || may_hide) {
-            return Ok(known);
-        }
-        self.step(Step::Baseline);
-        let base = self.base.clone();
-        self.place(&base).await?;
-        let at_base = self.run_ci(&self.ci_plan().await).await?;
-        self.place(commit).await?;
-        if matches!(at_base.outcome(), ci::CiOutcome::Stopped) {
-            return Ok(None);
-        }
-        self.site.keep_baseline(&self.claim.run_id, &base, &key, &at_base.results).await?;
-        Ok(Some(at_base.results))
-    }
-
-    /// Tests that are newly red are run once more: what passes then is flaky, and said.
+    /// What is newly red is run once more: what passes then is flaky, and said. What is gone is looked for in other files,
+    /// and the base is run once more before it counts as lost.
     async fn second_look(
         &mut self,
         plan: &CiPlan,
-        run: CiRun,
-        base: Option<&TestResults>,
+        mut run: CiRun,
+        mut base: Option<Arc<TestResults>>,
+        excuses: bool,
+        commit: &str,
     ) -> Result<(CiRun, Judgement), Trouble> {
-        let claim = self.claim;
-        let is_deliverable = |file: &str| delivers(&claim.phase, file);
-        let judgement = compare(&run, base, &is_deliverable);
+        let mut sources = Sources::default();
+        let mut judgement = self.judge(&run, base.as_deref(), excuses, &sources);
         let failing = judgement.to_rerun();
-        if failing.is_empty() {
-            return Ok((run, judgement));
+        if !failing.is_empty() {
+            let again = self.run_ci(&plan.rerun_plan(&failing)).await?;
+            run = merge_rerun(run, &again, &failing);
+            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
         }
-        let again = self.run_ci(&plan.rerun_plan(&failing)).await?;
-        let run = merge_rerun(run, &again, &failing);
-        let judgement = compare(&run, base, &is_deliverable);
-        Ok((run, judgement))
+        let Some(known) = base.clone().filter(|_| judgement.tells_of_losses()) else {
+            return Ok((self.with_unstable(run, base.as_deref()), judgement));
+        };
+        if run.results.tests.is_some() && !run.results.complete {
+            let again = self.run_ci(plan).await?;
+            run = united(run, again);
+        }
+        sources = self.sources(&judgement, &run.results, &known, commit).await?;
+        judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        if judgement.tells_of_losses() && judgement.blocking.is_empty() {
+            self.step(Step::Baseline);
+            base = Some(self.steady_base(plan, &known, commit).await?);
+            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        }
+        Ok((self.with_unstable(run, base.as_deref()), judgement))
     }
 
-    async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
+    fn judge(
+        &self,
+        run: &CiRun,
+        base: Option<&TestResults>,
+        excuses: bool,
+        sources: &Sources,
+    ) -> Judgement {
+        let phase = &self.claim.phase;
+        let is_deliverable = |file: &str| delivers(phase, file);
+        let delivers_tests =
+            phase.deliverables().iter().any(|deliverable| is_of_tests(deliverable.as_str()));
+        Terms { is_deliverable: &is_deliverable, delivers_tests, excuses, sources }.judge(run, base)
+    }
+
+    /// What is known to come and go stays known.
+    fn with_unstable(&self, mut run: CiRun, base: Option<&TestResults>) -> CiRun {
+        if let Some(base) = base {
+            run.results.unstable = base.unstable.carried_to(&run.results);
+        }
+        run
+    }
+
+    /// The files of tests that are gone, as they were, and of new ones, as they are.
+    async fn sources(
+        &self,
+        judgement: &Judgement,
+        now: &TestResults,
+        base: &TestResults,
+        commit: &str,
+    ) -> Result<Sources, Trouble> {
+        let (before, after) = files_of(&judgement.gone, now, base);
+        let mut sources = Sources::default();
+        if before.len() + after.len() > MOST_SOURCES {
+            return Ok(sources);
+        }
+        for (files, at, texts) in
+            [(before, self.base.as_str(), &mut sources.before), (after, commit, &mut sources.now)]
+        {
+            for file in files {
+                if let Some(bytes) = self.slot.read_at(at, &file).await? {
+                    texts.insert(file, String::from_utf8_lossy(&bytes).into_owned());
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    pub(super) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
         self.record.ci_runs += 1;
         // What ran before may have closed it.
         self.site.repo.reopen(self.folder.path());
@@ -145,4 +212,11 @@ impl Attempt<'_> {
         self.record.ci += run.duration;
         Ok(run)
     }
+}
+
+/// Whether a deliverable is tests: a test file, a folder of them, or a glob over some.
+fn is_of_tests(deliverable: &str) -> bool {
+    let file = deliverable.replace(['*', '?'], "x");
+    let file = if file.ends_with('/') { format!("{file}x.js") } else { file };
+    kind(&file) == Kind::Tests
 }

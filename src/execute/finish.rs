@@ -55,10 +55,10 @@ pub(super) async fn finish(
     };
     let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
     (finished.state, finished.failure) = (ended.state, ended.failure);
-    if let (Some(commit), Some((key, results))) = (&finished.commit, &record.green) {
-        // Without it the next red CI takes it again; what is finished is not undone by it.
-        if let Err(trouble) = site.keep_baseline(&run, commit, key, results).await {
-            tracing::warn!("cannot keep what CI said at {commit}: {trouble}");
+    for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
+        // Without it the next drain runs CI there again; what is finished is not undone by it.
+        if let Err(trouble) = site.keep_base(&run, key, results).await {
+            tracing::warn!("cannot keep what CI said of the tree {}: {trouble}", key.tree);
         }
     }
     Ok(finished)

@@ -68,6 +68,8 @@ impl Attempt<'_> {
             }
             let moved = match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
                 Landing::Landed { held_by } => {
+                    // Before the next in turn looks for it.
+                    self.note_green(&commit).await;
                     turn.note(&commit);
                     self.site.say_held(&self.branch, held_by.as_deref());
                     return Ok(Verdict::Passed { commit: Some(commit) });
@@ -90,7 +92,7 @@ impl Attempt<'_> {
                 }
             } else {
                 // What CI said is of another tree than the one that lands, and no baseline for it.
-                self.record.green = None;
+                self.record.green.clear();
             }
             (tip, commit) = (moved, rebased);
         }

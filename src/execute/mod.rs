@@ -7,6 +7,8 @@ mod activity;
 mod agent_step;
 mod attempt;
 mod backoff;
+mod base_runs;
+mod base_step;
 mod breaker;
 mod checks;
 mod ci_gate;

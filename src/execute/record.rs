@@ -1,6 +1,7 @@
 //! What becomes known of an attempt on its way, whatever its verdict.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::After;
@@ -8,6 +9,7 @@ use super::memory_step::Lesson;
 use crate::ci::TestResults;
 use crate::phase::Usage;
 use crate::phase::budget::Spent;
+use crate::store::BaseKey;
 
 /// What becomes known on the way, whatever the verdict.
 #[derive(Debug, Default)]
@@ -20,8 +22,10 @@ pub(super) struct Record {
     pub agent_ms: Option<u64>,
     pub ci: Duration,
     pub ci_runs: u32,
-    /// What the last green run of CI said, by the plan's key: the baseline of whoever comes next.
-    pub green: Option<(String, TestResults)>,
+    /// What the last green runs of CI said, by the plan's key.
+    pub green: Vec<(String, TestResults)>,
+    /// The same, of the tree that landed: the base of whoever comes next.
+    pub landed: Vec<(BaseKey, Arc<TestResults>)>,
     /// The patch of the work, where there is any.
     pub kept: Option<PathBuf>,
     /// From here on the branch may have been moved to it.

@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::backoff::Backoff;
+use super::base_runs::BaseRuns;
 use super::breaker::Breaker;
 use super::foresee::Foresight;
 use super::queue::LandingQueue;
-use crate::ci::{Pythons, TestResults};
-use crate::clock::now;
+use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
 use crate::memory::Memory;
@@ -44,6 +44,8 @@ pub struct Site {
     pub supervisor_breaker: Breaker,
     pub backoff: Backoff,
     pub landings: LandingQueue,
+    /// What CI says of the commits that attempts begin with.
+    pub bases: BaseRuns,
     /// Held while a run's branch is made.
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
@@ -68,6 +70,7 @@ impl Site {
         progress: Progress,
     ) -> Self {
         let circuit_breaker = settings.executor.circuit_breaker;
+        let bases = BaseRuns::new(&settings, &ci_env);
         Self {
             base: settings.workspace.base.clone(),
             repo,
@@ -86,6 +89,7 @@ impl Site {
             supervisor_breaker: Breaker::new(circuit_breaker),
             backoff: Backoff::default(),
             landings: LandingQueue::default(),
+            bases,
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
             said_full: AtomicBool::new(false),
@@ -205,27 +209,5 @@ impl Site {
             )),
         }
         Ok(())
-    }
-
-    pub async fn baseline(
-        &self,
-        run: &RunId,
-        commit: &str,
-        key: &str,
-    ) -> Result<Option<TestResults>, Trouble> {
-        let kept = self.store.baseline(run, commit, key).await?;
-        // One that an older version wrote in another shape is taken again.
-        Ok(kept.and_then(|json| serde_json::from_str(&json).ok()))
-    }
-
-    pub async fn keep_baseline(
-        &self,
-        run: &RunId,
-        commit: &str,
-        key: &str,
-        results: &TestResults,
-    ) -> Result<(), Trouble> {
-        let json = serde_json::to_string(results).map_err(anyhow::Error::new)?;
-        Ok(self.store.put_baseline(run, commit, key, &json, now()).await?)
     }
 }

@@ -4,7 +4,7 @@
 //! finish of an attempt that another drain took over. It decides nothing about a phase itself.
 
 mod activity;
-mod baseline;
+mod base_results;
 mod calibrations;
 mod claim;
 mod columns;
@@ -41,6 +41,7 @@ mod yields;
 mod tests;
 
 pub use activity::{AttemptKey, Bookmark, Ended};
+pub use base_results::BaseKey;
 pub use calibrations::{CalibrationRow, NewCalibration};
 pub use claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use counts::Counts;

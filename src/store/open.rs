@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_estimate.sql"),
     include_str!("migrations/0006_activity.sql"),
     include_str!("migrations/0007_backlog.sql"),
+    include_str!("migrations/0011_base_results.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 

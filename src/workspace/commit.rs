@@ -138,6 +138,20 @@ impl Slot {
         Ok(fields(&call.bytes().await?).map(shown).collect())
     }
 
+    /// The id of a commit's tree.
+    pub async fn tree_of(&self, commit: &str) -> Result<String> {
+        let call =
+            self.top.store.call(format!("name the tree of {commit}"), ["rev-parse", "--verify"]);
+        call.arg(format!("{commit}^{{tree}}")).text().await
+    }
+
+    /// Tracked files that differ on disk from what the slot holds: after CI, those that CI rewrote.
+    pub async fn rewritten(&self) -> Result<Vec<String>> {
+        let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
+        let call = self.top.git.call("look for rewritten files", args);
+        Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(shown).collect())
+    }
+
     /// What a path holds in a commit or tree; None where there is no file.
     pub async fn read_at(&self, tree: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let call = self.top.store.call(format!("read {path}"), ["cat-file", "blob"]);

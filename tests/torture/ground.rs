@@ -62,7 +62,7 @@ impl Ground {
         std::fs::write(&agent, format!("at='{at}'\n{WITNESS}{body}\n")).unwrap();
         let config = format!(
             "agents:\n  default: witness\n  witness:\n    kind: command\n    command: [sh, {agent:?}]\n    prompt: file\n\
-             ci: {{command: [sh, -c, \"echo ci >>'{at}/steps'\"]}}\n{settings}"
+             ci: {{command: [sh, -c, \"test ! -e src || echo ci >>'{at}/steps'\"]}}\n{settings}"
         );
         Self::configured(project.config(&config), jobs, plan)
     }

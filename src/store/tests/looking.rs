@@ -137,16 +137,35 @@ async fn where_a_run_is_executed_is_settled_once() {
 }
 
 #[tokio::test]
-async fn a_baseline_is_kept_by_commit_and_command() {
+async fn what_ci_said_is_kept_by_all_that_decides_it() {
     let bed = Bed::with(vec![phase("a", &[])]).await;
-    let get =
-        async |commit: &str, key: &str| bed.store.baseline(&run(), commit, key).await.unwrap();
-    assert_eq!(get("c1", "k").await, None);
+    let get = async |key: &BaseKey| bed.store.base_result(&run(), key).await.unwrap();
+    let key = base_key("t1");
+    assert_eq!(get(&key).await, None);
     for result in ["old", "new"] {
-        bed.store.put_baseline(&run(), "c1", "k", result, NOW).await.unwrap();
+        bed.store.put_base_result(&run(), &key, result, NOW).await.unwrap();
     }
-    assert_eq!(get("c1", "k").await.as_deref(), Some("new"));
-    assert_eq!(get("c1", "other").await, None);
+    assert_eq!(get(&key).await.as_deref(), Some("new"));
+    let other = "other".to_owned();
+    for key in [
+        base_key("t2"),
+        BaseKey { command: other.clone(), ..base_key("t1") },
+        BaseKey { setup: other.clone(), ..base_key("t1") },
+        BaseKey { environment: other, ..base_key("t1") },
+    ] {
+        assert_eq!(get(&key).await, None, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_last_results_of_a_command_are_kept() {
+    let bed = Bed::with(vec![phase("a", &[])]).await;
+    for at in 0..40 {
+        let now = UnixMs(NOW.0 + at);
+        bed.store.put_base_result(&run(), &base_key(&at.to_string()), "{}", now).await.unwrap();
+    }
+    let get = async |tree: &str| bed.store.base_result(&run(), &base_key(tree)).await.unwrap();
+    assert_eq!((get("7").await, get("8").await.as_deref()), (None, Some("{}")));
 }
 
 #[tokio::test]

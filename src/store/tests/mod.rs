@@ -184,6 +184,11 @@ pub fn ids(names: &[&str]) -> Vec<PhaseId> {
     names.iter().map(|name| PhaseId::new(*name)).collect()
 }
 
+pub fn base_key(tree: &str) -> BaseKey {
+    let text = |text: &str| text.to_owned();
+    BaseKey { tree: text(tree), command: text("k"), setup: text("s"), environment: text("e") }
+}
+
 pub fn phase(id: &str, needs: &[&str]) -> PlanPhase {
     PlanPhase {
         phase_id: PhaseId::new(id),

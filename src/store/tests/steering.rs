@@ -113,7 +113,7 @@ async fn a_run_goes_with_its_history_but_not_while_it_is_drained() {
     let folders = bed.store.attempt_folders(Some(&run())).await.unwrap();
     assert_eq!((folders.len(), folders[0].log_dir.as_str()), (1, "/logs/a/1"));
     assert_eq!(folders[0].outcome, Some(AttemptOutcome::Failed));
-    bed.store.put_baseline(&run(), "c", "pytest", "{}", NOW).await.unwrap();
+    bed.store.put_base_result(&run(), &base_key("t"), "{}", NOW).await.unwrap();
     assert_eq!(bed.store.remove_run(&run()).await.unwrap(), 2);
     assert!(bed.store.runs().await.unwrap().is_empty());
     assert!(bed.store.attempt_folders(None).await.unwrap().is_empty());

@@ -1,0 +1,230 @@
+//! What CI says of the commits that attempts begin with: shared by all workers of a drain, so that each is run once.
+
+use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::{Site, Trouble};
+use crate::ci::{BaseState, CiOutcome, TestResults};
+use crate::clock::now;
+use crate::config::Settings;
+use crate::phase::RunId;
+use crate::store::BaseKey;
+
+/// Results that are kept in memory: those of the last landings.
+const KEPT: usize = 32;
+
+/// Whether a command has run at a base in this drain. Held by the worker that runs it; the others wait.
+pub(super) type Proof = Arc<tokio::sync::Mutex<Option<BaseState>>>;
+
+/// What the workers of a drain know of their bases.
+pub struct BaseRuns {
+    setup: String,
+    environment: String,
+    known: Mutex<Known>,
+    /// By run and command.
+    proofs: Mutex<HashMap<(RunId, String), Proof>>,
+    /// One for each result that is not known yet.
+    running: Mutex<HashMap<BaseKey, Arc<tokio::sync::Mutex<()>>>>,
+    said: Mutex<HashSet<String>>,
+}
+
+#[derive(Default)]
+struct Known {
+    results: HashMap<BaseKey, Arc<TestResults>>,
+    order: VecDeque<BaseKey>,
+    /// The trees of commits.
+    trees: HashMap<String, String>,
+}
+
+impl BaseRuns {
+    pub fn new(settings: &Settings, env: &BTreeMap<OsString, OsString>) -> Self {
+        let workspace = &settings.workspace;
+        let setup = format!("{:?} {:?} {:?}", workspace.setup, workspace.link, workspace.keep);
+        Self {
+            setup: digest([setup.as_bytes()]),
+            environment: environment(env),
+            known: Mutex::default(),
+            proofs: Mutex::default(),
+            running: Mutex::default(),
+            said: Mutex::default(),
+        }
+    }
+
+    pub(super) fn key(&self, tree: String, command: String) -> BaseKey {
+        BaseKey { tree, command, setup: self.setup.clone(), environment: self.environment.clone() }
+    }
+
+    pub(super) fn proof(&self, run: &RunId, command: &str) -> Proof {
+        let mut proofs = locked(&self.proofs);
+        Arc::clone(proofs.entry((run.clone(), command.to_owned())).or_default())
+    }
+
+    /// Held while this result is being found out.
+    pub(super) fn running(&self, key: &BaseKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut running = locked(&self.running);
+        // What nobody waits for any more is known, or will be run by whoever asks next.
+        running.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(running.entry(key.clone()).or_default())
+    }
+
+    pub(super) fn result(&self, key: &BaseKey) -> Option<Arc<TestResults>> {
+        locked(&self.known).results.get(key).cloned()
+    }
+
+    pub(super) fn put(&self, key: BaseKey, results: Arc<TestResults>) {
+        let mut known = locked(&self.known);
+        if known.results.insert(key.clone(), results).is_none() {
+            known.order.push_back(key);
+        }
+        if known.order.len() > KEPT
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.results.remove(&oldest);
+        }
+    }
+
+    pub(super) fn tree_of(&self, commit: &str) -> Option<String> {
+        locked(&self.known).trees.get(commit).cloned()
+    }
+
+    pub(super) fn put_tree(&self, commit: &str, tree: &str) {
+        let trees = &mut locked(&self.known).trees;
+        if trees.len() > KEPT {
+            trees.clear();
+        }
+        trees.insert(commit.to_owned(), tree.to_owned());
+    }
+
+    /// Whether nobody said this before.
+    fn is_news(&self, text: &str) -> bool {
+        locked(&self.said).insert(text.to_owned())
+    }
+}
+
+impl Site {
+    /// Said once in a drain, however many workers meet it.
+    pub(super) fn say_once(&self, text: &str) {
+        let text = self.redactor.redact(text);
+        if self.bases.is_news(&text) {
+            self.progress.note(&text);
+        }
+    }
+
+    /// What is known of this key. Of an earlier drain only what was green: what made it red may be mended outside of the
+    /// repository.
+    pub(super) async fn known_base(
+        &self,
+        run: &RunId,
+        key: &BaseKey,
+    ) -> Result<Option<Arc<TestResults>>, Trouble> {
+        if let Some(known) = self.bases.result(key) {
+            return Ok(Some(known));
+        }
+        let Some(json) = self.store.base_result(run, key).await? else { return Ok(None) };
+        // One that an older version wrote in another shape is taken again.
+        let kept = serde_json::from_str(&json).ok();
+        let green = kept.filter(|kept: &TestResults| {
+            matches!(kept.outcome, CiOutcome::Passed | CiOutcome::NoTests)
+        });
+        let known = green.map(Arc::new);
+        if let Some(known) = &known {
+            self.bases.put(key.clone(), Arc::clone(known));
+        }
+        Ok(known)
+    }
+
+    pub(super) async fn keep_base(
+        &self,
+        run: &RunId,
+        key: &BaseKey,
+        results: &TestResults,
+    ) -> Result<(), Trouble> {
+        let json = serde_json::to_string(results).map_err(anyhow::Error::new)?;
+        Ok(self.store.put_base_result(run, key, &json, now()).await?)
+    }
+}
+
+/// Variables that differ from one terminal to the next, and that no test should care for.
+const OF_TERMINALS: [&str; 22] = [
+    "COLORTERM",
+    "COLUMNS",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "GPG_TTY",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LINES",
+    "MANAGERPID",
+    "OLDPWD",
+    "PWD",
+    "SHLVL",
+    "STY",
+    "SYSTEMD_EXEC_PID",
+    "TERM",
+    "TERM_PROGRAM",
+    "TERM_SESSION_ID",
+    "WAYLAND_DISPLAY",
+    "WINDOWID",
+    "XAUTHORITY",
+    "XDG_SESSION_ID",
+    "_",
+];
+const OF_TERMINALS_BY_START: [&str; 5] = ["AUTOPACK_", "SSH_", "TMUX", "VSCODE_", "XDG_"];
+
+/// A digest of the variables that may change what tests say.
+fn environment(env: &BTreeMap<OsString, OsString>) -> String {
+    let of_terminal = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        OF_TERMINALS.contains(&name.as_ref())
+            || OF_TERMINALS_BY_START.iter().any(|start| name.starts_with(start))
+    };
+    let relevant = env.iter().filter(|(name, _)| !of_terminal(name));
+    digest(relevant.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]))
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_differ_and_environments_do_not() {
+        let env = |pairs: &[(&str, &str)]| {
+            environment(&pairs.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect())
+        };
+        let plain = env(&[("PATH", "/bin")]);
+        assert_eq!(plain, env(&[("PATH", "/bin"), ("TERM", "xterm"), ("SSH_TTY", "/dev/pts/1")]));
+        assert_ne!(plain, env(&[("PATH", "/usr/bin")]));
+        assert_ne!(plain, env(&[("PATH", "/bin"), ("DATABASE_URL", "x")]));
+        assert_ne!(env(&[("A", "BC")]), env(&[("AB", "C")]));
+    }
+
+    #[test]
+    fn only_the_last_results_are_kept() {
+        let bases = BaseRuns::new(&Settings::default(), &BTreeMap::new());
+        let key = |n: usize| bases.key(n.to_string(), "k".to_owned());
+        let results = Arc::new(TestResults::of(CiOutcome::Passed));
+        for n in 0..=KEPT {
+            bases.put(key(n), Arc::clone(&results));
+        }
+        assert!(bases.result(&key(0)).is_none());
+        assert!((1..=KEPT).all(|n| bases.result(&key(n)).is_some()));
+    }
+}

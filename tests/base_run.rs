@@ -1,0 +1,295 @@
+//! CI at the base, before the first agent is asked: what ends a drain, what is said, and how often it runs.
+
+use crate::support::Project;
+use serde_json::{Value, json};
+
+/// Leaves a witness outside of the repository that an agent was asked.
+const WITNESSED: &str = "write(workspace.parent / 'asked' / phase_id)\nwrite_deliverables()";
+
+fn phases(count: usize) -> Value {
+    let phase =
+        |n: usize| json!({"phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")]});
+    json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
+}
+
+fn asked(project: &Project) -> usize {
+    std::fs::read_dir(project.outside("asked")).map_or(0, Iterator::count)
+}
+
+fn attempts_at_all(project: &Project, phase: &str) -> (Value, Vec<Value>) {
+    let phase = project.phase(phase);
+    let agents = phase["attempt_log"].as_array().unwrap();
+    (phase["attempts"].clone(), agents.iter().map(|attempt| attempt["agent"].clone()).collect())
+}
+
+/// A CI of the project's own, that writes a line into `ci-runs` each time.
+fn counted(body: &str) -> String {
+    format!("ci: {{command: [sh, -c, 'echo run >>\"$AUTOPACK_WORKSPACE/../ci-runs\"; {body}']}}\n")
+}
+
+fn ci_runs(project: &Project) -> usize {
+    std::fs::read_to_string(project.outside("ci-runs")).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn over_a_red_ci_no_agent_is_asked() {
+    let ci = "ci:\n  command: \"echo boom; exit 1\"\n";
+    let project = Project::new().agent_with(WITNESSED, ci).plan(phases(10));
+    let ran = project.drain().exited(5);
+    assert_eq!(asked(&project), 0);
+    let said = ran.stdout + &ran.stderr;
+    assert!(
+        said.contains("`echo boom; exit 1` failed with exit code 1; it ended with: boom"),
+        "{said}"
+    );
+    assert!(said.contains("ci.red_base: allow"), "{said}");
+    assert_eq!(attempts_at_all(&project, "p0"), (json!(0), vec![Value::Null]));
+    assert!(project.states().values().all(|state| state == "QUEUED"));
+    let status = project.json(["status", "--run-id", "run", "--json"]);
+    assert_eq!(status["runs"][0]["tokens"]["output"], Value::Null, "{status}");
+}
+
+#[test]
+fn a_ci_that_cannot_start_or_never_ends_asks_no_agent() {
+    for (ci, why) in [
+        ("ci: {command: [no-such-ci-program]}\n", "no-such-ci-program is not installed"),
+        ("ci: {command: exec sleep 600, max_timeout_seconds: 1}\n", "1 s for `exec sleep 600`"),
+        (
+            "ci:\n  command: \"echo \\\"ModuleNotFoundError: No module named 'flask'\\\"; exit 1\"\n",
+            "the Python module flask is not installed where CI runs: install it in workspace.setup",
+        ),
+    ] {
+        let project = Project::new().agent_with(WITNESSED, ci).plan(phases(2));
+        let ran = project.drain().exited(5);
+        assert_eq!(asked(&project), 0, "{ci}");
+        assert!(ran.stdout.contains(why), "{ci}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_script_sees_why_in_the_last_event() {
+    let ci = "ci:\n  command: \"echo boom; exit 1\"\n";
+    let project = Project::new().agent_with(WITNESSED, ci).plan(phases(2));
+    let ran = project.autopack(["drain", "--run-id", "run", "--json"]).exited(5);
+    let last: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["reason"]), (&json!("drain_finished"), &json!("systemic")));
+    assert!(last["message"].as_str().unwrap().contains("boom"), "{last}");
+}
+
+#[test]
+fn a_run_that_mends_ci_begins_where_that_is_allowed() {
+    let ci = "ci: {command: 'test -e d0/a.txt || { echo boom; exit 1; }', red_base: allow}\n";
+    let project = Project::new().agent_with(WITNESSED, ci).plan(phases(2));
+    let ran = project.drain().succeeded();
+    assert_eq!(project.landed(), ["p0", "p1"]);
+    let said = "ci is red without any change: `test -e d0/a.txt || { echo boom; exit 1; }` failed with exit code 1; \
+                ci.red_base is allow";
+    assert_eq!(ran.stdout.matches(said).count(), 1, "{ran:#?}");
+}
+
+#[test]
+fn a_red_flake_at_the_base_does_not_end_the_night() {
+    let ci = counted("test $(wc -l <\"$AUTOPACK_WORKSPACE/../ci-runs\") -gt 1");
+    let project = Project::new().agent_with(WITNESSED, &ci).plan(phases(1));
+    let ran = project.drain().succeeded();
+    assert!(ran.stdout.contains("flaky without any change, passed when run once more"), "{ran:#?}");
+    assert_eq!(project.landed(), ["p0"]);
+}
+
+#[test]
+fn the_base_runs_once_for_all_workers_and_not_again_for_later_phases() {
+    for jobs in ["1", "3"] {
+        let project = Project::new().agent_with(WITNESSED, &counted("true")).plan(phases(3));
+        project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).succeeded();
+        assert_eq!(project.landed().len(), 3);
+        let moved = if jobs == "1" { 0 } else { 2 };
+        let runs = ci_runs(&project);
+        assert!((4..=4 + moved).contains(&runs), "{runs} runs of CI with {jobs} jobs");
+    }
+}
+
+#[test]
+fn a_landings_result_is_the_next_drains_base() {
+    let project = Project::new().agent_with(WITNESSED, &counted("true")).plan(phases(2));
+    project
+        .autopack(["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"])
+        .succeeded();
+    assert_eq!(ci_runs(&project), 2);
+    project.drain().succeeded();
+    assert_eq!(ci_runs(&project), 3);
+    // Another run begins where the first one began.
+    let plan = project.outside("plan.json").to_str().unwrap().to_owned();
+    project.autopack(["import", &plan, "--run-id", "other"]).succeeded();
+    project.autopack(["drain", "--run-id", "other"]).succeeded();
+    assert_eq!(ci_runs(&project), 5);
+}
+
+#[test]
+fn no_ci_at_all_is_said_once() {
+    let project = Project::new().agent(WITNESSED).plan(phases(4));
+    let ran = project.autopack(["drain", "--run-id", "run", "--jobs", "3"]).succeeded();
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("no ci:")).collect();
+    assert_eq!(lines.len(), 1, "{ran:#?}");
+    assert!(lines[0].contains("set ci.command") && lines[0].contains("deliverables alone decide"));
+    let first_phase = ran.stdout.find("landed").unwrap();
+    assert!(ran.stdout.find("no ci:").unwrap() < first_phase, "in the first lines: {ran:#?}");
+}
+
+/// A repository that has nothing to test yet.
+#[test]
+fn a_greenfield_repository_starts() {
+    let placeholder = r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#;
+    let npm = "ci: {command: npm test}\n";
+    let says = |text: &str, code: u8| {
+        format!("ci: {{command: [sh, -c, \"echo '{text}'; exit {code}\"]}}\n")
+    };
+    let cases = [
+        ("package.json", placeholder, String::new(), "no ci:"),
+        ("package.json", placeholder, npm.to_owned(), "no tests yet"),
+        ("a.txt", "", says("No tests found, exiting with code 1", 1), "no tests yet"),
+        ("a.txt", "", says("No test files found, exiting with code 1", 1), "no tests yet"),
+        ("a.txt", "", says("NO TESTS RAN", 5), "no tests yet"),
+    ];
+    for (file, text, ci, said) in cases {
+        if ci == npm && !has("npm", &["--version"]) {
+            continue;
+        }
+        let project = Project::new()
+            .file(file, text)
+            .commit("more")
+            .agent_with(WITNESSED, &ci)
+            .plan(phases(1));
+        let ran = project.drain().succeeded();
+        assert_eq!(project.landed(), ["p0"], "{ci}");
+        assert!(ran.stdout.contains(said), "{ci}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_greenfield_of_pytest_starts() {
+    if !has("python3", &["-c", "import pytest"]) {
+        return;
+    }
+    let cases = [
+        ("pytest.ini", "[pytest]\n", ""),
+        ("tests/.gitkeep", "", "ci: {command: python3 -m pytest}\n"),
+        ("README.md", "x", "ci: {command: python3 -m pytest -q tests}\n"),
+    ];
+    for (file, text, ci) in cases {
+        let project = Project::new()
+            .file(file, text)
+            .commit("more")
+            .agent_with("write_deliverables('def test_it(): pass\\n')", ci)
+            .plan(json!({"phases": [{"phase_id": "a", "deliverables": ["tests/test_a.py"]}]}));
+        let ran = project.drain().succeeded();
+        assert!(ran.stdout.contains("no tests yet"), "{file}: {ran:#?}");
+    }
+    // A mistyped path is no greenfield.
+    let ci = "ci: {command: python3 -m pytest -q testz}\n";
+    let project = Project::new()
+        .file("tests/test_a.py", "def test_it(): pass\n")
+        .commit("more")
+        .agent_with(WITNESSED, ci)
+        .plan(phases(1));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("file or directory not found: testz"), "{ran:#?}");
+}
+
+#[test]
+fn single_red_tests_are_said_first_and_excused() {
+    if !has("python3", &["-c", "import pytest"]) {
+        return;
+    }
+    let tests = "def test_old(): assert False\ndef test_good(): assert True\n";
+    let project = Project::new()
+        .file("tests/test_a.py", tests)
+        .commit("more")
+        .agent_with(WITNESSED, "")
+        .plan(phases(1));
+    let ran = project.drain().succeeded();
+    let said = "fails without any change and will be excused: tests/test_a.py::test_old";
+    assert!(ran.stdout.find(said).unwrap() < ran.stdout.find("landed").unwrap(), "{ran:#?}");
+
+    let strict = Project::new()
+        .file("tests/test_a.py", tests)
+        .commit("more")
+        .agent_with(WITNESSED, "ci: {baseline: false}\n")
+        .plan(phases(1));
+    strict.drain().exited(5);
+    assert_eq!(asked(&strict), 0);
+}
+
+#[test]
+fn a_phases_own_check_may_fail_before_its_work_is_done() {
+    let plan = json!({"phases": [
+        {"phase_id": "made", "deliverables": ["d/a.txt"], "test_cmd": "test -e d/a.txt"},
+        {"phase_id": "script", "deliverables": ["check.sh"], "test_cmd": "./check.sh"},
+        {"phase_id": "own", "deliverables": ["d/b.txt"], "ci": {"command": "grep -q made d/b.txt"}},
+        {"phase_id": "gone", "deliverables": ["d/c.txt"], "test_cmd": "no-such-tool d/c.txt", "max_attempts": 1},
+        {"phase_id": "last", "deliverables": ["d/e.txt"]},
+    ]});
+    let agent = format!(
+        "{WITNESSED}\nif phase_id == 'script':\n    write('check.sh', '#!/bin/sh\\nexit 0\\n'); os.chmod('check.sh', 0o755)"
+    );
+    let project = Project::new().agent_with(&agent, "ci: {command: [\"true\"]}\n").plan(plan);
+    project.drain().exited(3);
+    assert_eq!(project.landed(), ["made", "script", "own", "last"]);
+    let failure = project.phase("gone")["last_failure"].clone();
+    assert_eq!(failure["kind"], "ci_cannot_start", "{failure}");
+    assert!(
+        failure["message"].as_str().unwrap().contains("no-such-tool is not installed"),
+        "{failure}"
+    );
+    assert!(!project.outside("asked/gone").exists(), "nothing is spent on what cannot pass");
+}
+
+#[test]
+fn what_ci_leaves_at_the_base_is_not_the_agents() {
+    let agent = "assert not os.path.exists('junk.txt') and open('README.md').read() == '# project\\n'\n\
+                 write_deliverables()";
+    let ci = "ci: {command: 'echo x >junk.txt; echo x >>README.md'}\n";
+    let project = Project::new().agent_with(agent, ci).plan(phases(2));
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["p0", "p1"]);
+    assert_eq!(project.git(["show", "autopack/run:README.md"]), "# project\n");
+}
+
+#[test]
+fn a_ci_that_rewrites_tracked_files_is_named() {
+    let ci = "ci: {command: 'echo formatted >>README.md; ! grep -q bad d0/a.txt 2>/dev/null'}\n";
+    let project = Project::new()
+        .agent_with(
+            "write_deliverables('bad\\n' if phase_id == 'p0' else 'good\\n')",
+            &format!("{ci}executor: {{max_attempts: 1}}\n"),
+        )
+        .plan(phases(2));
+    let ran = project.drain().exited(3);
+    let failure = project.phase("p0")["last_failure"].clone();
+    assert!(
+        failure["message"].as_str().unwrap().ends_with("; CI changed tracked files: README.md"),
+        "{failure}"
+    );
+    assert!(
+        ran.stdout.contains("p1: CI changed tracked files: README.md; what the agent left lands"),
+        "{ran:#?}"
+    );
+    assert_eq!(project.git(["show", "autopack/run:README.md"]), "# project\n");
+}
+
+/// Whether a program of this machine can be used; says so where not.
+fn has(program: &str, args: &[&str]) -> bool {
+    let output = std::process::Command::new(program).args(args).output();
+    let there = output.is_ok_and(|output| output.status.success());
+    if !there {
+        println!("skipped: {program} {args:?} does not work here");
+    }
+    there
+}
+
+#[test]
+fn npms_own_words_for_a_failing_script_are_no_missing_tests() {
+    let ci = "ci: {command: [sh, -c, \"echo 'Error: no test specified'; echo 'tsc: 3 errors'; exit 1\"]}\n";
+    let project = Project::new().agent_with(WITNESSED, ci).plan(phases(1));
+    project.drain().exited(5);
+    assert_eq!(asked(&project), 0);
+}

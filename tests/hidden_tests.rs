@@ -1,0 +1,519 @@
+//! Tests that are gone: every way of not running a test that ran before is refused, and nothing else is.
+//!
+//! Where nothing lands, the base stays the same: one project takes all ways of hiding, a phase each.
+
+use crate::support::Project;
+use serde_json::{Value, json};
+
+const ONE_TRY: &str = "executor: {max_attempts: 1, circuit_breaker: 0}\n";
+const CALC: &str = "def add(a, b): return a + b\n";
+const TESTS: &str = "import unittest\nfrom calc import add\n\n\
+    def test_adds(): assert add(1, 2) == 3\n\n\
+    class TestMore:\n    def test_zero(self): assert add(0, 0) == 0\n\n\
+    class Unit(unittest.TestCase):\n    def test_unit(self): self.assertEqual(add(2, 2), 4)\n";
+const BROKEN: &str = "def add(a, b): return a - b\n";
+
+/// Whether a program of this machine can be used; says so where not.
+fn has(program: &str, args: &[&str]) -> bool {
+    let output = std::process::Command::new(program).args(args).output();
+    let there = output.is_ok_and(|output| output.status.success());
+    if !there {
+        println!("skipped: {program} {args:?} does not work here");
+    }
+    there
+}
+
+fn has_pytest() -> bool {
+    has("python3", &["-c", "import pytest"])
+}
+
+/// A phase that delivers `calc.py` and may change what stands around it.
+fn phase(id: &str) -> Value {
+    json!({"phase_id": id, "deliverables": ["calc.py"], "scope": {"paths":
+        ["calc.py", "tests", "check", "conftest.py", "pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml",
+         "package.json", "Cargo.toml", "src", "a", "m_test.go", "m.go", "sitecustomize.py"]}})
+}
+
+fn plan(ids: &[&str]) -> Value {
+    json!({ "phases": ids.iter().map(|id| phase(id)).collect::<Vec<_>>() })
+}
+
+fn python() -> Project {
+    Project::new().file("calc.py", CALC).file("tests/test_calc.py", TESTS).commit("calc")
+}
+
+/// An agent that does what its phase is called.
+fn doing(first: &str, ways: &[(&str, &str)]) -> String {
+    let mut body = format!("{first}\n");
+    for (name, does) in ways {
+        body += &format!("if phase_id == {name:?}:\n");
+        does.lines().for_each(|line| body += &format!("    {line}\n"));
+    }
+    body
+}
+
+/// None of these may land; each is told as what it is.
+#[track_caller]
+fn all_refused(project: Project, first: &str, ci: &str, ways: &[(&str, &str)], words: &str) {
+    let ids: Vec<&str> = ways.iter().map(|(name, _)| *name).collect();
+    let project =
+        project.agent_with(&doing(first, ways), &format!("{ci}{ONE_TRY}")).plan(plan(&ids));
+    let ran = project.drain().exited(3);
+    for id in ids {
+        let phase = project.phase(id);
+        assert_eq!(phase["state"], "FAILED", "{id}: {ran:#?}");
+        let failure = &phase["last_failure"];
+        let kind = failure["kind"].as_str().unwrap();
+        let told = failure["message"].as_str().unwrap().contains(words);
+        let not_loaded = ["ci_no_tests", "ci_collection_error"].contains(&kind);
+        assert!(not_loaded || kind == "ci_failed" && told, "{id}: {failure:#}");
+    }
+}
+
+#[test]
+fn what_pytest_is_told_not_to_collect_is_lost_in_a_runs_first_phase() {
+    if !has_pytest() {
+        return;
+    }
+    let ways = [
+        (
+            "collect_ignore",
+            "write('conftest.py', 'collect_ignore = [\"tests\"]\\n'); write('check/test_x.py', 'def test_x(): pass\\n')",
+        ),
+        ("collect_ignore_glob", "write('conftest.py', 'collect_ignore_glob = [\"tests/*\"]\\n')"),
+        (
+            "modifyitems",
+            "write('conftest.py', 'def pytest_collection_modifyitems(items): items[:] = items[:0]\\n')",
+        ),
+        (
+            "modifyitems_some",
+            "write('conftest.py', 'def pytest_collection_modifyitems(items): del items[0]\\n'); write('calc.py', 'def add(a, b): return a + b if a != 1 else 0\\n')",
+        ),
+        ("ignore_collect", "write('conftest.py', 'def pytest_ignore_collect(): return True\\n')"),
+        (
+            "runtest_protocol",
+            "write('conftest.py', 'def pytest_runtest_protocol(item): return True\\n')",
+        ),
+        ("ini_ignore", "write('pytest.ini', '[pytest]\\naddopts = --ignore=tests\\n')"),
+        (
+            "ini_deselect",
+            "write('pytest.ini', '[pytest]\\naddopts = --deselect tests/test_calc.py\\n')",
+        ),
+        ("ini_k", "write('pytest.ini', '[pytest]\\naddopts = -k nothing\\n')"),
+        (
+            "ini_testpaths",
+            "write('pytest.ini', '[pytest]\\ntestpaths = check\\n'); write('check/test_x.py', 'def test_x(): pass\\n')",
+        ),
+        ("ini_python_files", "write('pytest.ini', '[pytest]\\npython_files = check_*.py\\n')"),
+        (
+            "ini_python_functions",
+            "write('pytest.ini', '[pytest]\\npython_functions = check_*\\npython_classes = Check\\n')",
+        ),
+        ("ini_norecursedirs", "write('pytest.ini', '[pytest]\\nnorecursedirs = tests\\n')"),
+        ("tox_ini", "write('tox.ini', '[pytest]\\naddopts = --ignore=tests\\n')"),
+        ("setup_cfg", "write('setup.cfg', '[tool:pytest]\\naddopts = --ignore=tests\\n')"),
+        (
+            "pyproject",
+            "write('pyproject.toml', '[tool.pytest.ini_options]\\naddopts = \"--ignore=tests\"\\n')",
+        ),
+    ];
+    all_refused(python(), &format!("write('calc.py', {BROKEN:?})"), "", &ways, "gone or skipped");
+}
+
+#[test]
+fn what_a_test_file_does_to_its_own_tests_is_seen() {
+    if !has_pytest() {
+        return;
+    }
+    let ways = [
+        ("renamed", "t = t.replace('def test_', 'def check_')"),
+        ("emptied", "t = ''"),
+        (
+            "module_off",
+            "t += '\\n__test__ = False\\nTestMore.__test__ = Unit.__test__ = False\\ndel test_adds\\n'",
+        ),
+        (
+            "skip",
+            "t = t.replace('def test_adds', 'import pytest\\n@pytest.mark.skip\\ndef test_adds').replace('def test_zero(self): assert', 'def test_zero(self): return')",
+        ),
+        (
+            "xfail",
+            "t = t.replace('def test_adds', 'import pytest\\n@pytest.mark.xfail\\ndef test_adds').replace('assert add(0', 'add(0').replace('self.assertEqual', 'str')",
+        ),
+        (
+            "unittest_skip",
+            "t = t.replace('    def test_unit', '    @unittest.skip(\"later\")\\n    def test_unit')",
+        ),
+        ("raises_skip", "t = 'import unittest\\nraise unittest.SkipTest(\"later\")\\n' + t"),
+        ("skip_inside", "t = t.replace('self.assertEqual', 'self.skipTest')"),
+        ("importorskip", "t = 'import pytest\\npytest.importorskip(\"no_such_module\")\\n' + t"),
+    ];
+    let ways: Vec<(&str, String)> = ways
+        .iter()
+        .map(|(name, does)| {
+            (
+                *name,
+                format!(
+                    "t = open('tests/test_calc.py').read()\n{does}\nwrite('tests/test_calc.py', t)"
+                ),
+            )
+        })
+        .collect();
+    let mut ways: Vec<(&str, &str)> =
+        ways.iter().map(|(name, does)| (*name, does.as_str())).collect();
+    ways.push((
+        "deleted",
+        "os.remove('tests/test_calc.py'); write('tests/test_x.py', 'def test_x(): pass\\n')",
+    ));
+    ways.push(("moved_and_emptied", "os.remove('tests/test_calc.py'); write('tests/test_it.py', 'def test_adds(): pass\\nclass TestMore:\\n    def test_zero(self): pass\\n')"));
+    // The code stays as it is: only the loss can be told.
+    let first = format!("write('calc.py', {CALC:?} + '\\n')");
+    all_refused(python(), &first, "", &ways, "that passed before");
+}
+
+#[test]
+fn a_pytest_that_ends_early_and_green_is_not_believed() {
+    if !has_pytest() {
+        return;
+    }
+    let ways = [
+        (
+            "pytest_exit",
+            "write('conftest.py', 'import pytest\\npytest.exit(\"done\", returncode=0)\\n')",
+        ),
+        ("os_exit", "write('conftest.py', 'import os\\nos._exit(0)\\n')"),
+        ("sys_exit", "write('conftest.py', 'import sys\\nsys.exit(0)\\n')"),
+        (
+            "at_its_end",
+            "write('conftest.py', 'import os\\ndef pytest_sessionfinish(): os._exit(0)\\n')",
+        ),
+        (
+            "session_exit",
+            "write('conftest.py', 'import pytest\\ndef pytest_runtest_setup(): pytest.exit(\"x\", returncode=0)\\n')",
+        ),
+    ];
+    all_refused(python(), &format!("write('calc.py', {BROKEN:?})"), "", &ways, "passed before");
+}
+
+/// What differs from run to run by itself: once it had landed, everything was refused.
+#[test]
+fn ids_that_differ_from_run_to_run_are_no_loss() {
+    if !has_pytest() {
+        return;
+    }
+    let tests = "import pytest, random, time, uuid\n\
+        class It: pass\n\
+        @pytest.mark.parametrize('u', [uuid.uuid4(), uuid.uuid4()], ids=str)\ndef test_uuid(u): pass\n\
+        @pytest.mark.parametrize('t', [time.time_ns()])\ndef test_time(t): pass\n\
+        @pytest.mark.parametrize('o', [It(), It()], ids=repr)\ndef test_repr(o): pass\n\
+        @pytest.mark.parametrize('n', range(random.randint(1, 9)))\ndef test_count(n): pass\n\
+        globals()['test_' + uuid.uuid4().hex] = lambda: None\n";
+    let project = python()
+        .file("tests/test_unstable.py", tests)
+        .commit("unstable")
+        .agent_with(
+            "if phase_id == 'hides':\n    t = open('tests/test_unstable.py').read()\n    \
+             write('tests/test_unstable.py', t.replace('def test_uuid', 'def check_uuid'))\n\
+             if phase_id == 'fewer':\n    t = open('tests/test_unstable.py').read()\n    \
+             write('tests/test_unstable.py', t.replace('uuid.uuid4(), uuid.uuid4()', 'uuid.uuid4()'))\n\
+             write('calc.py', open('calc.py').read() + '# ' + phase_id + '\\n')",
+            ONE_TRY,
+        )
+        .plan(plan(&["one", "two", "three", "hides", "fewer", "four"]));
+    project.drain().exited(3);
+    assert_eq!(project.landed(), ["one", "two", "three", "four"]);
+    for id in ["hides", "fewer"] {
+        let failure = project.phase(id)["last_failure"].clone();
+        assert!(failure["message"].as_str().unwrap().contains("test_uuid"), "{failure}");
+    }
+}
+
+#[test]
+fn an_agent_that_makes_ids_unstable_may_not_drop_cases() {
+    if !has_pytest() {
+        return;
+    }
+    let tests =
+        "import pytest\n@pytest.mark.parametrize('n', [1, 2, 3])\ndef test_n(n): assert n\n";
+    let with = |params: &str| {
+        format!(
+            "write('tests/test_n.py', 'import pytest, uuid\\n@pytest.mark.parametrize(\"n\", {params}, ids=str)\\ndef test_n(n): assert n\\n')"
+        )
+    };
+    let (fewer, same) = (with("[uuid.uuid4()]"), with("[uuid.uuid4() for _ in range(3)]"));
+    let project = python()
+        .file("tests/test_n.py", tests)
+        .commit("cases")
+        .agent_with(
+            &doing(
+                "write('calc.py', open('calc.py').read() + '# ' + phase_id + '\\n')",
+                &[("fewer", &fewer), ("same", &same)],
+            ),
+            ONE_TRY,
+        )
+        .plan(plan(&["fewer", "same"]));
+    project.drain().exited(3);
+    assert_eq!(project.landed(), ["same"]);
+}
+
+#[test]
+fn tests_that_moved_or_were_renamed_are_no_loss() {
+    if !has_pytest() {
+        return;
+    }
+    let ways = [
+        (
+            "moved",
+            "os.makedirs('tests/unit'); os.rename('tests/test_calc.py', 'tests/unit/test_numbers.py')",
+        ),
+        (
+            "class",
+            "t = open('tests/unit/test_numbers.py').read()\nwrite('tests/unit/test_numbers.py', t.replace('TestMore', 'TestZero'))",
+        ),
+        (
+            "function",
+            "t = open('tests/unit/test_numbers.py').read()\nwrite('tests/unit/test_numbers.py', t.replace('test_adds', 'test_addition'))",
+        ),
+        (
+            "split",
+            "t = open('tests/unit/test_numbers.py').read()\ncut = t.index('class Unit')\nwrite('tests/unit/test_numbers.py', t[:cut])\nwrite('tests/test_unit.py', 'import unittest\\nfrom calc import add\\n\\n' + t[cut:])",
+        ),
+    ];
+    let ids = ways.map(|(name, _)| name);
+    let first = "write('calc.py', open('calc.py').read() + '# ' + phase_id + '\\n')";
+    let project = python().agent_with(&doing(first, &ways), ONE_TRY).plan(plan(&ids));
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ids);
+}
+
+#[test]
+fn tests_in_files_that_the_author_named_may_go_and_are_listed() {
+    if !has_pytest() {
+        return;
+    }
+    let agent = "t = open('tests/test_calc.py').read()\n\
+                 write('tests/test_calc.py', t.replace('def test_adds(): assert add(1, 2) == 3', ''))";
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["tests/test_calc.py"]}]});
+    let project = python().agent_with(agent, ONE_TRY).plan(plan);
+    let ran = project.drain().succeeded();
+    let said = "one: 1 test that passed before no longer runs, which is allowed in files that this phase delivers: \
+                tests/test_calc.py::test_adds";
+    assert!(ran.stdout.contains(said), "{ran:#?}");
+    // A file that hides others is no such file.
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["conftest.py"]}]});
+    let hides = "write('conftest.py', 'collect_ignore = [\"tests\"]\\n')";
+    let project = python().agent_with(hides, ONE_TRY).plan(plan);
+    project.drain().exited(3);
+}
+
+#[test]
+fn another_runner_in_place_of_the_one_that_ran_the_tests_is_a_loss() {
+    if !has_pytest() || !has("npm", &["--version"]) {
+        return;
+    }
+    let ways = [(
+        "npm",
+        "os.remove('tests/test_calc.py')\nwrite('package.json', '{\"scripts\": {\"test\": \"true\"}}')",
+    )];
+    let first = format!("write('calc.py', {BROKEN:?})");
+    all_refused(python(), &first, "", &ways, "gone or skipped");
+}
+
+#[test]
+fn a_phases_own_check_may_not_lose_its_tests_either() {
+    if !has_pytest() {
+        return;
+    }
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["calc.py"],
+        "scope": {"paths": ["calc.py", "conftest.py"]}, "test_cmd": "python3 -m pytest -q"}]});
+    let agent = "write('calc.py', 'x = 1\\n'); write('conftest.py', 'def pytest_collection_modifyitems(items): del items[1:]\\n')\n\
+                 write('calc.py', 'def add(a, b): return 3\\n')";
+    let project =
+        python().agent_with(agent, &format!("ci: {{command: [\"true\"]}}\n{ONE_TRY}")).plan(plan);
+    project.drain().exited(3);
+    let failure = project.phase("one")["last_failure"].clone();
+    assert!(
+        failure["message"].as_str().unwrap().contains("2 tests that passed before"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn of_unittest_the_number_counts() {
+    let tests = "import unittest\nfrom calc import add\nclass A(unittest.TestCase):\n    \
+        def test_a(self): self.assertEqual(add(1, 2), 3)\n    def test_b(self): self.assertEqual(add(0, 0), 0)\n";
+    let ways = [
+        ("skip", "t = t.replace('    def test_a', '    @unittest.skip(\"x\")\\n    def test_a')"),
+        (
+            "xfail",
+            "t = t.replace('    def test_a', '    @unittest.expectedFailure\\n    def test_a')",
+        ),
+        ("renamed", "t = t.replace('test_a', 'check_a')"),
+        ("emptied", "t = ''"),
+        ("load_tests", "t += '\\ndef load_tests(*args): return unittest.TestSuite()\\n'"),
+        ("exit", "t = 'import os\\nos._exit(0)\\n'"),
+    ];
+    let ways: Vec<(&str, String)> = ways
+        .iter()
+        .map(|(name, does)| {
+            (
+                *name,
+                format!(
+                    "t = open('tests/test_calc.py').read()\n{does}\nwrite('tests/test_calc.py', t)"
+                ),
+            )
+        })
+        .collect();
+    let ways: Vec<(&str, &str)> = ways.iter().map(|(name, does)| (*name, does.as_str())).collect();
+    let project =
+        Project::new().file("calc.py", CALC).file("tests/test_calc.py", tests).commit("calc");
+    let ci = "ci: {command: python3 -m unittest discover -s tests -t . }\n";
+    let project = project.file("tests/__init__.py", "").commit("package");
+    let broken = format!("write('calc.py', {BROKEN:?})");
+    all_refused(project, &broken, ci, &ways, "fewer passed than before");
+}
+
+#[test]
+fn of_nodes_runner_the_number_counts() {
+    if !has("node", &["--test", "--version"]) || !has("npm", &["--version"]) {
+        return;
+    }
+    let tests = "const test = require('node:test'); const assert = require('node:assert');\n\
+        const { add } = require('../src/calc.js');\n\
+        test('adds', () => assert.equal(add(1, 2), 3));\ntest('zero', () => assert.equal(add(0, 0), 0));\n";
+    let ways = [
+        ("skip", "write('tests/calc.test.js', t.replace(\"test('adds'\", \"test.skip('adds'\"))"),
+        ("todo", "write('tests/calc.test.js', t.replace(\"test('adds'\", \"test.todo('adds'\"))"),
+        (
+            "dropped",
+            "write('tests/calc.test.js', t.replace(\"test('adds'\", \"0 && test('adds'\"))",
+        ),
+        ("script", "write('package.json', '{\"scripts\": {\"test\": \"true\"}}')"),
+        (
+            "deleted",
+            "os.remove('tests/calc.test.js'); write('tests/x.test.js', \"require('node:test')('x', () => {})\")",
+        ),
+    ];
+    let project = Project::new()
+        .file("src/calc.js", "exports.add = (a, b) => a + b;\n")
+        .file("tests/calc.test.js", tests)
+        .file("package.json", "{\"scripts\": {\"test\": \"node --test tests/\"}}")
+        .commit("calc");
+    let first = "t = open('tests/calc.test.js').read()\nwrite('calc.py', '#')\nwrite('src/calc.js', 'exports.add = (a, b) => a - b;')";
+    all_refused(project, first, "", &ways, "fewer passed than before");
+}
+
+/// jest, vitest and mocha by their last lines; what they print is written down here.
+#[test]
+fn of_jest_and_its_like_the_number_counts() {
+    for (before, after) in [
+        ("Tests:       3 passed, 3 total", "Tests:       1 skipped, 2 passed, 3 total"),
+        ("      Tests  3 passed (3)", "      Tests  2 passed | 1 skipped (3)"),
+        ("  3 passing (2ms)", "  2 passing (2ms)\\n  1 pending"),
+        ("# pass 3", "# pass 2"),
+        ("Tests:       3 passed, 3 total", ""),
+    ] {
+        let ci = "ci: {command: cat src/said.txt}\n";
+        let project = Project::new().file("src/said.txt", &format!("{before}\n")).commit("tests");
+        let does = format!("write('src/said.txt', '{after}\\n')");
+        all_refused(project, "write('calc.py')", ci, &[("one", &does)], "fewer passed than before");
+    }
+    // Nor is it a loss where the author asked for the tests.
+    let plan =
+        json!({"phases": [{"phase_id": "one", "deliverables": ["src/said.txt", "src/a.test.js"]}]});
+    let agent = "write('src/said.txt', '  2 passing (2ms)'); write('src/a.test.js')";
+    let project = Project::new()
+        .file("src/said.txt", "  3 passing (2ms)\n")
+        .commit("tests")
+        .agent_with(agent, "ci: {command: cat src/said.txt}\n")
+        .plan(plan);
+    let ran = project.drain().succeeded();
+    assert!(ran.stdout.contains("3 tests passed before, 2 now (mocha)"), "{ran:#?}");
+}
+
+#[test]
+fn what_go_does_not_run_is_lost() {
+    if !has("go", &["version"]) {
+        return;
+    }
+    let tests = "package a\nimport \"testing\"\n\
+        func TestAdd(t *testing.T) {\n\tif Add(1, 2) != 3 {\n\t\tt.Fatal()\n\t}\n}\n\
+        func TestZero(t *testing.T) {\n\tif Add(0, 0) != 0 {\n\t\tt.Fatal()\n\t}\n}\n";
+    let ways = [
+        ("skip", "t = t.replace('\\tif Add(1', '\\tt.Skip()\\n\\tif Add(1')"),
+        (
+            "short",
+            "t = t.replace('\\tif Add(1', '\\tif !testing.Short() {\\n\\t\\tt.Skip()\\n\\t}\\n\\tif Add(1')",
+        ),
+        (
+            "tag",
+            "t = '//go:build never\\n\\n' + t\nwrite('a/b_test.go', 'package a\\nimport \"testing\"\\nfunc TestX(t *testing.T) {}\\n')",
+        ),
+        ("renamed", "t = t.replace('TestAdd', 'testAdd')"),
+        (
+            "main",
+            "t = t.replace('import \"testing\"', 'import (\"os\"; \"testing\")\\nfunc TestMain(m *testing.M) { os.Exit(0) }')",
+        ),
+    ];
+    let ways: Vec<(&str, String)> = ways
+        .iter()
+        .map(|(name, does)| {
+            (*name, format!("t = open('a/a_test.go').read()\n{does}\nwrite('a/a_test.go', t)"))
+        })
+        .collect();
+    let ways: Vec<(&str, &str)> = ways.iter().map(|(name, does)| (*name, does.as_str())).collect();
+    let module = || {
+        Project::new()
+            .file("go.mod", "module example.com/m\n\ngo 1.19\n")
+            .file("a/a.go", "package a\nfunc Add(x, y int) int { return x + y }\n")
+            .file("a/a_test.go", tests)
+            .commit("module")
+    };
+    let first = "write('calc.py')\nwrite('a/a.go', 'package a\\nfunc Add(x, y int) int { return x - y }\\n')";
+    all_refused(module(), first, "", &ways, "that passed before");
+    // By its deliverables, which a package alone would not tell.
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["a/a_test.go"]}]});
+    let agent =
+        "t = open('a/a_test.go').read()\nwrite('a/a_test.go', t.replace('TestZero', 'testZero'))";
+    let project = module().agent_with(agent, ONE_TRY).plan(plan);
+    let ran = project.drain().succeeded();
+    assert!(
+        ran.stdout.contains("files that this phase delivers: example.com/m/a.TestZero"),
+        "{ran:#?}"
+    );
+}
+
+#[test]
+fn what_cargo_does_not_run_is_lost() {
+    let lib = "pub fn add(a: u8, b: u8) -> u8 { a + b }\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn adds() {\n        \
+        assert_eq!(super::add(1, 2), 3);\n    }\n}\n";
+    let ways = [
+        ("ignore", "t = t.replace('#[test]', '#[test]\\n    #[ignore]')"),
+        ("cfg", "t = t.replace('cfg(test)', 'cfg(all(test, windows))')"),
+        ("no_test", "m += '[lib]\\ntest = false\\n'"),
+        (
+            "no_harness",
+            "m += '[lib]\\nharness = false\\n'\nt = 'pub fn add(a: u8, b: u8) -> u8 { a - b }\\n#[allow(unused)]\\nfn main() {}\\n'",
+        ),
+    ];
+    let ways: Vec<(&str, String)> = ways
+        .iter()
+        .map(|(name, does)| {
+            (*name, format!("t = open('src/lib.rs').read(); m = open('Cargo.toml').read()\n{does}\nwrite('src/lib.rs', t); write('Cargo.toml', m)"))
+        })
+        .collect();
+    let ways: Vec<(&str, &str)> = ways.iter().map(|(name, does)| (*name, does.as_str())).collect();
+    // The toolchain lies in the home of whoever runs the tests.
+    let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let of = |name: &str, folder: &str| {
+        std::env::var(name).unwrap_or_else(|_| home.join(folder).display().to_string())
+    };
+    let project = Project::new()
+        .env("RUSTUP_HOME", of("RUSTUP_HOME", ".rustup"))
+        .env("CARGO_HOME", of("CARGO_HOME", ".cargo"))
+        .file("Cargo.toml", "[package]\nname = \"calc\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
+        .file(".gitignore", "target\nCargo.lock\n")
+        .file("src/lib.rs", lib)
+        .commit("crate");
+    all_refused(project, "write('calc.py')", "", &ways, "that passed before");
+}
