@@ -72,7 +72,13 @@ impl Attempt<'_> {
         if let Some(known) = self.site.known_base(&self.claim.run_id, &key).await? {
             return Ok(Some(CiRun::of(TestResults::clone(&known))));
         }
-        let run = self.run_at_base(plan).await?;
+        let run = match plan.is_configured() {
+            true => {
+                self.place(&base).await?;
+                self.run_at_base(plan).await?
+            }
+            false => CiRun::of(TestResults::of(CiOutcome::NotConfigured)),
+        };
         if *run.outcome() == CiOutcome::Stopped {
             return Ok(None);
         }
