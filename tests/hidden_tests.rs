@@ -299,6 +299,8 @@ fn tests_in_files_that_the_author_named_may_go_and_are_listed() {
     let said = "one: 1 test that passed before no longer runs, which is allowed in files that this phase delivers: \
                 tests/test_calc.py::test_adds";
     assert!(ran.stdout.contains(said), "{ran:#?}");
+    let note = project.phase("one")["attempt_log"][0]["note"].clone();
+    assert!(note.as_str().unwrap().contains("tests/test_calc.py::test_adds"), "{note}");
     // A file that hides others is no such file.
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["conftest.py"]}]});
     let hides = "write('conftest.py', 'collect_ignore = [\"tests\"]\\n')";

@@ -275,6 +275,19 @@ impl fmt::Display for Fewer {
 }
 
 impl Judgement {
+    /// Tests that no longer run and may go, in one line.
+    pub fn replaced_tests(&self) -> Option<String> {
+        let replaced = &self.replaced;
+        let tests = counted(replaced.len() as u64, "test");
+        let run = if replaced.len() == 1 { "runs" } else { "run" };
+        (!replaced.is_empty()).then(|| {
+            format!(
+                "{tests} that passed before no longer {run}, which is allowed in files that this phase delivers: {}",
+                names(replaced)
+            )
+        })
+    }
+
     /// Whether it says that tests no longer run; a second run of the base tells whether they can be relied on.
     pub fn tells_of_losses(&self) -> bool {
         self.decision == Decision::Fail && !(self.gone.is_empty() && self.fewer.is_empty())
@@ -312,15 +325,10 @@ impl Judgement {
                 names(&excused)
             ));
         }
-        if !replaced.is_empty() {
-            let tests = counted(replaced.len() as u64, "test");
-            let run = if replaced.len() == 1 { "runs" } else { "run" };
-            let names = names(&replaced);
-            notes.push(format!(
-                "{tests} that passed before no longer {run}, which is allowed in files that this phase delivers: {names}"
-            ));
-        }
-        Self { blocking, gone, fewer, replaced, excused, notes, ..Self::plain(decision) }
+        let judgement =
+            Self { blocking, gone, fewer, replaced, excused, notes, ..Self::plain(decision) };
+        let replaced = judgement.replaced_tests();
+        Self { notes: judgement.notes.iter().cloned().chain(replaced).collect(), ..judgement }
     }
 
     fn with_flaky(mut self, flaky: &[String]) -> Self {

@@ -44,6 +44,7 @@ impl Attempt<'_> {
         for note in &judgement.notes {
             self.note(note);
         }
+        self.record.replaced = judgement.replaced_tests();
         match judgement.decision.clone() {
             Decision::Stopped => return Ok(Gate::Stopped),
             Decision::Systemic { why } => {

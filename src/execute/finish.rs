@@ -46,6 +46,7 @@ pub(super) async fn finish(
         agent_ms: record.agent_ms,
         ci_ms: (record.ci_runs > 0).then(|| millis(record.ci)),
         session: record.session,
+        note: record.replaced.map(|note| site.redactor.redact(&note).into_owned()),
         telemetry: site.settings.telemetry.enabled,
     };
     let run = claim.run_id.clone();

@@ -24,6 +24,8 @@ pub(super) struct Record {
     pub ci_runs: u32,
     /// What the last green runs of CI said, by the plan's key.
     pub green: Vec<(String, TestResults)>,
+    /// Tests that went with the attempt, since their files are its deliverables.
+    pub replaced: Option<String>,
     /// The same, of the tree that landed: the base of whoever comes next.
     pub landed: Vec<(BaseKey, Arc<TestResults>)>,
     /// The patch of the work, where there is any.

@@ -24,6 +24,8 @@ pub struct Finish {
     pub ci_ms: Option<u64>,
     /// What the agent calls its session, for a retry to go on with.
     pub session: Option<String>,
+    /// What a person should know of an attempt that says nothing else: tests that went with it, say.
+    pub note: Option<String>,
     /// Whether a sample is kept, where the attempt reached the agent.
     pub telemetry: bool,
 }
@@ -38,6 +40,7 @@ impl Finish {
             agent_ms: None,
             ci_ms: None,
             session: None,
+            note: None,
             telemetry,
         }
     }
@@ -186,7 +189,7 @@ async fn save_attempt(
     .bind(finish.ended.0)
     .bind(verdict.outcome().as_str())
     .bind(failure_of(verdict, outcome).map(to_json))
-    .bind(note_of(verdict))
+    .bind(note_of(verdict).or(finish.note.as_deref()))
     .bind(landed)
     .bind(&usage.model)
     .bind(usage.tokens.input.map(signed))
