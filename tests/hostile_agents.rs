@@ -91,6 +91,7 @@ fn folders_without_end_fail_their_phase_and_are_removed() {
     let left = std::fs::read_dir(project.path(".autopack/slots")).unwrap().flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
+    assert!(project.slots().is_empty(), "{:?}", project.slots());
 }
 
 #[test]

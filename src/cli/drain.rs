@@ -23,7 +23,7 @@ use crate::progress::{
     Mode, Progress, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
 use crate::store::{RunSummary, Store};
-use crate::workspace::Repo;
+use crate::workspace::{Repo, SlotRoom};
 
 /// Drain a backlog: repair, execute, judge and land phase after phase
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,8 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
-    let repo = Repo::discover(&context.workspace()?).await?;
+    let slots_dir = config.settings.workspace.slots_dir.as_deref();
+    let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
     let store = database::open_existing(context).await?;
     let mut runs = choose(&args, &store).await?;
     if args.dry_run {
@@ -92,11 +93,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
     repo.prepare_folder()?;
+    // Before anything is claimed.
+    repo.slots_place()?;
+    let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
+    let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
     let request = Request {
         runs: runs.into_iter().map(|run| run.run_id).collect(),
         batch_size: args.batch_size,
         max_batches: args.max_batches,
-        jobs: args.jobs.unwrap_or(config.settings.executor.jobs),
+        jobs: room.map_or(wanted, |room| room.slots),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
     };
@@ -124,6 +129,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     .overridden(args.agent, args.base)
     .remembering(memory.clone())
     .foreseeing(foresight);
+    if let Some(SlotRoom { slots, each_mib, free_mib }) = room {
+        site.progress.note(&format!(
+            "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: {} instead of {wanted}",
+            site.repo.slots_place()?.display(),
+            counted(slots.into(), "worker")
+        ));
+    }
     let drain = Drain::new(site, owner, &request, &fix, stop, &signals).saying(line);
     let drained = drain.run().instrument(tracing::error_span!("drain", drain = name)).await;
     super::memory::close(&memory).await;

@@ -53,7 +53,8 @@ struct Removed {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let repo = Repo::discover(&context.workspace()?).await?;
+    let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
+    let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
     let store = database::open_existing(context).await?;
     let run = args.run_id.as_ref().map(RunId::new);
     let moved = if args.dry_run { Moved::Look } else { Moved::Record };

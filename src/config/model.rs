@@ -96,12 +96,16 @@ pub struct WorkspaceSettings {
     /// Run in a slot after it was reset, before the agent.
     pub setup: Option<CommandLine>,
     pub setup_timeout_seconds: u64,
+    /// Paths and patterns beside manifests and lock files: setup runs again where one of them changed.
+    pub setup_inputs: Vec<String>,
     /// Untracked paths of the user's checkout that a slot gets as copies.
     pub link: Vec<String>,
     /// Untracked paths of a slot that outlive a reset.
     pub keep: Vec<String>,
     /// Paths that no phase may change.
     pub protected_paths: Vec<String>,
+    /// Where the copies lie that agents and CI work in; without it, in the user's state directory.
+    pub slots_dir: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,6 +172,7 @@ impl Default for WorkspaceSettings {
             base: None,
             setup: None,
             setup_timeout_seconds: 600,
+            setup_inputs: Vec::new(),
             link: Vec::new(),
             keep: strings(&[
                 "target",
@@ -186,6 +191,7 @@ impl Default for WorkspaceSettings {
                 "config/autopack.yaml",
                 "config/memory.yaml",
             ]),
+            slots_dir: None,
         }
     }
 }

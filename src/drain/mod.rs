@@ -8,6 +8,7 @@ mod crew;
 mod halt;
 mod heap;
 mod memory;
+mod old_slots;
 mod owner;
 mod plan;
 mod recover;
@@ -150,7 +151,9 @@ impl<'a> Drain<'a> {
     }
 
     async fn batches_while_there_is_space(&mut self) -> Result<Halt, Trouble> {
+        let in_slots = self.attempts_in_slots().await?;
         recover::recover(&self.site, self.owner.id()).await?;
+        self.remove_old_slots(&in_slots).await?;
         self.follow().await?;
         self.repair().await?;
         heap::give_back();

@@ -1,59 +1,18 @@
-//! The part of an attempt in which something of the user's is run: setup, and the agent.
+//! The part of an attempt in which the agent runs.
 
 use std::time::{Duration, Instant};
 
 use super::{After, Attempt, Trouble, millis};
 use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task};
 use crate::clock::now;
-use crate::config::CommandLine;
 use crate::phase::budget::{Budget, Exhausted, Level, Spent};
-use crate::phase::{Failure, FailureKind, Requeue, Verdict, shell};
+use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::child_env::OWNER;
-use crate::process::{self, How, Job, SpawnError};
+use crate::process::{self, How};
 use crate::progress::Step;
+use crate::workspace::Side;
 
 impl Attempt<'_> {
-    /// `workspace.setup`: without it, neither an agent nor CI can work here. Says whether it ran to its end.
-    pub(super) async fn set_up(&self) -> Result<bool, Trouble> {
-        let settings = &self.site.settings.workspace;
-        let Some(command) = &settings.setup else { return Ok(false) };
-        let argv: Vec<String> = match command {
-            CommandLine::Argv(argv) => argv.clone(),
-            CommandLine::Shell(line) => shell::argv(line),
-        };
-        let timeout = Duration::from_secs(settings.setup_timeout_seconds);
-        let env = self.environment(&self.site.ci_env);
-        let job = Job {
-            log: Some(self.folder.setup_log()),
-            redact: self.site.redactor.clone(),
-            hold: Some(self.slot.lock_fd()?),
-            ..Job::new(argv, self.slot.path(), env, timeout)
-        };
-        let ended = match process::run(job, self.stop).await {
-            Err(error @ (SpawnError::NotFound { .. } | SpawnError::CannotStart { .. })) => {
-                return Err(Trouble::Systemic(format!("workspace.setup failed: {error}")));
-            }
-            ended => ended?,
-        };
-        let why = match ended.how {
-            How::Exited(0) => return Ok(true),
-            // Whatever is run next notices the stop as well.
-            How::Stopped => return Ok(false),
-            How::Exited(code) => format!("it exited with {code}"),
-            How::Signalled(signal) => format!("signal {signal} ended it"),
-            How::TimedOut | How::Stalled => format!("it took longer than {} s", timeout.as_secs()),
-        };
-        let log = self.folder.setup_log();
-        let said = match ended.last_lines(1) {
-            line if line.trim().is_empty() => String::new(),
-            line => format!(": {line}"),
-        };
-        Err(Trouble::Systemic(format!(
-            "workspace.setup failed: {why}{said}; its output is in {}",
-            log.display()
-        )))
-    }
-
     pub(super) async fn agent(&mut self, prompt: String) -> Result<AgentReply, Trouble> {
         let (name, settings) = self.site.agent_of(self.claim)?;
         let foresight = &self.site.foresight;
@@ -102,20 +61,31 @@ impl Attempt<'_> {
         })
     }
 
-    /// The environment of whatever runs in the slot: marked, so that leftovers of a dead drain can be found.
+    /// The environment of whatever runs in the agent's checkout.
     pub(super) fn environment(
         &self,
         inherited: &process::child_env::Env,
     ) -> process::child_env::Env {
+        self.environment_in(Side::Agent, inherited)
+    }
+
+    /// The environment of whatever runs in a checkout: marked, so that leftovers of a dead drain can be found. CI's is named to
+    /// nobody who works in the agent's.
+    pub(super) fn environment_in(
+        &self,
+        side: Side,
+        inherited: &process::child_env::Env,
+    ) -> process::child_env::Env {
         let mut env = inherited.clone();
+        let dir = self.slot.path_of(side);
         env.extend(self.slot.environment());
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env.insert("AUTOPACK_WORKSPACE".into(), self.site.repo.root().into());
-        env.insert("AUTOPACK_WORKTREE".into(), self.slot.path().into());
+        env.insert("AUTOPACK_WORKTREE".into(), dir.into());
         // For what several at once must not share: ports, databases.
         env.insert("AUTOPACK_SLOT".into(), self.slot.number().to_string().into());
         // Programs that believe the inherited one would work in the user's checkout.
-        env.insert("PWD".into(), self.slot.path().into());
+        env.insert("PWD".into(), dir.into());
         env.remove(std::ffi::OsStr::new("OLDPWD"));
         env
     }

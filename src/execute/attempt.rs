@@ -9,10 +9,13 @@ use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
-use crate::workspace::{CheckoutState, ClaimRef, Fence, Measured, Reset, Slot, without_binaries};
+use crate::workspace::{
+    CheckoutState, ClaimRef, Fence, Measured, Reset, Side, Slot, without_binaries,
+};
 
 use super::activity::Activity;
 use super::record::Record;
+use super::setup::SetUp;
 use super::{AttemptFolder, Site, Trouble, lesson};
 
 /// More paths than these are counted in a message.
@@ -67,6 +70,8 @@ pub(super) async fn attempt(
     // At once: what comes next may take us down, and this was paid for.
     let hidden = attempt.secret_in_binaries(&measured).await?;
     let kept = attempt.keep_work(&measured, hidden.is_some());
+    let lost = attempt.keep_lost_work(&measured).await;
+    let is_secret = hidden.is_some() || attempt.holds_secret(&measured);
     let verdict = match attempt.cut_short(&reply)? {
         Some(verdict) => verdict,
         None => match attempt.judge_diff(&measured, &reply, hidden).await? {
@@ -74,6 +79,7 @@ pub(super) async fn attempt(
             None => attempt.test_and_land(&measured).await?,
         },
     };
+    let verdict = lost.named_in(verdict);
     match (kept, &verdict) {
         (Err(error), Verdict::Passed { .. }) => {
             tracing::warn!("{error}; it has landed all the same")
@@ -81,6 +87,10 @@ pub(super) async fn attempt(
         (kept, _) => kept?,
     }
     attempt.learn(&measured, &verdict).await;
+    if (is_secret || lost.is_secret) && !matches!(verdict, Verdict::Passed { .. }) {
+        // Neither the next attempt's agent nor a copy of the disk is to find it.
+        attempt.slot.remove().await?;
+    }
     Ok(verdict)
 }
 
@@ -143,7 +153,7 @@ impl<'a> Attempt<'a> {
         };
         attempt.step(Step::Preparing);
         attempt.say_reset(&reset?);
-        if attempt.set_up().await? {
+        if attempt.set_up(Side::Agent).await? == SetUp::Ran {
             attempt.refuse_changes_of_setup().await?;
             // What it writes into the checkout is not the agent's doing.
             attempt.checkout = site.repo.checkout_state().await?;
@@ -151,11 +161,15 @@ impl<'a> Attempt<'a> {
         Ok(attempt)
     }
 
-    /// Makes the slot hold exactly this commit, set up as the configuration says.
-    pub(super) async fn place(&mut self, commit: &str) -> Result<(), Trouble> {
-        let reset = self.slot.reset(commit, &self.site.settings.workspace).await?;
-        self.say_reset(&reset);
-        self.set_up().await.map(drop)
+    /// Makes CI's checkout hold exactly this commit, set up as the configuration says. A failure is the change's.
+    pub(super) async fn place_for_ci(&mut self, commit: &str) -> Result<Option<Failure>, Trouble> {
+        let reset = self.slot.reset_ci(commit, &self.site.settings.workspace).await?;
+        // The rest was said of the agent's.
+        self.say_reset(&Reset { set_aside: reset.set_aside, ..Reset::default() });
+        Ok(match self.set_up(Side::Ci).await? {
+            SetUp::DidNotRun | SetUp::Ran => None,
+            SetUp::Failed { why } => Some(Failure::new(FailureKind::CiFailed, why)),
+        })
     }
 
     /// They would be judged as the agent's, of whichever phase comes next.
@@ -250,7 +264,7 @@ impl<'a> Attempt<'a> {
         if !self.site.memory.is_on() {
             return;
         }
-        self.record.lesson.has_ci = self.ci_plan().await.is_configured();
+        self.record.lesson.has_ci = self.ci_plan(Side::Agent).await.is_configured();
         self.record.lesson.changed = measured.changes.iter().map(|c| c.path.clone()).collect();
         let retried =
             self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });

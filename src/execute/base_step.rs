@@ -11,22 +11,21 @@ use crate::config::RedBase;
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::progress::Step;
 use crate::store::BaseKey;
+use crate::workspace::Side;
 
 impl Attempt<'_> {
     /// Runs each CI command of the phase that no phase of this drain had before, on what the agent will be given.
     /// `None`: the agent may be asked.
     pub(super) async fn check_base(&mut self) -> Result<Option<Verdict>, Trouble> {
         let runs_before = self.record.ci_runs;
-        let plans = [Some(self.ci_plan().await), ci::check_plan(self.claim.phase.ci())];
+        let plans = [Some(self.ci_plan(Side::Agent).await), ci::check_plan(self.claim.phase.ci())];
         for plan in plans.into_iter().flatten() {
             if let Some(verdict) = self.prove(&plan).await? {
                 return Ok(Some(verdict));
             }
         }
         if self.record.ci_runs > runs_before {
-            // What CI left in the place is none of the agent's.
-            let base = self.base.clone();
-            self.place(&base).await?;
+            // What CI wrote into the user's checkout is none of the agent's.
             self.checkout = self.site.repo.checkout_state().await?;
         }
         Ok(None)
@@ -74,8 +73,12 @@ impl Attempt<'_> {
         }
         let run = match plan.is_configured() {
             true => {
-                self.place(&base).await?;
-                self.run_at_base(plan).await?
+                if let Some(failure) = self.place_for_ci(&base).await? {
+                    return Err(Trouble::Systemic(failure.message));
+                }
+                // Programs may lie in the checkout that CI runs in.
+                let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
+                self.run_at_base(&plan).await?
             }
             false => CiRun::of(TestResults::of(CiOutcome::NotConfigured)),
         };
@@ -86,7 +89,7 @@ impl Attempt<'_> {
         Ok(Some(run))
     }
 
-    /// The place holds the base. What is red is run once more: a flaky test is no reason to end a night.
+    /// CI's checkout holds the base. What is red is run once more: a flaky test is no reason to end a night.
     async fn run_at_base(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
         self.step(Step::Baseline);
         let plan = plan.at_base(self.site.settings.ci.max_timeout_seconds);
@@ -151,21 +154,23 @@ impl Attempt<'_> {
         self.learn_base(key, &steadied(known.clone(), &again)).await
     }
 
-    /// Runs CI at the base, and puts the place back to `commit`. `None`: the operator stopped the drain.
+    /// Runs CI at the base, and puts its checkout back to `commit`. `None`: the operator stopped the drain.
     async fn look_back(
         &mut self,
         plan: &CiPlan,
         commit: &str,
     ) -> Result<Option<TestResults>, Trouble> {
         let base = self.base.clone();
-        self.place(&base).await?;
+        if self.place_for_ci(&base).await?.is_some() {
+            return Ok(None);
+        }
         // Which runner is detected is up to the files that are there.
         let plan = match plan.is_detected() {
-            true => self.ci_plan().await,
+            true => self.ci_plan(Side::Ci).await,
             false => plan.clone(),
         };
         let run = self.run_at_base(&plan).await?;
-        self.place(commit).await?;
+        self.place_for_ci(commit).await?;
         Ok((*run.outcome() != CiOutcome::Stopped).then_some(run.results))
     }
 

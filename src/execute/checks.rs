@@ -12,6 +12,7 @@ use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{Redactor, Stop};
+use crate::workspace::Side;
 
 /// Of the end of CI's output, for the agent.
 const SHOWN_CHARS: usize = 8_000;
@@ -35,7 +36,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         Ok(Some(Arc::new(SlotChecks {
-            plan: self.ci_plan().await,
+            plan: self.ci_plan(Side::Agent).await,
             dir: self.slot.path().to_owned(),
             env: self.environment(&self.site.ci_env),
             folder: self.folder.path().to_owned(),

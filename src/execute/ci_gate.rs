@@ -12,6 +12,7 @@ use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
 use crate::telemetry::kind::{Kind, kind};
+use crate::workspace::Side;
 
 /// Files that CI changed, in a message.
 const NAMED: usize = 5;
@@ -27,11 +28,14 @@ pub(super) enum Gate {
 }
 
 impl Attempt<'_> {
-    /// The slot holds `commit`, and holds it again afterwards wherever that matters.
+    /// CI sees the commit that would land, in a checkout that no agent wrote to.
     pub(super) async fn ci(&mut self, commit: &str) -> Result<Gate, Trouble> {
         self.step(Step::Ci);
         self.record.green.clear();
-        let plan = self.ci_plan().await;
+        if let Some(failure) = self.place_for_ci(commit).await? {
+            return Ok(Gate::Red(failure));
+        }
+        let plan = self.ci_plan(Side::Ci).await;
         let run = self.run_ci(&plan).await?;
         let rewritten = match plan.is_configured() {
             true => self.slot.rewritten().await?,
@@ -107,9 +111,11 @@ impl Attempt<'_> {
         })
     }
 
-    pub(super) async fn ci_plan(&self) -> CiPlan {
-        let env = self.environment(&self.site.ci_env);
-        let site = ci::Site { dir: self.slot.path(), workspace: self.site.repo.root(), env: &env };
+    /// What CI is for what one of the checkouts holds.
+    pub(super) async fn ci_plan(&self, side: Side) -> CiPlan {
+        let env = self.environment_in(side, &self.site.ci_env);
+        let site =
+            ci::Site { dir: self.slot.path_of(side), workspace: self.site.repo.root(), env: &env };
         ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
     }
 
@@ -199,9 +205,9 @@ impl Attempt<'_> {
         self.record.ci_runs += 1;
         // What ran before may have closed it.
         self.site.repo.reopen(self.folder.path());
-        let env = self.environment(&self.site.ci_env);
+        let env = self.environment_in(Side::Ci, &self.site.ci_env);
         let request = ci::Request {
-            dir: self.slot.path(),
+            dir: self.slot.path_of(Side::Ci),
             env: &env,
             log: self.folder.ci_log(self.record.ci_runs),
             redact: self.site.redactor.clone(),

@@ -82,6 +82,11 @@ impl Attempt<'_> {
         }))
     }
 
+    /// Whether a secret stands in the change, whatever else is wrong with it.
+    pub(super) fn holds_secret(&self, measured: &Measured) -> bool {
+        self.secret(measured, None).is_some()
+    }
+
     fn secret(&self, measured: &Measured, in_binaries: Option<String>) -> Option<Failure> {
         let redactor = &self.site.redactor;
         let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));

@@ -71,6 +71,10 @@ impl AttemptFolder {
         self.path.join("setup.log")
     }
 
+    pub fn ci_setup_log(&self) -> PathBuf {
+        self.path.join("setup-ci.log")
+    }
+
     pub fn ci_log(&self, run: u32) -> PathBuf {
         match run {
             1 => self.path.join("ci.log"),
@@ -80,6 +84,19 @@ impl AttemptFolder {
 
     pub fn patch(&self) -> PathBuf {
         self.path.join(PATCH)
+    }
+
+    /// Of work that is not part of the change, by a name that no other has here.
+    pub fn beside_patch(&self, name: &str) -> PathBuf {
+        let numbered = |n: u32| match n {
+            1 => self.path.join(format!("{name}.patch")),
+            n => self.path.join(format!("{name}-{n}.patch")),
+        };
+        let mut n = 1;
+        while numbered(n).exists() {
+            n += 1;
+        }
+        numbered(n)
     }
 
     /// The patch of the attempt before this one, where that one left one.

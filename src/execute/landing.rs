@@ -31,7 +31,6 @@ impl Attempt<'_> {
         };
         let tip = self.base.clone();
         let commit = self.slot.commit(&measured.tree, &tip, &message).await?;
-        self.slot.renew_agents_git(&commit)?;
         if let Some(verdict) = self.test(&commit).await? {
             return Ok(verdict);
         }
@@ -85,7 +84,6 @@ impl Attempt<'_> {
                 }
             };
             if self.is_to_be_tested_again(measured, &moved).await? {
-                self.place(&rebased).await?;
                 self.base.clone_from(&moved);
                 if let Some(verdict) = self.test(&rebased).await? {
                     return Ok(verdict);

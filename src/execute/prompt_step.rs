@@ -9,6 +9,7 @@ use crate::memory::Memory;
 use crate::phase::{Failure, FixedSpec, RunId};
 use crate::process::Redactor;
 use crate::prompt::{self, MAX_CHARS, PromptInput};
+use crate::workspace::Side;
 
 /// A try at a phase, as far as its prompt depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ pub async fn prompt_for(asked: &Asked<'_>, memory: &Memory, redact: &Redactor) -
 impl Attempt<'_> {
     pub(super) async fn prompt(&self) -> Result<String, Trouble> {
         let claim = self.claim;
-        let plan = self.ci_plan().await;
+        let plan = self.ci_plan(Side::Agent).await;
         let command = plan.is_configured().then(|| plan.display());
         let patch = self.folder.earlier_patch();
         let asked = Asked {

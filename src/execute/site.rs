@@ -11,6 +11,7 @@ use super::base_runs::BaseRuns;
 use super::breaker::Breaker;
 use super::foresee::Foresight;
 use super::queue::LandingQueue;
+use super::setup::Setups;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
@@ -46,6 +47,7 @@ pub struct Site {
     pub landings: LandingQueue,
     /// What CI says of the commits that attempts begin with.
     pub bases: BaseRuns,
+    pub(super) setups: Setups,
     /// Held while a run's branch is made.
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
@@ -90,6 +92,7 @@ impl Site {
             backoff: Backoff::default(),
             landings: LandingQueue::default(),
             bases,
+            setups: Setups::default(),
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
             said_full: AtomicBool::new(false),

@@ -17,7 +17,7 @@ pub enum Trouble {
     /// The disk is full, or what we may use of it. It may have room again at any time.
     #[error("{0}")]
     Full(String),
-    /// What ran in the slot took its supervisor down: counted as a crash, against this phase alone, until others do it too.
+    /// What ran in the slot took its supervisor down, or the slot is gone: counted as a crash, against this phase alone, until others do it too.
     #[error("{0}")]
     Crashed(String),
     /// It may have landed, and nobody can tell now: whoever recovers it finds out.
@@ -68,6 +68,9 @@ impl From<StoreError> for Trouble {
 
 impl From<WorkspaceError> for Trouble {
     fn from(error: WorkspaceError) -> Self {
+        if matches!(error, WorkspaceError::SlotGone { .. }) {
+            return Self::Crashed(error.to_string());
+        }
         anyhow::Error::new(error).into()
     }
 }

@@ -12,6 +12,12 @@ const RULES: &[(&str, &str)] = &[
     // Terminal colours and cursor moves.
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     (r"\r", ""),
+    // A slot, wherever it lies: each attempt may have another one. Before its hash is taken for a commit's.
+    (
+        r"[^\s'\x22(]*/[A-Za-z0-9._-]+-[0-9a-f]{8}/[A-Za-z0-9._-]+-[0-9a-f]{4}-\d+(-ci)?(\.git)?/",
+        "",
+    ),
+    (r"[^\s'\x22(]*/\.autopack/slots/[^\s/]+/", ""),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?([.,]\d+)?(\s?(Z|UTC|[+-]\d\d:?\d\d))?", "<time>"),
     (
         r"\b((Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?(\d{1,2} )?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* ( ?\d{1,2},? )?(\d{4} )?\d\d:\d\d(:\d\d)?([.,]\d+)?( \d{4}| GMT| UTC| [+-]\d{4})?\b",
@@ -33,7 +39,6 @@ const RULES: &[(&str, &str)] = &[
     // Go's: a test's name, a number, a count.
     (r"<tmp>/(Test[A-Za-z_]*)\d+/\d{3}/", "<tmp>/$1/"),
     (r"(?i)[a-z]:\\(users\\[^\s\\]+\\appdata\\local\\)?temp\\[^\s\\:'\x22]+", "<tmp>"),
-    (r"[^\s'\x22(]*/\.autopack/slots/[^\s/]+/", ""),
     (r"(/home|/Users)/[^\s/:'\x22]+/", "<home>/"),
     (
         r"(?i)\b(lines?|ln|col|column|char|offset|position|pid|thread|port|goroutine|seed)([ =:#]+)\d+(-\d+)?",
@@ -119,6 +124,10 @@ mod tests {
             (
                 "/w/repo/.autopack/slots/1/src/a.py:3: boom",
                 "/w/repo/.autopack/slots/12/src/a.py:44: boom",
+            ),
+            (
+                "/h/.local/state/autopack/app-1a2b3c4d/app-1a2b-1/src/a.py:3: boom",
+                "/var/tmp/autopack-1000/my.app-00000000/my.app-0000-12-ci/src/a.py:44: boom",
             ),
             ("commit 9f8e7d6c5b not found", "commit 1a2b3c4d5e not found"),
             ("Mon, 02 Jan 2026 15:04:05 GMT refused", "Tue, 13 Oct 2025 01:02:03 GMT refused"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::clean::clean;
 use super::error::{Context, Result, WorkspaceError};
-use super::git::Git;
+use super::git::{Git, Steering};
 use super::git_dir::GitDir;
 use super::loose::Objects;
 use super::outside::Outside;
@@ -21,10 +21,11 @@ pub(super) struct Checkout {
     pub git: Git,
     /// Git for what concerns objects alone; it works whatever became of the folder.
     pub store: Git,
-    /// Object folders of the user's that this one borrows.
-    pub borrows: PathBuf,
+    /// Object folders of others that this one borrows.
+    pub borrows: Vec<PathBuf>,
     /// The git folder of the user's that it stands for.
     pub stands_for: PathBuf,
+    steering: Steering,
 }
 
 /// A checkout with a commit in it.
@@ -47,11 +48,18 @@ impl Checkout {
         hold: &Arc<OwnedFd>,
     ) -> Self {
         let mut git = Git::at(&dir, &repo.env).pinned(&git_dir, &dir).private(&git_dir);
-        git = git.holding(hold.clone());
+        let steering = Steering::default();
+        git = git.holding(hold.clone()).steered(steering.clone());
         repo.config.identity.set(&mut git);
         let store = git.clone().without_files(&git_dir);
-        let borrows = stands_for.join("objects");
-        Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned() }
+        let borrows = vec![stands_for.join("objects")];
+        Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned(), steering }
+    }
+
+    /// The same with more objects.
+    pub fn borrowing(mut self, more: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.borrows.extend(more);
+        self
     }
 
     /// Its own, not those that it borrows.
@@ -63,15 +71,54 @@ impl Checkout {
         GitDir {
             repo,
             path: &self.git_dir,
-            borrows: vec![self.borrows.clone()],
+            borrows: self.borrows.clone(),
             stands_for: &self.stands_for,
         }
     }
 
     /// Readies our git folder, and lists what a commit has.
     pub async fn open(&self, repo: &Repo, commit: &str) -> Result<Arc<Tree>> {
-        self.git_folder(repo).write_private()?;
+        self.write_private(repo)?;
         repo.tree_by(&self.store, commit).await
+    }
+
+    /// Makes our git folder one that nobody else had a hand in, but for index and objects.
+    pub fn write_private(&self, repo: &Repo) -> Result<()> {
+        let exclude = Vec::new();
+        self.steering.set(&self.git_dir, self.git_folder(repo).private(exclude)?)?;
+        // Of a git that was killed; the slot's lock says that none is running.
+        let lock = self.git_dir.join("index.lock");
+        remove_any(&lock).doing("remove", &lock)
+    }
+
+    /// Adds `lines` to the ignore patterns that the user has for this repository alone.
+    pub fn write_exclude(&self, repo: &Repo, lines: &[u8]) -> Result<Vec<u8>> {
+        let folder = self.git_folder(repo);
+        let all = folder.exclude(lines)?;
+        self.steering.set(&self.git_dir, folder.private(all.clone())?)?;
+        Ok(all)
+    }
+
+    /// Drops every object that is not the user's. Whoever can reach the folder can put something there whose content is not
+    /// what its name says.
+    pub fn drop_objects(&self) -> Result<()> {
+        let objects = self.git_dir.join("objects");
+        remove_any(&objects).doing("remove", &objects)?;
+        self.steering.renew()
+    }
+
+    /// Drops our index, unless it is as we left it. What it says of files is believed.
+    pub fn drop_strange_index(&self, repo: &Repo) -> Result<()> {
+        let index = self.git_dir.join("index");
+        if !repo.opened.is_as_left(&index) {
+            remove_any(&index).doing("remove", &index)?;
+        }
+        Ok(())
+    }
+
+    /// Nobody but us wrote the index that is there now.
+    pub fn leave_index(&self, repo: &Repo) {
+        repo.opened.leave(&self.git_dir.join("index"));
     }
 
     /// Makes the folder hold exactly this commit, and what may stay.
@@ -82,11 +129,12 @@ impl Checkout {
         tree: Arc<Tree>,
         outside: &Outside,
     ) -> Result<Placed> {
-        let exclude = self.git_folder(repo).write_exclude(&outside.exclude_lines(&tree))?;
+        let exclude = self.write_exclude(repo, &outside.exclude_lines(&tree))?;
         let kept = self.sweep(tree.clone(), outside.clone()).await?;
         // Everything in the way is gone by now, and nothing that a path leads through is a link.
         let restore = ["read-tree", "--reset", "-u", commit];
         self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
+        self.leave_index(repo);
         Ok(Placed { commit: commit.to_owned(), tree, kept, exclude })
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::outside::Outside;
 use super::paths::{from_bytes, joined, to_bytes};
-use super::removal::{entries, is_too_long, remove};
+use super::removal::{entries, is_too_long, remove, remove_any};
 use super::tree::{Entry, Tree};
 
 /// What was kept, by its topmost path.
@@ -29,6 +29,35 @@ pub(super) fn clean(root: &Path, tree: &Tree, outside: &Outside) -> io::Result<V
     sweep.strangers.iter().rev().try_for_each(|folder| remove_if_empty(folder))?;
     sweep.kept.sort();
     Ok(sweep.kept)
+}
+
+/// What stays, by its topmost path, and whether anything is there that would not.
+pub(super) fn look(
+    root: &Path,
+    tree: &Tree,
+    outside: &Outside,
+) -> io::Result<(Vec<Vec<u8>>, bool)> {
+    let (mut kept, mut strange) = (Vec::new(), false);
+    let mut open: Vec<Vec<u8>> = vec![Vec::new()];
+    while let Some(folder) = open.pop() {
+        for entry in entries(&root.join(from_bytes(&folder)))? {
+            let path = joined(&folder, to_bytes(Path::new(&entry.file_name())));
+            let is_folder = entry.file_type()?.is_dir();
+            if tree.is_folder(&path) {
+                open.push(path);
+            } else if is_git(&entry) || tree.at(&path).is_some() {
+            } else if outside.stays(&path, is_folder, tree) {
+                kept.push(path);
+            } else if is_folder && !is_too_long(&entry.path()) {
+                // A folder of caches alone goes with nothing in it.
+                open.push(path);
+            } else {
+                strange = true;
+            }
+        }
+    }
+    kept.sort();
+    Ok((kept, strange))
 }
 
 struct Sweep<'a> {
@@ -56,8 +85,8 @@ impl Sweep<'_> {
             return Ok(());
         }
         match self.tree.at(&path) {
-            // Its own reset sees to what is in it.
-            Some(Entry::Submodule) if kind.is_dir() => Ok(()),
+            // Its own reset sees to what is in it. Git would follow what stands for its git folder.
+            Some(Entry::Submodule) if kind.is_dir() => remove_any(&on_disk.join(".git")),
             // Writing into a hard link would write to whatever else it is, outside the slot as well.
             Some(Entry::Leaf) if kind.is_file() && entry.metadata()?.nlink() > 1 => {
                 remove(&on_disk, kind)

@@ -145,10 +145,10 @@ impl Slot {
         call.arg(format!("{commit}^{{tree}}")).text().await
     }
 
-    /// Tracked files that differ on disk from what the slot holds: after CI, those that CI rewrote.
+    /// Tracked files of CI's checkout that differ on disk from its commit: after CI, those that CI rewrote.
     pub async fn rewritten(&self) -> Result<Vec<String>> {
         let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
-        let call = self.top.git.call("look for rewritten files", args);
+        let call = self.ci.git.call("look for rewritten files", args);
         Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(shown).collect())
     }
 

@@ -127,6 +127,25 @@ impl RawChange {
         self.new_mode == SYMLINK || self.old_mode == SYMLINK
     }
 
+    /// A file that was there before, with other content now.
+    pub fn is_new_content(&self) -> bool {
+        let is_file = |mode: &str| mode.starts_with("100");
+        is_file(&self.old_mode) && is_file(&self.new_mode) && self.new_id != self.old_id
+    }
+
+    /// Whether another change of the file makes the same of it.
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        self.new_mode == other.new_mode && self.new_id == other.new_id
+    }
+
+    /// What undoes the change in an index: a line of `update-index -z --index-info`.
+    pub fn order_back(&self) -> Vec<u8> {
+        let mut order = format!("{} {}\t", self.old_mode, self.old_id).into_bytes();
+        order.extend_from_slice(&self.path);
+        order.push(0);
+        order
+    }
+
     pub fn is_deletion(&self) -> bool {
         self.new_mode == NOTHING
     }

@@ -64,10 +64,18 @@ pub enum WorkspaceError {
     )]
     RefLocked { doing: String, lock: PathBuf },
 
+    #[error(
+        "there is no place for the copies that agents and CI work in: {why}; name one outside of every git work tree \
+         with workspace.slots_dir"
+    )]
+    NoPlaceForSlots { why: String },
     #[error("{key}: {pattern:?} {why}")]
     BadSetting { key: &'static str, pattern: String, why: String },
     #[error("cannot {doing} {path}: {source}", path = path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    /// All of it: not an agent's doing, as a rule, but that of whoever tidies up.
+    #[error("the slot {dir} was removed while an attempt worked in it; what it did is lost", dir = dir.display())]
+    SlotGone { dir: PathBuf },
     #[error("slot {0} was not reset before it was used")]
     NotReset(u32),
 

@@ -12,10 +12,14 @@ use std::path::{Path, PathBuf};
 use super::removal::{open_up, remove, remove_any};
 
 /// Everything that is to be there, by its path from the top.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Exact {
     folders: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
+    /// What somebody else sees to: it stays as it is, there or not.
+    kept: BTreeSet<PathBuf>,
+    /// Folders in which more may be than is listed.
+    open: BTreeSet<PathBuf>,
 }
 
 impl Exact {
@@ -35,6 +39,30 @@ impl Exact {
         self
     }
 
+    /// What stands at this path is left alone.
+    pub fn keep(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        self.kept.insert(path.as_ref().to_owned());
+        self
+    }
+
+    /// A folder in which what is not listed is left alone; in those beneath it that are listed, it is not.
+    pub fn open_folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        self.open.insert(path.as_ref().to_owned());
+        self.folder(path)
+    }
+
+    /// Whether all of it is there and nothing else, but what is left alone.
+    pub fn is_made(&self, at: &Path) -> bool {
+        let folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        let file = |path: &Path, content: &[u8]| {
+            fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+                && fs::read(path).is_ok_and(|there| there == content)
+        };
+        self.folders.iter().all(|path| folder(&at.join(path)))
+            && self.files.iter().all(|(path, content)| file(&at.join(path), content))
+            && self.strangers(at).is_ok_and(|strangers| strangers.is_empty())
+    }
+
     /// Makes the folder `at` so. Where something there resists, all of it is made anew.
     pub fn make(&self, at: &Path) -> io::Result<()> {
         if let Err(error) = self.mend(at) {
@@ -46,8 +74,13 @@ impl Exact {
     }
 
     fn mend(&self, at: &Path) -> io::Result<()> {
+        if let Some(above) = at.parent() {
+            fs::create_dir_all(above)?;
+        }
         if !make_folder(at)? {
-            self.remove_strangers(at, Path::new(""))?;
+            for stranger in self.strangers(at)? {
+                remove_any(&at.join(stranger))?;
+            }
         }
         // Those above come first in their order.
         for folder in &self.folders {
@@ -56,19 +89,29 @@ impl Exact {
         self.files.iter().try_for_each(|(path, content)| write(&at.join(path), content))
     }
 
-    fn remove_strangers(&self, at: &Path, below: &Path) -> io::Result<()> {
-        let folder = at.join(below);
-        open_up(&folder)?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
-            if kind.is_dir() && self.folders.contains(&path) {
-                self.remove_strangers(at, &path)?;
-            } else if !(kind.is_file() && self.files.contains_key(&path)) {
-                remove(&entry.path(), kind)?;
+    /// What is there and should not be, from the top.
+    fn strangers(&self, at: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut strangers = Vec::new();
+        let mut open = vec![PathBuf::new()];
+        while let Some(below) = open.pop() {
+            let folder = at.join(&below);
+            open_up(&folder)?;
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
+                if self.kept.contains(&path) {
+                    continue;
+                }
+                let is_listed = kind.is_file() && self.files.contains_key(&path);
+                let may_stay = self.open.contains(&below) && !self.folders.contains(&path);
+                if kind.is_dir() && self.folders.contains(&path) {
+                    open.push(path);
+                } else if !is_listed && !may_stay {
+                    strangers.push(path);
+                }
             }
         }
-        Ok(())
+        Ok(strangers)
     }
 }
 

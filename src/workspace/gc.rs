@@ -1,6 +1,6 @@
 //! Slots and refs that are no longer needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::{Context, Result};
 use super::removal::remove_any;
@@ -21,7 +21,14 @@ pub struct SlotInfo {
 impl Repo {
     /// Every slot, by number.
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
-        let dir = self.slots_dir();
+        let place = self.place()?;
+        let slot = |number, in_use| SlotInfo { number, path: place.checkout(number), in_use };
+        Ok(self.slot_locks()?.into_iter().map(|(number, in_use)| slot(number, in_use)).collect())
+    }
+
+    /// The number of each slot that has a lock, in order, and whether somebody holds it.
+    pub(super) fn slot_locks(&self) -> Result<Vec<(u32, bool)>> {
+        let dir = self.locks_dir();
         if dir.is_dir() {
             self.reopen(&dir);
         }
@@ -30,53 +37,44 @@ impl Repo {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).doing("list", &dir),
         };
-        let mut slots = Vec::new();
+        let mut locks = Vec::new();
         for entry in entries {
             let name = entry.doing("list", &dir)?.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(".lock"));
             let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
             let lock = dir.join(&name);
             let in_use = !crate::process::lock::is_free(&lock).doing("look at", &lock)?;
-            slots.push(SlotInfo { number, path: dir.join(number.to_string()), in_use });
+            locks.push((number, in_use));
         }
-        slots.sort_by_key(|slot| slot.number);
-        Ok(slots)
+        locks.sort_unstable();
+        Ok(locks)
     }
 
     /// Removes the slots in which nobody works, caches and all, and what was set aside.
     pub fn remove_free_slots(&self) -> Result<Vec<SlotInfo>> {
-        let dir = self.slots_dir();
+        let place = self.place()?;
         let mut removed = Vec::new();
         for slot in self.slots()? {
-            let file = dir.join(format!("{}.lock", slot.number));
+            let file = self.slot_lock(&slot.number.to_string());
             let Some(lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? else {
                 continue;
             };
-            let git_dir = dir.join(format!("{}.git", slot.number));
-            for path in [&slot.path, &git_dir] {
-                remove_any(path).doing("remove", path)?;
+            self.reopen(&place.dir);
+            for path in place.of_slot(slot.number).doing("list", &place.dir)? {
+                match remove_any(&path) {
+                    // Files of another user, as a rule.
+                    Err(error) if is_aside(&path) => {
+                        tracing::warn!("cannot remove {}: {error}", path.display());
+                    }
+                    done => done.doing("remove", &path)?,
+                }
             }
-            self.remove_stuck(slot.number)?;
             // While it is ours still, so that whoever waits for it makes a new one.
             remove_any(&file).doing("remove", &file)?;
             drop(lock);
             removed.push(slot);
         }
         Ok(removed)
-    }
-
-    fn remove_stuck(&self, number: u32) -> Result<()> {
-        let dir = self.slots_dir();
-        let prefix = format!("{number}.stuck");
-        for entry in std::fs::read_dir(&dir).doing("list", &dir)? {
-            let entry = entry.doing("list", &dir)?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix)
-                && let Err(error) = remove_any(&entry.path())
-            {
-                tracing::warn!("cannot remove {}: {error}", entry.path().display());
-            }
-        }
-        Ok(())
     }
 
     /// Drops the fences of a run in which nothing is left to run; says how many.
@@ -112,4 +110,9 @@ impl Repo {
         let answer = self.transact("drop our refs", &orders).await?;
         if answer.ok() { Ok(orders.lines().count()) } else { Err(super::land::ref_error(answer)) }
     }
+}
+
+/// Whether it was set aside since it could not be removed.
+pub(super) fn is_aside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".stuck"))
 }

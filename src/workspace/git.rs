@@ -4,15 +4,18 @@
 //! variables of the environment all run or redirect something. So every call names its repository,
 //! its work tree and its index itself, without any discovery, and overrides what could run a program.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
 
-use super::error::{Result, WorkspaceError};
+use super::error::{Context, Result, WorkspaceError};
+use super::exact::Exact;
+use crate::config::Env;
 use crate::process::{Output, Tool, ToolError, output};
 
 /// The oldest git that has all that is called here: `merge-tree --write-tree` came with 2.38.
@@ -42,57 +45,41 @@ const HARDENED: &[&str] = &[
     "color.ui=false",
 ];
 
-/// Variables that would point git elsewhere, feed it configuration or make it chatter. What says
-/// where the user's own configuration lies (`GIT_CONFIG_GLOBAL`, `GIT_CONFIG_SYSTEM`,
-/// `GIT_CONFIG_NOSYSTEM`) stays.
-const REMOVED: &[&str] = &[
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_ASKPASS",
-    "GIT_ATTR_SOURCE",
-    "GIT_AUTHOR_DATE",
-    "GIT_AUTHOR_EMAIL",
-    "GIT_AUTHOR_NAME",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_COMMITTER_DATE",
-    "GIT_COMMITTER_EMAIL",
-    "GIT_COMMITTER_NAME",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_DEFAULT_HASH",
-    "GIT_DEFAULT_REF_FORMAT",
-    "GIT_DIFF_OPTS",
-    "GIT_DIR",
-    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_GLOB_PATHSPECS",
-    "GIT_GRAFT_FILE",
-    "GIT_ICASE_PATHSPECS",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_INDEX_VERSION",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_LITERAL_PATHSPECS",
-    "GIT_NAMESPACE",
-    "GIT_NOGLOB_PATHSPECS",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REF_PARANOIA",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_TEMPLATE_DIR",
-    "GIT_TRACE",
-    "GIT_TRACE2",
-    "GIT_TRACE2_EVENT",
-    "GIT_TRACE2_PERF",
-    "GIT_TRACE_PACKET",
-    "GIT_TRACE_PERFORMANCE",
-    "GIT_TRACE_SETUP",
-    "GIT_WORK_TREE",
+/// All that git gets of our environment, beside what a call sets: where programs, the user's own configuration and temporary
+/// files are, and whose repositories are trusted. No key and no password: filters of LFS run with it.
+const INHERITED: &[&str] = &[
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_EXEC_PATH",
+    "GIT_LFS_SKIP_SMUDGE",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SUDO_GID",
+    "SUDO_UID",
+    "TMPDIR",
+    "TZ",
+    "TZDIR",
+    "USER",
 ];
+/// The same for names that begin so.
+const INHERITED_STARTS: [&str; 2] = ["LC_", "XDG_"];
+
+fn inherited() -> BTreeMap<OsString, Option<OsString>> {
+    let all = Env::of_process();
+    let wanted = |name: &OsStr| {
+        INHERITED.iter().any(|known| name == *known)
+            || name
+                .to_str()
+                .is_some_and(|name| INHERITED_STARTS.iter().any(|s| name.starts_with(s)))
+    };
+    let inherited = all.all().iter().filter(|(name, _)| wanted(name));
+    inherited.map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
+}
 
 /// What git says of its own version, from anywhere.
 pub async fn git_version(dir: &Path) -> Result<String> {
@@ -106,6 +93,25 @@ pub(super) struct Git {
     config: Vec<String>,
     cwd: PathBuf,
     hold: Option<Arc<OwnedFd>>,
+    steering: Option<Steering>,
+}
+
+/// What steers git in a folder of ours that others can reach: written anew before each call.
+#[derive(Clone, Default)]
+pub(super) struct Steering(Arc<Mutex<Option<(PathBuf, Exact)>>>);
+
+impl Steering {
+    /// From now on, and at once.
+    pub fn set(&self, folder: &Path, exact: Exact) -> Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((folder.to_owned(), exact));
+        self.renew()
+    }
+
+    pub fn renew(&self) -> Result<()> {
+        let steering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((folder, exact)) = steering.as_ref() else { return Ok(()) };
+        exact.make(folder).doing("write the git folder", folder)
+    }
 }
 
 impl Git {
@@ -116,6 +122,7 @@ impl Git {
             config: HARDENED.iter().map(|c| (*c).to_owned()).collect(),
             cwd: cwd.to_owned(),
             hold: None,
+            steering: None,
         };
         git.set("GIT_TERMINAL_PROMPT", "0");
         git.set("GIT_OPTIONAL_LOCKS", "0");
@@ -159,6 +166,11 @@ impl Git {
     /// Keeps a lock held as long as a git that was started lives, should we die before it.
     pub fn holding(mut self, lock: Arc<OwnedFd>) -> Self {
         self.hold = Some(lock);
+        self
+    }
+
+    pub fn steered(mut self, steering: Steering) -> Self {
+        self.steering = Some(steering);
         self
     }
 
@@ -214,7 +226,11 @@ impl Call {
     /// Whatever it answers, also when it fails.
     pub async fn answer(self) -> Result<Answer> {
         let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
-        tool.env = REMOVED.iter().map(|name| (name.into(), None)).collect();
+        if let Some(steering) = &self.git.steering {
+            steering.renew()?;
+        }
+        tool.clear_env = true;
+        tool.env = inherited();
         tool.env.extend(self.git.env.into_iter().map(|(name, value)| (name, Some(value))));
         tool.stdin = self.stdin;
         tool.hold = self.git.hold;

@@ -1,5 +1,4 @@
-//! Making git folders by plain file writes: one that only we use, and one that an agent may do
-//! anything to.
+//! What git folders hold, by plain file writes: one that only we use, and a copy's own, which an agent may do anything to.
 //!
 //! Both borrow the user's objects and have no remote. Ours is never looked into by an agent's git;
 //! the agent's is never looked into by ours.
@@ -8,10 +7,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::copied_refs::{CopiedRefs, origin_head};
 use super::error::{Context, Result};
 use super::exact::Exact;
-use super::removal::remove_any;
 use super::repo::Repo;
+use super::untouched;
 use super::user_config::config_text;
 
 /// The branch that an agent finds itself on.
@@ -31,51 +31,85 @@ pub(super) struct GitDir<'a> {
 }
 
 impl GitDir<'_> {
-    /// Ours: what git put there stays, what steers git is written anew.
-    pub fn write_private(&self) -> Result<()> {
-        let write = || -> io::Result<()> {
-            self.write_common()?;
-            fs::write(self.path.join("config"), self.private_config())?;
-            fs::write(self.path.join("HEAD"), "ref: refs/heads/none\n")?;
-            // Of a git that was killed; the slot's lock says that none is running.
-            for name in ["index.lock", "HEAD.lock", "config.lock", "shallow.lock"] {
-                remove_any(&self.path.join(name))?;
+    /// Ours: what git put there stays, what steers git is ours. `exclude` are the ignore patterns.
+    pub fn private(&self, exclude: Vec<u8>) -> Result<Exact> {
+        let mut exact = Exact::default();
+        exact.file("config", self.private_config()).file("HEAD", "ref: refs/heads/none\n");
+        exact.file("info/exclude", exclude).folder("refs");
+        exact.open_folder("objects").file("objects/info/alternates", self.alternates());
+        // What git itself writes there, and what our calls do.
+        let calls = ["diff", "lines", untouched::FOLDER, untouched::INDEX, untouched::INDEX_LOCK];
+        for own in ["index", "index.lock", "modules", "lfs"].into_iter().chain(calls) {
+            exact.keep(own);
+        }
+        self.carry(&mut exact).doing("read the git folder", self.stands_for)?;
+        Ok(exact)
+    }
+
+    fn carry(&self, exact: &mut Exact) -> io::Result<()> {
+        for name in CARRIED {
+            if let Some(content) = read_if_there(&self.stands_for.join(name))? {
+                exact.file(name, content);
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy's own: as if new, at `commit`, with the index of `private`.
+    pub fn own(
+        &self,
+        private: &Path,
+        commit: &str,
+        exclude: &[u8],
+        refs: &CopiedRefs,
+    ) -> Result<Exact> {
+        let mut exact = Exact::default();
+        let add = |exact: &mut Exact| -> io::Result<()> {
+            self.add(exact, Path::new(""), private, self.agent_config())?;
+            exact.file("info/exclude", exclude);
+            exact.file("HEAD", format!("ref: {AGENT_BRANCH}\n"));
+            exact.file(AGENT_BRANCH, format!("{commit}\n"));
+            exact.file("packed-refs", refs.packed.as_bytes());
+            if let Some(to) = &refs.origin_head {
+                exact.file(origin_head(), format!("ref: {to}\n"));
             }
             Ok(())
         };
-        write().doing("write the git folder", self.path)
+        add(&mut exact).doing("read the git folder", self.stands_for)?;
+        Ok(exact)
     }
 
-    /// The agent's: as if new, at `commit`, with the index of `private`.
-    pub fn write_for_agent(&self, private: &Path, commit: &str, exclude: &[u8]) -> Result<()> {
-        let write = || -> io::Result<()> {
-            let mut exact = Exact::default();
-            exact.folder("hooks").file("objects/info/alternates", self.alternates());
-            exact.file("config", self.agent_config()).file("info/exclude", exclude);
-            exact.file("HEAD", format!("ref: {AGENT_BRANCH}\n"));
-            exact.file(AGENT_BRANCH, format!("{commit}\n"));
-            let copied = CARRIED.map(|name| (name, self.stands_for.join(name)));
-            for (name, from) in copied.into_iter().chain([("index", private.join("index"))]) {
-                if let Some(content) = read_if_there(&from)? {
-                    exact.file(name, content);
-                }
-            }
-            exact.make(self.path)
-        };
-        write().doing("write the agent's git folder", self.path)
+    /// The same for a submodule, at `below` in its parent's, for a working folder at `work_tree` from there.
+    pub fn add_module(
+        &self,
+        exact: &mut Exact,
+        below: &Path,
+        private: &Path,
+        commit: &str,
+        work_tree: &Path,
+    ) -> Result<()> {
+        let mut config = self.agent_config();
+        let work_tree = work_tree.to_string_lossy();
+        config.push_str(&config_text([("core.worktree", &*work_tree)]));
+        self.add(exact, below, private, config).doing("read the git folder", self.stands_for)?;
+        exact.file(below.join("HEAD"), format!("{commit}\n")).folder(below.join("refs/heads"));
+        Ok(())
     }
 
-    /// What both have.
-    fn write_common(&self) -> io::Result<()> {
-        for folder in ["objects/info", "refs", "info"] {
-            fs::create_dir_all(self.path.join(folder))?;
-        }
-        fs::write(self.path.join("objects/info/alternates"), self.alternates())?;
-        for name in CARRIED {
-            let file = self.path.join(name);
-            match read_if_there(&self.stands_for.join(name))? {
-                Some(content) => fs::write(file, content)?,
-                None => remove_any(&file)?,
+    fn add(
+        &self,
+        exact: &mut Exact,
+        below: &Path,
+        private: &Path,
+        config: String,
+    ) -> io::Result<()> {
+        exact.folder(below.join("hooks")).folder(below.join("refs"));
+        exact.file(below.join("objects/info/alternates"), self.alternates());
+        exact.file(below.join("config"), config);
+        let copied = CARRIED.map(|name| (name, self.stands_for.join(name)));
+        for (name, from) in copied.into_iter().chain([("index", private.join("index"))]) {
+            if let Some(content) = read_if_there(&from)? {
+                exact.file(below.join(name), content);
             }
         }
         Ok(())
@@ -90,14 +124,12 @@ impl GitDir<'_> {
         alternates
     }
 
-    /// Adds `lines` to the ignore patterns that the user has for this repository alone.
-    pub fn write_exclude(&self, lines: &[u8]) -> Result<Vec<u8>> {
+    /// The ignore patterns that the user has for this repository alone, and `lines`.
+    pub fn exclude(&self, lines: &[u8]) -> Result<Vec<u8>> {
         let users = self.stands_for.join("info/exclude");
         let mut all = read_if_there(&users).doing("read", &users)?.unwrap_or_default();
         all.push(b'\n');
         all.extend_from_slice(lines);
-        let file = self.path.join("info/exclude");
-        fs::write(&file, &all).doing("write", &file)?;
         Ok(all)
     }
 

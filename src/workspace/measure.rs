@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::checkout::blocking;
 use super::clean::{nested_git, unlock};
@@ -46,11 +47,23 @@ impl Slot {
         let holding = self.holding()?;
         self.reopen();
         let gone = |why: &str| Err(WorkspaceError::Unmeasurable { why: why.to_owned() });
+        if !self.top.is_there() && !self.top.has_git_folder() {
+            return Err(WorkspaceError::SlotGone { dir: self.top.dir.clone() });
+        }
         if !self.top.is_there() {
             return gone("the attempt removed its own working folder");
         }
         if !self.top.has_git_folder() {
             return gone("the attempt removed the git folder that it is measured by");
+        }
+        // What stands there now is the agent's, if it was led there.
+        self.top.drop_objects()?;
+        self.top.drop_strange_index(&self.repo)?;
+        let before = holding.is_measured.swap(true, Ordering::Relaxed);
+        if before || !self.top.git_dir.join("index").exists() {
+            // What was taken in before is an object no more.
+            let args = ["read-tree", "--reset", &holding.placed.commit];
+            self.top.git.call("list the files again", args).bytes().await?;
         }
         let mut nested = self.set_aside_in_submodules(holding)?;
         self.add_all(holding, &mut nested).await?;
@@ -61,6 +74,9 @@ impl Slot {
             diff.changes.iter().filter_map(RawChange::new_repository).collect();
         if !repositories.is_empty() {
             self.open_repositories(holding, &repositories, &mut nested).await?;
+            diff = self.compare(base).await?;
+        }
+        if self.take_back_untouched(holding, &diff).await? {
             diff = self.compare(base).await?;
         }
         let changed = diff.changes.iter().map(|change| shown(&change.path)).collect();
@@ -81,6 +97,7 @@ impl Slot {
             ..Measured::default()
         };
         self.look_into_submodules(holding, &mut measured).await?;
+        self.top.leave_index(&self.repo);
         self.remember(Made::of(base, diff));
         Ok(measured)
     }
@@ -154,8 +171,11 @@ impl Slot {
             let git = module.dir.join(".git");
             // A folder on the way may be a link by now; then nothing is the submodule's any more.
             if fs::symlink_metadata(&git).is_ok() && self.is_inside(&module.dir) {
+                let is_ours = module.has_its_git_file();
                 remove_any(&git).doing("remove", &git)?;
-                nested.push(shown(&module.path));
+                if !is_ours {
+                    nested.push(shown(&module.path));
+                }
             }
         }
         Ok(nested)

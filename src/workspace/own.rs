@@ -11,11 +11,15 @@ use super::repo::Repo;
 use super::slot::Slot;
 
 impl Repo {
-    /// Makes a folder of ours one that we can work in, with those above it up to `.autopack`.
+    /// Makes a folder of ours one that we can work in, with those above it up to `.autopack`, or to the home of slots.
     pub fn reopen(&self, folder: &Path) {
-        let home = self.autopack_dir();
-        let Ok(below) = folder.strip_prefix(&home) else { return };
-        let mut at = home.clone();
+        let slots = self.place().map(|place| place.home.clone());
+        let homes = [Some(self.autopack_dir()), slots.ok()];
+        let within = homes
+            .iter()
+            .flatten()
+            .find_map(|home| folder.strip_prefix(home).ok().map(|below| (home.clone(), below)));
+        let Some((mut at, below)) = within else { return };
         try_to("open", &at, open_up(&at));
         for name in below {
             at.push(name);
@@ -27,8 +31,10 @@ impl Repo {
 impl Slot {
     /// The same for what a slot is, but that an agent's folder which is gone stays gone: that is about the attempt.
     pub(super) fn reopen(&self) {
-        self.repo.reopen(&self.repo.slots_dir());
-        for folder in [&self.top.git_dir, &self.top.dir] {
+        if let Some(place) = self.top.dir.parent() {
+            self.repo.reopen(place);
+        }
+        for folder in [&self.top.git_dir, &self.top.dir, &self.ci.git_dir, &self.ci.dir] {
             try_to("open", folder, open_if_folder(folder));
         }
     }

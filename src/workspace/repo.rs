@@ -6,17 +6,19 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::checkout::blocking;
 use super::error::{Context, Result, WorkspaceError};
 use super::git::{Git, fields};
 use super::loose::Objects;
 use super::made::Trees;
+use super::place::{Place, PlaceSettings};
 use super::slot::Opened;
 use super::tree::Tree;
 use super::user_config::UserConfig;
 use super::users_gc::InVain;
+use crate::config::Env;
 use crate::phase::RunId;
 
 /// The folder of ours in the user's checkout.
@@ -39,6 +41,8 @@ pub struct Repo {
     pub(super) trees: Trees,
     pub(super) gc_in_vain: InVain,
     pub(super) opened: Opened,
+    place_settings: PlaceSettings,
+    place: Arc<OnceLock<Place>>,
 }
 
 impl Repo {
@@ -64,7 +68,34 @@ impl Repo {
             trees: Trees::default(),
             gc_in_vain: InVain::default(),
             opened: Opened::default(),
+            place_settings: place_settings(env),
+            place: Arc::default(),
         })
+    }
+
+    /// With `workspace.slots_dir`, over the default place.
+    #[must_use]
+    pub fn with_slots_dir(mut self, slots_dir: Option<&str>) -> Self {
+        self.place_settings.slots_dir = slots_dir.map(str::to_owned);
+        self.place = Arc::default();
+        self
+    }
+
+    /// The folder in which this checkout's slots lie. It is made where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkspaceError::NoPlaceForSlots`]: no place will do.
+    pub fn slots_place(&self) -> Result<&Path> {
+        self.place().map(|place| place.dir.as_path())
+    }
+
+    pub(super) fn place(&self) -> Result<&Place> {
+        if let Some(place) = self.place.get() {
+            return Ok(place);
+        }
+        let place = Place::choose(&self.root, &self.place_settings)?;
+        Ok(self.place.get_or_init(|| place))
     }
 
     /// The top of the checkout that holds the folder, found by files alone: for whatever needs no git.
@@ -109,15 +140,25 @@ impl Repo {
 
     /// The lock of a slot: free when nothing of its last tenant is left.
     pub fn slot_lock(&self, slot: &str) -> PathBuf {
-        self.slots_dir().join(format!("{slot}.lock"))
+        self.locks_dir().join(format!("{slot}.lock"))
     }
 
-    pub(super) fn slots_dir(&self) -> PathBuf {
+    /// Where the slots' locks lie.
+    pub(super) fn locks_dir(&self) -> PathBuf {
         self.autopack_dir().join("slots")
     }
 
     pub(super) fn objects_dir(&self) -> PathBuf {
         self.common_dir.join("objects")
+    }
+
+    /// Whether the user has attributes for all repositories, where git looks for them by itself.
+    pub(super) fn has_own_attributes(&self) -> bool {
+        let process = Env::of_process();
+        let variable = |name: &str| process.all().get(&OsString::from(name)).map(PathBuf::from);
+        let config = variable("XDG_CONFIG_HOME");
+        let config = config.or_else(|| Some(variable("HOME")?.join(".config")));
+        config.is_some_and(|config| config.join("git/attributes").exists())
     }
 
     /// Makes `.autopack/` and keeps it out of git status, where that is still to be done.
@@ -218,8 +259,18 @@ fn exclude_line(file: &Path, line: &str, enough: &[&str]) -> std::io::Result<()>
     file.write_all(format!("{gap}{line}\n").as_bytes())
 }
 
+fn place_settings(extra: &[(OsString, OsString)]) -> PlaceSettings {
+    let process = Env::of_process();
+    let variable = |name: &str| {
+        let own = extra.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        own.or_else(|| process.all().get(&OsString::from(name)).cloned()).map(PathBuf::from)
+    };
+    let (state_home, home) = (variable("XDG_STATE_HOME"), variable("HOME"));
+    PlaceSettings { slots_dir: None, state_home, home }
+}
+
 /// What git takes for a folder of its own (`is_git_directory` in its setup.c).
-fn is_git_dir(folder: &Path) -> bool {
+pub(super) fn is_git_dir(folder: &Path) -> bool {
     folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 

@@ -1,24 +1,29 @@
 //! A slot: a folder in which one attempt after the other works, as a repository of its own.
 //!
-//! `.autopack/slots/N` is the agent's, `.git` and all; `N.git` is ours; `N.lock` is held as long as
-//! the slot is somebody's, by us and by the children that work in it.
+//! `place.rs` says where they lie. The agent's checkout is its own, `.git` and all; the folder beside it whose name ends in
+//! `.git` is ours. `.autopack/slots/N.lock` is held as long as the slot is somebody's, by us and by the children that work in it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkout::{Checkout, Placed, blocking};
+use super::copied_refs::CopiedRefs;
 use super::error::{Context, Result, WorkspaceError};
+use super::exact::Exact;
 use super::git_dir::GitDir;
 use super::link::Mirror;
 use super::made::LastMade;
 use super::outside::Outside;
+use super::place::git_dir_of;
 use super::removal::remove_any;
 use super::repo::Repo;
 use super::submodule::{Module, Parent, fill};
+use super::users_checkout::{Stamp, stamp};
 use crate::config::WorkspaceSettings;
 use crate::process::FileLock;
 
@@ -26,27 +31,37 @@ use crate::process::FileLock;
 pub struct Slot {
     pub(super) repo: Repo,
     number: u32,
+    /// The agent's.
     pub(super) top: Checkout,
     pub(super) holding: Option<Holding>,
+    /// CI's, in which no agent works.
+    pub(super) ci: Checkout,
+    pub(super) ci_holding: Option<Holding>,
     pub(super) made: LastMade,
     lock: FileLock,
 }
 
-/// How often this process has opened each slot.
+/// One of the two checkouts of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    Agent,
+    Ci,
+}
+
+/// The files that this process wrote and others can reach, as they were then.
 #[derive(Clone, Default)]
-pub(super) struct Opened(Arc<Mutex<BTreeMap<u32, u32>>>);
+pub(super) struct Opened(Arc<Mutex<BTreeMap<PathBuf, Stamp>>>);
 
 impl Opened {
-    /// So many attempts leave their objects behind before they are removed.
-    const KEPT: u32 = 16;
+    pub fn leave(&self, file: &Path) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(file.to_owned(), stamp(file));
+    }
 
-    /// The first time, since who was here before may have died at its work, and then now and again.
-    fn is_due(&self, slot: u32) -> bool {
-        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = opened.entry(slot).or_default();
-        let due = times.is_multiple_of(Self::KEPT);
-        *times = times.wrapping_add(1);
-        due
+    /// Whether nobody wrote the file since. One that another process left is nobody's.
+    pub fn is_as_left(&self, file: &Path) -> bool {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.get(file).is_some_and(|left| left.is_some() && *left == stamp(file))
     }
 }
 
@@ -55,6 +70,10 @@ pub(super) struct Holding {
     pub placed: Placed,
     pub outside: Outside,
     pub modules: Vec<Module>,
+    refs: CopiedRefs,
+    /// The copy's own git folder as it was written.
+    pub own_git: Exact,
+    pub is_measured: AtomicBool,
 }
 
 /// What there is to say about a reset.
@@ -74,12 +93,14 @@ impl Repo {
     /// The first slot that is nobody's, a new one if need be.
     pub async fn acquire_slot(&self) -> Result<Slot> {
         self.prepare_folder()?;
-        let slots = self.slots_dir();
-        fs::create_dir_all(&slots).doing("make the folder", &slots)?;
-        self.reopen(&slots);
+        let place = self.place()?;
+        let locks = self.locks_dir();
+        fs::create_dir_all(&locks).doing("make the folder", &locks)?;
+        self.reopen(&locks);
+        self.reopen(&place.dir);
         let mut number = 0;
         loop {
-            let file = slots.join(format!("{number}.lock"));
+            let file = locks.join(format!("{number}.lock"));
             if let Some(mut lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? {
                 lock.write(&format!("pid {}\n", std::process::id())).doing("write", &file)?;
                 return Slot::open(self, number, lock);
@@ -91,19 +112,19 @@ impl Repo {
 
 impl Slot {
     fn open(repo: &Repo, number: u32, lock: FileLock) -> Result<Self> {
-        let slots = repo.slots_dir();
-        let git_dir = slots.join(format!("{number}.git"));
-        // What earlier attempts made and did not land is of no use any more. But their folders are.
-        if repo.opened.is_due(number) {
-            let objects = git_dir.join("objects");
-            remove_any(&objects).doing("remove", &objects)?;
-        }
-        let dir = slots.join(number.to_string());
+        let place = repo.place()?;
         let hold = lock.fd().doing("hand on", lock.path())?;
-        let top = Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold);
+        let checkout = |dir: PathBuf| {
+            let git_dir = git_dir_of(&dir);
+            Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold)
+        };
+        let top = checkout(place.checkout(number));
+        // What an attempt made becomes a commit in the agent's; CI's is put at it.
+        let ci = checkout(place.ci_checkout(number)).borrowing([top.git_dir.join("objects")]);
         fs::create_dir_all(&top.dir).doing("make the folder", &top.dir)?;
         let made = LastMade::default();
-        Ok(Self { repo: repo.clone(), number, top, holding: None, made, lock })
+        let (holding, ci_holding) = (None, None);
+        Ok(Self { repo: repo.clone(), number, top, holding, ci, ci_holding, made, lock })
     }
 
     pub fn number(&self) -> u32 {
@@ -115,6 +136,17 @@ impl Slot {
         &self.top.dir
     }
 
+    pub fn path_of(&self, side: Side) -> &Path {
+        &self.checkout(side).dir
+    }
+
+    pub(super) fn checkout(&self, side: Side) -> &Checkout {
+        match side {
+            Side::Agent => &self.top,
+            Side::Ci => &self.ci,
+        }
+    }
+
     /// The lock, for children to inherit.
     pub fn lock_fd(&self) -> Result<Arc<OwnedFd>> {
         self.lock.fd().doing("hand on", self.lock.path())
@@ -123,44 +155,78 @@ impl Slot {
     /// Variables for whatever runs in the slot: where its `.git` is gone, git must not find the
     /// user's repository above it.
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
-        vec![("GIT_CEILING_DIRECTORIES".into(), self.repo.slots_dir().into())]
+        let above = self.top.dir.parent().unwrap_or(&self.top.dir);
+        vec![("GIT_CEILING_DIRECTORIES".into(), above.into())]
     }
 
-    /// Makes the slot hold exactly this commit: tracked files restored, everything else removed but
-    /// caches, links and submodules brought, the agent's repository made anew.
+    /// Makes the agent's checkout hold exactly this commit: tracked files restored, everything else removed but
+    /// caches, links and submodules brought, its repository made anew.
     pub async fn reset(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
-        let outside = Outside::new(settings)?;
         self.holding = None;
         self.reopen();
+        let (holding, reset) = self.fill(Side::Agent, commit, settings).await?;
+        self.holding = Some(holding);
+        Ok(reset)
+    }
+
+    /// The same for CI's checkout. `commit` may be one that has not landed.
+    pub async fn reset_ci(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
+        self.ci_holding = None;
+        self.reopen();
+        let (holding, reset) = self.fill(Side::Ci, commit, settings).await?;
+        self.ci_holding = Some(holding);
+        Ok(reset)
+    }
+
+    async fn fill(
+        &self,
+        side: Side,
+        commit: &str,
+        settings: &WorkspaceSettings,
+    ) -> Result<(Holding, Reset)> {
+        let outside = Outside::new(settings)?;
+        let checkout = self.checkout(side);
         let mut reset = Reset::default();
-        let placed = self.place(commit, &outside, &mut reset).await?;
-        self.bring_links(&outside, &placed, &mut reset).await?;
+        checkout.drop_objects()?;
+        checkout.drop_strange_index(&self.repo)?;
+        let placed = self.place(checkout, commit, &outside, &mut reset).await?;
+        self.bring_links(checkout, &outside, &placed, &mut reset).await?;
         let parent = Parent {
             path: b"",
             hold: &self.lock_fd()?,
-            checkout: &self.top,
+            checkout,
             tree: &placed.tree,
+            own_git: Some(".git".into()),
             users_git: vec![self.repo.git_dir.clone(), self.repo.common_dir.clone()],
             users_dir: self.repo.root.clone(),
         };
         let modules = fill(&self.repo, parent, &outside).await?;
         let absent = modules.iter().filter(|module| module.checkout.is_none());
         reset.missing_submodules = absent.map(|module| super::paths::shown(&module.path)).collect();
-        self.holding = Some(Holding { placed, outside, modules });
-        self.renew_agents_git(commit)?;
-        Ok(reset)
+        let refs = self.repo.copied_refs().await?;
+        let own_git = Exact::default();
+        let is_measured = AtomicBool::new(false);
+        let mut holding = Holding { placed, outside, modules, refs, own_git, is_measured };
+        holding.own_git = self.write_own_git(checkout, commit, &holding)?;
+        Ok((holding, reset))
     }
 
-    async fn place(&self, commit: &str, outside: &Outside, reset: &mut Reset) -> Result<Placed> {
-        let tree = self.top.open(&self.repo, commit).await?;
-        let first = self.top.place(&self.repo, commit, tree.clone(), outside).await;
+    async fn place(
+        &self,
+        checkout: &Checkout,
+        commit: &str,
+        outside: &Outside,
+        reset: &mut Reset,
+    ) -> Result<Placed> {
+        let tree = checkout.open(&self.repo, commit).await?;
+        let first = checkout.place(&self.repo, commit, tree.clone(), outside).await;
         if let Ok(_) | Err(WorkspaceError::GitMissing | WorkspaceError::ShuttingDown { .. }) = first
         {
             return first;
         }
         // Something in it cannot be removed, or git lost its way: begin with an empty folder.
-        reset.set_aside = self.start_over()?;
-        match self.top.place(&self.repo, commit, tree, outside).await {
+        reset.set_aside = start_over(checkout)?;
+        match checkout.place(&self.repo, commit, tree, outside).await {
             Err(WorkspaceError::Git { said, .. }) if self.repo.config.partial => {
                 let (root, commit) = (self.repo.root.clone(), commit.to_owned());
                 Err(WorkspaceError::PartialClone { root, commit, said })
@@ -169,18 +235,44 @@ impl Slot {
         }
     }
 
-    /// Makes the agent's `.git` anew at `commit`, whatever became of the one before. After a commit
-    /// of ours, CI finds a clean repository.
+    /// Makes the agent's own git folder anew at `commit`, whatever became of the one before.
     pub fn renew_agents_git(&self, commit: &str) -> Result<()> {
-        let holding = self.holding()?;
-        let path = self.top.dir.join(".git");
-        let folder = GitDir {
-            repo: &self.repo,
-            path: &path,
-            borrows: vec![self.top.git_dir.join("objects"), self.repo.objects_dir()],
-            stands_for: &self.top.stands_for,
-        };
-        folder.write_for_agent(&self.top.git_dir, commit, &holding.placed.exclude)
+        let made = self.top.clone().borrowing([self.top.git_dir.join("objects")]);
+        self.write_own_git(&made, commit, self.holding()?).map(drop)
+    }
+
+    fn write_own_git(&self, checkout: &Checkout, commit: &str, holding: &Holding) -> Result<Exact> {
+        let path = checkout.dir.join(".git");
+        let folder = GitDir { path: &path, ..checkout.git_folder(&self.repo) };
+        let Holding { placed, modules, refs, .. } = holding;
+        let mut own = folder.own(&checkout.git_dir, commit, &placed.exclude, refs)?;
+        for module in modules {
+            module.add_own_git(&self.repo, &checkout.dir, &mut own)?;
+        }
+        own.make(&path).doing("write the copy's git folder", &path)?;
+        modules.iter().try_for_each(Module::write_git_file)?;
+        Ok(own)
+    }
+
+    /// Removes all of the slot: a secret that an agent wrote stays nowhere.
+    pub async fn remove(&mut self) -> Result<()> {
+        (self.holding, self.ci_holding) = (None, None);
+        let place = self.repo.place()?.clone();
+        let number = self.number;
+        blocking(move || {
+            for path in place.of_slot(number).doing("list", &place.dir)? {
+                remove_any(&path).doing("remove", &path)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) fn holding_of(&self, side: Side) -> Option<&Holding> {
+        match side {
+            Side::Agent => self.holding.as_ref(),
+            Side::Ci => self.ci_holding.as_ref(),
+        }
     }
 
     pub(super) fn holding(&self) -> Result<&Holding> {
@@ -189,6 +281,7 @@ impl Slot {
 
     async fn bring_links(
         &self,
+        checkout: &Checkout,
         outside: &Outside,
         placed: &Placed,
         reset: &mut Reset,
@@ -198,7 +291,7 @@ impl Slot {
                 reset.tracked_links.push(link.clone());
                 continue;
             }
-            let (root, slot, path) = (self.repo.root.clone(), self.top.dir.clone(), link.clone());
+            let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), link.clone());
             let there = blocking(move || {
                 let mirror = Mirror { root: &root, slot: &slot };
                 mirror.bring(&path).doing("copy into the slot", &root.join(&path))
@@ -210,20 +303,19 @@ impl Slot {
         }
         Ok(())
     }
+}
 
-    /// A new folder in place of one that cannot be cleaned (files of another user in it, say).
-    fn start_over(&self) -> Result<Option<PathBuf>> {
-        let index = self.top.git_dir.join("index");
-        remove_any(&index).doing("remove", &index)?;
-        let dir = &self.top.dir;
-        if remove_any(dir).is_ok() {
-            return Ok(None);
-        }
-        let slots = self.repo.slots_dir();
-        let aside = (0..).map(|n| slots.join(format!("{}.stuck.{n}", self.number)));
-        let aside =
-            aside.into_iter().find(|path| !path.exists()).unwrap_or_else(|| slots.join("stuck"));
-        fs::rename(dir, &aside).doing("set aside", dir)?;
-        Ok(Some(aside))
+/// A new folder in place of one that cannot be cleaned (files of another user in it, say).
+fn start_over(checkout: &Checkout) -> Result<Option<PathBuf>> {
+    let index = checkout.git_dir.join("index");
+    remove_any(&index).doing("remove", &index)?;
+    let dir = &checkout.dir;
+    if remove_any(dir).is_ok() {
+        return Ok(None);
     }
+    let aside = (0..).map(|n| dir.with_added_extension(format!("stuck.{n}")));
+    let aside = aside.into_iter().find(|path| !path.exists());
+    let aside = aside.unwrap_or_else(|| dir.with_added_extension("stuck"));
+    fs::rename(dir, &aside).doing("set aside", dir)?;
+    Ok(Some(aside))
 }

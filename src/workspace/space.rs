@@ -32,12 +32,13 @@ impl fmt::Display for Shortage {
 }
 
 impl Repo {
-    /// The first place that is too full: our folder, the user's objects, or one of `more`. One that cannot be asked is
+    /// The first place that is too full: our folder, the user's objects, the slots' place, or one of `more`. One that cannot be asked is
     /// none.
     pub fn shortage(&self, more: &[&Path]) -> Option<Shortage> {
         let autopack = self.autopack_dir();
         let own = [autopack.as_path(), self.common_dir.as_path()];
-        own.iter().chain(more).find_map(|path| shortage(path))
+        let slots = self.slots_place().ok();
+        own.iter().chain(more).copied().chain(slots).find_map(shortage)
     }
 
     /// Removes the slots in which nobody works, where that gives room to the file system that has none; says how many.
@@ -45,7 +46,7 @@ impl Repo {
     pub async fn make_room(&self, shortage: &Shortage) -> Result<usize> {
         let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
         let at = device(&shortage.path);
-        if at.is_none() || at != device(&self.slots_dir()) {
+        if at.is_none() || at != device(self.slots_place()?) {
             return Ok(0);
         }
         let repo = self.clone();

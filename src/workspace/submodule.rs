@@ -1,7 +1,8 @@
 //! Submodules in a slot: their files are there, from what the user has fetched; a change in one cannot
 //! land and is noticed.
 //!
-//! They have no git folder that an agent could see. Ours borrows the objects of the user's.
+//! Each has a git folder of the copy's own in `.git/modules`, as `git submodule update` makes them, and one that only we use. Both
+//! borrow the objects of the user's.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::checkout::Checkout;
 use super::error::Result;
+use super::exact::Exact;
 use super::git::{Git, fields};
+use super::git_dir::GitDir;
 use super::outside::Outside;
 use super::paths::{from_bytes, joined, shown};
 use super::repo::Repo;
@@ -24,6 +27,9 @@ pub(super) struct Module {
     pub dir: PathBuf,
     /// None where the user has not fetched its commit: an empty folder.
     pub checkout: Option<Checkout>,
+    pub commit: String,
+    /// Its git folder, from the slot's top; none where `.gitmodules` does not name it.
+    pub own_git: Option<PathBuf>,
 }
 
 /// A checkout in a slot whose submodules are to be filled, and where the user has the same.
@@ -33,6 +39,8 @@ pub(super) struct Parent<'a> {
     pub hold: &'a Arc<OwnedFd>,
     pub checkout: &'a Checkout,
     pub tree: &'a Tree,
+    /// The checkout's own git folder, from the slot's top.
+    pub own_git: Option<PathBuf>,
     /// Git folders of the user's that may have `modules/`.
     pub users_git: Vec<PathBuf>,
     pub users_dir: PathBuf,
@@ -53,11 +61,14 @@ pub(super) async fn fill(
         let name = names.iter().find(|(_, at)| at == path).map(|(name, _)| name.as_str());
         let whole = joined(parent.path, path);
         let dir = parent.checkout.dir.join(from_bytes(path));
+        let own_git = parent.own_git.as_ref().zip(name.filter(|name| is_safe(name)));
+        let own_git = own_git.map(|(above, name)| above.join("modules").join(name));
         let users_dir = parent.users_dir.join(from_bytes(path));
         std::fs::create_dir_all(&dir).map_err(|source| io("make the folder", &dir, source))?;
         let Some(users_git) = fetched(repo, &parent, name, &users_dir, commit).await? else {
             empty(&dir).map_err(|source| io("clean", &dir, source))?;
-            modules.push(Module { path: whole, dir, checkout: None });
+            let commit = commit.to_owned();
+            modules.push(Module { path: whole, dir, checkout: None, commit, own_git: None });
             continue;
         };
         let git_dir = parent.checkout.git_dir.join("modules").join(file_name(path));
@@ -69,17 +80,66 @@ pub(super) async fn fill(
             hold: parent.hold,
             checkout: &checkout,
             tree: &placed.tree,
+            own_git: own_git.clone(),
             users_git: vec![users_git],
             users_dir,
         };
         let below = Box::pin(fill(repo, inner, outside)).await?;
-        modules.push(Module { path: whole.clone(), dir, checkout: Some(checkout.clone()) });
+        modules.push(Module {
+            path: whole.clone(),
+            dir,
+            checkout: Some(checkout.clone()),
+            commit: commit.to_owned(),
+            own_git,
+        });
         modules.extend(below);
     }
     Ok(modules)
 }
 
+/// Whether the name of a submodule stays in `modules/`.
+fn is_safe(name: &str) -> bool {
+    !name.split('/').any(|part| part == ".." || part.is_empty())
+}
+
+/// From a folder at `from`, below a top, back to that top.
+fn up(from: &Path) -> PathBuf {
+    from.components().map(|_| "..").collect()
+}
+
 impl Module {
+    /// Adds its git folder to that of the slot's top, whose path is `.git`.
+    pub fn add_own_git(&self, repo: &Repo, top: &Path, exact: &mut Exact) -> Result<()> {
+        let (Some(own_git), Some(checkout)) = (&self.own_git, &self.checkout) else {
+            return Ok(());
+        };
+        let path = top.join(own_git);
+        let folder = GitDir { path: &path, ..checkout.git_folder(repo) };
+        let work_tree = up(own_git).join(from_bytes(&self.path));
+        let below = own_git.strip_prefix(".git").unwrap_or(own_git);
+        folder.add_module(exact, below, &checkout.git_dir, &self.commit, &work_tree)
+    }
+
+    /// Leads git from the submodule's folder to its git folder.
+    pub fn write_git_file(&self) -> Result<()> {
+        let Some(text) = self.git_file() else { return Ok(()) };
+        let file = self.dir.join(".git");
+        std::fs::write(&file, text).map_err(|source| io("write", &file, source))
+    }
+
+    /// Whether that is what stands in the submodule's folder.
+    pub fn has_its_git_file(&self) -> bool {
+        let file = self.dir.join(".git");
+        let is_file = std::fs::symlink_metadata(&file).is_ok_and(|found| found.is_file());
+        is_file && std::fs::read(&file).ok() == self.git_file().map(String::into_bytes)
+    }
+
+    fn git_file(&self) -> Option<String> {
+        let own_git = self.own_git.as_ref()?;
+        let to = up(from_bytes(&self.path)).join(own_git);
+        Some(format!("gitdir: {}\n", to.display()))
+    }
+
     /// Whether anything in it differs from its commit.
     pub async fn is_changed(&self) -> Result<bool> {
         if !std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir()) {
@@ -105,7 +165,7 @@ async fn fetched(
     users_dir: &Path,
     commit: &str,
 ) -> Result<Option<PathBuf>> {
-    let safe = name.filter(|name| !name.split('/').any(|part| part == ".." || part.is_empty()));
+    let safe = name.filter(|name| is_safe(name));
     let mut candidates = Vec::new();
     for users_git in parent.users_git.iter().filter(|_| safe.is_some()) {
         candidates.push(users_git.join("modules").join(safe.unwrap_or_default()));

@@ -21,7 +21,7 @@ pub struct CheckoutState {
 }
 
 /// Size, time of the last change of content, of the file itself, and inode.
-type Stamp = Option<(u64, i128, i128, u64)>;
+pub(super) type Stamp = Option<(u64, i128, i128, u64)>;
 
 impl Repo {
     /// The user's checkout now: what differs from its commit, what git runs by, branches and tags.
@@ -81,7 +81,8 @@ fn path_of(line: &[u8]) -> Option<(&[u8], bool)> {
     line.splitn(columns + 1, |b| *b == b' ').nth(columns).map(|path| (path, true))
 }
 
-fn stamp(file: &Path) -> Stamp {
+/// What tells whether a file was written since, by whomever.
+pub(super) fn stamp(file: &Path) -> Stamp {
     let found: Metadata = fs::symlink_metadata(file).ok()?;
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     Some((

@@ -10,9 +10,23 @@ const OURS: &str = "refs/heads/autopack/";
 
 /// Each by its full name, with what it leads to.
 pub(super) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
+    read(common_dir, &["refs/heads", "refs/tags"], is_the_users)
+}
+
+/// The same with those of `origin`. One that stands for another leads to `ref: <name>`.
+pub(super) fn all_refs(common_dir: &Path) -> BTreeMap<String, String> {
+    let kinds = ["refs/heads", "refs/tags", "refs/remotes/origin"];
+    read(common_dir, &kinds, |name| is_the_users(name) || name.starts_with("refs/remotes/origin/"))
+}
+
+fn read(
+    common_dir: &Path,
+    kinds: &[&str],
+    is_wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<String, String> {
     let mut refs = BTreeMap::new();
     // These first, as git does: what is packed in between would be in neither otherwise.
-    for kind in ["refs/heads", "refs/tags"] {
+    for kind in kinds {
         add_loose(common_dir, kind, &mut refs);
     }
     if let Ok(packed) = fs::read(common_dir.join("packed-refs")) {
@@ -20,7 +34,7 @@ pub(super) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
         // Lines that begin with `#` or `^` say something about the file, or about the line above.
         let lines = packed.lines().filter(|line| !line.starts_with(['#', '^']));
         for (leads_to, name) in lines.filter_map(|line| line.split_once(' ')) {
-            if is_the_users(name) {
+            if is_wanted(name) {
                 // What has a file of its own counts, whatever is packed.
                 refs.entry(name.to_owned()).or_insert_with(|| leads_to.to_owned());
             }

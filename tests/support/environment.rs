@@ -17,6 +17,7 @@ impl Environment {
         let mut variables: BTreeMap<String, OsString> = [
             ("PATH".to_owned(), std::env::var_os("PATH").unwrap_or_default()),
             ("HOME".to_owned(), home.clone().into()),
+            ("XDG_STATE_HOME".to_owned(), folder.join("state").into()),
             ("TMPDIR".to_owned(), folder.into()),
             // A test that wants a memory says which.
             ("AUTOPACK_ENABLE_MEMORY".to_owned(), "0".into()),

@@ -36,6 +36,8 @@ static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r" · \d+ phases/h", ""),
         (r"\b[0-9a-f]{10}\b", "[COMMIT]"),
         (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
+        // Where the slots of a checkout lie depends on where it lies.
+        (r"/project-[0-9a-f]{8}/project-[0-9a-f]{4}-", "/project-[HASH]/project-[HASH]-"),
         (r"\(process \d+\)", "(process [PID])"),
         (r"\(looked for in [^)]*\)", "(looked for in [PATH])"),
     ]

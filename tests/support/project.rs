@@ -84,6 +84,22 @@ impl Project {
         self.dir.path().join(relative)
     }
 
+    /// The agent's checkout in each slot, in order.
+    pub fn slots(&self) -> Vec<PathBuf> {
+        let folders = |at: PathBuf| {
+            let entries = std::fs::read_dir(at).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let places = folders(self.outside("state/autopack"));
+        let mut slots: Vec<PathBuf> = places.into_iter().flat_map(folders).collect();
+        slots.retain(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.rsplit('-').next().is_some_and(|number| number.parse::<u32>().is_ok())
+        });
+        slots.sort();
+        slots
+    }
+
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.set(name, value.into());
         self

@@ -22,7 +22,7 @@ const SOON_FULL: u64 = 1 << 20;
 enum Place {
     /// Database, slots, attempts.
     Autopack,
-    /// The user's objects and refs too.
+    /// The database, attempts, the user's objects and refs.
     Project,
 }
 
@@ -140,16 +140,29 @@ fn fills() {
     summary("a disk that fills and frees again", seed, &text);
 }
 
+/// A disk with our folder on it, and with the slots, which cannot lie in the checkout.
+fn on_small_disk(bare: &Project) -> (Mounted, String) {
+    let disk = bare.outside("disk");
+    let mounted = Mounted::on(&disk);
+    std::fs::create_dir(disk.join("autopack")).unwrap();
+    std::os::unix::fs::symlink(disk.join("autopack"), bare.path(".autopack")).unwrap();
+    (mounted, slots_in(&disk.join("slots")))
+}
+
+fn slots_in(folder: &Path) -> String {
+    format!("workspace: {{slots_dir: {folder:?}}}\n")
+}
+
 /// Whether the drain had to wait.
 fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
     println!("{place:?} with {kib} KiB left after {after} agents");
     let bare = Project::bare_folder();
-    let mounted = match place {
-        Place::Autopack => Mounted::on(&bare.path(".autopack")),
-        Place::Project => Mounted::on(&bare.root()),
+    let (mounted, settings) = match place {
+        Place::Autopack => on_small_disk(&bare),
+        Place::Project => (Mounted::on(&bare.root()), slots_in(&bare.outside("state"))),
     };
     let project = bare.with_repository();
-    let ground = Ground::on(project, "deliver", "", jobs, backlog(8));
+    let ground = Ground::on(project, "deliver", &settings, jobs, backlog(8));
     let mut drain = ground.start();
     let agents = || ground.steps().iter().filter(|step| step.starts_with("agent")).count() as u64;
     assert!(drain.wait_until(|| agents() > after), "{}", drain.said());
@@ -175,7 +188,7 @@ fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
 #[ignore = "run by another test in a mount namespace of its own"]
 fn frees_under_the_agent() {
     let bare = Project::bare_folder();
-    let mounted = Mounted::on(&bare.path(".autopack"));
+    let (mounted, settings) = on_small_disk(&bare);
     let project = bare.with_repository();
     let (began, freed) = (project.outside("began"), project.outside("freed"));
     for fifo in [&began, &freed] {
@@ -184,7 +197,7 @@ fn frees_under_the_agent() {
     let body = format!(
         "if [ $AUTOPACK_ATTEMPT = 1 ]; then echo >{began:?}; read -r _ <{freed:?}; else deliver; fi"
     );
-    let ground = Ground::on(project, &body, "", 1, backlog(1));
+    let ground = Ground::on(project, &body, &settings, 1, backlog(1));
     // Too little, and enough for all that comes before and after the agent.
     mounted.fill(2048);
     let drain = ground.start();
@@ -205,12 +218,12 @@ fn frees_under_the_agent() {
 fn is_filled_by_an_agent() {
     for (attempts_that_fill, waits) in [(1, false), (99, true)] {
         let bare = Project::bare_folder();
-        let mounted = Mounted::on(&bare.path(".autopack"));
+        let (mounted, settings) = on_small_disk(&bare);
         let body = format!(
             "if [ $AUTOPACK_PHASE_ID = p00001 ] && [ $AUTOPACK_ATTEMPT -le {attempts_that_fill} ]; then\n\
              cat /dev/zero >junk; exit 1\nfi\ndeliver"
         );
-        let ground = Ground::on(bare.with_repository(), &body, "", 1, backlog(3));
+        let ground = Ground::on(bare.with_repository(), &body, &settings, 1, backlog(3));
         let mut drain = ground.start();
         assert_eq!(drain.wait_until(|| is_said(&ground)), waits, "{}", drain.said());
         let said = drain.said();

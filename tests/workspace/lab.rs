@@ -53,6 +53,7 @@ impl Lab {
         vec![
             ("GIT_CONFIG_GLOBAL".into(), self.global.clone().into()),
             ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
+            ("XDG_STATE_HOME".into(), self.temp.path().join("state").into()),
         ]
     }
 

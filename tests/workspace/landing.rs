@@ -96,7 +96,7 @@ async fn a_commit_is_gits_to_the_byte() {
         let (_repo, slot, base) = lab.slot().await;
         write(slot.path(), "src/b.py", "b\n");
         let new = commit(&slot, &base, "Wörter, and more").await;
-        let git_dir = slot.path().with_extension("git");
+        let git_dir = slot.path().with_added_extension("git");
         let git = |args: &[&str]| lab.git_in(&git_dir, &[&["--git-dir", "."], args].concat());
         let read = git(&["cat-file", "commit", &new]);
         let (head, message) = read.split_once("\n\n").unwrap();

@@ -111,7 +111,7 @@ async fn a_linked_worktree_is_a_checkout_like_any_other() {
     lab.git(&["worktree", "add", "-q", "-b", "side", linked.to_str().unwrap()]);
     let main = std::mem::replace(&mut lab.root, linked.clone());
     attempt(&lab).await;
-    assert!(linked.join(".autopack/slots/0").is_dir());
+    assert!(linked.join(".autopack/slots/0.lock").is_file());
     assert_eq!(lab.git(&["status", "--porcelain"]), "");
     assert_eq!(lab.git_in(&main, &["status", "--porcelain"]), "");
 }

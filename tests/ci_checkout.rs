@@ -1,0 +1,310 @@
+//! CI sees what would land and nothing else: a checkout of its own, in which no agent ever wrote.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Project, Ran};
+
+fn plan(ids: &[&str]) -> serde_json::Value {
+    let phase = |id: &&str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")], "max_attempts": 1});
+    json!({"phases": ids.iter().map(phase).collect::<Vec<_>>()})
+}
+
+fn failure(project: &Project, id: &str) -> String {
+    project.phase(id)["last_failure"].to_string()
+}
+
+/// Ignored files and kept caches are no part of a commit: a clean clone would not have them.
+#[test]
+fn what_an_agent_left_beside_its_change_is_not_there_for_ci() {
+    for left in ["gen/x", "target/x", ".venv/bin/x"] {
+        let agent = format!("write_deliverables()\nif phase_id == 'liar': write('{left}')");
+        let config = format!(
+            "ci: {{command: [sh, -c, \"test ! -f src/liar.txt || test -f {left}; echo ran >> '$SEEN'\"]}}\n"
+        );
+        let project =
+            Project::new().file(".gitignore", "gen/\ntarget/\n.venv/\n").commit("ignores");
+        let seen = project.outside("seen").display().to_string();
+        let config = config.replace("; echo ran >> '$SEEN'", &format!(" && echo ran >> '{seen}'"));
+        let project = project.agent_with(&agent, &config).plan(plan(&["liar", "honest"]));
+        project.drain().exited(3);
+        assert_eq!(project.landed(), ["honest"], "{left}");
+        assert!(failure(&project, "liar").contains("ci_failed"), "{left}");
+    }
+}
+
+/// The next phase works in the same slot, and CI on it must not see what the one before left either.
+#[test]
+fn the_next_phases_ci_sees_nothing_of_the_one_before() {
+    let agent = "write_deliverables(); write('gen/x'); write('target/x')";
+    let config = "ci: {command: [sh, -c, \"! test -e gen && ! test -e target/x\"]}\n";
+    let project = Project::new()
+        .file(".gitignore", "gen/\ntarget/\n")
+        .commit("ignores")
+        .agent_with(agent, config)
+        .plan(plan(&["one", "two"]));
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two"]);
+}
+
+#[test]
+fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
+    let config = "ci: {command: [sh, -c, \"test -f src/one.txt && test $PWD = $AUTOPACK_WORKTREE && case $PWD in *-ci) ;; *) exit 1 ;; esac\"]}\n";
+    // The agent is not led there.
+    let agent =
+        "write_deliverables()\nassert not any(v.endswith('-ci') for v in os.environ.values())";
+    let project = Project::new().file(".gitignore", "/src\n").commit("ignores");
+    let project = project.agent_with(agent, config).plan(plan(&["one"]));
+    // The quotes of a folder with a blank in its name.
+    let config = project.read(".autopack/config/autopack.yaml");
+    let config =
+        config.replace("$PWD = $AUTOPACK_WORKTREE", "\\\"$PWD\\\" = \\\"$AUTOPACK_WORKTREE\\\"");
+    let project = project.config(&config);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one"]);
+}
+
+/// Beside the copy lies the git folder that the change is measured by.
+#[test]
+fn nothing_that_an_agent_writes_into_our_git_folder_runs_or_counts() {
+    let agent = r#"
+write_deliverables()
+git = os.getcwd() + '.git'
+marker = os.environ['MARKER']
+with open(git + '/config', 'a') as config:
+    config.write('[filter "x"]\n\tclean = "touch %s; env > %s.env; sed s/made/EVIL/"\n\trequired = true\n[core]\n\tfsmonitor = "touch %s"\n' % (marker, marker, marker))
+write(git + '/info/attributes', 'src/*.txt filter=x\n')
+write(git + '/hooks/post-index-change', '#!/bin/sh\ntouch %s\n' % marker)
+os.chmod(git + '/hooks/post-index-change', 0o755)
+write(git + '/commondir', '/nowhere\n')
+write(git + '/objects/info/alternates', '/nowhere\n')
+write(git + '/index', 'no index')
+write(git + '/refs/heads/none', 'no ref')
+"#;
+    let project = Project::new();
+    let marker = project.outside("ran").display().to_string().replace(' ', "?");
+    let project = project.env("MARKER", marker).env("MY_API_KEY", "sk-1234567890abcdefghij");
+    let project = project.agent(agent).plan(plan(&["one", "two"]));
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two"]);
+    assert_eq!(project.git(["show", "autopack/run:src/one.txt"]), "made by the agent\n");
+    let left = fs::read_dir(project.outside("")).unwrap().flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("ran")), "{left:?}");
+}
+
+/// An object whose content is not what its name says would be tested in place of what lands.
+#[test]
+fn a_planted_object_is_not_what_ci_tests() {
+    let agent = r#"
+import zlib
+write_deliverables()
+real = subprocess.run(['git', 'rev-parse', 'HEAD:test.sh'], capture_output=True, text=True).stdout.strip()
+fake = b'exit 0\n'
+folder = os.getcwd() + '.git/objects/' + real[:2]
+os.makedirs(folder, exist_ok=True)
+open(folder + '/' + real[2:], 'wb').write(zlib.compress(b'blob %d\0' % len(fake) + fake))
+"#;
+    let config = "ci: {command: [sh, test.sh]}\n";
+    let project = Project::new()
+        .file("test.sh", "test ! -e src/one.txt\n")
+        .commit("a test that the change breaks")
+        .agent_with(agent, config)
+        .plan(plan(&["one"]));
+    project.drain().exited(3);
+    assert!(project.landed().is_empty());
+}
+
+/// What git gets of the environment is what it needs.
+#[test]
+fn git_gets_no_secrets() {
+    let project = Project::new();
+    let (bin, log) = (project.outside("bin"), project.outside("git.env"));
+    let git = which("git");
+    crate::support::executable(
+        &bin.join("git"),
+        &format!("#!/bin/sh\nenv >> '{}'\nexec '{git}' \"$@\"\n", log.display()),
+    );
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let project = project
+        .env("PATH", path)
+        .env("AUTOPACK_QDRANT_API_KEY", "qdrant-secret")
+        .env("OPENAI_API_KEY", "openai-secret")
+        .env("MY_PASSWORD", "other-secret")
+        .env("SSH_AUTH_SOCK", "/tmp/agent-secret")
+        .agent("write_deliverables()")
+        .plan(plan(&["one"]));
+    // What came before the drain is the test's own git.
+    fs::write(&log, "").unwrap();
+    project.drain().succeeded();
+    let seen = fs::read_to_string(log).unwrap();
+    assert!(seen.contains("GIT_DIR=") && !seen.contains("secret"), "{seen}");
+}
+
+fn which(program: &str) -> String {
+    let path = std::env::var("PATH").unwrap();
+    let found = path.split(':').map(|dir| format!("{dir}/{program}"));
+    found.into_iter().find(|file| std::path::Path::new(file).exists()).unwrap()
+}
+
+/// Versions from tags, and what changed since the base: commands that projects have in their Makefiles.
+#[test]
+fn tags_the_base_and_origin_are_there() {
+    let check = "git describe --tags && git diff --name-only main...HEAD && git diff --name-only origin/main... && git rev-parse origin/HEAD && test -z \\\"$(git remote)\\\"";
+    let agent = format!(
+        "subprocess.run(['sh', '-c', {:?}], check=True); write_deliverables()",
+        check.replace("\\\"", "\"")
+    );
+    let config =
+        format!("workspace: {{setup: \"{check}\"}}\nci: {{command: [sh, -c, \"{check}\"]}}\n");
+    let project = Project::new();
+    project.git(["tag", "v1.0"]);
+    project.git(["tag", "-a", "v1.1", "-m", "annotated"]);
+    let project = project.agent_with(&agent, &config).plan(plan(&["one", "two"]));
+    project.drain().succeeded();
+    // With a remote and everything packed, as after a clone and a gc.
+    let project = Project::new();
+    project.git(["tag", "v1.0"]);
+    project.git(["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    project.git(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]);
+    project.git(["config", "remote.origin.url", "/nowhere"]);
+    project.git(["pack-refs", "--all"]);
+    let project = project.agent_with(&agent, &config).plan(plan(&["one", "two"]));
+    project.drain().succeeded();
+}
+
+/// Refs that setup fetched are there for CI.
+#[test]
+fn what_setup_fetched_is_there_for_ci() {
+    let project = Project::new();
+    let elsewhere = project.outside("elsewhere");
+    let to = elsewhere.display().to_string();
+    project.git(["clone", "-q", &project.root().display().to_string(), &to]);
+    project.git(["-C", &to, "tag", "fetched"]);
+    let config = format!(
+        "workspace: {{setup: \"git fetch -q --tags '{to}'\"}}\nci: {{command: [git, describe, --tags, --exact-match, HEAD~1]}}\n"
+    );
+    let project = project.agent_with("write_deliverables()", &config).plan(plan(&["one"]));
+    project.drain().succeeded();
+}
+
+fn setup_runs(project: &Project) -> Vec<String> {
+    let text = fs::read_to_string(project.outside("setups")).unwrap_or_default();
+    text.lines().map(|line| if line.ends_with("-ci") { "ci" } else { "agent" }.to_owned()).collect()
+}
+
+/// Setup is expensive: where it ran on the same, it does not run again.
+#[test]
+fn setup_runs_again_where_what_it_depends_on_changed() {
+    let agent = "write_deliverables()\nif phase_id == 'dep': write('package.json', '{\"a\": 1}')\n\
+                 if phase_id == 'tool': write('tools/version', '2')";
+    let plan = json!({"phases": [
+        {"phase_id": "one", "deliverables": ["src/one.txt"]},
+        {"phase_id": "two", "deliverables": ["src/two.txt"]},
+        {"phase_id": "dep", "deliverables": ["src/dep.txt", "package.json"]},
+        {"phase_id": "tool", "deliverables": ["src/tool.txt", "tools/version"]}]});
+    let project = Project::new()
+        .file("package.json", "{}")
+        .file("tools/version", "1")
+        .file(".gitignore", "node_modules\n")
+        .commit("manifest");
+    let log = project.outside("setups");
+    let config = format!(
+        "workspace:\n  setup: \"pwd >> '{}'; mkdir -p node_modules; cp package.json node_modules/seen\"\n  setup_inputs: [tools/]\n\
+         ci: {{command: [cmp, package.json, node_modules/seen]}}\n",
+        log.display()
+    );
+    let project = project.agent_with(agent, &config).plan(plan);
+    project.drain().succeeded();
+    let expected = ["agent", "ci", "ci", "agent", "ci"];
+    assert_eq!(setup_runs(&project), expected);
+}
+
+/// What a reset takes away has to be made again.
+#[test]
+fn setup_runs_again_where_its_work_was_removed() {
+    for made in ["made/x", "node_modules/x"] {
+        let project = Project::new().file(".gitignore", "made\nnode_modules\n").commit("ignores");
+        let setup = format!("mkdir -p {0} && touch {1}", made.split('/').next().unwrap(), made);
+        let agent = "write_deliverables(); subprocess.run(['rm', '-rf', 'node_modules', 'made'])";
+        let config =
+            format!("workspace: {{setup: \"{setup}\"}}\nci: {{command: [test, -f, {made}]}}\n");
+        let agent = format!("assert os.path.exists('{made}'), 'no {made}'\n{agent}");
+        let project = project.agent_with(&agent, &config).plan(plan(&["one", "two"]));
+        project.drain().succeeded();
+    }
+}
+
+#[test]
+fn a_change_that_breaks_setup_fails_its_phase_alone() {
+    let agent = "write_deliverables()\nif phase_id == 'bad': write('package.json', 'broken')";
+    let plan = json!({"phases": [
+        {"phase_id": "bad", "deliverables": ["src/bad.txt", "package.json"], "max_attempts": 1},
+        {"phase_id": "good", "deliverables": ["src/good.txt"]}]});
+    let config = "workspace: {setup: \"grep -q '{}' package.json\"}\n";
+    let project = Project::new().file("package.json", "{}").commit("manifest");
+    let project = project.agent_with(agent, config).plan(plan);
+    project.drain().exited(3);
+    assert_eq!(project.landed(), ["good"]);
+    assert!(failure(&project, "bad").contains("workspace.setup failed"));
+}
+
+fn with_submodules() -> Project {
+    let project = Project::new();
+    let allow = ["-c", "protocol.file.allow=always"];
+    for (name, inner) in [("inner", None), ("lib", Some("inner"))] {
+        let at = project.outside(name).display().to_string();
+        project.git(["init", "-q", "-b", "main", &at]);
+        fs::write(project.outside(name).join("file.txt"), name).unwrap();
+        if let Some(inner) = inner {
+            let from = project.outside(inner).display().to_string();
+            let add = ["-C", &at, allow[0], allow[1], "submodule", "add", "-q", &from, "nested/in"];
+            project.git(add);
+        }
+        project.git(["-C", &at, "add", "-A"]);
+        project.git(["-C", &at, "commit", "-q", "-m", name]);
+    }
+    let from = project.outside("lib").display().to_string();
+    project.git([allow[0], allow[1], "submodule", "add", "-q", &from, "deps/lib"]);
+    project.git([allow[0], allow[1], "submodule", "update", "-q", "--init", "--recursive"]);
+    project.commit("submodules")
+}
+
+/// Makefiles do so, and in a clone it is what brings the files.
+#[test]
+fn submodules_can_be_updated_in_setup_and_in_ci() {
+    let update = "git submodule update --init --recursive && test -f deps/lib/nested/in/file.txt && git submodule status --recursive && test -z \\\"$(git status --porcelain)\\\"";
+    let config =
+        format!("workspace: {{setup: \"{update}\"}}\nci: {{command: [sh, -c, \"{update}\"]}}\n");
+    let project = with_submodules();
+    let project = project.agent_with("write_deliverables()", &config).plan(plan(&["one", "two"]));
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two"]);
+}
+
+#[test]
+fn a_change_in_a_submodule_is_still_noticed() {
+    let agent = "write_deliverables()\n\
+                 if phase_id == 'one': write('deps/lib/file.txt', 'mine'); subprocess.run(['git', '-C', 'deps/lib', 'commit', '-qam', 'mine'], check=True)";
+    let project = with_submodules().agent(agent).plan(plan(&["one", "two"]));
+    project.drain().exited(3);
+    assert!(failure(&project, "one").contains("deps/lib"), "{}", failure(&project, "one"));
+    assert_eq!(project.landed(), ["two"]);
+}
+
+/// Whoever tidies up a state directory takes no try away.
+#[test]
+fn a_slot_that_is_gone_is_a_lost_attempt() {
+    let agent = "import shutil\nif attempt == 1: os.chdir('/'); shutil.rmtree(os.environ['XDG_STATE_HOME'])\nelse: write_deliverables()";
+    let project = Project::new().agent(agent).plan(plan(&["one"]));
+    let ran: Ran = project.drain().succeeded();
+    let said = ran.stdout + &ran.stderr;
+    assert!(said.contains("was removed while an attempt worked in it"), "{said}");
+    // The second one landed, and is the only one that counts.
+    let log = project.phase("one")["attempt_log"].clone();
+    let outcomes = [&log[0]["outcome"], &log[1]["outcome"]];
+    assert!(outcomes.contains(&&json!("crashed")) && outcomes.contains(&&json!("landed")), "{log}");
+    assert_eq!(project.phase("one")["attempts"], 1);
+    assert_eq!(project.landed(), ["one"]);
+}

@@ -1,0 +1,192 @@
+//! What counts as an agent's change, and what becomes of its work that is none: committed elsewhere, stashed, secret.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::Project;
+
+fn phase(id: &str, scope: &[&str]) -> serde_json::Value {
+    json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")], "max_attempts": 1, "scope": {"paths": scope}})
+}
+
+/// A file with CRLF, committed before the attribute was: git sees it as changed in each fresh checkout.
+fn with_crlf() -> Project {
+    let project = Project::new()
+        .file("tools/run.bat", "echo one\r\necho two\r\n")
+        .file("tools/other.bat", "echo three\r\n")
+        .commit("as windows has it");
+    project.write(".gitattributes", "*.bat text eol=crlf\n");
+    project.git(["add", ".gitattributes"]);
+    project.git(["commit", "-q", "-m", "attributes"]);
+    project
+}
+
+#[test]
+fn a_file_that_git_would_normalise_is_nobodys_change() {
+    // Touched without a change, so that git has to look at the content.
+    let agent = "write_deliverables(); os.utime('tools/run.bat', (1, 1))";
+    let plan = json!({"phases": [phase("one", &["src/"]), phase("two", &["src/", "tools/"])]});
+    let project = with_crlf().agent(agent).plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two"]);
+    let changed = project.git(["diff", "--name-only", "main", "autopack/run"]);
+    assert_eq!(changed, "src/one.txt\nsrc/two.txt\n");
+}
+
+#[test]
+fn a_file_that_an_agent_edits_lands_with_its_own_normalisation() {
+    let agent = "write_deliverables()\nopen('tools/run.bat', 'ab').write(b'echo more\\r\\n')\nos.utime('tools/other.bat', (1, 1))";
+    let project =
+        with_crlf().agent(agent).plan(json!({"phases": [phase("one", &["src/", "tools/"])]}));
+    project.drain().succeeded();
+    let changed = project.git(["diff", "--name-only", "main", "autopack/run"]);
+    assert_eq!(changed, "src/one.txt\ntools/run.bat\n");
+    let landed = project.git(["cat-file", "blob", "autopack/run:tools/run.bat"]);
+    assert_eq!(landed, "echo one\necho two\necho more\n");
+}
+
+/// What the first and only attempt of a phase came to, and where its files are.
+fn failed(agent: &str) -> (Project, String) {
+    let project = Project::new().file("src/old.txt", "old\n").commit("old");
+    let project = project.agent(agent).plan(json!({"phases": [phase("one", &["src/"])]}));
+    project.drain();
+    let failure = project.phase("one")["last_failure"].clone();
+    assert!(project.landed().is_empty(), "{failure}");
+    (project, failure["message"].as_str().unwrap_or_default().to_owned())
+}
+
+fn patches(project: &Project) -> Vec<String> {
+    let folder = project.path(".autopack/attempts/run/one/1");
+    let names = fs::read_dir(folder).unwrap().flatten();
+    let mut names: Vec<String> =
+        names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.ends_with(".patch"));
+    names.sort();
+    names
+}
+
+fn kept(project: &Project, name: &str) -> String {
+    project.read(&format!(".autopack/attempts/run/one/1/{name}"))
+}
+
+const GIT: &str = "def git(*args): subprocess.run(['git', *args], check=True)\n";
+
+#[test]
+fn what_was_committed_on_another_branch_is_kept_and_named() {
+    let agent = format!(
+        "{GIT}git('checkout', '-q', '-b', 'topic/x'); write_deliverables(); git('add', '-A'); git('commit', '-qm', 'mine'); git('checkout', '-q', '-')"
+    );
+    let (project, message) = failed(&agent);
+    assert_eq!(patches(&project), ["branch-topic-x.patch"]);
+    assert!(message.contains("committed on branch topic/x"), "{message}");
+    assert!(kept(&project, "branch-topic-x.patch").contains("+made by the agent"));
+    // It is one for `git apply`.
+    let patch = project.path(".autopack/attempts/run/one/1/branch-topic-x.patch");
+    project.git(["apply", "--check", patch.to_str().unwrap()]);
+}
+
+#[test]
+fn what_was_stashed_is_kept_untracked_files_too() {
+    let agent =
+        format!("{GIT}write_deliverables(); write('src/old.txt', 'new\\n'); git('stash', '-u')");
+    let (project, message) = failed(&agent);
+    assert_eq!(patches(&project), ["stashed.patch"]);
+    assert!(message.contains("stashed"), "{message}");
+    let patch = kept(&project, "stashed.patch");
+    assert!(patch.contains("+made by the agent") && patch.contains("+new"), "{patch}");
+}
+
+#[test]
+fn what_was_reset_away_is_kept() {
+    for expire in ["", "; import shutil; shutil.rmtree('.git/logs')"] {
+        let agent = format!(
+            "{GIT}write_deliverables(); git('add', '-A'); git('commit', '-qm', 'mine'); git('reset', '-q', '--hard', 'HEAD~1'){expire}"
+        );
+        let (project, message) = failed(&agent);
+        let patches = patches(&project);
+        assert!(patches.len() == 1 && patches[0].starts_with("commit-"), "{patches:?} {message}");
+        assert!(kept(&project, &patches[0]).contains("+made by the agent"));
+    }
+}
+
+#[test]
+fn what_lies_in_a_second_worktree_is_kept() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let at = elsewhere.path().join("second").display().to_string();
+    for commit in ["", "git('add', '-A'); git('commit', '-qm', 'mine'); "] {
+        let agent = format!(
+            "{GIT}here = os.getcwd(); git('worktree', 'add', '-q', '-f', '-b', 'w', '{at}'); os.chdir('{at}'); write_deliverables(); {commit}os.chdir(here)"
+        );
+        let (project, message) = failed(&agent);
+        assert_eq!(patches(&project), ["worktree-second.patch"], "{message}");
+        assert!(kept(&project, "worktree-second.patch").contains("+made by the agent"));
+        fs::remove_dir_all(Path::new(&at)).unwrap();
+    }
+}
+
+/// Merged, amended, on a detached head: the files have it all, and nothing is said of it.
+#[test]
+fn what_the_files_have_is_not_lost() {
+    let agent = format!(
+        "{GIT}write_deliverables(); git('add', '-A'); git('commit', '-qm', 'a'); write('src/one.txt', 'again\\n'); git('commit', '-qa', '--amend', '-m', 'b'); git('checkout', '-q', '-b', 'x'); write('src/more.txt'); git('add', '-A'); git('commit', '-qm', 'c'); git('checkout', '-q', '--detach')"
+    );
+    let project = Project::new().agent(&agent).plan(json!({"phases": [phase("one", &["src/"])]}));
+    let ran = project.drain().succeeded();
+    assert!(!ran.stdout.contains("not part of the change"), "{ran:?}");
+    assert!(patches(&project).is_empty());
+}
+
+/// What an agent sets up in its own git does not run when ours reads what it committed.
+#[test]
+fn reading_what_was_committed_runs_nothing() {
+    let agent = format!(
+        "{GIT}write('.git/evil', '#!/bin/sh\\ntouch \"$MARKER\"\\n'); os.chmod('.git/evil', 0o755); evil = os.getcwd() + '/.git/evil'\n\
+        git('checkout', '-q', '-b', 'x'); write_deliverables(); write('src/.gitattributes', '*.txt diff=e filter=e\\n'); git('add', '-A'); git('commit', '-qm', 'mine'); git('checkout', '-q', '-')\n\
+        for key in ['core.fsmonitor', 'diff.external', 'diff.e.command', 'diff.e.textconv', 'filter.e.clean', 'core.pager', 'core.sshCommand']: git('config', key, evil)"
+    );
+    let project = Project::new();
+    let marker = project.outside("ran");
+    let project = project
+        .env("MARKER", marker.display().to_string())
+        .agent(&agent)
+        .plan(json!({"phases": [phase("one", &["src/"])]}));
+    project.drain();
+    assert!(patches(&project).contains(&"branch-x.patch".to_owned()));
+    assert!(!marker.exists());
+}
+
+fn holds(folder: &Path, secret: &str) -> bool {
+    let grep = std::process::Command::new("grep").args(["-rqaF", secret]).arg(folder).status();
+    grep.unwrap().success()
+}
+
+/// Neither in files nor in objects, where the next agent would find it.
+#[test]
+fn a_refused_secret_does_not_stay_in_the_slot() {
+    let secret = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    for (agent, why) in [
+        ("write_deliverables(secret)", "secret_in_diff"),
+        ("write_deliverables(secret); write('outside.txt')", "scope_breach"),
+        ("write('src/x', secret); subprocess.run(['git', 'stash', '-u'])", "no_change"),
+    ] {
+        let agent = format!(
+            "secret = 'ghp_' + '0123456789abcdefghijABCDEFGHIJ012345\\n'\nif phase_id == 'one': {agent}\nelse: write_deliverables()"
+        );
+        let plan = json!({"phases": [phase("one", &["src/"])]});
+        let project = Project::new().agent(&agent).plan(plan);
+        project.drain();
+        let failure = &project.phase("one")["last_failure"];
+        assert_eq!(failure["kind"], why);
+        assert!(!holds(&project.outside("state"), secret), "{why}");
+        let objects = files(&project.outside("state"));
+        assert!(!objects.iter().any(|path| path.contains("/objects/")), "{why}: {objects:?}");
+        assert!(!holds(&project.path(".autopack"), secret), "{why}");
+    }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let find = std::process::Command::new("find").arg(folder).args(["-type", "f"]).output();
+    String::from_utf8_lossy(&find.unwrap().stdout).lines().map(str::to_owned).collect()
+}
