@@ -1,9 +1,9 @@
 //! `stop`: ends a running drain from another terminal, as Ctrl-C does.
 
 use super::{Context, database};
+use crate::drain::looks_dead;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
-use crate::process::lock;
 use crate::progress::shown_id;
 use crate::store::StopRequest;
 
@@ -26,12 +26,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let how = if args.now { StopRequest::Now } else { StopRequest::Graceful };
     let asked = store.request_stop(&runs, how).await?;
     // A dead drain is still listed until the next one recovers its work.
-    let (dead, alive): (Vec<_>, Vec<_>) =
-        asked.iter().partition(|owner| lock::is_free(owner.lock_path.as_ref()).unwrap_or(false));
+    let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| looks_dead(owner));
     for owner in &alive {
         let runs: Vec<String> = owner.runs.iter().map(|run| shown_id(run.as_str())).collect();
         let line =
-            format!("asked the drain of {} (process {}) to stop", runs.join(", "), owner.pid);
+            format!("asked the drain of {} (process {}) to stop", runs.join(", "), owner.place.pid);
         context.out.line(line)?;
     }
     if alive.is_empty() {

@@ -7,6 +7,7 @@ mod admission;
 mod crew;
 mod halt;
 mod heap;
+mod liveness;
 mod memory;
 mod old_slots;
 mod owner;
@@ -34,8 +35,10 @@ use crate::store::Fixer;
 use admission::Limits;
 use crew::Crew;
 use halt::Halt;
+use liveness::Looks;
 use turn::Turn;
 
+pub use liveness::looks_dead;
 pub use owner::{Registered, Signals};
 pub use plan::{Planned, plan};
 pub use report::Tallies;
@@ -75,6 +78,8 @@ pub struct Drain<'a> {
     full_in_vain: u32,
     /// Another drain took us for dead: what runs is nobody's any more, and the next claim is a new owner's.
     lost: bool,
+    /// At drains that may be gone.
+    looks: Looks,
     /// Whether it was said that lines have nothing to do.
     said_idle: bool,
     /// Of which phases it was said that the branch no longer holds them.
@@ -111,6 +116,7 @@ impl<'a> Drain<'a> {
             batches_begun: 0,
             full_in_vain: 0,
             lost: false,
+            looks: Looks::default(),
             said_idle: false,
             said_lost: HashSet::new(),
             memory_line: None,
@@ -152,7 +158,7 @@ impl<'a> Drain<'a> {
 
     async fn batches_while_there_is_space(&mut self) -> Result<Halt, Trouble> {
         let in_slots = self.attempts_in_slots().await?;
-        recover::recover(&self.site, self.owner.id()).await?;
+        self.recover().await?;
         self.remove_old_slots(&in_slots).await?;
         self.follow().await?;
         self.repair().await?;
@@ -185,7 +191,7 @@ impl<'a> Drain<'a> {
             self.tallies.start_batch();
             self.tend_memory().await?;
             if number > 1 {
-                recover::recover(&self.site, self.owner.id()).await?;
+                self.recover().await?;
             }
             let mark = self.mark().await?;
             let halt = match self.batch().await.transpose() {

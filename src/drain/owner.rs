@@ -8,11 +8,12 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::liveness::here;
 use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
-use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, boot_id, hangup};
+use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, hangup};
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
@@ -38,8 +39,8 @@ impl Registered {
         settings: &ExecutorSettings,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
-        let boot_id = boot_id();
-        let pid = std::process::id();
+        let place = here();
+        let pid = place.pid;
         let id = OwnerId::new(format!("{pid}-{}", nanoseconds()));
         let folder = repo.autopack_dir().join("owners");
         let cannot = || format!("cannot lock {}", folder.display());
@@ -49,17 +50,17 @@ impl Registered {
             .with_context(cannot)?
             .with_context(|| format!("{} is held by somebody else", path.display()))?;
         lock.write(&format!("{pid}\n")).with_context(cannot)?;
+        let lease = Duration::from_secs(settings.lease_seconds);
         let owner = Owner {
             id: id.clone(),
-            pid,
-            boot_id,
-            host: host(),
+            place,
+            lease_ms: Some(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)),
+            repo: Some(repo.identity()),
             lock_path: path.display().to_string(),
             runs: runs.to_vec(),
             started_at: now(),
         };
         store.register_owner(&owner, boot_clock_ms()).await?;
-        let lease = Duration::from_secs(settings.lease_seconds);
         let lines = Stop::pair().0;
         let following = tokio::spawn({
             let (lines, whole) = (lines.clone(), signals.handle.watch());
@@ -204,11 +205,4 @@ fn lock(flag: &Mutex<bool>) -> std::sync::MutexGuard<'_, bool> {
 fn nanoseconds() -> u128 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |time| time.as_nanos())
-}
-
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -1,71 +1,104 @@
-//! What a dead or stuck drain left behind: its processes are ended, its landing is recognised, its phases are
-//! queued again.
+//! What a dead or stuck drain of this repository left behind: its processes are ended, its landing is recognised, its
+//! phases are queued again.
 //!
-//! Dead is who holds no lock any more. Stuck is who holds it and has not renewed its lease, by the boot-time clock of this
-//! same boot. Whoever is on another machine, or in another boot with its lock held, is left alone.
+//! Which drain is dead or stuck is `liveness`'s to tell. One database may serve several repositories: work is recovered
+//! only in its own, since only its branch can tell whether it landed.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Drain;
+use super::liveness::{Liveness, liveness};
 use crate::clock::now;
 use crate::execute::{AttemptFolder, Site, Trouble};
 use crate::phase::{PhaseState, RunId};
 use crate::process::child_env::OWNER;
-use crate::process::{boot_clock_ms, boot_id, lock, sweep_marked};
-use crate::store::{InFlight, OwnerId, OwnerRow, Rescue};
+use crate::process::{lock, sweep_marked};
+use crate::store::{InFlight, Owner, OwnerId, OwnerRow, Rescue};
+use crate::workspace::Repo;
 
 /// How long the supervisors of a dead drain may take to end what they watch over; they need about two seconds.
 const SUPERVISORS_END: Duration = Duration::from_secs(10);
 
-pub async fn recover(site: &Site, us: &OwnerId) -> Result<(), Trouble> {
-    for owner in site.store.owners().await? {
-        if owner.owner.id == *us || !is_gone(site, &owner)? {
-            continue;
+impl Drain<'_> {
+    /// Takes up what owners left that are gone by now. Where there is doubt about one, a later call decides.
+    pub(super) async fn recover(&mut self) -> Result<(), Trouble> {
+        let us = self.owner.id().clone();
+        let lease = Duration::from_secs(self.site.settings.executor.lease_seconds);
+        let rows = self.site.store.owners().await?;
+        self.looks.retain(&rows);
+        for row in rows {
+            if row.owner.id == us {
+                continue;
+            }
+            let ours = ours(&self.site.repo, &row, &self.request.runs);
+            let is_of_here = !ours.is_empty()
+                || (row.executing.is_empty() && is_registered_here(&self.site.repo, &row.owner));
+            if is_of_here && self.looks.is_gone(&self.site.store, &row, lease) {
+                rescue(&self.site, &us, &row.owner, ours).await?;
+            }
         }
-        rescue(site, us, &owner).await?;
+        Ok(())
     }
-    Ok(())
-}
 
-/// How many phases of these runs are left by owners that are gone: the first that a drain takes up.
-pub async fn left_behind(site: &Site, us: &OwnerId, runs: &[RunId]) -> Result<u64, Trouble> {
-    let mut left = 0;
-    for owner in site.store.owners().await? {
-        if owner.owner.id != *us && is_gone(site, &owner)? {
-            left += owner.executing.iter().filter(|work| runs.contains(&work.run_id)).count();
+    /// How many phases of these runs are left by owners that are certainly gone: the first that a drain takes up.
+    pub(super) async fn left_behind(&self) -> Result<u64, Trouble> {
+        let (mut left, runs) = (0, &self.request.runs);
+        for row in self.site.store.owners().await? {
+            if row.owner.id != *self.owner.id() && liveness(&row) == Liveness::Dead {
+                let ours = ours(&self.site.repo, &row, runs);
+                left += ours.iter().filter(|work| runs.contains(&work.run_id)).count();
+            }
         }
+        Ok(left as u64)
     }
-    Ok(left as u64)
 }
 
-fn is_gone(site: &Site, row: &OwnerRow) -> Result<bool, Trouble> {
-    let path = Path::new(&row.owner.lock_path);
-    if lock::is_free(path).map_err(|error| Trouble::io(path, error))? {
-        return Ok(true);
-    }
-    let lease = i64::try_from(site.settings.executor.lease_seconds * 1000).unwrap_or(i64::MAX);
-    let age = boot_clock_ms() - row.heartbeat_boot_ms;
-    Ok(row.owner.boot_id == boot_id() && age > lease)
+/// What an owner executes that is this repository's: of runs that are executed here. A run that is nowhere yet has landed
+/// nothing: it is the repository's that its owner works in, and of whoever is asked to drain it.
+fn ours<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFlight> {
+    let here = repo.identity();
+    let is_ours = |work: &&InFlight| match &work.repo {
+        Some(settled) => *settled == here,
+        None => is_registered_here(repo, &row.owner) || wanted.contains(&work.run_id),
+    };
+    row.executing.iter().filter(is_ours).collect()
 }
 
-async fn rescue(site: &Site, us: &OwnerId, row: &OwnerRow) -> Result<(), Trouble> {
-    let id = &row.owner.id;
+/// Whether the owner works in this repository, also where that was moved since. An older autopack left only its lock's
+/// path to tell it by.
+fn is_registered_here(repo: &Repo, owner: &Owner) -> bool {
+    match &owner.repo {
+        Some(there) => *there == repo.identity() || repo.took_the_place_of(there),
+        None => std::path::Path::new(&owner.lock_path).starts_with(repo.autopack_dir()),
+    }
+}
+
+async fn rescue(
+    site: &Site,
+    us: &OwnerId,
+    owner: &Owner,
+    executing: Vec<&InFlight>,
+) -> Result<(), Trouble> {
+    let id = &owner.id;
     site.store.fence_owner(id).await?;
     // First nobody can land any of it any more, then nothing of it runs, then it is queued again.
-    for work in &row.executing {
+    for work in &executing {
         site.repo.rescue_fence(&work.run_id, &work.phase_id, work.attempt, us.as_str()).await?;
     }
-    sweep_marked(OWNER, id.as_str());
+    let mark = id.to_string();
+    // It looks at every process again and again, and sleeps in between.
+    let swept = tokio::task::spawn_blocking(move || sweep_marked(OWNER, &mark)).await;
+    swept.map_err(|error| anyhow::anyhow!("the sweep of a dead drain broke off: {error}"))?;
     let deadline = Instant::now() + SUPERVISORS_END;
-    for work in &row.executing {
+    for work in executing {
         wait_for_slot(site, work, deadline).await;
         settle(site, work).await?;
     }
     if site.store.unregister_owner(id).await? {
         // Somebody else may have been faster.
-        let _ = std::fs::remove_file(&row.owner.lock_path);
+        let _ = std::fs::remove_file(&owner.lock_path);
     }
     Ok(())
 }

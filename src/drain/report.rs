@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Drain, Halt, recover};
+use super::{Drain, Halt};
 use crate::execute::{Trouble, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
@@ -49,8 +49,7 @@ impl Tallies {
 impl Drain<'_> {
     pub(super) async fn announce(&self) -> anyhow::Result<()> {
         let runs = self.summaries().await?;
-        let left_behind =
-            recover::left_behind(&self.site, self.owner.id(), &self.request.runs).await?;
+        let left_behind = self.left_behind().await?;
         let sum = |of: fn(&RunSummary) -> u64| runs.iter().map(of).sum();
         self.site.progress.emit(&Event::DrainStarted(DrainStarted {
             runs: self.request.runs.clone(),

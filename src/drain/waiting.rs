@@ -5,7 +5,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use super::{Drain, recover};
+use super::Drain;
 use crate::clock::now;
 use crate::execute::{Executed, Trouble};
 use crate::phase::{PhaseId, UnixMs};
@@ -81,7 +81,7 @@ impl Drain<'_> {
         }
         if waits.another.is_some() {
             // Should the other drain die, its phase is picked up here.
-            recover::recover(&self.site, self.owner.id()).await?;
+            self.recover().await?;
         }
         Ok(None)
     }

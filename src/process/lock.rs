@@ -73,20 +73,32 @@ impl FileLock {
     }
 }
 
-/// Whether nobody holds the lock; where there is no file, nobody does.
-///
+/// What a look at a lock's file shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockState {
+    Held,
+    Free,
+    /// There is no file. Somebody may hold a lock on one that was deleted, or that lies in another mount namespace.
+    Missing,
+}
+
 /// The look takes a shared lock for an instant, so that a `try_lock` at that instant may be refused.
-pub fn is_free(path: &Path) -> io::Result<bool> {
+pub fn look(path: &Path) -> io::Result<LockState> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Missing),
         Err(error) => return Err(error),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
+        Ok(()) => Ok(LockState::Free),
+        Err(TryLockError::WouldBlock) => Ok(LockState::Held),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Whether nobody holds the lock; where there is no file, nobody does.
+pub fn is_free(path: &Path) -> io::Result<bool> {
+    Ok(look(path)? != LockState::Held)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -20,6 +20,7 @@ pub mod hangup;
 pub mod invariants;
 pub mod job;
 pub mod lock;
+pub mod place;
 pub mod redact;
 pub mod stop;
 pub mod supervise;

@@ -11,6 +11,7 @@ use super::claim::Claim;
 use super::columns::{number, signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
+use super::owners::is_fenced;
 use super::sqlite::Trouble;
 use super::step::Standing;
 
@@ -58,8 +59,8 @@ pub struct Ended {
 pub type WhileFull<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
 impl Store {
-    /// Ends the claim's attempt and says what became of the phase. [`StoreError::LeaseLost`]: it was taken over, and
-    /// nothing was changed.
+    /// Ends the claim's attempt and says what became of the phase. [`StoreError::LeaseLost`]: it was taken over, or its
+    /// owner was fenced and somebody is about to, and nothing was changed.
     pub async fn finish(&self, claim: Claim, finish: &Finish) -> Result<PhaseState, StoreError> {
         Ok(self.try_to_finish(&claim, finish).await?.state)
     }
@@ -82,6 +83,10 @@ impl Store {
     async fn try_to_finish(&self, claim: &Claim, finish: &Finish) -> Result<Ended, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
+            // What a fenced owner saw may be what its rescuer did to it, such as an agent that was killed.
+            if is_fenced(&mut tx, &claim.owner).await? {
+                return Err(claim.lost());
+            }
             let ended =
                 end(&mut tx, &claim.standing, claim.attempt_row, claim.max_attempts, finish)
                     .await?;

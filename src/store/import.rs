@@ -10,6 +10,7 @@ use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 use super::columns::{json, parse, to_json};
 use super::dependencies::{edges, rewire, settle_dependencies};
 use super::error::StoreError;
+use super::evidence::IMPORT;
 use super::open::Store;
 use super::samples::import_sample;
 
@@ -208,7 +209,7 @@ async fn insert_phases(
     while placed.peek().is_some() {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
-                    last_failure, raw_spec) ",
+                    last_failure, raw_spec, evidence) ",
         );
         insert.push_values(placed.by_ref().take(ROWS), |mut row, (position, phase)| {
             row.push_bind(run)
@@ -220,7 +221,9 @@ async fn insert_phases(
                 .push_bind(&phase.name)
                 .push_bind(&phase.note)
                 .push_bind(phase.last_failure.as_ref().map(to_json))
-                .push_bind(to_json(&phase.spec));
+                .push_bind(to_json(&phase.spec))
+                // Whatever is imported as COMPLETE or SKIPPED, such as what was done elsewhere, has this mark.
+                .push_bind(phase.state.satisfies_dependents().then_some(IMPORT));
         });
         insert.push(" RETURNING id, phase_id");
         ids.extend(insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx).await?);

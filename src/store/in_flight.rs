@@ -27,6 +27,8 @@ pub struct OwnerRow {
 #[derive(Clone, Debug)]
 pub struct InFlight {
     pub run_id: RunId,
+    /// The repository that its run is executed in, once a drain has settled it: before, nothing of it can have landed.
+    pub repo: Option<String>,
     pub phase_id: PhaseId,
     pub attempt: u32,
     pub owner: OwnerId,
@@ -50,6 +52,7 @@ pub struct InFlight {
 struct InFlightRecord {
     phase: i64,
     run_id: String,
+    repo: Option<String>,
     phase_id: String,
     state: String,
     attempt_row: i64,
@@ -74,7 +77,7 @@ impl Store {
             let rows: Vec<OwnerRecord> =
                 sqlx::query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
             let in_flight: Vec<InFlightRecord> = sqlx::query_as(
-                "SELECT p.id AS phase, r.run_id, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
+                "SELECT p.id AS phase, r.run_id, r.repo, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
                         a.started_at, a.agent, p.attempts AS tries, p.max_attempts, a.activity, a.activity_at, a.slot, a.log_dir, a.landing_commit
                    FROM phases p
                    JOIN runs r ON r.id = p.run
@@ -129,6 +132,7 @@ impl TryFrom<InFlightRecord> for InFlight {
         };
         Ok(Self {
             run_id,
+            repo: row.repo,
             phase_id,
             attempt,
             owner,

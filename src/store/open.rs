@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_estimate.sql"),
     include_str!("migrations/0006_activity.sql"),
     include_str!("migrations/0007_backlog.sql"),
+    include_str!("migrations/0008_owners_and_evidence.sql"),
     include_str!("migrations/0011_base_results.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -194,7 +195,10 @@ async fn first_connection(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     let mut tries = 0;
     loop {
         match sqlite::writer(path).await {
-            Err(error) if Trouble::of(&error) == Trouble::Busy && tries < TRIES => {
+            // A pool that timed out has waited long enough.
+            Err(error @ sqlx::Error::Database(_))
+                if Trouble::of(&error) == Trouble::Busy && tries < TRIES =>
+            {
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;
             }

@@ -3,11 +3,11 @@
 //! Whether a silent owner is dead is found out elsewhere (its lock, its heartbeat's age); here it is only recorded.
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::{RunId, UnixMs};
 
-use super::columns::{json, number, to_json};
+use super::columns::{json, number, signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
 
@@ -32,12 +32,27 @@ impl std::fmt::Display for OwnerId {
     }
 }
 
+/// Which process an owner is, and where its process id means something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub pid: u32,
+    /// When the process began, in the kernel's ticks since boot; `None` where the system does not say.
+    pub process_start: Option<u64>,
+    pub boot_id: String,
+    pub host: String,
+    /// Names the machine's installation, and the PID namespace on it. `None`: not known.
+    pub machine: Option<String>,
+    pub pid_namespace: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub id: OwnerId,
-    pub pid: u32,
-    pub boot_id: String,
-    pub host: String,
+    pub place: Place,
+    /// How long it may be silent, in milliseconds. `None`: an older autopack, which did not say.
+    pub lease_ms: Option<u64>,
+    /// The identity of the repository that it works in. `None`: an older autopack, which did not say.
+    pub repo: Option<String>,
     /// Held, and so locked, for as long as the owner lives.
     pub lock_path: String,
     pub runs: Vec<RunId>,
@@ -74,6 +89,11 @@ pub(super) struct OwnerRecord {
     pub heartbeat_boot_ms: i64,
     pub stop: i64,
     pub fenced: bool,
+    lease_ms: Option<i64>,
+    repo: Option<String>,
+    machine: Option<String>,
+    pid_namespace: Option<String>,
+    process_start: Option<i64>,
 }
 
 impl Store {
@@ -81,13 +101,19 @@ impl Store {
     pub async fn register_owner(&self, owner: &Owner, boot_ms: i64) -> Result<(), StoreError> {
         self.named(async {
             sqlx::query(
-                "INSERT INTO owners (owner, pid, boot_id, host, lock_path, runs, started_at, heartbeat_boot_ms)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO owners (owner, pid, boot_id, host, machine, pid_namespace, process_start, lease_ms, repo,
+                                     lock_path, runs, started_at, heartbeat_boot_ms)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(owner.id.as_str())
-            .bind(owner.pid)
-            .bind(&owner.boot_id)
-            .bind(&owner.host)
+            .bind(owner.place.pid)
+            .bind(&owner.place.boot_id)
+            .bind(&owner.place.host)
+            .bind(&owner.place.machine)
+            .bind(&owner.place.pid_namespace)
+            .bind(owner.place.process_start.map(signed))
+            .bind(owner.lease_ms.map(signed))
+            .bind(&owner.repo)
             .bind(&owner.lock_path)
             .bind(to_json(&owner.runs))
             .bind(owner.started_at.0)
@@ -111,6 +137,19 @@ impl Store {
             .await?;
             let fenced = stop.is_none();
             Ok(Control { fenced, stop: stop_request(stop.unwrap_or_default()) })
+        })
+        .await
+    }
+
+    /// The heartbeat of an owner that was not fenced, as it stands; `None` where there is none.
+    pub async fn heartbeat_of(&self, owner: &OwnerId) -> Result<Option<i64>, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(
+                "SELECT heartbeat_boot_ms FROM owners WHERE owner = ? AND fenced = 0",
+            )
+            .bind(owner.as_str())
+            .fetch_optional(&self.reader)
+            .await?)
         })
         .await
     }
@@ -149,7 +188,7 @@ impl Store {
         .await
     }
 
-    /// From here on the owner may neither claim nor record a landing; its heartbeat tells it so.
+    /// From here on the owner may neither claim, nor record a landing, nor finish an attempt; its heartbeat tells it so.
     pub async fn fence_owner(&self, owner: &OwnerId) -> Result<(), StoreError> {
         self.named(async {
             sqlx::query("UPDATE owners SET fenced = 1 WHERE owner = ?")
@@ -193,6 +232,19 @@ impl Store {
     }
 }
 
+/// Whether the owner was fenced, or taken off the list by whoever rescued its work.
+pub(super) async fn is_fenced(
+    tx: &mut SqliteConnection,
+    owner: &OwnerId,
+) -> Result<bool, StoreError> {
+    let may: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ? AND fenced = 0)")
+            .bind(owner.as_str())
+            .fetch_one(tx)
+            .await?;
+    Ok(!may)
+}
+
 /// The table's CHECK allows no other number.
 pub(super) fn stop_request(stored: i64) -> StopRequest {
     match stored {
@@ -209,9 +261,16 @@ impl TryFrom<&OwnerRecord> for Owner {
         let name = || format!("owner {}", row.owner);
         Ok(Self {
             id: OwnerId::new(&row.owner),
-            pid: number(row.pid, name)?,
-            boot_id: row.boot_id.clone(),
-            host: row.host.clone(),
+            place: Place {
+                pid: number(row.pid, name)?,
+                process_start: row.process_start.map(|n| number(n, name)).transpose()?,
+                boot_id: row.boot_id.clone(),
+                host: row.host.clone(),
+                machine: row.machine.clone(),
+                pid_namespace: row.pid_namespace.clone(),
+            },
+            lease_ms: row.lease_ms.map(|n| number(n, name)).transpose()?,
+            repo: row.repo.clone(),
             lock_path: row.lock_path.clone(),
             runs: json(&row.runs, name)?,
             started_at: UnixMs(row.started_at),

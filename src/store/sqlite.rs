@@ -51,6 +51,8 @@ impl Trouble {
     pub(super) fn of(error: &sqlx::Error) -> Self {
         let code = match error {
             sqlx::Error::Database(error) => error.code(),
+            // Everybody before us in the queue for the one writer waited for another process.
+            sqlx::Error::PoolTimedOut => return Self::Busy,
             _ => None,
         };
         // The low byte is the primary code: <https://www.sqlite.org/rescode.html>.
@@ -195,6 +197,12 @@ mod tests {
         ] {
             assert_eq!(is_new_enough(version), enough, "{version}");
         }
+    }
+
+    #[test]
+    fn a_queue_for_the_writer_that_takes_too_long_is_a_busy_database() {
+        assert_eq!(Trouble::of(&sqlx::Error::PoolTimedOut), Trouble::Busy);
+        assert_eq!(Trouble::of(&sqlx::Error::PoolClosed), Trouble::Other);
     }
 
     #[test]

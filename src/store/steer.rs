@@ -8,6 +8,7 @@ use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
 
 use super::dependencies::{rewire, settle_dependencies};
 use super::error::StoreError;
+use super::evidence::{OPERATOR, mark};
 use super::import::replace_spec;
 use super::open::Store;
 use super::rows::PhaseRecord;
@@ -62,9 +63,33 @@ impl Store {
                     _ => &[Event::Skip],
                 };
                 steered.push(walk(&mut tx, &row, events).await?);
+                mark(&mut tx, row.id, OPERATOR).await?;
             }
             tx.commit().await?;
             Ok(steered)
+        })
+        .await
+    }
+
+    /// The operator's word that phases are COMPLETE or SKIPPED, whatever made them so. Their state stays.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] where one is in another state; then none is accepted.
+    pub async fn accept(&self, run: &RunId, ids: &[PhaseId]) -> Result<Vec<Steered>, StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let mut accepted = Vec::new();
+            for row in self.meant(&mut tx, run, Which::Ids(ids)).await? {
+                let standing = row.standing()?;
+                if !standing.state.satisfies_dependents() {
+                    return Err(wrong_state(&standing, "cannot be accepted as done"));
+                }
+                mark(&mut tx, row.id, OPERATOR).await?;
+                let state = standing.state;
+                accepted.push(Steered { phase_id: standing.phase_id, from: state, to: state });
+            }
+            tx.commit().await?;
+            Ok(accepted)
         })
         .await
     }
@@ -159,12 +184,13 @@ async fn walk(
 
 /// Nothing is used up any more. What the spec or the drains were refused for tells the next attempt nothing.
 async fn freshen(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
+    // What was done before is no evidence for what is done from here on.
     let keeps = row
         .last_failure()?
         .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));
     sqlx::query(
         "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, band = 0, not_before = 0,
-                last_failure = CASE WHEN ? THEN last_failure END
+                evidence = NULL, redone = executions, last_failure = CASE WHEN ? THEN last_failure END
           WHERE id = ?",
     )
     .bind(keeps)

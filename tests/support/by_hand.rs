@@ -3,7 +3,7 @@
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{Failure, RawSpec, RunId, UnixMs, Usage, Verdict};
 use autopack::store::{
-    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
+    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Place, Store,
 };
 
 use super::Project;
@@ -40,9 +40,16 @@ impl ByHand {
         let store = Store::open(&url).await.unwrap();
         let owner = Owner {
             id: OwnerId::new("drain-1"),
-            pid: 1,
-            boot_id: "boot".into(),
-            host: "host".into(),
+            place: Place {
+                pid: 1,
+                process_start: None,
+                boot_id: "boot".into(),
+                host: "host".into(),
+                machine: None,
+                pid_namespace: None,
+            },
+            lease_ms: None,
+            repo: None,
             lock_path: "lock".into(),
             runs: vec![RunId::new(run)],
             started_at: UnixMs(START),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::clock::now;
+use crate::drain::looks_dead;
 use crate::failure::Failure;
 use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
-use crate::process::lock;
 use crate::progress::{duration, printable, shown_id, shown_message};
 use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
 
@@ -53,16 +53,16 @@ pub(super) async fn look(
     Ok(Seen { database, runs, running, drains, max_attempts, at })
 }
 
-/// A drain whose lock is free is dead.
+/// One that nobody can judge from here, such as one in a container, counts as alive.
 fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
     let mut drains = Drains::default();
     for row in owners {
         if wanted.is_some_and(|run| !row.owner.runs.contains(run)) {
             continue;
         }
-        match lock::is_free(row.owner.lock_path.as_ref()) {
-            Ok(true) => drains.dead.push(row.owner.id.clone()),
-            Ok(false) | Err(_) => drains.alive += 1,
+        match looks_dead(&row.owner) {
+            true => drains.dead.push(row.owner.id.clone()),
+            false => drains.alive += 1,
         }
     }
     drains

@@ -23,7 +23,7 @@ use super::Fixer;
 use super::columns::{number, signed, to_json};
 use super::error::StoreError;
 use super::open::Store;
-use super::owners::OwnerId;
+use super::owners::{OwnerId, is_fenced};
 use super::repair::save_repair;
 use super::rows::{PhaseRecord, select_phases};
 use super::step::Standing;
@@ -103,7 +103,9 @@ impl Store {
     pub async fn claim_next(&self, claimer: &Claimer<'_>, now: UnixMs) -> Result<Next, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
-            refuse_fenced(&mut tx, claimer.owner).await?;
+            if is_fenced(&mut tx, claimer.owner).await? {
+                return Err(StoreError::Fenced { owner: claimer.owner.clone() });
+            }
             let mut walk = Walk::new(claimer, now);
             let mut next = None;
             for _ in 0..EXAMINED {
@@ -121,15 +123,6 @@ impl Store {
         })
         .await
     }
-}
-
-async fn refuse_fenced(tx: &mut SqliteConnection, owner: &OwnerId) -> Result<(), StoreError> {
-    let may: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ? AND fenced = 0)")
-            .bind(owner.as_str())
-            .fetch_one(tx)
-            .await?;
-    may.then_some(()).ok_or_else(|| StoreError::Fenced { owner: owner.clone() })
 }
 
 /// Repairs the candidate while it is still QUEUED, then takes it, refuses its spec, or passes it over (`None`).

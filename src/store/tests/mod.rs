@@ -137,9 +137,16 @@ pub async fn register(store: &Store, name: &str) -> OwnerId {
     let id = OwnerId::new(name);
     let owner = Owner {
         id: id.clone(),
-        pid: 7,
-        boot_id: "boot".into(),
-        host: "host".into(),
+        place: Place {
+            pid: 7,
+            process_start: None,
+            boot_id: "boot".into(),
+            host: "host".into(),
+            machine: None,
+            pid_namespace: None,
+        },
+        lease_ms: None,
+        repo: None,
         lock_path: format!("/locks/{name}"),
         runs: vec![run()],
         started_at: NOW,

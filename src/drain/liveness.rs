@@ -1,0 +1,262 @@
+//! Whether another drain lives, as far as it can be told from here, and the looks at its heartbeat where it cannot.
+//!
+//! Only on its own machine, in its own boot and PID namespace, does the state of a lock or of a process id say anything.
+//! Everywhere else, and where a live process does not hold its lock, only the heartbeat counts: not its age, which is by
+//! another clock, or by ours after both were suspended, but whether it changes while we look.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::process::lock::{self, LockState};
+use crate::process::{boot_clock_ms, boot_id, place};
+use crate::store::{Owner, OwnerId, OwnerRow, Place, Store};
+
+/// What can be told of another drain at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Liveness {
+    /// Nothing of it can go on: its process is gone, its lock is free, or another drain fenced it.
+    Dead,
+    /// It holds its lock. It may still be stuck.
+    Locked,
+    /// Its lock or its process cannot be judged from here.
+    Unknown,
+}
+
+/// The place of this process.
+pub(super) fn here() -> Place {
+    let pid = std::process::id();
+    Place {
+        pid,
+        process_start: place::process_start(pid),
+        boot_id: boot_id(),
+        host: host(),
+        machine: place::machine(),
+        pid_namespace: place::pid_namespace(),
+    }
+}
+
+fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// What can be told of a drain without waiting.
+pub(super) fn liveness(row: &OwnerRow) -> Liveness {
+    match row.fenced {
+        true => Liveness::Dead,
+        false => of_owner(&row.owner),
+    }
+}
+
+fn of_owner(owner: &Owner) -> Liveness {
+    let here = here();
+    if !is_same_place(&owner.place, &here) {
+        return Liveness::Unknown;
+    }
+    let state = lock::look(owner.lock_path.as_ref()).ok();
+    let running = place::is_running(owner.place.pid, owner.place.process_start);
+    judge(state, running, owner.place.pid == here.pid)
+}
+
+/// Whether a drain is to be shown as dead. Beside what is certain, that is one of before this host's last boot: recovery
+/// waits a while before it believes that.
+pub fn looks_dead(owner: &Owner) -> bool {
+    match of_owner(owner) {
+        Liveness::Dead => true,
+        Liveness::Locked => false,
+        Liveness::Unknown => {
+            let (theirs, here) = (&owner.place, here());
+            theirs.boot_id != here.boot_id
+                && theirs.host == here.host
+                && matches!(lock::look(owner.lock_path.as_ref()), Ok(LockState::Free))
+        }
+    }
+}
+
+/// `state` is that of the lock file, `None` where it cannot be looked at; `running` that of the very process, `None` where
+/// only its id is there; `is_us`: it is this process, under an earlier name.
+fn judge(state: Option<LockState>, running: Option<bool>, is_us: bool) -> Liveness {
+    match (state, running) {
+        (Some(LockState::Held), _) => Liveness::Locked,
+        (_, Some(false)) => Liveness::Dead,
+        (Some(LockState::Free), _) if is_us => Liveness::Dead,
+        // An older autopack did not say when its process began: its id may be another's by now.
+        (Some(LockState::Free), None) => Liveness::Dead,
+        // Somebody deleted or replaced the file of a lock that is held on.
+        (_, Some(true) | None) => Liveness::Unknown,
+    }
+}
+
+/// An older autopack recorded boot and host alone.
+fn is_same_place(theirs: &Place, here: &Place) -> bool {
+    let same = |theirs: &Option<String>, here: &Option<String>| theirs.is_none() || theirs == here;
+    theirs.boot_id == here.boot_id
+        && theirs.host == here.host
+        && same(&theirs.machine, &here.machine)
+        && same(&theirs.pid_namespace, &here.pid_namespace)
+}
+
+/// The lease of an owner that did not record one is taken to be ours.
+fn lease(row: &OwnerRow, ours: Duration) -> Duration {
+    row.owner.lease_ms.map_or(ours, Duration::from_millis)
+}
+
+/// So many quarters of its lease without a heartbeat, seen by us, where its age says already that it is overdue.
+const QUARTERS_OVERDUE: u32 = 2;
+/// The same where nothing else is known of it: as long as the lease.
+const QUARTERS_UNKNOWN: u32 = 4;
+
+/// The looks at heartbeats that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// By owner.
+    under_way: HashMap<OwnerId, Look>,
+}
+
+#[derive(Debug)]
+struct Look {
+    task: tokio::task::JoinHandle<()>,
+    /// The heartbeat that did not change in all that time, once that is known.
+    silent_at: Arc<Mutex<Option<i64>>>,
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Looks {
+    /// Whether an owner is gone: dead, or silent for as long as its lease and our own looks ask. Never waits: where there
+    /// is doubt it begins to look, and a later call has the answer.
+    pub fn is_gone(&mut self, store: &Store, row: &OwnerRow, our_lease: Duration) -> bool {
+        let id = &row.owner.id;
+        let lease = lease(row, our_lease);
+        let quarters = match liveness(row) {
+            Liveness::Dead => {
+                self.under_way.remove(id);
+                return true;
+            }
+            Liveness::Locked if age(row) <= lease => {
+                self.under_way.remove(id);
+                return false;
+            }
+            Liveness::Locked => QUARTERS_OVERDUE,
+            Liveness::Unknown => QUARTERS_UNKNOWN,
+        };
+        if let Some(look) = self.under_way.get(id) {
+            let silent_at = *look.silent_at.lock().unwrap_or_else(PoisonError::into_inner);
+            match silent_at {
+                Some(at) if at == row.heartbeat_boot_ms => return true,
+                None if !look.task.is_finished() => return false,
+                // It lived on; whether it still does is another question.
+                Some(_) | None => {}
+            }
+        }
+        let silent_at = Arc::default();
+        let task = tokio::spawn(look_on(
+            store.clone(),
+            id.clone(),
+            lease / 4,
+            quarters,
+            Arc::clone(&silent_at),
+        ));
+        self.under_way.insert(id.clone(), Look { task, silent_at });
+        false
+    }
+
+    /// Forgets owners that are not on the list any more.
+    pub fn retain(&mut self, rows: &[OwnerRow]) {
+        self.under_way.retain(|id, _| rows.iter().any(|row| row.owner.id == *id));
+    }
+}
+
+/// By the boot-time clock, which the owner shares with us.
+fn age(row: &OwnerRow) -> Duration {
+    let age = boot_clock_ms().saturating_sub(row.heartbeat_boot_ms);
+    Duration::from_millis(u64::try_from(age).unwrap_or_default())
+}
+
+/// Looks at the heartbeat again after each quarter of the lease; ends at once when it changed.
+async fn look_on(
+    store: Store,
+    id: OwnerId,
+    quarter: Duration,
+    quarters: u32,
+    silent_at: Arc<Mutex<Option<i64>>>,
+) {
+    let Ok(Some(first)) = store.heartbeat_of(&id).await else { return };
+    for _ in 0..quarters {
+        stay_awake_for(quarter).await;
+        match store.heartbeat_of(&id).await {
+            Ok(Some(now)) if now == first => {}
+            // A database that cannot be read says nothing about the owner.
+            _ => return,
+        }
+    }
+    *silent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+}
+
+/// Waits for as long while this process runs: time in which it was stopped or suspended, as the owner may have been with
+/// it, does not count.
+async fn stay_awake_for(time: Duration) {
+    let step = (time / 8).clamp(Duration::from_millis(5), Duration::from_millis(500));
+    let mut awake = Duration::ZERO;
+    while awake < time {
+        let before = Instant::now();
+        tokio::time::sleep(step).await;
+        awake += before.elapsed().min(step * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_lock_is_dead_and_one_whose_file_is_gone_is_asked_of_the_process() {
+        use {Liveness as L, LockState as S};
+        for (state, running, liveness) in [
+            (Some(S::Held), Some(true), L::Locked),
+            (Some(S::Held), Some(false), L::Locked),
+            (Some(S::Free), Some(false), L::Dead),
+            (Some(S::Free), None, L::Dead),
+            // Its file was replaced by another.
+            (Some(S::Free), Some(true), L::Unknown),
+            (Some(S::Missing), Some(true), L::Unknown),
+            (Some(S::Missing), None, L::Unknown),
+            (Some(S::Missing), Some(false), L::Dead),
+            (None, Some(true), L::Unknown),
+            (None, Some(false), L::Dead),
+        ] {
+            assert_eq!(judge(state, running, false), liveness, "{state:?} {running:?}");
+        }
+        assert_eq!(judge(Some(S::Free), Some(true), true), L::Dead, "our own earlier name");
+    }
+
+    #[test]
+    fn another_boot_host_machine_or_namespace_is_not_ours_to_judge() {
+        let here = Place {
+            pid: 1,
+            process_start: Some(1),
+            boot_id: "boot".into(),
+            host: "host".into(),
+            machine: Some("machine".into()),
+            pid_namespace: Some("pid:[1]".into()),
+        };
+        let older = Place { machine: None, pid_namespace: None, ..here.clone() };
+        assert!(is_same_place(&here, &here) && is_same_place(&older, &here));
+        for elsewhere in [
+            Place { boot_id: "other".into(), ..here.clone() },
+            Place { host: "other".into(), ..here.clone() },
+            Place { machine: Some("other".into()), ..here.clone() },
+            Place { pid_namespace: Some("pid:[2]".into()), ..here.clone() },
+            Place { boot_id: "other".into(), ..older },
+        ] {
+            assert!(!is_same_place(&elsewhere, &here), "{elsewhere:?}");
+        }
+    }
+}
