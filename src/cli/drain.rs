@@ -18,7 +18,7 @@ use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
-use crate::process::{Stop, child_env};
+use crate::process::Stop;
 use crate::progress::{
     Mode, Progress, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
@@ -113,15 +113,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let name = owner.id().to_string();
     let fix = fixer::fixer(&config.settings, repo.root());
     let foresight = Foresight::new(calibration::active(&store).await?, repo.root().to_owned());
-    let env = context.env.all();
-    let keys = config.key_variables();
     let mode = mode(&args, context);
     let site = Site::new(
         repo,
         store.clone(),
         config.settings.clone(),
-        child_env::for_agent(env.clone()),
-        child_env::for_ci(env.clone(), &keys),
+        context.agent_env(),
+        context.ci_env(config),
         context.redactor()?,
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
@@ -301,7 +299,7 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
         None if ladder.is_empty() => vec![None],
         None => ladder.iter().map(|name| Some(name.as_str())).collect(),
     };
-    let env = child_env::for_agent(context.env.all().clone());
+    let env = context.agent_env();
     for wanted in wanted {
         let Some((_, agent)) = settings.agent(wanted) else {
             return Err(no_agent(wanted, &known));

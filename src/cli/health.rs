@@ -9,7 +9,6 @@ use crate::failure::{Exit, Failure};
 use crate::health::memory::{self, Part};
 use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
 use crate::memory::Starting;
-use crate::process::child_env;
 use crate::progress::printable;
 
 const COLUMNS: usize = 80;
@@ -41,12 +40,12 @@ async fn look(args: &Args, context: &Context) -> Report {
     let root = workspace.as_deref().ok();
     let agents = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
-        let env = child_env::for_agent(context.env.all().clone());
+        let env = context.agent_env();
         agents::agents(&config.settings, workspace, &env).await
     };
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
-        let env = child_env::for_ci(context.env.all().clone(), &config.key_variables());
+        let env = context.ci_env(config);
         settings::ci(&config.settings, workspace, &env).await
     };
     let database = async {

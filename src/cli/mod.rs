@@ -109,7 +109,10 @@ verbs! {
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(dispatch(cli.verb, &context))
+    runtime.block_on(async {
+        context.look_at_shared_database().await;
+        dispatch(cli.verb, &context).await
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::schema::Leaf;
 
 pub const CONFIG_DIR: &str = "AUTOPACK_CONFIG_DIR";
 pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
-/// Read after ours; often an application's own.
+/// A hint that is read after ours: often an application's own.
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
 /// Variables that stand for a key of a file, and win over it.
@@ -72,14 +72,17 @@ impl Env {
         self.filled(CONFIG_DIR).map(PathBuf::from)
     }
 
-    /// The database URL and the variable that it stands in.
-    pub fn database_url(&self) -> Result<Option<(&'static str, String)>, ConfigError> {
-        for name in [DATABASE_URL, SHARED_DATABASE_URL] {
-            if self.filled(name).is_some() {
-                return Ok(self.text(name)?.map(|url| (name, url)));
-            }
+    /// The URL of the variable that is ours alone: an order.
+    pub fn database_url(&self) -> Result<Option<String>, ConfigError> {
+        match self.filled(DATABASE_URL) {
+            Some(_) => self.text(DATABASE_URL),
+            None => Ok(None),
         }
-        Ok(None)
+    }
+
+    /// The URL of the variable that others use as well: a hint. One that is not valid UTF-8 is not for us.
+    pub fn shared_database_url(&self) -> Option<String> {
+        Some(self.filled(SHARED_DATABASE_URL)?.to_str()?.to_owned())
     }
 
     /// Where the Docker engine listens, if not at its usual place.
@@ -184,14 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn our_database_variable_wins_over_the_shared_one() {
-        let url = |vars: &[(&str, &str)]| Env::new(vars.iter().copied()).database_url().unwrap();
-        assert_eq!(url(&[]), None);
-        let (ours, theirs) = (("AUTOPACK_DATABASE_URL", "a"), ("DATABASE_URL", "b"));
-        assert_eq!(url(&[ours, theirs]), Some(("AUTOPACK_DATABASE_URL", "a".to_owned())));
-        assert_eq!(
-            url(&[("AUTOPACK_DATABASE_URL", ""), theirs]),
-            Some(("DATABASE_URL", "b".to_owned()))
-        );
+    fn an_empty_database_variable_is_none() {
+        let env = |vars: &[(&str, &str)]| Env::new(vars.iter().copied());
+        let (ours, shared) = (("AUTOPACK_DATABASE_URL", "a"), ("DATABASE_URL", "b"));
+        assert_eq!(env(&[ours, shared]).database_url().unwrap().as_deref(), Some("a"));
+        assert_eq!(env(&[("AUTOPACK_DATABASE_URL", ""), shared]).database_url().unwrap(), None);
+        assert_eq!(env(&[ours, shared]).shared_database_url().as_deref(), Some("b"));
+        assert_eq!(env(&[("DATABASE_URL", "")]).shared_database_url(), None);
     }
 }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod crew;
+mod evidence;
 mod halt;
 mod heap;
 mod liveness;

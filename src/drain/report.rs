@@ -65,6 +65,9 @@ impl Drain<'_> {
             memory_backend: self.site.memory.backend().as_str(),
             memory: self.memory_line.clone(),
         }));
+        for told in self.unproven().await? {
+            self.site.progress.note(&told);
+        }
         Ok(())
     }
 
@@ -99,12 +102,21 @@ impl Drain<'_> {
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
             Halt::Drained | Halt::MaxBatches => Exit::Done,
         };
+        // All went well, but for what nobody can vouch for.
+        let unproven = self.unproven().await?.join("; ");
+        let exit = match exit {
+            Exit::Done | Exit::PhasesFailed if !unproven.is_empty() => Exit::OurFailure,
+            exit => exit,
+        };
         let exit = self.unless_unwritten(exit);
         self.site.progress.emit(&Event::DrainFinished(DrainFinished {
             counts: self.counts(&runs).await,
             reason: halt.reason(),
             exit_code: exit.code(),
-            message: halt.why().map(str::to_owned),
+            message: halt
+                .why()
+                .map(str::to_owned)
+                .or(Some(unproven).filter(|text| !text.is_empty())),
             names_cure: halt.names_cure(),
             budget: halt.budget(),
             unborn: self.site.repo.is_unborn().await.unwrap_or_default(),

@@ -61,9 +61,10 @@ impl Drain<'_> {
         for run in &self.request.runs {
             let facts = self.site.store.run_facts(run).await?;
             if let Some(facts) = facts.filter(|facts| facts.branch == branch) {
-                let landed = self.site.store.landed(run).await?;
-                let commits: Vec<String> = landed.into_iter().map(|(_, commit)| commit).collect();
-                return Ok(self.site.repo.last_of(&facts.base_commit, &commits).await?);
+                let landings = self.site.store.landings(run).await?;
+                let last = self.site.repo.last_of(&facts.base_commit, &landings).await;
+                // Where git has pruned them, the store still knows which was the last.
+                return Ok(last.unwrap_or_default().or_else(|| landings.first().cloned()));
             }
         }
         Ok(None)

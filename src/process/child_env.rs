@@ -14,13 +14,23 @@ pub const OWNER: &str = "AUTOPACK_OWNER";
 /// The slot that a process works in; nobody else's processes bear the same.
 pub const WORKTREE: &str = "AUTOPACK_WORKTREE";
 
-/// What is nobody else's business: our database (`DATABASE_URL` may be ours too), the key of our index, and the
-/// repository that git was started for when a hook or an alias of the user's runs us: in a slot it would be
-/// the wrong one.
-const OURS: [&str; 10] = [
+/// Read by many an application, and by us.
+const SHARED_DATABASE_URL: &str = "DATABASE_URL";
+
+/// Whose database `DATABASE_URL` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedDatabase {
+    /// It is autopack's own: nobody else's business.
+    Ours,
+    /// It is the application's that is worked on: agents and CI need it.
+    Application,
+}
+
+/// What is nobody else's business: our database, the key of our index, and the repository that git was started for
+/// when a hook or an alias of the user's runs us: in a slot it would be the wrong one.
+const OURS: [&str; 9] = [
     "AUTOPACK_DATABASE_URL",
     "AUTOPACK_QDRANT_API_KEY",
-    "DATABASE_URL",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
@@ -51,19 +61,26 @@ const PROVIDER_KEYS: [&str; 16] = [
 ];
 
 /// What an agent gets of `env`: everything but what is ours.
-pub fn for_agent(env: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
+pub fn for_agent(
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    database: SharedDatabase,
+) -> Env {
+    let is_ours = |name: &OsStr| {
+        OURS.iter().any(|ours| name == *ours)
+            || (name == SHARED_DATABASE_URL && database == SharedDatabase::Ours)
+    };
     env.into_iter().filter(|(name, _)| !is_ours(name)).collect()
 }
 
 /// What CI and setup commands get: neither what is ours nor the keys of model providers, also those that the
 /// configuration calls by another name.
-pub fn for_ci(env: impl IntoIterator<Item = (OsString, OsString)>, keys: &[&str]) -> Env {
+pub fn for_ci(
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    database: SharedDatabase,
+    keys: &[&str],
+) -> Env {
     let is_key = |name: &OsStr| is_provider_key(name) || keys.iter().any(|key| name == *key);
-    for_agent(env).into_iter().filter(|(name, _)| !is_key(name)).collect()
-}
-
-fn is_ours(name: &OsStr) -> bool {
-    OURS.iter().any(|ours| name == *ours)
+    for_agent(env, database).into_iter().filter(|(name, _)| !is_key(name)).collect()
 }
 
 pub fn is_provider_key(name: &OsStr) -> bool {
@@ -82,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn agents_get_keys_and_ci_does_not_and_nobody_gets_the_database() {
+    fn agents_get_keys_and_ci_does_not_and_nobody_gets_our_database() {
         let env = || {
             ["PATH", "OPENAI_API_KEY", "gemini_api_key", "HF_TOKEN", "GITHUB_TOKEN", "MODEL_ACCESS"]
                 .into_iter()
@@ -98,10 +115,14 @@ mod tests {
             "PATH",
             "gemini_api_key",
         ];
-        assert_eq!(names(for_agent(env())), agent);
+        assert_eq!(names(for_agent(env(), SharedDatabase::Ours)), agent);
         assert_eq!(
-            names(for_ci(env(), &["MODEL_ACCESS"])),
+            names(for_ci(env(), SharedDatabase::Ours, &["MODEL_ACCESS"])),
             ["GITHUB_TOKEN", "MY_DATABASE_URL", "PATH"]
+        );
+        assert_eq!(
+            names(for_ci(env(), SharedDatabase::Application, &["MODEL_ACCESS"])),
+            ["DATABASE_URL", "GITHUB_TOKEN", "MY_DATABASE_URL", "PATH"]
         );
     }
 }

@@ -18,6 +18,47 @@ pub(super) enum Found {
     Usable,
 }
 
+/// Whose database a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// There is no such file, or nothing in it yet.
+    Nobodys,
+    Ours,
+    PythonAutopack,
+    /// Another application's, no SQLite database, or one that cannot be looked at.
+    Others,
+}
+
+/// Says whose a file is; looks only.
+pub(super) async fn whose(path: &Path) -> Whose {
+    let bytes = match first_bytes(path) {
+        Ok(None) => return Whose::Nobodys,
+        Ok(Some(bytes)) => bytes,
+        Err(_) => return Whose::Others,
+    };
+    let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    match Header::parse(&bytes) {
+        None if bytes.is_empty() && !has_wal => return Whose::Nobodys,
+        None if !bytes.is_empty() => return Whose::Others,
+        Some(header) if header.application_id == APPLICATION_ID => return Whose::Ours,
+        _ => {}
+    }
+    let work = async {
+        let mut connection = look_only(path, has_wal).connect().await?;
+        let id: i64 =
+            sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await?;
+        let seen = refuse_foreign(&mut connection, path).await;
+        connection.close().await?;
+        Ok::<_, StoreError>((id, seen))
+    };
+    match work.await {
+        Ok((id, Ok(()))) if id == i64::from(APPLICATION_ID) => Whose::Ours,
+        Ok((_, Ok(()))) => Whose::Nobodys,
+        Ok((_, Err(StoreError::PythonAutopack { .. }))) => Whose::PythonAutopack,
+        Ok((_, Err(_))) | Err(_) => Whose::Others,
+    }
+}
+
 /// Refuses, untouched, what is not ours, what a newer autopack made, and what cannot be written.
 pub(super) async fn probe(path: &Path) -> Result<Found, StoreError> {
     let Some(bytes) = first_bytes(path)? else {

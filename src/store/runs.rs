@@ -75,6 +75,22 @@ impl Store {
         .await
     }
 
+    /// Every commit that landed in the run, the latest first: of phases that are to be done again, too.
+    pub async fn landings(&self, run: &RunId) -> Result<Vec<String>, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(
+                "SELECT a.landing_commit FROM attempts a JOIN phases p ON p.id = a.phase
+                  WHERE p.run = (SELECT id FROM runs WHERE run_id = ?)
+                    AND a.outcome = 'landed' AND a.landing_commit IS NOT NULL
+                  ORDER BY a.ended_at DESC, a.id DESC",
+            )
+            .bind(run.as_str())
+            .fetch_all(&self.reader)
+            .await?)
+        })
+        .await
+    }
+
     /// Settles where the run is executed, unless that is settled. Returns what holds, for the caller to compare.
     pub async fn settle_run_facts(
         &self,

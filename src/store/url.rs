@@ -1,6 +1,8 @@
-//! Which file a database URL means. No file is touched here.
+//! Which file a database URL means, and whether one that was not meant for us may be used. No file is changed here.
 
 use std::path::{Path, PathBuf};
+
+use super::probe::{Whose, whose};
 
 /// The file of a `sqlite:` URL, absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +51,32 @@ impl DatabaseUrl {
         }
     }
 
+    /// The database of a URL that was not said to be ours, such as an application's: whether it is ours to use. That holds
+    /// where it bears our mark; and where there is nothing yet and the file's name says that it is meant for us. The
+    /// Python Autopack's is, too: opening it says what to do about it.
+    pub async fn of_hint(url: &str, workspace: &Path) -> Option<Self> {
+        let parsed = Self::parse(url, workspace).ok()?;
+        let ours = match whose(&parsed.path).await {
+            Whose::Ours | Whose::PythonAutopack => true,
+            Whose::Nobodys => is_plain(url) && is_named_for_us(&parsed.path),
+            Whose::Others => false,
+        };
+        ours.then_some(parsed)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Without a driver, or with SQLAlchemy's usual one: any other belongs to an application.
+fn is_plain(url: &str) -> bool {
+    ["sqlite://", "sqlite+pysqlite://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+fn is_named_for_us(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.to_ascii_lowercase().contains("autopack")
 }
 
 /// Without what stands before an `@`: SQLCipher's URLs have the passphrase there.

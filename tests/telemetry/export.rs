@@ -153,7 +153,7 @@ fn without_a_database_nothing_is_made() {
     assert!(ran.stderr.contains("there is no database at"), "{ran:#?}");
     assert!(!ran.stderr.contains("hint:"), "{ran:#?}");
     assert!(!project.path(".autopack/autopack.db").exists());
-    let elsewhere = [("DATABASE_URL", "sqlite:///nowhere/app.db")];
+    let elsewhere = [("AUTOPACK_DATABASE_URL", "sqlite:///nowhere/app.db")];
     let ran = project.autopack_with(["telemetry", "export"], &elsewhere).exited(1);
-    assert!(ran.stderr.ends_with("hint: the URL comes from DATABASE_URL\n"), "{ran:#?}");
+    assert!(ran.stderr.ends_with("hint: the URL comes from AUTOPACK_DATABASE_URL\n"), "{ran:#?}");
 }

@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseId, RunId};
 use crate::store::Store;
 
-/// Look at phases, retry, skip or edit them
+/// Look at phases, retry, skip, accept or edit them
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,6 +29,7 @@ enum Action {
     Log(log::Args),
     Retry(steer::RetryArgs),
     Skip(steer::SkipArgs),
+    Accept(steer::AcceptArgs),
     Edit(edit::Args),
 }
 
@@ -55,6 +56,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Action::Log(args) => log::run(args, context).await?,
         Action::Retry(args) => steer::retry(args, context).await?,
         Action::Skip(args) => steer::skip(args, context).await?,
+        Action::Accept(args) => steer::accept(args, context).await?,
         Action::Edit(args) => edit::run(args, context).await?,
     }
     Ok(Exit::Done)

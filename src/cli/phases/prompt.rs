@@ -6,7 +6,6 @@ use crate::execute::{Asked, AttemptFolder, prompt_for};
 use crate::failure::Failure;
 use crate::memory::{Memory, Starting};
 use crate::phase::PhaseState;
-use crate::process::child_env;
 use crate::store::PhaseDetail;
 
 pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), Failure> {
@@ -21,8 +20,7 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
         ))
         .hint("`autopack phases edit` changes it")
     })?;
-    let keys = config.key_variables();
-    let env = child_env::for_ci(context.env.all().clone(), &keys);
+    let env = context.ci_env(config);
     let site = ci::Site { dir: &root, workspace: &root, env: &env };
     let plan = ci::plan(&site, &settings.ci, phase.ci(), &Pythons::default()).await;
     let command = plan.is_configured().then(|| plan.display());

@@ -8,7 +8,7 @@ use crate::cli::table::table;
 use crate::failure::Failure;
 use crate::phase::shell;
 use crate::phase::words::quoted;
-use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseId};
+use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseId, PhaseState};
 use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
 use crate::store::{AttemptRow, PhaseDetail};
 
@@ -109,7 +109,10 @@ fn text(detail: &PhaseDetail, max_attempts: u32, ci: Vec<Named>, columns: Option
     page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());
     page.field("note", detail.note.as_deref().unwrap_or_default());
     page.list("repaired", detail.fixes.iter().cloned());
-    page.failure(row.last_failure.as_ref());
+    // A failure that was overcome stands with its attempt, below.
+    if row.state != PhaseState::Complete {
+        page.failure(row.last_failure.as_ref());
+    }
     if !view.description.is_empty() {
         page.text += "\n";
         view.description.trim_end().lines().for_each(|line| page.line("  ", line));

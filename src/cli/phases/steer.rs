@@ -1,4 +1,4 @@
-//! `phases retry` and `phases skip`: the operator moves phases.
+//! `phases retry`, `skip` and `accept`: the operator moves phases, or vouches for where they are.
 
 use super::{RunArg, ids};
 use crate::cli::Context;
@@ -45,6 +45,16 @@ pub(super) struct SkipArgs {
     selection: Selection,
 }
 
+/// Vouch for phases that are COMPLETE or SKIPPED although no attempt made them so
+#[derive(Debug, clap::Args)]
+pub(super) struct AcceptArgs {
+    #[command(flatten)]
+    run: RunArg,
+    /// Their ids, as `phases list` shows them
+    #[arg(value_name = "PHASE", required = true)]
+    phases: Vec<String>,
+}
+
 pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.selection.run.open(context).await?;
     let ids = args.selection.ids();
@@ -59,6 +69,16 @@ pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failur
     let moved = store.skip(&run, args.selection.which(&ids)).await?;
     store.close().await;
     say(&run, &moved, context)
+}
+
+pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Failure> {
+    let (store, run) = args.run.open(context).await?;
+    let accepted = store.accept(&run, &ids(&args.phases)).await?;
+    store.close().await;
+    for Steered { phase_id, to, .. } in accepted {
+        context.out.line(format_args!("{}: {to}, accepted", shown_id(phase_id.as_str())))?;
+    }
+    Ok(())
 }
 
 impl Selection {
