@@ -24,7 +24,7 @@ lock.unlink(missing_ok=True)
 "#;
 
 /// Each in a folder of its own, so that several may run at once.
-fn backlog(n: usize) -> Value {
+pub fn backlog(n: usize) -> Value {
     let phases: Vec<Value> = (0..n)
         .map(|i| json!({"phase_id": format!("p{i:03}"), "deliverables": [format!("d{i}/a.txt")]}))
         .collect();
@@ -32,7 +32,7 @@ fn backlog(n: usize) -> Value {
 }
 
 /// Waits for the event that says a phase has begun.
-fn wait_for_event(child: &mut Child, event: &str) -> BufReader<std::process::ChildStdout> {
+pub fn wait_for_event(child: &mut Child, event: &str) -> BufReader<std::process::ChildStdout> {
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while reader.read_line(&mut line).unwrap() > 0 {
@@ -311,7 +311,7 @@ real "$@"
 }
 
 /// The transaction of a landing: it moves the branch on from a value.
-const LANDING: &str = r#"case $input in *"delete refs/autopack/claims/"*"update refs/heads/autopack/run "*) landing=1 ;; *) landing= ;; esac"#;
+pub const LANDING: &str = r#"case $input in *"delete refs/autopack/claims/"*"update refs/heads/autopack/run "*) landing=1 ;; *) landing= ;; esac"#;
 
 fn agent_that_can_only_once() -> Project {
     let project = Project::new();

@@ -1,5 +1,7 @@
 //! The next thing to happen: free lines are given work, and whatever ends first is counted.
 
+use std::collections::HashSet;
+
 use super::waiting::Waits;
 use super::{Drain, Halt, Registered};
 use crate::clock::now;
@@ -199,12 +201,13 @@ impl Drain<'_> {
             let first = format!("{under_way} finished first{unless}");
             self.site.progress.note(&format!("no more is begun{why}; {first}"));
         }
+        // What all of them meet is said once.
+        let mut told: HashSet<String> = halt.why().map(str::to_owned).into_iter().collect();
         while let Some(ended) = self.crew.next().await {
             if let Err(trouble) = self.ended(ended) {
-                let trouble = self.with_last_landing(trouble).await.to_string();
-                // What ends the drain is said at its end, however many workers met it.
-                if halt.why() != Some(trouble.as_str()) {
-                    self.site.progress.note(&trouble);
+                let met = Halt::from(self.with_last_landing(trouble).await);
+                if let Some(why) = met.why().filter(|why| told.insert((*why).to_owned())) {
+                    self.site.progress.note(why);
                 }
             }
         }

@@ -19,6 +19,7 @@ mod kills;
 mod locked;
 mod meddling;
 mod names;
+mod neighbors;
 mod preload;
 mod sizes;
 mod stops;

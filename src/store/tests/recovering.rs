@@ -96,6 +96,10 @@ async fn a_fenced_owner_learns_it_and_records_no_landing() {
     let landing = bed.store.record_landing(&claim, "c0ffee").await;
     assert!(matches!(landing, Err(StoreError::LeaseLost { .. })), "{landing:?}");
     assert_eq!(bed.store.owners().await.unwrap()[0].heartbeat_boot_ms, 2);
+    let failed = Verdict::Failed(Failure::new(FailureKind::NoChange, "its agent was killed"));
+    let finished = bed.store.finish(claim, &Finish::of(failed, NOW, true)).await;
+    assert!(matches!(finished, Err(StoreError::LeaseLost { .. })), "{finished:?}");
+    assert_eq!(bed.row("a").await.attempts, 0);
 }
 
 #[tokio::test]

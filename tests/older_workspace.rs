@@ -1,0 +1,59 @@
+//! A workspace that an older version left goes on with this one: a dump of its database is brought to life in a repository
+//! made for it.
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+use crate::support::database::execute_at;
+
+const SCHEMA_7: &str = include_str!("fixtures/schema_7.sql");
+
+/// The repository that belongs to the dump: what landed is on the branch, the drain that was killed left its lock.
+fn restored() -> Project {
+    let project = Project::new().agent("write_deliverables()");
+    let commit = |revision: &str| project.git(["rev-parse", revision]).trim().to_owned();
+    let base = commit("main");
+    project.git(["checkout", "-q", "-b", "autopack/run"]);
+    project.write("landed/a.txt", "x\n");
+    project.git(["add", "landed"]);
+    let trailers = "landed\n\nAutopack-Run: run\nAutopack-Phase: landed\nAutopack-Attempt: 2";
+    project.git(["commit", "-q", "-m", trailers]);
+    let landed = commit("autopack/run");
+    project.git(["checkout", "-q", "main"]);
+    project.git(["update-ref", "refs/autopack/bases/run", &base]);
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    let dump = SCHEMA_7
+        .replace("{BASE}", &base)
+        .replace("{LANDED}", &landed)
+        .replace("{REPO}", &project.root().display().to_string())
+        .replace("{BOOT}", &autopack::process::boot_id())
+        .replace("{HOST}", &host);
+    execute_at(&project.path(".autopack/autopack.db"), &dump);
+    let lock = dump.split('\'').find(|text| text.ends_with(".lock")).unwrap();
+    std::fs::create_dir_all(project.path(".autopack/owners")).unwrap();
+    std::fs::write(lock, "").unwrap();
+    project.write(".autopack/attempts/run/kept/2/changes.patch", "kept work\n");
+    project
+}
+
+#[test]
+fn a_workspace_of_schema_7_drains_on() {
+    let project = restored();
+    let told = project.drain().exited(3).stdout;
+    assert!(told.contains("1 phase left by a drain that died"), "{told}");
+    assert!(!told.contains("but no attempt"), "what was settled before is vouched for: {told}");
+    let mut landed = project.landed();
+    landed.sort();
+    assert_eq!(landed, ["killed", "landed", "queued"]);
+    let states = project.states();
+    let state = |id: &str| states[id].as_str();
+    assert_eq!((state("landed"), state("done-before")), ("COMPLETE", "COMPLETE"));
+    assert_eq!((state("kept"), state("skipped")), ("FAILED", "SKIPPED"));
+    let log: Value = project.phase("killed")["attempt_log"].clone();
+    assert_eq!((&log[0]["outcome"], &log[1]["outcome"]), (&json!("crashed"), &json!("landed")));
+    assert!(project.path(".autopack/attempts/run/kept/2/changes.patch").exists());
+
+    project.autopack(["phases", "retry", "--run-id", "run", "kept"]).succeeded();
+    project.drain().succeeded();
+    assert_eq!(project.landed().len(), 4);
+}
