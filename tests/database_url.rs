@@ -23,7 +23,7 @@ fn seen(project: &Project) -> String {
 }
 
 #[track_caller]
-fn assert_left_alone(project: Project, url: &str) {
+fn assert_left_alone(project: Project, url: &str) -> Project {
     let project = project.env("DATABASE_URL", url).plan(one());
     let ran = project.drain().succeeded();
     let told = ran.stderr.matches("DATABASE_URL names no database of autopack's").count();
@@ -32,6 +32,7 @@ fn assert_left_alone(project: Project, url: &str) {
     assert!(!ran.stderr.contains("hunter2") && !ran.stdout.contains("hunter2"), "{ran:#?}");
     assert!(project.path(".autopack/autopack.db").exists(), "{url}");
     assert_eq!(seen(&project), url);
+    project
 }
 
 #[test]
@@ -39,14 +40,15 @@ fn an_applications_sqlite_file_that_is_not_there_is_not_made() {
     let project = project();
     std::fs::create_dir(project.path("instance")).unwrap();
     let file = project.path("instance/app.db");
-    assert_left_alone(project, "sqlite:///instance/app.db");
-    assert!(!file.exists());
+    let project = assert_left_alone(project, "sqlite:///instance/app.db");
+    assert!(project.path("instance").is_dir() && !file.exists());
 }
 
 #[test]
 fn an_empty_file_of_an_application_stays_empty() {
     let project = project().file("app.db", "").commit("an empty database");
-    assert_left_alone(project, "sqlite:///app.db");
+    let project = assert_left_alone(project, "sqlite:///app.db");
+    assert_eq!(project.read("app.db"), "");
 }
 
 #[test]
@@ -56,7 +58,7 @@ fn an_applications_tables_are_left_alone_whatever_the_file_is_called() {
     execute_at(&file, "CREATE TABLE customers (id INTEGER)");
     let before = std::fs::read(&file).unwrap();
     let url = format!("sqlite:///{}", file.display());
-    assert_left_alone(project, &url);
+    let _project = assert_left_alone(project, &url);
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 

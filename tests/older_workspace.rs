@@ -40,7 +40,7 @@ fn restored() -> Project {
 fn a_workspace_of_schema_7_drains_on() {
     let project = restored();
     let told = project.drain().exited(3).stdout;
-    assert!(told.contains("1 phase left by a drain that died"), "{told}");
+    assert!(told.contains("1 left by a drain that died"), "{told}");
     assert!(!told.contains("but no attempt"), "what was settled before is vouched for: {told}");
     let mut landed = project.landed();
     landed.sort();
