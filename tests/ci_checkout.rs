@@ -50,7 +50,7 @@ fn the_next_phases_ci_sees_nothing_of_the_one_before() {
 
 #[test]
 fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
-    let config = "ci: {command: [sh, -c, \"test -f src/one.txt && test $PWD = $AUTOPACK_WORKTREE && case $PWD in *-ci) ;; *) exit 1 ;; esac\"]}\n";
+    let config = "ci: {red_base: allow, command: [sh, -c, \"test -f src/one.txt && test $PWD = $AUTOPACK_WORKTREE && case $PWD in *-ci) ;; *) exit 1 ;; esac\"]}\n";
     // The agent is not led there.
     let agent =
         "write_deliverables()\nassert not any(v.endswith('-ci') for v in os.environ.values())";
@@ -183,7 +183,7 @@ fn what_setup_fetched_is_there_for_ci() {
     project.git(["clone", "-q", &project.root().display().to_string(), &to]);
     project.git(["-C", &to, "tag", "fetched"]);
     let config = format!(
-        "workspace: {{setup: \"git fetch -q --tags '{to}'\"}}\nci: {{command: [git, describe, --tags, --exact-match, HEAD~1]}}\n"
+        "workspace: {{setup: \"git fetch -q --tags '{to}'\"}}\nci: {{command: [git, describe, --tags]}}\n"
     );
     let project = project.agent_with("write_deliverables()", &config).plan(plan(&["one"]));
     project.drain().succeeded();
