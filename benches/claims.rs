@@ -7,7 +7,7 @@ use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::plan::{Plan, PlanPhase, PlanRun};
 use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, Repair, RunId, UnixMs, Verdict};
 use autopack::store::{
-    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Store,
+    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Place, Store,
 };
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -93,9 +93,16 @@ async fn register(store: &Store, run: &RunId) -> OwnerId {
     let id = OwnerId::new("bench");
     let owner = Owner {
         id: id.clone(),
-        pid: std::process::id(),
-        boot_id: "boot".into(),
-        host: "here".into(),
+        place: Place {
+            pid: std::process::id(),
+            process_start: None,
+            boot_id: "boot".into(),
+            host: "here".into(),
+            machine: None,
+            pid_namespace: None,
+        },
+        lease_ms: None,
+        repo: None,
         lock_path: "/nowhere".into(),
         runs: vec![run.clone()],
         started_at: NOW,
