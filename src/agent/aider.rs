@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     install: "python3 -m pip install aider-chat",
     login: "set the key of its provider, such as OPENAI_API_KEY",
     says_when_done: true,
+    own_time_is_life: true,
     call,
     refuses: |_, _| None,
     reader: |_| Box::new(Aider::default()),
@@ -45,10 +46,13 @@ fn call(ask: &Ask<'_>) -> Call {
     args.extend(["--chat-history-file".to_owned(), scratch("chat.md")]);
     args.extend(["--input-history-file".to_owned(), scratch("input")]);
     let is_file = |path: &&String| !path.contains(['*', '?', '[']) && !path.ends_with('/');
-    let last = ask.deliverables.iter().filter(is_file).cloned().collect();
+    let last: Vec<String> = ask.deliverables.iter().filter(is_file).cloned().collect();
+    // It takes a file whose directory is not there for one of another repository, and that directory for its root.
+    let parent = |path: &String| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
+    let folders = last.iter().filter_map(parent).collect();
     // Without it, a list of prices is fetched at each start.
     let env = vec![("LITELLM_LOCAL_MODEL_COST_MAP", "True")];
-    Call { args, last, prompt: PromptVia::File, env, leaves: Some(".aider.tags.cache.v") }
+    Call { args, last, prompt: PromptVia::File, env, leaves: Some(".aider.tags.cache.v"), folders }
 }
 
 #[derive(Default)]
@@ -60,12 +64,30 @@ struct Aider {
     unapplied: Option<String>,
 }
 
+impl Aider {
+    /// It breaks its lines after 80 characters. The fault that the error is, read with this line of it, where that is another.
+    fn wrapped(&mut self, line: &str) -> Option<Fault> {
+        const LONGEST: usize = 1000;
+        let (class, said) = self.error.as_mut().filter(|_| self.explaining)?;
+        if line.starts_with("Retrying in ") || said.len() > LONGEST {
+            return None;
+        }
+        let before = litellm::fault(class, said).cause();
+        *said = format!("{} {}", said.trim_end(), line.trim());
+        let fault = litellm::fault(class, said);
+        (fault.cause() != before).then_some(fault)
+    }
+}
+
 impl Reader for Aider {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         if let Some(class) = litellm::class(line) {
             let fault = litellm::fault(class, line);
             self.error = Some((class.to_owned(), line.to_owned()));
             self.explaining = true;
+            return vec![Signal::Held(fault)];
+        }
+        if let Some(fault) = self.wrapped(line) {
             return vec![Signal::Held(fault)];
         }
         let refused = "The LLM did not conform to the edit format.";

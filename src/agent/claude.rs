@@ -1,7 +1,8 @@
 //! Claude Code: `claude -p` with its stream of JSON lines.
 //!
 //! Its `assistant` lines repeat the usage of one message for each of its parts, with an output that has just begun;
-//! only `result` counts right. On a 429 it says `subtype: "success"` with `is_error: true`.
+//! only `result` counts right. On a 429 it says `subtype: "success"` with `is_error: true`. A `result` is not its last word
+//! while subagents work on (`claude_tasks`).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 use serde_json::Value;
 
+use super::claude_tasks::Tasks;
 use super::event::Until;
 use super::kind::{Ask, Call, Kind, PromptVia};
 use super::signal::{Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status};
@@ -19,13 +21,16 @@ use crate::process::child_env::Env;
 
 pub(super) const KIND: Kind = Kind {
     program: "claude",
-    tried: &["2.1.197"],
+    tried: &["2.1.197", "2.1.332"],
     install: "npm install -g @anthropic-ai/claude-code",
     login: "run `claude` once and log in, or set ANTHROPIC_API_KEY",
     says_when_done: true,
+    own_time_is_life: true,
     call,
     refuses,
-    reader: |worktree| Box::new(Claude { worktree: worktree.to_owned() }),
+    reader: |worktree| {
+        Box::new(Claude { worktree: worktree.to_owned(), tasks: Tasks::default(), error: None })
+    },
 };
 
 fn call(ask: &Ask<'_>) -> Call {
@@ -60,6 +65,9 @@ fn refuses(settings: &ProgramAgentSettings, env: &Env) -> Option<(&'static str, 
 
 struct Claude {
     worktree: PathBuf,
+    tasks: Tasks,
+    /// What its last message called an error, with what it said.
+    error: Option<(String, String)>,
 }
 
 impl Reader for Claude {
@@ -71,14 +79,37 @@ impl Reader for Claude {
                 session.into_iter().chain(said.text("/model").map(Signal::Model)).collect()
             }
             ("system", "api_retry") => vec![Signal::Held(retry(&said))],
-            ("assistant", _) => assistant(&said, &self.worktree),
+            ("system", _) => self.tasks.event(&said),
+            ("assistant", _) => self.assistant(&said),
             ("user", _) => {
-                said.list("/message/content").iter().filter_map(result_of_tool).collect()
+                let results = said.list("/message/content").iter().filter_map(result_of_tool);
+                let mut signals: Vec<Signal> = results.collect();
+                signals.extend(self.tasks.results(&said));
+                signals
             }
             ("rate_limit_event", _) => rate_limit(&said).into_iter().collect(),
-            ("result", _) => result(&said),
+            ("result", _) => self.result(&said),
             _ => Vec::new(),
         }
+    }
+}
+
+impl Claude {
+    fn assistant(&mut self, said: &Value) -> Vec<Signal> {
+        let words = || said.list("/message/content").iter().find_map(|part| part.text("/text"));
+        // What is too long is cut off and goes on.
+        if let Some(code) = said.text("/error").filter(|code| code != "max_output_tokens") {
+            let message = words().unwrap_or_else(|| code.clone());
+            self.error = Some((code.clone(), message.clone()));
+            return vec![Signal::Failed(Fault { code: Some(code), message, ..Fault::default() })];
+        }
+        self.error = None;
+        self.tasks.uses(said);
+        assistant(said, &self.worktree)
+    }
+
+    fn result(&mut self, said: &Value) -> Vec<Signal> {
+        result(said, self.error.take())
     }
 }
 
@@ -151,7 +182,8 @@ fn rate_limit(said: &Value) -> Option<Signal> {
     })
 }
 
-fn result(said: &Value) -> Vec<Signal> {
+/// `error` is what its last message was instead of an answer.
+fn result(said: &Value, error: Option<(String, String)>) -> Vec<Signal> {
     let mut signals: Vec<Signal> =
         said.text("/session_id").map(Signal::Session).into_iter().collect();
     if let Some(usage) = said.get("usage") {
@@ -170,10 +202,13 @@ fn result(said: &Value) -> Vec<Signal> {
     let words = said.text("/result").unwrap_or_else(|| said.str("/subtype").to_owned());
     let is_error = said.pointer("/is_error").and_then(Value::as_bool).unwrap_or(false);
     let status = status(said.count("/api_error_status"));
-    if is_error || status.is_some() || said.str("/subtype").starts_with("error") {
+    let failed = is_error || status.is_some() || said.str("/subtype").starts_with("error");
+    if failed || error.is_some() {
+        let (code, message) = error.unzip();
         signals.push(Signal::Failed(Fault {
             status,
-            message: words,
+            code,
+            message: Some(words).filter(|_| failed).or(message).unwrap_or_default(),
             last: true,
             ..Fault::default()
         }));

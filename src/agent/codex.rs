@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::kind::{Ask, Call, Kind, PromptVia};
-use super::signal::{Fault, Finish, Look, Reader, Signal, Spent, ToolResult, ToolUse, object};
-use super::words::{editing, running, tool_use};
+use super::signal::{
+    Fault, Finish, Look, Purpose, Reader, Signal, Spent, ToolResult, ToolUse, object,
+};
+use super::words::{command_use, editing, tool_use};
 use crate::phase::Tokens;
 
 pub(super) const KIND: Kind = Kind {
@@ -19,6 +21,7 @@ pub(super) const KIND: Kind = Kind {
     install: "npm install -g @openai/codex",
     login: "run `codex login`, or set the key that its model provider names",
     says_when_done: true,
+    own_time_is_life: true,
     call,
     refuses: |_, _| None,
     reader: |worktree| {
@@ -106,6 +109,12 @@ impl Codex {
             ("error", true) => item.text("/message").map(Signal::Note).into_iter().collect(),
             ("agent_message" | "reasoning" | "todo_list" | "error", _) => Vec::new(),
             (_, false) => vec![Signal::Tool(tool(item, &self.worktree))],
+            ("collab_tool_call", true) => {
+                let text = format!("{:?}", [item.get("agents_states"), item.get("status")]);
+                let mut signals = vec![Signal::Result(ToolResult { id, text })];
+                signals.extend(subagents(item));
+                signals
+            }
             (kind, true) => {
                 // A change of files is told only when it is made.
                 let use_of_it =
@@ -141,22 +150,51 @@ impl Codex {
     }
 }
 
+/// The agents that a call of the collaboration tools was about. `wait` may time out, and `spawn_agent` comes back at once:
+/// only the state of each says whether it works on.
+fn subagents(item: &Value) -> Vec<Signal> {
+    let states = item.get("agents_states").and_then(Value::as_object);
+    let state = |(id, state): (&String, &Value)| match state.str("/status") {
+        "pending_init" | "running" => Signal::SubagentStarted(id.clone()),
+        _ => Signal::SubagentEnded(id.clone()),
+    };
+    let mut signals: Vec<Signal> = states.into_iter().flatten().map(state).collect();
+    let told = |id: &&str| states.is_none_or(|states| !states.contains_key(*id));
+    let receivers = item.list("/receiver_thread_ids").iter().filter_map(Value::as_str);
+    signals.extend(receivers.filter(told).filter_map(|id| match item.str("/tool") {
+        "spawn_agent" | "resume_agent" | "send_input" if item.str("/status") != "failed" => {
+            Some(Signal::SubagentStarted(id.to_owned()))
+        }
+        "close_agent" => Some(Signal::SubagentEnded(id.to_owned())),
+        _ => None,
+    }));
+    signals
+}
+
 fn tool(item: &Value, worktree: &Path) -> ToolUse {
     let id = item.str("/id").to_owned();
     match item.str("/type") {
-        "command_execution" => {
-            let command = item.str("/command");
-            ToolUse { id, key: command.to_owned(), words: running(command) }
-        }
+        "command_execution" => command_use(&id, item.str("/command")),
         "file_change" => {
             let paths: Vec<&str> =
                 item.list("/changes").iter().map(|change| change.str("/path")).collect();
-            ToolUse { id, key: paths.join("\n"), words: editing(&paths, worktree) }
+            ToolUse {
+                id,
+                key: paths.join("\n"),
+                words: editing(&paths, worktree),
+                purpose: Purpose::Work,
+            }
         }
         other => {
             let name = item.text("/tool").unwrap_or_else(|| other.to_owned());
             let input = item.get("arguments").or(item.get("query")).unwrap_or(&Value::Null);
-            tool_use(&id, &name, input, worktree)
+            let mut used = tool_use(&id, &name, input, worktree);
+            if other == "collab_tool_call" {
+                // Its own states say which agents work, and until when.
+                used.purpose = if name == "wait" { Purpose::Wait } else { Purpose::Work };
+                used.key = format!("{name} {item}");
+            }
+            used
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::check::{check_command, find_program};
+use super::fault::{excuse, shorten};
 use super::job::out_of_time;
 use super::template::fill;
 use super::{AgentError, AgentEvent, AgentReply, Outcome, Task, report};
@@ -15,6 +16,8 @@ use crate::process::{self, How, Job, SpawnError, Stop};
 
 /// Of its output, for the next prompt.
 const LAST_LINES: usize = 60;
+/// "Try again later": EX_TEMPFAIL of sysexits.h.
+const TRY_LATER: i32 = 75;
 
 pub(super) async fn run(
     settings: &CommandAgentSettings,
@@ -29,24 +32,45 @@ pub(super) async fn run(
     on_event(AgentEvent::Started);
     let ended = process::run(job, stop).await.map_err(|error| explain(error, &task))?;
     let said = report::read(&task.result_file, &task.redact);
+    let last_lines = ended.last_lines(LAST_LINES);
     Ok(AgentReply {
         ended: ended.how,
-        outcome: outcome(ended.how, settings, &task),
+        outcome: outcome(ended.how, said.outcome, settings, &task, &last_lines),
         session: None,
         usage: said.usage,
         summary: said.summary,
-        last_lines: ended.last_lines(LAST_LINES),
+        excuse: excuse(ended.how, &last_lines),
+        last_lines,
         notes: said.notes,
     })
 }
 
-/// What it used it says at its end, if at all: only the wall time can end it earlier.
-fn outcome(how: How, settings: &CommandAgentSettings, task: &Task) -> Outcome {
+/// What it used and what kept it from working it says at its end, if at all: only the wall time can end it earlier.
+fn outcome(
+    how: How,
+    said: Option<Outcome>,
+    settings: &CommandAgentSettings,
+    task: &Task,
+    last_lines: &str,
+) -> Outcome {
     match (how, task.budget.wall_time) {
         (How::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
             out_of_time(wall)
         }
+        (How::Exited(code), _) => said.unwrap_or_else(|| of_exit_code(code, last_lines)),
         _ => Outcome::Finished,
+    }
+}
+
+pub(super) fn of_exit_code(code: i32, last_lines: &str) -> Outcome {
+    if code != TRY_LATER {
+        return Outcome::Finished;
+    }
+    let why = last_lines.lines().last().map(|line| format!(": {}", shorten(line)));
+    let why = why.unwrap_or_default();
+    Outcome::Unavailable {
+        until: None,
+        message: format!("the agent exited with {TRY_LATER}, which means \"try again later\"{why}"),
     }
 }
 
@@ -80,7 +104,7 @@ pub(super) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
     let mut env = task.env.clone();
     env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
     let attempt = task.attempt.to_string();
-    let ours: [(&str, &OsStr); 9] = [
+    let ours: [(&str, &OsStr); 10] = [
         (OWNER, task.owner.as_ref()),
         ("AUTOPACK_RUN_ID", task.run_id.as_str().as_ref()),
         ("AUTOPACK_PHASE_ID", task.phase_id.as_str().as_ref()),
@@ -90,6 +114,7 @@ pub(super) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
         ("AUTOPACK_PROMPT_FILE", task.prompt_file.as_os_str()),
         ("AUTOPACK_PHASE_FILE", task.phase_file.as_os_str()),
         ("AUTOPACK_RESULT_FILE", task.result_file.as_os_str()),
+        ("AUTOPACK_LOG_DIR", task.log_dir.as_os_str()),
     ];
     env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
     // Some believe it rather than the kernel (OpenCode does), and would work in the user's checkout.
@@ -193,6 +218,6 @@ mod tests {
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);
         assert_eq!(value("PWD"), "/w/worktree");
-        assert_eq!(env.len(), 12);
+        assert_eq!(env.len(), 13);
     }
 }

@@ -28,6 +28,8 @@ pub enum Outcome {
     Finished,
     /// The provider said to come back later. No try is charged.
     RateLimited { until: Option<Until>, message: String },
+    /// The provider cannot be reached, or fails: try again later. No try is charged.
+    Unavailable { until: Option<Until>, message: String },
     /// The next phase would meet it too: credentials, an unknown model, no credit. Says what to do.
     Systemic { message: String },
     /// The agent or its provider failed in this attempt.

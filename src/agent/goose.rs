@@ -18,6 +18,7 @@ pub(super) const KIND: Kind = Kind {
     install: "npm install -g @aaif/goose-binary-linux-x64, and name its `program`",
     login: "run `goose configure`, or set the key of its provider",
     says_when_done: true,
+    own_time_is_life: true,
     call,
     refuses: |_, _| None,
     reader: |worktree| Box::new(Goose { worktree: worktree.to_owned(), said: None, failed: None }),

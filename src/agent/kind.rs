@@ -20,6 +20,8 @@ pub(super) struct Kind {
     pub login: &'static str,
     /// Whether an end without a last word is a failure.
     pub says_when_done: bool,
+    /// Whether its own processor time shows that it lives. Some use it while they wait for an answer that never comes.
+    pub own_time_is_life: bool,
     pub call: fn(&Ask<'_>) -> Call,
     /// Why it would not start here, and what to do, though it is there.
     pub refuses: fn(&ProgramAgentSettings, &Env) -> Option<(&'static str, &'static str)>,
@@ -50,6 +52,8 @@ pub(super) struct Call {
     pub env: Vec<(&'static str, &'static str)>,
     /// What it leaves at the root of the slot for itself begins like this, and goes afterwards.
     pub leaves: Option<&'static str>,
+    /// Directories of the slot that have to be there before it starts.
+    pub folders: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::signal::{ToolResult, ToolUse};
+use super::signal::{Purpose, ToolResult, ToolUse};
 
-/// So often the same call (or the same two or three in turn) with the same results is a loop. An agent that
-/// waits for something sees something else now and then; one that is stuck does not.
+/// So often the same call (or the same two or three in turn) with the same results is a loop.
 pub(super) const ROUNDS: usize = 5;
 /// A, A-B, A-B-C.
 const LONGEST_CYCLE: usize = 3;
@@ -31,6 +30,11 @@ impl Loops {
     /// What goes round, once it has gone round too often.
     pub fn answered(&mut self, result: &ToolResult) -> Option<String> {
         let tool = self.open.remove(&result.id)?;
+        if tool.purpose == Purpose::Wait {
+            // Time passed: what is asked after it may be answered in another way.
+            self.done.clear();
+            return None;
+        }
         let mut hasher = DefaultHasher::new();
         (&tool.key, &result.text).hash(&mut hasher);
         self.done.push_back(hasher.finish());
@@ -63,7 +67,9 @@ mod tests {
         let mut loops = Loops::default();
         calls.into_iter().position(|(key, result)| {
             let id = "1".to_owned();
-            loops.called(ToolUse { id: id.clone(), key: key.to_owned(), words: key.to_owned() });
+            let purpose = if key.starts_with("wait") { Purpose::Wait } else { Purpose::Work };
+            let (key, words) = (key.to_owned(), key.to_owned());
+            loops.called(ToolUse { id: id.clone(), key, words, purpose });
             loops.answered(&ToolResult { id, text: result.to_owned() }).is_some()
         })
     }
@@ -75,6 +81,14 @@ mod tests {
         assert_eq!(noticed(two.into_iter().cycle().take(20)), Some(9));
         let three = [("a", "x"), ("b", "y"), ("c", "z")];
         assert_eq!(noticed(three.into_iter().cycle().take(30)), Some(14));
+    }
+
+    #[test]
+    fn waiting_is_no_loop_and_neither_is_what_is_looked_at_in_between() {
+        assert_eq!(noticed([("wait", "running"); 50]), None);
+        assert_eq!(noticed([("wait", ""), ("a", "x")].into_iter().cycle().take(50)), None);
+        let stuck = [("wait", ""); 3].into_iter().chain([("a", "x"); 9]);
+        assert_eq!(noticed(stuck), Some(7));
     }
 
     #[test]

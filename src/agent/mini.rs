@@ -14,6 +14,7 @@ pub(super) const KIND: Kind = Kind {
     install: "python3 -m pip install mini-swe-agent mcp",
     login: "run `mini-extra config setup`, or set the key of its provider",
     says_when_done: true,
+    own_time_is_life: true,
     call,
     refuses: |_, _| None,
     reader: |_| Box::new(Mini),

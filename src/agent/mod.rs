@@ -8,6 +8,7 @@ mod aider;
 mod builtin;
 mod check;
 mod claude;
+mod claude_tasks;
 mod codex;
 mod command;
 mod event;
@@ -25,6 +26,8 @@ mod mini;
 mod opencode;
 mod prices;
 mod program;
+mod provider_words;
+mod purpose;
 mod replay;
 mod report;
 mod signal;
@@ -75,6 +78,8 @@ pub struct Task {
     pub result_file: PathBuf,
     /// Gets the agent's output.
     pub log: PathBuf,
+    /// For the agent's own files; it exists before the agent starts.
+    pub log_dir: PathBuf,
     /// What the agent inherits: `process::child_env::for_agent` of ours.
     pub env: Env,
     pub redact: Redactor,
@@ -109,6 +114,8 @@ pub struct AgentReply {
     pub last_lines: String,
     /// What was odd but stops nothing, one line each.
     pub notes: Vec<String>,
+    /// What its last lines say of its provider, where it exited with an error: counts where it left its work undone.
+    pub excuse: Option<Outcome>,
 }
 
 /// Systemic: the next phase would meet it too.
@@ -156,6 +163,7 @@ impl Task {
             phase_file: folder.join("phase.json"),
             result_file: folder.join("result.json"),
             log: folder.join("agent.log"),
+            log_dir: folder.join("agent-files"),
             env: Env::new(),
             redact: Redactor::formats_only(),
             hold: None,

@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     install: "npm install -g opencode-ai",
     login: "run `opencode auth login`, or set the key of its provider",
     says_when_done: true,
+    own_time_is_life: false,
     call,
     refuses: |_, _| None,
     reader: |worktree| Box::new(OpenCode { worktree: worktree.to_owned(), said: None }),

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::check::{find_program, path_of};
 use super::command::{environment, explain};
 use super::event::{AgentEvent, Outcome};
+use super::fault::excuse;
 use super::kind::{Ask, Call, Kind, PromptVia};
 use super::signal::Reader;
 use super::stream::Stream;
@@ -56,11 +57,15 @@ pub(super) async fn run(
         reader.resume(session);
     }
     let run = Run::new(kind, reader, &task, on_event);
-    let job = job(settings, &task, argv(program.into(), &call, settings, &task), env, &call);
+    let argv = argv(program.into(), &call, settings, &task);
+    let job = job(kind, settings, &task, argv, env, &call);
+    let made = make_folders(&task.worktree, &call.folders);
     on_event(AgentEvent::Started);
     let (ended, by_deadline) =
         run.watched(job, stop).await.map_err(|error| explain(error, &task))?;
     run.read_file(&file, &task);
+    // Those that it left empty go again: CI would see what no commit holds.
+    made.iter().rev().for_each(|folder| drop(std::fs::remove_dir(folder)));
     tidy(&task.worktree, call.leaves);
     Ok(run.reply(&ended, by_deadline, settings, &task))
 }
@@ -146,6 +151,7 @@ fn prompt_argument(task: &Task) -> String {
 }
 
 fn job(
+    kind: &Kind,
     settings: &ProgramAgentSettings,
     task: &Task,
     argv: Vec<OsString>,
@@ -156,6 +162,7 @@ fn job(
     let mut job = task.job(argv, env, timeout, idle);
     job.stdin = (call.prompt == PromptVia::Stdin).then(|| task.prompt.clone().into_bytes());
     job.longest_line = LONGEST_LINE;
+    job.idler = (!kind.own_time_is_life).then_some(kind.program);
     job
 }
 
@@ -220,7 +227,13 @@ impl<'a> Run<'a> {
                 }
             };
             tokio::select! {
-                () = passed => return handle.raise(StopLevel::Graceful),
+                () = passed => {
+                    if self.read().1.dismiss() {
+                        return handle.raise(StopLevel::Graceful);
+                    }
+                    // Its stream said something in the last moment: the new deadline is on its way.
+                    let _ = deadline.changed().await;
+                }
                 // The sender is `self`, which outlives this.
                 _ = deadline.changed() => {}
             }
@@ -231,7 +244,12 @@ impl<'a> Run<'a> {
         let (events, deadline) = {
             let (reader, stream) = &mut *self.read();
             let signals = match channel {
-                Channel::Stdout => reader.line(line),
+                Channel::Stdout => {
+                    stream.heard();
+                    reader.line(line)
+                }
+                // What it printed before its last word may come after it.
+                Channel::Stderr if stream.spoke_last() => Vec::new(),
                 Channel::Stderr => reader.error_line(line),
             };
             let events: Vec<AgentEvent> =
@@ -272,11 +290,12 @@ impl<'a> Run<'a> {
         {
             stream.out_of_time(wall);
         }
-        let lingered = by_deadline && ended.how == How::Stopped && stream.spoke_last();
+        let lingered = by_deadline && ended.how == How::Stopped && stream.lingered();
         if lingered {
             stream.note("the agent had finished but did not exit, and was ended".to_owned());
         }
-        let outcome = stream.outcome(ended.how, by_deadline, &stderr);
+        let printed = printed(ended, &stderr);
+        let outcome = stream.outcome(ended.how, by_deadline, &printed);
         if let (How::Exited(code @ 1..), Outcome::Finished) = (ended.how, &outcome) {
             stream.note(format!("the agent exited with {code} after it had finished"));
         }
@@ -288,8 +307,38 @@ impl<'a> Run<'a> {
             summary: stream.summary(),
             last_lines: stream.last_lines(&stderr),
             notes: stream.notes(),
+            excuse: excuse(ended.how, &printed),
         }
     }
+}
+
+/// What it printed last beside its stream: to standard error, else in prose among the lines of the stream, as a program does
+/// that ends before its stream has begun.
+fn printed(ended: &Ended, stderr: &str) -> String {
+    if !stderr.is_empty() || matches!(ended.how, How::Exited(0)) {
+        return stderr.to_owned();
+    }
+    let tail = ended.stdout.tail_lines(STDERR_LINES);
+    let prose = tail.lines().filter(|line| !line.trim_start().starts_with('{'));
+    prose.collect::<Vec<_>>().join("\n")
+}
+
+/// Makes these directories of the slot, and says which it made. What is there as something else, a link included, is left to
+/// the agent.
+fn make_folders(worktree: &Path, folders: &[String]) -> Vec<PathBuf> {
+    let mut made = Vec::new();
+    for folder in folders {
+        let mut at = worktree.to_owned();
+        for part in Path::new(folder).components() {
+            at.push(part);
+            match std::fs::create_dir(&at) {
+                Ok(()) => made.push(at.clone()),
+                Err(_) if at.symlink_metadata().is_ok_and(|found| found.is_dir()) => {}
+                Err(_) => break,
+            }
+        }
+    }
+    made
 }
 
 /// An agent's own cache in the slot is none of the phase's work.

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use super::command::of_exit_code;
 use super::report::{self, Said};
 use super::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::ReplayAgentSettings;
@@ -46,14 +47,19 @@ pub(super) async fn run(
 }
 
 fn reply(ended: How, said: Said, last_lines: String) -> AgentReply {
+    let outcome = match ended {
+        How::Exited(code) => said.outcome.unwrap_or_else(|| of_exit_code(code, &last_lines)),
+        _ => Outcome::Finished,
+    };
     AgentReply {
         ended,
-        outcome: Outcome::Finished,
+        outcome,
         usage: said.usage,
         session: None,
         summary: said.summary,
         last_lines,
         notes: said.notes,
+        excuse: None,
     }
 }
 

@@ -1,12 +1,16 @@
-//! What an agent says that it used. It may say anything: what is understood is taken, the rest noted.
+//! What an agent says that it used, and what kept it from working. It may say anything: what is understood is taken, the rest
+//! noted.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::event::{Outcome, Until};
+use super::fault::shorten;
 use crate::phase::json::kind;
 use crate::phase::usage::MOST;
 use crate::phase::{Tokens, Usage};
@@ -19,6 +23,8 @@ const LONGEST: u64 = 1024 * 1024;
 pub(super) struct Said {
     pub usage: Usage,
     pub summary: Option<String>,
+    /// What the attempt came to, where it says that something outside of the phase went wrong.
+    pub outcome: Option<Outcome>,
     pub notes: Vec<String>,
 }
 
@@ -92,7 +98,8 @@ pub(super) fn understand(said: &Map<String, Value>) -> Said {
         stop_reason: take.text(said, "stop_reason"),
     };
     let summary = take.text(said, "summary");
-    Said { usage, summary, notes }
+    let outcome = take.error(said);
+    Said { usage, summary, outcome, notes }
 }
 
 /// Takes a field if it is what it should be, and notes it if not.
@@ -113,6 +120,46 @@ impl Take<'_> {
     fn cost(&mut self, of: &Map<String, Value>) -> Option<f64> {
         let cost = |value: &Value| value.as_f64().filter(|cost| (0.0..=MOST as f64).contains(cost));
         self.field(of, "cost_usd", "amount", cost)
+    }
+
+    /// `{"error": {"kind": "rate_limit", "retry_after_seconds": 30, "message": ".."}}`
+    fn error(&mut self, said: &Map<String, Value>) -> Option<Outcome> {
+        let error = match said.get("error")? {
+            Value::Null => return None,
+            Value::Object(error) => error,
+            other => {
+                let what = shown(other);
+                self.notes.push(format!("the agent's result: `error` is no object but {what}"));
+                let message = "it reported an error that is no object".to_owned();
+                return Some(Outcome::Failed { message });
+            }
+        };
+        let message = self.text(error, "message").unwrap_or_default();
+        let message = shorten(&message);
+        let wait = |seconds: &Value| Duration::try_from_secs_f64(seconds.as_f64()?).ok();
+        let after = self.field(error, "retry_after_seconds", "number of seconds", wait);
+        let until = after.map(Until::After);
+        let fix = "see the agent's log, and mend it there";
+        let known = match self.text(error, "kind").as_deref() {
+            Some("rate_limit") => Outcome::RateLimited { until, message },
+            Some("unavailable") => Outcome::Unavailable { until, message },
+            Some("authentication") => Outcome::Systemic {
+                message: format!("the agent's provider refused the credentials: {message}; {fix}"),
+            },
+            Some("billing") => Outcome::Systemic {
+                message: format!("the agent's account has no credit left: {message}; {fix}"),
+            },
+            other => {
+                let kinds = "rate_limit, authentication, billing, unavailable";
+                let found = match other {
+                    Some(_) => "is none of",
+                    None => "is missing; it is one of",
+                };
+                self.notes.push(format!("the agent's result: `error.kind` {found} {kinds}"));
+                Outcome::Failed { message }
+            }
+        };
+        Some(known)
     }
 
     fn text(&mut self, of: &Map<String, Value>, key: &str) -> Option<String> {
@@ -182,6 +229,37 @@ mod tests {
             let said = parse(text);
             assert_eq!((said.usage, said.notes.len()), (Usage::default(), 1), "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_that_it_reports_says_what_the_attempt_came_to() {
+        let of = |error: &str| {
+            let said = parse(&format!(r#"{{"error":{error}}}"#));
+            (said.outcome, said.notes.len())
+        };
+        let limited = Outcome::RateLimited {
+            until: Some(Until::After(Duration::from_secs(30))),
+            message: "slow down".to_owned(),
+        };
+        let said = r#"{"kind":"rate_limit","retry_after_seconds":30,"message":"slow\n down"}"#;
+        assert_eq!(of(said), (Some(limited), 0));
+        let message = "it gave no reason".to_owned();
+        let unavailable = Outcome::Unavailable { until: None, message: message.clone() };
+        assert_eq!(of(r#"{"kind":"unavailable"}"#), (Some(unavailable.clone()), 0));
+        for wrong in [r#""soon""#, "-1", "1e300", "[]"] {
+            let said = format!(r#"{{"kind":"unavailable","retry_after_seconds":{wrong}}}"#);
+            assert_eq!(of(&said), (Some(unavailable.clone()), 1), "{wrong}");
+        }
+        for kind in ["authentication", "billing"] {
+            let (outcome, notes) = of(&format!(r#"{{"kind":"{kind}","message":"no"}}"#));
+            assert!(matches!(outcome, Some(Outcome::Systemic { .. })) && notes == 0, "{kind}");
+        }
+        let failed = Some(Outcome::Failed { message });
+        assert_eq!(of(r#"{"kind":"boom"}"#), (failed.clone(), 1));
+        assert_eq!(of("{}"), (failed.clone(), 1));
+        assert_eq!(of(r#"{"kind":7,"message":[]}"#), (failed, 3));
+        assert!(matches!(of("\"boom\""), (Some(Outcome::Failed { .. }), 1)));
+        assert_eq!(of("null"), (None, 0));
     }
 
     #[test]

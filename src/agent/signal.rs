@@ -14,6 +14,9 @@ pub(super) enum Signal {
     Text(String),
     Tool(ToolUse),
     Result(ToolResult),
+    /// A subagent works from now on, until it is said to have ended; by its id.
+    SubagentStarted(String),
+    SubagentEnded(String),
     /// Of one turn; the same id again says the same turn anew.
     Usage(Spent),
     /// Of everything so far; takes the place of the turns.
@@ -35,6 +38,18 @@ pub(super) struct ToolUse {
     pub key: String,
     /// For people: "editing src/a.rs".
     pub words: String,
+    pub purpose: Purpose,
+}
+
+/// What a tool use is for, as far as the end of the agent depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Purpose {
+    #[default]
+    Work,
+    /// Waits for something, or asks whether it is over. The same answer again is no loop.
+    Wait,
+    /// Another agent does the work until the result comes.
+    Subagent,
 }
 
 #[derive(Clone, Debug, PartialEq)]

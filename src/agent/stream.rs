@@ -2,24 +2,27 @@
 //!
 //! Pure but for the clock that deadlines are set by.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::event::{AgentEvent, AttemptBudget, Outcome};
-use super::fault::{Cause, shorten};
+use super::fault::{Cause, provider_fault, shorten};
 use super::job::out_of_time;
 use super::kind::Kind;
 use super::loops::Loops;
 use super::meter::Meter;
 use super::prices;
-use super::signal::{Fault, Finish, Signal};
+use super::signal::{Fault, Finish, Purpose, Signal};
 use crate::phase::Usage;
 use crate::process::How;
 
-/// For an agent to exit after its last word. Its result is kept.
-pub(super) const AFTER_LAST_WORD: Duration = Duration::from_secs(5);
+/// An agent that said its last word, has no subagent at work and says nothing more for so long has ended, whatever it left
+/// running. Its result is kept.
+pub(super) const QUIET: Duration = Duration::from_secs(30);
+/// More subagents at once are not told apart.
+const SUBAGENTS: usize = 1000;
 /// For an agent to get past a limit by itself; the drain waits better: for days, and across restarts.
 pub(super) const HELD: Duration = Duration::from_secs(120);
 /// An agent's own retries after an answer that will not change.
@@ -43,7 +46,16 @@ pub(super) struct Stream {
     hopeless: u32,
     /// Why we end it.
     ended: Option<Outcome>,
-    spoke_last: Option<Instant>,
+    /// It has said its last word, and did nothing since.
+    spoke_last: bool,
+    /// When its stream said something last.
+    heard: Instant,
+    /// Those at work, by their ids.
+    subagents: BTreeSet<String>,
+    /// It was told to end since its last word had stood for so long.
+    dismissed: bool,
+    /// It worked on after that.
+    surprised: bool,
     lines: VecDeque<String>,
     notes: Vec<String>,
 }
@@ -61,7 +73,11 @@ impl Stream {
             held: None,
             hopeless: 0,
             ended: None,
-            spoke_last: None,
+            spoke_last: false,
+            heard: Instant::now(),
+            subagents: BTreeSet::new(),
+            dismissed: false,
+            surprised: false,
             lines: VecDeque::new(),
             notes: Vec::new(),
         }
@@ -74,21 +90,29 @@ impl Stream {
             Signal::Model(model) => self.meter.model = Some(model),
             Signal::Note(note) => self.note(shorten(&note)),
             Signal::Text(text) => {
-                self.progress();
+                self.works();
                 return self.said(&text).map(AgentEvent::Line);
             }
             Signal::Tool(tool) => {
-                self.progress();
+                self.works();
+                if tool.purpose == Purpose::Subagent {
+                    self.subagent_started(tool.id.clone());
+                }
                 let words = tool.words.clone();
                 self.loops.called(tool);
                 self.keep(&words);
                 return Some(AgentEvent::Tool(words));
             }
             Signal::Result(result) => {
-                self.progress();
+                self.works();
+                self.subagents.remove(&result.id);
                 if let Some(what) = self.loops.answered(&result) {
                     self.end(Outcome::Looped { what });
                 }
+            }
+            Signal::SubagentStarted(id) => self.subagent_started(id),
+            Signal::SubagentEnded(id) => {
+                self.subagents.remove(&id);
             }
             Signal::Usage(spent) => {
                 self.meter.turn(spent);
@@ -101,10 +125,13 @@ impl Stream {
             Signal::Held(fault) => return Some(self.held(fault)),
             Signal::Failed(fault) => return Some(self.failed(fault)),
             Signal::Finished(finish) => {
-                self.progress();
+                // After a last word that told of a failure, this one takes nothing back.
+                if !self.spoke_last {
+                    self.progress();
+                }
                 self.meter.stop_reason.clone_from(&finish.stop_reason);
                 self.finished = Some(finish);
-                self.spoke_last = Some(Instant::now());
+                self.spoke_last = true;
                 return Some(AgentEvent::Finished);
             }
         }
@@ -127,6 +154,9 @@ impl Stream {
         if self.hopeless >= HOPELESS_RETRIES {
             self.end(fault.outcome(self.kind.login));
         }
+        // It tries again: whatever it said before was not its last word.
+        self.surprised |= self.dismissed;
+        self.spoke_last = false;
         if cause == Cause::Limited {
             self.held.get_or_insert_with(Instant::now);
         }
@@ -140,9 +170,7 @@ impl Stream {
     fn failed(&mut self, fault: Fault) -> AgentEvent {
         let said = shorten(&fault.message);
         self.keep(&said);
-        if fault.last {
-            self.spoke_last = Some(Instant::now());
-        }
+        self.spoke_last |= fault.last;
         // A limit may be told first with its end, then without.
         let until = self
             .fault
@@ -153,26 +181,55 @@ impl Stream {
         AgentEvent::Error(said)
     }
 
+    /// Whatever it said before was not its last word.
+    fn works(&mut self) {
+        self.surprised |= self.dismissed;
+        self.spoke_last = false;
+        self.progress();
+    }
+
     fn progress(&mut self) {
-        if self.spoke_last.is_none() {
-            (self.fault, self.held, self.hopeless) = (None, None, 0);
+        (self.fault, self.held, self.hopeless) = (None, None, 0);
+    }
+
+    fn subagent_started(&mut self, id: String) {
+        self.surprised |= self.dismissed;
+        if self.subagents.len() < SUBAGENTS {
+            self.subagents.insert(id);
         }
+    }
+
+    /// Its stream said something, whatever it was.
+    pub fn heard(&mut self) {
+        self.heard = Instant::now();
     }
 
     /// The first reason counts, and none after its last word.
     fn end(&mut self, why: Outcome) {
-        if self.spoke_last.is_none() {
+        if !self.has_ended() {
             self.ended.get_or_insert(why);
         }
     }
 
-    /// When it has to be ended, as things stand.
+    /// It has said its last word, and nobody works on for it.
+    fn has_ended(&self) -> bool {
+        self.spoke_last && self.subagents.is_empty()
+    }
+
+    /// When it has to be ended, as things stand. While a subagent works, the idle timeout alone ends it.
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.ended, self.spoke_last, self.held) {
             (Some(_), ..) => Some(Instant::now()),
-            (None, Some(at), _) => Some(at + AFTER_LAST_WORD),
-            (None, None, held) => held.map(|since| since + HELD),
+            (None, true, _) => self.has_ended().then(|| self.heard + QUIET),
+            (None, false, held) => held.map(|since| since + HELD),
         }
+    }
+
+    /// It is told to end now, unless its stream has moved the deadline meanwhile.
+    pub fn dismiss(&mut self) -> bool {
+        let due = self.deadline().is_some_and(|at| at <= Instant::now());
+        self.dismissed |= due && self.ended.is_none() && self.has_ended();
+        due
     }
 
     /// A wall-time budget is held by the timeout.
@@ -180,11 +237,15 @@ impl Stream {
         self.end(out_of_time(allowed));
     }
 
-    /// What it came to. `how` it ended, whether that was our doing because of a deadline here, and what
-    /// standard error said last.
-    pub fn outcome(&mut self, how: How, by_deadline: bool, stderr: &str) -> Outcome {
+    /// What it came to. `how` it ended, whether that was our doing because of a deadline here, and what it printed last
+    /// beside its stream.
+    pub fn outcome(&mut self, how: How, by_deadline: bool, printed: &str) -> Outcome {
         if let Some(outcome) = self.ended.take() {
             return outcome;
+        }
+        if how == How::Stopped && by_deadline && self.surprised {
+            let message = "it worked on after its last word, and was ended at work".to_owned();
+            return Outcome::Failed { message };
         }
         if self.finished.is_some() && self.fault.is_none() {
             return Outcome::Finished;
@@ -202,10 +263,13 @@ impl Stream {
             (How::TimedOut | How::Stalled | How::Stopped, _) => Outcome::Finished,
             (How::Exited(0), None) if !self.kind.says_when_done => Outcome::Finished,
             (How::Exited(code), None) => {
-                let why = if stderr.is_empty() {
+                if let Some(outcome) = provider_fault(printed) {
+                    return outcome;
+                }
+                let why = if printed.is_empty() {
                     "without a last word".to_owned()
                 } else {
-                    shorten(stderr)
+                    shorten(printed)
                 };
                 Outcome::Failed {
                     message: format!("{} exited with {code}: {why}", self.kind.program),
@@ -219,7 +283,12 @@ impl Stream {
 
     /// It has said its last word, well or not.
     pub fn spoke_last(&self) -> bool {
-        self.spoke_last.is_some()
+        self.spoke_last
+    }
+
+    /// It was ended after its last word, well or not, and had done nothing since.
+    pub fn lingered(&self) -> bool {
+        self.dismissed && !self.surprised
     }
 
     pub fn usage(&mut self) -> Usage {
@@ -298,11 +367,73 @@ mod tests {
         let mut stream =
             Stream::new(&claude::KIND, AttemptBudget { tokens: Some(1), ..Default::default() });
         stream.take(Signal::Finished(Finish::default()));
-        assert_eq!(left(&stream), Some(AFTER_LAST_WORD.as_secs()));
+        assert_eq!(left(&stream), Some(QUIET.as_secs()));
         stream.take(Signal::Total(crate::agent::signal::Spent {
             tokens: crate::phase::Tokens { input: Some(9), ..Default::default() },
             ..Default::default()
         }));
         assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+    }
+
+    fn tool(id: &str, purpose: Purpose) -> Signal {
+        let (id, key, words) = (id.to_owned(), "k".to_owned(), "w".to_owned());
+        Signal::Tool(super::super::signal::ToolUse { id, key, words, purpose })
+    }
+
+    fn result(id: &str) -> Signal {
+        let (id, text) = (id.to_owned(), String::new());
+        Signal::Result(super::super::signal::ToolResult { id, text })
+    }
+
+    fn dismissed(signals: Vec<Signal>) -> Stream {
+        let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+        signals.into_iter().for_each(|signal| drop(stream.take(signal)));
+        stream.heard -= QUIET;
+        stream.dismiss();
+        stream
+    }
+
+    #[tokio::test]
+    async fn a_subagent_at_work_holds_the_end() {
+        let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+        stream.take(tool("1", Purpose::Subagent));
+        stream.take(Signal::Finished(Finish::default()));
+        assert_eq!(left(&stream), None);
+        stream.take(result("1"));
+        assert_eq!(left(&stream), None, "it works on: there was a result of a tool");
+        stream.take(Signal::Finished(Finish::default()));
+        assert_eq!(left(&stream), Some(QUIET.as_secs()));
+        stream.take(Signal::SubagentStarted("2".to_owned()));
+        assert_eq!(left(&stream), None);
+        stream.take(Signal::SubagentEnded("2".to_owned()));
+        assert_eq!(left(&stream), Some(QUIET.as_secs()));
+    }
+
+    #[tokio::test]
+    async fn whatever_its_stream_says_puts_the_end_off() {
+        let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
+        assert!(stream.lingered());
+        assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+        let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+        stream.take(Signal::Finished(Finish::default()));
+        stream.heard -= QUIET;
+        stream.heard();
+        assert!(!stream.dismiss(), "it said something in the last moment");
+        assert!(!stream.lingered());
+    }
+
+    #[tokio::test]
+    async fn one_that_works_on_when_it_is_ended_never_passes() {
+        for work in [
+            Signal::Text("on we go".to_owned()),
+            tool("1", Purpose::Work),
+            Signal::SubagentStarted("2".to_owned()),
+        ] {
+            let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
+            stream.take(work);
+            stream.take(Signal::Finished(Finish::default()));
+            assert!(!stream.lingered());
+            assert!(matches!(stream.outcome(How::Stopped, true, ""), Outcome::Failed { .. }));
+        }
     }
 }

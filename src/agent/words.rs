@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::purpose::{purpose, purpose_of_command};
 use super::signal::{Look, ToolUse};
 
 const PATHS: [&str; 8] = [
@@ -22,16 +23,36 @@ const LONGEST: usize = 120;
 
 /// `worktree` is taken off paths.
 pub(super) fn tool_use(id: &str, name: &str, input: &Value, worktree: &Path) -> ToolUse {
+    let command = command(input).filter(|_| input.text("/path").is_none());
     ToolUse {
         id: id.to_owned(),
         key: format!("{name} {input}"),
         words: words(name, input, worktree),
+        purpose: match command {
+            Some(command) => purpose_of_command(unwrapped(&command)),
+            None => purpose(name, input),
+        },
     }
+}
+
+/// A command that is run for the agent.
+pub(super) fn command_use(id: &str, command: &str) -> ToolUse {
+    ToolUse {
+        id: id.to_owned(),
+        key: command.to_owned(),
+        words: running(command),
+        purpose: purpose_of_command(unwrapped(command)),
+    }
+}
+
+/// What a tool runs, where it runs a command.
+fn command(input: &Value) -> Option<String> {
+    COMMANDS.iter().find_map(|key| input.text(key)).or_else(|| argv(input))
 }
 
 fn words(name: &str, input: &Value, worktree: &Path) -> String {
     let first = |keys: &[&str]| keys.iter().find_map(|key| input.text(key));
-    if let Some(command) = first(&COMMANDS).or_else(|| argv(input)) {
+    if let Some(command) = command(input) {
         // An editor's own "command" is a verb: its path says more.
         if input.text("/path").is_none() {
             return running(&command);

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::agent_files::AgentFiles;
 use super::{After, Attempt, Trouble, millis};
-use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task};
+use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task, Until};
 use crate::clock::now;
 use crate::phase::budget::{Budget, Exhausted, Level, Spent};
-use crate::phase::{Failure, FailureKind, Requeue, Verdict};
+use crate::phase::{Failure, FailureKind, Requeue, UnixMs, Verdict};
 use crate::process::child_env::OWNER;
 use crate::process::{self, How};
 use crate::progress::Step;
@@ -23,8 +24,10 @@ impl Attempt<'_> {
         self.step(Step::Agent);
         let started = Instant::now();
         let show = |event| self.show(event);
+        let files = AgentFiles::create(self.folder.agent_files())?;
         let reply = agent::run(settings, self.task(prompt).await?, self.stop, &show).await;
         self.record.agent_ms = Some(millis(started.elapsed()));
+        self.keep_agent_files(files).await;
         let reply = reply?;
         tracing::debug!(agent = name, ended = ?reply.ended, outcome = ?reply.outcome, "agent ended");
         self.record.usage = reply.usage.clone();
@@ -50,6 +53,7 @@ impl Attempt<'_> {
             phase_file: self.folder.phase(),
             result_file: self.folder.result(),
             log: self.folder.agent_log(),
+            log_dir: self.folder.agent_files(),
             env: self.environment(&self.site.agent_env),
             redact: self.site.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
@@ -135,7 +139,7 @@ impl Attempt<'_> {
 
     /// The verdict on an attempt whose agent we ended: what it left may look whole, and is not trusted.
     pub(super) fn cut_short(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
-        if let Some(verdict) = self.outcome(reply)? {
+        if let Some(verdict) = self.outcome(&reply.outcome, reply)? {
             return Ok(Some(verdict));
         }
         let (kind, what) = match reply.ended {
@@ -147,26 +151,43 @@ impl Attempt<'_> {
         Ok(Some(failed(kind, format!("{what} and was ended"), reply)))
     }
 
+    /// Of what an agent prints: a failure of its provider, where that is why it left its work undone.
+    pub(super) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+        match &reply.excuse {
+            Some(excuse) => self.outcome(excuse, reply),
+            None => Ok(None),
+        }
+    }
+
     /// What the agent's own channel says, where that decides before the diff does.
-    fn outcome(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+    fn outcome(
+        &mut self,
+        outcome: &Outcome,
+        reply: &AgentReply,
+    ) -> Result<Option<Verdict>, Trouble> {
         let name = self.site.agent_of(self.claim)?.0.to_owned();
-        if !matches!(reply.outcome, Outcome::RateLimited { .. }) {
+        if !matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unavailable { .. })
+            && reply.excuse.is_none()
+        {
             self.site.backoff.reset(&name);
         }
         // One that went in circles or spent its budget was answered, too. Of one that fails, what it changed tells.
         if matches!(
-            (&reply.outcome, reply.ended),
+            (outcome, reply.ended),
             (Outcome::Finished, How::Exited(0))
                 | (Outcome::Looped { .. } | Outcome::OverBudget { .. }, _)
         ) {
             self.site.breaker.reset();
         }
-        Ok(Some(match &reply.outcome {
+        Ok(Some(match outcome {
             Outcome::Finished => return Ok(None),
             Outcome::RateLimited { until, message } => {
-                let not_before = self.site.backoff.next(&name, *until, now());
-                self.record.after = After::Away { agent: name, until: not_before };
+                let not_before = self.turned_away(name, *until);
                 Verdict::Requeued(Requeue::RateLimited { not_before, message: message.clone() })
+            }
+            Outcome::Unavailable { until, message } => {
+                let not_before = self.turned_away(name, *until);
+                Verdict::Requeued(Requeue::Unavailable { not_before, message: message.clone() })
             }
             Outcome::Systemic { message } => return Err(Trouble::Systemic(message.clone())),
             Outcome::Failed { message } => {
@@ -180,6 +201,21 @@ impl Attempt<'_> {
             }
             Outcome::OverBudget { what } => self.over_budget(what, reply),
         }))
+    }
+
+    /// When the agent may be asked again: none of its phases is before.
+    fn turned_away(&mut self, agent: String, until: Option<Until>) -> UnixMs {
+        let not_before = self.site.backoff.next(&agent, until, now());
+        self.record.after = After::Away { agent, until: not_before };
+        not_before
+    }
+
+    /// What the agent wrote for itself is kept, without secrets and within bounds.
+    async fn keep_agent_files(&self, files: AgentFiles) {
+        let redact = self.site.redactor.clone();
+        let kept = tokio::task::spawn_blocking(move || files.keep(&redact)).await;
+        let notes = kept.unwrap_or_else(|panic| vec![panic.to_string()]);
+        notes.iter().for_each(|note| self.note(note));
     }
 
     /// Whose budget it was decides: the run's and the drain's end the drain, the others this try.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Attempt, Trouble};
 use crate::agent::AgentReply;
 use crate::phase::deliverables::{Presence, missing};
-use crate::phase::scope::{Breach, ChangeKind, breaches};
+use crate::phase::scope::{Breach, Change, ChangeKind, breaches};
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
 use crate::process::How;
@@ -18,7 +18,7 @@ const NAMED: usize = 5;
 impl Attempt<'_> {
     /// `None`: nothing stands against the change, and CI may see it.
     pub(super) async fn judge_diff(
-        &self,
+        &mut self,
         measured: &Measured,
         reply: &AgentReply,
         in_binaries: Option<String>,
@@ -30,16 +30,16 @@ impl Attempt<'_> {
         self.site.breaker.reset();
         let failure = match self.breach(measured).await? {
             Some(failure) => Some(failure),
-            None => {
-                let secret = self.secret(measured, in_binaries);
-                secret.or_else(|| self.missing(measured, reply))
-            }
+            None => self.secret(measured, in_binaries),
         };
-        let failure = match failure {
-            None => self.unfiltered(measured).await?,
-            failure => failure,
-        };
-        Ok(failure.map(Verdict::Failed))
+        if let Some(failure) = failure {
+            return Ok(Some(Verdict::Failed(failure)));
+        }
+        if let Some(failure) = self.missing(measured, reply) {
+            let excused = self.excused(reply)?;
+            return Ok(Some(excused.unwrap_or(Verdict::Failed(failure))));
+        }
+        Ok(self.unfiltered(measured).await?.map(Verdict::Failed))
     }
 
     async fn breach(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
@@ -52,10 +52,14 @@ impl Attempt<'_> {
             true => FailureKind::ProtectedPath,
             false => FailureKind::ScopeBreach,
         };
-        let message = match breaches.len() {
+        let mut message = match breaches.len() {
             1 => format!("changed {first}"),
             n => format!("changed {n} paths it may not change, {first} among them"),
         };
+        if breaches.iter().any(|breach| is_new_at_the_root(&breach.path, measured)) {
+            message
+                .push_str("; logs and notes of an agent belong in the directory $AUTOPACK_LOG_DIR");
+        }
         let mut failure = Failure::new(kind, message);
         failure.detail.breaches = breaches.iter().map(Breach::to_string).collect();
         Ok(Some(failure))
@@ -113,9 +117,18 @@ impl Attempt<'_> {
     }
 
     /// No diff is a failure, unless the phase allows it or another phase made all of it since the run began.
-    async fn judge_no_change(&self, reply: &AgentReply) -> Result<Verdict, Trouble> {
-        if self.claim.phase.allow_no_change() || self.was_made_by_another().await? {
+    async fn judge_no_change(&mut self, reply: &AgentReply) -> Result<Verdict, Trouble> {
+        let failed = match reply.ended {
+            How::Exited(code) => code != 0,
+            How::Signalled(_) => true,
+            How::TimedOut | How::Stalled | How::Stopped => false,
+        };
+        let allowed = self.claim.phase.allow_no_change() && !failed;
+        if allowed || self.was_made_by_another().await? {
             return Ok(Verdict::Passed { commit: None });
+        }
+        if let Some(verdict) = self.excused(reply)? {
+            return Ok(verdict);
         }
         let said = match reply.ended {
             How::Exited(0) => String::new(),
@@ -124,13 +137,15 @@ impl Attempt<'_> {
             How::TimedOut | How::Stalled | How::Stopped => String::new(),
         };
         let message = format!("the agent changed nothing{said}");
-        let mut failure = Failure::new(FailureKind::NoChange, message);
+        // It did not come to an end of its own: that is about the agent, and says nothing about the phase.
+        let kind = if failed { FailureKind::AgentFailed } else { FailureKind::NoChange };
+        let mut failure = Failure::new(kind, message);
         failure.exit_code = match reply.ended {
             How::Exited(code) => Some(code),
             _ => None,
         };
         failure.detail.log_tail.clone_from(&reply.last_lines);
-        if said.is_empty() {
+        if !failed {
             return Ok(Verdict::Failed(failure));
         }
         // One that cannot even start ends like this in every phase.
@@ -159,6 +174,12 @@ impl Attempt<'_> {
             }
         }))
     }
+}
+
+/// What somebody left beside the repository's own files, as agents do with their logs.
+fn is_new_at_the_root(path: &str, measured: &Measured) -> bool {
+    let is_new = |change: &&Change| change.kind == ChangeKind::Added && change.path == path;
+    !path.contains('/') && measured.changes.iter().any(|change| is_new(&change))
 }
 
 /// A change inside a submodule would be lost: its commits are another repository's, and none of it can land here.

@@ -67,6 +67,11 @@ impl AttemptFolder {
         self.path.join("agent.log")
     }
 
+    /// What `AUTOPACK_LOG_DIR` names.
+    pub fn agent_files(&self) -> PathBuf {
+        self.path.join("agent-files")
+    }
+
     pub fn setup_log(&self) -> PathBuf {
         self.path.join("setup.log")
     }

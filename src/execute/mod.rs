@@ -4,6 +4,7 @@
 //! [`Trouble`], and never becomes a verdict about the phase.
 
 mod activity;
+mod agent_files;
 mod agent_step;
 mod attempt;
 mod backoff;

@@ -86,6 +86,17 @@ pub(super) fn cpu_ms(root: i32) -> u64 {
     (own + tree(&all(), root).iter().map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
 }
 
+/// Processor time of `leader` itself and of those beneath it that bear `name` in theirs, with what they waited for.
+pub(super) fn own_cpu_ms(leader: i32, name: &str) -> u64 {
+    let bears = |pid: i32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        comm.contains(name)
+    };
+    let own = process(leader).map_or(0, |p| p.ticks);
+    let named = tree(&all(), leader).into_iter().filter(|p| bears(p.pid));
+    (own + named.map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
+}
+
 /// Stops what `find` finds until it finds no other, then kills it all: a process that is stopped
 /// cannot fork away from its killer. Gives back who was killed.
 pub(super) fn freeze_and_kill(find: impl Fn() -> Found) -> BTreeSet<i32> {

@@ -40,6 +40,9 @@ pub struct Job<'a> {
     pub timeout: Duration,
     /// Ends the program when neither output nor processor time show that it lives.
     pub idle_timeout: Option<Duration>,
+    /// The processor time of the program itself, and of what bears this in its name, is no sign of life: it uses some while
+    /// it waits.
+    pub idler: Option<&'static str>,
     pub grace: Duration,
     /// Standard output and error, interleaved by line, redacted, appended.
     pub log: Option<PathBuf>,
@@ -119,6 +122,7 @@ impl Job<'_> {
             stdin: None,
             timeout,
             idle_timeout: None,
+            idler: None,
             grace: GRACE,
             log: None,
             log_cap: LOG_CAP,
@@ -140,7 +144,7 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
     let cannot_log = |source| SpawnError::Log { path: log.clone(), source };
     let mut sink = Sink::open(&job).map_err(cannot_log)?;
     let mut supervised = Supervised::start(&mut job).await?;
-    let mut watch = Watch::new(&job, supervised.pid());
+    let mut watch = Watch::new(&job, &supervised);
     let mut logged = Ok(());
     while !watch.over() {
         let read = match watch.next(&mut supervised, stop).await {

@@ -40,6 +40,8 @@ pub(super) struct Supervised {
     pub stdout: Receiver,
     pub stderr: Receiver,
     supervisor: Started,
+    /// The program's own process id.
+    pub leader: i32,
     pub reports: Reports,
     orders: OwnedWriteHalf,
     feeding: Option<JoinHandle<()>>,
@@ -72,7 +74,7 @@ impl Supervised {
         });
         let lines = BufReader::new(reports).lines();
         let reports = Reports { lines, pid: pid.cast_signed() };
-        Ok(Self { stdout, stderr, supervisor, reports, orders, feeding })
+        Ok(Self { stdout, stderr, supervisor, leader: 0, reports, orders, feeding })
     }
 
     async fn hand_over(&mut self, job: &Job<'_>) -> Result<(), SpawnError> {
@@ -85,7 +87,10 @@ impl Supervised {
         let _ = self.orders.write_all(&line(&spec)).await;
         let program = job.argv.first().cloned().unwrap_or_default();
         match self.reports.next().await? {
-            Report::Started { .. } => Ok(()),
+            Report::Started { pid } => {
+                self.leader = pid;
+                Ok(())
+            }
             Report::NotFound => Err(SpawnError::NotFound { program }),
             Report::CannotStart { errno, message } => {
                 let kind = errno

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::descendants::cpu_ms;
+use super::descendants::{cpu_ms, own_cpu_ms};
 use super::job::How;
 
 /// A silent tree is looked at this often within its idle timeout, but never seldomer than each 10 s.
@@ -20,19 +20,34 @@ pub(super) struct Timers {
 
 struct Idle {
     timeout: Duration,
-    /// The supervisor: what it and all beneath it use is the tree's processor time.
-    root: i32,
+    life: Life,
     alive: Instant,
     cpu_then: u64,
     next_look: Instant,
 }
 
+/// Where processor time shows that a program lives.
+#[derive(Clone, Copy)]
+pub(super) struct Life {
+    /// The supervisor: what it and all beneath it use is the tree's processor time.
+    pub root: i32,
+    /// Whose own time does not count: the program's, and that of processes beneath it that bear this in their names.
+    pub idler: Option<(i32, &'static str)>,
+}
+
+impl Life {
+    fn cpu_ms(self) -> u64 {
+        let own = self.idler.map_or(0, |(leader, name)| own_cpu_ms(leader, name));
+        cpu_ms(self.root).saturating_sub(own)
+    }
+}
+
 impl Timers {
-    pub fn start(timeout: Duration, idle_timeout: Option<Duration>, root: i32) -> Self {
+    pub fn start(timeout: Duration, idle_timeout: Option<Duration>, life: Life) -> Self {
         let now = Instant::now();
         let idle = idle_timeout.map(|timeout| Idle {
             timeout,
-            root,
+            life,
             alive: now,
             cpu_then: 0,
             next_look: now + look(timeout),
@@ -58,8 +73,8 @@ impl Timers {
             if Instant::now() >= self.deadline {
                 return How::TimedOut;
             }
-            let root = idle.root;
-            if idle.stalled(Instant::now(), || cpu_ms(root)) {
+            let life = idle.life;
+            if idle.stalled(Instant::now(), || life.cpu_ms()) {
                 return How::Stalled;
             }
         }
@@ -94,7 +109,11 @@ mod tests {
     /// How many seconds a tree lives on that uses `cpu` ms by each second and speaks at `words`.
     fn lives(cpu: impl Fn(u64) -> u64, words: &[u64]) -> u64 {
         let start = Instant::now();
-        let mut timers = Timers::start(Duration::MAX / 4, Some(Duration::from_secs(100)), 0);
+        let mut timers = Timers::start(
+            Duration::MAX / 4,
+            Some(Duration::from_secs(100)),
+            Life { root: 0, idler: None },
+        );
         let idle = timers.idle.as_mut().unwrap();
         (idle.alive, idle.next_look) = (start, start);
         let stalls = (0..1000).find(|second| {

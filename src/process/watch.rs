@@ -11,7 +11,7 @@ use super::job::{How, Job, SpawnError, Stream};
 use super::launch::Supervised;
 use super::protocol::{Leader, Order, Report};
 use super::stop::{Stop, StopLevel};
-use super::timers::Timers;
+use super::timers::{Life, Timers};
 
 /// Whoever else got hold of the program's pipes may keep them open this long after its end.
 const PIPES_AFTER_END: Duration = Duration::from_secs(2);
@@ -54,11 +54,11 @@ enum Event {
 }
 
 impl Watch {
-    pub fn new(job: &Job<'_>, supervisor: i32) -> Self {
+    pub fn new(job: &Job<'_>, supervised: &Supervised) -> Self {
         Self {
             started: Instant::now(),
             grace: job.grace,
-            timers: Timers::start(job.timeout, job.idle_timeout, supervisor),
+            timers: Timers::start(job.timeout, job.idle_timeout, life(job, supervised)),
             reason: None,
             stop_seen: StopLevel::Run,
             leader: None,
@@ -195,6 +195,12 @@ impl Watch {
     pub fn pipes_held(&self) -> bool {
         self.stdout.open || self.stderr.open
     }
+}
+
+/// Whose processor time shows that a program lives.
+fn life(job: &Job<'_>, supervised: &Supervised) -> Life {
+    let idler = job.idler.map(|name| (supervised.leader, name));
+    Life { root: supervised.pid(), idler }
 }
 
 impl Pipe {

@@ -151,7 +151,9 @@ fn judgement(input: &PromptInput) -> Section {
     }
     lines.extend([
         String::new(),
-        "Do not commit: what you leave in the working tree is taken.".to_owned(),
+        "Do not commit: what you leave in the working tree is taken. Write logs and notes of your own to the directory \
+         $AUTOPACK_LOG_DIR, not to the repository."
+            .to_owned(),
     ]);
     Section::new(Cut::Never, "How it is judged", lines.join("\n"))
 }

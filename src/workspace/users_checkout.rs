@@ -11,7 +11,10 @@ use super::error::Result;
 use super::git::fields;
 use super::paths::{from_bytes, shown};
 use super::repo::Repo;
-use super::users_refs::users_refs;
+use super::users_refs::{refs_of_remotes, users_refs};
+
+/// More ignored files than these are not watched.
+const IGNORED: usize = 200;
 
 /// What the user's checkout looked like at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,11 +29,29 @@ pub(super) type Stamp = Option<(u64, i128, i128, u64)>;
 impl Repo {
     /// The user's checkout now: what differs from its commit, what git runs by, branches and tags.
     pub async fn checkout_state(&self) -> Result<CheckoutState> {
-        let args =
-            ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"];
+        let args = [
+            "status",
+            "--porcelain=v2",
+            "--branch",
+            "-z",
+            "--untracked-files=all",
+            "--ignored=matching",
+            "--no-renames",
+        ];
         let listed = self.git.call("look at the checkout", args).bytes().await?;
         let mut state = BTreeMap::new();
+        let mut ignored = 0;
         for line in fields(&listed) {
+            if let Some(path) = line.strip_prefix(b"! ") {
+                if ignored < IGNORED && is_configuration(path) {
+                    ignored += 1;
+                    state.insert(
+                        shown(path),
+                        (Vec::new(), stamp(&self.root.join(from_bytes(path)))),
+                    );
+                }
+                continue;
+            }
             let Some((path, is_file)) = path_of(line) else { continue };
             let stamp = if is_file { stamp(&self.root.join(from_bytes(path))) } else { None };
             state.insert(shown(path), (line.to_vec(), stamp));
@@ -38,11 +59,13 @@ impl Repo {
         for (name, file) in self.steering() {
             state.insert(name, (Vec::new(), stamp(&file)));
         }
-        Ok(CheckoutState { files: state, refs: users_refs(&self.common_dir) })
+        let mut refs = users_refs(&self.common_dir);
+        refs.extend(refs_of_remotes(&self.common_dir, &self.root));
+        Ok(CheckoutState { files: state, refs })
     }
 
-    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch, and other branches and
-    /// tags by their full names.
+    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch; other branches, tags and
+    /// remote-tracking branches by their full names, and those of a remote on this machine after the remote's name.
     pub async fn changed_since(&self, before: &CheckoutState) -> Result<Vec<String>> {
         let now = self.checkout_state().await?;
         let mut changed = differing(&now.files, &before.files);
@@ -59,6 +82,35 @@ impl Repo {
         }));
         files
     }
+}
+
+/// An ignored file that programs read their settings or secrets from. Others are caches and logs, which change by themselves.
+fn is_configuration(path: &[u8]) -> bool {
+    const ENDINGS: [&str; 15] = [
+        ".env",
+        ".local",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".ini",
+        ".cfg",
+        ".conf",
+        ".json",
+        ".properties",
+        ".pem",
+        ".key",
+        ".tfvars",
+        ".npmrc",
+        ".pypirc",
+    ];
+    let path = String::from_utf8_lossy(path).to_ascii_lowercase();
+    // An ignored directory is named as a whole.
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let begins = [".env", "local_settings", "secrets", "credentials"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    let inside = name.contains(".local.") || name.contains(".env.");
+    begins || inside || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The keys at which two maps differ.
@@ -91,4 +143,26 @@ pub(super) fn stamp(file: &Path) -> Stamp {
         nanos(found.ctime(), found.ctime_nsec()),
         found.ino(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_told_from_caches() {
+        for path in [
+            ".env",
+            ".env.local",
+            "web/.env.production",
+            "config/local.yaml",
+            "app.local.js",
+            "id.pem",
+        ] {
+            assert!(is_configuration(path.as_bytes()), "{path}");
+        }
+        for path in ["dev.log", "node_modules/", "a.pyc", ".eslintcache", ".autopack/", "tags"] {
+            assert!(!is_configuration(path.as_bytes()), "{path}");
+        }
+    }
 }

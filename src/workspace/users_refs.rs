@@ -1,16 +1,18 @@
-//! The user's branches and tags as they are at one moment, read as files: git would have to be started for it, twice for
-//! each attempt. A repository that keeps its refs in another way (reftable) shows none.
+//! The user's branches, tags and remote-tracking branches as they are at one moment, and those of remotes on this machine, read
+//! as files: git would have to be started for it, twice for each attempt. A repository that keeps its refs in another way
+//! (reftable) shows none.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where ours lie among the branches.
 const OURS: &str = "refs/heads/autopack/";
 
 /// Each by its full name, with what it leads to.
 pub(super) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
-    read(common_dir, &["refs/heads", "refs/tags"], is_the_users)
+    let kinds = ["refs/heads", "refs/tags", "refs/remotes"];
+    read(common_dir, &kinds, |name| is_the_users(name) || name.starts_with("refs/remotes/"))
 }
 
 /// The same with those of `origin`. One that stands for another leads to `ref: <name>`.
@@ -44,7 +46,45 @@ fn read(
 }
 
 fn is_the_users(name: &str) -> bool {
-    (name.starts_with("refs/heads/") && !name.starts_with(OURS)) || name.starts_with("refs/tags/")
+    let is_branch = name.starts_with("refs/heads/") && !name.starts_with(OURS);
+    is_branch || name.starts_with("refs/tags/")
+}
+
+/// Branches and tags of the remotes that are directories, after the name of each: whoever pushes to one by its path leaves no
+/// trace in the user's repository.
+pub(super) fn refs_of_remotes(common_dir: &Path, checkout: &Path) -> BTreeMap<String, String> {
+    let config = fs::read_to_string(common_dir.join("config")).unwrap_or_default();
+    let mut refs = BTreeMap::new();
+    for (name, dir) in local_remotes(&config, checkout) {
+        let inner = dir.join(".git");
+        let dir = if inner.is_dir() { inner } else { dir };
+        let theirs =
+            users_refs(&dir).into_iter().filter(|(full, _)| !full.starts_with("refs/remotes/"));
+        refs.extend(theirs.map(|(full, to)| (format!("{name}: {full}"), to)));
+    }
+    refs
+}
+
+fn local_remotes(config: &str, checkout: &Path) -> Vec<(String, PathBuf)> {
+    let mut remotes = Vec::new();
+    let mut remote = None;
+    for line in config.lines().map(str::trim) {
+        if line.starts_with('[') {
+            let name = line.strip_prefix("[remote \"").and_then(|rest| rest.strip_suffix("\"]"));
+            remote = name.map(str::to_owned);
+        } else if let (Some(name), Some((key, url))) = (&remote, line.split_once('='))
+            && ["url", "pushurl"].contains(&key.trim().to_ascii_lowercase().as_str())
+        {
+            let url = url.trim().trim_matches('"');
+            let path = url.strip_prefix("file://").unwrap_or(url);
+            // `host:path` and `scheme://` are elsewhere, unless there is such a directory.
+            let path = checkout.join(path);
+            if path.is_dir() {
+                remotes.push((name.clone(), path));
+            }
+        }
+    }
+    remotes
 }
 
 fn add_loose(common_dir: &Path, folder: &str, refs: &mut BTreeMap<String, String>) {
@@ -87,8 +127,32 @@ mod tests {
             users_refs(dir.path()).iter().map(|(name, to)| format!("{name} {to}")).collect();
         assert_eq!(
             found,
-            ["refs/heads/feature/x 8", "refs/heads/main 7", "refs/heads/old 3", "refs/tags/v1 5"]
+            [
+                "refs/heads/feature/x 8",
+                "refs/heads/main 7",
+                "refs/heads/old 3",
+                "refs/remotes/origin/main 4",
+                "refs/tags/v1 5"
+            ]
         );
         assert!(users_refs(&dir.path().join("nowhere")).is_empty());
+    }
+
+    #[test]
+    fn remotes_on_this_machine_are_read_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = dir.path().join("ours/.git");
+        let theirs = dir.path().join("theirs.git");
+        fs::create_dir_all(&ours).unwrap();
+        fs::create_dir_all(theirs.join("refs/heads")).unwrap();
+        fs::write(theirs.join("refs/heads/main"), "1\n").unwrap();
+        let config = "[core]\n\turl = /nowhere\n[remote \"origin\"]\n\turl = ../theirs.git\n\
+                      [remote \"far\"]\n\turl = git@example.com:x.git\n[branch \"main\"]\n\tremote = origin\n";
+        fs::write(ours.join("config"), config).unwrap();
+        let found = refs_of_remotes(&ours, &dir.path().join("ours"));
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            [("origin: refs/heads/main".into(), "1".into())]
+        );
     }
 }

@@ -26,6 +26,7 @@ pub fn task(folder: &Path) -> Task {
         phase_file: folder.join("phase.json"),
         result_file: folder.join("result.json"),
         log: folder.join("agent.log"),
+        log_dir: folder.join("agent-files"),
         env: [("PATH".into(), std::env::var_os("PATH").unwrap())].into(),
         redact: Redactor::formats_only(),
         hold: None,

@@ -96,7 +96,10 @@ impl Session<'_> {
             true => systemic(format!(
                 "cannot reach {base}: {message}; start it, or correct `base_url` of this agent in autopack.yaml"
             )),
-            false => failed(format!("{base} failed {times} times in a row: {message}")),
+            false => End::Told(Outcome::Unavailable {
+                until: None,
+                message: format!("{base} failed {times} times in a row: {message}"),
+            }),
         }
     }
 

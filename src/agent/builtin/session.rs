@@ -261,6 +261,7 @@ impl<'a> Session<'a> {
             summary: summary.filter(|summary| !summary.is_empty()),
             last_lines: self.last_lines.make_contiguous().join("\n"),
             notes: Vec::new(),
+            excuse: None,
         })
     }
 
@@ -270,6 +271,9 @@ impl<'a> Session<'a> {
             Outcome::Finished => Outcome::Finished,
             Outcome::RateLimited { until, message } => {
                 Outcome::RateLimited { until, message: clean(message) }
+            }
+            Outcome::Unavailable { until, message } => {
+                Outcome::Unavailable { until, message: clean(message) }
             }
             Outcome::Systemic { message } => Outcome::Systemic { message: clean(message) },
             Outcome::Failed { message } => Outcome::Failed { message: clean(message) },
