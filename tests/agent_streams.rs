@@ -12,6 +12,7 @@ const RUNNING: &str = "running mkdir -p src && printf '%s\\n' hello > src/hello.
 enum Came {
     Finished,
     Limited,
+    Unavailable,
     /// With this in its text.
     Systemic(&'static str),
     Failed(&'static str),
@@ -30,18 +31,12 @@ async fn came(kind: &str, case: &str, code: i32) -> Came {
     match &seen.reply.outcome {
         Outcome::Finished => Came::Finished,
         Outcome::RateLimited { .. } => Came::Limited,
+        Outcome::Unavailable { .. } => Came::Unavailable,
         Outcome::Systemic { message } => {
             Came::Systemic(part(message, &["credentials", "does not know the model", "no credit"]))
         }
         Outcome::Failed { message } => {
-            let known = [
-                "not understood",
-                "does not exist",
-                "high demand",
-                "broke",
-                "Overloaded",
-                "exited with",
-            ];
+            let known = ["not understood", "does not exist", "exited with"];
             Came::Failed(part(message, &known))
         }
         other => panic!("{kind} {case}: {other:?}"),
@@ -65,7 +60,7 @@ async fn what_the_provider_refuses_is_told_apart_by_codes() {
     assert_eq!(came("codex", "refused", 1).await, REFUSED);
     // It names neither status nor code.
     assert_eq!(came("codex", "no_model", 1).await, Came::Failed("does not exist"));
-    assert_eq!(came("codex", "broken", 1).await, Came::Failed("high demand"));
+    assert_eq!(came("codex", "broken", 1).await, Came::Unavailable);
     assert_eq!(came("opencode", "no_access", 1).await, NO_ACCESS);
     assert_eq!(came("opencode", "no_model", 1).await, NO_MODEL);
     assert_eq!(came("opencode", "no_credit", 1).await, NO_CREDIT);
@@ -82,9 +77,12 @@ async fn those_that_exit_with_0_on_an_error_are_not_believed() {
     assert_eq!(came("goose", "no_model", 0).await, NO_MODEL);
     assert_eq!(came("goose", "no_credit", 0).await, NO_CREDIT);
     assert_eq!(came("goose", "refused", 0).await, REFUSED);
-    assert_eq!(came("goose", "broken", 0).await, Came::Failed("broke"));
+    assert_eq!(came("goose", "broken", 0).await, Came::Unavailable);
     assert_eq!(came("aider", "no_access", 0).await, NO_ACCESS);
     assert_eq!(came("aider", "no_model", 0).await, NO_MODEL);
+    assert_eq!(came("aider", "no_credit", 0).await, NO_CREDIT);
+    assert_eq!(came("aider", "broken", 0).await, Came::Unavailable);
+    assert_eq!(came("claude", "broken", 1).await, Came::Unavailable);
     assert_eq!(came("aider", "refused", 0).await, REFUSED);
     assert_eq!(came("mini-swe-agent", "no_access", 1).await, NO_ACCESS);
     assert_eq!(came("mini-swe-agent", "no_model", 1).await, NO_MODEL);

@@ -260,7 +260,7 @@ fn wrong_credentials_stop_the_drain_and_charge_no_try() {
 #[test]
 fn the_same_error_in_three_phases_stops_the_drain() {
     let project = claude(
-        "result(True, 500, 'internal error ' + str(time.time()))",
+        "result(True, 400, 'not understood ' + str(time.time()))",
         "executor: {max_attempts: 1}\n",
     )
     .plan(plan(5));
@@ -280,7 +280,7 @@ fn a_program_that_fails_and_does_nothing_in_three_phases_stops_the_drain() {
     assert_eq!(project.landed(), ["p0"], "what it changed decides");
     let why = "3 phases in a row (p1, p2, p3) met the same error: the agent changed nothing; the agent exited with 127: claude: not found";
     assert!(ran.stdout.contains(why), "{ran:#?}");
-    assert_eq!(project.phase("p2")["last_failure"]["kind"], "no_change");
+    assert_eq!(project.phase("p2")["last_failure"]["kind"], "agent_failed");
     assert_eq!(project.phase("p3")["attempts"], 0, "the third is not charged");
 }
 

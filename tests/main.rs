@@ -9,6 +9,8 @@
 
 mod agent_builtin;
 mod agent_command;
+mod agent_end;
+mod agent_faults;
 mod agent_limits;
 mod agent_streams;
 mod agent_verdicts;
