@@ -81,6 +81,7 @@ impl Scene {
             prompt_file: self.at("prompt.md"),
             phase_file: self.at("phase.json"),
             result_file: self.at("result.json"),
+            log_dir: self.at("agent-files"),
             log: self.at("agent.log"),
             env: env.into(),
             redact: Redactor::formats_only(),
