@@ -248,9 +248,13 @@ impl<'a> Run<'a> {
                     stream.heard();
                     reader.line(line)
                 }
-                // What it printed before its last word may come after it.
-                Channel::Stderr if stream.spoke_last() => Vec::new(),
-                Channel::Stderr => reader.error_line(line),
+                Channel::Stderr => {
+                    let signals = reader.error_line(line);
+                    match stream.spoke_last() {
+                        true => stream.explained(signals),
+                        false => signals,
+                    }
+                }
             };
             let events: Vec<AgentEvent> =
                 signals.into_iter().filter_map(|signal| stream.take(signal)).collect();

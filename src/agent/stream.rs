@@ -167,6 +167,19 @@ impl Stream {
         }
     }
 
+    /// What standard error says beside the last word, which may come after it: it may explain a failure, and undoes nothing.
+    pub fn explained(&mut self, signals: Vec<Signal>) -> Vec<Signal> {
+        let (held, others) =
+            signals.into_iter().partition(|signal| matches!(signal, Signal::Held(_)));
+        let held: Vec<Signal> = held;
+        for signal in held {
+            if let (Signal::Held(said), Some(known)) = (signal, &mut self.fault) {
+                known.status = known.status.or(said.status);
+            }
+        }
+        others
+    }
+
     fn failed(&mut self, fault: Fault) -> AgentEvent {
         let said = shorten(&fault.message);
         self.keep(&said);
