@@ -80,12 +80,19 @@ async fn those_that_exit_with_0_on_an_error_are_not_believed() {
     assert_eq!(came("goose", "broken", 0).await, Came::Unavailable);
     assert_eq!(came("aider", "no_access", 0).await, NO_ACCESS);
     assert_eq!(came("aider", "no_model", 0).await, NO_MODEL);
-    assert_eq!(came("aider", "no_credit", 0).await, NO_CREDIT);
     assert_eq!(came("aider", "broken", 0).await, Came::Unavailable);
     assert_eq!(came("claude", "broken", 1).await, Came::Unavailable);
     assert_eq!(came("aider", "refused", 0).await, REFUSED);
     assert_eq!(came("mini-swe-agent", "no_access", 1).await, NO_ACCESS);
     assert_eq!(came("mini-swe-agent", "no_model", 1).await, NO_MODEL);
+}
+
+/// LiteLLM keeps neither its status nor its code; it would try again for a minute.
+#[tokio::test]
+async fn an_empty_account_behind_litellm_ends_it() {
+    let seen = Fake::recorded("aider", "no_credit", "exec sleep 60").run().await;
+    let message = format!("{:?}", seen.reply.outcome);
+    assert!(message.starts_with("Systemic") && message.contains("no credit"), "{message}");
 }
 
 #[tokio::test]
