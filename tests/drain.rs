@@ -338,6 +338,40 @@ fn a_phase_may_be_retried_skipped_and_redone_by_hand() {
 }
 
 #[test]
+fn no_writing_of_a_secret_lands() {
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let pem = "'-----BEGIN RSA PRIVATE KEY-----\\n' + 'MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn' * 20 + '\\n-----END RSA PRIVATE KEY-----\\n'";
+    let known = "os.environ['MY_API_KEY']";
+    let base64 = |what: &str| format!("base64.b64encode(({what}).encode()).decode()");
+    for does in [
+        format!("write('a.txt', 'x\\n++ {token}\\n')"),
+        format!("write('a.txt', '++ b/x {token}\\r\\n@@ -1 +1 @@\\n-- a/x')"),
+        format!("write('a.txt', {})", base64(pem)),
+        format!("write('a.txt', base64.encodebytes(({pem}).encode()).decode())"),
+        format!("write('a.txt', base64.urlsafe_b64encode(('x' + {known}).encode()).decode())"),
+        format!("write('a.txt', 'token: ' + {})", base64(&format!("'{token}'"))),
+        format!("write('a.txt', ({known}).encode().hex())"),
+        format!("import urllib.parse; write('a.txt', urllib.parse.quote({known}, safe=''))"),
+    ] {
+        let plan = json!([{"id": "p", "deliverables": ["a.txt"], "max_attempts": 1}]);
+        let project = Project::new()
+            .env("MY_API_KEY", "correct horse/battery:staple")
+            .agent(&format!("import base64\n{does}"))
+            .plan(plan);
+        project.drain().exited(3);
+        assert_eq!(project.phase("p")["last_failure"]["kind"], "secret_in_diff", "{does}");
+        assert!(project.landed().is_empty());
+        let kept = project.read(".autopack/attempts/run/p/1/changes.patch");
+        assert!(
+            !kept.contains(&token)
+                && !kept.contains("LS0tLS1CRUdJTi")
+                && kept.contains("[redacted"),
+            "{does}: {kept}"
+        );
+    }
+}
+
+#[test]
 fn secrets_are_neither_landed_nor_kept() {
     let secret = "sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA";
     let key = "key = os.environ['MY_API_KEY']";

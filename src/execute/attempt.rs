@@ -254,7 +254,7 @@ impl<'a> Attempt<'a> {
             true => without_binaries(&measured.patch).into(),
             false => Cow::Borrowed(measured.patch.as_slice()),
         };
-        self.folder.write(&patch, self.site.redactor.redact_bytes(&whole))?;
+        self.folder.write(&patch, self.site.redactor.redact_patch(&whole))?;
         self.record.kept = Some(patch);
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::process::patch::{self, PatchLine};
+
 /// Of the difference; more would tell less.
 const LINES: usize = 60;
 const LINE_CHARS: usize = 200;
@@ -41,16 +43,19 @@ fn cut(line: &str) -> String {
 fn edits(patch: &str) -> Edits<'_> {
     let mut edits = Edits::new();
     let mut path = "";
-    let mut in_hunk = false;
-    for line in patch.lines() {
-        if let Some(names) = line.strip_prefix("diff --git ") {
-            path = names.rsplit_once(" b/").map_or(names, |(_, path)| path);
-            in_hunk = false;
-            edits.entry(path).or_default();
-        } else if line.starts_with("@@") {
-            in_hunk = true;
-        } else if in_hunk && line.starts_with(['+', '-']) && !line[1..].trim().is_empty() {
-            edits.entry(path).or_default().insert(line);
+    let lines = patch.split_inclusive('\n').zip(patch::lines(patch.as_bytes()));
+    for (line, read) in lines.map(|(line, read)| (line.trim_end_matches(['\n', '\r']), read)) {
+        match read {
+            PatchLine::Header(_) => {
+                if let Some(named) = patch::path_of(line) {
+                    path = named;
+                    edits.entry(path).or_default();
+                }
+            }
+            PatchLine::Added(text) | PatchLine::Removed(text) if !text.trim_ascii().is_empty() => {
+                edits.entry(path).or_default().insert(line);
+            }
+            _ => {}
         }
     }
     edits
@@ -61,8 +66,10 @@ mod tests {
     use super::*;
 
     fn patch(path: &str, lines: &str) -> String {
+        let count = |other: char| lines.lines().filter(|line| !line.starts_with(other)).count();
+        let (old, new) = (count('+'), count('-'));
         format!(
-            "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1,2 +1,3 @@\n{lines}"
+            "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1,{old} +1,{new} @@\n{lines}"
         )
     }
 

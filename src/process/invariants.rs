@@ -20,6 +20,8 @@ pub fn redaction(input: &[u8]) {
     if redactor.find(&text).is_none()
         && !contains(input, b"-----BEGIN")
         && !contains(input, b"EXAMPLE")
+        // The beginning of a key in base64, at each alignment.
+        && ![b"0tLS1CRUdJ".as_slice(), b"0tLS0tQkVH", b"S0tLS1CRUdJ"].iter().any(|part| contains(input, part))
     {
         assert_eq!(redactor.redact(&text), text);
     }

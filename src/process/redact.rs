@@ -11,26 +11,30 @@ use std::sync::{Arc, LazyLock};
 use regex::bytes::{Match, Regex, RegexBuilder};
 
 use super::pem::{self, Pem};
+use super::redact_stream::RedactedStream;
 use super::secrets::{FORMATS, PRIVATE_KEY, SHORTEST, format_of, is_example, is_secret_name};
+use super::{encoded, patch};
 
-/// A line longer than this is redacted in pieces.
-const LONGEST_LINE: usize = 64 * 1024;
 /// What is held back of a piece, so that a key that begins in it is not cut.
-const HELD_BACK: usize = 8 * 1024;
+pub(super) const HELD_BACK: usize = 8 * 1024;
+
+/// The beginning of one in base64, with the rest of its line: a pattern alone does not tell whether a key follows.
+const ENCODED_KEY: &str = "a private key in base64";
 
 /// Every job begins with it, and compiling the pattern takes milliseconds.
 static FORMATS_ONLY: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(std::iter::empty()));
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Redactor(Arc<Secrets>);
+pub struct Redactor(pub(super) Arc<Secrets>);
 
 #[derive(Debug)]
-struct Secrets {
+pub(super) struct Secrets {
     /// Name of the variable and value, the longest value first.
     values: Vec<(String, Vec<u8>)>,
-    pattern: Regex,
-    held_back: usize,
+    pub(super) pattern: Regex,
+    /// What a stream holds back of a line that it has to cut.
+    pub(super) held_back: usize,
 }
 
 impl Redactor {
@@ -76,7 +80,7 @@ impl Redactor {
     }
 
     pub fn stream(&self) -> RedactedStream {
-        RedactedStream { redactor: self.clone(), pending: Vec::new(), pem: Pem::default() }
+        RedactedStream::new(self.clone())
     }
 
     /// What the first secret in a text is: the variable's name, or the kind of key.
@@ -85,22 +89,36 @@ impl Redactor {
     }
 
     /// The same for a unified diff: only what it adds counts.
-    pub fn find_in_patch(&self, patch: &[u8]) -> Option<String> {
-        let mut added = Vec::new();
-        for line in patch.split_inclusive(|byte| *byte == b'\n') {
-            match line.strip_prefix(b"+") {
-                Some(text) if !line.starts_with(b"+++ ") => added.extend_from_slice(text),
-                _ => {}
-            }
-        }
-        self.find_bytes(&added)
+    pub fn find_in_patch(&self, diff: &[u8]) -> Option<String> {
+        self.find_bytes(&patch::added(diff))
     }
 
+    /// A diff without the secrets that it adds, also those that only decoding shows.
+    pub fn redact_patch<'a>(&self, diff: &'a [u8]) -> Cow<'a, [u8]> {
+        let clean = self.redact_bytes(diff);
+        if self.find_in_patch(&clean).is_none() {
+            return clean;
+        }
+        let blotted = encoded::blotted(&clean);
+        match self.find_in_patch(&blotted) {
+            None => blotted.into(),
+            Some(what) => format!("[redacted: a change that holds {what}]\n").into_bytes().into(),
+        }
+    }
+
+    /// As it stands, else in another writing.
     fn find_bytes(&self, text: &[u8]) -> Option<String> {
+        let hidden = || encoded::decoded(text, &|bytes| self.find_plain(bytes));
+        self.find_plain(text).or_else(|| hidden().map(|what| format!("{what}, encoded")))
+    }
+
+    fn find_plain(&self, text: &[u8]) -> Option<String> {
         let real = |found: &Match<'_>| {
+            let name = self.name(found.as_bytes());
+            // Of a key in base64, decoding tells whether one follows.
             !is_example(found.as_bytes())
-                && (self.name(found.as_bytes()) != PRIVATE_KEY
-                    || pem::holds_key(found.as_bytes(), &text[found.end()..]))
+                && name != ENCODED_KEY
+                && (name != PRIVATE_KEY || pem::holds_key(found.as_bytes(), &text[found.end()..]))
         };
         self.0
             .pattern
@@ -113,12 +131,12 @@ impl Redactor {
         let variable = self.0.values.iter().find(|(_, value)| value == secret);
         match variable {
             Some((name, _)) => name,
-            None => format_of(secret).unwrap_or("a secret"),
+            None => format_of(secret).unwrap_or(ENCODED_KEY),
         }
     }
 
     /// `text` are whole lines, or pieces cut where no secret is.
-    fn scrub(&self, text: &[u8], pem: &mut Pem, out: &mut Vec<u8>) {
+    pub(super) fn scrub(&self, text: &[u8], pem: &mut Pem, out: &mut Vec<u8>) {
         if !pem.inside() && !self.0.pattern.is_match(text) {
             out.extend_from_slice(text);
             return;
@@ -139,7 +157,7 @@ impl Redactor {
             let name = self.name(found.as_bytes());
             out.extend_from_slice(format!("[redacted: {name}]").as_bytes());
             at = found.end();
-            if name == PRIVATE_KEY {
+            if name == PRIVATE_KEY || name == ENCODED_KEY {
                 at += pem.begin(found.as_bytes(), &line[at..]);
             }
         }
@@ -147,7 +165,7 @@ impl Redactor {
     }
 }
 
-/// A value as it may stand in output: as it is, each of its lines, and as JSON writes it.
+/// A value as it may stand in output: as it is, each of its lines, as JSON writes it, and encoded.
 fn forms_of(value: &OsStr) -> impl Iterator<Item = Vec<u8>> + use<> {
     let value = value.as_bytes().trim_ascii();
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -155,7 +173,9 @@ fn forms_of(value: &OsStr) -> impl Iterator<Item = Vec<u8>> + use<> {
     if let Ok(json) = serde_json::to_string(&String::from_utf8_lossy(value)) {
         forms.push(json.trim_matches('"').as_bytes().to_vec());
     }
-    forms.into_iter().filter(|form| form.len() >= SHORTEST)
+    forms.retain(|form| form.len() >= SHORTEST);
+    let encoded: Vec<Vec<u8>> = forms.iter().flat_map(|form| encoded::forms(form)).collect();
+    forms.into_iter().chain(encoded)
 }
 
 /// Longer values first: of two that begin alike, the whole longer one goes.
@@ -163,7 +183,9 @@ fn pattern(values: &[(String, Vec<u8>)]) -> Regex {
     let literals =
         values.iter().map(|(_, value)| value.iter().map(|b| format!(r"\x{b:02x}")).collect());
     let formats = FORMATS.iter().map(|(_, pattern)| (*pattern).to_owned());
-    let all: Vec<String> = literals.chain(formats).collect();
+    let headers = encoded::private_key_headers().join("|").replace('+', r"\+");
+    let encoded_key = format!("(?:{headers})[A-Za-z0-9+/_=-]*");
+    let all: Vec<String> = literals.chain(formats).chain([encoded_key]).collect();
     RegexBuilder::new(&all.join("|"))
         .unicode(false)
         .size_limit(usize::MAX)
@@ -171,63 +193,11 @@ fn pattern(values: &[(String, Vec<u8>)]) -> Regex {
         .expect("escaped bytes and constant patterns are a valid expression of unlimited size")
 }
 
-/// One stream of output on its way.
-#[derive(Debug)]
-pub struct RedactedStream {
-    redactor: Redactor,
-    pending: Vec<u8>,
-    pem: Pem,
-}
-
-impl RedactedStream {
-    /// Takes what was read, appends to `out` what can be told to be harmless by now.
-    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.pending.extend_from_slice(bytes);
-        if let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') {
-            let end = self.pending.len() - bytes.len() + end + 1;
-            self.emit(end, out);
-        }
-        if self.pending.len() > LONGEST_LINE + self.redactor.0.held_back {
-            self.emit(self.cut(), out);
-        }
-    }
-
-    /// The stream is over.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        self.emit(self.pending.len(), out);
-    }
-
-    fn emit(&mut self, end: usize, out: &mut Vec<u8>) {
-        self.redactor.scrub(&self.pending[..end], &mut self.pem, out);
-        self.pending.drain(..end);
-    }
-
-    /// Where a line that is too long may be cut: not within a secret, nor within what may become one.
-    fn cut(&self) -> usize {
-        let len = self.pending.len();
-        let cut = len - self.redactor.0.held_back;
-        // The header of a private key whose end has not come yet.
-        let open = |text: &[u8]| {
-            text.starts_with(b"-----BEGIN") && !text.windows(8).any(|part| part == b"-----END")
-        };
-        let pattern = &self.redactor.0.pattern;
-        let across = pattern
-            .find_iter(&self.pending)
-            .find(|found| found.start() < cut && (found.end() > cut || open(found.as_bytes())));
-        match across {
-            // It may go on: let it begin the next piece, unless it has begun this one already.
-            Some(found) if found.start() > 0 => found.start(),
-            Some(found) => found.end().max(cut),
-            None => cut,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn redactor() -> Redactor {
+    pub fn redactor() -> Redactor {
         let env = [
             ("MY_TOKEN", "correct-horse-battery"),
             ("LONG_TOKEN", "correct-horse-battery-staple"),
@@ -239,21 +209,11 @@ mod tests {
         Redactor::new(env.map(|(name, value)| (name.into(), value.into())))
     }
 
-    const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----
+    pub const KEY: &str = "-----BEGIN RSA PRIVATE KEY-----
 MIIEowIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpI
 c2VjcmV0
 -----END RSA PRIVATE KEY-----
 ";
-
-    fn streamed(redactor: &Redactor, text: &[u8], size: usize) -> String {
-        let mut stream = redactor.stream();
-        let mut out = Vec::new();
-        for chunk in text.chunks(size) {
-            stream.push(chunk, &mut out);
-        }
-        stream.finish(&mut out);
-        String::from_utf8(out).unwrap()
-    }
 
     #[test]
     fn values_of_telling_variables_go_and_others_stay() {
@@ -288,33 +248,58 @@ c2VjcmV0
     }
 
     #[test]
-    fn wherever_a_stream_is_cut_the_result_is_the_same() {
-        let text = format!("a correct-horse-battery\n{KEY}no end: correct-horse-battery-staple");
+    fn what_is_encoded_is_found_and_redacted() {
         let redactor = redactor();
-        let whole = redactor.redact(&text).into_owned();
-        assert!(!whole.contains("horse") && !whole.contains("MIIE"));
-        for size in 1..text.len() {
-            assert_eq!(streamed(&redactor, text.as_bytes(), size), whole, "{size}");
+        let found = |text: &str| redactor.find(text);
+        for text in [
+            "auth: Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5",
+            "auth: eGNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==",
+            "636f72726563742d686f7273652d62617474657279",
+            "https://u:say%20%22friend%22%20and%20enter@host/",
+        ] {
+            assert!(found(text).is_some(), "{text}");
+            assert!(redactor.redact(text).contains("[redacted: "), "{text}");
         }
+        let base64 = "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVBMFozVlM1SkpjZHMz\n\
+                      eGZuL3lnV3lGOFBibkd5MEFIQjdNaGd3TWJSdkkwTUJaaHBICmMyVmpjbVYwCi0tLS0tRU5EIFJTQSBQ\n\
+                      UklWQVRFIEtFWS0tLS0tCg==\n";
+        assert_eq!(found(base64).as_deref(), Some("a private key, encoded"));
+        let clean = redactor.redact(base64);
+        assert!(
+            !clean.contains("eGZuL3ln") && clean.contains("[redacted: a private key in base64]"),
+            "{clean}"
+        );
+        let token = "Z2hwX2FCM2FCM2FCM2FCM2FCM2FCM2FCM2FCM2FCM2FCM2FCM2FCMw==";
+        assert_eq!(found(token).as_deref(), Some("a GitHub token, encoded"));
+        let patch = format!("@@ -0,0 +1 @@\n+token: {token}\n");
+        assert!(
+            !String::from_utf8_lossy(&redactor.redact_patch(patch.as_bytes())).contains("Z2hwX2")
+        );
     }
 
     #[test]
-    fn a_line_without_end_is_bounded_and_still_redacted() {
-        // Secrets everywhere, in one line, so that some lie across every cut.
-        let unit = format!("{}correct-horse-battery ", "x".repeat(1000));
-        let json = KEY.replace('\n', "\\n");
-        let text = format!("{}{json}{}", unit.repeat(100), unit.repeat(100));
-        for size in [1000, 65_536, 300_000] {
-            let out = streamed(&redactor(), text.as_bytes(), size);
-            assert_eq!(out.matches("[redacted: MY_TOKEN]").count(), 200);
-            assert!(!out.contains("horse") && !out.contains("MIIE"));
-        }
-        let mut stream = redactor().stream();
-        let mut out = Vec::new();
-        for chunk in text.as_bytes().chunks(4096) {
-            stream.push(chunk, &mut out);
-            assert!(stream.pending.len() < 2 * (LONGEST_LINE + HELD_BACK));
-        }
+    fn lock_files_certificates_and_images_hold_no_secret() {
+        let redactor = redactor();
+        let lock = "\"integrity\": \"sha512-v2kDEe57lecTulaDIuNTPy3Ry4gLGJ6Z1O3vE1krgXZNrsQ+LFTGHVxVjcXPs17LhbZVGedAJv8XZ1tvj5FvSg==\",\n\
+                    checksum = \"e3148f5046208a5d56bcfc03053e3ca6334e51da8dfb19b6cdc8b306fae3283e\"\n\
+                    github.com/a/b v1.0.0 h1:Dge3x4m8qFZ3+Bx3cB1tJ0Yw1kq4x4uJc6Yt1yq0v1E=\n";
+        assert_eq!(redactor.find(lock), None);
+        let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUVvd0lCQUFLQ0FRRUEwWjNWUzVKSmNkczN4Zm4veWdXeUY4UGJuR3kwQUhCN01o\n";
+        assert_eq!(redactor.find(certificate), None);
+        assert_eq!(redactor.redact(certificate), certificate);
+        // An image in a page: bytes that no eye made up.
+        let mut state = 1_u64;
+        let mut noise = |_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            char::from(
+                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+                    [(state >> 58) as usize],
+            )
+        };
+        let image: String = (0..400_000).map(&mut noise).collect();
+        assert_eq!(redactor.find(&format!("src=\"data:image/png;base64,{image}\"")), None);
     }
 
     #[test]
@@ -328,5 +313,8 @@ c2VjcmV0
         assert_eq!(find(&added).as_deref(), Some("a private key"));
         assert_eq!(find("+if '-----BEGIN PRIVATE KEY-----' in text:\n+    pass\n"), None);
         assert_eq!(redactor().find("nothing here"), None);
+        // An added `++ x` looks like a header.
+        assert_eq!(find("@@ -0,0 +1 @@\n+++ correct-horse-battery\n").as_deref(), Some("MY_TOKEN"));
+        assert_eq!(find("@@ -1 +0,0 @@\n--- correct-horse-battery\n"), None);
     }
 }

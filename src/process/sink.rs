@@ -5,7 +5,8 @@ use std::io;
 use super::capture::Captured;
 use super::job::{Job, OnLine, Stream};
 use super::log::CappedLog;
-use super::redact::{RedactedStream, Redactor};
+use super::redact::Redactor;
+use super::redact_stream::RedactedStream;
 
 pub(super) struct Sink<'a> {
     stdout: Channel,

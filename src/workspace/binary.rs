@@ -13,6 +13,7 @@ use super::git::fields;
 use super::measure::Measured;
 use super::paths::from_bytes;
 use super::slot::Slot;
+use crate::process::patch::{self, PatchLine};
 
 /// What a patch of the content of a binary file begins with.
 const HUNK: &[u8] = b"GIT binary patch\n";
@@ -53,17 +54,19 @@ impl Slot {
     }
 }
 
-fn has_binaries(patch: &[u8]) -> bool {
-    patch.split_inclusive(|byte| *byte == b'\n').any(|line| line == HUNK)
+fn has_binaries(diff: &[u8]) -> bool {
+    patch::lines(diff).any(|line| line == PatchLine::Header(HUNK))
 }
 
 /// The patch without what it holds of binary files, in which nothing can be redacted.
-pub fn without_binaries(patch: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(patch.len());
+pub fn without_binaries(diff: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(diff.len());
     let mut within = false;
-    for line in patch.split_inclusive(|byte| *byte == b'\n') {
-        within = (within || line == HUNK) && !line.starts_with(b"diff --git ");
-        match line == HUNK {
+    let lines = diff.split_inclusive(|byte| *byte == b'\n').zip(patch::lines(diff));
+    for (line, read) in lines {
+        let begins = read == PatchLine::Header(HUNK);
+        within = (within || begins) && !line.starts_with(b"diff --git ");
+        match begins {
             true => kept.extend_from_slice(b"Binary files differ\n"),
             false if within => {}
             false => kept.extend_from_slice(line),

@@ -1,0 +1,322 @@
+//! Secrets in another writing: base64 (also base64url, wrapped over lines, or within base64 once more), hex and percent
+//! encoding.
+//!
+//! Two ways. [`forms`] writes a known value as it would stand encoded, for a pattern that is looked for in a stream.
+//! [`decoded`] goes the other way, over a whole text: what looks encoded is decoded at each alignment, and whoever asked
+//! looks through the bytes. Hashes and images decode to noise, in which no known value and no key format is met.
+
+/// Shorter runs are words: 12 bytes, the shortest secret, are 16 letters of base64 and 24 of hex.
+const RUN: usize = 16;
+/// Decoded at once, and what is decoded again with the next piece, so that a cut hides nothing.
+const PIECE: usize = 1 << 20;
+const OVERLAP: usize = 16 << 10;
+/// Base64 within base64 (a Docker login within a Kubernetes secret), and no deeper.
+const DEPTH: u8 = 2;
+
+/// The beginnings of private keys, as base64 writes them at each alignment.
+pub(super) fn private_key_headers() -> Vec<String> {
+    let labels = ["", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ", "PGP ", "ANY "];
+    let header = |label: &&str| cores(format!("-----BEGIN {label}PRIVATE KEY").as_bytes());
+    labels.iter().flat_map(header).map(|core| String::from_utf8_lossy(&core).into_owned()).collect()
+}
+
+/// A value as base64 (both alphabets, at each alignment), hex and percent encoding write it, the letters that depend on
+/// what stands around it left out.
+pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = cores(value);
+    let url = |form: &Vec<u8>| {
+        form.iter()
+            .map(|byte| match byte {
+                b'+' => b'-',
+                b'/' => b'_',
+                byte => *byte,
+            })
+            .collect()
+    };
+    forms.extend(forms.clone().iter().map(url));
+    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    forms.extend([hex.to_ascii_uppercase().into_bytes(), hex.into_bytes()]);
+    for upper in [true, false] {
+        forms.push(percent(value, upper));
+    }
+    forms.sort();
+    forms.dedup();
+    forms.retain(|form| form != value);
+    forms
+}
+
+/// As `encodeURIComponent` writes it.
+fn percent(value: &[u8], upper: bool) -> Vec<u8> {
+    let mut text = Vec::new();
+    for byte in value {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(*byte),
+            byte if upper => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            byte => text.extend_from_slice(format!("%{byte:02x}").as_bytes()),
+        }
+    }
+    text
+}
+
+/// Its base64 with 0, 1 and 2 bytes before it, without the letters that these bytes and what follows take part in.
+fn cores(value: &[u8]) -> Vec<Vec<u8>> {
+    let core = |shift: usize| {
+        let mut bytes = vec![0; shift];
+        bytes.extend_from_slice(value);
+        let letters = encode(&bytes);
+        letters[(shift * 8).div_ceil(6)..bytes.len() * 8 / 6].to_vec()
+    };
+    (0..3).map(core).collect()
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Without padding.
+fn encode(bytes: &[u8]) -> Vec<u8> {
+    let mut letters = Vec::with_capacity(bytes.len() * 4 / 3 + 4);
+    for three in bytes.chunks(3) {
+        let bits = three
+            .iter()
+            .enumerate()
+            .fold(0_u32, |bits, (at, byte)| bits | u32::from(*byte) << (16 - 8 * at));
+        letters.extend((0..=three.len()).map(|at| ALPHABET[(bits >> (18 - 6 * at) & 63) as usize]));
+    }
+    letters
+}
+
+/// A way of writing bytes as letters.
+#[derive(Clone, Copy)]
+enum Code {
+    Base64,
+    Hex,
+}
+
+impl Code {
+    fn value(self, letter: u8) -> Option<u32> {
+        let value = match (self, letter) {
+            (Self::Hex, letter) => return char::from(letter).to_digit(16),
+            (_, b'A'..=b'Z') => letter - b'A',
+            (_, b'a'..=b'z') => letter - b'a' + 26,
+            (_, b'0'..=b'9') => letter - b'0' + 52,
+            (_, b'+' | b'-') => 62,
+            (_, b'/' | b'_') => 63,
+            _ => return None,
+        };
+        Some(u32::from(value))
+    }
+
+    /// Bits of a letter, and how many letters end at a byte's border.
+    fn size(self) -> (u32, usize) {
+        match self {
+            Self::Base64 => (6, 4),
+            Self::Hex => (4, 2),
+        }
+    }
+
+    fn decode(self, letters: &[u8]) -> Vec<u8> {
+        let (bits, _) = self.size();
+        let mut bytes = Vec::with_capacity(letters.len());
+        let (mut held, mut count) = (0_u32, 0);
+        for value in letters.iter().filter_map(|letter| self.value(*letter)) {
+            held = held << bits | value;
+            count += bits;
+            if count >= 8 {
+                count -= 8;
+                // Eight bits: the mask says so.
+                bytes.push((held >> count & 0xff) as u8);
+                held &= (1 << count) - 1;
+            }
+        }
+        bytes
+    }
+
+    /// The encoded runs of a text, one after another: line breaks, quotes and what else stands between the lines of one
+    /// that is wrapped are left out. `rests`: with the short run behind a long one, which may be its last line.
+    fn runs(self, text: &[u8], rests: bool) -> Vec<u8> {
+        let mut letters = Vec::new();
+        let (mut at, mut after_long) = (0, false);
+        while at < text.len() {
+            let length = text[at..].iter().take_while(|byte| self.value(**byte).is_some()).count();
+            let run = &text[at..at + length];
+            let rest = after_long && length > 1 && run.iter().any(u8::is_ascii_alphanumeric);
+            if length >= RUN || rests && rest {
+                letters.extend_from_slice(run);
+            }
+            if length > 0 {
+                after_long = length >= RUN;
+            }
+            at += length;
+            // A line break that a string literal spells is no letter of what follows it.
+            at += match &text[at..] {
+                [b'\\', b'n' | b'r' | b'x', ..] => 2,
+                _ => 1,
+            };
+        }
+        letters
+    }
+}
+
+/// What `look` says of the first bytes that it knows among those that the text may stand for.
+pub(super) fn decoded<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
+    within(text, look, DEPTH)
+}
+
+fn within<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>, depth: u8) -> Option<T> {
+    percent_decoded(text).iter().find_map(|bytes| look(bytes)).or_else(|| {
+        [Code::Base64, Code::Hex].into_iter().find_map(|code| {
+            let runs = [false, true].map(|rests| code.runs(text, rests));
+            let [whole, with_rests] = &runs;
+            let second = (with_rests != whole).then_some(with_rests);
+            [whole]
+                .into_iter()
+                .chain(second)
+                .find_map(|letters| in_letters(code, letters, look, depth))
+        })
+    })
+}
+
+fn in_letters<T>(
+    code: Code,
+    letters: &[u8],
+    look: &dyn Fn(&[u8]) -> Option<T>,
+    depth: u8,
+) -> Option<T> {
+    let (_, alignments) = code.size();
+    let mut start = 0;
+    while start < letters.len() {
+        let end = letters.len().min(start + PIECE + OVERLAP);
+        for shift in 0..alignments.min(end - start) {
+            let bytes = code.decode(&letters[start + shift..end]);
+            let plain = bytes
+                .contains(&0)
+                .then(|| bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>());
+            for bytes in [Some(&bytes), plain.as_ref()].into_iter().flatten() {
+                let deeper = || (depth > 1).then(|| within(bytes, look, depth - 1)).flatten();
+                if let Some(found) = look(bytes).or_else(deeper) {
+                    return Some(found);
+                }
+            }
+        }
+        start += PIECE;
+    }
+    None
+}
+
+/// With `%41` decoded, and once more with `+` as the space that forms make of it; nothing where nothing is encoded.
+fn percent_decoded(text: &[u8]) -> Vec<Vec<u8>> {
+    let escape = |at: usize| {
+        let [b'%', high, low] = *text.get(at..at + 3)? else { return None };
+        let digit = |letter: u8| char::from(letter).to_digit(16);
+        u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+    };
+    let mut bytes = Vec::new();
+    let (mut at, mut copied) = (0, 0);
+    while let Some(next) = text[at..].iter().position(|byte| *byte == b'%').map(|next| at + next) {
+        at = next + 1;
+        if let Some(byte) = escape(next) {
+            bytes.extend_from_slice(&text[copied..next]);
+            bytes.push(byte);
+            (at, copied) = (next + 3, next + 3);
+        }
+    }
+    if copied == 0 {
+        return Vec::new();
+    }
+    bytes.extend_from_slice(&text[copied..]);
+    let spaced = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    vec![bytes, spaced]
+}
+
+/// The text with every encoded run blotted out.
+pub(super) fn blotted(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let is_letter = |byte: &&u8| Code::Base64.value(**byte).is_some() || **byte == b'%';
+        let length = text[at..].iter().take_while(is_letter).count();
+        match length {
+            0 => out.push(text[at]),
+            RUN.. => out.extend_from_slice(b"[redacted: encoded]"),
+            length => out.extend_from_slice(&text[at..at + length]),
+        }
+        at += length.max(1);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn finds(text: &[u8], secret: &[u8]) -> bool {
+        let has =
+            |bytes: &[u8]| bytes.windows(secret.len()).any(|part| part == secret).then_some(());
+        decoded(text, &has).is_some()
+    }
+
+    #[test]
+    fn base64_is_written_as_everybody_writes_it() {
+        assert_eq!(encode(b"any carnal pleas"), b"YW55IGNhcm5hbCBwbGVhcw");
+        assert_eq!(Code::Base64.decode(b"YW55IGNhcm5hbCBwbGVhcw=="), b"any carnal pleas");
+        assert!(
+            private_key_headers()
+                .iter()
+                .any(|core| core.starts_with("LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLR"))
+        );
+    }
+
+    proptest! {
+        /// Wherever a value stands in what is encoded, however it is wrapped, and whatever is glued to it.
+        #[test]
+        fn an_encoded_value_is_found(
+            before in prop::collection::vec(any::<u8>(), 0..40), after in prop::collection::vec(any::<u8>(), 0..40),
+            value in "[ -~]{12,30}", width in 16..90_usize, how in 0..5_usize,
+        ) {
+            let mut bytes = before;
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend(&after);
+            let (letters, wrapped) = match how {
+                0 => (encode(&bytes), false),
+                1 | 2 => (encode(&bytes), true),
+                3 => (bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(), false),
+                _ => (encode(&encode(&bytes)), false),
+            };
+            let text = match (wrapped, how) {
+                (false, _) => [b"key: ".as_slice(), &letters, b"==\n"].concat(),
+                (true, 1) => letters.chunks(width).map(|line| [b"  ", line].concat()).collect::<Vec<_>>().join(&b'\n'),
+                _ => letters.chunks(width).map(|line| [b"    \"", line, b"\\n\" +\n"].concat()).collect::<Vec<_>>().concat(),
+            };
+            prop_assert!(finds(&text, value.as_bytes()), "{}", String::from_utf8_lossy(&text));
+        }
+
+        #[test]
+        fn a_form_stands_in_what_is_encoded(before in "[a-z]{0,4}", value in "[ -~]{12,30}", after in "[a-z]{0,4}") {
+            let letters = encode(format!("{before}{value}{after}").as_bytes());
+            let there = |form: &Vec<u8>| letters.windows(form.len()).any(|part| part == form);
+            prop_assert!(forms(value.as_bytes()).iter().any(there));
+        }
+
+        #[test]
+        fn percent_encoding_is_undone(value in "[ -~é]{12,30}", upper in any::<bool>()) {
+            let text = [b"https://x/?q=".as_slice(), &percent(value.as_bytes(), upper), b"&r=%zz%"].concat();
+            prop_assert!(!percent(value.as_bytes(), upper).contains(&b'%') || finds(&text, value.as_bytes()));
+        }
+
+        #[test]
+        fn any_bytes_can_be_looked_through(text in prop::collection::vec(any::<u8>(), 0..300)) {
+            decoded(&text, &|_: &[u8]| None::<()>);
+            blotted(&text);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_looked_through_in_pieces() {
+        let mut letters = encode(&vec![7; 900 * 1024]);
+        letters.truncate(PIECE - 5);
+        letters.extend(encode(b"correct-horse-battery"));
+        letters.extend(encode(&vec![9; 900 * 1024]));
+        assert!(finds(&letters, b"correct-horse-battery"));
+    }
+}

@@ -1,0 +1,204 @@
+//! The one reader of unified diffs: hunks are read by their counts, never by what a line looks like.
+//!
+//! An added line `++ x` stands in a patch as `+++ x`, and a removed `-- x` as `--- x`: only the counts of
+//! `@@ -a,b +c,d @@` tell them from headers. A patch that does not keep to its counts is read on at the next line that
+//! can only be a header.
+
+/// A line of a patch, its line end included, without the sign that marks it in a hunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchLine<'a> {
+    /// Outside of hunks: `diff --git`, `index`, `---`, `+++`, `rename from`, binary data.
+    Header(&'a [u8]),
+    /// `@@ -a,b +c,d @@`.
+    Hunk(&'a [u8]),
+    Added(&'a [u8]),
+    Removed(&'a [u8]),
+    Context(&'a [u8]),
+    /// `\ No newline at end of file`: about the line before it.
+    NoNewline(&'a [u8]),
+}
+
+/// Every line of `patch`, in order.
+pub fn lines(patch: &[u8]) -> impl Iterator<Item = PatchLine<'_>> {
+    let mut left = Counts::default();
+    patch.split_inclusive(|byte| *byte == b'\n').map(move |line| left.read(line))
+}
+
+/// Lines that a hunk still has, of the old file and of the new one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    old: u64,
+    new: u64,
+}
+
+impl Counts {
+    fn read<'a>(&mut self, line: &'a [u8]) -> PatchLine<'a> {
+        if line.first() == Some(&b'\\') {
+            return PatchLine::NoNewline(line);
+        }
+        let within = match (self.old, self.new, line.first()) {
+            (_, 1.., Some(b'+')) => Some((0, 1, PatchLine::Added(&line[1..]))),
+            (1.., _, Some(b'-')) => Some((1, 0, PatchLine::Removed(&line[1..]))),
+            (1.., 1.., Some(b' ')) => Some((1, 1, PatchLine::Context(&line[1..]))),
+            // Some tools strip the space of an empty line.
+            (1.., 1.., Some(b'\n' | b'\r')) => Some((1, 1, PatchLine::Context(line))),
+            _ => None,
+        };
+        if let Some((old, new, read)) = within {
+            (self.old, self.new) = (self.old - old, self.new - new);
+            return read;
+        }
+        *self = Self::default();
+        match counts(line) {
+            Some(counts) => {
+                *self = counts;
+                PatchLine::Hunk(line)
+            }
+            None => PatchLine::Header(line),
+        }
+    }
+}
+
+/// Of `@@ -a,b +c,d @@ function`; a count that is left out is 1.
+fn counts(line: &[u8]) -> Option<Counts> {
+    let line = std::str::from_utf8(line.get(..line.len().min(120))?).ok().or_else(|| {
+        // What follows the second `@@` is somebody's text, cut anywhere.
+        std::str::from_utf8(line.split(|byte| *byte >= 0x80).next()?).ok()
+    })?;
+    let (ranges, _) = line.strip_prefix("@@ -")?.split_once(" @@")?;
+    let (old, new) = ranges.split_once(" +")?;
+    let count = |range: &str| match range.split_once(',') {
+        None => range.parse::<u64>().ok().map(|_| 1),
+        Some((_, count)) => count.parse().ok(),
+    };
+    Some(Counts { old: count(old)?, new: count(new)? })
+}
+
+/// The path that a `diff --git a/x b/x` line names, where its header is one.
+pub fn path_of(header: &str) -> Option<&str> {
+    let names = header.trim_end_matches(['\n', '\r']).strip_prefix("diff --git ")?;
+    Some(names.rsplit_once(" b/").map_or(names, |(_, path)| path))
+}
+
+/// What a patch adds, line after line. A `+` outside of hunks counts too: no patch of git's has one but its headers, and a
+/// patch that somebody else made hides nothing behind a wrong count.
+pub fn added(patch: &[u8]) -> Vec<u8> {
+    let mut added = Vec::new();
+    for line in lines(patch) {
+        match line {
+            PatchLine::Added(text) => added.extend_from_slice(text),
+            PatchLine::Header(line) => {
+                added.extend_from_slice(line.strip_prefix(b"+").unwrap_or_default())
+            }
+            _ => {}
+        }
+    }
+    added
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// What a line may hold that looks like a part of a patch.
+    const LOOKS: [&str; 26] = [
+        "++ b/x",
+        "-- a/x",
+        "++",
+        "--",
+        "+",
+        "-",
+        "",
+        " ",
+        "@@",
+        "@@ -1 +1 @@",
+        "@ -1,2 +3,4 @@",
+        "@@ -0,0 +9 @@ f",
+        "diff --git a/x b/x",
+        "iff --git a/x b/x",
+        "index 0..1",
+        "\\ No newline at end of file",
+        "\\",
+        "Binary files differ",
+        "Binary files a/x and b/x differ",
+        "GIT binary patch",
+        "rename from a",
+        "old mode 100644",
+        "deleted file mode 100644",
+        "++ /dev/null",
+        "-- /dev/null",
+        "é",
+    ];
+    const SECRET: &str = "the secret";
+
+    /// A hunk over a file of these lines: what it removes, keeps and adds.
+    fn hunk(lines: &[(u8, String)], no_newline: bool, crlf: bool) -> String {
+        let old = lines.iter().filter(|(sign, _)| *sign != b'+').count();
+        let new = lines.iter().filter(|(sign, _)| *sign != b'-').count();
+        let end = if crlf { "\r\n" } else { "\n" };
+        let mut text = format!("@@ -1,{old} +1,{new} @@ fn x\n");
+        for (sign, line) in lines {
+            text += &format!("{}{line}{end}", char::from(*sign));
+        }
+        text + if no_newline { "\\ No newline at end of file\n" } else { "" }
+    }
+
+    fn line() -> impl Strategy<Value = (u8, String)> {
+        let text = prop_oneof![select(&LOOKS[..]).prop_map(str::to_owned), "[-+@\\\\ a-z]{0,8}"];
+        (select(&b"+- "[..]), text)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_lines_look_like_what_is_added_is_found(
+            files in prop::collection::vec((prop::collection::vec(line(), 1..8), any::<bool>(), any::<bool>()), 1..4),
+            at in any::<prop::sample::Index>(), within in any::<prop::sample::Index>(), before in select(&LOOKS[..]),
+        ) {
+            let mut files = files;
+            let file = at.index(files.len());
+            let place = within.index(files[file].0.len() + 1);
+            files[file].0.insert(place, (b'+', format!("{before}{SECRET}")));
+            let mut patch = String::new();
+            for (lines, no_newline, crlf) in &files {
+                patch += "diff --git a/x b/x\nold mode 100644\nnew mode 100755\nindex 0..1\n--- a/x\n+++ b/x\n";
+                patch += &hunk(lines, *no_newline, *crlf);
+            }
+            let expected: String = files.iter().flat_map(|(lines, _, crlf)| {
+                lines.iter().filter(|(sign, _)| *sign == b'+')
+                    .map(move |(_, line)| format!("{line}{}", if *crlf { "\r\n" } else { "\n" }))
+            }).collect();
+            let read: Vec<u8> = lines(patch.as_bytes()).filter_map(|line| match line {
+                PatchLine::Added(text) => Some(text),
+                _ => None,
+            }).flatten().copied().collect();
+            prop_assert_eq!(String::from_utf8(read).unwrap(), expected);
+        }
+
+        #[test]
+        fn any_bytes_are_read_whole(patch in prop::collection::vec(any::<u8>(), 0..200), text in "([-+ @\\\\][-+ @,0-9\n]{0,6}\n){0,9}") {
+            for patch in [patch.as_slice(), text.as_bytes()] {
+                let whole: usize = lines(patch).map(|line| match line {
+                    PatchLine::Header(l) | PatchLine::Hunk(l) | PatchLine::NoNewline(l) => l.len(),
+                    PatchLine::Added(l) | PatchLine::Removed(l) | PatchLine::Context(l) => l.len(),
+                }).sum();
+                prop_assert!(whole <= patch.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_rename_a_mode_and_a_hunk_without_counts_are_read() {
+        let patch = "diff --git a/a b/b\nsimilarity index 90%\nrename from a\nrename to b\n--- a/a\n+++ b/b\n@@ -3 +3 @@ x\n-- y\n+++ z\n\
+                     \\ No newline at end of file\ndiff --git a/c b/c\nold mode 100644\nnew mode 100755\n";
+        let told: Vec<PatchLine> = lines(patch.as_bytes()).collect();
+        assert_eq!(told[7], PatchLine::Removed(b"- y\n"));
+        assert_eq!(told[8], PatchLine::Added(b"++ z\n"));
+        assert_eq!(told[9], PatchLine::NoNewline(b"\\ No newline at end of file\n"));
+        assert_eq!(told[10], PatchLine::Header(b"diff --git a/c b/c\n"));
+        assert_eq!(path_of("diff --git a/a b/b\n"), Some("b"));
+        assert_eq!(added(patch.as_bytes()), b"++ b/b\n++ z\n");
+    }
+}

@@ -1,0 +1,110 @@
+//! A stream of output without the secrets in it: redacted by whole lines, and a line without end in pieces.
+
+use super::pem::Pem;
+use super::redact::Redactor;
+
+/// A line longer than this is redacted in pieces.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// One stream of output on its way.
+#[derive(Debug)]
+pub struct RedactedStream {
+    redactor: Redactor,
+    pending: Vec<u8>,
+    pem: Pem,
+}
+
+impl RedactedStream {
+    pub(super) fn new(redactor: Redactor) -> Self {
+        Self { redactor, pending: Vec::new(), pem: Pem::default() }
+    }
+
+    /// Takes what was read, appends to `out` what can be told to be harmless by now.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.pending.extend_from_slice(bytes);
+        if let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            let end = self.pending.len() - bytes.len() + end + 1;
+            self.emit(end, out);
+        }
+        if self.pending.len() > LONGEST_LINE + self.redactor.0.held_back {
+            self.emit(self.cut(), out);
+        }
+    }
+
+    /// The stream is over.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.emit(self.pending.len(), out);
+    }
+
+    fn emit(&mut self, end: usize, out: &mut Vec<u8>) {
+        self.redactor.scrub(&self.pending[..end], &mut self.pem, out);
+        self.pending.drain(..end);
+    }
+
+    /// Where a line that is too long may be cut: not within a secret, nor within what may become one.
+    fn cut(&self) -> usize {
+        let len = self.pending.len();
+        let cut = len - self.redactor.0.held_back;
+        // The header of a private key whose end has not come yet.
+        let open = |text: &[u8]| {
+            text.starts_with(b"-----BEGIN") && !text.windows(8).any(|part| part == b"-----END")
+        };
+        let pattern = &self.redactor.0.pattern;
+        let across = pattern
+            .find_iter(&self.pending)
+            .find(|found| found.start() < cut && (found.end() > cut || open(found.as_bytes())));
+        match across {
+            // It may go on: let it begin the next piece, unless it has begun this one already.
+            Some(found) if found.start() > 0 => found.start(),
+            Some(found) => found.end().max(cut),
+            None => cut,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::redact::HELD_BACK;
+    use super::super::redact::tests::{KEY, redactor};
+    use super::*;
+
+    fn streamed(redactor: &Redactor, text: &[u8], size: usize) -> String {
+        let mut stream = redactor.stream();
+        let mut out = Vec::new();
+        for chunk in text.chunks(size) {
+            stream.push(chunk, &mut out);
+        }
+        stream.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn wherever_a_stream_is_cut_the_result_is_the_same() {
+        let text = format!("a correct-horse-battery\n{KEY}no end: correct-horse-battery-staple");
+        let redactor = redactor();
+        let whole = redactor.redact(&text).into_owned();
+        assert!(!whole.contains("horse") && !whole.contains("MIIE"));
+        for size in 1..text.len() {
+            assert_eq!(streamed(&redactor, text.as_bytes(), size), whole, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_bounded_and_still_redacted() {
+        // Secrets everywhere, in one line, so that some lie across every cut.
+        let unit = format!("{}correct-horse-battery ", "x".repeat(1000));
+        let json = KEY.replace('\n', "\\n");
+        let text = format!("{}{json}{}", unit.repeat(100), unit.repeat(100));
+        for size in [1000, 65_536, 300_000] {
+            let out = streamed(&redactor(), text.as_bytes(), size);
+            assert_eq!(out.matches("[redacted: MY_TOKEN]").count(), 200);
+            assert!(!out.contains("horse") && !out.contains("MIIE"));
+        }
+        let mut stream = redactor().stream();
+        let mut out = Vec::new();
+        for chunk in text.as_bytes().chunks(4096) {
+            stream.push(chunk, &mut out);
+            assert!(stream.pending.len() < 2 * (LONGEST_LINE + HELD_BACK));
+        }
+    }
+}
