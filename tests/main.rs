@@ -47,6 +47,7 @@ mod owners;
 mod plan_format_docs;
 mod process_job;
 mod process_tree;
+mod protected_paths;
 mod python_backlog;
 mod real_specs;
 mod recovery;

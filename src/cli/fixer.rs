@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::config::{Settings, Unscoped};
 use crate::phase::autofix::{Limits, autofix};
+use crate::phase::protected::ProtectedPaths;
 use crate::phase::{Failure, RawSpec, Repair};
 
 /// A path that is not UTF-8 is in no spec, so nothing is relative to it.
@@ -14,8 +15,10 @@ pub fn fixer(
     let workspace = workspace.to_str().map(str::to_owned);
     let max_timeout_seconds = settings.ci.max_timeout_seconds;
     let unscoped_allowed = settings.executor.unscoped == Unscoped::Allow;
+    let protected = ProtectedPaths::new(&settings.workspace.protected_paths);
     move |raw, last_failure| {
         let workspace = workspace.as_deref();
-        autofix(raw, last_failure, &Limits { workspace, max_timeout_seconds, unscoped_allowed })
+        let limits = Limits { workspace, max_timeout_seconds, unscoped_allowed };
+        protected.refuse(autofix(raw, last_failure, &limits))
     }
 }

@@ -16,6 +16,7 @@ pub mod needs;
 mod outcome;
 pub mod path;
 pub mod plan;
+pub mod protected;
 pub mod repair;
 mod sample;
 pub mod scope;

@@ -31,6 +31,7 @@ pub struct FixedSpec {
     pub(in crate::phase) max_attempts: Option<u32>,
     pub(in crate::phase) agent: Option<String>,
     pub(in crate::phase) allow_no_change: bool,
+    pub(in crate::phase) allow_protected: bool,
     /// The whole spec, normalised, unknown fields and all, in the author's order: an object.
     pub(in crate::phase) json: Arc<Value>,
 }
@@ -108,6 +109,10 @@ impl FixedSpec {
     pub fn allow_no_change(&self) -> bool {
         self.allow_no_change
     }
+    /// Whether it may change those of the workspace's protected paths that it names.
+    pub fn allow_protected(&self) -> bool {
+        self.allow_protected
+    }
     /// An object: the spec as a whole.
     pub fn json(&self) -> &Value {
         &self.json
@@ -148,6 +153,7 @@ impl FixedSpec {
             max_attempts: None,
             agent: None,
             allow_no_change: false,
+            allow_protected: false,
             json: Arc::new(json),
         }
     }

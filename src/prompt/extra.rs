@@ -7,7 +7,7 @@ use crate::phase::FixedSpec;
 use crate::phase::needs::Needs;
 
 /// Told elsewhere in the prompt, or for the drain alone.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 22] = [
     "phase_id",
     "id",
     "run_id",
@@ -24,7 +24,12 @@ const KNOWN: [&str; 17] = [
     "max_attempts",
     "agent",
     "allow_no_change",
+    "allow_protected",
     "state",
+    "status",
+    "passes",
+    "completed",
+    "done",
 ];
 const DEPENDS_ON: &str = "depends_on";
 const KNOWN_IN_SCOPE: [&str; 5] =

@@ -10,6 +10,7 @@ mod sections;
 
 use sections::{Cut, Section};
 
+use crate::phase::protected::ProtectedPaths;
 use crate::phase::{Complexity, Failure, FixedSpec, PathPattern};
 
 /// About 15,000 tokens.
@@ -93,7 +94,16 @@ fn deliverables(spec: &FixedSpec) -> Section {
 fn scope(input: &PromptInput) -> Section {
     let spec = input.spec;
     let mut parts = Vec::new();
-    let scope = bullets(spec.scope_paths());
+    let protected = ProtectedPaths::new(input.protected);
+    let opened = protected.opened(spec);
+    // What stays protected is nowhere in reach, whatever lies around it.
+    let scope: Vec<&PathPattern> = spec
+        .scope_paths()
+        .iter()
+        .filter(|path| protected.by(path.as_str()).is_none())
+        .chain(opened.iter().copied())
+        .collect();
+    let scope = bullets(&scope);
     if scope.is_empty() {
         parts.push("You may change any path that is not named below.".to_owned());
     } else {
@@ -107,12 +117,18 @@ fn scope(input: &PromptInput) -> Section {
         parts.push(format!("Read these for context, and do not change them:\n\n{paths}"));
     }
     if !spec.protected().is_empty() {
-        let paths = bullets(spec.protected());
+        let paths = bullets(&spec.protected().iter().collect::<Vec<_>>());
         parts.push(format!("Existing files here must stay as they are:\n\n{paths}"));
     }
     if !input.protected.is_empty() {
         let paths: Vec<String> = input.protected.iter().map(|path| format!("`{path}`")).collect();
-        parts.push(format!("Never touch {}.", paths.join(", ")));
+        let opened: Vec<String> =
+            opened.iter().map(|path| format!("`{}`", path.as_str())).collect();
+        let but = match opened.is_empty() {
+            true => String::new(),
+            false => format!(", except for {}: this phase may change that", opened.join(", ")),
+        };
+        parts.push(format!("Never touch {}{but}.", paths.join(", ")));
     }
     Section::new(Cut::Never, "Scope", parts.join("\n\n"))
 }
@@ -166,7 +182,7 @@ fn complexity(complexity: Complexity) -> &'static str {
     }
 }
 
-fn bullets(paths: &[PathPattern]) -> String {
+fn bullets(paths: &[&PathPattern]) -> String {
     paths.iter().map(|path| format!("- `{}`", path.as_str())).collect::<Vec<_>>().join("\n")
 }
 

@@ -80,6 +80,24 @@ fn a_first_try() {
 }
 
 #[test]
+fn a_protected_deliverable_does_not_contradict_the_prompt() {
+    let spec =
+        fixed(json!({"phase_id": "p", "deliverables": [".github/workflows/ci.yml", "src/a.py"],
+        "allow_protected": true}));
+    let protected = [".github/".to_owned()];
+    let prompt = compose(&input(&spec, &protected));
+    assert!(
+        prompt.contains("Never touch `.github/`, except for `.github/workflows/ci.yml`"),
+        "{prompt}"
+    );
+    assert!(prompt.contains("- `src`\n- `.github/workflows/ci.yml`\n"), "{prompt}");
+    assert!(
+        !prompt.contains("- `.github/workflows`\n") && !prompt.contains("allow_protected"),
+        "{prompt}"
+    );
+}
+
+#[test]
 fn a_second_try_with_memories() {
     let (spec, failure) = (spec(), failure());
     let memories = [

@@ -134,6 +134,13 @@ fn spec(
         spec.entry("goal_anchor").or_insert_with(|| goal.as_str().into());
     }
     spec.retain(|_, value| !value.is_null());
+    // Only whoever writes a plan for autopack opens protected paths.
+    if spec.shift_remove("allow_protected").is_some() {
+        notes.push(
+            "its `allow_protected` is not taken over; set it with `autopack phases edit`"
+                .to_owned(),
+        );
+    }
     spec
 }
 

@@ -55,6 +55,7 @@ fn typed(json: &Arc<Value>, ci: PhaseCi) -> FixedSpec {
         max_attempts: field("max_attempts").and_then(count),
         agent: Some(text("agent")).filter(|agent| !agent.is_empty()),
         allow_no_change: field("allow_no_change").is_some_and(is_true),
+        allow_protected: field("allow_protected").is_some_and(is_true),
         name: if name.is_empty() { text("phase_id") } else { name },
         json: Arc::clone(json),
     }

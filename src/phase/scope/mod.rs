@@ -9,6 +9,7 @@ use std::fmt;
 use super::companion;
 use super::matching::{Closeness, Matcher};
 use super::path::reserved;
+use super::protected::ProtectedPaths;
 use super::spec::{FixedSpec, PathPattern};
 
 pub use links::Links;
@@ -87,7 +88,8 @@ pub fn breaches(
     protected: &[String],
     existed: &dyn Fn(&str) -> bool,
 ) -> Vec<Breach> {
-    let rules = Rules::new(spec, protected);
+    let protected = ProtectedPaths::new(protected);
+    let rules = Rules::new(spec, &protected);
     let breach = |change: &Change| {
         let reason = rules.reason(change, existed)?;
         Some(Breach { path: change.path.clone(), reason })
@@ -97,7 +99,7 @@ pub fn breaches(
 
 struct Rules<'a> {
     spec: &'a FixedSpec,
-    workspace: Vec<(Matcher, &'a str)>,
+    workspace: &'a ProtectedPaths,
     protected: Vec<(Matcher, &'a str)>,
     read_only: Vec<(Matcher, &'a str)>,
     paths: Vec<(Matcher, &'a str)>,
@@ -105,14 +107,14 @@ struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    fn new(spec: &'a FixedSpec, protected: &'a [String]) -> Self {
+    fn new(spec: &'a FixedSpec, workspace: &'a ProtectedPaths) -> Self {
         let plain = |list: &'a [PathPattern]| {
             list.iter().map(|p| (Matcher::new(p.as_str()), p.as_str())).collect()
         };
         let protecting = |pattern: &'a str| (Matcher::protecting(pattern), pattern);
         Self {
             spec,
-            workspace: protected.iter().map(|p| protecting(p)).collect(),
+            workspace,
             protected: spec.protected.iter().map(|p| protecting(p.as_str())).collect(),
             read_only: plain(&spec.read_only),
             paths: plain(&spec.scope_paths),
@@ -128,13 +130,14 @@ impl<'a> Rules<'a> {
         if let Some(reason) = way_out(change) {
             return Some(reason);
         }
+        if let Some(by) = self.workspace.by(path)
+            && !self.workspace.is_opened(path, self.spec)
+        {
+            return Some(BreachReason::Protected(by.to_owned()));
+        }
         // What the author names in full is meant, whatever else covers it.
         if self.deliverables.iter().any(|(matcher, _)| matcher.names(path)) {
             return None;
-        }
-        let named = self.paths.iter().any(|(matcher, _)| matcher.names(path));
-        if let Some((_, by)) = closest(&self.workspace, path).filter(|_| !named) {
-            return Some(BreachReason::Protected(by.to_owned()));
         }
         self.by_closeness(path, existed)
     }

@@ -84,12 +84,46 @@ fn the_workspaces_protected_paths_hold_at_any_depth() {
 #[test]
 fn what_a_phase_names_in_full_is_not_protected_from_it() {
     let spec = spec(
-        json!({"deliverables": [".gitignore"], "scope": {"paths": [".github/workflows/ci.yml"]}}),
+        json!({"deliverables": [".gitignore"], "scope": {"paths": [".github/workflows/ci.yml"]}, "allow_protected": true}),
     );
     assert_eq!(breach(&spec, ".gitignore"), None);
     assert_eq!(breach(&spec, ".github/workflows/ci.yml"), None);
     assert!(breach(&spec, ".github/workflows/other.yml").is_some());
     assert!(breach(&spec, "src/.gitignore").is_some());
+}
+
+#[test]
+fn what_is_protected_is_opened_by_the_key_and_by_name_alone() {
+    let phase = |more: Value| {
+        let mut phase =
+            json!({"deliverables": [".github/workflows/ci.yml", "src/"], "allow_protected": true});
+        phase.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        spec(phase)
+    };
+    let open = phase(json!({}));
+    assert_eq!(breach(&open, ".github/workflows/ci.yml"), None);
+    for closed in [
+        ".github/workflows/release.yml",
+        ".github/CODEOWNERS",
+        "src/.gitattributes",
+        ".GitHub/workflows/x.yml",
+    ] {
+        assert!(
+            breach(&open, closed)
+                .is_some_and(|reason| matches!(reason, BreachReason::Protected(_))),
+            "{closed}"
+        );
+    }
+    let directory = phase(json!({"deliverables": [".github/**"]}));
+    assert_eq!(breach(&directory, ".github/workflows/release.yml"), None);
+    assert!(breach(&directory, ".gitignore").is_some());
+    assert!(breach(&phase(json!({"allow_protected": "no"})), ".github/workflows/ci.yml").is_some());
+    assert!(
+        breach(&phase(json!({"deliverables": ["config/autopack.yaml"]})), "config/autopack.yaml")
+            .is_some()
+    );
+    // A directory around what is protected names none of it.
+    assert!(breach(&phase(json!({"deliverables": ["config/"]})), "config/autopack.yaml").is_some());
 }
 
 #[test]

@@ -1,0 +1,191 @@
+//! The workspace's protected paths: what no phase may change, unless its plan says `allow_protected: true` and names it.
+//!
+//! Lexical, on paths relative to the repository's root. Case makes no difference: on some file systems `.GitHub` is
+//! `.github`.
+
+use super::matching::Matcher;
+use super::repair::{Repair, Unfixable};
+use super::spec::{FixedSpec, PathPattern};
+
+/// The key of a phase that opens its own deliverables.
+const KEY: &str = "allow_protected";
+/// Autopack's own configuration: no phase may change what judges it.
+const OWN: [&str; 2] = ["config/autopack.yaml", "config/memory.yaml"];
+
+/// `workspace.protected_paths`, ready to be compared with many paths.
+#[derive(Debug)]
+pub struct ProtectedPaths(Vec<(Matcher, String)>);
+
+impl ProtectedPaths {
+    pub fn new(patterns: &[String]) -> Self {
+        let matcher =
+            |pattern: &String| (Matcher::protecting(&pattern.to_lowercase()), pattern.clone());
+        Self(patterns.iter().map(matcher).collect())
+    }
+
+    /// The pattern that protects a path or what a glob names, the closest of several.
+    pub fn by(&self, path: &str) -> Option<&str> {
+        let path = path.to_lowercase();
+        let path = path.trim_end_matches('/');
+        let found =
+            self.0.iter().filter_map(|(matcher, by)| Some((matcher.closeness(path)?, by.as_str())));
+        found.max().map(|(_, by)| by)
+    }
+
+    /// The protected paths that the phase may change all the same, as it names them: deliverables, and what its scope names
+    /// beside them.
+    pub fn opened<'s>(&self, spec: &'s FixedSpec) -> Vec<&'s PathPattern> {
+        let of = |(_, path): (&'static str, &'s PathPattern)| {
+            Some(path).filter(|path| !is_own(path.as_str()))
+        };
+        match spec.allow_protected() {
+            true => self.named(spec).into_iter().filter_map(of).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Whether the phase may change this protected path: a deliverable covers it, or its scope names it in full. A
+    /// directory that the author opened does not open what another pattern within it protects.
+    pub fn is_opened(&self, path: &str, spec: &FixedSpec) -> bool {
+        if !spec.allow_protected() || is_own(path) {
+            return false;
+        }
+        let lower = path.to_lowercase();
+        let by: Vec<&Matcher> =
+            self.0.iter().map(|(matcher, _)| matcher).filter(|m| m.covers(&lower)).collect();
+        let opens = |named: &PathPattern| {
+            by.iter().all(|m| m.covers(named.as_str().to_lowercase().trim_end_matches('/')))
+        };
+        let delivers = |named: &&PathPattern| Matcher::new(named.as_str()).covers(path);
+        spec.deliverables().iter().filter(delivers).any(opens)
+            || spec.scope_paths().iter().any(|named| Matcher::new(named.as_str()).names(path))
+    }
+
+    /// Refuses a spec that is to produce or change what it may not: an agent would be told to and told not to.
+    pub fn refuse(&self, repair: Repair) -> Repair {
+        let Ok(spec) = &repair.result else { return repair };
+        match self.refused(spec) {
+            problems if problems.is_empty() => repair,
+            problems => Repair { result: Err(Unfixable(problems.join("; "))), ..repair },
+        }
+    }
+
+    /// What the phase names of the protected paths, with the field. The place of a deliverable, as it is derived, is no wish
+    /// of its own.
+    fn named<'s>(&self, spec: &'s FixedSpec) -> Vec<(&'static str, &'s PathPattern)> {
+        let around = |place: &PathPattern| {
+            let place = Matcher::new(place.as_str());
+            spec.deliverables().iter().any(|path| place.covers(path.as_str().trim_end_matches('/')))
+        };
+        let deliverables = spec.deliverables().iter().map(|path| ("deliverables", path));
+        let scope = spec
+            .scope_paths()
+            .iter()
+            .filter(|path| !around(path))
+            .map(|path| ("scope.paths", path));
+        deliverables.chain(scope).filter(|(_, path)| self.by(path.as_str()).is_some()).collect()
+    }
+
+    fn refused(&self, spec: &FixedSpec) -> Vec<String> {
+        let problem = |(field, path): (&str, &PathPattern)| {
+            let path = path.as_str();
+            if is_own(path) {
+                return Some(format!(
+                    "{field}: {path:?} is autopack's own configuration, which no phase may change"
+                ));
+            }
+            let by = self.by(path).filter(|_| !spec.allow_protected())?;
+            Some(format!(
+                "{field}: {path:?} is protected by {by:?} (workspace.protected_paths): leave it out, or set \
+                 `{KEY}: true` in the phase if it is meant to change this"
+            ))
+        };
+        self.named(spec).into_iter().filter_map(problem).collect()
+    }
+}
+
+fn is_own(path: &str) -> bool {
+    OWN.iter().any(|own| own.eq_ignore_ascii_case(path.trim_end_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::phase::RawSpec;
+    use crate::phase::autofix::{Limits, autofix};
+
+    fn protected() -> ProtectedPaths {
+        let patterns = [
+            ".git*",
+            ".github/",
+            ".autopack/",
+            "config/autopack.yaml",
+            "config/memory.yaml",
+            "Infra/prod",
+        ];
+        ProtectedPaths::new(&patterns.map(str::to_owned))
+    }
+
+    fn refused(spec: Value) -> Option<String> {
+        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let repair = protected().refuse(autofix(&RawSpec(spec), None, &limits));
+        let again =
+            protected().refuse(autofix(&RawSpec(Value::clone(&repair.spec)), None, &limits));
+        assert_eq!((&again.spec, &again.result), (&repair.spec, &repair.result));
+        repair.result.err().map(|why| why.0)
+    }
+
+    #[test]
+    fn what_is_protected_needs_the_key_however_it_is_named() {
+        for path in [
+            ".github/workflows/ci.yml",
+            ".github/**",
+            ".github/",
+            "./.GitHub//workflows/ci.yml",
+            ".github\\x.yml",
+            ".gitignore",
+            "src/.gitattributes",
+            "infra/PROD/main.tf",
+            "infra/prod/*.tf",
+            ".github/workflows/ci.yml (new)",
+        ] {
+            for spec in [
+                json!({"deliverables": [path]}),
+                json!({"output_file": path}),
+                json!({"scope": {"paths": ["src", path]}}),
+            ] {
+                let why = refused(spec.clone()).unwrap_or_default();
+                assert!(why.contains("`allow_protected: true`"), "{spec}: {why}");
+                let mut allowed = spec;
+                allowed["allow_protected"] = true.into();
+                assert_eq!(refused(allowed), None, "{path}");
+            }
+        }
+        for path in ["src/github/a.py", "infra/producer/a.tf", "docs/"] {
+            assert_eq!(refused(json!({"deliverables": [path]})), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_key_opens_autopacks_own() {
+        for path in ["config/autopack.yaml", "Config/Memory.yaml"] {
+            let why = refused(json!({"deliverables": [path], "allow_protected": true}))
+                .unwrap_or_default();
+            assert!(why.contains("no phase may change"), "{why}");
+        }
+        for path in [".git/config", ".autopack/autopack.db"] {
+            assert!(refused(json!({"deliverables": [path], "allow_protected": true})).is_some());
+        }
+    }
+
+    #[test]
+    fn each_path_is_named_once_and_its_own_place_is_not() {
+        let why = refused(
+            json!({"deliverables": [".github/workflows/a.yml", ".github/workflows/b.yml"]}),
+        )
+        .unwrap();
+        assert_eq!(why.matches("is protected by").count(), 2, "{why}");
+    }
+}
