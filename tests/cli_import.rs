@@ -143,3 +143,171 @@ fn a_dependency_that_is_none_is_said() {
     assert_eq!(project.phase("c")["depends_on"], json!(["a"]));
     assert_eq!(project.phase("d")["depends_on"], json!(["a"]));
 }
+
+#[test]
+fn numbers_that_are_ids_keep_their_text() {
+    let plan = "run_id: 3.10\nphases:\n- phase_id: 22.1\n- phase_id: 22.10\n- {phase_id: 1.10, depends_on: [22.10]}\n- {id: 0x1F, priority: 1.10}\n\
+                - {id: 007, dependsOn: [0x1F, 1.10]}\n- {id: 1e3}\n";
+    let project = Project::without_commits().file("plan.yaml", plan);
+    project.autopack(["import", "plan.yaml"]).succeeded();
+    let listed = phases(&project, "3.10");
+    let told: Vec<(&str, &Value)> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["phase_id"].as_str().unwrap(), &p["depends_on"]))
+        .collect();
+    let none = json!([]);
+    assert_eq!(
+        told,
+        [
+            ("22.1", &none),
+            ("22.10", &none),
+            ("1.10", &json!(["22.10"])),
+            ("0x1F", &none),
+            ("007", &json!(["1.10", "0x1F"])),
+            ("1e3", &none)
+        ]
+    );
+    let json_plan = r#"[{"phase_id": 22.1}, {"phase_id": 22.10}, {"id": 1.10, "depends_on": [22.10], "batch": 1.50}]"#;
+    project.write("more.json", json_plan);
+    project.autopack(["import", "more.json"]).succeeded();
+    assert_eq!(phases(&project, "more")[2]["depends_on"], json!(["22.10"]));
+}
+
+#[test]
+fn several_paths_in_one_entry_are_all_deliverables() {
+    let phases = json!([{"id": "a", "deliverables": ["src/r.py, src/s.py (new)", "docs/x.md and docs/y.md", "Improved errors, and messages"]}]);
+    let project = Project::new().plan(phases);
+    project.autopack(["fix-phases"]).succeeded();
+    let a = project.phase("a");
+    assert_eq!(a["deliverables"], json!(["src/r.py", "src/s.py", "docs/x.md", "docs/y.md"]));
+}
+
+#[test]
+fn other_names_of_depends_on_gate_or_are_named() {
+    let keys = [
+        "dependsOn",
+        "blocked_by",
+        "blockedBy",
+        "requires",
+        "after",
+        "prerequisites",
+        "dependencies",
+    ];
+    for key in keys {
+        let phases = json!([{"id": "a", "deliverables": ["a.txt"]}, {"id": "b", key: ["a"], "deliverables": ["b.txt"]}]);
+        let project = Project::new().plan(phases);
+        assert_eq!(project.phase("b")["depends_on"], json!(["a"]), "{key}");
+        let unknown = json!([{"id": "a"}, {"id": "b", key: ["no-such-phase"]}]);
+        project.write("unknown.json", &unknown.to_string());
+        let ran = project.autopack(["import", "unknown.json"]);
+        assert!(
+            format!("{}{}", ran.stdout, ran.stderr).contains("no-such-phase"),
+            "{key}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_done_elsewhere_is_not_done_again() {
+    let phases = json!([{"id": "a", "status": "done"}, {"id": "b", "passes": true}, {"id": "c", "state": "CLOSED"},
+        {"id": "d", "completed": true}, {"id": "e", "title": "[x] E"}, {"id": "f", "status": "cancelled"}, {"id": "g", "status": "deferred"},
+        {"id": "h", "status": "todo", "depends_on": ["a", "f"], "deliverables": ["h.txt"]}, {"id": "i", "status": "frobnicated", "deliverables": ["i.txt"]}]);
+    let project =
+        Project::new().agent("write_deliverables()").file("plan.json", &phases.to_string());
+    let ran = project.autopack(["import", "plan.json", "--run-id", "run"]).succeeded();
+    assert!(
+        ran.stdout.contains(
+            "9 added, 5 done elsewhere and COMPLETE here, 2 given up elsewhere and SKIPPED here"
+        ),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("a: done in plan.json\n"), "{ran:?}");
+    assert!(ran.stderr.contains("phase `i` has the unknown status \"frobnicated\""), "{ran:?}");
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["h", "i"]);
+}
+
+#[test]
+fn update_takes_over_what_became_of_phases_elsewhere_and_nothing_that_was_done_here() {
+    let phase = |id: &str, status: &str| json!({"id": id, "status": status, "deliverables": [format!("{id}.txt")]});
+    let ids = ["landed", "done", "gone", "skipped", "open"];
+    let plan = |statuses: [&str; 5]| -> String {
+        let phases: Vec<Value> =
+            ids.iter().zip(statuses).map(|(id, status)| phase(id, status)).collect();
+        json!(phases).to_string()
+    };
+    let project =
+        Project::new().agent("write_deliverables()").file("plan.json", &plan(["todo"; 5]));
+    let import = |more: &[&str]| {
+        project
+            .autopack([&["import", "plan.json", "--run-id", "run"], more].concat())
+            .succeeded()
+            .stdout
+    };
+    import(&[]);
+    for id in ["done", "gone", "skipped", "open"] {
+        project.autopack(["phases", "skip", "--run-id", "run", id]).succeeded();
+    }
+    project.drain().succeeded();
+    project.autopack(["phases", "retry", "--run-id", "run", "done", "gone", "open"]).succeeded();
+    project.write("plan.json", &plan(["cancelled", "done", "cancelled", "done", "todo"]));
+    assert!(import(&[]).contains("kept as before (--update replaces them)"));
+    assert_eq!(project.states()["done"], "QUEUED");
+    let said = import(&["--update"]);
+    assert!(
+        said.contains("1 done elsewhere and COMPLETE here, 1 given up elsewhere and SKIPPED here"),
+        "{said}"
+    );
+    let states = project.states();
+    let told: Vec<&str> = ids.iter().map(|id| states[*id].as_str()).collect();
+    assert_eq!(told, ["COMPLETE", "COMPLETE", "SKIPPED", "SKIPPED", "QUEUED"]);
+}
+
+#[test]
+fn an_export_of_autopacks_own_comes_in_as_it_stands() {
+    let agent = "if phase_id != 'bad': write_deliverables()";
+    let plan = json!([{"id": "good", "deliverables": ["g.txt"]}, {"id": "bad", "deliverables": ["b.txt"], "max_attempts": 1},
+        {"id": "left", "deliverables": ["l.txt"]}, {"id": "next", "depends_on": ["good", "bad"], "deliverables": ["n.txt"]}]);
+    let project = Project::new().agent(agent).plan(plan);
+    project.autopack(["phases", "skip", "--run-id", "run", "left"]).succeeded();
+    project.drain().exited(3);
+    let listed =
+        project.autopack(["phases", "list", "--run-id", "run", "--json"]).succeeded().stdout;
+    project.autopack_reading(["import", "-", "--run-id", "other"], &listed).succeeded();
+    let told = phases(&project, "other");
+    let states: Vec<&str> =
+        told.as_array().unwrap().iter().map(|p| p["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["COMPLETE", "QUEUED", "SKIPPED", "QUEUED"]);
+    assert_eq!(told[3]["depends_on"], json!(["good", "bad"]));
+}
+
+#[test]
+fn a_plan_in_a_fence_or_with_comments_is_read_and_said() {
+    let project = Project::without_commits()
+        .file("fence.md", "Here it is:\n\n```json\n[{\"id\": \"a\"}]\n```\n")
+        .file("comments.json", "[\n // the first\n {\"id\": \"a\"},\n]\n");
+    let fence = project.autopack(["import", "fence.md"]).succeeded();
+    assert!(fence.stderr.contains("fence.md:3: the plan stands in a Markdown fence"), "{fence:?}");
+    let comments = project.autopack(["import", "comments.json"]).succeeded();
+    assert!(comments.stderr.contains("comments.json:2: JSON has no comments"), "{comments:?}");
+}
+
+#[test]
+fn all_errors_of_a_plan_are_said_at_once_with_their_lines() {
+    let plan = "phases:\n- id: a\n  depends_on: [x]\n- deliverables: [b.txt]\n- just a text\n- id: a\n- id: c\n  blockedBy: [y]\n";
+    let project = Project::without_commits().file("plan.yaml", plan);
+    let said = project.autopack(["import", "plan.yaml"]).exited(1).stderr;
+    for part in [
+        "plan.yaml:4, phase 2: expected a `phase_id`",
+        "plan.yaml:5, phase 3: expected a phase",
+        "plan.yaml:6, phase 4",
+        "plan.yaml:2, phase 1: phase `a` depends on `x`",
+        "plan.yaml:7, phase 5: phase `c` depends on `y`",
+        "5 errors: nothing is imported",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!project.path(".autopack").exists());
+}

@@ -84,6 +84,10 @@ struct Imported<'a> {
     differing: u64,
     kept: u64,
     samples: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    done: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    skipped: u64,
     notes: Vec<String>,
 }
 
@@ -100,8 +104,14 @@ impl<'a> Imported<'a> {
             differing: report.differing,
             kept: report.kept,
             samples: report.samples,
+            done: report.done,
+            skipped: report.skipped,
             // Said when it was decided, not each time the same file is brought again.
-            notes: if report.added > 0 { notes.collect() } else { Vec::new() },
+            notes: if report.added + report.done + report.skipped > 0 {
+                notes.collect()
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -113,6 +123,8 @@ impl<'a> Imported<'a> {
             (self.differing, "kept as before (--update replaces them)"),
             (self.kept, "kept, since work on them has moved on"),
             (self.samples, "telemetry samples"),
+            (self.done, "done elsewhere and COMPLETE here"),
+            (self.skipped, "given up elsewhere and SKIPPED here"),
         ];
         let said: Vec<String> = parts
             .into_iter()
@@ -122,6 +134,11 @@ impl<'a> Imported<'a> {
         let said = if said.is_empty() { "nothing new".to_owned() } else { said.join(", ") };
         format!("run {}: {said}\n", shown_id(self.run_id.as_str()))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 fn text(plan: &Plan, runs: &[Imported], database: &str) -> String {

@@ -1,18 +1,30 @@
-//! `depends_on`: what gates, whether it names phases of the run, and whether phases wait for each other.
+//! What phases wait for, under whatever name their author wrote it; whether it names phases of the run, and whether phases
+//! wait for each other.
 //!
-//! Names gate ([`Needs`] tells them from notes). Under `depends_on` each must name a phase of the run.
-//! `dependencies`, which authors use for packages and notes as well, gates by those that do. What gates nothing
-//! stays text in the spec, and under `depends_on` that is said.
+//! Names gate ([`Needs`] tells them from notes). Under `depends_on` and its other names each must name a phase of the run.
+//! [`LOOSE`] names are used for packages and notes as well: those gate that name phases, and what is left is said.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::phase::autofix::aliases::{ALIASES, written};
 use crate::phase::needs::Needs;
-use crate::phase::{PhaseId, RunId, cycle};
+use crate::phase::{PhaseId, PhaseState, RunId, cycle};
 
-use super::draft::DraftRun;
+use super::draft::{DraftPhase, DraftRun};
 use super::error::ImportError;
+
+const DEPENDS_ON: &str = "depends_on";
+/// Packages, tools and notes may stand here.
+const LOOSE: [&str; 6] =
+    ["requires", "needs", "prerequisites", "prerequisite", DEPENDENCIES, "deps"];
+/// Of these, the one where names of packages beside names of phases are no slip.
+const DEPENDENCIES: &str = "dependencies";
+/// Objects of a phase that may hold it.
+const WITHIN: [&str; 2] = ["scope", "metadata"];
+/// Of a note, for people.
+const SHOWN_CHARS: usize = 120;
 
 /// Phases that the store holds already, with what they depend on.
 #[derive(Clone, Debug, Default)]
@@ -24,50 +36,88 @@ pub struct Existing {
 #[derive(Default)]
 pub(super) struct Wanted {
     pub(super) ids: Vec<PhaseId>,
-    /// What stands under `depends_on` and is waited for by nobody.
-    pub(super) note: Option<String>,
+    /// What stands there and is waited for by nobody.
+    pub(super) notes: Vec<String>,
 }
 
-/// The dependencies of each phase of `run`, in its order.
-pub(super) fn resolve(run: &DraftRun, existing: &Existing) -> Result<Vec<Wanted>, ImportError> {
+/// Whether dependencies may stand under this key.
+pub(super) fn is_spelling(key: &str) -> bool {
+    let alias = |name: &str| name.rsplit('.').next() == Some(key);
+    key == DEPENDS_ON
+        || LOOSE.contains(&key)
+        || ALIASES.iter().any(|other| other.field == DEPENDS_ON && alias(other.name))
+}
+
+/// The dependencies of each phase of `run`, in its order, and everything that is wrong with them.
+pub(super) fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<Wanted>, Vec<ImportError>) {
     let stored = existing.runs.get(&run.run_id);
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
     let known: HashSet<&str> =
         own.chain(stored.iter().flat_map(|s| s.keys().map(PhaseId::as_str))).collect();
-    let mut all = Vec::with_capacity(run.phases.len());
-    for draft in &run.phases {
-        let Some(spec) = draft.phase.spec.0.as_object() else {
-            all.push(Wanted::default());
-            continue;
-        };
-        all.push(wanted(spec, &known).map_err(|dependency| ImportError::UnknownDependency {
+    let mut errors = Vec::new();
+    let all: Vec<Wanted> =
+        run.phases.iter().map(|draft| wanted(run, draft, &known, &mut errors)).collect();
+    errors.extend(refuse_cycles(run, &all, stored).err());
+    (all, errors)
+}
+
+/// What a phase waits for.
+fn wanted(
+    run: &DraftRun,
+    draft: &DraftPhase,
+    known: &HashSet<&str>,
+    errors: &mut Vec<ImportError>,
+) -> Wanted {
+    let mut wanted = Wanted::default();
+    let Some(spec) = draft.phase.spec.0.as_object() else { return wanted };
+    // Whatever it waited for is over.
+    let is_over = matches!(draft.phase.state, PhaseState::Complete | PhaseState::Skipped);
+    for (key, given) in fields(spec) {
+        let needs = needs(given, known);
+        let (names, unknown): (Vec<String>, Vec<String>) = needs
+            .names
+            .into_iter()
+            .map(|name| found(name, known))
+            .partition(|name| known.contains(name.as_str()));
+        let last = key.rsplit('.').next().unwrap_or(key);
+        let (wrong, idle): (Vec<String>, Vec<String>) = unknown.into_iter().partition(|name| {
+            !is_over && (!LOOSE.contains(&last) || is_slip(last, name, !names.is_empty(), known))
+        });
+        errors.extend(wrong.into_iter().map(|dependency| ImportError::UnknownDependency {
             place: draft.place.to_string(),
             run: run.run_id.clone(),
             phase: draft.phase.phase_id.clone(),
-            hint: hint(&dependency, &known),
+            hint: hint(key, &dependency, known),
             dependency,
-        })?);
+        }));
+        let idle: Vec<String> =
+            idle.into_iter().chain(needs.notes).map(|note| shortened(&note)).collect();
+        if !idle.is_empty() {
+            wanted.notes.push(format!("`{key}` waits for no phase with {}", idle.join(", ")));
+        }
+        for id in names.into_iter().map(PhaseId::new) {
+            if !wanted.ids.contains(&id) {
+                wanted.ids.push(id);
+            }
+        }
     }
-    refuse_cycles(run, &all, stored)?;
-    Ok(all)
+    wanted
 }
 
-/// What a spec waits for; `Err` is the name that no phase has.
-fn wanted(spec: &Map<String, Value>, known: &HashSet<&str>) -> Result<Wanted, String> {
-    let needs = spec.get("depends_on").map(|given| needs(given, known)).unwrap_or_default();
-    if let Some(unknown) = needs.names.iter().find(|name| !known.contains(name.as_str())) {
-        return Err(unknown.clone());
-    }
-    let nested = spec.get("scope").and_then(|scope| scope.get("dependencies"));
-    let loose = [spec.get("dependencies"), nested].into_iter().flatten();
-    let loose = loose.flat_map(|given| Needs::of(given).names);
-    let loose = loose.filter(|name| known.contains(name.as_str()));
-    let mut seen = HashSet::new();
-    let mut ids: Vec<PhaseId> = needs.names.into_iter().chain(loose).map(PhaseId::new).collect();
-    ids.retain(|id| seen.insert(id.clone()));
-    let note = (!needs.notes.is_empty())
-        .then(|| format!("`depends_on` waits for no phase with {}", needs.notes.join(", ")));
-    Ok(Wanted { ids, note })
+/// Every field under which dependencies stand, with its name.
+fn fields(spec: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
+    const NESTED: [(&str, &str); 4] = [
+        ("scope.dependencies", DEPENDENCIES),
+        ("scope.requires", "requires"),
+        ("metadata.dependencies", DEPENDENCIES),
+        ("metadata.requires", "requires"),
+    ];
+    let loose = LOOSE.iter().filter_map(|key| Some((*key, spec.get(*key)?)));
+    let nested = WITHIN.iter().flat_map(move |object| {
+        let of = NESTED.iter().filter(move |(name, _)| name.starts_with(object));
+        of.filter_map(move |(name, key)| Some((*name, spec.get(*object)?.get(*key)?)))
+    });
+    written(spec, DEPENDS_ON).chain(loose).chain(nested)
 }
 
 /// A phase's id may have spaces and commas in it.
@@ -78,14 +128,41 @@ fn needs(given: &Value, known: &HashSet<&str>) -> Needs {
     }
 }
 
-fn hint(dependency: &str, known: &HashSet<&str>) -> String {
-    let near = known.iter().map(|id| (strsim::osa_distance(id, dependency), *id));
-    match near.min() {
-        Some((distance, id)) if distance * 3 <= dependency.chars().count() => {
-            format!("; did you mean `{id}`?")
-        }
-        _ => "; `depends_on` takes ids of phases of the same run".to_owned(),
+/// `#12` is 12, where that is a phase.
+fn found(name: String, known: &HashSet<&str>) -> String {
+    match name
+        .strip_prefix('#')
+        .filter(|bare| known.contains(bare) && !known.contains(name.as_str()))
+    {
+        Some(bare) => bare.to_owned(),
+        None => name,
     }
+}
+
+/// Whether a name that is no phase's was meant to be one, where it might be a package: it looks like an id, and others
+/// beside it are phases, or one is called nearly so.
+fn is_slip(key: &str, name: &str, beside_phases: bool, known: &HashSet<&str>) -> bool {
+    let is_id = !name.contains(|c: char| c.is_whitespace() || "<>=~^@!/".contains(c));
+    key != DEPENDENCIES && is_id && (beside_phases || near(name, known).is_some())
+}
+
+fn shortened(note: &str) -> String {
+    match note.char_indices().nth(SHOWN_CHARS) {
+        None => note.to_owned(),
+        Some((at, _)) => format!("{}...", &note[..at]),
+    }
+}
+
+fn hint(key: &str, dependency: &str, known: &HashSet<&str>) -> String {
+    match near(dependency, known) {
+        Some(id) => format!("; did you mean `{id}`?"),
+        None => format!("; `{key}` takes ids of phases of the same run"),
+    }
+}
+
+fn near<'k>(name: &str, known: &HashSet<&'k str>) -> Option<&'k str> {
+    let near = known.iter().map(|id| (strsim::osa_distance(id, name), *id)).min();
+    near.filter(|(distance, _)| distance * 3 <= name.chars().count()).map(|(_, id)| id)
 }
 
 fn refuse_cycles(
@@ -138,6 +215,85 @@ mod tests {
             depends_on(phases).unwrap(),
             [vec![], vec!["a"], vec!["b", "a"], vec![], vec!["1.5"]]
         );
+    }
+
+    #[test]
+    fn other_names_for_it_gate_too() {
+        for key in [
+            "dependsOn",
+            "depends-on",
+            "blocked_by",
+            "blockedBy",
+            "after",
+            "requires",
+            "needs",
+            "prerequisites",
+            "dependencies",
+        ] {
+            for given in [json!(["a"]), json!("a"), json!([{"id": "a"}])] {
+                assert_eq!(
+                    depends_on(json!([{"id": "a"}, {"id": "b", key: given}])).unwrap()[1],
+                    ["a"],
+                    "{key}"
+                );
+            }
+        }
+        let nested = json!([{"id": "a"}, {"id": "b", "scope": {"depends_on": ["a"]}}, {"id": 12}, {"id": "c", "blockedBy": ["#12"]}]);
+        assert_eq!(depends_on(nested).unwrap(), [vec![], vec!["a"], vec![], vec!["12"]]);
+        for key in ["dependsOn", "blockedBy", "after"] {
+            let error = depends_on(json!([{"id": "b", key: ["nope-nope"]}])).unwrap_err();
+            assert!(
+                error.contains(&format!(
+                    "depends on `nope-nope`, which run `r` does not have; `{key}` takes ids"
+                )),
+                "{error}"
+            );
+        }
+        // Beside phases, or nearly one's name, it was meant to be a phase.
+        for requires in [json!(["a", "postgres"]), json!(["first-phasse"])] {
+            let phases =
+                json!([{"id": "a"}, {"id": "first-phase"}, {"id": "b", "requires": requires}]);
+            assert!(depends_on(phases).is_err());
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_package_is_said_and_not_refused() {
+        let phases = json!([{"id": "a"}, {"id": "b", "requires": ["docker", "node >= 20"], "dependencies": ["a", "postgres"]},
+            {"id": "c", "dependencies": {"python": ["requests"]}}, {"id": "d", "status": "done", "depends_on": ["archived"]}]);
+        let plan = draft(phases).resolve(&Existing::default()).unwrap();
+        let notes: Vec<&str> = plan.runs[0]
+            .phases
+            .iter()
+            .map(|phase| phase.note.as_deref().unwrap_or_default())
+            .collect();
+        assert_eq!(
+            notes,
+            [
+                "",
+                "`requires` waits for no phase with docker, node >= 20; `dependencies` waits for no phase with postgres",
+                r#"`dependencies` waits for no phase with {"python":["requests"]}"#,
+                "done in p.json; `depends_on` waits for no phase with archived",
+            ]
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let phases = json!([{"id": "a", "depends_on": ["x"]}, {"id": "b", "blockedBy": ["y", "z"]}, 3, {"id": "a"},
+            {"id": "c", "depends_on": "d"}, {"id": "d", "depends_on": "c"}]);
+        let error = depends_on(phases).unwrap_err();
+        for part in [
+            "phase 3: expected a phase",
+            "`a` stands twice",
+            "on `x`",
+            "on `y`",
+            "on `z`",
+            "c -> d -> c",
+            "6 errors: nothing is imported",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 
     #[test]

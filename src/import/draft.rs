@@ -1,6 +1,7 @@
 //! What was read, before its dependencies are checked against each other and against the store.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use crate::phase::plan::{ImportedSample, Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, RunId};
@@ -15,6 +16,8 @@ pub struct Draft {
     pub(super) runs: Vec<DraftRun>,
     /// What the author may want to know, though it is no error.
     pub warnings: Vec<String>,
+    /// What is wrong with single phases: said together with what is wrong with their dependencies.
+    pub(super) errors: Vec<ImportError>,
 }
 
 #[derive(Debug)]
@@ -39,26 +42,32 @@ impl Draft {
 
     /// Checks that every dependency names a phase of its run, here or in `existing`, and that none waits
     /// for itself.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the plan.
     pub fn resolve(self, existing: &Existing) -> Result<Plan, ImportError> {
+        let Self { runs, mut errors, .. } = self;
         let resolve = |run: DraftRun| {
-            let dependencies = depends::resolve(&run, existing)?;
+            let (dependencies, wrong) = depends::resolve(&run, existing);
+            errors.extend(wrong);
             let phases = run.phases.into_iter().zip(dependencies);
-            Ok(PlanRun {
+            PlanRun {
                 run_id: run.run_id,
                 source: run.source,
                 phases: phases
                     .map(|(draft, wanted)| {
                         let notes: Vec<String> =
-                            draft.phase.note.into_iter().chain(wanted.note).collect();
+                            draft.phase.note.into_iter().chain(wanted.notes).collect();
                         let note = (!notes.is_empty()).then(|| notes.join("; "));
                         PlanPhase { depends_on: wanted.ids, note, ..draft.phase }
                     })
                     .collect(),
                 samples: run.samples,
-            })
+            }
         };
-        let runs: Result<Vec<PlanRun>, ImportError> = self.runs.into_iter().map(resolve).collect();
-        Ok(Plan { runs: runs? })
+        let runs: Vec<PlanRun> = runs.into_iter().map(resolve).collect();
+        ImportError::all(errors)?;
+        Ok(Plan { runs })
     }
 }
 
@@ -80,16 +89,24 @@ impl Drafting {
         self.draft.warnings.push(warning);
     }
 
-    pub(super) fn add(
-        &mut self,
-        run_id: &RunId,
-        place: Place,
-        phase: PlanPhase,
-    ) -> Result<(), ImportError> {
+    pub(super) fn fail(&mut self, error: ImportError) {
+        match error {
+            ImportError::Several(errors) => self.draft.errors.extend(errors),
+            error => self.draft.errors.push(error),
+        }
+    }
+
+    /// The file's name, without its directories.
+    pub(super) fn source(&self) -> String {
+        let name = Path::new(&self.source).file_name();
+        name.map_or_else(|| self.source.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn add(&mut self, run_id: &RunId, place: Place, phase: PlanPhase) {
         let run = self.run(run_id);
         let key = (run, phase.phase_id.clone());
         if let Some(first) = self.seen.get(&key) {
-            return Err(ImportError::Duplicate {
+            return self.draft.errors.push(ImportError::Duplicate {
                 run: run_id.clone(),
                 phase: phase.phase_id,
                 first: first.to_string(),
@@ -98,7 +115,6 @@ impl Drafting {
         }
         self.seen.insert(key, place.clone());
         self.draft.runs[run].phases.push(DraftPhase { place, phase });
-        Ok(())
     }
 
     pub(super) fn add_sample(&mut self, run_id: &RunId, sample: ImportedSample) {
@@ -108,7 +124,7 @@ impl Drafting {
 
     /// An input without anything in it is an error: nobody means to import it.
     pub(super) fn finish(self) -> Result<Draft, ImportError> {
-        if self.draft.runs.is_empty() {
+        if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
             return Err(ImportError::Empty { name: self.source });
         }
         Ok(self.draft)

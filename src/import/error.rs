@@ -41,12 +41,28 @@ pub enum ImportError {
     UnknownRun { name: String, run: RunId, runs: Vec<RunId> },
     #[error("cannot import the database {name}: {why}")]
     Database { name: String, why: String },
+    /// All that is wrong with a plan, in its order; at least two.
+    #[error("{}\n{} errors: nothing is imported", lines(.0), .0.len())]
+    Several(Vec<ImportError>),
 }
 
 impl ImportError {
+    /// All of them as one; `Ok` where there is none.
+    pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     pub(super) fn malformed(place: impl ToString, message: impl Into<String>) -> Self {
         Self::Malformed { place: place.to_string(), message: message.into() }
     }
+}
+
+fn lines(errors: &[ImportError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn list(runs: &[RunId]) -> String {

@@ -3,6 +3,7 @@
 //! Stricter than `serde_json` in one thing: a key that stands twice in an object is refused, since one
 //! of the two would be lost.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use super::ImportError;
 use super::place::Place;
-use super::plan::Document;
+use super::plan::{Document, PHASES};
+use super::{ImportError, json_text};
 
 /// Whether the text is one JSON value and nothing else.
 pub(super) fn is_complete(text: &str) -> bool {
@@ -21,6 +22,18 @@ pub(super) fn is_complete(text: &str) -> bool {
 
 /// One value, or several after another wherever their lines break.
 pub(super) fn whole(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
+    let documents = values(name, text)?;
+    let mut documents = match json_text::quote_names(text) {
+        Cow::Borrowed(_) => documents,
+        Cow::Owned(text) => values(name, &text)?,
+    };
+    if let [only] = documents.as_mut_slice() {
+        only.lines = json_text::item_lines(text, PHASES);
+    }
+    Ok(documents)
+}
+
+fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let file: Arc<str> = name.into();
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
     let mut documents: Vec<Document> = Vec::new();
@@ -33,7 +46,11 @@ pub(super) fn whole(name: &str, text: &str) -> Result<Vec<Document>, ImportError
         match stream.next() {
             None => break,
             Some(Ok(Strict(value))) => {
-                documents.push(Document { value, place: Place::Line(file.clone(), line) });
+                documents.push(Document {
+                    value,
+                    place: Place::Line(file.clone(), line),
+                    lines: Vec::new(),
+                });
             }
             Some(Err(error)) => {
                 let place = format!("{name}:{}:{}", error.line(), error.column());
@@ -47,19 +64,22 @@ pub(super) fn whole(name: &str, text: &str) -> Result<Vec<Document>, ImportError
     Ok(documents)
 }
 
-/// One value a line; blank lines between are fine.
+/// One value a line; blank lines between are fine. Every line that is none is named.
 pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let file: Arc<str> = name.into();
     let mut documents = Vec::new();
+    let mut errors = Vec::new();
     let used = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     for (index, line) in used {
-        match serde_json::from_str(line) {
-            Ok(Strict(value)) => {
-                documents.push(Document { value, place: Place::Line(file.clone(), index + 1) });
+        match strict(line) {
+            Ok(value) => {
+                let place = Place::Line(file.clone(), index + 1);
+                documents.push(Document { value, place, lines: Vec::new() });
             }
             // A JSON file by another name: one value over several lines.
             Err(error)
                 if documents.is_empty()
+                    && errors.is_empty()
                     && error.classify() == Category::Eof
                     && is_complete(text) =>
             {
@@ -67,11 +87,20 @@ pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError
             }
             Err(error) => {
                 let place = format!("{name}:{}:{}", index + 1, error.column());
-                return Err(broken(place, &error));
+                errors.push(broken(place, &error));
             }
         }
     }
+    ImportError::all(errors)?;
     Ok(documents)
+}
+
+fn strict(line: &str) -> Result<Value, serde_json::Error> {
+    let Strict(value) = serde_json::from_str(line)?;
+    match json_text::quote_names(line) {
+        Cow::Borrowed(_) => Ok(value),
+        Cow::Owned(line) => serde_json::from_str(&line).map(|Strict(value)| value),
+    }
 }
 
 fn newlines(text: &str) -> usize {

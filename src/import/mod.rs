@@ -10,11 +10,15 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod json;
+mod json_text;
 mod place;
 mod plan;
 mod python_db;
+mod source;
 mod spec_keys;
+mod standing;
 mod text;
+mod written;
 mod yaml;
 
 use std::io::Read;
@@ -61,8 +65,8 @@ pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Draft,
         ));
     }
     let text = text::decode(&name, bytes)?;
-    let documents = plan::documents(&name, Format::of(file, &text), &text)?;
-    plan::draft(&name, stem, documents, run_id)
+    let source = source::read(&name, Format::of(file, &text), &text)?;
+    plan::draft(&name, stem, source, run_id)
 }
 
 /// A plan that depends on nothing that is not in it.
@@ -110,8 +114,16 @@ impl Format {
         }
     }
 
+    /// This one where it is one of JSON, else the other.
+    fn json_or(self, other: Self) -> Self {
+        if self == Self::Yaml { other } else { self }
+    }
+
     fn by_content(text: &str) -> Self {
         let text = text.trim();
+        if json_text::begins_with_comment(text) {
+            return Self::Json;
+        }
         if !text.starts_with(['{', '[']) {
             return Self::Yaml;
         }
@@ -120,7 +132,10 @@ impl Format {
             return Self::Lines;
         }
         // `{name: x}` is YAML's flow style; what is neither is reported as JSON.
-        match json::is_complete(text) || yaml::documents("", text).is_err() {
+        let is_json = json::is_complete(text)
+            || json_text::without_comments(text)
+                .is_some_and(|(clean, _)| json::is_complete(&clean));
+        match is_json || yaml::documents("", text).is_err() {
             true => Self::Json,
             false => Self::Yaml,
         }

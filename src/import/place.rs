@@ -10,7 +10,7 @@ pub(super) enum Place {
     Line(Arc<str>, usize),
     /// The nth phase, counted from 1.
     Item(Arc<str>, usize),
-    /// The nth phase of the list that begins at this line.
+    /// The nth phase, at this line or in the list that begins at it.
     ItemAt(Arc<str>, usize, usize),
     /// A row of a database's table, by its `id`.
     Row {

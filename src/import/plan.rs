@@ -9,16 +9,19 @@ use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
 use super::draft::{Draft, Drafting};
 use super::place::Place;
-use super::spec_keys;
-use super::{Format, ImportError, json, yaml};
+use super::source::Source;
+use super::standing::{self, Standing};
+use super::{Format, ImportError, json, spec_keys, yaml};
 
 /// One value of a file that may hold several.
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) place: Place,
+    /// The line of each of its phases, where that is known.
+    pub(super) lines: Vec<usize>,
 }
 
-const PHASES: &str = "phases";
+pub(super) const PHASES: &str = "phases";
 const DEFAULTS: &str = "defaults";
 /// What stands beside `phases` and means something, to us or to people.
 const RUN_KEYS: [&str; 11] = [
@@ -52,26 +55,32 @@ pub(super) fn documents(
 pub(super) fn draft(
     name: &str,
     stem: RunId,
-    documents: Vec<Document>,
+    source: Source,
     run_id: Option<&RunId>,
 ) -> Result<Draft, ImportError> {
-    let mut reader =
-        Reader { drafting: Drafting::new(name), told: run_id.cloned(), stem, items: 0 };
+    let mut drafting = Drafting::new(name);
+    source.warnings.into_iter().for_each(|warning| drafting.warn(warning));
+    let mut reader = Reader { drafting, told: run_id.cloned(), stem, items: 0 };
     let mut common = RunKeys::default();
-    for (index, document) in documents.into_iter().enumerate() {
-        match document.value {
-            Value::Null => {}
-            Value::Array(items) => reader.list(&document.place, items, &common)?,
+    for (index, document) in source.documents.into_iter().enumerate() {
+        let Document { value, place, lines } = document;
+        let read = match value {
+            Value::Null => Ok(()),
+            Value::Array(items) => {
+                reader.list(&place, items, &lines, &common);
+                Ok(())
+            }
             Value::Object(object) if object.contains_key(PHASES) => {
-                reader.run(&document.place, object, &common)?;
+                reader.run(&place, object, &lines, &common)
             }
             // `{"run_id": "x", "defaults": {..}}` ahead of the phases holds for all of them.
             Value::Object(object) if index == 0 && is_header(&object) => {
-                common = RunKeys::of(&document.place, &object, &RunKeys::default())?;
+                RunKeys::of(&place, &object, &RunKeys::default()).map(|keys| common = keys)
             }
-            Value::Object(object) => reader.lone(document.place, object, &common)?,
-            other => return Err(unexpected(&document.place, &other)),
-        }
+            Value::Object(object) => reader.lone(place, object, &common),
+            other => Err(unexpected(&place, &other)),
+        };
+        read.unwrap_or_else(|error| reader.drafting.fail(error));
     }
     reader.drafting.finish()
 }
@@ -135,12 +144,16 @@ impl Reader {
         &mut self,
         place: &Place,
         mut object: Map<String, Value>,
+        lines: &[usize],
         common: &RunKeys,
     ) -> Result<(), ImportError> {
         let keys = RunKeys::of(place, &object, common)?;
         self.warn_of_unused(place, &object);
         match object.shift_remove(PHASES) {
-            Some(Value::Array(items)) => self.list(place, items, &keys),
+            Some(Value::Array(items)) => {
+                self.list(place, items, lines, &keys);
+                Ok(())
+            }
             None | Some(Value::Null) => Ok(()),
             Some(other) => {
                 let message =
@@ -150,23 +163,27 @@ impl Reader {
         }
     }
 
-    fn list(&mut self, at: &Place, items: Vec<Value>, keys: &RunKeys) -> Result<(), ImportError> {
+    /// Each phase by itself: what is wrong with one says nothing about the others.
+    fn list(&mut self, at: &Place, items: Vec<Value>, lines: &[usize], keys: &RunKeys) {
+        // Lines of another number than phases are not theirs; of a text in one line they tell nothing.
+        let known = lines.len() == items.len() && lines.last() > Some(&1);
         for (index, item) in items.into_iter().enumerate() {
             self.items += 1;
-            let place = match at {
-                Place::File(file) => Place::Item(file.clone(), self.items),
-                Place::Line(file, line) => Place::ItemAt(file.clone(), *line, index + 1),
-                other => other.clone(),
+            let place = match (at, lines.get(index).filter(|_| known)) {
+                (Place::File(file), Some(line)) => Place::ItemAt(file.clone(), *line, self.items),
+                (Place::File(file), None) => Place::Item(file.clone(), self.items),
+                (Place::Line(file, line), _) => Place::ItemAt(file.clone(), *line, index + 1),
+                (other, _) => other.clone(),
             };
-            match item {
-                Value::Object(spec) => self.phase(place, spec, keys)?,
+            let read = match item {
+                Value::Object(spec) => self.phase(place, spec, keys),
                 other => {
                     let message = format!("expected a phase, an object, found {}", kind(&other));
-                    return Err(ImportError::malformed(place, message));
+                    Err(ImportError::malformed(place, message))
                 }
-            }
+            };
+            read.unwrap_or_else(|error| self.drafting.fail(error));
         }
-        Ok(())
     }
 
     /// An object that is a document by itself: a phase, unless it looks like a plan in other words.
@@ -206,18 +223,43 @@ impl Reader {
             self.told.clone().or(read.run_id).or_else(|| keys.run_id.as_ref().map(RunId::new));
         let run_id = run_id.unwrap_or_else(|| self.stem.clone());
         name_itself(&mut spec, &read.phase_id);
+        let (state, note) = self.standing(&place, &read.phase_id, standing::of(&spec));
         let phase = PlanPhase {
             name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
             phase_id: read.phase_id,
             max_attempts: spec_keys::max_attempts(&spec),
             spec: RawSpec(Value::Object(spec)),
             depends_on: Vec::new(),
-            state: PhaseState::Queued,
+            state,
             attempts: 0,
             last_failure: None,
-            note: None,
+            note,
         };
-        self.drafting.add(&run_id, place, phase)
+        self.drafting.add(&run_id, place, phase);
+        Ok(())
+    }
+
+    /// What is done elsewhere is not done again, and what was given up there is not begun; why is noted.
+    fn standing(
+        &mut self,
+        place: &Place,
+        phase: &PhaseId,
+        standing: Standing,
+    ) -> (PhaseState, Option<String>) {
+        let source = self.drafting.source();
+        match standing {
+            Standing::Open => (PhaseState::Queued, None),
+            Standing::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
+            Standing::Dropped(word) => {
+                (PhaseState::Skipped, Some(format!("{word:?} in {source}: skipped")))
+            }
+            Standing::Unknown(word) => {
+                self.drafting.warn(format!(
+                    "{place}: phase `{phase}` has the unknown status {word:?}; it is queued"
+                ));
+                (PhaseState::Queued, None)
+            }
+        }
     }
 
     /// A key beside `phases` that nobody reads may be a slip of the pen.

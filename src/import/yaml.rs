@@ -5,26 +5,70 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 use serde_yaml::Value as Yaml;
 
 use super::ImportError;
 use super::place::Place;
-use super::plan::Document;
+use super::plan::{Document, PHASES};
+use super::written::{Along, Position, Written, is_another};
 
 const MERGE_KEY: &str = "<<";
 
 pub(super) fn documents(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let file: Arc<str> = name.into();
     let mut documents = Vec::new();
+    let mut again = serde_yaml::Deserializer::from_str(text);
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = Yaml::deserialize(document).map_err(|error| broken(name, &error))?;
-        let value = to_json(value).map_err(|refused| {
+        // What this second reading cannot follow was refused by the first, or will be.
+        let written = again.next().and_then(|document| Along(&value).deserialize(document).ok());
+        let value = to_json(value, written.as_ref(), Position::Plain).map_err(|refused| {
             ImportError::malformed(name, format!("at `{}`: {}", refused.at(), refused.why))
         })?;
-        documents.push(Document { value, place: Place::File(file.clone()) });
+        documents.push(Document { value, place: Place::File(file.clone()), lines: Vec::new() });
+    }
+    if let [only] = documents.as_mut_slice() {
+        only.lines = item_lines(text, PHASES);
     }
     Ok(documents)
+}
+
+/// The line of each item of the list that the document is, or that stands under `key` at its top: the lines that begin with
+/// a dash as far in as the first of them, until something stands less far in. Only of lists in block style.
+fn item_lines(text: &str, key: &str) -> Vec<usize> {
+    let mut lines = Vec::new();
+    // How far in the items stand; before that, whether the list has begun.
+    let (mut indent, mut begun) = (None, true);
+    for (number, line) in (1..).zip(text.lines()) {
+        let bare = line.trim_start();
+        let depth = line.len() - bare.len();
+        let is_item = bare == "-" || bare.starts_with("- ");
+        if bare.is_empty() || bare.starts_with('#') || bare == "---" {
+            continue;
+        }
+        match indent {
+            None if depth == 0
+                && bare
+                    .split_once(':')
+                    .is_some_and(|(name, rest)| name == key && rest.trim().is_empty()) =>
+            {
+                begun = true;
+            }
+            // Other keys come before it.
+            None if !is_item => begun = begun && depth > 0,
+            None if begun => {
+                indent = Some(depth);
+                lines.push(number);
+            }
+            None => {}
+            Some(at) if depth == at && is_item => lines.push(number),
+            Some(at) if depth <= at => return lines,
+            Some(_) => {}
+        }
+    }
+    lines
 }
 
 fn broken(name: &str, error: &serde_yaml::Error) -> ImportError {
@@ -59,19 +103,35 @@ impl Refused {
     }
 }
 
-fn to_json(value: Yaml) -> Result<Value, Refused> {
+/// `written`: its scalars as they are written, where that is known.
+fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result<Value, Refused> {
+    let text = written.and_then(Written::text).filter(|_| position == Position::Name);
     Ok(match value {
         Yaml::Null => Value::Null,
-        Yaml::Bool(value) => value.into(),
-        Yaml::Number(number) => number_to_json(&number),
+        Yaml::Bool(value) => text.map_or_else(|| value.into(), Value::from),
+        Yaml::Number(number) => match (number_to_json(&number), text) {
+            (json, Some(text)) if is_another(&json.to_string(), text) => text.into(),
+            (json, _) => json,
+        },
         Yaml::String(text) => text.into(),
         Yaml::Sequence(items) => {
+            let written = match written {
+                Some(Written::List(list)) => list.as_slice(),
+                _ => &[],
+            };
+            // What stands in a list stands where the list does.
             let items = items.into_iter().enumerate();
-            let list: Result<Vec<Value>, Refused> =
-                items.map(|(n, item)| to_json(item).map_err(|r| r.under(n + 1))).collect();
-            Value::Array(list?)
+            let item =
+                |(n, item)| to_json(item, written.get(n), position).map_err(|r| r.under(n + 1));
+            Value::Array(items.map(item).collect::<Result<Vec<Value>, Refused>>()?)
         }
-        Yaml::Mapping(mapping) => Value::Object(object(mapping)?),
+        Yaml::Mapping(mapping) => {
+            let written = match written {
+                Some(Written::Object(fields)) => fields.as_slice(),
+                _ => &[],
+            };
+            Value::Object(object(mapping, written)?)
+        }
         Yaml::Tagged(tagged) => {
             let tag = tagged.tag.to_string();
             return Err(Refused::new(format!("the tag {tag} has no meaning here; leave it out")));
@@ -89,12 +149,17 @@ fn number_to_json(number: &serde_yaml::Number) -> Value {
     }
 }
 
-fn object(mapping: serde_yaml::Mapping) -> Result<Map<String, Value>, Refused> {
+fn object(
+    mapping: serde_yaml::Mapping,
+    written: &[(Written, Written)],
+) -> Result<Map<String, Value>, Refused> {
     let mut object = Map::new();
     let mut merged = Vec::new();
-    for (key, value) in mapping {
-        let key = key_text(&key)?;
-        let value = to_json(value).map_err(|refused| refused.under(&key))?;
+    for (at, (key, value)) in mapping.into_iter().enumerate() {
+        let written = written.get(at);
+        let key = key_text(&key, written.map(|(key, _)| key))?;
+        let value = to_json(value, written.map(|(_, value)| value), Position::of(&key));
+        let value = value.map_err(|refused| refused.under(&key))?;
         if key == MERGE_KEY {
             merged.extend(merge_sources(value)?);
         } else if object.contains_key(&key) {
@@ -110,10 +175,12 @@ fn object(mapping: serde_yaml::Mapping) -> Result<Map<String, Value>, Refused> {
 }
 
 /// A key that is a number, a truth value or null is its text, as it would be in JSON.
-fn key_text(key: &Yaml) -> Result<String, Refused> {
+fn key_text(key: &Yaml, written: Option<&Written>) -> Result<String, Refused> {
     match key {
         Yaml::String(text) => Ok(text.clone()),
-        Yaml::Number(number) => Ok(number.to_string()),
+        Yaml::Number(number) => {
+            Ok(written.and_then(Written::text).map_or_else(|| number.to_string(), str::to_owned))
+        }
         Yaml::Bool(value) => Ok(value.to_string()),
         Yaml::Null => Ok("null".to_owned()),
         Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => {
@@ -155,6 +222,48 @@ mod tests {
             read("a:\n- ? [x]\n  : y").unwrap_err(),
             "f.yaml: at `a.1`: a key must be text, found a list, an object or a tag"
         );
+    }
+
+    #[test]
+    fn numbers_that_name_something_keep_their_text() {
+        for (text, expected) in [
+            ("phase_id: 1.10\npriority: 1.10", r#"{"phase_id":"1.10","priority":1.1}"#),
+            (
+                "depends_on: [22.10, 1e3, 0x1F, 7, a]",
+                r#"{"depends_on":["22.10","1e3","0x1F",7,"a"]}"#,
+            ),
+            (
+                "id: 007\nrun_id: 1_000\nname: 2026-01-02",
+                r#"{"id":"007","run_id":"1_000","name":"2026-01-02"}"#,
+            ),
+            (
+                "id: yes\nname: no\ndependsOn: [true]\ntitle: ~",
+                r#"{"id":"yes","name":"no","dependsOn":["true"],"title":null}"#,
+            ),
+            (
+                "- &x {id: 1.50}\n- *x\n- {<<: *x, id: 1.60, 2.10: z}",
+                r#"[{"id":"1.50"},{"id":"1.50"},{"id":"1.60","2.10":"z"}]"#,
+            ),
+            (
+                "depends_on:\n- {id: 3.10, n: 3.10}\nid: +5",
+                r#"{"depends_on":[{"id":"3.10","n":3.1}],"id":"+5"}"#,
+            ),
+        ] {
+            assert_eq!(read(text).unwrap(), [expected], "{text}");
+        }
+    }
+
+    #[test]
+    fn items_in_block_style_have_lines() {
+        let lines = |text: &str| item_lines(text, "phases");
+        assert_eq!(
+            lines(
+                "run_id: r\nlist:\n- x\nphases:\n  - id: a\n    d: |\n      - no\n\n  # c\n  - id: b\nz: 1\n- q"
+            ),
+            [5, 10]
+        );
+        assert_eq!(lines("---\n- id: a\n- id: b\n  x:\n  - c\n"), [2, 3]);
+        assert_eq!(lines("phases: [{id: a}]"), [0; 0]);
     }
 
     #[test]

@@ -27,11 +27,16 @@ pub struct ImportReport {
     /// Here with another spec, and moved on: COMPLETE or EXECUTING, which nothing replaces.
     pub kept: u64,
     pub samples: u64,
+    /// Among the added and updated: done where the plan comes from, and COMPLETE here for it.
+    pub done: u64,
+    /// Among the added and updated: given up where the plan comes from, and SKIPPED here for it.
+    pub skipped: u64,
 }
 
 impl Store {
-    /// With `update`, specs of phases that are neither COMPLETE nor EXECUTING are replaced; states never are. A report
-    /// for each run of the plan, in its order.
+    /// With `update`, specs of phases that are neither COMPLETE nor EXECUTING are replaced; those that are done or given up
+    /// where the plan comes from become COMPLETE or SKIPPED. No other state changes. A report for each run of the plan, in
+    /// its order.
     pub async fn import_by_run(
         &self,
         plan: &Plan,
@@ -86,10 +91,18 @@ async fn import_run(
     for phase in &run.phases {
         let Some(before) = known.get(&phase.phase_id) else {
             refuse_executing(&run.run_id, phase)?;
+            report.note_standing(phase);
             new.push(phase);
             continue;
         };
         match before.compare(phase, update) {
+            Against::Settled => {
+                replace_spec(tx, before.id, phase).await?;
+                settle(tx, before.id, phase).await?;
+                rewired.push(phase);
+                report.note_standing(phase);
+                report.updated += 1;
+            }
             Against::Same => report.unchanged += 1,
             Against::Differs => report.differing += 1,
             Against::MovedOn => report.kept += 1,
@@ -171,8 +184,37 @@ async fn known_phases(
         .collect()
 }
 
+impl ImportReport {
+    fn note_standing(&mut self, phase: &PlanPhase) {
+        match standing_elsewhere(phase) {
+            Some(PhaseState::Complete) => self.done += 1,
+            Some(_) => self.skipped += 1,
+            None => {}
+        }
+    }
+}
+
+/// Where the source of a plan says that a phase is done or given up: its note tells it from a state that another autopack had.
+fn standing_elsewhere(phase: &PlanPhase) -> Option<PhaseState> {
+    phase.note.as_ref()?;
+    Some(phase.state).filter(|state| matches!(state, PhaseState::Complete | PhaseState::Skipped))
+}
+
+/// Takes over what the source says; who waits for the phase is counted anew by the import.
+async fn settle(tx: &mut SqliteConnection, id: i64, phase: &PlanPhase) -> Result<(), StoreError> {
+    sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
+        .bind(phase.state.as_str())
+        .bind(&phase.note)
+        .bind(id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// What to do with a phase that is here already.
 enum Against {
+    /// Done or given up where it comes from, and open here.
+    Settled,
     Same,
     Differs,
     MovedOn,
@@ -185,7 +227,11 @@ impl Known {
             && self.name == phase.name
             && self.max_attempts == phase.max_attempts.map(i64::from)
             && self.needs.iter().eq(phase.depends_on.iter().collect::<BTreeSet<_>>());
+        let open = matches!(self.state, PhaseState::Queued | PhaseState::Failed);
+        let settled = open && standing_elsewhere(phase).is_some();
         match self.state {
+            _ if settled && update => Against::Settled,
+            _ if settled => Against::Differs,
             _ if same => Against::Same,
             PhaseState::Complete | PhaseState::Executing => Against::MovedOn,
             _ if update => Against::Replace,

@@ -157,7 +157,7 @@ impl Content {
             let phase = phase::read(row, tiers.get(row), goals.get(run.as_str()))?;
             homes.note(&phase.phase_id, &run);
             if is_wanted(&run) {
-                drafting.add(&run, row.place.clone(), phase)?;
+                drafting.add(&run, row.place.clone(), phase);
             }
         }
         for row in &self.events {

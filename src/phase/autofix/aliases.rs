@@ -33,7 +33,7 @@ const fn add(field: &'static str, name: &'static str) -> Alias {
 }
 
 /// Of several names for one field, the one that stands first in this table goes first.
-pub const ALIASES: [Alias; 66] = [
+pub const ALIASES: [Alias; 75] = [
     fill("phase_id", "id"),
     fill("phase_id", "task_id"),
     fill("phase_id", "scope.phase_id"),
@@ -96,6 +96,15 @@ pub const ALIASES: [Alias; 66] = [
     add("scope.protected_paths", "scope.protected"),
     add("scope.protected_paths", "scope.forbidden_paths"),
     add("scope.protected_paths", "scope.exclude"),
+    add("depends_on", "dependsOn"),
+    add("depends_on", "depends-on"),
+    add("depends_on", "depends"),
+    add("depends_on", "blocked_by"),
+    add("depends_on", "blockedBy"),
+    add("depends_on", "blocked-by"),
+    add("depends_on", "after"),
+    add("depends_on", "scope.depends_on"),
+    add("depends_on", "metadata.depends_on"),
     fill("test_cmd", "test_command"),
     fill("test_cmd", "scope.test_cmd"),
     fill("test_cmd", "scope.test_command"),

@@ -103,6 +103,9 @@ impl Reader<'_> {
         if let Some(entry) = self.several(line, &first) {
             return entry;
         }
+        if let Some(entry) = self.parts(line) {
+            return entry;
+        }
         let (token, rest) = set_off(line).unwrap_or(first);
         let note = Note::of(rest);
         if token.text.is_empty() || !self.accepts(&token, &note) || self.is_half(&token, rest) {
@@ -152,6 +155,43 @@ impl Reader<'_> {
         let mut entry = Entry::default();
         found.iter().for_each(|path| self.take(path, &mut entry));
         (found.len() > 1).then_some(entry)
+    }
+
+    /// `src/a.py, src/b.py (new)`: several paths, each with a note of its own or none. A note that is not in brackets
+    /// names no path itself: where it does, which of them is meant is not clear.
+    fn parts(&self, line: &str) -> Option<Entry> {
+        let parts = text::parts(line);
+        let (_, others) = parts.split_last().filter(|(_, others)| !others.is_empty())?;
+        let mut entry = Entry::default();
+        let mut set_off_by_words = Vec::new();
+        for part in parts.iter().copied() {
+            let (token, rest) = set_off(part).unwrap_or_else(|| text::first_token(part));
+            let rest = rest.trim();
+            let bracketed = rest.starts_with(['(', '[']) && rest.ends_with([')', ']']);
+            let plain = rest.is_empty() || bracketed || token.cut && rest == ":";
+            let is_path = token.is_path() && !removal(&token.text) && !self.is_half(&token, rest);
+            if !is_path || is_arrow(rest) {
+                return None;
+            }
+            entry.prose |= !rest.is_empty();
+            if begins_with_removal(rest) {
+                self.mention(&token.text, &mut entry);
+                continue;
+            }
+            if !plain {
+                let named = text::named(rest);
+                let says_paths = !named.paths.is_empty() || !named.names.is_empty();
+                if says_paths {
+                    return None;
+                }
+                set_off_by_words.push(part);
+            }
+            self.take(&token.text, &mut entry);
+        }
+        // `src/a.py - why, src/b.py` may go on with why: either each says so, or the last one alone.
+        let clear = set_off_by_words.len() == parts.len()
+            || others.iter().all(|part| !set_off_by_words.contains(part));
+        clear.then_some(entry)
     }
 
     /// `gone`: it is about something that goes away or moves, so its path need not be there afterwards.

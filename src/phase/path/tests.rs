@@ -265,3 +265,36 @@ fn half_of_what_stands_in_brackets_is_no_path() {
 fn git_may_be_named_where_it_is_not_written_to() {
     assert_eq!(entry::read(".git/", entry::List::Context, None).paths, [".git/"]);
 }
+
+#[test]
+fn several_paths_in_one_entry_are_all_meant() {
+    for (line, paths, prose) in [
+        ("src/r.py, src/s.py (new)", &["src/r.py", "src/s.py"][..], true),
+        ("src/r.py (old); src/s.py (new)", &["src/r.py", "src/s.py"], true),
+        ("src/r.py (a, b and c) and src/s.py (new)", &["src/r.py", "src/s.py"], true),
+        ("- `src/r.py`, `src/s.py` - both new", &["src/r.py", "src/s.py"], true),
+        ("src/r.py & src/s.py & docs/ (new)", &["src/r.py", "src/s.py", "docs/"], true),
+        ("src/r.py + src/s.py", &["src/r.py", "src/s.py"], false),
+        ("src/r.py, src/s.py, and README.md updated", &["src/r.py", "src/s.py", "README.md"], true),
+        ("src/r.py - reads, src/s.py - writes", &["src/r.py", "src/s.py"], true),
+        ("src/r.py: reads; src/s.py: writes", &["src/r.py", "src/s.py"], true),
+        ("src/r.py(new),src/s.py(new)", &["src/r.py", "src/s.py"], true),
+        ("src/old.py (removed), src/new.py (new)", &["src/new.py"], true),
+        ("src/r.py updated, src/s.py added", &["src/r.py", "src/s.py"], true),
+        // Prose stays prose.
+        ("src/r.py (reads a.txt, b.txt)", &["src/r.py"], true),
+        ("src/r.py - parser, lexer", &["src/r.py"], true),
+        ("src/r.py, see src/s.py", &["src/r.py"], true),
+        ("src/r.py - uses a.py, src/s.py", &["src/r.py"], true),
+        ("src/{a,b}.py, src/c.py (new)", &["src/{a,b}.py", "src/c.py"], true),
+        ("Join src/r.py and src/s.py there", &[], true),
+        ("Delete src/r.py, src/s.py", &[], true),
+    ] {
+        let entry = read(line);
+        assert_eq!(
+            (entry.paths.as_slice(), entry.prose),
+            (paths.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice(), prose),
+            "{line}"
+        );
+    }
+}

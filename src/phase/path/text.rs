@@ -114,6 +114,43 @@ pub fn separates(c: char) -> bool {
     matches!(c, ',' | ';' | ':')
 }
 
+/// An entry taken apart at what joins several things: `,`, `;`, `and`, `&`, `+`, a line break; not within brackets or
+/// quotes.
+pub fn parts(line: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut depth, mut quote) = (0, 0_usize, None);
+    for (at, c) in line.char_indices() {
+        match c {
+            _ if quote == Some(c) => quote = None,
+            _ if quote.is_some() => {}
+            '`' | '"' => quote = Some(c),
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' | ';' | '\n' if depth == 0 => {
+                parts.push(&line[start..at]);
+                start = at + c.len_utf8();
+            }
+            c if depth == 0 && c.is_whitespace() => {
+                let joint = ["and ", "& ", "+ "]
+                    .iter()
+                    .find(|joint| line[at + c.len_utf8()..].starts_with(*joint));
+                if let Some(joint) = joint.filter(|_| start <= at) {
+                    parts.push(&line[start..at]);
+                    start = at + c.len_utf8() + joint.len();
+                }
+            }
+            _ => {}
+        }
+    }
+    parts.push(&line[start..]);
+    // `, and` joins once.
+    let bare = parts.into_iter().map(|part| {
+        let part = part.trim();
+        part.strip_prefix("and ").unwrap_or(part).trim_start()
+    });
+    bare.filter(|part| !part.is_empty()).collect()
+}
+
 /// White space ends a token, and so do `:`, `,` and `;`, but not within `{a,b}` or `(a b).txt`, nor after a drive.
 fn end_of_token(text: &str) -> usize {
     let from = if has_drive(text) { 2 } else { 0 };

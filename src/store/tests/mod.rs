@@ -53,6 +53,8 @@ impl Store {
             differing: sum.differing + report.differing,
             kept: sum.kept + report.kept,
             samples: sum.samples + report.samples,
+            done: sum.done + report.done,
+            skipped: sum.skipped + report.skipped,
         }))
     }
 }

@@ -1,0 +1,269 @@
+//! JSON as text, before it is parsed: what a parser of values would lose (how a number is written, where an item stands), and
+//! what it would stumble over (comments, commas at an end).
+//!
+//! Total: any text can be looked through, also one that is no JSON.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::written::{self, Position};
+
+/// A stretch of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// With its quotes.
+    Text(Range<usize>),
+    /// A number, `true`, `null`, or what is none of these.
+    Word(Range<usize>),
+    Sign(usize),
+    Comment(Range<usize>),
+}
+
+fn tokens(text: &str) -> impl Iterator<Item = Token> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        at += bytes[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let start = at;
+        let token = match *bytes.get(at)? {
+            b'"' => {
+                at = end_of_text(bytes, at);
+                Token::Text(start..at)
+            }
+            b'/' if bytes[at..].starts_with(b"//") => {
+                at += bytes[at..].iter().take_while(|byte| **byte != b'\n').count();
+                Token::Comment(start..at)
+            }
+            b'/' if bytes[at..].starts_with(b"/*") => {
+                at = text[at + 2..].find("*/").map_or(bytes.len(), |end| start + end + 4);
+                Token::Comment(start..at)
+            }
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => {
+                at += 1;
+                Token::Sign(start)
+            }
+            _ => {
+                let ends = |byte: &u8| byte.is_ascii_whitespace() || b"{}[],:\"/".contains(byte);
+                at += bytes[at..].iter().skip(1).take_while(|byte| !ends(byte)).count() + 1;
+                Token::Word(start..at)
+            }
+        };
+        Some(token)
+    })
+}
+
+fn end_of_text(bytes: &[u8], open: usize) -> usize {
+    let mut at = open + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'"' => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// Whether it begins with a comment.
+pub(super) fn begins_with_comment(text: &str) -> bool {
+    text.trim_start().starts_with("//") || text.trim_start().starts_with("/*")
+}
+
+/// The text without comments and without commas before a closing bracket, each place and line as it was; nothing where it
+/// has neither. Also the line of the first of them.
+pub(super) fn without_comments(text: &str) -> Option<(String, usize)> {
+    let mut blank: Vec<Range<usize>> = Vec::new();
+    let mut comma = None;
+    for token in tokens(text) {
+        match token {
+            Token::Comment(range) => blank.push(range),
+            Token::Sign(at) if matches!(text.as_bytes()[at], b'}' | b']') => {
+                blank.extend(comma.take().map(|comma| comma..comma + 1));
+            }
+            Token::Sign(at) if text.as_bytes()[at] == b',' => comma = Some(at),
+            _ => comma = None,
+        }
+    }
+    blank.sort_by_key(|range| range.start);
+    let first = blank.first()?.start;
+    let mut clean = String::with_capacity(text.len());
+    let mut at = 0;
+    for range in blank {
+        clean.push_str(&text[at..range.start]);
+        clean.extend(text[range.clone()].chars().map(|c| if c == '\n' { c } else { ' ' }));
+        at = range.end;
+    }
+    clean.push_str(&text[at..]);
+    Some((clean, line_of(text, first)))
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// An object or a list that is open.
+struct Open {
+    /// What its next value is the value of.
+    position: Position,
+    is_list: bool,
+    is_key_next: bool,
+}
+
+/// Numbers that name something, in quotes where a parser would read them as another text: `1.10`, `1e3`.
+pub(super) fn quote_names(text: &str) -> Cow<'_, str> {
+    let mut open: Vec<Open> = Vec::new();
+    let mut quoted = String::new();
+    let mut copied = 0;
+    for token in tokens(text) {
+        match token {
+            Token::Sign(at) => match text.as_bytes()[at] {
+                sign @ (b'{' | b'[') => {
+                    let is_list = sign == b'[';
+                    let around = open.last().map_or(Position::Plain, |open| open.position);
+                    // What stands in a list stands where the list does.
+                    let position = if is_list { around } else { Position::Plain };
+                    open.push(Open { position, is_list, is_key_next: !is_list });
+                }
+                b'}' | b']' => drop(open.pop()),
+                b',' => {
+                    open.last_mut().into_iter().for_each(|open| open.is_key_next = !open.is_list)
+                }
+                _ => open.last_mut().into_iter().for_each(|open| open.is_key_next = false),
+            },
+            Token::Text(range) => {
+                if let Some(open) = open.last_mut().filter(|open| open.is_key_next) {
+                    open.position = Position::of(text[range].trim_matches('"'));
+                }
+            }
+            Token::Word(range) => {
+                let names = open.last().is_some_and(|open| open.position == Position::Name);
+                if names && loses_text(&text[range.clone()]) {
+                    quoted.push_str(&text[copied..range.start]);
+                    quoted.extend(["\"", &text[range.clone()], "\""]);
+                    copied = range.end;
+                }
+            }
+            Token::Comment(_) => {}
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    quoted.push_str(&text[copied..]);
+    Cow::Owned(quoted)
+}
+
+fn loses_text(word: &str) -> bool {
+    let number: Option<serde_json::Number> = serde_json::from_str(word).ok();
+    number.is_some_and(|number| written::is_another(&number.to_string(), word))
+}
+
+/// The line of each item of the list that is the text, or that stands under `key` in the object that is the text.
+pub(super) fn item_lines(text: &str, key: &str) -> Vec<usize> {
+    let mut lines = Vec::new();
+    // The depth of the list's items.
+    let mut within = None;
+    let (mut depth, mut line, mut counted) = (0_usize, 1, 0);
+    let mut last_key = "";
+    for token in tokens(text) {
+        let (start, sign) = match &token {
+            Token::Sign(at) => (*at, text.as_bytes()[*at]),
+            Token::Text(range) | Token::Word(range) => (range.start, 0),
+            Token::Comment(_) => continue,
+        };
+        line += line_of(&text[counted..start], start - counted) - 1;
+        counted = start;
+        let closes = matches!(sign, b'}' | b']');
+        if within == Some(depth) && !closes && !matches!(sign, b',' | b':') {
+            lines.push(line);
+        }
+        match sign {
+            b'{' | b'[' => {
+                let is_list = depth == 0 || depth == 1 && last_key == key;
+                depth += 1;
+                if sign == b'[' && is_list && within.is_none() {
+                    within = Some(depth);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if within.is_some_and(|list| depth < list) {
+                    return lines;
+                }
+            }
+            _ => {}
+        }
+        if let (Token::Text(range), 1) = (&token, depth) {
+            last_key = text[range.clone()].trim_matches('"');
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn comments_and_last_commas_go_and_lines_stay() {
+        let text = "{ // a \"plan\"\n \"a\": \"x // no\", /* y\n z */ \"b\": [1, 2,],\n}";
+        let (clean, line) = without_comments(text).unwrap();
+        assert_eq!((line, clean.lines().count(), clean.len()), (1, 4, text.len()));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&clean).unwrap(),
+            serde_json::json!({"a": "x // no", "b": [1, 2]})
+        );
+        assert_eq!(without_comments("{\"a\": \"/* no */\"}"), None);
+    }
+
+    #[test]
+    fn numbers_that_name_something_are_quoted() {
+        for (text, expected) in [
+            (
+                r#"{"phase_id": 1.10, "priority": 1.10}"#,
+                r#"{"phase_id": "1.10", "priority": 1.10}"#,
+            ),
+            (
+                r#"[{"id": 1e3, "depends_on": [22.10, 2, {"id": 1.0}]}]"#,
+                r#"[{"id": "1e3", "depends_on": ["22.10", 2, {"id": 1.0}]}]"#,
+            ),
+            (
+                r#"{"scope": {"phase_id": 1.20}, "x": [1.20]}"#,
+                r#"{"scope": {"phase_id": "1.20"}, "x": [1.20]}"#,
+            ),
+            (
+                r#"{"id": 123456789012345678901234567890}"#,
+                r#"{"id": "123456789012345678901234567890"}"#,
+            ),
+            (
+                r#"{"id": 7, "depends_on": 6, "n": null}"#,
+                r#"{"id": 7, "depends_on": 6, "n": null}"#,
+            ),
+        ] {
+            assert_eq!(quote_names(text), expected);
+        }
+    }
+
+    #[test]
+    fn items_have_lines() {
+        assert_eq!(item_lines("[\n{\"a\": [1,\n2]},\n\n{}]", "phases"), [2, 5]);
+        assert_eq!(
+            item_lines("{\"x\": [1], \"phases\": [\n{},\n3,{}\n], \"y\": [[]]}", "phases"),
+            [2, 3, 3]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_looked_through(text in "[\\[\\]{},:\"\\\\/* a1.\n]{0,60}", odd in "\\PC{0,40}") {
+            for text in [&text, &odd] {
+                without_comments(text);
+                item_lines(text, "phases");
+                quote_names(text);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The text of a plan as its documents, also where somebody wrapped it: in a Markdown fence, or with comments in its JSON.
+//!
+//! A text is read as what it is first. Where that fails and something else makes a plan of it, that is read, and said.
+
+use serde_json::Value;
+
+use super::plan::{Document, PHASES, documents};
+use super::{Format, ImportError, json_text};
+
+/// What a text holds, and what its author may want to know about how it was read.
+pub(super) struct Source {
+    pub(super) documents: Vec<Document>,
+    pub(super) warnings: Vec<String>,
+}
+
+pub(super) fn read(name: &str, format: Format, text: &str) -> Result<Source, ImportError> {
+    let blocks = fenced(text);
+    let read = documents(name, format, text);
+    match read {
+        // Markdown is a text to YAML.
+        Ok(documents)
+            if blocks.is_empty() || documents.iter().any(|document| !is_text(&document.value)) =>
+        {
+            Ok(Source { documents, warnings: Vec::new() })
+        }
+        read => match from_fence(name, text, &blocks) {
+            Some(found) => found,
+            None => without_comments(name, format, text).map_or_else(
+                || read.map(|documents| Source { documents, warnings: Vec::new() }),
+                Ok,
+            ),
+        },
+    }
+}
+
+fn is_text(value: &Value) -> bool {
+    matches!(value, Value::String(_) | Value::Null)
+}
+
+fn without_comments(name: &str, format: Format, text: &str) -> Option<Source> {
+    if format == Format::Yaml {
+        return None;
+    }
+    let (clean, line) = json_text::without_comments(text)?;
+    let documents = documents(name, Format::Json, &clean).ok()?;
+    let warning = format!(
+        "{name}:{line}: JSON has no comments and no comma before a closing bracket; read without them"
+    );
+    Some(Source { documents, warnings: vec![warning] })
+}
+
+/// A block between fences at the beginning of lines.
+struct Block {
+    /// Of its first fence.
+    line: usize,
+    format: Option<Format>,
+    /// The whole text with everything around it blank: lines stay what they are.
+    text: String,
+}
+
+/// The blocks that may be a plan by the word behind their fence.
+fn fenced(text: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut open: Option<(&str, Block)> = None;
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let bare = line.trim_end();
+        let fence = ["```", "~~~"].into_iter().find(|fence| bare.starts_with(fence));
+        match (&mut open, fence) {
+            (None, Some(fence)) => {
+                let word = bare.trim_start_matches(['`', '~']).trim().to_ascii_lowercase();
+                open = Some((
+                    fence,
+                    Block { line: number, format: format_of(&word), text: "\n".repeat(number) },
+                ));
+            }
+            (Some((begun, _)), Some(fence))
+                if *begun == fence && bare.trim_matches(['`', '~']).is_empty() =>
+            {
+                blocks.extend(open.take().map(|(_, block)| block));
+            }
+            (Some((_, block)), _) => block.text.push_str(line),
+            (None, None) => {}
+        }
+    }
+    // Something that was cut off has no second fence.
+    blocks.extend(open.map(|(_, block)| block));
+    blocks.retain(|block| block.format.is_some());
+    blocks
+}
+
+fn format_of(word: &str) -> Option<Format> {
+    let first = word.split([' ', '{', ',']).next().unwrap_or_default();
+    match first {
+        "json" | "jsonc" | "json5" => Some(Format::Json),
+        "jsonl" | "ndjson" => Some(Format::Lines),
+        "yaml" | "yml" => Some(Format::Yaml),
+        // Its content tells.
+        "" => Some(Format::Json),
+        _ => None,
+    }
+}
+
+/// The only block that is a plan; `None` where none is one.
+fn from_fence(name: &str, text: &str, blocks: &[Block]) -> Option<Result<Source, ImportError>> {
+    let read = |block: &Block| {
+        let format = match block.format? {
+            Format::Json if !block.text.trim_start().starts_with(['{', '[', '/']) => {
+                Format::by_content(&block.text)
+            }
+            Format::Json => Format::by_content(&block.text).json_or(Format::Json),
+            format => format,
+        };
+        let read = documents(name, format, &block.text)
+            .map(|documents| Source { documents, warnings: Vec::new() });
+        let source = read.ok().or_else(|| without_comments(name, format, &block.text))?;
+        source
+            .documents
+            .iter()
+            .any(|document| is_plan(&document.value))
+            .then_some((block.line, source))
+    };
+    let mut plans: Vec<(usize, Source)> = blocks.iter().filter_map(read).collect();
+    if plans.len() > 1 {
+        let lines: Vec<String> = plans.iter().map(|(line, _)| line.to_string()).collect();
+        let message = format!(
+            "is Markdown with several blocks that may be plans, at lines {}; save the one that is meant as a file of its own",
+            lines.join(", ")
+        );
+        return Some(Err(ImportError::malformed(name, message)));
+    }
+    let (line, mut source) = plans.pop()?;
+    let around = text.lines().count() > source.documents.len() + 2;
+    let left = if around { "; what stands around it is not read" } else { "" };
+    source.warnings.insert(
+        0,
+        format!("{name}:{line}: the plan stands in a Markdown fence; read from within it{left}"),
+    );
+    Some(Ok(source))
+}
+
+/// Whether it looks like a plan and not like something that a text about one shows.
+fn is_plan(value: &Value) -> bool {
+    let is_phase = |value: &Value| {
+        ["phase_id", "id", "name", "title"].iter().any(|key| value.get(key).is_some())
+    };
+    match value {
+        Value::Array(items) => items.iter().any(is_phase),
+        Value::Object(object) => object.contains_key(PHASES) || is_phase(value),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(name: &str, text: &str) -> Result<(Vec<Value>, Vec<String>), String> {
+        let format = Format::of(std::path::Path::new(name), text);
+        let source = read(name, format, text).map_err(|error| error.to_string())?;
+        Ok((source.documents.into_iter().map(|document| document.value).collect(), source.warnings))
+    }
+
+    #[test]
+    fn a_plan_in_a_fence_is_read_and_said() {
+        for (name, text) in [
+            ("p.json", "```json\n[{\"id\": \"a\"}]\n```\n"),
+            (
+                "p.md",
+                "Here is the plan:\n\n```json\n[{\"id\": \"a\"}]\n```\nGood luck: it is long.\n",
+            ),
+            ("-", "```\n[\n {\"id\": \"a\"}, // first\n]\n```"),
+            ("p.yaml", "```yaml\n- id: a\n```\n"),
+            ("plan.txt", "~~~yml\n- id: a\n~~~\n"),
+            ("p.md", "# Plan\n```sh\nls\n```\n```jsonl\n{\"id\": \"a\"}\n```\n"),
+            ("p.md", "```json\n[{\"id\": \"a\"}]"),
+        ] {
+            let (values, warnings) =
+                values(name, text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let first = values[0].get(0).unwrap_or(&values[0]);
+            assert_eq!(first["id"], "a", "{text}");
+            assert!(warnings[0].contains("the plan stands in a Markdown fence"), "{warnings:?}");
+        }
+        let two = "```json\n[{\"id\": \"a\"}]\n```\n\n```json\n[{\"id\": \"b\"}]\n```\n";
+        assert!(values("p.md", two).unwrap_err().contains("at lines 1, 5; save the one"));
+        // A fence within a description is no plan.
+        let (all, warnings) = values(
+            "p.yaml",
+            "- id: a\n  description: |\n    ```json\n    [{\"id\": \"b\"}]\n    ```\n",
+        )
+        .unwrap();
+        assert_eq!((all[0][0]["id"].as_str(), warnings.len()), (Some("a"), 0));
+    }
+
+    #[test]
+    fn json_with_comments_is_read_and_said() {
+        let text = "[\n  // the first\n  {\"id\": \"a\", \"url\": \"http://x\"},\n]";
+        for name in ["p.json", "p.jsonl", "-"] {
+            let (values, warnings) =
+                values(name, text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(values[0][0]["url"], "http://x");
+            assert!(
+                warnings[0].starts_with(&format!("{name}:2: JSON has no comments")),
+                "{warnings:?}"
+            );
+        }
+        assert!(
+            values("p.json", "[{\"id\": \"a\" // b\n, c}]")
+                .unwrap_err()
+                .starts_with("p.json:1:13: not valid JSON")
+        );
+    }
+}

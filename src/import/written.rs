@@ -1,0 +1,122 @@
+//! Numbers as they are written: an id `22.10` is not 22.1, and neither `0x1F` nor `1e3` is a number to whoever wrote it.
+//!
+//! YAML and JSON make numbers of them. Where one stands for a name, its text is kept; everywhere else it stays a number.
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Value as Yaml;
+
+use super::depends;
+
+/// What a value stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    /// An id, or a name.
+    Name,
+    Plain,
+}
+
+const NAMES: [&str; 9] = [
+    "phase_id",
+    "id",
+    "task_id",
+    "run_id",
+    "name",
+    "title",
+    "task_name",
+    "phase_name",
+    "display_name",
+];
+
+impl Position {
+    /// Of the value under this key.
+    pub(super) fn of(key: &str) -> Self {
+        match NAMES.contains(&key) || depends::is_spelling(key) {
+            true => Self::Name,
+            false => Self::Plain,
+        }
+    }
+}
+
+/// Whether a number that prints like this was written otherwise.
+pub(super) fn is_another(number: &str, written: &str) -> bool {
+    number != written
+}
+
+/// The scalars of a YAML document as they are written, in the shape of its value.
+#[derive(Debug)]
+pub(super) enum Written {
+    Scalar(String),
+    List(Vec<Written>),
+    /// Keys and values.
+    Object(Vec<(Written, Written)>),
+}
+
+impl Written {
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Scalar(text) => Some(text),
+            Self::List(_) | Self::Object(_) => None,
+        }
+    }
+}
+
+/// Reads a document again along the value that it has.
+pub(super) struct Along<'v>(pub &'v Yaml);
+
+impl<'de> DeserializeSeed<'de> for Along<'_> {
+    type Value = Written;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Written, D::Error> {
+        match self.0 {
+            Yaml::Sequence(items) => deserializer.deserialize_seq(Walk::List(items)),
+            Yaml::Mapping(fields) => deserializer.deserialize_map(Walk::Object(fields)),
+            Yaml::Tagged(_) => Err(D::Error::custom("a tag")),
+            // Asked for a text, YAML gives what is written.
+            Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) => {
+                deserializer.deserialize_str(Walk::Scalar)
+            }
+        }
+    }
+}
+
+enum Walk<'v> {
+    Scalar,
+    List(&'v [Yaml]),
+    Object(&'v serde_yaml::Mapping),
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the value that was read before")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Written, E> {
+        Ok(Written::Scalar(text.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Written, E> {
+        Ok(Written::Scalar(String::new()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Written, A::Error> {
+        let Self::List(items) = self else { return Err(A::Error::custom("no list")) };
+        let mut list = Vec::with_capacity(items.len());
+        for item in items {
+            list.extend(access.next_element_seed(Along(item))?);
+        }
+        Ok(Written::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Written, A::Error> {
+        let Self::Object(fields) = self else { return Err(A::Error::custom("no object")) };
+        let mut object = Vec::with_capacity(fields.len());
+        for (key, value) in fields {
+            if let Some(key) = access.next_key_seed(Along(key))? {
+                object.push((key, access.next_value_seed(Along(value))?));
+            }
+        }
+        Ok(Written::Object(object))
+    }
+}
