@@ -104,6 +104,119 @@ fn without_docker_nobody_is_told_to_start_qdrant_with_it() {
     assert_eq!(by_hand["hint"], "start it, or set memory.use_qdrant to false");
 }
 
+/// A repository in which no drain can start, and a part of what is said about it.
+fn broken() -> Vec<(&'static str, Project, &'static str)> {
+    let healthy = || Project::new().unset("AUTOPACK_ENABLE_MEMORY").agent("write_deliverables()");
+    let queued = |project: Project| {
+        project.plan(serde_json::json!([{"id": "a", "deliverables": ["a.txt"]}]))
+    };
+    let bare = queued(healthy());
+    std::fs::rename(bare.path(".git"), bare.path(".bare")).unwrap();
+    bare.write(".git", "gitdir: ./.bare\n");
+    bare.git_command()
+        .args(["config", "--file", ".bare/config", "core.bare", "true"])
+        .status()
+        .unwrap();
+    let branch = queued(healthy());
+    branch.git(["branch", "autopack"]);
+    let base =
+        queued(healthy().agent_with("write_deliverables()", "workspace: {base: no-such-branch}\n"));
+    let partial = queued(healthy());
+    let blob = partial.git(["rev-parse", "HEAD:README.md"]);
+    partial.git(["config", "remote.origin.promisor", "true"]);
+    partial.git(["config", "remote.origin.url", "/nowhere"]);
+    partial.git(["config", "extensions.partialClone", "origin"]);
+    partial.git(["config", "core.repositoryFormatVersion", "1"]);
+    std::fs::remove_file(partial.path(format!(".git/objects/{}/{}", &blob[..2], blob[2..].trim())))
+        .unwrap();
+    vec![
+        ("a container of worktrees", bare, "bare"),
+        ("a branch in the way", branch, "a branch `autopack` is there"),
+        ("a base that is gone", base, "\"no-such-branch\" names no commit"),
+        ("a partial clone", partial, "partial clone"),
+    ]
+}
+
+#[test]
+fn where_a_drain_refuses_health_says_fail() {
+    for (name, project, part) in broken() {
+        let ran = health(&project, &["--json"]).exited(1);
+        let report = ran.json();
+        let workspace = check(&report, "workspace");
+        assert_eq!(workspace["status"], "fail", "{name}: {report:#}");
+        assert!(workspace["detail"].as_str().unwrap().contains(part), "{name}: {workspace:#}");
+        assert!(workspace["hint"].is_string(), "{name}");
+        let drain =
+            project.autopack_with(["drain", "--run-id", "run"], &[("AUTOPACK_ENABLE_MEMORY", "0")]);
+        assert!([1, 5].contains(&drain.code.unwrap()), "{name}: {drain:?}");
+    }
+}
+
+#[test]
+fn a_repository_of_another_owner_fails() {
+    // Git's own switch for its tests: every owner is another one.
+    let project =
+        repository().env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1").agent("write_deliverables()");
+    let report = health(&project, &["--json"]).exited(1).json();
+    let workspace = check(&report, "workspace");
+    assert_eq!(workspace["status"], "fail");
+    assert!(workspace["detail"].as_str().unwrap().contains("safe.directory"), "{workspace:#}");
+}
+
+#[test]
+fn files_of_lfs_need_git_lfs() {
+    let project = Project::new().unset("AUTOPACK_ENABLE_MEMORY").agent("write_deliverables()");
+    // Tracked as pointers, by whoever has it.
+    let project = project
+        .file(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+        .file("a.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+        .commit("pointers");
+    let report = health(&project, &["--json"]).exited(1).json();
+    let workspace = check(&report, "workspace");
+    assert!(
+        workspace["detail"].as_str().unwrap().contains("LFS keeps 1 file of this repository"),
+        "{workspace:#}"
+    );
+    assert!(workspace["hint"].as_str().unwrap().contains("git lfs install"), "{workspace:#}");
+}
+
+#[test]
+fn a_file_where_the_state_belongs_fails() {
+    let project = repository().file(".autopack", "");
+    let ran =
+        health(&project, &["--json", "--config-dir", project.outside("home").to_str().unwrap()])
+            .exited(1);
+    assert!(
+        check(&ran.json(), "workspace")["detail"].as_str().unwrap().contains(".autopack is a file")
+    );
+}
+
+#[test]
+fn ci_is_run_at_the_base_when_asked() {
+    let with = |ci: &str| {
+        let settings =
+            format!("ci: {{command: {ci}}}\nworkspace: {{link: [.env], setup: touch made}}\n");
+        let project = Project::new()
+            .unset("AUTOPACK_ENABLE_MEMORY")
+            .file(".gitignore", ".env\n")
+            .commit("ignore");
+        project.file(".env", "x").agent_with("write_deliverables()", &settings)
+    };
+    let ci = |project: &Project, code: i32| {
+        check(&health(project, &["--json", "--ci"]).exited(code).json(), "ci").clone()
+    };
+    let green = ci(&with("test -f README.md -a -f .env -a -f made"), 0);
+    assert_eq!(green["status"], "ok", "{green:#}");
+    assert!(green["detail"].as_str().unwrap().contains("green at "), "{green:#}");
+    let project = with("echo boom; exit 1");
+    let red = ci(&project, 1);
+    assert_eq!(red["status"], "fail");
+    assert!(red["detail"].as_str().unwrap().contains("boom"), "{red:#}");
+    // Without the flag nothing is run, and nothing is said about it.
+    assert_eq!(check(&health(&project, &["--json"]).succeeded().json(), "ci")["status"], "ok");
+    assert!(!project.path("made").exists(), "the checkout is left alone");
+}
+
 fn check<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
     let checks = report["checks"].as_array().expect("a list");
     checks.iter().find(|check| check["name"] == name).expect(name)

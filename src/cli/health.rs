@@ -7,7 +7,9 @@ use console::{Style, style};
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::health::memory::{self, Part};
-use crate::health::{Check, Finding, Overall, Report, Status, agents, database, machine, settings};
+use crate::health::{
+    Check, Finding, Overall, Report, Status, agents, ci_run, database, machine, settings,
+};
 use crate::memory::Starting;
 use crate::progress::printable;
 
@@ -19,6 +21,10 @@ pub struct Args {
     /// Print {status, checks}
     #[arg(long)]
     json: bool,
+
+    /// Run CI where a drain would begin, in a copy of that commit
+    #[arg(long)]
+    ci: bool,
 
     /// Do not start Qdrant where it is down; only look
     #[arg(long)]
@@ -46,7 +52,13 @@ async fn look(args: &Args, context: &Context) -> Report {
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
         let env = context.ci_env(config);
-        settings::ci(&config.settings, workspace, &env).await
+        let found = settings::ci(&config.settings, workspace, &env).await;
+        match context.redactor() {
+            Ok(redact) if args.ci && found.status == Status::Ok => {
+                ci_run::ci_run(&config.settings, workspace, &env, redact).await
+            }
+            _ => found,
+        }
     };
     let database = async {
         match super::database::url(context) {
@@ -72,8 +84,9 @@ async fn look(args: &Args, context: &Context) -> Report {
         }
     };
     let here = root.unwrap_or(Path::new("."));
+    let base = config.as_ref().ok().and_then(|config| config.settings.workspace.base.as_deref());
     Report::new(vec![
-        Check::of("workspace", async { settings::workspace(&workspace) }).await,
+        Check::of("workspace", settings::workspace(&workspace, base)).await,
         Check::of("configuration", async { settings::configuration(&config, root) }).await,
         Check::of("database", database).await,
         Check::of("disk", async { machine::disk(here) }).await,

@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub mod agents;
+pub mod ci_run;
 pub mod database;
 pub mod machine;
 pub mod memory;

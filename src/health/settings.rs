@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::phase::PhaseCi;
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
+use crate::workspace::{Obstacle, Repo, WorkspaceError, obstacles};
 
 pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
     match config {
@@ -50,11 +51,29 @@ fn runnable(command: &str, program: &str, workspace: &Path, env: &Env) -> Findin
     }
 }
 
-pub fn workspace(workspace: &Result<PathBuf, Failure>) -> Finding {
-    match workspace {
-        Ok(root) => Finding::ok(root.display().to_string()),
-        Err(failure) => failed(failure, "name one with --workspace"),
+/// The repository as git sees it, and whatever of it would make a drain refuse. `base`: where runs begin by configuration.
+pub async fn workspace(workspace: &Result<PathBuf, Failure>, base: Option<&str>) -> Finding {
+    let root = match workspace {
+        Ok(root) => root,
+        Err(failure) => return failed(failure, "name one with --workspace"),
+    };
+    match in_the_way(root, base).await {
+        Ok(found) if found.is_empty() => Finding::ok(root.display().to_string()),
+        Ok(found) => {
+            let (what, cures): (Vec<String>, Vec<String>) =
+                found.into_iter().map(|obstacle| (obstacle.what, obstacle.cure)).unzip();
+            Finding::fail(what.join("; "), cures.join("; "))
+        }
+        Err(error) => {
+            let hint =
+                error.hint().unwrap_or("a drain meets the same; `git status` there says more");
+            Finding::fail(error.to_string(), hint)
+        }
     }
+}
+
+async fn in_the_way(root: &Path, base: Option<&str>) -> Result<Vec<Obstacle>, WorkspaceError> {
+    obstacles(&Repo::discover(root).await?, base).await
 }
 
 /// What an error says, with its own hint where it has one.
