@@ -182,7 +182,7 @@ pub(super) fn of(spec: &Map<String, Value>) -> Standing {
         said.push(Standing::Done);
     }
     // An issue that was opened again keeps its date.
-    let dated = DONE_AT.iter().any(|key| spec.get(*key).is_some_and(|value| is_date(value)));
+    let dated = DONE_AT.iter().any(|key| spec.get(*key).is_some_and(is_date));
     if dated && said.is_empty() {
         said.push(Standing::Done);
     }
