@@ -121,6 +121,8 @@ fn broken() -> Vec<(&'static str, Project, &'static str)> {
     branch.git(["branch", "autopack"]);
     let base =
         queued(healthy().agent_with("write_deliverables()", "workspace: {base: no-such-branch}\n"));
+    let place = healthy().agent_with("write_deliverables()", "workspace: {slots_dir: within}\n");
+    let place = queued(place);
     let partial = queued(healthy());
     let blob = partial.git(["rev-parse", "HEAD:README.md"]);
     partial.git(["config", "remote.origin.promisor", "true"]);
@@ -133,6 +135,7 @@ fn broken() -> Vec<(&'static str, Project, &'static str)> {
         ("a container of worktrees", bare, "bare"),
         ("a branch in the way", branch, "a branch `autopack` is there"),
         ("a base that is gone", base, "\"no-such-branch\" names no commit"),
+        ("a place for slots inside the checkout", place, "is inside the checkout"),
         ("a partial clone", partial, "partial clone"),
     ]
 }

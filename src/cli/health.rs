@@ -84,9 +84,9 @@ async fn look(args: &Args, context: &Context) -> Report {
         }
     };
     let here = root.unwrap_or(Path::new("."));
-    let base = config.as_ref().ok().and_then(|config| config.settings.workspace.base.as_deref());
+    let read = config.as_ref().ok().map(|config| &config.settings);
     Report::new(vec![
-        Check::of("workspace", settings::workspace(&workspace, base)).await,
+        Check::of("workspace", settings::workspace(&workspace, read)).await,
         Check::of("configuration", async { settings::configuration(&config, root) }).await,
         Check::of("database", database).await,
         Check::of("disk", async { machine::disk(here) }).await,

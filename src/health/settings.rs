@@ -51,13 +51,16 @@ fn runnable(command: &str, program: &str, workspace: &Path, env: &Env) -> Findin
     }
 }
 
-/// The repository as git sees it, and whatever of it would make a drain refuse. `base`: where runs begin by configuration.
-pub async fn workspace(workspace: &Result<PathBuf, Failure>, base: Option<&str>) -> Finding {
+/// The repository as git sees it, and whatever of it would make a drain refuse. `settings`: where it can be read.
+pub async fn workspace(
+    workspace: &Result<PathBuf, Failure>,
+    settings: Option<&Settings>,
+) -> Finding {
     let root = match workspace {
         Ok(root) => root,
         Err(failure) => return failed(failure, "name one with --workspace"),
     };
-    match in_the_way(root, base).await {
+    match in_the_way(root, settings).await {
         Ok(found) if found.is_empty() => Finding::ok(root.display().to_string()),
         Ok(found) => {
             let (what, cures): (Vec<String>, Vec<String>) =
@@ -72,8 +75,14 @@ pub async fn workspace(workspace: &Result<PathBuf, Failure>, base: Option<&str>)
     }
 }
 
-async fn in_the_way(root: &Path, base: Option<&str>) -> Result<Vec<Obstacle>, WorkspaceError> {
-    obstacles(&Repo::discover(root).await?, base).await
+async fn in_the_way(
+    root: &Path,
+    settings: Option<&Settings>,
+) -> Result<Vec<Obstacle>, WorkspaceError> {
+    let settings = settings.map(|settings| &settings.workspace);
+    let slots_dir = settings.and_then(|settings| settings.slots_dir.as_deref());
+    let repo = Repo::discover(root).await?.with_slots_dir(slots_dir);
+    obstacles(&repo, settings.and_then(|settings| settings.base.as_deref())).await
 }
 
 /// What an error says, with its own hint where it has one.

@@ -10,7 +10,7 @@ use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 use super::columns::{json, parse, to_json};
 use super::dependencies::{edges, rewire, settle_dependencies};
 use super::error::StoreError;
-use super::evidence::IMPORT;
+use super::evidence::{IMPORT, mark};
 use super::open::Store;
 use super::samples::import_sample;
 
@@ -206,9 +206,9 @@ async fn settle(tx: &mut SqliteConnection, id: i64, phase: &PlanPhase) -> Result
         .bind(phase.state.as_str())
         .bind(&phase.note)
         .bind(id)
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    mark(tx, id, IMPORT).await
 }
 
 /// What to do with a phase that is here already.

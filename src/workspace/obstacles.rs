@@ -32,6 +32,10 @@ pub async fn obstacles(repo: &Repo, base: Option<&str>) -> Result<Vec<Obstacle>>
         let what = format!("workspace.base {base:?} names no commit here");
         found.push(Obstacle::new(what, "name another in autopack.yaml, or fetch it"));
     }
+    if let Some(why) = repo.refused_slots_dir() {
+        let cure = "name another directory in workspace.slots_dir, outside of every git work tree";
+        found.push(Obstacle::new(why, cure));
+    }
     found.extend(plain_branch(repo).await?);
     found.extend(absent_objects(repo, base).await?);
     found.extend(lfs(repo).await?);

@@ -108,6 +108,12 @@ impl Place {
         }
     }
 
+    /// Why the place that the configuration names will not do; nothing where it names none.
+    pub fn refused_setting(root: &Path, settings: &PlaceSettings) -> Option<String> {
+        let (wanted, real) = (settings.slots_dir.as_ref()?, root.canonicalize().ok()?);
+        Self::under(expanded(wanted, settings, &real), &real).refusal(&real, Origin::Setting)
+    }
+
     fn under(home: PathBuf, real: &Path) -> Self {
         let hash = Sha256::digest(super::paths::to_bytes(real));
         let hash: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();

@@ -90,6 +90,10 @@ impl Repo {
         self.place().map(|place| place.dir.as_path())
     }
 
+    pub(super) fn refused_slots_dir(&self) -> Option<String> {
+        Place::refused_setting(&self.root, &self.place_settings)
+    }
+
     pub(super) fn place(&self) -> Result<&Place> {
         if let Some(place) = self.place.get() {
             return Ok(place);
