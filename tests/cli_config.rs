@@ -149,7 +149,7 @@ fn variables_win_over_files_and_are_named_when_wrong() {
         ("AUTOPACK_USE_QDRANT", "OFF"),
         ("AUTOPACK_QDRANT_API_KEY", "very-secret"),
         ("TELEMETRY_DB_ENABLED", "0"),
-        ("DATABASE_URL", "postgres://user:password@host/db"),
+        ("AUTOPACK_DATABASE_URL", "postgres://user:password@host/db"),
     ];
     let ran = project.autopack_with(["config", "show"], &variables);
     let changed = ran.stdout.lines().filter(|line| !line.contains("shipped"));
