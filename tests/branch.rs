@@ -88,6 +88,32 @@ fn a_branch_that_is_gone_is_brought_back_to_what_landed_last() {
 }
 
 #[test]
+fn a_branch_that_is_gone_is_brought_back_also_where_all_is_to_be_done_again() {
+    let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
+    project.drain().succeeded();
+    let tip = project.git(["rev-parse", "autopack/run"]).trim().to_owned();
+    project.autopack(["phases", "retry", "--run-id", "run", "--redo", "one", "two"]).succeeded();
+    project.git(["branch", "-q", "-D", "autopack/run"]);
+    let gone = project.drain().exited(1).stdout;
+    assert!(
+        gone.contains(&format!("(git branch autopack/run {tip}, which landed last)")),
+        "{gone}"
+    );
+}
+
+#[test]
+fn a_branch_in_the_way_is_said_once_whatever_the_jobs() {
+    for jobs in ["1", "3"] {
+        let project =
+            Project::new().agent("write_deliverables()").plan(phases(["a", "b", "c", "d"]));
+        project.git(["branch", "autopack"]);
+        let ran = project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).exited(1);
+        let said = ran.stdout.matches("cannot make the branch autopack/run").count();
+        assert_eq!(said, 1, "{ran:#?}");
+    }
+}
+
+#[test]
 fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
     let project = Project::new().agent("").plan(phases(["bad"]));
     project.drain().exited(3);

@@ -188,7 +188,9 @@ impl Drain<'_> {
     /// Nothing more is claimed; what runs is finished and counted.
     pub(super) async fn wind_down(&mut self, halt: &Halt) {
         if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
-            let why = halt.why().map_or(String::new(), |why| format!(": {why}"));
+            // What the user has to mend is said where the drain ends.
+            let why = halt.why().filter(|_| !matches!(halt, Halt::Failed { .. }));
+            let why = why.map_or(String::new(), |why| format!(": {why}"));
             let (under_way, meets) = match self.crew.len() {
                 1 => ("a phase under way is".to_owned(), "it meets"),
                 n => (format!("{n} phases under way are"), "they meet"),
