@@ -16,6 +16,7 @@ mod claim;
 mod clean;
 mod commit;
 mod copied_refs;
+pub mod dependencies;
 mod diff;
 mod error;
 mod exact;

@@ -31,7 +31,7 @@ impl Tree {
     }
 
     /// `mode type id<tab>path`, each ended by NUL.
-    fn parse(listed: &[u8]) -> Self {
+    pub(super) fn parse(listed: &[u8]) -> Self {
         let mut tree = Self::default();
         for field in fields(listed) {
             let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };

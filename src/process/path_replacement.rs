@@ -1,0 +1,179 @@
+//! One path in place of another inside a text: whole paths only, in each way in which tools write them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Puts `to` wherever a text names one of the spellings of the user's checkout.
+#[derive(Clone, Debug)]
+pub struct PathReplacement {
+    /// What is looked for and what takes its place, the longest first.
+    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl PathReplacement {
+    /// `from` holds every spelling of the directory (as given, and without symbolic links).
+    pub fn new<P: AsRef<Path>>(from: &[P], to: &Path) -> Self {
+        let to = trimmed(to);
+        let mut pairs = Vec::new();
+        for from in from {
+            let from = trimmed(from.as_ref());
+            // Of the root of the file system everything is a part.
+            if from.is_empty() || from == to {
+                continue;
+            }
+            let encoded = (url_encoded(&from), url_encoded(&to));
+            pairs.push((from.clone(), to.clone()));
+            if encoded.0 != from {
+                pairs.push(encoded);
+            }
+        }
+        pairs.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+        pairs.dedup();
+        Self { pairs }
+    }
+
+    /// The text with every occurrence replaced; nothing where there is none. Replacing again changes nothing.
+    pub fn apply(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut result: Option<Vec<u8>> = None;
+        let (mut at, mut copied) = (0, 0);
+        while at < text.len() {
+            match self.found(text, at) {
+                Some((length, to)) => {
+                    if let Some(to) = to {
+                        let result = result.get_or_insert_with(Vec::new);
+                        result.extend_from_slice(&text[copied..at]);
+                        result.extend_from_slice(to);
+                        copied = at + length;
+                    }
+                    at += length;
+                }
+                None => at += 1,
+            }
+        }
+        let mut result = result?;
+        result.extend_from_slice(&text[copied..]);
+        Some(result)
+    }
+
+    /// Where a path of the user's checkout is in the copy; nothing for any other path, and none for one in the copy.
+    pub fn path(&self, path: &Path) -> Option<PathBuf> {
+        if self.pairs.iter().any(|(_, to)| path.starts_with(OsStr::from_bytes(to))) {
+            return None;
+        }
+        self.pairs.iter().find_map(|(from, to)| {
+            let below = path.strip_prefix(OsStr::from_bytes(from)).ok()?;
+            let to = Path::new(OsStr::from_bytes(to));
+            // Joining nothing would add a slash.
+            Some(if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) })
+        })
+    }
+
+    /// What is found at a place, and what takes its place: nothing where it is `to` already, which may begin with
+    /// what it replaces.
+    fn found(&self, text: &[u8], at: usize) -> Option<(usize, Option<&[u8]>)> {
+        let here = &text[at..];
+        let is_path = |path: &[u8]| {
+            here.starts_with(path)
+                && begins_a_path(&text[..at])
+                && here.get(path.len()).is_none_or(|next| !is_name_byte(*next))
+        };
+        if let Some((_, to)) =
+            self.pairs.iter().find(|(from, to)| to.len() > from.len() && is_path(to))
+        {
+            return Some((to.len(), None));
+        }
+        let (from, to) = self.pairs.iter().find(|(from, _)| is_path(from))?;
+        Some((from.len(), Some(to)))
+    }
+}
+
+fn trimmed(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    bytes[..end].to_vec()
+}
+
+/// `/mnt` in `/mnt/home/u/app` keeps `/home/u/app` from being a path; `file://` and `-I` do not.
+fn begins_a_path(before: &[u8]) -> bool {
+    let is_part = |byte: &u8| is_name_byte(*byte) || *byte == b'/';
+    let run = before.iter().rev().take_while(|byte| is_part(byte)).count();
+    let run = &before[before.len() - run..];
+    match run {
+        [] => true,
+        _ if run.iter().all(|byte| *byte == b'/') => before.ends_with(b"://"),
+        _ => run.starts_with(b"-") && !run.contains(&b'/'),
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b'-' | b'.' | b'%' | b'+' | b'~')
+        || byte >= 0x80
+}
+
+fn url_encoded(path: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(path.len());
+    for byte in path {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                encoded.push(*byte);
+            }
+            _ => encoded.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn replaced(text: &str, from: &[&str], to: &str) -> String {
+        let replaced = PathReplacement::new(from, Path::new(to)).apply(text.as_bytes());
+        replaced.map_or(text.to_owned(), |bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn whole_paths_are_replaced_in_every_spelling() {
+        let to = |text: &str| replaced(text, &["/home/u/my app", "/h/app/"], "/slots/a 0");
+        assert_eq!(to("#!/h/app/.venv/bin/python"), "#!/slots/a 0/.venv/bin/python");
+        assert_eq!(to("/h/app\n/h/app/src\n"), "/slots/a 0\n/slots/a 0/src\n");
+        assert_eq!(
+            to("{\"url\": \"file:///home/u/my%20app\"}"),
+            "{\"url\": \"file:///slots/a%200\"}"
+        );
+        assert_eq!(to("file:///h/app"), "file:///slots/a 0");
+        assert_eq!(to("'/home/u/my app/src':\"/h/app\""), "'/slots/a 0/src':\"/slots/a 0\"");
+        assert_eq!(to("A=/h/app:/h/app/b"), "A=/slots/a 0:/slots/a 0/b");
+        assert_eq!(to("-I/h/app/include -c=/h/app"), "-I/slots/a 0/include -c=/slots/a 0");
+        let replacement = PathReplacement::new(&["/h/app/"], Path::new("/s"));
+        assert_eq!(replacement.path(Path::new("/h/app")), Some("/s".into()));
+        assert_eq!(replacement.path(Path::new("/h/app/a/b")), Some("/s/a/b".into()));
+        assert_eq!(replacement.path(Path::new("/h/application")), None);
+    }
+
+    #[test]
+    fn other_paths_are_left_alone() {
+        for text in
+            ["/h/app2/x", "/h/app-old", "/mnt/h/app/x", "/h/application", "x/h/app", "/h/app.bak"]
+        {
+            assert_eq!(replaced(text, &["/h/app"], "/s"), text);
+        }
+        assert_eq!(replaced("/x", &["/"], "/s"), "/x");
+    }
+
+    proptest! {
+        #[test]
+        fn replacing_twice_is_replacing_once(
+            text in "(/a|/b|/a/b|/ab|[ :\"x]|file://){0,12}",
+            to in "(/a/s|/b|/a/b/c|/s)",
+        ) {
+            let once = replaced(&text, &["/a", "/a/b"], &to);
+            // What lies within the place that it was moved to is at home.
+            prop_assert_eq!(replaced(&once, &["/a", "/a/b"], &to), once);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Which dependency directories of the user's checkout a copy of a commit needs.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use super::super::tree::Tree;
+use super::inputs::is_python_manifest;
+use super::{VENV_MARKER, names};
+
+/// A directory or file that a package manager makes, and the manifests beside which it does so.
+struct Product {
+    path: &'static str,
+    manifests: &'static [&'static str],
+}
+
+const NODE: &[&str] = &["package.json"];
+
+const PRODUCTS: &[Product] = &[
+    Product { path: "node_modules", manifests: NODE },
+    // Yarn's Plug'n'Play has these in place of node_modules.
+    Product { path: ".pnp.cjs", manifests: NODE },
+    Product { path: ".pnp.loader.mjs", manifests: NODE },
+    Product { path: ".yarn/cache", manifests: NODE },
+    Product { path: ".yarn/unplugged", manifests: NODE },
+    Product { path: ".yarn/install-state.gz", manifests: NODE },
+    Product {
+        path: "vendor",
+        manifests: &["composer.json", "Gemfile", "gems.rb", "go.mod", "go.work", "Cargo.toml"],
+    },
+    Product { path: ".bundle", manifests: &["Gemfile", "gems.rb"] },
+];
+
+/// What a checkout needs besides its commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DependencyDirectories {
+    /// Relative to the top, in order: directories, and a few files beside them.
+    pub found: Vec<String>,
+    /// Those that are symbolic links in the user's checkout: where they lead, other people work too.
+    /// `workspace.link` names one that is wanted all the same.
+    pub symlinks: Vec<String>,
+}
+
+/// The untracked dependency directories in the user's checkout at `root` that belong to projects of this commit:
+/// beside each manifest, wherever in the repository it is.
+///
+/// None of them has files of the commit in it, is inside another, or is reached through a symbolic link.
+pub fn dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories {
+    let mut result = DependencyDirectories::default();
+    for project in projects(tree) {
+        if !is_real_directory(root, &project) {
+            continue;
+        }
+        for path in candidates(tree, root, &project) {
+            match fs::symlink_metadata(root.join(&path)) {
+                Ok(found) if found.is_symlink() => result.symlinks.push(path),
+                Ok(_) => result.found.push(path),
+                Err(_) => {}
+            }
+        }
+    }
+    result.found.sort();
+    result.symlinks.sort();
+    result
+}
+
+/// The directories with a manifest, the top always among them.
+fn projects(tree: &Tree) -> BTreeSet<String> {
+    let mut projects = BTreeSet::from([String::new()]);
+    for path in tree.paths() {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let is_manifest = is_python_manifest(name)
+            || PRODUCTS.iter().any(|product| product.manifests.contains(&name));
+        if is_manifest && !is_inside_dependencies(folder) {
+            projects.insert(folder.to_owned());
+        }
+    }
+    projects
+}
+
+/// Somebody else's project that is checked in.
+fn is_inside_dependencies(folder: &str) -> bool {
+    folder.split('/').any(|name| matches!(name, "node_modules" | "site-packages" | "vendor"))
+}
+
+/// A symbolic link above would lead to another place in the user's checkout than in the copy, or out of it.
+fn is_real_directory(root: &Path, project: &str) -> bool {
+    let mut at = root.to_owned();
+    project.split('/').filter(|part| !part.is_empty()).all(|part| {
+        at.push(part);
+        fs::symlink_metadata(&at).is_ok_and(|found| found.is_dir())
+    })
+}
+
+fn candidates(tree: &Tree, root: &Path, project: &str) -> Vec<String> {
+    let inside = |name: &str| match project {
+        "" => name.to_owned(),
+        _ => format!("{project}/{name}"),
+    };
+    let products = PRODUCTS.iter().filter(|product| {
+        // Node looks for packages in every directory above; nothing else is found without its manifest.
+        (project.is_empty() && product.path == "node_modules")
+            || product.manifests.iter().any(|name| tree.has_file(&inside(name)))
+    });
+    let mut paths: Vec<String> = products.map(|product| inside(product.path)).collect();
+    let here = root.join(project);
+    let text = |name: OsString| name.into_string().ok();
+    // direnv puts them one level deeper.
+    let layouts = names(&here.join(".direnv")).into_iter().filter_map(text);
+    let venvs = names(&here).into_iter().filter_map(text);
+    let venvs = venvs.chain(layouts.map(|name| format!(".direnv/{name}")));
+    let is_venv = |name: &String| here.join(name).join(VENV_MARKER).is_file();
+    paths.extend(venvs.filter(is_venv).map(|name| inside(&name)));
+    paths.retain(|path| !tree.has_file(path) && !tree.has_folder(path));
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn tree(paths: &[&str]) -> Tree {
+        let listed: String = paths.iter().map(|path| format!("100644 blob 1\t{path}\0")).collect();
+        Tree::parse(listed.as_bytes())
+    }
+
+    fn checkout(files: &[&str]) -> tempfile::TempDir {
+        let temp = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = temp.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        temp
+    }
+
+    #[test]
+    fn each_project_of_the_commit_has_its_own() {
+        let tree =
+            tree(&["package.json", "packages/a/package.json", "api/pyproject.toml", "go/go.mod"]);
+        let root = checkout(&[
+            "node_modules/x/package.json",
+            "packages/a/node_modules/y/package.json",
+            "api/.venv/pyvenv.cfg",
+            "api/env39/pyvenv.cfg",
+            "api/.direnv/python-3.11/pyvenv.cfg",
+            "go/vendor/modules.txt",
+            "old/node_modules/z/package.json",
+            "old/package.json",
+            "other/vendor/x",
+        ]);
+        let found = dependency_directories(&tree, root.path());
+        assert_eq!(
+            found.found,
+            [
+                "api/.direnv/python-3.11",
+                "api/.venv",
+                "api/env39",
+                "go/vendor",
+                "node_modules",
+                "packages/a/node_modules"
+            ]
+        );
+        assert!(found.symlinks.is_empty());
+    }
+
+    #[test]
+    fn a_project_in_a_subdirectory_may_have_its_environment_at_the_top() {
+        let tree = tree(&["web/package.json", "api/requirements-dev.txt"]);
+        let root = checkout(&["node_modules/x/y", "venv/pyvenv.cfg", "web/x", "api/y"]);
+        assert_eq!(dependency_directories(&tree, root.path()).found, ["node_modules", "venv"]);
+    }
+
+    #[test]
+    fn what_is_tracked_or_reached_through_a_link_is_left_alone() {
+        let tree = tree(&[
+            "package.json",
+            "node_modules/keep/package.json",
+            "a/package.json",
+            "b/package.json",
+            "go.mod",
+        ]);
+        let root = checkout(&["node_modules/keep/node_modules/z/y", "elsewhere/node_modules/x/y"]);
+        fs::create_dir(root.path().join("b")).unwrap();
+        symlink("elsewhere", root.path().join("a")).unwrap();
+        symlink("../elsewhere/node_modules", root.path().join("b/node_modules")).unwrap();
+        let found = dependency_directories(&tree, root.path());
+        assert!(found.found.is_empty(), "{found:?}");
+        assert_eq!(found.symlinks, ["b/node_modules"]);
+    }
+}

@@ -1,0 +1,276 @@
+//! After a copy: absolute paths of the user's checkout inside a dependency directory become those of the copy.
+//!
+//! Without this, `.venv/bin/pytest` starts the Python of the checkout, an editable install imports the
+//! checkout's sources, and a shim of pnpm looks for packages there.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{Kind, expand};
+use crate::process::PathReplacement;
+
+/// Larger files are no scripts or records of an install.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
+/// A file with a NUL in its beginning is no text.
+const LOOKED_AT: usize = 8 * 1024;
+/// The kernel reads no more of a first line (`BINPRM_BUF_SIZE` less the end; 256 since Linux 5.1).
+const MAX_SHEBANG: usize = 250;
+
+const VENV: &[&str] = &[
+    "pyvenv.cfg",
+    "bin/*",
+    "lib*/*/site-packages/*.pth",
+    "lib*/*/site-packages/*.egg-link",
+    "lib*/*/site-packages/*.py",
+    "lib*/*/site-packages/*.dist-info/direct_url.json",
+    "lib*/*/site-packages/*.dist-info/RECORD",
+    "lib*/*/site-packages/*.egg-info/*",
+    "lib*/*/site-packages/*",
+];
+const NODE_MODULES: &[&str] = &[
+    ".bin/*",
+    ".modules.yaml",
+    ".pnpm-workspace-state.json",
+    ".pnpm-workspace-state-v1.json",
+    ".package-lock.json",
+    ".yarn-state.yml",
+    "*/node_modules/.bin/*",
+    "@*/*/node_modules/.bin/*",
+    ".pnpm/node_modules/.bin/*",
+    ".pnpm/*/node_modules/*/node_modules/.bin/*",
+    ".pnpm/*/node_modules/@*/*/node_modules/.bin/*",
+    "*",
+    "@*/*",
+];
+const OTHER: &[&str] = &[
+    "config",
+    "bin/*",
+    "composer/*.php",
+    "composer/installed.json",
+    "autoload.php",
+    "bundle/ruby/*/bin/*",
+    "*",
+    "*/*",
+];
+
+/// What a relocation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relocation {
+    /// Files and symbolic links that named the checkout and now name the copy.
+    pub changed: usize,
+}
+
+/// Makes the dependency directory `dir`, a copy, name its own checkout. Looks at the text files that package managers
+/// write paths into, and at symbolic links beside them; a second call changes nothing.
+///
+/// # Errors
+/// When a file that names the checkout cannot be replaced.
+pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocation> {
+    let mut done = Relocation::default();
+    let Ok(found) = fs::symlink_metadata(dir) else { return Ok(done) };
+    if !found.is_dir() {
+        return Ok(done);
+    }
+    let patterns = match Kind::of(dir) {
+        Kind::NodeModules => NODE_MODULES,
+        Kind::Venv => VENV,
+        Kind::Other => OTHER,
+    };
+    for pattern in patterns {
+        // The last patterns are wide: they are for the symbolic links that such directories have in them.
+        let only_links =
+            pattern.ends_with('*') && !pattern.contains("bin/") && !pattern.contains(".egg-info");
+        for path in expand(dir, pattern) {
+            let Ok(found) = fs::symlink_metadata(&path) else { continue };
+            let changed = if found.is_symlink() {
+                relocate_link(&path, replacement)?
+            } else if found.is_file() && found.len() <= MAX_FILE && !only_links {
+                relocate_file(&path, found.permissions(), replacement)?
+            } else {
+                false
+            };
+            done.changed += usize::from(changed);
+        }
+    }
+    Ok(done)
+}
+
+/// Also one that leads into the checkout by way of others, as those of `npm link` do.
+fn relocate_link(path: &Path, replacement: &PathReplacement) -> io::Result<bool> {
+    let target = fs::read_link(path)?;
+    let lead = || replacement.path(&path.canonicalize().ok()?);
+    let Some(moved) = replacement.path(&target).or_else(lead) else { return Ok(false) };
+    fs::remove_file(path)?;
+    symlink(moved, path)?;
+    Ok(true)
+}
+
+/// A new file takes the place of the old one, which may be a hard link to a store that others use. It gets the time of
+/// now: byte code of a file that differs only in a path of the same length is told from it by that.
+fn relocate_file(
+    path: &Path,
+    permissions: Permissions,
+    replacement: &PathReplacement,
+) -> io::Result<bool> {
+    // What cannot be read is nothing that the user could have run.
+    let Ok(text) = fs::read(path) else { return Ok(false) };
+    if text.iter().take(LOOKED_AT).any(|byte| *byte == 0) {
+        return Ok(false);
+    }
+    let Some(moved) = replacement.apply(&text) else { return Ok(false) };
+    let moved = with_short_shebang(moved);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".autopack-tmp");
+    let beside = path.with_file_name(name);
+    fs::write(&beside, moved)?;
+    fs::set_permissions(&beside, permissions)?;
+    fs::rename(&beside, path)?;
+    forget_byte_code(path);
+    Ok(true)
+}
+
+/// Python reads byte code by the time of its source in whole seconds, and both may have been written in this one.
+fn forget_byte_code(path: &Path) {
+    let (Some(stem), Some(dir)) = (path.file_stem().and_then(|stem| stem.to_str()), path.parent())
+    else {
+        return;
+    };
+    if path.extension().is_some_and(|extension| extension == "py") {
+        for compiled in expand(&dir.join("__pycache__"), &format!("{stem}.*")) {
+            let _ = fs::remove_file(compiled);
+        }
+    }
+}
+
+/// A Python script whose first line became too long for the kernel is started by the shell, as pip writes it.
+fn with_short_shebang(text: Vec<u8>) -> Vec<u8> {
+    let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let line = &text[..end];
+    let Some(program) = line.strip_prefix(b"#!") else { return text };
+    let names_python =
+        program.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.starts_with(b"python"));
+    if line.len() <= MAX_SHEBANG || !names_python {
+        return text;
+    }
+    let mut moved = b"#!/bin/sh\n'''exec' \"".to_vec();
+    moved.extend_from_slice(program);
+    moved.extend_from_slice(b"\" \"$0\" \"$@\"\n' '''");
+    moved.extend_from_slice(&text[end..]);
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn write(dir: &Path, path: &str, text: &str) {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(dir: &Path, path: &str) -> String {
+        fs::read_to_string(dir.join(path)).unwrap()
+    }
+
+    fn replacement(to: &str) -> PathReplacement {
+        PathReplacement::new(&["/home/u/app"], Path::new(to))
+    }
+
+    #[test]
+    fn a_virtual_environment_names_its_own_checkout() {
+        let temp = tempfile::tempdir().unwrap();
+        let (dir, packages) = (temp.path(), "lib/python3.11/site-packages");
+        write(
+            dir,
+            "pyvenv.cfg",
+            "home = /usr/bin\ncommand = /usr/bin/python3 -m venv /home/u/app/.venv\n",
+        );
+        write(dir, "bin/pytest", "#!/home/u/app/.venv/bin/python\nimport sys\n");
+        fs::set_permissions(dir.join("bin/pytest"), Permissions::from_mode(0o755)).unwrap();
+        write(dir, "bin/activate", "VIRTUAL_ENV=\"/home/u/app/.venv\"\nexport VIRTUAL_ENV\n");
+        write(dir, &format!("{packages}/__editable__.x.pth"), "/home/u/app/src");
+        write(
+            dir,
+            &format!("{packages}/__editable___x_finder.py"),
+            "MAPPING = {'x': '/home/u/app/x'}\n",
+        );
+        write(dir, &format!("{packages}/__pycache__/__editable___x_finder.cpython-311.pyc"), "old");
+        write(dir, &format!("{packages}/x.egg-link"), "/home/u/app\n.");
+        write(
+            dir,
+            &format!("{packages}/x-1.dist-info/direct_url.json"),
+            "{\"url\":\"file:///home/u/app\"}",
+        );
+        write(dir, &format!("{packages}/x/mod.py"), "DOC = '/home/u/app'\n");
+        symlink("/home/u/app/src/y", dir.join(packages).join("y")).unwrap();
+        let done = relocate(dir, &replacement("/s/0")).unwrap();
+        assert_eq!(done.changed, 8);
+        assert_eq!(read(dir, "bin/pytest"), "#!/s/0/.venv/bin/python\nimport sys\n");
+        let mode = fs::metadata(dir.join("bin/pytest")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        assert!(read(dir, "pyvenv.cfg").contains("/s/0/.venv"));
+        assert!(read(dir, "bin/activate").contains("\"/s/0/.venv\""));
+        assert_eq!(read(dir, &format!("{packages}/__editable__.x.pth")), "/s/0/src");
+        assert!(read(dir, &format!("{packages}/__editable___x_finder.py")).contains("'/s/0/x'"));
+        assert!(
+            !dir.join(packages).join("__pycache__/__editable___x_finder.cpython-311.pyc").exists()
+        );
+        assert_eq!(read(dir, &format!("{packages}/x.egg-link")), "/s/0\n.");
+        assert!(
+            read(dir, &format!("{packages}/x-1.dist-info/direct_url.json")).contains("file:///s/0")
+        );
+        assert!(
+            read(dir, &format!("{packages}/x/mod.py")).contains("/home/u/app"),
+            "a package's own text"
+        );
+        assert_eq!(fs::read_link(dir.join(packages).join("y")).unwrap(), Path::new("/s/0/src/y"));
+        assert_eq!(relocate(dir, &replacement("/s/0")).unwrap().changed, 0);
+    }
+
+    #[test]
+    fn shims_of_node_name_their_own_checkout_and_programs_stay_whole() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("node_modules");
+        let shim =
+            "#!/bin/sh\nexport NODE_PATH=\"/home/u/app/node_modules/.pnpm/x/node_modules\"\n";
+        write(&dir, ".bin/x", shim);
+        write(&dir, ".pnpm/x@1/node_modules/x/node_modules/.bin/y", shim);
+        write(&dir, ".modules.yaml", "virtualStoreDir: /home/u/app/node_modules/.pnpm\n");
+        write(&dir, ".bin/program", "\u{7f}ELF\0/home/u/app");
+        symlink("/home/u/app/packages/core", dir.join("core")).unwrap();
+        assert_eq!(relocate(&dir, &replacement("/s/0")).unwrap().changed, 4);
+        assert!(read(&dir, ".bin/x").contains("\"/s/0/node_modules/.pnpm"));
+        assert!(read(&dir, ".bin/program").contains("/home/u/app"));
+        assert_eq!(fs::read_link(dir.join("core")).unwrap(), Path::new("/s/0/packages/core"));
+    }
+
+    #[test]
+    fn a_link_that_leads_into_the_checkout_by_way_of_another_is_moved() {
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().canonicalize().unwrap();
+        fs::create_dir_all(top.join("app/packages/core")).unwrap();
+        fs::create_dir_all(top.join("s/node_modules/@x")).unwrap();
+        fs::create_dir(top.join("global")).unwrap();
+        symlink(top.join("app/packages/core"), top.join("global/core")).unwrap();
+        symlink("../../../global/core", top.join("s/node_modules/@x/core")).unwrap();
+        symlink("../../global", top.join("s/node_modules/other")).unwrap();
+        let replacement = PathReplacement::new(&[top.join("app")], &top.join("s"));
+        assert_eq!(relocate(&top.join("s/node_modules"), &replacement).unwrap().changed, 1);
+        let core = fs::read_link(top.join("s/node_modules/@x/core")).unwrap();
+        assert_eq!(core, top.join("s/packages/core"));
+    }
+
+    #[test]
+    fn a_first_line_that_grew_too_long_still_starts_python() {
+        let long = format!("/s/{}/bin/python", "d".repeat(300));
+        let text = with_short_shebang(format!("#!{long}\nprint()\n").into_bytes());
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text, format!("#!/bin/sh\n'''exec' \"{long}\" \"$0\" \"$@\"\n' '''\nprint()\n"));
+        assert_eq!(with_short_shebang(b"#!/bin/python\n".to_vec()), b"#!/bin/python\n");
+    }
+}

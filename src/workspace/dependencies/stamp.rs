@@ -1,0 +1,219 @@
+//! Whether a dependency directory changed, told from the few files that every install writes.
+
+use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::inputs::is_input;
+use super::{Kind, expand, names};
+
+/// A lock file larger than this is told by its size and time alone.
+const MAX_CONTENT: u64 = 64 * 1024 * 1024;
+
+/// Written by those who use the directory, not by those who install into it.
+const BY_USE: &[&str] = &["__pycache__", ".cache", ".vite", ".vitest", ".tmp", ".autopack-tmp"];
+
+/// Changes when packages were added, removed or replaced in the dependency directory `path` below `root`, or when a
+/// lock file beside it changed. Running what is installed does not change it, and neither does where `root` is.
+///
+/// It reads names and times at the top, the records that package managers keep (`.package-lock.json`,
+/// `.modules.yaml`, `*.dist-info`, `installed.json`), and no package itself. A directory that is not there has a
+/// stamp of its own.
+pub fn stamp(root: &Path, path: &str) -> String {
+    let dir = root.join(path);
+    let mut stamp = Stamp(Sha256::new());
+    if let Some(beside) = dir.parent() {
+        for name in names(beside).iter().filter(|name| name.to_str().is_some_and(is_lock)) {
+            stamp.content(&beside.join(name));
+        }
+    }
+    match fs::symlink_metadata(&dir) {
+        Ok(found) if found.is_dir() => stamp.directory(&dir),
+        Ok(found) => stamp.facts(&dir, &found),
+        Err(_) => {}
+    }
+    stamp.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What an install is made from. The other manifests change without one.
+fn is_lock(name: &str) -> bool {
+    let is_made = name.contains("lock") || name.ends_with(".sum") || name.contains("shrinkwrap");
+    is_input(name) && (is_made || name.contains("requirements"))
+}
+
+struct Stamp(Sha256);
+
+impl Stamp {
+    fn directory(&mut self, dir: &Path) {
+        match Kind::of(dir) {
+            Kind::NodeModules => {
+                self.packages(dir);
+                for scope in expand(dir, "@*") {
+                    self.packages(&scope);
+                }
+                for record in
+                    [".package-lock.json", ".modules.yaml", ".yarn-integrity", ".yarn-state.yml"]
+                {
+                    self.content(&dir.join(record));
+                }
+                self.list(&dir.join(".bin"));
+                self.names(&dir.join(".pnpm"));
+            }
+            Kind::Venv => {
+                self.content(&dir.join(super::VENV_MARKER));
+                self.list(&dir.join("bin"));
+                for packages in expand(dir, "lib/*/site-packages") {
+                    self.site_packages(&packages);
+                }
+            }
+            Kind::Other => {
+                self.list(dir);
+                self.content(&dir.join("composer/installed.json"));
+                self.content(&dir.join("modules.txt"));
+                for gems in expand(dir, "bundle/ruby/*/gems") {
+                    self.names(&gems);
+                }
+            }
+        }
+    }
+
+    /// A package is as new as its `package.json`: its directory's time changes with whatever caches in it.
+    fn packages(&mut self, dir: &Path) {
+        for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
+            let path = dir.join(name);
+            self.bytes(name.as_bytes());
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => self.file(&path.join("package.json")),
+                Ok(found) => self.facts(&path, &found),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The directory of a package changes when its byte code is made; the records beside it do not.
+    fn site_packages(&mut self, dir: &Path) {
+        for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
+            let path = dir.join(name);
+            self.bytes(name.as_bytes());
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => {
+                    self.file(&path.join("RECORD"));
+                    self.file(&path.join("PKG-INFO"));
+                }
+                Ok(found) => self.facts(&path, &found),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Names, sizes and times of what is in it.
+    fn list(&mut self, dir: &Path) {
+        for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
+            self.bytes(name.as_bytes());
+            self.file(&dir.join(name));
+        }
+    }
+
+    fn names(&mut self, dir: &Path) {
+        for name in names(dir) {
+            self.bytes(name.as_bytes());
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        if let Ok(found) = fs::symlink_metadata(path) {
+            self.facts(path, &found);
+        }
+    }
+
+    fn facts(&mut self, path: &Path, found: &Metadata) {
+        if found.is_symlink() {
+            let target = fs::read_link(path).unwrap_or_default();
+            return self.bytes(target.as_os_str().as_bytes());
+        }
+        if found.is_dir() {
+            return;
+        }
+        self.0.update(found.len().to_le_bytes());
+        self.0.update(found.mtime().to_le_bytes());
+        self.0.update(found.mtime_nsec().to_le_bytes());
+    }
+
+    /// What it says, not when: a lock file is written anew by many a harmless command.
+    fn content(&mut self, path: &Path) {
+        let Ok(found) = fs::metadata(path) else { return };
+        if !found.is_file() {
+            return;
+        }
+        self.bytes(path.file_name().unwrap_or_default().as_bytes());
+        match fs::read(path) {
+            Ok(content) if found.len() <= MAX_CONTENT => self.bytes(&content),
+            _ => self.facts(path, &found),
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+}
+
+fn is_by_use(name: &[u8]) -> bool {
+    BY_USE.iter().any(|known| known.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn an_install_changes_it_and_use_does_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        write(root, "package-lock.json", "1");
+        write(root, "node_modules/x/package.json", "{}");
+        write(root, "node_modules/.package-lock.json", "{}");
+        let first = stamp(root, "node_modules");
+        write(root, "node_modules/.cache/a", "");
+        write(root, "node_modules/x/cached", "");
+        write(root, "package-lock.json", "1");
+        write(root, "package.json", "{}");
+        assert_eq!(stamp(root, "node_modules"), first);
+        write(root, "package-lock.json", "2");
+        let locked = stamp(root, "node_modules");
+        assert_ne!(locked, first);
+        write(root, "node_modules/@a/b/package.json", "{}");
+        let scoped = stamp(root, "node_modules");
+        assert_ne!(scoped, locked);
+        write(root, "node_modules/x/package.json", "{ }");
+        assert_ne!(stamp(root, "node_modules"), scoped);
+    }
+
+    #[test]
+    fn a_virtual_environment_is_as_new_as_its_records() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, packages) = (temp.path(), ".venv/lib/python3.11/site-packages");
+        write(root, ".venv/pyvenv.cfg", "home = /usr/bin");
+        write(root, &format!("{packages}/x/__init__.py"), "");
+        write(root, &format!("{packages}/x-1.dist-info/RECORD"), "");
+        let first = stamp(root, ".venv");
+        write(root, &format!("{packages}/x/__pycache__/a.pyc"), "");
+        write(root, &format!("{packages}/__pycache__/a.pyc"), "");
+        assert_eq!(stamp(root, ".venv"), first);
+        write(root, &format!("{packages}/x.pth"), "/src");
+        let linked = stamp(root, ".venv");
+        assert_ne!(linked, first);
+        write(root, &format!("{packages}/x-1.dist-info/RECORD"), "y");
+        assert_ne!(stamp(root, ".venv"), linked);
+        assert_ne!(stamp(root, "venv"), stamp(root, ".venv"));
+    }
+}
