@@ -18,6 +18,7 @@ mod architecture;
 mod base_run;
 mod branch;
 mod ci_checkout;
+mod ci_environment;
 mod ci_run;
 mod cli_config;
 mod cli_fix_phases;

@@ -34,6 +34,83 @@ pub fn shell_line(argv: &[String]) -> Option<&str> {
     }
 }
 
+/// The simple commands of a line, each as its words; quotes go, expansions stay as they are.
+pub fn commands(command: &CommandLine) -> Vec<Vec<String>> {
+    let line = match command {
+        CommandLine::Shell(line) => line.as_str(),
+        CommandLine::Argv(argv) => match shell_line(argv) {
+            Some(line) => line,
+            None => return vec![argv.clone()],
+        },
+    };
+    line.split(['&', ';', '|', '\n', '(', ')'])
+        .map(|part| {
+            let words = part.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        })
+        .filter(|words: &Vec<String>| !words.is_empty())
+        .collect()
+}
+
+/// The directory of `cd DIR && command`, relative to where it begins.
+pub fn directory(command: &CommandLine) -> Option<String> {
+    match commands(command).first()?.as_slice() {
+        [cd, dir] if cd == "cd" && !dir.starts_with(['/', '~', '$']) => {
+            Some(dir.trim_end_matches('/').trim_start_matches("./").to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A script of `package.json` that a command runs last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeScript {
+    pub name: String,
+    /// Whether what follows has to be separated from the package manager's own arguments.
+    needs_separator: bool,
+}
+
+impl NodeScript {
+    /// These, as arguments of the script.
+    pub fn arguments(&self, arguments: Vec<String>) -> Vec<String> {
+        let separator = (self.needs_separator && !arguments.is_empty()).then(|| "--".to_owned());
+        separator.into_iter().chain(arguments).collect()
+    }
+}
+
+/// Only where arguments that are added at the end reach the script.
+pub fn node_script(command: &CommandLine) -> Option<NodeScript> {
+    let words = match command {
+        CommandLine::Shell(line) => last_simple(line)?,
+        CommandLine::Argv(argv) => match shell_line(argv) {
+            Some(line) => last_simple(line)?,
+            None => argv.iter().map(String::as_str).collect(),
+        },
+    };
+    let words = without_launchers(&words);
+    let (manager, rest) = words.split_first()?;
+    if !matches!(*manager, "npm" | "pnpm" | "yarn" | "bun") {
+        return None;
+    }
+    let is_option = |word: &&&str| word.starts_with('-') && **word != "--";
+    let rest: Vec<&str> = rest.iter().filter(|word| !is_option(word)).copied().collect();
+    let (name, rest) = match rest.split_first()? {
+        (&("test" | "t"), rest) if *manager != "bun" => ("test", rest),
+        (&("run" | "run-script"), rest) => rest.split_first().map(|(name, rest)| (*name, rest))?,
+        (name, rest) if *manager == "yarn" => (*name, rest),
+        _ => return None,
+    };
+    let needs_separator = *manager == "npm" && !rest.contains(&"--");
+    Some(NodeScript { name: name.to_owned(), needs_separator })
+}
+
+/// The last command of a line that is nothing but simple commands, one after the other.
+fn last_simple(line: &str) -> Option<Vec<&str>> {
+    let last = line.trim().rsplit("&&").next()?;
+    let opens = last.contains(['"', '\'', '$', '\\']);
+    (is_simple(last) && !opens).then(|| last.split_whitespace().collect())
+}
+
 /// `cd backend && python -m pytest -q`: preparations, then one simple command.
 fn shape_of_line(line: &str) -> Shape {
     let mut parts: Vec<&str> = line.trim().split("&&").map(str::trim).collect();
@@ -187,6 +264,36 @@ mod tests {
         ] {
             assert_eq!(of(line), Shape::Other, "{line}");
         }
+    }
+
+    #[test]
+    fn the_directory_and_the_script_of_a_line_are_known() {
+        let line = |text: &str| CommandLine::Shell(text.to_owned());
+        assert_eq!(directory(&line("cd ./backend/ && pytest")).as_deref(), Some("backend"));
+        assert_eq!(directory(&line("cd /srv && pytest")), None);
+        assert_eq!(directory(&line("pytest")), None);
+        let tuned = |text: &str| {
+            let script = node_script(&line(text))?;
+            let arguments = script.arguments(vec!["--run".to_owned()]);
+            Some(format!("{} {}", script.name, arguments.join(" ")))
+        };
+        assert_eq!(tuned("npm test").as_deref(), Some("test -- --run"));
+        assert_eq!(tuned("npm ci && CI=1 npm run -s unit -- --x").as_deref(), Some("unit --run"));
+        assert_eq!(tuned("pnpm test").as_deref(), Some("test --run"));
+        assert_eq!(tuned("yarn unit").as_deref(), Some("unit --run"));
+        for text in [
+            "npm ci",
+            "npm test | tee x",
+            "npm test; true",
+            "npx vitest",
+            "make test",
+            "npm test \"$X\"",
+        ] {
+            assert_eq!(tuned(text), None, "{text}");
+        }
+        let words = commands(&line("cd x && A=1 python -m pytest 'a b'"));
+        assert_eq!(words[0], ["cd", "x"]);
+        assert_eq!(words[1][..4], ["A=1", "python", "-m", "pytest"]);
     }
 
     #[test]

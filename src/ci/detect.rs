@@ -1,54 +1,133 @@
-//! Which runner a project's files suggest. Reads files, starts nothing.
+//! Which runner the files of one directory suggest. Reads files, starts nothing.
 
 use std::fs;
 use std::path::Path;
 
-use super::plan::Runner;
+use super::node_project::{self, Manager, NodeTests};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A way to test a project, as its files suggest it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// `certain`: pytest itself is configured or used; otherwise there are only files that it would collect.
     Pytest {
         certain: bool,
     },
-    Other(Runner),
+    /// `manage.py test`.
+    Django,
+    /// `is_workspace`: the top is a package and has members beside it, which cargo would leave out.
+    Cargo {
+        is_workspace: bool,
+    },
+    /// The packages of each module.
+    Go {
+        patterns: Vec<String>,
+    },
+    Node {
+        manager: Manager,
+        tests: NodeTests,
+    },
+    Deno {
+        has_task: bool,
+    },
     Nothing,
 }
 
 /// Directories are searched for tests this deep.
 const DEPTH: usize = 6;
 /// Whose files are nobody's own tests.
-const FOREIGN: [&str; 6] =
-    ["node_modules", "target", "venv", "site-packages", "__pycache__", "build"];
+pub const FOREIGN: [&str; 8] =
+    ["node_modules", "target", "venv", "env", "site-packages", "__pycache__", "build", "vendor"];
 
 pub fn find(dir: &Path) -> Found {
-    if pytest_is_configured(dir) {
+    let is_certain = pytest_is_configured(dir);
+    if !is_certain && is_django(dir) {
+        return Found::Django;
+    }
+    if is_certain {
         return Found::Pytest { certain: true };
     }
     let has_tests = has_python_tests(dir);
     match find_other(dir) {
         // The tests of a Rust or Go project may well be driven by some Python beside them.
-        Some(runner) if !has_tests || runner != Runner::NpmTest => Found::Other(runner),
+        found @ (Found::Cargo { .. } | Found::Go { .. }) => found,
         _ if has_tests => Found::Pytest { certain: false },
-        _ => Found::Nothing,
+        found => found,
     }
 }
 
 /// Whether there is any test that pytest would collect.
 pub fn has_python_tests(dir: &Path) -> bool {
+    any_python_test(dir, &|_| true)
+}
+
+/// Whether any of them is written for unittest, which every Python has.
+pub fn has_unittests(dir: &Path) -> bool {
+    any_python_test(dir, &|path| {
+        let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        text.contains("import unittest") || text.contains("from unittest")
+    })
+}
+
+fn any_python_test(dir: &Path, wanted: &dyn Fn(&Path) -> bool) -> bool {
     let tests = ["tests", "test"].map(|name| dir.join(name));
-    holds_tests(dir, 0) || tests.iter().any(|tests| holds_tests(tests, DEPTH))
+    holds_tests(dir, 0, wanted) || tests.iter().any(|tests| holds_tests(tests, DEPTH, wanted))
 }
 
 /// The runners beside pytest.
-pub fn find_other(dir: &Path) -> Option<Runner> {
+pub fn find_other(dir: &Path) -> Found {
+    let manifest = read(dir, "Cargo.toml");
     if dir.join("Cargo.toml").is_file() {
-        return Some(Runner::CargoTest);
+        let has = |section: &str| manifest.lines().any(|line| line.trim() == section);
+        // Where the author says which members are tested, cargo knows.
+        let chosen = manifest.lines().any(|line| line.trim().starts_with("default-members"));
+        let is_workspace = has("[workspace]") && has("[package]") && !chosen;
+        return Found::Cargo { is_workspace };
     }
-    if dir.join("go.mod").is_file() || dir.join("go.work").is_file() {
-        return Some(Runner::GoTest);
+    if dir.join("go.work").is_file() {
+        return Found::Go { patterns: go_patterns(&read(dir, "go.work")) };
     }
-    npm_tests(&read(dir, "package.json")).then_some(Runner::NpmTest)
+    if dir.join("go.mod").is_file() {
+        return Found::Go { patterns: vec!["./...".to_owned()] };
+    }
+    match node_project::tests(dir) {
+        NodeTests::None => {}
+        tests => return Found::Node { manager: Manager::of(dir), tests },
+    }
+    let deno = [read(dir, "deno.json"), read(dir, "deno.jsonc")].concat();
+    if !deno.trim().is_empty() {
+        return Found::Deno { has_task: deno.contains("\"test\"") };
+    }
+    Found::Nothing
+}
+
+/// `./...` names no package at the top of a workspace that is no module itself: each module is named.
+fn go_patterns(work: &str) -> Vec<String> {
+    let mut patterns = Vec::new();
+    let mut in_block = false;
+    for line in work.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {
+        let module = match line.strip_prefix("use") {
+            Some(rest) if rest.trim() == "(" => {
+                in_block = true;
+                continue;
+            }
+            Some(rest) if rest.starts_with([' ', '\t']) => rest.trim(),
+            _ if line == ")" => {
+                in_block = false;
+                continue;
+            }
+            _ if in_block => line,
+            _ => continue,
+        };
+        let module = module.trim_matches('"').trim_start_matches("./").trim_matches('/');
+        match module {
+            "" | "." => patterns.push("./...".to_owned()),
+            module => patterns.push(format!("./{module}/...")),
+        }
+    }
+    if patterns.is_empty() {
+        patterns.push("./...".to_owned());
+    }
+    patterns
 }
 
 fn pytest_is_configured(dir: &Path) -> bool {
@@ -64,17 +143,22 @@ fn pytest_is_configured(dir: &Path) -> bool {
         || in_section("tox.ini", &["[pytest]"])
 }
 
-/// A file that pytest collects by its default patterns, in `dir` or, where `depth` allows, beneath it.
-fn holds_tests(dir: &Path, depth: usize) -> bool {
+/// Without pytest-django, pytest would not set Django up.
+fn is_django(dir: &Path) -> bool {
+    read(dir, "manage.py").contains("DJANGO_SETTINGS_MODULE")
+}
+
+/// A wanted file that pytest collects by its default patterns, in `dir` or, where `depth` allows, below it.
+fn holds_tests(dir: &Path, depth: usize, wanted: &dyn Fn(&Path) -> bool) -> bool {
     let Ok(entries) = fs::read_dir(dir) else { return false };
     entries.flatten().any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         match entry.file_type() {
-            Ok(kind) if kind.is_file() => is_pytest_file(&name),
+            Ok(kind) if kind.is_file() => is_pytest_file(&name) && wanted(&entry.path()),
             Ok(kind) if kind.is_dir() && depth > 0 => {
                 let own = !name.starts_with('.') && !FOREIGN.contains(&name.as_ref());
-                own && holds_tests(&entry.path(), depth - 1)
+                own && holds_tests(&entry.path(), depth - 1, wanted)
             }
             _ => false,
         }
@@ -86,18 +170,46 @@ fn is_pytest_file(name: &str) -> bool {
         .is_some_and(|stem| stem.starts_with("test_") || stem.ends_with("_test"))
 }
 
-/// `npm init` writes a test script that only says that there is none.
-fn npm_tests(package: &str) -> bool {
-    let package: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
-    let script = package["scripts"]["test"].as_str().unwrap_or_default();
-    !script.trim().is_empty() && !script.contains("no test specified")
+/// Where unittest has to begin: a directory of tests that is no package is not found from above.
+pub fn unittest_start(dir: &Path) -> Option<&'static str> {
+    ["tests", "test"].into_iter().find(|name| {
+        let tests = dir.join(name);
+        tests.is_dir() && !tests.join("__init__.py").is_file()
+    })
 }
 
-/// Where a project in source layout has its packages. It goes before everything else on Python's path: a
-/// `.venv` with the project installed in editable mode would otherwise test the user's checkout instead of the slot.
+/// A target of a Makefile that tests.
+pub fn make_target(dir: &Path) -> Option<&'static str> {
+    let text = ["GNUmakefile", "makefile", "Makefile"]
+        .into_iter()
+        .map(|name| read(dir, name))
+        .find(|text| !text.is_empty())?;
+    let is_target = |target: &str| {
+        text.lines().any(|line| {
+            let names = line.split_once(':').filter(|(_, rest)| !rest.starts_with('='));
+            !line.starts_with(['\t', ' ', '#', '.'])
+                && names
+                    .is_some_and(|(names, _)| names.split_whitespace().any(|name| name == target))
+        })
+    };
+    ["test", "check", "tests"].into_iter().find(|target| is_target(target))
+}
+
+/// Where a project in source layout has its packages. It goes before everything else on Python's path: an
+/// installed copy of the project would otherwise be tested in place of the commit.
 pub fn python_source(dir: &Path) -> Option<&'static str> {
     let src = dir.join("src");
-    (src.is_dir() && !src.join("__init__.py").exists()).then_some("src")
+    let is_source = src.is_dir() && !src.join("__init__.py").exists() && has_python(&src, 3);
+    is_source.then_some("src")
+}
+
+fn has_python(dir: &Path, depth: usize) -> bool {
+    fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
+        let path = entry.path();
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        path.extension().is_some_and(|ending| ending == "py")
+            || is_dir && depth > 1 && has_python(&path, depth - 1)
+    })
 }
 
 fn read(dir: &Path, name: &str) -> String {
@@ -106,64 +218,5 @@ fn read(dir: &Path, name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        dir
-    }
-
-    fn found(files: &[(&str, &str)]) -> Found {
-        find(project(files).path())
-    }
-
-    #[test]
-    fn a_configured_pytest_is_certain() {
-        let certain = Found::Pytest { certain: true };
-        assert_eq!(found(&[("pytest.ini", "")]), certain);
-        assert_eq!(found(&[("pyproject.toml", "[tool.pytest.ini_options]\n")]), certain);
-        assert_eq!(found(&[("setup.cfg", "[metadata]\n[tool:pytest]\n")]), certain);
-        assert_eq!(found(&[("tox.ini", "[pytest]\n")]), certain);
-        assert_eq!(found(&[("tests/conftest.py", ""), ("Cargo.toml", "")]), certain);
-    }
-
-    #[test]
-    fn python_tests_alone_suggest_pytest() {
-        let suggested = Found::Pytest { certain: false };
-        assert_eq!(found(&[("tests/unit/test_a.py", "")]), suggested);
-        assert_eq!(found(&[("a_test.py", "")]), suggested);
-        assert_eq!(found(&[("pyproject.toml", "[tool.ruff]\n"), ("src/a.py", "")]), Found::Nothing);
-        assert_eq!(found(&[("tests/helpers.py", "")]), Found::Nothing);
-        assert_eq!(found(&[("tests/node_modules/x/test_a.py", "")]), Found::Nothing);
-    }
-
-    #[test]
-    fn other_runners_by_their_manifests() {
-        assert_eq!(found(&[("Cargo.toml", "")]), Found::Other(Runner::CargoTest));
-        assert_eq!(found(&[("go.mod", "")]), Found::Other(Runner::GoTest));
-        let npm = r#"{"scripts":{"test":"vitest run"}}"#;
-        assert_eq!(found(&[("package.json", npm)]), Found::Other(Runner::NpmTest));
-    }
-
-    #[test]
-    fn nothing_where_nothing_suggests_a_runner() {
-        assert_eq!(found(&[]), Found::Nothing);
-        let npm = r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#;
-        assert_eq!(found(&[("package.json", npm)]), Found::Nothing);
-        assert_eq!(found(&[("package.json", "{broken")]), Found::Nothing);
-    }
-
-    #[test]
-    fn a_source_layout_goes_before_what_is_installed() {
-        let dir = project(&[("src/pkg/__init__.py", "")]);
-        assert_eq!(python_source(dir.path()), Some("src"));
-        let dir = project(&[("src/__init__.py", "")]);
-        assert_eq!(python_source(dir.path()), None);
-    }
-}
+#[path = "detect_tests.rs"]
+mod tests;

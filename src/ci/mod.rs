@@ -22,13 +22,16 @@ mod detect;
 mod failure;
 mod go;
 mod hints;
+mod imports;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod junit;
 mod losses;
+mod node_project;
 mod outcome;
 mod paths;
 mod plan;
+mod projects;
 mod python;
 mod report;
 mod results;
@@ -42,6 +45,7 @@ pub use compare::{
 };
 pub use failure::failure;
 pub use hints::likely_cause;
+pub use imports::{guard_imports, misplaced_imports};
 pub use losses::{Sources, files_of, steadied};
 pub use plan::{CiPlan, Runner, Site, check_plan, plan};
 pub use python::Pythons;

@@ -1,72 +1,113 @@
 //! Which Python runs a project's tests, and what it has installed.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::imports::{self, Interpreter, Misplaced};
 use super::plan::Site;
 use crate::process::{self, Tool};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Looks without importing: importing would run code of the project.
 const PROBE: &str = "import importlib.util as u\n\
-    print(*(n for n in ('pytest', 'pytest_timeout') if u.find_spec(n)))";
+    print(*(n for n in ('pytest', 'pytest_timeout', 'django') if u.find_spec(n)))";
 
-/// A Python that has pytest.
+/// A Python and what it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Python {
-    /// Relative to the slot where it lies in the slot: slots differ, the command does not.
+    /// Relative to the directory that it is started in where it is in the copy: copies differ, the command does not.
     pub program: String,
     pub has_timeout: bool,
+}
+
+impl Python {
+    pub(super) const PYTEST: &str = "pytest";
+    pub(super) const DJANGO: &str = "django";
 }
 
 /// What the Pythons of this machine have, found out once each in a drain.
 #[derive(Debug, Default)]
 pub struct Pythons {
-    with_pytest: Mutex<HashMap<String, Python>>,
+    known: Mutex<HashMap<(String, &'static str), Python>>,
+    misplaced: Mutex<HashMap<(PathBuf, Interpreter), Misplaced>>,
 }
 
 impl Pythons {
-    /// The first of the slot's `.venv`, the user's, `$VIRTUAL_ENV` and `python3` that has pytest.
-    pub(super) async fn with_pytest(&self, site: &Site<'_>) -> Option<Python> {
-        for program in candidates(site) {
-            if let Some(python) = self.look(&program, site).await {
+    /// The first of the copy's virtual environments (in the project's directory `site.dir`, then at the `top`), the
+    /// user's, `$VIRTUAL_ENV` and `python3` that has this module.
+    pub(super) async fn having(
+        &self,
+        module: &'static str,
+        site: &Site<'_>,
+        top: &Path,
+    ) -> Option<Python> {
+        for program in candidates(site, top) {
+            if let Some(python) = self.look(&program, module, site).await {
                 return Some(python);
             }
         }
         None
     }
 
-    pub(super) fn first(&self, site: &Site<'_>) -> String {
-        candidates(site).into_iter().next().unwrap_or_else(|| "python3".to_owned())
+    pub(super) fn first(&self, site: &Site<'_>, top: &Path) -> String {
+        candidates(site, top).into_iter().next().unwrap_or_else(|| "python3".to_owned())
     }
 
     /// What is missing now may be installed a phase later, so only what is there is remembered.
-    async fn look(&self, program: &str, site: &Site<'_>) -> Option<Python> {
-        let known = self.with_pytest.lock().ok().and_then(|known| known.get(program).cloned());
+    async fn look(&self, program: &str, module: &'static str, site: &Site<'_>) -> Option<Python> {
+        let key = (program.to_owned(), module);
+        let known = self.known.lock().ok().and_then(|known| known.get(&key).cloned());
         if known.is_some() {
             return known;
         }
-        let python = probe(program, site).await?;
-        if let Ok(mut known) = self.with_pytest.lock() {
-            known.insert(program.to_owned(), python.clone());
+        let python = probe(program, module, site).await?;
+        if let Ok(mut known) = self.known.lock() {
+            known.insert(key, python.clone());
         }
         Some(python)
     }
+
+    /// What this Python would import from the user's checkout; nothing where it is all in the copy.
+    pub(super) async fn misplaced(
+        &self,
+        python: &Interpreter,
+        site: &Site<'_>,
+    ) -> Option<Misplaced> {
+        // Each copy may have an environment of its own.
+        let key = (site.dir.to_owned(), python.clone());
+        let known = self.misplaced.lock().ok().and_then(|known| known.get(&key).cloned());
+        let found = match known {
+            Some(known) => known,
+            None => {
+                let found = imports::probe(python, site).await;
+                if let Ok(mut known) = self.misplaced.lock() {
+                    known.insert(key, found.clone());
+                }
+                found
+            }
+        };
+        (!found.is_empty()).then_some(found)
+    }
 }
 
-fn candidates(site: &Site<'_>) -> Vec<String> {
+fn candidates(site: &Site<'_>, top: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for folder in [".venv", "venv"] {
-        let relative = format!("{folder}/bin/python");
-        if site.dir.join(&relative).exists() {
-            found.push(relative);
+    let up = site.dir.strip_prefix(top).map_or(0, |below| below.components().count());
+    let places = [String::new(), "../".repeat(up)];
+    let places = if up == 0 { &places[..1] } else { &places[..] };
+    for place in places {
+        for folder in [".venv", "venv"] {
+            let relative = format!("{place}{folder}/bin/python");
+            if site.dir.join(&relative).exists() {
+                found.push(relative);
+            }
         }
     }
-    let venv = site.env.get(&OsString::from("VIRTUAL_ENV")).map(Path::new);
-    let folders = [Some(site.workspace.join(".venv")), venv.map(Path::to_path_buf)];
+    let get = |name: &str| site.env.get(OsStr::new(name)).map(PathBuf::from);
+    let folders = [Some(site.workspace.join(".venv")), get("VIRTUAL_ENV"), get("CONDA_PREFIX")];
     for python in folders.into_iter().flatten().map(|folder| folder.join("bin/python")) {
         match python.to_str() {
             Some(python) if Path::new(python).exists() => found.push(python.to_owned()),
@@ -77,7 +118,7 @@ fn candidates(site: &Site<'_>) -> Vec<String> {
     found
 }
 
-async fn probe(program: &str, site: &Site<'_>) -> Option<Python> {
+async fn probe(program: &str, module: &str, site: &Site<'_>) -> Option<Python> {
     let path = match program.contains('/') {
         true => site.dir.join(program).into_os_string(),
         false => OsString::from(program),
@@ -89,7 +130,7 @@ async fn probe(program: &str, site: &Site<'_>) -> Option<Python> {
     let has = |module: &str| output.split_whitespace().any(|found| found == module);
     // With this set, pytest would not know the plugin's option.
     let plugins = !site.env.contains_key(&OsString::from("PYTEST_DISABLE_PLUGIN_AUTOLOAD"));
-    has("pytest").then(|| Python {
+    has(module).then(|| Python {
         program: program.to_owned(),
         has_timeout: plugins && has("pytest_timeout"),
     })

@@ -50,6 +50,16 @@ impl Report {
         self.tests.values().any(|test| test.status == TestStatus::Failed)
     }
 
+    /// The same, its files named from the top of the repository: it was made in this directory of it.
+    pub fn below(mut self, dir: &str) -> Self {
+        if !dir.is_empty() {
+            for file in self.tests.values_mut().filter_map(|test| test.file.as_mut()) {
+                *file = format!("{dir}/{file}");
+            }
+        }
+        self
+    }
+
     /// Messages as they are kept: redacted, without colours, not too long.
     pub fn tidy(mut self, redact: &dyn Fn(&str) -> String) -> Self {
         for test in self.tests.values_mut().filter(|test| !test.message.is_empty()) {

@@ -12,7 +12,7 @@ use super::outcome::{self, Said};
 use super::paths;
 use super::plan::{CiPlan, Reporting, Runner};
 use super::results::{CiOutcome, CiRun, TestResults};
-use super::{cargo_names, cargo_test, detect, go, junit, summary};
+use super::{cargo_names, cargo_test, command_line, detect, go, imports, junit, summary};
 use crate::ci::report::Report;
 use crate::config::CommandLine;
 use crate::phase::shell;
@@ -27,7 +27,7 @@ const TAIL_CHARS: usize = 8_000;
 
 /// Where and with what a plan is run.
 pub struct Request<'a> {
-    /// The slot.
+    /// The copy that is tested.
     pub dir: &'a Path,
     /// The whole environment.
     pub env: &'a BTreeMap<OsString, OsString>,
@@ -63,14 +63,17 @@ pub async fn run(plan: &CiPlan, request: Request<'_>, stop: &Stop) -> Result<CiR
         reader.lock().unwrap_or_else(PoisonError::into_inner).line(&line);
     };
     let redact = request.redact.clone();
-    let (dir, job) = (request.dir, job(plan, request, &junit, &on_line));
+    let dir = plan.directory(request.dir);
+    let reported_from = request.dir.join(&plan.reported_from);
+    let job = job(plan, request, &dir, &junit, &on_line);
     let ended = process::run(job, stop)
         .await
         .map_err(|source| CiError::Spawn { command: plan.display(), source })?;
     let reader = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (report, tail) = reader.finish(dir, &junit);
+    let (report, tail) = reader.finish(&reported_from, &junit);
+    let report = report.map(|report| report.below(&plan.reported_from));
     let report = report.map(|report| report.tidy(&|text| redact.redact(text).into_owned()));
-    let nothing_to_test = || !detect::has_python_tests(dir);
+    let nothing_to_test = || !detect::has_python_tests(&reported_from);
     Ok(judged(plan, &ended, report, tail, &nothing_to_test))
 }
 
@@ -87,29 +90,35 @@ fn fresh(junit: &Path) -> Result<(), CiError> {
 fn job<'a>(
     plan: &CiPlan,
     request: Request<'_>,
+    dir: &'a Path,
     junit: &Path,
     on_line: &'a (dyn Fn(Stream, &str) + Send + Sync),
 ) -> Job<'a> {
     let mut argv: Vec<OsString> = ["sh", "-c", TOGETHER, "sh"].map(OsString::from).to_vec();
     argv.extend(command(plan, junit));
-    let env = environment(plan, &request, junit);
+    let env = environment(plan, &request, dir, junit);
     Job {
         log: Some(request.log),
         log_cap: LOG_CAP,
         redact: request.redact,
         hold: request.hold,
         on_line: Some(on_line),
-        ..Job::new(argv, request.dir, env, plan.timeout)
+        ..Job::new(argv, dir, env, plan.timeout)
     }
 }
 
 fn command(plan: &CiPlan, junit: &Path) -> Vec<OsString> {
     let argv = match &plan.command {
         CommandLine::Shell(text) => {
-            return shell::argv(text).into_iter().map(OsString::from).collect();
+            return shell::argv(&plan.tuned(text)).into_iter().map(OsString::from).collect();
         }
         CommandLine::Argv(argv) => argv,
     };
+    // A line for the shell is its last argument, and so is what says how it is run.
+    if let Some(line) = command_line::shell_line(argv) {
+        let shell = argv[..argv.len() - 1].iter().map(OsString::from);
+        return shell.chain([plan.tuned(line).into()]).collect();
+    }
     let mut words: Vec<OsString> = argv.iter().chain(&plan.tuning).map(OsString::from).collect();
     if plan.reporting == Reporting::JunitArgument {
         words.extend(junit_options(junit));
@@ -133,18 +142,18 @@ fn junit_options(junit: &Path) -> Vec<OsString> {
     all.into_iter().map(OsString::from).chain([file]).collect()
 }
 
-fn environment(plan: &CiPlan, request: &Request<'_>, junit: &Path) -> BTreeMap<OsString, OsString> {
+fn environment(
+    plan: &CiPlan,
+    request: &Request<'_>,
+    dir: &Path,
+    junit: &Path,
+) -> BTreeMap<OsString, OsString> {
     let mut env = request.env.clone();
-    for (name, value) in &plan.defaults {
-        env.entry(name.into()).or_insert_with(|| value.into());
-    }
-    if let Some(source) = plan.python_path {
-        let mut path = request.dir.join(source).into_os_string();
-        if let Some(more) = env.get(&OsString::from("PYTHONPATH")).filter(|more| !more.is_empty()) {
-            path.push(":");
-            path.push(more);
-        }
-        env.insert("PYTHONPATH".into(), path);
+    // Test runners watch files and never end, unless they are told that nobody looks.
+    env.entry("CI".into()).or_insert_with(|| "1".into());
+    env.insert("PWD".into(), dir.into());
+    if let Some(source) = &plan.python_path {
+        imports::prepend(&mut env, &request.dir.join(source));
     }
     if plan.reporting == Reporting::GoJson && plan.runner == Runner::Command {
         // The command is somebody else's; a detected one has it among its arguments.

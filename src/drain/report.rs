@@ -68,6 +68,7 @@ impl Drain<'_> {
         for told in self.unproven().await? {
             self.site.progress.note(&told);
         }
+        self.site.say_followed();
         Ok(())
     }
 

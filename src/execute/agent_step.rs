@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::agent_files::AgentFiles;
+use super::child_environment::Purpose;
 use super::{After, Attempt, Trouble, millis};
 use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task, Until};
 use crate::clock::now;
 use crate::phase::budget::{Budget, Exhausted, Level, Spent};
 use crate::phase::{Failure, FailureKind, Requeue, UnixMs, Verdict};
-use crate::process::child_env::OWNER;
-use crate::process::{self, How};
+use crate::process::How;
 use crate::progress::Step;
 use crate::workspace::Side;
 
@@ -54,7 +54,7 @@ impl Attempt<'_> {
             result_file: self.folder.result(),
             log: self.folder.agent_log(),
             log_dir: self.folder.agent_files(),
-            env: self.environment(&self.site.agent_env),
+            env: self.environment(Purpose::Agent, Side::Agent),
             redact: self.site.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
             spec: claim.phase.clone(),
@@ -63,35 +63,6 @@ impl Attempt<'_> {
             session: self.session(),
             checks: self.checks().await?,
         })
-    }
-
-    /// The environment of whatever runs in the agent's checkout.
-    pub(super) fn environment(
-        &self,
-        inherited: &process::child_env::Env,
-    ) -> process::child_env::Env {
-        self.environment_in(Side::Agent, inherited)
-    }
-
-    /// The environment of whatever runs in a checkout: marked, so that leftovers of a dead drain can be found. CI's is named to
-    /// nobody who works in the agent's.
-    pub(super) fn environment_in(
-        &self,
-        side: Side,
-        inherited: &process::child_env::Env,
-    ) -> process::child_env::Env {
-        let mut env = inherited.clone();
-        let dir = self.slot.path_of(side);
-        env.extend(self.slot.environment());
-        env.insert(OWNER.into(), self.claim.owner.as_str().into());
-        env.insert("AUTOPACK_WORKSPACE".into(), self.site.repo.root().into());
-        env.insert("AUTOPACK_WORKTREE".into(), dir.into());
-        // For what several at once must not share: ports, databases.
-        env.insert("AUTOPACK_SLOT".into(), self.slot.number().to_string().into());
-        // Programs that believe the inherited one would work in the user's checkout.
-        env.insert("PWD".into(), dir.into());
-        env.remove(std::ffi::OsStr::new("OLDPWD"));
-        env
     }
 
     /// What this attempt may use: its own budget, and what is left of the larger ones.

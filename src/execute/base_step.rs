@@ -18,7 +18,8 @@ impl Attempt<'_> {
     /// `None`: the agent may be asked.
     pub(super) async fn check_base(&mut self) -> Result<Option<Verdict>, Trouble> {
         let runs_before = self.record.ci_runs;
-        let plans = [Some(self.ci_plan(Side::Agent).await), ci::check_plan(self.claim.phase.ci())];
+        let own = ci::check_plan(self.claim.phase.ci()).map(|plan| plan.for_copy(self.slot.path()));
+        let plans = [Some(self.ci_plan(Side::Agent).await), own];
         for plan in plans.into_iter().flatten() {
             if let Some(verdict) = self.prove(&plan).await? {
                 return Ok(Some(verdict));

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::child_environment::Purpose;
 use super::{Attempt, Trouble};
 use crate::agent::Checks;
 use crate::ci::{self, CiOutcome, CiPlan};
@@ -38,7 +39,7 @@ impl Attempt<'_> {
         Ok(Some(Arc::new(SlotChecks {
             plan: self.ci_plan(Side::Agent).await,
             dir: self.slot.path().to_owned(),
-            env: self.environment(&self.site.ci_env),
+            env: self.environment(Purpose::Ci, Side::Agent),
             folder: self.folder.path().to_owned(),
             redact: self.site.redactor.clone(),
             hold: self.slot.lock_fd()?,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::child_environment::Purpose;
 use super::{Attempt, Trouble};
 use crate::ci::{
     self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
@@ -92,6 +93,7 @@ impl Attempt<'_> {
     /// `test_cmd`, the phase's own check: it has to be green, whatever it was before. Tests that it ran have to run.
     async fn own_check(&mut self, commit: &str) -> Result<Gate, Trouble> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
+        let plan = plan.for_copy(self.slot.path_of(Side::Ci));
         let run = self.run_ci(&plan).await?;
         let alone = ci::compare(&run, None, &|_| false);
         let (run, judgement) = match alone.decision {
@@ -113,7 +115,7 @@ impl Attempt<'_> {
 
     /// What CI is for what one of the checkouts holds.
     pub(super) async fn ci_plan(&self, side: Side) -> CiPlan {
-        let env = self.environment_in(side, &self.site.ci_env);
+        let env = self.environment(Purpose::Ci, side);
         let site =
             ci::Site { dir: self.slot.path_of(side), workspace: self.site.repo.root(), env: &env };
         ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
@@ -205,7 +207,8 @@ impl Attempt<'_> {
         self.record.ci_runs += 1;
         // What ran before may have closed it.
         self.site.repo.reopen(self.folder.path());
-        let env = self.environment_in(Side::Ci, &self.site.ci_env);
+        let env = self.environment(Purpose::Ci, Side::Ci);
+        self.check_imports(plan, &env).await?;
         let request = ci::Request {
             dir: self.slot.path_of(Side::Ci),
             env: &env,

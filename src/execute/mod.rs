@@ -12,6 +12,7 @@ mod base_runs;
 mod base_step;
 mod breaker;
 mod checks;
+mod child_environment;
 mod ci_gate;
 mod diff_gate;
 mod finish;

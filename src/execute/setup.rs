@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::child_environment::Purpose;
 use super::{Attempt, Trouble};
 use crate::config::CommandLine;
 use crate::phase::shell;
 use crate::process::{self, How, Job, SpawnError};
-use crate::workspace::{Side, is_setup_input};
+use crate::workspace::Side;
+use crate::workspace::dependencies::is_input;
 
 /// The last setup of each checkout that this drain saw. Nothing of it is believed that lies on disk, where agents write.
 #[derive(Default)]
@@ -65,7 +67,7 @@ impl Attempt<'_> {
     pub(super) async fn set_up(&self, side: Side) -> Result<SetUp, Trouble> {
         let settings = &self.site.settings.workspace;
         let Some(command) = &settings.setup else { return Ok(SetUp::DidNotRun) };
-        let inputs = self.slot.inputs_key(side, &is_setup_input, &settings.setup_inputs).await?;
+        let inputs = self.slot.inputs_key(side, &is_input, &settings.setup_inputs).await?;
         let key = format!("{}\n{inputs}", serde_json::json!(command));
         let dir = self.slot.path_of(side);
         let setups = &self.site.setups;
@@ -107,7 +109,7 @@ impl Attempt<'_> {
             Side::Agent => self.folder.setup_log(),
             Side::Ci => self.folder.ci_setup_log(),
         };
-        let env = self.environment_in(side, &self.site.ci_env);
+        let env = self.environment(Purpose::Setup, side);
         let job = Job {
             log: Some(log.clone()),
             redact: self.site.redactor.clone(),

@@ -17,7 +17,7 @@ use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
 use crate::memory::Memory;
 use crate::phase::{FixedSpec, PhaseId, RunId};
-use crate::process::Redactor;
+use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
 use crate::workspace::{Followed, Repo, RunBranch, Tip};
@@ -33,6 +33,8 @@ pub struct Site {
     /// What agents and CI inherit.
     pub agent_env: BTreeMap<OsString, OsString>,
     pub ci_env: BTreeMap<OsString, OsString>,
+    /// Whose paths nothing that runs in a copy may go by.
+    pub users_checkout: UsersCheckout,
     pub redactor: Redactor,
     pub pythons: Pythons,
     pub progress: Progress,
@@ -75,6 +77,7 @@ impl Site {
         let bases = BaseRuns::new(&settings, &ci_env);
         Self {
             base: settings.workspace.base.clone(),
+            users_checkout: UsersCheckout::new(repo.root(), &agent_env),
             repo,
             store,
             settings,
@@ -185,6 +188,17 @@ impl Site {
                 Some(facts) => Ok(facts),
                 None => Err(error.into()),
             },
+        }
+    }
+
+    /// Says which variables CI does not get as they are.
+    pub fn say_followed(&self) {
+        let names = self.users_checkout.named_by(&self.ci_env);
+        if !names.is_empty() {
+            self.progress.note(&format!(
+                "ci gets these variables without your checkout's paths (CI's copy has them instead, where it has the file): {}",
+                names.join(", ")
+            ));
         }
     }
 

@@ -30,9 +30,9 @@ pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let site = Site { dir: workspace, workspace, env };
     let plan = ci::plan(&site, &settings.ci, &PhaseCi::default(), &Pythons::default()).await;
     match (&plan.note, plan.program()) {
-        (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, note.hint),
+        (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, &note.hint),
         (Some(note), _) => {
-            Finding::warn(format!("{}: the deliverables alone decide", note.why), note.hint)
+            Finding::warn(format!("{}: the deliverables alone decide", note.why), &note.hint)
         }
         (None, Some(program)) => runnable(&plan.display(), program, workspace, env),
         (None, None) => Finding::ok(plan.display()),

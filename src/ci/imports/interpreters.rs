@@ -1,0 +1,157 @@
+//! The Pythons that a command starts, as far as its words tell; else those that scripts find.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use super::super::command_line;
+use super::super::plan::{CiPlan, Site};
+use crate::process::which::{self, Found};
+
+/// A first line is no longer.
+const SHEBANG: u64 = 512;
+
+/// A Python and the options that decide what it imports.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Interpreter {
+    /// A name on PATH, or a path: relative to the copy where it is in the copy.
+    pub program: String,
+    pub options: Vec<String>,
+}
+
+impl Interpreter {
+    fn plain(program: impl Into<String>) -> Self {
+        Self { program: program.into(), options: Vec::new() }
+    }
+
+    /// Whether it was told to ignore PYTHONPATH.
+    pub fn is_isolated(&self) -> bool {
+        !self.options.is_empty()
+    }
+
+    pub fn display(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.options);
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Each once, those that the command names first.
+pub fn of(plan: &CiPlan, site: &Site<'_>) -> Vec<Interpreter> {
+    let mut found = Vec::new();
+    let mut is_scripted = false;
+    for command in command_line::commands(&plan.command) {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let words = words.split_at(words.iter().take_while(|word| word.contains('=')).count()).1;
+        match words.split_first() {
+            Some((word, rest)) if is_python(word) => {
+                let options =
+                    rest.iter().take_while(|word| word.starts_with('-') && **word != "-m");
+                found
+                    .push(Interpreter { program: (*word).to_owned(), options: isolating(options) });
+            }
+            Some((word, _)) if matches!(base_name(word), "pytest" | "py.test") => {
+                found.extend(of_script(word, site));
+            }
+            Some((&("cd" | "export" | "source" | "."), _)) | None => {}
+            Some(_) => is_scripted = true,
+        }
+    }
+    if is_scripted {
+        found.extend(usual(site));
+    }
+    let mut seen: Vec<Interpreter> = Vec::new();
+    for python in found {
+        if !seen.contains(&python) {
+            seen.push(python);
+        }
+    }
+    seen
+}
+
+/// Those that a script or a Makefile would find, where the copy has any Python in it.
+fn usual(site: &Site<'_>) -> Vec<Interpreter> {
+    if !has_python(site.dir) {
+        return Vec::new();
+    }
+    let get = |name: &str| site.env.get(OsStr::new(name)).map(Path::new);
+    let mut found: Vec<Interpreter> = [".venv", "venv"]
+        .into_iter()
+        .map(|venv| format!("{venv}/bin/python"))
+        .filter(|python| site.dir.join(python).exists())
+        .map(Interpreter::plain)
+        .collect();
+    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(get);
+    let active = active.map(|venv| venv.join("bin/python")).filter(|python| python.exists());
+    found.extend(active.filter_map(|python| python.to_str().map(Interpreter::plain)));
+    let on_path = |name: &&str| matches!(find(name, site), Found::Program(_));
+    found.extend(["python3", "python"].into_iter().filter(on_path).map(Interpreter::plain));
+    found.extend(of_script("pytest", site));
+    found
+}
+
+const PYTHON_FILES: [&str; 7] = [
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "requirements.txt",
+    "Pipfile",
+    "tox.ini",
+    "manage.py",
+];
+
+/// In the copy or one level below.
+fn has_python(dir: &Path) -> bool {
+    let has = |dir: &Path| PYTHON_FILES.iter().any(|name| dir.join(name).is_file());
+    let entries = || fs::read_dir(dir).into_iter().flatten().flatten();
+    has(dir)
+        || entries().any(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|ending| ending == "py") || has(&path)
+        })
+}
+
+/// `pytest` of some environment starts the Python of that environment: its first line names it.
+fn of_script(word: &str, site: &Site<'_>) -> Option<Interpreter> {
+    let Found::Program(script) = find(word, site) else { return None };
+    let mut start = Vec::new();
+    fs::File::open(script).ok()?.take(SHEBANG).read_to_end(&mut start).ok()?;
+    let text = String::from_utf8_lossy(&start);
+    let mut lines = text.lines();
+    let line = lines.next()?.strip_prefix("#!")?.trim();
+    // `'''exec' "/long/path/bin/python" "$0" "$@"`
+    let line = match lines.next().and_then(|line| line.strip_prefix("'''exec' ")) {
+        Some(long) => long.split(" \"$0\"").next()?.trim_matches('"'),
+        None => line,
+    };
+    let mut words = line.split_whitespace();
+    let program = match words.next()? {
+        program if base_name(program) == "env" => words.next()?,
+        program => program,
+    };
+    is_python(program)
+        .then(|| Interpreter { program: program.to_owned(), options: isolating(words) })
+}
+
+fn find(word: &str, site: &Site<'_>) -> Found {
+    let path = site.env.get(&OsString::from("PATH"));
+    which::find(OsStr::new(word), site.dir, path.map(OsString::as_os_str))
+}
+
+/// Of the options before a script or module, those without which PYTHONPATH would be read.
+fn isolating<'a>(options: impl Iterator<Item = impl AsRef<str> + 'a>) -> Vec<String> {
+    let ignores = |option: &str| {
+        let letters = option.strip_prefix('-').unwrap_or_default();
+        letters.chars().all(|c| c.is_ascii_alphabetic()) && letters.contains(['I', 'E'])
+    };
+    options.map(|option| option.as_ref().to_owned()).filter(|option| ignores(option)).collect()
+}
+
+fn is_python(word: &str) -> bool {
+    let version = base_name(word).strip_prefix("python").or(base_name(word).strip_prefix("pypy"));
+    version.is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+fn base_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}

@@ -1,0 +1,125 @@
+//! Python imports from the copy that is tested, never from the user's checkout.
+//!
+//! An editable install (`pip install -e .`, `uv sync`, `poetry install`) leaves the checkout's absolute path in the
+//! environment: as a `.pth` file, an egg link, a symbolic link, or the table of a finder. Whichever Python a command
+//! starts, however deep in a script or Makefile, reads `sitecustomize.py` of the first directory on `PYTHONPATH`: it
+//! makes those lead into the copy. What this cannot reach (`python -I`, a finder of an unknown kind) is looked for
+//! once a drain, and ends it.
+
+mod interpreters;
+mod node_links;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+pub(super) use interpreters::Interpreter;
+
+use super::plan::{CiPlan, Site};
+use super::python::Pythons;
+use crate::process::child_env::Env;
+use crate::process::{self, Tool};
+
+const GUARD: &str = include_str!("sitecustomize.py");
+const PROBE: &str = include_str!("probe.py");
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes every Python that runs with `env` import from `AUTOPACK_WORKTREE` what is installed from
+/// `AUTOPACK_WORKSPACE`. `dir` is a directory of autopack's own; what is in it is written anew, since an agent may
+/// have reached it.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn guard_imports(env: &mut Env, dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let file = dir.join("sitecustomize.py");
+    if fs::read(&file).ok().as_deref() != Some(GUARD.as_bytes()) {
+        // Others may read it at this moment.
+        let beside = dir.join(format!("sitecustomize.{}.tmp", std::process::id()));
+        fs::write(&beside, GUARD)?;
+        fs::rename(&beside, &file)?;
+    }
+    // Byte code that somebody else made of it.
+    match fs::remove_dir_all(dir.join("__pycache__")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    prepend(env, dir);
+    Ok(())
+}
+
+/// Puts a directory before all others on Python's path.
+pub(super) fn prepend(env: &mut Env, dir: &Path) {
+    let name = OsString::from("PYTHONPATH");
+    let mut path = dir.as_os_str().to_owned();
+    if let Some(more) = env.get(&name).filter(|more| !more.is_empty()) {
+        path.push(":");
+        path.push(more);
+    }
+    env.insert(name, path);
+}
+
+/// Whether a command of this plan would test the user's checkout: what it would import from there, and what to do, for
+/// people. Each Python is asked once in a drain.
+pub async fn misplaced_imports(
+    site: &Site<'_>,
+    plan: &CiPlan,
+    pythons: &Pythons,
+) -> Option<String> {
+    if let Some(link) = node_links::misplaced(site) {
+        return Some(link);
+    }
+    let here = plan.directory(site.dir);
+    let mut env = site.env.clone();
+    if let Some(source) = &plan.python_path {
+        prepend(&mut env, &site.dir.join(source));
+    }
+    let inside = Site { dir: &here, workspace: site.workspace, env: &env };
+    for python in interpreters::of(plan, &inside) {
+        let Some(found) = pythons.misplaced(&python, &inside).await else { continue };
+        let mut packages = found.iter();
+        let (package, path) = packages.next()?;
+        let what = match package.as_str() {
+            "*" => format!("python modules from {path}"),
+            package => format!("the python package {package} from {path}"),
+        };
+        let why = match python.is_isolated() {
+            true => format!("without {} it would import it from CI's copy", python.options.join(" ")),
+            false => "install the project into a .venv in your checkout, which CI gets a copy of, or have workspace.setup \
+                      install it in CI's copy (`pip install -e .` in an environment that it makes)"
+                .to_owned(),
+        };
+        return Some(format!(
+            "ci would test your checkout instead of the change: {} imports {what}; {why}",
+            python.display()
+        ));
+    }
+    None
+}
+
+/// Package and path; `*` stands for a whole directory.
+pub(super) type Misplaced = BTreeMap<String, String>;
+
+pub(super) async fn probe(python: &Interpreter, site: &Site<'_>) -> Misplaced {
+    let program = match python.program.contains('/') {
+        true => site.dir.join(&python.program).into_os_string(),
+        false => OsString::from(&python.program),
+    };
+    let args = python.options.iter().map(String::as_str).chain(["-c", PROBE]);
+    let mut tool = Tool::new(program, site.dir, PROBE_TIMEOUT).args(args);
+    tool.clear_env = true;
+    tool.env = site.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    match process::output(tool).await {
+        Ok(output) if output.success() => {
+            // A sitecustomize of the user's may print something first.
+            let text = output.text();
+            let line = text.lines().next_back().unwrap_or_default();
+            serde_json::from_str(line).unwrap_or_default()
+        }
+        // One that cannot be started tests nothing either.
+        Ok(_) | Err(_) => Misplaced::new(),
+    }
+}

@@ -1,0 +1,271 @@
+//! What a `package.json` says about tests: which package manager runs them, and whether they would ever end.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Members of a workspace are searched for this deep.
+const DEPTH: usize = 3;
+/// More members than these are run by asking for all.
+const MOST_MEMBERS: usize = 50;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manager {
+    Npm,
+    Pnpm,
+    Yarn,
+    Bun,
+}
+
+/// The tests of a Node project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeTests {
+    /// A test script of its own.
+    Script,
+    /// Those of these members of its workspace, relative to it; the top has no script.
+    Members(Vec<String>),
+    /// Only the script that `npm init` writes, which always fails.
+    Placeholder,
+    None,
+}
+
+impl Manager {
+    /// By what the project says and by its lock file.
+    pub fn of(dir: &Path) -> Self {
+        let manifest = manifest(dir);
+        let named = manifest["packageManager"].as_str().unwrap_or_default();
+        let has = |name: &str| dir.join(name).is_file();
+        match named.split('@').next().unwrap_or_default() {
+            "npm" => Self::Npm,
+            "pnpm" => Self::Pnpm,
+            "yarn" => Self::Yarn,
+            "bun" => Self::Bun,
+            _ if has("package-lock.json") || has("npm-shrinkwrap.json") => Self::Npm,
+            _ if has("pnpm-lock.yaml") || has("pnpm-workspace.yaml") => Self::Pnpm,
+            _ if has("yarn.lock") => Self::Yarn,
+            _ if has("bun.lock") || has("bun.lockb") => Self::Bun,
+            _ => Self::Npm,
+        }
+    }
+
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::Yarn => "yarn",
+            Self::Bun => "bun",
+        }
+    }
+
+    /// Runs these tests; `args` go to the test runner.
+    pub fn command(self, tests: &NodeTests, args: &[String]) -> Vec<String> {
+        let mut words: Vec<String> = match (self, tests) {
+            (Self::Bun, _) => vec!["bun".into(), "run".into(), "test".into()],
+            (manager, NodeTests::Members(members)) => manager.of_members(members),
+            (manager, _) => vec![manager.program().into(), "test".into()],
+        };
+        if !args.is_empty() {
+            // Only npm keeps for itself what is not separated.
+            words.extend((words[0] == "npm").then(|| "--".to_owned()));
+            words.extend(args.iter().cloned());
+        }
+        words
+    }
+
+    fn of_members(self, members: &[String]) -> Vec<String> {
+        let is_pnpm = self == Self::Pnpm;
+        let mut words: Vec<String> = vec![if is_pnpm { "pnpm".into() } else { "npm".into() }];
+        if members.len() > MOST_MEMBERS {
+            words.extend(match is_pnpm {
+                true => ["-r", "test"].map(str::to_owned).to_vec(),
+                false => ["test", "--workspaces", "--if-present"].map(str::to_owned).to_vec(),
+            });
+            return words;
+        }
+        for member in members {
+            match is_pnpm {
+                true => words.extend(["--filter".to_owned(), format!("./{member}")]),
+                false => words.extend(["-w".to_owned(), member.clone()]),
+            }
+        }
+        words.push("test".into());
+        words
+    }
+}
+
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+/// The tests of the project in a directory.
+pub fn tests(dir: &Path) -> NodeTests {
+    let manifest = manifest(dir);
+    let script = script(&manifest, "test");
+    if is_real(script) {
+        return NodeTests::Script;
+    }
+    if !manifest["workspaces"].is_null() || dir.join("pnpm-workspace.yaml").is_file() {
+        let mut members = Vec::new();
+        collect(dir, "", DEPTH, &mut members);
+        members.sort();
+        if !members.is_empty() {
+            return NodeTests::Members(members);
+        }
+    }
+    if script.trim().is_empty() { NodeTests::None } else { NodeTests::Placeholder }
+}
+
+fn collect(top: &Path, below: &str, depth: usize, members: &mut Vec<String>) {
+    for entry in fs::read_dir(top.join(below)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_dir || name.starts_with('.') || name == "node_modules" {
+            continue;
+        }
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        if is_real(script(&self::manifest(&top.join(&path)), "test")) {
+            members.push(path.clone());
+        }
+        if depth > 1 {
+            collect(top, &path, depth - 1, members);
+        }
+    }
+}
+
+/// What ends a script of this name that would watch files for ever, as arguments for its test runner. `CI=1` is enough
+/// for those that watch by default; these were told to.
+pub fn ending(dir: &Path, name: &str) -> Vec<String> {
+    let manifest = manifest(dir);
+    let script = script(&manifest, name);
+    // Of several commands, nobody knows which gets the arguments.
+    if script.contains(['&', '|', ';', '\n']) {
+        return Vec::new();
+    }
+    let words: Vec<&str> = script.split_whitespace().collect();
+    let runs = |program: &str| words.iter().any(|word| word.rsplit('/').next() == Some(program));
+    let says = |options: &[&str]| words.iter().any(|word| options.contains(word));
+    let ending: &[&str] = if runs("jest") || runs("react-scripts") {
+        match says(&["--watch", "--watchAll", "--watch=true", "--watchAll=true"]) {
+            true => &["--watch=false", "--watchAll=false"],
+            false => &[],
+        }
+    } else if runs("vitest") {
+        let watches = says(&["watch", "dev", "--watch", "-w", "--watch=true"]);
+        if watches && !says(&["--run"]) { &["--run"] } else { &[] }
+    } else if runs("karma") && says(&["start"]) && !says(&["--single-run"]) {
+        &["--single-run"]
+    } else if runs("ng") && says(&["test", "t"]) && !says(&["--watch=false", "--no-watch"]) {
+        &["--watch=false"]
+    } else {
+        &[]
+    };
+    ending.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// `npm init` writes a test script that only says that there is none.
+fn is_real(script: &str) -> bool {
+    !script.trim().is_empty() && !script.contains("no test specified")
+}
+
+fn script<'a>(manifest: &'a Value, name: &str) -> &'a str {
+    manifest["scripts"][name].as_str().unwrap_or_default()
+}
+
+fn manifest(dir: &Path) -> Value {
+    let bytes = fs::read(dir.join("package.json")).unwrap_or_default();
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    serde_json::from_slice(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    const REAL: &str = r#"{"scripts":{"test":"vitest run"}}"#;
+    const PLACEHOLDER: &str =
+        r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#;
+
+    #[test]
+    fn the_package_manager_is_the_one_of_the_lock_file() {
+        for (file, manager) in [
+            ("package-lock.json", Manager::Npm),
+            ("pnpm-lock.yaml", Manager::Pnpm),
+            ("yarn.lock", Manager::Yarn),
+            ("bun.lock", Manager::Bun),
+            ("x", Manager::Npm),
+        ] {
+            let dir = project(&[("package.json", REAL), (file, "")]);
+            assert_eq!(Manager::of(dir.path()), manager, "{file}");
+        }
+        let dir =
+            project(&[("package.json", r#"{"packageManager":"pnpm@9.1.0"}"#), ("yarn.lock", "")]);
+        assert_eq!(Manager::of(dir.path()), Manager::Pnpm);
+    }
+
+    #[test]
+    fn members_of_a_workspace_are_tested_where_the_top_has_no_script() {
+        let dir = project(&[
+            ("package.json", r#"{"workspaces":["packages/*"]}"#),
+            ("packages/a/package.json", REAL),
+            ("packages/b/package.json", PLACEHOLDER),
+            ("packages/c/package.json", REAL),
+            ("packages/c/node_modules/d/package.json", REAL),
+        ]);
+        let found = tests(dir.path());
+        let words = Manager::Npm.command(&found, &[]).join(" ");
+        assert_eq!(words, "npm -w packages/a -w packages/c test");
+        let words = Manager::Pnpm.command(&found, &["--bail".to_owned()]).join(" ");
+        assert_eq!(words, "pnpm --filter ./packages/a --filter ./packages/c test --bail");
+    }
+
+    #[test]
+    fn a_placeholder_is_no_script() {
+        let found = |text: &str| tests(project(&[("package.json", text)]).path());
+        assert_eq!(found(PLACEHOLDER), NodeTests::Placeholder);
+        assert_eq!(found("{broken"), NodeTests::None);
+        assert_eq!(found("{}"), NodeTests::None);
+        assert_eq!(found(&format!("\u{feff}{REAL}")), NodeTests::Script);
+        let args = ["--ci".to_owned()];
+        assert_eq!(Manager::Npm.command(&NodeTests::Script, &args).join(" "), "npm test -- --ci");
+        assert_eq!(Manager::Yarn.command(&NodeTests::Script, &args).join(" "), "yarn test --ci");
+    }
+
+    #[test]
+    fn a_script_that_was_told_to_watch_is_told_to_end() {
+        let ending = |script: &str| {
+            let text = serde_json::json!({"scripts": {"test": script}}).to_string();
+            ending(project(&[("package.json", &text)]).path(), "test").join(" ")
+        };
+        assert_eq!(ending("jest --watch"), "--watch=false --watchAll=false");
+        assert_eq!(
+            ending("NODE_ENV=test node_modules/.bin/jest --watchAll"),
+            "--watch=false --watchAll=false"
+        );
+        assert_eq!(ending("vitest watch"), "--run");
+        assert_eq!(ending("ng test"), "--watch=false");
+        for script in [
+            "jest",
+            "vitest",
+            "vitest run",
+            "jest --watch && tsc",
+            "vitest watch --run",
+            "node --test",
+        ] {
+            assert_eq!(ending(script), "", "{script}");
+        }
+    }
+}
