@@ -44,8 +44,11 @@ def editable_names():
 
 
 names = set(editable_names())
-for folder in [copy, os.path.join(copy, "src")] + [entry for entry in sys.path if entry and is_below(entry, copy)]:
+for folder in [copy, os.path.join(copy, "src")]:
     names.update(modules(folder))
+for entry in sys.path:
+    if entry and (is_below(entry, copy) or leaks(entry)):
+        names.update(modules(entry))
 found = {}
 for name in sorted(names - set(sys.builtin_module_names))[:500]:
     if not name.isidentifier() or name == "setup" or name == "sitecustomize":
