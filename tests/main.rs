@@ -42,6 +42,7 @@ mod logs;
 mod memory;
 mod memory_docker;
 mod memory_drain;
+mod memory_qdrant;
 mod memory_recall;
 mod older_workspace;
 mod owners;

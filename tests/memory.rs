@@ -27,14 +27,14 @@ use crate::support::dice::Dice;
 use crate::support::qdrant::{StandIn, StandInProcess};
 
 /// A workspace with a memory in it.
-struct Workspace {
+pub struct Workspace {
     dir: TempDir,
     settings: MemorySettings,
 }
 
 impl Workspace {
     /// No autostart: a test must never reach for the machine's own Docker.
-    fn new(qdrant: &StandIn) -> Self {
+    pub fn new(qdrant: &StandIn) -> Self {
         Self::at(qdrant.rest_port, qdrant.grpc_port)
     }
 
@@ -50,6 +50,15 @@ impl Workspace {
         Self { dir: TempDir::new().unwrap(), settings }
     }
 
+    /// As `cp -r` makes it.
+    pub fn copied(&self) -> Self {
+        let dir = TempDir::new().unwrap();
+        let from = self.dir.path().join(".autopack");
+        let copied = std::process::Command::new("cp").arg("-r").arg(from).arg(dir.path()).status();
+        assert!(copied.unwrap().success());
+        Self { dir, settings: self.settings.clone() }
+    }
+
     fn place(&self) -> Place {
         place(self.dir.path())
     }
@@ -58,11 +67,11 @@ impl Workspace {
         Memory::open(&self.settings, &self.place(), Starting::Allowed).await
     }
 
-    async fn open(&self) -> Memory {
+    pub async fn open(&self) -> Memory {
         self.try_open().await.unwrap().memory
     }
 
-    fn journal(&self) -> std::path::PathBuf {
+    pub fn journal(&self) -> std::path::PathBuf {
         self.dir.path().join(".autopack/memory.db")
     }
 }
@@ -78,23 +87,23 @@ fn place(workspace: &Path) -> Place {
 }
 
 /// Ports on which nobody listens: they were somebody's a moment ago.
-fn dead() -> StandIn {
+pub fn dead() -> StandIn {
     let mut stand_in = StandIn::start();
     stand_in.kill();
     stand_in
 }
 
-fn error(number: usize, text: &str) -> Entry {
+pub fn error(number: usize, text: &str) -> Entry {
     let (run, phase) = (RunId::new("run"), PhaseId::new(format!("phase-{number}")));
     Entry::new(Collection::ErrorsCi, format!("run/phase-{number}"), text).of(&run, &phase)
 }
 
-async fn texts(memory: &Memory, query: &str) -> Vec<String> {
+pub async fn texts(memory: &Memory, query: &str) -> Vec<String> {
     let query = Query { text: query.into(), limit: 5, ..Query::default() };
     memory.search(&query).await.unwrap().into_iter().map(|snippet| snippet.text).collect()
 }
 
-async fn sync(memory: &Memory) -> autopack::memory::Synced {
+pub async fn sync(memory: &Memory) -> autopack::memory::Synced {
     memory.sync(&|_, _| {}).await.unwrap()
 }
 
@@ -147,7 +156,7 @@ async fn test_memory_service_falls_back_to_faiss_when_qdrant_unreachable() {
 }
 
 /// The breaker has to let a call through first.
-async fn until_some<F, T>(mut ask: impl FnMut() -> F) -> T
+pub async fn until_some<F, T>(mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
@@ -184,7 +193,7 @@ async fn required_and_down_is_an_error_that_says_how_to_start_it() {
     workspace.settings.qdrant.fallback_to_faiss = false;
     let error = workspace.try_open().await.unwrap_err();
     assert!(matches!(error, MemoryError::Required { .. }));
-    assert!(error.to_string().contains("docker compose up -d qdrant"), "{error}");
+    assert!(error.to_string().contains("; start"), "which command, is what is here: {error}");
 }
 
 #[tokio::test]

@@ -159,14 +159,11 @@ fn compose_is_there() -> bool {
     there
 }
 
-/// The file that autopack ships, with the stand-in's image and free ports.
+/// The file that autopack ships, with the stand-in's image; the ports are its variables.
 fn shipped(settings: &QdrantSettings) -> String {
     let pinned = QdrantSettings::default().image;
     assert!(SHIPPED.contains(&format!("image: {pinned}\n")), "the image that is the default");
-    SHIPPED
-        .replace(&pinned, &settings.image)
-        .replace("127.0.0.1:6333:", &format!("127.0.0.1:{}:", settings.port))
-        .replace("127.0.0.1:6334:", &format!("127.0.0.1:{}:", settings.grpc_port))
+    SHIPPED.replace(&pinned, &settings.image)
 }
 
 #[tokio::test]
@@ -263,6 +260,97 @@ async fn a_container_that_exits_at_once_is_said_and_not_waited_for() {
         engine.write_compose(&shipped(&autostart.settings));
         goes_on_with_faiss(&autostart, "Qdrant's container ended at once with exit code 3").await;
     }
+}
+
+/// Whether a container runs, and starts by itself with the engine.
+fn state(container: &str) -> String {
+    text(&docker(&[
+        "inspect",
+        "-f",
+        "{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}",
+        container,
+    ]))
+}
+
+#[tokio::test]
+async fn a_container_that_stopped_in_the_middle_of_a_drain_is_started_again() {
+    let Some(engine) = Engine::get() else { return };
+    let autostart = engine.autostart(&engine.image);
+    let opened = open(&autostart).await;
+    assert_eq!(state(CONTAINER), "true unless-stopped");
+    // As after a restart of an engine that does not bring it back.
+    docker(&["stop", "-t", "1", CONTAINER]);
+    let query = Query { text: "parser".into(), limit: 3, ..Query::default() };
+    let _ = opened.memory.search(&query).await;
+    let line = news(&opened.memory).await;
+    assert!(line.ends_with("its container was started"), "{line}");
+    assert_eq!(opened.memory.backend(), Backend::Qdrant);
+    works(&opened.memory).await;
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_volume_is_not_started() {
+    let Some(engine) = Engine::get() else { return };
+    let one = engine.autostart(&engine.image);
+    let publish = [
+        format!("127.0.0.1:{}:6333", one.settings.port),
+        format!("127.0.0.1:{}:6334", one.settings.grpc_port),
+    ];
+    let volume = "autopack_qdrant_storage:/qdrant/storage";
+    let label = "autopack.service=test";
+    let args = [
+        "run",
+        "-d",
+        "--label",
+        label,
+        "-p",
+        &publish[0],
+        "-p",
+        &publish[1],
+        "-v",
+        volume,
+        &engine.image,
+    ];
+    let id = text(&docker(&args));
+    let other = Autostart { settings: engine.settings(&engine.image), ..one.clone() };
+    let reason = why(start(&other).await);
+    assert!(reason.contains("serves the volume autopack_qdrant_storage at the ports"), "{reason}");
+    assert!(
+        reason.contains(&one.settings.port.to_string()) && reason.contains("docker stop"),
+        "{reason}"
+    );
+    assert!(state(&id).starts_with("true"), "the other goes on");
+    assert_eq!(text(&docker(&["ps", "-aq", "--filter", &format!("name=^{CONTAINER}$")])), "");
+    // At our ports it is what we want.
+    assert_eq!(how(start(&one).await), "started by another process");
+}
+
+#[tokio::test]
+async fn what_was_started_and_does_not_take_our_key_is_stopped_again() {
+    let Some(engine) = Engine::get() else { return };
+    let mut autostart = engine.autostart(&engine.image);
+    autostart.settings.api_key = "the first key".into();
+    assert_eq!(how(start(&autostart).await), "its container was made and started");
+    docker(&["stop", "-t", "1", CONTAINER]);
+    autostart.settings.api_key = "another key".into();
+    let opened = open(&autostart).await;
+    let line = opened.line.unwrap();
+    assert!(line.contains("does not accept the API key"), "{line}");
+    assert_eq!(opened.memory.backend(), Backend::Faiss);
+    assert!(state(CONTAINER).starts_with("false"), "stopped again");
+}
+
+#[tokio::test]
+async fn a_pull_that_failed_is_tried_again_at_a_later_batch() {
+    let Some(engine) = Engine::get() else { return };
+    let image = "localhost:1/nobody/has-this:2";
+    let opened = open(&engine.autostart(image)).await;
+    let line = news(&opened.memory).await;
+    assert!(line.starts_with("memory: Qdrant stays down: Docker cannot pull"), "{line}");
+    assert!(docker(&["tag", &engine.image, image]).status.success());
+    let line = news(&opened.memory).await;
+    docker(&["rmi", image]);
+    assert!(line.ends_with("its container was made and started"), "{line}");
 }
 
 #[tokio::test]
@@ -370,7 +458,7 @@ async fn an_engine_that_hangs_after_its_first_answer_is_waited_for_no_longer_tha
 }
 
 /// An engine that gives each connection one answer, or none and keeps it open. Ends with the test's process.
-fn answering(socket: &std::path::Path, answer: fn(&str) -> Option<&'static str>) {
+pub fn answering(socket: &std::path::Path, answer: fn(&str) -> Option<&'static str>) {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {
         let mut open = Vec::new();

@@ -4,6 +4,7 @@ use crate::support::dice::Dice;
 use crate::support::qdrant;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -17,15 +18,15 @@ use qdrant::{StandIn, StandInProcess};
 use serde_json::{Value, json};
 
 /// Green unless the file says `broken`.
-const CI: &str = "ci:\n  command: 'if grep -rq broken src; then echo \"src/a.py:7: ValueError: broken pipe of user_id 12345\"; exit 1; fi'\n";
+pub const CI: &str = "ci:\n  command: 'if grep -rq broken src; then echo \"src/a.py:7: ValueError: broken pipe of user_id 12345\"; exit 1; fi'\n";
 
-fn phases(count: usize) -> Value {
+pub fn phases(count: usize) -> Value {
     let phase = |n: usize| json!({"phase_id": format!("p{n}"), "description": format!("write part {n}"), "deliverables": [format!("src/p{n}.txt")]});
     json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
 }
 
 /// Remembers, with a Qdrant on these ports; the machine's own Docker is never asked.
-fn remembering(project: Project, qdrant: (u16, u16), more: &str) -> Project {
+pub fn remembering(project: Project, qdrant: (u16, u16), more: &str) -> Project {
     let (rest, grpc) = qdrant;
     project.write(
         ".autopack/config/memory.yaml",
@@ -39,7 +40,7 @@ fn dead_ports() -> (u16, u16) {
     (qdrant::free_port(), qdrant::free_port())
 }
 
-fn backend(project: &Project) -> Value {
+pub fn backend(project: &Project) -> Value {
     project.json(["status", "--run-id", "run", "--json"])["runs"][0]["memory_backend"].clone()
 }
 
@@ -71,7 +72,13 @@ fn strategy_b_requires_qdrant_and_claims_nothing_without_it() {
         dead_ports(),
         "    require: true\n    fallback_to_faiss: false\n    autostart: false\n",
     );
-    let ran = project.drain().exited(1);
+    // Here Docker has its plugin.
+    let docker = project.outside("bin/docker");
+    std::fs::create_dir(docker.parent().unwrap()).unwrap();
+    std::fs::write(&docker, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", project.outside("bin").display(), std::env::var("PATH").unwrap());
+    let ran = project.autopack_with(["drain", "--run-id", "run"], &[("PATH", &path)]).exited(1);
     assert!(ran.stderr.contains("docker compose up -d qdrant"), "{ran:#?}");
     assert_eq!(ran.stderr.lines().count(), 1, "one line: {ran:#?}");
     assert!(project.states().values().all(|state| state == "QUEUED"));

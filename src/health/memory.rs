@@ -4,7 +4,7 @@
 
 use super::Finding;
 use crate::config::MemorySettings;
-use crate::memory::autostart::is_local;
+use crate::memory::autostart::{commands, is_local};
 use crate::memory::journal::JournalError;
 use crate::memory::qdrant::address;
 use crate::memory::{Backend, MemoryError, Place, Starting, probe};
@@ -72,7 +72,10 @@ impl Looking<'_> {
             }
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
-                let hint = format!("the next drain pulls it; or now: docker pull {image}");
+                let pull = format!("pull {image}");
+                let pull = commands::of_engine(&self.place.workspace, &pull).await;
+                let now = pull.map_or(String::new(), |line| format!("; or now: {line}"));
+                let hint = format!("the next drain pulls it{now}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
             Ok(serving) => {
@@ -87,8 +90,8 @@ impl Looking<'_> {
         }
     }
 
-    /// It is there and says no, or it is not there. Nothing where only Docker could start it here and does not answer:
-    /// what helps with that stands beside that.
+    /// It is there and does not take our key, or it is not there. Nothing where only Docker could start it here and
+    /// does not answer: what helps with that stands beside that.
     async fn mend_qdrant(&self, refused: bool) -> Option<String> {
         if refused {
             return Some(
@@ -101,16 +104,7 @@ impl Looking<'_> {
             let own = "start it, or set memory.use_qdrant to false";
             return (!qdrant.autostart).then(|| own.to_owned());
         }
-        Some(match is_local(&qdrant.host) {
-            true if self.place.workspace.join("docker-compose.yml").exists() => {
-                "start it: docker compose up -d qdrant".to_owned()
-            }
-            true => {
-                "start it: autopack init (writes docker-compose.yml), docker compose up -d qdrant"
-                    .to_owned()
-            }
-            false => format!("start it on {}", qdrant.host),
-        })
+        Some(probe::commands(self.settings, &self.place).await.start())
     }
 
     async fn faiss(&self) -> Finding {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::autostart::commands::Commands;
+use super::autostart::docker::Pull;
 use super::autostart::{Autostart, Started, is_local, ready};
 use super::embed::{Embedder, Redact};
 use super::inner::{Backend, Inner};
@@ -29,21 +31,31 @@ pub(super) struct Choice {
     pub line: Option<String>,
     /// How Qdrant was started, where it had to be.
     pub how: Option<String>,
-    /// Qdrant is there and said no.
-    pub refused: bool,
-    pub pull: Option<super::autostart::docker::Pull>,
+    /// Why Qdrant does not serve.
+    pub absence: Option<Absence>,
 }
 
 /// Why Qdrant does not serve.
-struct Absence {
-    why: String,
-    refused: bool,
-    pull: Option<super::autostart::docker::Pull>,
+pub(super) struct Absence {
+    /// The whole reason: "Qdrant at localhost:6334 cannot be reached: no Docker engine at ...".
+    pub why: String,
+    /// What of it a later try to start it may say again.
+    pub cause: Option<String>,
+    /// It is there and does not take our key.
+    pub refused: bool,
+    pub pull: Option<Pull>,
 }
 
 impl From<String> for Absence {
     fn from(why: String) -> Self {
-        Self { why, refused: false, pull: None }
+        Self { why, cause: None, refused: false, pull: None }
+    }
+}
+
+impl From<QdrantError> for Absence {
+    fn from(error: QdrantError) -> Self {
+        let refused = matches!(error, QdrantError::Denied { .. });
+        Self { refused, ..error.to_string().into() }
     }
 }
 
@@ -65,8 +77,9 @@ impl Memory {
                 return Ok(Opened { memory: Self::off(), line, trouble: None });
             }
         };
-        inner.begin_with(choice.backend, choice.pull);
+        inner.begin_with(choice.backend, choice.absence, starting);
         let inner = Arc::new(inner);
+        inner.find_commands();
         inner.catch_up_in_background();
         let line = match (choice.line, &trouble) {
             (Some(line), Some(trouble)) => Some(format!("{line}; {trouble}")),
@@ -99,7 +112,7 @@ async fn build(
         .map(|aside| format!("the memory's journal was broken and is now {}", aside.display()));
     let qdrant = settings
         .use_qdrant
-        .then(|| Qdrant::new(&settings.qdrant, &workspace, embedder.id()))
+        .then(|| Qdrant::new(&settings.qdrant, &workspace.id, embedder.id()))
         .transpose()?;
     let autostart = autostart(settings, place);
     let inner =
@@ -121,70 +134,98 @@ pub(super) async fn choose(
     starting: Starting,
 ) -> Result<Choice, MemoryError> {
     if !settings.use_qdrant {
-        return Ok(Choice {
-            backend: Backend::Faiss,
-            line: None,
-            how: None,
-            refused: false,
-            pull: None,
-        });
+        return Ok(Choice { backend: Backend::Faiss, line: None, how: None, absence: None });
     }
     let qdrant = &settings.qdrant;
-    let at = address(&qdrant.host, qdrant.grpc_port);
-    if ready::grpc(qdrant).await {
-        return reached(qdrant, None).await;
-    }
-    let down = format!("Qdrant at {at} cannot be reached");
-    if !qdrant.autostart || !is_local(&qdrant.host) || starting == Starting::OnlyLook {
-        return without(qdrant, down.into());
-    }
-    let stays_down = |why: &str| without(qdrant, format!("{down}: {why}").into());
-    match autostart(settings, place).start().await {
-        Started::Ready(how) => reached(qdrant, Some(how)).await,
-        Started::Failed(why) => stays_down(&why),
-        Started::Pulling(pull) if qdrant.require => {
-            let pulled = tokio::time::timeout(REQUIRED_PULL, pull.wait()).await;
-            match pulled {
-                Ok(Ok(())) => match autostart(settings, place).start().await {
-                    Started::Ready(how) => reached(qdrant, Some(how)).await,
-                    Started::Failed(why) => stays_down(&why),
-                    Started::Pulling(_) => stays_down("its image is gone again"),
-                },
-                Ok(Err(why)) => stays_down(&why),
-                Err(_) => stays_down("its image did not come in time"),
-            }
+    match find(settings, place, starting).await {
+        Ok(how) => {
+            let at = address(&qdrant.host, qdrant.grpc_port);
+            let started = how.as_ref().map(|how| format!(", {how}")).unwrap_or_default();
+            let line = Some(format!("memory: Qdrant at {at}{started}"));
+            Ok(Choice { backend: Backend::Qdrant, line, how, absence: None })
         }
+        Err(absence) => without(qdrant, place, absence).await,
+    }
+}
+
+/// A Qdrant that serves us; how it was started, where it had to be.
+async fn find(
+    settings: &MemorySettings,
+    place: &Place,
+    starting: Starting,
+) -> Result<Option<String>, Absence> {
+    let qdrant = &settings.qdrant;
+    if ready::grpc(qdrant).await {
+        // Whether it takes our key is seen now, and not at every recall.
+        Qdrant::new(qdrant, "", "")?.answers().await?;
+        return Ok(None);
+    }
+    let at = address(&qdrant.host, qdrant.grpc_port);
+    let down = format!("Qdrant at {at} cannot be reached");
+    if !may_start(qdrant, starting) {
+        return Err(down.into());
+    }
+    let stays_down = |cause: &str| Absence {
+        cause: Some(cause.to_owned()),
+        ..format!("{down}: {cause}").into()
+    };
+    let autostart = autostart(settings, place);
+    let mut started = autostart.start().await;
+    if let Started::Pulling(pull) = &started
+        && qdrant.require
+    {
+        match tokio::time::timeout(REQUIRED_PULL, pull.wait()).await {
+            Ok(Ok(())) => started = autostart.start().await,
+            Ok(Err(why)) => return Err(stays_down(&why)),
+            Err(_) => return Err(stays_down("its image did not come in time")),
+        }
+        if matches!(started, Started::Pulling(_)) {
+            return Err(stays_down("its image is gone again"));
+        }
+    }
+    match started {
+        Started::Ready(how) => {
+            Qdrant::new(qdrant, "", "")?.answers().await?;
+            Ok(Some(how))
+        }
+        Started::Failed(why) => Err(stays_down(&why)),
+        Started::Denied(error) => Err(error.into()),
         Started::Pulling(pull) => {
             let why = format!("{down}: its image {} is being pulled", pull.image);
-            without(qdrant, Absence { pull: Some(pull), ..why.into() })
+            Err(Absence { pull: Some(pull), ..why.into() })
         }
     }
 }
 
-/// It answers; whether it takes our key is seen now, and not at every recall.
-async fn reached(qdrant: &QdrantSettings, how: Option<String>) -> Result<Choice, MemoryError> {
-    let at = address(&qdrant.host, qdrant.grpc_port);
-    let started = how.as_ref().map(|how| format!(", {how}")).unwrap_or_default();
-    let line = Some(format!("memory: Qdrant at {at}{started}"));
-    match Qdrant::new(qdrant, "", "")?.answers().await {
-        Ok(()) => Ok(Choice { backend: Backend::Qdrant, line, how, refused: false, pull: None }),
-        Err(error) => {
-            let refused = matches!(error, QdrantError::Refused { .. });
-            without(qdrant, Absence { refused, ..error.to_string().into() })
-        }
-    }
+/// Whether a Qdrant that is down is started from here.
+pub(super) fn may_start(qdrant: &QdrantSettings, starting: Starting) -> bool {
+    qdrant.autostart && is_local(&qdrant.host) && starting == Starting::Allowed
 }
 
-/// What the configuration says for a Qdrant that stays down.
-fn without(qdrant: &QdrantSettings, absence: Absence) -> Result<Choice, MemoryError> {
-    let Absence { why, refused, pull } = absence;
+/// What the configuration says for a Qdrant that does not serve.
+async fn without(
+    qdrant: &QdrantSettings,
+    place: &Place,
+    absence: Absence,
+) -> Result<Choice, MemoryError> {
     if qdrant.require {
-        return Err(MemoryError::Required { why, refused });
+        let Absence { why, refused, .. } = absence;
+        let help = match refused {
+            true => None,
+            false => Some(commands(qdrant, place).await.start()),
+        };
+        return Err(MemoryError::required(why, help, refused));
     }
     let (backend, what) = if qdrant.fallback_to_faiss {
         (Backend::Faiss, "memory: FAISS in this process")
     } else {
         (Backend::Suspended, "memory is off for now")
     };
-    Ok(Choice { backend, line: Some(format!("{what}; {why}")), how: None, refused, pull })
+    let line = Some(format!("{what}; {}", absence.why));
+    Ok(Choice { backend, line, how: None, absence: Some(absence) })
+}
+
+/// The commands that hints may name in this workspace.
+pub(super) async fn commands(qdrant: &QdrantSettings, place: &Place) -> Commands {
+    Commands::here(qdrant, &place.workspace, place.docker_host.as_deref()).await
 }

@@ -108,7 +108,7 @@ impl Inner {
         let mut entry = Entry::new(Collection::CodeDocs, path, format!("{path}\n{}", chunk.text));
         entry.key = Some(format!("{path}#{number}"));
         entry.payload = json!({"file_hash": hash, "lines": [chunk.first, chunk.last]});
-        Kept::from_entry(entry, &self.workspace_id, now())
+        Kept::from_entry(entry, &self.workspace.entries, now())
     }
 
     async fn forget(&self, chunks: &[Kept]) -> Result<(), MemoryError> {

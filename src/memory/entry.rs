@@ -78,12 +78,9 @@ pub struct EntryId(String);
 impl EntryId {
     /// The same parts always give the same id, so that writing twice is writing once.
     pub fn derive(workspace: &str, collection: Collection, key: &[&str]) -> Self {
-        let mut hash = Sha256::new();
-        for part in [workspace, collection.as_str()].iter().chain(key) {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
-        }
-        Self(uuid_of(&hash.finalize()))
+        let parts: Vec<&str> =
+            [workspace, collection.as_str()].into_iter().chain(key.iter().copied()).collect();
+        Self(uuid_from(&parts))
     }
 
     /// An id as the journal or Qdrant holds it.
@@ -102,8 +99,13 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// A UUID of version 8 (RFC 9562: contents of our own making) from the first 16 bytes of a digest.
-pub(super) fn uuid_of(digest: &[u8]) -> String {
+/// The same parts always give the same UUID: version 8 (RFC 9562: contents of our own making), from a digest.
+pub(super) fn uuid_from(parts: &[&str]) -> String {
+    uuid_of(&digest(parts))
+}
+
+/// A UUID of version 8 from the first 16 bytes.
+fn uuid_of(digest: &[u8]) -> String {
     let mut bytes = [0u8; 16];
     bytes.copy_from_slice(&digest[..16]);
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
@@ -114,12 +116,16 @@ pub(super) fn uuid_of(digest: &[u8]) -> String {
 
 /// SHA-256 in hex.
 pub(super) fn hash_of(parts: &[&str]) -> String {
+    digest(parts).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().into()
 }
 
 /// Something to remember.

@@ -114,6 +114,9 @@ impl Inner {
         };
         let embedder = self.embedder.id();
         let follows = self.compared.load(Ordering::SeqCst) && !completely;
+        if !follows {
+            self.make_collections_fit(qdrant).await?;
+        }
         let diverged = !follows
             && (completely || reconcile::has_diverged(&self.journal, qdrant, embedder).await?);
         let synced = if diverged {

@@ -41,13 +41,13 @@ use inner::Inner;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// `require: true`, and Qdrant is not there.
-    #[error(
-        "memory.qdrant.require is true and {why}; start it with `docker compose up -d qdrant`, or set require to false"
-    )]
+    /// `require: true`, and Qdrant does not serve.
+    #[error("memory.qdrant.require is true and {why}; {help}")]
     Required {
         why: String,
-        /// It is there and said no: its key is another.
+        /// What to do next.
+        help: String,
+        /// It is there and does not take our key.
         refused: bool,
     },
     #[error("cannot set up the memory: {0}")]
@@ -60,6 +60,17 @@ pub enum MemoryError {
     Faiss(#[from] faiss::FaissError),
     #[error(transparent)]
     Qdrant(#[from] qdrant::QdrantError),
+}
+
+impl MemoryError {
+    /// `start` is what starts Qdrant, where that helps: "start it with `docker compose up -d qdrant`".
+    fn required(why: String, start: Option<String>, refused: bool) -> Self {
+        let help = match start {
+            Some(start) => format!("{start}, or set require to false"),
+            None => "or set require to false".to_owned(),
+        };
+        Self::Required { why, help, refused }
+    }
 }
 
 impl From<reconcile::SyncError> for MemoryError {
@@ -139,11 +150,23 @@ pub struct Stats {
     pub entries: BTreeMap<String, u64>,
     /// Entries that wait for their vector.
     pub waiting: u64,
-    /// Live and dead vectors of the in-process index, if it is loaded.
-    pub faiss: Option<faiss::Size>,
+    /// What the in-process index holds, if there is one.
+    pub faiss: Option<Holding>,
+    /// The address, whether or not it serves.
     pub qdrant: Option<String>,
+    /// What Qdrant holds of this workspace, if it serves.
+    pub in_qdrant: Option<Holding>,
     /// What last went wrong, if anything did.
     pub problem: Option<String>,
+}
+
+/// What an index holds of the journal's entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// By collection.
+    pub points: BTreeMap<String, u64>,
+    /// Changes of the journal that it has still to follow.
+    pub behind: u64,
 }
 
 /// Cheap to clone. Off, it does nothing at all.
@@ -180,7 +203,7 @@ impl Memory {
 
     /// What an entry is called here, for those that supersede it.
     pub fn id_of(&self, entry: &Entry) -> Option<EntryId> {
-        self.0.as_ref().map(|inner| entry.id(&inner.workspace_id))
+        self.0.as_ref().map(|inner| entry.id(&inner.workspace.entries))
     }
 
     pub fn is_on(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::autostart::commands::Commands;
 use super::autostart::docker::Docker;
 use super::choose::choose;
 use super::embed::{Embedder, Redact};
@@ -22,7 +23,7 @@ pub struct Serving {
     pub line: String,
     /// How Qdrant was started, where it had to be.
     pub how: Option<String>,
-    /// Qdrant is there and said no.
+    /// Qdrant is there and does not take our key.
     pub refused: bool,
     /// Qdrant's image is not there yet.
     pub image_is_absent: bool,
@@ -45,9 +46,14 @@ pub async fn serving(
         backend: choice.backend,
         line: choice.line.unwrap_or_default(),
         how: choice.how,
-        refused: choice.refused,
-        image_is_absent: choice.pull.is_some(),
+        refused: choice.absence.as_ref().is_some_and(|absence| absence.refused),
+        image_is_absent: choice.absence.is_some_and(|absence| absence.pull.is_some()),
     })
+}
+
+/// The commands that a hint may name here.
+pub async fn commands(settings: &MemorySettings, place: &Place) -> Commands {
+    super::choose::commands(&settings.qdrant, place).await
 }
 
 /// The number of dimensions that it gives.

@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::entry::{Collection, EntryId};
+use super::entry::{Collection, EntryId, Kept};
 use super::journal::{Change, Journal, JournalError};
-use super::qdrant::{Qdrant, QdrantError};
+use super::qdrant::{OwnPoint, Qdrant, QdrantError};
 use crate::phase::UnixMs;
 
 const BATCH: usize = 256;
@@ -74,6 +74,29 @@ async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result
     Ok(Synced { written: puts.len(), deleted: tombstones.len(), adopted: 0 })
 }
 
+/// Removes the collections of this workspace alone whose vectors have another length than the embedder makes; the
+/// journal fills them again. Entries that it does not know are taken in first. Returns their names.
+pub async fn make_fit(
+    journal: &Journal,
+    qdrant: &Qdrant,
+    embedder: &str,
+    dimensions: usize,
+) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for collection in qdrant.misfits(dimensions).await? {
+        let points: Vec<String> =
+            qdrant.own(collection).await?.into_iter().map(|own| own.point).collect();
+        for points in points.chunks(BATCH) {
+            let found = qdrant.fetch(collection, points).await?;
+            let entries: Vec<Kept> = found.into_iter().map(|(entry, _)| entry).collect();
+            journal.adopt_texts(&entries).await?;
+        }
+        qdrant.remove(collection).await?;
+        removed.push(Qdrant::collection_name(collection, embedder));
+    }
+    Ok(removed)
+}
+
 /// Whether following the log is not enough: a server or a journal that lost what it had, or was never met before.
 pub async fn has_diverged(journal: &Journal, qdrant: &Qdrant, embedder: &str) -> Result<bool> {
     let applied = journal.applied(&qdrant.follower()).await?;
@@ -114,8 +137,12 @@ pub async fn compare(
     for put in journal.puts(embedder).await? {
         wanted.insert(put.id, (put.collection, put.n));
     }
+    let mut old_points: Vec<(Collection, Vec<String>)> = Vec::new();
     for collection in Collection::ALL {
-        let unknown = strike_out(qdrant, collection, &mut wanted, met_before).await?;
+        let own = qdrant.own(collection).await?;
+        let old = own.iter().filter(|own| own.point != qdrant.point_of(&own.entry));
+        old_points.push((collection, old.map(|own| own.point.clone()).collect()));
+        let unknown = strike_out(qdrant, collection, own, &mut wanted, met_before);
         let (deleted, adopted) = settle(journal, qdrant, embedder, collection, &unknown).await?;
         synced.deleted += deleted;
         synced.adopted += adopted;
@@ -132,27 +159,36 @@ pub async fn compare(
     let followed = follow(journal, qdrant, embedder, now, progress).await?;
     synced.written += followed.written - followed.written.min(synced.adopted);
     synced.deleted += followed.deleted;
+    // Only now: what they stood for is there under its own id.
+    for (collection, points) in old_points {
+        let name = Qdrant::collection_name(collection, embedder);
+        for points in points.chunks(BATCH) {
+            qdrant.delete_points(&name, points.to_vec()).await?;
+        }
+    }
     Ok(synced)
 }
 
 /// Strikes out of `wanted` what is there as it should be; returns what is there and not wanted.
-async fn strike_out(
+fn strike_out(
     qdrant: &Qdrant,
     collection: Collection,
+    own: Vec<OwnPoint>,
     wanted: &mut HashMap<EntryId, (Collection, i64)>,
     numbers_count: bool,
-) -> Result<Vec<EntryId>> {
+) -> Vec<OwnPoint> {
     let mut unknown = Vec::new();
-    for point in qdrant.own(collection).await? {
-        match wanted.get(&point.id) {
-            Some((of, n)) if *of == collection && numbers_count && point.n == Some(*n) => {
-                wanted.remove(&point.id);
+    for point in own {
+        let counts = numbers_count && point.point == qdrant.point_of(&point.entry);
+        match wanted.get(&point.entry) {
+            Some((of, n)) if *of == collection && counts && point.n == Some(*n) => {
+                wanted.remove(&point.entry);
             }
             Some((of, _)) if *of == collection => {}
-            _ => unknown.push(point.id),
+            _ => unknown.push(point),
         }
     }
-    Ok(unknown)
+    unknown
 }
 
 /// Points that the journal does not count: dead ones go, lost ones come home.
@@ -161,21 +197,22 @@ async fn settle(
     qdrant: &Qdrant,
     embedder: &str,
     collection: Collection,
-    unknown: &[EntryId],
+    unknown: &[OwnPoint],
 ) -> Result<(usize, usize)> {
     let (mut deleted, mut adopted) = (0, 0);
-    for ids in unknown.chunks(BATCH) {
-        let changes = journal.changes_of(ids, embedder).await?;
+    for points in unknown.chunks(BATCH) {
+        let ids: Vec<EntryId> = points.iter().map(|point| point.entry.clone()).collect();
+        let changes = journal.changes_of(&ids, embedder).await?;
         let dead: HashSet<&EntryId> = changes
             .iter()
             .filter(|change| change.vector.is_none())
             .map(|change| &change.id)
             .collect();
-        let living = journal.entries(ids).await?;
-        let lost: Vec<EntryId> = ids
+        let living = journal.entries(&ids).await?;
+        let lost: Vec<String> = points
             .iter()
-            .filter(|id| !dead.contains(*id) && !living.contains_key(*id))
-            .cloned()
+            .filter(|point| !dead.contains(&point.entry) && !living.contains_key(&point.entry))
+            .map(|point| point.point.clone())
             .collect();
         let dead: Vec<EntryId> = dead.into_iter().cloned().collect();
         qdrant.delete(&Qdrant::collection_name(collection, embedder), &dead).await?;

@@ -1,5 +1,7 @@
 //! The stand-in as a program, for tests that need a process or an image:
 //! `qdrant_stand_in [--exit CODE] [--address 0.0.0.0] [--rest 6333] [--grpc 6334] [--storage FILE] [--until-stdin-ends]`.
+//! As the real one it takes keys from `QDRANT__SERVICE__API_KEY` and `QDRANT__SERVICE__READ_ONLY_API_KEY`, keeps its points
+//! in `/qdrant/storage` where there is such a folder, and panics where another server has that open.
 
 #![allow(clippy::disallowed_methods, reason = "a program for tests ends as it is told")]
 
@@ -25,10 +27,24 @@ async fn main() -> std::io::Result<()> {
     let address = value("--address").unwrap_or_else(|| "0.0.0.0".to_owned());
     let rest = value("--rest").unwrap_or_else(|| "6333".to_owned());
     let grpc = value("--grpc").unwrap_or_else(|| "6334".to_owned());
-    let state = match value("--storage") {
-        Some(file) => qdrant::State::stored_in(file.as_ref())?,
+    let mounted = std::path::Path::new("/qdrant/storage").is_dir();
+    let file = value("--storage").or(mounted.then(|| "/qdrant/storage/points".to_owned()));
+    let state = match file.map(|file| qdrant::State::stored_in(file.as_ref())) {
+        Some(Ok(state)) => state,
+        Some(Err(error)) => {
+            // As the real one says it, with the start of its trace.
+            eprintln!(
+                "ERROR qdrant::startup: Panic occurred in file lib/storage/src/content_manager/consensus/consensus_wal.rs at line 36: Can't open Collections meta Wal: Os {{ code: 11, kind: {:?}, message: \"Resource temporarily unavailable\" }}",
+                error.kind()
+            );
+            eprintln!("   0: qdrant::startup::setup_panic_hook");
+            std::process::exit(101);
+        }
         None => qdrant::State::default(),
     };
+    let key = |name: &str| std::env::var(name).ok().filter(|key| !key.is_empty());
+    *state.api_key.lock().unwrap() = key("QDRANT__SERVICE__API_KEY");
+    *state.read_only_api_key.lock().unwrap() = key("QDRANT__SERVICE__READ_ONLY_API_KEY");
     let rest = TcpListener::bind(format!("{address}:{rest}")).await?;
     let grpc = TcpListener::bind(format!("{address}:{grpc}")).await?;
     println!("ready");

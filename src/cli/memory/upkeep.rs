@@ -8,15 +8,15 @@ use super::{close, opened};
 use crate::cli::Context;
 use crate::cli::table::counted;
 use crate::failure::Failure;
-use crate::memory::{Starting, Stats};
+use crate::memory::{Holding, Starting, Stats};
 use crate::progress::screen::{self, Size};
 use crate::progress::view::{self, Fraction};
 use crate::workspace::Repo;
 
-/// Show how much is remembered, and where it is found
+/// Show how much is remembered, and what the indexes hold of it
 #[derive(Debug, clap::Args)]
 pub(super) struct StatsArgs {
-    /// Print {backend, embedder, journal, entries, waiting, qdrant, problem}
+    /// Print {backend, embedder, journal, entries, waiting, qdrant, indexes, problem}
     #[arg(long)]
     json: bool,
 }
@@ -146,8 +146,16 @@ fn value(stats: &Stats) -> serde_json::Value {
         "entries": stats.entries,
         "waiting": stats.waiting,
         "qdrant": stats.qdrant,
+        "indexes": {
+            "qdrant": stats.in_qdrant.as_ref().map(holding),
+            "faiss": stats.faiss.as_ref().map(holding),
+        },
         "problem": stats.problem,
     })
+}
+
+fn holding(holding: &Holding) -> serde_json::Value {
+    json!({ "points": holding.points, "behind": holding.behind })
 }
 
 fn text(stats: &Stats) -> String {
@@ -166,6 +174,9 @@ fn text(stats: &Stats) -> String {
     lines.push(format!("holds     {}", entries(total)));
     let held = stats.entries.iter().filter(|(_, n)| **n > 0);
     lines.extend(held.map(|(collection, n)| format!("          {n:>6}  {collection}")));
+    for (name, holding) in [("qdrant", &stats.in_qdrant), ("faiss", &stats.faiss)] {
+        lines.extend(holding.iter().flat_map(|holding| index_lines(name, holding)));
+    }
     if stats.waiting > 0 {
         lines.push(format!(
             "waiting   {} for their vectors; `autopack memory sync`",
@@ -173,4 +184,17 @@ fn text(stats: &Stats) -> String {
         ));
     }
     lines.join("\n") + "\n"
+}
+
+/// What an index holds, and how far behind the journal it is.
+fn index_lines(name: &str, holding: &Holding) -> Vec<String> {
+    let total = counted(holding.points.values().sum(), "vector");
+    let behind = match holding.behind {
+        0 => "up to date".to_owned(),
+        n => format!("{} behind; `autopack memory sync`", counted(n, "change")),
+    };
+    let mut lines = vec![format!("in {name:<7}{total}, {behind}")];
+    let held = holding.points.iter();
+    lines.extend(held.map(|(collection, n)| format!("          {n:>6}  {collection}")));
+    lines
 }

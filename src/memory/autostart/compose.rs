@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_yaml::Value;
 use tokio::time::sleep;
 
+use super::published_ports::{self, variables};
 use super::{LABEL, LABEL_VALUE};
+use crate::config::QdrantSettings;
 use crate::process::{Output, Tool, ToolError, output};
 
 /// In the order in which compose looks for them.
@@ -27,6 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub struct ComposeFile {
     pub path: PathBuf,
     pub image: Option<String>,
+    ports: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -39,17 +42,43 @@ struct Document {
 struct Service {
     image: Option<String>,
     labels: Option<Value>,
+    #[serde(default)]
+    ports: Vec<Value>,
+}
+
+fn file(workspace: &Path) -> Option<PathBuf> {
+    FILES.iter().map(|name| workspace.join(name)).find(|path| path.is_file())
+}
+
+/// Whether there is a compose file, whoever wrote it.
+pub fn is_there(workspace: &Path) -> bool {
+    file(workspace).is_some()
 }
 
 /// The first compose file decides, as it does for compose itself.
 pub fn find(workspace: &Path) -> Option<ComposeFile> {
-    let path = FILES.iter().map(|name| workspace.join(name)).find(|path| path.is_file())?;
+    let path = file(workspace)?;
     let text = std::fs::read_to_string(&path).ok()?;
     // A file that we cannot read is not ours to judge, nor to start.
     let document: Document = serde_yaml::from_str(&text).ok()?;
     let service = document.services.get(SERVICE)?;
     let image = service.image.clone().filter(|image| !image.contains('$'));
-    bears_our_label(service.labels.as_ref()?).then_some(ComposeFile { path, image })
+    bears_our_label(service.labels.as_ref()?).then(|| ComposeFile {
+        path,
+        image,
+        ports: service.ports.clone(),
+    })
+}
+
+impl ComposeFile {
+    /// Whether Qdrant would be reached at the ports that we use, as far as the file tells.
+    ///
+    /// # Errors
+    /// In one line: which port the file publishes instead, and what helps.
+    pub fn publishes(&self, settings: &QdrantSettings) -> Result<(), String> {
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        published_ports::check(&file, &self.ports, settings)
+    }
 }
 
 /// Compose takes labels as a map or as a list of `name=value`.
@@ -70,10 +99,17 @@ pub struct Compose {
     subcommand: &'static [&'static str],
     docker_host: Option<String>,
     workspace: PathBuf,
+    /// Ours, for the file that `init` writes.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// The one that is there; the plugin before the old program.
-pub async fn tool(workspace: &Path, docker_host: Option<&str>, left: Duration) -> Option<Compose> {
+pub async fn tool(
+    workspace: &Path,
+    docker_host: Option<&str>,
+    settings: &QdrantSettings,
+    left: Duration,
+) -> Option<Compose> {
     let candidates = [("docker", &["compose"][..]), ("docker-compose", &[][..])];
     for (program, subcommand) in candidates {
         let tool = Compose {
@@ -81,6 +117,7 @@ pub async fn tool(workspace: &Path, docker_host: Option<&str>, left: Duration) -
             subcommand,
             docker_host: docker_host.map(str::to_owned),
             workspace: workspace.to_owned(),
+            variables: variables(settings).collect(),
         };
         let answer = tool.run(&["version".into()], left.min(LOOK)).await;
         if answer.is_ok_and(|answer| answer.success()) {
@@ -122,6 +159,9 @@ impl Compose {
             .args(subcommand.chain(args.iter().cloned()));
         if let Some(host) = &self.docker_host {
             tool = tool.env("DOCKER_HOST", host);
+        }
+        for (variable, value) in &self.variables {
+            tool = tool.env(variable, value);
         }
         output(tool).await
     }
@@ -173,7 +213,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("docker-compose.yml");
         std::fs::write(&path, "").unwrap();
-        let file = ComposeFile { path, image: None };
+        let file = ComposeFile { path, image: None, ports: Vec::new() };
         let first = alone(&file).await.expect("nobody else has it");
         let mut second = std::pin::pin!(alone(&file));
         tokio::select! {

@@ -3,17 +3,21 @@
 //!
 //! Whether to start at all is `choose`'s business; other hosts are never started.
 
+pub mod commands;
 pub mod compose;
 pub mod docker;
+mod published_ports;
 pub mod ready;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::qdrant::{Qdrant, QdrantError};
 use crate::config::QdrantSettings;
-use docker::{Docker, Pull, Unreachable};
+use docker::{Docker, Pull, Running, Unreachable};
 
 /// The container that the Docker API starts, and the volume that both ways keep.
 pub const CONTAINER: &str = "autopack-qdrant";
@@ -22,11 +26,15 @@ pub const VOLUME: &str = "autopack_qdrant_storage";
 pub const LABEL: &str = "autopack.service";
 pub const LABEL_VALUE: &str = "qdrant";
 
+const ANOTHER: &str = "started by another process";
+
 /// How long a failed start waits for another process's to succeed.
 const ANOTHERS: Duration = Duration::from_secs(2);
 
 /// Beyond the timeout, for a better reason.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);
+/// Beyond the timeout, to stop what does not serve.
+const CLEARING: Duration = Duration::from_millis(1_400);
 
 /// What starting needs to know.
 #[derive(Clone, Debug)]
@@ -47,6 +55,22 @@ pub enum Started {
     Pulling(Pull),
     /// In one line, why not.
     Failed(String),
+    /// It is there, and does not take our key.
+    Denied(QdrantError),
+}
+
+/// The container that this start made run: stopped again if it does not serve.
+#[derive(Default)]
+struct Launched(Mutex<Option<String>>);
+
+impl Launched {
+    fn set(&self, container: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(container.to_owned());
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Whether this host is the machine itself; others are never started.
@@ -59,13 +83,36 @@ impl Autostart {
         Duration::from_secs(self.settings.autostart_timeout_seconds)
     }
 
-    /// Ends within the timeout.
+    /// Ends within the timeout, and two seconds for clearing up.
     pub async fn start(&self) -> Started {
         let deadline = Instant::now() + self.timeout();
-        match timeout_at(deadline, self.start_and_wait(deadline)).await {
+        let launched = Launched::default();
+        let started = match timeout_at(deadline, self.start_and_wait(deadline, &launched)).await {
             Ok(started) => started,
             Err(_) => Started::Failed(self.too_late().await),
+        };
+        let clearing = async {
+            match &started {
+                Started::Failed(_) => self.clear_up(&launched, false).await,
+                Started::Denied(_) => self.clear_up(&launched, true).await,
+                Started::Ready(_) | Started::Pulling(_) => None,
+            }
+        };
+        let note = timeout(CLEARING, clearing).await.ok().flatten();
+        match (started, note) {
+            (Started::Failed(why), Some(note)) => Started::Failed(format!("{why}; {note}")),
+            (started, _) => started,
         }
+    }
+
+    /// Stops the container that was started in vain. One that is only slow goes on: it will serve at a later batch.
+    async fn clear_up(&self, launched: &Launched, whatever: bool) -> Option<&'static str> {
+        let container = launched.take()?;
+        let docker = Docker::connect(self.docker_host.as_deref()).ok()?;
+        if !whatever && docker.is_coming_up(&container, &self.settings).await {
+            return Some("its container goes on starting");
+        }
+        docker.stop(&container).await.then_some("its container was stopped again")
     }
 
     /// A slow tool may hide that there is no engine at all, and that is what the user has to know.
@@ -80,7 +127,7 @@ impl Autostart {
         format!("Docker did not get Qdrant ready within {seconds} s")
     }
 
-    async fn start_and_wait(&self, deadline: Instant) -> Started {
+    async fn start_and_wait(&self, deadline: Instant, launched: &Launched) -> Started {
         let docker = Docker::connect(self.docker_host.as_deref());
         let engine = match &docker {
             Ok(docker) => docker.ping().await,
@@ -89,10 +136,24 @@ impl Autostart {
         if let Err(Unreachable::Hangs(why)) = engine {
             return Started::Failed(why);
         }
-        let started = match self.by_compose(docker.as_ref().ok(), &engine, deadline).await {
+        let mut running = Vec::new();
+        if let (Ok(docker), Ok(())) = (&docker, &engine) {
+            running = docker.on_volume().await;
+            if let Some(other) = self.other_server(&running) {
+                return match other.is_at(&self.settings) {
+                    true => {
+                        self.until_ready(Some(docker), Some(other.id.clone()), ANOTHER.to_owned())
+                            .await
+                    }
+                    false => Started::Failed(self.say_other_server(other).await),
+                };
+            }
+        }
+        let start = Start { running: &running, launched, deadline };
+        let started = match self.by_compose(docker.as_ref().ok(), &engine, &start).await {
             Some(started) => started,
             None => match (docker.as_ref(), engine) {
-                (Ok(docker), Ok(())) => self.by_the_api(docker).await,
+                (Ok(docker), Ok(())) => self.by_the_api(docker, &start).await,
                 (_, Err(why)) => Started::Failed(why.to_string()),
                 (Err(why), Ok(())) => Started::Failed(why.clone()),
             },
@@ -103,17 +164,41 @@ impl Autostart {
         }
     }
 
+    /// A container on the volume that is not the one that we would start: a second server on it would end at once.
+    fn other_server<'a>(&self, running: &'a [Running]) -> Option<&'a Running> {
+        let here = self.workspace.canonicalize().unwrap_or_else(|_| self.workspace.clone());
+        let is_ours = |one: &&Running| {
+            one.name == CONTAINER || one.project.as_deref().is_some_and(|at| here == Path::new(at))
+        };
+        running.iter().find(|one| !is_ours(one))
+    }
+
+    async fn say_other_server(&self, other: &Running) -> String {
+        let stop = commands::of_engine(&self.workspace, &format!("stop {}", other.name)).await;
+        let stop = stop.map_or("stop that one".to_owned(), |command| format!("`{command}`"));
+        format!(
+            "the container {} serves the volume {VOLUME} {}; set memory.qdrant.port and grpc_port to these, or {stop}",
+            other.name,
+            other.place()
+        )
+    }
+
     /// `None` where there is no compose file of ours or nothing to run it with.
     async fn by_compose(
         &self,
         docker: Option<&Docker>,
         engine: &Result<(), Unreachable>,
-        deadline: Instant,
+        start: &Start<'_>,
     ) -> Option<Started> {
-        let left = || deadline.saturating_duration_since(Instant::now());
+        let left = || start.deadline.saturating_duration_since(Instant::now());
         let file = compose::find(&self.workspace)?;
         let host = self.docker_host.as_deref();
-        let tool = compose::tool(&self.workspace, host, left()).await?;
+        let tool = compose::tool(&self.workspace, host, &self.settings, left()).await?;
+        if engine.is_ok()
+            && let Err(why) = file.publishes(&self.settings)
+        {
+            return Some(Started::Failed(why));
+        }
         // An engine that only compose can reach (a context) gets its image from compose.
         let docker = docker.filter(|_| engine.is_ok());
         let image = file.image.as_deref().unwrap_or(&self.settings.image);
@@ -128,7 +213,9 @@ impl Autostart {
         Some(match (up, engine) {
             (Ok(()), _) => {
                 let how = format!("started by {}", tool.name());
-                self.until_ready(docker, tool.container(&file, left()), how).await
+                let container = tool.container(&file, left()).await;
+                start.note(container.as_deref());
+                self.until_ready(docker, container, how).await
             }
             // Compose fails too, and says the same in many lines.
             (Err(_), Err(why)) => Started::Failed(why.to_string()),
@@ -136,13 +223,19 @@ impl Autostart {
         })
     }
 
-    async fn by_the_api(&self, docker: &Docker) -> Started {
+    async fn by_the_api(&self, docker: &Docker, start: &Start<'_>) -> Started {
         match docker.start(&self.settings).await {
             Ok(docker::Launch::Launched(how)) => {
-                let container = async { Some(CONTAINER.to_owned()) };
-                self.until_ready(Some(docker), container, how.to_owned()).await
+                start.note(Some(CONTAINER));
+                self.until_ready(Some(docker), Some(CONTAINER.to_owned()), how.to_owned()).await
             }
             Ok(docker::Launch::NoImage) => Started::Pulling(docker.pull(&self.settings.image)),
+            Ok(docker::Launch::OtherPorts(why)) => {
+                let arguments = format!("rm -f {CONTAINER}");
+                let remove = commands::of_engine(&self.workspace, &arguments).await;
+                let remove = remove.map_or("removing it".to_owned(), |line| format!("`{line}`"));
+                Started::Failed(format!("{why}; {remove} lets it be made anew, its volume stays"))
+            }
             Err(why) => Started::Failed(why),
         }
     }
@@ -151,7 +244,7 @@ impl Autostart {
     async fn unless_another_did(&self, why: String, deadline: Instant) -> Started {
         let until = deadline.min(Instant::now() + ANOTHERS);
         match timeout_at(until, ready::wait(&self.settings)).await {
-            Ok(()) => Started::Ready("started by another process".to_owned()),
+            Ok(()) => self.taking_our_key(ANOTHER.to_owned()).await,
             Err(_) => Started::Failed(why),
         }
     }
@@ -160,18 +253,50 @@ impl Autostart {
     async fn until_ready(
         &self,
         docker: Option<&Docker>,
-        container: impl Future<Output = Option<String>>,
+        container: Option<String>,
         how: String,
     ) -> Started {
         let ends = async {
-            match (docker, container.await) {
+            match (docker, container) {
                 (Some(docker), Some(container)) => docker.until_it_ends(&container).await,
                 _ => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = ready::wait(&self.settings) => Started::Ready(how),
+            () = ready::wait(&self.settings) => self.taking_our_key(how).await,
             why = ends => Started::Failed(why),
+        }
+    }
+
+    /// Being ready needs no key; serving us does. Anything else that is wrong is met, and said, at the first call.
+    async fn taking_our_key(&self, how: String) -> Started {
+        let asked = match Qdrant::new(&self.settings, "", "") {
+            Ok(qdrant) => qdrant.answers().await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Err(error @ QdrantError::Denied { .. }) => Started::Denied(error),
+            _ => Started::Ready(how),
+        }
+    }
+}
+
+/// One start under way.
+struct Start<'a> {
+    /// What ran on the volume before.
+    running: &'a [Running],
+    launched: &'a Launched,
+    deadline: Instant,
+}
+
+impl Start<'_> {
+    /// Keeps the container in mind, unless it ran before: then it is not ours to stop.
+    fn note(&self, container: Option<&str>) {
+        let ran = |container: &str| {
+            self.running.iter().any(|one| one.id.starts_with(container) || one.name == container)
+        };
+        if let Some(container) = container.filter(|container| !ran(container)) {
+            self.launched.set(container);
         }
     }
 }

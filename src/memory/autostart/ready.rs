@@ -27,9 +27,9 @@ async fn rest(client: Option<&Client>, settings: &QdrantSettings) -> bool {
     client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
 }
 
-/// Whether the port that we use answers; a refused key is an answer too, and says so later.
+/// Whether a server answers at the port that we use; whether it takes our key is asked later.
 pub async fn grpc(settings: &QdrantSettings) -> bool {
     let Ok(qdrant) = Qdrant::new(settings, "", "") else { return false };
     let answer = timeout(PROBE, qdrant.version()).await;
-    matches!(answer, Ok(Ok(_) | Err(QdrantError::Refused { .. })))
+    matches!(answer, Ok(Ok(_) | Err(QdrantError::Refused { .. } | QdrantError::Denied { .. })))
 }

@@ -184,6 +184,11 @@ impl Faiss {
         })
     }
 
+    /// How large each collection's part is.
+    pub fn sizes(&self) -> impl Iterator<Item = (Collection, Size)> {
+        self.parts.iter().map(|(collection, part)| (*collection, part.size()))
+    }
+
     /// Whether a rebuild or a save is worth its while, and none is under way.
     pub fn is_due(&mut self, worth_saving: usize) -> bool {
         let worth_it = |part: &Part| part.due().is_some() || part.has_long_tail();

@@ -3,11 +3,12 @@
 //! Which backend serves, and how that changes, is in `serving`; the way of an entry to the journal in `writing`.
 
 mod serving;
+mod stats;
 mod writing;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -15,12 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::autostart::Autostart;
-use super::autostart::docker::Pull;
+use super::autostart::commands::Commands;
+use super::choose::Absence;
 use super::embed::{Embedder, Redact};
 use super::faiss::Faiss;
 use super::journal::Journal;
 use super::qdrant::Qdrant;
-use super::{MemoryError, Place, Stats};
+use super::workspace_id::WorkspaceId;
+use super::{MemoryError, Place, Starting};
 use crate::clock::now;
 use crate::config::MemorySettings;
 
@@ -35,13 +38,18 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Inner {
     pub settings: MemorySettings,
-    pub workspace_id: String,
+    pub workspace: WorkspaceId,
     pub folder: PathBuf,
     pub journal: Journal,
     pub embedder: Embedder,
     pub redact: Redact,
     pub qdrant: Option<Qdrant>,
     autostart: Autostart,
+    starting: Starting,
+    /// What starts Qdrant here; looked for only where Qdrant is required.
+    start_hint: OnceLock<String>,
+    /// The length of the embedder's vectors.
+    dimensions: OnceCell<usize>,
     /// Loaded when it is first needed.
     pub faiss: OnceCell<Arc<Mutex<Faiss>>>,
     state: Mutex<State>,
@@ -67,7 +75,7 @@ impl Inner {
     pub fn new(
         settings: &MemorySettings,
         place: &Place,
-        workspace_id: String,
+        workspace: WorkspaceId,
         journal: Journal,
         embedder: Embedder,
         redact: Redact,
@@ -76,13 +84,16 @@ impl Inner {
     ) -> Self {
         Self {
             settings: settings.clone(),
-            workspace_id,
+            workspace,
             folder: place.autopack_dir.clone(),
             journal,
             embedder,
             redact,
             qdrant,
             autostart,
+            starting: Starting::OnlyLook,
+            start_hint: OnceLock::new(),
+            dimensions: OnceCell::new(),
             faiss: OnceCell::new(),
             state: Mutex::new(State::new()),
             catching_up: tokio::sync::Mutex::default(),
@@ -93,10 +104,31 @@ impl Inner {
         }
     }
 
-    pub fn begin_with(&mut self, backend: Backend, pull: Option<Pull>) {
+    /// The line of the beginning says why Qdrant does not serve; nothing says it again.
+    pub fn begin_with(&mut self, backend: Backend, absence: Option<Absence>, starting: Starting) {
+        self.starting = starting;
         let mut state = self.state();
         state.backend = backend;
-        state.pull = pull;
+        if let Some(absence) = absence {
+            state.restarts.failed();
+            state.pull = absence.pull;
+            state.told.extend(absence.cause);
+            state.told.insert(absence.why.clone());
+            state.problem = Some(absence.why);
+        }
+    }
+
+    /// What would start Qdrant, should it be required and go away. In the background: it may take seconds.
+    pub fn find_commands(self: &Arc<Self>) {
+        if !self.settings.use_qdrant || !self.settings.qdrant.require {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            let Autostart { settings, workspace, docker_host } = &inner.autostart;
+            let commands = Commands::here(settings, workspace, docker_host.as_deref()).await;
+            let _ = inner.start_hint.set(commands.start());
+        });
     }
 
     pub fn backend(&self) -> Backend {
@@ -107,14 +139,14 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what went wrong for `memory stats`, and says it when it is new.
+    /// Keeps what went wrong for `memory stats`, and says it once, until Qdrant is back.
     pub fn note(&self, problem: impl ToString) {
         let problem = problem.to_string();
         let mut state = self.state();
-        if state.problem.as_ref() != Some(&problem) {
+        if state.tells(&problem) {
             tracing::warn!("memory: {problem}");
-            state.problem = Some(problem);
         }
+        state.problem = Some(problem);
     }
 
     pub fn may_claim(&self) -> Result<(), MemoryError> {
@@ -123,27 +155,14 @@ impl Inner {
             return Ok(());
         }
         let why = state.problem.clone().unwrap_or_else(|| "Qdrant went away".to_owned());
-        Err(MemoryError::Required { why, refused: false })
+        let start = || self.start_hint.get().cloned().unwrap_or_else(|| "start it".to_owned());
+        Err(MemoryError::required(why, (!state.refused).then(start), state.refused))
     }
 
     pub async fn prune(self: &Arc<Self>) -> Result<usize, MemoryError> {
         let removed = self.journal.expire(now()).await?;
         self.catch_up_in_background();
         Ok(removed)
-    }
-
-    pub async fn stats(&self) -> Result<Stats, MemoryError> {
-        let faiss = self.faiss.get().map(|faiss| locked(faiss).size());
-        Ok(Stats {
-            backend: self.backend(),
-            embedder: self.embedder.id().to_owned(),
-            journal: self.journal.path().to_owned(),
-            entries: self.journal.counts().await?,
-            waiting: self.journal.waiting(self.embedder.id()).await?,
-            faiss,
-            qdrant: self.qdrant.as_ref().map(|qdrant| qdrant.address().to_owned()),
-            problem: self.state().problem.clone(),
-        })
     }
 
     pub async fn close(self: &Arc<Self>) {

@@ -73,6 +73,6 @@ impl Inner {
         entry.text = self.redact.apply(&entry.text);
         entry.payload = map_texts(entry.payload, &|text| self.redact.apply(text));
         let supersedes = std::mem::take(&mut entry.supersedes);
-        (Kept::from_entry(entry, &self.workspace_id, now()), supersedes)
+        (Kept::from_entry(entry, &self.workspace.entries, now()), supersedes)
     }
 }

@@ -168,6 +168,19 @@ impl Journal {
         Ok(n.unwrap_or(0))
     }
 
+    /// How many changes a follower has still to apply that stands at `n`.
+    pub async fn behind(&self, n: i64, embedder: &str) -> Result<u64> {
+        let changes: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM change WHERE n > ? AND (embedder = ? OR vector IS NULL)",
+        )
+        .bind(n)
+        .bind(embedder)
+        .fetch_one(&self.readers)
+        .await
+        .doing("read from")?;
+        Ok(changes.unsigned_abs())
+    }
+
     pub async fn set_applied(&self, follower: &str, n: i64, now: UnixMs) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query(

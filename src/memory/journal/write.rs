@@ -78,6 +78,19 @@ impl Journal {
         Ok(written.new)
     }
 
+    /// The same without their vectors, which are of no use here: they wait for new ones.
+    pub async fn adopt_texts(&self, found: &[Kept]) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        let mut written = Written::default();
+        for entry in found {
+            if !is_known(&mut tx, &entry.id).await? {
+                put_one(&mut tx, entry, &mut written).await?;
+            }
+        }
+        tx.commit().await.doing("write to")?;
+        Ok(written.new)
+    }
+
     /// Removes entries; returns how many there were.
     pub async fn remove(&self, ids: &[EntryId]) -> Result<usize> {
         let mut tx = self.begin().await?;

@@ -9,7 +9,8 @@ use qdrant_client::qdrant::{
 };
 
 use super::call::Result;
-use super::{BATCH_DEADLINE, DEADLINE, Qdrant, QdrantError, point};
+use super::serving::Fit;
+use super::{BATCH_DEADLINE, Qdrant, QdrantError, point};
 use crate::memory::entry::{Collection, hash_of};
 
 const LONGEST_SLUG: usize = 100;
@@ -28,13 +29,16 @@ impl Qdrant {
         format!("autopack_{collection}_{slug}-{}", &digest[..8])
     }
 
-    /// Makes a collection, with indexes over what is filtered, unless it is there.
+    /// Makes a collection, with indexes over what is filtered, unless it is there with vectors of this length.
     pub(super) async fn ensure(&self, name: &str, dimensions: usize) -> Result<()> {
         if self.known().contains(name) {
             return Ok(());
         }
-        let exists = self.client.collection_exists(name);
-        if !self.call("look for a collection", DEADLINE, exists).await? {
+        let fit = self.fit(name, dimensions).await?;
+        if let Some(Fit::Not { there }) = fit {
+            return Err(self.misfit(name, there, dimensions));
+        }
+        if fit.is_none() {
             let vectors = VectorParamsBuilder::new(dimensions as u64, Distance::Cosine);
             let request = CreateCollectionBuilder::new(name).vectors_config(vectors);
             let answer = self.call(

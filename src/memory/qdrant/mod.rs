@@ -1,7 +1,7 @@
 //! Qdrant over gRPC: our collections, our points, each call within a deadline and behind a circuit breaker.
 //!
-//! Here is the client, and whether it answers: `collections` names and makes collections, `own` keeps this workspace's
-//! points, `search` asks for the nearest.
+//! Here is the client: `serving` says whether it would serve us, `collections` names and makes collections, `own` keeps
+//! this workspace's points, `search` asks for the nearest.
 //!
 //! Every point bears its workspace; nothing here reads another's unless told to, and nothing ever writes another's.
 
@@ -11,6 +11,7 @@ mod collections;
 mod own;
 mod point;
 mod search;
+mod serving;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -37,6 +38,7 @@ pub struct Qdrant {
     address: String,
     workspace: String,
     embedder: String,
+    has_key: bool,
     breaker: Breaker,
     /// Collections that were made or seen, so that each is asked for once.
     known: Mutex<HashSet<String>>,
@@ -70,6 +72,7 @@ impl Qdrant {
             address,
             workspace: workspace.to_owned(),
             embedder: embedder.to_owned(),
+            has_key: !settings.api_key.is_empty(),
             breaker: Breaker::default(),
             known: Mutex::default(),
         })
@@ -79,28 +82,10 @@ impl Qdrant {
         &self.address
     }
 
-    /// Its name as a follower of the journal: another server, workspace or embedder starts from nothing.
+    /// Its name as a follower of the journal: another server, workspace or embedder starts from nothing. So does
+    /// another way of naming points (2): every point is then compared, and rewritten where its id is of the old way.
     pub fn follower(&self) -> String {
-        format!("qdrant {} {} {}", self.address, self.workspace, self.embedder)
-    }
-
-    /// Whether it answers; returns its version.
-    pub async fn version(&self) -> Result<String> {
-        let reply = self.call("say its version", DEADLINE, self.client.health_check()).await?;
-        Ok(reply.version)
-    }
-
-    /// As `version`, even while it rests: for a person who waits for the answer.
-    pub async fn version_now(&self) -> Result<String> {
-        self.breaker.succeeded();
-        self.version().await
-    }
-
-    /// Whether it would serve: it answers, and takes our key.
-    pub async fn answers(&self) -> Result<()> {
-        self.version().await?;
-        let probe = self.client.collection_exists("autopack");
-        self.call("look for a collection", DEADLINE, probe).await.map(drop)
+        format!("qdrant 2 {} {} {}", self.address, self.workspace, self.embedder)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use qdrant_client::qdrant::{
-    Condition, CountPointsBuilder, DeletePointsBuilder, Filter as PointFilter, GetPointsBuilder,
+    Condition, DeletePointsBuilder, Filter as PointFilter, GetPointsBuilder,
     PayloadIncludeSelector, PointId, ScrollPointsBuilder, UpsertPointsBuilder,
 };
 
 use super::call::{Result, absent};
-use super::{BATCH_DEADLINE, DEADLINE, OwnPoint, Qdrant, point};
+use super::{BATCH_DEADLINE, OwnPoint, Qdrant, point};
 use crate::memory::entry::{Collection, EntryId, Kept};
 use crate::memory::journal::Change;
 
@@ -45,12 +45,22 @@ impl Qdrant {
         Ok(())
     }
 
-    /// Removes points of this workspace, by id.
+    /// Removes the points of entries, under the id that they have now and the one that earlier versions gave them.
     pub async fn delete(&self, name: &str, ids: &[EntryId]) -> Result<()> {
+        let both = |id: &EntryId| [self.point_of(id), id.as_str().to_owned()];
+        self.delete_points(name, ids.iter().flat_map(both)).await
+    }
+
+    /// Removes points by their ids in Qdrant; never another workspace's.
+    pub async fn delete_points(
+        &self,
+        name: &str,
+        points: impl IntoIterator<Item = String>,
+    ) -> Result<()> {
+        let ids: Vec<PointId> = points.into_iter().map(PointId::from).collect();
         if ids.is_empty() {
             return Ok(());
         }
-        let ids = ids.iter().map(|id| PointId::from(id.as_str()));
         let ours = PointFilter::must([
             Condition::has_id(ids),
             Condition::matches(point::WORKSPACE, self.workspace.clone()),
@@ -61,25 +71,22 @@ impl Qdrant {
         absent(answer).map(drop)
     }
 
-    /// How many points of this workspace a collection holds.
-    pub async fn count(&self, collection: Collection) -> Result<u64> {
-        let request = CountPointsBuilder::new(Self::collection_name(collection, &self.embedder))
-            .filter(self.ours())
-            .exact(true);
-        let answer = self.call("count points", DEADLINE, self.client.count(request)).await;
-        Ok(absent(answer)?.and_then(|answer| answer.result).map_or(0, |result| result.count))
+    /// The id that an entry's point has in Qdrant.
+    pub fn point_of(&self, entry: &EntryId) -> String {
+        point::id_of(&self.workspace, entry)
     }
 
-    /// The ids and journal numbers of this workspace's points in a collection.
+    /// The ids, entries and journal numbers of this workspace's points in a collection.
     pub async fn own(&self, collection: Collection) -> Result<Vec<OwnPoint>> {
         let name = Self::collection_name(collection, &self.embedder);
+        let fields = vec![point::NUMBER.to_owned(), point::ENTRY.to_owned()];
         let mut own = Vec::new();
         let mut offset: Option<PointId> = None;
         loop {
             let mut request = ScrollPointsBuilder::new(name.clone())
                 .filter(self.ours())
                 .limit(SCROLL_PAGE)
-                .with_payload(PayloadIncludeSelector { fields: vec![point::NUMBER.to_owned()] })
+                .with_payload(PayloadIncludeSelector { fields: fields.clone() })
                 .with_vectors(false);
             if let Some(offset) = offset.take() {
                 request = request.offset(offset);
@@ -90,8 +97,9 @@ impl Qdrant {
                 return Ok(own);
             };
             own.extend(page.result.into_iter().filter_map(|found| {
-                let n = point::number(&found.payload);
-                point::id(found.id).map(|id| OwnPoint { id, n })
+                let point = point::id(found.id)?;
+                let entry = point::entry_id(&point, &found.payload);
+                Some(OwnPoint { point, entry, n: point::number(&found.payload) })
             }));
             offset = page.next_page_offset;
             if offset.is_none() {
@@ -104,9 +112,9 @@ impl Qdrant {
     pub async fn fetch(
         &self,
         collection: Collection,
-        ids: &[EntryId],
+        points: &[String],
     ) -> Result<Vec<(Kept, Vec<f32>)>> {
-        let ids: Vec<PointId> = ids.iter().map(|id| PointId::from(id.as_str())).collect();
+        let ids: Vec<PointId> = points.iter().cloned().map(PointId::from).collect();
         let request = GetPointsBuilder::new(Self::collection_name(collection, &self.embedder), ids)
             .with_payload(true)
             .with_vectors(true);
@@ -116,7 +124,7 @@ impl Qdrant {
         Ok(found.into_iter().filter_map(point::entry).collect())
     }
 
-    fn ours(&self) -> PointFilter {
+    pub(super) fn ours(&self) -> PointFilter {
         PointFilter::must([Condition::matches(point::WORKSPACE, self.workspace.clone())])
     }
 }

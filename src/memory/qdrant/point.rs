@@ -1,4 +1,7 @@
 //! An entry as a point, and back.
+//!
+//! A point's id is made from the workspace and the entry: a copied workspace has the entries of the original under
+//! their ids, and must not write over its points. Earlier versions took the entry's id for the point's.
 
 use std::collections::HashMap;
 
@@ -8,7 +11,7 @@ use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::vectors_output::VectorsOptions;
 use qdrant_client::qdrant::{PointId, PointStruct, RetrievedPoint, Value};
 
-use crate::memory::entry::{EntryId, Kept};
+use crate::memory::entry::{EntryId, Kept, uuid_from};
 use crate::phase::{PhaseId, RunId, UnixMs};
 
 pub const WORKSPACE: &str = "workspace";
@@ -16,16 +19,27 @@ pub const RUN: &str = "run_id";
 /// The number of the journal's change that wrote the point.
 pub const NUMBER: &str = "n";
 
+/// The id of the point's entry; points of earlier versions lack it.
+pub const ENTRY: &str = "entry";
+
 /// One of this workspace's points, as `own` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnPoint {
-    pub id: EntryId,
+    /// The id in Qdrant.
+    pub point: String,
+    pub entry: EntryId,
     pub n: Option<i64>,
+}
+
+/// The id of an entry's point.
+pub fn id_of(workspace: &str, entry: &EntryId) -> String {
+    uuid_from(&["point", workspace, entry.as_str()])
 }
 
 pub fn of(entry: &Kept, n: i64, vector: Vec<f32>, workspace: &str) -> PointStruct {
     let mut payload: HashMap<String, Value> = HashMap::from([
         (WORKSPACE.to_owned(), workspace.into()),
+        (ENTRY.to_owned(), entry.id.as_str().into()),
         (NUMBER.to_owned(), n.into()),
         ("collection".to_owned(), entry.collection.as_str().into()),
         ("source".to_owned(), entry.source.as_str().into()),
@@ -42,14 +56,19 @@ pub fn of(entry: &Kept, n: i64, vector: Vec<f32>, workspace: &str) -> PointStruc
     if let Some(expires) = entry.expires {
         payload.insert("expires_ms".to_owned(), expires.0.into());
     }
-    PointStruct::new(entry.id.as_str(), vector, payload)
+    PointStruct::new(id_of(workspace, &entry.id), vector, payload)
 }
 
-pub fn id(id: Option<PointId>) -> Option<EntryId> {
+pub fn id(id: Option<PointId>) -> Option<String> {
     match id?.point_id_options? {
-        PointIdOptions::Uuid(uuid) => Some(EntryId::from_stored(uuid)),
+        PointIdOptions::Uuid(uuid) => Some(uuid),
         PointIdOptions::Num(_) => None,
     }
+}
+
+/// The entry that a point stands for.
+pub fn entry_id(point: &str, payload: &HashMap<String, Value>) -> EntryId {
+    EntryId::from_stored(text(payload, ENTRY).map_or(point, String::as_str))
 }
 
 pub fn number(payload: &HashMap<String, Value>) -> Option<i64> {
@@ -86,7 +105,7 @@ pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<Kept> {
 }
 
 pub fn entry(point: RetrievedPoint) -> Option<(Kept, Vec<f32>)> {
-    let kept = kept(id(point.id)?, &point.payload)?;
+    let kept = kept(entry_id(&id(point.id)?, &point.payload), &point.payload)?;
     let VectorsOptions::Vector(vector) = point.vectors?.vectors_options? else {
         return None;
     };

@@ -1,9 +1,13 @@
 //! The nearest points of a vector, over the collections that are asked for.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use qdrant_client::qdrant::{Condition, Filter as PointFilter, QueryPointsBuilder};
+use qdrant_client::qdrant::with_payload_selector::SelectorOptions;
+use qdrant_client::qdrant::{
+    Condition, Filter as PointFilter, PayloadIncludeSelector, QueryPointsBuilder,
+};
 
 use super::call::{Result, absent};
 use super::{DEADLINE, Qdrant, point};
@@ -44,6 +48,9 @@ impl Qdrant {
             }
         };
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+        // While points of an earlier version are rewritten, an entry may be there under both ids.
+        let mut seen = HashSet::new();
+        found.retain(|found| seen.insert(found.id.clone()));
         found.truncate(k);
         Ok(found)
     }
@@ -63,22 +70,33 @@ impl Qdrant {
         if let Some(run) = &filter.run {
             must.push(Condition::matches(point::RUN, run.as_str().to_owned()));
         }
+        let payload = match everywhere {
+            true => SelectorOptions::Enable(true),
+            false => {
+                let fields = vec![point::ENTRY.to_owned(), point::WORKSPACE.to_owned()];
+                SelectorOptions::Include(PayloadIncludeSelector { fields })
+            }
+        };
         let name = Self::collection_name(collection, &self.embedder);
         let request = QueryPointsBuilder::new(name)
             .query(vector.to_vec())
             .filter(PointFilter::must(must))
             .limit(k as u64)
-            .with_payload(everywhere);
+            .with_payload(payload);
         let answer = self.call("search", DEADLINE, self.client.query(request)).await;
         let Some(answer) = absent(answer)? else {
             return Ok(Vec::new());
         };
         let found = answer.result.into_iter().filter_map(|scored| {
-            let id = point::id(scored.id)?;
-            let foreign = (point::text(&scored.payload, point::WORKSPACE) != Some(&self.workspace))
-                .then(|| point::kept(id.clone(), &scored.payload))
-                .flatten()
-                .filter(|_| everywhere);
+            let point = point::id(scored.id)?;
+            let is_own = point::text(&scored.payload, point::WORKSPACE) == Some(&self.workspace);
+            if is_own || !everywhere {
+                let id = point::entry_id(&point, &scored.payload);
+                return Some(Found { id, score: scored.score, foreign: None });
+            }
+            // A copied workspace has entries of the same ids; their points' ids tell them apart.
+            let id = EntryId::from_stored(point);
+            let foreign = point::kept(id.clone(), &scored.payload);
             Some(Found { id, score: scored.score, foreign })
         });
         Ok(found.collect())

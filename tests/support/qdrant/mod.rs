@@ -1,7 +1,8 @@
 //! A stand-in for Qdrant: the real gRPC protocol on the server stubs that the client ships, and REST readiness.
 //!
-//! It keeps points in memory and, if told, in a file; compares by cosine; and refuses what autopack does not use. It can
-//! die, come back with or without its points, and hang. [`StandIn`] runs in the test, [`StandInProcess`] beside it.
+//! It keeps points in memory and, if told, in a file that no second one may open; compares by cosine; asks for keys where
+//! the real one does, which is not at health checks; and refuses what autopack does not use. It can die, come back with or
+//! without its points, and hang. [`StandIn`] runs in the test, [`StandInProcess`] beside it.
 
 // Each test program uses its own part of this.
 #![allow(dead_code)]
@@ -53,13 +54,35 @@ pub struct State {
     /// Requests are taken and never answered.
     pub hangs: AtomicBool,
     pub requests: AtomicU64,
-    /// Asked of every request, if set.
+    /// Asked of every request but health checks, if set.
     pub api_key: Mutex<Option<String>>,
+    /// Lets its bearer read.
+    pub read_only_api_key: Mutex<Option<String>>,
     /// Where changes are kept, if anywhere.
     storage: Mutex<Option<File>>,
 }
 
+/// What a key is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    Read,
+    Write,
+}
+
 impl State {
+    /// What a request with this key may do; without any key of ours everybody may do everything.
+    pub fn rights(&self, key: Option<&str>) -> Result<Rights, &'static str> {
+        let [all, read] =
+            [&self.api_key, &self.read_only_api_key].map(|key| key.lock().unwrap().clone());
+        match key {
+            _ if all.is_none() && read.is_none() => Ok(Rights::Write),
+            None => Err("Must provide an API key or an Authorization bearer token"),
+            Some(key) if all.as_deref() == Some(key) => Ok(Rights::Write),
+            Some(key) if read.as_deref() == Some(key) => Ok(Rights::Read),
+            Some(_) => Err("Invalid API key or JWT"),
+        }
+    }
+
     /// With what the file holds from before.
     pub fn stored_in(path: &Path) -> std::io::Result<Self> {
         let (collections, file) = storage::open(path)?;
@@ -162,7 +185,7 @@ pub async fn serve(grpc: TcpListener, rest: TcpListener, state: Arc<State>) {
     served.unwrap();
 }
 
-/// `GET /readyz`, as Qdrant answers it.
+/// REST, as far as tests ask: health checks for everybody, 401 for whoever lacks a key, nothing else.
 async fn ready(listener: TcpListener, state: Arc<State>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else { continue };
@@ -173,14 +196,27 @@ async fn ready(listener: TcpListener, state: Arc<State>) {
             }
             let mut request = [0; 1024];
             let length = stream.read(&mut request).await.unwrap_or(0);
-            let known = request[..length].starts_with(b"GET /readyz ");
-            let status = if known { "200 OK" } else { "404 Not Found" };
-            let body = "all shards are ready";
+            let (status, body) = rest_answer(&state, &String::from_utf8_lossy(&request[..length]));
             let answer = format!(
                 "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             );
             let _ = stream.write_all(answer.as_bytes()).await;
         });
+    }
+}
+
+fn rest_answer(state: &State, request: &str) -> (&'static str, &'static str) {
+    let path = request.split_whitespace().nth(1).unwrap_or_default();
+    let key = request.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("api-key").then(|| value.trim())
+    });
+    match (path, state.rights(key)) {
+        ("/readyz", _) => ("200 OK", "all shards are ready"),
+        ("/healthz", _) => ("200 OK", "healthz check passed"),
+        ("/livez", _) => ("200 OK", "healthz check passed"),
+        (_, Err(why)) => ("401 Unauthorized", why),
+        (_, Ok(_)) => ("404 Not Found", ""),
     }
 }

@@ -1,5 +1,6 @@
 //! What the stand-in does: collections and points in memory, as Qdrant answers for them.
 
+use std::collections::HashMap;
 use std::sync::MutexGuard;
 
 use qdrant_client::qdrant as q;
@@ -18,7 +19,7 @@ type Answer<T> = Result<T, Status>;
 
 pub fn health(_: &State, _: q::HealthCheckRequest) -> Answer<q::HealthCheckReply> {
     Ok(q::HealthCheckReply {
-        title: "qdrant stand-in".into(),
+        title: "qdrant - vector search engine".into(),
         version: "1.19.0".into(),
         commit: None,
     })
@@ -56,8 +57,32 @@ pub fn drop_collection(
     let collection = request.collection_name;
     let mut collections = collections(state);
     let result = collections.contains_key(&collection);
-    change(state, &mut collections, Change::Drop { collection })?;
+    if result {
+        change(state, &mut collections, Change::Drop { collection })?;
+    }
     Ok(q::CollectionOperationResponse { result, time: 0.0 })
+}
+
+pub fn info(
+    state: &State,
+    request: q::GetCollectionInfoRequest,
+) -> Answer<q::GetCollectionInfoResponse> {
+    with(state, &request.collection_name, |collection| {
+        let params = q::VectorParams {
+            size: collection.dimensions,
+            distance: collection.distance.into(),
+            ..q::VectorParams::default()
+        };
+        let vectors_config =
+            Some(q::VectorsConfig { config: Some(vectors_config::Config::Params(params)) });
+        let params = Some(q::CollectionParams { vectors_config, ..Default::default() });
+        let result = Some(q::CollectionInfo {
+            config: Some(q::CollectionConfig { params, ..Default::default() }),
+            points_count: Some(collection.points.len() as u64),
+            ..Default::default()
+        });
+        Ok(q::GetCollectionInfoResponse { result, time: 0.0 })
+    })
 }
 
 pub fn exists(
@@ -86,12 +111,7 @@ pub fn upsert(state: &State, request: q::UpsertPoints) -> Answer<q::PointsOperat
     for point in request.points {
         let id = id(point.id)?;
         let vector = dense(point.vectors)?;
-        if vector.len() as u64 != expected {
-            return Err(Status::invalid_argument(format!(
-                "Wrong input: Vector dimension error: expected dim: {expected}, got {}",
-                vector.len()
-            )));
-        }
+        fits(&vector, expected)?;
         let point = Point { payload: point.payload, vector };
         points.push(StoredPoint::new(&id, &point).map_err(Status::invalid_argument)?);
     }
@@ -117,12 +137,13 @@ pub fn delete(state: &State, request: q::DeletePoints) -> Answer<q::PointsOperat
 }
 
 pub fn get(state: &State, request: q::GetPoints) -> Answer<q::GetResponse> {
+    let (payload, vectors) = (request.with_payload, request.with_vectors);
     with(state, &request.collection_name, |collection| {
         let mut result = Vec::new();
         for wanted in request.ids {
             let id = id(Some(wanted))?;
             if let Some(point) = collection.points.get(&id) {
-                result.push(retrieved(&id, point));
+                result.push(retrieved(&id, point, payload.as_ref(), vectors.as_ref()));
             }
         }
         Ok(q::GetResponse { result, time: 0.0, usage: None })
@@ -133,12 +154,13 @@ pub fn scroll(state: &State, request: q::ScrollPoints) -> Answer<q::ScrollRespon
     let from = request.offset.map(|offset| id(Some(offset))).transpose()?.unwrap_or_default();
     let filter = request.filter.unwrap_or_default();
     let limit = request.limit.unwrap_or(10) as usize;
+    let (payload, vectors) = (request.with_payload, request.with_vectors);
     with(state, &request.collection_name, |collection| {
         let mut matching = collection
             .points
             .range(from..)
             .filter(|(id, point)| matches(&filter, id, point))
-            .map(|(id, point)| retrieved(id, point));
+            .map(|(id, point)| retrieved(id, point, payload.as_ref(), vectors.as_ref()));
         let result: Vec<q::RetrievedPoint> = matching.by_ref().take(limit).collect();
         let next_page_offset = matching.next().and_then(|point| point.id);
         Ok(q::ScrollResponse { next_page_offset, result, time: 0.0, usage: None })
@@ -164,9 +186,11 @@ pub fn query(state: &State, request: q::QueryPoints) -> Answer<q::QueryResponse>
     };
     let filter = request.filter.unwrap_or_default();
     with(state, &request.collection_name, |collection| {
+        fits(&dense.data, collection.dimensions)?;
         let points = collection.points.iter().filter(|(id, point)| matches(&filter, id, point));
+        let payload = request.with_payload.as_ref();
         let mut result: Vec<q::ScoredPoint> = points
-            .map(|(id, point)| scored(id, point, cosine(&dense.data, &point.vector)))
+            .map(|(id, point)| scored(id, point, cosine(&dense.data, &point.vector), payload))
             .collect();
         result.sort_by(|a, b| b.score.total_cmp(&a.score));
         result.truncate(request.limit.unwrap_or(10) as usize);
@@ -238,19 +262,29 @@ fn output(point: &Point) -> Option<q::VectorsOutput> {
     Some(q::VectorsOutput { vectors_options: Some(options) })
 }
 
-fn retrieved(id: &str, point: &Point) -> q::RetrievedPoint {
+fn retrieved(
+    id: &str,
+    point: &Point,
+    payload: Option<&q::WithPayloadSelector>,
+    vectors: Option<&q::WithVectorsSelector>,
+) -> q::RetrievedPoint {
     q::RetrievedPoint {
         id: Some(q::PointId::from(id)),
-        payload: point.payload.clone(),
-        vectors: output(point),
+        payload: selected(&point.payload, payload, true),
+        vectors: wants_vectors(vectors).then(|| output(point)).flatten(),
         ..q::RetrievedPoint::default()
     }
 }
 
-fn scored(id: &str, point: &Point, score: f32) -> q::ScoredPoint {
+fn scored(
+    id: &str,
+    point: &Point,
+    score: f32,
+    payload: Option<&q::WithPayloadSelector>,
+) -> q::ScoredPoint {
     q::ScoredPoint {
         id: Some(q::PointId::from(id)),
-        payload: point.payload.clone(),
+        payload: selected(&point.payload, payload, false),
         score,
         ..q::ScoredPoint::default()
     }
@@ -280,6 +314,40 @@ fn holds(condition: &q::Condition, id: &str, point: &Point) -> bool {
         }
         _ => false,
     }
+}
+
+fn fits(vector: &[f32], expected: u64) -> Answer<()> {
+    if vector.len() as u64 == expected {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!(
+        "Wrong input: Vector dimension error: expected dim: {expected}, got {}",
+        vector.len()
+    )))
+}
+
+/// Only what is asked for is given; a search gives nothing by itself.
+fn selected(
+    payload: &HashMap<String, q::Value>,
+    selector: Option<&q::WithPayloadSelector>,
+    otherwise: bool,
+) -> HashMap<String, q::Value> {
+    use q::with_payload_selector::SelectorOptions;
+    let chosen = |keeps: &dyn Fn(&String) -> bool| {
+        payload.iter().filter(|(key, _)| keeps(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    match selector.and_then(|selector| selector.selector_options.as_ref()) {
+        None => chosen(&|_| otherwise),
+        Some(SelectorOptions::Enable(all)) => chosen(&|_| *all),
+        Some(SelectorOptions::Include(only)) => chosen(&|key| only.fields.contains(key)),
+        Some(SelectorOptions::Exclude(but)) => chosen(&|key| !but.fields.contains(key)),
+    }
+}
+
+fn wants_vectors(selector: Option<&q::WithVectorsSelector>) -> bool {
+    use q::with_vectors_selector::SelectorOptions;
+    let options = selector.and_then(|selector| selector.selector_options.as_ref());
+    matches!(options, Some(SelectorOptions::Enable(true)))
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {

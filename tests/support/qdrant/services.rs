@@ -11,39 +11,54 @@ use qdrant_client::qdrant::points_server::Points;
 use qdrant_client::qdrant::qdrant_server::Qdrant;
 use tonic::{Request, Response, Status};
 
-use super::State;
 use super::points;
+use super::{Rights, State};
 
 #[derive(Clone)]
 pub struct Service(pub Arc<State>);
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;
 
+/// What a call needs of the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Health checks are answered to everybody.
+    Nothing,
+    Read,
+    Write,
+}
+
 impl Service {
-    async fn admit<T>(&self, request: Request<T>) -> Result<T, Status> {
+    async fn admit<T>(&self, request: Request<T>, need: Need) -> Result<T, Status> {
         self.0.requests.fetch_add(1, Ordering::SeqCst);
         if self.0.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        let key = request.metadata().get("api-key").and_then(|key| key.to_str().ok());
-        let expected = self.0.api_key.lock().unwrap().clone();
-        if expected.is_some() && expected.as_deref() != key {
-            return Err(Status::unauthenticated("Must provide an API key"));
+        let header = |name| request.metadata().get(name).and_then(|value| value.to_str().ok());
+        let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let rights = self.0.rights(header("api-key").or(bearer));
+        match (need, rights) {
+            (Need::Nothing, _) | (Need::Read, Ok(_)) | (Need::Write, Ok(Rights::Write)) => {
+                Ok(request.into_inner())
+            }
+            (Need::Write, Ok(Rights::Read)) => {
+                Err(Status::permission_denied("Forbidden: Global manage access is required"))
+            }
+            (_, Err(why)) => Err(Status::unauthenticated(why)),
         }
-        Ok(request.into_inner())
     }
 }
 
-/// Methods of a service: those with a function, and those that are refused.
+/// Methods of a service: those with a function, after what they need of the key, and those that are refused.
 macro_rules! service {
     ($trait:ident
-     answered { $($name:ident($request:ident) -> $response:ident = $answer:path;)* }
+     answered { $($need:ident $name:ident($request:ident) -> $response:ident = $answer:path;)* }
      refused { $($refused:ident($refused_request:ident) -> $refused_response:ident;)* }) => {
         impl $trait for Service {
             $(fn $name<'a, 'b>(&'a self, request: Request<q::$request>) -> Answer<'b, q::$response>
             where 'a: 'b, Self: 'b {
                 Box::pin(async move {
-                    let request = self.admit(request).await?;
+                    let request = self.admit(request, Need::$need).await?;
                     $answer(&self.0, request).map(Response::new)
                 })
             })*
@@ -56,17 +71,17 @@ macro_rules! service {
 }
 
 service! { Qdrant answered {
-    health_check(HealthCheckRequest) -> HealthCheckReply = points::health;
+    Nothing health_check(HealthCheckRequest) -> HealthCheckReply = points::health;
 } refused {
 }}
 
 service! { Collections answered {
-    list(ListCollectionsRequest) -> ListCollectionsResponse = points::list;
-    create(CreateCollection) -> CollectionOperationResponse = points::create;
-    delete(DeleteCollection) -> CollectionOperationResponse = points::drop_collection;
-    collection_exists(CollectionExistsRequest) -> CollectionExistsResponse = points::exists;
+    Read list(ListCollectionsRequest) -> ListCollectionsResponse = points::list;
+    Write create(CreateCollection) -> CollectionOperationResponse = points::create;
+    Write delete(DeleteCollection) -> CollectionOperationResponse = points::drop_collection;
+    Read get(GetCollectionInfoRequest) -> GetCollectionInfoResponse = points::info;
+    Read collection_exists(CollectionExistsRequest) -> CollectionExistsResponse = points::exists;
 } refused {
-    get(GetCollectionInfoRequest) -> GetCollectionInfoResponse;
     update(UpdateCollection) -> CollectionOperationResponse;
     update_aliases(ChangeAliases) -> CollectionOperationResponse;
     list_collection_aliases(ListCollectionAliasesRequest) -> ListAliasesResponse;
@@ -79,13 +94,13 @@ service! { Collections answered {
 }}
 
 service! { Points answered {
-    upsert(UpsertPoints) -> PointsOperationResponse = points::upsert;
-    delete(DeletePoints) -> PointsOperationResponse = points::delete;
-    get(GetPoints) -> GetResponse = points::get;
-    create_field_index(CreateFieldIndexCollection) -> PointsOperationResponse = points::index_field;
-    scroll(ScrollPoints) -> ScrollResponse = points::scroll;
-    count(CountPoints) -> CountResponse = points::count;
-    query(QueryPoints) -> QueryResponse = points::query;
+    Write upsert(UpsertPoints) -> PointsOperationResponse = points::upsert;
+    Write delete(DeletePoints) -> PointsOperationResponse = points::delete;
+    Read get(GetPoints) -> GetResponse = points::get;
+    Write create_field_index(CreateFieldIndexCollection) -> PointsOperationResponse = points::index_field;
+    Read scroll(ScrollPoints) -> ScrollResponse = points::scroll;
+    Read count(CountPoints) -> CountResponse = points::count;
+    Read query(QueryPoints) -> QueryResponse = points::query;
 } refused {
     update_vectors(UpdatePointVectors) -> PointsOperationResponse;
     delete_vectors(DeletePointVectors) -> PointsOperationResponse;

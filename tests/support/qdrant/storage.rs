@@ -1,9 +1,9 @@
 //! What the stand-in keeps in a file: every change that it answers for, a line each, written before the answer. A kill
-//! loses nothing that was acknowledged; a line that a kill tore is passed over.
+//! loses nothing that was acknowledged; a line that a kill tore is passed over. A second server cannot open it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 
 use qdrant_client::qdrant::value::Kind;
@@ -88,9 +88,12 @@ pub fn apply(collections: &mut Collections, change: Change) {
     }
 }
 
-/// What the file holds, and the file to go on with.
+/// What the file holds, and the file to go on with; an error of the kind `WouldBlock` while another server has it.
 pub fn open(path: &Path) -> std::io::Result<(Collections, File)> {
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(ErrorKind::WouldBlock.into());
+    }
     let mut collections = Collections::new();
     let (mut reader, mut whole, mut line) = (BufReader::new(&file), 0, Vec::new());
     while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig,
-    PortBinding,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+    HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
-use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    StopContainerOptionsBuilder,
+};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
@@ -18,13 +21,43 @@ use crate::memory::autostart::{CONTAINER, LABEL, LABEL_VALUE, VOLUME};
 pub enum Launch {
     Launched(&'static str),
     NoImage,
+    /// It is there with other ports, in one line; it would have to be made anew.
+    OtherPorts(String),
+}
+
+/// A container that runs on the volume.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub id: String,
+    pub name: String,
+    /// The folder of its compose project, if it has one.
+    pub project: Option<String>,
+    rest: Option<u16>,
+    grpc: Option<u16>,
+}
+
+impl Running {
+    /// Whether it will be reached where we look.
+    pub fn is_at(&self, settings: &QdrantSettings) -> bool {
+        (self.rest, self.grpc) == (Some(settings.port), Some(settings.grpc_port))
+    }
+
+    /// "at the ports 6333 and 6334".
+    pub fn place(&self) -> String {
+        match (self.rest, self.grpc) {
+            (Some(rest), Some(grpc)) => format!("at the ports {rest} and {grpc}"),
+            _ => "without publishing both of its ports".to_owned(),
+        }
+    }
 }
 
 impl Docker {
     /// Starts our container with the image that it has, or makes it from the pinned one.
     pub async fn start(&self, settings: &QdrantSettings) -> Result<Launch, String> {
         if let Some(existing) = self.existing().await? {
-            publishes(&existing, settings)?;
+            if let Err(why) = publishes(&existing, settings) {
+                return Ok(Launch::OtherPorts(why));
+            }
             self.start_existing().await?;
             return Ok(Launch::Launched("its container was started"));
         }
@@ -81,13 +114,73 @@ impl Docker {
         }
     }
 
+    /// What the container said last, or that another server holds its storage.
     async fn last_words(&self, container: &str) -> String {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("1").build();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("40").build();
         let mut logs = Box::pin(self.api.logs(container, Some(options)));
-        match timeout(LOOK_AGAIN, logs.next()).await {
-            Ok(Some(Ok(line))) => format!(": {}", line.to_string().trim()),
-            _ => String::new(),
-        }
+        let mut text = String::new();
+        // Its end may never come; what came by then is enough.
+        let _ = timeout(LOOK_AGAIN, async {
+            while let Some(Ok(part)) = logs.next().await {
+                text += &part.to_string();
+            }
+        })
+        .await;
+        last_words(&text)
+    }
+
+    /// The containers that run on our volume, whoever started them. None where the engine does not say.
+    pub async fn on_volume(&self) -> Vec<Running> {
+        let filters = HashMap::from([("volume", vec![VOLUME]), ("status", vec!["running"])]);
+        let options = ListContainersOptionsBuilder::default().filters(&filters).build();
+        let listed = self.api.list_containers(Some(options)).await.unwrap_or_default();
+        listed.into_iter().filter_map(running).collect()
+    }
+
+    /// Whether the container runs, and where we look for it.
+    pub async fn is_coming_up(&self, container: &str, settings: &QdrantSettings) -> bool {
+        let Ok(found) = self.api.inspect_container(container, None).await else { return false };
+        ended(&found).is_none() && publishes(&found, settings).is_ok()
+    }
+
+    /// Stops a container; it has a second to end by itself. Whether it was there to be stopped.
+    pub async fn stop(&self, container: &str) -> bool {
+        let options = StopContainerOptionsBuilder::default().t(1).build();
+        self.api.stop_container(container, Some(options)).await.is_ok()
+    }
+}
+
+fn running(found: ContainerSummary) -> Option<Running> {
+    let ports = found.ports.unwrap_or_default();
+    let published = |inside: u16| {
+        ports.iter().find(|port| port.private_port == inside).and_then(|port| port.public_port)
+    };
+    let name = found.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let mut labels = found.labels.unwrap_or_default();
+    Some(Running {
+        id: found.id?,
+        name: name.trim_start_matches('/').to_owned(),
+        project: labels.remove("com.docker.compose.project.working_dir"),
+        rest: published(6333),
+        grpc: published(6334),
+    })
+}
+
+/// What a second server says on a storage that another one has open: its write-ahead log is locked.
+const LOCKED: [&str; 3] = ["WouldBlock", "Resource temporarily unavailable", "already locked"];
+
+/// Qdrant's panics end with a long trace: the line that says why is before it.
+fn last_words(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    if lines().any(|line| LOCKED.iter().any(|locked| line.contains(locked))) {
+        return format!(
+            ": another Qdrant uses the volume {VOLUME}; stop that one, or set memory.qdrant.port and grpc_port to its ports"
+        );
+    }
+    let why = lines().rfind(|line| line.contains("Panic") || line.contains("ERROR"));
+    match why.or(lines().next_back()) {
+        Some(line) => format!(": {}", line.chars().take(300).collect::<String>()),
+        None => String::new(),
     }
 }
 
@@ -112,7 +205,7 @@ fn publishes(found: &ContainerInspectResponse, settings: &QdrantSettings) -> Res
             let there =
                 if there.is_empty() { "no port".to_owned() } else { format!("port {there}") };
             return Err(format!(
-                "the container {CONTAINER} publishes {inside} at {there}, not {wanted}; `docker rm -f {CONTAINER}` lets it be made anew, its volume stays"
+                "the container {CONTAINER} publishes {inside} at {there}, not {wanted}"
             ));
         }
     }
@@ -140,6 +233,11 @@ fn body(settings: &QdrantSettings) -> ContainerCreateBody {
                 bind(6334, settings.grpc_port),
             ])),
             binds: Some(vec![format!("{VOLUME}:/qdrant/storage")]),
+            // It is there again after a restart of the engine.
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                maximum_retry_count: None,
+            }),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -149,6 +247,22 @@ fn body(settings: &QdrantSettings) -> ContainerCreateBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_locked_storage_is_told_from_other_ends() {
+        let locked = "INFO qdrant: Loading\nERROR qdrant::startup: Panic occurred in file lib/storage/src/content_manager/consensus/consensus_wal.rs at line 36: called `Result::unwrap()` on an `Err` value: Can't open Collections meta Wal: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }\n  10: _start\n";
+        assert!(
+            last_words(locked)
+                .starts_with(": another Qdrant uses the volume autopack_qdrant_storage")
+        );
+        let other = "INFO qdrant: Loading\nERROR qdrant::startup: Panic occurred: no space left\n  10: _start\n";
+        assert_eq!(last_words(other), ": ERROR qdrant::startup: Panic occurred: no space left");
+        assert_eq!(
+            last_words("the stand-in was told to exit\n"),
+            ": the stand-in was told to exit"
+        );
+        assert_eq!(last_words(""), "");
+    }
 
     #[test]
     fn ports_are_bound_to_this_machine_only() {

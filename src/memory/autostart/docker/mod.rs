@@ -10,7 +10,7 @@ use std::time::Duration;
 use bollard::errors::Error;
 use tokio::time::timeout;
 
-pub use container::Launch;
+pub use container::{Launch, Running};
 pub use pull::Pull;
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";

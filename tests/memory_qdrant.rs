@@ -1,0 +1,513 @@
+//! The memory against a Qdrant that answers as the real one does: keys, copied workspaces, points of earlier versions,
+//! other dimensions, other ports, and what the hints name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use autopack::memory::{Backend, Collection, Entry, Memory, Query};
+use qdrant_client::qdrant::{Distance, Value as Payload};
+use serde_json::{Value, json};
+
+use crate::memory::{Workspace, dead, error, sync, texts, until_some};
+use crate::memory_drain::{CI, backend, phases, remembering};
+use crate::support::Project;
+use crate::support::qdrant::{self, Point, StandIn};
+use crate::support::ran::Ran;
+
+const NO_AUTOSTART: &str = "    autostart: false\n";
+const EMBEDDER: &str = "builtin-384-v1";
+
+fn project(stand_in: &StandIn, count: usize, more: &str) -> Project {
+    remembering(
+        Project::new().agent_with("write_deliverables()", CI).plan(phases(count)),
+        (stand_in.rest_port, stand_in.grpc_port),
+        more,
+    )
+}
+
+/// What it said about the memory, on both streams.
+fn said(ran: &Ran) -> Vec<&str> {
+    let lines = ran.stdout.lines().chain(ran.stderr.lines());
+    lines.filter(|line| line.contains("Qdrant") || line.contains("memory: ")).collect()
+}
+
+/// One line, with both names for the key; FAISS serves.
+#[track_caller]
+fn denied_once(project: &Project, ran: &Ran, why: &str) {
+    let lines = said(ran);
+    assert_eq!(lines.len(), 1, "said once: {ran:#?}");
+    for part in ["FAISS in this process", why, "AUTOPACK_QDRANT_API_KEY", "memory.qdrant.api_key"] {
+        assert!(lines[0].contains(part), "{part}: {lines:?}");
+    }
+    assert_eq!(backend(project), "faiss");
+}
+
+#[test]
+fn a_wrong_key_is_said_once_a_drain_and_faiss_serves() {
+    let stand_in = StandIn::start();
+    *stand_in.state.api_key.lock().unwrap() = Some("the-right-key".into());
+    let project = project(&stand_in, 4, NO_AUTOSTART).env("AUTOPACK_QDRANT_API_KEY", "another-key");
+    let ran = project.drain().succeeded();
+    denied_once(&project, &ran, "does not accept the API key (Invalid API key or JWT)");
+    assert!(!format!("{ran:?}").contains("another-key"), "{ran:#?}");
+    assert!(stand_in.state.all_points().is_empty());
+    let stats = project.json(["memory", "stats", "--json"]);
+    assert!(stats["problem"].as_str().unwrap().contains("API key"), "{stats}");
+    assert_eq!(stats["backend"], "faiss");
+    let right = [("AUTOPACK_QDRANT_API_KEY", "the-right-key")];
+    project.autopack_with(["memory", "sync"], &right).succeeded();
+    assert!(!stand_in.state.all_points().is_empty(), "nothing was lost");
+}
+
+#[test]
+fn a_missing_key_is_said_once_a_drain() {
+    let stand_in = StandIn::start();
+    *stand_in.state.api_key.lock().unwrap() = Some("the-right-key".into());
+    let project = project(&stand_in, 4, NO_AUTOSTART);
+    let ran = project.drain().succeeded();
+    denied_once(&project, &ran, "requires an API key (Must provide an API key");
+}
+
+#[test]
+fn a_key_that_may_only_read_is_said_once_a_drain() {
+    let stand_in = StandIn::start();
+    *stand_in.state.read_only_api_key.lock().unwrap() = Some("reader".into());
+    let project = project(&stand_in, 4, NO_AUTOSTART).env("AUTOPACK_QDRANT_API_KEY", "reader");
+    let ran = project.drain().succeeded();
+    denied_once(&project, &ran, "gives the API key too few rights");
+    // The same where collections are there to be read.
+    *stand_in.state.read_only_api_key.lock().unwrap() = None;
+    project.autopack(["memory", "sync"]).succeeded();
+    assert!(!stand_in.state.all_points().is_empty());
+    *stand_in.state.read_only_api_key.lock().unwrap() = Some("reader".into());
+    let before = stand_in.state.all_points().len();
+    let stats = project.json(["memory", "stats", "--json"]);
+    assert!(
+        stats["problem"].as_str().unwrap().contains("a key that may read and write"),
+        "{stats}"
+    );
+    assert_eq!(stand_in.state.all_points().len(), before);
+}
+
+#[test]
+fn a_required_qdrant_with_another_key_ends_the_drain_before_a_claim() {
+    let stand_in = StandIn::start();
+    *stand_in.state.api_key.lock().unwrap() = Some("the-right-key".into());
+    let project = project(&stand_in, 2, "    autostart: false\n    require: true\n");
+    let ran = project.drain().exited(1);
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
+    assert!(ran.stderr.contains("AUTOPACK_QDRANT_API_KEY"), "{ran:#?}");
+    assert!(!ran.stderr.contains("up -d"), "starting it would not help: {ran:#?}");
+    assert_eq!(project.phase("p0")["attempt_log"], json!([]));
+    let health = project.autopack(["health", "--json", "--no-autostart"]).json().to_string();
+    assert!(health.contains("AUTOPACK_QDRANT_API_KEY"), "{health}");
+}
+
+#[test]
+fn a_key_that_changes_in_the_middle_of_a_drain_is_said_once() {
+    let stand_in = StandIn::start();
+    let project = project(&stand_in, 12, NO_AUTOSTART);
+    let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
+    let (mut landed, mut backs) = (0, 0);
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        landed += usize::from(line.contains(r#""verdict":"landed""#));
+        backs += usize::from(line.contains("it is back"));
+        if landed == 1 {
+            *stand_in.state.api_key.lock().unwrap() = Some("a-new-one".into());
+        }
+    }
+    let ran = project.wait(child).succeeded();
+    assert_eq!((landed, backs), (12, 0), "{ran:#?}");
+    let denials = ran.stderr.lines().filter(|line| line.contains("API key")).count();
+    assert_eq!(denials, 1, "{ran:#?}");
+}
+
+#[tokio::test]
+async fn a_qdrant_that_comes_up_with_another_key_is_not_back() {
+    let mut qdrant = dead();
+    let workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    *qdrant.state.api_key.lock().unwrap() = Some("another".into());
+    qdrant.restart();
+    until_some(|| async {
+        assert_eq!(memory.at_batch().await, None, "it is not back");
+        let problem = memory.stats().await.unwrap().unwrap().problem;
+        problem.filter(|problem| problem.contains("requires an API key"))
+    })
+    .await;
+    assert_eq!(memory.backend(), Backend::Faiss);
+    *qdrant.state.api_key.lock().unwrap() = None;
+    let line = until_some(|| memory.at_batch()).await;
+    assert!(line.contains("it is back"), "{line}");
+    assert_eq!(memory.backend(), Backend::Qdrant);
+}
+
+/// The points of each workspace: id, text and entry.
+fn by_workspace(stand_in: &StandIn) -> BTreeMap<String, BTreeSet<String>> {
+    let mut points: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for point in stand_in.state.all_points().values() {
+        points.entry(text(point, "workspace")).or_default().insert(text(point, "text"));
+    }
+    points
+}
+
+fn text(point: &Point, key: &str) -> String {
+    point.payload.get(key).and_then(Payload::as_str).cloned().unwrap_or_default()
+}
+
+/// The binary in a copy of the project's repository.
+fn in_copy(project: &Project, copy: &Path, args: &[&str]) -> Ran {
+    let output = project.command(args).current_dir(copy).output().unwrap();
+    Ran::of(output, copy.to_owned())
+}
+
+#[test]
+fn a_copied_workspace_leaves_the_originals_points_alone() {
+    let stand_in = StandIn::start();
+    let project = project(&stand_in, 3, NO_AUTOSTART);
+    project.drain().succeeded();
+    project.autopack(["memory", "sync"]).succeeded();
+    let before = by_workspace(&stand_in);
+    assert_eq!(before.len(), 1);
+    let (original, held) = before.into_iter().next().unwrap();
+
+    let copy = project.outside("copy");
+    let copied = std::process::Command::new("cp").arg("-r").arg(project.root()).arg(&copy).status();
+    assert!(copied.unwrap().success());
+    in_copy(&project, &copy, &["memory", "sync"]).succeeded();
+    let after = by_workspace(&stand_in);
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(after.values().all(|texts| *texts == held), "both have all of it");
+    let found = in_copy(&project, &copy, &["memory", "search", "part 1", "--json"]).json();
+    assert!(!found.as_array().unwrap().is_empty());
+
+    // What the copy forgets, the original keeps.
+    std::fs::remove_file(copy.join("src/p0.txt")).ok();
+    in_copy(&project, &copy, &["memory", "index"]).succeeded();
+    in_copy(&project, &copy, &["memory", "sync"]).succeeded();
+    project.autopack(["memory", "sync"]).succeeded();
+    assert_eq!(by_workspace(&stand_in)[&original], held);
+
+    let moved = project.outside("moved");
+    std::fs::rename(&copy, &moved).unwrap();
+    in_copy(&project, &moved, &["memory", "sync"]).succeeded();
+    assert_eq!(by_workspace(&stand_in).len(), 2, "a moved workspace keeps its points");
+}
+
+#[tokio::test]
+async fn everywhere_tells_the_copys_entries_from_the_originals() {
+    let qdrant = StandIn::start();
+    let one = Workspace::new(&qdrant);
+    let memory = one.open().await;
+    memory.remember(error(1, "the same error in both")).await;
+    sync(&memory).await;
+    memory.close().await;
+    let two = one.copied();
+    let memory = two.open().await;
+    sync(&memory).await;
+    assert_eq!(qdrant.state.all_points().len(), 2);
+    let everywhere =
+        Query { text: "same error".into(), everywhere: true, limit: 5, ..Query::default() };
+    assert_eq!(memory.search(&everywhere).await.unwrap().len(), 2);
+    assert_eq!(texts(&memory, "same error").await.len(), 1);
+    // It goes on with the entries that it was copied with: what is seen again is no second entry.
+    memory.remember(error(1, "the same error in both")).await;
+    assert_eq!(memory.stats().await.unwrap().unwrap().entries["errors_ci"], 1);
+}
+
+/// Rewrites what is there as the version before wrote it: the entry's id is the point's.
+fn as_before(stand_in: &StandIn, workspace: impl Fn(&str) -> bool) {
+    let mut collections = stand_in.state.collections.lock().unwrap();
+    for collection in collections.values_mut() {
+        let points = std::mem::take(&mut collection.points);
+        for (id, mut point) in points {
+            let is_meant = workspace(&text(&point, "workspace"));
+            let entry = if is_meant { point.payload.remove("entry") } else { None };
+            let id = entry.and_then(|entry| entry.as_str().cloned()).unwrap_or(id);
+            collection.points.insert(id, point);
+        }
+    }
+}
+
+#[tokio::test]
+async fn points_of_the_version_before_are_rewritten_once_and_others_stay() {
+    let qdrant = StandIn::start();
+    let (one, two) = (Workspace::new(&qdrant), Workspace::new(&qdrant));
+    for workspace in [&one, &two] {
+        let memory = workspace.open().await;
+        for number in 0..5 {
+            memory.remember(error(number, &format!("error number {number} of assertion"))).await;
+        }
+        sync(&memory).await;
+        memory.close().await;
+    }
+    let new = qdrant.state.all_points();
+    as_before(&qdrant, |_| true);
+    let old = qdrant.state.all_points();
+    assert!(new.keys().all(|id| !old.contains_key(id)), "other ids");
+    for workspace in [&one, &two] {
+        forget_followers(workspace).await;
+    }
+
+    let memory = one.open().await;
+    assert_eq!(texts(&memory, "error number 3").await.len(), 5, "found before they are rewritten");
+    sync(&memory).await;
+    let now: BTreeSet<String> = qdrant.state.all_points().into_keys().collect();
+    let mine = |id: &&String| new.contains_key(*id);
+    assert_eq!(
+        (now.len(), now.iter().filter(mine).count()),
+        (10, 5),
+        "the other's stay as they are"
+    );
+    assert_eq!(sync(&memory).await, autopack::memory::Synced::default(), "once");
+    assert_eq!(texts(&memory, "error number 3").await.len(), 5);
+    sync(&two.open().await).await;
+    let now: BTreeSet<String> = qdrant.state.all_points().into_keys().collect();
+    assert_eq!(now, new.into_keys().collect());
+}
+
+/// The version before knew this server under another name.
+async fn forget_followers(workspace: &Workspace) {
+    use sqlx::ConnectOptions;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(workspace.journal());
+    let mut journal = options.connect().await.unwrap();
+    sqlx::query("DELETE FROM follower").execute(&mut journal).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_journal_adopts_points_of_the_version_before() {
+    let qdrant = StandIn::start();
+    let one = Workspace::new(&qdrant);
+    let memory = one.open().await;
+    memory.remember(error(1, "an error that only Qdrant remembers")).await;
+    sync(&memory).await;
+    memory.close().await;
+    as_before(&qdrant, |_| true);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", one.journal().display()));
+    }
+    let memory = one.open().await;
+    sync(&memory).await;
+    assert_eq!(memory.stats().await.unwrap().unwrap().entries["errors_ci"], 1);
+    let points = qdrant.state.all_points();
+    assert_eq!(points.len(), 1, "no duplicate");
+    assert!(
+        points
+            .iter()
+            .all(|(id, point)| !text(point, "entry").is_empty() && text(point, "entry") != *id)
+    );
+}
+
+/// A collection of ours whose vectors have 8 dimensions, with these points.
+fn of_8_dimensions(stand_in: &StandIn, points: BTreeMap<String, Point>) {
+    let made = qdrant::Collection {
+        dimensions: 8,
+        distance: Distance::Cosine,
+        points,
+        indexed: BTreeSet::new(),
+    };
+    let name = format!("autopack_run_summaries_{EMBEDDER}");
+    stand_in.state.collections.lock().unwrap().insert(name, made);
+}
+
+#[test]
+fn a_collection_of_others_with_other_dimensions_is_said_once_and_left_alone() {
+    let stand_in = StandIn::start();
+    let payload = [("workspace".to_owned(), Payload::from("somebody-else"))].into();
+    let theirs = Point { payload, vector: vec![1.0; 8] };
+    let id = "11111111-1111-8111-8111-111111111111".to_owned();
+    of_8_dimensions(&stand_in, [(id.clone(), theirs)].into());
+    let project = project(&stand_in, 4, NO_AUTOSTART);
+    let ran = project.drain().succeeded();
+    let lines: Vec<&str> =
+        said(&ran).into_iter().filter(|line| line.contains("dimensions")).collect();
+    assert_eq!(lines.len(), 1, "{ran:#?}");
+    for part in ["autopack_run_summaries_", "8 dimensions", "384", "memory.embedder.model"] {
+        assert!(lines[0].contains(part), "{part}: {lines:?}");
+    }
+    assert!(!format!("{ran:?}").contains("it is back"), "{ran:#?}");
+    assert!(stand_in.state.all_points().contains_key(&id));
+    assert_eq!(backend(&project), "faiss");
+}
+
+#[test]
+fn an_empty_collection_with_other_dimensions_is_made_anew() {
+    let stand_in = StandIn::start();
+    of_8_dimensions(&stand_in, BTreeMap::new());
+    let project = project(&stand_in, 2, NO_AUTOSTART);
+    project.drain().succeeded();
+    project.autopack(["memory", "sync"]).succeeded();
+    assert_eq!(backend(&project), "qdrant");
+    let points = stand_in.state.points(&format!("autopack_run_summaries_{EMBEDDER}"));
+    assert_eq!(points.len(), 2);
+    assert!(points.values().all(|point| point.vector.len() == 384));
+}
+
+#[tokio::test]
+async fn own_vectors_of_other_dimensions_are_made_anew_and_their_texts_kept() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let memory = workspace.open().await;
+    memory.remember(error(1, "an error that only Qdrant remembers")).await;
+    sync(&memory).await;
+    memory.close().await;
+    {
+        let mut collections = qdrant.state.collections.lock().unwrap();
+        for collection in collections.values_mut() {
+            collection.dimensions = 8;
+            collection.points.values_mut().for_each(|point| point.vector = vec![1.0; 8]);
+        }
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", workspace.journal().display()));
+    }
+    let memory = workspace.open().await;
+    sync(&memory).await;
+    sync(&memory).await;
+    assert_eq!(texts(&memory, "error that only Qdrant remembers").await.len(), 1);
+    let points = qdrant.state.all_points();
+    assert_eq!(points.len(), 1);
+    assert!(points.values().all(|point| point.vector.len() == 384));
+}
+
+#[test]
+fn stats_say_what_the_indexes_hold() {
+    let stand_in = StandIn::start();
+    let project = project(&stand_in, 3, NO_AUTOSTART);
+    project.drain().succeeded();
+    project.autopack(["memory", "sync"]).succeeded();
+    let stats = project.json(["memory", "stats", "--json"]);
+    assert_eq!(stats["entries"], stats["indexes"]["qdrant"]["points"], "{stats}");
+    assert_eq!(stats["indexes"]["faiss"]["points"], stats["entries"], "{stats}");
+    assert_eq!(stats["indexes"]["qdrant"]["behind"], 0);
+    // Somebody empties it: the journal alone would not tell.
+    stand_in.state.collections.lock().unwrap().clear();
+    *stand_in.state.read_only_api_key.lock().unwrap() = Some("reader".into());
+    let stats = project.json(["memory", "stats", "--json"]);
+    assert_eq!(stats["indexes"]["qdrant"], Value::Null, "it does not serve: {stats}");
+    let text = project.autopack(["memory", "stats"]).succeeded().stdout;
+    assert!(text.contains("in faiss  ") && text.contains("up to date"), "{text}");
+}
+
+/// A folder of programs that holds git and these, as shell scripts.
+fn programs(project: &Project, scripts: &[(&str, &str)]) -> String {
+    let folder = project.outside("bin");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    for program in ["git", "sh", "env", "python3"] {
+        let path = std::env::var_os("PATH").unwrap();
+        let at = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|at| at.exists());
+        symlink(at.unwrap(), folder.join(program)).unwrap();
+    }
+    for (name, script) in scripts {
+        let file = folder.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn hints_name_the_commands_that_are_here() {
+    let stand_in = dead();
+    let project = project(&stand_in, 1, "    autostart: false\n    require: true\n");
+    project.write("docker-compose.yml", include_str!("../docker-compose.yml"));
+    let (plugin, no_plugin) = ("exit 0", "case $1 in compose) exit 1;; esac; exit 0");
+    let cases: [(&[(&str, &str)], &str); 5] = [
+        (&[("docker", plugin)], " docker compose up -d qdrant`"),
+        (&[("docker", no_plugin), ("docker-compose", "exit 0")], " docker-compose up -d qdrant`"),
+        (&[("docker", no_plugin)], "`docker run -d --name autopack-qdrant "),
+        (&[("podman", plugin)], "`podman run -d --name autopack-qdrant "),
+        (&[], "start a Qdrant server there, or install Docker"),
+    ];
+    for (scripts, hint) in cases {
+        let path = programs(&project, scripts);
+        let ran = project.autopack_with(["drain", "--run-id", "run"], &[("PATH", &path)]).exited(1);
+        assert!(ran.stderr.contains(hint), "{hint}: {ran:#?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
+        // The file's ports follow the variables.
+        let variable = format!("AUTOPACK_QDRANT_PORT={} ", stand_in.rest_port);
+        assert_eq!(ran.stderr.contains(&variable), hint.contains("up -d"), "{ran:#?}");
+        assert!(
+            scripts.iter().any(|(name, _)| name.starts_with("docker"))
+                || !ran.stderr.contains("docker ")
+        );
+    }
+}
+
+/// An engine that answers every question with "fine" and nothing else.
+fn idle_engine(socket: &Path) {
+    crate::memory_docker::answering(socket, |_| {
+        Some(
+            "HTTP/1.1 200 OK\r\napi-version: 1.41\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 2\r\n\r\n[]",
+        )
+    });
+}
+
+#[test]
+fn a_compose_file_with_other_ports_is_said_and_nothing_is_started() {
+    let stand_in = dead();
+    let project = project(&stand_in, 1, "    autostart: true\n    autostart_timeout_seconds: 30\n");
+    let socket = project.outside("engine.sock");
+    idle_engine(&socket);
+    let fixed = include_str!("../docker-compose.yml")
+        .replace("${AUTOPACK_QDRANT_PORT:-6333}", "6333")
+        .replace("${AUTOPACK_QDRANT_GRPC_PORT:-6334}", "6334");
+    project.write("docker-compose.yml", &fixed);
+    let calls = project.outside("calls");
+    let script = format!("echo \"$@\" >>{:?}", calls.to_str().unwrap());
+    let path = programs(&project, &[("docker", &script)]);
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap());
+    let host = format!("unix://{}", socket.display());
+    let variables = [("PATH", path.as_str()), ("DOCKER_HOST", host.as_str())];
+    let ran = project.autopack_with(["drain", "--run-id", "run"], &variables).succeeded();
+    let line = said(&ran)[0].to_owned();
+    let port = stand_in.rest_port;
+    let why = format!("docker-compose.yml publishes Qdrant's port 6333 at port 6333, not {port}");
+    assert!(line.contains(&why) && line.contains("${AUTOPACK_QDRANT_PORT:-6333}"), "{ran:#?}");
+    let calls = std::fs::read_to_string(calls).unwrap();
+    assert!(!calls.contains("up -d"), "{calls}");
+}
+
+#[test]
+fn compose_is_told_the_ports() {
+    let stand_in = dead();
+    let project = project(&stand_in, 1, "    autostart: true\n    autostart_timeout_seconds: 2\n");
+    let socket = project.outside("engine.sock");
+    idle_engine(&socket);
+    project.write("docker-compose.yml", include_str!("../docker-compose.yml"));
+    let calls = project.outside("calls");
+    let script = format!(
+        "echo \"$AUTOPACK_QDRANT_PORT $AUTOPACK_QDRANT_GRPC_PORT $@\" >>{:?}",
+        calls.to_str().unwrap()
+    );
+    let path = programs(&project, &[("docker", &script)]);
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap());
+    let host = format!("unix://{}", socket.display());
+    let variables = [("PATH", path.as_str()), ("DOCKER_HOST", host.as_str())];
+    project.autopack_with(["memory", "sync"], &variables).succeeded();
+    let calls = std::fs::read_to_string(calls).unwrap();
+    let ports = format!("{} {} compose -f ", stand_in.rest_port, stand_in.grpc_port);
+    let up = calls.lines().find(|line| line.ends_with("up -d --no-deps qdrant"));
+    assert!(up.is_some_and(|up| up.starts_with(&ports)), "{calls}");
+}
+
+/// Remembering goes on whatever Qdrant says; what waits reaches it once the key is right.
+#[tokio::test]
+async fn what_is_written_while_the_key_is_wrong_reaches_qdrant_later() {
+    let qdrant = StandIn::start();
+    let workspace = Workspace::new(&qdrant);
+    let memory: Memory = workspace.open().await;
+    *qdrant.state.api_key.lock().unwrap() = Some("another".into());
+    let entry = Entry::new(Collection::Planning, "run/phase", "split the parser first");
+    memory.remember(entry).await;
+    until_some(|| async { (memory.backend() == Backend::Faiss).then_some(()) }).await;
+    *qdrant.state.api_key.lock().unwrap() = None;
+    until_some(|| memory.at_batch()).await;
+    sync(&memory).await;
+    assert_eq!(qdrant.state.all_points().len(), 1);
+    tokio::time::timeout(Duration::from_secs(20), memory.close()).await.unwrap();
+}
