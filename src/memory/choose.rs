@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::time::timeout;
+
 use super::autostart::commands::Commands;
 use super::autostart::docker::Pull;
 use super::autostart::{Autostart, Started, is_local, ready};
 use super::embed::{Embedder, Redact};
-use super::inner::{Backend, Inner};
+use super::inner::{Backend, Inner, PATIENCE};
 use super::journal::{self, JOURNAL, Journal};
 use super::qdrant::{Qdrant, QdrantError, address};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
@@ -41,21 +43,23 @@ pub(super) struct Absence {
     pub why: String,
     /// What of it a later try to start it may say again.
     pub cause: Option<String>,
-    /// It is there and does not take our key.
+    /// It is there: starting it would not help.
+    pub answers: bool,
+    /// It does not take our key.
     pub refused: bool,
     pub pull: Option<Pull>,
 }
 
 impl From<String> for Absence {
     fn from(why: String) -> Self {
-        Self { why, cause: None, refused: false, pull: None }
+        Self { why, cause: None, answers: false, refused: false, pull: None }
     }
 }
 
 impl From<QdrantError> for Absence {
     fn from(error: QdrantError) -> Self {
         let refused = matches!(error, QdrantError::Denied { .. });
-        Self { refused, ..error.to_string().into() }
+        Self { answers: error.is_configuration(), refused, ..error.to_string().into() }
     }
 }
 
@@ -69,7 +73,7 @@ impl Memory {
         if !settings.enabled {
             return Ok(Opened { memory: Self::off(), line: None, trouble: None });
         }
-        let choice = choose(settings, place, starting).await?;
+        let mut choice = choose(settings, place, starting).await?;
         let (mut inner, trouble) = match build(settings, place).await {
             Ok(built) => built,
             Err(error) => {
@@ -77,6 +81,14 @@ impl Memory {
                 return Ok(Opened { memory: Self::off(), line, trouble: None });
             }
         };
+        // An embedder may take its time to say how long its vectors are; then a later batch looks.
+        if let Some(qdrant) = inner.qdrant.as_ref().filter(|_| choice.backend == Backend::Qdrant)
+            && let Ok(fitted) = timeout(PATIENCE, inner.make_collections_fit(qdrant)).await
+            && let Err(MemoryError::Qdrant(error)) = fitted
+            && error.is_configuration()
+        {
+            choice = without(&settings.qdrant, place, error.into()).await?;
+        }
         inner.begin_with(choice.backend, choice.absence, starting);
         let inner = Arc::new(inner);
         inner.find_commands();
@@ -174,7 +186,7 @@ async fn find(
     if let Started::Pulling(pull) = &started
         && qdrant.require
     {
-        match tokio::time::timeout(REQUIRED_PULL, pull.wait()).await {
+        match timeout(REQUIRED_PULL, pull.wait()).await {
             Ok(Ok(())) => started = autostart.start().await,
             Ok(Err(why)) => return Err(stays_down(&why)),
             Err(_) => return Err(stays_down("its image did not come in time")),
@@ -209,8 +221,8 @@ async fn without(
     absence: Absence,
 ) -> Result<Choice, MemoryError> {
     if qdrant.require {
-        let Absence { why, refused, .. } = absence;
-        let help = match refused {
+        let Absence { why, answers, refused, .. } = absence;
+        let help = match answers {
             true => None,
             false => Some(commands(qdrant, place).await.start()),
         };
