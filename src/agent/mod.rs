@@ -24,7 +24,7 @@ mod loops;
 mod meter;
 mod mini;
 mod opencode;
-mod prices;
+pub mod prices;
 mod program;
 mod provider_words;
 mod purpose;

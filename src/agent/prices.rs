@@ -1,53 +1,153 @@
-//! What tokens cost where the agent does not say: list prices of the day below, in US dollars per million tokens.
+//! What tokens cost where the agent does not say: `prices.file` of the configuration, then list prices of the day below.
 //!
-//! Only models whose price does not depend on the size of a request; what is not here is unknown, not free.
+//! What is in neither is unknown, not free. Surcharges for long contexts are left out: an attempt's sums do not tell the
+//! size of its requests, so that what is computed is a lower bound there.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
 
 use crate::phase::Tokens;
 
-/// From the providers' own price lists.
-pub(super) const AS_OF: &str = "2025-10-01";
+/// Of the list: model, input, output, cache_read and cache_write on a line, sorted by model.
+const LIST: &str = include_str!("prices.tsv");
+/// When the list was made.
+pub const AS_OF: &str = "2026-11-29";
 
-struct Price {
-    model: &'static str,
-    input: f64,
-    output: f64,
-    cache_read: Option<f64>,
-    cache_write: Option<f64>,
+/// In US dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    pub input: f64,
+    pub output: f64,
+    #[serde(default)]
+    pub cache_read: Option<f64>,
+    #[serde(default)]
+    pub cache_write: Option<f64>,
 }
 
-const fn anthropic(model: &'static str, input: f64, output: f64) -> Price {
-    Price { model, input, output, cache_read: Some(input / 10.0), cache_write: Some(input * 1.25) }
+/// The user's own prices, by model.
+pub type OwnPrices = BTreeMap<String, Price>;
+
+/// Set by the command that reads the configuration, before any agent is asked.
+static OWN: OnceLock<OwnPrices> = OnceLock::new();
+
+/// Has the user's own prices win over the list from now on. The first ones stay.
+pub fn set_own(prices: OwnPrices) {
+    let named = |(model, price): (String, Price)| {
+        [(model.trim().to_lowercase(), price), (plain(&model), price)]
+    };
+    let _ = OWN.set(prices.into_iter().flat_map(named).collect());
 }
 
-/// OpenAI charges nothing for writing to its cache, and reports no such tokens.
-const fn openai(model: &'static str, input: f64, cache_read: f64, output: f64) -> Price {
-    Price { model, input, output, cache_read: Some(cache_read), cache_write: None }
+/// The price of a model, as agents and people name it: with or without provider, region and date.
+pub fn price(model: &str) -> Option<Price> {
+    let (full, plain) = (model.trim().to_lowercase(), plain(model));
+    let own = OWN.get().and_then(|own| own.get(&full).or_else(|| own.get(&plain)).copied());
+    // Routers write the version of Claude with a dot.
+    own.or_else(|| listed(&plain)).or_else(|| match plain.starts_with("claude-") {
+        true => listed(&plain.replace('.', "-")),
+        false => None,
+    })
 }
 
-const PRICES: [Price; 18] = [
-    anthropic("claude-opus-4-1", 15.0, 75.0),
-    anthropic("claude-opus-4", 15.0, 75.0),
-    anthropic("claude-haiku-4-5", 1.0, 5.0),
-    anthropic("claude-3-5-haiku", 0.8, 4.0),
-    anthropic("claude-3-7-sonnet", 3.0, 15.0),
-    openai("gpt-5", 1.25, 0.125, 10.0),
-    openai("gpt-5-codex", 1.25, 0.125, 10.0),
-    openai("gpt-5-mini", 0.25, 0.025, 2.0),
-    openai("gpt-5-nano", 0.05, 0.005, 0.4),
-    openai("gpt-4.1", 2.0, 0.5, 8.0),
-    openai("gpt-4.1-mini", 0.4, 0.1, 1.6),
-    openai("gpt-4.1-nano", 0.1, 0.025, 0.4),
-    openai("gpt-4o", 2.5, 1.25, 10.0),
-    openai("gpt-4o-mini", 0.15, 0.075, 0.6),
-    openai("o3", 2.0, 0.5, 8.0),
-    openai("o3-mini", 1.1, 0.55, 4.4),
-    openai("o4-mini", 1.1, 0.275, 4.4),
-    openai("o1", 15.0, 7.5, 60.0),
+fn listed(model: &str) -> Option<Price> {
+    let line = LIST.lines().find(|line| {
+        line.strip_prefix(model).is_some_and(|rest| rest.starts_with('\t')) && !model.is_empty()
+    })?;
+    let mut fields = line.split('\t').skip(1).map(|field| field.parse().ok());
+    Some(Price {
+        input: fields.next()??,
+        output: fields.next()??,
+        cache_read: fields.next()?,
+        cache_write: fields.next()?,
+    })
+}
+
+/// What stands before a model's name on Bedrock: regions, then makers.
+const BEFORE: [&str; 21] = [
+    "us",
+    "eu",
+    "apac",
+    "au",
+    "jp",
+    "ca",
+    "sa",
+    "me",
+    "global",
+    "us-gov",
+    "anthropic",
+    "openai",
+    "meta",
+    "mistral",
+    "moonshotai",
+    "moonshot",
+    "qwen",
+    "deepseek",
+    "zai",
+    "xai",
+    "minimax",
 ];
+
+/// A model's name without provider, region, version of the API, and date. The same as `plain` in scripts/prices.py.
+fn plain(model: &str) -> String {
+    let lower = model.trim().to_lowercase();
+    let mut name = lower.rsplit('/').next().unwrap_or(&lower);
+    if let Some((before, _)) = name.strip_suffix(']').and_then(|name| name.rsplit_once('[')) {
+        name = before;
+    }
+    while let Some((before, rest)) = name.split_once('.') {
+        if !BEFORE.contains(&before) || rest.is_empty() {
+            break;
+        }
+        name = rest;
+    }
+    if let Some((before, number)) = name.rsplit_once(':')
+        && is_number(number)
+    {
+        name = before;
+        if let Some((before, version)) = name.rsplit_once("-v")
+            && is_number(version)
+        {
+            name = before;
+        }
+    }
+    if let Some((before, date)) = name.rsplit_once('@')
+        && (date == "default" || date.len() == 8 && is_number(date))
+    {
+        name = before;
+    }
+    name = name.strip_suffix("-v1").unwrap_or(name);
+    name = without_date(name);
+    name.strip_suffix("-latest").unwrap_or(name).to_owned()
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `-20250929`, or `-2025-09-29`.
+fn without_date(name: &str) -> &str {
+    let bytes = name.as_bytes();
+    let ends_as = |shape: &[u8]| {
+        bytes.len() > shape.len()
+            && bytes[bytes.len() - shape.len()..].iter().zip(shape).all(|(byte, shape)| match shape
+            {
+                b'9' => byte.is_ascii_digit(),
+                shape => byte == shape,
+            })
+    };
+    let shapes: [&[u8]; 2] = [b"-99999999", b"-9999-99-99"];
+    match shapes.iter().find(|shape| ends_as(shape)) {
+        Some(shape) => &name[..name.len() - shape.len()],
+        None => name,
+    }
+}
 
 /// `None` where the model, or the price of something that was used, is not known.
 pub(super) fn cost(model: &str, tokens: &Tokens) -> Option<f64> {
-    let price = PRICES.iter().find(|price| is(model, price.model))?;
+    let price = price(model)?;
     let part = |count: Option<u64>, price: Option<f64>| match count.unwrap_or(0) {
         0 => Some(0.0),
         count => price.map(|price| count as f64 * price / 1e6),
@@ -59,17 +159,6 @@ pub(super) fn cost(model: &str, tokens: &Tokens) -> Option<f64> {
         part(tokens.cache_write, price.cache_write),
     ];
     known.into_iter().sum()
-}
-
-/// A name may bear its provider in front and a date behind; `gpt-5-pro` is no `gpt-5`.
-fn is(model: &str, listed: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    name.strip_prefix(listed).is_some_and(|rest| {
-        let date = rest.strip_prefix(['-', '@']).unwrap_or(rest);
-        rest.is_empty()
-            || date == "latest"
-            || (date.len() >= 8 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
-    })
 }
 
 #[cfg(test)]
@@ -92,10 +181,45 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_known_by_all_its_names() {
+        let sonnet = price("claude-sonnet-4-5").unwrap();
+        assert_eq!((sonnet.input, sonnet.output), (3.0, 15.0));
+        for name in [
+            "claude-sonnet-4-5-20250929",
+            "claude-sonnet-4-5@20250929",
+            "anthropic/claude-sonnet-4-5",
+            "openrouter/anthropic/claude-sonnet-4.5",
+            "vertex_ai/claude-sonnet-4-5@20250929",
+            "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "Claude-Sonnet-4-5-latest",
+            "claude-sonnet-4-5[1m]",
+        ] {
+            assert_eq!(price(name), Some(sonnet), "{name}");
+        }
+        assert_ne!(price("gpt-4o"), price("gpt-4o-mini"));
+        assert_ne!(price("gpt-5"), price("gpt-5-pro"));
+        assert_eq!(price("gemini/gemini-2.5-pro"), price("gemini-2.5-pro"));
+        assert!(price("gemini-2.5-pro").is_some() && price("gpt-5.1").is_some());
+    }
+
+    #[test]
+    fn the_list_is_whole_and_found_line_by_line() {
+        assert!(LIST.lines().any(|line| line == format!("# As of: {AS_OF}")));
+        let lines: Vec<&str> = LIST.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.len() > 300);
+        for line in lines {
+            let name = line.split('\t').next().unwrap();
+            assert_eq!(plain(name), name, "what cannot be asked for");
+            assert!(price(name).is_some_and(|p| p.input > 0.0 && p.output > 0.0), "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_not_guessed() {
         let some = tokens(1, 1, 0, 0);
         for model in
-            ["gpt-5-pro", "gpt-5.1", "claude-opus-4-9", "gemini-2.5-pro", "", "my-model", "gpt-5-2"]
+            ["gpt-5-nonesuch", "claude-opus-4-99", "", "my-model", "gpt-5-2", "sonnet", "gpt", "#"]
         {
             assert_eq!(cost(model, &some), None, "{model}");
         }

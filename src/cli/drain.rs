@@ -87,6 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return dry_run(&args, context, &store, &runs).await;
     }
     check_agent(&args, context)?;
+    super::prices::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
     database::take_along(&store, &repo, &mut runs, Moved::Record).await?;
     for run in &runs {
         let hint = "drain it there, or import its plan under another --run-id here";

@@ -23,6 +23,7 @@ mod log;
 mod memory;
 mod output;
 mod phases;
+mod prices;
 mod report;
 mod runs;
 mod status;

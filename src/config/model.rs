@@ -19,6 +19,14 @@ pub struct Settings {
     pub ci: CiSettings,
     pub workspace: WorkspaceSettings,
     pub telemetry: TelemetrySettings,
+    pub prices: PricesSettings,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PricesSettings {
+    /// Prices of models, over those that autopack knows; relative to the workspace.
+    pub file: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +46,10 @@ pub struct ExecutorSettings {
     pub budgets: Budgets,
     /// So many phases in a row that meet the same error of agent, provider or CI's start end the drain; 0 is never.
     pub circuit_breaker: u32,
+    /// The same for phases that change the same files that they may not change; 0 is never.
+    pub repeat_limit: u32,
+    /// Attempts of a phase in a row that charge no try; those after them do.
+    pub max_uncounted: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +161,8 @@ impl Default for ExecutorSettings {
             jobs: 1,
             budgets: Budgets::default(),
             circuit_breaker: 3,
+            repeat_limit: 10,
+            max_uncounted: 5,
         }
     }
 }

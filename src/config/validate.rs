@@ -16,10 +16,11 @@ use super::schema::{KeyPath, Problem, What};
 
 /// The first thing that is wrong.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
-    let Settings { executor, agents, ci, workspace, telemetry: _ } = settings;
+    let Settings { executor, agents, ci, workspace, telemetry: _, prices } = settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
+    at("prices.file", prices.file.as_deref().map_or(Ok(()), filled))?;
     agents_settings(agents)?;
     at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;
     let budgets = &executor.budgets;

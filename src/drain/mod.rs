@@ -6,6 +6,7 @@
 mod admission;
 mod crew;
 mod evidence;
+mod final_test;
 mod halt;
 mod heap;
 mod liveness;
@@ -39,6 +40,7 @@ use halt::Halt;
 use liveness::Looks;
 use turn::Turn;
 
+pub use final_test::lines as clean_test_lines;
 pub use liveness::looks_dead;
 pub use owner::{Registered, Signals};
 pub use plan::{Planned, plan};
@@ -79,6 +81,8 @@ pub struct Drain<'a> {
     full_in_vain: u32,
     /// Another drain took us for dead: what runs is nobody's any more, and the next claim is a new owner's.
     lost: bool,
+    /// Whether a phase ended FAILED in this drain.
+    had_failure: bool,
     /// At drains that may be gone.
     looks: Looks,
     /// Whether it was said that lines have nothing to do.
@@ -117,6 +121,7 @@ impl<'a> Drain<'a> {
             batches_begun: 0,
             full_in_vain: 0,
             lost: false,
+            had_failure: false,
             looks: Looks::default(),
             said_idle: false,
             said_lost: HashSet::new(),
@@ -136,11 +141,16 @@ impl<'a> Drain<'a> {
         let ended = self.batches().await;
         // Also after a stop: what landed is to be found on the branch.
         let followed = self.follow().await;
-        let halt = match (ended.unwrap_or_else(Halt::from), followed) {
+        let mut halt = match (ended.unwrap_or_else(Halt::from), followed) {
             // What went wrong first is what the user has to know.
             (halt, Err(trouble)) if halt.why().is_none() => Halt::from(trouble),
             (halt, _) => halt,
         };
+        if let Halt::Drained = halt
+            && let Err(trouble) = self.test_tips().await
+        {
+            halt = Halt::from(trouble);
+        }
         self.conclude(halt).await
     }
 
@@ -239,6 +249,13 @@ impl<'a> Drain<'a> {
             Err(trouble) => self.with_last_landing(trouble).await.into(),
         };
         self.wind_down(&halt).await;
-        halt
+        // Who asked for the first failure is told of it, whatever ended the drain in the same moment.
+        match halt {
+            Halt::Systemic(why) if self.request.stop_on_first_failure && self.had_failure => {
+                self.site.progress.note(&why);
+                Halt::FirstFailure
+            }
+            halt => halt,
+        }
     }
 }

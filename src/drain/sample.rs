@@ -26,6 +26,7 @@ impl Drain<'_> {
         let names: Vec<&str> = self.only.iter().map(|(_, id)| id.as_str()).collect();
         let (names, tried) = (names.join(", "), names.len());
         self.site.progress.note(&format!("trying a sample first: {names}"));
+        self.site.repeats.while_sampling(true);
         loop {
             match self.turn().await? {
                 _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
@@ -37,6 +38,7 @@ impl Drain<'_> {
                 Turn::Done(_) => {}
             }
         }
+        self.site.repeats.while_sampling(false);
         let passed = self.passed().await?;
         self.only.clear();
         self.sampled = true;

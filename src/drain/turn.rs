@@ -161,6 +161,7 @@ impl Drain<'_> {
     }
 
     fn finished(&mut self, ended: PhaseFinished) {
+        self.had_failure |= ended.state == PhaseState::Failed;
         self.tallies.add(&ended);
         self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
     }

@@ -1,5 +1,6 @@
 //! The part of an attempt in which the agent runs.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::agent_files::AgentFiles;
@@ -97,6 +98,9 @@ impl Attempt<'_> {
     }
 
     fn show(&self, event: AgentEvent) {
+        if matches!(event, AgentEvent::Tool(_)) {
+            self.used_tools.store(true, Ordering::Relaxed);
+        }
         let text = match event {
             AgentEvent::Line(text) | AgentEvent::Tool(text) => text,
             AgentEvent::Limit(text) => format!("held up: {text}"),

@@ -1,6 +1,7 @@
 //! The line of an attempt, straight down: slot, CI at the base, prompt, agent, diff, CI, landing. Each step is a file beside this one.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::phase::budget::Spent;
@@ -37,6 +38,8 @@ pub(super) struct Attempt<'a> {
     /// The tip that it is judged on; moves on when somebody else lands.
     pub base: String,
     pub record: &'a mut Record,
+    /// Whether the agent said that it used a tool.
+    pub used_tools: AtomicBool,
     /// What the drain had spent before it.
     pub drain_spent: Spent,
     /// The user's checkout before the agent worked.
@@ -64,7 +67,10 @@ pub(super) async fn attempt(
     };
     let measured = match measured {
         Ok(measured) => measured,
-        Err(failure) => return Ok(Verdict::Failed(failure)),
+        Err(failure) => {
+            attempt.look_for_repeats(&Verdict::Failed(failure.clone()), false).await?;
+            return Ok(Verdict::Failed(failure));
+        }
     };
     attempt.say_left_out(&measured);
     // At once: what comes next may take us down, and this was paid for.
@@ -86,6 +92,8 @@ pub(super) async fn attempt(
         }
         (kept, _) => kept?,
     }
+    let did_nothing = attempt.did_nothing(&verdict)?;
+    attempt.look_for_repeats(&verdict, did_nothing).await?;
     attempt.learn(&measured, &verdict).await;
     if (is_secret || lost.is_secret) && !matches!(verdict, Verdict::Passed { .. }) {
         // Neither the next attempt's agent nor a copy of the disk is to find it.
@@ -148,6 +156,7 @@ impl<'a> Attempt<'a> {
             activity: Activity::new(site.store.clone(), claim.key(), site.redactor.clone()),
             base: tip.commit,
             record,
+            used_tools: AtomicBool::new(false),
             drain_spent,
             checkout: checkout?,
         };

@@ -10,7 +10,7 @@ use crate::agent::Until;
 use crate::phase::UnixMs;
 
 const FIRST: Duration = Duration::from_secs(30);
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// A reset further away than a month is a misreading.
 const FURTHEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
@@ -44,6 +44,13 @@ impl Backoff {
         let until = now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
         *away = UnixMs(if same { until.max(away.0) } else { until });
         *away
+    }
+
+    /// The same for a phase that was turned away so often before, by this drain or by earlier ones, which knew more.
+    pub fn at_least(times_before: u32, now: UnixMs) -> UnixMs {
+        let Some(times) = times_before.checked_sub(1) else { return now };
+        let wait = longer(times);
+        UnixMs(now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// It answered.
@@ -123,7 +130,7 @@ mod tests {
         let waits = again_and_again(&backoff, "hasty", said, 9);
         assert!(waits[0] <= 2);
         let waits = &waits[1..];
-        assert!((30..=33).contains(&waits[0]) && waits[7] >= 1800, "{waits:?}");
+        assert!((30..=33).contains(&waits[0]) && waits[7] >= 3600, "{waits:?}");
         let far = backoff.next("far", Some(Until::At(UnixMs(i64::MAX))), NOW);
         assert!(seconds(far) <= 31 * 86_400 + 10);
     }
@@ -133,7 +140,7 @@ mod tests {
         let backoff = Backoff::default();
         let waits = again_and_again(&backoff, "a", None, 9);
         assert!((30..=33).contains(&waits[0]) && (60..=66).contains(&waits[1]), "{waits:?}");
-        assert!((1800..=1810).contains(&waits[8]), "{waits:?}");
+        assert!((3600..=3610).contains(&waits[8]), "{waits:?}");
         assert!(seconds(backoff.next("b", None, NOW)) <= 33);
         backoff.reset("a");
         assert!(seconds(backoff.next("a", None, NOW)) <= 33);

@@ -191,7 +191,7 @@ fn in_submodule(measured: &Measured) -> Option<Failure> {
     Some(failure)
 }
 
-fn presence(path: &Path) -> Presence {
+pub(super) fn presence(path: &Path) -> Presence {
     match fs::metadata(path) {
         Err(_) => Presence::Absent,
         Ok(file) if file.is_dir() => match has_file_beneath(path) {

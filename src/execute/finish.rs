@@ -39,6 +39,7 @@ pub(super) async fn finish(
     if let Verdict::Passed { commit } = &verdict {
         finished.commit.clone_from(commit);
     }
+    site.say_unpriced(&usage);
     let finish = Finish {
         verdict,
         ended: now(),
@@ -48,6 +49,7 @@ pub(super) async fn finish(
         session: record.session,
         note: record.replaced.map(|note| site.redactor.redact(&note).into_owned()),
         telemetry: site.settings.telemetry.enabled,
+        max_uncounted: site.settings.executor.max_uncounted,
     };
     let run = claim.run_id.clone();
     let wait = |error: &StoreError| {
@@ -56,6 +58,8 @@ pub(super) async fn finish(
     };
     let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
     (finished.state, finished.failure) = (ended.state, ended.failure);
+    // Also one that goes back to the queue may have been charged.
+    finished.tries = finished.tries.max(ended.tries);
     for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
         // Without it the next drain runs CI there again; what is finished is not undone by it.
         if let Err(trouble) = site.keep_base(&run, key, results).await {

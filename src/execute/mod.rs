@@ -14,6 +14,8 @@ mod breaker;
 mod checks;
 mod child_environment;
 mod ci_gate;
+mod clean_clone;
+mod clean_tip;
 mod diff_gate;
 mod finish;
 mod folder;
@@ -25,6 +27,7 @@ mod memory_step;
 mod prompt_step;
 mod queue;
 mod record;
+mod repeats;
 mod setup;
 mod site;
 mod space;
@@ -35,16 +38,19 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span};
 
+use crate::clock::now;
 use crate::phase::budget::{Exhausted, Spent};
 use crate::phase::{Requeue, UnixMs, Verdict};
 use crate::process::Stop;
 use crate::progress::PhaseFinished;
 use crate::store::Claim;
 use attempt::{Attempt, attempt};
+use backoff::Backoff;
 use finish::finish;
 use record::Record;
 use space::unless_full;
 
+pub use clean_tip::{TipTest, test_tip};
 pub use folder::AttemptFolder;
 pub use foresee::{Foreseen, Foresight};
 pub use memory_step::{plan, topic_of};
@@ -140,6 +146,7 @@ async fn execute_in_span(
             (Verdict::Requeued(Requeue::Systemic { message }), after)
         }
     };
+    let (verdict, after) = waiting_longer(&claim, verdict, after);
     tracing::debug!(verdict = verdict.as_str(), "judged");
     let landed_patch = record.kept.take().filter(|_| matches!(verdict, Verdict::Passed { .. }));
     let lessons = memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
@@ -156,6 +163,22 @@ async fn execute_in_span(
             Err(Trouble::Ours(first))
         }
         (Err(trouble), _) => Err(trouble),
+    }
+}
+
+/// A provider that stays away over several drains is asked ever more rarely: each drain begins with what the phase knows.
+fn waiting_longer(claim: &Claim, verdict: Verdict, after: After) -> (Verdict, After) {
+    match (verdict, after) {
+        (
+            Verdict::Requeued(Requeue::Unavailable { not_before, message }),
+            After::Away { agent, until },
+        ) => {
+            let least = Backoff::at_least(claim.uncounted, now());
+            let later = |at: UnixMs| UnixMs(at.0.max(least.0));
+            let requeue = Requeue::Unavailable { not_before: later(not_before), message };
+            (Verdict::Requeued(requeue), After::Away { agent, until: later(until) })
+        }
+        others => others,
     }
 }
 

@@ -11,12 +11,13 @@ use super::base_runs::BaseRuns;
 use super::breaker::Breaker;
 use super::foresee::Foresight;
 use super::queue::LandingQueue;
+use super::repeats::Repeats;
 use super::setup::Setups;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::execute::Trouble;
 use crate::memory::Memory;
-use crate::phase::{FixedSpec, PhaseId, RunId};
+use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
@@ -45,6 +46,8 @@ pub struct Site {
     pub ci_breaker: Breaker,
     /// Of supervisors that what they watch takes down; any verdict starts it over.
     pub supervisor_breaker: Breaker,
+    /// Of verdicts: what phase after phase fails with is no phase's fault.
+    pub repeats: Repeats,
     pub backoff: Backoff,
     pub landings: LandingQueue,
     /// What CI says of the commits that attempts begin with.
@@ -53,6 +56,7 @@ pub struct Site {
     /// Held while a run's branch is made.
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
+    said_unpriced: AtomicBool,
     pub(super) said_full: AtomicBool,
     /// After which phases room was made, and how often.
     pub(super) room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
@@ -75,6 +79,7 @@ impl Site {
     ) -> Self {
         let circuit_breaker = settings.executor.circuit_breaker;
         let bases = BaseRuns::new(&settings, &ci_env);
+        let repeat_limit = settings.executor.repeat_limit;
         Self {
             base: settings.workspace.base.clone(),
             users_checkout: UsersCheckout::new(repo.root(), &agent_env),
@@ -92,12 +97,14 @@ impl Site {
             breaker: Breaker::new(circuit_breaker),
             ci_breaker: Breaker::new(circuit_breaker),
             supervisor_breaker: Breaker::new(circuit_breaker),
+            repeats: Repeats::new(circuit_breaker, repeat_limit),
             backoff: Backoff::default(),
             landings: LandingQueue::default(),
             bases,
             setups: Setups::default(),
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
+            said_unpriced: AtomicBool::new(false),
             said_full: AtomicBool::new(false),
             room_made: Mutex::default(),
         }
@@ -212,6 +219,22 @@ impl Site {
             "{branch} is checked out in {}: landings wait beside it and the branch follows when it is free",
             path.display()
         ));
+    }
+
+    /// Says once that a budget in dollars does not see what an attempt used.
+    pub fn say_unpriced(&self, usage: &Usage) {
+        let budgets = &self.settings.executor.budgets;
+        let used = usage.tokens.billed().is_some_and(|tokens| tokens > 0);
+        if usage.cost_usd.is_some() || !used || !budgets.limit_dollars() {
+            return;
+        }
+        if !self.said_unpriced.swap(true, Ordering::Relaxed) {
+            let model = usage.model.as_deref().unwrap_or("a model that its agent does not name");
+            self.progress.note(&format!(
+                "the price of {model} is unknown: what it costs is not counted in budgets of dollars; set prices.file \
+                 or a budget of tokens"
+            ));
+        }
     }
 
     /// Lets the run's branch catch up with landings that went beside it while the user had it checked out.

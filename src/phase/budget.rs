@@ -72,6 +72,11 @@ pub struct Exhausted {
 }
 
 impl Budgets {
+    /// Whether any of them is one of dollars.
+    pub fn limit_dollars(&self) -> bool {
+        [self.attempt, self.phase, self.run, self.drain].iter().any(|b| b.cost_usd.is_some())
+    }
+
     /// Whether anything is limited beyond a single attempt.
     pub fn look_back(&self) -> bool {
         [self.phase, self.run, self.drain].iter().any(|budget| *budget != Budget::default())

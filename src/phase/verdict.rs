@@ -12,7 +12,6 @@ use super::state::Event;
 /// How often a phase may go back to the queue without a try being charged.
 pub const MAX_CRASHES: u32 = 10;
 pub const MAX_RATE_LIMITS: u32 = 50;
-pub const MAX_BASE_MOVES: u32 = 5;
 /// From this crash on, the phase stands behind the others.
 pub const CRASHES_BEFORE_LAST: u32 = 3;
 
@@ -230,6 +229,12 @@ pub struct Tally {
     pub crashes: u32,
     pub rate_limits: u32,
     pub base_moves: u32,
+    /// Attempts since the last one that charged a try.
+    pub uncounted: u32,
+    /// So many of them charge none.
+    pub max_uncounted: u32,
+    /// Whether this attempt reached an agent.
+    pub is_asked: bool,
 }
 
 /// What becomes of the phase.
@@ -257,25 +262,29 @@ pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
 }
 
 fn charged(tally: Tally) -> Tally {
-    Tally { attempts: tally.attempts + 1, ..tally }
+    Tally { attempts: tally.attempts + 1, uncounted: 0, ..tally }
 }
 
 fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
     let (used, limit, what) = match requeue {
-        Requeue::Interrupted | Requeue::Systemic { .. } => {
-            return Outcome::of(Event::Requeue, tally);
+        Requeue::Interrupted => return Outcome::of(Event::Requeue, tally),
+        // It ended the drain; where no agent was asked, nothing was used up by it.
+        Requeue::Systemic { .. } if !tally.is_asked => return Outcome::of(Event::Requeue, tally),
+        Requeue::Systemic { .. } => {
+            return bounded(tally, None, "an error ended the drain during it");
+        }
+        Requeue::Unavailable { not_before, .. } => {
+            return bounded(tally, Some(*not_before), "its provider was unavailable");
+        }
+        Requeue::BaseMoved { .. } => {
+            tally.base_moves += 1;
+            return bounded(tally, None, "the branch moved under it");
         }
         Requeue::Crashed => {
             (&mut tally.crashes, MAX_CRASHES, "the drain or its supervisor died during it")
         }
         Requeue::RateLimited { .. } => {
             (&mut tally.rate_limits, MAX_RATE_LIMITS, "it was rate limited")
-        }
-        Requeue::Unavailable { .. } => {
-            (&mut tally.rate_limits, MAX_RATE_LIMITS, "its provider was unavailable")
-        }
-        Requeue::BaseMoved { .. } => {
-            (&mut tally.base_moves, MAX_BASE_MOVES, "the branch moved under it")
         }
     };
     *used += 1;
@@ -285,12 +294,29 @@ fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
         return Outcome { failure, ..Outcome::of(Event::GiveUp, tally) };
     }
     let not_before = match requeue {
-        Requeue::RateLimited { not_before, .. } | Requeue::Unavailable { not_before, .. } => {
-            Some(*not_before)
-        }
+        Requeue::RateLimited { not_before, .. } => Some(*not_before),
         _ => None,
     };
     Outcome { not_before, ..Outcome::of(Event::Requeue, tally) }
+}
+
+/// No try is charged for a few attempts in a row; for those after them, one is.
+fn bounded(mut tally: Tally, not_before: Option<UnixMs>, what: &str) -> Outcome {
+    tally.uncounted += 1;
+    if tally.uncounted <= tally.max_uncounted {
+        return Outcome { not_before, ..Outcome::of(Event::Requeue, tally) };
+    }
+    let uncounted = tally.uncounted;
+    // The next ones are charged as well, until one comes to a verdict.
+    tally = Tally { uncounted, ..charged(tally) };
+    if tally.attempts < tally.max_attempts {
+        return Outcome { not_before, ..Outcome::of(Event::Requeue, tally) };
+    }
+    let message = format!(
+        "{what}, after {uncounted} attempts or more without a verdict (executor.max_uncounted)"
+    );
+    let failure = Some(Failure::new(FailureKind::GaveUp, message));
+    Outcome { failure, ..Outcome::of(Event::GiveUp, tally) }
 }
 
 impl Outcome {
@@ -300,48 +326,5 @@ impl Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tally(attempts: u32) -> Tally {
-        Tally { attempts, max_attempts: 3, ..Tally::default() }
-    }
-
-    #[test]
-    fn a_failure_is_retried_until_tries_are_used_up() {
-        let verdict = Verdict::Failed(Failure::new(FailureKind::CiFailed, "1 test failed"));
-        assert_eq!(outcome(&verdict, tally(0)).event, Event::Requeue);
-        assert_eq!(outcome(&verdict, tally(1)).event, Event::Requeue);
-        let last = outcome(&verdict, tally(2));
-        assert_eq!(last.event, Event::GiveUp);
-        assert_eq!(last.tally.attempts, 3);
-        assert_eq!(last.failure.unwrap().kind, FailureKind::CiFailed);
-    }
-
-    #[test]
-    fn interrupts_are_free_and_unbounded() {
-        let verdict = Verdict::Requeued(Requeue::Interrupted);
-        assert_eq!(outcome(&verdict, tally(2)), Outcome::of(Event::Requeue, tally(2)));
-    }
-
-    #[test]
-    fn crashes_are_free_and_bounded() {
-        let verdict = Verdict::Requeued(Requeue::Crashed);
-        let mut at = tally(0);
-        for _ in 1..MAX_CRASHES {
-            let next = outcome(&verdict, at);
-            assert_eq!((next.event, next.tally.attempts), (Event::Requeue, 0));
-            at = next.tally;
-        }
-        let last = outcome(&verdict, at);
-        assert_eq!(last.event, Event::GiveUp);
-        assert_eq!(last.failure.unwrap().kind, FailureKind::GaveUp);
-    }
-
-    #[test]
-    fn a_rate_limit_names_when_to_come_back() {
-        let requeue = Requeue::RateLimited { not_before: UnixMs(7), message: "429".into() };
-        let next = outcome(&Verdict::Requeued(requeue), tally(0));
-        assert_eq!((next.event, next.not_before), (Event::Requeue, Some(UnixMs(7))));
-    }
-}
+#[path = "verdict_tests.rs"]
+mod tests;

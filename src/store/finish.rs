@@ -29,6 +29,8 @@ pub struct Finish {
     pub note: Option<String>,
     /// Whether a sample is kept, where the attempt reached the agent.
     pub telemetry: bool,
+    /// Attempts in a row that charge no try, see [`Tally`].
+    pub max_uncounted: u32,
 }
 
 impl Finish {
@@ -43,6 +45,7 @@ impl Finish {
             session: None,
             note: None,
             telemetry,
+            max_uncounted: u32::MAX,
         }
     }
 }
@@ -53,6 +56,8 @@ pub struct Ended {
     pub state: PhaseState,
     /// Why, where something went wrong with the attempt, or the phase was given up with it.
     pub failure: Option<Failure>,
+    /// Tries that were charged so far.
+    pub tries: u32,
 }
 
 /// Waits while the disk is full; `false` where it is not to be waited for any longer.
@@ -106,7 +111,14 @@ pub(super) async fn end(
     max_attempts: u32,
     finish: &Finish,
 ) -> Result<Option<Ended>, StoreError> {
-    let outcome = verdict::outcome(&finish.verdict, tally(tx, standing, max_attempts).await?);
+    let outcome = verdict::outcome(
+        &finish.verdict,
+        Tally {
+            max_uncounted: finish.max_uncounted,
+            is_asked: finish.agent_ms.is_some(),
+            ..tally(tx, standing, max_attempts).await?
+        },
+    );
     let Some(state) = standing.step(tx, outcome.event, None).await? else {
         return Ok(None);
     };
@@ -117,7 +129,7 @@ pub(super) async fn end(
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
-    Ok(Some(Ended { state, failure: outcome.failure }))
+    Ok(Some(Ended { state, failure: outcome.failure, tries: outcome.tally.attempts }))
 }
 
 async fn tally(
@@ -125,13 +137,14 @@ async fn tally(
     standing: &Standing,
     max_attempts: u32,
 ) -> Result<Tally, StoreError> {
-    let (attempts, crashes, rate_limits, base_moves): (i64, i64, i64, i64) = sqlx::query_as(
-        "SELECT attempts, crashes, rate_limits, base_moves FROM phases WHERE id = ?",
-    )
-    .bind(standing.id)
-    .fetch_optional(tx)
-    .await?
-    .unwrap_or_default();
+    let (attempts, crashes, rate_limits, base_moves, uncounted): (i64, i64, i64, i64, i64) =
+        sqlx::query_as(
+            "SELECT attempts, crashes, rate_limits, base_moves, uncounted FROM phases WHERE id = ?",
+        )
+        .bind(standing.id)
+        .fetch_optional(tx)
+        .await?
+        .unwrap_or_default();
     let name = || format!("phase {} of run {}", standing.phase_id, standing.run_id);
     Ok(Tally {
         attempts: number(attempts, name)?,
@@ -139,6 +152,8 @@ async fn tally(
         crashes: number(crashes, name)?,
         rate_limits: number(rate_limits, name)?,
         base_moves: number(base_moves, name)?,
+        uncounted: number(uncounted, name)?,
+        ..Tally::default()
     })
 }
 
@@ -154,7 +169,7 @@ async fn save_phase(
         _ => None,
     };
     sqlx::query(
-        "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, band = ?, not_before = ?,
+        "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?,
                 last_failure = COALESCE(?, last_failure), commit_id = ?
           WHERE id = ?",
     )
@@ -162,6 +177,7 @@ async fn save_phase(
     .bind(tally.crashes)
     .bind(tally.rate_limits)
     .bind(tally.base_moves)
+    .bind(tally.uncounted)
     .bind(tally.crashes >= CRASHES_BEFORE_LAST)
     .bind(outcome.not_before.map_or(0, |at| at.0))
     .bind(outcome.failure.as_ref().map(to_json))

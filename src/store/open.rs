@@ -24,7 +24,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_activity.sql"),
     include_str!("migrations/0007_backlog.sql"),
     include_str!("migrations/0008_owners_and_evidence.sql"),
-    include_str!("migrations/0011_base_results.sql"),
+    include_str!("migrations/0009_uncounted.sql"),
+    include_str!("migrations/0010_base_results.sql"),
+    include_str!("migrations/0011_clean_tests.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 

@@ -44,6 +44,7 @@ pub(super) struct PhaseRecord {
     pub owner: Option<String>,
     pub executions: i64,
     pub attempts: i64,
+    pub uncounted: i64,
     pub max_attempts: Option<i64>,
     pub not_before: i64,
     pub commit_id: Option<String>,
@@ -61,7 +62,7 @@ pub(super) struct PhaseRecord {
 macro_rules! select_phases {
     ($conditions:literal) => {
         concat!(
-            "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.max_attempts,
+            "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.uncounted, p.max_attempts,
                     p.not_before, p.commit_id, p.last_failure,
                     p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note, p.footprint
                FROM phases p JOIN runs r ON r.id = p.run ",

@@ -189,8 +189,9 @@ async fn freshen(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), Sto
         .last_failure()?
         .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));
     sqlx::query(
-        "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, band = 0, not_before = 0,
-                evidence = NULL, redone = executions, last_failure = CASE WHEN ? THEN last_failure END
+        "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, uncounted = 0, band = 0, not_before = 0,
+                evidence = NULL, redone = executions,
+                last_failure = CASE WHEN ? THEN last_failure END
           WHERE id = ?",
     )
     .bind(keeps)

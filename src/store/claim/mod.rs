@@ -58,6 +58,8 @@ pub struct Claim {
     pub attempt: u32,
     /// Tries that were charged before this one.
     pub tries: u32,
+    /// Attempts since the last one that charged a try.
+    pub uncounted: u32,
     pub max_attempts: u32,
     pub last_failure: Option<Failure>,
     pub owner: OwnerId,
@@ -227,6 +229,7 @@ async fn execute(
         phase_id: queued.phase_id.clone(),
         attempt,
         tries: number(row.attempts, || row.name())?,
+        uncounted: number(row.uncounted, || row.name())?,
         max_attempts: phase.max_attempts().or(own_max).unwrap_or(claimer.max_attempts),
         phase,
         last_failure,

@@ -1,0 +1,128 @@
+//! What phase after phase fails with alike ends the drain, through the real program; attempts that charge no try are
+//! bounded.
+
+use serde_json::{Value, json};
+
+use crate::limits::claude;
+use crate::support::Project;
+
+const GREEN: &str = "ci: {command: [\"true\"]}\n";
+
+fn plan(count: usize) -> Value {
+    let phase =
+        |n: usize| json!({"phase_id": format!("p{n}"), "deliverables": [format!("src/p{n}.txt")]});
+    json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
+}
+
+/// Attempts of all phases.
+fn attempts(project: &Project, count: usize) -> usize {
+    let of = |n| project.phase(&format!("p{n}"))["attempt_log"].as_array().map_or(0, Vec::len);
+    (0..count).map(of).sum()
+}
+
+#[test]
+fn an_agent_that_does_nothing_stops_the_drain_at_its_third_phase() {
+    let project = Project::new().agent_with("print('no key found')", GREEN).plan(plan(6));
+    let ran = project.drain().exited(5);
+    let why = "3 phases in a row (p0, p1, p2) ended without a change by the agent; the agent's last lines: no key found";
+    assert!(ran.stdout.contains(why), "{ran:#?}");
+    assert_eq!(attempts(&project, 6), 3 + 3 + 1, "not 18");
+    assert_eq!(project.phase("p2")["attempts"], 0, "the third is not charged");
+    assert_eq!(project.states()["p2"], "QUEUED");
+}
+
+#[test]
+fn an_agent_that_has_nothing_to_do_stops_nothing() {
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let mut project = Project::new();
+    for n in 0..5 {
+        project = project.file(&format!("src/p{n}.txt"), "there");
+    }
+    let project = project.commit("all").agent_with("pass", &more).plan(plan(5));
+    project.drain().exited(3);
+    assert!(project.states().values().all(|state| state == "FAILED"));
+}
+
+#[test]
+fn a_program_that_used_no_tool_and_changed_nothing_counts_though_all_is_there() {
+    let mut project = claude("result()", "executor: {max_attempts: 1}\n");
+    for n in 0..5 {
+        project = project.file(&format!("src/p{n}.txt"), "there");
+    }
+    let project = project.commit("all").plan(plan(5));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("3 phases in a row (p0, p1, p2)"), "{ran:#?}");
+}
+
+#[test]
+fn ci_that_is_red_without_the_changes_too_stops_the_drain() {
+    // Green at first, so that no look at the base before the first agent finds it.
+    let ci = "ci: {command: 'echo \"$PWD at $$\" >/dev/null; test -e \"$AUTOPACK_WORKSPACE/broken\" || exit 0; echo boom; exit 1'}\n";
+    let more = format!("{ci}executor: {{max_attempts: 2}}\n");
+    let agent = "write_deliverables()\n(workspace / 'broken').write_text('')";
+    let agent = format!(
+        "import pathlib\nworkspace = pathlib.Path(os.environ['AUTOPACK_WORKSPACE'])\n{agent}"
+    );
+    let project = Project::new().agent_with(&agent, &more).plan(plan(6));
+    let ran = project.drain().exited(5);
+    assert!(
+        ran.stdout.contains("3 phases in a row (p0, p1, p2) failed CI in the same way"),
+        "{ran:#?}"
+    );
+    assert!(ran.stdout.contains("boom"), "{ran:#?}");
+    assert_eq!(project.phase("p2")["attempts"], 0);
+    assert_eq!(attempts(&project, 6), 2 + 2 + 1);
+}
+
+#[test]
+fn ci_that_is_red_with_the_changes_alone_is_each_phases_own_fault() {
+    let ci = "ci: {command: 'ls src/p*.txt >/dev/null 2>&1 || exit 0; echo boom; exit 1'}\n";
+    let more = format!("{ci}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with("write_deliverables()", &more).plan(plan(5));
+    project.drain().exited(3);
+    assert!(project.states().values().all(|state| state == "FAILED"));
+}
+
+#[test]
+fn the_same_breach_in_phase_after_phase_stops_the_drain_at_its_own_limit() {
+    let agent = "write_deliverables()\nwrite('agent.log')";
+    let more = format!("{GREEN}executor: {{max_attempts: 1, repeat_limit: 4}}\n");
+    let project = Project::new().agent_with(agent, &more).plan(plan(6));
+    let ran = project.drain().exited(5);
+    let why = "4 phases in a row (p0, p1, p2, p3) changed the same files that they may not change: agent.log";
+    assert!(ran.stdout.contains(why), "{ran:#?}");
+    assert_eq!(project.phase("p3")["attempts"], 0);
+}
+
+#[test]
+fn a_landing_in_between_starts_over() {
+    let agent = "if phase_id == 'p2': write_deliverables()";
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with(agent, &more).plan(plan(5));
+    project.drain().exited(3);
+    assert_eq!(project.landed(), ["p2"]);
+}
+
+#[test]
+fn the_first_failure_wins_over_what_phases_share() {
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with("pass", &more).plan(plan(5));
+    project.autopack(["drain", "--run-id", "run", "--stop-on-first-failure"]).exited(4);
+    project
+        .autopack(["drain", "--run-id", "run", "--stop-on-first-failure", "--jobs", "3"])
+        .exited(4);
+}
+
+#[test]
+fn credentials_that_stay_wrong_are_tried_a_bounded_number_of_times() {
+    let more = "executor: {max_attempts: 1, max_uncounted: 2}\n";
+    let project = claude("result(True, 401, 'Invalid API key')", more).plan(plan(1));
+    for charged in [0, 0, 1] {
+        project.drain();
+        assert_eq!(project.phase("p0")["attempts"], charged);
+    }
+    assert_eq!(project.states()["p0"], "FAILED");
+    assert_eq!(project.phase("p0")["last_failure"]["kind"], "gave_up");
+    project.drain().exited(3);
+    assert_eq!(attempts(&project, 1), 3);
+}
