@@ -4,7 +4,7 @@ use crate::support::Project;
 
 /// A repository without a commit, where no variable says anything.
 fn nothing_set() -> Project {
-    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY")
+    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY").unset("AUTOPACK_CI_FINAL")
 }
 
 /// The error that a configuration is answered with.

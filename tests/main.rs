@@ -65,6 +65,7 @@ mod telemetry;
 mod telemetry_summary;
 mod torture;
 mod untrue_usage;
+mod verify;
 mod view;
 mod whose_change;
 mod workspace;

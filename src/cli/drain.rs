@@ -1,29 +1,29 @@
 //! `drain`: from the command line to a drain, and from how it ended to an exit code.
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use tracing::Instrument as _;
 
 use super::database::{self, Moved};
+use super::site::{repository, site};
 use super::table::counted;
 use super::{Context, calibration, fixer};
 use crate::agent;
-use crate::ci::Pythons;
 use crate::clock::now;
 use crate::config::MAX_JOBS;
 use crate::drain::{self, Drain, Planned, Registered, Request, Signals};
-use crate::execute::{Foresight, Site};
+use crate::execute::Foresight;
 use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
 use crate::process::Stop;
 use crate::progress::{
-    Mode, Progress, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
+    Mode, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
 use crate::store::{RunSummary, Store};
-use crate::workspace::{Repo, SlotRoom};
+use crate::workspace::SlotRoom;
 
 /// Drain a backlog: repair, execute, judge and land phase after phase
 #[derive(Debug, clap::Args)]
@@ -79,8 +79,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
-    let slots_dir = config.settings.workspace.slots_dir.as_deref();
-    let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
+    let repo = repository(context).await?;
     let store = database::open_existing(context).await?;
     let mut runs = choose(&args, &store).await?;
     if args.dry_run {
@@ -114,20 +113,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let name = owner.id().to_string();
     let fix = fixer::fixer(&config.settings, repo.root());
     let foresight = Foresight::new(calibration::active(&store).await?, repo.root().to_owned());
-    let mode = mode(&args, context);
-    let site = Site::new(
-        repo,
-        store.clone(),
-        config.settings.clone(),
-        context.agent_env(),
-        context.ci_env(config),
-        context.redactor()?,
-        Pythons::default(),
-        Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
-    )
-    .overridden(args.agent, args.base)
-    .remembering(memory.clone())
-    .foreseeing(foresight);
+    let site = site(context, repo, store.clone(), mode(&args, context))?
+        .overridden(args.agent, args.base)
+        .remembering(memory.clone())
+        .foreseeing(foresight);
     if let Some(SlotRoom { slots, each_mib, free_mib }) = room {
         site.progress.note(&format!(
             "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: {} instead of {wanted}",

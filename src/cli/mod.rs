@@ -26,10 +26,12 @@ mod phases;
 mod prices;
 mod report;
 mod runs;
+mod site;
 mod status;
 mod stop;
 mod table;
 mod telemetry;
+mod verify;
 
 pub use context::{Context, DatabaseChoice};
 pub use global::{Color, Global, LogFormat};
@@ -94,6 +96,7 @@ verbs! {
     FixPhases => fix_phases,
     Drain => drain,
     Stop => stop,
+    Verify => verify,
     Status => status,
     Phases => phases,
     Runs => runs,

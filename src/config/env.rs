@@ -15,7 +15,8 @@ pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
 /// Variables that stand for a key of a file, and win over it.
-pub const OVERRIDES: [Override; 10] = [
+pub const OVERRIDES: [Override; 11] = [
+    Override::new("AUTOPACK_CI_FINAL", &["ci", "final"], Form::Text),
     Override::new("TELEMETRY_DB_ENABLED", &["telemetry", "enabled"], Form::Switch),
     Override::new("AUTOPACK_ENABLE_MEMORY", &["memory", "enabled"], Form::Switch),
     Override::new("AUTOPACK_USE_QDRANT", &["memory", "use_qdrant"], Form::Switch),

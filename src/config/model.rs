@@ -72,6 +72,20 @@ pub struct CiSettings {
     pub max_timeout_seconds: u64,
     /// Whether CI runs again where others landed after it was green.
     pub moved_tip: MovedTip,
+    /// Whether the run's tip is tested once more in a clean clone when nothing is left to run.
+    #[serde(rename = "final")]
+    pub final_test: FinalTest,
+    /// Seconds for finding the landing that broke the clean clone. Without it: three runs of CI, at least 600.
+    pub final_budget: Option<u64>,
+}
+
+/// The test at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinalTest {
+    /// In a fresh clone, with setup and links, without caches.
+    Clean,
+    Off,
 }
 
 /// Whether a drain begins over a CI that no phase could pass.
@@ -175,6 +189,8 @@ impl Default for CiSettings {
             red_base: RedBase::Stop,
             max_timeout_seconds: 3600,
             moved_tip: MovedTip::Always,
+            final_test: FinalTest::Clean,
+            final_budget: None,
         }
     }
 }

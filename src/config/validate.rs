@@ -37,6 +37,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     }
     at("ci.command", ci.command.as_ref().map_or(Ok(()), command_line))?;
     at("ci.max_timeout_seconds", seconds(ci.max_timeout_seconds))?;
+    at("ci.final_budget", ci.final_budget.map_or(Ok(()), seconds))?;
     at("workspace.base", workspace.base.as_deref().map_or(Ok(()), revision))?;
     at("workspace.setup", workspace.setup.as_ref().map_or(Ok(()), command_line))?;
     at("workspace.setup_timeout_seconds", seconds(workspace.setup_timeout_seconds))?;

@@ -9,7 +9,7 @@ use crate::phase::{PhaseState, RunId};
 use crate::progress::{
     BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts,
 };
-use crate::store::{Backlog, RunSummary};
+use crate::store::{Backlog, CleanOutcome, RunSummary};
 
 /// What a batch came to so far.
 #[derive(Debug)]
@@ -94,7 +94,13 @@ impl Drain<'_> {
 
     pub(super) async fn conclude(self, halt: Halt) -> anyhow::Result<Exit> {
         let runs = self.summaries().await?;
-        let trouble = runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0);
+        let is_red = |run: &RunSummary| {
+            run.clean_test
+                .as_ref()
+                .is_some_and(|test| test.outcome == CleanOutcome::RedInCleanClone)
+        };
+        let trouble =
+            runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0 || is_red(run));
         let exit = match &halt {
             Halt::FirstFailure => Exit::StoppedAtFirstFailure,
             Halt::Systemic(_) | Halt::Full(_) | Halt::Budget(_) => Exit::Systemic,
@@ -159,6 +165,12 @@ impl Drain<'_> {
             {
                 let held = tip.on != format!("refs/heads/{branch}");
                 counts.tip = Some(if held || tip.shadowed { tip.on } else { branch.clone() });
+                // What is red in a clean clone is nothing to merge.
+                if let Some(test) = run.clean_test.as_ref().filter(|test| {
+                    test.outcome == CleanOutcome::RedInCleanClone && test.commit == tip.commit
+                }) {
+                    counts.tip.clone_from(&test.last_green);
+                }
             }
             all.push(counts);
         }
@@ -183,6 +195,7 @@ impl From<&RunSummary> for RunCounts {
             blocked: run.blocked,
             queued: run.counts.queued,
             skipped: run.counts.skipped,
+            clean_clone: run.clean_test.as_ref().map(|test| test.outcome.as_str()),
         }
     }
 }

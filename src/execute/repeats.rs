@@ -14,6 +14,7 @@ use crate::phase::deliverables::Presence;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId, Verdict};
 use crate::progress::Step;
+use crate::workspace::Side;
 
 /// Paths and tests in a message.
 const NAMED: usize = 5;
@@ -176,8 +177,10 @@ impl Attempt<'_> {
     async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, Trouble> {
         self.step(Step::Baseline);
         let base = self.base.clone();
-        self.place(&base).await?;
-        let plans = [Some(self.ci_plan().await), ci::check_plan(self.claim.phase.ci())];
+        if self.place_for_ci(&base).await?.is_some() {
+            return Ok(false);
+        }
+        let plans = [Some(self.ci_plan(Side::Ci).await), ci::check_plan(self.claim.phase.ci())];
         for plan in plans.into_iter().flatten() {
             let run = self.run_ci(&plan).await?;
             if matches!(run.outcome(), CiOutcome::Stopped) {

@@ -7,12 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::child_environment::Purpose;
-use super::{Attempt, Trouble};
+use super::{Attempt, Site, Trouble};
 use crate::config::CommandLine;
 use crate::phase::shell;
-use crate::process::{self, How, Job, SpawnError};
-use crate::workspace::Side;
+use crate::process::child_env::Env;
+use crate::process::{self, How, Job, SpawnError, Stop};
 use crate::workspace::dependencies::is_input;
+use crate::workspace::{Side, Slot};
 
 /// The last setup of each checkout that this drain saw. Nothing of it is believed that lies on disk, where agents write.
 #[derive(Default)]
@@ -100,23 +101,38 @@ impl Attempt<'_> {
         side: Side,
         command: &CommandLine,
     ) -> Result<Option<String>, Trouble> {
-        let argv: Vec<String> = match command {
-            CommandLine::Argv(argv) => argv.clone(),
-            CommandLine::Shell(line) => shell::argv(line),
-        };
-        let timeout = Duration::from_secs(self.site.settings.workspace.setup_timeout_seconds);
         let log = match side {
             Side::Agent => self.folder.setup_log(),
             Side::Ci => self.folder.ci_setup_log(),
         };
         let env = self.environment(Purpose::Setup, side);
+        self.site.run_setup(command, &self.slot, side, env, log, self.stop).await
+    }
+}
+
+impl Site {
+    /// Runs a setup command in one of the checkouts of a slot. `None`: it ran to its end, or was stopped. Otherwise why it failed.
+    pub(super) async fn run_setup(
+        &self,
+        command: &CommandLine,
+        slot: &Slot,
+        side: Side,
+        env: Env,
+        log: PathBuf,
+        stop: &Stop,
+    ) -> Result<Option<String>, Trouble> {
+        let argv: Vec<String> = match command {
+            CommandLine::Argv(argv) => argv.clone(),
+            CommandLine::Shell(line) => shell::argv(line),
+        };
+        let timeout = Duration::from_secs(self.settings.workspace.setup_timeout_seconds);
         let job = Job {
             log: Some(log.clone()),
-            redact: self.site.redactor.clone(),
-            hold: Some(self.slot.lock_fd()?),
-            ..Job::new(argv, self.slot.path_of(side), env, timeout)
+            redact: self.redactor.clone(),
+            hold: Some(slot.lock_fd()?),
+            ..Job::new(argv, slot.path_of(side), env, timeout)
         };
-        let ended = match process::run(job, self.stop).await {
+        let ended = match process::run(job, stop).await {
             Err(error @ (SpawnError::NotFound { .. } | SpawnError::CannotStart { .. })) => {
                 return Ok(Some(format!("workspace.setup failed: {error}")));
             }

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock, the environment or a database, and nothing here is async.
 
 pub mod autofix;
+pub mod bisection;
 pub mod budget;
 mod companion;
 pub mod cycle;

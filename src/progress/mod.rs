@@ -157,6 +157,8 @@ pub struct RunCounts {
     pub blocked: u64,
     pub queued: u64,
     pub skipped: u64,
+    /// What CI said of the tip in a clean clone: green, red_in_clean_clone or not_reproducible.
+    pub clean_clone: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

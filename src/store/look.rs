@@ -6,6 +6,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
 
+use super::clean_tests::{self, CleanTest};
 use super::columns::{json, number, parse, to_json};
 use super::counts::Counts;
 use super::dependencies::edges;
@@ -29,6 +30,8 @@ pub struct RunSummary {
     pub cost_usd: Option<f64>,
     /// What served the memory of its last drain.
     pub memory_backend: Option<String>,
+    /// The latest test of its tip in a clean clone.
+    pub clean_test: Option<CleanTest>,
 }
 
 impl RunSummary {
@@ -81,12 +84,14 @@ impl Store {
                     .into_iter()
                     .collect();
             let usage = usage_by_run(&mut tx).await?;
+            let mut clean_tests = clean_tests::latest(&mut tx).await?;
             runs.into_iter()
                 .map(|run| {
                     let counts = counts.remove(&run.id).unwrap_or_default();
                     let blocked = blocked.get(&run.id).copied().unwrap_or_default();
                     let usage = usage.get(&run.id);
-                    run.summary(counts, blocked, usage)
+                    let clean_test = clean_tests.remove(&run.id);
+                    Ok(RunSummary { clean_test, ..run.summary(counts, blocked, usage)? })
                 })
                 .collect()
         })
@@ -263,6 +268,7 @@ impl RunRecord {
             tokens: usage.map(|usage| usage.tokens).unwrap_or_default().tokens(name)?,
             cost_usd: usage.and_then(|usage| usage.cost_usd),
             memory_backend: self.memory_backend,
+            clean_test: None,
             created_at: UnixMs(self.created_at),
             run_id: RunId::new(self.run_id),
             source: self.source,

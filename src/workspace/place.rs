@@ -167,6 +167,11 @@ impl Place {
         self.dir.join(format!("{}-{number}-ci", self.name))
     }
 
+    /// The checkout of a slot in which a run's tip is tested once more.
+    pub fn clean_clone(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{}-{number}-clean", self.name))
+    }
+
     /// Everything of a slot: both checkouts, our git folders for them, and what was set aside.
     pub fn of_slot(&self, number: u32) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.dir) {

@@ -182,6 +182,11 @@ impl Repo {
         self.autopack_dir().join("landing").join(format!("{}.lock", run.file_name()))
     }
 
+    /// Held while the tip of a run is tested in a clean clone.
+    pub fn clean_test_lock(&self, run: &RunId) -> PathBuf {
+        self.autopack_dir().join("clean").join(format!("{}.lock", run.file_name()))
+    }
+
     /// Whether nothing was committed yet where the user works.
     pub async fn is_unborn(&self) -> Result<bool> {
         Ok(self.resolve("HEAD").await?.is_none())

@@ -127,6 +127,15 @@ impl Slot {
         Ok(Self { repo: repo.clone(), number, top, holding, ci, ci_holding, made, lock })
     }
 
+    /// Puts CI's checkout into another directory.
+    pub(super) fn move_ci(&mut self, dir: PathBuf) -> Result<()> {
+        let git_dir = git_dir_of(&dir);
+        let checkout =
+            Checkout::new(&self.repo, dir, git_dir, &self.repo.common_dir, &self.lock_fd()?);
+        (self.ci, self.ci_holding) = (checkout, None);
+        Ok(())
+    }
+
     pub fn number(&self) -> u32 {
         self.number
     }

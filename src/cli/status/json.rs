@@ -20,6 +20,7 @@ fn run(seen: &Seen, run: &RunSummary, waiting: &[Waiting]) -> Value {
         "tokens": run.tokens,
         "cost_usd": run.cost_usd,
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
+        "clean_clone": run.clean_test.as_ref().map(|test| test.outcome.as_str()),
         "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
         "running": running.map(|work| at_work(seen, work)).collect::<Vec<_>>(),
         "waiting": waiting.iter().map(|phase| json!({

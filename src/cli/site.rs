@@ -1,0 +1,37 @@
+//! What verbs that run agents or CI share: the repository, and the site of their attempts.
+
+use std::io::{IsTerminal, stdout};
+
+use super::Context;
+use crate::ci::Pythons;
+use crate::execute::Site;
+use crate::failure::Failure;
+use crate::progress::{Mode, Progress};
+use crate::store::Store;
+use crate::workspace::Repo;
+
+/// The repository of the workspace, with its slots where the configuration puts them.
+pub(super) async fn repository(context: &Context) -> Result<Repo, Failure> {
+    let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
+    Ok(Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir))
+}
+
+/// A site with the configuration and the environment of this process.
+pub(super) fn site(
+    context: &Context,
+    repo: Repo,
+    store: Store,
+    mode: Mode,
+) -> Result<Site, Failure> {
+    let config = context.config()?;
+    Ok(Site::new(
+        repo,
+        store,
+        config.settings.clone(),
+        context.agent_env(),
+        context.ci_env(config),
+        context.redactor()?,
+        Pythons::default(),
+        Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
+    ))
+}

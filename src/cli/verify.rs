@@ -1,0 +1,88 @@
+//! `verify`: CI on the tip of a run in a clean clone, at any time.
+
+use serde_json::json;
+
+use super::site::{repository, site};
+use super::{Context, database};
+use crate::drain::{Signals, clean_test_lines};
+use crate::execute::{TipTest, test_tip};
+use crate::failure::{Exit, Failure};
+use crate::phase::RunId;
+use crate::process::Stop;
+use crate::progress::Mode;
+use crate::store::CleanOutcome;
+
+/// Test the tip of a run in a clean clone
+///
+/// Runs setup and CI in a fresh clone of the repository, without caches and without anything that an agent or an earlier CI
+/// run left behind. Where CI is red, the base of the run is tested too, and the landing that broke it is searched for.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run whose tip is tested
+    #[arg(value_name = "RUN", required_unless_present = "run_id")]
+    run: Option<String>,
+
+    /// The same, as other commands name it
+    #[arg(long, value_name = "RUN", conflicts_with = "run")]
+    run_id: Option<String>,
+
+    /// Print an object
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let name = args.run.or(args.run_id).unwrap_or_default();
+    let run = RunId::new(name);
+    let store = database::open_existing(context).await?;
+    let summary = store.run(&run).await?;
+    let repo = repository(context).await?;
+    database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;
+    let (handle, stop) = Stop::pair();
+    let signals = Signals::listen(handle)?;
+    let site = site(context, repo, store.clone(), Mode::Lines)?;
+    let tested = test_tip(&site, &run, true, &stop).await?;
+    let exit = match &tested {
+        TipTest::Tested { test, .. } | TipTest::Known(test) => match test.outcome {
+            CleanOutcome::RedInCleanClone => Exit::PhasesFailed,
+            CleanOutcome::Green | CleanOutcome::NotReproducible => Exit::Done,
+        },
+        TipTest::Stopped => signals.exit(),
+        TipTest::Busy => Exit::OurFailure,
+        TipTest::NothingLanded | TipTest::NoCi => Exit::Done,
+    };
+    if args.json {
+        let outcome = match &tested {
+            TipTest::Tested { test, .. } | TipTest::Known(test) => test.outcome.as_str(),
+            TipTest::NothingLanded => "nothing_landed",
+            TipTest::NoCi => "no_ci",
+            TipTest::Busy => "busy",
+            TipTest::Stopped => "stopped",
+        };
+        let test = match &tested {
+            TipTest::Tested { test, .. } | TipTest::Known(test) => Some(test),
+            _ => None,
+        };
+        context.out.json(&json!({
+            "run_id": run,
+            "outcome": outcome,
+            "commit": test.map(|test| &test.commit),
+            "failing": test.map(|test| &test.failing),
+            "broken_by": test.and_then(|test| test.broken_by.as_ref()),
+            "last_green": test.and_then(|test| test.last_green.as_ref()),
+        }))?;
+    } else {
+        let lines = match &tested {
+            TipTest::NothingLanded => vec![format!("{run}: nothing has landed")],
+            TipTest::NoCi => {
+                vec![format!("{run}: there is no CI to run: set ci.command in autopack.yaml")]
+            }
+            tested => clean_test_lines(&site, &run, tested).await?,
+        };
+        for line in lines {
+            context.out.line(line)?;
+        }
+    }
+    store.close().await;
+    Ok(exit)
+}

@@ -1,0 +1,159 @@
+//! The end of a run: its tip in a clean clone, the landing that broke it, and `autopack verify`.
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+
+/// CI passes where an earlier run left `target/ok`, or where there is no `marker` yet: a cache hides what a clean clone shows.
+const HIDDEN_BY_A_CACHE: &str =
+    "[ -e target/ok ] || { [ ! -e src/marker ] && mkdir -p target && touch target/ok; }";
+
+fn phases(ids: &[&str]) -> Value {
+    let phase = |id: &&str| json!({"phase_id": id, "name": format!("add {id}"), "deliverables": [format!("src/{id}")]});
+    json!({"phases": ids.iter().map(phase).collect::<Vec<_>>()})
+}
+
+/// Drained with the test of the tip, which other tests switch off.
+fn project(ci: &str, ids: &[&str]) -> Project {
+    let settings = format!("ci: {{command: {}}}\n", json!(ci));
+    Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .file(".gitignore", "target\n")
+        .commit("ignore")
+        .agent_with("write_deliverables()", &settings)
+        .plan(phases(ids))
+}
+
+fn green_ref(project: &Project) -> String {
+    project.git(["rev-parse", "refs/autopack/green/run"]).trim().to_owned()
+}
+
+fn tip(project: &Project) -> String {
+    project.git(["rev-parse", "autopack/run"]).trim().to_owned()
+}
+
+fn clean_clone(project: &Project) -> Value {
+    project.json(["status", "--run-id", "run", "--json"])["runs"][0]["clean_clone"].clone()
+}
+
+#[test]
+fn a_green_tip_is_told_and_kept_as_the_green_ref() {
+    let project = project("true", &["a"]);
+    let drained = project.drain().succeeded();
+    assert!(drained.stdout.contains("run: CI is green in a clean clone at"), "{drained:#?}");
+    assert_eq!(green_ref(&project), tip(&project));
+    assert_eq!(clean_clone(&project), "green");
+    // The same tip is not tested again.
+    let again = project.drain().succeeded();
+    assert!(!again.stdout.contains("clean clone"), "{again:#?}");
+}
+
+#[test]
+fn a_landing_that_only_a_cache_keeps_green_is_found_and_not_offered_for_merging() {
+    let project = project(HIDDEN_BY_A_CACHE, &["a", "marker", "c", "d", "e"]);
+    let drained = project.drain().exited(3);
+    let log = project.git(["log", "--reverse", "--format=%H", "main..autopack/run"]);
+    let landed: Vec<&str> = log.lines().collect();
+    assert_eq!(landed.len(), 5, "{drained:#?}");
+    assert_eq!(green_ref(&project), landed[0]);
+    assert!(drained.stdout.contains("run: CI is red in a clean clone at"), "{drained:#?}");
+    assert!(
+        drained.stdout.contains(&format!("broken by {} add marker", &landed[1][..10])),
+        "{drained:#?}"
+    );
+    let merge = format!("merge: git merge {}", landed[0]);
+    assert!(drained.stdout.contains(&merge), "{drained:#?}");
+    assert_eq!(clean_clone(&project), "red_in_clean_clone");
+    assert!(project.states().values().all(|state| state == "COMPLETE"));
+    // A later drain with nothing to do still says so.
+    project.drain().exited(3);
+}
+
+#[test]
+fn a_base_that_fails_in_the_same_way_makes_it_not_reproducible() {
+    let project = project("echo checking; [ -e \"$FLAG\" ] || { echo no flag; exit 1; }", &["a"]);
+    let flag = project.outside("flag");
+    std::fs::write(&flag, "").unwrap();
+    let project = project.env("FLAG", flag.to_str().unwrap());
+    project.drain().succeeded();
+    std::fs::remove_file(&flag).unwrap();
+    let verified = project.autopack(["verify", "run"]).succeeded();
+    assert!(
+        verified.stdout.contains("red in the same way at the base of the run"),
+        "{verified:#?}"
+    );
+    assert!(verified.stdout.contains("| no flag"), "{verified:#?}");
+    assert_eq!(clean_clone(&project), "not_reproducible");
+}
+
+#[test]
+fn a_tip_that_is_red_once_and_green_when_run_again_is_green() {
+    let project = project("[ ! -e \"$FLAKE\" ] || { rm \"$FLAKE\"; exit 1; }", &["a"]);
+    let flake = project.outside("flake");
+    let project = project.env("FLAKE", flake.to_str().unwrap());
+    project.drain().succeeded();
+    std::fs::write(&flake, "").unwrap();
+    let verified = project.autopack(["verify", "run"]).succeeded();
+    assert!(verified.stdout.contains("(red once, green when run again)"), "{verified:#?}");
+    assert_eq!(clean_clone(&project), "green");
+}
+
+#[test]
+fn ignored_files_of_the_checkout_and_of_ci_are_not_in_a_clean_clone() {
+    let project = project("[ ! -e target/left ] && mkdir -p target && touch target/left", &["a"]);
+    project.write("target/left", "the user's\n");
+    project.drain().succeeded();
+    let verified = project.json(["verify", "run", "--json"]);
+    assert_eq!(
+        (&verified["outcome"], &verified["commit"]),
+        (&json!("green"), &json!(tip(&project)))
+    );
+}
+
+#[test]
+fn setup_that_fails_in_a_clean_clone_is_red() {
+    let settings = "ci: {command: 'true'}\nworkspace: {setup: '[ -e \"$FLAG\" ] || { echo no flag; exit 1; }'}\n";
+    let project = Project::new().unset("AUTOPACK_CI_FINAL");
+    let flag = project.outside("flag");
+    std::fs::write(&flag, "").unwrap();
+    let project = project
+        .env("FLAG", flag.to_str().unwrap())
+        .agent_with("write_deliverables()", settings)
+        .plan(phases(&["a"]));
+    project.drain().succeeded();
+    std::fs::remove_file(&flag).unwrap();
+    let verified = project.autopack(["verify", "--run-id", "run"]).succeeded();
+    assert!(verified.stdout.contains("workspace.setup failed"), "{verified:#?}");
+}
+
+#[test]
+fn nothing_is_tested_where_nothing_landed_or_it_is_switched_off() {
+    let off = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .agent_with("write_deliverables()", "ci: {command: 'true', final: off}\n")
+        .plan(phases(&["a"]));
+    let drained = off.drain().succeeded();
+    assert!(!drained.stdout.contains("clean clone"), "{drained:#?}");
+    assert_eq!(clean_clone(&off), Value::Null);
+    let nothing = Project::new().agent_with("write_deliverables()", "").plan(phases(&["a"]));
+    let verified = nothing.autopack(["verify", "run"]).succeeded();
+    assert_eq!(verified.stdout, "run: nothing has landed\n");
+    nothing.autopack(["verify", "other"]).exited(1);
+    nothing.autopack(["verify"]).exited(2);
+}
+
+#[test]
+fn a_budget_that_is_spent_names_the_range() {
+    let settings = format!(
+        "ci: {{command: {}, final_budget: 1}}\n",
+        json!(format!("sleep 1.1; {HIDDEN_BY_A_CACHE}"))
+    );
+    let project = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .file(".gitignore", "target\n")
+        .commit("ignore")
+        .agent_with("write_deliverables()", &settings)
+        .plan(phases(&["a", "marker", "c", "d"]));
+    let drained = project.drain().exited(3);
+    assert!(drained.stdout.contains("is not determined; it is one of the"), "{drained:#?}");
+}
