@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test test-agents fuzz deny bench torture lint check setup clean
+.PHONY: build release demo test test-agents fuzz deny bench torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -36,6 +36,11 @@ fuzz: setup
 # the short form. `make torture SCENARIOS="kills stops"` runs these alone; docs/reliability.md has the table of a run.
 torture: release
 	@./tests/torture/long.sh "$${CARGO_TARGET_DIR:-target}/release/autopack" $(addprefix torture::,$(SCENARIOS))
+
+# What `make test` leaves out for its length: every project of tests/projects with every agent, then the long torture.
+nightly: setup
+	cargo nextest run --locked --no-fail-fast --run-ignored all -E 'test(/^projects::/)'
+	$(MAKE) torture
 
 # Licences, second versions, sources; docs/supply-chain.md says what is not checked.
 deny:

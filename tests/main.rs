@@ -50,6 +50,7 @@ mod plan_format_docs;
 mod prices;
 mod process_job;
 mod process_tree;
+mod projects;
 mod protected_paths;
 mod python_backlog;
 mod real_specs;
