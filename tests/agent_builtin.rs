@@ -517,7 +517,7 @@ fn project(protocol: Protocol, server: &ModelServer, key: &str) -> Project {
     };
     let config = format!(
         "agents:\n  default: own\n  own:\n    kind: builtin\n    model: a-model\n    protocol: {name}\n    \
-         base_url: {}\n    api_key_env: TEST_API_KEY\nci:\n  command: grep -q good src/one.txt\n",
+         base_url: {}\n    api_key_env: TEST_API_KEY\nci:\n  command: grep -q good src/one.txt\n  red_base: allow\n",
         server.url()
     );
     let plan = json!({"phases": [{"phase_id": "one", "description": "d", "deliverables": ["src/one.txt"]}]});

@@ -108,7 +108,7 @@ fn opencode() {
 
 #[test]
 fn gemini() {
-    verdicts("gemini", 144, true, json!([400, 100, 1600, null]));
+    verdicts("gemini", 144, true, json!([400, 100, 1600, 0.000418]));
     limited("gemini");
 }
 

@@ -144,7 +144,7 @@ fn a_greenfield_repository_starts() {
         format!("ci: {{command: [sh, -c, \"echo '{text}'; exit {code}\"]}}\n")
     };
     let cases = [
-        ("package.json", placeholder, String::new(), "no ci:"),
+        ("package.json", placeholder, String::new(), "no ci yet:"),
         ("package.json", placeholder, npm.to_owned(), "no tests yet"),
         ("a.txt", "", says("No tests found, exiting with code 1", 1), "no tests yet"),
         ("a.txt", "", says("No test files found, exiting with code 1", 1), "no tests yet"),

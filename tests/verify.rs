@@ -18,7 +18,7 @@ fn project(ci: &str, ids: &[&str]) -> Project {
     let settings = format!("ci: {{command: {}}}\n", json!(ci));
     Project::new()
         .unset("AUTOPACK_CI_FINAL")
-        .file(".gitignore", "target\n")
+        .file(".gitignore", "target\nleft\n")
         .commit("ignore")
         .agent_with("write_deliverables()", &settings)
         .plan(phases(ids))
@@ -100,8 +100,8 @@ fn a_tip_that_is_red_once_and_green_when_run_again_is_green() {
 
 #[test]
 fn ignored_files_of_the_checkout_and_of_ci_are_not_in_a_clean_clone() {
-    let project = project("[ ! -e target/left ] && mkdir -p target && touch target/left", &["a"]);
-    project.write("target/left", "the user's\n");
+    let project = project("[ ! -e left ] && touch left", &["a"]);
+    project.write("left", "the user's\n");
     project.drain().succeeded();
     let verified = project.json(["verify", "run", "--json"]);
     assert_eq!(
@@ -150,7 +150,7 @@ fn a_budget_that_is_spent_names_the_range() {
     );
     let project = Project::new()
         .unset("AUTOPACK_CI_FINAL")
-        .file(".gitignore", "target\n")
+        .file(".gitignore", "target\nleft\n")
         .commit("ignore")
         .agent_with("write_deliverables()", &settings)
         .plan(phases(&["a", "marker", "c", "d"]));

@@ -56,7 +56,7 @@ pub(super) async fn run(
     if let Some(session) = session {
         reader.resume(session);
     }
-    let run = Run::new(kind, reader, &task, on_event);
+    let run = Run::new(kind, reader, (&task, settings.model.as_deref()), on_event);
     let argv = argv(program.into(), &call, settings, &task);
     let job = job(kind, settings, &task, argv, env, &call);
     let made = make_folders(&task.worktree, &call.folders);
@@ -178,10 +178,13 @@ impl<'a> Run<'a> {
     fn new(
         kind: &'static Kind,
         reader: Box<dyn Reader>,
-        task: &Task,
+        (task, model): (&Task, Option<&str>),
         on_event: &'a (dyn Fn(AgentEvent) + Sync),
     ) -> Self {
-        let read = Mutex::new((reader, Stream::new(kind, task.budget)));
+        let mut stream = Stream::new(kind, task.budget);
+        // The one that it was started with, until it names another: some never say, and their cost depends on it.
+        stream.meter.model = model.map(str::to_owned);
+        let read = Mutex::new((reader, stream));
         Self { read, deadline: watch::Sender::new(None), on_event }
     }
 

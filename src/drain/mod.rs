@@ -42,7 +42,6 @@ use turn::Turn;
 
 pub use final_test::lines as clean_test_lines;
 pub use liveness::looks_dead;
-pub use final_test::lines as clean_test_lines;
 pub use owner::{Registered, Signals};
 pub use plan::{Planned, plan};
 pub use report::Tallies;

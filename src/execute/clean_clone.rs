@@ -9,8 +9,8 @@ use crate::ci::{self, CiOutcome, CiRun};
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
-use crate::process::Stop;
 use crate::process::child_env::Env;
+use crate::process::{Absent, Stop};
 use crate::workspace::{Side, Slot};
 
 /// Of CI's output.
@@ -93,13 +93,18 @@ impl Site {
     }
 
     fn clean_environment(&self, slot: &Slot) -> Env {
-        let mut env = self.ci_env.clone();
+        let dir = slot.path_of(Side::Ci);
+        let mut env = self.users_checkout.follow(&self.ci_env, dir, Absent::Drop).env;
         env.extend(slot.environment());
         env.insert("AUTOPACK_WORKSPACE".into(), self.repo.root().into());
         env.insert("AUTOPACK_WORKTREE".into(), slot.path_of(Side::Ci).into());
         env.insert("AUTOPACK_SLOT".into(), slot.number().to_string().into());
         env.insert("PWD".into(), slot.path_of(Side::Ci).into());
         env.remove(std::ffi::OsStr::new("OLDPWD"));
+        let guard = self.repo.autopack_dir().join("python");
+        if let Err(error) = ci::guard_imports(&mut env, &guard) {
+            tracing::warn!("cannot write {}: {error}", guard.display());
+        }
         env
     }
 }

@@ -142,7 +142,8 @@ impl Code {
             if length >= RUN || rests && rest {
                 letters.extend_from_slice(run);
             }
-            if length > 0 {
+            // A `+` between two literals is no run.
+            if run.iter().any(u8::is_ascii_alphanumeric) {
                 after_long = length >= RUN;
             }
             at += length;

@@ -101,7 +101,10 @@ fn begins_a_path(before: &[u8]) -> bool {
     let run = &before[before.len() - run..];
     match run {
         [] => true,
-        _ if run.iter().all(|byte| *byte == b'/') => before.ends_with(b"://"),
+        _ if run.iter().all(|byte| *byte == b'/') => {
+            // `sqlite:////a/b` has an absolute path behind its third slash.
+            before.ends_with(b"://") || before.ends_with(b":///")
+        }
         _ => run.starts_with(b"-") && !run.contains(&b'/'),
     }
 }

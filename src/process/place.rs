@@ -62,9 +62,8 @@ mod tests {
 
     #[test]
     fn the_start_is_read_behind_any_name_and_not_of_a_zombie() {
-        let stat = |state: &str| {
-            format!("42 (a) S) {state} 1 7 8 9 0 -1 0 0 0 0 0 1 2 3 4 20 0 1 0 567 8")
-        };
+        let stat =
+            |state: &str| format!("42 (a) S) {state} 1 7 8 9 0 -1 0 0 0 0 1 2 3 4 20 0 1 0 567 8");
         assert_eq!(start_in(stat("S").as_bytes()), Some(567));
         assert_eq!(start_in(stat("Z").as_bytes()), None);
         assert_eq!(start_in(b""), None);

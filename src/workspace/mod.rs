@@ -18,6 +18,7 @@ mod clean_clone;
 mod commit;
 mod copied_refs;
 pub mod dependencies;
+mod dependency_links;
 mod diff;
 mod error;
 mod exact;

@@ -20,6 +20,8 @@ const DROPPINGS: &[&str] = &["__pycache__/", "*.pyc", ".DS_Store"];
 pub(super) struct Outside {
     keep: Vec<Pattern>,
     pub links: Vec<String>,
+    /// Dependency directories that are linked without being named.
+    pub dependencies: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +37,11 @@ impl Outside {
     pub fn new(settings: &WorkspaceSettings) -> Result<Self> {
         let keep = settings.keep.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
         let links = settings.link.iter().map(|path| link(path)).collect::<Result<_>>()?;
-        Ok(Self { keep, links })
+        Ok(Self { keep, links, dependencies: Vec::new() })
+    }
+
+    fn linked(&self) -> impl Iterator<Item = &String> {
+        self.links.iter().chain(&self.dependencies)
     }
 
     /// Whether a path that the commit does not have stays where it is.
@@ -43,7 +49,7 @@ impl Outside {
         if is_folder && tree.is_folder(path) {
             return false;
         }
-        self.links.iter().any(|link| link.as_bytes() == path)
+        self.linked().any(|link| link.as_bytes() == path)
             || self.keep.iter().any(|pattern| pattern.matches(path, is_folder))
     }
 
@@ -65,7 +71,7 @@ impl Outside {
             text.push(b'!');
             push_literal(&mut text, folder);
         }
-        for link in &self.links {
+        for link in self.linked() {
             push_literal(&mut text, link.as_bytes());
         }
         text

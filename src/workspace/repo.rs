@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::checkout::blocking;
+use super::dependency_links::Brought;
 use super::error::{Context, Result, WorkspaceError};
 use super::git::{Git, fields};
 use super::loose::Objects;
@@ -41,6 +42,7 @@ pub struct Repo {
     pub(super) trees: Trees,
     pub(super) gc_in_vain: InVain,
     pub(super) opened: Opened,
+    pub(super) brought: Brought,
     place_settings: PlaceSettings,
     place: Arc<OnceLock<Place>>,
 }
@@ -68,6 +70,7 @@ impl Repo {
             trees: Trees::default(),
             gc_in_vain: InVain::default(),
             opened: Opened::default(),
+            brought: Brought::default(),
             place_settings: place_settings(env),
             place: Arc::default(),
         })

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkout::{Checkout, Placed, blocking};
 use super::copied_refs::CopiedRefs;
+use super::dependencies::relocate;
 use super::error::{Context, Result, WorkspaceError};
 use super::exact::Exact;
 use super::git_dir::GitDir;
@@ -23,6 +24,7 @@ use super::place::git_dir_of;
 use super::removal::remove_any;
 use super::repo::Repo;
 use super::submodule::{Module, Parent, fill};
+use super::tree::Tree;
 use super::users_checkout::{Stamp, stamp};
 use crate::config::WorkspaceSettings;
 use crate::process::FileLock;
@@ -193,13 +195,16 @@ impl Slot {
         commit: &str,
         settings: &WorkspaceSettings,
     ) -> Result<(Holding, Reset)> {
-        let outside = Outside::new(settings)?;
+        let mut outside = Outside::new(settings)?;
         let checkout = self.checkout(side);
         let mut reset = Reset::default();
         checkout.drop_objects()?;
         checkout.drop_strange_index(&self.repo)?;
-        let placed = self.place(checkout, commit, &outside, &mut reset).await?;
+        let tree = checkout.open(&self.repo, commit).await?;
+        outside.dependencies = self.repo.automatic_links(&tree, settings);
+        let placed = self.place(checkout, commit, tree, &outside, &mut reset).await?;
         self.bring_links(checkout, &outside, &placed, &mut reset).await?;
+        self.bring_dependencies(checkout, &outside.dependencies).await?;
         let parent = Parent {
             path: b"",
             hold: &self.lock_fd()?,
@@ -224,10 +229,10 @@ impl Slot {
         &self,
         checkout: &Checkout,
         commit: &str,
+        tree: Arc<Tree>,
         outside: &Outside,
         reset: &mut Reset,
     ) -> Result<Placed> {
-        let tree = checkout.open(&self.repo, commit).await?;
         let first = checkout.place(&self.repo, commit, tree.clone(), outside).await;
         if let Ok(_) | Err(WorkspaceError::GitMissing | WorkspaceError::ShuttingDown { .. }) = first
         {
@@ -301,9 +306,13 @@ impl Slot {
                 continue;
             }
             let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), link.clone());
+            let replacement = self.repo.replacement(checkout);
             let there = blocking(move || {
                 let mirror = Mirror { root: &root, slot: &slot };
-                mirror.bring(&path).doing("copy into the slot", &root.join(&path))
+                let there = mirror.bring(&path).doing("copy into the slot", &root.join(&path))?;
+                let copy = slot.join(&path);
+                relocate(&copy, &replacement).doing("relocate", &copy)?;
+                Ok(there)
             })
             .await?;
             if !there {

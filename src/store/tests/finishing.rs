@@ -148,7 +148,7 @@ async fn no_agent_or_no_telemetry_means_no_sample() {
     bed.store.finish(claim, &full(red())).await.unwrap();
     let claim = bed.claim().await;
     bed.store.record_agent(&claim, "default", None, None).await.unwrap();
-    bed.store.finish(claim, &Finish { telemetry: false, ..full(red()) }).await.unwrap();
+    bed.store.finish(claim, &Finish { note: None, telemetry: false, ..full(red()) }).await.unwrap();
     assert!(bed.samples().await.is_empty());
     assert_eq!(bed.log("a").await[1].usage.tokens.output, Some(20));
 }
