@@ -8,7 +8,7 @@
 //! | question | answered by |
 //! |---|---|
 //! | which directories does a commit need? | [`dependency_directories`] |
-//! | did one change since it was copied? | [`stamp`] |
+//! | did one change since it was copied? | [`stamp()`] |
 //! | what in a copy still names the user's checkout? | [`relocate`] |
 //! | does a change to this path ask for a new setup? | [`is_input`] |
 //! | which command installs from a changed lock file? | [`frozen_installs`] |

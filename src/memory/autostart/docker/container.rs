@@ -116,16 +116,24 @@ impl Docker {
 
     /// What the container said last, or that another server holds its storage.
     async fn last_words(&self, container: &str) -> String {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("40").build();
-        let mut logs = Box::pin(self.api.logs(container, Some(options)));
         let mut text = String::new();
-        // Its end may never come; what came by then is enough.
-        let _ = timeout(LOOK_AGAIN, async {
-            while let Some(Ok(part)) = logs.next().await {
-                text += &part.to_string();
+        // A busy engine may take a moment to hand over the log of a container that has ended.
+        for _ in 0..LOG_LOOKS {
+            let options =
+                LogsOptionsBuilder::default().stdout(true).stderr(true).tail("40").build();
+            let mut logs = Box::pin(self.api.logs(container, Some(options)));
+            // Its end may never come; what came by then is enough.
+            let _ = timeout(LOOK_AGAIN, async {
+                while let Some(Ok(part)) = logs.next().await {
+                    text += &part.to_string();
+                }
+            })
+            .await;
+            if !text.trim().is_empty() {
+                break;
             }
-        })
-        .await;
+            sleep(LOOK_AGAIN).await;
+        }
         last_words(&text)
     }
 
@@ -165,6 +173,9 @@ fn running(found: ContainerSummary) -> Option<Running> {
         grpc: published(6334),
     })
 }
+
+/// How often the log of a container that has ended is asked for, while it is empty.
+const LOG_LOOKS: u32 = 5;
 
 /// What a second server says on a storage that another one has open: its write-ahead log is locked.
 const LOCKED: [&str; 3] = ["WouldBlock", "Resource temporarily unavailable", "already locked"];
