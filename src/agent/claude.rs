@@ -21,7 +21,7 @@ use crate::process::child_env::Env;
 
 pub(super) const KIND: Kind = Kind {
     program: "claude",
-    tried: &["2.1.197", "2.1.332"],
+    tried: &["2.1.197"],
     install: "npm install -g @anthropic-ai/claude-code",
     login: "run `claude` once and log in, or set ANTHROPIC_API_KEY",
     says_when_done: true,
