@@ -138,12 +138,12 @@ impl Code {
         while at < text.len() {
             let length = text[at..].iter().take_while(|byte| self.value(**byte).is_some()).count();
             let run = &text[at..at + length];
-            let rest = after_long && length > 1 && run.iter().any(u8::is_ascii_alphanumeric);
-            if length >= RUN || rests && rest {
+            let speaks = run.iter().any(u8::is_ascii_alphanumeric);
+            if length >= RUN || rests && after_long && speaks {
                 letters.extend_from_slice(run);
             }
-            // A `+` between two literals is no run.
-            if run.iter().any(u8::is_ascii_alphanumeric) {
+            // A sign that joins two lines of a literal (`+`) is no run of its own.
+            if speaks {
                 after_long = length >= RUN;
             }
             at += length;
