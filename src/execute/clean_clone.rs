@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::child_environment::Purpose;
 use super::{Site, Trouble};
 use crate::ci::{self, CiOutcome, CiRun};
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
-use crate::process::child_env::Env;
-use crate::process::{Absent, Stop};
+use crate::process::Stop;
 use crate::workspace::{Side, Slot};
 
 /// Of CI's output.
@@ -62,7 +62,7 @@ impl Site {
         stop: &Stop,
     ) -> Result<CleanRun, Trouble> {
         let logs = self.clean_logs(run, commit)?;
-        let env = self.clean_environment(slot);
+        let env = self.environment(Purpose::Ci, slot, Side::Ci);
         if let Some(command) = &self.settings.workspace.setup {
             let log = logs.join("setup.log");
             let failed = self.run_setup(command, slot, Side::Ci, env.clone(), log, stop).await?;
@@ -90,22 +90,6 @@ impl Site {
         let folder = folder.join(short_commit(commit));
         std::fs::create_dir_all(&folder).map_err(|error| Trouble::io(&folder, error))?;
         Ok(folder)
-    }
-
-    fn clean_environment(&self, slot: &Slot) -> Env {
-        let dir = slot.path_of(Side::Ci);
-        let mut env = self.users_checkout.follow(&self.ci_env, dir, Absent::Drop).env;
-        env.extend(slot.environment());
-        env.insert("AUTOPACK_WORKSPACE".into(), self.repo.root().into());
-        env.insert("AUTOPACK_WORKTREE".into(), slot.path_of(Side::Ci).into());
-        env.insert("AUTOPACK_SLOT".into(), slot.number().to_string().into());
-        env.insert("PWD".into(), slot.path_of(Side::Ci).into());
-        env.remove(std::ffi::OsStr::new("OLDPWD"));
-        let guard = self.repo.autopack_dir().join("python");
-        if let Err(error) = ci::guard_imports(&mut env, &guard) {
-            tracing::warn!("cannot write {}: {error}", guard.display());
-        }
-        env
     }
 }
 
