@@ -1,6 +1,6 @@
 //! CI at the base, before the first agent is asked: what ends a drain, what is said, and how often it runs.
 
-use crate::support::Project;
+use crate::support::{Project, has, has_pytest};
 use serde_json::{Value, json};
 
 /// Leaves a witness outside of the repository that an agent was asked.
@@ -167,7 +167,7 @@ fn a_greenfield_repository_starts() {
 
 #[test]
 fn a_greenfield_of_pytest_starts() {
-    if !has("python3", &["-c", "import pytest"]) {
+    if !has_pytest() {
         return;
     }
     let cases = [
@@ -197,7 +197,7 @@ fn a_greenfield_of_pytest_starts() {
 
 #[test]
 fn single_red_tests_are_said_first_and_excused() {
-    if !has("python3", &["-c", "import pytest"]) {
+    if !has_pytest() {
         return;
     }
     let tests = "def test_old(): assert False\ndef test_good(): assert True\n";
@@ -274,16 +274,6 @@ fn a_ci_that_rewrites_tracked_files_is_named() {
         "{ran:#?}"
     );
     assert_eq!(project.git(["show", "autopack/run:README.md"]), "# project\n");
-}
-
-/// Whether a program of this machine can be used; says so where not.
-fn has(program: &str, args: &[&str]) -> bool {
-    let output = std::process::Command::new(program).args(args).output();
-    let there = output.is_ok_and(|output| output.status.success());
-    if !there {
-        println!("skipped: {program} {args:?} does not work here");
-    }
-    there
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use autopack::ci::{
     self, CiOutcome, CiPlan, CiRun, Decision, Pythons, Request, Runner, Site, TestStatus,
@@ -13,7 +12,7 @@ use autopack::config::{CiSettings, CommandLine};
 use autopack::phase::{FailureKind, PhaseCi};
 use autopack::process::{Redactor, Stop, StopLevel, use_supervisor};
 
-use crate::support::executable;
+use crate::support::{executable, has_pytest};
 
 type Env = BTreeMap<OsString, OsString>;
 
@@ -101,16 +100,6 @@ impl Project {
 
 fn status(run: &CiRun, id: &str) -> Option<TestStatus> {
     run.results.status(id)
-}
-
-/// Whether tests that need pytest can run here; says so where not.
-fn has_pytest() -> bool {
-    let output = Command::new("python3").args(["-c", "import pytest"]).output();
-    let there = output.is_ok_and(|output| output.status.success());
-    if !there {
-        println!("skipped: python3 has no pytest here");
-    }
-    there
 }
 
 #[tokio::test]

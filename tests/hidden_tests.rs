@@ -2,7 +2,7 @@
 //!
 //! Where nothing lands, the base stays the same: one project takes all ways of hiding, a phase each.
 
-use crate::support::Project;
+use crate::support::{Project, has, has_pytest};
 use serde_json::{Value, json};
 
 const ONE_TRY: &str = "executor: {max_attempts: 1, circuit_breaker: 0}\n";
@@ -12,20 +12,6 @@ const TESTS: &str = "import unittest\nfrom calc import add\n\n\
     class TestMore:\n    def test_zero(self): assert add(0, 0) == 0\n\n\
     class Unit(unittest.TestCase):\n    def test_unit(self): self.assertEqual(add(2, 2), 4)\n";
 const BROKEN: &str = "def add(a, b): return a - b\n";
-
-/// Whether a program of this machine can be used; says so where not.
-fn has(program: &str, args: &[&str]) -> bool {
-    let output = std::process::Command::new(program).args(args).output();
-    let there = output.is_ok_and(|output| output.status.success());
-    if !there {
-        println!("skipped: {program} {args:?} does not work here");
-    }
-    there
-}
-
-fn has_pytest() -> bool {
-    has("python3", &["-c", "import pytest"])
-}
 
 /// A phase that delivers `calc.py` and may change what stands around it.
 fn phase(id: &str) -> Value {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::Project;
+use crate::support::{Project, has};
 
 const DELIVER: &str = "write_deliverables()";
 
@@ -14,18 +14,10 @@ fn one_phase() -> serde_json::Value {
     json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]})
 }
 
-fn has(program: &str) -> bool {
-    let there = std::process::Command::new(program).arg("version").output().is_ok();
-    if !there {
-        println!("skipped: there is no {program}");
-    }
-    there
-}
-
 /// Workspace members lie in the user's `node_modules` as links. Node looks there too, where it finds nothing nearer.
 #[test]
 fn node_does_not_find_the_users_own_packages() {
-    if !has("node") {
+    if !has("node", &["--version"]) {
         return;
     }
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["packages/a/index.js"], "max_attempts": 1}]});
@@ -57,7 +49,7 @@ fn node_does_not_find_the_users_own_packages() {
 
 #[test]
 fn go_does_not_find_an_untracked_go_work() {
-    if !has("go") {
+    if !has("go", &["version"]) {
         return;
     }
     let project = Project::new()

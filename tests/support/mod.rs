@@ -23,6 +23,21 @@ pub mod stubborn;
 pub use project::Project;
 pub use ran::Ran;
 
+/// Whether a program of this machine can be used; says so where not.
+pub fn has(program: &str, args: &[&str]) -> bool {
+    let output = std::process::Command::new(program).args(args).output();
+    let there = output.is_ok_and(|output| output.status.success());
+    if !there {
+        println!("skipped: {program} {args:?} does not work here");
+    }
+    there
+}
+
+/// Whether tests that need pytest can run here; says so where not.
+pub fn has_pytest() -> bool {
+    has("python3", &["-c", "import pytest"])
+}
+
 /// A program that is a text: a script.
 pub fn executable(file: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
