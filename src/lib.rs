@@ -27,12 +27,12 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod agent;
+pub mod attempt;
 pub mod ci;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod drain;
-pub mod execute;
 pub mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -40,6 +40,7 @@ pub mod health;
 pub mod http;
 pub mod import;
 pub mod memory;
+pub mod merge_queue;
 pub mod phase;
 pub mod process;
 pub mod progress;

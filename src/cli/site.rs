@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, stdout};
 
 use super::Context;
+use crate::attempt::Site;
 use crate::ci::Pythons;
-use crate::execute::Site;
 use crate::failure::Failure;
 use crate::progress::{Mode, Progress};
 use crate::store::Store;

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::site::{repository, site};
 use super::{Context, database};
+use crate::attempt::{TipTest, test_tip};
 use crate::drain::{Signals, clean_test_lines};
-use crate::execute::{TipTest, test_tip};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::process::Stop;

@@ -1,8 +1,8 @@
 //! The end of a run: its tip is tested in a clean clone once nothing is left to run.
 
 use super::Drain;
+use crate::attempt::{Site, TipTest, Trouble, test_tip};
 use crate::config::FinalTest;
-use crate::execute::{Site, TipTest, Trouble, test_tip};
 use crate::phase::RunId;
 use crate::phase::words::{first_few, short_commit};
 use crate::process::StopLevel;

@@ -3,30 +3,29 @@
 //! It decides when to go on and when to end. Who works meanwhile is `crew`'s, the next thing to happen `turn`'s, what
 //! is waited for `waiting`'s; what one attempt does is `execute`'s, and what a dead drain left behind `recover`'s.
 
-mod admission;
-mod crew;
-mod evidence;
+mod drain_summary;
+mod dry_run;
 mod final_test;
-mod halt;
 mod heap;
+mod idle_wait;
+mod limits;
 mod liveness;
-mod memory;
-mod old_slots;
+mod memory_upkeep;
+mod old_slot_removal;
 mod owner;
-mod plan;
 mod recover;
-mod report;
-mod sample;
-mod space;
-mod turn;
-mod upkeep;
-mod waiting;
-mod yields;
+mod run_upkeep;
+mod sampling;
+mod scheduler;
+mod stop_reason;
+mod telemetry_check;
+mod unproven_phases;
+mod workers;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::execute::{Site, Trouble};
+use crate::attempt::{Site, Trouble};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, PhaseState, RunId};
@@ -34,17 +33,17 @@ use crate::process::{Stop, StopLevel};
 use crate::progress::Event;
 use crate::store::Fixer;
 
-use admission::Limits;
-use crew::Crew;
-use halt::Halt;
+use limits::admission::Limits;
 use liveness::Looks;
-use turn::Turn;
+use scheduler::Turn;
+use stop_reason::Halt;
+use workers::Crew;
 
+pub use drain_summary::Tallies;
+pub use dry_run::{Planned, plan};
 pub use final_test::lines as clean_test_lines;
 pub use liveness::looks_dead;
 pub use owner::{Registered, Signals};
-pub use plan::{Planned, plan};
-pub use report::Tallies;
 
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -93,7 +92,7 @@ pub struct Drain<'a> {
     memory_line: Option<String>,
     /// What the store knows of what serves the memory.
     memory_noted: Option<Backend>,
-    said: yields::Said,
+    said: telemetry_check::Said,
 }
 
 impl<'a> Drain<'a> {
@@ -127,7 +126,7 @@ impl<'a> Drain<'a> {
             said_lost: HashSet::new(),
             memory_line: None,
             memory_noted: None,
-            said: yields::Said::default(),
+            said: telemetry_check::Said::default(),
         }
     }
 
@@ -174,7 +173,7 @@ impl<'a> Drain<'a> {
         self.follow().await?;
         self.repair().await?;
         heap::give_back();
-        let plans = memory::Plans::remember(&self.site, &self.request.runs).await;
+        let plans = memory_upkeep::Plans::remember(&self.site, &self.request.runs).await;
         let ended = self.batch_after_batch().await;
         // A sample, or an error between two batches, leaves lines at work.
         let halt = self.wind_down_after(ended).await;

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::Drain;
 use super::liveness::{Liveness, liveness};
+use crate::attempt::{AttemptFolder, Site, Trouble};
 use crate::clock::now;
-use crate::execute::{AttemptFolder, Site, Trouble};
 use crate::phase::{PhaseState, RunId};
 use crate::process::child_env::OWNER;
 use crate::process::{lock, sweep_marked};

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::clean::{self, Excerpt};
 use super::escape::Html;
 use super::figures::figures_of;
+use crate::attempt::AttemptFolder;
 use crate::clock::now;
-use crate::execute::AttemptFolder;
 use crate::failure::Failure;
 use crate::phase::{
     AttemptOutcome, Failure as PhaseFailure, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs,

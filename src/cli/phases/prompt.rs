@@ -1,8 +1,8 @@
 //! `phases show --prompt`: what the next try would be told. Nothing is claimed, repaired or started for it.
 
+use crate::attempt::{Asked, AttemptFolder, prompt_for};
 use crate::ci::{self, Pythons};
 use crate::cli::{Context, fixer, memory};
-use crate::execute::{Asked, AttemptFolder, prompt_for};
 use crate::failure::Failure;
 use crate::memory::{Memory, Starting};
 use crate::phase::PhaseState;

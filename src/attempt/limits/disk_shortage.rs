@@ -1,0 +1,108 @@
+//! A full disk is waited for: it is nobody's fault, and often over in minutes.
+
+use std::pin::pin;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::attempt::{Site, Trouble};
+use crate::phase::words::counted;
+use crate::phase::{Failure, Verdict};
+use crate::process::{Stop, StopLevel};
+use crate::store::Claim;
+use crate::workspace::Shortage;
+
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// While an attempt is under way: one call of the system, and an agent's failed write is over in less than a second.
+const LOOK_DURING: Duration = Duration::from_millis(250);
+/// So often is room made after one phase: its agent may be what fills the disk, and each time is paid for.
+const MADE_FOR_A_PHASE: u32 = 3;
+
+impl Site {
+    /// Where an attempt has no room to work, if anywhere.
+    pub fn shortage(&self) -> Option<Shortage> {
+        let database = self.store.path();
+        self.repo.shortage(&[database.parent().unwrap_or(database)])
+    }
+
+    /// A moment, after which the write that failed may be tried again; said once. `false`: the drain was stopped.
+    pub async fn wait_for_space(&self, why: &str, stop: &Stop) -> bool {
+        if !self.said_full.swap(true, Ordering::Relaxed) {
+            self.progress.note(&format!("{why}; waiting for space"));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = stop.reached(StopLevel::Graceful) => {}
+        }
+        stop.level() == StopLevel::Run
+    }
+
+    pub fn say_space_again(&self) {
+        if self.said_full.swap(false, Ordering::Relaxed) {
+            self.progress.note("there is space again: going on");
+        }
+    }
+
+    /// Whether a disk that is full after an attempt has room without what attempts left in their slots.
+    pub(crate) async fn make_room(&self, claim: &Claim) -> bool {
+        let Some(shortage) = self.shortage() else { return false };
+        if !self.may_make_room(claim) {
+            return false;
+        }
+        let removed = self.repo.make_room(&shortage).await.unwrap_or_else(|error| {
+            tracing::warn!("cannot make room: {error}");
+            0
+        });
+        let made = removed > 0 && self.shortage().is_none();
+        if made {
+            let slots = counted(removed as u64, "slot");
+            let what = "in which nobody worked: there is space again";
+            self.progress.note(&format!("{shortage}; removed {slots} {what}"));
+        }
+        made
+    }
+
+    fn may_make_room(&self, claim: &Claim) -> bool {
+        let mut made = self.room_made.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = made.entry((claim.run_id.clone(), claim.phase_id.clone())).or_default();
+        *times += 1;
+        *times <= MADE_FOR_A_PHASE
+    }
+
+    /// An attempt, and where there was no room at any time that it took: what an agent could not write is missing long
+    /// after the disk was freed.
+    pub(crate) async fn with_shortage<T>(
+        &self,
+        attempt: impl Future<Output = T>,
+    ) -> (T, Option<Shortage>) {
+        let mut attempt = pin!(attempt);
+        let mut looks = tokio::time::interval(LOOK_DURING);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut met = None;
+        let ended = loop {
+            tokio::select! {
+                // First a look, before anything is written.
+                biased;
+                _ = looks.tick(), if met.is_none() => met = self.shortage(),
+                ended = &mut attempt => break ended,
+            }
+        };
+        (ended, met.or_else(|| self.shortage()))
+    }
+}
+
+/// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
+pub(crate) fn unless_full(
+    tried: Result<Verdict, Trouble>,
+    shortage: Option<Shortage>,
+) -> Result<Verdict, Trouble> {
+    let Some(shortage) = shortage else { return tried };
+    let why = match tried {
+        Ok(Verdict::Failed(Failure { message, .. })) => message,
+        Err(Trouble::Ours(error)) => format!("{error:#}"),
+        tried => return tried,
+    };
+    Err(Trouble::Full(format!("{why}, while {shortage}")))
+}

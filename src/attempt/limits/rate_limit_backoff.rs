@@ -1,0 +1,148 @@
+//! How long an agent that was told to come back later stays away: as long as its provider said, else ever longer.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::agent::Until;
+use crate::attempt::millis;
+use crate::phase::UnixMs;
+
+const FIRST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// A reset further away than a month is a misreading.
+const FURTHEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+/// What is shared by all attempts of a drain: how often each agent was turned away in a row, and until when it is.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    turned_away: Mutex<HashMap<String, (u32, UnixMs)>>,
+}
+
+impl Backoff {
+    /// When the agent may be asked again.
+    pub fn next(&self, agent: &str, until: Option<Until>, now: UnixMs) -> UnixMs {
+        let mut agents = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let (times, away) = agents.entry(agent.to_owned()).or_insert((0, UnixMs(0)));
+        // Attempts that ran beside the first one meet the same limit, not one more.
+        let same = now.0 < away.0;
+        *times += u32::from(!same);
+        let said = match until {
+            Some(Until::At(at)) => u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default(),
+            Some(Until::After(wait)) => millis(wait),
+            None => 0,
+        };
+        // A time that has passed says nothing; and a provider that was wrong before is not asked ever so quickly.
+        let wait = match (said, *times - 1) {
+            (0, before) => longer(before),
+            (said, 0) => Duration::from_millis(said),
+            (said, before) => Duration::from_millis(said).max(longer(before - 1)),
+        };
+        let wait = wait.min(FURTHEST);
+        let wait = wait + jitter(wait);
+        let until = now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        *away = UnixMs(if same { until.max(away.0) } else { until });
+        *away
+    }
+
+    /// The same for a phase that was turned away so often before, by this drain or by earlier ones, which knew more.
+    pub fn at_least(times_before: u32, now: UnixMs) -> UnixMs {
+        let Some(times) = times_before.checked_sub(1) else { return now };
+        let wait = longer(times);
+        UnixMs(now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// It answered.
+    pub fn reset(&self, agent: &str) {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
+    }
+}
+
+fn longer(times_before: u32) -> Duration {
+    FIRST.saturating_mul(1 << times_before.min(10)).min(LONGEST)
+}
+
+/// Up to a tenth more, ten seconds at most: several drains should not all come back in the same moment.
+fn jitter(wait: Duration) -> Duration {
+    let most = (wait / 10).min(Duration::from_secs(10)).as_millis().max(1);
+    let random = u128::from(RandomState::new().hash_one(0u8));
+    Duration::from_millis(u64::try_from(random % most).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMs = UnixMs(1_000_000);
+
+    fn seconds(at: UnixMs) -> i64 {
+        (at.0 - NOW.0) / 1000
+    }
+
+    /// How long it stays away each time that it comes back and is turned away again.
+    fn again_and_again(
+        backoff: &Backoff,
+        agent: &str,
+        said: Option<Until>,
+        times: usize,
+    ) -> Vec<i64> {
+        let mut at = NOW;
+        let mut wait = || {
+            let until = backoff.next(agent, said, at);
+            let wait = (until.0 - at.0) / 1000;
+            at = until;
+            wait
+        };
+        (0..times).map(|_| wait()).collect()
+    }
+
+    #[test]
+    fn those_who_are_turned_away_together_wait_as_long_as_one() {
+        let backoff = Backoff::default();
+        let waits: Vec<i64> = (0..8).map(|_| seconds(backoff.next("a", None, NOW))).collect();
+        assert!(waits.iter().all(|wait| (30..=33).contains(wait)), "{waits:?}");
+        let later = Some(Until::After(Duration::from_secs(600)));
+        assert!(seconds(backoff.next("a", later, NOW)) >= 600);
+        assert!(seconds(backoff.next("a", None, NOW)) >= 600, "what one was told holds for all");
+    }
+
+    #[test]
+    fn what_the_provider_says_holds() {
+        let backoff = Backoff::default();
+        let at = backoff.next("a", Some(Until::At(UnixMs(NOW.0 + 60_000))), NOW);
+        assert!((60..=66).contains(&seconds(at)), "{}", seconds(at));
+        let at = backoff.next("b", Some(Until::After(Duration::from_secs(7))), NOW);
+        assert!((7..=8).contains(&seconds(at)));
+    }
+
+    #[test]
+    fn a_time_that_has_passed_says_nothing_and_one_that_was_wrong_is_doubted() {
+        let backoff = Backoff::default();
+        for until in
+            [Until::At(UnixMs(0)), Until::At(UnixMs(i64::MIN)), Until::After(Duration::ZERO)]
+        {
+            let agent = format!("{until:?}");
+            let at = backoff.next(&agent, Some(until), NOW);
+            assert!((30..=33).contains(&seconds(at)), "{agent}: {}", seconds(at));
+        }
+        let said = Some(Until::After(Duration::from_secs(1)));
+        let waits = again_and_again(&backoff, "hasty", said, 9);
+        assert!(waits[0] <= 2);
+        let waits = &waits[1..];
+        assert!((30..=33).contains(&waits[0]) && waits[7] >= 3600, "{waits:?}");
+        let far = backoff.next("far", Some(Until::At(UnixMs(i64::MAX))), NOW);
+        assert!(seconds(far) <= 31 * 86_400 + 10);
+    }
+
+    #[test]
+    fn without_a_word_it_waits_ever_longer_for_each_agent() {
+        let backoff = Backoff::default();
+        let waits = again_and_again(&backoff, "a", None, 9);
+        assert!((30..=33).contains(&waits[0]) && (60..=66).contains(&waits[1]), "{waits:?}");
+        assert!((3600..=3610).contains(&waits[8]), "{waits:?}");
+        assert!(seconds(backoff.next("b", None, NOW)) <= 33);
+        backoff.reset("a");
+        assert!(seconds(backoff.next("a", None, NOW)) <= 33);
+    }
+}

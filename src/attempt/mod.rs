@@ -1,0 +1,206 @@
+//! One attempt of one claimed phase, to its end: executed (`attempt`), judged, and finished in the store (`finish`).
+//!
+//! Whatever an agent says or exits with, only the diff and CI decide. What is wrong with us is
+//! [`Trouble`], and never becomes a verdict about the phase.
+
+mod activity_writer;
+mod artifacts;
+mod attempt;
+mod attempt_record;
+mod base_runs;
+mod child_environment;
+mod clean_clone_ci;
+mod drain_context;
+mod error;
+mod estimator;
+mod lesson;
+mod limits;
+mod run_tip_test;
+mod steps;
+
+use std::time::{Duration, Instant};
+
+use tracing::{Instrument as _, Span};
+
+use crate::clock::now;
+use crate::phase::budget::{Exhausted, Spent};
+use crate::phase::{Requeue, UnixMs, Verdict};
+use crate::process::Stop;
+use crate::progress::PhaseFinished;
+use crate::store::Claim;
+use attempt::{Attempt, attempt};
+use attempt_record::Record;
+use limits::disk_shortage::unless_full;
+use limits::rate_limit_backoff::Backoff;
+use steps::finish_step::finish;
+
+pub use artifacts::AttemptFolder;
+pub use drain_context::Site;
+pub use error::Trouble;
+pub use estimator::{Foreseen, Foresight};
+pub use run_tip_test::{TipTest, test_tip};
+pub use steps::memory_step::{plan, topic_of};
+pub use steps::prompt_step::{Asked, prompt_for};
+
+/// What came of an attempt, for whoever drives the drain.
+#[derive(Debug)]
+pub struct Executed {
+    pub finished: PhaseFinished,
+    /// What it used, known or estimated.
+    pub used: Spent,
+    pub after: After,
+}
+
+/// What an attempt's end means for the attempts to come.
+#[derive(Debug, Default)]
+pub enum After {
+    #[default]
+    Nothing,
+    /// The next phase would meet it too.
+    Systemic(String),
+    /// The disk is full.
+    Full(String),
+    /// It was, and has room without what attempts had left behind.
+    MadeRoom,
+    /// Something of ours is broken, and the drain ends with it.
+    Ours(anyhow::Error),
+    /// A budget of the run or of the drain ran out under it.
+    OverBudget(Exhausted),
+    /// This agent is not to be asked before then.
+    Away { agent: String, until: UnixMs },
+}
+
+/// Executes a claim to its end and finishes it. Only a lost lease leaves it unfinished: it is somebody else's then.
+pub async fn execute(
+    site: &Site,
+    claim: Claim,
+    drain_spent: Spent,
+    stop: &Stop,
+) -> Result<Executed, Trouble> {
+    let span = span(&claim);
+    execute_in_span(site, claim, drain_spent, stop).instrument(span).await
+}
+
+/// Each in the one before, so that every line names all three.
+fn span(claim: &Claim) -> Span {
+    let run = tracing::error_span!("run", run = claim.run_id.as_str());
+    let phase = tracing::error_span!(parent: &run, "phase", phase = claim.phase_id.as_str());
+    tracing::error_span!(parent: &phase, "attempt", attempt = claim.attempt)
+}
+
+async fn execute_in_span(
+    site: &Site,
+    claim: Claim,
+    drain_spent: Spent,
+    stop: &Stop,
+) -> Result<Executed, Trouble> {
+    let started = Instant::now();
+    let mut record = Record::default();
+    let (tried, shortage) =
+        site.with_shortage(attempt(site, &claim, drain_spent, stop, &mut record)).await;
+    let tried = match unless_full(tried, shortage) {
+        Err(trouble) => unless_landed(site, &claim, &record, trouble).await,
+        judged => judged,
+    };
+    let used = record.used();
+    let (verdict, after) = match tried {
+        Ok(verdict) => {
+            site.supervisor_breaker.reset();
+            (verdict, std::mem::take(&mut record.after))
+        }
+        Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
+        Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
+        Err(Trouble::Crashed(why)) => match site.supervisor_breaker.met(&claim.phase_id, &why) {
+            // By now it is not this phase's fault.
+            Some(shared) => {
+                let message = shared.clone();
+                (Verdict::Requeued(Requeue::Systemic { message }), After::Systemic(shared))
+            }
+            None => {
+                site.progress.note(&format!("{}: {why}", claim.phase_id));
+                (Verdict::Requeued(Requeue::Crashed), std::mem::take(&mut record.after))
+            }
+        },
+        Err(trouble) => {
+            let message = trouble.to_string();
+            let after = match trouble {
+                Trouble::Full(_) if site.make_room(&claim).await => After::MadeRoom,
+                trouble => After::of(trouble),
+            };
+            (Verdict::Requeued(Requeue::Systemic { message }), after)
+        }
+    };
+    let (verdict, after) = waiting_longer(&claim, verdict, after);
+    tracing::debug!(verdict = verdict.as_str(), "judged");
+    let landed_patch = record.kept.take().filter(|_| matches!(verdict, Verdict::Passed { .. }));
+    let lessons = steps::memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
+    match (finish(site, claim, verdict, record, started, stop).await, after) {
+        (Ok(finished), after) => {
+            if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
+                tracing::warn!("cannot remove the patch of what landed: {error}");
+            }
+            site.memory.remember_all(lessons).await;
+            Ok(Executed { finished, used, after })
+        }
+        // What went wrong first is what the user has to know.
+        (Err(later), After::Ours(first)) if !matches!(later, Trouble::LeaseLost) => {
+            Err(Trouble::Ours(first))
+        }
+        (Err(trouble), _) => Err(trouble),
+    }
+}
+
+/// A provider that stays away over several drains is asked ever more rarely: each drain begins with what the phase knows.
+fn waiting_longer(claim: &Claim, verdict: Verdict, after: After) -> (Verdict, After) {
+    match (verdict, after) {
+        (
+            Verdict::Requeued(Requeue::Unavailable { not_before, message }),
+            After::Away { agent, until },
+        ) => {
+            let least = Backoff::at_least(claim.uncounted, now());
+            let later = |at: UnixMs| UnixMs(at.0.max(least.0));
+            let requeue = Requeue::Unavailable { not_before: later(not_before), message };
+            (Verdict::Requeued(requeue), After::Away { agent, until: later(until) })
+        }
+        others => others,
+    }
+}
+
+impl After {
+    /// What broke an attempt off is not over with it.
+    fn of(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Full(why) => Self::Full(why),
+            Trouble::Ours(error) => Self::Ours(error),
+            trouble => Self::Systemic(trouble.to_string()),
+        }
+    }
+}
+
+/// What broke off may have moved the branch before: then it has passed, and another attempt would do it twice.
+async fn unless_landed(
+    site: &Site,
+    claim: &Claim,
+    record: &Record,
+    trouble: Trouble,
+) -> Result<Verdict, Trouble> {
+    let Some(commit) = record.landing.clone().filter(|_| !matches!(trouble, Trouble::LeaseLost))
+    else {
+        return Err(trouble);
+    };
+    match site.repo.has_landed(&claim.run_id, &commit).await {
+        Ok(true) => {
+            tracing::warn!("{trouble}; {commit} had landed before");
+            Ok(Verdict::Passed { commit: Some(commit) })
+        }
+        Ok(false) => Err(trouble),
+        Err(error) => Err(Trouble::Unsettled(format!(
+            "{trouble}; the next drain finds out whether {} landed: {error}",
+            claim.phase_id
+        ))),
+    }
+}
+
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

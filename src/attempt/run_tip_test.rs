@@ -1,0 +1,259 @@
+//! The tip of a run, tested in a clean clone: green, red, or not reproducible; where it is red, the landing that broke it.
+//!
+//! Nothing that an attempt or an earlier CI run left behind can be in a clean clone (`clean_clone`), so that this is what
+//! anybody sees who clones the repository and checks out the branch.
+
+use std::time::{Duration, Instant};
+
+use super::clean_clone_ci::{CleanRun, CloneVerdict};
+use super::{Site, Trouble};
+use crate::clock::now;
+use crate::memory::normalise::normalise;
+use crate::phase::RunId;
+use crate::phase::bisection::Bisection;
+use crate::process::{FileLock, Stop};
+use crate::store::{CleanOutcome, CleanTest};
+
+/// The search for the breaking landing gets this many CI durations, and at least `LEAST_BUDGET`.
+const BUDGET_RUNS: u32 = 3;
+const LEAST_BUDGET: Duration = Duration::from_secs(600);
+
+/// What came of the request to test a run's tip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TipTest {
+    Tested {
+        test: CleanTest,
+        suspects: Vec<String>,
+        is_flaky: bool,
+    },
+    /// This tip was tested before.
+    Known(CleanTest),
+    /// Nothing landed.
+    NothingLanded,
+    /// Neither the configuration nor the files name a way to test.
+    NoCi,
+    /// Another drain tests this run's tip.
+    Busy,
+    /// The operator stopped autopack.
+    Stopped,
+}
+
+/// Tests the tip of a run. `again`: also a tip that was tested before, or at which nothing landed.
+///
+/// # Errors
+///
+/// What goes wrong with git, the disk or the database. A red CI is no error.
+pub async fn test_tip(
+    site: &Site,
+    run: &RunId,
+    again: bool,
+    stop: &Stop,
+) -> Result<TipTest, Trouble> {
+    let Some(facts) = site.store.run_facts(run).await? else { return Ok(TipTest::NothingLanded) };
+    let tip = site.repo.tip(run).await?.commit;
+    if !again {
+        if tip == facts.base_commit {
+            return Ok(TipTest::NothingLanded);
+        }
+        if let Some(test) = site.store.run(run).await?.clean_test.filter(|test| test.commit == tip)
+        {
+            return Ok(TipTest::Known(test));
+        }
+    }
+    let lock = site.repo.clean_test_lock(run);
+    if let Some(folder) = lock.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Trouble::io(folder, error))?;
+    }
+    let Some(_lock) = FileLock::try_lock(&lock).map_err(|error| Trouble::io(&lock, error))? else {
+        return Ok(TipTest::Busy);
+    };
+    Tester { site, run, stop, tip, base: facts.base_commit }.test().await
+}
+
+struct Tester<'a> {
+    site: &'a Site,
+    run: &'a RunId,
+    stop: &'a Stop,
+    tip: String,
+    base: String,
+}
+
+/// Where the landing lies that broke the tests.
+struct Search {
+    broken_by: Option<String>,
+    last_green: Option<String>,
+    /// The landings among which it is, where it was not determined; oldest first.
+    suspects: Vec<String>,
+}
+
+impl Tester<'_> {
+    async fn test(&self) -> Result<TipTest, Trouble> {
+        let started = Instant::now();
+        let first = self.run(&self.tip).await?;
+        let duration = started.elapsed();
+        match first.verdict {
+            CloneVerdict::NoCi => return Ok(TipTest::NoCi),
+            CloneVerdict::Stopped => return Ok(TipTest::Stopped),
+            CloneVerdict::Green => return self.green(false).await,
+            CloneVerdict::Red => {}
+        }
+        let red = self.run(&self.tip).await?;
+        match red.verdict {
+            CloneVerdict::Stopped => return Ok(TipTest::Stopped),
+            CloneVerdict::Green | CloneVerdict::NoCi => return self.green(true).await,
+            CloneVerdict::Red => {}
+        }
+        let base = self.run(&self.base).await?;
+        if base.verdict == CloneVerdict::Stopped {
+            return Ok(TipTest::Stopped);
+        }
+        let known = Some(&base).filter(|base| base.verdict == CloneVerdict::Red);
+        let (outcome, search) = match fails_beyond(&red, known) {
+            false => (CleanOutcome::NotReproducible, Search::nothing()),
+            true => (CleanOutcome::RedInCleanClone, self.search(known, duration).await?),
+        };
+        let test = CleanTest {
+            commit: self.tip.clone(),
+            outcome,
+            failing: red.failing.into_iter().flatten().collect(),
+            last_lines: Some(red.last_lines),
+            broken_by: search.broken_by,
+            last_green: search.last_green,
+        };
+        if let Some(green) = &test.last_green {
+            self.site.repo.set_green(self.run, green).await?;
+        }
+        self.keep(test, search.suspects, false).await
+    }
+
+    async fn green(&self, is_flaky: bool) -> Result<TipTest, Trouble> {
+        self.site.repo.set_green(self.run, &self.tip).await?;
+        let test = CleanTest {
+            commit: self.tip.clone(),
+            outcome: CleanOutcome::Green,
+            failing: Vec::new(),
+            last_lines: None,
+            broken_by: None,
+            last_green: Some(self.tip.clone()),
+        };
+        self.keep(test, Vec::new(), is_flaky).await
+    }
+
+    async fn keep(
+        &self,
+        test: CleanTest,
+        suspects: Vec<String>,
+        is_flaky: bool,
+    ) -> Result<TipTest, Trouble> {
+        self.site.store.put_clean_test(self.run, &test, now()).await?;
+        Ok(TipTest::Tested { test, suspects, is_flaky })
+    }
+
+    /// Bisects between the last commit that is known to be green, or the base, and the tip.
+    async fn search(&self, base: Option<&CleanRun>, ci: Duration) -> Result<Search, Trouble> {
+        let green = self.site.repo.green(self.run).await?.filter(|green| *green != self.tip);
+        let mut commits = Vec::new();
+        if let Some(green) = &green {
+            commits = self.site.repo.commits_between(green, &self.tip).await?;
+        }
+        let from_green = commits.len() >= 2;
+        if !from_green {
+            commits = self.site.repo.commits_between(&self.base, &self.tip).await?;
+        }
+        let Some(mut bisection) = Bisection::new(commits.len()) else {
+            return Ok(Search::nothing());
+        };
+        // A base that is red in another way is where the search begins, and no commit to recommend.
+        let mut is_green = from_green || base.is_none();
+        let limit = self
+            .site
+            .settings
+            .ci
+            .final_budget
+            .map_or_else(|| (ci * BUDGET_RUNS).max(LEAST_BUDGET), Duration::from_secs);
+        let started = Instant::now();
+        while let Some(index) = bisection.next() {
+            if started.elapsed() >= limit {
+                break;
+            }
+            let Some(breaks) = self.breaks(&commits[index], base).await? else { break };
+            bisection.tested(index, !breaks);
+            is_green |= !breaks && base.is_none();
+        }
+        let first_red = commits[bisection.first_red()].clone();
+        let suspects = match bisection.is_determined() {
+            true => Vec::new(),
+            false => commits[bisection.last_green() + 1..=bisection.first_red()].to_vec(),
+        };
+        Ok(Search {
+            broken_by: bisection.is_determined().then_some(first_red),
+            last_green: is_green.then(|| commits[bisection.last_green()].clone()),
+            suspects,
+        })
+    }
+
+    /// Whether a commit fails beyond what the base does, twice; `None`: the operator stopped autopack.
+    async fn breaks(&self, commit: &str, base: Option<&CleanRun>) -> Result<Option<bool>, Trouble> {
+        for _ in 0..2 {
+            let run = self.run(commit).await?;
+            match run.verdict {
+                CloneVerdict::Stopped => return Ok(None),
+                CloneVerdict::Red if fails_beyond(&run, base) => {}
+                CloneVerdict::Red | CloneVerdict::Green | CloneVerdict::NoCi => {
+                    return Ok(Some(false));
+                }
+            }
+        }
+        Ok(Some(true))
+    }
+
+    async fn run(&self, commit: &str) -> Result<CleanRun, Trouble> {
+        self.site.run_in_clean_clone(self.run, commit, self.stop).await
+    }
+}
+
+impl Search {
+    fn nothing() -> Self {
+        Self { broken_by: None, last_green: None, suspects: Vec::new() }
+    }
+}
+
+/// Whether a red run fails in another way than the base, where that is red too. Pure.
+fn fails_beyond(red: &CleanRun, base: Option<&CleanRun>) -> bool {
+    let Some(base) = base else { return true };
+    match (&red.failing, &base.failing) {
+        (Some(red), Some(base)) => red.difference(base).next().is_some(),
+        // Without single results, the end of the output is all there is to compare.
+        (None, None) => normalise(&red.last_lines) != normalise(&base.last_lines),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn red(failing: Option<&[&str]>, last_lines: &str) -> CleanRun {
+        let failing =
+            failing.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<String>>());
+        CleanRun { verdict: CloneVerdict::Red, failing, last_lines: last_lines.to_owned() }
+    }
+
+    #[test]
+    fn the_same_failures_at_the_base_are_not_the_runs() {
+        let base = red(Some(&["a", "b"]), "");
+        assert!(!fails_beyond(&red(Some(&["a"]), ""), Some(&base)));
+        assert!(fails_beyond(&red(Some(&["a", "c"]), ""), Some(&base)));
+        assert!(fails_beyond(&red(Some(&["a"]), ""), None));
+    }
+
+    #[test]
+    fn without_single_results_the_last_lines_are_compared() {
+        let base = red(None, "make: no such file gen/x (took 3 s)");
+        assert!(!fails_beyond(&red(None, "make: no such file gen/x (took 4 s)"), Some(&base)));
+        assert!(fails_beyond(&red(None, "assertion failed"), Some(&base)));
+        assert!(fails_beyond(&red(Some(&["a"]), ""), Some(&base)));
+    }
+}

@@ -1,0 +1,217 @@
+//! The part of an attempt in which the agent runs.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::agent_files::AgentFiles;
+use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task, Until};
+use crate::attempt::child_environment::Purpose;
+use crate::attempt::{After, Attempt, Trouble, millis};
+use crate::clock::now;
+use crate::phase::budget::{Budget, Exhausted, Level, Spent};
+use crate::phase::{Failure, FailureKind, Requeue, UnixMs, Verdict};
+use crate::process::How;
+use crate::progress::Step;
+use crate::workspace::Side;
+
+impl Attempt<'_> {
+    pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, Trouble> {
+        let (name, settings) = self.site.agent_of(self.claim)?;
+        let foresight = &self.site.foresight;
+        let foreseen = foresight.of(&self.claim.phase, (name, settings), self.slot.path());
+        let (estimate, existing) = (foreseen.output_tokens, &foreseen.existing_bytes);
+        self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
+        self.record.estimated_output = Some(estimate);
+        self.step(Step::Agent);
+        let started = Instant::now();
+        let show = |event| self.show(event);
+        let files = AgentFiles::create(self.folder.agent_files())?;
+        let reply = agent::run(settings, self.task(prompt).await?, self.stop, &show).await;
+        self.record.agent_ms = Some(millis(started.elapsed()));
+        self.keep_agent_files(files).await;
+        let reply = reply?;
+        tracing::debug!(agent = name, ended = ?reply.ended, outcome = ?reply.outcome, "agent ended");
+        self.record.usage = reply.usage.clone();
+        self.record.session.clone_from(&reply.session);
+        for note in &reply.notes {
+            self.note(note);
+        }
+        Ok(reply)
+    }
+
+    async fn task(&self, prompt: String) -> Result<Task, Trouble> {
+        let claim = self.claim;
+        Ok(Task {
+            run_id: claim.run_id.clone(),
+            phase_id: claim.phase_id.clone(),
+            attempt: claim.attempt,
+            try_number: claim.tries + 1,
+            owner: claim.owner.as_str().to_owned(),
+            prompt,
+            workspace: self.site.repo.root().to_owned(),
+            worktree: self.slot.path().to_owned(),
+            prompt_file: self.folder.prompt(),
+            phase_file: self.folder.phase(),
+            result_file: self.folder.result(),
+            log: self.folder.agent_log(),
+            log_dir: self.folder.agent_files(),
+            env: self.environment(Purpose::Agent, Side::Agent),
+            redact: self.site.redactor.clone(),
+            hold: Some(self.slot.lock_fd()?),
+            spec: claim.phase.clone(),
+            protected: self.site.settings.workspace.protected_paths.clone(),
+            budget: self.allowance(),
+            session: self.session(),
+            checks: self.checks().await?,
+        })
+    }
+
+    /// What this attempt may use: its own budget, and what is left of the larger ones.
+    fn allowance(&self) -> AttemptBudget {
+        let left = self.budgets().map(|(_, left)| left);
+        let least = left.iter().fold(Budget::default(), |least, left| least.tightest(left));
+        AttemptBudget {
+            tokens: least.tokens,
+            cost_usd: least.cost_usd,
+            wall_time: least.wall_seconds.map(Duration::from_secs),
+        }
+    }
+
+    /// Each budget with what is left of it, the largest first.
+    fn budgets(&self) -> [(Level, Budget); 4] {
+        let budgets = &self.site.settings.executor.budgets;
+        let spent = &self.claim.spent;
+        [
+            (Level::Drain, budgets.drain.less(&self.drain_spent)),
+            // Its time is that of all attempts together, and others may be under way.
+            (Level::Run, budgets.run.less(&spent.run).with_time_for_each_of(spent.run.running + 1)),
+            (Level::Phase, budgets.phase.less(&spent.phase)),
+            (Level::Attempt, budgets.attempt),
+        ]
+    }
+
+    /// The failed try's session, if the agent that takes this one left it.
+    fn session(&self) -> Option<String> {
+        let (name, _) = self.site.agent_of(self.claim).ok()?;
+        let (agent, session) = self.claim.session.as_ref()?;
+        (agent == name).then(|| session.clone())
+    }
+
+    fn show(&self, event: AgentEvent) {
+        if matches!(event, AgentEvent::Tool(_)) {
+            self.used_tools.store(true, Ordering::Relaxed);
+        }
+        let text = match event {
+            AgentEvent::Line(text) | AgentEvent::Tool(text) => text,
+            AgentEvent::Limit(text) => format!("held up: {text}"),
+            AgentEvent::Error(text) => format!("error: {text}"),
+            AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
+        };
+        tracing::trace!(agent_says = text);
+        self.activity.says(&text);
+        self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, &text);
+    }
+
+    /// The verdict on an attempt whose agent we ended: what it left may look whole, and is not trusted.
+    pub(crate) fn cut_short(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+        if let Some(verdict) = self.outcome(&reply.outcome, reply)? {
+            return Ok(Some(verdict));
+        }
+        let (kind, what) = match reply.ended {
+            How::Stopped => return Ok(Some(Verdict::Requeued(Requeue::Interrupted))),
+            How::TimedOut => (FailureKind::AgentTimeout, "the agent ran out of time"),
+            How::Stalled => (FailureKind::AgentStalled, "the agent gave no sign of life"),
+            How::Exited(_) | How::Signalled(_) => return Ok(None),
+        };
+        Ok(Some(failed(kind, format!("{what} and was ended"), reply)))
+    }
+
+    /// Of what an agent prints: a failure of its provider, where that is why it left its work undone.
+    pub(crate) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+        match &reply.excuse {
+            Some(excuse) => self.outcome(excuse, reply),
+            None => Ok(None),
+        }
+    }
+
+    /// What the agent's own channel says, where that decides before the diff does.
+    fn outcome(
+        &mut self,
+        outcome: &Outcome,
+        reply: &AgentReply,
+    ) -> Result<Option<Verdict>, Trouble> {
+        let name = self.site.agent_of(self.claim)?.0.to_owned();
+        if !matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unavailable { .. })
+            && reply.excuse.is_none()
+        {
+            self.site.backoff.reset(&name);
+        }
+        // One that went in circles or spent its budget was answered, too. Of one that fails, what it changed tells.
+        if matches!(
+            (outcome, reply.ended),
+            (Outcome::Finished, How::Exited(0))
+                | (Outcome::Looped { .. } | Outcome::OverBudget { .. }, _)
+        ) {
+            self.site.breaker.reset();
+        }
+        Ok(Some(match outcome {
+            Outcome::Finished => return Ok(None),
+            Outcome::RateLimited { until, message } => {
+                let not_before = self.turned_away(name, *until);
+                Verdict::Requeued(Requeue::RateLimited { not_before, message: message.clone() })
+            }
+            Outcome::Unavailable { until, message } => {
+                let not_before = self.turned_away(name, *until);
+                Verdict::Requeued(Requeue::Unavailable { not_before, message: message.clone() })
+            }
+            Outcome::Systemic { message } => return Err(Trouble::Systemic(message.clone())),
+            Outcome::Failed { message } => {
+                if let Some(shared) = self.site.breaker.met(&self.claim.phase_id, message) {
+                    return Err(Trouble::Systemic(shared));
+                }
+                failed(FailureKind::AgentFailed, format!("the agent failed: {message}"), reply)
+            }
+            Outcome::Looped { what } => {
+                failed(FailureKind::AgentLooped, format!("the agent was ended: {what}"), reply)
+            }
+            Outcome::OverBudget { what } => self.over_budget(what, reply),
+        }))
+    }
+
+    /// When the agent may be asked again: none of its phases is before.
+    fn turned_away(&mut self, agent: String, until: Option<Until>) -> UnixMs {
+        let not_before = self.site.backoff.next(&agent, until, now());
+        self.record.after = After::Away { agent, until: not_before };
+        not_before
+    }
+
+    /// What the agent wrote for itself is kept, without secrets and within bounds.
+    async fn keep_agent_files(&self, files: AgentFiles) {
+        let redact = self.site.redactor.clone();
+        let kept = tokio::task::spawn_blocking(move || files.keep(&redact)).await;
+        let notes = kept.unwrap_or_else(|panic| vec![panic.to_string()]);
+        notes.iter().for_each(|note| self.note(note));
+    }
+
+    /// Whose budget it was decides: the run's and the drain's end the drain, the others this try.
+    fn over_budget(&mut self, what: &str, reply: &AgentReply) -> Verdict {
+        let used = Spent {
+            wall: Duration::from_millis(self.record.agent_ms.unwrap_or_default()),
+            ..self.record.used()
+        };
+        let reached = self.budgets().into_iter().find(|(_, left)| left.is_reached(&used));
+        let level = reached.map_or(Level::Attempt, |(level, _)| level);
+        let message = format!("the {level}'s budget is spent: {what}");
+        if level.ends_the_drain() {
+            self.record.after = After::OverBudget(Exhausted { level, why: message.clone() });
+            return Verdict::Requeued(Requeue::Systemic { message });
+        }
+        failed(FailureKind::OverBudget, message, reply)
+    }
+}
+
+fn failed(kind: FailureKind, message: String, reply: &AgentReply) -> Verdict {
+    let mut failure = Failure::new(kind, message);
+    failure.detail.log_tail.clone_from(&reply.last_lines);
+    Verdict::Failed(failure)
+}

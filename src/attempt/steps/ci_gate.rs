@@ -1,0 +1,232 @@
+//! CI on what the attempt made: what is red or gone is compared with the base, and looked at a second time before it counts.
+
+use std::sync::Arc;
+
+use crate::attempt::child_environment::Purpose;
+use crate::attempt::{Attempt, Trouble};
+use crate::ci::{
+    self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
+    needs_baseline, united,
+};
+use crate::phase::deliverables::delivers;
+use crate::phase::words::first_few;
+use crate::phase::{Failure, FailureKind};
+use crate::progress::Step;
+use crate::telemetry::kind::{Kind, kind};
+use crate::workspace::Side;
+
+/// Files that CI changed, in a message.
+const NAMED: usize = 5;
+/// Test files that are read to find tests that moved; a change of more is a loss where ids tell so.
+const MOST_SOURCES: usize = 200;
+
+/// What CI says about an attempt.
+pub(crate) enum Gate {
+    Green,
+    Red(Failure),
+    /// The operator stopped the drain.
+    Stopped,
+}
+
+impl Attempt<'_> {
+    /// CI sees the commit that would land, in a checkout that no agent wrote to.
+    pub(crate) async fn ci(&mut self, commit: &str) -> Result<Gate, Trouble> {
+        self.step(Step::Ci);
+        self.record.green.clear();
+        if let Some(failure) = self.place_for_ci(commit).await? {
+            return Ok(Gate::Red(failure));
+        }
+        let plan = self.ci_plan(Side::Ci).await;
+        let run = self.run_ci(&plan).await?;
+        let rewritten = match plan.is_configured() {
+            true => self.slot.rewritten().await?,
+            false => Vec::new(),
+        };
+        let base = self.base_results(&plan, needs_baseline(&run), commit).await?;
+        let excuses = self.site.settings.ci.baseline;
+        let (run, judgement) = self.second_look(&plan, run, base, excuses, commit).await?;
+        tracing::debug!(decision = ?judgement.decision, "ci judged");
+        for note in &judgement.notes {
+            self.note(note);
+        }
+        self.record.replaced = judgement.replaced_tests();
+        match judgement.decision.clone() {
+            Decision::Stopped => return Ok(Gate::Stopped),
+            Decision::Systemic { why } => {
+                return Err(Trouble::Systemic(format!("ci cannot start: {why}")));
+            }
+            Decision::Fail | Decision::Pass => {}
+        }
+        let failure = ci::failure(&plan, &run, &judgement);
+        self.count_starts(failure.as_ref())?;
+        let rewritten = match rewritten.as_slice() {
+            [] => None,
+            paths => Some(format!("CI changed tracked files: {}", first_few(paths, NAMED))),
+        };
+        if let Some(mut failure) = failure {
+            if let Some(rewritten) = rewritten {
+                failure.message = format!("{}; {rewritten}", failure.message);
+            }
+            return Ok(Gate::Red(failure));
+        }
+        if let Some(rewritten) = rewritten {
+            self.note(&format!("{rewritten}; what the agent left lands, not what CI made of it"));
+        }
+        self.record.green.push((plan.command_key(), run.results));
+        self.own_check(commit).await
+    }
+
+    /// One change that keeps CI from starting is its phase's fault; the same in phase after phase is not.
+    pub(crate) fn count_starts(&self, failure: Option<&Failure>) -> Result<(), Trouble> {
+        let breaker = &self.site.ci_breaker;
+        match failure.filter(|failure| failure.kind == FailureKind::CiCannotStart) {
+            None => breaker.reset(),
+            Some(failure) => {
+                if let Some(shared) = breaker.met(&self.claim.phase_id, &failure.message) {
+                    return Err(Trouble::Systemic(shared));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `test_cmd`, the phase's own check: it has to be green, whatever it was before. Tests that it ran have to run.
+    async fn own_check(&mut self, commit: &str) -> Result<Gate, Trouble> {
+        let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
+        let plan = plan.for_copy(self.slot.path_of(Side::Ci));
+        let run = self.run_ci(&plan).await?;
+        let alone = ci::compare(&run, None, &|_| false);
+        let (run, judgement) = match alone.decision {
+            Decision::Pass => {
+                let base = self.base_results(&plan, run.results.tell_of_tests(), commit).await?;
+                self.second_look(&plan, run, base, false, commit).await?
+            }
+            _ => (run, alone),
+        };
+        Ok(match (&judgement.decision, ci::failure(&plan, &run, &judgement)) {
+            (Decision::Stopped, _) => Gate::Stopped,
+            (_, Some(failure)) => Gate::Red(failure),
+            (_, None) => {
+                self.record.green.push((plan.command_key(), run.results));
+                Gate::Green
+            }
+        })
+    }
+
+    /// What CI is for what one of the checkouts holds.
+    pub(crate) async fn ci_plan(&self, side: Side) -> CiPlan {
+        let env = self.environment(Purpose::Ci, side);
+        let site =
+            ci::Site { dir: self.slot.path_of(side), workspace: self.site.repo.root(), env: &env };
+        ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
+    }
+
+    /// What is newly red is run once more: what passes then is flaky, and said. What is gone is looked for in other files,
+    /// and the base is run once more before it counts as lost.
+    async fn second_look(
+        &mut self,
+        plan: &CiPlan,
+        mut run: CiRun,
+        mut base: Option<Arc<TestResults>>,
+        excuses: bool,
+        commit: &str,
+    ) -> Result<(CiRun, Judgement), Trouble> {
+        let mut sources = Sources::default();
+        let mut judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        let failing = judgement.to_rerun();
+        if !failing.is_empty() {
+            let again = self.run_ci(&plan.rerun_plan(&failing)).await?;
+            run = merge_rerun(run, &again, &failing);
+            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        }
+        let Some(known) = base.clone().filter(|_| judgement.tells_of_losses()) else {
+            return Ok((self.with_unstable(run, base.as_deref()), judgement));
+        };
+        if run.results.tests.is_some() && !run.results.complete {
+            let again = self.run_ci(plan).await?;
+            run = united(run, again);
+        }
+        sources = self.sources(&judgement, &run.results, &known, commit).await?;
+        judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        if judgement.tells_of_losses() && judgement.blocking.is_empty() {
+            self.step(Step::Baseline);
+            base = Some(self.steady_base(plan, &known, commit).await?);
+            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        }
+        Ok((self.with_unstable(run, base.as_deref()), judgement))
+    }
+
+    fn judge(
+        &self,
+        run: &CiRun,
+        base: Option<&TestResults>,
+        excuses: bool,
+        sources: &Sources,
+    ) -> Judgement {
+        let phase = &self.claim.phase;
+        let is_deliverable = |file: &str| delivers(phase, file);
+        let delivers_tests =
+            phase.deliverables().iter().any(|deliverable| is_of_tests(deliverable.as_str()));
+        Terms { is_deliverable: &is_deliverable, delivers_tests, excuses, sources }.judge(run, base)
+    }
+
+    /// What is known to come and go stays known.
+    fn with_unstable(&self, mut run: CiRun, base: Option<&TestResults>) -> CiRun {
+        if let Some(base) = base {
+            run.results.unstable = base.unstable.carried_to(&run.results);
+        }
+        run
+    }
+
+    /// The files of tests that are gone, as they were, and of new ones, as they are.
+    async fn sources(
+        &self,
+        judgement: &Judgement,
+        now: &TestResults,
+        base: &TestResults,
+        commit: &str,
+    ) -> Result<Sources, Trouble> {
+        let (before, after) = files_of(&judgement.gone, now, base);
+        let mut sources = Sources::default();
+        if before.len() + after.len() > MOST_SOURCES {
+            return Ok(sources);
+        }
+        for (files, at, texts) in
+            [(before, self.base.as_str(), &mut sources.before), (after, commit, &mut sources.now)]
+        {
+            for file in files {
+                if let Some(bytes) = self.slot.read_at(at, &file).await? {
+                    texts.insert(file, String::from_utf8_lossy(&bytes).into_owned());
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
+        self.record.ci_runs += 1;
+        // What ran before may have closed it.
+        self.site.repo.reopen(self.folder.path());
+        let env = self.environment(Purpose::Ci, Side::Ci);
+        self.check_imports(plan, &env).await?;
+        let request = ci::Request {
+            dir: self.slot.path_of(Side::Ci),
+            env: &env,
+            log: self.folder.ci_log(self.record.ci_runs),
+            redact: self.site.redactor.clone(),
+            hold: Some(self.slot.lock_fd()?),
+        };
+        tracing::debug!(command = plan.display(), "ci starts");
+        let run = ci::run(plan, request, self.stop).await?;
+        tracing::debug!(outcome = ?run.outcome(), "ci ended");
+        self.record.ci += run.duration;
+        Ok(run)
+    }
+}
+
+/// Whether a deliverable is tests: a test file, a folder of them, or a glob over some.
+fn is_of_tests(deliverable: &str) -> bool {
+    let file = deliverable.replace(['*', '?'], "x");
+    let file = if file.ends_with('/') { format!("{file}x.js") } else { file };
+    kind(&file) == Kind::Tests
+}

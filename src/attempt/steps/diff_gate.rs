@@ -1,0 +1,213 @@
+//! The diff against the phase: scope, protected paths, secrets, deliverables, and whether there is one at all.
+
+use std::fs;
+use std::path::Path;
+
+use crate::agent::AgentReply;
+use crate::attempt::{Attempt, Trouble};
+use crate::phase::deliverables::{Presence, missing};
+use crate::phase::scope::{Breach, Change, ChangeKind, breaches};
+use crate::phase::words::first_few;
+use crate::phase::{Failure, FailureKind, Verdict};
+use crate::process::How;
+use crate::workspace::{Measured, Unfiltered};
+
+/// Named in a one-line message; the detail has all of them.
+const NAMED: usize = 5;
+
+impl Attempt<'_> {
+    /// `None`: nothing stands against the change, and CI may see it.
+    pub(crate) async fn judge_diff(
+        &mut self,
+        measured: &Measured,
+        reply: &AgentReply,
+        in_binaries: Option<String>,
+    ) -> Result<Option<Verdict>, Trouble> {
+        if measured.changes.is_empty() {
+            return self.judge_no_change(reply).await.map(Some);
+        }
+        // However it ended, it could work.
+        self.site.breaker.reset();
+        let failure = match self.breach(measured).await? {
+            Some(failure) => Some(failure),
+            None => self.secret(measured, in_binaries),
+        };
+        if let Some(failure) = failure {
+            return Ok(Some(Verdict::Failed(failure)));
+        }
+        if let Some(failure) = self.missing(measured, reply) {
+            let excused = self.excused(reply)?;
+            return Ok(Some(excused.unwrap_or(Verdict::Failed(failure))));
+        }
+        Ok(self.unfiltered(measured).await?.map(Verdict::Failed))
+    }
+
+    async fn breach(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+        let base = self.site.repo.tree(&self.base).await?;
+        let existed = |path: &str| base.has_file(path) || base.has_folder(path);
+        let protected = &self.site.settings.workspace.protected_paths;
+        let breaches = breaches(&self.claim.phase, &measured.changes, protected, &existed);
+        let Some(first) = breaches.first() else { return Ok(in_submodule(measured)) };
+        let kind = match breaches.iter().any(Breach::is_protected) {
+            true => FailureKind::ProtectedPath,
+            false => FailureKind::ScopeBreach,
+        };
+        let mut message = match breaches.len() {
+            1 => format!("changed {first}"),
+            n => format!("changed {n} paths it may not change, {first} among them"),
+        };
+        if breaches.iter().any(|breach| is_new_at_the_root(&breach.path, measured)) {
+            message
+                .push_str("; logs and notes of an agent belong in the directory $AUTOPACK_LOG_DIR");
+        }
+        let mut failure = Failure::new(kind, message);
+        failure.detail.breaches = breaches.iter().map(Breach::to_string).collect();
+        Ok(Some(failure))
+    }
+
+    /// What files that git takes for binary hold of secrets.
+    pub(crate) async fn secret_in_binaries(
+        &self,
+        measured: &Measured,
+    ) -> Result<Option<String>, Trouble> {
+        let lines = self.slot.lines_of_binaries(&self.base, measured).await?;
+        Ok(self.site.redactor.find_in_patch(&lines))
+    }
+
+    /// What the user's own commit of the same change would not hold.
+    async fn unfiltered(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+        let there = measured.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
+        let found = self.slot.unfiltered(there.map(|change| change.path.as_str())).await?;
+        Ok(found.map(|Unfiltered { path, filter }| {
+            let message = format!(
+                "changed {path}, which git's filter {filter} rewrites for a commit; it is not run here, so the file would land as it is"
+            );
+            Failure::new(FailureKind::ScopeBreach, message)
+        }))
+    }
+
+    /// Whether a secret stands in the change, whatever else is wrong with it.
+    pub(crate) fn holds_secret(&self, measured: &Measured) -> bool {
+        self.secret(measured, None).is_some()
+    }
+
+    fn secret(&self, measured: &Measured, in_binaries: Option<String>) -> Option<Failure> {
+        let redactor = &self.site.redactor;
+        let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
+        let what = redactor.find_in_patch(&measured.patch).or(in_binaries).or_else(in_a_path)?;
+        let message = format!(
+            "the change holds a secret: {what}; it does not land, and its patch is kept without it"
+        );
+        Some(Failure::new(FailureKind::SecretInDiff, message))
+    }
+
+    fn missing(&self, measured: &Measured, reply: &AgentReply) -> Option<Failure> {
+        let missing = missing(&self.claim.phase, &measured.changes, &|path| {
+            presence(&self.slot.path().join(path))
+        });
+        if missing.is_empty() {
+            return None;
+        }
+        let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        let message = format!("deliverables are missing: {}", first_few(&lines, NAMED));
+        let mut failure = Failure::new(FailureKind::MissingDeliverable, message);
+        failure.detail.missing = lines;
+        failure.detail.log_tail.clone_from(&reply.last_lines);
+        Some(failure)
+    }
+
+    /// No diff is a failure, unless the phase allows it or another phase made all of it since the run began.
+    async fn judge_no_change(&mut self, reply: &AgentReply) -> Result<Verdict, Trouble> {
+        let failed = match reply.ended {
+            How::Exited(code) => code != 0,
+            How::Signalled(_) => true,
+            How::TimedOut | How::Stalled | How::Stopped => false,
+        };
+        let allowed = self.claim.phase.allow_no_change() && !failed;
+        if allowed || self.was_made_by_another().await? {
+            return Ok(Verdict::Passed { commit: None });
+        }
+        if let Some(verdict) = self.excused(reply)? {
+            return Ok(verdict);
+        }
+        let said = match reply.ended {
+            How::Exited(0) => String::new(),
+            How::Exited(code) => format!("; the agent exited with {code}"),
+            How::Signalled(signal) => format!("; signal {signal} ended the agent"),
+            How::TimedOut | How::Stalled | How::Stopped => String::new(),
+        };
+        let message = format!("the agent changed nothing{said}");
+        // It did not come to an end of its own: that is about the agent, and says nothing about the phase.
+        let kind = if failed { FailureKind::AgentFailed } else { FailureKind::NoChange };
+        let mut failure = Failure::new(kind, message);
+        failure.exit_code = match reply.ended {
+            How::Exited(code) => Some(code),
+            _ => None,
+        };
+        failure.detail.log_tail.clone_from(&reply.last_lines);
+        if !failed {
+            return Ok(Verdict::Failed(failure));
+        }
+        // One that cannot even start ends like this in every phase.
+        let error = [failure.message.as_str(), reply.last_lines.lines().last().unwrap_or_default()];
+        let error = error.join(": ").trim_end_matches([':', ' ']).to_owned();
+        match self.site.breaker.met(&self.claim.phase_id, &error) {
+            Some(shared) => Err(Trouble::Systemic(shared)),
+            None => Ok(Verdict::Failed(failure)),
+        }
+    }
+
+    async fn was_made_by_another(&self) -> Result<bool, Trouble> {
+        let deliverables = self.claim.phase.deliverables();
+        // Whether a glob was matched before says nothing about this phase's own files.
+        if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {
+            return Ok(false);
+        }
+        let (facts, _) = self.site.ensure_branch(&self.claim.run_id).await?;
+        let begin = self.site.repo.tree(&facts.base_commit).await?;
+        let tip = self.site.repo.tree(&self.base).await?;
+        Ok(deliverables.iter().all(|path| {
+            let name = path.as_str().trim_end_matches('/');
+            match path.is_dir() {
+                true => !begin.has_folder(name) && tip.has_folder(name),
+                false => !begin.has_file(name) && tip.has_file(name),
+            }
+        }))
+    }
+}
+
+/// What somebody left beside the repository's own files, as agents do with their logs.
+fn is_new_at_the_root(path: &str, measured: &Measured) -> bool {
+    let is_new = |change: &&Change| change.kind == ChangeKind::Added && change.path == path;
+    !path.contains('/') && measured.changes.iter().any(|change| is_new(&change))
+}
+
+/// A change inside a submodule would be lost: its commits are another repository's, and none of it can land here.
+fn in_submodule(measured: &Measured) -> Option<Failure> {
+    let first = measured.submodules.first()?;
+    let message = format!("changed the submodule {first}; nothing in a submodule can land");
+    let mut failure = Failure::new(FailureKind::ScopeBreach, message);
+    failure.detail.breaches.clone_from(&measured.submodules);
+    Some(failure)
+}
+
+pub(crate) fn presence(path: &Path) -> Presence {
+    match fs::metadata(path) {
+        Err(_) => Presence::Absent,
+        Ok(file) if file.is_dir() => match has_file_beneath(path) {
+            true => Presence::Directory,
+            false => Presence::EmptyDirectory,
+        },
+        Ok(file) if file.len() == 0 => Presence::EmptyFile,
+        Ok(_) => Presence::File,
+    }
+}
+
+fn has_file_beneath(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => has_file_beneath(&entry.path()),
+        Ok(_) => true,
+        Err(_) => false,
+    })
+}

@@ -1,0 +1,82 @@
+//! The end of an attempt: what the store is told, and what is said of it. Nothing that an agent wrote passes here with a
+//! secret in it.
+
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+
+use crate::attempt::attempt_record::Record;
+use crate::attempt::{Site, Trouble, millis};
+use crate::clock::now;
+use crate::phase::{PhaseState, Usage, Verdict};
+use crate::process::{Redactor, Stop};
+use crate::progress::PhaseFinished;
+use crate::store::{Claim, Finish, StoreError};
+
+/// Ends a claimed attempt in the store, for as long as that takes on a full disk, and says how it ended.
+pub(crate) async fn finish(
+    site: &Site,
+    claim: Claim,
+    verdict: Verdict,
+    record: Record,
+    started: Instant,
+    stop: &Stop,
+) -> Result<PhaseFinished, Trouble> {
+    let (verdict, usage) = without_secrets(&site.redactor, verdict, record.usage);
+    let mut finished = PhaseFinished {
+        run_id: claim.run_id.clone(),
+        phase_id: claim.phase_id.clone(),
+        attempt: Some(claim.attempt),
+        max_attempts: claim.max_attempts,
+        tries: claim.tries + u32::from(!matches!(verdict, Verdict::Requeued(_))),
+        state: PhaseState::Executing,
+        verdict: verdict.as_str(),
+        commit: None,
+        failure: None,
+        duration_ms: millis(started.elapsed()),
+        tokens: usage.tokens,
+    };
+    if let Verdict::Passed { commit } = &verdict {
+        finished.commit.clone_from(commit);
+    }
+    site.say_unpriced(&usage);
+    let finish = Finish {
+        verdict,
+        ended: now(),
+        usage,
+        agent_ms: record.agent_ms,
+        ci_ms: (record.ci_runs > 0).then(|| millis(record.ci)),
+        session: record.session,
+        note: record.replaced.map(|note| site.redactor.redact(&note).into_owned()),
+        telemetry: site.settings.telemetry.enabled,
+        max_uncounted: site.settings.executor.max_uncounted,
+    };
+    let run = claim.run_id.clone();
+    let wait = |error: &StoreError| {
+        let why = error.to_string();
+        async move { site.wait_for_space(&why, stop).await }.boxed()
+    };
+    let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
+    (finished.state, finished.failure) = (ended.state, ended.failure);
+    // Also one that goes back to the queue may have been charged.
+    finished.tries = finished.tries.max(ended.tries);
+    for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
+        // Without it the next drain runs CI there again; what is finished is not undone by it.
+        if let Err(trouble) = site.keep_base(&run, key, results).await {
+            tracing::warn!("cannot keep what CI said of the tree {}: {trouble}", key.tree);
+        }
+    }
+    Ok(finished)
+}
+
+/// An agent words paths, results and failures as it likes.
+fn without_secrets(redactor: &Redactor, verdict: Verdict, usage: Usage) -> (Verdict, Usage) {
+    let clean = |text: String| redactor.redact(&text).into_owned();
+    let verdict = match verdict {
+        Verdict::Failed(failure) => Verdict::Failed(failure.map_texts(&clean)),
+        Verdict::Requeued(requeue) => Verdict::Requeued(requeue.map_texts(&clean)),
+        passed @ Verdict::Passed { .. } => passed,
+    };
+    let (model, stop_reason) = (usage.model.map(&clean), usage.stop_reason.map(&clean));
+    (verdict, Usage { model, stop_reason, ..usage })
+}

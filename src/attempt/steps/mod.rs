@@ -1,0 +1,14 @@
+//! The steps of an attempt, in their order: each is a file of its own.
+
+pub mod agent_files;
+pub mod agent_step;
+pub mod base_step;
+pub mod ci_gate;
+pub mod diff_gate;
+pub mod finish_step;
+pub mod landing_step;
+pub mod lost_work_step;
+pub mod memory_step;
+pub mod prompt_step;
+pub mod requested_checks;
+pub mod setup_step;

@@ -1,0 +1,93 @@
+//! The phase's CI for an agent that asks, on what is in the slot now. It judges nothing: that is done afterwards.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::agent::Checks;
+use crate::attempt::child_environment::Purpose;
+use crate::attempt::{Attempt, Trouble};
+use crate::ci::{self, CiOutcome, CiPlan};
+use crate::config::AgentSettings;
+use crate::process::child_env::Env;
+use crate::process::{Redactor, Stop};
+use crate::workspace::Side;
+
+/// Of the end of CI's output, for the agent.
+const SHOWN_CHARS: usize = 8_000;
+
+struct SlotChecks {
+    plan: CiPlan,
+    dir: PathBuf,
+    env: Env,
+    folder: PathBuf,
+    redact: Redactor,
+    hold: Arc<std::os::fd::OwnedFd>,
+    stop: Stop,
+    runs: AtomicU32,
+}
+
+impl Attempt<'_> {
+    /// For an agent that can ask: planning CI for the others would be for nothing.
+    pub(crate) async fn checks(&self) -> Result<Option<Arc<dyn Checks>>, Trouble> {
+        let (_, agent) = self.site.agent_of(self.claim)?;
+        if !matches!(agent, AgentSettings::Builtin(_)) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SlotChecks {
+            plan: self.ci_plan(Side::Agent).await,
+            dir: self.slot.path().to_owned(),
+            env: self.environment(Purpose::Ci, Side::Agent),
+            folder: self.folder.path().to_owned(),
+            redact: self.site.redactor.clone(),
+            hold: self.slot.lock_fd()?,
+            stop: self.stop.clone(),
+            runs: AtomicU32::new(0),
+        })))
+    }
+}
+
+impl Checks for SlotChecks {
+    fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(async move {
+            if !self.plan.is_configured() {
+                return "no CI is configured here; the deliverables alone decide".to_owned();
+            }
+            let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+            let request = ci::Request {
+                dir: &self.dir,
+                env: &self.env,
+                log: self.folder.join(format!("ci-by-agent-{number}.log")),
+                redact: self.redact.clone(),
+                hold: Some(Arc::clone(&self.hold)),
+            };
+            match ci::run(&self.plan, request, &self.stop).await {
+                Ok(run) => self.told(&run),
+                Err(error) => format!("CI could not be run: {error}"),
+            }
+        })
+    }
+}
+
+impl SlotChecks {
+    fn told(&self, run: &ci::CiRun) -> String {
+        let tail: Vec<char> = run.log_tail.chars().collect();
+        let tail: String = tail[tail.len().saturating_sub(SHOWN_CHARS)..].iter().collect();
+        format!("{}: {}\n{tail}", self.plan.display(), in_words(run.outcome()))
+    }
+}
+
+fn in_words(outcome: &CiOutcome) -> String {
+    match outcome {
+        CiOutcome::Passed => "passed".to_owned(),
+        CiOutcome::Failed => "failed".to_owned(),
+        CiOutcome::TimedOut { ran_out_seconds } => format!("ran out of its {ran_out_seconds} s"),
+        CiOutcome::NoTests => "found no test".to_owned(),
+        CiOutcome::CollectionError => "could not load the tests".to_owned(),
+        CiOutcome::CouldNotStart { why } => format!("could not start: {why}"),
+        CiOutcome::NotConfigured => "nothing to run".to_owned(),
+        CiOutcome::Stopped => "was stopped".to_owned(),
+    }
+}

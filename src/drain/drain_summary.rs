@@ -1,0 +1,201 @@
+//! What a drain says at its start, between batches and at its end, and the exit code that follows.
+
+use std::time::Instant;
+
+use super::{Drain, Halt};
+use crate::attempt::{Trouble, millis};
+use crate::failure::Exit;
+use crate::phase::{PhaseState, RunId};
+use crate::progress::{
+    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts,
+};
+use crate::store::{Backlog, CleanOutcome, RunSummary};
+
+/// What a batch came to so far.
+#[derive(Debug)]
+pub struct Tallies {
+    started: Instant,
+    done: u64,
+    failed: u64,
+    tokens: u64,
+}
+
+impl Default for Tallies {
+    fn default() -> Self {
+        Self { started: Instant::now(), done: 0, failed: 0, tokens: 0 }
+    }
+}
+
+impl Tallies {
+    pub fn start_batch(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn add(&mut self, phase: &PhaseFinished) {
+        match phase.state {
+            PhaseState::Complete => self.done += 1,
+            PhaseState::Failed => self.failed += 1,
+            _ => {}
+        }
+        self.tokens += phase.tokens.billed().unwrap_or_default();
+    }
+
+    fn phases_per_hour(&self) -> Option<f64> {
+        let hours = self.started.elapsed().as_secs_f64() / 3600.0;
+        (self.done > 0 && hours > 0.0).then(|| self.done as f64 / hours)
+    }
+}
+
+impl Drain<'_> {
+    pub(super) async fn announce(&self) -> anyhow::Result<()> {
+        let runs = self.summaries().await?;
+        let left_behind = self.left_behind().await?;
+        let sum = |of: fn(&RunSummary) -> u64| runs.iter().map(of).sum();
+        self.site.progress.emit(&Event::DrainStarted(DrainStarted {
+            runs: self.request.runs.clone(),
+            workspace: self.site.repo.root().display().to_string(),
+            database: self.site.store.path().display().to_string(),
+            agent: self.site.default_agent().unwrap_or("none").to_owned(),
+            queued: sum(|run| run.counts.queued),
+            left_behind,
+            phases: sum(|run| run.counts.total()),
+            settled: sum(|run| run.counts.settled()),
+            batch_size: self.request.batch_size,
+            jobs: self.request.jobs,
+            memory_backend: self.site.memory.backend().as_str(),
+            memory: self.memory_line.clone(),
+        }));
+        for told in self.unproven().await? {
+            self.site.progress.note(&told);
+        }
+        self.site.say_followed();
+        Ok(())
+    }
+
+    pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
+        let Backlog { queued, executing, blocked } =
+            self.site.store.backlog(&self.request.runs).await?;
+        self.site.progress.emit(&Event::BatchFinished(BatchFinished {
+            batch,
+            done: self.tallies.done,
+            failed: self.tallies.failed,
+            left: queued + executing,
+            blocked,
+            tokens: self.tallies.tokens,
+            phases_per_hour: self.tallies.phases_per_hour(),
+        }));
+        Ok(())
+    }
+
+    /// Whether no phase of these runs can run or is running.
+    pub(super) async fn is_empty(&self) -> Result<bool, Trouble> {
+        Ok(!self.site.store.has_work(&self.request.runs).await?)
+    }
+
+    pub(super) async fn conclude(self, halt: Halt) -> anyhow::Result<Exit> {
+        let runs = self.summaries().await?;
+        let is_red = |run: &RunSummary| {
+            run.clean_test
+                .as_ref()
+                .is_some_and(|test| test.outcome == CleanOutcome::RedInCleanClone)
+        };
+        let trouble =
+            runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0 || is_red(run));
+        let exit = match &halt {
+            Halt::FirstFailure => Exit::StoppedAtFirstFailure,
+            Halt::Systemic(_) | Halt::Full(_) | Halt::Budget(_) => Exit::Systemic,
+            Halt::Failed { .. } => Exit::OurFailure,
+            Halt::Interrupted => self.signals.exit(),
+            Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
+            Halt::Drained | Halt::MaxBatches => Exit::Done,
+        };
+        // All went well, but for what nobody can vouch for.
+        let unproven = self.unproven().await?.join("; ");
+        let exit = match exit {
+            Exit::Done | Exit::PhasesFailed if !unproven.is_empty() => Exit::OurFailure,
+            exit => exit,
+        };
+        let exit = self.unless_unwritten(exit);
+        self.site.progress.emit(&Event::DrainFinished(DrainFinished {
+            counts: self.counts(&runs).await,
+            reason: halt.reason(),
+            exit_code: exit.code(),
+            message: halt
+                .why()
+                .map(str::to_owned)
+                .or(Some(unproven).filter(|text| !text.is_empty())),
+            names_cure: halt.names_cure(),
+            budget: halt.budget(),
+            unborn: self.site.repo.is_unborn().await.unwrap_or_default(),
+            duration_ms: millis(self.site.progress.elapsed()),
+        }));
+        self.retire().await?;
+        if let Some(why) = self.site.progress.unwritten() {
+            tracing::error!(
+                "cannot write to stdout: {why}; the drain went on without, and `autopack status` shows what came of it"
+            );
+        }
+        // It may have been the very line that was emitted.
+        Ok(self.unless_unwritten(exit))
+    }
+
+    /// All was done, but whoever keeps what is said of it lacks some.
+    fn unless_unwritten(&self, exit: Exit) -> Exit {
+        match self.site.progress.unwritten() {
+            Some(_) if exit == Exit::Done => Exit::OurFailure,
+            _ => exit,
+        }
+    }
+
+    /// A disk that filled at the very end is waited for, too.
+    async fn retire(&self) -> anyhow::Result<()> {
+        loop {
+            match self.owner.retire(&self.site.store).await.map_err(Trouble::from) {
+                Err(Trouble::Full(why)) if self.site.wait_for_space(&why, &self.stop).await => {}
+                retired => return Ok(retired?),
+            }
+        }
+    }
+
+    async fn counts(&self, runs: &[RunSummary]) -> Vec<RunCounts> {
+        let mut all = Vec::new();
+        for run in runs {
+            let mut counts = RunCounts::from(run);
+            if let (Some(branch), Ok(tip)) = (&counts.branch, self.site.repo.tip(&run.run_id).await)
+            {
+                let held = tip.on != format!("refs/heads/{branch}");
+                counts.tip = Some(if held || tip.shadowed { tip.on } else { branch.clone() });
+                // What is red in a clean clone is nothing to merge.
+                if let Some(test) = run.clean_test.as_ref().filter(|test| {
+                    test.outcome == CleanOutcome::RedInCleanClone && test.commit == tip.commit
+                }) {
+                    counts.tip.clone_from(&test.last_green);
+                }
+            }
+            all.push(counts);
+        }
+        all
+    }
+
+    async fn summaries(&self) -> anyhow::Result<Vec<RunSummary>> {
+        let wanted = |run: &RunId| self.request.runs.contains(run);
+        let runs = self.site.store.runs().await?;
+        Ok(runs.into_iter().filter(|run| wanted(&run.run_id)).collect())
+    }
+}
+
+impl From<&RunSummary> for RunCounts {
+    fn from(run: &RunSummary) -> Self {
+        Self {
+            run_id: run.run_id.clone(),
+            branch: run.facts.as_ref().map(|facts| facts.branch.clone()),
+            tip: None,
+            complete: run.counts.complete,
+            failed: run.counts.failed,
+            blocked: run.blocked,
+            queued: run.counts.queued,
+            skipped: run.counts.skipped,
+            clean_clone: run.clean_test.as_ref().map(|test| test.outcome.as_str()),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a drain would do, in its order, if every phase passed at its first try. Nothing is written.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Serialize;
+
+use crate::attempt::Foresight;
+use crate::config::Settings;
+use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::{Fixer, PhaseRow};
+
+/// A queued phase, as the drain would take it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Planned {
+    pub run_id: RunId,
+    pub phase_id: PhaseId,
+    pub name: String,
+    /// Its turn, counted from 1; none for a phase that cannot run.
+    pub order: Option<usize>,
+    pub agent: Option<String>,
+    pub estimated_output_tokens: Option<u64>,
+    /// What the auto-fixer would repair.
+    pub fixes: Vec<String>,
+    pub unfixable: Option<String>,
+    /// What it needs and will not get.
+    pub waits_for: Vec<PhaseId>,
+    pub not_before: Option<UnixMs>,
+}
+
+/// The rows of one run, in the order of its plan.
+pub fn plan(
+    rows: &[PhaseRow],
+    fix: &Fixer<'_>,
+    settings: &Settings,
+    agent: Option<&str>,
+    foresight: &Foresight,
+) -> Vec<Planned> {
+    let at: HashMap<&PhaseId, usize> =
+        rows.iter().enumerate().map(|(n, row)| (&row.phase_id, n)).collect();
+    let waits = |state: PhaseState| matches!(state, PhaseState::Queued | PhaseState::Failed);
+    let mut unmet: Vec<usize> = Vec::with_capacity(rows.len());
+    let mut dependents: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (n, row) in rows.iter().enumerate() {
+        let needs = row.depends_on.iter().filter_map(|need| at.get(need));
+        let open: Vec<usize> = needs.copied().filter(|need| waits(rows[*need].state)).collect();
+        unmet.push(open.len());
+        open.iter().for_each(|need| dependents.entry(*need).or_default().push(n));
+    }
+    let queued = |n: &usize| rows[*n].state == PhaseState::Queued;
+    let mut ready: BTreeSet<usize> =
+        (0..rows.len()).filter(queued).filter(|n| unmet[*n] == 0).collect();
+    let mut planned = Vec::new();
+    let mut passed = BTreeSet::new();
+    let mut order = 0;
+    while let Some(n) = ready.pop_first() {
+        let mut phase = one(&rows[n], fix, settings, agent, foresight);
+        if phase.unfixable.is_none() {
+            order += 1;
+            phase.order = Some(order);
+            passed.insert(n);
+            for dependent in dependents.get(&n).into_iter().flatten() {
+                unmet[*dependent] -= 1;
+                if unmet[*dependent] == 0 {
+                    ready.insert(*dependent);
+                }
+            }
+        }
+        planned.push(phase);
+    }
+    for n in (0..rows.len()).filter(queued).filter(|n| unmet[*n] > 0) {
+        let missing = |need: &&PhaseId| {
+            at.get(*need).is_some_and(|need| waits(rows[*need].state) && !passed.contains(need))
+        };
+        let mut phase = one(&rows[n], fix, settings, agent, foresight);
+        phase.waits_for = rows[n].depends_on.iter().filter(missing).cloned().collect();
+        planned.push(phase);
+    }
+    planned
+}
+
+fn one(
+    row: &PhaseRow,
+    fix: &Fixer<'_>,
+    settings: &Settings,
+    agent: Option<&str>,
+    foresight: &Foresight,
+) -> Planned {
+    let repair = fix(&row.spec, row.last_failure.as_ref());
+    let spec = repair.result.as_ref().ok();
+    let own = spec.and_then(|spec| spec.agent());
+    let wanted = settings.wanted_agent(agent, own, row.attempts);
+    let agent = settings.agent(wanted);
+    let expected = spec.zip(agent).map(|(spec, agent)| foresight.early(spec, agent).output_tokens);
+    let named = agent.map(|(name, _)| name.to_owned());
+    let nobody = wanted
+        .filter(|_| named.is_none())
+        .map(|wanted| format!("agent: no agent is called {wanted:?}"));
+    Planned {
+        run_id: row.run_id.clone(),
+        phase_id: row.phase_id.clone(),
+        name: row.name.clone(),
+        order: None,
+        agent: named,
+        estimated_output_tokens: expected,
+        fixes: repair.fixes,
+        unfixable: repair.result.err().map(|why| why.0).or(nobody),
+        waits_for: Vec::new(),
+        not_before: row.not_before,
+    }
+}

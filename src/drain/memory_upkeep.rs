@@ -1,0 +1,105 @@
+//! The drain's side of the memory: what is planned goes in at its start; between batches it may move to Qdrant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Drain;
+use crate::attempt::{Site, Trouble, plan, topic_of};
+use crate::memory::{Entry, EntryId, Memory};
+use crate::phase::{PhaseState, RunId};
+use crate::store::{PhaseRow, Store, StoreError};
+
+impl Drain<'_> {
+    /// Between two batches: what serves may have changed, and whoever looks at the run wants to know.
+    pub(super) async fn tend_memory(&mut self) -> Result<(), Trouble> {
+        if let Some(line) = self.site.memory.at_batch().await {
+            self.site.progress.note(&line);
+        }
+        let backend = self.site.memory.backend();
+        if self.memory_noted != Some(backend) {
+            self.site.store.note_memory_backend(&self.request.runs, backend.as_str()).await?;
+            self.memory_noted = Some(backend);
+        }
+        Ok(())
+    }
+}
+
+/// So long the first phase waits for the plans of the others. A backlog of thousands goes on beside it.
+const A_MOMENT: Duration = Duration::from_millis(200);
+/// Between two of these it is seen that the drain has ended.
+const PART: usize = 256;
+
+/// The plans that are on their way into the memory.
+pub(super) struct Plans {
+    writing: JoinHandle<()>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Plans {
+    /// What the queued phases of these runs are going to do, for those that run before them.
+    pub async fn remember(site: &Site, runs: &[RunId]) -> Option<Self> {
+        if !site.memory.is_on() {
+            return None;
+        }
+        let ended = Arc::new(AtomicBool::new(false));
+        let (store, memory, runs) = (site.store.clone(), site.memory.clone(), runs.to_vec());
+        let seen = Arc::clone(&ended);
+        let mut writing = tokio::spawn(async move {
+            for run in &runs {
+                if let Err(error) = plan_run(&store, &memory, run, &seen).await {
+                    tracing::warn!("memory: what {run} plans is not remembered: {error}");
+                }
+            }
+        });
+        match timeout(A_MOMENT, &mut writing).await {
+            Ok(_) => None,
+            Err(_) => Some(Self { writing, ended }),
+        }
+    }
+
+    /// What is left is for the next drain.
+    pub async fn end(self) {
+        self.ended.store(true, Ordering::SeqCst);
+        let _ = self.writing.await;
+    }
+}
+
+async fn plan_run(
+    store: &Store,
+    memory: &Memory,
+    run: &RunId,
+    ended: &AtomicBool,
+) -> Result<(), StoreError> {
+    let queued = store.phases(run, Some(PhaseState::Queued)).await?;
+    let mut planned = BTreeMap::new();
+    for part in queued.chunks(PART) {
+        if ended.load(Ordering::SeqCst) {
+            break;
+        }
+        let plans: Vec<Entry> = part.iter().map(entry).collect();
+        planned.extend(
+            part.iter().map(|row| &row.phase_id).zip(plans.iter().map(|p| memory.id_of(p))),
+        );
+        memory.remember_all(plans).await;
+    }
+    // A phase that passed meanwhile took its plan back before the plan was there.
+    let passed = store.phases(run, Some(PhaseState::Complete)).await?;
+    let stale: Vec<EntryId> =
+        passed.iter().filter_map(|row| planned.remove(&row.phase_id).flatten()).collect();
+    memory.forget(&stale).await;
+    Ok(())
+}
+
+/// Repaired specs have their fields where they belong; of others there is the name.
+fn entry(row: &PhaseRow) -> Entry {
+    let spec = &row.spec.0;
+    let description = spec["description"].as_str().unwrap_or_default();
+    let deliverables = spec["deliverables"].as_array().into_iter().flatten();
+    let paths: Vec<&str> = deliverables.filter_map(|path| path.as_str()).collect();
+    plan(&row.run_id, &row.phase_id, topic_of(&row.name, description, &paths))
+}

@@ -1,0 +1,148 @@
+//! `--sample`: a few phases of different kinds first, so that what would fail every phase is met early and cheaply.
+
+use std::collections::BTreeMap;
+
+use super::{Drain, Halt, Turn};
+use crate::attempt::Trouble;
+use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::process::StopLevel;
+use crate::store::PhaseRow;
+
+impl Drain<'_> {
+    /// Tries the sample to its end; `Some` where the drain must not go on.
+    pub(super) async fn sample(&mut self) -> Result<Option<Halt>, Trouble> {
+        let Some(size) = self.request.sample.filter(|_| !self.sampled) else { return Ok(None) };
+        // One that a full disk broke off goes on.
+        if self.only.is_empty() {
+            let mut rows = Vec::new();
+            for run in &self.request.runs {
+                rows.extend(self.site.store.phases(run, None).await?);
+            }
+            self.only = spread(&rows, size as usize);
+        }
+        if self.only.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = self.only.iter().map(|(_, id)| id.as_str()).collect();
+        let (names, tried) = (names.join(", "), names.len());
+        self.site.progress.note(&format!("trying a sample first: {names}"));
+        self.site.repeats.while_sampling(true);
+        loop {
+            match self.turn().await? {
+                _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
+                Turn::Spent(budget) => return Ok(Some(Halt::Budget(budget))),
+                Turn::NothingLeft => break,
+                Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
+                    return Ok(Some(Halt::FirstFailure));
+                }
+                Turn::Done(_) => {}
+            }
+        }
+        self.site.repeats.while_sampling(false);
+        let passed = self.passed().await?;
+        self.only.clear();
+        self.sampled = true;
+        if passed == 0 {
+            return Ok(Some(Halt::Systemic(none_passed(tried, &names))));
+        }
+        self.site.progress.note(&match tried {
+            1 => "the sampled phase passed".to_owned(),
+            _ => format!("{passed} of the {tried} sampled phases passed"),
+        });
+        Ok(None)
+    }
+
+    /// Of the sample; another drain may have taken some of it.
+    async fn passed(&self) -> Result<usize, Trouble> {
+        let mut passed = 0;
+        for run in &self.request.runs {
+            let complete = self.site.store.phases(run, Some(PhaseState::Complete)).await?;
+            passed += complete.iter().filter(|row| self.only.contains(&key(row))).count();
+        }
+        Ok(passed)
+    }
+}
+
+fn key(row: &PhaseRow) -> (RunId, PhaseId) {
+    (row.run_id.clone(), row.phase_id.clone())
+}
+
+fn none_passed(tried: usize, names: &str) -> String {
+    let none = match tried {
+        1 => "the sampled phase did not pass".to_owned(),
+        _ => format!("none of the {tried} sampled phases passed"),
+    };
+    format!("{none} ({names}); `autopack phases log PHASE` shows why")
+}
+
+/// Phases that could run now, one of each category in turn, in the order of the plan; those that a limit put off
+/// only where there are no others.
+fn spread(rows: &[PhaseRow], size: usize) -> Vec<(RunId, PhaseId)> {
+    let over = |row: &&PhaseRow| matches!(row.state, PhaseState::Complete | PhaseState::Skipped);
+    let done: std::collections::HashSet<_> =
+        rows.iter().filter(over).map(|row| (&row.run_id, &row.phase_id)).collect();
+    let ready = rows.iter().filter(|row| {
+        let met = |need: &PhaseId| done.contains(&(&row.run_id, need));
+        row.state == PhaseState::Queued && row.unfixable.is_none() && row.depends_on.iter().all(met)
+    });
+    let (now, later): (Vec<_>, Vec<_>) = ready.partition(|row| row.not_before.is_none());
+    let mut kinds: BTreeMap<String, Vec<&PhaseRow>> = BTreeMap::new();
+    for row in if now.is_empty() { later } else { now } {
+        let category = row.spec.0["category"].as_str().unwrap_or_default().to_lowercase();
+        kinds.entry(category).or_default().push(row);
+    }
+    let longest = kinds.values().map(Vec::len).max().unwrap_or(0);
+    let in_turn = (0..longest).flat_map(|at| kinds.values().filter_map(move |ids| ids.get(at)));
+    in_turn.take(size).map(|row| key(row)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::{RawSpec, UnixMs};
+
+    fn row(id: &str, category: &str, needs: &[&str]) -> PhaseRow {
+        PhaseRow {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new(id),
+            name: id.to_owned(),
+            state: PhaseState::Queued,
+            spec: RawSpec(serde_json::json!({ "category": category })),
+            repaired: true,
+            depends_on: needs.iter().map(|need| PhaseId::new(*need)).collect(),
+            attempts: 0,
+            executions: 0,
+            max_attempts: None,
+            last_failure: None,
+            commit: None,
+            not_before: None,
+            unfixable: None,
+        }
+    }
+
+    #[test]
+    fn each_category_has_its_turn_and_what_cannot_run_yet_has_none() {
+        let rows = [
+            row("a1", "api", &[]),
+            row("a2", "api", &[]),
+            row("b1", "build", &["a1"]),
+            row("c1", "docs", &[]),
+            row("c2", "docs", &[]),
+        ];
+        let ids =
+            |size| spread(&rows, size).iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(3), ["a1", "c1", "a2"]);
+        assert_eq!(ids(9), ["a1", "c1", "a2", "c2"]);
+        assert!(ids(0).is_empty());
+    }
+
+    #[test]
+    fn what_a_limit_put_off_is_sampled_only_where_there_is_nothing_else() {
+        let later = |id| PhaseRow { not_before: Some(UnixMs(9)), ..row(id, "api", &[]) };
+        let ids = |rows: &[PhaseRow]| {
+            spread(rows, 9).iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&[later("a"), row("b", "api", &[])]), ["b"]);
+        assert_eq!(ids(&[later("a"), later("b")]), ["a", "b"]);
+    }
+}

@@ -1,0 +1,218 @@
+//! The next thing to happen: free lines are given work, and whatever ends first is counted.
+
+use std::collections::HashSet;
+
+use super::idle_wait::Waits;
+use super::{Drain, Halt, Registered};
+use crate::attempt::{After, Executed, Trouble};
+use crate::clock::now;
+use crate::phase::PhaseState;
+use crate::phase::budget::Exhausted;
+use crate::process::StopLevel;
+use crate::progress::{Event, PhaseFinished};
+use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
+
+/// What happened.
+pub(super) enum Turn {
+    /// An attempt ended, or a phase was refused when its turn came.
+    Done(PhaseState),
+    /// Nobody works, and there is nothing to claim.
+    NothingLeft,
+    /// A budget is spent.
+    Spent(Exhausted),
+}
+
+impl Drain<'_> {
+    /// Keeps all lines at work until one of them ends; waits for work where waiting helps.
+    pub(super) async fn turn(&mut self) -> Result<Turn, Trouble> {
+        let mut said = false;
+        loop {
+            if !self.may_claim() {
+                match self.crew.next().await {
+                    Some(ended) => return self.ended(ended),
+                    None if self.lost && self.stop.level() == StopLevel::Run => {
+                        self.register_again().await?;
+                    }
+                    None => return Ok(Turn::NothingLeft),
+                }
+                continue;
+            }
+            let waits = match self.claim().await? {
+                Next::Claimed(claim) => {
+                    self.start(*claim);
+                    continue;
+                }
+                Next::Unfixable { run_id, phase_id, failure } => {
+                    self.count_claim();
+                    self.finished(PhaseFinished::refused(run_id, phase_id, failure));
+                    return Ok(Turn::Done(PhaseState::Failed));
+                }
+                Next::Stopped(budget) if self.crew.is_empty() => return Ok(Turn::Spent(budget)),
+                // What runs is expected to take the rest, and may take less.
+                Next::Stopped(_) => Waits::for_a_line(),
+                Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
+                Next::Held { by_another, until, overlapping } => {
+                    self.say_idle(overlapping);
+                    Waits { another: by_another, until }
+                }
+                Next::Nothing => Waits::for_a_line(),
+            };
+            if self.crew.is_empty() {
+                if let Some(budget) = self.limits.over(&self.site) {
+                    return Ok(Turn::Spent(budget));
+                }
+                if waits.is_for_a_line() {
+                    return Ok(Turn::NothingLeft);
+                }
+            }
+            if let Some(ended) = self.wait(&waits, &mut said).await? {
+                return self.ended(ended);
+            }
+        }
+    }
+
+    /// Once, so that nobody wonders where the other lines are.
+    fn say_idle(&mut self, overlapping: bool) {
+        if overlapping && !self.said_idle && !self.crew.is_empty() {
+            self.said_idle = true;
+            let (busy, jobs) = (self.crew.len(), self.request.jobs);
+            self.site.progress.note(&format!(
+                "{busy} of {jobs} lines have work: what is queued touches the same paths as what runs"
+            ));
+        }
+    }
+
+    fn may_claim(&self) -> bool {
+        self.stop.level() == StopLevel::Run
+            && !self.lost
+            && self.claims_left != Some(0)
+            && self.crew.len() < self.request.jobs as usize
+    }
+
+    async fn claim(&mut self) -> Result<Next, Trouble> {
+        self.site.memory.may_claim().map_err(anyhow::Error::new)?;
+        let at = now();
+        let executor = &self.site.settings.executor;
+        let spent = self.crew.and(self.limits.spent());
+        let admit =
+            |candidate: &Candidate<'_>| self.limits.admit(&self.site, candidate, &spent, at);
+        let claimer = Claimer {
+            owner: self.owner.id(),
+            runs: &self.request.runs,
+            max_attempts: executor.max_attempts,
+            fix: self.fix,
+            only: &self.only,
+            admit: &admit,
+            spending: executor.budgets.look_back(),
+        };
+        match self.site.store.claim_next(&claimer, at).await {
+            Err(StoreError::Fenced { .. }) => {
+                self.lose();
+                Ok(Next::Waiting { until: at })
+            }
+            next => Ok(next?),
+        }
+    }
+
+    fn start(&mut self, claim: Claim) {
+        self.count_claim();
+        let spent = self.crew.and(self.limits.spent());
+        self.crew.start(&self.site, claim, spent, self.owner.stop());
+    }
+
+    fn count_claim(&mut self) {
+        self.claims_left = self.claims_left.map(|left| left.saturating_sub(1));
+    }
+
+    fn give_claim_back(&mut self) {
+        self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
+    }
+
+    fn ended(&mut self, ended: Result<Executed, Trouble>) -> Result<Turn, Trouble> {
+        match ended {
+            Ok(executed) => {
+                let state = executed.finished.state;
+                self.finished(executed.finished);
+                self.limits.add(&executed.used);
+                match executed.after {
+                    After::Nothing => self.space_found(),
+                    After::Systemic(why) => return Err(Trouble::Systemic(why)),
+                    // It was no try of the phase, and none of the drain.
+                    After::MadeRoom => self.give_claim_back(),
+                    After::Full(why) => {
+                        self.give_claim_back();
+                        return Err(Trouble::Full(why));
+                    }
+                    After::Ours(error) => return Err(Trouble::Ours(error)),
+                    After::OverBudget(budget) => return Ok(Turn::Spent(budget)),
+                    After::Away { agent, until } => self.limits.send_away(agent, until),
+                }
+                Ok(Turn::Done(state))
+            }
+            Err(Trouble::LeaseLost) => {
+                self.site
+                    .progress
+                    .note("another drain took this phase over; its result is dropped");
+                self.lose();
+                Ok(Turn::Done(PhaseState::Queued))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn finished(&mut self, ended: PhaseFinished) {
+        self.had_failure |= ended.state == PhaseState::Failed;
+        self.tallies.add(&ended);
+        self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
+    }
+
+    /// We were stopped for longer than our lease. It was one for all lines: none of their results counts any more, and
+    /// they are ended before this drain starts over as a new owner.
+    fn lose(&mut self) {
+        self.lost = true;
+        self.owner.end_lines();
+    }
+
+    async fn register_again(&mut self) -> Result<(), Trouble> {
+        self.owner = Registered::register(
+            &self.site.store,
+            &self.site.repo,
+            &self.request.runs,
+            &self.site.settings.executor,
+            self.signals,
+        )
+        .await?;
+        self.lost = false;
+        Ok(())
+    }
+
+    /// Nothing more is claimed; what runs is finished and counted.
+    pub(super) async fn wind_down(&mut self, halt: &Halt) {
+        if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
+            // What the user has to mend is said where the drain ends.
+            let why = halt.why().filter(|_| !matches!(halt, Halt::Failed { .. }));
+            let why = why.map_or(String::new(), |why| format!(": {why}"));
+            let (under_way, meets) = match self.crew.len() {
+                1 => ("a phase under way is".to_owned(), "it meets"),
+                n => (format!("{n} phases under way are"), "they meet"),
+            };
+            // What was left of the budget is the limit of what runs.
+            let unless = match halt.budget() {
+                Some(level) => format!(", unless {meets} the {level}'s budget too"),
+                None => String::new(),
+            };
+            let first = format!("{under_way} finished first{unless}");
+            self.site.progress.note(&format!("no more is begun{why}; {first}"));
+        }
+        // What all of them meet is said once.
+        let mut told: HashSet<String> = halt.why().map(str::to_owned).into_iter().collect();
+        while let Some(ended) = self.crew.next().await {
+            if let Err(trouble) = self.ended(ended) {
+                let met = Halt::from(self.with_last_landing(trouble).await);
+                if let Some(why) = met.why().filter(|why| told.insert((*why).to_owned())) {
+                    self.site.progress.note(why);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Says at once when a batch leaves no telemetry, or telemetry without what matters in it, and why that may be.
+
+use super::{Drain, Halt};
+use crate::attempt::Trouble;
+use crate::store::{Mark, Yield};
+
+const OFF: &str = "telemetry: switched off; no sample is kept of this drain";
+
+/// What was said already: once is enough for what the agent is like.
+#[derive(Debug, Default)]
+pub struct Said {
+    off: bool,
+    uncounted: bool,
+}
+
+impl Drain<'_> {
+    /// Where things stand before a batch; nothing to compare with where telemetry is off.
+    pub(super) async fn mark(&self) -> Result<Option<Mark>, Trouble> {
+        match self.site.settings.telemetry.enabled {
+            true => Ok(Some(self.site.store.mark().await?)),
+            false => Ok(None),
+        }
+    }
+
+    /// Looks at what the attempts since then left.
+    pub(super) async fn look_at_yield(
+        &mut self,
+        since: Option<Mark>,
+        halt: Option<&Halt>,
+    ) -> Result<(), Trouble> {
+        let Some(mark) = since else {
+            if !std::mem::replace(&mut self.said.off, true) {
+                self.say(OFF);
+            }
+            return Ok(());
+        };
+        let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
+        // What kept attempts from an agent and ends the drain is said where it ends.
+        let tells = |halt: &Halt| halt.why().is_some() || matches!(halt, Halt::Interrupted);
+        let explained = found.reached == 0 && halt.is_some_and(tells);
+        if let Some(text) = none(&found).filter(|_| !explained) {
+            self.say(&text);
+        }
+        if let Some(text) = uncounted(&found).filter(|_| !self.said.uncounted) {
+            self.said.uncounted = true;
+            self.say(&text);
+        }
+        Ok(())
+    }
+
+    /// A note is one line.
+    fn say(&self, text: &str) {
+        text.lines().for_each(|line| self.site.progress.note(line));
+    }
+}
+
+/// Attempts, and no sample.
+fn none(found: &Yield) -> Option<String> {
+    if found.attempts == 0 || found.samples > 0 {
+        return None;
+    }
+    let why = match (found.reached, found.attempts) {
+        (0, 1) => "it did not reach an agent; the lines above say why",
+        (0, _) => "none of them reached an agent; the lines above say why",
+        (_, 1) => "another drain took it over",
+        _ => "another drain took them over",
+    };
+    let attempts = of(found.attempts, "attempt");
+    Some(format!("telemetry: no sample came of {attempts} of this batch:\n           {why}"))
+}
+
+/// Samples, and not one that says how much was put out.
+fn uncounted(found: &Yield) -> Option<String> {
+    (found.finished > 0 && found.counted == 0).then(|| {
+        let samples = of(found.finished, "sample");
+        format!(
+            "telemetry: no token counts in {samples} of this batch:\n           \
+             the agent reported none (a command agent writes them to\n           \
+             AUTOPACK_RESULT_FILE; docs/telemetry.md)"
+        )
+    })
+}
+
+fn of(count: u64, what: &str) -> String {
+    if count == 1 { format!("the one {what}") } else { format!("the {count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_said() {
+        let good = Yield { attempts: 5, reached: 5, samples: 5, finished: 4, counted: 4 };
+        assert_eq!((none(&good), uncounted(&good)), (None, None));
+        assert_eq!((none(&Yield::default()), uncounted(&Yield::default())), (None, None));
+        // Turned away by a limit: nothing was used, and nothing is wrong.
+        let away = Yield { finished: 0, counted: 0, ..good };
+        assert_eq!((none(&away), uncounted(&away)), (None, None));
+        let silent = Yield { counted: 0, ..good };
+        let text = uncounted(&Yield { finished: 1_000_000, ..silent }).unwrap();
+        assert!(text.contains("in the 1000000 samples"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        let unreached = Yield { attempts: 1, ..Yield::default() };
+        let text = none(&unreached).unwrap();
+        assert!(text.contains("the one attempt of this batch:\n"), "{text}");
+        assert!(text.contains("it did not reach"), "{text}");
+        let text = none(&Yield { attempts: 2, ..Yield::default() }).unwrap();
+        assert!(text.contains("the 2 attempts of this batch:\n"), "{text}");
+        assert!(text.contains("none of them reached"), "{text}");
+    }
+}
