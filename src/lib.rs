@@ -36,6 +36,7 @@ pub mod drain;
 pub mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod git;
 pub mod health;
 pub mod http;
 pub mod import;

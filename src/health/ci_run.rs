@@ -12,7 +12,8 @@ use crate::phase::words::{first_few, short_commit};
 use crate::phase::{PhaseCi, shell};
 use crate::process::child_env::Env;
 use crate::process::{self, How, Job, Redactor, Stop};
-use crate::workspace::{Repo, plain_copy};
+use crate::workspace::Repo;
+use crate::workspace::plain_copy;
 
 const NAMED: usize = 3;
 /// In seconds: what a phase without a word about it has.

@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::phase::PhaseCi;
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
-use crate::workspace::{Obstacle, Repo, WorkspaceError, obstacles};
+use crate::workspace::obstacles;
+use crate::workspace::{Obstacle, Repo, WorkspaceError};
 
 pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
     match config {

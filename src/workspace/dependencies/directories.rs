@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use super::super::tree::Tree;
 use super::inputs::is_python_manifest;
 use super::{VENV_MARKER, names};
+use crate::git::trees::Tree;
 
 /// A directory or file that a package manager makes, and the manifests beside which it does so.
 struct Product {

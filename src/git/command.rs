@@ -1,0 +1,329 @@
+//! The only file that starts git, and what makes git harmless when it is started.
+//!
+//! Git trusts the repository that it works in: hooks, `core.fsmonitor`, pagers, signing programs and
+//! variables of the environment all run or redirect something. So every call names its repository,
+//! its work tree and its index itself, without any discovery, and overrides what could run a program.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::Instrument as _;
+
+use super::error::{Context, Result, WorkspaceError};
+use super::exact_directory::Exact;
+use crate::config::Env;
+use crate::process::{Output, Tool, ToolError, output};
+
+/// The oldest git that has all that is called here: `merge-tree --write-tree` came with 2.38.
+pub const OLDEST_GIT: (u32, u32) = (2, 38);
+
+/// Adding or writing a large tree takes minutes at worst; this is for a git that hangs.
+const TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// Given with every call, over whatever any configuration file says.
+const HARDENED: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.pager=cat",
+    // Names that another file system takes for `.git`, on whatever machine this is: NTFS is in by default.
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "core.quotePath=false",
+    "core.safecrlf=false",
+    "core.filesRefLockTimeout=1000",
+    "core.packedRefsTimeout=1000",
+    "commit.gpgSign=false",
+    "credential.helper=",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "color.ui=false",
+];
+
+/// All that git gets of our environment, beside what a call sets: where programs, the user's own configuration and temporary
+/// files are, and whose repositories are trusted. No key and no password: filters of LFS run with it.
+const INHERITED: &[&str] = &[
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_EXEC_PATH",
+    "GIT_LFS_SKIP_SMUDGE",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SUDO_GID",
+    "SUDO_UID",
+    "TMPDIR",
+    "TZ",
+    "TZDIR",
+    "USER",
+];
+/// The same for names that begin so.
+const INHERITED_STARTS: [&str; 2] = ["LC_", "XDG_"];
+
+fn inherited() -> BTreeMap<OsString, Option<OsString>> {
+    let all = Env::of_process();
+    let wanted = |name: &OsStr| {
+        INHERITED.iter().any(|known| name == *known)
+            || name
+                .to_str()
+                .is_some_and(|name| INHERITED_STARTS.iter().any(|s| name.starts_with(s)))
+    };
+    let inherited = all.all().iter().filter(|(name, _)| wanted(name));
+    inherited.map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
+}
+
+/// What git says of its own version, from anywhere.
+pub async fn git_version(dir: &Path) -> Result<String> {
+    Git::at(dir, &[]).call("tell its version", ["--version"]).text().await
+}
+
+/// A repository to call git on: which one, seen how.
+#[derive(Clone)]
+pub(crate) struct Git {
+    env: Vec<(OsString, OsString)>,
+    config: Vec<String>,
+    cwd: PathBuf,
+    hold: Option<Arc<OwnedFd>>,
+    steering: Option<Steering>,
+}
+
+/// What steers git in a folder of ours that others can reach: written anew before each call.
+#[derive(Clone, Default)]
+pub(crate) struct Steering(Arc<Mutex<Option<(PathBuf, Exact)>>>);
+
+impl Steering {
+    /// From now on, and at once.
+    pub fn set(&self, folder: &Path, exact: Exact) -> Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((folder.to_owned(), exact));
+        self.renew()
+    }
+
+    pub fn renew(&self) -> Result<()> {
+        let steering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((folder, exact)) = steering.as_ref() else { return Ok(()) };
+        exact.make(folder).doing("write the git folder", folder)
+    }
+}
+
+impl Git {
+    /// Git as somebody standing in `cwd` would call it: it looks for its repository.
+    pub fn at(cwd: &Path, extra: &[(OsString, OsString)]) -> Self {
+        let mut git = Self {
+            env: extra.to_vec(),
+            config: HARDENED.iter().map(|c| (*c).to_owned()).collect(),
+            cwd: cwd.to_owned(),
+            hold: None,
+            steering: None,
+        };
+        git.set("GIT_TERMINAL_PROMPT", "0");
+        git.set("GIT_OPTIONAL_LOCKS", "0");
+        git.set("LC_ALL", "C");
+        git
+    }
+
+    /// This repository and no other.
+    pub fn pinned(mut self, git_dir: &Path, work_tree: &Path) -> Self {
+        self.set("GIT_DIR", git_dir);
+        self.set("GIT_WORK_TREE", work_tree);
+        self.cwd = work_tree.to_owned();
+        self
+    }
+
+    /// The same from within its git folder: for what needs no work tree, and works without one.
+    pub fn without_files(mut self, git_dir: &Path) -> Self {
+        self.cwd = git_dir.to_owned();
+        self
+    }
+
+    /// What is written here has to outlive a power cut: the user's objects and refs.
+    pub fn durable(mut self) -> Self {
+        self.config.push("core.fsync=committed,reference".to_owned());
+        self
+    }
+
+    /// A repository of our own: no configuration but its own, and nothing worth an fsync, since
+    /// what lands is written anew into the user's.
+    pub fn private(mut self, git_dir: &Path) -> Self {
+        self.set("GIT_INDEX_FILE", git_dir.join("index"));
+        self.set("GIT_CONFIG_GLOBAL", "/dev/null");
+        self.set("GIT_CONFIG_NOSYSTEM", "1");
+        self.set("GIT_NO_REPLACE_OBJECTS", "1");
+        self.config.push("core.fsync=none".to_owned());
+        // Nobody else writes here: an object needs no second name to see whether it is there already.
+        self.config.push("core.createObject=rename".to_owned());
+        self
+    }
+
+    /// Keeps a lock held as long as a git that was started lives, should we die before it.
+    pub fn holding(mut self, lock: Arc<OwnedFd>) -> Self {
+        self.hold = Some(lock);
+        self
+    }
+
+    pub fn steered(mut self, steering: Steering) -> Self {
+        self.steering = Some(steering);
+        self
+    }
+
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.into(), value.into()));
+    }
+
+    /// `doing` completes "cannot ..." when it fails.
+    pub fn call<I, A>(&self, doing: impl Into<String>, args: I) -> Call
+    where
+        I: IntoIterator<Item = A>,
+        A: AsRef<OsStr>,
+    {
+        let mut all: Vec<OsString> = Vec::new();
+        for setting in &self.config {
+            all.extend(["-c".into(), setting.into()]);
+        }
+        all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        Call { git: self.clone(), doing: doing.into(), args: all, stdin: None }
+    }
+}
+
+/// One call of git, about to be made.
+pub(crate) struct Call {
+    git: Git,
+    doing: String,
+    args: Vec<OsString>,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Call {
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.git.set(name, value);
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Whatever it answers, also when it fails.
+    pub async fn answer(self) -> Result<Answer> {
+        let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
+        if let Some(steering) = &self.git.steering {
+            steering.renew()?;
+        }
+        tool.clear_env = true;
+        tool.env = inherited();
+        tool.env.extend(self.git.env.into_iter().map(|(name, value)| (name, Some(value))));
+        tool.stdin = self.stdin;
+        tool.hold = self.git.hold;
+        let doing = self.doing;
+        let (call, started) = (words(&tool.args), Instant::now());
+        // A task of its own: a caller that stops waiting kills no git that holds a lock file.
+        match tokio::spawn(output(tool).in_current_span()).await {
+            Ok(Ok(output)) => {
+                let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(code = output.code, ms, "git {call}");
+                Ok(Answer { doing, output })
+            }
+            Ok(Err(ToolError::NotFound { .. })) => Err(WorkspaceError::GitMissing),
+            Ok(Err(source)) => Err(WorkspaceError::GitUnusable { doing, source }),
+            Err(join) => match join.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(WorkspaceError::ShuttingDown { doing }),
+            },
+        }
+    }
+
+    /// What it prints; failing is an error.
+    pub async fn bytes(self) -> Result<Vec<u8>> {
+        self.answer().await?.bytes()
+    }
+
+    /// The same as text, without the line break at its end.
+    pub async fn text(self) -> Result<String> {
+        self.answer().await?.text()
+    }
+}
+
+/// A call as people write it: without the settings that each has.
+fn words(args: &[OsString]) -> String {
+    let mut settings = args.chunks_exact(2).take_while(|pair| pair[0] == "-c").count() * 2;
+    settings = settings.min(args.len());
+    let words: Vec<_> = args[settings..].iter().map(|arg| arg.to_string_lossy()).collect();
+    words.join(" ")
+}
+
+/// What git answered.
+pub(crate) struct Answer {
+    pub doing: String,
+    pub output: Output,
+}
+
+impl Answer {
+    pub fn ok(&self) -> bool {
+        self.output.code == Some(0)
+    }
+
+    pub fn bytes(self) -> Result<Vec<u8>> {
+        if self.ok() { Ok(self.output.stdout) } else { Err(self.error()) }
+    }
+
+    pub fn text(self) -> Result<String> {
+        let doing = self.doing.clone();
+        let bytes = self.bytes()?;
+        String::from_utf8(bytes).map(|text| text.trim_end_matches('\n').to_owned()).map_err(|e| {
+            let answer = String::from_utf8_lossy(e.as_bytes()).into_owned();
+            WorkspaceError::OddAnswer { doing, answer }
+        })
+    }
+
+    /// What it said on stderr, in one line.
+    pub fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.output.stderr);
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with("hint:"))
+            .collect();
+        match lines.len() {
+            0 => match self.output.code {
+                Some(code) => format!("nothing (exit code {code})"),
+                None => "nothing (it was killed)".to_owned(),
+            },
+            n => lines[n.saturating_sub(4)..].join("; "),
+        }
+    }
+
+    pub fn error(self) -> WorkspaceError {
+        let said = self.said();
+        WorkspaceError::Git { doing: self.doing, code: self.output.code, said }
+    }
+
+    pub fn odd(self) -> WorkspaceError {
+        let answer = String::from_utf8_lossy(&self.output.stdout).chars().take(200).collect();
+        WorkspaceError::OddAnswer { doing: self.doing, answer }
+    }
+}
+
+/// The fields of `-z` output.
+pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|b| *b == 0).filter(|field| !field.is_empty())
+}

@@ -1,0 +1,195 @@
+//! What git says about the difference of two trees: paths, objects, and the patch.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::Path;
+
+use super::command::Call;
+use super::error::{Context, Result};
+use super::path_bytes::{from_bytes, shown};
+use crate::phase::scope::{Change, ChangeKind};
+
+const NOTHING: &str = "000000";
+const FOLDER: &str = "040000";
+const SUBMODULE: &str = "160000";
+const SYMLINK: &str = "120000";
+
+/// The call that [`Diff::parse`] reads: every changed file and folder, then the patch. Without [`BINARY`] that has no
+/// content of what is not text.
+pub(crate) const DIFF: [&str; 12] = [
+    "diff-tree",
+    "-r",
+    "-t",
+    "-z",
+    "--raw",
+    "-p",
+    "--full-index",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+];
+
+pub(crate) const BINARY: &str = "--binary";
+
+/// What a call answers that is about to compare `trees`; by way of `file`, since a diff has no upper bound, and what git
+/// says to us has one.
+pub(crate) async fn through<A: AsRef<OsStr>>(
+    file: &Path,
+    call: Call,
+    trees: impl IntoIterator<Item = A>,
+) -> Result<Vec<u8>> {
+    let mut output = OsString::from("--output=");
+    output.push(file);
+    call.arg(output).args(trees).bytes().await?;
+    let said = fs::read(file).doing("read", file)?;
+    fs::remove_file(file).doing("remove", file)?;
+    Ok(said)
+}
+
+/// The difference of a tree from the one before.
+#[derive(Debug)]
+pub(crate) struct Diff {
+    pub tree: String,
+    /// Files, symbolic links and submodules.
+    pub changes: Vec<RawChange>,
+    /// Folders in which something changed: the ids of what they are now.
+    pub folders: Vec<String>,
+    pub patch: Vec<u8>,
+    /// Whether the patch is all of it: not where git could not take in the content of what is not text.
+    pub whole: bool,
+}
+
+/// One line of `--raw -z`: `:old-mode new-mode old-id new-id letter`, then the path.
+#[derive(Clone, Debug)]
+pub(crate) struct RawChange {
+    old_mode: String,
+    new_mode: String,
+    old_id: String,
+    new_id: String,
+    letter: u8,
+    pub path: Vec<u8>,
+}
+
+impl Diff {
+    /// Pairs of facts and path, each ended by NUL; one more NUL; the patch.
+    pub fn parse(tree: String, said: &[u8]) -> Self {
+        let (changes, folders, patch) = (Vec::new(), Vec::new(), Vec::new());
+        let mut diff = Self { tree, changes, folders, patch, whole: true };
+        let mut rest = said;
+        while rest.first() == Some(&b':') {
+            let mut parts = rest.splitn(3, |b| *b == 0);
+            let (Some(facts), Some(path), Some(after)) = (parts.next(), parts.next(), parts.next())
+            else {
+                break;
+            };
+            rest = after;
+            diff.note(&String::from_utf8_lossy(facts), path);
+        }
+        diff.patch = rest.strip_prefix(b"\0").unwrap_or(rest).to_vec();
+        diff
+    }
+
+    fn note(&mut self, facts: &str, path: &[u8]) {
+        let facts: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
+        let [old_mode, new_mode, old_id, new_id, letter] = facts[..] else { return };
+        let is_folder = |mode: &str| matches!(mode, FOLDER | NOTHING);
+        if is_folder(old_mode) && is_folder(new_mode) {
+            if new_mode == FOLDER {
+                self.folders.push(new_id.to_owned());
+            }
+            return;
+        }
+        self.changes.push(RawChange {
+            old_mode: old_mode.to_owned(),
+            new_mode: new_mode.to_owned(),
+            old_id: old_id.to_owned(),
+            new_id: new_id.to_owned(),
+            letter: letter.bytes().next().unwrap_or(b'M'),
+            path: path.to_vec(),
+        });
+    }
+}
+
+impl RawChange {
+    /// The path, where a repository stands that was no submodule before.
+    pub fn new_repository(&self) -> Option<Vec<u8>> {
+        (self.new_mode == SUBMODULE && self.old_mode != SUBMODULE).then(|| self.path.clone())
+    }
+
+    pub fn is_about_a_submodule(&self) -> bool {
+        self.new_mode == SUBMODULE || self.old_mode == SUBMODULE
+    }
+
+    /// It was a symbolic link, or is one now.
+    pub fn is_about_a_link(&self) -> bool {
+        self.new_mode == SYMLINK || self.old_mode == SYMLINK
+    }
+
+    /// A file that was there before, with other content now.
+    pub fn is_new_content(&self) -> bool {
+        let is_file = |mode: &str| mode.starts_with("100");
+        is_file(&self.old_mode) && is_file(&self.new_mode) && self.new_id != self.old_id
+    }
+
+    /// Whether another change of the file makes the same of it.
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        self.new_mode == other.new_mode && self.new_id == other.new_id
+    }
+
+    /// What undoes the change in an index: a line of `update-index -z --index-info`.
+    pub fn order_back(&self) -> Vec<u8> {
+        let mut order = format!("{} {}\t", self.old_mode, self.old_id).into_bytes();
+        order.extend_from_slice(&self.path);
+        order.push(0);
+        order
+    }
+
+    pub fn is_deletion(&self) -> bool {
+        self.new_mode == NOTHING
+    }
+
+    /// The object that a file or link is now, where it is another than before.
+    pub fn new_object(&self) -> Option<&str> {
+        let is_object = !self.is_deletion() && self.new_mode != SUBMODULE;
+        (is_object && self.new_id != self.old_id).then_some(self.new_id.as_str())
+    }
+
+    pub fn told(&self, root: &Path) -> Change {
+        let kind = match self.letter {
+            b'A' => ChangeKind::Added,
+            b'D' => ChangeKind::Deleted,
+            b'T' => ChangeKind::TypeChanged,
+            _ if self.old_id == self.new_id => ChangeKind::ModeChanged,
+            _ => ChangeKind::Modified,
+        };
+        let link =
+            (self.new_mode == SYMLINK).then(|| fs::read_link(root.join(from_bytes(&self.path))));
+        let symlink_target =
+            link.and_then(|target| target.ok()).map(|t| t.to_string_lossy().into_owned());
+        Change { path: shown(&self.path), kind, symlink_target, lets_out: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_folders_and_the_patch_are_told_apart() {
+        let said = b":040000 040000 bb bc M\0d\0:100644 100755 aa aa M\0d/run.sh\0\
+                     :000000 160000 00 bb A\0a\nb\0:040000 000000 cc 00 D\0e\0\
+                     :100644 000000 dd 00 D\0e/f\0\0diff --git a/x\0";
+        let diff = Diff::parse("t".into(), said);
+        assert_eq!(diff.folders, ["bc"]);
+        let paths: Vec<String> = diff.changes.iter().map(|change| shown(&change.path)).collect();
+        assert_eq!(paths, ["d/run.sh", "a\nb", "e/f"]);
+        assert_eq!(diff.changes[0].told(Path::new("/")).kind, ChangeKind::ModeChanged);
+        assert_eq!(diff.changes[0].new_object(), None);
+        assert_eq!(diff.changes[1].new_repository(), Some(b"a\nb".to_vec()));
+        assert!(diff.changes[2].is_deletion() && diff.changes[2].new_object().is_none());
+        assert_eq!(diff.patch, b"diff --git a/x\0");
+        assert!(Diff::parse("t".into(), b"").changes.is_empty());
+    }
+}

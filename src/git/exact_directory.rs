@@ -1,0 +1,245 @@
+//! A folder made to hold exactly the files that it should, whatever somebody left there.
+//!
+//! What is right already stays: to make a file or a folder costs a file system many times what a look at it does, and
+//! this is done twice for each attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::removal::{open_up, remove, remove_any};
+
+/// Everything that is to be there, by its path from the top.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exact {
+    folders: BTreeSet<PathBuf>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// What somebody else sees to: it stays as it is, there or not.
+    kept: BTreeSet<PathBuf>,
+    /// Folders in which more may be than is listed.
+    open: BTreeSet<PathBuf>,
+}
+
+impl Exact {
+    /// And those above it.
+    pub fn folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        let above = path.as_ref().ancestors().filter(|path| !path.as_os_str().is_empty());
+        self.folders.extend(above.map(Path::to_owned));
+        self
+    }
+
+    pub fn file(&mut self, path: impl AsRef<Path>, content: impl Into<Vec<u8>>) -> &mut Self {
+        let path = path.as_ref();
+        if let Some(folder) = path.parent() {
+            self.folder(folder);
+        }
+        self.files.insert(path.to_owned(), content.into());
+        self
+    }
+
+    /// What stands at this path is left alone.
+    pub fn keep(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        self.kept.insert(path.as_ref().to_owned());
+        self
+    }
+
+    /// A folder in which what is not listed is left alone; in those beneath it that are listed, it is not.
+    pub fn open_folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        self.open.insert(path.as_ref().to_owned());
+        self.folder(path)
+    }
+
+    /// Whether all of it is there and nothing else, but what is left alone.
+    pub fn is_made(&self, at: &Path) -> bool {
+        let folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        let file = |path: &Path, content: &[u8]| {
+            fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+                && fs::read(path).is_ok_and(|there| there == content)
+        };
+        self.folders.iter().all(|path| folder(&at.join(path)))
+            && self.files.iter().all(|(path, content)| file(&at.join(path), content))
+            && self.strangers(at).is_ok_and(|strangers| strangers.is_empty())
+    }
+
+    /// Makes the folder `at` so. Where something there resists, all of it is made anew.
+    pub fn make(&self, at: &Path) -> io::Result<()> {
+        if let Err(error) = self.mend(at) {
+            tracing::debug!("making {} anew: {error}", at.display());
+            remove_any(at)?;
+            self.mend(at)?;
+        }
+        Ok(())
+    }
+
+    fn mend(&self, at: &Path) -> io::Result<()> {
+        if let Some(above) = at.parent() {
+            fs::create_dir_all(above)?;
+        }
+        if !make_folder(at)? {
+            for stranger in self.strangers(at)? {
+                remove_any(&at.join(stranger))?;
+            }
+        }
+        // Those above come first in their order.
+        for folder in &self.folders {
+            make_folder(&at.join(folder))?;
+        }
+        self.files.iter().try_for_each(|(path, content)| write(&at.join(path), content))
+    }
+
+    /// What is there and should not be, from the top.
+    fn strangers(&self, at: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut strangers = Vec::new();
+        let mut open = vec![PathBuf::new()];
+        while let Some(below) = open.pop() {
+            let folder = at.join(&below);
+            open_up(&folder)?;
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
+                if self.kept.contains(&path) {
+                    continue;
+                }
+                let is_listed = kind.is_file() && self.files.contains_key(&path);
+                let may_stay = self.open.contains(&below) && !self.folders.contains(&path);
+                if kind.is_dir() && self.folders.contains(&path) {
+                    open.push(path);
+                } else if !is_listed && !may_stay {
+                    strangers.push(path);
+                }
+            }
+        }
+        Ok(strangers)
+    }
+}
+
+/// `false`: it was there.
+fn make_folder(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() && mode(&found) & 0o1700 == 0o700 => Ok(false),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => {
+            remove_any(path)?;
+            fs::create_dir(path).map(|()| true)
+        }
+    }
+}
+
+/// What is not a plain file of its own is replaced: writing to it would write somewhere else, or keep what it may do.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.nlink() == 1 && mode(&found) & 0o7711 == 0o600 => {
+            if found.len() == content.len() as u64 && fs::read(path)? == content {
+                return Ok(());
+            }
+        }
+        Ok(found) => remove(path, found.file_type())?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::write(path, content)
+}
+
+fn mode(found: &Metadata) -> u32 {
+    found.permissions().mode()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn wanted() -> Exact {
+        let mut exact = Exact::default();
+        exact.file("config", "a = b\n").file("refs/heads/work", "1234\n").folder("hooks");
+        exact
+    }
+
+    /// Every path with what is there.
+    fn listed(at: &Path) -> Vec<(PathBuf, Option<String>)> {
+        let mut found = Vec::new();
+        let mut open = vec![at.to_owned()];
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let kind = fs::symlink_metadata(&path).unwrap().file_type();
+                assert!(kind.is_dir() || kind.is_file(), "{path:?}");
+                let text = kind.is_file().then(|| fs::read_to_string(&path).unwrap());
+                found.push((path.strip_prefix(at).unwrap().to_owned(), text));
+                if kind.is_dir() {
+                    open.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn whatever_was_done_to_it_the_folder_is_as_if_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, outside) = (dir.path().join("git"), dir.path().join("outside"));
+        fs::write(&outside, "not yours\n").unwrap();
+        wanted().make(&at).unwrap();
+        let new = listed(&at);
+        assert_eq!(new.len(), 5);
+        let in_it = |path: &str| at.join(path);
+        let chmod = |path: &str, mode| {
+            fs::set_permissions(in_it(path), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let tricks: [&dyn Fn(); 10] = [
+            &|| {},
+            &|| fs::write(in_it("hooks/post-checkout"), "#!/bin/sh\n").unwrap(),
+            &|| fs::write(in_it("config"), "a = c\n").unwrap(),
+            &|| {
+                fs::remove_file(in_it("config")).unwrap();
+                symlink(&outside, in_it("config")).unwrap();
+            },
+            &|| {
+                fs::remove_file(in_it("config")).unwrap();
+                fs::hard_link(&outside, in_it("config")).unwrap();
+            },
+            &|| {
+                fs::remove_dir(in_it("hooks")).unwrap();
+                symlink(dir.path(), in_it("hooks")).unwrap();
+            },
+            &|| {
+                fs::remove_dir_all(in_it("refs")).unwrap();
+                fs::write(in_it("refs"), "").unwrap();
+            },
+            &|| {
+                fs::remove_file(in_it("config")).unwrap();
+                fs::create_dir_all(in_it("config/deep/er")).unwrap();
+                chmod("config/deep", 0);
+            },
+            &|| chmod("refs/heads", 0),
+            &|| {
+                fs::remove_dir_all(&at).unwrap();
+                symlink(&outside, &at).unwrap();
+            },
+        ];
+        for (number, trick) in tricks.iter().enumerate() {
+            trick();
+            wanted().make(&at).unwrap();
+            assert_eq!(listed(&at), new, "trick {number}");
+            assert_eq!(fs::read_to_string(&outside).unwrap(), "not yours\n", "trick {number}");
+        }
+        chmod("config", 0o4755);
+        wanted().make(&at).unwrap();
+        assert_eq!(mode(&fs::metadata(in_it("config")).unwrap()) & 0o7111, 0);
+    }
+
+    #[test]
+    fn what_is_right_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("git");
+        wanted().make(&at).unwrap();
+        let inode = |path: &str| fs::metadata(at.join(path)).unwrap().ino();
+        let (config, hooks) = (inode("config"), inode("hooks"));
+        wanted().make(&at).unwrap();
+        assert_eq!((inode("config"), inode("hooks")), (config, hooks));
+    }
+}

@@ -1,0 +1,12 @@
+//! Git as autopack uses it: the command, objects, trees, differences, refs and the user's configuration. It knows no slots.
+
+pub mod command;
+pub mod diff;
+pub mod error;
+pub mod exact_directory;
+pub mod loose_objects;
+pub mod path_bytes;
+pub mod refs;
+pub mod removal;
+pub mod trees;
+pub mod user_config;

@@ -1,0 +1,130 @@
+//! The paths of a commit, as git lists them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::command::{Git, fields};
+use super::diff::RawChange;
+use super::error::Result;
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A file or a symbolic link.
+    Leaf,
+    /// A commit of another repository.
+    Submodule,
+}
+
+/// The paths of a commit, with their folders.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    leaves: BTreeMap<Vec<u8>, Entry>,
+    folders: HashSet<Vec<u8>>,
+    submodules: BTreeMap<Vec<u8>, String>,
+}
+
+impl Tree {
+    pub(crate) async fn list(git: &Git, commit: &str) -> Result<Self> {
+        let args = ["ls-tree", "-r", "-z", "--full-tree", commit];
+        let listed = git.call(format!("list the files of {commit}"), args).bytes().await?;
+        Ok(Self::parse(&listed))
+    }
+
+    /// `mode type id<tab>path`, each ended by NUL.
+    pub(crate) fn parse(listed: &[u8]) -> Self {
+        let mut tree = Self::default();
+        for field in fields(listed) {
+            let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };
+            let (facts, path) = (String::from_utf8_lossy(&field[..tab]), field[tab + 1..].to_vec());
+            tree.add_folders(&path);
+            if let Some(id) = facts.strip_prefix("160000 commit ") {
+                tree.submodules.insert(path.clone(), id.to_owned());
+                tree.leaves.insert(path, Entry::Submodule);
+            } else {
+                tree.leaves.insert(path, Entry::Leaf);
+            }
+        }
+        tree
+    }
+
+    fn add_folders(&mut self, path: &[u8]) {
+        for (at, _) in path.iter().enumerate().rev().filter(|(_, b)| **b == b'/') {
+            // Its parents were added with it.
+            if !self.folders.insert(path[..at].to_vec()) {
+                return;
+            }
+        }
+    }
+
+    /// The same with these changes; nothing where only git can tell.
+    pub(crate) fn changed(&self, changes: &[RawChange]) -> Option<Self> {
+        if changes.iter().any(RawChange::is_about_a_submodule) {
+            return None;
+        }
+        let mut tree = self.clone();
+        for change in changes {
+            match change.is_deletion() {
+                true => drop(tree.leaves.remove(&change.path)),
+                false => drop(tree.leaves.insert(change.path.clone(), Entry::Leaf)),
+            }
+        }
+        if changes.iter().any(RawChange::is_deletion) {
+            tree.folders.clear();
+        }
+        let paths: Vec<Vec<u8>> = match tree.folders.is_empty() {
+            true => tree.leaves.keys().cloned().collect(),
+            false => changes.iter().map(|change| change.path.clone()).collect(),
+        };
+        paths.iter().for_each(|path| tree.add_folders(path));
+        Some(tree)
+    }
+
+    /// Whether a file, a symbolic link or a submodule of this path is there.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.leaves.contains_key(path.as_bytes())
+    }
+
+    /// Whether anything lies beneath this path.
+    pub fn has_folder(&self, path: &str) -> bool {
+        self.folders.contains(path.trim_end_matches('/').as_bytes())
+    }
+
+    /// Every path that is valid UTF-8, in git's order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.leaves.keys().filter_map(|path| std::str::from_utf8(path).ok())
+    }
+
+    pub(crate) fn at(&self, path: &[u8]) -> Option<Entry> {
+        self.leaves.get(path).copied()
+    }
+
+    pub(crate) fn is_folder(&self, path: &[u8]) -> bool {
+        self.folders.contains(path)
+    }
+
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &[u8]> {
+        self.folders.iter().map(Vec::as_slice)
+    }
+
+    /// Path and commit of each submodule.
+    pub(crate) fn submodules(&self) -> impl Iterator<Item = (&[u8], &str)> {
+        self.submodules.iter().map(|(path, commit)| (path.as_slice(), commit.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_files_folders_and_submodules() {
+        let tree = Tree::parse(
+            b"100644 blob 1\ta/b/c.py\x00100755 blob 2\ta/d\n\xff\x00160000 commit 3\tlib/x\x00",
+        );
+        assert!(tree.has_file("a/b/c.py") && !tree.has_file("a/b"));
+        assert!(tree.has_folder("a/b/") && tree.has_folder("a") && tree.has_folder("lib"));
+        assert_eq!(tree.at(b"a/d\n\xff"), Some(Entry::Leaf));
+        assert_eq!(tree.submodules().collect::<Vec<_>>(), [(&b"lib/x"[..], "3")]);
+        assert_eq!(tree.paths().collect::<Vec<_>>(), ["a/b/c.py", "lib/x"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! What is carried over from the user's configuration into repositories of ours: only what says how
+//! files are read and written, who the user is, and LFS. Nothing that names another program.
+
+use std::path::{Path, PathBuf};
+
+use super::command::{Git, fields};
+use super::error::Result;
+
+/// Keys that are safe to copy: none of them can make git run anything.
+const CARRIED: &[&str] = &[
+    "core.attributesfile",
+    "core.autocrlf",
+    "core.bigfilethreshold",
+    "core.checkroundtripencoding",
+    "core.eol",
+    "core.excludesfile",
+    "core.filemode",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.protecthfs",
+    "core.protectntfs",
+    "core.symlinks",
+];
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UserConfig {
+    pub identity: Identity,
+    /// Key and value, in the order of the user's files.
+    pub carried: Vec<(String, String)>,
+    /// The same for LFS; empty where git-lfs is not both configured and there.
+    pub lfs: Vec<(String, String)>,
+    /// Names of the filters over files that git would run for the user, but those that ours runs.
+    pub filters: Vec<String>,
+    /// Not all objects are here: a partial clone.
+    pub partial: bool,
+    /// New objects need more than the file that holds them: other permissions, or an entry in a second index.
+    pub special_objects: bool,
+    /// The file of ignore patterns that the user has for all repositories.
+    pub excludes_file: Option<PathBuf>,
+}
+
+/// Who makes our commits.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub author: (String, String),
+    pub committer: (String, String),
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        let ours = ("autopack".to_owned(), "autopack@localhost".to_owned());
+        Self { author: ours.clone(), committer: ours }
+    }
+}
+
+impl UserConfig {
+    pub async fn read(git: &Git) -> Result<Self> {
+        let listed = git.call("read the configuration", ["config", "--list", "-z"]).bytes().await?;
+        let all: Vec<(String, String)> = fields(&listed).map(entry).collect();
+        let carried = pick(&all, |key| CARRIED.contains(&key));
+        let mut lfs = pick(&all, |key| key.starts_with("filter.lfs."));
+        if !lfs.is_empty() && !has_lfs(git).await? {
+            lfs.clear();
+        }
+        let mut filters: Vec<String> =
+            all.iter().filter_map(|(key, _)| filter_that_cleans(key)).collect();
+        filters.retain(|name| name != "lfs" || lfs.is_empty());
+        if !lfs.is_empty() {
+            lfs.extend(pick(&all, |key| matches!(key, "lfs.url" | "lfs.storage")));
+        }
+        let excludes_file = match last(&all, "core.excludesfile") {
+            Some(_) => {
+                let args = ["config", "--type=path", "--get", "core.excludesfile"];
+                Some(git.call("read core.excludesFile", args).text().await?.into())
+            }
+            None => None,
+        };
+        // The first is how it is said since git 2.24 or so, the second how it was before.
+        let promised = |key: &str| key.starts_with("remote.") && key.ends_with(".promisor");
+        let partial = all.iter().any(|(key, _)| promised(key) || key == "extensions.partialclone");
+        let special = |(key, value): &(String, String)| match key.as_str() {
+            "core.sharedrepository" => !matches!(value.as_str(), "false" | "umask" | "0"),
+            "extensions.compatobjectformat" => true,
+            _ => false,
+        };
+        let special_objects = all.iter().any(special);
+        let identity = Identity::from(&all);
+        Ok(Self { identity, carried, lfs, filters, partial, special_objects, excludes_file })
+    }
+
+    /// Where LFS keeps the user's objects.
+    pub fn lfs_storage(&self, common_dir: &Path) -> PathBuf {
+        match last(&self.lfs, "lfs.storage") {
+            Some(folder) => common_dir.join(folder),
+            None => common_dir.join("lfs"),
+        }
+    }
+}
+
+/// `filter.NAME.clean` and `.process` change what is committed.
+fn filter_that_cleans(key: &str) -> Option<String> {
+    let (name, what) = key.strip_prefix("filter.")?.rsplit_once('.')?;
+    matches!(what, "clean" | "process").then(|| name.to_owned())
+}
+
+impl Identity {
+    fn from(all: &[(String, String)]) -> Self {
+        let ours = Self::default();
+        let of = |role: &str| {
+            let get = |what: &str| {
+                let own = last(all, &format!("{role}.{what}"));
+                own.or_else(|| last(all, &format!("user.{what}"))).filter(|v| !v.trim().is_empty())
+            };
+            match (get("name"), get("email")) {
+                (Some(name), Some(email)) => Some((name.to_owned(), email.to_owned())),
+                _ => None,
+            }
+        };
+        Self {
+            author: of("author").unwrap_or(ours.author),
+            committer: of("committer").unwrap_or(ours.committer),
+        }
+    }
+
+    pub fn set(&self, git: &mut Git) {
+        git.set("GIT_AUTHOR_NAME", &self.author.0);
+        git.set("GIT_AUTHOR_EMAIL", &self.author.1);
+        git.set("GIT_COMMITTER_NAME", &self.committer.0);
+        git.set("GIT_COMMITTER_EMAIL", &self.committer.1);
+    }
+}
+
+async fn has_lfs(git: &Git) -> Result<bool> {
+    Ok(git.call("look for git-lfs", ["lfs", "version"]).answer().await?.ok())
+}
+
+/// `key\nvalue`; a key without a value is true.
+fn entry(field: &[u8]) -> (String, String) {
+    let text = String::from_utf8_lossy(field);
+    match text.split_once('\n') {
+        Some((key, value)) => (key.to_owned(), value.to_owned()),
+        None => (text.into_owned(), "true".to_owned()),
+    }
+}
+
+fn pick(all: &[(String, String)], wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    all.iter().filter(|(key, _)| wanted(key)).cloned().collect()
+}
+
+fn last<'a>(all: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    all.iter().rev().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str())
+}
+
+/// A configuration file of these keys and values.
+pub(crate) fn config_text<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (key, value) in entries {
+        let Some((section, name)) = key.rsplit_once('.') else { continue };
+        let head = match section.split_once('.') {
+            Some((section, sub)) => format!("[{section} \"{}\"]", escaped(sub)),
+            None => format!("[{section}]"),
+        };
+        text.push_str(&format!("{head}\n\t{name} = \"{}\"\n", escaped(value)));
+    }
+    text
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_needs_name_and_email() {
+        let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+        let whole = Identity::from(&[pair("user.name", "A"), pair("user.email", "a@b")]);
+        assert_eq!(whole.author, ("A".to_owned(), "a@b".to_owned()));
+        let half = Identity::from(&[pair("user.name", "A")]);
+        assert_eq!(half.author.0, "autopack");
+    }
+
+    #[test]
+    fn values_are_quoted() {
+        let text = config_text([("filter.lfs.clean", "git-lfs \"x\" \\ #"), ("core.eol", "lf")]);
+        assert_eq!(
+            text,
+            "[filter \"lfs\"]\n\tclean = \"git-lfs \\\"x\\\" \\\\ #\"\n[core]\n\teol = \"lf\"\n"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Slots and refs that are no longer needed.
+
+use std::path::{Path, PathBuf};
+
+use super::Repo;
+use super::run_refs::Names;
+use crate::git::error::{Context, Result};
+use crate::git::removal::remove_any;
+use crate::phase::RunId;
+use crate::process::FileLock;
+
+/// A slot that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotInfo {
+    pub number: u32,
+    pub path: PathBuf,
+    /// Somebody works in it.
+    pub in_use: bool,
+}
+
+impl Repo {
+    /// Every slot, by number.
+    pub fn slots(&self) -> Result<Vec<SlotInfo>> {
+        let place = self.place()?;
+        let slot = |number, in_use| SlotInfo { number, path: place.checkout(number), in_use };
+        Ok(self.slot_locks()?.into_iter().map(|(number, in_use)| slot(number, in_use)).collect())
+    }
+
+    /// The number of each slot that has a lock, in order, and whether somebody holds it.
+    pub(crate) fn slot_locks(&self) -> Result<Vec<(u32, bool)>> {
+        let dir = self.locks_dir();
+        if dir.is_dir() {
+            self.reopen(&dir);
+        }
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).doing("list", &dir),
+        };
+        let mut locks = Vec::new();
+        for entry in entries {
+            let name = entry.doing("list", &dir)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".lock"));
+            let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
+            let lock = dir.join(&name);
+            let in_use = !crate::process::lock::is_free(&lock).doing("look at", &lock)?;
+            locks.push((number, in_use));
+        }
+        locks.sort_unstable();
+        Ok(locks)
+    }
+
+    /// Removes the slots in which nobody works, caches and all, and what was set aside.
+    pub fn remove_free_slots(&self) -> Result<Vec<SlotInfo>> {
+        let place = self.place()?;
+        let mut removed = Vec::new();
+        for slot in self.slots()? {
+            let file = self.slot_lock(&slot.number.to_string());
+            let Some(lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? else {
+                continue;
+            };
+            self.reopen(&place.dir);
+            for path in place.of_slot(slot.number).doing("list", &place.dir)? {
+                match remove_any(&path) {
+                    // Files of another user, as a rule.
+                    Err(error) if is_aside(&path) => {
+                        tracing::warn!("cannot remove {}: {error}", path.display());
+                    }
+                    done => done.doing("remove", &path)?,
+                }
+            }
+            // While it is ours still, so that whoever waits for it makes a new one.
+            remove_any(&file).doing("remove", &file)?;
+            drop(lock);
+            removed.push(slot);
+        }
+        Ok(removed)
+    }
+
+    /// Drops the fences of a run in which nothing is left to run; says how many.
+    pub async fn drop_fences(&self, run: &RunId) -> Result<usize> {
+        self.drop_refs(&format!("refs/autopack/claims/{}/", run.file_name())).await
+    }
+
+    /// How many fences a run has.
+    pub async fn count_fences(&self, run: &RunId) -> Result<usize> {
+        let pattern = format!("refs/autopack/claims/{}/", run.file_name());
+        let args = ["for-each-ref", "--format=%(refname)", &pattern];
+        let listed = self.git.call("list our refs", args).text().await?;
+        Ok(listed.lines().count())
+    }
+
+    /// Forgets a run: its fences, and that its branch is ours. The branch stays, and so does what
+    /// landed beside it.
+    pub async fn forget_run(&self, run: &RunId) -> Result<()> {
+        self.drop_fences(run).await?;
+        let turns = self.landing_lock(run);
+        remove_any(&turns).doing("remove", &turns)?;
+        self.drop_refs(&Names::of(run).base).await.map(drop)
+    }
+
+    async fn drop_refs(&self, pattern: &str) -> Result<usize> {
+        let format = "--format=delete %(refname) %(objectname)";
+        let args = ["for-each-ref", format, pattern];
+        let mut orders = self.git.call("list our refs", args).text().await?;
+        if orders.is_empty() {
+            return Ok(0);
+        }
+        orders.push('\n');
+        let answer = self.transact("drop our refs", &orders).await?;
+        if answer.ok() {
+            Ok(orders.lines().count())
+        } else {
+            Err(crate::workspace::slot::land::ref_error(answer))
+        }
+    }
+}
+
+/// Whether it was set aside since it could not be removed.
+pub(crate) fn is_aside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".stuck"))
+}

@@ -1,0 +1,356 @@
+//! Where the slots of a checkout lie: outside the checkout and outside every git work tree.
+//!
+//! A slot inside the checkout sees what lies above it: node finds the user's own packages by walking up, Go finds the
+//! user's `go.work`, and the user's own test runner finds the tests of a failed phase.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+use nix::sys::statfs::statfs;
+use nix::unistd::{AccessFlags, access, geteuid};
+use sha2::{Digest, Sha256};
+
+use super::is_git_dir;
+use crate::git::error::{Context, Result, WorkspaceError};
+
+/// The folder of ours in the user's state directory.
+const OURS: &str = "autopack";
+/// Of the checkout's name; compilers and sockets have limits on paths.
+const LONGEST_LABEL: usize = 40;
+
+/// `f_type` of file systems that are somewhere else, or that a program serves: FUSE, NFS, SMB (three of them), 9p, AFS, Ceph,
+/// Lustre, Coda, OCFS2, GFS2 (statfs(2)).
+const REMOTE: [u64; 12] = [
+    0x6573_5546,
+    0x6969,
+    0x517B,
+    0xFF53_4D42,
+    0xFE53_4D42,
+    0x0102_1997,
+    0x5346_414F,
+    0x00C3_6400,
+    0x0BD0_0BD0,
+    0x7375_7245,
+    0x7461_636F,
+    0x0116_1970,
+];
+
+/// What decides about the place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlaceSettings {
+    /// `workspace.slots_dir`.
+    pub slots_dir: Option<String>,
+    /// `XDG_STATE_HOME` and `HOME`.
+    pub state_home: Option<PathBuf>,
+    pub home: Option<PathBuf>,
+}
+
+/// Who named a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// `workspace.slots_dir`.
+    Setting,
+    /// The user's state directory.
+    State,
+    /// The system's directory for what outlives a boot.
+    Temporary,
+}
+
+/// The folder of a checkout's slots, and what they are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Of all checkouts.
+    pub home: PathBuf,
+    /// Of this one.
+    pub dir: PathBuf,
+    /// Slot 3 is `<name>-3`. Other checkouts have other names: programs such as Compose go by the folder's.
+    pub name: String,
+}
+
+impl Place {
+    /// Chooses the place and makes its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkspaceError::NoPlaceForSlots`] where no place will do.
+    pub fn choose(root: &Path, settings: &PlaceSettings) -> Result<Self> {
+        let real = root.canonicalize().doing("look at", root)?;
+        if let Some(wanted) = &settings.slots_dir {
+            let home = expanded(wanted, settings, &real);
+            let place = Self::under(home, &real);
+            return match place.refusal(&real, Origin::Setting).or_else(|| place.make().err()) {
+                None => Ok(place),
+                Some(why) => Err(WorkspaceError::NoPlaceForSlots { why }),
+            };
+        }
+        let mut refusals = Vec::new();
+        match settings.state() {
+            None => refusals.push("neither XDG_STATE_HOME nor HOME is an absolute path".to_owned()),
+            Some(state) => {
+                let place = Self::under(state.join(OURS), &real);
+                match place.refusal(&real, Origin::State).or_else(|| place.make().err()) {
+                    None => return Ok(place),
+                    Some(why) => refusals.push(why),
+                }
+            }
+        }
+        let home = PathBuf::from(format!("/var/tmp/{OURS}-{}", geteuid()));
+        let place = Self::under(home, &real);
+        let made = || make_private(&place.home).err().or_else(|| place.make().err());
+        match place.refusal(&real, Origin::Temporary).or_else(made) {
+            None => Ok(place),
+            Some(why) => {
+                refusals.push(why);
+                Err(WorkspaceError::NoPlaceForSlots { why: refusals.join("; ") })
+            }
+        }
+    }
+
+    /// Why the place that the configuration names will not do; nothing where it names none.
+    pub fn refused_setting(root: &Path, settings: &PlaceSettings) -> Option<String> {
+        let (wanted, real) = (settings.slots_dir.as_ref()?, root.canonicalize().ok()?);
+        Self::under(expanded(wanted, settings, &real), &real).refusal(&real, Origin::Setting)
+    }
+
+    fn under(home: PathBuf, real: &Path) -> Self {
+        let hash = Sha256::digest(crate::git::path_bytes::to_bytes(real));
+        let hash: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let label = label(real);
+        let dir = home.join(format!("{label}-{hash}"));
+        Self { home, dir, name: format!("{label}-{}", &hash[..4]) }
+    }
+
+    /// Why slots cannot lie here, as far as that can be told without making anything.
+    fn refusal(&self, root: &Path, origin: Origin) -> Option<String> {
+        let shown = self.home.display();
+        let there = match nearest(&self.home) {
+            Ok(there) => there,
+            Err(error) => return Some(format!("{shown} cannot be looked at: {error}")),
+        };
+        if there.starts_with(root) || self.home.starts_with(root) {
+            return Some(format!("{shown} is inside the checkout"));
+        }
+        if let Some(tree) = there.ancestors().find(|at| at.join(".git").exists() || is_git_dir(at))
+        {
+            return Some(format!("{shown} is inside the git repository {}", tree.display()));
+        }
+        // Whoever names a place knows its file system.
+        if origin == Origin::Setting {
+            return None;
+        }
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+        if origin == Origin::State && device(&there) != device(root) {
+            return Some(format!("{shown} is on another file system than the checkout"));
+        }
+        is_remote(&there).then(|| format!("{shown} is on a network or FUSE file system"))
+    }
+
+    fn make(&self) -> std::result::Result<(), String> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
+        let usable = made.and_then(|()| {
+            // An agent may have closed it.
+            crate::git::removal::open_up(&self.dir)?;
+            access(&self.dir, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
+        });
+        usable.map_err(|error| format!("{} is not writable: {error}", self.dir.display()))
+    }
+
+    /// The agent's checkout in a slot.
+    pub fn checkout(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{}-{number}", self.name))
+    }
+
+    /// CI's checkout in a slot.
+    pub fn ci_checkout(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{}-{number}-ci", self.name))
+    }
+
+    /// The checkout of a slot in which a run's tip is tested once more.
+    pub fn clean_clone(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{}-{number}-clean", self.name))
+    }
+
+    /// Everything of a slot: both checkouts, our git folders for them, and what was set aside.
+    pub fn of_slot(&self, number: u32) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let own = format!("{}-{number}", self.name);
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let rest = name.to_str().and_then(|name| name.strip_prefix(&own));
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-'])) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Our git folder of a checkout in a slot.
+pub(crate) fn git_dir_of(checkout: &Path) -> PathBuf {
+    let mut name = checkout.as_os_str().to_owned();
+    name.push(".git");
+    name.into()
+}
+
+impl PlaceSettings {
+    /// A relative `XDG_STATE_HOME` is ignored, as the specification has it.
+    fn state(&self) -> Option<PathBuf> {
+        let absolute = |path: &&PathBuf| path.is_absolute();
+        let own = self.state_home.as_ref().filter(absolute).cloned();
+        own.or_else(|| Some(self.home.as_ref().filter(absolute)?.join(".local/state")))
+    }
+}
+
+fn expanded(wanted: &str, settings: &PlaceSettings, root: &Path) -> PathBuf {
+    let path = match (wanted.strip_prefix("~/"), &settings.home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => root.join(wanted),
+    };
+    // By name alone: it may not be there yet.
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// What there is of a path, without links.
+fn nearest(path: &Path) -> io::Result<PathBuf> {
+    for at in path.ancestors() {
+        match at.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn is_remote(path: &Path) -> bool {
+    // Negative for some where it has 32 bits; the lower half is what counts.
+    let kind = statfs(path).map(|found| found.filesystem_type().0 as u64 & 0xFFFF_FFFF);
+    kind.is_ok_and(|kind| REMOTE.contains(&kind))
+}
+
+/// A folder that is ours alone, in one where everybody may write: nobody else may have made it, or a link of it.
+fn make_private(folder: &Path) -> std::result::Result<(), String> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(format!("cannot make {}: {error}", folder.display()));
+        }
+        _ => {}
+    }
+    let found = fs::symlink_metadata(folder)
+        .map_err(|error| format!("cannot look at {}: {error}", folder.display()))?;
+    if !found.is_dir() || found.uid() != geteuid().as_raw() {
+        return Err(format!("{} is not a folder of yours", folder.display()));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Err(format!("{} is open to others; chmod it to 0700", folder.display()));
+    }
+    Ok(())
+}
+
+/// The checkout's name, as a folder's that no program stumbles over.
+fn label(root: &Path) -> String {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = name.chars().map(plain).take(LONGEST_LABEL).collect();
+    match name.trim_matches(['.', '-', '_']) {
+        "" => "repository".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(state: Option<&Path>, home: Option<&Path>) -> PlaceSettings {
+        let own = |path: Option<&Path>| path.map(Path::to_owned);
+        PlaceSettings { slots_dir: None, state_home: own(state), home: own(home) }
+    }
+
+    #[test]
+    fn slots_lie_in_the_state_directory_under_the_checkouts_own_name() {
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().canonicalize().unwrap();
+        let (one, two) = (top.join("a/my app"), top.join("b/my app"));
+        fs::create_dir_all(&one).unwrap();
+        fs::create_dir_all(&two).unwrap();
+        let state = settings(Some(&top.join("state")), None);
+        let first = Place::choose(&one, &state).unwrap();
+        let second = Place::choose(&two, &state).unwrap();
+        assert!(first.dir.starts_with(top.join("state/autopack")) && first.dir.is_dir());
+        assert!(first.name.starts_with("my-app-"), "{first:?}");
+        // Same name, other place: programs that go by a folder's name must not meet.
+        assert_ne!(first.checkout(0).file_name(), second.checkout(0).file_name());
+        let home = settings(Some(Path::new("relative")), Some(&top));
+        let place = Place::choose(&one, &home).unwrap();
+        assert!(place.dir.starts_with(top.join(".local/state/autopack")), "{place:?}");
+    }
+
+    #[test]
+    fn no_slot_lies_in_a_work_tree() {
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().canonicalize().unwrap();
+        let root = top.join("repo");
+        for folder in ["repo/.git", "other/.git", "plain"] {
+            fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(top.join("other"), top.join("link")).unwrap();
+        for (wanted, refused) in [
+            (".autopack/slots", Some("inside the checkout")),
+            ("../other/deep/slots", Some("inside the git repository")),
+            ("../link/slots", Some("inside the git repository")),
+            ("../plain/slots", None),
+        ] {
+            let chosen =
+                PlaceSettings { slots_dir: Some(wanted.to_owned()), ..settings(None, None) };
+            match (Place::choose(&root, &chosen), refused) {
+                (Ok(place), None) => assert!(place.dir.starts_with(top.join("plain/slots"))),
+                (Err(error), Some(why)) => {
+                    let said = error.to_string();
+                    assert!(said.contains(why) && said.contains("workspace.slots_dir"), "{said}");
+                }
+                (other, _) => panic!("{wanted}: {other:?}"),
+            }
+        }
+        assert!(!top.join("other/deep").exists() && !root.join(".autopack").exists());
+    }
+
+    #[test]
+    fn everything_of_a_slot_is_found_and_nothing_of_another() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("x-12345678");
+        let place = Place { home: temp.path().to_owned(), dir, name: "x-1234".to_owned() };
+        for name in ["1", "1.git", "1-ci", "1-ci.git", "1.stuck.0", "12", "12-ci"] {
+            fs::create_dir_all(place.dir.join(format!("x-1234-{name}"))).unwrap();
+        }
+        assert_eq!(place.of_slot(1).unwrap().len(), 5);
+        assert_eq!(place.of_slot(12).unwrap().len(), 2);
+        assert_eq!(git_dir_of(&place.checkout(1)), place.dir.join("x-1234-1.git"));
+    }
+
+    #[test]
+    fn a_private_folder_that_somebody_else_could_have_made_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let (own, link) = (temp.path().join("own"), temp.path().join("link"));
+        make_private(&own).unwrap();
+        make_private(&own).unwrap();
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        assert!(make_private(&link).unwrap_err().contains("not a folder of yours"));
+        fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        assert!(make_private(&own).unwrap_err().contains("open to others"));
+    }
+}

@@ -1,0 +1,168 @@
+//! Noticing what an attempt wrote into the user's own checkout, by an absolute path.
+//!
+//! It cannot be prevented from here. It may also have been the user: what is noticed is said, no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::Repo;
+use crate::git::command::fields;
+use crate::git::error::Result;
+use crate::git::path_bytes::{from_bytes, shown};
+use crate::git::refs::{refs_of_remotes, users_refs};
+
+/// More ignored files than these are not watched.
+const IGNORED: usize = 200;
+
+/// What the user's checkout looked like at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckoutState {
+    files: BTreeMap<String, (Vec<u8>, Stamp)>,
+    refs: BTreeMap<String, String>,
+}
+
+/// Size, time of the last change of content, of the file itself, and inode.
+pub(crate) type Stamp = Option<(u64, i128, i128, u64)>;
+
+impl Repo {
+    /// The user's checkout now: what differs from its commit, what git runs by, branches and tags.
+    pub async fn checkout_state(&self) -> Result<CheckoutState> {
+        let args = [
+            "status",
+            "--porcelain=v2",
+            "--branch",
+            "-z",
+            "--untracked-files=all",
+            "--ignored=matching",
+            "--no-renames",
+        ];
+        let listed = self.git.call("look at the checkout", args).bytes().await?;
+        let mut state = BTreeMap::new();
+        let mut ignored = 0;
+        for line in fields(&listed) {
+            if let Some(path) = line.strip_prefix(b"! ") {
+                if ignored < IGNORED && is_configuration(path) {
+                    ignored += 1;
+                    state.insert(
+                        shown(path),
+                        (Vec::new(), stamp(&self.root.join(from_bytes(path)))),
+                    );
+                }
+                continue;
+            }
+            let Some((path, is_file)) = path_of(line) else { continue };
+            let stamp = if is_file { stamp(&self.root.join(from_bytes(path))) } else { None };
+            state.insert(shown(path), (line.to_vec(), stamp));
+        }
+        for (name, file) in self.steering() {
+            state.insert(name, (Vec::new(), stamp(&file)));
+        }
+        let mut refs = users_refs(&self.common_dir);
+        refs.extend(refs_of_remotes(&self.common_dir, &self.root));
+        Ok(CheckoutState { files: state, refs })
+    }
+
+    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch; other branches, tags and
+    /// remote-tracking branches by their full names, and those of a remote on this machine after the remote's name.
+    pub async fn changed_since(&self, before: &CheckoutState) -> Result<Vec<String>> {
+        let now = self.checkout_state().await?;
+        let mut changed = differing(&now.files, &before.files);
+        changed.extend(differing(&now.refs, &before.refs));
+        Ok(changed.into_iter().collect())
+    }
+
+    /// Configuration and hooks: whoever writes them can make the user's git run things.
+    fn steering(&self) -> Vec<(String, std::path::PathBuf)> {
+        let mut files = vec![(".git/config".to_owned(), self.common_dir.join("config"))];
+        let hooks = fs::read_dir(self.common_dir.join("hooks")).into_iter().flatten().flatten();
+        files.extend(hooks.map(|hook| {
+            (format!(".git/hooks/{}", hook.file_name().to_string_lossy()), hook.path())
+        }));
+        files
+    }
+}
+
+/// An ignored file that programs read their settings or secrets from. Others are caches and logs, which change by themselves.
+fn is_configuration(path: &[u8]) -> bool {
+    const ENDINGS: [&str; 15] = [
+        ".env",
+        ".local",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".ini",
+        ".cfg",
+        ".conf",
+        ".json",
+        ".properties",
+        ".pem",
+        ".key",
+        ".tfvars",
+        ".npmrc",
+        ".pypirc",
+    ];
+    let path = String::from_utf8_lossy(path).to_ascii_lowercase();
+    // An ignored directory is named as a whole.
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let begins = [".env", "local_settings", "secrets", "credentials"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    let inside = name.contains(".local.") || name.contains(".env.");
+    begins || inside || ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// The keys at which two maps differ.
+fn differing<V: PartialEq>(a: &BTreeMap<String, V>, b: &BTreeMap<String, V>) -> BTreeSet<String> {
+    let all = a.keys().chain(b.keys());
+    all.filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
+}
+
+/// The path of a line of `--porcelain=v2 -z`, and whether it is one of a file.
+fn path_of(line: &[u8]) -> Option<(&[u8], bool)> {
+    let columns = match line.first()? {
+        b'#' if line.starts_with(b"# branch.oid") || line.starts_with(b"# branch.head") => {
+            return Some((b"HEAD".as_slice(), false));
+        }
+        b'1' => 8,
+        b'u' => 10,
+        b'?' => 1,
+        _ => return None,
+    };
+    line.splitn(columns + 1, |b| *b == b' ').nth(columns).map(|path| (path, true))
+}
+
+/// What tells whether a file was written since, by whomever.
+pub(crate) fn stamp(file: &Path) -> Stamp {
+    let found: Metadata = fs::symlink_metadata(file).ok()?;
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    Some((
+        found.len(),
+        nanos(found.mtime(), found.mtime_nsec()),
+        nanos(found.ctime(), found.ctime_nsec()),
+        found.ino(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_told_from_caches() {
+        for path in [
+            ".env",
+            ".env.local",
+            "web/.env.production",
+            "config/local.yaml",
+            "app.local.js",
+            "id.pem",
+        ] {
+            assert!(is_configuration(path.as_bytes()), "{path}");
+        }
+        for path in ["dev.log", "node_modules/", "a.pyc", ".eslintcache", ".autopack/", "tags"] {
+            assert!(!is_configuration(path.as_bytes()), "{path}");
+        }
+    }
+}

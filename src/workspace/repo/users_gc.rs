@@ -1,0 +1,105 @@
+//! A `git gc` of the user's that runs beside us.
+//!
+//! It removes what no ref named when it looked; with `--prune=now` also what was written a moment ago and is named by
+//! now. So whoever writes objects and then a ref waits for it, and writes them once more where it came in between.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use super::Repo;
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A gc of a large repository takes minutes; nothing of ours waits that long for it.
+const LOOKS: u32 = 3000;
+/// As git itself has it: a file that is older was left behind, whoever has that process id by now.
+const LEFT_BEHIND: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The file of a gc that was waited for as long as it goes: it is not waited for again.
+#[derive(Clone, Default)]
+pub(crate) struct InVain(Arc<Mutex<Option<SystemTime>>>);
+
+impl Repo {
+    /// Whether one runs, or had to be waited for.
+    pub(crate) async fn until_gc_is_over(&self) -> bool {
+        let mut looks = 0;
+        while let Some(begun) = running(&self.gc_file()) {
+            if self.gc_in_vain.is(begun) {
+                return true;
+            }
+            if looks == LOOKS {
+                self.gc_in_vain.set(begun);
+                return true;
+            }
+            if looks == 0 {
+                tracing::info!("a git gc of yours runs: waiting for it, up to a minute");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+            looks += 1;
+        }
+        looks > 0
+    }
+
+    fn gc_file(&self) -> PathBuf {
+        self.common_dir.join("gc.pid")
+    }
+}
+
+impl InVain {
+    fn is(&self, begun: SystemTime) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Some(begun)
+    }
+
+    fn set(&self, begun: SystemTime) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+    }
+}
+
+/// When the gc began that names itself in this file, which one that was killed leaves behind.
+fn running(file: &Path) -> Option<SystemTime> {
+    let begun = std::fs::metadata(file).ok()?.modified().ok()?;
+    if begun.elapsed().is_ok_and(|age| age > LEFT_BEHIND) {
+        return None;
+    }
+    let text = std::fs::read_to_string(file).ok()?;
+    let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
+    // Somebody else's process is one, too; 0 and less are whole groups.
+    let lives = pid > 0 && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM));
+    lives.then_some(begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(dir: &Path, text: &str) -> PathBuf {
+        let file = dir.join("gc.pid");
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_gc_runs_as_long_as_its_process_and_half_a_day_at_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = named(dir.path(), &format!("{} here", std::process::id()));
+        assert!(running(&file).is_some());
+        let long_ago = SystemTime::now() - LEFT_BEHIND - Duration::from_secs(60);
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+        assert!(running(&file).is_none(), "somebody has its process id by now");
+        for text in ["", "0 here", "-1 here", "x here", "2147483647 here"] {
+            assert!(running(&named(dir.path(), text)).is_none(), "{text:?}");
+        }
+        assert!(running(&dir.path().join("none")).is_none());
+    }
+
+    /// The first process is root's, which a user may not signal.
+    #[test]
+    fn a_gc_of_another_user_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(running(&named(dir.path(), "1 here")).is_some());
+    }
+}

@@ -1,0 +1,242 @@
+//! What an attempt becomes in git: a commit, a patch, a commit on another tip.
+
+use super::Slot;
+use crate::git::command::fields;
+use crate::git::error::Result;
+use crate::git::path_bytes::shown;
+use crate::git::user_config::Identity;
+use crate::phase::{PhaseId, RunId};
+
+const LONGEST_SUBJECT: usize = 72;
+
+/// What a landing commit says.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitMessage<'a> {
+    pub run: &'a RunId,
+    pub phase: &'a PhaseId,
+    pub attempt: u32,
+    /// The phase's name; becomes the subject.
+    pub name: &'a str,
+    /// What follows it; may be empty.
+    pub body: &'a str,
+}
+
+/// What came of putting a commit onto another tip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebased {
+    Commit(String),
+    Conflict { paths: Vec<String> },
+}
+
+impl Slot {
+    /// A commit of a measured tree. It is in the slot's store only, until it lands.
+    pub async fn commit(
+        &self,
+        tree: &str,
+        parent: &str,
+        message: &CommitMessage<'_>,
+    ) -> Result<String> {
+        let commit = match self.write_commit(tree, parent, &message.text()) {
+            Ok(Some(commit)) => commit,
+            Ok(None) | Err(_) => {
+                let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
+                let call = self.top.store.call("make the commit", args);
+                call.stdin(message.text()).text().await?
+            }
+        };
+        self.remember_commit(tree, parent, &commit);
+        Ok(commit)
+    }
+
+    /// As `git commit-tree` writes it; `None` where names need what only git does to them.
+    fn write_commit(
+        &self,
+        tree: &str,
+        parent: &str,
+        message: &str,
+    ) -> std::io::Result<Option<String>> {
+        let Identity { author, committer } = &self.repo.config.identity;
+        if ![author, committer].into_iter().all(is_plain) {
+            return Ok(None);
+        }
+        let time = jiff::Zoned::now();
+        let minutes = time.offset().seconds() / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+        let time = format!("{} {sign}{hours:02}{minutes:02}", time.timestamp().as_second());
+        let person = |(name, email): &(String, String)| format!("{name} <{email}> {time}");
+        let text = format!(
+            "tree {tree}\nparent {parent}\nauthor {}\ncommitter {}\n\n{message}",
+            person(author),
+            person(committer)
+        );
+        let objects = self.top.objects(&self.repo);
+        let commit = objects.loose().make("commit", text.as_bytes())?;
+        objects.loose().put(std::slice::from_ref(&commit))?;
+        Ok(Some(commit.id().to_owned()))
+    }
+
+    /// The same change on another tip, without touching the slot's files.
+    ///
+    /// The three trees are wrapped in commits without history, so that the change is taken against
+    /// the commit's parent and nothing else, also where the tip is no descendant of it.
+    pub async fn rebase(&self, commit: &str, onto: &str) -> Result<Rebased> {
+        let parent = format!("{commit}^");
+        let base = self.bare_commit(&parent, None).await?;
+        let ours = self.bare_commit(onto, Some(&base)).await?;
+        let theirs = self.bare_commit(commit, Some(&base)).await?;
+        let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"];
+        let doing = format!("put {commit} onto {onto}");
+        let call = self.top.store.call(&doing, args).args([&ours, &theirs]);
+        let answer = call.answer().await?;
+        let mut parts = fields(&answer.output.stdout).map(shown);
+        let tree = parts.next();
+        match (answer.output.code, tree) {
+            (Some(0), Some(tree)) => self.with_tree(commit, &tree, onto).await.map(Rebased::Commit),
+            (Some(1), Some(_)) => {
+                let mut paths: Vec<String> = parts.collect();
+                paths.dedup();
+                Ok(Rebased::Conflict { paths })
+            }
+            _ => {
+                drop(parts);
+                Err(answer.error())
+            }
+        }
+    }
+
+    async fn bare_commit(&self, of: &str, parent: Option<&str>) -> Result<String> {
+        let tree = format!("{of}^{{tree}}");
+        let mut call = self.top.store.call(format!("read {of}"), ["commit-tree", &tree, "-m", "-"]);
+        if let Some(parent) = parent {
+            call = call.args(["-p", parent]);
+        }
+        call.text().await
+    }
+
+    /// The same commit, message, author and all, with another tree and parent.
+    async fn with_tree(&self, commit: &str, tree: &str, parent: &str) -> Result<String> {
+        let git = &self.top.store;
+        let read =
+            git.call(format!("read {commit}"), ["cat-file", "commit", commit]).bytes().await?;
+        let end = read.windows(2).position(|w| w == b"\n\n").unwrap_or(read.len());
+        let mut new = format!("tree {tree}\nparent {parent}\n").into_bytes();
+        let replaced = |line: &[u8]| line.starts_with(b"tree ") || line.starts_with(b"parent ");
+        for line in read[..end].split(|b| *b == b'\n').filter(|line| !replaced(line)) {
+            new.extend_from_slice(line);
+            new.push(b'\n');
+        }
+        new.extend_from_slice(read[end..].strip_prefix(b"\n").unwrap_or_default());
+        let args = ["hash-object", "-t", "commit", "-w", "--stdin"];
+        git.call("write the commit", args).stdin(new).text().await
+    }
+
+    /// The paths that differ between two commits or trees.
+    pub async fn changed_between(&self, one: &str, other: &str) -> Result<Vec<String>> {
+        let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff"];
+        let call = self.top.store.call(format!("compare with {one}"), args).args([one, other]);
+        Ok(fields(&call.bytes().await?).map(shown).collect())
+    }
+
+    /// The id of a commit's tree.
+    pub async fn tree_of(&self, commit: &str) -> Result<String> {
+        let call =
+            self.top.store.call(format!("name the tree of {commit}"), ["rev-parse", "--verify"]);
+        call.arg(format!("{commit}^{{tree}}")).text().await
+    }
+
+    /// Tracked files of CI's checkout that differ on disk from its commit: after CI, those that CI rewrote.
+    pub async fn rewritten(&self) -> Result<Vec<String>> {
+        let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
+        let call = self.ci.git.call("look for rewritten files", args);
+        Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(shown).collect())
+    }
+
+    /// What a path holds in a commit or tree; None where there is no file.
+    pub async fn read_at(&self, tree: &str, path: &str) -> Result<Option<Vec<u8>>> {
+        let call = self.top.store.call(format!("read {path}"), ["cat-file", "blob"]);
+        let answer = call.arg(format!("{tree}:{path}")).answer().await?;
+        match answer.output.code {
+            Some(0) => answer.bytes().map(Some),
+            Some(128) => Ok(None),
+            _ => Err(answer.error()),
+        }
+    }
+}
+
+impl CommitMessage<'_> {
+    fn text(&self) -> String {
+        let body: String = self
+            .body
+            .trim()
+            .chars()
+            .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+            .collect();
+        let gap = if body.is_empty() { "" } else { "\n\n" };
+        format!(
+            "{}{gap}{body}\n\nAutopack-Run: {}\nAutopack-Phase: {}\nAutopack-Attempt: {}\n",
+            subject(self.name, self.phase.as_str()),
+            trailer(self.run.as_str()),
+            trailer(self.phase.as_str()),
+            self.attempt
+        )
+    }
+}
+
+/// Whether git takes a name and an address as they are: it drops what could end them early, and punctuation around them.
+fn is_plain((name, email): &(String, String)) -> bool {
+    let around = |c: char| c <= ' ' || ".,:;<>\"\\'".contains(c);
+    [name, email].into_iter().all(|text| {
+        !text.is_empty()
+            && !text.contains(['<', '>', '\n', '\0'])
+            && !text.starts_with(around)
+            && !text.ends_with(around)
+    })
+}
+
+/// One line that git takes for a subject: the name, else the id.
+fn subject(name: &str, id: &str) -> String {
+    let one_line = |text: &str| {
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        text.chars().map(clean).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let line = [one_line(name), one_line(id)].into_iter().find(|line| !line.is_empty());
+    let line = line.unwrap_or_else(|| "a phase without a name".to_owned());
+    if line.chars().count() <= LONGEST_SUBJECT {
+        return line;
+    }
+    let cut: String = line.chars().take(LONGEST_SUBJECT - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+/// An id as the value of a trailer: as it is, or as a JSON string where it could be misread.
+pub(crate) fn trailer(id: &str) -> String {
+    let plain = !id.is_empty()
+        && id.trim() == id
+        && !id.starts_with('"')
+        && !id.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+    if plain { id.to_owned() } else { serde_json::Value::from(id).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_subject_and_safe_trailers() {
+        let (run, phase) = (RunId::new("r\nAutopack-Phase: forged"), PhaseId::new("p 1"));
+        let message =
+            CommitMessage { run: &run, phase: &phase, attempt: 2, name: " A\n b ", body: "" };
+        assert_eq!(
+            message.text(),
+            "A b\n\nAutopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p 1\nAutopack-Attempt: 2\n"
+        );
+    }
+
+    #[test]
+    fn a_long_subject_is_cut_at_a_character() {
+        let line = subject(&"é".repeat(100), "x");
+        assert_eq!(line.chars().count(), LONGEST_SUBJECT);
+        assert_eq!(subject("\n\t", "id"), "id");
+    }
+}

@@ -1,0 +1,193 @@
+//! What git folders hold, by plain file writes: one that only we use, and a copy's own, which an agent may do anything to.
+//!
+//! Both borrow the user's objects and have no remote. Ours is never looked into by an agent's git;
+//! the agent's is never looked into by ours.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::untouched_files;
+use crate::git::error::{Context, Result};
+use crate::git::exact_directory::Exact;
+use crate::git::user_config::config_text;
+use crate::workspace::repo::Repo;
+use crate::workspace::repo::copied_refs::{CopiedRefs, origin_head};
+
+/// The branch that an agent finds itself on.
+const AGENT_BRANCH: &str = "refs/heads/work";
+
+/// What steers git in the user's folder and holds in ours too, where it is there.
+const CARRIED: [&str; 2] = ["info/attributes", "shallow"];
+
+/// A git folder to write.
+pub(crate) struct GitDir<'a> {
+    pub repo: &'a Repo,
+    pub path: &'a Path,
+    /// Object folders of others.
+    pub borrows: Vec<PathBuf>,
+    /// The git folder of the user's that this one stands for: its ignore patterns hold here too.
+    pub stands_for: &'a Path,
+}
+
+impl GitDir<'_> {
+    /// Ours: what git put there stays, what steers git is ours. `exclude` are the ignore patterns.
+    pub fn private(&self, exclude: Vec<u8>) -> Result<Exact> {
+        let mut exact = Exact::default();
+        exact.file("config", self.private_config()).file("HEAD", "ref: refs/heads/none\n");
+        exact.file("info/exclude", exclude).folder("refs");
+        exact.open_folder("objects").file("objects/info/alternates", self.alternates());
+        // What git itself writes there, and what our calls do.
+        let calls = [
+            "diff",
+            "lines",
+            untouched_files::FOLDER,
+            untouched_files::INDEX,
+            untouched_files::INDEX_LOCK,
+        ];
+        for own in ["index", "index.lock", "modules", "lfs"].into_iter().chain(calls) {
+            exact.keep(own);
+        }
+        self.carry(&mut exact).doing("read the git folder", self.stands_for)?;
+        Ok(exact)
+    }
+
+    fn carry(&self, exact: &mut Exact) -> io::Result<()> {
+        for name in CARRIED {
+            if let Some(content) = read_if_there(&self.stands_for.join(name))? {
+                exact.file(name, content);
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy's own: as if new, at `commit`, with the index of `private`.
+    pub fn own(
+        &self,
+        private: &Path,
+        commit: &str,
+        exclude: &[u8],
+        refs: &CopiedRefs,
+    ) -> Result<Exact> {
+        let mut exact = Exact::default();
+        let add = |exact: &mut Exact| -> io::Result<()> {
+            self.add(exact, Path::new(""), private, self.agent_config())?;
+            exact.file("info/exclude", exclude);
+            exact.file("HEAD", format!("ref: {AGENT_BRANCH}\n"));
+            exact.file(AGENT_BRANCH, format!("{commit}\n"));
+            exact.file("packed-refs", refs.packed.as_bytes());
+            if let Some(to) = &refs.origin_head {
+                exact.file(origin_head(), format!("ref: {to}\n"));
+            }
+            Ok(())
+        };
+        add(&mut exact).doing("read the git folder", self.stands_for)?;
+        Ok(exact)
+    }
+
+    /// The same for a submodule, at `below` in its parent's, for a working folder at `work_tree` from there.
+    pub fn add_module(
+        &self,
+        exact: &mut Exact,
+        below: &Path,
+        private: &Path,
+        commit: &str,
+        work_tree: &Path,
+    ) -> Result<()> {
+        let mut config = self.agent_config();
+        let work_tree = work_tree.to_string_lossy();
+        config.push_str(&config_text([("core.worktree", &*work_tree)]));
+        self.add(exact, below, private, config).doing("read the git folder", self.stands_for)?;
+        exact.file(below.join("HEAD"), format!("{commit}\n")).folder(below.join("refs/heads"));
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        exact: &mut Exact,
+        below: &Path,
+        private: &Path,
+        config: String,
+    ) -> io::Result<()> {
+        exact.folder(below.join("hooks")).folder(below.join("refs"));
+        exact.file(below.join("objects/info/alternates"), self.alternates());
+        exact.file(below.join("config"), config);
+        let copied = CARRIED.map(|name| (name, self.stands_for.join(name)));
+        for (name, from) in copied.into_iter().chain([("index", private.join("index"))]) {
+            if let Some(content) = read_if_there(&from)? {
+                exact.file(below.join(name), content);
+            }
+        }
+        Ok(())
+    }
+
+    fn alternates(&self) -> Vec<u8> {
+        let mut alternates = Vec::new();
+        for folder in &self.borrows {
+            alternates.extend_from_slice(crate::git::path_bytes::to_bytes(folder));
+            alternates.push(b'\n');
+        }
+        alternates
+    }
+
+    /// The ignore patterns that the user has for this repository alone, and `lines`.
+    pub fn exclude(&self, lines: &[u8]) -> Result<Vec<u8>> {
+        let users = self.stands_for.join("info/exclude");
+        let mut all = read_if_there(&users).doing("read", &users)?.unwrap_or_default();
+        all.push(b'\n');
+        all.extend_from_slice(lines);
+        Ok(all)
+    }
+
+    fn private_config(&self) -> String {
+        let mut entries = self.format();
+        entries.extend(self.repo.config.carried.iter().map(|(k, v)| (k.clone(), v.clone())));
+        if !self.repo.config.lfs.is_empty() {
+            entries.extend(self.repo.config.lfs.iter().cloned());
+            let storage = self.repo.config.lfs_storage(&self.repo.common_dir);
+            entries.push(("lfs.storage".to_owned(), storage.to_string_lossy().into_owned()));
+            // An object that is nowhere stays a pointer; nothing is fetched while nobody watches.
+            entries.push(("lfs.skipdownloaderrors".to_owned(), "true".to_owned()));
+        }
+        config_text(entries.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+    }
+
+    fn agent_config(&self) -> String {
+        let mut entries = self.format();
+        entries.extend(self.repo.config.carried.iter().cloned());
+        let (name, email) = &self.repo.config.identity.author;
+        let hooks = self.path.join("hooks").to_string_lossy().into_owned();
+        // What the user has for all repositories: hooks, a monitor and keys are not for an agent.
+        for (key, value) in [
+            ("core.logallrefupdates", "true"),
+            ("gc.auto", "0"),
+            ("commit.gpgsign", "false"),
+            ("core.hookspath", &hooks),
+            ("core.fsmonitor", "false"),
+            ("user.name", name),
+            ("user.email", email),
+        ] {
+            entries.push((key.to_owned(), value.to_owned()));
+        }
+        config_text(entries.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+    }
+
+    fn format(&self) -> Vec<(String, String)> {
+        let own = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+        let version = if self.repo.sha256 { "1" } else { "0" };
+        let mut entries =
+            vec![own("core.repositoryformatversion", version), own("core.bare", "false")];
+        if self.repo.sha256 {
+            entries.push(own("extensions.objectformat", "sha256"));
+        }
+        entries
+    }
+}
+
+fn read_if_there(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

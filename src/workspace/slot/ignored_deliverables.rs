@@ -1,0 +1,79 @@
+//! Deliverables that are there only as ignored files: the one case in which such files are taken in.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use globset::GlobBuilder;
+
+use super::Slot;
+use super::outside_diff::Outside;
+use crate::git::command::fields;
+use crate::git::error::{Result, WorkspaceError};
+use crate::git::path_bytes::shown;
+use crate::git::trees::Tree;
+use crate::phase::PathPattern;
+
+/// What git sees without being forced to.
+pub(crate) struct Seen<'a> {
+    pub top: &'a Path,
+    pub tree: &'a Tree,
+    pub changed: BTreeSet<String>,
+}
+
+impl Seen<'_> {
+    /// Whether a deliverable is seen, or not there at all.
+    pub fn has(&self, deliverable: &PathPattern) -> bool {
+        let path = deliverable.as_str();
+        if deliverable.is_glob() {
+            let glob = GlobBuilder::new(path).literal_separator(true).build();
+            // What is no pattern is no deliverable that anything could match.
+            return glob
+                .map(|glob| glob.compile_matcher())
+                .map_or(true, |glob| self.changed.iter().any(|changed| glob.is_match(changed)));
+        }
+        if deliverable.is_dir() {
+            return self.tree.has_folder(path)
+                || self.changed.iter().any(|changed| changed.starts_with(path));
+        }
+        self.changed.contains(path)
+            || self.tree.has_file(path)
+            || fs::symlink_metadata(self.top.join(path)).is_err()
+    }
+}
+
+impl Slot {
+    /// Takes in what ignore patterns hide of these; says whether there was anything.
+    pub(crate) async fn add_ignored(
+        &self,
+        deliverables: impl Iterator<Item = &PathPattern>,
+    ) -> Result<bool> {
+        let patterns: Vec<String> = deliverables.map(pathspec).collect();
+        if patterns.is_empty() {
+            return Ok(false);
+        }
+        let args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"];
+        let call = self.top.git.call("look for ignored deliverables", args);
+        let listed = call.args(patterns).bytes().await?;
+        let mut wanted: Vec<&[u8]> =
+            fields(&listed).filter(|path| !Outside::is_dropping(&shown(path))).collect();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        // Each path is ended by a NUL, the last one too.
+        wanted.push(b"");
+        let args = ["add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"];
+        let call = self.top.git.call("take in ignored deliverables", args);
+        let call = call.env("GIT_LITERAL_PATHSPECS", "1").stdin(wanted.join(&0));
+        let answer = call.answer().await?;
+        match answer.ok() {
+            true => Ok(true),
+            false => Err(WorkspaceError::Unmeasurable { why: answer.said() }),
+        }
+    }
+}
+
+fn pathspec(deliverable: &PathPattern) -> String {
+    let magic = if deliverable.is_glob() { "glob" } else { "literal" };
+    format!(":(top,{magic}){}", deliverable.as_str())
+}

@@ -1,0 +1,153 @@
+//! Copies of what a slot needs from the user's checkout but git does not have: `workspace.link`.
+//!
+//! Copies, not symbolic links: through a link, an installer would write into the user's checkout.
+//! `fs::copy` shares the blocks where the file system can.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::git::removal::{open_up, remove_any};
+
+/// Where a copy comes from and where its links have to lead.
+pub(crate) struct Mirror<'a> {
+    /// The top of the user's checkout.
+    pub root: &'a Path,
+    /// The top of the slot.
+    pub slot: &'a Path,
+}
+
+impl Mirror<'_> {
+    /// Makes `path` in the slot what it is in the checkout; false where it is not there.
+    pub fn bring(&self, path: &str) -> io::Result<bool> {
+        let from = self.root.join(path);
+        let to = self.slot.join(path);
+        // What the user made a link of is followed here, and only here.
+        let from = match from.canonicalize() {
+            Ok(from) => from,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                remove_any(&to)?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(parent) = to.parent() {
+            self.real_folders(parent)?;
+        }
+        self.copy(&from, &to)?;
+        Ok(true)
+    }
+
+    /// Makes the folders above a copy, none of them a link to elsewhere.
+    fn real_folders(&self, folder: &Path) -> io::Result<()> {
+        let Ok(below) = folder.strip_prefix(self.slot) else { return Ok(()) };
+        let mut at = self.slot.to_owned();
+        for part in below {
+            at.push(part);
+            if !fs::symlink_metadata(&at).is_ok_and(|found| found.is_dir()) {
+                remove_any(&at)?;
+                fs::create_dir(&at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let found = fs::symlink_metadata(from)?;
+        if found.is_dir() {
+            self.copy_folder(from, to, &found)
+        } else if found.is_symlink() {
+            self.copy_link(from, to)
+        } else if found.is_file() {
+            copy_file(from, to, &found)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn copy_folder(&self, from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
+        if !fs::symlink_metadata(to).is_ok_and(|there| there.is_dir()) {
+            remove_any(to)?;
+            fs::create_dir(to)?;
+        }
+        // It is as read-only as its source only when it is complete.
+        open_up(to)?;
+        let mut names = std::collections::HashSet::new();
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            self.copy(&from.join(&name), &to.join(&name))?;
+            names.insert(name);
+        }
+        for entry in fs::read_dir(to)? {
+            let entry = entry?;
+            if !names.contains(&entry.file_name()) {
+                remove_any(&entry.path())?;
+            }
+        }
+        fs::set_permissions(to, found.permissions())
+    }
+
+    /// A link into the checkout leads to the same place in the slot.
+    fn copy_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let target = fs::read_link(from)?;
+        let target: PathBuf = match target.strip_prefix(self.root) {
+            Ok(inside) => self.slot.join(inside),
+            Err(_) => target,
+        };
+        if fs::read_link(to).is_ok_and(|there| there == target) {
+            return Ok(());
+        }
+        remove_any(to)?;
+        symlink(target, to)
+    }
+}
+
+/// A file that has the same size and time is the same: copies bear the time of what they copy.
+fn copy_file(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
+    if let Ok(there) = fs::symlink_metadata(to) {
+        let same = there.is_file()
+            && there.len() == found.len()
+            && there.permissions() == found.permissions()
+            && there.modified()? == found.modified()?;
+        if same {
+            return Ok(());
+        }
+        // Removed rather than overwritten: it may be a hard link to anything.
+        remove_any(to)?;
+    }
+    fs::copy(from, to)?;
+    let times = fs::FileTimes::new().set_modified(found.modified()?);
+    match File::options().write(true).open(to) {
+        Ok(file) => file.set_times(times),
+        // Read-only: its time is not worth more than that.
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_follows_its_source_and_its_links_stay_in_the_slot() {
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().canonicalize().unwrap();
+        let (root, slot) = (top.join("root"), top.join("slot"));
+        fs::create_dir_all(root.join("mods/a")).unwrap();
+        fs::create_dir_all(&slot).unwrap();
+        fs::write(root.join("mods/a/x"), "1").unwrap();
+        symlink(root.join("mods/a"), root.join("mods/abs")).unwrap();
+        symlink("a/x", root.join("mods/rel")).unwrap();
+        let mirror = Mirror { root: &root, slot: &slot };
+        assert!(mirror.bring("mods").unwrap());
+        assert_eq!(fs::read_link(slot.join("mods/abs")).unwrap(), slot.join("mods/a"));
+        assert_eq!(fs::read_to_string(slot.join("mods/rel")).unwrap(), "1");
+        fs::write(slot.join("mods/a/x"), "agent").unwrap();
+        fs::write(slot.join("mods/extra"), "").unwrap();
+        assert!(mirror.bring("mods").unwrap());
+        assert_eq!(fs::read_to_string(slot.join("mods/a/x")).unwrap(), "1");
+        assert!(!slot.join("mods/extra").exists());
+        assert!(!mirror.bring("absent").unwrap());
+    }
+}

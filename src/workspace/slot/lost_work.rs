@@ -1,0 +1,400 @@
+//! Work that an agent committed or stashed and that is not in its files when it ends: on another branch, in a stash, in a
+//! second worktree, or behind a `git reset`. It does not land; it is kept as patches.
+//!
+//! Only the agent's objects and the ids in its refs are read, by our git from a git folder of its own. Nothing of its
+//! configuration is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Slot;
+use super::binary_files::without_binaries;
+use super::checkout::Checkout;
+use super::measure::Measured;
+use crate::git::diff::{DIFF, Diff, RawChange};
+use crate::git::error::{Context, Result};
+use crate::git::path_bytes::shown;
+use crate::git::removal::remove_any;
+
+/// More objects of its own than these are no longer looked through.
+const MOST_OBJECTS: usize = 20_000;
+const MOST_PATCHES: usize = 8;
+
+/// Work that is not in the change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostWork {
+    /// For a file: `stashed`, `branch-x`.
+    pub name: String,
+    /// For people: "stashed", "committed on branch x".
+    pub what: String,
+    /// For `git apply`, without the content of binary files.
+    pub patch: Vec<u8>,
+}
+
+/// Where a commit was found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    Stash,
+    Branch(String),
+    Worktree(String),
+    /// No ref leads to it any more.
+    Nowhere,
+}
+
+/// A commit of the agent's.
+type Parents = HashMap<String, Vec<String>>;
+
+impl Slot {
+    /// What the agent committed or stashed and `measured` does not have.
+    pub async fn lost_work(&self, measured: &Measured) -> Result<Vec<LostWork>> {
+        let own = self.top.dir.join(".git");
+        if !is_folder(&own) {
+            return Ok(Vec::new());
+        }
+        let (ids, packs) = objects(&own.join("objects"));
+        let worktrees = names(&own.join("worktrees"));
+        if ids.is_empty() && packs.is_empty() && worktrees.is_empty() {
+            return Ok(Vec::new());
+        }
+        let holding = self.holding()?;
+        let mut git_dir = self.top.dir.clone().into_os_string();
+        git_dir.push(".reading.git");
+        let git_dir = PathBuf::from(git_dir);
+        let (dir, hold) = (self.top.dir.clone(), self.lock_fd()?);
+        let reading = Checkout::new(&self.repo, dir, git_dir.clone(), &self.repo.common_dir, &hold)
+            .borrowing([own.join("objects"), self.top.git_dir.join("objects")]);
+        let base = holding.placed.commit.clone();
+        let look = Look { slot: self, own: &own, reading: &reading, base: &base, measured };
+        let found = look.all(ids, &packs, &worktrees).await;
+        remove_any(&git_dir).doing("remove", &git_dir)?;
+        found
+    }
+}
+
+struct Look<'a> {
+    slot: &'a Slot,
+    own: &'a Path,
+    reading: &'a Checkout,
+    base: &'a str,
+    measured: &'a Measured,
+}
+
+impl Look<'_> {
+    async fn all(
+        &self,
+        mut ids: Vec<String>,
+        packs: &[PathBuf],
+        worktrees: &[String],
+    ) -> Result<Vec<LostWork>> {
+        self.reading.write_private(&self.slot.repo)?;
+        for pack in packs {
+            let index = fs::read(pack).doing("read", pack)?;
+            let call = self.reading.store.call("list a pack", ["show-index"]).stdin(index);
+            let listed = call.text().await?;
+            ids.extend(listed.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned));
+        }
+        ids.truncate(MOST_OBJECTS);
+        let mut lost = Vec::new();
+        let mut seen = HashSet::new();
+        for name in worktrees {
+            if let Some((head, work)) = self.worktree(name).await? {
+                seen.extend(head);
+                lost.extend(work);
+            }
+        }
+        let parents = self.commits(&ids).await?;
+        let named = self.named(worktrees);
+        for (tip, found) in tips(&parents, self.head().as_deref(), &named) {
+            if lost.len() < MOST_PATCHES && !seen.contains(&tip) {
+                lost.extend(self.commit(&tip, &parents, &found).await?);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The agent's commits, with their parents.
+    async fn commits(&self, ids: &[String]) -> Result<Parents> {
+        let git = &self.reading.store;
+        let input = ids.join("\n") + "\n";
+        let kinds = git.call("look at what was made", ["cat-file", "--batch-check"]);
+        let kinds = kinds.stdin(input).text().await?;
+        let commits: Vec<&str> = kinds
+            .lines()
+            .filter_map(|line| line.split_once(" commit ").map(|(id, _)| id))
+            .collect();
+        if commits.is_empty() {
+            return Ok(Parents::new());
+        }
+        let args = ["rev-list", "--no-walk=unsorted", "--parents", "--ignore-missing", "--stdin"];
+        let call = git.call("look at what was committed", args);
+        let listed = call.stdin(commits.join("\n") + "\n").text().await?;
+        let mut parents = Parents::new();
+        for line in listed.lines() {
+            let mut ids = line.split(' ').map(str::to_owned);
+            if let Some(id) = ids.next() {
+                parents.insert(id, ids.collect());
+            }
+        }
+        Ok(parents)
+    }
+
+    /// Where refs of the agent's lead.
+    fn named(&self, worktrees: &[String]) -> BTreeMap<String, Found> {
+        let mut named = BTreeMap::new();
+        let mut add = |id: String, found: Found| {
+            named
+                .entry(id)
+                .and_modify(|there: &mut Found| *there = found.clone().min(there.clone()))
+                .or_insert(found);
+        };
+        for (name, id) in refs(self.own) {
+            let found = match name.strip_prefix("refs/heads/") {
+                Some(branch) => Found::Branch(branch.to_owned()),
+                None if name == "refs/stash" => Found::Stash,
+                None => Found::Branch(name.clone()),
+            };
+            add(id, found);
+        }
+        let stashes = fs::read_to_string(self.own.join("logs/refs/stash")).unwrap_or_default();
+        for line in stashes.lines() {
+            add(line.split(' ').nth(1).unwrap_or_default().to_owned(), Found::Stash);
+        }
+        for name in worktrees {
+            if let Some(id) = head_of(self.own, &self.own.join("worktrees").join(name)) {
+                add(id, Found::Worktree(name.clone()));
+            }
+        }
+        named
+    }
+
+    fn head(&self) -> Option<String> {
+        head_of(self.own, self.own)
+    }
+
+    async fn commit(
+        &self,
+        tip: &str,
+        parents: &Parents,
+        found: &Found,
+    ) -> Result<Option<LostWork>> {
+        let (changes, mut patch) = self.compare(self.base, tip).await?;
+        let (missing, _) = self.compare(&self.measured.tree, tip).await?;
+        let missing: HashSet<&[u8]> = missing.iter().map(|change| change.path.as_slice()).collect();
+        let changed: BTreeSet<&str> =
+            self.measured.changes.iter().map(|change| change.path.as_str()).collect();
+        // What was amended or done again is there in another form, and no ref says that it was to stay.
+        let is_lost = |change: &RawChange| {
+            missing.contains(change.path.as_slice())
+                && (*found != Found::Nowhere || !changed.contains(shown(&change.path).as_str()))
+        };
+        let mut lost = changes.iter().any(is_lost);
+        // `git stash -u` keeps what was untracked in a third parent.
+        if let (Found::Stash, Some(untracked)) =
+            (found, parents.get(tip).and_then(|parents| parents.get(2)))
+        {
+            let args = ["hash-object", "-t", "tree", "--stdin"];
+            let call = self.reading.store.call("name the empty tree", args).stdin("");
+            let empty = call.text().await?;
+            let (changes, more) = self.compare(&empty, untracked).await?;
+            lost |= changes.iter().any(|c| !changed.contains(shown(&c.path).as_str()));
+            patch.extend(more);
+        }
+        Ok(lost.then(|| found.work(tip, &patch)))
+    }
+
+    async fn compare(&self, from: &str, to: &str) -> Result<(Vec<RawChange>, Vec<u8>)> {
+        let call = self.reading.store.call("compare what was committed", DIFF).args([from, to]);
+        let diff = Diff::parse(String::new(), &call.bytes().await?);
+        Ok((diff.changes, diff.patch))
+    }
+
+    /// The files of a second worktree, and the commit that it is on.
+    async fn worktree(&self, name: &str) -> Result<Option<(Option<String>, Option<LostWork>)>> {
+        let registered = self.own.join("worktrees").join(name);
+        let Ok(git_file) = fs::read_to_string(registered.join("gitdir")) else { return Ok(None) };
+        let git_file = PathBuf::from(git_file.trim_end());
+        let Some(dir) = git_file.parent().and_then(|dir| dir.canonicalize().ok()) else {
+            return Ok(None);
+        };
+        let points_back = fs::read_to_string(dir.join(".git")).unwrap_or_default();
+        let points_back = points_back.trim_end().strip_prefix("gitdir: ").map(PathBuf::from);
+        let root = &self.slot.repo.root;
+        // Only what the agent made: neither a folder that others lie in, nor one of the user's.
+        let is_its_own = points_back.as_deref() == Some(registered.as_path())
+            && !self.slot.path().starts_with(&dir)
+            && !root.starts_with(&dir)
+            && !dir.starts_with(root)
+            && !dir.starts_with(self.slot.path());
+        if !is_its_own {
+            return Ok(None);
+        }
+        let head = head_of(self.own, &registered);
+        let from = head.clone().unwrap_or_else(|| self.base.to_owned());
+        let git = self.reading.git.clone().pinned(&self.reading.git_dir, &dir);
+        git.call("list the worktree's commit", ["read-tree", &from]).bytes().await?;
+        git.call("take in the worktree", ["add", "-A", "--ignore-errors"]).answer().await?;
+        let tree = git.call("write the tree", ["write-tree"]).text().await?;
+        let (changes, patch) = self.compare(self.base, &tree).await?;
+        let (missing, _) = self.compare(&self.measured.tree, &tree).await?;
+        let missing: HashSet<&[u8]> = missing.iter().map(|change| change.path.as_slice()).collect();
+        let lost = changes.iter().any(|change| missing.contains(change.path.as_slice()));
+        let work = lost.then(|| Found::Worktree(name.to_owned()).work("", &patch));
+        Ok(Some((head, work)))
+    }
+}
+
+impl Found {
+    fn work(&self, tip: &str, patch: &[u8]) -> LostWork {
+        let short: String = tip.chars().take(10).collect();
+        let (name, what) = match self {
+            Self::Stash => ("stashed".to_owned(), "stashed".to_owned()),
+            Self::Branch(name) => {
+                (format!("branch-{}", file_name(name)), format!("committed on branch {name}"))
+            }
+            Self::Worktree(name) => {
+                (format!("worktree-{}", file_name(name)), format!("left in the worktree {name}"))
+            }
+            Self::Nowhere => {
+                (format!("commit-{short}"), format!("committed as {short} and reset again"))
+            }
+        };
+        LostWork { name, what, patch: without_binaries(patch) }
+    }
+}
+
+/// The last of each line of commits that does not lead to where the agent stood at its end.
+fn tips(
+    parents: &Parents,
+    head: Option<&str>,
+    named: &BTreeMap<String, Found>,
+) -> Vec<(String, Found)> {
+    let mut reached = HashSet::new();
+    let mut open: Vec<&str> = head.into_iter().collect();
+    while let Some(id) = open.pop() {
+        if reached.insert(id)
+            && let Some(parents) = parents.get(id)
+        {
+            open.extend(parents.iter().map(String::as_str));
+        }
+    }
+    let left = || parents.iter().filter(|(id, _)| !reached.contains(id.as_str()));
+    let inner: HashSet<&str> =
+        left().flat_map(|(_, parents)| parents).map(String::as_str).collect();
+    let mut tips: Vec<(String, Found)> = left()
+        .filter(|(id, _)| !inner.contains(id.as_str()) || named.contains_key(id.as_str()))
+        .map(|(id, _)| (id.clone(), named.get(id).cloned().unwrap_or(Found::Nowhere)))
+        .collect();
+    tips.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+    tips
+}
+
+/// The commit that a working folder's git folder is on; `own` has the branches.
+fn head_of(own: &Path, git_dir: &Path) -> Option<String> {
+    let head = fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    match head.trim_end().strip_prefix("ref: ") {
+        None => Some(head.trim_end().to_owned()).filter(|id| is_id(id)),
+        Some(name) => refs(own).into_iter().find(|(known, _)| known == name).map(|(_, id)| id),
+    }
+}
+
+/// Name and id of each ref.
+fn refs(own: &Path) -> BTreeMap<String, String> {
+    let mut refs = BTreeMap::new();
+    let packed = fs::read_to_string(own.join("packed-refs")).unwrap_or_default();
+    for line in packed.lines() {
+        if let Some((id, name)) = line.split_once(' ').filter(|(id, _)| is_id(id)) {
+            refs.insert(name.to_owned(), id.to_owned());
+        }
+    }
+    let mut open = vec![PathBuf::from("refs")];
+    while let Some(folder) = open.pop() {
+        for name in names(&own.join(&folder)) {
+            let path = folder.join(name);
+            if is_folder(&own.join(&path)) {
+                open.push(path);
+            } else if let Ok(text) = fs::read_to_string(own.join(&path))
+                && is_id(text.trim_end())
+            {
+                refs.insert(path.to_string_lossy().into_owned(), text.trim_end().to_owned());
+            }
+        }
+    }
+    refs
+}
+
+/// The ids of loose objects, and the indexes of packs.
+fn objects(folder: &Path) -> (Vec<String>, Vec<PathBuf>) {
+    let mut ids = Vec::new();
+    for two in names(folder).into_iter().filter(|name| name.len() == 2) {
+        let rest = names(&folder.join(&two)).into_iter();
+        ids.extend(rest.map(|rest| format!("{two}{rest}")).filter(|id| is_id(id)));
+        if ids.len() > MOST_OBJECTS {
+            break;
+        }
+    }
+    let pack = folder.join("pack");
+    let packs = names(&pack).into_iter().filter(|name| name.ends_with(".idx"));
+    (ids, packs.map(|name| pack.join(name)).collect())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Short and without what a file's name cannot have.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    name.chars().map(plain).take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_the_end_is_not_lost() {
+        let commit = |id: &str, parents: &[&str]| {
+            (id.to_owned(), parents.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>())
+        };
+        // a - b - head; a - x - y (branch y); s is a stash on a, with i and u.
+        let parents = Parents::from([
+            commit("a", &["base"]),
+            commit("b", &["a"]),
+            commit("head", &["b"]),
+            commit("x", &["a"]),
+            commit("y", &["x"]),
+            commit("s", &["a", "i", "u"]),
+            commit("i", &["a"]),
+            commit("u", &[]),
+            commit("gone", &["b"]),
+        ]);
+        let named = BTreeMap::from([
+            ("y".to_owned(), Found::Branch("y".to_owned())),
+            ("s".to_owned(), Found::Stash),
+        ]);
+        let found = tips(&parents, Some("head"), &named);
+        let found: Vec<_> = found.iter().map(|(id, found)| (id.as_str(), found)).collect();
+        let branch = Found::Branch("y".to_owned());
+        assert_eq!(found, [("s", &Found::Stash), ("y", &branch), ("gone", &Found::Nowhere)]);
+    }
+
+    #[test]
+    fn a_patch_is_named_after_its_branch() {
+        let work = Found::Branch("feature/x y".to_owned()).work("", b"");
+        assert_eq!(work.name, "branch-feature-x-y");
+        assert!(Found::Nowhere.work(&"a".repeat(40), b"").what.contains("aaaaaaaaaa "));
+    }
+}

@@ -1,0 +1,280 @@
+//! What an attempt changed, measured on disk against its base commit.
+//!
+//! Nothing that the agent's git says counts: not what it committed, staged, ignored or hid in a
+//! repository of its own. Our index sees the files as they are.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::checkout::blocking;
+use super::ignored_deliverables::Seen;
+use super::made_objects::Made;
+use super::outside_diff::Outside;
+use super::untracked_removal::{nested_git, unlock};
+use super::{Holding, Slot};
+use crate::git::command::fields;
+use crate::git::diff::{BINARY, DIFF, Diff, RawChange, through};
+use crate::git::error::{Context, Result, WorkspaceError};
+use crate::git::path_bytes::{from_bytes, shown};
+use crate::git::removal::remove_any;
+use crate::phase::PathPattern;
+use crate::phase::scope::{Change, ChangeKind};
+
+/// What an attempt changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The tree to commit.
+    pub tree: String,
+    /// In git's order of paths.
+    pub changes: Vec<Change>,
+    /// Submodules in which something changed; each is among the changes too, and none can land.
+    pub submodules: Vec<String>,
+    /// Repositories that the attempt made inside the tree; their files count as the tree's own.
+    pub nested: Vec<String>,
+    /// New paths that are not in the tree only since `workspace.keep` names them.
+    pub left_out: Vec<String>,
+    /// The change as a patch for `git apply`.
+    pub patch: Vec<u8>,
+    /// The patch lacks the content of binary files, since git could not make a patch of it.
+    pub without_binary: bool,
+}
+
+impl Slot {
+    /// What differs from `base` on disk. Ignored files are not seen, but where a deliverable is
+    /// there only as ignored files.
+    pub async fn measure(&self, base: &str, deliverables: &[PathPattern]) -> Result<Measured> {
+        let holding = self.holding()?;
+        self.reopen();
+        let gone = |why: &str| Err(WorkspaceError::Unmeasurable { why: why.to_owned() });
+        if !self.top.is_there() && !self.top.has_git_folder() {
+            return Err(WorkspaceError::SlotGone { dir: self.top.dir.clone() });
+        }
+        if !self.top.is_there() {
+            return gone("the attempt removed its own working folder");
+        }
+        if !self.top.has_git_folder() {
+            return gone("the attempt removed the git folder that it is measured by");
+        }
+        // What stands there now is the agent's, if it was led there.
+        self.top.drop_objects()?;
+        self.top.drop_strange_index(&self.repo)?;
+        let before = holding.is_measured.swap(true, Ordering::Relaxed);
+        if before || !self.top.git_dir.join("index").exists() {
+            // What was taken in before is an object no more.
+            let args = ["read-tree", "--reset", &holding.placed.commit];
+            self.top.git.call("list the files again", args).bytes().await?;
+        }
+        let mut nested = self.set_aside_in_submodules(holding)?;
+        self.add_all(holding, &mut nested).await?;
+        // What is left out is neither in the index nor ever will be: both can look at once.
+        let (compared, left_out) = tokio::join!(self.compare(base), self.left_out(holding));
+        let (mut diff, left_out) = (compared?, left_out?);
+        let repositories: Vec<Vec<u8>> =
+            diff.changes.iter().filter_map(RawChange::new_repository).collect();
+        if !repositories.is_empty() {
+            self.open_repositories(holding, &repositories, &mut nested).await?;
+            diff = self.compare(base).await?;
+        }
+        if self.take_back_untouched(holding, &diff).await? {
+            diff = self.compare(base).await?;
+        }
+        let changed = diff.changes.iter().map(|change| shown(&change.path)).collect();
+        let seen = Seen { top: self.path(), tree: &holding.placed.tree, changed };
+        if self.add_ignored(deliverables.iter().filter(|wanted| !seen.has(wanted))).await? {
+            diff = self.compare(base).await?;
+        }
+        let mut changes: Vec<Change> =
+            diff.changes.iter().map(|change| change.told(self.path())).collect();
+        self.mark_ways_out(&diff.changes, &mut changes).await?;
+        let mut measured = Measured {
+            tree: diff.tree.clone(),
+            changes,
+            nested,
+            left_out,
+            patch: std::mem::take(&mut diff.patch),
+            without_binary: !diff.whole,
+            ..Measured::default()
+        };
+        self.look_into_submodules(holding, &mut measured).await?;
+        self.top.leave_index(&self.repo);
+        self.remember(Made::of(base, diff));
+        Ok(measured)
+    }
+
+    /// Our index takes in everything that is not ignored.
+    async fn add_all(&self, holding: &Holding, nested: &mut Vec<String>) -> Result<()> {
+        let Err(first) = self.try_add_all().await? else { return Ok(()) };
+        tracing::debug!("slot {}: {first}; unlocking it", self.number());
+        self.unlock(holding).await?;
+        self.set_aside_everywhere(holding, nested).await?;
+        match self.try_add_all().await? {
+            Ok(()) => Ok(()),
+            Err(why) => Err(WorkspaceError::Unmeasurable { why }),
+        }
+    }
+
+    /// The inner result: what git could not read.
+    async fn try_add_all(&self) -> Result<std::result::Result<(), String>> {
+        let answer = self.top.git.call("take in the changes", ["add", "-A"]).answer().await?;
+        // Git only warns of a folder that it cannot list, and takes it for empty.
+        let blind =
+            String::from_utf8_lossy(&answer.output.stderr).contains("could not open directory");
+        Ok(if answer.ok() && !blind { Ok(()) } else { Err(answer.said()) })
+    }
+
+    /// All at once: the tree, what it changes, and how.
+    async fn compare(&self, base: &str) -> Result<Diff> {
+        let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
+        let first = match self.diff(base, &tree, true).await {
+            Err(error @ WorkspaceError::Git { .. }) if !error.is_about_space() => error,
+            done => return done,
+        };
+        // Git miscounts in patches of files between 2 and 4 GiB, and can do without.
+        tracing::debug!("slot {}: {first}; comparing without binary content", self.number());
+        match self.diff(base, &tree, false).await {
+            Ok(diff) => Ok(Diff { whole: false, ..diff }),
+            // It is too large: nobody's fault but the attempt's.
+            Err(WorkspaceError::Git { said, .. }) if said.contains("Out of memory") => {
+                Err(WorkspaceError::Unmeasurable { why: said })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn diff(&self, base: &str, tree: &str, binary: bool) -> Result<Diff> {
+        let call = self.top.git.call(format!("compare with {base}"), DIFF);
+        let call = call.args(binary.then_some(BINARY));
+        let said = through(&self.top.git_dir.join("diff"), call, [base, tree]).await?;
+        Ok(Diff::parse(tree.to_owned(), &said))
+    }
+
+    /// Repositories with commits came in as submodules: their files are to come in instead.
+    async fn open_repositories(
+        &self,
+        holding: &Holding,
+        repositories: &[Vec<u8>],
+        nested: &mut Vec<String>,
+    ) -> Result<()> {
+        let mut paths = repositories.join(&0);
+        paths.push(0);
+        let args = ["update-index", "--force-remove", "-z", "--stdin"];
+        self.top.git.call("take out nested repositories", args).stdin(paths).bytes().await?;
+        self.set_aside_everywhere(holding, nested).await?;
+        self.add_all(holding, nested).await
+    }
+
+    /// An agent's own `.git` in a submodule would stand for the submodule's files.
+    fn set_aside_in_submodules(&self, holding: &Holding) -> Result<Vec<String>> {
+        let mut nested = Vec::new();
+        for module in &holding.modules {
+            let git = module.dir.join(".git");
+            // A folder on the way may be a link by now; then nothing is the submodule's any more.
+            if fs::symlink_metadata(&git).is_ok() && self.is_inside(&module.dir) {
+                let is_ours = module.has_its_git_file();
+                remove_any(&git).doing("remove", &git)?;
+                if !is_ours {
+                    nested.push(shown(&module.path));
+                }
+            }
+        }
+        Ok(nested)
+    }
+
+    fn is_inside(&self, dir: &Path) -> bool {
+        match (dir.canonicalize(), self.path().canonicalize()) {
+            (Ok(dir), Ok(top)) => dir.starts_with(top),
+            _ => false,
+        }
+    }
+
+    async fn set_aside_everywhere(
+        &self,
+        holding: &Holding,
+        nested: &mut Vec<String>,
+    ) -> Result<()> {
+        let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
+        let tree = holding.placed.tree.clone();
+        let found = blocking(move || {
+            let found = nested_git(&dir, &outside, &tree).doing("look through", &dir)?;
+            for git in found.iter().map(|path| dir.join(from_bytes(path))) {
+                remove_any(&git).doing("remove", &git)?;
+            }
+            Ok(found)
+        })
+        .await?;
+        nested.extend(found.iter().map(|path| shown(path.strip_suffix(b"/.git").unwrap_or(path))));
+        Ok(())
+    }
+
+    async fn unlock(&self, holding: &Holding) -> Result<()> {
+        let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
+        let tree = holding.placed.tree.clone();
+        let unlocked = blocking(move || Ok(unlock(&dir, &outside, &tree))).await?;
+        unlocked.map_err(|error| WorkspaceError::Unmeasurable { why: error.to_string() })
+    }
+
+    async fn look_into_submodules(&self, holding: &Holding, measured: &mut Measured) -> Result<()> {
+        for module in &holding.modules {
+            if !module.is_changed().await? {
+                continue;
+            }
+            let path = shown(&module.path);
+            if !measured.changes.iter().any(|change| change.path == path) {
+                let kind = ChangeKind::Modified;
+                let (symlink_target, lets_out) = (None, None);
+                let path = path.clone();
+                measured.changes.push(Change { path, kind, symlink_target, lets_out });
+            }
+            measured.submodules.push(path);
+        }
+        Ok(())
+    }
+
+    /// What our own ignore patterns kept out, and the repository's would not have. Git looks into all of it: what it
+    /// cannot read there is no part of the work, and no reason to stop.
+    async fn left_out(&self, holding: &Holding) -> Result<Vec<String>> {
+        let mut call = self.top.git.call(
+            "look for what was left out",
+            ["ls-files", "-z", "--others", "--directory", "--no-empty-directory"],
+        );
+        call = call.arg("--exclude-per-directory=.gitignore");
+        let users = self.top.stands_for.join("info/exclude");
+        let files = [Some(users.as_path()), self.repo.config.excludes_file.as_deref()];
+        for file in files.into_iter().flatten().filter(|file| file.is_file()) {
+            let mut arg = std::ffi::OsString::from("--exclude-from=");
+            arg.push(file);
+            call = call.arg(arg);
+        }
+        let answer = call.answer().await?;
+        if !answer.ok() {
+            tracing::debug!("slot {}: {}", self.number(), answer.said());
+            return Ok(Vec::new());
+        }
+        let listed = answer.bytes()?;
+        let known = |path: &[u8]| {
+            let before = holding.placed.kept.iter().map(Vec::as_slice);
+            let mut all = before.chain(holding.outside.links.iter().map(String::as_bytes));
+            all.any(|kept| overlap(kept, path.strip_suffix(b"/").unwrap_or(path)))
+        };
+        let new = fields(&listed).filter(|path| !known(path)).map(shown);
+        Ok(new.filter(|path| !Outside::is_dropping(path)).collect())
+    }
+}
+
+/// Whether one of two paths is the other, or lies beneath it.
+fn overlap(a: &[u8], b: &[u8]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.strip_prefix(short).is_some_and(|rest| rest.first().is_none_or(|b| *b == b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_overlap_at_component_boundaries() {
+        assert!(overlap(b"a/b", b"a") && overlap(b"a", b"a/b") && overlap(b"a", b"a"));
+        assert!(!overlap(b"a/b", b"a/bc") && !overlap(b"ab", b"a"));
+    }
+}

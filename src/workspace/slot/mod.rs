@@ -1,0 +1,363 @@
+//! A slot: a folder in which one attempt after the other works, as a repository of its own.
+//!
+//! `place.rs` says where they lie. The agent's checkout is its own, `.git` and all; the folder beside it whose name ends in
+//! `.git` is ours. `.autopack/slots/N.lock` is held as long as the slot is somebody's, by us and by the children that work in it.
+
+pub mod binary_files;
+pub mod checkout;
+pub mod clean_clone;
+pub mod commit;
+pub mod dependency_links;
+pub mod filters;
+pub mod git_directory;
+pub mod ignored_deliverables;
+pub mod land;
+pub mod linked_paths;
+pub mod lost_work;
+pub mod made_objects;
+pub mod measure;
+pub mod old_slots;
+pub mod outside_diff;
+pub mod own_directories;
+pub mod plain_copy;
+pub mod setup_remains;
+pub mod submodule;
+pub mod symlinks;
+pub mod untouched_files;
+pub mod untracked_removal;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::checkout::{Checkout, Placed, blocking};
+use self::git_directory::GitDir;
+use self::linked_paths::Mirror;
+use self::made_objects::LastMade;
+use self::outside_diff::Outside;
+use self::submodule::{Module, Parent, fill};
+use super::dependencies::relocate;
+use super::repo::Repo;
+use super::repo::copied_refs::CopiedRefs;
+use super::repo::slot_place::git_dir_of;
+use super::repo::users_checkout::{Stamp, stamp};
+use crate::config::WorkspaceSettings;
+use crate::git::error::{Context, Result, WorkspaceError};
+use crate::git::exact_directory::Exact;
+use crate::git::removal::remove_any;
+use crate::git::trees::Tree;
+use crate::process::FileLock;
+
+/// A working folder that is ours alone, until this is dropped.
+pub struct Slot {
+    pub(super) repo: Repo,
+    number: u32,
+    /// The agent's.
+    pub(super) top: Checkout,
+    pub(super) holding: Option<Holding>,
+    /// CI's, in which no agent works.
+    pub(super) ci: Checkout,
+    pub(super) ci_holding: Option<Holding>,
+    pub(super) made: LastMade,
+    lock: FileLock,
+}
+
+/// One of the two checkouts of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    Agent,
+    Ci,
+}
+
+/// The files that this process wrote and others can reach, as they were then.
+#[derive(Clone, Default)]
+pub(super) struct Opened(Arc<Mutex<BTreeMap<PathBuf, Stamp>>>);
+
+impl Opened {
+    pub fn leave(&self, file: &Path) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(file.to_owned(), stamp(file));
+    }
+
+    /// Whether nobody wrote the file since. One that another process left is nobody's.
+    pub fn is_as_left(&self, file: &Path) -> bool {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.get(file).is_some_and(|left| left.is_some() && *left == stamp(file))
+    }
+}
+
+/// What a slot holds after a reset.
+pub(super) struct Holding {
+    pub placed: Placed,
+    pub outside: Outside,
+    pub modules: Vec<Module>,
+    refs: CopiedRefs,
+    /// The copy's own git folder as it was written.
+    pub own_git: Exact,
+    pub is_measured: AtomicBool,
+}
+
+/// What there is to say about a reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reset {
+    /// `workspace.link` paths that the user's checkout does not have.
+    pub missing_links: Vec<String>,
+    /// `workspace.link` paths that the commit has itself; they were left as the commit has them.
+    pub tracked_links: Vec<String>,
+    /// Submodules whose commit the user has not fetched; their folders are empty.
+    pub missing_submodules: Vec<String>,
+    /// Where the slot's old folder lies, when it could not be cleaned.
+    pub set_aside: Option<PathBuf>,
+}
+
+impl Repo {
+    /// The first slot that is nobody's, a new one if need be.
+    pub async fn acquire_slot(&self) -> Result<Slot> {
+        self.prepare_folder()?;
+        let place = self.place()?;
+        let locks = self.locks_dir();
+        fs::create_dir_all(&locks).doing("make the folder", &locks)?;
+        self.reopen(&locks);
+        self.reopen(&place.dir);
+        let mut number = 0;
+        loop {
+            let file = locks.join(format!("{number}.lock"));
+            if let Some(mut lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? {
+                lock.write(&format!("pid {}\n", std::process::id())).doing("write", &file)?;
+                return Slot::open(self, number, lock);
+            }
+            number += 1;
+        }
+    }
+}
+
+impl Slot {
+    fn open(repo: &Repo, number: u32, lock: FileLock) -> Result<Self> {
+        let place = repo.place()?;
+        let hold = lock.fd().doing("hand on", lock.path())?;
+        let checkout = |dir: PathBuf| {
+            let git_dir = git_dir_of(&dir);
+            Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold)
+        };
+        let top = checkout(place.checkout(number));
+        // What an attempt made becomes a commit in the agent's; CI's is put at it.
+        let ci = checkout(place.ci_checkout(number)).borrowing([top.git_dir.join("objects")]);
+        fs::create_dir_all(&top.dir).doing("make the folder", &top.dir)?;
+        let made = LastMade::default();
+        let (holding, ci_holding) = (None, None);
+        Ok(Self { repo: repo.clone(), number, top, holding, ci, ci_holding, made, lock })
+    }
+
+    /// Puts CI's checkout into another directory.
+    pub(super) fn move_ci(&mut self, dir: PathBuf) -> Result<()> {
+        let git_dir = git_dir_of(&dir);
+        let checkout =
+            Checkout::new(&self.repo, dir, git_dir, &self.repo.common_dir, &self.lock_fd()?);
+        (self.ci, self.ci_holding) = (checkout, None);
+        Ok(())
+    }
+
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The agent's working folder.
+    pub fn path(&self) -> &Path {
+        &self.top.dir
+    }
+
+    pub fn path_of(&self, side: Side) -> &Path {
+        &self.checkout(side).dir
+    }
+
+    pub(super) fn checkout(&self, side: Side) -> &Checkout {
+        match side {
+            Side::Agent => &self.top,
+            Side::Ci => &self.ci,
+        }
+    }
+
+    /// The lock, for children to inherit.
+    pub fn lock_fd(&self) -> Result<Arc<OwnedFd>> {
+        self.lock.fd().doing("hand on", self.lock.path())
+    }
+
+    /// Variables for whatever runs in the slot: where its `.git` is gone, git must not find the
+    /// user's repository above it.
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+        let above = self.top.dir.parent().unwrap_or(&self.top.dir);
+        vec![("GIT_CEILING_DIRECTORIES".into(), above.into())]
+    }
+
+    /// Makes the agent's checkout hold exactly this commit: tracked files restored, everything else removed but
+    /// caches, links and submodules brought, its repository made anew.
+    pub async fn reset(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
+        self.holding = None;
+        self.reopen();
+        let (holding, reset) = self.fill(Side::Agent, commit, settings).await?;
+        self.holding = Some(holding);
+        Ok(reset)
+    }
+
+    /// The same for CI's checkout. `commit` may be one that has not landed.
+    pub async fn reset_ci(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
+        self.ci_holding = None;
+        self.reopen();
+        let (holding, reset) = self.fill(Side::Ci, commit, settings).await?;
+        self.ci_holding = Some(holding);
+        Ok(reset)
+    }
+
+    async fn fill(
+        &self,
+        side: Side,
+        commit: &str,
+        settings: &WorkspaceSettings,
+    ) -> Result<(Holding, Reset)> {
+        let mut outside = Outside::new(settings)?;
+        let checkout = self.checkout(side);
+        let mut reset = Reset::default();
+        checkout.drop_objects()?;
+        checkout.drop_strange_index(&self.repo)?;
+        let tree = checkout.open(&self.repo, commit).await?;
+        outside.dependencies = self.repo.automatic_links(&tree, settings);
+        let placed = self.place(checkout, commit, tree, &outside, &mut reset).await?;
+        self.bring_links(checkout, &outside, &placed, &mut reset).await?;
+        self.bring_dependencies(checkout, &outside.dependencies).await?;
+        let parent = Parent {
+            path: b"",
+            hold: &self.lock_fd()?,
+            checkout,
+            tree: &placed.tree,
+            own_git: Some(".git".into()),
+            users_git: vec![self.repo.git_dir.clone(), self.repo.common_dir.clone()],
+            users_dir: self.repo.root.clone(),
+        };
+        let modules = fill(&self.repo, parent, &outside).await?;
+        let absent = modules.iter().filter(|module| module.checkout.is_none());
+        reset.missing_submodules =
+            absent.map(|module| crate::git::path_bytes::shown(&module.path)).collect();
+        let refs = self.repo.copied_refs().await?;
+        let own_git = Exact::default();
+        let is_measured = AtomicBool::new(false);
+        let mut holding = Holding { placed, outside, modules, refs, own_git, is_measured };
+        holding.own_git = self.write_own_git(checkout, commit, &holding)?;
+        Ok((holding, reset))
+    }
+
+    async fn place(
+        &self,
+        checkout: &Checkout,
+        commit: &str,
+        tree: Arc<Tree>,
+        outside: &Outside,
+        reset: &mut Reset,
+    ) -> Result<Placed> {
+        let first = checkout.place(&self.repo, commit, tree.clone(), outside).await;
+        if let Ok(_) | Err(WorkspaceError::GitMissing | WorkspaceError::ShuttingDown { .. }) = first
+        {
+            return first;
+        }
+        // Something in it cannot be removed, or git lost its way: begin with an empty folder.
+        reset.set_aside = start_over(checkout)?;
+        match checkout.place(&self.repo, commit, tree, outside).await {
+            Err(WorkspaceError::Git { said, .. }) if self.repo.config.partial => {
+                let (root, commit) = (self.repo.root.clone(), commit.to_owned());
+                Err(WorkspaceError::PartialClone { root, commit, said })
+            }
+            second => second,
+        }
+    }
+
+    /// Makes the agent's own git folder anew at `commit`, whatever became of the one before.
+    pub fn renew_agents_git(&self, commit: &str) -> Result<()> {
+        let made = self.top.clone().borrowing([self.top.git_dir.join("objects")]);
+        self.write_own_git(&made, commit, self.holding()?).map(drop)
+    }
+
+    fn write_own_git(&self, checkout: &Checkout, commit: &str, holding: &Holding) -> Result<Exact> {
+        let path = checkout.dir.join(".git");
+        let folder = GitDir { path: &path, ..checkout.git_folder(&self.repo) };
+        let Holding { placed, modules, refs, .. } = holding;
+        let mut own = folder.own(&checkout.git_dir, commit, &placed.exclude, refs)?;
+        for module in modules {
+            module.add_own_git(&self.repo, &checkout.dir, &mut own)?;
+        }
+        own.make(&path).doing("write the copy's git folder", &path)?;
+        modules.iter().try_for_each(Module::write_git_file)?;
+        Ok(own)
+    }
+
+    /// Removes all of the slot: a secret that an agent wrote stays nowhere.
+    pub async fn remove(&mut self) -> Result<()> {
+        (self.holding, self.ci_holding) = (None, None);
+        let place = self.repo.place()?.clone();
+        let number = self.number;
+        blocking(move || {
+            for path in place.of_slot(number).doing("list", &place.dir)? {
+                remove_any(&path).doing("remove", &path)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) fn holding_of(&self, side: Side) -> Option<&Holding> {
+        match side {
+            Side::Agent => self.holding.as_ref(),
+            Side::Ci => self.ci_holding.as_ref(),
+        }
+    }
+
+    pub(super) fn holding(&self) -> Result<&Holding> {
+        self.holding.as_ref().ok_or(WorkspaceError::NotReset(self.number))
+    }
+
+    async fn bring_links(
+        &self,
+        checkout: &Checkout,
+        outside: &Outside,
+        placed: &Placed,
+        reset: &mut Reset,
+    ) -> Result<()> {
+        for link in &outside.links {
+            if placed.tree.has_file(link) || placed.tree.has_folder(link) {
+                reset.tracked_links.push(link.clone());
+                continue;
+            }
+            let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), link.clone());
+            let replacement = self.repo.replacement(checkout);
+            let there = blocking(move || {
+                let mirror = Mirror { root: &root, slot: &slot };
+                let there = mirror.bring(&path).doing("copy into the slot", &root.join(&path))?;
+                let copy = slot.join(&path);
+                relocate(&copy, &replacement).doing("relocate", &copy)?;
+                Ok(there)
+            })
+            .await?;
+            if !there {
+                reset.missing_links.push(link.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A new folder in place of one that cannot be cleaned (files of another user in it, say).
+fn start_over(checkout: &Checkout) -> Result<Option<PathBuf>> {
+    let index = checkout.git_dir.join("index");
+    remove_any(&index).doing("remove", &index)?;
+    let dir = &checkout.dir;
+    if remove_any(dir).is_ok() {
+        return Ok(None);
+    }
+    let aside = (0..).map(|n| dir.with_added_extension(format!("stuck.{n}")));
+    let aside = aside.into_iter().find(|path| !path.exists());
+    let aside = aside.unwrap_or_else(|| dir.with_added_extension("stuck"));
+    fs::rename(dir, &aside).doing("set aside", dir)?;
+    Ok(Some(aside))
+}

@@ -1,0 +1,115 @@
+//! What `workspace.setup` depends on, and what of its work the next reset leaves.
+
+use std::path::PathBuf;
+
+use globset::{GlobBuilder, GlobMatcher};
+use sha2::{Digest, Sha256};
+
+use super::checkout::blocking;
+use super::untracked_removal::look;
+use super::{Side, Slot};
+use crate::git::command::fields;
+use crate::git::error::{Context, Result, WorkspaceError};
+use crate::git::path_bytes::{from_bytes, shown};
+
+/// What is there after a setup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// What outlives a reset, from the top.
+    pub kept: Vec<PathBuf>,
+    /// Something else is there too, in the files or in the copy's git folder: a reset takes it away.
+    pub goes: bool,
+}
+
+impl Slot {
+    /// What setup left in one of the checkouts.
+    pub async fn remains(&self, side: Side) -> Result<Remains> {
+        let Some(holding) = self.holding_of(side) else {
+            return Err(WorkspaceError::NotReset(self.number()));
+        };
+        let dir = self.checkout(side).dir.clone();
+        let (tree, outside) = (holding.placed.tree.clone(), holding.outside.clone());
+        let own_git = holding.own_git.clone();
+        blocking(move || {
+            let (kept, strange) = look(&dir, &tree, &outside).doing("look through", &dir)?;
+            let goes = strange || !own_git.is_made(&dir.join(".git"));
+            let kept = kept.iter().map(|path| from_bytes(path).to_owned()).collect();
+            Ok(Remains { kept, goes })
+        })
+        .await
+    }
+
+    /// Changes with the content of every file of a checkout's commit that `is_input`, or that one of the patterns is for.
+    pub async fn inputs_key(
+        &self,
+        side: Side,
+        is_input: &(dyn Fn(&str) -> bool + Sync),
+        more: &[String],
+    ) -> Result<String> {
+        let Some(holding) = self.holding_of(side) else {
+            return Err(WorkspaceError::NotReset(self.number()));
+        };
+        let more: Vec<Input> = more.iter().map(|text| Input::new(text)).collect::<Result<_>>()?;
+        let wanted = |path: &str| is_input(path) || more.iter().any(|input| input.is_for(path));
+        let mut paths: Vec<&str> = holding.placed.tree.paths().filter(|p| wanted(p)).collect();
+        paths.sort_unstable();
+        let mut key = Sha256::new();
+        if !paths.is_empty() {
+            // All that is in the index, by its content: a list of paths may be longer than a command line.
+            let args = ["ls-files", "-s", "-z"];
+            let git = &self.checkout(side).git;
+            let listed = git.call("look at what setup depends on", args).bytes().await?;
+            for field in fields(&listed) {
+                let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };
+                if paths.binary_search(&&*shown(&field[tab + 1..])).is_ok() {
+                    key.update(field);
+                    key.update(b"\0");
+                }
+            }
+        }
+        Ok(key.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// One of `workspace.setup_inputs`: a file, a folder with all in it, or a pattern.
+struct Input {
+    path: String,
+    glob: GlobMatcher,
+}
+
+impl Input {
+    fn new(text: &str) -> Result<Self> {
+        let path = text.trim_end_matches('/').trim_start_matches("./").to_owned();
+        let glob = GlobBuilder::new(&path).literal_separator(true).build().map_err(|error| {
+            let (key, why) =
+                ("workspace.setup_inputs", format!("is not a pattern: {}", error.kind()));
+            WorkspaceError::BadSetting { key, pattern: text.to_owned(), why }
+        })?;
+        Ok(Self { path, glob: glob.compile_matcher() })
+    }
+
+    fn is_for(&self, path: &str) -> bool {
+        let within = path.strip_prefix(&self.path).is_some_and(|rest| rest.starts_with('/'));
+        path == self.path || within || self.glob.is_match(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_a_file_a_folder_or_a_pattern() {
+        for (input, path, is) in [
+            ("tools/versions.txt", "tools/versions.txt", true),
+            ("tools/", "tools/a/b", true),
+            ("*.lock", "x.lock", true),
+            ("*.lock", "a/x.lock", false),
+            ("**/*.lock", "a/b/x.lock", true),
+            ("tools", "toolset", false),
+        ] {
+            assert_eq!(Input::new(input).unwrap().is_for(path), is, "{input} {path}");
+        }
+        assert!(Input::new("a[").is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! Submodules in a slot: their files are there, from what the user has fetched; a change in one cannot
+//! land and is noticed.
+//!
+//! Each has a git folder of the copy's own in `.git/modules`, as `git submodule update` makes them, and one that only we use. Both
+//! borrow the objects of the user's.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::checkout::Checkout;
+use super::git_directory::GitDir;
+use super::outside_diff::Outside;
+use crate::git::command::{Git, fields};
+use crate::git::error::Result;
+use crate::git::exact_directory::Exact;
+use crate::git::path_bytes::{from_bytes, joined, shown};
+use crate::git::trees::Tree;
+use crate::workspace::repo::Repo;
+
+/// A submodule of a slot.
+pub(crate) struct Module {
+    /// From the slot's top.
+    pub path: Vec<u8>,
+    pub dir: PathBuf,
+    /// None where the user has not fetched its commit: an empty folder.
+    pub checkout: Option<Checkout>,
+    pub commit: String,
+    /// Its git folder, from the slot's top; none where `.gitmodules` does not name it.
+    pub own_git: Option<PathBuf>,
+}
+
+/// A checkout in a slot whose submodules are to be filled, and where the user has the same.
+pub(crate) struct Parent<'a> {
+    pub path: &'a [u8],
+    /// The slot's lock.
+    pub hold: &'a Arc<OwnedFd>,
+    pub checkout: &'a Checkout,
+    pub tree: &'a Tree,
+    /// The checkout's own git folder, from the slot's top.
+    pub own_git: Option<PathBuf>,
+    /// Git folders of the user's that may have `modules/`.
+    pub users_git: Vec<PathBuf>,
+    pub users_dir: PathBuf,
+}
+
+/// Fills the submodules of a checkout, and theirs.
+pub(crate) async fn fill(
+    repo: &Repo,
+    parent: Parent<'_>,
+    outside: &Outside,
+) -> Result<Vec<Module>> {
+    let mut modules = Vec::new();
+    if parent.tree.submodules().next().is_none() {
+        return Ok(modules);
+    }
+    let names = names(&parent.checkout.git, parent.tree).await?;
+    for (path, commit) in parent.tree.submodules() {
+        let name = names.iter().find(|(_, at)| at == path).map(|(name, _)| name.as_str());
+        let whole = joined(parent.path, path);
+        let dir = parent.checkout.dir.join(from_bytes(path));
+        let own_git = parent.own_git.as_ref().zip(name.filter(|name| is_safe(name)));
+        let own_git = own_git.map(|(above, name)| above.join("modules").join(name));
+        let users_dir = parent.users_dir.join(from_bytes(path));
+        std::fs::create_dir_all(&dir).map_err(|source| io("make the folder", &dir, source))?;
+        let Some(users_git) = fetched(repo, &parent, name, &users_dir, commit).await? else {
+            empty(&dir).map_err(|source| io("clean", &dir, source))?;
+            let commit = commit.to_owned();
+            modules.push(Module { path: whole, dir, checkout: None, commit, own_git: None });
+            continue;
+        };
+        let git_dir = parent.checkout.git_dir.join("modules").join(file_name(path));
+        let checkout = Checkout::new(repo, dir.clone(), git_dir, &users_git, parent.hold);
+        let tree = checkout.open(repo, commit).await?;
+        let placed = checkout.place(repo, commit, tree, outside).await?;
+        let inner = Parent {
+            path: &whole,
+            hold: parent.hold,
+            checkout: &checkout,
+            tree: &placed.tree,
+            own_git: own_git.clone(),
+            users_git: vec![users_git],
+            users_dir,
+        };
+        let below = Box::pin(fill(repo, inner, outside)).await?;
+        modules.push(Module {
+            path: whole.clone(),
+            dir,
+            checkout: Some(checkout.clone()),
+            commit: commit.to_owned(),
+            own_git,
+        });
+        modules.extend(below);
+    }
+    Ok(modules)
+}
+
+/// Whether the name of a submodule stays in `modules/`.
+fn is_safe(name: &str) -> bool {
+    !name.split('/').any(|part| part == ".." || part.is_empty())
+}
+
+/// From a folder at `from`, below a top, back to that top.
+fn up(from: &Path) -> PathBuf {
+    from.components().map(|_| "..").collect()
+}
+
+impl Module {
+    /// Adds its git folder to that of the slot's top, whose path is `.git`.
+    pub fn add_own_git(&self, repo: &Repo, top: &Path, exact: &mut Exact) -> Result<()> {
+        let (Some(own_git), Some(checkout)) = (&self.own_git, &self.checkout) else {
+            return Ok(());
+        };
+        let path = top.join(own_git);
+        let folder = GitDir { path: &path, ..checkout.git_folder(repo) };
+        let work_tree = up(own_git).join(from_bytes(&self.path));
+        let below = own_git.strip_prefix(".git").unwrap_or(own_git);
+        folder.add_module(exact, below, &checkout.git_dir, &self.commit, &work_tree)
+    }
+
+    /// Leads git from the submodule's folder to its git folder.
+    pub fn write_git_file(&self) -> Result<()> {
+        let Some(text) = self.git_file() else { return Ok(()) };
+        let file = self.dir.join(".git");
+        std::fs::write(&file, text).map_err(|source| io("write", &file, source))
+    }
+
+    /// Whether that is what stands in the submodule's folder.
+    pub fn has_its_git_file(&self) -> bool {
+        let file = self.dir.join(".git");
+        let is_file = std::fs::symlink_metadata(&file).is_ok_and(|found| found.is_file());
+        is_file && std::fs::read(&file).ok() == self.git_file().map(String::into_bytes)
+    }
+
+    fn git_file(&self) -> Option<String> {
+        let own_git = self.own_git.as_ref()?;
+        let to = up(from_bytes(&self.path)).join(own_git);
+        Some(format!("gitdir: {}\n", to.display()))
+    }
+
+    /// Whether anything in it differs from its commit.
+    pub async fn is_changed(&self) -> Result<bool> {
+        if !std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir()) {
+            // Gone or replaced, which its parent shows.
+            return Ok(false);
+        }
+        let Some(checkout) = &self.checkout else {
+            let mut entries =
+                std::fs::read_dir(&self.dir).map_err(|source| io("list", &self.dir, source))?;
+            return Ok(entries.next().is_some());
+        };
+        let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
+        let doing = format!("look for changes in the submodule {}", shown(&self.path));
+        Ok(!checkout.git.call(doing, args).bytes().await?.is_empty())
+    }
+}
+
+/// The user's git folder of a submodule that has this commit.
+async fn fetched(
+    repo: &Repo,
+    parent: &Parent<'_>,
+    name: Option<&str>,
+    users_dir: &Path,
+    commit: &str,
+) -> Result<Option<PathBuf>> {
+    let safe = name.filter(|name| is_safe(name));
+    let mut candidates = Vec::new();
+    for users_git in parent.users_git.iter().filter(|_| safe.is_some()) {
+        candidates.push(users_git.join("modules").join(safe.unwrap_or_default()));
+    }
+    candidates.push(users_dir.join(".git"));
+    for git_dir in candidates.into_iter().filter(|dir| dir.join("objects").is_dir()) {
+        let git = Git::at(&repo.root, &repo.env).pinned(&git_dir, &repo.root);
+        let args = ["cat-file", "-e", &format!("{commit}^{{commit}}")];
+        if git.call("look for a submodule's commit", args).answer().await?.ok() {
+            return Ok(Some(git_dir));
+        }
+    }
+    Ok(None)
+}
+
+/// Name and path of each submodule, as `.gitmodules` has them.
+async fn names(git: &Git, tree: &Tree) -> Result<Vec<(String, Vec<u8>)>> {
+    if !tree.has_file(".gitmodules") {
+        return Ok(Vec::new());
+    }
+    let args = ["config", "--file", ".gitmodules", "--list", "-z"];
+    let answer = git.call("read .gitmodules", args).answer().await?;
+    if !answer.ok() {
+        return Ok(Vec::new());
+    }
+    let named = fields(&answer.output.stdout).filter_map(|field| {
+        let at = field.iter().position(|b| *b == b'\n')?;
+        let key = std::str::from_utf8(&field[..at]).ok()?;
+        let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
+        Some((name.to_owned(), field[at + 1..].to_vec()))
+    });
+    Ok(named.collect())
+}
+
+/// A submodule's path as a file name of ours.
+fn file_name(path: &[u8]) -> String {
+    Sha256::digest(path).iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+fn empty(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        crate::git::removal::remove_any(&entry?.path())?;
+    }
+    Ok(())
+}
+
+fn io(
+    doing: &'static str,
+    path: &Path,
+    source: std::io::Error,
+) -> crate::workspace::WorkspaceError {
+    crate::workspace::WorkspaceError::Io { doing, path: path.to_owned(), source }
+}

@@ -1,0 +1,49 @@
+//! The symbolic links of the measured tree, for `phase::scope`: which change lets one lead out of the repository.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::Slot;
+use super::checkout::blocking;
+use crate::git::command::fields;
+use crate::git::diff::RawChange;
+use crate::git::error::Result;
+use crate::git::path_bytes::{from_bytes, shown, to_bytes};
+use crate::phase::scope::{Change, Links};
+
+/// What `ls-files --stage` says first of a link.
+const LINK: &[u8] = b"120000 ";
+
+impl Slot {
+    /// Marks those of the changes by way of which a link leads out. Links that were there before may do so as well, where
+    /// what they go through has changed.
+    pub(crate) async fn mark_ways_out(
+        &self,
+        raw: &[RawChange],
+        changes: &mut [Change],
+    ) -> Result<()> {
+        if !raw.iter().any(RawChange::is_about_a_link) {
+            return Ok(());
+        }
+        let call = self.top.git.call("list the links", ["ls-files", "-z", "--stage"]);
+        let (listed, top) = (call.bytes().await?, self.path().to_owned());
+        let changed: Vec<Vec<u8>> = raw.iter().map(|change| change.path.clone()).collect();
+        let ways = blocking(move || {
+            let links: Links = fields(&listed)
+                .filter(|field| field.starts_with(LINK))
+                .filter_map(|field| field.splitn(2, |b| *b == b'\t').nth(1))
+                .filter_map(|path| {
+                    let target = fs::read_link(top.join(from_bytes(path))).ok()?;
+                    Some((path.to_vec(), to_bytes(&target).to_vec()))
+                })
+                .collect();
+            let changed: BTreeSet<&[u8]> = changed.iter().map(Vec::as_slice).collect();
+            Ok(links.out_by_way_of(&changed))
+        })
+        .await?;
+        for (raw, change) in raw.iter().zip(changes) {
+            change.lets_out = ways.get(&raw.path).map(|link| shown(link));
+        }
+        Ok(())
+    }
+}

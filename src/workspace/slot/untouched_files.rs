@@ -1,0 +1,86 @@
+//! Files that nobody touched, and that git would add as something else than their commit holds: a file with CRLF under a later
+//! `*.bat text eol=crlf`, say. Git sees them as changed in each fresh checkout. They are nobody's change.
+//!
+//! What git would add right after a checkout is found out by doing just that, beside the slot, for the changed files alone.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+
+use super::{Holding, Slot};
+use crate::git::diff::{Diff, RawChange};
+use crate::git::error::{Context, Result};
+use crate::git::removal::remove_any;
+
+/// In our git folder.
+pub(crate) const FOLDER: &str = "untouched";
+pub(crate) const INDEX: &str = "untouched.index";
+pub(crate) const INDEX_LOCK: &str = "untouched.index.lock";
+
+impl Slot {
+    /// Takes back what is nobody's change from our index; says whether there was any.
+    pub(super) async fn take_back_untouched(&self, holding: &Holding, diff: &Diff) -> Result<bool> {
+        let candidates: Vec<&RawChange> =
+            diff.changes.iter().filter(|change| change.is_new_content()).collect();
+        if candidates.is_empty() || !self.may_convert(holding) {
+            return Ok(false);
+        }
+        let (folder, index) = (self.top.git_dir.join(FOLDER), self.top.git_dir.join(INDEX));
+        let untouched = self.added_after_checkout(holding, &candidates).await;
+        for path in [&folder, &index] {
+            remove_any(path).doing("remove", path)?;
+        }
+        let untouched = untouched?;
+        let mut orders = Vec::new();
+        for change in candidates {
+            if untouched.get(&change.path).is_some_and(|added| added.is_same_content(change)) {
+                orders.extend_from_slice(&change.order_back());
+            }
+        }
+        if orders.is_empty() {
+            return Ok(false);
+        }
+        let args = ["update-index", "-z", "--index-info"];
+        self.top.git.call("take back what nobody changed", args).stdin(orders).bytes().await?;
+        Ok(true)
+    }
+
+    /// Whether files may differ between the commit and the disk at all.
+    fn may_convert(&self, holding: &Holding) -> bool {
+        let config = &self.repo.config;
+        let steers =
+            |key: &str| matches!(key, "core.autocrlf" | "core.eol" | "core.attributesfile");
+        config.carried.iter().any(|(key, _)| steers(key))
+            || self.top.stands_for.join("info/attributes").exists()
+            || self.repo.has_own_attributes()
+            || holding.placed.tree.paths().any(|path| path.ends_with(".gitattributes"))
+    }
+
+    /// Of these changed files, those that git would add as something else than the commit has, by path.
+    async fn added_after_checkout(
+        &self,
+        holding: &Holding,
+        candidates: &[&RawChange],
+    ) -> Result<HashMap<Vec<u8>, RawChange>> {
+        let folder = self.top.git_dir.join(FOLDER);
+        remove_any(&folder).doing("remove", &folder)?;
+        fs::create_dir(&folder).doing("make the folder", &folder)?;
+        let mut git = self.top.git.clone().pinned(&self.top.git_dir, &folder);
+        git.set("GIT_INDEX_FILE", OsString::from(self.top.git_dir.join(INDEX)));
+        let commit = holding.placed.commit.as_str();
+        git.call("list the files of the commit", ["read-tree", commit]).bytes().await?;
+        let mut paths = Vec::new();
+        for change in candidates {
+            paths.extend_from_slice(&change.path);
+            paths.push(0);
+        }
+        let args = ["checkout-index", "-f", "-z", "--stdin"];
+        git.call("write what the commit has", args).stdin(paths.clone()).bytes().await?;
+        let args = ["update-index", "-z", "--stdin"];
+        git.call("add it again", args).stdin(paths).bytes().await?;
+        let args = ["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", commit];
+        let said = git.call("compare it with the commit", args).bytes().await?;
+        let added = Diff::parse(String::new(), &said).changes;
+        Ok(added.into_iter().map(|change| (change.path.clone(), change)).collect())
+    }
+}
