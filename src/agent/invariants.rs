@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::event::AttemptBudget;
-use super::kind::Kind;
-use super::stream::Stream;
-use super::{aider, claude, codex, gemini, goose, mini, opencode, report};
+use super::adapters::{Kind, aider, claude, codex, gemini, goose, mini, opencode};
+use super::runner::event::AttemptBudget;
+use super::runner::result_file;
+use super::runner::stream::Stream;
 use crate::phase::Usage;
 use crate::process::How;
 
@@ -24,7 +24,7 @@ pub(super) const KINDS: [&Kind; 7] = [
 pub fn stream(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     KINDS.iter().for_each(|kind| read(kind, &text));
-    let said = report::parse(&text);
+    let said = result_file::parse(&text);
     is_sound(&said.usage);
 }
 

@@ -4,37 +4,12 @@
 //! `program`; each file says only how its agent is called and what its stream means. What an agent says about its own success is passed on and decides
 //! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
 
-mod aider;
+mod adapters;
 mod builtin;
-mod check;
-mod claude;
-mod claude_tasks;
-mod codex;
-mod command;
-mod event;
-mod fault;
-mod gemini;
-mod goose;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
-mod job;
-mod kind;
-mod litellm;
-mod loops;
-mod meter;
-mod mini;
-mod opencode;
 pub mod prices;
-mod program;
-mod provider_words;
-mod purpose;
-mod replay;
-mod report;
-mod signal;
-mod stream;
-mod template;
-mod version;
-mod words;
+mod runner;
 
 #[cfg(test)]
 mod properties;
@@ -50,11 +25,11 @@ use crate::config::AgentSettings;
 use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
 use crate::process::{How, Redactor, SpawnError, Stop};
-use kind::Runner;
+use adapters::Runner;
 
-pub use check::{Checked, check};
-pub use event::{AgentEvent, AttemptBudget, Outcome, Until};
-pub use version::{Version, version};
+pub use runner::agent_version::{Version, version};
+pub use runner::event::{AgentEvent, AttemptBudget, Outcome, Until};
+pub use runner::start_check::{Checked, check};
 
 /// One attempt, as an agent gets it. The prompt and the phase file exist before it starts.
 pub struct Task {
@@ -139,9 +114,13 @@ pub async fn run(
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
     match Runner::of(settings) {
-        Runner::Program(kind, settings) => program::run(kind, settings, task, stop, on_event).await,
-        Runner::Command(settings) => command::run(settings, task, stop, on_event).await,
-        Runner::Replay(settings) => replay::run(settings, task, stop, on_event).await,
+        Runner::Program(kind, settings) => {
+            runner::program::run(kind, settings, task, stop, on_event).await
+        }
+        Runner::Command(settings) => {
+            adapters::own_command::run(settings, task, stop, on_event).await
+        }
+        Runner::Replay(settings) => adapters::replay::run(settings, task, stop, on_event).await,
         Runner::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
     }
 }

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
 
 use super::edit::{FileChange, Refusal, Staged, parse_patch, plan};
-use super::{hitch, tools};
+use super::{request_failure, tools};
 use crate::phase::UnixMs;
 
 /// What stands between the files that a patch is tried on, and the patch.
@@ -26,7 +26,7 @@ pub fn bytes(input: &[u8]) {
     }
     if let Ok(arguments) = serde_json::from_str(patch) {
         calls(&arguments, &files);
-        hitch::in_stream(&arguments, UnixMs(0));
+        request_failure::in_stream(&arguments, UnixMs(0));
     }
     refusals(patch);
 }
@@ -68,6 +68,6 @@ fn refusals(text: &str) {
         headers.insert("x-ratelimit-reset-tokens", value);
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS] {
-        hitch::refused(status, text, &headers, UnixMs(i64::MAX));
+        request_failure::refused(status, text, &headers, UnixMs(i64::MAX));
     }
 }

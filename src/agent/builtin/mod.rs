@@ -3,31 +3,32 @@
 //! `session` is the loop; `model` asks, `tools` and `bench` act, `edit` is the pure part. The key of the model is
 //! `provider`'s alone. Whether the work is any good is not decided here.
 
-mod backoff;
-mod bench;
-mod calls;
 mod conversation;
 mod edit;
-mod hitch;
+mod edit_bench;
 #[cfg(any(test, fuzzing))]
 pub(super) mod invariants;
-mod model;
+mod known_secrets;
+mod model_request;
 mod provider;
-mod requests;
-mod reset;
-mod secrets;
+mod rate_limit_reset;
+mod request_failure;
+mod request_retries;
+mod retry_delay;
 mod session;
-mod system;
+mod system_prompt;
+mod token_totals;
+mod tool_calls;
 mod tools;
-mod totals;
 mod transcript;
 mod worktree;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::Checked;
-use super::{AgentError, AgentEvent, AgentReply, Task, job};
+use super::runner::agent_job;
+use super::runner::start_check::Checked;
+use super::{AgentError, AgentEvent, AgentReply, Task};
 use crate::config::BuiltinAgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{How, Stop, StopLevel};
@@ -66,7 +67,7 @@ pub(super) async fn run(
 
 fn out_of_time(wall: Option<Duration>) -> End {
     match wall {
-        Some(wall) => End::Told(job::out_of_time(wall)),
+        Some(wall) => End::Told(agent_job::out_of_time(wall)),
         None => End::Ended(How::TimedOut),
     }
 }

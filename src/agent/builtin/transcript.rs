@@ -7,7 +7,7 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
 use super::super::AgentError;
-use super::secrets::Secrets;
+use super::known_secrets::Secrets;
 use crate::phase::json::map_texts;
 
 pub(super) struct Transcript {

@@ -3,18 +3,18 @@
 //! Pure: what a file holds is handed in, what it would hold comes back. Nothing here knows a folder, a scope or a
 //! model. An edit applies whole or not at all, and a refused one says why in words that a model can act on.
 
-mod apply;
+mod apply_hunks;
 mod apply_patch;
-mod lines;
-mod nearest;
-mod plan;
+mod file_lines;
+mod nearest_lines;
 #[cfg(test)]
 mod properties;
 mod replace;
+mod staged_changes;
 mod unified;
 mod whole;
 
-pub(super) use plan::{FileChange, Staged, plan};
+pub(super) use staged_changes::{FileChange, Staged, plan};
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::plan::{FileChange, plan};
-use super::{Refusal, apply, parse_patch, replace, unified};
+use super::staged_changes::{FileChange, plan};
+use super::{Refusal, apply_hunks, parse_patch, replace, unified};
 use crate::fuzz::tests::cases;
 
 /// Few letters, so that lines repeat; both line ends, with and without a last one.
@@ -66,7 +66,7 @@ proptest! {
         let patch = diff.unified_diff().header("a/f", "b/f").to_string();
         let changes = unified::parse(&patch).unwrap();
         let [FileChange::Update { hunks, .. }] = changes.as_slice() else { panic!("{patch}") };
-        prop_assert_eq!(apply::apply(&before, hunks).unwrap(), after);
+        prop_assert_eq!(apply_hunks::apply(&before, hunks).unwrap(), after);
     }
 
     #[test]

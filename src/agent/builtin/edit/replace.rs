@@ -1,8 +1,8 @@
 //! Search and replace: the text to replace stands in the file exactly once.
 
 use super::Refusal;
-use super::lines::{Lines, split_bom};
-use super::nearest::nearest;
+use super::file_lines::{Lines, split_bom};
+use super::nearest_lines::nearest;
 
 /// How many of the places of an ambiguous text are named.
 const NAMED: usize = 10;

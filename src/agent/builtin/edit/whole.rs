@@ -1,6 +1,6 @@
 //! A whole file, written anew: what the old one was like in BOM, line ends and last newline stays.
 
-use super::lines::{BOM, Lines, split_bom};
+use super::file_lines::{BOM, Lines, split_bom};
 
 /// `before` is the file as it is, if there is one.
 pub(super) fn whole(before: Option<&str>, content: &str) -> String {

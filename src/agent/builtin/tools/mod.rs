@@ -2,22 +2,22 @@
 //!
 //! Carrying them out is the files' beside this one and `bench`'s; CI is run by the session, which can be stopped in it.
 
-mod look;
-mod search;
+mod read_files;
+mod search_files;
 
 use genai::chat::Tool;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::bench::Bench;
 use super::edit::{FileChange, Refusal, parse_patch};
+use super::edit_bench::Bench;
 
 /// One call that makes sense.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Call {
-    List(look::List),
-    Read(look::Read),
-    Search(search::Search),
+    List(read_files::List),
+    Read(read_files::Read),
+    Search(search_files::Search),
     Edit(Vec<FileChange>),
     RunCi,
     Finish { summary: String },
@@ -114,9 +114,9 @@ impl Call {
 /// What a call on the files answers. Blocks; `limit` is of characters.
 pub(super) fn carry_out(call: Call, bench: &Bench, limit: usize) -> Result<String, Refusal> {
     match call {
-        Call::List(list) => look::list(&list, bench),
-        Call::Read(read) => look::read(&read, bench, limit),
-        Call::Search(search) => search::search(&search, bench, limit),
+        Call::List(list) => read_files::list(&list, bench),
+        Call::Read(read) => read_files::read(&read, bench, limit),
+        Call::Search(search) => search_files::search(&search, bench, limit),
         Call::Edit(changes) => bench.edit(changes),
         Call::RunCi | Call::Finish { .. } => Ok(String::new()),
     }

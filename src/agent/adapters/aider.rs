@@ -1,0 +1,145 @@
+//! Aider, with one message from a file.
+//!
+//! It prints prose and exits with 0 whatever happens. Its analytics log (kept here, sent nowhere) has the facts: a message
+//! that was begun and not sent failed, for the reason that it printed under LiteLLM's name. Edits that would not apply are told
+//! by its own words at the beginning of a line.
+
+use super::{Ask, Call, Kind, PromptVia, litellm_errors};
+use crate::agent::runner::signal::{Fault, Finish, Look, Reader, Signal, Spent, object};
+use crate::phase::Tokens;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "aider",
+    tried: &["0.86.2"],
+    install: "python3 -m pip install aider-chat",
+    login: "set the key of its provider, such as OPENAI_API_KEY",
+    says_when_done: true,
+    own_time_is_life: true,
+    call,
+    refuses: |_, _| None,
+    reader: |_| Box::new(Aider::default()),
+};
+
+fn call(ask: &Ask<'_>) -> Call {
+    let scratch = |name: &str| ask.scratch.join(name).display().to_string();
+    let mut args: Vec<String> = Vec::new();
+    if let Some(model) = &ask.settings.model {
+        args.extend(["--model".to_owned(), model.clone()]);
+    }
+    args.extend(["--message-file".to_owned(), ask.prompt_file.display().to_string()]);
+    let quiet = [
+        "--yes-always",
+        "--no-stream",
+        "--no-pretty",
+        "--no-check-update",
+        "--no-show-release-notes",
+        "--no-show-model-warnings",
+        "--no-gitignore",
+        "--no-auto-commits",
+        "--no-detect-urls",
+        "--no-analytics",
+    ];
+    args.extend(quiet.map(str::to_owned));
+    // Beside the slot: what it notes for itself is no part of the phase.
+    args.extend(["--analytics-log".to_owned(), ask.file.display().to_string()]);
+    args.extend(["--chat-history-file".to_owned(), scratch("chat.md")]);
+    args.extend(["--input-history-file".to_owned(), scratch("input")]);
+    let is_file = |path: &&String| !path.contains(['*', '?', '[']) && !path.ends_with('/');
+    let last: Vec<String> = ask.deliverables.iter().filter(is_file).cloned().collect();
+    // It takes a file whose directory is not there for one of another repository, and that directory for its root.
+    let parent = |path: &String| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
+    let folders = last.iter().filter_map(parent).collect();
+    // Without it, a list of prices is fetched at each start.
+    let env = vec![("LITELLM_LOCAL_MODEL_COST_MAP", "True")];
+    Call { args, last, prompt: PromptVia::File, env, leaves: Some(".aider.tags.cache.v"), folders }
+}
+
+#[derive(Default)]
+struct Aider {
+    /// The class of the last error that it printed, and its line.
+    error: Option<(String, String)>,
+    /// What follows an error explains it, and is no progress.
+    explaining: bool,
+    unapplied: Option<String>,
+}
+
+impl Aider {
+    /// It breaks its lines after 80 characters. The fault that the error is, read with this line of it, where that is another.
+    fn wrapped(&mut self, line: &str) -> Option<Fault> {
+        const LONGEST: usize = 1000;
+        let (class, said) = self.error.as_mut().filter(|_| self.explaining)?;
+        if line.starts_with("Retrying in ") || said.len() > LONGEST {
+            return None;
+        }
+        let before = litellm_errors::fault(class, said).cause();
+        *said = format!("{} {}", said.trim_end(), line.trim());
+        let fault = litellm_errors::fault(class, said);
+        (fault.cause() != before).then_some(fault)
+    }
+}
+
+impl Reader for Aider {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        if let Some(class) = litellm_errors::class(line) {
+            let fault = litellm_errors::fault(class, line);
+            self.error = Some((class.to_owned(), line.to_owned()));
+            self.explaining = true;
+            return vec![Signal::Held(fault)];
+        }
+        if let Some(fault) = self.wrapped(line) {
+            return vec![Signal::Held(fault)];
+        }
+        let refused = "The LLM did not conform to the edit format.";
+        if line == refused || line.starts_with("Only 3 reflections allowed") {
+            self.unapplied = Some(line.to_owned());
+        } else if line.starts_with("Applied edit to ") {
+            self.unapplied = None;
+        }
+        // After each answer of the model.
+        if line.starts_with("Tokens: ") {
+            self.explaining = false;
+        }
+        if self.explaining { Vec::new() } else { vec![Signal::Text(line.to_owned())] }
+    }
+
+    fn file(&mut self, text: &str) -> Vec<Signal> {
+        let events: Vec<_> = text.lines().filter_map(object).collect();
+        let (mut signals, mut begun, mut sent) = (Vec::new(), 0, 0);
+        for (at, event) in events.iter().enumerate() {
+            match event.str("/event") {
+                "message_send_starting" => begun += 1,
+                "message_send" => {
+                    sent += 1;
+                    let tokens = Tokens {
+                        input: event.count("/properties/prompt_tokens"),
+                        output: event.count("/properties/completion_tokens"),
+                        ..Tokens::default()
+                    };
+                    let cost_usd = event.amount("/properties/cost");
+                    signals.push(Signal::Usage(Spent {
+                        id: Some(at.to_string()),
+                        tokens,
+                        cost_usd,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        let left = events.iter().any(|event| event.str("/event") == "exit");
+        let last = |message: String| Fault { message, last: true, ..Fault::default() };
+        signals.extend(match (self.error.take(), self.unapplied.take()) {
+            (Some((class, line)), _) if begun > sent => {
+                Some(Signal::Failed(Fault { last: true, ..litellm_errors::fault(&class, &line) }))
+            }
+            _ if begun > sent && left => {
+                Some(Signal::Failed(last("its message was not answered".to_owned())))
+            }
+            (_, Some(line)) if left => {
+                Some(Signal::Failed(last(format!("its edits could not be applied: {line}"))))
+            }
+            _ if left && sent > 0 => Some(Signal::Finished(Finish::default())),
+            _ => None,
+        });
+        signals
+    }
+}

@@ -1,0 +1,222 @@
+//! Claude Code: `claude -p` with its stream of JSON lines.
+//!
+//! Its `assistant` lines repeat the usage of one message for each of its parts, with an output that has just begun;
+//! only `result` counts right. On a 429 it says `subtype: "success"` with `is_error: true`. A `result` is not its last word
+//! while subagents work on (`claude_tasks`).
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use serde_json::Value;
+
+use super::claude_tasks::Tasks;
+use super::{Ask, Call, Kind, PromptVia};
+use crate::agent::runner::event::Until;
+use crate::agent::runner::signal::{
+    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status,
+};
+use crate::agent::runner::tool_words::tool_use;
+use crate::config::ProgramAgentSettings;
+use crate::phase::{Tokens, UnixMs};
+use crate::process::child_env::Env;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "claude",
+    tried: &["2.1.197"],
+    install: "npm install -g @anthropic-ai/claude-code",
+    login: "run `claude` once and log in, or set ANTHROPIC_API_KEY",
+    says_when_done: true,
+    own_time_is_life: true,
+    call,
+    refuses,
+    reader: |worktree| {
+        Box::new(Claude { worktree: worktree.to_owned(), tasks: Tasks::default(), error: None })
+    },
+};
+
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args =
+        ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
+    if !has_own_mode(ask.settings) {
+        args.push("--dangerously-skip-permissions".to_owned());
+    }
+    if let Some(model) = &ask.settings.model {
+        args.extend(["--model".to_owned(), model.clone()]);
+    }
+    if let Some(session) = ask.session {
+        args.extend(["--resume".to_owned(), session.to_owned()]);
+    }
+    Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+}
+
+/// Whoever limits it by `extra_args` means it.
+fn has_own_mode(settings: &ProgramAgentSettings) -> bool {
+    settings.extra_args.iter().any(|arg| arg.starts_with("--permission-mode"))
+}
+
+/// It would exit with a line of prose, phase after phase.
+fn refuses(settings: &ProgramAgentSettings, env: &Env) -> Option<(&'static str, &'static str)> {
+    let name = "IS_SANDBOX";
+    let sandbox = settings.env.contains_key(name) || env.contains_key(OsStr::new(name));
+    (geteuid().is_root() && !sandbox && !has_own_mode(settings)).then_some((
+        "it does not skip permissions for root",
+        "run autopack as another user, or set IS_SANDBOX=1 where this machine is one",
+    ))
+}
+
+struct Claude {
+    worktree: PathBuf,
+    tasks: Tasks,
+    /// What its last message called an error, with what it said.
+    error: Option<(String, String)>,
+}
+
+impl Reader for Claude {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        let Some(said) = object(line) else { return Vec::new() };
+        match (said.str("/type"), said.str("/subtype")) {
+            ("system", "init") => {
+                let session = said.text("/session_id").map(Signal::Session);
+                session.into_iter().chain(said.text("/model").map(Signal::Model)).collect()
+            }
+            ("system", "api_retry") => vec![Signal::Held(retry(&said))],
+            ("system", _) => self.tasks.event(&said),
+            ("assistant", _) => self.assistant(&said),
+            ("user", _) => {
+                let results = said.list("/message/content").iter().filter_map(result_of_tool);
+                let mut signals: Vec<Signal> = results.collect();
+                signals.extend(self.tasks.results(&said));
+                signals
+            }
+            ("rate_limit_event", _) => rate_limit(&said).into_iter().collect(),
+            ("result", _) => self.result(&said),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Claude {
+    fn assistant(&mut self, said: &Value) -> Vec<Signal> {
+        let words = || said.list("/message/content").iter().find_map(|part| part.text("/text"));
+        // What is too long is cut off and goes on.
+        if let Some(code) = said.text("/error").filter(|code| code != "max_output_tokens") {
+            let message = words().unwrap_or_else(|| code.clone());
+            self.error = Some((code.clone(), message.clone()));
+            return vec![Signal::Failed(Fault { code: Some(code), message, ..Fault::default() })];
+        }
+        self.error = None;
+        self.tasks.uses(said);
+        assistant(said, &self.worktree)
+    }
+
+    fn result(&mut self, said: &Value) -> Vec<Signal> {
+        result(said, self.error.take())
+    }
+}
+
+fn assistant(said: &Value, worktree: &Path) -> Vec<Signal> {
+    // Its own words on an error, not a model's.
+    if said.str("/message/model") == "<synthetic>" {
+        return Vec::new();
+    }
+    let mut signals: Vec<Signal> =
+        said.text("/message/model").map(Signal::Model).into_iter().collect();
+    for part in said.list("/message/content") {
+        match part.str("/type") {
+            "text" => signals.extend(part.text("/text").map(Signal::Text)),
+            "tool_use" => {
+                let input = part.get("input").unwrap_or(&Value::Null);
+                signals.push(Signal::Tool(tool_use(
+                    part.str("/id"),
+                    part.str("/name"),
+                    input,
+                    worktree,
+                )));
+            }
+            _ => {}
+        }
+    }
+    if let Some(usage) = said.pointer("/message/usage") {
+        let id = said.text("/message/id");
+        signals.push(Signal::Usage(Spent { id, tokens: tokens(usage), cost_usd: None }));
+    }
+    signals
+}
+
+fn tokens(usage: &Value) -> Tokens {
+    Tokens {
+        input: usage.count("/input_tokens"),
+        output: usage.count("/output_tokens"),
+        cache_read: usage.count("/cache_read_input_tokens"),
+        cache_write: usage.count("/cache_creation_input_tokens"),
+    }
+}
+
+fn result_of_tool(part: &Value) -> Option<Signal> {
+    let text = part.get("content").map(Value::to_string).unwrap_or_default();
+    let id = part.text("/tool_use_id")?;
+    (part.str("/type") == "tool_result").then_some(Signal::Result(ToolResult { id, text }))
+}
+
+fn retry(said: &Value) -> Fault {
+    let code = said.text("/error");
+    let message = format!(
+        "try {} of {}",
+        said.count("/attempt").unwrap_or(0),
+        said.count("/max_retries").unwrap_or(0)
+    );
+    Fault { status: status(said.count("/error_status")), message, code, ..Fault::default() }
+}
+
+/// The limits of a subscription. "allowed" and "allowed_warning" are no news.
+fn rate_limit(said: &Value) -> Option<Signal> {
+    let info = said.get("rate_limit_info")?;
+    let at = info.count("/resetsAt").and_then(|epoch| i64::try_from(epoch).ok()?.checked_mul(1000));
+    let kind = info.text("/rateLimitType").unwrap_or_else(|| "usage".to_owned());
+    (info.str("/status") == "rejected").then(|| {
+        Signal::Held(Fault {
+            status: Some(429),
+            message: format!("the {kind} limit is reached"),
+            until: at.map(|at| Until::At(UnixMs(at))),
+            ..Fault::default()
+        })
+    })
+}
+
+/// `error` is what its last message was instead of an answer.
+fn result(said: &Value, error: Option<(String, String)>) -> Vec<Signal> {
+    let mut signals: Vec<Signal> =
+        said.text("/session_id").map(Signal::Session).into_iter().collect();
+    if let Some(usage) = said.get("usage") {
+        let cost_usd = said.amount("/total_cost_usd");
+        signals.push(Signal::Total(Spent { id: None, tokens: tokens(usage), cost_usd }));
+    }
+    let denied = said.list("/permission_denials");
+    if let Some(first) = denied.first() {
+        let what = format!(
+            "{} tool uses were denied, the first: {}",
+            denied.len(),
+            first.str("/tool_name")
+        );
+        signals.push(Signal::Note(what));
+    }
+    let words = said.text("/result").unwrap_or_else(|| said.str("/subtype").to_owned());
+    let is_error = said.pointer("/is_error").and_then(Value::as_bool).unwrap_or(false);
+    let status = status(said.count("/api_error_status"));
+    let failed = is_error || status.is_some() || said.str("/subtype").starts_with("error");
+    if failed || error.is_some() {
+        let (code, message) = error.unzip();
+        signals.push(Signal::Failed(Fault {
+            status,
+            code,
+            message: Some(words).filter(|_| failed).or(message).unwrap_or_default(),
+            last: true,
+            ..Fault::default()
+        }));
+    } else {
+        let stop_reason = said.text("/stop_reason");
+        signals.push(Signal::Finished(Finish { summary: Some(words), stop_reason }));
+    }
+    signals
+}

@@ -1,0 +1,221 @@
+//! Codex: `codex exec --json`.
+//!
+//! Its usage counts the whole thread, so that a resumed one starts with what earlier tries used: that is kept with
+//! the session's name and taken off. An `item` of type "error" is a warning. A status stands only in the fixed
+//! beginning of its errors' texts.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{Ask, Call, Kind, PromptVia};
+use crate::agent::runner::signal::{
+    Fault, Finish, Look, Purpose, Reader, Signal, Spent, ToolResult, ToolUse, object,
+};
+use crate::agent::runner::tool_words::{command_use, editing, tool_use};
+use crate::phase::Tokens;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "codex",
+    tried: &["0.169.0"],
+    install: "npm install -g @openai/codex",
+    login: "run `codex login`, or set the key that its model provider names",
+    says_when_done: true,
+    own_time_is_life: true,
+    call,
+    refuses: |_, _| None,
+    reader: |worktree| {
+        Box::new(Codex {
+            worktree: worktree.to_owned(),
+            thread: String::new(),
+            before: None,
+            said: None,
+        })
+    },
+};
+
+/// Between a thread's id and what it had used by then.
+const USED: char = '+';
+
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
+    let own =
+        |flags: &[&str]| ask.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()));
+    if !own(&["-s", "--sandbox", "--dangerously-bypass-approvals-and-sandbox"]) {
+        args.extend(["-s", "workspace-write"].map(str::to_owned));
+    }
+    if let Some(model) = &ask.settings.model {
+        args.extend(["-m".to_owned(), model.clone()]);
+    }
+    let last = match ask.session {
+        Some(session) => ["resume", thread_of(session).0, "-"].map(str::to_owned).to_vec(),
+        None => vec!["-".to_owned()],
+    };
+    Call { args, last, prompt: PromptVia::Stdin, ..Call::default() }
+}
+
+fn thread_of(session: &str) -> (&str, [u64; 4]) {
+    let (thread, used) = session.split_once(USED).unwrap_or((session, ""));
+    let mut numbers = used.split(',').map(|number| number.parse().unwrap_or(0));
+    (thread, std::array::from_fn(|_| numbers.next().unwrap_or(0)))
+}
+
+struct Codex {
+    worktree: PathBuf,
+    thread: String,
+    /// What the thread had used before this try.
+    before: Option<[u64; 4]>,
+    said: Option<String>,
+}
+
+impl Reader for Codex {
+    fn resume(&mut self, session: &str) {
+        self.before = Some(thread_of(session).1);
+    }
+
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        let Some(said) = object(line) else { return Vec::new() };
+        match said.str("/type") {
+            "thread.started" => {
+                self.thread = said.str("/thread_id").to_owned();
+                vec![Signal::Session(self.session([0; 4]))]
+            }
+            "item.started" => self.item(&said, false),
+            "item.completed" => self.item(&said, true),
+            "turn.completed" => self.completed(&said),
+            "turn.failed" => {
+                let fault = fault(said.str("/error/message"));
+                vec![Signal::Failed(Fault { last: true, ..fault })]
+            }
+            "error" => vec![error(said.str("/message"))],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Codex {
+    fn session(&self, used: [u64; 4]) -> String {
+        format!("{}{USED}{}", self.thread, used.map(|n| n.to_string()).join(","))
+    }
+
+    fn item(&mut self, said: &Value, done: bool) -> Vec<Signal> {
+        let item = said.get("item").unwrap_or(&Value::Null);
+        let id = item.str("/id").to_owned();
+        match (item.str("/type"), done) {
+            ("agent_message", true) => {
+                self.said = item.text("/text");
+                self.said.clone().map(Signal::Text).into_iter().collect()
+            }
+            ("error", true) => item.text("/message").map(Signal::Note).into_iter().collect(),
+            ("agent_message" | "reasoning" | "todo_list" | "error", _) => Vec::new(),
+            (_, false) => vec![Signal::Tool(tool(item, &self.worktree))],
+            ("collab_tool_call", true) => {
+                let text = format!("{:?}", [item.get("agents_states"), item.get("status")]);
+                let mut signals = vec![Signal::Result(ToolResult { id, text })];
+                signals.extend(subagents(item));
+                signals
+            }
+            (kind, true) => {
+                // A change of files is told only when it is made.
+                let use_of_it =
+                    (kind == "file_change").then(|| Signal::Tool(tool(item, &self.worktree)));
+                let text = [
+                    item.get("aggregated_output"),
+                    item.get("exit_code"),
+                    item.get("status"),
+                    item.get("result"),
+                ];
+                let text = format!("{text:?}");
+                use_of_it.into_iter().chain([Signal::Result(ToolResult { id, text })]).collect()
+            }
+        }
+    }
+
+    fn completed(&mut self, said: &Value) -> Vec<Signal> {
+        let count = |key: &str| said.count(&format!("/usage/{key}"));
+        let keys =
+            ["input_tokens", "cached_input_tokens", "cache_write_input_tokens", "output_tokens"];
+        let all = keys.map(count);
+        let before = self.before.unwrap_or_default();
+        let since: [Option<u64>; 4] =
+            std::array::from_fn(|at| all[at].map(|now| now.saturating_sub(before[at])));
+        let [input, cache_read, cache_write, output] = since;
+        let tokens = Tokens { input, output, cache_read, cache_write };
+        let mut signals = vec![Signal::Session(self.session(all.map(Option::unwrap_or_default)))];
+        if said.get("usage").is_some() {
+            signals.push(Signal::Total(Spent { tokens, ..Spent::default() }.without_cache()));
+        }
+        signals.push(Signal::Finished(Finish { summary: self.said.take(), stop_reason: None }));
+        signals
+    }
+}
+
+/// The agents that a call of the collaboration tools was about. `wait` may time out, and `spawn_agent` comes back at once:
+/// only the state of each says whether it works on.
+fn subagents(item: &Value) -> Vec<Signal> {
+    let states = item.get("agents_states").and_then(Value::as_object);
+    let state = |(id, state): (&String, &Value)| match state.str("/status") {
+        "pending_init" | "running" => Signal::SubagentStarted(id.clone()),
+        _ => Signal::SubagentEnded(id.clone()),
+    };
+    let mut signals: Vec<Signal> = states.into_iter().flatten().map(state).collect();
+    let told = |id: &&str| states.is_none_or(|states| !states.contains_key(*id));
+    let receivers = item.list("/receiver_thread_ids").iter().filter_map(Value::as_str);
+    signals.extend(receivers.filter(told).filter_map(|id| match item.str("/tool") {
+        "spawn_agent" | "resume_agent" | "send_input" if item.str("/status") != "failed" => {
+            Some(Signal::SubagentStarted(id.to_owned()))
+        }
+        "close_agent" => Some(Signal::SubagentEnded(id.to_owned())),
+        _ => None,
+    }));
+    signals
+}
+
+fn tool(item: &Value, worktree: &Path) -> ToolUse {
+    let id = item.str("/id").to_owned();
+    match item.str("/type") {
+        "command_execution" => command_use(&id, item.str("/command")),
+        "file_change" => {
+            let paths: Vec<&str> =
+                item.list("/changes").iter().map(|change| change.str("/path")).collect();
+            ToolUse {
+                id,
+                key: paths.join("\n"),
+                words: editing(&paths, worktree),
+                purpose: Purpose::Work,
+            }
+        }
+        other => {
+            let name = item.text("/tool").unwrap_or_else(|| other.to_owned());
+            let input = item.get("arguments").or(item.get("query")).unwrap_or(&Value::Null);
+            let mut used = tool_use(&id, &name, input, worktree);
+            if other == "collab_tool_call" {
+                // Its own states say which agents work, and until when.
+                used.purpose = if name == "wait" { Purpose::Wait } else { Purpose::Work };
+                used.key = format!("{name} {item}");
+            }
+            used
+        }
+    }
+}
+
+/// "Reconnecting... 1/5 (unexpected status 429 ...)": it tries again by itself.
+fn error(message: &str) -> Signal {
+    match message.strip_prefix("Reconnecting... ").and_then(|rest| rest.split_once('(')) {
+        Some((_, why)) => Signal::Held(fault(why.trim_end_matches(')'))),
+        None => Signal::Failed(fault(message)),
+    }
+}
+
+fn fault(message: &str) -> Fault {
+    const STATUS: [&str; 2] = ["unexpected status ", "exceeded retry limit, last status: "];
+    let status = STATUS.iter().find_map(|start| {
+        let number = message.strip_prefix(start)?.split_whitespace().next()?;
+        number.parse().ok()
+    });
+    // Some errors are the provider's answer as it came.
+    let answer = object(message);
+    let code =
+        answer.as_ref().and_then(|value| value.text("/error/code").or(value.text("/error/type")));
+    Fault { status, code, message: message.to_owned(), ..Fault::default() }
+}

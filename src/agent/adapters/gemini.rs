@@ -1,0 +1,195 @@
+//! Gemini CLI: `-o stream-json`.
+//!
+//! Its exit code on an error is the status cut to a byte (400 is 144). What went wrong stands as JSON in the text of its
+//! last line, or as a field on a line of its own on standard error, where it also tells of its retries.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{Ask, Call, Kind, PromptVia};
+use crate::agent::runner::signal::{
+    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status,
+};
+use crate::agent::runner::tool_words::tool_use;
+use crate::phase::Tokens;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "gemini",
+    tried: &["0.61.0"],
+    install: "npm install -g @google/gemini-cli",
+    login: "run `gemini` once and log in, or set GEMINI_API_KEY",
+    says_when_done: true,
+    own_time_is_life: true,
+    call,
+    refuses: |_, _| None,
+    reader: |worktree| {
+        Box::new(Gemini {
+            worktree: worktree.to_owned(),
+            said: String::new(),
+            status: None,
+            why: None,
+        })
+    },
+};
+
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args = ["--yolo", "--skip-trust", "-o", "stream-json"].map(str::to_owned).to_vec();
+    if let Some(model) = &ask.settings.model {
+        args.extend(["-m".to_owned(), model.clone()]);
+    }
+    if let Some(session) = ask.session {
+        args.extend(["--resume".to_owned(), session.to_owned()]);
+    }
+    Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+}
+
+struct Gemini {
+    worktree: PathBuf,
+    said: String,
+    /// The last one that standard error named.
+    status: Option<u16>,
+    /// What standard error gave as the reason, in the line before the status.
+    why: Option<String>,
+}
+
+impl Reader for Gemini {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        let Some(said) = object(line) else { return Vec::new() };
+        match said.str("/type") {
+            "init" => {
+                let session = said.text("/session_id").map(Signal::Session);
+                session.into_iter().chain(said.text("/model").map(Signal::Model)).collect()
+            }
+            "message" if said.str("/role") == "assistant" => {
+                self.said.push_str(said.str("/content"));
+                said.text("/content").map(Signal::Text).into_iter().collect()
+            }
+            "tool_use" => {
+                self.said.clear();
+                let input = said.get("parameters").unwrap_or(&Value::Null);
+                vec![Signal::Tool(tool_use(
+                    said.str("/tool_id"),
+                    said.str("/tool_name"),
+                    input,
+                    &self.worktree,
+                ))]
+            }
+            "tool_result" => {
+                let text =
+                    format!("{:?}", [said.get("status"), said.get("output"), said.get("error")]);
+                vec![Signal::Result(ToolResult { id: said.str("/tool_id").to_owned(), text })]
+            }
+            "error" => said.text("/message").map(Signal::Note).into_iter().collect(),
+            "result" => self.result(&said),
+            _ => Vec::new(),
+        }
+    }
+
+    fn error_line(&mut self, line: &str) -> Vec<Signal> {
+        if let Some((_, why)) = line.split_once("Error: ") {
+            self.why = Some(innermost(why).map_or_else(|| why.to_owned(), |(_, message)| message));
+        }
+        let field = ["status: ", "code: "].iter().find_map(|name| line.trim().strip_prefix(name));
+        let named = status(field.and_then(|number| number.trim_end_matches(',').parse().ok()));
+        let Some(named) = named.filter(|status| *status >= 400) else { return Vec::new() };
+        self.status = Some(named);
+        vec![Signal::Held(Fault {
+            status: self.status,
+            message: self.why.clone().unwrap_or_else(|| "it tries again".to_owned()),
+            ..Fault::default()
+        })]
+    }
+}
+
+impl Gemini {
+    fn result(&mut self, said: &Value) -> Vec<Signal> {
+        let count = |key: &str| said.count(&format!("/stats/{key}"));
+        let tokens = Tokens {
+            input: count("input_tokens"),
+            output: count("output_tokens"),
+            cache_read: count("cached"),
+            cache_write: None,
+        };
+        let mut signals = Vec::new();
+        if said.get("stats").is_some() {
+            signals.push(Signal::Total(Spent { tokens, ..Spent::default() }.without_cache()));
+        }
+        signals.push(match said.str("/status") {
+            "error" => Signal::Failed(self.fault(said.str("/error/message"))),
+            _ => Signal::Finished(Finish {
+                summary: Some(std::mem::take(&mut self.said)),
+                stop_reason: None,
+            }),
+        });
+        signals
+    }
+
+    /// `[API Error: {"error":{"code":401,..}}]`
+    fn fault(&self, message: &str) -> Fault {
+        let inner = message.strip_prefix("[API Error: ").and_then(|rest| rest.strip_suffix(']'));
+        let answer = inner.and_then(innermost);
+        let (error, said) = answer.unzip();
+        let error = error.unwrap_or_default();
+        let prose = inner.unwrap_or(message).trim();
+        let told =
+            Some(prose.to_owned()).filter(|text| !["", "[object Object]"].contains(&text.as_str()));
+        Fault {
+            status: status(error.count("/code")).or(self.status),
+            code: error.text("/status").filter(|_| self.status.is_none()),
+            message: said.or(told).or_else(|| self.why.clone()).unwrap_or_default(),
+            until: None,
+            last: true,
+        }
+    }
+}
+
+/// The error in a provider's answer and its message. The message may be the answer of another provider, as text.
+fn innermost(text: &str) -> Option<(Value, String)> {
+    const DEEPEST: usize = 4;
+    let mut found: Option<(Value, String)> = None;
+    for _ in 0..DEEPEST {
+        let at = found.as_ref().map_or(text, |(_, message)| message.as_str());
+        let Some(answer) = object(at) else { break };
+        let error = answer.get("error").cloned().unwrap_or(answer);
+        let Some(message) = error.text("/message") else { break };
+        found = Some((error, message));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(stderr: &[&str], message: &str) -> Fault {
+        let mut reader = (KIND.reader)(std::path::Path::new("/slot"));
+        stderr.iter().for_each(|line| drop(reader.error_line(line)));
+        let line =
+            serde_json::json!({"type": "result", "status": "error", "error": {"message": message}});
+        match reader.line(&line.to_string()).pop() {
+            Some(Signal::Failed(fault)) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_providers_own_message_is_kept() {
+        let inner =
+            r#"{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}"#;
+        let outer =
+            serde_json::json!({"error": {"message": inner, "code": 400, "status": "Bad Request"}});
+        let fault = failed(&[], &format!("[API Error: {outer}]"));
+        assert_eq!((fault.status, fault.message.as_str()), (Some(400), "API key not valid"));
+        assert_eq!(failed(&[], "[API Error: too long]").message, "too long");
+
+        let stderr =
+            [&format!("Error when talking to Gemini API _ApiError: {inner}"), "  status: 400"];
+        let fault = failed(&stderr, "[API Error: [object Object]]");
+        assert_eq!((fault.status, fault.message.as_str()), (Some(400), "API key not valid"));
+        let mut reader = (KIND.reader)(std::path::Path::new("/slot"));
+        reader.error_line(stderr[0]);
+        let Some(Signal::Held(fault)) = reader.error_line(stderr[1]).pop() else { panic!() };
+        assert_eq!(fault.message, "API key not valid");
+    }
+}

@@ -1,0 +1,170 @@
+//! Goose: `goose run --output-format stream-json`.
+//!
+//! It exits with 0 on most errors of the provider, with a text of its own in place of the model's: one that names no
+//! inference. While it waits for a rate limit it says nothing at all.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{Ask, Call, Kind, PromptVia};
+use crate::agent::runner::signal::{
+    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object,
+};
+use crate::agent::runner::tool_words::tool_use;
+use crate::phase::Tokens;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "goose",
+    tried: &["1.52.0"],
+    install: "npm install -g @aaif/goose-binary-linux-x64, and name its `program`",
+    login: "run `goose configure`, or set the key of its provider",
+    says_when_done: true,
+    own_time_is_life: true,
+    call,
+    refuses: |_, _| None,
+    reader: |worktree| Box::new(Goose { worktree: worktree.to_owned(), said: None, failed: None }),
+};
+
+const OWN_ERROR: &str = "Ran into this error: ";
+
+/// A model may be given as `provider/model`.
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args = ["run", "--no-session", "--no-profile", "--with-builtin", "developer"]
+        .map(str::to_owned)
+        .to_vec();
+    match ask.settings.model.as_deref().map(|model| (model, model.split_once('/'))) {
+        Some((_, Some((provider, model)))) => {
+            args.extend(["--provider", provider, "--model", model].map(str::to_owned));
+        }
+        Some((model, None)) => args.extend(["--model", model].map(str::to_owned)),
+        None => {}
+    }
+    args.extend(["--output-format", "stream-json"].map(str::to_owned));
+    let env = vec![("GOOSE_MODE", "auto"), ("GOOSE_DISABLE_KEYRING", "1")];
+    Call {
+        args,
+        last: ["-i", "-"].map(str::to_owned).to_vec(),
+        prompt: PromptVia::Stdin,
+        env,
+        ..Call::default()
+    }
+}
+
+struct Goose {
+    worktree: PathBuf,
+    said: Option<String>,
+    failed: Option<Fault>,
+}
+
+impl Reader for Goose {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        let Some(said) = object(line) else { return Vec::new() };
+        match said.str("/type") {
+            "message" => self.message(&said),
+            "error" => {
+                let known = self.failed.take();
+                let fault = known.unwrap_or_else(|| fault(said.str("/error"), ""));
+                vec![Signal::Failed(Fault { last: true, ..fault })]
+            }
+            "complete" => self.complete(&said),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Goose {
+    fn message(&mut self, said: &Value) -> Vec<Signal> {
+        let from_model = said.pointer("/message/metadata/inference").is_some();
+        let mut signals: Vec<Signal> = said
+            .text("/message/metadata/inference/requestedModel")
+            .map(Signal::Model)
+            .into_iter()
+            .collect();
+        for part in said.list("/message/content") {
+            signals.extend(match part.str("/type") {
+                "text" => self.text(part.str("/text"), from_model),
+                "error" => {
+                    self.failed = Some(fault(part.str("/message"), part.str("/kind")));
+                    None
+                }
+                "systemNotification" => self.notification(part),
+                "toolRequest" => {
+                    self.failed = None;
+                    Some(tool(part, &self.worktree))
+                }
+                "toolResponse" => {
+                    let text = part.get("toolResult").map(Value::to_string).unwrap_or_default();
+                    Some(Signal::Result(ToolResult { id: part.str("/id").to_owned(), text }))
+                }
+                _ => None,
+            });
+        }
+        signals
+    }
+
+    fn notification(&mut self, part: &Value) -> Option<Signal> {
+        let message = part.text("/msg")?;
+        if part.str("/notificationType") != "creditsExhausted" {
+            return Some(Signal::Note(message));
+        }
+        let code = Some("insufficient_quota".to_owned());
+        self.failed = Some(Fault { code, message, ..Fault::default() });
+        None
+    }
+
+    fn text(&mut self, text: &str, from_model: bool) -> Option<Signal> {
+        if !from_model && text.starts_with(OWN_ERROR) {
+            self.failed = Some(fault(text, ""));
+            return None;
+        }
+        self.failed = None;
+        self.said = Some(text.to_owned());
+        Some(Signal::Text(text.to_owned()))
+    }
+
+    fn complete(&mut self, said: &Value) -> Vec<Signal> {
+        let tokens = Tokens {
+            input: said.count("/input_tokens"),
+            output: said.count("/output_tokens"),
+            cache_read: said.count("/cache_read_input_tokens"),
+            cache_write: said.count("/cache_write_input_tokens"),
+        };
+        let spent = Spent { id: None, tokens, cost_usd: said.amount("/cost_usd") };
+        let nothing = tokens.input == Some(0) && tokens.output == Some(0);
+        let last = match self.failed.take() {
+            Some(fault) => Signal::Failed(Fault { last: true, ..fault }),
+            None if nothing => Signal::Failed(Fault {
+                message: "it ended without having reached a model".to_owned(),
+                last: true,
+                ..Fault::default()
+            }),
+            None => Signal::Finished(Finish { summary: self.said.take(), stop_reason: None }),
+        };
+        vec![Signal::Total(spent.without_cache()), last]
+    }
+}
+
+fn tool(part: &Value, worktree: &Path) -> Signal {
+    let input = part.pointer("/toolCall/value/arguments").unwrap_or(&Value::Null);
+    Signal::Tool(tool_use(part.str("/id"), part.str("/toolCall/value/name"), input, worktree))
+}
+
+/// The status stands in the text's own, fixed part: "Request failed: Bad request (400): ...".
+fn fault(text: &str, kind: &str) -> Fault {
+    let message = text.strip_prefix(OWN_ERROR).unwrap_or(text);
+    let message = message.split("\n\nPlease retry").next().unwrap_or(message);
+    let status = message.strip_prefix("Request failed: ").and_then(|rest| {
+        let number = rest.split_once('(')?.1.split_once(')')?.0;
+        number.parse().ok()
+    });
+    let code = match kind {
+        "authentication" => Some("authentication_error"),
+        "rate_limit" | "rate_limit_exceeded" => Some("rate_limit"),
+        "credits_exhausted" => Some("insufficient_quota"),
+        _ if message.starts_with("Authentication error: ") => Some("authentication_error"),
+        _ if message.starts_with("Rate limit exceeded: ") => Some("rate_limit"),
+        _ => None,
+    };
+    Fault { status, code: code.map(str::to_owned), message: message.to_owned(), ..Fault::default() }
+}

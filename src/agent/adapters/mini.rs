@@ -1,0 +1,86 @@
+//! mini-swe-agent. It prints for people; its trajectory, written at its end, has the facts: how it ended (the name of an
+//! exception, where it was one) and what each answer of the model used.
+
+use serde_json::Value;
+
+use super::{Ask, Call, Kind, PromptVia, litellm_errors};
+use crate::agent::runner::signal::{Fault, Finish, Look, Reader, Signal, Spent};
+use crate::phase::Tokens;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "mini",
+    tried: &["2.4.6"],
+    install: "python3 -m pip install mini-swe-agent mcp",
+    login: "run `mini-extra config setup`, or set the key of its provider",
+    says_when_done: true,
+    own_time_is_life: true,
+    call,
+    refuses: |_, _| None,
+    reader: |_| Box::new(Mini),
+};
+
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args: Vec<String> = Vec::new();
+    if let Some(model) = &ask.settings.model {
+        args.extend(["-m".to_owned(), model.clone()]);
+    }
+    args.extend(["-y", "--exit-immediately", "-o"].map(str::to_owned));
+    args.push(ask.file.display().to_string());
+    let env = vec![
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+        // Else a question at the first start, and an end at a model without a price.
+        ("MSWEA_CONFIGURED", "true"),
+        ("MSWEA_COST_TRACKING", "ignore_errors"),
+    ];
+    Call { args, prompt: PromptVia::Flag("-t"), env, ..Call::default() }
+}
+
+struct Mini;
+
+impl Reader for Mini {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        match litellm_errors::class(line) {
+            Some(class) => vec![Signal::Held(litellm_errors::fault(class, line))],
+            None => vec![Signal::Text(line.to_owned())],
+        }
+    }
+
+    fn file(&mut self, text: &str) -> Vec<Signal> {
+        let Ok(trajectory) = serde_json::from_str::<Value>(text) else { return Vec::new() };
+        let messages = trajectory.list("/messages");
+        let mut signals: Vec<Signal> = messages.iter().enumerate().filter_map(spent).collect();
+        let model = messages.iter().find_map(|message| message.text("/extra/response/model"));
+        signals.extend(model.map(Signal::Model));
+        let status = trajectory.str("/info/exit_status").to_owned();
+        let why = messages.last().map(|message| message.str("/content")).unwrap_or_default();
+        signals.extend(match status.as_str() {
+            "" => None,
+            "Submitted" => Some(Signal::Finished(Finish {
+                summary: trajectory.text("/info/submission").filter(|text| !text.trim().is_empty()),
+                stop_reason: Some(status),
+            })),
+            "LimitsExceeded" => Some(Signal::Failed(Fault {
+                message: "it reached its own limit of steps or cost".to_owned(),
+                last: true,
+                ..Fault::default()
+            })),
+            name => {
+                let message = if why.is_empty() { name } else { why };
+                Some(Signal::Failed(Fault { last: true, ..litellm_errors::fault(name, message) }))
+            }
+        });
+        signals
+    }
+}
+
+fn spent((at, message): (usize, &Value)) -> Option<Signal> {
+    let usage = message.pointer("/extra/response/usage")?;
+    let tokens = Tokens {
+        input: usage.count("/prompt_tokens"),
+        output: usage.count("/completion_tokens"),
+        cache_read: usage.count("/prompt_tokens_details/cached_tokens"),
+        cache_write: None,
+    };
+    let cost_usd = message.amount("/extra/cost");
+    Some(Signal::Usage(Spent { id: Some(at.to_string()), tokens, cost_usd }.without_cache()))
+}

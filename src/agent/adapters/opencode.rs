@@ -1,0 +1,121 @@
+//! OpenCode: `opencode run --format json`.
+//!
+//! There is no last line: a step that finishes for any reason but "tool-calls" was the last one. While it waits for a
+//! rate limit it says nothing at all.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{Ask, Call, Kind, PromptVia};
+use crate::agent::runner::event::Until;
+use crate::agent::runner::signal::{
+    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status,
+};
+use crate::agent::runner::tool_words::tool_use;
+use crate::phase::Tokens;
+
+pub(crate) const KIND: Kind = Kind {
+    program: "opencode",
+    tried: &["1.18.33"],
+    install: "npm install -g opencode-ai",
+    login: "run `opencode auth login`, or set the key of its provider",
+    says_when_done: true,
+    own_time_is_life: false,
+    call,
+    refuses: |_, _| None,
+    reader: |worktree| Box::new(OpenCode { worktree: worktree.to_owned(), said: None }),
+};
+
+fn call(ask: &Ask<'_>) -> Call {
+    let mut args = ["run", "--format", "json", "--auto"].map(str::to_owned).to_vec();
+    if let Some(model) = &ask.settings.model {
+        args.extend(["-m".to_owned(), model.clone()]);
+    }
+    if let Some(session) = ask.session {
+        args.extend(["--session".to_owned(), session.to_owned()]);
+    }
+    let env = [("OPENCODE_DISABLE_AUTOUPDATE", "1")];
+    Call { args, prompt: PromptVia::Stdin, env: env.to_vec(), ..Call::default() }
+}
+
+struct OpenCode {
+    worktree: PathBuf,
+    said: Option<String>,
+}
+
+impl Reader for OpenCode {
+    fn line(&mut self, line: &str) -> Vec<Signal> {
+        let Some(said) = object(line) else { return Vec::new() };
+        let mut signals: Vec<Signal> =
+            said.text("/sessionID").map(Signal::Session).into_iter().collect();
+        match said.str("/type") {
+            "text" => {
+                self.said = said.text("/part/text");
+                signals.extend(self.said.clone().map(Signal::Text));
+            }
+            "tool_use" => signals.extend(tool(&said, &self.worktree)),
+            "step_finish" => signals.extend(self.step(&said)),
+            "error" => signals.push(Signal::Failed(fault(&said))),
+            _ => {}
+        }
+        signals
+    }
+}
+
+impl OpenCode {
+    fn step(&mut self, said: &Value) -> Vec<Signal> {
+        let count = |key: &str| said.count(&format!("/part/tokens/{key}"));
+        let output =
+            count("output").map(|output| output.saturating_add(count("reasoning").unwrap_or(0)));
+        let tokens = Tokens {
+            input: count("input"),
+            output,
+            cache_read: count("cache/read"),
+            cache_write: count("cache/write"),
+        };
+        let spent =
+            Spent { id: said.text("/part/id"), tokens, cost_usd: said.amount("/part/cost") };
+        let mut signals = vec![Signal::Usage(spent)];
+        let stop_reason = said.text("/part/reason");
+        if stop_reason.as_deref() != Some("tool-calls") {
+            signals.push(Signal::Finished(Finish { summary: self.said.take(), stop_reason }));
+        }
+        signals
+    }
+}
+
+/// Told once, when it is over.
+fn tool(said: &Value, worktree: &Path) -> Vec<Signal> {
+    let Some(part) = said.get("part") else { return Vec::new() };
+    let id = part.str("/callID");
+    let input = part.pointer("/state/input").unwrap_or(&Value::Null);
+    let text = part.text("/state/output").or(part.text("/state/error")).unwrap_or_default();
+    let used = Signal::Tool(tool_use(id, part.str("/tool"), input, worktree));
+    vec![used, Signal::Result(ToolResult { id: id.to_owned(), text })]
+}
+
+fn fault(said: &Value) -> Fault {
+    let data = said.pointer("/error/data").unwrap_or(&Value::Null);
+    let answer = object(data.str("/responseBody"));
+    let code =
+        answer.as_ref().and_then(|value| value.text("/error/code").or(value.text("/error/type")));
+    let code = code.or_else(|| own_code(said.str("/error/name")));
+    let after = data.str("/responseHeaders/retry-after").parse().ok();
+    Fault {
+        status: status(data.count("/statusCode")),
+        code,
+        message: data.text("/message").unwrap_or_else(|| said.str("/error/name").to_owned()),
+        until: after.map(|seconds| Until::After(std::time::Duration::from_secs(seconds))),
+        last: true,
+    }
+}
+
+fn own_code(name: &str) -> Option<String> {
+    let code = match name {
+        "ProviderAuthError" => "authentication_error",
+        "ProviderModelNotFoundError" => "model_not_found",
+        _ => return None,
+    };
+    Some(code.to_owned())
+}

@@ -1,0 +1,224 @@
+//! Any program that edits files in its working directory.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::time::Duration;
+
+use crate::agent::runner::agent_job::out_of_time;
+use crate::agent::runner::command_template::fill;
+use crate::agent::runner::fault::{excuse, shorten};
+use crate::agent::runner::result_file;
+use crate::agent::runner::start_check::{check_command, find_program};
+use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
+use crate::config::{CommandAgentSettings, PromptBy};
+use crate::process::child_env::{Env, OWNER};
+use crate::process::{self, How, Job, SpawnError, Stop};
+
+/// Of its output, for the next prompt.
+const LAST_LINES: usize = 60;
+/// "Try again later": EX_TEMPFAIL of sysexits.h.
+const TRY_LATER: i32 = 75;
+
+pub(crate) async fn run(
+    settings: &CommandAgentSettings,
+    task: Task,
+    stop: &Stop,
+    on_event: &(dyn Fn(AgentEvent) + Sync),
+) -> Result<AgentReply, AgentError> {
+    check_command(settings, &task.workspace, &task.worktree, &task.env)?;
+    forget_result(&task)?;
+    let show = |_, line: &str| on_event(AgentEvent::Line(line.to_owned()));
+    let job = Job { on_line: Some(&show), ..job(settings, &task) };
+    on_event(AgentEvent::Started);
+    let ended = process::run(job, stop).await.map_err(|error| explain(error, &task))?;
+    let said = result_file::read(&task.result_file, &task.redact);
+    let last_lines = ended.last_lines(LAST_LINES);
+    Ok(AgentReply {
+        ended: ended.how,
+        outcome: outcome(ended.how, said.outcome, settings, &task, &last_lines),
+        session: None,
+        usage: said.usage,
+        summary: said.summary,
+        excuse: excuse(ended.how, &last_lines),
+        last_lines,
+        notes: said.notes,
+    })
+}
+
+/// What it used and what kept it from working it says at its end, if at all: only the wall time can end it earlier.
+fn outcome(
+    how: How,
+    said: Option<Outcome>,
+    settings: &CommandAgentSettings,
+    task: &Task,
+    last_lines: &str,
+) -> Outcome {
+    match (how, task.budget.wall_time) {
+        (How::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
+            out_of_time(wall)
+        }
+        (How::Exited(code), _) => said.unwrap_or_else(|| of_exit_code(code, last_lines)),
+        _ => Outcome::Finished,
+    }
+}
+
+pub(crate) fn of_exit_code(code: i32, last_lines: &str) -> Outcome {
+    if code != TRY_LATER {
+        return Outcome::Finished;
+    }
+    let why = last_lines.lines().last().map(|line| format!(": {}", shorten(line)));
+    let why = why.unwrap_or_default();
+    Outcome::Unavailable {
+        until: None,
+        message: format!("the agent exited with {TRY_LATER}, which means \"try again later\"{why}"),
+    }
+}
+
+fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
+    let env = environment(&settings.env, task);
+    let (timeout, idle) = (settings.timeout_seconds, settings.idle_timeout_seconds);
+    let mut job = task.job(argv(settings, task), env, timeout, idle);
+    job.stdin = (settings.prompt == PromptBy::Stdin).then(|| task.prompt.clone().into_bytes());
+    job
+}
+
+/// `prompt: arg` without a place for it means: as the last argument.
+fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
+    let values: [(&str, &OsStr); 4] = [
+        ("{workspace}", task.workspace.as_os_str()),
+        ("{worktree}", task.worktree.as_os_str()),
+        ("{prompt}", task.prompt.as_ref()),
+        ("{prompt_file}", task.prompt_file.as_os_str()),
+    ];
+    let mut argv: Vec<OsString> =
+        settings.command.iter().map(|template| fill(template, &values)).collect();
+    let placed = settings.command.iter().any(|template| template.contains("{prompt}"));
+    if settings.prompt == PromptBy::Arg && !placed {
+        argv.push(task.prompt.clone().into());
+    }
+    argv
+}
+
+/// What is inherited, what the settings add, and ours over both.
+pub(crate) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
+    let mut env = task.env.clone();
+    env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
+    let attempt = task.attempt.to_string();
+    let ours: [(&str, &OsStr); 10] = [
+        (OWNER, task.owner.as_ref()),
+        ("AUTOPACK_RUN_ID", task.run_id.as_str().as_ref()),
+        ("AUTOPACK_PHASE_ID", task.phase_id.as_str().as_ref()),
+        ("AUTOPACK_ATTEMPT", attempt.as_ref()),
+        ("AUTOPACK_WORKSPACE", task.workspace.as_os_str()),
+        ("AUTOPACK_WORKTREE", task.worktree.as_os_str()),
+        ("AUTOPACK_PROMPT_FILE", task.prompt_file.as_os_str()),
+        ("AUTOPACK_PHASE_FILE", task.phase_file.as_os_str()),
+        ("AUTOPACK_RESULT_FILE", task.result_file.as_os_str()),
+        ("AUTOPACK_LOG_DIR", task.log_dir.as_os_str()),
+    ];
+    env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    // Some believe it rather than the kernel (OpenCode does), and would work in the user's checkout.
+    env.insert("PWD".into(), task.worktree.clone().into());
+    env.remove(OsStr::new("OLDPWD"));
+    env
+}
+
+/// What another attempt said must not be taken for what this one says.
+fn forget_result(task: &Task) -> Result<(), AgentError> {
+    match std::fs::remove_file(&task.result_file) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AgentError::Io {
+            what: "remove the result file",
+            path: task.result_file.clone(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn explain(error: SpawnError, task: &Task) -> AgentError {
+    match error {
+        // It was there a moment ago; say where it was looked for.
+        SpawnError::NotFound { program } => {
+            let path = task.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
+            match find_program(&program, &task.worktree, path) {
+                Err(error) => error,
+                Ok(_) => AgentError::Spawn(SpawnError::NotFound { program }),
+            }
+        }
+        SpawnError::CannotStart { program, source } => AgentError::CannotStart {
+            program: program.display().to_string(),
+            hint: hint(&source).to_owned(),
+            why: source.to_string(),
+        },
+        other => AgentError::Spawn(other),
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => {
+            "the prompt is too long for an argument: use `prompt: stdin` or `prompt: file`"
+        }
+        io::ErrorKind::PermissionDenied => "make it executable",
+        _ => "start it by hand in that folder to see what it lacks",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn settings(command: &[&str], prompt: PromptBy) -> CommandAgentSettings {
+        CommandAgentSettings {
+            command: command.iter().map(|part| (*part).to_owned()).collect(),
+            prompt,
+            timeout_seconds: 5,
+            idle_timeout_seconds: 0,
+            env: [("PATH".to_owned(), "/own".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn the_prompt_goes_where_the_settings_say() {
+        let task = Task::sample(Path::new("/w"), "p");
+        let job = |command: &[&str], by| job(&settings(command, by), &task);
+
+        let stdin = job(&["{workspace}/a.py", "{prompt_file}"], PromptBy::Stdin);
+        assert_eq!(stdin.argv, ["/w/a.py", "/w/prompt.md"]);
+        assert_eq!(stdin.stdin.as_deref(), Some(&b"do {workspace}"[..]));
+        assert_eq!((stdin.cwd.as_path(), stdin.idle_timeout), (Path::new("/w/worktree"), None));
+
+        let arg = job(&["a", "-p", "{prompt}", "-x"], PromptBy::Arg);
+        assert_eq!(
+            (arg.argv, arg.stdin),
+            (["a", "-p", "do {workspace}", "-x"].map(OsString::from).to_vec(), None)
+        );
+        assert_eq!(job(&["a"], PromptBy::Arg).argv, ["a", "do {workspace}"]);
+        let file = job(&["a"], PromptBy::File);
+        assert_eq!((file.argv, file.stdin), (vec!["a".into()], None));
+    }
+
+    #[test]
+    fn ours_wins_over_the_settings_and_those_over_what_is_inherited() {
+        let mut task = Task::sample(Path::new("/w"), "p");
+        for (name, value) in [
+            ("PATH", "/inherited"),
+            ("AUTOPACK_ATTEMPT", "9"),
+            ("HOME", "/h"),
+            ("PWD", "/users/checkout"),
+            ("OLDPWD", "/elsewhere"),
+        ] {
+            task.env.insert(name.into(), value.into());
+        }
+        let env = environment(&settings(&["a"], PromptBy::Stdin).env, &task);
+        let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
+        assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
+        let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
+        assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);
+        assert_eq!(value("PWD"), "/w/worktree");
+        assert_eq!(env.len(), 13);
+    }
+}

@@ -1,0 +1,211 @@
+//! What a request came to that brought no answer, from what the provider said in structure: status, codes, headers.
+
+use std::error::Error as _;
+
+use genai::webc::StreamTimeout;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::super::Until;
+use super::rate_limit_reset;
+use crate::phase::UnixMs;
+
+/// Of what a provider says, no more than this is passed on.
+const LONGEST: usize = 400;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Hitch {
+    RateLimited {
+        until: Option<Until>,
+        message: String,
+    },
+    /// The next phase would meet it too.
+    Systemic(Fault, String),
+    /// It may work a moment later.
+    Passing {
+        unreachable: bool,
+        message: String,
+    },
+    /// Not a byte for too long.
+    Silent,
+    /// The provider will not answer this request.
+    Refused(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Key,
+    Credit,
+    Model,
+}
+
+/// The library nests what went wrong in several ways, none of which its `status()` covers for streams.
+pub(super) fn hitch(error: genai::Error, now: UnixMs) -> Hitch {
+    match error {
+        genai::Error::WebStream { error, .. } => match error.downcast::<genai::Error>() {
+            Ok(error) => hitch(*error, now),
+            Err(error) => transport(error.as_ref()),
+        },
+        genai::Error::HttpError { status, body, headers, .. } => {
+            refused(status, &body, &headers, now)
+        }
+        genai::Error::WebModelCall { webc_error, .. } => match webc_error {
+            genai::webc::Error::ResponseFailedStatus { status, body, headers } => {
+                refused(status, &body, &headers, now)
+            }
+            genai::webc::Error::Reqwest(error) => transport(&error),
+            error => Hitch::Refused(short(&error.to_string())),
+        },
+        genai::Error::ChatResponse { body, .. } => in_stream(&body, now),
+        genai::Error::StreamParse { serde_error, .. } => {
+            passing(format!("its answer is broken: {serde_error}"))
+        }
+        error => Hitch::Refused(short(&error.to_string())),
+    }
+}
+
+fn transport(error: &(dyn std::error::Error + 'static)) -> Hitch {
+    if error.is::<StreamTimeout>() {
+        return Hitch::Silent;
+    }
+    let Some(error) = error.downcast_ref::<reqwest::Error>() else {
+        return passing(format!("its answer is broken: {error}"));
+    };
+    if error.is_timeout() && !error.is_connect() {
+        return Hitch::Silent;
+    }
+    // The last cause says it; the first ones name the address.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let said = match error.source() {
+        Some(_) => cause.to_string(),
+        None => "the connection broke".to_owned(),
+    };
+    Hitch::Passing { unreachable: error.is_connect(), message: short(&said) }
+}
+
+/// An answer that is an error.
+pub(super) fn refused(status: StatusCode, body: &str, headers: &HeaderMap, now: UnixMs) -> Hitch {
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
+    let said = Said::of(&json);
+    let message = match said.message {
+        Some(message) => format!("{} ({})", short(message), status.as_u16()),
+        None => format!("{} ({})", short(body.trim()), status.as_u16()),
+    };
+    let systemic = |fault| Hitch::Systemic(fault, message.clone());
+    match status.as_u16() {
+        _ if said.is("insufficient_quota") || said.is("billing_error") => systemic(Fault::Credit),
+        _ if said.is("API_KEY_INVALID") => systemic(Fault::Key),
+        401 | 403 => systemic(Fault::Key),
+        402 => systemic(Fault::Credit),
+        404 => systemic(Fault::Model),
+        429 => {
+            let until =
+                rate_limit_reset::of(headers, now).or_else(|| rate_limit_reset::in_body(&json));
+            Hitch::RateLimited { until, message }
+        }
+        408 | 409 | 425 | 500..=599 => Hitch::Passing { unreachable: false, message },
+        _ => Hitch::Refused(message),
+    }
+}
+
+/// An error in the middle of an answer that had begun well.
+pub(super) fn in_stream(body: &Value, now: UnixMs) -> Hitch {
+    let said = Said::of(body);
+    let message = said.message.map_or_else(|| short(&body.to_string()), short);
+    if said.is("insufficient_quota") {
+        return Hitch::Systemic(Fault::Credit, message);
+    }
+    let limit = ["rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED", "429"];
+    match limit.iter().any(|code| said.is(code)) {
+        true => Hitch::RateLimited {
+            until: rate_limit_reset::of(&HeaderMap::new(), now)
+                .or_else(|| rate_limit_reset::in_body(body)),
+            message,
+        },
+        false => Hitch::Passing { unreachable: false, message },
+    }
+}
+
+/// Every provider's error has a message and codes, in places of its own.
+struct Said<'a> {
+    message: Option<&'a str>,
+    codes: Vec<String>,
+}
+
+impl<'a> Said<'a> {
+    fn of(body: &'a Value) -> Self {
+        let body = body.get(0).unwrap_or(body);
+        let error = body.get("error").unwrap_or(body);
+        let message = error.get("message").or(error.get("error")).unwrap_or(error).as_str();
+        let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+        let reasons = details.filter_map(|detail| detail.get("reason"));
+        let named = ["type", "code", "status"].into_iter().filter_map(|key| error.get(key));
+        let code = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        Self { message, codes: named.chain(reasons).filter_map(code).collect() }
+    }
+
+    fn is(&self, code: &str) -> bool {
+        self.codes.iter().any(|said| said == code)
+    }
+}
+
+pub(super) fn passing(message: String) -> Hitch {
+    Hitch::Passing { unreachable: false, message: short(&message) }
+}
+
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}...", &line[..cut]),
+        None if line.is_empty() => "it said nothing".to_owned(),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Hitch {
+        let status = StatusCode::from_u16(status).unwrap();
+        refused(status, body, &HeaderMap::new(), UnixMs(0))
+    }
+
+    #[test]
+    fn statuses_and_codes_tell_what_it_is() {
+        let openai = |code| format!(r#"{{"error":{{"message":"no","type":"t","code":"{code}"}}}}"#);
+        let systemic = |fault, status| Hitch::Systemic(fault, format!("no ({status})"));
+        assert_eq!(answer(401, &openai("invalid_api_key")), systemic(Fault::Key, 401));
+        assert_eq!(answer(429, &openai("insufficient_quota")), systemic(Fault::Credit, 429));
+        assert_eq!(answer(404, &openai("model_not_found")), systemic(Fault::Model, 404));
+        let google = r#"[{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT",
+            "details":[{"reason":"API_KEY_INVALID"}]}}]"#;
+        assert_eq!(answer(400, google), systemic(Fault::Key, 400));
+        assert_eq!(answer(400, &openai("x")), Hitch::Refused("no (400)".into()));
+        assert!(matches!(answer(429, ""), Hitch::RateLimited { until: None, .. }));
+        for status in [500, 502, 503, 529] {
+            assert!(matches!(answer(status, "oops"), Hitch::Passing { unreachable: false, .. }));
+        }
+    }
+
+    #[test]
+    fn errors_within_an_answer_are_told_apart() {
+        let said = |kind: &str| {
+            let body =
+                serde_json::json!({"type": "error", "error": {"type": kind, "message": "m"}});
+            in_stream(&body, UnixMs(0))
+        };
+        assert!(matches!(said("overloaded_error"), Hitch::Passing { .. }));
+        assert!(matches!(said("rate_limit_error"), Hitch::RateLimited { .. }));
+        let long = answer(400, &"x ".repeat(1_000));
+        assert!(matches!(long, Hitch::Refused(text) if text.len() < 500));
+    }
+}

@@ -1,0 +1,139 @@
+//! The session's requests: made again after what passes, ended by what does not.
+
+use super::super::{AgentError, AgentEvent, Outcome};
+use super::model_request::Answer;
+use super::request_failure::{Fault, Hitch};
+use super::retry_delay::backoff;
+use super::session::{End, Session, failed};
+use super::system_prompt::SYSTEM;
+use crate::process::How;
+
+/// Of one request, after the first time.
+const RETRIES: u32 = 4;
+/// Where nothing was ever reached: a wrong address will not become right.
+const FIRST_RETRIES: u32 = 2;
+/// Silence has cost `idle_timeout_seconds` each time.
+const SILENT_RETRIES: u32 = 1;
+
+impl Session<'_> {
+    /// An answer, or what the attempt comes to without one.
+    pub(super) async fn ask(&mut self) -> Result<Result<Answer, End>, AgentError> {
+        let (mut failures, mut silences) = (0, 0);
+        loop {
+            let hitch = match self.request().await {
+                Ok(answer) => {
+                    self.heard = true;
+                    return Ok(Ok(answer));
+                }
+                Err(hitch) => hitch,
+            };
+            self.log(serde_json::json!({"role": "error", "turn": self.turn(), "text": format!("{hitch:?}")})).await?;
+            let message = match hitch {
+                Hitch::Passing { message, unreachable }
+                    if failures >= self.retries(unreachable) =>
+                {
+                    return Ok(Err(self.gave_up(unreachable, failures + 1, &message)));
+                }
+                Hitch::Passing { message, .. } => message,
+                Hitch::Silent if silences >= SILENT_RETRIES => {
+                    return Ok(Err(End::Ended(How::Stalled)));
+                }
+                Hitch::Silent => {
+                    silences += 1;
+                    "it fell silent".to_owned()
+                }
+                other => return Ok(Err(self.end_of(other))),
+            };
+            failures += 1;
+            let wait = backoff(failures);
+            let base = &self.provider.base;
+            let line = format!("{base}: {message}; trying again in {:.1} s", wait.as_secs_f64());
+            self.line(AgentEvent::Error, &line);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn request(&mut self) -> Result<Answer, Hitch> {
+        let (messages, dropped) = self.conversation.fitted();
+        if dropped > 0 {
+            self.line(
+                AgentEvent::Line,
+                &format!("({dropped} old tool results left out of the context)"),
+            );
+        }
+        let mut lines = Vec::new();
+        let mut pending = String::new();
+        let (secrets, on_event) = (self.secrets.clone(), self.events());
+        // Whole lines only: a secret in two pieces would not be known.
+        let mut on_text = |text: &str| {
+            pending.push_str(text);
+            while let Some(end) = pending.find('\n') {
+                let line: String = pending.drain(..=end).collect();
+                let line = secrets.redact(line.trim_end());
+                if !line.is_empty() {
+                    on_event(AgentEvent::Line(line.clone()));
+                    lines.push(line);
+                }
+            }
+        };
+        let asked = self.model.ask(SYSTEM, messages, &mut on_text).await;
+        if !pending.trim().is_empty() {
+            let line = secrets.redact(pending.trim_end());
+            on_event(AgentEvent::Line(line.clone()));
+            lines.push(line);
+        }
+        self.keep_lines(lines);
+        asked
+    }
+
+    fn retries(&self, unreachable: bool) -> u32 {
+        if unreachable && !self.heard { FIRST_RETRIES } else { RETRIES }
+    }
+
+    fn gave_up(&self, unreachable: bool, times: u32, message: &str) -> End {
+        let base = &self.provider.base;
+        match unreachable && !self.heard {
+            true => systemic(format!(
+                "cannot reach {base}: {message}; start it, or correct `base_url` of this agent in autopack.yaml"
+            )),
+            false => End::Told(Outcome::Unavailable {
+                until: None,
+                message: format!("{base} failed {times} times in a row: {message}"),
+            }),
+        }
+    }
+
+    fn end_of(&mut self, hitch: Hitch) -> End {
+        let (base, key) = (&self.provider.base, self.provider.key_name());
+        match hitch {
+            Hitch::RateLimited { until, message } => {
+                let message = format!("{base}: {message}");
+                self.line(AgentEvent::Limit, &message);
+                End::Told(Outcome::RateLimited { until, message })
+            }
+            Hitch::Systemic(Fault::Key, message) if self.provider.key().is_none() => {
+                systemic(format!(
+                    "{base} wants a key: {message}; set {key}, or name another variable as `api_key_env` in autopack.yaml"
+                ))
+            }
+            Hitch::Systemic(Fault::Key, message) => systemic(format!(
+                "{base} refused the key in {key}: {message}; put a valid one there"
+            )),
+            Hitch::Systemic(Fault::Credit, message) => systemic(format!(
+                "the account of the key in {key} has no credit at {base}: {message}; top it up, or use another agent"
+            )),
+            Hitch::Systemic(Fault::Model, message) => systemic(format!(
+                "{base} has no model {:?}: {message}; correct `model` or `base_url` of this agent in autopack.yaml",
+                self.provider.model
+            )),
+            Hitch::Refused(message) | Hitch::Passing { message, .. } => {
+                failed(format!("{base} refused the request: {message}"))
+            }
+            Hitch::Silent => End::Ended(How::Stalled),
+        }
+    }
+}
+
+fn systemic(message: String) -> End {
+    End::Told(Outcome::Systemic { message })
+}

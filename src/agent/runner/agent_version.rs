@@ -1,0 +1,96 @@
+//! Which version of an agent is there, and whether autopack was ever tried with it.
+//!
+//! Only the known kinds are asked: any other program would take `--version` for a task, and do it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::program;
+use crate::agent::adapters::Runner;
+use crate::config::AgentSettings;
+use crate::process::child_env::Env;
+use crate::process::{Tool, output};
+
+/// Some of them load half of Python first.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The program, as its maker calls it.
+    pub program: &'static str,
+    /// `None` where it did not say.
+    pub found: Option<String>,
+    /// What autopack was tried with.
+    pub tried: &'static [&'static str],
+}
+
+impl Version {
+    pub fn is_tried(&self) -> bool {
+        self.found.as_deref().is_some_and(|found| self.tried.contains(&found))
+    }
+}
+
+/// `None` for an agent of no known kind, or that is not there.
+pub async fn version(settings: &AgentSettings, workspace: &Path, env: &Env) -> Option<Version> {
+    let (kind, settings) = Runner::of(settings).program()?;
+    let path = program::find(kind, settings, workspace, env).ok()?;
+    // What it writes when it is started goes with the folder.
+    let scratch = tempfile::tempdir().ok()?;
+    let mut tool = Tool::new(path, scratch.path(), TIMEOUT).args(["--version"]);
+    tool.clear_env = true;
+    tool.env = env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    let own = settings.env.iter().map(|(name, value)| (name.into(), Some(value.into())));
+    tool.env.extend(own);
+    // mini-swe-agent would ask questions at its first start.
+    tool = tool.env("MSWEA_CONFIGURED", "true");
+    tool.output_cap = 64 * 1024;
+    let said =
+        output(tool).await.ok().map(|said| format!("{}\n{}", said.text(), said.error_text()));
+    let found = said.as_deref().and_then(number);
+    Some(Version { program: kind.program, found, tried: kind.tried })
+}
+
+/// The first thing that looks like one: "codex-cli 0.169.0".
+fn number(text: &str) -> Option<String> {
+    let numbers = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-'));
+    numbers
+        .map(|word| word.trim_start_matches('v').trim_matches('.'))
+        .find(|word| is_number(word))
+        .map(str::to_owned)
+}
+
+fn is_number(word: &str) -> bool {
+    let mut parts = word.split('.');
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.next().is_some_and(digits) && parts.next().is_some_and(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_tried_are_the_documented_ones() {
+        let (docs, run) = (
+            include_str!("../../../docs/agents.md"),
+            include_str!("../../../tests/agents_real/run.sh"),
+        );
+        for kind in AgentSettings::samples().iter().filter_map(|a| Some(Runner::of(a).program()?.0))
+        {
+            let row = docs.lines().find(|row| row.contains(&format!("| `{}` |", kind.program)));
+            let row = row.unwrap_or_else(|| panic!("{} has no row", kind.program));
+            assert!(kind.tried.iter().all(|version| row.contains(version)), "{row}");
+            assert!(kind.tried.iter().any(|version| run.contains(version)), "{}", kind.program);
+        }
+    }
+
+    #[test]
+    fn the_number_is_found_in_what_programs_say() {
+        let said = |text: &str| number(text).unwrap_or_default();
+        assert_eq!(said("codex-cli 0.169.0"), "0.169.0");
+        assert_eq!(said("2.1.197 (Claude Code)\n"), "2.1.197");
+        assert_eq!(said("This is mini-swe-agent version 2.4.6.\nCheck v2"), "2.4.6");
+        assert_eq!(said("goose v1.52.0-beta"), "1.52.0-beta");
+        assert_eq!(said("no number 7"), "");
+    }
+}

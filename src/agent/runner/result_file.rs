@@ -1,0 +1,303 @@
+//! What an agent says that it used, and what kept it from working. It may say anything: what is understood is taken, the rest
+//! noted.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::event::{Outcome, Until};
+use super::fault::shorten;
+use crate::phase::json::kind;
+use crate::phase::usage::MOST;
+use crate::phase::{Tokens, Usage};
+use crate::process::Redactor;
+
+/// More than a result file has to say.
+const LONGEST: u64 = 1024 * 1024;
+
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Said {
+    pub usage: Usage,
+    pub summary: Option<String>,
+    /// What the attempt came to, where it says that something outside of the phase went wrong.
+    pub outcome: Option<Outcome>,
+    pub notes: Vec<String>,
+}
+
+/// A file that is not there says nothing, which is no oddity. A secret in it is taken out, there too: the file is kept.
+pub(crate) fn read(file: &Path, redact: &Redactor) -> Said {
+    match read_text(file).and_then(|text| text.map(|text| clean(file, text, redact)).transpose()) {
+        Ok(None) => Said::default(),
+        Ok(Some(text)) if text.trim().is_empty() => Said::default(),
+        Ok(Some(text)) => parse(&text),
+        Err(why) => Said::noted(format!("the agent's result file was ignored: {why}")),
+    }
+}
+
+fn read_text(file: &Path) -> Result<Option<String>, String> {
+    // Not opened unless it is a plain file: a pipe in its place would keep us waiting for ever.
+    match file.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+        Ok(meta) if !meta.is_file() => return Err("it is no plain file".to_owned()),
+        Ok(meta) if meta.len() > LONGEST => return Err("it is larger than 1 MiB".to_owned()),
+        Ok(_) => {}
+    }
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
+    read.map_err(|error| error.to_string())?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn clean(file: &Path, text: String, redact: &Redactor) -> Result<String, String> {
+    if let Cow::Owned(clean) = redact.redact(&text) {
+        std::fs::write(file, &clean).map_err(|error| format!("a secret stays in it: {error}"))?;
+        return Ok(clean);
+    }
+    Ok(text)
+}
+
+pub(crate) fn parse(text: &str) -> Said {
+    match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
+        Ok(Value::Object(said)) => understand(&said),
+        Ok(_) => {
+            Said::noted("the agent's result file was ignored: it is no JSON object".to_owned())
+        }
+        Err(error) => {
+            Said::noted(format!("the agent's result file was ignored: it is no JSON ({error})"))
+        }
+    }
+}
+
+pub(crate) fn understand(said: &Map<String, Value>) -> Said {
+    let mut notes = Vec::new();
+    let none = Map::new();
+    let tokens = match said.get("tokens") {
+        None | Some(Value::Null) => &none,
+        Some(Value::Object(tokens)) => tokens,
+        Some(other) => {
+            notes.push(format!("the agent's result: `tokens` is no object but {}", shown(other)));
+            &none
+        }
+    };
+    let mut take = Take { notes: &mut notes };
+    let usage = Usage {
+        tokens: Tokens {
+            input: take.count(tokens, "input"),
+            output: take.count(tokens, "output"),
+            cache_read: take.count(tokens, "cache_read"),
+            cache_write: take.count(tokens, "cache_write"),
+        },
+        cost_usd: take.cost(said),
+        model: take.text(said, "model"),
+        truncated: take.flag(said, "truncated"),
+        stop_reason: take.text(said, "stop_reason"),
+    };
+    let summary = take.text(said, "summary");
+    let outcome = take.error(said);
+    Said { usage, summary, outcome, notes }
+}
+
+/// Takes a field if it is what it should be, and notes it if not.
+struct Take<'a> {
+    notes: &'a mut Vec<String>,
+}
+
+impl Take<'_> {
+    fn count(&mut self, of: &Map<String, Value>, key: &str) -> Option<u64> {
+        let count = |value: &Value| {
+            // Some languages write every number as 12.0.
+            let whole = value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 1e15);
+            value.as_u64().or(whole.map(|n| n as u64)).filter(|n| *n <= MOST)
+        };
+        self.field(of, key, "count", count)
+    }
+
+    fn cost(&mut self, of: &Map<String, Value>) -> Option<f64> {
+        let cost = |value: &Value| value.as_f64().filter(|cost| (0.0..=MOST as f64).contains(cost));
+        self.field(of, "cost_usd", "amount", cost)
+    }
+
+    /// `{"error": {"kind": "rate_limit", "retry_after_seconds": 30, "message": ".."}}`
+    fn error(&mut self, said: &Map<String, Value>) -> Option<Outcome> {
+        let error = match said.get("error")? {
+            Value::Null => return None,
+            Value::Object(error) => error,
+            other => {
+                let what = shown(other);
+                self.notes.push(format!("the agent's result: `error` is no object but {what}"));
+                let message = "it reported an error that is no object".to_owned();
+                return Some(Outcome::Failed { message });
+            }
+        };
+        let message = self.text(error, "message").unwrap_or_default();
+        let message = shorten(&message);
+        let wait = |seconds: &Value| Duration::try_from_secs_f64(seconds.as_f64()?).ok();
+        let after = self.field(error, "retry_after_seconds", "number of seconds", wait);
+        let until = after.map(Until::After);
+        let fix = "see the agent's log, and mend it there";
+        let known = match self.text(error, "kind").as_deref() {
+            Some("rate_limit") => Outcome::RateLimited { until, message },
+            Some("unavailable") => Outcome::Unavailable { until, message },
+            Some("authentication") => Outcome::Systemic {
+                message: format!("the agent's provider refused the credentials: {message}; {fix}"),
+            },
+            Some("billing") => Outcome::Systemic {
+                message: format!("the agent's account has no credit left: {message}; {fix}"),
+            },
+            other => {
+                let kinds = "rate_limit, authentication, billing, unavailable";
+                let found = match other {
+                    Some(_) => "is none of",
+                    None => "is missing; it is one of",
+                };
+                self.notes.push(format!("the agent's result: `error.kind` {found} {kinds}"));
+                Outcome::Failed { message }
+            }
+        };
+        Some(known)
+    }
+
+    fn text(&mut self, of: &Map<String, Value>, key: &str) -> Option<String> {
+        self.field(of, key, "text", |value| value.as_str().map(str::to_owned))
+    }
+
+    fn flag(&mut self, of: &Map<String, Value>, key: &str) -> bool {
+        self.field(of, key, "true or false", Value::as_bool).unwrap_or(false)
+    }
+
+    fn field<T>(
+        &mut self,
+        of: &Map<String, Value>,
+        key: &str,
+        what: &str,
+        take: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = of.get(key).filter(|value| !value.is_null())?;
+        let taken = take(value);
+        if taken.is_none() {
+            self.notes
+                .push(format!("the agent's result: `{key}` is no {what} but {}", shown(value)));
+        }
+        taken
+    }
+}
+
+/// A value itself may be long, or a secret; a number is neither.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Number(number) => number.to_string(),
+        other => kind(other).to_owned(),
+    }
+}
+
+impl Said {
+    fn noted(note: String) -> Self {
+        Self { notes: vec![note], ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_well_is_taken() {
+        let said = parse(
+            r#"{"tokens":{"input":1,"output":2.0,"cache_read":null},"cost_usd":0.5,
+                "truncated":true,"model":"m","summary":"done","more":[1]}"#,
+        );
+        assert_eq!(said.notes, Vec::<String>::new());
+        let tokens = Tokens { input: Some(1), output: Some(2), ..Tokens::default() };
+        assert_eq!(said.usage.tokens, tokens);
+        assert_eq!((said.usage.cost_usd, said.usage.truncated), (Some(0.5), true));
+        assert_eq!(said.summary.as_deref(), Some("done"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_unknown_and_noted() {
+        let said = parse(r#"{"tokens":{"input":-1,"output":"7"},"cost_usd":"x","model":3}"#);
+        assert_eq!(said.usage, Usage::default());
+        assert_eq!(said.notes.len(), 4);
+        let said = parse(r#"{"tokens":{"input":18446744073709551615},"cost_usd":1e300}"#);
+        assert_eq!((said.usage, said.notes.len()), (Usage::default(), 2));
+        for text in ["[]", "{", "7", r#"{"tokens":[]}"#, "{\"a\":1e999}"] {
+            let said = parse(text);
+            assert_eq!((said.usage, said.notes.len()), (Usage::default(), 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_it_reports_says_what_the_attempt_came_to() {
+        let of = |error: &str| {
+            let said = parse(&format!(r#"{{"error":{error}}}"#));
+            (said.outcome, said.notes.len())
+        };
+        let limited = Outcome::RateLimited {
+            until: Some(Until::After(Duration::from_secs(30))),
+            message: "slow down".to_owned(),
+        };
+        let said = r#"{"kind":"rate_limit","retry_after_seconds":30,"message":"slow\n down"}"#;
+        assert_eq!(of(said), (Some(limited), 0));
+        let message = "it gave no reason".to_owned();
+        let unavailable = Outcome::Unavailable { until: None, message: message.clone() };
+        assert_eq!(of(r#"{"kind":"unavailable"}"#), (Some(unavailable.clone()), 0));
+        for wrong in [r#""soon""#, "-1", "1e300", "[]"] {
+            let said = format!(r#"{{"kind":"unavailable","retry_after_seconds":{wrong}}}"#);
+            assert_eq!(of(&said), (Some(unavailable.clone()), 1), "{wrong}");
+        }
+        for kind in ["authentication", "billing"] {
+            let (outcome, notes) = of(&format!(r#"{{"kind":"{kind}","message":"no"}}"#));
+            assert!(matches!(outcome, Some(Outcome::Systemic { .. })) && notes == 0, "{kind}");
+        }
+        let failed = Some(Outcome::Failed { message });
+        assert_eq!(of(r#"{"kind":"boom"}"#), (failed.clone(), 1));
+        assert_eq!(of("{}"), (failed.clone(), 1));
+        assert_eq!(of(r#"{"kind":7,"message":[]}"#), (failed, 3));
+        assert!(matches!(of("\"boom\""), (Some(Outcome::Failed { .. }), 1)));
+        assert_eq!(of("null"), (None, 0));
+    }
+
+    #[test]
+    fn a_note_says_what_a_value_is_and_does_not_repeat_it() {
+        let said = parse(r#"{"tokens":["long"],"model":{"a":"long"},"truncated":7}"#);
+        assert_eq!(
+            said.notes,
+            [
+                "the agent's result: `tokens` is no object but a list",
+                "the agent's result: `model` is no text but an object",
+                "the agent's result: `truncated` is no true or false but 7",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_absent_empty_or_no_file_breaks_nothing() {
+        let redact = Redactor::formats_only();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        assert_eq!(read(&file, &redact), Said::default());
+        std::fs::write(&file, " \n").unwrap();
+        assert_eq!(read(&file, &redact), Said::default());
+        assert_eq!(read(folder.path(), &redact).notes.len(), 1);
+        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read(&folder.path().join("pipe"), &redact).notes.len(), 1);
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_what_is_said_and_of_the_file() {
+        let redact = Redactor::new([("MY_API_KEY".into(), "planted-0123456789".into())]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        let text = r#"{"model":"planted-0123456789","cost_usd":"planted-0123456789"}"#;
+        std::fs::write(&file, text).unwrap();
+        let said = read(&file, &redact);
+        assert_eq!(said.usage.model.as_deref(), Some("[redacted: MY_API_KEY]"));
+        assert_eq!(said.notes, ["the agent's result: `cost_usd` is no amount but a text"]);
+        assert!(!std::fs::read_to_string(&file).unwrap().contains("planted"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Whether an agent can be started at all, before a phase pays for the answer.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::command_template::fill;
+use super::program;
+use crate::agent::adapters::{Runner, replay};
+use crate::agent::{AgentError, builtin};
+use crate::config::{AgentSettings, CommandAgentSettings};
+use crate::process::child_env::Env;
+use crate::process::which::{self, Found};
+
+/// Programs whose first argument is the program that really matters.
+const INTERPRETERS: [&str; 12] =
+    ["python", "node", "bash", "sh", "zsh", "ruby", "perl", "php", "deno", "bun", "tsx", "pwsh"];
+
+const FIX: &str = "install it, put it on PATH, or change `command` of this agent in autopack.yaml";
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The program that would be started, or the folder that would be played.
+    pub path: PathBuf,
+}
+
+/// `env` is what the agent would inherit.
+pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Checked, AgentError> {
+    match Runner::of(settings) {
+        Runner::Program(kind, settings) => {
+            program::find(kind, settings, workspace, env).map(|path| Checked { path })
+        }
+        Runner::Command(settings) => check_command(settings, workspace, workspace, env),
+        Runner::Replay(settings) => {
+            replay::folder(settings, workspace).map(|path| Checked { path })
+        }
+        Runner::Builtin(settings) => builtin::check(settings, env),
+    }
+}
+
+/// `worktree` is where a relative program is looked for.
+pub(crate) fn check_command(
+    settings: &CommandAgentSettings,
+    workspace: &Path,
+    worktree: &Path,
+    env: &Env,
+) -> Result<Checked, AgentError> {
+    let filled = |template: &str| {
+        fill(template, &[("{workspace}", workspace.as_ref()), ("{worktree}", worktree.as_ref())])
+    };
+    let Some(program) = settings.command.first().filter(|program| !program.is_empty()) else {
+        return Err(AgentError::CannotStart {
+            program: "its command".into(),
+            why: "it is empty".into(),
+            hint: "set `command` of this agent in autopack.yaml".into(),
+        });
+    };
+    let path = find_program(&filled(program), worktree, path_of(&settings.env, env))?;
+    if let Some(script) = script(settings) {
+        require_script(Path::new(&filled(script)))?;
+    }
+    Ok(Checked { path })
+}
+
+/// Where programs are looked for: what the agent's settings say, else what it inherits.
+pub(crate) fn path_of<'a>(own: &'a BTreeMap<String, String>, env: &'a Env) -> Option<&'a OsStr> {
+    let own = own.get("PATH").map(OsStr::new);
+    own.or_else(|| env.get(OsStr::new("PATH")).map(|path| path.as_os_str()))
+}
+
+pub(crate) fn find_program(
+    program: &OsStr,
+    cwd: &Path,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, AgentError> {
+    let name = program.display().to_string();
+    let cannot_start = |why: &str, hint: String| AgentError::CannotStart {
+        program: name.clone(),
+        why: why.to_owned(),
+        hint,
+    };
+    match which::find(program, cwd, path) {
+        Found::Program(file) => match missing_interpreter(&file) {
+            None => Ok(file),
+            Some(interpreter) => Err(cannot_start(
+                &format!("its first line asks for {}, which is not there", interpreter.display()),
+                "install that, or correct the line".to_owned(),
+            )),
+        },
+        Found::NotExecutable(file) => {
+            let hint = format!("run `chmod +x {}`", file.display());
+            Err(cannot_start("it is not executable", hint))
+        }
+        Found::Nowhere(places) => {
+            let places: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
+            let searched = format!("looked for in {}", places.join(", "));
+            Err(AgentError::Missing { program: name, searched, hint: FIX.to_owned() })
+        }
+    }
+}
+
+/// `#!/usr/bin/nowhere`: the kernel's "no such file" would blame the script.
+fn missing_interpreter(file: &Path) -> Option<PathBuf> {
+    let mut start = Vec::new();
+    File::open(file).ok()?.take(256).read_to_end(&mut start).ok()?;
+    let line = start.split(|byte| *byte == b'\n').next()?;
+    let line = std::str::from_utf8(line.strip_prefix(b"#!")?).ok()?;
+    let interpreter = Path::new(line.split_whitespace().next()?);
+    (interpreter.is_absolute() && !interpreter.exists()).then(|| interpreter.to_owned())
+}
+
+/// `python3 {workspace}/agent.py`: without the script Python starts, fails, and every phase with it.
+fn script(settings: &CommandAgentSettings) -> Option<&str> {
+    let name = Path::new(settings.command.first()?).file_name()?.to_str()?;
+    let interpreter = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let script = settings.command.get(1)?;
+    let ours = script.starts_with("{workspace}/") && !script.contains("{prompt");
+    (ours && INTERPRETERS.contains(&interpreter)).then_some(script)
+}
+
+fn require_script(script: &Path) -> Result<(), AgentError> {
+    if script.exists() {
+        return Ok(());
+    }
+    Err(AgentError::Missing {
+        program: script.display().to_string(),
+        searched: "there is no such file".to_owned(),
+        hint: "create it, or change `command` of this agent in autopack.yaml".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn check_in(folder: &Path, command: &[&str]) -> Result<Checked, AgentError> {
+        let settings = CommandAgentSettings {
+            command: command.iter().map(|part| (*part).to_owned()).collect(),
+            prompt: Default::default(),
+            timeout_seconds: 1,
+            idle_timeout_seconds: 1,
+            env: Default::default(),
+        };
+        let env = Env::from([("PATH".into(), folder.join("bin").into())]);
+        check(&AgentSettings::Command(settings), folder, &env)
+    }
+
+    fn write(file: &Path, text: &str, mode: u32) {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+        std::fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_can_be_started_is_named_with_its_path() {
+        let at = tempfile::tempdir().unwrap();
+        let python = at.path().join("bin/python3.12");
+        write(&python, "#!/bin/sh\n", 0o755);
+        write(&at.path().join("agent.py"), "", 0o644);
+        let found = check_in(at.path(), &["python3.12", "{workspace}/agent.py"]).unwrap();
+        assert_eq!(found, Checked { path: python });
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_what_to_do() {
+        let at = tempfile::tempdir().unwrap();
+        write(&at.path().join("bin/python3"), "", 0o755);
+        write(&at.path().join("plain"), "", 0o644);
+        write(&at.path().join("odd"), "#!/no/such/thing -x\n", 0o755);
+        let error = |command: &[&str]| check_in(at.path(), command).unwrap_err().to_string();
+        let bin = at.path().join("bin").display().to_string();
+        let missing = error(&["my-agent"]);
+        assert!(missing.contains("my-agent is missing") && missing.contains(&bin), "{missing}");
+        assert!(error(&["python3", "{workspace}/agent.py"]).contains("agent.py is missing"));
+        assert!(error(&["{workspace}/plain"]).contains("chmod +x"));
+        assert!(error(&["{workspace}/odd"]).contains("asks for /no/such/thing"));
+        assert!(error(&[]).contains("it is empty") && error(&[""]).contains("it is empty"));
+    }
+}

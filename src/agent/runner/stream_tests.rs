@@ -1,0 +1,103 @@
+//! When an agent is ended by its stream, and what its end comes to.
+
+use super::*;
+use crate::agent::adapters::claude;
+
+fn limited() -> Signal {
+    Signal::Held(Fault { status: Some(429), ..Fault::default() })
+}
+
+/// Within how many seconds it would be ended.
+fn left(stream: &Stream) -> Option<u64> {
+    Some((stream.deadline()? - Instant::now()).as_secs_f64().ceil() as u64)
+}
+
+#[tokio::test]
+async fn a_limit_is_waited_for_a_while_unless_it_gets_on() {
+    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+    assert_eq!(left(&stream), None);
+    stream.take(limited());
+    assert_eq!(left(&stream), Some(HELD.as_secs()));
+    stream.take(Signal::Text("on we go".to_owned()));
+    assert_eq!(left(&stream), None);
+    stream.take(limited());
+    assert!(matches!(
+        stream.outcome(How::Stopped, true, ""),
+        Outcome::RateLimited { until: None, .. }
+    ));
+}
+
+#[tokio::test]
+async fn after_the_last_word_nothing_else_counts() {
+    let mut stream =
+        Stream::new(&claude::KIND, AttemptBudget { tokens: Some(1), ..Default::default() });
+    stream.take(Signal::Finished(Finish::default()));
+    assert_eq!(left(&stream), Some(QUIET.as_secs()));
+    stream.take(Signal::Total(crate::agent::runner::signal::Spent {
+        tokens: crate::phase::Tokens { input: Some(9), ..Default::default() },
+        ..Default::default()
+    }));
+    assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+}
+
+fn tool(id: &str, purpose: Purpose) -> Signal {
+    let (id, key, words) = (id.to_owned(), "k".to_owned(), "w".to_owned());
+    Signal::Tool(super::super::signal::ToolUse { id, key, words, purpose })
+}
+
+fn result(id: &str) -> Signal {
+    let (id, text) = (id.to_owned(), String::new());
+    Signal::Result(super::super::signal::ToolResult { id, text })
+}
+
+fn dismissed(signals: Vec<Signal>) -> Stream {
+    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+    signals.into_iter().for_each(|signal| drop(stream.take(signal)));
+    stream.heard -= QUIET;
+    stream.dismiss();
+    stream
+}
+
+#[tokio::test]
+async fn a_subagent_at_work_holds_the_end() {
+    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+    stream.take(tool("1", Purpose::Subagent));
+    stream.take(Signal::Finished(Finish::default()));
+    assert_eq!(left(&stream), None);
+    stream.take(result("1"));
+    assert_eq!(left(&stream), None, "it works on: there was a result of a tool");
+    stream.take(Signal::Finished(Finish::default()));
+    assert_eq!(left(&stream), Some(QUIET.as_secs()));
+    stream.take(Signal::SubagentStarted("2".to_owned()));
+    assert_eq!(left(&stream), None);
+    stream.take(Signal::SubagentEnded("2".to_owned()));
+    assert_eq!(left(&stream), Some(QUIET.as_secs()));
+}
+
+#[tokio::test]
+async fn whatever_its_stream_says_puts_the_end_off() {
+    let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
+    assert!(stream.lingered());
+    assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default());
+    stream.take(Signal::Finished(Finish::default()));
+    stream.heard -= QUIET;
+    stream.heard();
+    assert!(!stream.dismiss(), "it said something in the last moment");
+    assert!(!stream.lingered());
+}
+
+#[tokio::test]
+async fn one_that_works_on_when_it_is_ended_never_passes() {
+    for work in [
+        Signal::Text("on we go".to_owned()),
+        tool("1", Purpose::Work),
+        Signal::SubagentStarted("2".to_owned()),
+    ] {
+        let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
+        stream.take(work);
+        stream.take(Signal::Finished(Finish::default()));
+        assert!(!stream.lingered());
+        assert!(matches!(stream.outcome(How::Stopped, true, ""), Outcome::Failed { .. }));
+    }
+}

@@ -1,0 +1,161 @@
+//! What an attempt has used so far, and whether that is too much.
+
+use std::collections::BTreeMap;
+
+use super::event::AttemptBudget;
+use super::signal::Spent;
+use crate::agent::prices;
+use crate::phase::budget::dollars;
+use crate::phase::{Tokens, Usage};
+
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    turns: BTreeMap<String, Spent>,
+    total: Option<Spent>,
+    pub model: Option<String>,
+    pub stop_reason: Option<String>,
+}
+
+impl Meter {
+    /// The same turn again takes the place of what was said of it before.
+    pub fn turn(&mut self, spent: Spent) {
+        let id = spent.id.clone().unwrap_or_else(|| format!("#{}", self.turns.len()));
+        self.turns.insert(id, spent);
+    }
+
+    /// A total of zero after turns that used something is that of an agent that was cut off.
+    pub fn total(&mut self, spent: Spent) {
+        if tokens_of(&spent.tokens).unwrap_or(0) > 0 || self.turns.is_empty() {
+            self.total = Some(spent);
+        }
+    }
+
+    pub fn usage(&self) -> Usage {
+        let spent = self.total.clone().unwrap_or_else(|| sum(self.turns.values()));
+        Usage {
+            tokens: spent.tokens,
+            cost_usd: self.cost(&spent),
+            model: self.model.clone(),
+            truncated: matches!(self.stop_reason.as_deref(), Some("max_tokens" | "length")),
+            stop_reason: self.stop_reason.clone(),
+        }
+    }
+
+    /// Nothing for something is what agents say of a model that they know no price of.
+    fn cost(&self, spent: &Spent) -> Option<f64> {
+        let used = tokens_of(&spent.tokens).unwrap_or(0) > 0;
+        let said = spent.cost_usd.filter(|cost| *cost > 0.0 || !used);
+        said.or_else(|| prices::cost(self.model.as_deref()?, &spent.tokens))
+    }
+
+    /// Whether the cost is ours, from the list.
+    pub fn computed(&self) -> bool {
+        let said = self.total.clone().unwrap_or_else(|| sum(self.turns.values())).cost_usd;
+        said.is_none_or(|cost| cost == 0.0) && self.usage().cost_usd.is_some_and(|cost| cost > 0.0)
+    }
+
+    /// What of the budget is used up. Whose it is, the attempt's or what was left of a larger one, is not known here.
+    pub fn over(&self, budget: &AttemptBudget) -> Option<String> {
+        let usage = self.usage();
+        let tokens =
+            tokens_of(&usage.tokens).zip(budget.tokens).filter(|(used, limit)| used > limit);
+        let cost = usage.cost_usd.zip(budget.cost_usd).filter(|(used, limit)| used > limit);
+        match (tokens, cost) {
+            (Some((used, limit)), _) => {
+                Some(format!("{used} tokens used of the {limit} that were left"))
+            }
+            (None, Some((used, limit))) => {
+                let [used, limit] = dollars([used, limit]);
+                Some(format!("{used} used of the {limit} that were left"))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// What counts against a budget.
+fn tokens_of(tokens: &Tokens) -> Option<u64> {
+    add(add(tokens.input, tokens.output), tokens.cache_write)
+}
+
+fn sum<'a>(turns: impl Iterator<Item = &'a Spent>) -> Spent {
+    turns.fold(Spent::default(), |all, one| Spent {
+        id: None,
+        tokens: Tokens {
+            input: add(all.tokens.input, one.tokens.input),
+            output: add(all.tokens.output, one.tokens.output),
+            cache_read: add(all.tokens.cache_read, one.tokens.cache_read),
+            cache_write: add(all.tokens.cache_write, one.tokens.cache_write),
+        },
+        cost_usd: match (all.cost_usd, one.cost_usd) {
+            (Some(all), Some(one)) => Some(all + one),
+            (all, one) => all.or(one),
+        },
+    })
+}
+
+fn add(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(id: Option<&str>, input: u64, output: u64) -> Spent {
+        let tokens = Tokens { input: Some(input), output: Some(output), ..Tokens::default() };
+        Spent { id: id.map(str::to_owned), tokens, cost_usd: None }
+    }
+
+    fn used(meter: &Meter) -> (Option<u64>, Option<u64>) {
+        let tokens = meter.usage().tokens;
+        (tokens.input, tokens.output)
+    }
+
+    #[test]
+    fn a_turn_counts_once_and_a_total_takes_its_place() {
+        let mut meter = Meter::default();
+        assert_eq!(used(&meter), (None, None));
+        meter.turn(spent(Some("a"), 10, 1));
+        meter.turn(spent(Some("a"), 10, 5));
+        meter.turn(spent(None, 1, 1));
+        assert_eq!(used(&meter), (Some(11), Some(6)));
+        meter.total(spent(None, 0, 0));
+        assert_eq!(used(&meter), (Some(11), Some(6)));
+        meter.total(spent(None, 20, 8));
+        assert_eq!((used(&meter), meter.usage().tokens.cache_read), ((Some(20), Some(8)), None));
+    }
+
+    #[test]
+    fn a_budget_is_over_when_more_is_used() {
+        let mut meter = Meter::default();
+        let of = |tokens, cost_usd| AttemptBudget { tokens, cost_usd, wall_time: None };
+        assert_eq!(meter.over(&of(Some(0), Some(0.0))), None);
+        meter.model = Some("gpt-4o".to_owned());
+        meter.turn(spent(None, 1_000_000, 0));
+        assert_eq!(meter.over(&of(Some(1_000_000), Some(2.5))), None);
+        assert!(
+            meter
+                .over(&of(Some(999_999), None))
+                .is_some_and(|what| what.starts_with("1000000 tokens"))
+        );
+        assert!(
+            meter
+                .over(&of(None, Some(2.4)))
+                .is_some_and(|what| what == "$2.50 used of the $2.40 that were left")
+        );
+        assert!(meter.computed());
+    }
+
+    #[test]
+    fn a_cost_of_nothing_for_something_is_unknown() {
+        let mut meter = Meter::default();
+        meter.total(Spent { cost_usd: Some(0.0), ..spent(None, 5, 5) });
+        assert_eq!((meter.usage().cost_usd, meter.computed()), (None, false));
+        meter.total(Spent { cost_usd: Some(0.25), ..spent(None, 5, 5) });
+        assert_eq!((meter.usage().cost_usd, meter.computed()), (Some(0.25), false));
+    }
+}
