@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::failure::list;
-use super::losses::{self, Sources};
+use super::ci_failure::list;
+use super::lost_tests::{self, Sources};
 use super::results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::counted;
@@ -148,7 +148,7 @@ impl Terms<'_> {
         if !is_whole {
             return losses;
         }
-        let lost = losses::find(&now.results, base, self.sources);
+        let lost = lost_tests::find(&now.results, base, self.sources);
         let file = |id: &String| base.tests.as_ref()?.get(id)?.file.as_deref();
         let delivered = |id: &String| file(id).is_some_and(self.is_deliverable);
         (losses.replaced, losses.gone) = lost.into_iter().partition(delivered);

@@ -1,11 +1,11 @@
 //! What holds for whatever test runners print or write: for property tests and the fuzzer.
 
+use super::ci_plan::{CiPlan, Reporting, check_plan};
 use super::compare::{Decision, compare};
-use super::outcome::{self, Said};
-use super::plan::{CiPlan, Reporting, check_plan};
-use super::report::Report;
 use super::results::{CiRun, TestResults, TestStatus};
-use super::{cargo_test, go, junit};
+use super::run_outcome::{self, Said};
+use super::runners::test_report::Report;
+use super::runners::{cargo_test, go_test, pytest_junit};
 use crate::phase::PhaseCi;
 
 /// Some as exit codes mean it to one of the runners, and some that none of them has.
@@ -17,7 +17,7 @@ pub fn bytes(input: &[u8]) {
     // Every other file is there, so that ids are made both ways.
     let find = |path: &str, _: Option<&str>| path.len().is_multiple_of(2).then(|| path.to_owned());
     let mut cargo = cargo_test::Reader::default();
-    let mut go = go::Reader::default();
+    let mut go = go_test::Reader::default();
     text.lines().for_each(|line| {
         cargo.line(line);
         go.line(line);
@@ -26,7 +26,7 @@ pub fn bytes(input: &[u8]) {
     let (report, tail) = go.finish(&|package, _| find(package, None));
     assert!(tail.lines().count() <= 80);
     judged(report, Reporting::GoJson, &text);
-    if let Ok(report) = junit::parse(&text, &find) {
+    if let Ok(report) = pytest_junit::parse(&text, &find) {
         judged(report, Reporting::JunitArgument, &text);
     }
 }
@@ -51,7 +51,7 @@ fn judged(report: Report, reporting: Reporting, output: &str) {
             output,
             nothing_to_test: false,
         };
-        let results = outcome::of(said);
+        let results = run_outcome::of(said);
         let kept = serde_json::to_string(&results).expect("results are plain data");
         assert_eq!(serde_json::from_str::<TestResults>(&kept).ok().as_ref(), Some(&results));
         against_itself(results);

@@ -13,41 +13,36 @@
 //!
 //! Where the baseline comes from and what a verdict does to the phase is the caller's affair.
 
-mod base_run;
-mod cargo_names;
-mod cargo_test;
+mod base_state;
+mod ci_failure;
+mod ci_plan;
 mod command_line;
 mod compare;
 mod detect;
-mod failure;
-mod go;
-mod hints;
 mod imports;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
-mod junit;
-mod losses;
+mod likely_cause;
+mod lost_tests;
 mod node_project;
-mod outcome;
-mod paths;
-mod plan;
 mod projects;
-mod python;
-mod report;
+mod pythons;
 mod results;
 mod run;
-mod source;
-mod summary;
+mod run_outcome;
+mod runner_paths;
+mod runners;
+mod test_source;
 
-pub use base_run::{BaseState, judge_base};
+pub use base_state::{BaseState, judge_base};
+pub use ci_failure::failure;
+pub use ci_plan::{CiPlan, Runner, Site, check_plan, plan};
 pub use compare::{
     Decision, Fewer, Judgement, Terms, compare, merge_rerun, needs_baseline, united,
 };
-pub use failure::failure;
-pub use hints::likely_cause;
 pub use imports::{guard_imports, misplaced_imports};
-pub use losses::{Sources, files_of, steadied};
-pub use plan::{CiPlan, Runner, Site, check_plan, plan};
-pub use python::Pythons;
+pub use likely_cause::likely_cause;
+pub use lost_tests::{Sources, files_of, steadied};
+pub use pythons::Pythons;
 pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, Unstable};
 pub use run::{CiError, Request, run};

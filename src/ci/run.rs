@@ -8,12 +8,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::outcome::{self, Said};
-use super::paths;
-use super::plan::{CiPlan, Reporting, Runner};
+use super::ci_plan::{CiPlan, Reporting, Runner};
 use super::results::{CiOutcome, CiRun, TestResults};
-use super::{cargo_names, cargo_test, command_line, detect, go, imports, junit, summary};
-use crate::ci::report::Report;
+use super::run_outcome::{self, Said};
+use super::runners::{cargo_names, cargo_test, go_test, pytest_junit, test_counts};
+use super::{command_line, detect, imports, runner_paths};
+use crate::ci::runners::test_report::Report;
 use crate::config::CommandLine;
 use crate::phase::shell;
 use crate::phase::words::quoted;
@@ -172,19 +172,19 @@ fn environment(
 
 /// Takes single results out of what a runner prints, or out of the file that it writes.
 enum Reader {
-    Summary(summary::Reader),
+    Summary(test_counts::Reader),
     Junit,
     Libtest(cargo_test::Reader),
-    Go(go::Reader),
+    Go(go_test::Reader),
 }
 
 impl Reader {
     fn of(reporting: Reporting) -> Self {
         match reporting {
-            Reporting::ExitCode => Self::Summary(summary::Reader::default()),
+            Reporting::ExitCode => Self::Summary(test_counts::Reader::default()),
             Reporting::JunitArgument | Reporting::JunitEnvironment => Self::Junit,
             Reporting::Libtest => Self::Libtest(cargo_test::Reader::default()),
-            Reporting::GoJson => Self::Go(go::Reader::default()),
+            Reporting::GoJson => Self::Go(go_test::Reader::default()),
         }
     }
 
@@ -206,12 +206,12 @@ impl Reader {
             }
             Self::Junit => (read_junit(dir, junit), None),
             Self::Libtest(reader) => {
-                let packages = paths::Packages::of(dir);
+                let packages = runner_paths::Packages::of(dir);
                 let report = reader.finish(&|path, name| packages.find(path, name));
                 (Some(report), None)
             }
             Self::Go(reader) => {
-                let modules = paths::GoModules::of(dir);
+                let modules = runner_paths::GoModules::of(dir);
                 let (report, tail) = reader.finish(&|package, test| modules.find(package, test));
                 (Some(report), Some(tail))
             }
@@ -223,7 +223,7 @@ impl Reader {
 fn read_junit(dir: &Path, junit: &Path) -> Option<Report> {
     let bytes = fs::read(junit).ok()?;
     let text = String::from_utf8_lossy(&bytes);
-    match junit::parse(&text, &|path, _| paths::at_root(dir, path)) {
+    match pytest_junit::parse(&text, &|path, _| runner_paths::at_root(dir, path)) {
         Ok(report) => Some(report),
         Err(error) => {
             tracing::warn!("{error}: {}", junit.display());
@@ -249,11 +249,11 @@ fn judged(
         How::Exited(code) => {
             // Looking through the project is only worth it where pytest did not find what it was given.
             let nothing_to_test = code == 4 && nothing_to_test();
-            outcome::of(Said { plan, code, report, output: &tail, nothing_to_test })
+            run_outcome::of(Said { plan, code, report, output: &tail, nothing_to_test })
         }
         How::Signalled(signal) => {
             let (code, output) = (128 + signal, &tail);
-            outcome::of(Said { plan, code, report: None, output, nothing_to_test: false })
+            run_outcome::of(Said { plan, code, report: None, output, nothing_to_test: false })
         }
     };
     CiRun { log_tail: tail, duration: ended.duration, ..CiRun::of(results) }

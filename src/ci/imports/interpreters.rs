@@ -5,8 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use super::super::ci_plan::{CiPlan, Site};
 use super::super::command_line;
-use super::super::plan::{CiPlan, Site};
 use crate::process::which::{self, Found};
 
 /// A first line is no longer.

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 pub(super) use interpreters::Interpreter;
 
-use super::plan::{CiPlan, Site};
-use super::python::Pythons;
+use super::ci_plan::{CiPlan, Site};
+use super::pythons::Pythons;
 use crate::process::child_env::Env;
 use crate::process::{self, Tool};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::plan::Site;
+use super::super::ci_plan::Site;
 
 /// Members of a workspace have directories of their own, this deep.
 const DEPTH: usize = 2;

@@ -1,7 +1,7 @@
 //! A judgement that blocks -> the failure that people read and that the next prompt tells. Pure.
 
+use super::ci_plan::CiPlan;
 use super::compare::{Decision, Fewer, Judgement};
-use super::plan::CiPlan;
 use super::results::{CiOutcome, CiRun, TestStatus};
 use crate::phase::shell;
 use crate::phase::verdict::FailingTest;
@@ -128,5 +128,5 @@ pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 #[cfg(test)]
-#[path = "failure_tests.rs"]
+#[path = "ci_failure_tests.rs"]
 mod tests;

@@ -5,8 +5,8 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::report::{FindFile, Report};
-use super::results::{TestCase, TestStatus};
+use super::test_report::{FindFile, Report};
+use crate::ci::results::{TestCase, TestStatus};
 
 /// What pytest writes of a module that it cannot load.
 const COLLECTION_FAILURE: &str = "collection failure";
@@ -182,5 +182,5 @@ fn split_class(class: &str, find: &FindFile) -> (Option<String>, String) {
 }
 
 #[cfg(test)]
-#[path = "junit_tests.rs"]
+#[path = "pytest_junit_tests.rs"]
 mod tests;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 
-use super::report::Report;
-use super::results::{TestCase, TestStatus};
+use super::test_report::Report;
+use crate::ci::results::{TestCase, TestStatus};
 
 /// Of what people see of the output, this many lines are kept.
 const TAIL_LINES: usize = 80;

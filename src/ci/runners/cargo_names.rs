@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::report::FindFile;
-use super::results::TestCase;
+use super::test_report::FindFile;
+use crate::ci::results::TestCase;
 
 /// A test program as cargo names it before it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

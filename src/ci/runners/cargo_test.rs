@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::cargo_names::{self, Program};
-use super::report::{FindFile, Report};
-use super::results::{TestCase, TestStatus};
+use super::test_report::{FindFile, Report};
+use crate::ci::results::{TestCase, TestStatus};
 
 /// Of what one failing test printed, about this much is kept.
 const OUTPUT_BYTES: usize = 16 * 1024;

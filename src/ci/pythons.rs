@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::ci_plan::Site;
 use super::imports::{self, Interpreter, Misplaced};
-use super::plan::Site;
 use crate::process::{self, Tool};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);

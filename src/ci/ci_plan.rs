@@ -12,7 +12,7 @@ use super::command_line::{self, Shape};
 use super::detect::{self, Found};
 use super::node_project::{self, Manager, NodeTests};
 use super::projects::{self, Project};
-use super::python::{Python, Pythons};
+use super::pythons::{Python, Pythons};
 use crate::config::{CiSettings, CommandLine};
 use crate::phase::PhaseCi;
 use crate::phase::words::quoted;

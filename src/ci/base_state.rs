@@ -1,8 +1,8 @@
 //! What CI says at the base, before an agent is asked: whether a drain may begin, and what has to be said first. Pure.
 
-use super::failure::list;
-use super::hints::{likely_cause, missing_program};
-use super::plan::CiPlan;
+use super::ci_failure::list;
+use super::ci_plan::CiPlan;
+use super::likely_cause::{likely_cause, missing_program};
 use super::results::{CiOutcome, CiRun};
 use crate::phase::shell;
 use crate::phase::words::counted;
@@ -152,5 +152,5 @@ fn last_lines(output: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "base_run_tests.rs"]
+#[path = "base_state_tests.rs"]
 mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const REAL: &str = include_str!("../../tests/fixtures/ci/cargo.txt");
+const REAL: &str = include_str!("../../../tests/fixtures/ci/cargo.txt");
 
 fn parse(output: &str, find: &FindFile) -> Report {
     let mut reader = Reader::default();
@@ -64,7 +64,7 @@ fn messages_belong_to_their_tests() {
 
 #[test]
 fn what_does_not_compile_has_no_tests() {
-    let text = include_str!("../../tests/fixtures/ci/cargo-not-compiled.txt");
+    let text = include_str!("../../../tests/fixtures/ci/cargo-not-compiled.txt");
     let report = parse(text, &find);
     assert!(report.collection_error && report.is_empty());
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::results::{TestCase, TestResults, TestStatus, Unstable};
-use super::source;
+use super::test_source;
 
 /// The texts of test files, by path, to tell moved and renamed tests from deleted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,13 +203,13 @@ fn content(
     let text = texts.get(file)?;
     let function = test.function_of(id);
     let case = id.strip_prefix(function).unwrap_or_default();
-    let path = source::path_in_file(function, file);
-    Some(match source::body(file, text, path) {
+    let path = test_source::path_in_file(function, file);
+    Some(match test_source::body(file, text, path) {
         Some(body) => (body, case.to_owned()),
         None => (text.clone(), format!("{path}{case}")),
     })
 }
 
 #[cfg(test)]
-#[path = "losses_tests.rs"]
+#[path = "lost_tests_tests.rs"]
 mod tests;

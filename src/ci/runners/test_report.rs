@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::results::{TestCase, TestStatus};
+use crate::ci::results::{TestCase, TestStatus};
 
 /// Longer messages keep their beginning and their end.
 const MESSAGE_CHARS: usize = 2_000;

@@ -1,8 +1,8 @@
 //! Exit code, report and output -> outcome. Pure.
 
-use super::plan::{CiPlan, Reporting};
-use super::report::Report;
+use super::ci_plan::{CiPlan, Reporting};
 use super::results::{CiOutcome, TestResults};
+use super::runners::test_report::Report;
 
 /// What a shell answers for a program that is not there, and for one that cannot be executed.
 const NOT_FOUND: i32 = 127;
@@ -178,5 +178,5 @@ fn could_not_start(said: &Said<'_>) -> CiOutcome {
 }
 
 #[cfg(test)]
-#[path = "outcome_tests.rs"]
+#[path = "run_outcome_tests.rs"]
 mod tests;

@@ -1,0 +1,8 @@
+//! The test runners whose single results autopack reads: one file for each output format.
+
+pub mod cargo_names;
+pub mod cargo_test;
+pub mod go_test;
+pub mod pytest_junit;
+pub mod test_counts;
+pub mod test_report;
