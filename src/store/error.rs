@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
-use super::owners::OwnerId;
+use super::queue::owners::OwnerId;
 use super::sqlite::Trouble;
 
 const IMPORT_MAKES_ONE: &str = "`autopack import` makes one";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::url::DatabaseUrl;
+use super::database_url::DatabaseUrl;
 
 /// It names a file by an absolute path, or is refused without saying what may be a password.
 pub fn database_url(input: &[u8]) {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 use sqlx::{AssertSqlSafe, Transaction};
 
+use super::database_probe::{self, Found};
+use super::database_url::DatabaseUrl;
 use super::error::StoreError;
-use super::probe::{self, Found};
 use super::sqlite::{self, APPLICATION_ID, Trouble};
-use super::url::DatabaseUrl;
 
 /// In order; the number of those that were applied is the database's `user_version`.
 const MIGRATIONS: &[&str] = &[
@@ -48,8 +48,8 @@ impl Store {
     /// Opens the database, making it first where there is none.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = url.path();
-        if probe::probe(path).await? == Found::Nothing {
-            probe::make_folder(path)?;
+        if database_probe::probe(path).await? == Found::Nothing {
+            database_probe::make_folder(path)?;
         }
         Self::connect(path).await.map_err(|error| error.at(path))
     }
@@ -57,7 +57,7 @@ impl Store {
     /// Opens the database, or says that there is none: looking makes nothing.
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = url.path();
-        match probe::probe(path).await? {
+        match database_probe::probe(path).await? {
             Found::Nothing => Err(StoreError::NoDatabase { path: path.to_owned() }),
             Found::Usable => Self::connect(path).await.map_err(|error| error.at(path)),
         }
@@ -164,9 +164,9 @@ impl Store {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        probe::refuse_foreign(&mut tx, &self.path).await?;
+        database_probe::refuse_foreign(&mut tx, &self.path).await?;
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
-        probe::refuse_newer(&self.path, version)?;
+        database_probe::refuse_newer(&self.path, version)?;
         let applied = usize::try_from(version)
             .map_err(|_| StoreError::bad_row("user_version", format!("{version} is negative")))?;
         for migration in &MIGRATIONS[applied..] {

@@ -7,9 +7,9 @@ use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId,
 
 use super::columns::{json, number, parse};
 use super::error::StoreError;
-use super::owners::OwnerId;
-use super::step::Standing;
-use super::tokens::TokenColumns;
+use super::queue::owners::OwnerId;
+use super::state_step::Standing;
+use super::token_columns::TokenColumns;
 
 /// A phase as lists show it.
 #[derive(Clone, Debug, PartialEq)]

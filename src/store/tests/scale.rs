@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::store::claim::candidates::CANDIDATES;
+use crate::store::queue::claim::candidates::CANDIDATES;
 
 const MANY: usize = 10_000;
 

@@ -1,0 +1,311 @@
+//! A plan becomes runs and phases: all of it or nothing, and nothing that has moved on is overwritten.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+
+use crate::phase::plan::{Plan, PlanPhase, PlanRun};
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
+
+use super::evidence::{IMPORT, mark};
+use crate::store::columns::{json, parse, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::queue::dependencies::{edges, rewire, settle_dependencies};
+use crate::store::telemetry::samples::import_sample;
+
+/// What an import did, counted in phases but for `runs` (new ones) and `samples`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    pub runs: u64,
+    pub added: u64,
+    pub updated: u64,
+    /// Here already, exactly so.
+    pub unchanged: u64,
+    /// Here with another spec, which only `--update` replaces.
+    pub differing: u64,
+    /// Here with another spec, and moved on: COMPLETE or EXECUTING, which nothing replaces.
+    pub kept: u64,
+    pub samples: u64,
+    /// Among the added and updated: done where the plan comes from, and COMPLETE here for it.
+    pub done: u64,
+    /// Among the added and updated: given up where the plan comes from, and SKIPPED here for it.
+    pub skipped: u64,
+}
+
+impl Store {
+    /// With `update`, specs of phases that are neither COMPLETE nor EXECUTING are replaced; those that are done or given up
+    /// where the plan comes from become COMPLETE or SKIPPED. No other state changes. A report for each run of the plan, in
+    /// its order.
+    pub async fn import_by_run(
+        &self,
+        plan: &Plan,
+        update: bool,
+        now: UnixMs,
+    ) -> Result<Vec<ImportReport>, StoreError> {
+        self.named(async {
+            let mut reports = Vec::with_capacity(plan.runs.len());
+            let mut tx = self.begin().await?;
+            for run in &plan.runs {
+                let mut report = ImportReport::default();
+                if !run.phases.is_empty() {
+                    import_run(&mut tx, run, update, now, &mut report).await?;
+                }
+                for sample in &run.samples {
+                    report.samples += u64::from(import_sample(&mut tx, &run.run_id, sample).await?);
+                }
+                reports.push(report);
+            }
+            tx.commit().await?;
+            Ok(reports)
+        })
+        .await
+    }
+}
+
+/// A phase that the run has already.
+struct Known {
+    id: i64,
+    state: PhaseState,
+    spec: RawSpec,
+    name: String,
+    max_attempts: Option<i64>,
+    needs: BTreeSet<PhaseId>,
+}
+
+async fn import_run(
+    tx: &mut SqliteConnection,
+    run: &PlanRun,
+    update: bool,
+    now: UnixMs,
+    report: &mut ImportReport,
+) -> Result<(), StoreError> {
+    let row = run_row(tx, run, now, report).await?;
+    let known = known_phases(tx, row, &run.run_id).await?;
+    let last: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(position), -1) FROM phases WHERE run = ?")
+            .bind(row)
+            .fetch_one(&mut *tx)
+            .await?;
+    let (mut new, mut rewired) = (Vec::new(), Vec::new());
+    for phase in &run.phases {
+        let Some(before) = known.get(&phase.phase_id) else {
+            refuse_executing(&run.run_id, phase)?;
+            report.note_standing(phase);
+            new.push(phase);
+            continue;
+        };
+        match before.compare(phase, update) {
+            Against::Settled => {
+                replace_spec(tx, before.id, phase).await?;
+                settle(tx, before.id, phase).await?;
+                rewired.push(phase);
+                report.note_standing(phase);
+                report.updated += 1;
+            }
+            Against::Same => report.unchanged += 1,
+            Against::Differs => report.differing += 1,
+            Against::MovedOn => report.kept += 1,
+            Against::Replace => {
+                replace_spec(tx, before.id, phase).await?;
+                rewired.push(phase);
+                report.updated += 1;
+            }
+        }
+    }
+    report.added += new.len() as u64;
+    let mut ids: HashMap<String, i64> =
+        known.iter().map(|(id, phase)| (id.as_str().to_owned(), phase.id)).collect();
+    ids.extend(insert_phases(tx, row, last, &new).await?.into_iter().map(|(id, name)| (name, id)));
+    rewired.append(&mut new);
+    rewire(tx, &run.run_id, &rewired, &ids).await?;
+    settle_dependencies(tx, row, &run.run_id).await
+}
+
+async fn run_row(
+    tx: &mut SqliteConnection,
+    run: &PlanRun,
+    now: UnixMs,
+    report: &mut ImportReport,
+) -> Result<i64, StoreError> {
+    let added = sqlx::query(
+        "INSERT INTO runs (run_id, source, created_at) VALUES (?, ?, ?) ON CONFLICT (run_id) DO NOTHING",
+    )
+    .bind(run.run_id.as_str())
+    .bind(&run.source)
+    .bind(now.0)
+    .execute(&mut *tx)
+    .await?;
+    report.runs += added.rows_affected();
+    Ok(sqlx::query_scalar("SELECT id FROM runs WHERE run_id = ?")
+        .bind(run.run_id.as_str())
+        .fetch_one(tx)
+        .await?)
+}
+
+#[derive(FromRow)]
+struct KnownRecord {
+    id: i64,
+    phase_id: String,
+    state: String,
+    raw_spec: String,
+    name: String,
+    max_attempts: Option<i64>,
+}
+
+async fn known_phases(
+    tx: &mut SqliteConnection,
+    run: i64,
+    run_id: &RunId,
+) -> Result<HashMap<PhaseId, Known>, StoreError> {
+    let rows: Vec<KnownRecord> = sqlx::query_as(
+        "SELECT id, phase_id, state, raw_spec, name, max_attempts FROM phases WHERE run = ?",
+    )
+    .bind(run)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut needs: HashMap<i64, BTreeSet<PhaseId>> = HashMap::new();
+    for (phase, need) in edges(tx, run).await? {
+        needs.entry(phase).or_default().insert(need);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let name = || format!("phase {} of run {run_id}", row.phase_id);
+            let known = Known {
+                id: row.id,
+                state: parse(&row.state, name)?,
+                spec: json(&row.raw_spec, name)?,
+                needs: needs.remove(&row.id).unwrap_or_default(),
+                max_attempts: row.max_attempts,
+                name: row.name,
+            };
+            Ok((PhaseId::new(row.phase_id), known))
+        })
+        .collect()
+}
+
+impl ImportReport {
+    fn note_standing(&mut self, phase: &PlanPhase) {
+        match standing_elsewhere(phase) {
+            Some(PhaseState::Complete) => self.done += 1,
+            Some(_) => self.skipped += 1,
+            None => {}
+        }
+    }
+}
+
+/// Where the source of a plan says that a phase is done or given up: its note tells it from a state that another autopack had.
+fn standing_elsewhere(phase: &PlanPhase) -> Option<PhaseState> {
+    phase.note.as_ref()?;
+    Some(phase.state).filter(|state| matches!(state, PhaseState::Complete | PhaseState::Skipped))
+}
+
+/// Takes over what the source says; who waits for the phase is counted anew by the import.
+async fn settle(tx: &mut SqliteConnection, id: i64, phase: &PlanPhase) -> Result<(), StoreError> {
+    sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
+        .bind(phase.state.as_str())
+        .bind(&phase.note)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    mark(tx, id, IMPORT).await
+}
+
+/// What to do with a phase that is here already.
+enum Against {
+    /// Done or given up where it comes from, and open here.
+    Settled,
+    Same,
+    Differs,
+    MovedOn,
+    Replace,
+}
+
+impl Known {
+    fn compare(&self, phase: &PlanPhase, update: bool) -> Against {
+        let same = self.spec == phase.spec
+            && self.name == phase.name
+            && self.max_attempts == phase.max_attempts.map(i64::from)
+            && self.needs.iter().eq(phase.depends_on.iter().collect::<BTreeSet<_>>());
+        let open = matches!(self.state, PhaseState::Queued | PhaseState::Failed);
+        let settled = open && standing_elsewhere(phase).is_some();
+        match self.state {
+            _ if settled && update => Against::Settled,
+            _ if settled => Against::Differs,
+            _ if same => Against::Same,
+            PhaseState::Complete | PhaseState::Executing => Against::MovedOn,
+            _ if update => Against::Replace,
+            _ => Against::Differs,
+        }
+    }
+}
+
+/// Rows of one INSERT: each statement is a journey to SQLite's thread and back.
+const ROWS: usize = 100;
+
+/// New phases, behind position `after`, in their order. Returns their rows' ids.
+async fn insert_phases(
+    tx: &mut SqliteConnection,
+    run: i64,
+    after: i64,
+    phases: &[&PlanPhase],
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut ids = Vec::with_capacity(phases.len());
+    let mut placed = (after + 1..).zip(phases.iter().copied()).peekable();
+    while placed.peek().is_some() {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
+                    last_failure, raw_spec, evidence) ",
+        );
+        insert.push_values(placed.by_ref().take(ROWS), |mut row, (position, phase)| {
+            row.push_bind(run)
+                .push_bind(phase.phase_id.as_str())
+                .push_bind(position)
+                .push_bind(phase.state.as_str())
+                .push_bind(phase.attempts)
+                .push_bind(phase.max_attempts)
+                .push_bind(&phase.name)
+                .push_bind(&phase.note)
+                .push_bind(phase.last_failure.as_ref().map(to_json))
+                .push_bind(to_json(&phase.spec))
+                // Whatever is imported as COMPLETE or SKIPPED, such as what was done elsewhere, has this mark.
+                .push_bind(phase.state.satisfies_dependents().then_some(IMPORT));
+        });
+        insert.push(" RETURNING id, phase_id");
+        ids.extend(insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx).await?);
+    }
+    Ok(ids)
+}
+
+fn refuse_executing(run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
+    if phase.state != PhaseState::Executing {
+        return Ok(());
+    }
+    Err(StoreError::WrongState {
+        run: run.clone(),
+        phase: phase.phase_id.clone(),
+        state: phase.state,
+        cannot: "cannot be imported: nothing of ours executes it",
+    })
+}
+
+/// The spec as written is another one now; what was repaired of the old one is void, and what it depended on too.
+pub(crate) async fn replace_spec(
+    tx: &mut SqliteConnection,
+    id: i64,
+    phase: &PlanPhase,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE phases SET name = ?, max_attempts = ?, raw_spec = ?, spec = NULL, fixes = '[]', unfixable = NULL,
+                footprint = NULL, spec_version = spec_version + 1
+          WHERE id = ? AND state NOT IN ('COMPLETE', 'EXECUTING')",
+    )
+    .bind(&phase.name)
+    .bind(phase.max_attempts)
+    .bind(to_json(&phase.spec))
+    .bind(id)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(tx).await?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! What operators and imports do to runs and phases.
+
+pub mod evidence;
+pub mod import_plan;
+pub mod operator_actions;
+pub mod remove_run;

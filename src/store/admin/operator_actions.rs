@@ -1,0 +1,202 @@
+//! Steering by the operator: retry, skip, edit. All phases that were named, or none.
+
+use sqlx::SqliteConnection;
+
+use crate::phase::plan::PlanPhase;
+use crate::phase::state::Event;
+use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
+
+use super::evidence::{OPERATOR, mark};
+use super::import_plan::replace_spec;
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::queue::dependencies::{rewire, settle_dependencies};
+use crate::store::rows::PhaseRecord;
+use crate::store::state_step::Standing;
+
+/// Which phases of a run are meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    Ids(&'a [PhaseId]),
+    /// All that are FAILED now.
+    Failed,
+}
+
+/// A phase that was moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steered {
+    pub phase_id: PhaseId,
+    pub from: PhaseState,
+    pub to: PhaseState,
+}
+
+impl Store {
+    /// Fresh tries; the history stays. COMPLETE phases only with `redo`.
+    pub async fn retry(
+        &self,
+        run: &RunId,
+        which: Which<'_>,
+        redo: bool,
+    ) -> Result<Vec<Steered>, StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let mut steered = Vec::new();
+            for row in self.meant(&mut tx, run, which).await? {
+                let event = retry_event(&row.standing()?, redo)?;
+                steered.push(walk(&mut tx, &row, &[event]).await?);
+                freshen(&mut tx, &row).await?;
+            }
+            tx.commit().await?;
+            Ok(steered)
+        })
+        .await
+    }
+
+    /// Leaves phases out; those that depend on them may run. A FAILED one is taken back in first.
+    pub async fn skip(&self, run: &RunId, which: Which<'_>) -> Result<Vec<Steered>, StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let mut steered = Vec::new();
+            for row in self.meant(&mut tx, run, which).await? {
+                let events: &[Event] = match row.standing()?.state {
+                    PhaseState::Failed => &[Event::Retry, Event::Skip],
+                    _ => &[Event::Skip],
+                };
+                steered.push(walk(&mut tx, &row, events).await?);
+                mark(&mut tx, row.id, OPERATOR).await?;
+            }
+            tx.commit().await?;
+            Ok(steered)
+        })
+        .await
+    }
+
+    /// The operator's word that phases are COMPLETE or SKIPPED, whatever made them so. Their state stays.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] where one is in another state; then none is accepted.
+    pub async fn accept(&self, run: &RunId, ids: &[PhaseId]) -> Result<Vec<Steered>, StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let mut accepted = Vec::new();
+            for row in self.meant(&mut tx, run, Which::Ids(ids)).await? {
+                let standing = row.standing()?;
+                if !standing.state.satisfies_dependents() {
+                    return Err(wrong_state(&standing, "cannot be accepted as done"));
+                }
+                mark(&mut tx, row.id, OPERATOR).await?;
+                let state = standing.state;
+                accepted.push(Steered { phase_id: standing.phase_id, from: state, to: state });
+            }
+            tx.commit().await?;
+            Ok(accepted)
+        })
+        .await
+    }
+
+    /// Replaces a phase's spec, and what it depends on, where it is QUEUED, FAILED or SKIPPED. Its state stays.
+    pub async fn edit(&self, run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let row = self.phase_record(&mut tx, run, &phase.phase_id).await?;
+            let standing = row.standing()?;
+            if matches!(standing.state, PhaseState::Complete | PhaseState::Executing) {
+                return Err(wrong_state(&standing, "cannot be edited"));
+            }
+            replace_spec(&mut tx, row.id, phase).await?;
+            let run_row = self.run_row(&mut tx, run).await?;
+            let ids: Vec<(String, i64)> =
+                sqlx::query_as("SELECT phase_id, id FROM phases WHERE run = ?")
+                    .bind(run_row)
+                    .fetch_all(&mut *tx)
+                    .await?;
+            rewire(&mut tx, run, &[phase], &ids.into_iter().collect()).await?;
+            settle_dependencies(&mut tx, run_row, run).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn meant(
+        &self,
+        tx: &mut SqliteConnection,
+        run: &RunId,
+        which: Which<'_>,
+    ) -> Result<Vec<PhaseRecord>, StoreError> {
+        let ids: Vec<PhaseId> = match which {
+            Which::Ids(ids) => unique(ids),
+            Which::Failed => {
+                let run = self.run_row(tx, run).await?;
+                let ids: Vec<String> = sqlx::query_scalar(
+                    "SELECT phase_id FROM phases WHERE run = ? AND state = 'FAILED' ORDER BY position",
+                )
+                .bind(run)
+                .fetch_all(&mut *tx)
+                .await?;
+                ids.into_iter().map(PhaseId::new).collect()
+            }
+        };
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in &ids {
+            rows.push(self.phase_record(tx, run, id).await?);
+        }
+        Ok(rows)
+    }
+}
+
+fn unique(ids: &[PhaseId]) -> Vec<PhaseId> {
+    let mut seen = std::collections::HashSet::new();
+    ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
+}
+
+fn retry_event(standing: &Standing, redo: bool) -> Result<Event, StoreError> {
+    match standing.state {
+        PhaseState::Complete if redo => Ok(Event::Redo),
+        PhaseState::Complete => Err(wrong_state(standing, "is retried only with --redo")),
+        PhaseState::Queued => Err(wrong_state(standing, "runs anyway when its turn comes")),
+        _ => Ok(Event::Retry),
+    }
+}
+
+fn wrong_state(standing: &Standing, cannot: &'static str) -> StoreError {
+    StoreError::WrongState {
+        run: standing.run_id.clone(),
+        phase: standing.phase_id.clone(),
+        state: standing.state,
+        cannot,
+    }
+}
+
+async fn walk(
+    tx: &mut SqliteConnection,
+    row: &PhaseRecord,
+    events: &[Event],
+) -> Result<Steered, StoreError> {
+    let mut standing = row.standing()?;
+    let from = standing.state;
+    for event in events {
+        let to = standing.step(tx, *event, None).await?;
+        standing.state =
+            to.ok_or_else(|| StoreError::bad_row(row.name(), "it changed within a transaction"))?;
+    }
+    Ok(Steered { phase_id: standing.phase_id, from, to: standing.state })
+}
+
+/// Nothing is used up any more. What the spec or the drains were refused for tells the next attempt nothing.
+async fn freshen(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
+    // What was done before is no evidence for what is done from here on.
+    let keeps = row
+        .last_failure()?
+        .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));
+    sqlx::query(
+        "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, uncounted = 0, band = 0, not_before = 0,
+                evidence = NULL, redone = executions,
+                last_failure = CASE WHEN ? THEN last_failure END
+          WHERE id = ?",
+    )
+    .bind(keeps)
+    .bind(row.id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Removing a run, and what garbage collection has to know before it removes files.
+
+use sqlx::FromRow;
+
+use crate::phase::{AttemptOutcome, PhaseId, PhaseState, RunId, UnixMs};
+
+use crate::store::columns::{number, parse};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+
+/// An attempt that has a folder, and what became of it and of its phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptFolder {
+    pub run_id: RunId,
+    pub phase_id: PhaseId,
+    pub attempt: u32,
+    pub log_dir: String,
+    /// `None`: it has not ended.
+    pub outcome: Option<AttemptOutcome>,
+    pub ended_at: Option<UnixMs>,
+    pub phase_state: PhaseState,
+}
+
+#[derive(FromRow)]
+struct FolderRecord {
+    run_id: String,
+    phase_id: String,
+    attempt: i64,
+    log_dir: String,
+    outcome: Option<String>,
+    ended_at: Option<i64>,
+    state: String,
+}
+
+impl Store {
+    /// Removes a run with its phases and their history; telemetry stays. Refused while it is drained.
+    pub async fn remove_run(&self, run: &RunId) -> Result<u64, StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let id = self.run_row(&mut tx, run).await?;
+            let executing: Vec<String> = sqlx::query_scalar(
+                "SELECT phase_id FROM phases WHERE run = ? AND state = 'EXECUTING' ORDER BY position",
+            )
+            .bind(id)
+            .fetch_all(&mut *tx)
+            .await?;
+            if !executing.is_empty() {
+                let executing = executing.into_iter().map(PhaseId::new).collect();
+                return Err(StoreError::RunIsBusy { run: run.clone(), executing });
+            }
+            let phases: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM phases WHERE run = ?")
+                .bind(id)
+                .fetch_one(&mut *tx)
+                .await?;
+            sqlx::query("DELETE FROM runs WHERE id = ?").bind(id).execute(&mut *tx).await?;
+            tx.commit().await?;
+            number(phases, || format!("run {run}"))
+        })
+        .await
+    }
+
+    /// All attempts that have a folder, of one run or of all, oldest first within a phase.
+    pub async fn attempt_folders(
+        &self,
+        run: Option<&RunId>,
+    ) -> Result<Vec<AttemptFolder>, StoreError> {
+        self.named(async {
+            let rows: Vec<FolderRecord> = sqlx::query_as(
+                "SELECT r.run_id, p.phase_id, a.attempt, a.log_dir, a.outcome, a.ended_at, p.state
+                   FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
+                  WHERE a.log_dir IS NOT NULL AND (?1 IS NULL OR r.run_id = ?1)
+                  ORDER BY r.id, p.position, a.attempt",
+            )
+            .bind(run.map(RunId::as_str))
+            .fetch_all(&self.reader)
+            .await?;
+            rows.into_iter().map(AttemptFolder::try_from).collect()
+        })
+        .await
+    }
+}
+
+impl TryFrom<FolderRecord> for AttemptFolder {
+    type Error = StoreError;
+
+    fn try_from(row: FolderRecord) -> Result<Self, StoreError> {
+        let name =
+            || format!("attempt {} of phase {} of run {}", row.attempt, row.phase_id, row.run_id);
+        Ok(Self {
+            attempt: number(row.attempt, name)?,
+            outcome: row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+            phase_state: parse(&row.state, name)?,
+            ended_at: row.ended_at.map(UnixMs),
+            run_id: RunId::new(row.run_id),
+            phase_id: PhaseId::new(row.phase_id),
+            log_dir: row.log_dir,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! Which file a database URL means, and whether one that was not meant for us may be used. No file is changed here.
+
+use std::path::{Path, PathBuf};
+
+use super::database_probe::{Whose, whose};
+
+/// The file of a `sqlite:` URL, absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    path: PathBuf,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadDatabaseUrl {
+    /// Says the scheme only: URLs of servers hold passwords.
+    #[error("cannot use a database URL that starts with {0:?}: only sqlite:///path is supported")]
+    Scheme(String),
+    #[error(
+        "cannot use the database URL {0:?}: write sqlite:///path relative to the workspace, or sqlite:////path absolute"
+    )]
+    NoPath(String),
+    #[error(
+        "cannot use the database URL {0:?}: the backlog has to outlive the process, so it needs a file"
+    )]
+    InMemory(String),
+}
+
+impl DatabaseUrl {
+    /// Three slashes are relative to `workspace`, four absolute, as SQLAlchemy has it; a query is of no concern to us.
+    pub fn parse(url: &str, workspace: &Path) -> Result<Self, BadDatabaseUrl> {
+        let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+        // SQLAlchemy lets a driver follow: `sqlite+pysqlite`.
+        if scheme.split('+').next() != Some("sqlite") {
+            let shown = scheme.split(':').next().unwrap_or_default();
+            return Err(BadDatabaseUrl::Scheme(shown.to_owned()));
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let file = place.strip_prefix('/');
+        if place.contains(":memory:")
+            || query.contains("mode=memory")
+            || (rest.is_empty() && url.ends_with("//"))
+        {
+            return Err(BadDatabaseUrl::InMemory(without_user(url)));
+        }
+        let plain = |file: &&str| !file.starts_with("file:") && !file.contains('\0');
+        let path = file.filter(plain).map(|file| absolute(&workspace.join(file)));
+        // The workspace itself, or what lies above it, is no file.
+        match path.filter(|path| path.file_name().is_some() && *path != absolute(workspace)) {
+            Some(path) => Ok(Self { path }),
+            None => Err(BadDatabaseUrl::NoPath(without_user(url))),
+        }
+    }
+
+    /// The database of a URL that was not said to be ours, such as an application's: whether it is ours to use. That holds
+    /// where it bears our mark; and where there is nothing yet and the file's name says that it is meant for us. The
+    /// Python Autopack's is, too: opening it says what to do about it.
+    pub async fn of_hint(url: &str, workspace: &Path) -> Option<Self> {
+        let parsed = Self::parse(url, workspace).ok()?;
+        let ours = match whose(&parsed.path).await {
+            Whose::Ours | Whose::PythonAutopack => true,
+            Whose::Nobodys => is_plain(url) && is_named_for_us(&parsed.path),
+            Whose::Others => false,
+        };
+        ours.then_some(parsed)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Without a driver, or with SQLAlchemy's usual one: any other belongs to an application.
+fn is_plain(url: &str) -> bool {
+    ["sqlite://", "sqlite+pysqlite://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+fn is_named_for_us(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.to_ascii_lowercase().contains("autopack")
+}
+
+/// Without what stands before an `@`: SQLCipher's URLs have the passphrase there.
+fn without_user(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, rest)) => format!("sqlite://...@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<String, BadDatabaseUrl> {
+        DatabaseUrl::parse(url, Path::new("/ws")).map(|url| url.path().display().to_string())
+    }
+
+    #[test]
+    fn three_slashes_are_relative_and_four_absolute() {
+        for (url, path) in [
+            ("sqlite:///.autopack/autopack.db", "/ws/.autopack/autopack.db"),
+            ("sqlite:////var/lib/a b/é.db", "/var/lib/a b/é.db"),
+            ("sqlite:///x.db?mode=rwc&cache=shared", "/ws/x.db"),
+            ("sqlite+pysqlite:///x.db", "/ws/x.db"),
+        ] {
+            assert_eq!(parse(url).as_deref(), Ok(path), "{url}");
+        }
+    }
+
+    #[test]
+    fn memory_is_refused() {
+        for url in
+            ["sqlite://", "sqlite://:memory:", "sqlite:///:memory:", "sqlite:///x?mode=memory"]
+        {
+            assert!(matches!(parse(url), Err(BadDatabaseUrl::InMemory(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_file_is_refused() {
+        for url in [
+            "sqlite:///",
+            "sqlite://x.db",
+            "sqlite:x.db",
+            "sqlite:///file:x.db",
+            "sqlite",
+            "sqlite:///?a=b",
+            "sqlite:////",
+            "sqlite:///.",
+            "sqlite:///x/..",
+        ] {
+            assert!(parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_servers_password_is_not_repeated() {
+        let error = parse("postgresql://me:hunter2@db/x").unwrap_err().to_string();
+        assert!(error.contains("postgresql") && !error.contains("hunter2"), "{error}");
+        let error = parse("postgresql:me:hunter2").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        for url in [
+            "sqlite+pysqlcipher://:hunter2@/x.db",
+            "sqlite://me:hunter2@/:memory:",
+            "sqlite+//:hunter2://@/x.db",
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(error.contains("...@/") && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What was done so far, read a page of phases at a time: for figures over any number of attempts.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
+
+use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, UnixMs};
+
+use crate::store::columns::{number, parse, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::rows::{AttemptRecord, AttemptRow};
+use crate::store::telemetry::samples::{COLUMNS, SampleRecord};
+use crate::store::token_columns::TokenColumns;
+
+/// Where the next page of a run's phases begins.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryCursor(i64);
+
+impl Default for HistoryCursor {
+    fn default() -> Self {
+        Self(i64::MIN)
+    }
+}
+
+#[derive(FromRow)]
+struct PhaseRecord {
+    id: i64,
+    phase_id: String,
+    position: i64,
+    state: String,
+    failure_kind: Option<String>,
+}
+
+#[derive(FromRow)]
+struct FactsRecord {
+    phase: i64,
+    attempt: i64,
+    started_at: i64,
+    ended_at: Option<i64>,
+    outcome: Option<String>,
+    failure_kind: Option<String>,
+    category: String,
+    complexity: String,
+    agent: Option<String>,
+    model: Option<String>,
+    estimated_output_tokens: Option<i64>,
+    #[sqlx(flatten)]
+    tokens: TokenColumns,
+    cost_usd: Option<f64>,
+    truncated: bool,
+    agent_ms: Option<i64>,
+    ci_ms: Option<i64>,
+}
+
+impl Store {
+    /// The next phases of a run in its order, at most `limit`, each with all its attempts. Moves the cursor; an empty
+    /// page is the end.
+    pub async fn history_page(
+        &self,
+        run: &RunId,
+        cursor: &mut HistoryCursor,
+        limit: u32,
+    ) -> Result<Vec<PhaseHistory>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let row = self.run_row(&mut tx, run).await?;
+            let phases: Vec<PhaseRecord> = sqlx::query_as(
+                "SELECT id, phase_id, position, state, json_extract(last_failure, '$.kind') AS failure_kind
+                   FROM phases WHERE run = ? AND position > ? ORDER BY position LIMIT ?",
+            )
+            .bind(row)
+            .bind(cursor.0)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?;
+            let Some(last) = phases.last() else { return Ok(Vec::new()) };
+            let (from, to) = (cursor.0, last.position);
+            let mut attempts = attempts_between(&mut tx, row, from, to).await?;
+            cursor.0 = to;
+            phases
+                .into_iter()
+                .map(|phase| {
+                    let attempts = attempts.remove(&phase.id).unwrap_or_default();
+                    phase.with(run, attempts)
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Samples that no attempt of the database stands for: other systems', and those of runs that were removed. Of
+    /// these runs, where any are given. At most `limit` after the one with this number.
+    pub async fn lone_samples(
+        &self,
+        runs: &[RunId],
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Sample>, StoreError> {
+        self.named(async {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM samples s
+                  WHERE s.id > ?1
+                    AND (?2 = '[]' OR s.run_id IN (SELECT value FROM json_each(?2)))
+                    AND (s.origin IS NOT NULL OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = s.run_id))
+                  ORDER BY s.id LIMIT ?3"
+            );
+            let rows: Vec<SampleRecord> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(after)
+            .bind(to_json(&runs))
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+            rows.into_iter().map(Sample::try_from).collect()
+        })
+        .await
+    }
+
+    /// Every attempt of a run with what it said, by phase, oldest first.
+    pub async fn attempts_of(
+        &self,
+        run: &RunId,
+    ) -> Result<HashMap<PhaseId, Vec<AttemptRow>>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let row = self.run_row(&mut tx, run).await?;
+            let records: Vec<AttemptRecord> = sqlx::query_as(
+                "SELECT p.phase_id, a.* FROM phases p JOIN attempts a ON a.phase = p.id
+                  WHERE p.run = ? ORDER BY p.position, a.attempt",
+            )
+            .bind(row)
+            .fetch_all(&mut *tx)
+            .await?;
+            let mut attempts: HashMap<PhaseId, Vec<AttemptRow>> = HashMap::new();
+            for record in records {
+                let phase = PhaseId::new(&record.phase_id);
+                attempts.entry(phase).or_default().push(AttemptRow::try_from(record)?);
+            }
+            Ok(attempts)
+        })
+        .await
+    }
+}
+
+async fn attempts_between(
+    connection: &mut SqliteConnection,
+    run: i64,
+    after: i64,
+    to: i64,
+) -> Result<HashMap<i64, Vec<AttemptFacts>>, StoreError> {
+    let rows: Vec<FactsRecord> = sqlx::query_as(
+        "SELECT a.phase, a.attempt, a.started_at, a.ended_at, a.outcome,
+                json_extract(a.failure, '$.kind') AS failure_kind, a.category, a.complexity, a.agent, a.model,
+                a.estimated_output_tokens, a.input_tokens, a.output_tokens, a.cache_read_tokens,
+                a.cache_write_tokens, a.cost_usd, a.truncated, a.agent_ms, a.ci_ms
+           FROM phases p JOIN attempts a ON a.phase = p.id
+          WHERE p.run = ? AND p.position > ? AND p.position <= ? ORDER BY p.position, a.attempt",
+    )
+    .bind(run)
+    .bind(after)
+    .bind(to)
+    .fetch_all(connection)
+    .await?;
+    let mut attempts: HashMap<i64, Vec<AttemptFacts>> = HashMap::new();
+    for row in rows {
+        attempts.entry(row.phase).or_default().push(AttemptFacts::try_from(row)?);
+    }
+    Ok(attempts)
+}
+
+impl PhaseRecord {
+    fn with(self, run: &RunId, attempts: Vec<AttemptFacts>) -> Result<PhaseHistory, StoreError> {
+        let name = || format!("phase {} of run {run}", self.phase_id);
+        Ok(PhaseHistory {
+            run_id: run.clone(),
+            state: parse(&self.state, name)?,
+            phase_id: PhaseId::new(self.phase_id),
+            failure_kind: self.failure_kind,
+            attempts,
+        })
+    }
+}
+
+impl TryFrom<FactsRecord> for AttemptFacts {
+    type Error = StoreError;
+
+    fn try_from(row: FactsRecord) -> Result<Self, StoreError> {
+        let name = || format!("attempt {} of phase number {}", row.attempt, row.phase);
+        let count = |value: Option<i64>| value.map(|n| number(n, name)).transpose();
+        Ok(Self {
+            attempt: number(row.attempt, name)?,
+            started_at: UnixMs(row.started_at),
+            ended_at: row.ended_at.map(UnixMs),
+            outcome: row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+            estimated_output: count(row.estimated_output_tokens)?,
+            agent_ms: count(row.agent_ms)?,
+            ci_ms: count(row.ci_ms)?,
+            tokens: row.tokens.tokens(name)?,
+            failure_kind: row.failure_kind,
+            category: row.category,
+            complexity: row.complexity,
+            agent: row.agent,
+            model: row.model,
+            cost_usd: row.cost_usd,
+            truncated: row.truncated,
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Looking: runs with their counts, phases, and one phase with its history. Nothing here writes.
+
+use std::collections::HashMap;
+
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
+
+use super::run_facts::{RunFacts, RunRecord};
+use crate::store::columns::{json, number, parse, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::queue::clean_tests::{self, CleanTest};
+use crate::store::queue::dependencies::edges;
+use crate::store::rows::{AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, select_phases};
+use crate::store::state_counts::Counts;
+use crate::store::token_columns::TokenColumns;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    pub run_id: RunId,
+    pub source: String,
+    pub created_at: UnixMs,
+    pub facts: Option<RunFacts>,
+    pub counts: Counts,
+    /// QUEUED phases behind a FAILED one.
+    pub blocked: u64,
+    /// Sums of what is known; `None` where nothing is.
+    pub tokens: Tokens,
+    pub cost_usd: Option<f64>,
+    /// What served the memory of its last drain.
+    pub memory_backend: Option<String>,
+    /// The latest test of its tip in a clean clone.
+    pub clean_test: Option<CleanTest>,
+}
+
+impl RunSummary {
+    /// Whether something of it runs, or could: what is queued behind a failure waits for the operator.
+    pub fn has_work(&self) -> bool {
+        self.counts.queued > self.blocked || self.counts.executing > 0
+    }
+}
+
+/// One phase with all that is known about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhaseDetail {
+    pub row: PhaseRow,
+    pub raw: RawSpec,
+    pub fixes: Vec<String>,
+    /// What its import had to decide.
+    pub note: Option<String>,
+    pub attempt_log: Vec<AttemptRow>,
+}
+
+/// What is left of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub queued: u64,
+    pub executing: u64,
+    /// QUEUED phases behind a FAILED one.
+    pub blocked: u64,
+}
+
+#[derive(FromRow)]
+struct UsageRecord {
+    run: i64,
+    #[sqlx(flatten)]
+    tokens: TokenColumns,
+    cost_usd: Option<f64>,
+}
+
+impl Store {
+    /// All runs, in the order of their import.
+    pub async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let runs: Vec<RunRecord> =
+                sqlx::query_as("SELECT * FROM runs ORDER BY id").fetch_all(&mut *tx).await?;
+            let mut counts = counts_by_run(&mut tx).await?;
+            let blocked: HashMap<i64, i64> =
+                sqlx::query_as("SELECT run, COUNT(*) FROM blocked GROUP BY run")
+                    .fetch_all(&mut *tx)
+                    .await?
+                    .into_iter()
+                    .collect();
+            let usage = usage_by_run(&mut tx).await?;
+            let mut clean_tests = clean_tests::latest(&mut tx).await?;
+            runs.into_iter()
+                .map(|run| {
+                    let counts = counts.remove(&run.id).unwrap_or_default();
+                    let blocked = blocked.get(&run.id).copied().unwrap_or_default();
+                    let usage = usage.get(&run.id);
+                    let clean_test = clean_tests.remove(&run.id);
+                    Ok(RunSummary { clean_test, ..run.summary(counts, blocked, usage)? })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// One run as [`Store::runs`] shows it.
+    pub async fn run(&self, run: &RunId) -> Result<RunSummary, StoreError> {
+        self.require_runs(std::slice::from_ref(run)).await?;
+        let found = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
+        found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was removed just now"))
+    }
+
+    /// What is left of these runs together. Cheaper than all that [`Store::runs`] tells.
+    pub async fn backlog(&self, runs: &[RunId]) -> Result<Backlog, StoreError> {
+        self.named(async {
+            let (queued, executing, blocked): (i64, i64, i64) =
+                sqlx::query_as(BACKLOG).bind(names(runs)).fetch_one(&self.reader).await?;
+            let name = || "the counts of phases".to_owned();
+            Ok(Backlog {
+                queued: number(queued, name)?,
+                executing: number(executing, name)?,
+                blocked: number(blocked, name)?,
+            })
+        })
+        .await
+    }
+
+    /// Whether a phase of these runs executes, or may some day without anybody's help. Three look-ups a run.
+    pub async fn has_work(&self, runs: &[RunId]) -> Result<bool, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(HAS_WORK).bind(names(runs)).fetch_one(&self.reader).await?)
+        })
+        .await
+    }
+
+    /// The phases of a run in their order, of one state where one is given.
+    pub async fn phases(
+        &self,
+        run: &RunId,
+        state: Option<PhaseState>,
+    ) -> Result<Vec<PhaseRow>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let run = self.run_row(&mut tx, run).await?;
+            let rows: Vec<PhaseRecord> = sqlx::query_as(select_phases!(
+                "WHERE p.run = ?1 AND (?2 IS NULL OR p.state = ?2) ORDER BY p.position"
+            ))
+            .bind(run)
+            .bind(state.map(PhaseState::as_str))
+            .fetch_all(&mut *tx)
+            .await?;
+            let mut needs = needs_by_phase(&mut tx, run).await?;
+            rows.into_iter()
+                .map(|row| {
+                    let depends_on = needs.remove(&row.id).unwrap_or_default();
+                    Ok(PhaseRow { depends_on, ..PhaseRow::try_from(row)? })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    pub async fn phase(&self, run: &RunId, phase: &PhaseId) -> Result<PhaseDetail, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let record = self.phase_record(&mut tx, run, phase).await?;
+            let attempts: Vec<AttemptRecord> = sqlx::query_as(
+                "SELECT p.phase_id, a.* FROM attempts a JOIN phases p ON p.id = a.phase
+                  WHERE a.phase = ? ORDER BY a.attempt",
+            )
+            .bind(record.id)
+            .fetch_all(&mut *tx)
+            .await?;
+            let needs: Vec<String> = sqlx::query_scalar(
+                "SELECT n.phase_id FROM dependencies d JOIN phases n ON n.id = d.needs
+                  WHERE d.phase = ? ORDER BY n.position",
+            )
+            .bind(record.id)
+            .fetch_all(&mut *tx)
+            .await?;
+            let name = || record.name();
+            Ok(PhaseDetail {
+                raw: json(&record.raw_spec, name)?,
+                fixes: json(&record.fixes, name)?,
+                note: record.note.clone(),
+                attempt_log: attempts
+                    .into_iter()
+                    .map(AttemptRow::try_from)
+                    .collect::<Result<_, _>>()?,
+                row: PhaseRow {
+                    depends_on: needs.into_iter().map(PhaseId::new).collect(),
+                    ..PhaseRow::try_from(record)?
+                },
+            })
+        })
+        .await
+    }
+}
+
+/// Counted within indexes alone.
+const BACKLOG: &str = "SELECT
+    (SELECT COUNT(*) FROM phases WHERE state = 'QUEUED'
+        AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
+    (SELECT COUNT(*) FROM phases WHERE owner IS NOT NULL
+        AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
+    (SELECT COUNT(*) FROM blocked
+      WHERE run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1))))";
+
+/// Nothing waits for itself. So if something is queued that no FAILED phase blocks, then it, or something that it waits
+/// for, can run or executes. The `band` names the index that is searched for what can.
+const HAS_WORK: &str = "SELECT EXISTS (
+    SELECT 1 FROM runs r WHERE r.run_id IN (SELECT value FROM json_each(?1))
+       AND (EXISTS (SELECT 1 FROM phases p WHERE p.run = r.id AND p.owner IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM phases p
+                     WHERE p.run = r.id AND p.state = 'QUEUED' AND p.unmet = 0 AND p.band >= 0)))";
+
+fn names(runs: &[RunId]) -> String {
+    to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>())
+}
+
+async fn counts_by_run(
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<i64, Counts>, StoreError> {
+    let rows: Vec<(i64, String, i64)> =
+        sqlx::query_as("SELECT run, state, COUNT(*) FROM phases GROUP BY run, state")
+            .fetch_all(connection)
+            .await?;
+    let mut counts: HashMap<i64, Counts> = HashMap::new();
+    for (run, state, count) in rows {
+        let name = || "the counts of phases".to_owned();
+        counts.entry(run).or_default().set(parse(&state, name)?, number(count, name)?);
+    }
+    Ok(counts)
+}
+
+async fn usage_by_run(
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<i64, UsageRecord>, StoreError> {
+    let rows: Vec<UsageRecord> = sqlx::query_as(
+        "SELECT p.run, SUM(a.input_tokens) AS input_tokens, SUM(a.output_tokens) AS output_tokens,
+                SUM(a.cache_read_tokens) AS cache_read_tokens, SUM(a.cache_write_tokens) AS cache_write_tokens,
+                SUM(a.cost_usd) AS cost_usd
+           FROM attempts a JOIN phases p ON p.id = a.phase GROUP BY p.run",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.run, row)).collect())
+}
+
+async fn needs_by_phase(
+    connection: &mut SqliteConnection,
+    run: i64,
+) -> Result<HashMap<i64, Vec<PhaseId>>, StoreError> {
+    let mut needs: HashMap<i64, Vec<PhaseId>> = HashMap::new();
+    for (phase, need) in edges(connection, run).await? {
+        needs.entry(phase).or_default().push(need);
+    }
+    Ok(needs)
+}
+
+impl RunRecord {
+    fn summary(
+        self,
+        counts: Counts,
+        blocked: i64,
+        usage: Option<&UsageRecord>,
+    ) -> Result<RunSummary, StoreError> {
+        let name = || format!("run {}", self.run_id);
+        Ok(RunSummary {
+            facts: self.facts(),
+            counts,
+            blocked: number(blocked, name)?,
+            tokens: usage.map(|usage| usage.tokens).unwrap_or_default().tokens(name)?,
+            cost_usd: usage.and_then(|usage| usage.cost_usd),
+            memory_backend: self.memory_backend,
+            clean_test: None,
+            created_at: UnixMs(self.created_at),
+            run_id: RunId::new(self.run_id),
+            source: self.source,
+        })
+    }
+}

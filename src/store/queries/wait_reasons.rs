@@ -1,0 +1,115 @@
+//! Why a queued phase cannot run now.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+
+use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+
+use crate::store::columns::parse;
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::queue::overlaps::{Overlap, overlaps};
+
+/// A QUEUED phase that a claim would not take now, and everything that keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub phase_id: PhaseId,
+    /// Behind a FAILED phase, directly or not: it waits for the operator.
+    pub blocked: bool,
+    /// Dependencies that are not satisfied.
+    pub needs: Vec<(PhaseId, PhaseState)>,
+    /// Executes, or is ahead in the queue, and may write where this one does.
+    pub overlaps: Option<(PhaseId, PhaseState)>,
+    /// A rate limit that has not passed.
+    pub not_before: Option<UnixMs>,
+    /// Its spec will be refused when its turn comes.
+    pub unfixable: Option<String>,
+}
+
+#[derive(FromRow)]
+struct WaitingRecord {
+    id: i64,
+    position: i64,
+    phase_id: String,
+    blocked: bool,
+    not_before: i64,
+    unfixable: Option<String>,
+}
+
+impl Store {
+    /// In the order of the run; phases that a claim would take now are not among them.
+    pub async fn waiting(&self, run: &RunId, now: UnixMs) -> Result<Vec<Waiting>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let run = self.run_row(&mut tx, run).await?;
+            let rows: Vec<WaitingRecord> = sqlx::query_as(
+                "SELECT p.id, p.position, p.phase_id, p.id IN (SELECT id FROM blocked WHERE run = ?1) AS blocked,
+                        p.not_before, p.unfixable
+                   FROM phases p
+                  WHERE p.run = ?1 AND p.state = 'QUEUED'
+                    AND (p.unmet > 0 OR p.not_before > ?2 OR p.unfixable IS NOT NULL)
+                  ORDER BY p.position",
+            )
+            .bind(run)
+            .bind(now.0)
+            .fetch_all(&mut *tx)
+            .await?;
+            let needs: Vec<(i64, String, String)> = sqlx::query_as(
+                "SELECT d.phase, n.phase_id, n.state
+                   FROM phases n JOIN dependencies d ON d.needs = n.id
+                  WHERE n.run = ? AND n.state NOT IN ('COMPLETE', 'SKIPPED')
+                  ORDER BY n.position",
+            )
+            .bind(run)
+            .fetch_all(&mut *tx)
+            .await?;
+            let mut needs = by_phase(needs)?;
+            let mut waiting: Vec<(i64, Waiting)> =
+                rows.into_iter().map(|row| (row.position, row.with(now, &mut needs))).collect();
+            for overlap in overlaps(&mut tx, run, now).await? {
+                waiting.push((overlap.position, overlap.into()));
+            }
+            waiting.sort_by_key(|(position, _)| *position);
+            Ok(waiting.into_iter().map(|(_, waiting)| waiting).collect())
+        })
+        .await
+    }
+}
+
+type Needs = HashMap<i64, Vec<(PhaseId, PhaseState)>>;
+
+fn by_phase(rows: Vec<(i64, String, String)>) -> Result<Needs, StoreError> {
+    let mut needs = Needs::new();
+    for (phase, need, state) in rows {
+        let state = parse(&state, || format!("phase {need}"))?;
+        needs.entry(phase).or_default().push((PhaseId::new(need), state));
+    }
+    Ok(needs)
+}
+
+impl WaitingRecord {
+    fn with(self, now: UnixMs, needs: &mut Needs) -> Waiting {
+        Waiting {
+            needs: needs.remove(&self.id).unwrap_or_default(),
+            phase_id: PhaseId::new(self.phase_id),
+            blocked: self.blocked,
+            overlaps: None,
+            not_before: (self.not_before > now.0).then_some(UnixMs(self.not_before)),
+            unfixable: self.unfixable,
+        }
+    }
+}
+
+impl From<Overlap> for Waiting {
+    fn from(overlap: Overlap) -> Self {
+        Self {
+            phase_id: overlap.phase_id,
+            blocked: false,
+            needs: Vec::new(),
+            overlaps: Some(overlap.with),
+            not_before: None,
+            unfixable: None,
+        }
+    }
+}

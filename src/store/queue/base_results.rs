@@ -1,0 +1,95 @@
+//! What CI said of a tree, kept so that it need not be run there again.
+
+use crate::phase::{RunId, UnixMs};
+
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+
+/// So many results of a command are kept in a run: those of the last landings.
+const KEPT: u32 = 32;
+
+/// What decides what CI says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BaseKey {
+    /// The id of the git tree.
+    pub tree: String,
+    /// What is run.
+    pub command: String,
+    /// How the place is set up.
+    pub setup: String,
+    /// The variables that it sees.
+    pub environment: String,
+}
+
+impl Store {
+    /// What was kept for this key by this run, or by another of the same repository.
+    pub async fn base_result(
+        &self,
+        run: &RunId,
+        key: &BaseKey,
+    ) -> Result<Option<String>, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(
+                "SELECT b.result FROM base_results b
+                   JOIN runs r ON r.id = b.run
+                   JOIN runs own ON own.run_id = ?
+                  WHERE b.tree = ? AND b.command_key = ? AND b.setup_key = ? AND b.environment_key = ?
+                    AND (r.id = own.id OR r.repo = own.repo)
+                  ORDER BY b.created_at DESC LIMIT 1",
+            )
+            .bind(run.as_str())
+            .bind(&key.tree)
+            .bind(&key.command)
+            .bind(&key.setup)
+            .bind(&key.environment)
+            .fetch_optional(&self.reader)
+            .await?)
+        })
+        .await
+    }
+
+    /// Keeps a result; a later one for the same key replaces it, and the oldest of the command go.
+    pub async fn put_base_result(
+        &self,
+        run: &RunId,
+        key: &BaseKey,
+        result: &str,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            let run = self.run_row(&mut tx, run).await?;
+            sqlx::query(
+                "INSERT INTO base_results
+                        (run, tree, command_key, setup_key, environment_key, result, created_at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (run, tree, command_key, setup_key, environment_key)
+                 DO UPDATE SET result = excluded.result, created_at = excluded.created_at",
+            )
+            .bind(run)
+            .bind(&key.tree)
+            .bind(&key.command)
+            .bind(&key.setup)
+            .bind(&key.environment)
+            .bind(result)
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query(
+                "DELETE FROM base_results
+                  WHERE run = ? AND command_key = ? AND created_at <
+                        (SELECT created_at FROM base_results WHERE run = ? AND command_key = ?
+                          ORDER BY created_at DESC LIMIT 1 OFFSET ?)",
+            )
+            .bind(run)
+            .bind(&key.command)
+            .bind(run)
+            .bind(&key.command)
+            .bind(KEPT - 1)
+            .execute(&mut *tx)
+            .await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+}

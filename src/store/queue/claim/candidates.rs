@@ -1,0 +1,236 @@
+//! The queue in its order, without the phases that overlap with what executes; and what there is to wait for where
+//! nobody in it can run.
+//!
+//! Of phases that overlap, the first in the plan comes first: one that is passed over since it overlaps with what
+//! executes keeps those behind it that overlap with itself. So it is neither overtaken by them nor starved.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use sqlx::SqliteConnection;
+
+use super::{Claimer, Next};
+use crate::phase::footprint::{Footprint, Ground};
+use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::columns::{json, to_json};
+use crate::store::error::StoreError;
+use crate::store::queue::owners::OwnerId;
+
+/// Answered by the index `phases_claimable` alone, however many phases there are: the next few behind (band, position)
+/// whose footprint is not among those that are known to overlap.
+pub(in crate::store) const CANDIDATES: &str = "SELECT id, band, position, footprint FROM phases
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (band, position) > (?3, ?4)
+        AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
+      ORDER BY band, position LIMIT ?6";
+
+/// The same among a few that were named: these are looked up, and nothing else is.
+const CANDIDATES_AMONG: &str = "SELECT phases.id, band, position, footprint
+       FROM (SELECT value AS wanted FROM json_each(?7)) CROSS JOIN phases ON phase_id = wanted
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (band, position) > (?3, ?4)
+        AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
+      ORDER BY band, position LIMIT ?6";
+
+/// Looked at in one go, at first and at most: what overlaps lies together as a rule, and a row costs microseconds.
+const FIRST: i64 = 8;
+const MOST: i64 = 1024;
+/// Footprints that SQLite passes over by itself. Phases of one folder share one, so that few are enough.
+const PASSED_OVER: usize = 64;
+
+/// A walk along the queue of several runs, one after another.
+pub(super) struct Walk<'a> {
+    pub claimer: &'a Claimer<'a>,
+    now: UnixMs,
+    runs: std::slice::Iter<'a, RunId>,
+    at: Option<InRun<'a>>,
+    /// Whether a phase that could run otherwise was passed over.
+    overlapping: bool,
+}
+
+/// Where the walk stands in one run.
+struct InRun<'a> {
+    run: &'a RunId,
+    /// What executes, and what waits for it ahead in the queue.
+    taken: Ground,
+    band: i64,
+    position: i64,
+    size: i64,
+    found: VecDeque<(i64, Option<String>)>,
+    overlapping: BTreeSet<String>,
+    has_passed_over: bool,
+}
+
+/// What executes in a run, by whomever.
+async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<Ground, StoreError> {
+    let rows: Vec<Option<String>> = sqlx::query_scalar(
+        "SELECT footprint FROM phases
+          WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?)",
+    )
+    .bind(run.as_str())
+    .fetch_all(tx)
+    .await?;
+    let mut ground = Ground::default();
+    for text in rows {
+        match text {
+            Some(text) => ground.add(&read(&text, run)?),
+            // An older version claimed it.
+            None => ground.add(&Footprint::everything()),
+        }
+    }
+    Ok(ground)
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(claimer: &'a Claimer<'a>, now: UnixMs) -> Self {
+        Self { claimer, now, runs: claimer.runs.iter(), at: None, overlapping: false }
+    }
+
+    /// The row of the next phase that does not overlap with what executes, as far as its footprint is known.
+    pub async fn next(&mut self, tx: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+        loop {
+            let Some(at) = &mut self.at else {
+                let Some(run) = self.runs.next() else { return Ok(None) };
+                self.at = Some(InRun::begin(tx, run).await?);
+                continue;
+            };
+            while let Some((id, footprint)) = at.found.pop_front() {
+                match footprint {
+                    Some(text) if at.passes_over(&text)? => {}
+                    _ => return Ok(Some(id)),
+                }
+            }
+            self.overlapping |= at.has_passed_over;
+            if at.is_full() || !at.look_on(tx, self.claimer, self.now).await? {
+                self.at = None;
+            }
+        }
+    }
+
+    /// Whether the phase that came last has to wait, now that its footprint is known.
+    pub fn has_to_wait(&mut self, footprint: &Footprint) -> bool {
+        self.at.as_mut().is_some_and(|at| at.has_to_wait(footprint))
+    }
+}
+
+impl<'a> InRun<'a> {
+    async fn begin(tx: &mut SqliteConnection, run: &'a RunId) -> Result<Self, StoreError> {
+        let taken = executing(tx, run).await?;
+        let size = if taken.is_empty() { 1 } else { FIRST };
+        let (found, overlapping) = (VecDeque::new(), BTreeSet::new());
+        let has_passed_over = false;
+        Ok(Self { run, taken, band: -1, position: 0, size, found, overlapping, has_passed_over })
+    }
+
+    /// `false`: the queue has ended.
+    async fn look_on(
+        &mut self,
+        tx: &mut SqliteConnection,
+        claimer: &Claimer<'_>,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let passed_over = to_json(&self.overlapping.iter().take(PASSED_OVER).collect::<Vec<_>>());
+        let sql = if claimer.only.is_empty() { CANDIDATES } else { CANDIDATES_AMONG };
+        let mut query = sqlx::query_as(sql)
+            .bind(self.run.as_str())
+            .bind(now.0)
+            .bind(self.band)
+            .bind(self.position)
+            .bind(passed_over)
+            .bind(self.size);
+        if !claimer.only.is_empty() {
+            query = query.bind(of_run(claimer.only, self.run));
+        }
+        let rows: Vec<(i64, i64, i64, Option<String>)> = query.fetch_all(tx).await?;
+        let Some(last) = rows.last() else { return Ok(false) };
+        (self.band, self.position) = (last.1, last.2);
+        self.size = (self.size * 4).min(MOST);
+        self.found.extend(rows.into_iter().map(|(id, _, _, footprint)| (id, footprint)));
+        Ok(true)
+    }
+
+    /// Whether all that comes is passed over, too: what executes or waits may write anywhere.
+    fn is_full(&self) -> bool {
+        self.has_passed_over && self.taken.is_everything()
+    }
+
+    /// Whether a phase with this footprint is passed over.
+    fn passes_over(&mut self, text: &str) -> Result<bool, StoreError> {
+        if self.taken.is_empty() {
+            return Ok(false);
+        }
+        if self.overlapping.contains(text) {
+            return Ok(true);
+        }
+        let waits = self.has_to_wait(&read(text, self.run)?);
+        if waits {
+            self.overlapping.insert(text.to_owned());
+        }
+        Ok(waits)
+    }
+
+    fn has_to_wait(&mut self, footprint: &Footprint) -> bool {
+        let waits = self.taken.overlaps(footprint);
+        if waits {
+            self.has_passed_over = true;
+            self.taken.add(footprint);
+        }
+        waits
+    }
+}
+
+fn read(footprint: &str, run: &RunId) -> Result<Footprint, StoreError> {
+    json(footprint, || format!("the footprint of a phase of run {run}"))
+}
+
+/// Phases of different runs may bear the same id.
+fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
+    let ids = only.iter().filter(|(of, _)| of == run).map(|(_, id)| id);
+    to_json(&ids.collect::<Vec<_>>())
+}
+
+/// Answered by the index `phases_put_off` alone: when the next of those may run.
+const SOONEST: &str = "SELECT MIN(not_before) FROM phases
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before > 0 AND not_before > ?2";
+
+/// The same among a few that were named.
+const SOONEST_AMONG: &str = "SELECT MIN(not_before)
+       FROM (SELECT value AS wanted FROM json_each(?3)) CROSS JOIN phases ON phase_id = wanted
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2";
+
+/// Where a few were named, others matter only as long as they keep one of these.
+const EXECUTING: &str = "SELECT phase_id, owner FROM phases
+      WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?1)
+        AND (?2 OR phase_id IN (SELECT value FROM json_each(?4)) OR EXISTS (
+                SELECT 1 FROM json_each(?4) AS named CROSS JOIN phases kept ON kept.phase_id = named.value
+                 WHERE kept.run = phases.run AND kept.state = 'QUEUED' AND kept.unmet = 0
+                   AND kept.not_before <= ?3))";
+
+/// Why nothing can be taken, and what would change that.
+pub(super) async fn nothing_yet(
+    tx: &mut SqliteConnection,
+    walk: &Walk<'_>,
+) -> Result<Next, StoreError> {
+    let (claimer, now) = (walk.claimer, walk.now);
+    let all = claimer.only.is_empty();
+    let mut until: Option<i64> = None;
+    let mut executing: Vec<(String, String)> = Vec::new();
+    for run in claimer.runs {
+        let among = of_run(claimer.only, run);
+        let query = sqlx::query_scalar(if all { SOONEST } else { SOONEST_AMONG });
+        let query = query.bind(run.as_str()).bind(now.0);
+        let query = if all { query } else { query.bind(&among) };
+        let soonest: Option<i64> = query.fetch_one(&mut *tx).await?;
+        until = [until, soonest].into_iter().flatten().min();
+        let query = sqlx::query_as(EXECUTING).bind(run.as_str()).bind(all);
+        executing.extend(query.bind(now.0).bind(among).fetch_all(&mut *tx).await?);
+    }
+    let until = until.map(UnixMs);
+    if executing.is_empty() {
+        return Ok(until.map_or(Next::Nothing, |until| Next::Waiting { until }));
+    }
+    let theirs = executing.into_iter().find(|(_, owner)| OwnerId::new(owner) != *claimer.owner);
+    let by_another = theirs.map(|(phase, _)| PhaseId::new(phase));
+    Ok(Next::Held { by_another, until, overlapping: walk.overlapping })
+}

@@ -1,0 +1,280 @@
+//! Finishing: what an attempt came to, what becomes of its phase, who may run now, and the telemetry sample, in one
+//! transaction.
+
+use futures_util::future::BoxFuture;
+use sqlx::SqliteConnection;
+
+use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
+use crate::phase::{AttemptOutcome, Failure, PhaseState, Requeue, UnixMs, Usage, Verdict};
+
+use super::claim::Claim;
+use super::owners::is_fenced;
+use crate::store::columns::{number, signed, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::sqlite::Trouble;
+use crate::store::state_step::Standing;
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    pub verdict: Verdict,
+    pub ended: UnixMs,
+    pub usage: Usage,
+    pub agent_ms: Option<u64>,
+    pub ci_ms: Option<u64>,
+    /// What the agent calls its session, for a retry to go on with.
+    pub session: Option<String>,
+    /// What a person should know of an attempt that says nothing else: tests that went with it, say.
+    pub note: Option<String>,
+    /// Whether a sample is kept, where the attempt reached the agent.
+    pub telemetry: bool,
+    /// Attempts in a row that charge no try, see [`Tally`].
+    pub max_uncounted: u32,
+}
+
+impl Finish {
+    /// A verdict without anything known beside it.
+    pub fn of(verdict: Verdict, ended: UnixMs, telemetry: bool) -> Self {
+        Self {
+            verdict,
+            ended,
+            usage: Usage::default(),
+            agent_ms: None,
+            ci_ms: None,
+            session: None,
+            note: None,
+            telemetry,
+            max_uncounted: u32::MAX,
+        }
+    }
+}
+
+/// What became of the phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    pub state: PhaseState,
+    /// Why, where something went wrong with the attempt, or the phase was given up with it.
+    pub failure: Option<Failure>,
+    /// Tries that were charged so far.
+    pub tries: u32,
+}
+
+/// Waits while the disk is full; `false` where it is not to be waited for any longer.
+pub type WhileFull<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
+
+impl Store {
+    /// Ends the claim's attempt and says what became of the phase. [`StoreError::LeaseLost`]: it was taken over, or its
+    /// owner was fenced and somebody is about to, and nothing was changed.
+    pub async fn finish(&self, claim: Claim, finish: &Finish) -> Result<PhaseState, StoreError> {
+        Ok(self.try_to_finish(&claim, finish).await?.state)
+    }
+
+    /// The same; where the disk is full, again and again for as long as `wait` likes.
+    pub async fn finish_patiently(
+        &self,
+        claim: Claim,
+        finish: &Finish,
+        wait: &WhileFull<'_>,
+    ) -> Result<Ended, StoreError> {
+        loop {
+            match self.try_to_finish(&claim, finish).await {
+                Err(error) if error.trouble() == Some(Trouble::Full) && wait(&error).await => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn try_to_finish(&self, claim: &Claim, finish: &Finish) -> Result<Ended, StoreError> {
+        self.named(async {
+            let mut tx = self.begin().await?;
+            // What a fenced owner saw may be what its rescuer did to it, such as an agent that was killed.
+            if is_fenced(&mut tx, &claim.owner).await? {
+                return Err(claim.lost());
+            }
+            let ended =
+                end(&mut tx, &claim.standing, claim.attempt_row, claim.max_attempts, finish)
+                    .await?;
+            let ended = ended.ok_or_else(|| claim.lost())?;
+            tx.commit().await?;
+            Ok(ended)
+        })
+        .await
+    }
+}
+
+/// Ends an attempt. `None`: the phase is no longer where `standing` saw it; the transaction must not be committed.
+pub(crate) async fn end(
+    tx: &mut SqliteConnection,
+    standing: &Standing,
+    attempt_row: i64,
+    max_attempts: u32,
+    finish: &Finish,
+) -> Result<Option<Ended>, StoreError> {
+    let outcome = verdict::outcome(
+        &finish.verdict,
+        Tally {
+            max_uncounted: finish.max_uncounted,
+            is_asked: finish.agent_ms.is_some(),
+            ..tally(tx, standing, max_attempts).await?
+        },
+    );
+    let Some(state) = standing.step(tx, outcome.event, None).await? else {
+        return Ok(None);
+    };
+    save_phase(tx, standing.id, &outcome, &finish.verdict).await?;
+    if !save_attempt(tx, standing, attempt_row, &outcome, finish).await? {
+        return Ok(None);
+    }
+    if finish.telemetry {
+        save_sample(tx, attempt_row, &outcome, finish).await?;
+    }
+    Ok(Some(Ended { state, failure: outcome.failure, tries: outcome.tally.attempts }))
+}
+
+async fn tally(
+    tx: &mut SqliteConnection,
+    standing: &Standing,
+    max_attempts: u32,
+) -> Result<Tally, StoreError> {
+    let (attempts, crashes, rate_limits, base_moves, uncounted): (i64, i64, i64, i64, i64) =
+        sqlx::query_as(
+            "SELECT attempts, crashes, rate_limits, base_moves, uncounted FROM phases WHERE id = ?",
+        )
+        .bind(standing.id)
+        .fetch_optional(tx)
+        .await?
+        .unwrap_or_default();
+    let name = || format!("phase {} of run {}", standing.phase_id, standing.run_id);
+    Ok(Tally {
+        attempts: number(attempts, name)?,
+        max_attempts,
+        crashes: number(crashes, name)?,
+        rate_limits: number(rate_limits, name)?,
+        base_moves: number(base_moves, name)?,
+        uncounted: number(uncounted, name)?,
+        ..Tally::default()
+    })
+}
+
+async fn save_phase(
+    tx: &mut SqliteConnection,
+    phase: i64,
+    outcome: &Outcome,
+    verdict: &Verdict,
+) -> Result<(), StoreError> {
+    let tally = outcome.tally;
+    let commit = match verdict {
+        Verdict::Passed { commit } => commit.as_deref(),
+        _ => None,
+    };
+    sqlx::query(
+        "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?,
+                last_failure = COALESCE(?, last_failure), commit_id = ?
+          WHERE id = ?",
+    )
+    .bind(tally.attempts)
+    .bind(tally.crashes)
+    .bind(tally.rate_limits)
+    .bind(tally.base_moves)
+    .bind(tally.uncounted)
+    .bind(tally.crashes >= CRASHES_BEFORE_LAST)
+    .bind(outcome.not_before.map_or(0, |at| at.0))
+    .bind(outcome.failure.as_ref().map(to_json))
+    .bind(commit)
+    .bind(phase)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn save_attempt(
+    tx: &mut SqliteConnection,
+    standing: &Standing,
+    attempt_row: i64,
+    outcome: &Outcome,
+    finish: &Finish,
+) -> Result<bool, StoreError> {
+    let Finish { verdict, usage, .. } = finish;
+    let landed = match verdict {
+        Verdict::Passed { commit } => commit.as_deref(),
+        _ => None,
+    };
+    let ended = sqlx::query(
+        "UPDATE attempts SET ended_at = ?, outcome = ?, failure = ?, note = ?,
+                landing_commit = COALESCE(?, landing_commit), model = ?, input_tokens = ?, output_tokens = ?,
+                cache_read_tokens = ?, cache_write_tokens = ?, cost_usd = ?, truncated = ?, stop_reason = ?,
+                agent_ms = ?, ci_ms = ?, session = ?
+          WHERE id = ? AND owner = ? AND ended_at IS NULL",
+    )
+    .bind(finish.ended.0)
+    .bind(verdict.outcome().as_str())
+    .bind(failure_of(verdict, outcome).map(to_json))
+    .bind(note_of(verdict).or(finish.note.as_deref()))
+    .bind(landed)
+    .bind(&usage.model)
+    .bind(usage.tokens.input.map(signed))
+    .bind(usage.tokens.output.map(signed))
+    .bind(usage.tokens.cache_read.map(signed))
+    .bind(usage.tokens.cache_write.map(signed))
+    .bind(usage.cost_usd)
+    .bind(usage.truncated)
+    .bind(&usage.stop_reason)
+    .bind(finish.agent_ms.map(signed))
+    .bind(finish.ci_ms.map(signed))
+    .bind(&finish.session)
+    .bind(attempt_row)
+    .bind(standing.owner.as_ref().map(|owner| owner.as_str()))
+    .execute(tx)
+    .await?;
+    Ok(ended.rows_affected() == 1)
+}
+
+/// Copied out of the attempt, which may go with its run; nothing for an attempt that never reached its agent.
+async fn save_sample(
+    tx: &mut SqliteConnection,
+    attempt_row: i64,
+    outcome: &Outcome,
+    finish: &Finish,
+) -> Result<(), StoreError> {
+    let how = finish.verdict.outcome();
+    let landed = how == AttemptOutcome::Landed;
+    let failure = failure_of(&finish.verdict, outcome).map(|failure| failure.kind.as_str());
+    let kind = failure.or_else(|| (!landed).then_some(how.as_str()));
+    sqlx::query(
+        "INSERT INTO samples (run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
+                predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, agent,
+                model, success, truncated, stop_reason, failure_kind, agent_ms, ci_ms, description_chars, existing_bytes)
+         SELECT r.run_id, p.phase_id, a.attempt, a.ended_at, a.category, a.complexity, a.deliverables,
+                a.estimated_output_tokens, a.output_tokens, a.input_tokens, a.cache_read_tokens, a.cost_usd, a.agent,
+                a.model, ?, a.truncated, a.stop_reason, ?, a.agent_ms, a.ci_ms, a.description_chars, a.existing_bytes
+           FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
+          WHERE a.id = ? AND a.agent IS NOT NULL",
+    )
+    .bind(landed)
+    .bind(kind)
+    .bind(attempt_row)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The attempt's own failure, or that the phase was given up with it.
+fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Failure> {
+    match verdict {
+        Verdict::Failed(failure) => Some(failure),
+        _ => outcome.failure.as_ref(),
+    }
+}
+
+fn note_of(verdict: &Verdict) -> Option<&str> {
+    match verdict {
+        Verdict::Requeued(
+            Requeue::RateLimited { message, .. }
+            | Requeue::Unavailable { message, .. }
+            | Requeue::BaseMoved { message }
+            | Requeue::Systemic { message },
+        ) => Some(message),
+        _ => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! Owners as others see them: each with the attempts that it has not ended, for whoever shows or recovers them.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+
+use crate::phase::{PhaseId, RunId, UnixMs};
+
+use super::owners::{Owner, OwnerId, OwnerRecord, StopRequest, stop_request};
+use crate::store::columns::{number, parse};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::state_step::Standing;
+
+/// An owner as others see it, with what it executes.
+#[derive(Clone, Debug)]
+pub struct OwnerRow {
+    pub owner: Owner,
+    /// By the boot-time clock of `owner.host`, comparable only where `owner.boot_id` is the same.
+    pub heartbeat_boot_ms: i64,
+    pub stop: StopRequest,
+    pub fenced: bool,
+    pub executing: Vec<InFlight>,
+}
+
+/// An attempt that has not ended, as whoever has to recover it sees it.
+#[derive(Clone, Debug)]
+pub struct InFlight {
+    pub run_id: RunId,
+    /// The repository that its run is executed in, once a drain has settled it: before, nothing of it can have landed.
+    pub repo: Option<String>,
+    pub phase_id: PhaseId,
+    pub attempt: u32,
+    pub owner: OwnerId,
+    pub started_at: UnixMs,
+    pub agent: Option<String>,
+    /// Tries that were charged before it.
+    pub tries: u32,
+    /// The phase's own, where it has one.
+    pub max_attempts: Option<u32>,
+    /// What it does now, and since when; redacted. Missing where nobody could write it down.
+    pub activity: Option<(String, UnixMs)>,
+    pub slot: Option<String>,
+    pub log_dir: Option<String>,
+    /// There: the branch may have been moved to it, or not.
+    pub landing_commit: Option<String>,
+    pub(crate) standing: Standing,
+    pub(crate) attempt_row: i64,
+}
+
+#[derive(FromRow)]
+struct InFlightRecord {
+    phase: i64,
+    run_id: String,
+    repo: Option<String>,
+    phase_id: String,
+    state: String,
+    attempt_row: i64,
+    attempt: i64,
+    owner: String,
+    started_at: i64,
+    agent: Option<String>,
+    tries: i64,
+    max_attempts: Option<i64>,
+    activity: Option<String>,
+    activity_at: Option<i64>,
+    slot: Option<String>,
+    log_dir: Option<String>,
+    landing_commit: Option<String>,
+}
+
+impl Store {
+    /// All owners with what they execute, oldest first.
+    pub async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let rows: Vec<OwnerRecord> =
+                sqlx::query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
+            let in_flight: Vec<InFlightRecord> = sqlx::query_as(
+                "SELECT p.id AS phase, r.run_id, r.repo, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
+                        a.started_at, a.agent, p.attempts AS tries, p.max_attempts, a.activity, a.activity_at, a.slot, a.log_dir, a.landing_commit
+                   FROM phases p
+                   JOIN runs r ON r.id = p.run
+                   JOIN attempts a ON a.phase = p.id AND a.attempt = p.executions
+                  WHERE p.owner IS NOT NULL
+                  ORDER BY a.started_at, a.id",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            with_work(rows, in_flight)
+        })
+        .await
+    }
+}
+
+fn with_work(
+    rows: Vec<OwnerRecord>,
+    in_flight: Vec<InFlightRecord>,
+) -> Result<Vec<OwnerRow>, StoreError> {
+    let mut work: HashMap<String, Vec<InFlight>> = HashMap::new();
+    for row in in_flight {
+        work.entry(row.owner.clone()).or_default().push(row.try_into()?);
+    }
+    rows.into_iter()
+        .map(|row| {
+            Ok(OwnerRow {
+                owner: Owner::try_from(&row)?,
+                heartbeat_boot_ms: row.heartbeat_boot_ms,
+                stop: stop_request(row.stop),
+                fenced: row.fenced,
+                executing: work.remove(&row.owner).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+impl TryFrom<InFlightRecord> for InFlight {
+    type Error = StoreError;
+
+    fn try_from(row: InFlightRecord) -> Result<Self, StoreError> {
+        let name = || format!("phase {} of run {}", row.phase_id, row.run_id);
+        let attempt = number(row.attempt, name)?;
+        let (run_id, phase_id) = (RunId::new(&row.run_id), PhaseId::new(&row.phase_id));
+        let owner = OwnerId::new(&row.owner);
+        let standing = Standing {
+            id: row.phase,
+            run_id: run_id.clone(),
+            phase_id: phase_id.clone(),
+            state: parse(&row.state, name)?,
+            owner: Some(owner.clone()),
+            executions: attempt,
+        };
+        Ok(Self {
+            run_id,
+            repo: row.repo,
+            phase_id,
+            attempt,
+            owner,
+            started_at: UnixMs(row.started_at),
+            agent: row.agent,
+            tries: number(row.tries, name)?,
+            max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
+            activity: row.activity.zip(row.activity_at.map(UnixMs)),
+            slot: row.slot,
+            log_dir: row.log_dir,
+            landing_commit: row.landing_commit,
+            standing,
+            attempt_row: row.attempt_row,
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! The queue of phases: claims, their owners, and how an attempt ends.
+
+pub mod activity;
+pub mod base_results;
+pub mod claim;
+pub mod clean_tests;
+pub mod dependencies;
+pub mod finish;
+pub mod in_flight;
+pub mod overlaps;
+pub mod owners;
+pub mod reclaim;
+pub mod recovery_facts;
+pub mod repair;

@@ -1,0 +1,83 @@
+//! Phases that could run but may write where another does, and with which one they meet: what a claim passes over
+//! (`claim/candidates`), for people.
+
+use sqlx::SqliteConnection;
+
+use crate::phase::footprint::Footprint;
+use crate::phase::{PhaseId, PhaseState, UnixMs};
+
+use crate::store::columns::json;
+use crate::store::error::StoreError;
+
+/// From the head of the queue. Each is compared with each, and whoever stands behind so many is told of others first.
+const LOOKED_AT: i64 = 256;
+
+/// A phase that is passed over for now.
+pub(crate) struct Overlap {
+    pub position: i64,
+    pub phase_id: PhaseId,
+    /// What it meets with: it executes, or is ahead in the queue and waits itself.
+    pub with: (PhaseId, PhaseState),
+}
+
+/// Where a phase that goes first may write.
+struct Taken {
+    phase_id: PhaseId,
+    state: PhaseState,
+    footprint: Footprint,
+}
+
+/// In the order of the queue. `run` is the run's row.
+pub(crate) async fn overlaps(
+    tx: &mut SqliteConnection,
+    run: i64,
+    now: UnixMs,
+) -> Result<Vec<Overlap>, StoreError> {
+    let mut taken = executing(tx, run).await?;
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let queue: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT position, phase_id, footprint FROM phases
+          WHERE run = ? AND state = 'QUEUED' AND unmet = 0 AND not_before <= ? AND footprint IS NOT NULL
+          ORDER BY band, position LIMIT ?",
+    )
+    .bind(run)
+    .bind(now.0)
+    .bind(LOOKED_AT)
+    .fetch_all(tx)
+    .await?;
+    let mut waiting = Vec::new();
+    for (position, id, footprint) in queue {
+        let footprint = read(&footprint, &id)?;
+        let Some(first) = taken.iter().find(|other| other.footprint.overlaps(&footprint)) else {
+            continue;
+        };
+        let (phase_id, with) = (PhaseId::new(id), (first.phase_id.clone(), first.state));
+        taken.push(Taken { phase_id: phase_id.clone(), state: PhaseState::Queued, footprint });
+        waiting.push(Overlap { position, phase_id, with });
+    }
+    Ok(waiting)
+}
+
+async fn executing(tx: &mut SqliteConnection, run: i64) -> Result<Vec<Taken>, StoreError> {
+    let rows: Vec<(String, Option<String>)> = sqlx::query_as(
+        "SELECT phase_id, footprint FROM phases WHERE owner IS NOT NULL AND run = ? ORDER BY position",
+    )
+    .bind(run)
+    .fetch_all(tx)
+    .await?;
+    let taken = rows.into_iter().map(|(id, footprint)| {
+        let footprint = match footprint {
+            Some(text) => read(&text, &id)?,
+            // An older version claimed it.
+            None => Footprint::everything(),
+        };
+        Ok(Taken { phase_id: PhaseId::new(id), state: PhaseState::Executing, footprint })
+    });
+    taken.collect()
+}
+
+fn read(footprint: &str, phase: &str) -> Result<Footprint, StoreError> {
+    json(footprint, || format!("the footprint of phase {phase}"))
+}

@@ -1,0 +1,88 @@
+//! What an attempt records while it is under way, for whoever has to recover it.
+
+use super::claim::Claim;
+use crate::store::columns::{signed, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+
+impl Claim {
+    pub(crate) fn lost(&self) -> StoreError {
+        StoreError::LeaseLost {
+            run: self.run_id.clone(),
+            phase: self.phase_id.clone(),
+            attempt: self.attempt,
+        }
+    }
+}
+
+impl Store {
+    /// Where the attempt is executed and where its log lies.
+    pub async fn record_slot(
+        &self,
+        claim: &Claim,
+        slot: &str,
+        log_dir: &str,
+    ) -> Result<(), StoreError> {
+        self.record(
+            claim,
+            sqlx::query(
+                "UPDATE attempts SET slot = ?, log_dir = ? WHERE id = ? AND owner = ? AND ended_at IS NULL",
+            )
+            .bind(slot)
+            .bind(log_dir),
+        )
+        .await
+    }
+
+    /// Right before the agent starts: from here on the attempt has a telemetry sample, however it ends.
+    /// `existing_bytes`: for each deliverable the size of what is there, `None` where nothing is.
+    pub async fn record_agent(
+        &self,
+        claim: &Claim,
+        agent: &str,
+        estimated_output: Option<u64>,
+        existing_bytes: Option<&[Option<u64>]>,
+    ) -> Result<(), StoreError> {
+        self.record(
+            claim,
+            sqlx::query(
+                "UPDATE attempts SET agent = ?, estimated_output_tokens = ?, existing_bytes = ?
+                  WHERE id = ? AND owner = ? AND ended_at IS NULL",
+            )
+            .bind(agent)
+            .bind(estimated_output.map(signed))
+            .bind(existing_bytes.map(|bytes| to_json(&bytes))),
+        )
+        .await
+    }
+
+    /// Before the branch moves: a crash after that finds out by it whether the attempt landed. A fenced owner is
+    /// refused.
+    pub async fn record_landing(&self, claim: &Claim, commit: &str) -> Result<(), StoreError> {
+        self.record(
+            claim,
+            sqlx::query(
+                "UPDATE attempts SET landing_commit = ?1
+                  WHERE id = ?2 AND owner = ?3 AND ended_at IS NULL
+                    AND EXISTS (SELECT 1 FROM owners WHERE owner = ?3 AND fenced = 0)",
+            )
+            .bind(commit),
+        )
+        .await
+    }
+
+    /// An attempt ends in the transaction that takes the phase away, so one that has not ended is still the claim's.
+    async fn record(&self, claim: &Claim, update: Update<'_>) -> Result<(), StoreError> {
+        self.named(async {
+            self.require_file()?;
+            let update = update.bind(claim.attempt_row).bind(claim.owner.as_str());
+            match update.execute(&self.writer).await?.rows_affected() {
+                0 => Err(claim.lost()),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+}
+
+type Update<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;

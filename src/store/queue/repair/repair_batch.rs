@@ -1,0 +1,108 @@
+//! A batch of queued phases repaired, by as many processors as there are. Neither reads nor writes the database.
+
+use std::sync::Arc;
+use std::thread;
+
+use sqlx::FromRow;
+
+use crate::phase::{Failure, PhaseId, RawSpec, RunId};
+use crate::store::Fixer;
+use crate::store::columns::json;
+use crate::store::error::StoreError;
+
+use super::repair_change::{Change, Held};
+use super::{RepairCounts, Repaired};
+
+/// Fewer are not worth a thread: to start one takes as long as two or three repairs.
+const FEW: usize = 64;
+
+/// Of a queued phase, what its repair is made from.
+#[derive(FromRow)]
+pub(super) struct Queued {
+    pub id: i64,
+    phase_id: String,
+    spec: String,
+    spec_version: i64,
+    fixes: String,
+    unfixable: Option<String>,
+    last_failure: Option<String>,
+}
+
+/// What came of a batch, in its order.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub counts: RepairCounts,
+    /// To be written.
+    pub changes: Vec<Change>,
+    /// Of those that the auto-fixer had something to say about.
+    pub repaired: Vec<Repaired>,
+}
+
+impl Batch {
+    /// Of several that cannot be read, the first one's error.
+    pub fn of(rows: &[Queued], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let mut parts = rows.chunks(rows.len().div_ceil(threads).max(FEW));
+        let Some(first) = parts.next() else { return Ok(Self::default()) };
+        thread::scope(|scope| {
+            let begin = |part| {
+                let work = move || Self::repair(part, run_id, fix);
+                (part, thread::Builder::new().spawn_scoped(scope, work).ok())
+            };
+            let others: Vec<_> = parts.map(begin).collect();
+            let mut whole = Self::repair(first, run_id, fix)?;
+            for (part, thread) in others {
+                let part = match thread.map(thread::ScopedJoinHandle::join) {
+                    Some(ended) => ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // No more threads are to be had.
+                    None => Self::repair(part, run_id, fix),
+                };
+                whole.append(part?);
+            }
+            Ok(whole)
+        })
+    }
+
+    fn repair(rows: &[Queued], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
+        let mut batch = Self::default();
+        rows.iter().try_for_each(|row| batch.add(row, run_id, fix))?;
+        Ok(batch)
+    }
+
+    fn append(&mut self, mut part: Self) {
+        self.counts.add(part.counts);
+        self.changes.append(&mut part.changes);
+        self.repaired.append(&mut part.repaired);
+    }
+
+    fn add(&mut self, row: &Queued, run_id: &RunId, fix: &Fixer<'_>) -> Result<(), StoreError> {
+        let name = || format!("phase {} of run {run_id}", row.phase_id);
+        let before = RawSpec(json(&row.spec, name)?);
+        let last_failure: Option<Failure> =
+            row.last_failure.as_deref().map(|text| json(text, name)).transpose()?;
+        let repair = fix(&before, last_failure.as_ref());
+        let held = Held {
+            id: row.id,
+            spec_version: row.spec_version,
+            fixes: &row.fixes,
+            unfixable: row.unfixable.as_deref(),
+        };
+        let change = held.change(&before, &repair, name)?;
+        self.counts.examined += 1;
+        if change.is_none() && repair.result.is_ok() {
+            return Ok(());
+        }
+        self.counts.changed += u64::from(!repair.fixes.is_empty());
+        self.counts.unfixable += u64::from(repair.result.is_err());
+        self.changes.extend(change);
+        self.repaired.push(Repaired {
+            run_id: run_id.clone(),
+            phase_id: PhaseId::new(row.phase_id.clone()),
+            before: before.0,
+            after: Arc::clone(&repair.spec),
+            fixes: repair.fixes,
+            unfixable: repair.result.err().map(|why| why.0),
+        });
+        Ok(())
+    }
+}

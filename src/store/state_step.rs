@@ -1,0 +1,78 @@
+//! The one way a phase changes its state here: a legal step, from exactly where it was seen.
+
+use sqlx::SqliteConnection;
+
+use crate::phase::state::{self, Event};
+use crate::phase::{PhaseId, PhaseState, RunId};
+
+use super::error::StoreError;
+use super::queue::owners::OwnerId;
+
+/// A phase, and where it stood when it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub id: i64,
+    pub run_id: RunId,
+    pub phase_id: PhaseId,
+    pub state: PhaseState,
+    pub owner: Option<OwnerId>,
+    /// The number of the latest attempt.
+    pub executions: u32,
+}
+
+impl Standing {
+    /// Takes the step. `None`: the phase stood elsewhere by then, and nothing was changed.
+    ///
+    /// The owner goes with every step but a claim, and the commit with every step: whoever lands names the new one.
+    pub async fn step(
+        &self,
+        tx: &mut SqliteConnection,
+        event: Event,
+        owner: Option<&OwnerId>,
+    ) -> Result<Option<PhaseState>, StoreError> {
+        let to = state::next(self.state, event).map_err(|source| StoreError::IllegalStep {
+            run: self.run_id.clone(),
+            phase: self.phase_id.clone(),
+            source,
+        })?;
+        let moved = sqlx::query(
+            "UPDATE phases SET state = ?, owner = ?, commit_id = NULL
+              WHERE id = ? AND state = ? AND owner IS NOT DISTINCT FROM ? AND executions = ?",
+        )
+        .bind(to.as_str())
+        .bind(owner.map(OwnerId::as_str))
+        .bind(self.id)
+        .bind(self.state.as_str())
+        .bind(self.owner.as_ref().map(OwnerId::as_str))
+        .bind(self.executions)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if moved == 0 {
+            return Ok(None);
+        }
+        self.tell_dependents(tx, to).await?;
+        Ok(Some(to))
+    }
+
+    async fn tell_dependents(
+        &self,
+        tx: &mut SqliteConnection,
+        to: PhaseState,
+    ) -> Result<(), StoreError> {
+        let change = match (self.state.satisfies_dependents(), to.satisfies_dependents()) {
+            (false, true) => -1,
+            (true, false) => 1,
+            _ => return Ok(()),
+        };
+        sqlx::query(
+            "UPDATE phases SET unmet = unmet + ?
+              WHERE id IN (SELECT phase FROM dependencies WHERE needs = ?)",
+        )
+        .bind(change)
+        .bind(self.id)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}

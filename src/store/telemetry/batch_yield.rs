@@ -1,0 +1,97 @@
+//! Whether what was drained left telemetry: counted since a mark, for the attempts of one owner.
+
+use crate::phase::{AttemptOutcome, FailureKind};
+
+use crate::store::columns::{number, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+use crate::store::queue::owners::OwnerId;
+
+/// Where attempts and samples stood.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    attempt: i64,
+    sample: i64,
+}
+
+/// What has come since a mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Yield {
+    /// Attempts that ended, but for those that were interrupted.
+    pub attempts: u64,
+    /// Those of them that reached an agent.
+    pub reached: u64,
+    pub samples: u64,
+    /// Samples of attempts whose agent came to its own end, so that it could have said what it used.
+    pub finished: u64,
+    /// Those of them with any count of tokens.
+    pub counted: u64,
+}
+
+/// What a sample says of an attempt whose agent did not come to its own end.
+fn cut_short() -> [&'static str; 7] {
+    [
+        AttemptOutcome::Interrupted.as_str(),
+        AttemptOutcome::Crashed.as_str(),
+        AttemptOutcome::RateLimited.as_str(),
+        AttemptOutcome::Systemic.as_str(),
+        FailureKind::AgentTimeout.as_str(),
+        FailureKind::AgentStalled.as_str(),
+        FailureKind::GaveUp.as_str(),
+    ]
+}
+
+impl Store {
+    pub async fn mark(&self) -> Result<Mark, StoreError> {
+        self.named(async {
+            let (attempt, sample) = sqlx::query_as(
+                "SELECT COALESCE((SELECT MAX(id) FROM attempts), 0), COALESCE((SELECT MAX(id) FROM samples), 0)",
+            )
+            .fetch_one(&self.reader)
+            .await?;
+            Ok(Mark { attempt, sample })
+        })
+        .await
+    }
+
+    pub async fn yield_since(&self, mark: &Mark, owner: &OwnerId) -> Result<Yield, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let (attempts, reached): (i64, i64) = sqlx::query_as(
+                "SELECT COUNT(*), COUNT(agent) FROM attempts
+                  WHERE id > ? AND owner = ? AND ended_at IS NOT NULL AND outcome <> 'interrupted'",
+            )
+            .bind(mark.attempt)
+            .bind(owner.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+            let (samples, finished, counted): (i64, i64, i64) = sqlx::query_as(
+                "SELECT COUNT(*), COALESCE(SUM(own_end), 0), COALESCE(SUM(own_end AND counted), 0) FROM (
+                     SELECT COALESCE(s.failure_kind, '') NOT IN (SELECT value FROM json_each(?3)) AS own_end,
+                            COALESCE(s.actual_output_tokens, s.input_tokens) IS NOT NULL AS counted
+                       FROM samples s
+                      WHERE s.id > ?1 AND EXISTS (
+                            SELECT 1 FROM runs r
+                              JOIN phases p ON p.run = r.id AND p.phase_id = s.phase_id
+                              JOIN attempts a ON a.phase = p.id AND a.attempt = s.attempt
+                             WHERE r.run_id = s.run_id AND a.owner = ?2))",
+            )
+            .bind(mark.sample)
+            .bind(owner.as_str())
+            .bind(to_json(&cut_short()))
+            .fetch_one(&mut *tx)
+            .await?;
+            let [attempts, reached, samples, finished, counted] =
+                [attempts, reached, samples, finished, counted]
+                    .map(|count| number(count, || "the counts of samples".to_owned()));
+            Ok(Yield {
+                attempts: attempts?,
+                reached: reached?,
+                samples: samples?,
+                finished: finished?,
+                counted: counted?,
+            })
+        })
+        .await
+    }
+}
