@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use autopack::memory::embed::builtin;
-use autopack::memory::entry::{Collection, EntryId};
-use autopack::memory::faiss::Faiss;
+use autopack::memory::index::faiss::Faiss;
 use autopack::memory::journal::{Change, Put};
+use autopack::memory::memory_entry::{Collection, EntryId};
 
 const QUERIES: usize = 200;
 const K: usize = 10;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use autopack::config::{
     EmbedderSettings, Env, HttpEmbedderSettings, MemorySettings, QdrantSettings,
 };
-use autopack::memory::faiss::Faiss;
+use autopack::memory::index::faiss::Faiss;
 use autopack::memory::journal::Journal;
 use autopack::memory::{
     Backend, Collection, Entry, EntryId, Filter, Memory, MemoryError, Opened, Place, Query, Recall,

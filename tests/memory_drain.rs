@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::support::Project;
 use autopack::memory::embed::builtin;
-use autopack::memory::faiss::Faiss;
+use autopack::memory::index::faiss::Faiss;
 use autopack::memory::journal::Journal;
 use qdrant::{StandIn, StandInProcess};
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@
 use std::fs;
 
 use autopack::memory::embed::builtin;
-use autopack::memory::entry::{Collection, Entry, EntryId, Filter, Kept};
 use autopack::memory::journal::{Embedded, Journal};
+use autopack::memory::memory_entry::{Collection, Entry, EntryId, Filter, Kept};
 use autopack::memory::recall::fuse;
 use serde::Deserialize;
 use tempfile::TempDir;

@@ -4,10 +4,10 @@
 
 use super::Finding;
 use crate::config::MemorySettings;
-use crate::memory::autostart::{commands, is_local};
+use crate::memory::autostart::{is_local, start_commands};
+use crate::memory::index::qdrant::address;
 use crate::memory::journal::JournalError;
-use crate::memory::qdrant::address;
-use crate::memory::{Backend, MemoryError, Place, Starting, probe};
+use crate::memory::{Backend, MemoryError, Place, Starting, part_checks};
 
 /// What there is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Looking<'_> {
         if !qdrant.autostart || !is_local(&qdrant.host) {
             return Finding::skip("Qdrant is not started from here");
         }
-        match probe::engine(self.place.docker_host.as_deref()).await {
+        match part_checks::engine(self.place.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine answers"),
             Err(why) => {
                 let how = match &self.place.docker_host {
@@ -65,7 +65,7 @@ impl Looking<'_> {
         if !self.settings.use_qdrant {
             return Finding::skip("memory.use_qdrant is false");
         }
-        match probe::serving(self.settings, &self.place, self.starting).await {
+        match part_checks::serving(self.settings, &self.place, self.starting).await {
             Ok(serving) if serving.backend == Backend::Qdrant => {
                 let qdrant = &self.settings.qdrant;
                 Finding::ok(reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
@@ -73,7 +73,7 @@ impl Looking<'_> {
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
                 let pull = format!("pull {image}");
-                let pull = commands::of_engine(&self.place.workspace, &pull).await;
+                let pull = start_commands::of_engine(&self.place.workspace, &pull).await;
                 let now = pull.map_or(String::new(), |line| format!("; or now: {line}"));
                 let hint = format!("the next drain pulls it{now}");
                 Finding::warn(without_prefix(&serving.line), hint)
@@ -99,19 +99,20 @@ impl Looking<'_> {
             );
         }
         let qdrant = &self.settings.qdrant;
-        if is_local(&qdrant.host) && probe::engine(self.place.docker_host.as_deref()).await.is_err()
+        if is_local(&qdrant.host)
+            && part_checks::engine(self.place.docker_host.as_deref()).await.is_err()
         {
             let own = "start it, or set memory.use_qdrant to false";
             return (!qdrant.autostart).then(|| own.to_owned());
         }
-        Some(probe::commands(self.settings, &self.place).await.start())
+        Some(part_checks::commands(self.settings, &self.place).await.start())
     }
 
     async fn faiss(&self) -> Finding {
         if self.settings.use_qdrant && !self.settings.qdrant.fallback_to_faiss {
             return Finding::skip("memory.qdrant.fallback_to_faiss is false");
         }
-        let probed = tokio::task::spawn_blocking(probe::faiss).await;
+        let probed = tokio::task::spawn_blocking(part_checks::faiss).await;
         match probed {
             Ok(Ok(())) => Finding::ok("finds what it holds"),
             Ok(Err(error)) => Finding::warn(error.to_string(), "report it: the build is broken"),
@@ -120,7 +121,7 @@ impl Looking<'_> {
     }
 
     async fn journal(&self) -> Finding {
-        match probe::journal(&self.place).await {
+        match part_checks::journal(&self.place).await {
             Ok(None) => Finding::ok("none yet; the first drain makes it"),
             Ok(Some(1)) => Finding::ok("1 entry"),
             Ok(Some(n)) => Finding::ok(format!("{n} entries")),
@@ -129,7 +130,7 @@ impl Looking<'_> {
     }
 
     async fn embedder(&self) -> Finding {
-        match probe::embedder(self.settings, &self.place).await {
+        match part_checks::embedder(self.settings, &self.place).await {
             Ok((id, dimensions)) => Finding::ok(format!("{id}, {dimensions} dimensions")),
             Err(error) => {
                 Finding::warn(error.to_string(), "correct memory.embedder in memory.yaml")

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::MemoryError;
-use super::entry::{Collection, Entry, EntryId, Kept, hash_of};
 use super::inner::Inner;
+use super::memory_entry::{Collection, Entry, EntryId, Kept, hash_of};
 use crate::clock::now;
 
 const CHUNK_LINES: usize = 60;

@@ -5,22 +5,21 @@
 //! seconds, and never stops a phase. It knows nothing of the store, nor of phases' states.
 
 pub mod autostart;
-mod choose;
+mod choose_backend;
 mod code_docs;
 pub mod embed;
-pub mod entry;
-pub mod faiss;
-mod follow;
+mod find_entries;
+pub mod index;
+mod index_follower;
 mod inner;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 pub mod journal;
+pub mod memory_entry;
 pub mod normalise;
-pub mod probe;
-pub mod qdrant;
+pub mod part_checks;
 pub mod recall;
 pub mod reconcile;
-mod search;
 mod workspace_id;
 
 use std::collections::BTreeMap;
@@ -30,10 +29,10 @@ use std::sync::Arc;
 use crate::phase::{RunId, UnixMs};
 use crate::process::Redactor;
 
-pub use choose::Opened;
+pub use choose_backend::Opened;
 pub use code_docs::Indexed;
-pub use entry::{Collection, Entry, EntryId, Filter};
 pub use inner::Backend;
+pub use memory_entry::{Collection, Entry, EntryId, Filter};
 pub use recall::Via;
 pub use reconcile::Synced;
 
@@ -57,9 +56,9 @@ pub enum MemoryError {
     #[error(transparent)]
     Journal(#[from] journal::JournalError),
     #[error(transparent)]
-    Faiss(#[from] faiss::FaissError),
+    Faiss(#[from] index::faiss::FaissError),
     #[error(transparent)]
-    Qdrant(#[from] qdrant::QdrantError),
+    Qdrant(#[from] index::qdrant::QdrantError),
 }
 
 impl MemoryError {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::entry::EntryId;
+use super::memory_entry::EntryId;
 
 /// Flattens the difference between first places; 60 is the paper's value.
 const DAMPING: f32 = 60.0;

@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::entry::{Collection, EntryId, Kept};
+use super::index::qdrant::{OwnPoint, Qdrant, QdrantError};
 use super::journal::{Change, Journal, JournalError};
-use super::qdrant::{OwnPoint, Qdrant, QdrantError};
+use super::memory_entry::{Collection, EntryId, Kept};
 use crate::phase::UnixMs;
 
 const BATCH: usize = 256;

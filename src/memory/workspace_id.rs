@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::uuid_from;
+use super::memory_entry::uuid_from;
 
 const FILE: &str = "workspace-id.json";
 

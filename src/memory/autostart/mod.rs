@@ -3,11 +3,11 @@
 //!
 //! Whether to start at all is `choose`'s business; other hosts are never started.
 
-pub mod commands;
 pub mod compose;
 pub mod docker;
 mod published_ports;
 pub mod ready;
+pub mod start_commands;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::qdrant::{Qdrant, QdrantError};
+use super::index::qdrant::{Qdrant, QdrantError};
 use crate::config::QdrantSettings;
 use docker::{Docker, Pull, Running, Unreachable};
 
@@ -174,7 +174,8 @@ impl Autostart {
     }
 
     async fn say_other_server(&self, other: &Running) -> String {
-        let stop = commands::of_engine(&self.workspace, &format!("stop {}", other.name)).await;
+        let stop =
+            start_commands::of_engine(&self.workspace, &format!("stop {}", other.name)).await;
         let stop = stop.map_or("stop that one".to_owned(), |command| format!("`{command}`"));
         format!(
             "the container {} serves the volume {VOLUME} {}; set memory.qdrant.port and grpc_port to these, or {stop}",
@@ -232,7 +233,7 @@ impl Autostart {
             Ok(docker::Launch::NoImage) => Started::Pulling(docker.pull(&self.settings.image)),
             Ok(docker::Launch::OtherPorts(why)) => {
                 let arguments = format!("rm -f {CONTAINER}");
-                let remove = commands::of_engine(&self.workspace, &arguments).await;
+                let remove = start_commands::of_engine(&self.workspace, &arguments).await;
                 let remove = remove.map_or("removing it".to_owned(), |line| format!("`{line}`"));
                 Started::Failed(format!("{why}; {remove} lets it be made anew, its volume stays"))
             }

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::QdrantSettings;
 use crate::http::{self, Limits, Reach};
-use crate::memory::qdrant::{Qdrant, QdrantError, address};
+use crate::memory::index::qdrant::{Qdrant, QdrantError, address};
 
 const PROBE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(150);

@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::autostart::Autostart;
-use super::autostart::commands::Commands;
-use super::choose::Absence;
+use super::autostart::start_commands::Commands;
+use super::choose_backend::Absence;
 use super::embed::{Embedder, Redact};
-use super::faiss::Faiss;
+use super::index::faiss::Faiss;
+use super::index::qdrant::Qdrant;
 use super::journal::Journal;
-use super::qdrant::Qdrant;
 use super::workspace_id::WorkspaceId;
 use super::{MemoryError, Place, Starting};
 use crate::clock::now;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use crate::memory::autostart::Started;
 use crate::memory::autostart::docker::Pull;
-use crate::memory::choose::may_start;
-use crate::memory::qdrant::{Qdrant, QdrantError};
+use crate::memory::choose_backend::may_start;
+use crate::memory::index::qdrant::{Qdrant, QdrantError};
 use crate::memory::{MemoryError, reconcile};
 
 /// What serves.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Backend, Inner, locked};
-use crate::memory::entry::Collection;
-use crate::memory::faiss::Faiss;
-use crate::memory::qdrant::Qdrant;
+use crate::memory::index::faiss::Faiss;
+use crate::memory::index::qdrant::Qdrant;
+use crate::memory::memory_entry::Collection;
 use crate::memory::{Holding, MemoryError, Stats};
 
 impl Inner {

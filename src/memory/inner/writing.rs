@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::{Inner, PATIENCE};
 use crate::clock::now;
-use crate::memory::entry::{Entry, EntryId, Kept};
 use crate::memory::journal::JournalError;
+use crate::memory::memory_entry::{Entry, EntryId, Kept};
 use crate::phase::json::map_texts;
 
 /// So many entries go into one transaction: another process gives up on the journal when it is held for two seconds.

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::{Doing, Journal, JournalError, Result, from_blob};
-use crate::memory::entry::{Collection, EntryId};
+use crate::memory::memory_entry::{Collection, EntryId};
 use crate::phase::UnixMs;
 
 /// One step for a follower. The numbers only grow; an entry's later change replaces its earlier one.
@@ -106,7 +106,7 @@ impl Journal {
              WHERE embedder = ?1 AND entry_id IN (SELECT value FROM json_each(?2)) ORDER BY n",
         )
         .bind(embedder)
-        .bind(super::search::json_list(ids))
+        .bind(super::read_entries::json_list(ids))
         .fetch_all(&self.readers)
         .await
         .doing("read from")?;

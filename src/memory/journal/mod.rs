@@ -3,21 +3,21 @@
 //! It is a database of its own (`.autopack/memory.db`) and knows nothing of Qdrant, FAISS or phases' states.
 
 mod changes;
-mod open;
-mod search;
-mod write;
+mod open_journal;
+mod read_entries;
+mod write_entries;
 
 use std::path::{Path, PathBuf};
 
 use sqlx::{FromRow, SqlitePool};
 
-use super::entry::{Collection, EntryId, Kept};
+use super::memory_entry::{Collection, EntryId, Kept};
 use crate::phase::{PhaseId, RunId, UnixMs};
 
 pub use changes::{Change, Pending, Put};
-pub use open::Opened;
-pub use search::Hit;
-pub use write::{Embedded, Written};
+pub use open_journal::Opened;
+pub use read_entries::Hit;
+pub use write_entries::{Embedded, Written};
 
 /// In `.autopack`.
 pub const JOURNAL: &str = "memory.db";

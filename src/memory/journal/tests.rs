@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::memory::entry::{Entry, Filter};
+use crate::memory::memory_entry::{Entry, Filter};
 
 const W: &str = "workspace";
 

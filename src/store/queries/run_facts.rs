@@ -184,7 +184,7 @@ impl Store {
         })
     }
 
-    pub(crate) async fn phase_record(
+    pub(in crate::store) async fn phase_record(
         &self,
         connection: &mut SqliteConnection,
         run: &RunId,

@@ -44,7 +44,7 @@ pub struct InFlight {
     pub log_dir: Option<String>,
     /// There: the branch may have been moved to it, or not.
     pub landing_commit: Option<String>,
-    pub(crate) standing: Standing,
+    pub(in crate::store) standing: Standing,
     pub(crate) attempt_row: i64,
 }
 

@@ -67,7 +67,7 @@ pub struct Claim {
     pub spent: Spending,
     /// The session of the failed try, as its agent called it, with that agent's name.
     pub session: Option<(String, String)>,
-    pub(crate) standing: Standing,
+    pub(in crate::store) standing: Standing,
     pub(crate) attempt_row: i64,
 }
 

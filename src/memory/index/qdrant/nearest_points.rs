@@ -11,7 +11,7 @@ use qdrant_client::qdrant::{
 
 use super::call::{Result, absent};
 use super::{DEADLINE, Qdrant, point};
-use crate::memory::entry::{Collection, EntryId, Filter, Kept};
+use crate::memory::memory_entry::{Collection, EntryId, Filter, Kept};
 
 /// A search over all its collections: what is left of a phase's patience is for what stands in.
 const SEARCH_DEADLINE: Duration = Duration::from_secs(1);

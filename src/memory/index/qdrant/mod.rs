@@ -5,13 +5,13 @@
 //!
 //! Every point bears its workspace; nothing here reads another's unless told to, and nothing ever writes another's.
 
-mod breaker;
 mod call;
+mod call_breaker;
 mod collections;
-mod own;
+mod nearest_points;
+mod own_points;
 mod point;
-mod search;
-mod serving;
+mod readiness;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -21,11 +21,11 @@ use qdrant_client::Qdrant as Client;
 
 use crate::config::QdrantSettings;
 
-use breaker::Breaker;
 pub use call::QdrantError;
 use call::Result;
+use call_breaker::Breaker;
+pub use nearest_points::Found;
 pub use point::OwnPoint;
-pub use search::Found;
 
 /// A phase never waits longer for Qdrant than this.
 pub const DEADLINE: Duration = Duration::from_secs(2);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::autostart::commands::Commands;
 use super::autostart::docker::Pull;
+use super::autostart::start_commands::Commands;
 use super::autostart::{Autostart, Started, is_local, ready};
 use super::embed::{Embedder, Redact};
+use super::index::qdrant::{Qdrant, QdrantError, address};
 use super::inner::{Backend, Inner, PATIENCE};
 use super::journal::{self, JOURNAL, Journal};
-use super::qdrant::{Qdrant, QdrantError, address};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
 use crate::config::{MemorySettings, QdrantSettings};
 

@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{
 
 use super::call::{Result, absent};
 use super::{BATCH_DEADLINE, DEADLINE, Qdrant, QdrantError, point};
-use crate::memory::entry::Collection;
+use crate::memory::memory_entry::Collection;
 
 const PREFIX: &str = "autopack_";
 /// A collection that nobody has: no [`Collection`] is called so.

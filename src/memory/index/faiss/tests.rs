@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::memory::entry::EntryId;
+use crate::memory::memory_entry::EntryId;
 
 const D: usize = 16;
 

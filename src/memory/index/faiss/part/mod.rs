@@ -2,8 +2,8 @@
 //!
 //! `search` finds the nearest of them, `rebuild` makes the index anew.
 
+mod nearest_vectors;
 mod rebuild;
-mod search;
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use faiss::index::IndexImpl;
 use faiss::index::autotune::ParameterSpace;
 use faiss::{Idx, Index};
 
+use super::faiss_library::{add, flat, make, use_threads};
 use super::mask::Bits;
-use super::raw::{add, flat, make, use_threads};
 use super::{FaissError, Result, Size, library};
-use crate::memory::entry::EntryId;
 use crate::memory::journal::{Change, Put};
+use crate::memory::memory_entry::EntryId;
 
 pub use rebuild::Snapshot;
 

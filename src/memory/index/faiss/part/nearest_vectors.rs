@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::{Kind, Part};
-use crate::memory::faiss::mask::Bits;
-use crate::memory::faiss::raw::{best_first, search, use_threads};
-use crate::memory::faiss::{Found, Result, Size};
+use crate::memory::index::faiss::faiss_library::{best_first, search, use_threads};
+use crate::memory::index::faiss::mask::Bits;
+use crate::memory::index::faiss::{Found, Result, Size};
 
 /// In a graph, a filter that lets fewer through than this is searched one by one, exactly.
 const ONE_BY_ONE_UP_TO: usize = 5_000;

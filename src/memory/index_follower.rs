@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio::time::{Duration, Instant, sleep};
 
-use super::faiss::{Faiss, FaissError};
+use super::MemoryError;
+use super::index::faiss;
+use super::index::faiss::{Faiss, FaissError};
 use super::inner::{Backend, Inner, locked};
 use super::journal::{Embedded, Pending};
 use super::reconcile::{self, Progress, Synced};
-use super::{MemoryError, faiss};
 use crate::clock::now;
 use crate::process::FileLock;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, timeout};
 
-use super::entry::{Collection, EntryId, Filter, Kept};
 use super::inner::{Backend, Inner, PATIENCE, locked};
+use super::memory_entry::{Collection, EntryId, Filter, Kept};
 use super::normalise::normalise;
 use super::recall::{Ranked, fuse};
 use super::{MemoryError, Query, Recall, Snippet};

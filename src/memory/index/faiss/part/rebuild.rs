@@ -1,9 +1,9 @@
 //! Making a part anew, beside the one that serves: without its dead, or as a graph where it has outgrown comparing.
 
 use super::{EntryId, Kind, Part};
-use crate::memory::faiss::mask::Bits;
-use crate::memory::faiss::raw::use_threads;
-use crate::memory::faiss::{Result, Size};
+use crate::memory::index::faiss::faiss_library::use_threads;
+use crate::memory::index::faiss::mask::Bits;
+use crate::memory::index::faiss::{Result, Size};
 
 /// Above this a graph: comparing with 10,000 vectors takes 1.4 ms, with 20,000 more than the 2 ms that a search may take.
 const EXACT_UP_TO: usize = 10_000;

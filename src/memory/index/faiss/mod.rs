@@ -6,16 +6,16 @@
 
 #[cfg(target_os = "linux")]
 mod blas;
-mod file;
+mod faiss_library;
+mod index_file;
 mod mask;
 mod part;
-mod raw;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::entry::Collection;
-use super::journal::{Change, Put};
+use crate::memory::journal::{Change, Put};
+use crate::memory::memory_entry::Collection;
 use crate::process::FileLock;
 
 pub use part::{Kind, Part, Snapshot};
@@ -32,7 +32,7 @@ pub enum FaissError {
     Dimensions { expected: usize, got: usize },
 }
 
-pub(super) type Result<T> = std::result::Result<T, FaissError>;
+pub(crate) type Result<T> = std::result::Result<T, FaissError>;
 
 /// What a search found: the journal's number and the cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +79,7 @@ impl Faiss {
             tidying: false,
         };
         for collection in Collection::ALL {
-            match file::load(&index.path(collection), embedder) {
+            match index_file::load(&index.path(collection), embedder) {
                 Ok(Some(part)) => drop(index.parts.insert(collection, part)),
                 Ok(None) => {}
                 Err(error) => loaded.unusable.push(error.to_string()),
@@ -173,7 +173,7 @@ impl Faiss {
                 found.extend(part.search(vector, only, k)?);
             }
         }
-        raw::best_first(&mut found, k);
+        faiss_library::best_first(&mut found, k);
         Ok(found)
     }
 
@@ -248,7 +248,7 @@ impl Faiss {
         };
         for (collection, part) in self.parts.iter_mut().filter(|(_, part)| part.unsaved > 0) {
             let path = self.folder.join(format!("{collection}.faiss"));
-            file::save(&path, &self.embedder, part)?;
+            index_file::save(&path, &self.embedder, part)?;
             part.unsaved = 0;
         }
         Ok(())
@@ -262,7 +262,7 @@ impl Faiss {
             why: "it is empty".to_owned(),
         })?;
         let path = folder.join(format!("{collection}.faiss"));
-        file::save(&path, &self.embedder, part)?;
+        index_file::save(&path, &self.embedder, part)?;
         Ok(path)
     }
 

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::autostart::commands::Commands;
 use super::autostart::docker::Docker;
-use super::choose::choose;
+use super::autostart::start_commands::Commands;
+use super::choose_backend::choose;
 use super::embed::{Embedder, Redact};
-use super::faiss::Faiss;
+use super::index::faiss::Faiss;
 use super::inner::Backend;
 use super::journal::{Change, JOURNAL, Journal};
 use super::{Collection, EntryId, MemoryError, Place, Starting};
@@ -53,7 +53,7 @@ pub async fn serving(
 
 /// The commands that a hint may name here.
 pub async fn commands(settings: &MemorySettings, place: &Place) -> Commands {
-    super::choose::commands(&settings.qdrant, place).await
+    super::choose_backend::commands(&settings.qdrant, place).await
 }
 
 /// The number of dimensions that it gives.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Doing, EntryRow, Journal, Result};
 use crate::memory::embed::tokens;
-use crate::memory::entry::{Collection, EntryId, Filter, Kept};
+use crate::memory::memory_entry::{Collection, EntryId, Filter, Kept};
 
 /// What a full-text search found; a higher score is a better match.
 #[derive(Clone, Debug, PartialEq)]

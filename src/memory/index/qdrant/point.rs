@@ -11,7 +11,7 @@ use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::vectors_output::VectorsOptions;
 use qdrant_client::qdrant::{PointId, PointStruct, RetrievedPoint, Value};
 
-use crate::memory::entry::{EntryId, Kept, uuid_from};
+use crate::memory::memory_entry::{EntryId, Kept, uuid_from};
 use crate::phase::{PhaseId, RunId, UnixMs};
 
 pub const WORKSPACE: &str = "workspace";

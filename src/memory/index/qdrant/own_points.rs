@@ -9,8 +9,8 @@ use qdrant_client::qdrant::{
 
 use super::call::{Result, absent};
 use super::{BATCH_DEADLINE, OwnPoint, Qdrant, point};
-use crate::memory::entry::{Collection, EntryId, Kept};
 use crate::memory::journal::Change;
+use crate::memory::memory_entry::{Collection, EntryId, Kept};
 
 const SCROLL_PAGE: u32 = 1_000;
 

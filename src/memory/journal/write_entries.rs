@@ -6,7 +6,7 @@ use sqlx::{Sqlite, Transaction};
 
 use super::{Doing, Journal, Result, to_blob};
 use crate::memory::embed::tokens;
-use crate::memory::entry::{EntryId, Kept};
+use crate::memory::memory_entry::{EntryId, Kept};
 use crate::phase::UnixMs;
 
 /// What a write came to.

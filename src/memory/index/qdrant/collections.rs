@@ -9,9 +9,9 @@ use qdrant_client::qdrant::{
 };
 
 use super::call::Result;
-use super::serving::Fit;
+use super::readiness::Fit;
 use super::{BATCH_DEADLINE, Qdrant, QdrantError, point};
-use crate::memory::entry::{Collection, hash_of};
+use crate::memory::memory_entry::{Collection, hash_of};
 
 const LONGEST_SLUG: usize = 100;
 
