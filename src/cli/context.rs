@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
-use super::{Global, Output, log};
+use super::output::logging;
+use super::{Global, Output};
 use crate::config::{self, Config, Env, Origin, Places, env};
 use crate::failure::Failure;
 use crate::process::Redactor;
@@ -88,7 +89,7 @@ impl Context {
         };
         let places = Places { chosen, workspace };
         let config = config::load(&places, &self.env)?;
-        log::know(&config);
+        logging::know(&config);
         Ok(self.config.get_or_init(|| config))
     }
 

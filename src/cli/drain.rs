@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use super::database::{self, Moved};
-use super::site::{repository, site};
-use super::table::counted;
-use super::{Context, calibration, fixer};
+use super::attempt_setup::{repository, site};
+use super::open_database::{self, Moved};
+use super::output::table::counted;
+use super::{Context, autofix_limits, calibration_in_force};
 use crate::agent;
 use crate::attempt::Foresight;
 use crate::clock::now;
@@ -80,17 +80,17 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = repository(context).await?;
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let mut runs = choose(&args, &store).await?;
     if args.dry_run {
         return dry_run(&args, context, &store, &runs).await;
     }
     check_agent(&args, context)?;
-    super::prices::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
-    database::take_along(&store, &repo, &mut runs, Moved::Record).await?;
+    super::price_check::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
+    open_database::take_along(&store, &repo, &mut runs, Moved::Record).await?;
     for run in &runs {
         let hint = "drain it there, or import its plan under another --run-id here";
-        database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
+        open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
     repo.prepare_folder()?;
     // Before anything is claimed.
@@ -111,8 +111,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let executor = &config.settings.executor;
     let owner = Registered::register(&store, &repo, &request.runs, executor, &signals).await?;
     let name = owner.id().to_string();
-    let fix = fixer::fixer(&config.settings, repo.root());
-    let foresight = Foresight::new(calibration::active(&store).await?, repo.root().to_owned());
+    let fix = autofix_limits::fixer(&config.settings, repo.root());
+    let foresight =
+        Foresight::new(calibration_in_force::active(&store).await?, repo.root().to_owned());
     let site = site(context, repo, store.clone(), mode(&args, context))?
         .overridden(args.agent, args.base)
         .remembering(memory.clone())
@@ -140,8 +141,8 @@ async fn dry_run(
 ) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let workspace = context.workspace()?;
-    let fix = fixer::fixer(settings, &workspace);
-    let foresight = Foresight::new(calibration::active(store).await?, workspace.clone());
+    let fix = autofix_limits::fixer(settings, &workspace);
+    let foresight = Foresight::new(calibration_in_force::active(store).await?, workspace.clone());
     let mut planned = Vec::new();
     for run in runs {
         let rows = store.phases(&run.run_id, None).await?;

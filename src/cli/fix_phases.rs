@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::fixer::fixer;
-use super::table::counted;
-use super::{Context, database};
+use super::autofix_limits::fixer;
+use super::output::table::counted;
+use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::{printable_lines, shown_id, shown_message};
@@ -29,7 +29,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let fix = fixer(settings, &context.workspace()?);
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let run = args.run_id.map(RunId::new);
     let mut shown = Shown { json: args.json, dry_run: args.dry_run, ..Shown::default() };
     let mut on = |repaired| shown.take(repaired, context);

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::Context;
-use super::database::{self, Moved};
-use super::table::counted;
+use super::open_database::{self, Moved};
+use super::output::table::counted;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::shown_id;
@@ -55,7 +55,7 @@ struct Removed {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
     let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let run = args.run_id.as_ref().map(RunId::new);
     let moved = if args.dry_run { Moved::Look } else { Moved::Record };
     let (here, elsewhere) = runs(&store, &repo, run.as_ref(), moved).await?;
@@ -82,15 +82,15 @@ async fn runs(
 ) -> Result<(Vec<RunSummary>, Vec<RunId>), Failure> {
     if let Some(run) = named {
         let mut runs = [store.run(run).await?];
-        database::take_along(store, repo, &mut runs, moved).await?;
+        open_database::take_along(store, repo, &mut runs, moved).await?;
         let [run] = runs;
-        database::check_repository(&run.run_id, run.facts.as_ref(), repo, "collect there")?;
+        open_database::check_repository(&run.run_id, run.facts.as_ref(), repo, "collect there")?;
         return Ok((vec![run], Vec::new()));
     }
     let mut all = store.runs().await?;
-    database::take_along(store, repo, &mut all, moved).await?;
+    open_database::take_along(store, repo, &mut all, moved).await?;
     let (elsewhere, here): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|run| database::is_elsewhere(run.facts.as_ref(), repo));
+        all.into_iter().partition(|run| open_database::is_elsewhere(run.facts.as_ref(), repo));
     Ok((here, elsewhere.into_iter().map(|run| run.run_id).collect()))
 }
 

@@ -6,9 +6,10 @@ use console::{Style, style};
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::health::memory::{self, Part};
+use crate::health::memory_checks::{self, Part};
 use crate::health::{
-    Check, Finding, Overall, Report, Status, agents, ci_run, database, machine, settings,
+    Check, Finding, Overall, Report, Status, agent_checks, ci_check, database_checks,
+    machine_checks, settings_checks,
 };
 use crate::memory::Starting;
 use crate::progress::printable;
@@ -47,34 +48,34 @@ async fn look(args: &Args, context: &Context) -> Report {
     let agents = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
         let env = context.agent_env();
-        agents::agents(&config.settings, workspace, &env).await
+        agent_checks::agents(&config.settings, workspace, &env).await
     };
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
         let env = context.ci_env(config);
-        let found = settings::ci(&config.settings, workspace, &env).await;
+        let found = settings_checks::ci(&config.settings, workspace, &env).await;
         match context.redactor() {
             Ok(redact) if args.ci && found.status == Status::Ok => {
-                ci_run::ci_run(&config.settings, workspace, &env, redact).await
+                ci_check::ci_run(&config.settings, workspace, &env, redact).await
             }
             _ => found,
         }
     };
     let database = async {
-        match super::database::url(context) {
-            Ok(url) => database::database(&url).await,
+        match super::open_database::url(context) {
+            Ok(url) => database_checks::database(&url).await,
             Err(_) if root.is_none() => Finding::skip("needs the workspace"),
-            Err(failure) => settings::failed(&failure, "name one with --database-url"),
+            Err(failure) => settings_checks::failed(&failure, "name one with --database-url"),
         }
     };
     let starting = if args.no_autostart { Starting::OnlyLook } else { Starting::Allowed };
     let memory = match &config {
         Ok(config) => super::memory::place(context, &config.memory)
             .ok()
-            .map(|place| memory::Looking { settings: &config.memory, place, starting }),
+            .map(|place| memory_checks::Looking { settings: &config.memory, place, starting }),
         Err(_) => None,
     };
-    let of_memory = |check: memory::Part| {
+    let of_memory = |check: memory_checks::Part| {
         let memory = memory.as_ref();
         async move {
             match memory {
@@ -86,11 +87,11 @@ async fn look(args: &Args, context: &Context) -> Report {
     let here = root.unwrap_or(Path::new("."));
     let read = config.as_ref().ok().map(|config| &config.settings);
     Report::new(vec![
-        Check::of("workspace", settings::workspace(&workspace, read)).await,
-        Check::of("configuration", async { settings::configuration(&config, root) }).await,
+        Check::of("workspace", settings_checks::workspace(&workspace, read)).await,
+        Check::of("configuration", async { settings_checks::configuration(&config, root) }).await,
         Check::of("database", database).await,
-        Check::of("disk", async { machine::disk(here) }).await,
-        Check::of("git", machine::git(here)).await,
+        Check::of("disk", async { machine_checks::disk(here) }).await,
+        Check::of("git", machine_checks::git(here)).await,
         Check::of("agent", agents).await,
         Check::of("ci", ci).await,
         Check::of("docker", of_memory(Part::Docker)).await,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::table::counted;
-use super::{Context, database};
+use super::output::table::counted;
+use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::import::{self, Draft, Existing};
 use crate::phase::RunId;
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let url = database::url(context)?;
+    let url = open_database::url(context)?;
     let run_id = args.run_id.map(RunId::new);
     let draft = import::read(&args.file, run_id.as_ref()).await?;
     for warning in &draft.warnings {
@@ -47,7 +47,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Err(error) => return Err(error.into()),
     };
     let plan = draft.resolve(&existing)?;
-    let store = database::make(&url, context).await?;
+    let store = open_database::make(&url, context).await?;
     let reports = store.import_by_run(&plan, args.update, crate::clock::now()).await?;
     let runs: Vec<Imported> = plan.runs.iter().zip(&reports).map(Imported::new).collect();
     let database = store.path().display().to_string();

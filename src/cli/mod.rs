@@ -5,37 +5,35 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
-mod calibration;
+mod attempt_setup;
+mod autofix_limits;
+mod calibration_in_force;
 mod completions;
 mod config;
 mod context;
-mod database;
 mod drain;
+mod error_report;
 mod fix_phases;
-mod fixer;
 mod gc;
-mod global;
+mod global_options;
 mod health;
 mod import;
 mod init;
-mod last_word;
-mod log;
 mod memory;
+mod open_database;
 mod output;
 mod phases;
-mod prices;
+mod price_check;
 mod report;
 mod runs;
-mod site;
 mod status;
 mod stop;
-mod table;
 mod telemetry;
 mod verify;
 
 pub use context::{Context, DatabaseChoice};
-pub use global::{Color, Global, LogFormat};
-pub use last_word::{tell, usage_as_json};
+pub use error_report::{tell, usage_as_json};
+pub use global_options::{Color, Global, LogFormat};
 pub use output::Output;
 
 use crate::failure::{Exit, Failure};

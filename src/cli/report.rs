@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::{Context, database};
+use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::report;
 
@@ -50,8 +50,8 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let redactor = context.redactor()?;
     let root = context.workspace()?;
-    let store = database::open_existing(context).await?;
-    let run = database::the_run(&store, args.run_id.as_deref()).await?;
+    let store = open_database::open_existing(context).await?;
+    let run = open_database::the_run(&store, args.run_id.as_deref()).await?;
     let text = match args.format.unwrap_or(Format::of(args.output.as_deref())) {
         Format::Html => report::html(&store, &run, &root, &redactor).await?,
         Format::Md => report::markdown(&store, &run, &redactor).await?,

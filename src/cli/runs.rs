@@ -4,8 +4,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
-use super::database::{self, Moved};
-use super::table::{counted, table};
+use super::open_database::{self, Moved};
+use super::output::table::{counted, table};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::shown_id;
@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 async fn list(json: bool, context: &Context) -> Result<(), Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let runs = store.runs().await?;
     let database = store.path().display().to_string();
     store.close().await;
@@ -74,7 +74,7 @@ fn object(run: &RunSummary) -> serde_json::Value {
         "counts": run.counts,
         "blocked": run.blocked,
         "source": run.source,
-        "created_at": database::time(run.created_at),
+        "created_at": open_database::time(run.created_at),
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
     })
 }
@@ -94,16 +94,16 @@ fn refuse_beside(run: &RunId, followed: Followed) -> Result<(), Failure> {
 }
 
 async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let runs: Vec<RunId> = names.iter().map(RunId::new).collect();
     // One unknown name removes none.
     store.require_runs(&runs).await?;
     let repo = Repo::discover(&context.workspace()?).await?;
     let mut known = store.runs().await?;
     known.retain(|run| runs.contains(&run.run_id));
-    database::take_along(&store, &repo, &mut known, Moved::Record).await?;
+    open_database::take_along(&store, &repo, &mut known, Moved::Record).await?;
     for run in &known {
-        database::check_repository(&run.run_id, run.facts.as_ref(), &repo, "remove it there")?;
+        open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, "remove it there")?;
     }
     for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);

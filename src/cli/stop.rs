@@ -1,6 +1,6 @@
 //! `stop`: ends a running drain from another terminal, as Ctrl-C does.
 
-use super::{Context, database};
+use super::{Context, open_database};
 use crate::drain::looks_dead;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let runs: Vec<RunId> = args.run_id.iter().map(RunId::new).collect();
     store.require_runs(&runs).await?;
     let how = if args.now { StopRequest::Now } else { StopRequest::Graceful };

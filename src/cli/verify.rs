@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::site::{repository, site};
-use super::{Context, database};
+use super::attempt_setup::{repository, site};
+use super::{Context, open_database};
 use crate::attempt::{TipTest, test_tip};
 use crate::drain::{Signals, clean_test_lines};
 use crate::failure::{Exit, Failure};
@@ -34,10 +34,10 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let name = args.run.or(args.run_id).unwrap_or_default();
     let run = RunId::new(name);
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let summary = store.run(&run).await?;
     let repo = repository(context).await?;
-    database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;
+    open_database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
     let site = site(context, repo, store.clone(), Mode::Lines)?;

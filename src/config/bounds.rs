@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::model::{CommandLine, MAX_JOBS};
+use super::settings::{CommandLine, MAX_JOBS};
 
 /// Longer waits are mistakes, and far beyond them clocks overflow.
 const LONGEST_SECONDS: u64 = 30 * 24 * 60 * 60;

@@ -1,9 +1,9 @@
 //! What holds for every configuration file, whatever is in it: for property tests and the fuzzer.
 
 use super::load::read_text;
-use super::memory::MemoryFile;
-use super::model::Settings;
+use super::memory_settings::MemoryFile;
 use super::schema::{Document, Problem, value_of};
+use super::settings::Settings;
 use super::validate;
 
 /// The text as each of the two files.

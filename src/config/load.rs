@@ -7,12 +7,12 @@ use serde_yaml::Value;
 
 use super::env::Env;
 use super::locate::line_of;
-use super::memory::MemoryFile;
-use super::model::Settings;
-use super::nearest::suggestion;
+use super::memory_settings::MemoryFile;
 use super::origin::{Origin, Origins};
 use super::schema::{self, Document, KeyPath, Leaf, Problem, What};
-use super::{Config, ConfigError, validate, words};
+use super::settings::Settings;
+use super::suggestion::suggestion;
+use super::{Config, ConfigError, parse_errors, validate};
 
 /// Where to look, the first first.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +134,7 @@ impl FileText {
     fn leaves<D: Document>(&self) -> Result<Vec<Leaf>, ConfigError> {
         let refused = |why| ConfigError::File { name: self.name.clone(), why };
         let value: Value = serde_yaml::from_str(&self.text)
-            .map_err(|error| refused(words::plain_syntax(&error.to_string())))?;
+            .map_err(|error| refused(parse_errors::plain_syntax(&error.to_string())))?;
         if !matches!(value, Value::Mapping(_) | Value::Null) {
             return Err(refused("expected keys and values".to_owned()));
         }

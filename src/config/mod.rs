@@ -6,28 +6,28 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-mod agents;
+mod agent_settings;
 mod bounds;
 pub mod env;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod load;
 mod locate;
-mod memory;
-mod model;
-mod nearest;
+mod memory_settings;
 mod origin;
+mod parse_errors;
 mod schema;
+mod settings;
+mod suggestion;
 mod validate;
-mod words;
 
-pub use agents::*;
+pub use agent_settings::*;
 pub use env::Env;
 pub use load::{Places, load};
-pub use memory::*;
-pub use model::*;
-pub use nearest::suggestion;
+pub use memory_settings::*;
 pub use origin::{Origin, Setting};
+pub use settings::*;
+pub use suggestion::suggestion;
 
 use origin::Origins;
 use schema::Document;

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value};
 
-use super::agents::AgentSettings;
-use super::memory::{EmbedderSettings, MemoryFile};
-use super::model::Settings;
-use super::words;
+use super::agent_settings::AgentSettings;
+use super::memory_settings::{EmbedderSettings, MemoryFile};
+use super::parse_errors;
+use super::settings::Settings;
 
 pub type KeyPath = Vec<String>;
 
@@ -102,14 +102,15 @@ pub fn lay_over<D: Document>(base: &D, leaves: &[Leaf]) -> Result<D, Problem> {
 
 /// Why a leaf will not do. Where one word of several may stand, the parser is asked which they are.
 fn refusal<D: Document>(message: &str, mut value: Value, path: &[String]) -> String {
-    if !message.contains(words::ONE_OF_SEVERAL) {
-        return words::plain(message);
+    if !message.contains(parse_errors::ONE_OF_SEVERAL) {
+        return parse_errors::plain(message);
     }
     set(&mut value, path, Value::String(String::new()));
     let asked = D::deserialize(value).err().map(|error| error.to_string());
     let known = asked.as_deref().and_then(|said| said.split_once("expected "));
-    words::plain(
-        &message.replace(words::ONE_OF_SEVERAL, known.map_or("one word", |(_, known)| known)),
+    parse_errors::plain(
+        &message
+            .replace(parse_errors::ONE_OF_SEVERAL, known.map_or("one word", |(_, known)| known)),
     )
 }
 

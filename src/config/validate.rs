@@ -4,15 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use super::agents::{AgentSettings, AgentsSettings, ProgramAgentSettings};
+use super::agent_settings::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
     at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
     revision, seconds, url, variable, without_nul, word,
 };
-use super::memory::{EmbedderSettings, MemorySettings};
-use super::model::{CommandLine, Settings};
-use super::nearest::suggestion;
+use super::memory_settings::{EmbedderSettings, MemorySettings};
 use super::schema::{KeyPath, Problem, What};
+use super::settings::{CommandLine, Settings};
+use super::suggestion::suggestion;
 
 /// The first thing that is wrong.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {

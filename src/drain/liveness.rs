@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::process::lock::{self, LockState};
-use crate::process::{boot_clock_ms, boot_id, place};
+use crate::process::{boot_clock_ms, boot_id, host_place};
 use crate::store::{Owner, OwnerId, OwnerRow, Place, Store};
 
 /// What can be told of another drain at once.
@@ -28,11 +28,11 @@ pub(super) fn here() -> Place {
     let pid = std::process::id();
     Place {
         pid,
-        process_start: place::process_start(pid),
+        process_start: host_place::process_start(pid),
         boot_id: boot_id(),
         host: host(),
-        machine: place::machine(),
-        pid_namespace: place::pid_namespace(),
+        machine: host_place::machine(),
+        pid_namespace: host_place::pid_namespace(),
     }
 }
 
@@ -57,7 +57,7 @@ fn of_owner(owner: &Owner) -> Liveness {
         return Liveness::Unknown;
     }
     let state = lock::look(owner.lock_path.as_ref()).ok();
-    let running = place::is_running(owner.place.pid, owner.place.process_start);
+    let running = host_place::is_running(owner.place.pid, owner.place.process_start);
     judge(state, running, owner.place.pid == here.pid)
 }
 

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-pub mod agents;
-pub mod ci_run;
-pub mod database;
-pub mod machine;
-pub mod memory;
-pub mod settings;
+pub mod agent_checks;
+pub mod ci_check;
+pub mod database_checks;
+pub mod machine_checks;
+pub mod memory_checks;
+pub mod settings_checks;
 
 /// What all checks came to; the JSON of `health --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

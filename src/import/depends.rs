@@ -12,8 +12,8 @@ use crate::phase::autofix::aliases::{ALIASES, written};
 use crate::phase::needs::Needs;
 use crate::phase::{PhaseId, PhaseState, RunId, cycle};
 
-use super::draft::{DraftPhase, DraftRun};
 use super::error::ImportError;
+use super::plan_draft::{DraftPhase, DraftRun};
 
 const DEPENDS_ON: &str = "depends_on";
 /// Packages, tools and notes may stand here.

@@ -11,8 +11,8 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use super::place::Place;
-use super::plan::{Document, PHASES};
+use super::plan_shapes::{Document, PHASES};
+use super::source_place::Place;
 use super::{ImportError, json_text};
 
 /// Whether the text is one JSON value and nothing else.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::written::{self, Position};
+use super::written_numbers::{self, Position};
 
 /// A stretch of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ pub(super) fn quote_names(text: &str) -> Cow<'_, str> {
 
 fn loses_text(word: &str) -> bool {
     let number: Option<serde_json::Number> = serde_json::from_str(word).ok();
-    number.is_some_and(|number| written::is_another(&number.to_string(), word))
+    number.is_some_and(|number| written_numbers::is_another(&number.to_string(), word))
 }
 
 /// The line of each item of the list that is the text, or that stands under `key` in the object that is the text.

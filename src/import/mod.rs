@@ -5,20 +5,20 @@
 //! when one part of it cannot be understood. It writes nothing anywhere.
 
 mod depends;
-mod draft;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod json;
 mod json_text;
-mod place;
-mod plan;
+mod plan_draft;
+mod plan_shapes;
+mod plan_source;
 mod python_db;
-mod source;
+mod source_place;
 mod spec_keys;
 mod standing;
-mod text;
-mod written;
+mod text_decoding;
+mod written_numbers;
 mod yaml;
 
 use std::io::Read;
@@ -28,8 +28,8 @@ use crate::phase::RunId;
 use crate::phase::plan::Plan;
 
 pub use depends::Existing;
-pub use draft::Draft;
 pub use error::ImportError;
+pub use plan_draft::Draft;
 
 /// What names standard input on the command line.
 pub const STDIN: &str = "-";
@@ -64,9 +64,9 @@ pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Draft,
             "is a SQLite database; name its file instead of piping it in",
         ));
     }
-    let text = text::decode(&name, bytes)?;
-    let source = source::read(&name, Format::of(file, &text), &text)?;
-    plan::draft(&name, stem, source, run_id)
+    let text = text_decoding::decode(&name, bytes)?;
+    let source = plan_source::read(&name, Format::of(file, &text), &text)?;
+    plan_shapes::draft(&name, stem, source, run_id)
 }
 
 /// A plan that depends on nothing that is not in it.

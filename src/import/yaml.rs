@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use serde_yaml::Value as Yaml;
 
 use super::ImportError;
-use super::place::Place;
-use super::plan::{Document, PHASES};
-use super::written::{Along, Position, Written, is_another};
+use super::plan_shapes::{Document, PHASES};
+use super::source_place::Place;
+use super::written_numbers::{Along, Position, Written, is_another};
 
 const MERGE_KEY: &str = "<<";
 

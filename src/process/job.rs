@@ -15,11 +15,11 @@ use std::time::Duration;
 use super::capture::Captured;
 use super::child_env::WORKTREE;
 use super::descendants::sweep_marked;
+use super::job_events::Watch;
 use super::launch::Supervised;
 use super::redact::Redactor;
 use super::sink::Sink;
 use super::stop::{Stop, StopLevel};
-use super::watch::Watch;
 
 /// Kept of a log file, unless the job says otherwise.
 pub const LOG_CAP: u64 = 64 * 1024 * 1024;

@@ -11,17 +11,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
 
+pub mod boot_clock;
 pub mod capture;
 pub mod child_env;
-pub mod clock;
 pub mod editor;
 pub mod hangup;
+pub mod host_place;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 pub mod job;
+mod job_events;
 pub mod lock;
+mod log_file;
 pub mod patch;
-pub mod place;
+mod process_group;
 pub mod redact;
 pub mod stop;
 pub mod supervise;
@@ -31,24 +34,21 @@ pub mod which;
 mod descendants;
 mod encoded;
 mod launch;
-mod log;
 mod orders;
 mod path_replacement;
 mod pem;
 mod protocol;
 mod redact_stream;
 mod secrets;
-mod session;
 mod sink;
 mod spawn;
 mod timers;
 mod tree;
 mod users_checkout_paths;
 mod wake;
-mod watch;
 
+pub use boot_clock::{boot_clock_ms, boot_id};
 pub use capture::Captured;
-pub use clock::{boot_clock_ms, boot_id};
 pub use descendants::sweep_marked;
 pub use job::{Ended, How, Job, OnLine, SpawnError, Stream, run};
 pub use launch::use_supervisor;

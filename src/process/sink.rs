@@ -4,7 +4,7 @@ use std::io;
 
 use super::capture::Captured;
 use super::job::{Job, OnLine, Stream};
-use super::log::CappedLog;
+use super::log_file::CappedLog;
 use super::redact::Redactor;
 use super::redact_stream::RedactedStream;
 

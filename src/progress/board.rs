@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::screen::Size;
-use super::text::{fit, shown_id, stopwatch};
+use super::terminal_text::{fit, shown_id, stopwatch};
 use super::view::{self, Fraction, Running};
 use super::{Event, Step, duration};
 use crate::phase::{PhaseId, PhaseState, RunId};

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use console::Style;
 
-use super::text::{duration, fit, printable, shown_id, shown_message, thousands, width, wrap};
+use super::terminal_text::{
+    duration, fit, printable, shown_id, shown_message, thousands, width, wrap,
+};
 use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts};
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseState, RunId};

@@ -4,15 +4,15 @@
 //! how it looks, `screen` the terminal, `lines` what stays on it, `text` what may stand there.
 
 mod board;
+mod drain_log;
 mod lines;
-mod log;
 pub mod screen;
-mod text;
+mod terminal_text;
 pub mod view;
 
+pub use drain_log::{ENDS, NOTES};
 pub use lines::{Look, finished_line};
-pub use log::{ENDS, NOTES};
-pub use text::{
+pub use terminal_text::{
     duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,
     width, wrap,
 };
@@ -239,7 +239,7 @@ impl Progress {
 
     /// Shows an event. Where nobody reads any more, or nothing can be written, the drain goes on all the same.
     pub fn emit(&self, event: &Event) {
-        log::log(event);
+        drain_log::log(event);
         if self.mode == Mode::Json {
             let line = serde_json::to_string(event).unwrap_or_else(|e| {
                 format!("{{\"event\":\"error\",\"message\":\"cannot serialise an event: {e}\"}}")

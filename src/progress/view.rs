@@ -7,7 +7,7 @@ use std::time::Duration;
 use console::Style;
 
 use super::screen::Size;
-use super::text::{fill, fit, printable, stopwatch, width};
+use super::terminal_text::{fill, fit, printable, stopwatch, width};
 
 /// Fewer columns than this are not taken at their word.
 const NARROWEST: usize = 10;

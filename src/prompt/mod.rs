@@ -4,8 +4,8 @@
 //! tests, fields that we do not know, acceptance criteria, the description. What has to be produced, where,
 //! how it is judged and what failed last time by name stay.
 
+mod earlier_attempts;
 mod extra;
-mod history;
 mod sections;
 
 use sections::{Cut, Section};
@@ -45,11 +45,11 @@ pub struct Snippet {
 /// The whole prompt, in Markdown, never longer than `max_chars` characters.
 pub fn compose(input: &PromptInput) -> String {
     let mut parts = vec![task(input)];
-    parts.extend(input.last_failure.map(history::failed).unwrap_or_default());
+    parts.extend(input.last_failure.map(earlier_attempts::failed).unwrap_or_default());
     parts.extend([deliverables(input.spec), scope(input), criteria(input.spec)]);
     parts.push(extra::section(input.spec));
     parts.push(judgement(input));
-    parts.extend(history::memories(input.memories));
+    parts.extend(earlier_attempts::memories(input.memories));
     sections::fitted(parts, input.max_chars)
 }
 

@@ -1,8 +1,8 @@
 //! A run in short Markdown, for the text of a pull request.
 
 use super::escape::markdown;
+use super::figure_words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
 use super::story::{PhaseStory, Report};
-use super::words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
 use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
 use crate::telemetry::summary::Rate;

@@ -4,13 +4,13 @@
 //! It reads the store and the folders of attempts and changes neither. Names, messages, logs and patches are other
 //! people's text: redacted and cleaned when they are read (`clean`), escaped where they are written (`escape`).
 
-mod clean;
 mod escape;
-mod figures;
+mod excerpt;
+pub mod figure_words;
 mod markdown;
 mod page;
+mod run_figures;
 mod story;
-pub mod words;
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::process::Redactor;
 use crate::store::Store;
 use story::Report;
 
-pub use figures::figures;
+pub use run_figures::figures;
 
 /// Logs and patches fill the page up to here, in bytes.
 const PAGE_SIZE: usize = 1_900_000;

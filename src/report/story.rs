@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::clean::{self, Excerpt};
 use super::escape::Html;
-use super::figures::figures_of;
+use super::excerpt::{self, Excerpt};
+use super::run_figures::figures_of;
 use crate::attempt::AttemptFolder;
 use crate::clock::now;
 use crate::failure::Failure;
@@ -115,7 +115,7 @@ impl Report {
                 }
             })
             .collect();
-        let name = clean::line(run.as_str(), redactor);
+        let name = excerpt::line(run.as_str(), redactor);
         Ok(Self { name, run: store.run(run).await?, summary, phases, made_at })
     }
 
@@ -150,15 +150,15 @@ fn kind_of(phase: &PhaseHistory) -> Option<(PhaseId, (String, String))> {
 
 impl PhaseStory {
     fn new(row: &PhaseRow, kind: Option<&(String, String)>, redactor: &Redactor) -> Self {
-        let line = |text: &str| clean::line(text, redactor);
+        let line = |text: &str| excerpt::line(text, redactor);
         let field = |name: &str| row.spec.0[name].as_str().unwrap_or_default().to_owned();
         let (category, complexity) =
             kind.cloned().unwrap_or_else(|| (field("category"), field("complexity")));
         Self {
             id: line(row.phase_id.as_str()),
             name: line(&row.name),
-            description: clean::head(
-                &clean::block(&field("description"), redactor),
+            description: excerpt::head(
+                &excerpt::block(&field("description"), redactor),
                 DESCRIPTION_LINES,
             ),
             category: line(&category),
@@ -215,7 +215,7 @@ impl FailureStory {
             .chain(&detail.missing)
             .cloned()
             .chain(tests)
-            .map(|text| clean::line(&text, redactor))
+            .map(|text| excerpt::line(&text, redactor))
             .collect();
         let mut particulars = all;
         let more = particulars.len().saturating_sub(LISTED);
@@ -225,7 +225,7 @@ impl FailureStory {
         }
         Self {
             kind: failure.kind.as_str().to_owned(),
-            message: clean::line(&failure.message, redactor),
+            message: excerpt::line(&failure.message, redactor),
             exit_code: failure.exit_code,
             particulars,
         }
@@ -234,7 +234,7 @@ impl FailureStory {
 
 impl AttemptStory {
     fn new(mut row: AttemptRow, redactor: &Redactor) -> Self {
-        let clean = |text: &Option<String>| text.as_ref().map(|text| clean::line(text, redactor));
+        let clean = |text: &Option<String>| text.as_ref().map(|text| excerpt::line(text, redactor));
         row.agent = clean(&row.agent);
         row.usage.model = clean(&row.usage.model);
         let note = clean(&row.note);
@@ -246,13 +246,13 @@ impl AttemptStory {
         let folder = self.row.log_dir.as_ref().map(|dir| AttemptFolder::at(root.join(dir)));
         let kept = self.row.failure.as_ref().map(|failure| failure.detail.log_tail.as_str());
         let tail = match kept.filter(|text| !text.trim().is_empty()) {
-            Some(text) => Some(clean::tail(&clean::block(text, redactor), TAIL_LINES)),
+            Some(text) => Some(excerpt::tail(&excerpt::block(text, redactor), TAIL_LINES)),
             None => folder.as_ref().and_then(|folder| {
-                clean::file_tail(&folder.agent_log(), TAIL_BYTES, TAIL_LINES, redactor)
+                excerpt::file_tail(&folder.agent_log(), TAIL_BYTES, TAIL_LINES, redactor)
             }),
         };
         let patch = folder.as_ref().and_then(|folder| {
-            clean::file_head(&folder.patch(), PATCH_BYTES, PATCH_LINES, redactor)
+            excerpt::file_head(&folder.patch(), PATCH_BYTES, PATCH_LINES, redactor)
         });
         let mut take = |excerpt: Option<Excerpt>| {
             let excerpt = excerpt.filter(|excerpt| !excerpt.text.is_empty())?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::features::Category;
-use super::kind::Kind;
+use super::file_kind::Kind;
 use crate::phase::Complexity;
 
 /// Name, shipped value, and how sure that value is: the standard deviation of the logarithm of the factor by which the truth

@@ -14,7 +14,7 @@
 
 use super::coefficients::{BASE, Coefficients, DESCRIPTION, EXISTING, EXISTING_KIB, KINDS, SCALE};
 use super::features::Features;
-use super::kind::Kind;
+use super::file_kind::Kind;
 
 /// No estimate is less: the shortest answer of an agent that calls one tool takes about as much.
 const LEAST: f64 = 100.0;

@@ -1,6 +1,6 @@
 //! What is known of a phase before its attempt, in the numbers that an estimate is made of. Pure.
 
-use super::kind::{Kind, kind};
+use super::file_kind::{Kind, kind};
 use crate::phase::{Complexity, FixedSpec, Sample};
 
 /// A longer description asks for more, up to a point.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::calibration::Calibration;
-use super::figures::smape_percent;
 use super::learn::{Example, learn, split};
+use super::sample_figures::smape_percent;
 use super::shuffle::shuffled;
 use crate::phase::UnixMs;
 

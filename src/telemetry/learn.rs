@@ -11,8 +11,8 @@ use super::calibration::{Calibration, Group};
 use super::coefficients::{COUNT, Coefficients, SCALE, spread};
 use super::estimate::predict;
 use super::features::Features;
-use super::figures::smape_percent;
 use super::fit::{Observation, fit};
+use super::sample_figures::smape_percent;
 use super::shuffle::shuffled;
 use crate::phase::{Sample, UnixMs};
 

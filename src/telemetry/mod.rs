@@ -3,14 +3,14 @@
 pub mod calibration;
 pub mod coefficients;
 pub mod estimate;
-pub mod export;
 pub mod features;
-pub mod figures;
+pub mod file_kind;
 mod fit;
 pub mod held_out;
-pub mod kind;
 pub mod learn;
 pub mod proposal;
+pub mod sample_export;
+pub mod sample_figures;
 mod shuffle;
 pub mod summary;
 
@@ -20,8 +20,8 @@ mod learning_tests;
 pub use calibration::{Calibration, Group};
 pub use coefficients::Coefficients;
 pub use features::Features;
-pub use figures::{Figures, is_quality, smape_percent, waste_ratio};
 pub use fit::Observation;
 pub use learn::{Example, learn};
 pub use proposal::Proposal;
+pub use sample_figures::{Figures, is_quality, smape_percent, waste_ratio};
 pub use shuffle::shuffled;

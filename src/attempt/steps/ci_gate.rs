@@ -12,7 +12,7 @@ use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
-use crate::telemetry::kind::{Kind, kind};
+use crate::telemetry::file_kind::{Kind, kind};
 use crate::workspace::Side;
 
 /// Files that CI changed, in a message.

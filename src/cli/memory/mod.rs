@@ -1,6 +1,6 @@
 //! `memory`: look into what earlier phases left behind, and keep it in order.
 
-mod open;
+mod open_memory;
 mod search;
 mod upkeep;
 
@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::memory::{Memory, Starting};
 use crate::workspace::Repo;
 
-pub use open::{close, open, place};
+pub use open_memory::{close, open, place};
 
 /// Search the memory of earlier phases, and keep it in order
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use console::style;
 use serde_json::json;
 
 use super::{close, opened};
-use crate::cli::{Context, database};
+use crate::cli::{Context, open_database};
 use crate::failure::Failure;
 use crate::memory::{Collection, Filter, Query, Snippet, Starting};
 use crate::phase::RunId;
@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     close(&memory).await;
     // What a removed run had learned may still be there.
     if let Some(run) = run.filter(|_| found.is_empty()) {
-        database::require_run(context, run).await?;
+        open_database::require_run(context, run).await?;
     }
     if args.json {
         let found: Vec<_> = found.iter().map(value).collect();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{close, opened};
 use crate::cli::Context;
-use crate::cli::table::counted;
+use crate::cli::output::table::counted;
 use crate::failure::Failure;
 use crate::memory::{Holding, Starting, Stats};
 use crate::progress::screen::{self, Size};

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::RunArg;
 use crate::cli::Context;
-use crate::cli::fixer::fixer;
+use crate::cli::autofix_limits::fixer;
 use crate::failure::{Failure, OrHint};
 use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::view::PhaseView;
+use super::phase_json::PhaseView;
 use super::{RunArg, ids};
 use crate::cli::Context;
-use crate::cli::table::table;
+use crate::cli::output::table::table;
 use crate::failure::Failure;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseId, PhaseState};

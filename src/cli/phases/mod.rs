@@ -3,14 +3,14 @@
 mod edit;
 mod list;
 mod log;
-mod prompt;
+mod phase_json;
+mod retry_skip_accept;
 mod show;
-mod steer;
-mod view;
+mod show_prompt;
 
 use clap::Subcommand;
 
-use super::{Context, database};
+use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseId, RunId};
 use crate::store::Store;
@@ -27,9 +27,9 @@ enum Action {
     List(list::Args),
     Show(show::Args),
     Log(log::Args),
-    Retry(steer::RetryArgs),
-    Skip(steer::SkipArgs),
-    Accept(steer::AcceptArgs),
+    Retry(retry_skip_accept::RetryArgs),
+    Skip(retry_skip_accept::SkipArgs),
+    Accept(retry_skip_accept::AcceptArgs),
     Edit(edit::Args),
 }
 
@@ -43,8 +43,8 @@ struct RunArg {
 
 impl RunArg {
     async fn open(&self, context: &Context) -> Result<(Store, RunId), Failure> {
-        let store = database::open_existing(context).await?;
-        let run = database::the_run(&store, self.run_id.as_deref()).await?;
+        let store = open_database::open_existing(context).await?;
+        let run = open_database::the_run(&store, self.run_id.as_deref()).await?;
         Ok((store, run))
     }
 }
@@ -54,9 +54,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Action::List(args) => list::run(args, context).await?,
         Action::Show(args) => show::run(args, context).await?,
         Action::Log(args) => log::run(args, context).await?,
-        Action::Retry(args) => steer::retry(args, context).await?,
-        Action::Skip(args) => steer::skip(args, context).await?,
-        Action::Accept(args) => steer::accept(args, context).await?,
+        Action::Retry(args) => retry_skip_accept::retry(args, context).await?,
+        Action::Skip(args) => retry_skip_accept::skip(args, context).await?,
+        Action::Accept(args) => retry_skip_accept::accept(args, context).await?,
         Action::Edit(args) => edit::run(args, context).await?,
     }
     Ok(Exit::Done)

@@ -1,10 +1,9 @@
 //! `phases show`: one phase with all that is known about it.
 
-use super::RunArg;
-use super::view;
+use super::{RunArg, phase_json};
 use crate::cli::Context;
-use crate::cli::fixer::fixer;
-use crate::cli::table::table;
+use crate::cli::autofix_limits::fixer;
+use crate::cli::output::table::table;
 use crate::failure::Failure;
 use crate::phase::shell;
 use crate::phase::words::quoted;
@@ -38,10 +37,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
     store.close().await;
     if args.prompt {
-        return super::prompt::run(&detail, context).await;
+        return super::show_prompt::run(&detail, context).await;
     }
     match args.json {
-        true => context.out.json(&view::detail(&detail, max_attempts)),
+        true => context.out.json(&phase_json::detail(&detail, max_attempts)),
         false => {
             let row = &detail.row;
             let repair =
@@ -88,7 +87,7 @@ fn written_ci(spec: &serde_json::Value) -> Vec<Named> {
 
 fn text(detail: &PhaseDetail, max_attempts: u32, ci: Vec<Named>, columns: Option<usize>) -> String {
     let row = &detail.row;
-    let view = view::PhaseView::new(row, max_attempts);
+    let view = phase_json::PhaseView::new(row, max_attempts);
     let (run, phase) = (shown_id(row.run_id.as_str()), shown_id(row.phase_id.as_str()));
     let heading = format!("{run}/{phase}  {}", shown_message(&row.name));
     let mut page = Page { text: String::new(), columns };

@@ -1,12 +1,12 @@
 //! `status`: what each run has done, what runs now, and why the rest cannot.
 
-mod json;
-mod live;
-mod look;
-mod text;
+mod live_view;
+mod status_json;
+mod status_snapshot;
+mod status_text;
 mod watch;
 
-use super::{Context, database};
+use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 
@@ -30,16 +30,16 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let wanted = args.run_id.map(RunId::new);
     let tries = context.config()?.settings.executor.max_attempts;
     if args.watch {
         return watch::watch(&store, wanted.as_ref(), tries, context).await;
     }
-    let seen = look::look(&store, wanted.as_ref(), tries).await?;
+    let seen = status_snapshot::look(&store, wanted.as_ref(), tries).await?;
     match args.json {
-        true => context.out.json(&json::json(&seen))?,
-        false => context.out.text(&text::text(&seen))?,
+        true => context.out.json(&status_json::json(&seen))?,
+        false => context.out.text(&status_text::text(&seen))?,
     }
     store.close().await;
     Ok(Exit::Done)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::look::{Seen, look};
-use super::{live, text};
+use super::status_snapshot::{Seen, look};
+use super::{live_view, status_text};
 use crate::cli::Context;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
@@ -106,17 +106,17 @@ impl Shown {
                         context.out.line_above(&line)?;
                     }
                 }
-                screen::paint(live::lines(
+                screen::paint(live_view::lines(
                     seen,
                     Size::of_terminal(),
                     console::colors_enabled_stderr(),
                 ));
             }
             Self::Blocks(last) => {
-                let now = text::unchanging(seen);
+                let now = status_text::unchanging(seen);
                 if now != *last {
                     let gap = if last.is_empty() { "" } else { "\n" };
-                    context.out.text(&format!("{gap}{}", text::text(seen)))?;
+                    context.out.text(&format!("{gap}{}", status_text::text(seen)))?;
                     *last = now;
                 }
             }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::calibrate_view as view;
-use crate::cli::{Context, calibration, database};
+use super::calibration_text as view;
+use crate::cli::{Context, calibration_in_force, open_database};
 use crate::clock::now;
 use crate::failure::Failure;
 use crate::phase::{RunId, UnixMs};
@@ -47,7 +47,7 @@ impl InForce {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let done = match args.undo {
         true => undo(&args, context, &store).await,
         false => propose(&args, context, &store).await,
@@ -107,7 +107,7 @@ fn refusal(proposal: &Proposal, before: &InForce) -> Option<String> {
 
 async fn in_force(store: &Store) -> Result<InForce, Failure> {
     let row = store.active_calibration().await?;
-    let calibration = row.as_ref().map(calibration::read).transpose()?.unwrap_or_default();
+    let calibration = row.as_ref().map(calibration_in_force::read).transpose()?.unwrap_or_default();
     Ok(InForce { version: row.map(|row| (row.version, row.created_at)), calibration })
 }
 

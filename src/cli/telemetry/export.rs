@@ -2,11 +2,11 @@
 
 use clap::ValueEnum;
 
-use super::which::Which;
-use crate::cli::{Context, database};
+use super::sample_choice::Which;
+use crate::cli::{Context, open_database};
 use crate::failure::Failure;
 use crate::store::SampleFilter;
-use crate::telemetry::export::{CSV_HEADER, csv_line, ndjson_line};
+use crate::telemetry::sample_export::{CSV_HEADER, csv_line, ndjson_line};
 
 /// Samples between two writes; what is in memory is a page and its text.
 const PAGE: u32 = 500;
@@ -33,7 +33,7 @@ enum Format {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let filter =
         SampleFilter { runs: args.which.runs(), since: args.which.since(), quality: args.quality };
     store.require_sampled_runs(&filter.runs).await?;

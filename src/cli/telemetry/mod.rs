@@ -1,12 +1,12 @@
 //! `telemetry`: what attempts used, exported, and learnt from.
 
 mod calibrate;
-mod calibrate_view;
+mod calibration_text;
 mod export;
-mod since;
+mod point_in_time;
+mod sample_choice;
 mod summary;
-mod text;
-mod which;
+mod summary_text;
 
 use clap::Subcommand;
 

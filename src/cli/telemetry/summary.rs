@@ -1,8 +1,8 @@
 //! `telemetry summary`: how many phases landed, what they used, how good the estimates were, where time went.
 
-use super::text;
-use super::which::Which;
-use crate::cli::{Context, database};
+use super::sample_choice::Which;
+use super::summary_text;
+use crate::cli::{Context, open_database};
 use crate::failure::Failure;
 use crate::report;
 
@@ -18,13 +18,13 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let store = database::open_existing(context).await?;
+    let store = open_database::open_existing(context).await?;
     let named = args.which.runs();
     store.require_sampled_runs(&named).await?;
     let summary = report::figures(&store, &named, args.which.since()).await?;
     store.close().await;
     match args.json {
         true => context.out.json(&summary),
-        false => context.out.text(&text::page(&summary)),
+        false => context.out.text(&summary_text::page(&summary)),
     }
 }

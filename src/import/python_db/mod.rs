@@ -3,9 +3,9 @@
 //! It is another program's file: opened read-only and immutable, so that neither it nor its folder is ever
 //! written to. This is the only SQL outside the store, and none of it is about our own database.
 
-mod phase;
-mod rows;
-mod sample;
+mod foreign_rows;
+mod phase_rows;
+mod sample_rows;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::phase::RunId;
 
-use super::draft::{Draft, Drafting};
 use super::error::ImportError;
-use rows::{Row, Table};
+use super::plan_draft::{Draft, Drafting};
+use foreign_rows::{Row, Table};
 
 /// What makes a database the Python Autopack's; `tiers` and the events are younger or optional.
 const NEEDED: [(&str, &[&str]); 2] =
@@ -110,7 +110,7 @@ struct Content {
 impl Content {
     async fn read(connection: &mut SqliteConnection, name: &str) -> Result<Self, String> {
         let file: Arc<str> = name.into();
-        let tables = rows::tables(connection).await?;
+        let tables = foreign_rows::tables(connection).await?;
         if tables.get("phases").is_some_and(|columns| columns.contains("raw_spec")) {
             let why = "it is a database of autopack's own; name it with --database-url instead";
             return Err(why.to_owned());
@@ -133,7 +133,11 @@ impl Content {
         let mut all = Vec::new();
         for table in [Table::Runs, Table::Tiers, Table::Phases, Table::Events] {
             let there = tables.contains_key(table.name());
-            all.push(if there { rows::all(connection, table, &file).await? } else { Vec::new() });
+            all.push(if there {
+                foreign_rows::all(connection, table, &file).await?
+            } else {
+                Vec::new()
+            });
         }
         let [runs, tiers, phases, events] =
             <[Vec<Row>; 4]>::try_from(all).map_err(|_| "cannot read its four tables".to_owned())?;
@@ -151,17 +155,17 @@ impl Content {
         let tiers = TierNames::of(&self.tiers);
         let mut drafting = Drafting::new(name);
         let known = self.runs.iter().filter_map(|row| row.text("id")).map(RunId::new);
-        let mut homes = sample::Homes::new(known.chain(runs).collect());
+        let mut homes = sample_rows::Homes::new(known.chain(runs).collect());
         for row in &self.phases {
             let run = RunId::new(row.needed("run_id")?);
-            let phase = phase::read(row, tiers.get(row), goals.get(run.as_str()))?;
+            let phase = phase_rows::read(row, tiers.get(row), goals.get(run.as_str()))?;
             homes.note(&phase.phase_id, &run);
             if is_wanted(&run) {
                 drafting.add(&run, row.place.clone(), phase);
             }
         }
         for row in &self.events {
-            let sample = sample::read(row)?;
+            let sample = sample_rows::read(row)?;
             let run = homes.run_of(row.text("run_id"), &sample.phase_id, ORPHANS);
             if is_wanted(&run) {
                 drafting.add_sample(&run, sample);

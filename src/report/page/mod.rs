@@ -4,7 +4,7 @@
 //! shown is written here, escaped. The figures stand in it once more as the JSON of `telemetry summary --json`.
 
 mod axis;
-mod figures;
+mod figure_table;
 mod phases;
 mod scatter;
 mod timeline;
@@ -29,10 +29,10 @@ pub fn render(report: &Report) -> Result<String, Failure> {
         ("policy", policy()),
         ("style", STYLE.to_owned()),
         ("about", about(report)),
-        ("figures", figures::section(report)),
+        ("figures", figure_table::section(report)),
         ("timeline", timeline::section(report)),
         ("estimates", scatter::section(report)),
-        ("groups", figures::groups(report)),
+        ("groups", figure_table::groups(report)),
         ("failures", phases::failures(report)),
         ("filters", phases::filters(report)),
         ("phases", phases::list(report)),

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use super::time;
 use crate::phase::{PhaseState, UnixMs};
 use crate::progress::printable;
-use crate::report::clean::Excerpt;
 use crate::report::escape::Html;
+use crate::report::excerpt::Excerpt;
+use crate::report::figure_words::{UNKNOWN, count, counted, millis, money};
 use crate::report::story::{AttemptStory, FailureStory, PhaseStory, Report};
-use crate::report::words::{UNKNOWN, count, counted, millis, money};
 
 /// Lines of a log that stand right under what failed; the rest stands with the phase.
 const GLANCE: usize = 6;

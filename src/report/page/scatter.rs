@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::report::escape::Html;
+use crate::report::figure_words::{counted, figure, rate};
 use crate::report::story::{AttemptStory, PhaseStory, Report};
-use crate::report::words::{counted, figure, rate};
 
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 300.0;

@@ -7,8 +7,8 @@ use super::axis::{Axis, Piece};
 use super::time;
 use crate::phase::{AttemptOutcome, PhaseState, UnixMs};
 use crate::report::escape::Html;
+use crate::report::figure_words::millis;
 use crate::report::story::{AttemptStory, PhaseStory, Report};
-use crate::report::words::millis;
 
 /// Heights in pixels; widths are in percent, so that zooming is stretching.
 const TOP: u32 = 20;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::rate::Rate;
 use super::spread::Spread;
-use crate::telemetry::figures::{smape_percent, waste_ratio};
+use crate::telemetry::sample_figures::{smape_percent, waste_ratio};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {

@@ -1,5 +1,8 @@
 //! Results, on stdout. Everything that people are told beside them goes to stderr, by `tracing`.
 
+pub mod logging;
+pub mod table;
+
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd as _;

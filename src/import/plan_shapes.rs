@@ -7,9 +7,9 @@ use crate::phase::plan::PlanPhase;
 use crate::phase::words::meant;
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
-use super::draft::{Draft, Drafting};
-use super::place::Place;
-use super::source::Source;
+use super::plan_draft::{Draft, Drafting};
+use super::plan_source::Source;
+use super::source_place::Place;
 use super::standing::{self, Standing};
 use super::{Format, ImportError, json, spec_keys, yaml};
 

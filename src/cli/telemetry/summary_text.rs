@@ -1,8 +1,10 @@
 //! The summary for people, in 80 columns.
 
-use crate::cli::table::{one_line, table};
+use crate::cli::output::table::{one_line, table};
 use crate::progress::printable;
-use crate::report::words::{UNKNOWN, about, count, counted, figure, millis, money, percent, rate};
+use crate::report::figure_words::{
+    UNKNOWN, about, count, counted, figure, millis, money, percent, rate,
+};
 use crate::telemetry::summary::{Accuracy, Group, Summary, TokenSums, Used};
 
 const WIDTH: usize = 80;

@@ -10,7 +10,7 @@ use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RawSpec};
 
 use super::super::error::ImportError;
 use super::super::spec_keys;
-use super::rows::Row;
+use super::foreign_rows::Row;
 
 /// The executor's bookkeeping. Every other column that is not null is the author's and goes into the spec,
 /// columns of versions that we do not know too.
@@ -165,7 +165,7 @@ fn nested(column: &str, value: &Value, notes: &mut Vec<String>) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::place::Place;
+    use super::super::super::source_place::Place;
     use super::*;
 
     fn phase(cells: Value) -> PlanPhase {

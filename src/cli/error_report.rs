@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tracing::Level;
 
 use super::LogFormat;
-use super::log;
+use super::output::logging;
 use crate::config::ConfigError;
 use crate::failure::{Exit, Failure};
 use crate::import::ImportError;
@@ -23,12 +23,12 @@ pub fn tell(failure: &Failure, format: LogFormat) {
         return;
     }
     match format {
-        LogFormat::Json => log::write(&json_line(failure)),
+        LogFormat::Json => logging::write(&json_line(failure)),
         LogFormat::Text => {
             let paint = |word: &'static str| style(word).for_stderr().bold();
-            log::write(&format!("{} {}", paint("error:").red(), printable(&failure.text())));
+            logging::write(&format!("{} {}", paint("error:").red(), printable(&failure.text())));
             if let Some(hint) = failure.hint_text() {
-                log::write(&format!("{} {}", paint("hint:").cyan(), printable(hint)));
+                logging::write(&format!("{} {}", paint("hint:").cyan(), printable(hint)));
             }
         }
     }
@@ -41,7 +41,7 @@ fn json_line(failure: &Failure) -> String {
         "hint": failure.hint_text(),
         "exit_code": failure.exit_code(),
     });
-    log::json_line(Level::ERROR, "autopack", object(fields))
+    logging::json_line(Level::ERROR, "autopack", object(fields))
 }
 
 /// What clap has to say, where it was asked for JSON: there is no command line yet to have read that from.
@@ -60,7 +60,7 @@ pub fn usage_as_json(error: &clap::Error) -> bool {
         "hint": hint.trim().replace('\n', " "),
         "exit_code": Exit::Usage.code(),
     });
-    log::write(&log::json_line(Level::ERROR, "autopack", object(fields)));
+    logging::write(&logging::json_line(Level::ERROR, "autopack", object(fields)));
     true
 }
 

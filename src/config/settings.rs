@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::agents::{AgentSettings, AgentsSettings};
+use super::agent_settings::{AgentSettings, AgentsSettings};
 use crate::phase::budget::Budgets;
 
 /// More at a time than any machine has use for.

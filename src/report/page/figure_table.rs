@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::phase::PhaseState;
 use crate::progress::printable;
 use crate::report::escape::Html;
+use crate::report::figure_words::{UNKNOWN, about, count, counted, millis, money, percent, rate};
 use crate::report::story::Report;
-use crate::report::words::{UNKNOWN, about, count, counted, millis, money, percent, rate};
 use crate::telemetry::summary::{Group, Rate, Summary, Time};
 
 /// Shorter parts would be shown as 0.0 s.

@@ -1,7 +1,7 @@
 //! `status` for people: a table of runs, a line for what runs, a line for what waits.
 
-use super::look::{Seen, why};
-use crate::cli::table::table;
+use super::status_snapshot::{Seen, why};
+use crate::cli::output::table::table;
 use crate::progress::{duration, printable, shown_id, thousands};
 use crate::store::{InFlight, RunSummary, Waiting};
 

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::plan::{Document, PHASES, documents};
+use super::plan_shapes::{Document, PHASES, documents};
 use super::{Format, ImportError, json_text};
 
 /// What a text holds, and what its author may want to know about how it was read.

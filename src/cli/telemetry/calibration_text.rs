@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::calibrate::InForce;
-use crate::cli::table::{counted, table};
+use crate::cli::output::table::{counted, table};
 use crate::progress::printable;
 use crate::telemetry::held_out::{Errors, Whose};
 use crate::telemetry::{Calibration, Coefficients, Proposal};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::look::{Seen, why};
+use super::status_snapshot::{Seen, why};
 use crate::store::{InFlight, RunSummary, Waiting};
 
 pub(super) fn json(seen: &Seen) -> Value {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::database::time;
+use crate::cli::open_database::time;
 use crate::phase::autofix::aliases::written;
 use crate::phase::{Failure, PhaseId, PhaseState, RunId};
 use crate::store::{AttemptRow, PhaseDetail, PhaseRow};

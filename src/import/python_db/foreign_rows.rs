@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sqlx::{Column, Row as _, SqliteConnection, TypeInfo, ValueRef, sqlite::SqliteRow};
 
 use super::super::error::ImportError;
-use super::super::place::Place;
+use super::super::source_place::Place;
 
 #[derive(Clone, Copy)]
 pub(super) enum Table {

@@ -1,6 +1,6 @@
 //! Which samples a command of `telemetry` is about.
 
-use super::since::{Since, since};
+use super::point_in_time::{Since, since};
 use crate::clock::now;
 use crate::phase::{RunId, UnixMs};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::log;
+use super::output::logging;
 use crate::config::Env;
 
 #[derive(Clone, Debug, Default, Args)]
@@ -69,7 +69,7 @@ impl Global {
                 console::set_colors_enabled_stderr(choice == Color::Always);
             }
         }
-        log::start(self, Env::of_process());
+        logging::start(self, Env::of_process());
     }
 
     /// Whether somebody watches stderr.

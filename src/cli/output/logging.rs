@@ -19,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
-use super::{Global, LogFormat};
+use crate::cli::{Global, LogFormat};
 use crate::config::{Config, Env};
 use crate::process::Redactor;
 use crate::progress::{printable, screen, shown_id};
@@ -50,7 +50,7 @@ impl Secrets {
 }
 
 /// Once, before anything is said.
-pub(super) fn start(global: &Global, env: Env) {
+pub(crate) fn start(global: &Global, env: Env) {
     secrets(|secrets| secrets.env = Some(env));
     let lines = Lines { format: global.log_format, detailed: global.verbose > 0 };
     // A second subscriber can only be a test's own.
@@ -58,7 +58,7 @@ pub(super) fn start(global: &Global, env: Env) {
 }
 
 /// The configuration names keys of its own, and may hold some.
-pub(super) fn know(config: &Config) {
+pub(crate) fn know(config: &Config) {
     secrets(|secrets| {
         secrets.keys = config.key_variables().into_iter().map(str::to_owned).collect();
         secrets.held = config.variables_held();
@@ -67,12 +67,12 @@ pub(super) fn know(config: &Config) {
 }
 
 /// The text without secrets.
-pub(super) fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     secrets(|secrets| secrets.redactor().redact(text).into_owned())
 }
 
 /// One whole line to stderr.
-pub(super) fn write(line: &str) {
+pub(crate) fn write(line: &str) {
     let line = redact(line);
     screen::above(|| {
         // There is nobody left to tell that stderr is closed.
@@ -152,7 +152,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 }
 
 /// One object, flat: what is always there comes first.
-pub(super) fn json_line(level: Level, target: &str, mut fields: Map<String, Value>) -> String {
+pub(crate) fn json_line(level: Level, target: &str, mut fields: Map<String, Value>) -> String {
     let mut line = Map::new();
     line.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
     line.insert("level".to_owned(), level.as_str().into());

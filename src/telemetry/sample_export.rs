@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::figures::Figures;
+use super::sample_figures::Figures;
 use crate::phase::{Sample, UnixMs};
 
 /// The names of the fields, in their order: a line of CSV.

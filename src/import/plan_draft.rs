@@ -8,7 +8,7 @@ use crate::phase::{PhaseId, RunId};
 
 use super::depends::{self, Existing};
 use super::error::ImportError;
-use super::place::Place;
+use super::source_place::Place;
 
 /// A plan whose dependencies are not yet checked.
 #[derive(Debug, Default)]

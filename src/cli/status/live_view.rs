@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::look::{Seen, why};
+use super::status_snapshot::{Seen, why};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, Running};
 use crate::progress::{fill, fit, shown_id, thousands, width};

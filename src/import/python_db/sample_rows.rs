@@ -11,7 +11,7 @@ use crate::phase::plan::ImportedSample;
 use crate::phase::{PhaseId, RunId, Tokens, UnixMs, Usage};
 
 use super::super::error::ImportError;
-use super::rows::Row;
+use super::foreign_rows::Row;
 
 pub(super) fn read(row: &Row) -> Result<ImportedSample, ImportError> {
     let written = row.text("timestamp").unwrap_or_default();

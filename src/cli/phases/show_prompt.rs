@@ -2,7 +2,7 @@
 
 use crate::attempt::{Asked, AttemptFolder, prompt_for};
 use crate::ci::{self, Pythons};
-use crate::cli::{Context, fixer, memory};
+use crate::cli::{Context, autofix_limits, memory};
 use crate::failure::Failure;
 use crate::memory::{Memory, Starting};
 use crate::phase::PhaseState;
@@ -12,7 +12,7 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let config = context.config()?;
     let (settings, row) = (&config.settings, &detail.row);
     let root = context.workspace()?;
-    let repair = fixer::fixer(settings, &root)(&row.spec, row.last_failure.as_ref());
+    let repair = autofix_limits::fixer(settings, &root)(&row.spec, row.last_failure.as_ref());
     let phase = repair.result.map_err(|why| {
         Failure::new(format!(
             "phase {} gets no prompt: its spec is unfixable: {}",
