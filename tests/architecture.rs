@@ -8,12 +8,14 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// Imports run from a lower floor to a higher one, and never between neighbours on one floor.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 10] = [
     &["main"],
     &["cli", "fuzz"],
     &["drain", "health", "import", "report"],
-    &["execute"],
+    &["attempt"],
+    &["merge_queue"],
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
+    &["git"],
     &["failure", "http", "process"],
     &["clock", "config"],
     &["phase"],

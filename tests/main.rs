@@ -34,6 +34,7 @@ mod golden;
 mod hidden_tests;
 mod hostile;
 mod hostile_agents;
+mod import_circles;
 mod import_plans;
 mod import_python_db;
 mod jobs;
