@@ -249,7 +249,7 @@ fn a_filter_over_a_graph_is_exact_where_it_lets_little_through() {
 fn what_waited_for_the_graph_comes_back_from_the_journal() {
     let dir = TempDir::new().unwrap();
     let mut graph = graph_with_tail();
-    file::save(&dir.path().join("errors_ci.faiss"), "e", &graph).unwrap();
+    index_file::save(&dir.path().join("errors_ci.faiss"), "e", &graph).unwrap();
     let changes: Vec<Change> =
         (1..=2_000).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
     let (mut index, loaded) = Faiss::open(dir.path(), "e", &puts(&changes), 2_000);
