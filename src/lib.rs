@@ -7,7 +7,7 @@
 //! store      keeps them; the only SQL
 //! phase      the pure core: auto-fixer, scope, states, verdicts
 //! drain      the batch loop: recover, repair, claim, execute, finish
-//! execute    one attempt, straight down:
+//! attempt    one attempt, straight down:
 //!   workspace  a slot at the run branch's tip
 //!   memory     what earlier phases left: recalled before, remembered after
 //!   prompt     what the agent is told

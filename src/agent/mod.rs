@@ -1,7 +1,7 @@
 //! A prompt goes to an agent, which edits files in a worktree; what it used comes back.
 //!
-//! One file per kind of agent. Those that are programs with a stream of their own (`kind` lists them) share one runner,
-//! `program`; each file says only how its agent is called and what its stream means. What an agent says about its own success is passed on and decides
+//! One file per kind of agent. Those that are programs with a stream of their own (`adapters` lists them) share one runner,
+//! `runner::program`; each file says only how its agent is called and what its stream means. What an agent says about its own success is passed on and decides
 //! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
 
 mod adapters;

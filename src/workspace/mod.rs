@@ -5,7 +5,7 @@
 //! on disk ([`Slot::measure`]), becomes a commit in the slot's own store ([`Slot::commit`]), and only
 //! landing ([`Slot::land`]) writes into the user's repository: objects, then one transaction of refs.
 //!
-//! Git is the `git` command line, started in `git.rs` alone, which also says why nothing that an agent
+//! Git is the `git` command line, started in `git/command.rs` alone, which also says why nothing that an agent
 //! or a repository configures can run through it. This module decides nothing about phases: whether a
 //! change is in scope is `phase::scope`'s word.
 

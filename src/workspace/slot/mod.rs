@@ -1,6 +1,6 @@
 //! A slot: a folder in which one attempt after the other works, as a repository of its own.
 //!
-//! `place.rs` says where they lie. The agent's checkout is its own, `.git` and all; the folder beside it whose name ends in
+//! `slot_place.rs` says where they lie. The agent's checkout is its own, `.git` and all; the folder beside it whose name ends in
 //! `.git` is ours. `.autopack/slots/N.lock` is held as long as the slot is somebody's, by us and by the children that work in it.
 
 pub mod binary_files;
