@@ -59,7 +59,10 @@ fn a_subagent_that_only_an_event_tells_of_holds_the_end() {
     );
 }
 
-/// Its last word stands for 30 s; then it is ended, though a shell of its own works on.
+/// Tests do not wait for 30 s after the last word.
+const QUIET: (&str, &str) = ("AUTOPACK_TEST_AGENT_QUIET_SECONDS", "3");
+
+/// Its last word stands for a while; then it is ended, though a shell of its own works on.
 #[test]
 fn a_shell_in_the_background_holds_nothing() {
     let body = format!(
@@ -68,7 +71,7 @@ fn a_shell_in_the_background_holds_nothing() {
          answer('t1', 'Command running in background with ID: b1')\nwrite()\nlast_word()\n\
          subprocess.run(['sh', '-c', 'while :; do sleep 1; done'])"
     );
-    let project = claude(&body, ONE).plan(plan());
+    let project = claude(&body, ONE).env(QUIET.0, QUIET.1).plan(plan());
     let ran = project.drain().succeeded();
     assert_eq!(project.landed(), ["p0"]);
     assert!(
@@ -83,7 +86,7 @@ fn one_that_works_on_while_it_is_ended_never_lands() {
         "{SUBAGENT}import signal\nwrite()\ndef on(*_):\n    tool('Write', 't9', file_path='src/p0.txt')\n    path.write_text('half'); last_word(); sys.exit(0)\n\
          signal.signal(signal.SIGTERM, on)\nlast_word()\nwhile True: time.sleep(60)"
     );
-    let project = claude(&body, ONE).plan(plan());
+    let project = claude(&body, ONE).env(QUIET.0, QUIET.1).plan(plan());
     project.drain().exited(3);
     let failure = &project.phase("p0")["last_failure"];
     assert_eq!(failure["kind"], "agent_failed", "{failure}");

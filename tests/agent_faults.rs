@@ -234,3 +234,29 @@ fn what_it_does_to_ignored_files_and_remotes_is_said() {
     let note = "your own checkout changed while the agent worked (by you, or by the agent): .env, origin: refs/heads/pushed";
     assert!(ran.stdout.contains(note), "{ran:#?}");
 }
+
+/// LiteLLM keeps neither the status nor the code of an unpaid request.
+#[test]
+fn an_unpaid_account_of_mini_swe_agent_ends_the_drain_and_charges_no_try() {
+    let project = Project::new();
+    let (program, account) = (project.outside("mini"), project.outside("account.json"));
+    let said = "litellm.APIError: APIError: OpenrouterException - {\"error\":{\"message\":\"Insufficient credits\",\"code\":402}}";
+    let trajectory = json!({
+        "info": {"exit_status": "APIError", "submission": ""},
+        "messages": [{"role": "exit", "content": said}],
+    });
+    std::fs::write(&account, trajectory.to_string()).unwrap();
+    let script = format!(
+        "#!/bin/sh\nwhile [ $# -gt 0 ]; do [ \"$1\" = -o ] && cp {account:?} \"$2\"; shift; done\nexit 1\n"
+    );
+    executable(&program, &script);
+    let config = format!(
+        "agents:\n  default: m\n  m: {{kind: mini-swe-agent, program: {program:?}}}\nci: {{command: [\"true\"]}}\n"
+    );
+    let plan = json!({"phases": [{"phase_id": "p0", "deliverables": ["src/p0.txt"]}]});
+    let project = project.config(&config).plan(plan);
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("no credit"), "{ran:#?}");
+    let phase = project.phase("p0");
+    assert_eq!((&phase["state"], &phase["attempts"]), (&json!("QUEUED"), &json!(0)));
+}

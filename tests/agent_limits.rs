@@ -33,7 +33,7 @@ fn saying(lines: &[String], then: &str) -> Fake {
 #[tokio::test]
 async fn an_agent_that_finished_but_stays_is_ended_and_its_result_kept() {
     let kinds = ["claude", "codex", "opencode", "gemini", "goose"];
-    let runs = kinds.map(|kind| Fake::recorded(kind, "success", HANG).run());
+    let runs = kinds.map(|kind| Fake::recorded(kind, "success", HANG).ended_early().run());
     for (kind, seen) in kinds.into_iter().zip(join_all(runs).await) {
         let came = (seen.reply.ended, &seen.reply.outcome);
         assert_eq!(came, (How::Exited(0), &Outcome::Finished), "{kind}");

@@ -102,18 +102,6 @@ fn a_branch_that_is_gone_is_brought_back_also_where_all_is_to_be_done_again() {
 }
 
 #[test]
-fn a_branch_in_the_way_is_said_once_whatever_the_jobs() {
-    for jobs in ["1", "3"] {
-        let project =
-            Project::new().agent("write_deliverables()").plan(phases(["a", "b", "c", "d"]));
-        project.git(["branch", "autopack"]);
-        let ran = project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).exited(1);
-        let said = ran.stdout.matches("cannot make the branch autopack/run").count();
-        assert_eq!(said, 1, "{ran:#?}");
-    }
-}
-
-#[test]
 fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
     let project = Project::new().agent("").plan(phases(["bad"]));
     project.drain().exited(3);
@@ -203,4 +191,45 @@ fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_wa
     std::os::unix::fs::symlink(&moved, project.root()).unwrap();
     let went_on = at(&moved).succeeded();
     assert!(went_on.stderr.contains("run run goes on here"), "{went_on:#?}");
+}
+
+#[test]
+fn a_branch_in_the_way_is_exit_5_and_said_once_whatever_the_number_of_jobs() {
+    for jobs in ["1", "4"] {
+        let phases: Vec<Value> = (0..6)
+            .map(|n| json!({"phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")]}))
+            .collect();
+        let project =
+            Project::new().agent("write_deliverables()").plan(json!({ "phases": phases }));
+        project.git(["branch", "-q", "autopack"]);
+        let ran = project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).exited(5);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        let why = "cannot make the branch autopack/run, since a branch autopack is there";
+        assert_eq!(said.matches(why).count(), 1, "--jobs {jobs}: {ran:#?}");
+        assert!(said.contains("git branch -m autopack OTHER"), "{ran:#?}");
+        assert!(project.states().values().all(|state| state == "QUEUED"));
+        for phase in project.states().keys() {
+            assert_eq!(project.phase(phase)["attempts"], 0);
+        }
+        project.git(["branch", "-q", "-m", "autopack", "other"]);
+        project.drain().succeeded();
+    }
+}
+
+#[test]
+fn a_branch_that_is_gone_after_all_landed_is_brought_back_to_what_landed_last() {
+    let settings = "ci: {command: 'true'}\n";
+    let plan = json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]});
+    let project = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .agent_with("write_deliverables()", settings)
+        .plan(plan);
+    project.drain().succeeded();
+    let landed = project.git(["rev-parse", "autopack/run"]).trim().to_owned();
+    project.git(["branch", "-q", "-D", "autopack/run"]);
+    let cure = format!("git branch autopack/run {landed}, which landed last");
+    let drained = project.drain().exited(1);
+    assert!(drained.stdout.contains(&cure), "{drained:#?}");
+    let verified = project.autopack(["verify", "run"]).exited(1);
+    assert!(verified.stderr.contains(&cure), "{verified:#?}");
 }

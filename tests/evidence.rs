@@ -50,6 +50,34 @@ fn a_phase_that_an_agent_set_to_complete_is_told_and_exit_is_1() {
 }
 
 #[test]
+fn forged_evidence_is_told() {
+    for evidence in ["operator", "import", "earlier"] {
+        let sql = format!(
+            "UPDATE phases SET state = 'COMPLETE', evidence = '{evidence}' WHERE phase_id = 'two'"
+        );
+        let ran = meddled_with(&sql).drain().exited(1);
+        assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{evidence}: {ran:#?}");
+    }
+}
+
+#[test]
+fn what_was_skipped_or_done_again_does_not_vouch_for_a_forged_state() {
+    let project = project("write_deliverables()");
+    project.autopack(["phases", "skip", "--run-id", "run", "two"]).succeeded();
+    let skipped = project.drain().succeeded();
+    assert!(!skipped.stdout.contains("but no attempt"), "{skipped:#?}");
+    execute(&project, "UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
+    let ran = project.drain().exited(1);
+    assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{ran:#?}");
+    // The operator takes back what was said of it.
+    project.autopack(["phases", "retry", "--run-id", "run", "--redo", "two"]).succeeded();
+    let sql = "UPDATE phases SET state = 'SKIPPED', evidence = 'operator' WHERE phase_id = 'two'";
+    execute(&project, sql);
+    let ran = project.drain().exited(1);
+    assert!(ran.stdout.contains("two is SKIPPED, but no attempt"), "{ran:#?}");
+}
+
+#[test]
 fn what_an_agent_set_to_complete_is_done_after_redo() {
     let project = meddled_with("UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     project.drain().exited(1);

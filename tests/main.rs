@@ -44,6 +44,7 @@ mod memory;
 mod memory_docker;
 mod memory_drain;
 mod memory_qdrant;
+mod memory_qdrant_keys;
 mod memory_recall;
 mod older_workspace;
 mod owners;

@@ -76,7 +76,10 @@ fn own_prices_that_cannot_be_read_are_refused_before_the_drain() {
     for (text, part) in [
         ("a: {input: 1, output: 2, inptu: 3}\n", "inptu"),
         ("a: {input: x, output: 2}\n", "line 1"),
-        ("a:\n  input: -1\n  output: 2\n", "a.input"),
+        ("b: {input: 1, output: 2}\na:\n  input: -1\n  output: 2\n", "a.input"),
+        ("b: {input: 1, output: 2}\na:\n  input: -1\n  output: 2\n", "line 3"),
+        ("a:\n  input: 1\n  output: 2\n  cache_read: -0.5\n", "line 4"),
+        ("a:\n  input: .nan\n  output: 2\n", "line 2"),
     ] {
         project.write("p.yaml", text);
         let ran = project.drain().exited(1);

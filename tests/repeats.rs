@@ -95,6 +95,24 @@ fn the_same_breach_in_phase_after_phase_stops_the_drain_at_its_own_limit() {
 }
 
 #[test]
+fn the_same_error_counts_though_other_failures_came_between() {
+    let agent = "if phase_id in ('p1', 'p3'): write('elsewhere.txt'); sys.exit(0)\nprint('no login'); sys.exit(9)";
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with(agent, &more).plan(plan(8));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("3 phases in a row (p0, p2, p4) met the same error"), "{ran:#?}");
+    assert_eq!(attempts(&project, 8), 5);
+}
+
+#[test]
+fn breaches_of_other_paths_are_not_alike() {
+    let agent = "write_deliverables()\nwrite(f'log/{phase_id}.txt')";
+    let more = format!("{GREEN}executor: {{max_attempts: 1, repeat_limit: 3}}\n");
+    let project = Project::new().agent_with(agent, &more).plan(plan(5));
+    project.drain().exited(3);
+}
+
+#[test]
 fn a_landing_in_between_starts_over() {
     let agent = "if phase_id == 'p2': write_deliverables()";
     let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");

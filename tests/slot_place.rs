@@ -212,3 +212,41 @@ fn slots_of_an_older_version_go_and_their_work_is_kept() {
     project.autopack(["phases", "retry", "--run-id", "run", "--all"]);
     assert!(!project.drain().stdout.contains("older version"));
 }
+
+/// Drains one phase whose agent says where it works, and gives that folder back.
+fn worked_in(project: Project) -> PathBuf {
+    let seen = project.outside("worked-in");
+    let agent = format!("pathlib.Path({seen:?}).write_text(os.getcwd())\nwrite_deliverables()");
+    let plan = json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]});
+    let project = project.agent(&agent).plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["a"]);
+    let slot = PathBuf::from(fs::read_to_string(seen).unwrap());
+    fs::remove_dir_all(slot.parent().unwrap()).unwrap();
+    slot
+}
+
+fn is_in_var_tmp(slot: &Path) -> bool {
+    slot.to_string_lossy().starts_with("/var/tmp/autopack-")
+}
+
+#[test]
+fn without_a_home_slots_lie_in_var_tmp() {
+    let slot = worked_in(Project::new().unset("XDG_STATE_HOME").unset("HOME"));
+    assert!(is_in_var_tmp(&slot), "{}", slot.display());
+}
+
+#[test]
+fn a_state_directory_on_another_file_system_is_passed_over() {
+    use std::os::unix::fs::MetadataExt as _;
+    let project = Project::new();
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    let memory = Path::new("/dev/shm");
+    if device(memory).is_none() || device(memory) == device(&project.root()) {
+        eprintln!("skipped: /dev/shm is no other file system here");
+        return;
+    }
+    let slot = worked_in(project.env("XDG_STATE_HOME", "/dev/shm/autopack-test-state"));
+    assert!(is_in_var_tmp(&slot), "{}", slot.display());
+    assert!(!Path::new("/dev/shm/autopack-test-state").exists(), "nothing was made there");
+}

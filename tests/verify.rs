@@ -43,6 +43,8 @@ fn a_green_tip_is_told_and_kept_as_the_green_ref() {
     assert!(drained.stdout.contains("run: CI is green in a clean clone at"), "{drained:#?}");
     assert_eq!(green_ref(&project), tip(&project));
     assert_eq!(clean_clone(&project), "green");
+    let text = project.autopack(["status"]).succeeded().stdout;
+    assert!(text.contains("tested   run: CI is green in a clean clone at "), "{text}");
     // The same tip is not tested again.
     let again = project.drain().succeeded();
     assert!(!again.stdout.contains("clean clone"), "{again:#?}");
@@ -65,6 +67,21 @@ fn a_landing_that_only_a_cache_keeps_green_is_found_and_not_offered_for_merging(
     assert!(drained.stdout.contains(&merge), "{drained:#?}");
     assert_eq!(clean_clone(&project), "red_in_clean_clone");
     assert!(project.states().values().all(|state| state == "COMPLETE"));
+    let text = project.autopack(["status", "--run-id", "run"]).succeeded().stdout;
+    let told = format!(
+        "tested   run: CI is red in a clean clone at {}\n         broken by marker ({})\n         last green commit: {} (refs/autopack/green/run)\n",
+        &landed[4][..10],
+        &landed[1][..10],
+        &landed[0][..10]
+    );
+    assert!(text.contains(&told), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for format in ["md", "html"] {
+        let report =
+            project.autopack(["report", "--run-id", "run", "--format", format]).succeeded().stdout;
+        assert!(report.contains("CI is red in a clean clone"), "{format}: {report}");
+        assert!(report.contains("broken by marker"), "{format}: {report}");
+    }
     // A later drain with nothing to do still says so.
     project.drain().exited(3);
 }
@@ -156,4 +173,22 @@ fn a_budget_that_is_spent_names_the_range() {
         .plan(phases(&["a", "marker", "c", "d"]));
     let drained = project.drain().exited(3);
     assert!(drained.stdout.contains("is not determined; it is one of the"), "{drained:#?}");
+}
+
+#[test]
+fn a_tip_that_was_not_tested_is_shown_with_the_reason() {
+    let settings = "ci: {command: 'true'}\n";
+    let project = Project::new().agent_with("write_deliverables()", settings).plan(phases(&["a"]));
+    let before = project.autopack(["status"]).succeeded().stdout;
+    assert!(!before.contains("clean clone"), "{before}");
+    project.drain().succeeded();
+    let text = project.autopack(["status"]).succeeded().stdout;
+    let off = "tested   run: the tip was not tested in a clean clone\n         ci.final is off; test it: autopack verify run\n";
+    assert!(text.contains(off), "{text}");
+    let project = project.unset("AUTOPACK_CI_FINAL");
+    let text = project.autopack(["status"]).succeeded().stdout;
+    assert!(text.contains("         pending; test it: autopack verify run\n"), "{text}");
+    project.autopack(["verify", "run"]).succeeded();
+    let text = project.autopack(["status"]).succeeded().stdout;
+    assert!(text.contains("green in a clean clone") && !text.contains("pending"), "{text}");
 }

@@ -4,9 +4,11 @@
 //! size of its requests, so that what is computed is a lower bound there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::phase::Tokens;
 
@@ -19,12 +21,51 @@ pub const AS_OF: &str = "2026-11-29";
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
+    #[serde(deserialize_with = "dollars")]
     pub input: f64,
+    #[serde(deserialize_with = "dollars")]
     pub output: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dollars_or_none")]
     pub cache_read: Option<f64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dollars_or_none")]
     pub cache_write: Option<f64>,
+}
+
+/// An amount of dollars, refused where the file has it, so that the error names the line.
+#[derive(Deserialize)]
+struct Dollars(#[serde(deserialize_with = "dollars")] f64);
+
+fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    deserializer.deserialize_f64(Amount)
+}
+
+fn dollars_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(Option::<Dollars>::deserialize(deserializer)?.map(|Dollars(amount)| amount))
+}
+
+struct Amount;
+
+impl Visitor<'_> for Amount {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an amount of dollars per million tokens, not negative")
+    }
+
+    fn visit_f64<E: de::Error>(self, amount: f64) -> Result<f64, E> {
+        match amount.is_finite() && amount >= 0.0 {
+            true => Ok(amount),
+            false => Err(E::invalid_value(Unexpected::Float(amount), &self)),
+        }
+    }
+
+    fn visit_u64<E: de::Error>(self, amount: u64) -> Result<f64, E> {
+        self.visit_f64(amount as f64)
+    }
+
+    fn visit_i64<E: de::Error>(self, amount: i64) -> Result<f64, E> {
+        self.visit_f64(amount as f64)
+    }
 }
 
 /// The user's own prices, by model.

@@ -56,6 +56,7 @@ pub(super) async fn attempt(
 ) -> Result<Verdict, Trouble> {
     let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
     if let Some(verdict) = attempt.check_base().await? {
+        attempt.look_for_repeats(&verdict, false).await?;
         return Ok(verdict);
     }
     let prompt = attempt.prompt().await?;

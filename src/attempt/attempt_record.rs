@@ -1,5 +1,6 @@
 //! What becomes known of an attempt on its way, whatever its verdict.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Record {
     pub kept: Option<PathBuf>,
     /// From here on the branch may have been moved to it.
     pub landing: Option<String>,
+    /// Paths that the attempt changed and may not change.
+    pub breached: BTreeSet<String>,
     pub lesson: Lesson,
 }
 

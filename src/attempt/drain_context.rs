@@ -8,11 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::base_runs::BaseRuns;
 use super::estimator::Foresight;
-use super::limits::circuit_breaker::Breaker;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
 use super::steps::setup_step::Setups;
-use crate::attempt::Trouble;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::memory::Memory;
@@ -41,12 +39,7 @@ pub struct Site {
     pub progress: Progress,
     pub memory: Memory,
     pub foresight: Foresight,
-    pub breaker: Breaker,
-    /// Of its own: the agent that finishes before CI cannot start would start the other one over.
-    pub ci_breaker: Breaker,
-    /// Of supervisors that what they watch takes down; any verdict starts it over.
-    pub supervisor_breaker: Breaker,
-    /// Of verdicts: what phase after phase fails with is no phase's fault.
+    /// What phase after phase fails with is no phase's fault.
     pub repeats: Repeats,
     pub backoff: Backoff,
     pub landings: LandingQueue,
@@ -94,9 +87,6 @@ impl Site {
             progress,
             memory: Memory::off(),
             foresight: Foresight::default(),
-            breaker: Breaker::new(circuit_breaker),
-            ci_breaker: Breaker::new(circuit_breaker),
-            supervisor_breaker: Breaker::new(circuit_breaker),
             repeats: Repeats::new(circuit_breaker, repeat_limit),
             backoff: Backoff::default(),
             landings: LandingQueue::default(),

@@ -13,8 +13,10 @@ mod clean_clone_ci;
 mod drain_context;
 mod error;
 mod estimator;
+mod last_landing;
 mod lesson;
 mod limits;
+mod run_end;
 mod run_tip_test;
 mod steps;
 
@@ -38,6 +40,7 @@ pub use artifacts::AttemptFolder;
 pub use drain_context::Site;
 pub use error::Trouble;
 pub use estimator::{Foreseen, Foresight};
+pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{Asked, prompt_for};
@@ -104,13 +107,10 @@ async fn execute_in_span(
     };
     let used = record.used();
     let (verdict, after) = match tried {
-        Ok(verdict) => {
-            site.supervisor_breaker.reset();
-            (verdict, std::mem::take(&mut record.after))
-        }
+        Ok(verdict) => (verdict, std::mem::take(&mut record.after)),
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
         Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
-        Err(Trouble::Crashed(why)) => match site.supervisor_breaker.met(&claim.phase_id, &why) {
+        Err(Trouble::Crashed(why)) => match site.repeats.met_error(&claim.phase_id, &why) {
             // By now it is not this phase's fault.
             Some(shared) => {
                 let message = shared.clone();

@@ -23,7 +23,6 @@ const LEAST_BUDGET: Duration = Duration::from_secs(600);
 pub enum TipTest {
     Tested {
         test: CleanTest,
-        suspects: Vec<String>,
         is_flaky: bool,
     },
     /// This tip was tested before.
@@ -112,7 +111,14 @@ impl Tester<'_> {
             false => (CleanOutcome::NotReproducible, Search::nothing()),
             true => (CleanOutcome::RedInCleanClone, self.search(known, duration).await?),
         };
+        let landed = match &search.broken_by {
+            Some(_) => self.site.store.landed(self.run).await?,
+            None => Vec::new(),
+        };
+        let broke_it = |(_, commit): &(_, String)| Some(commit) == search.broken_by.as_ref();
         let test = CleanTest {
+            broken_by_phase: landed.into_iter().find(broke_it).map(|(phase, _)| phase),
+            suspects: search.suspects,
             commit: self.tip.clone(),
             outcome,
             failing: red.failing.into_iter().flatten().collect(),
@@ -123,7 +129,7 @@ impl Tester<'_> {
         if let Some(green) = &test.last_green {
             self.site.repo.set_green(self.run, green).await?;
         }
-        self.keep(test, search.suspects, false).await
+        self.keep(test, false).await
     }
 
     async fn green(&self, is_flaky: bool) -> Result<TipTest, Trouble> {
@@ -134,19 +140,16 @@ impl Tester<'_> {
             failing: Vec::new(),
             last_lines: None,
             broken_by: None,
+            broken_by_phase: None,
+            suspects: Vec::new(),
             last_green: Some(self.tip.clone()),
         };
-        self.keep(test, Vec::new(), is_flaky).await
+        self.keep(test, is_flaky).await
     }
 
-    async fn keep(
-        &self,
-        test: CleanTest,
-        suspects: Vec<String>,
-        is_flaky: bool,
-    ) -> Result<TipTest, Trouble> {
+    async fn keep(&self, test: CleanTest, is_flaky: bool) -> Result<TipTest, Trouble> {
         self.site.store.put_clean_test(self.run, &test, now()).await?;
-        Ok(TipTest::Tested { test, suspects, is_flaky })
+        Ok(TipTest::Tested { test, is_flaky })
     }
 
     /// Bisects between the last commit that is known to be green, or the base, and the tip.

@@ -41,7 +41,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
     let site = site(context, repo, store.clone(), Mode::Lines)?;
-    let tested = test_tip(&site, &run, true, &stop).await?;
+    let tested = match test_tip(&site, &run, true, &stop).await {
+        Ok(tested) => tested,
+        Err(trouble) => return Err(site.with_last_landing(trouble).await.into()),
+    };
     let exit = match &tested {
         TipTest::Tested { test, .. } | TipTest::Known(test) => match test.outcome {
             CleanOutcome::RedInCleanClone => Exit::PhasesFailed,

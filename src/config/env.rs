@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_yaml::Value;
 
@@ -13,6 +14,16 @@ pub const CONFIG_DIR: &str = "AUTOPACK_CONFIG_DIR";
 pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
 /// A hint that is read after ours: often an application's own.
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
+
+/// For autopack's own tests, and no setting: how many seconds the stream of an agent is silent after its last word until it
+/// is ended.
+const AGENT_QUIET: &str = "AUTOPACK_TEST_AGENT_QUIET_SECONDS";
+
+/// What a test shortens the wait for the end of an agent to, by the environment that the agent gets.
+pub fn agent_quiet(variables: &BTreeMap<OsString, OsString>) -> Option<Duration> {
+    let seconds = variables.get(OsStr::new(AGENT_QUIET))?.to_str()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
 
 /// Variables that stand for a key of a file, and win over it.
 pub const OVERRIDES: [Override; 11] = [

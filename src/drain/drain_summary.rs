@@ -103,7 +103,9 @@ impl Drain<'_> {
             runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0 || is_red(run));
         let exit = match &halt {
             Halt::FirstFailure => Exit::StoppedAtFirstFailure,
-            Halt::Systemic(_) | Halt::Full(_) | Halt::Budget(_) => Exit::Systemic,
+            Halt::Systemic(_) | Halt::BranchBlocked(_) | Halt::Full(_) | Halt::Budget(_) => {
+                Exit::Systemic
+            }
             Halt::Failed { .. } => Exit::OurFailure,
             Halt::Interrupted => self.signals.exit(),
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,

@@ -39,11 +39,9 @@ impl Drain<'_> {
 pub async fn lines(site: &Site, run: &RunId, tested: &TipTest) -> Result<Vec<String>, Trouble> {
     let run = shown_id(run.as_str());
     let line = match tested {
-        TipTest::Tested { test, suspects, is_flaky } => {
-            return told(site, &run, test, suspects, *is_flaky).await;
-        }
+        TipTest::Tested { test, is_flaky } => return told(site, &run, test, *is_flaky).await,
         TipTest::Known(test) if test.outcome == CleanOutcome::Green => return Ok(Vec::new()),
-        TipTest::Known(test) => return told(site, &run, test, &[], false).await,
+        TipTest::Known(test) => return told(site, &run, test, false).await,
         TipTest::NothingLanded | TipTest::Stopped => return Ok(Vec::new()),
         TipTest::NoCi => return Ok(Vec::new()),
         TipTest::Busy => format!("{run}: another drain is testing the tip in a clean clone"),
@@ -55,7 +53,6 @@ async fn told(
     site: &Site,
     run: &str,
     test: &CleanTest,
-    suspects: &[String],
     is_flaky: bool,
 ) -> Result<Vec<String>, Trouble> {
     let tip = short_commit(&test.commit);
@@ -85,7 +82,7 @@ async fn told(
         lines.extend(output[last..].iter().map(|line| format!("  | {line}")));
     }
     if test.outcome == CleanOutcome::RedInCleanClone {
-        lines.push(culprit(site, run, test, suspects).await?);
+        lines.push(culprit(site, run, test).await?);
         if let Some(green) = &test.last_green {
             lines.push(format!(
                 "{run}: the last commit that is green in a clean clone is {}",
@@ -96,20 +93,15 @@ async fn told(
     Ok(lines)
 }
 
-async fn culprit(
-    site: &Site,
-    run: &str,
-    test: &CleanTest,
-    suspects: &[String],
-) -> Result<String, Trouble> {
-    Ok(match (&test.broken_by, suspects) {
+async fn culprit(site: &Site, run: &str, test: &CleanTest) -> Result<String, Trouble> {
+    Ok(match (&test.broken_by, test.suspects.as_slice()) {
         (Some(commit), _) => {
             let subject = site.repo.subject_of(commit).await?;
             format!("{run}: broken by {} {subject}", short_commit(commit))
         }
         (None, [first, .., last]) => format!(
             "{run}: the landing that broke it is not determined; it is one of the {} commits from {} to {}",
-            suspects.len(),
+            test.suspects.len(),
             short_commit(first),
             short_commit(last)
         ),

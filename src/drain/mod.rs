@@ -140,15 +140,20 @@ impl<'a> Drain<'a> {
         let ended = self.batches().await;
         // Also after a stop: what landed is to be found on the branch.
         let followed = self.follow().await;
-        let mut halt = match (ended.unwrap_or_else(Halt::from), followed) {
-            // What went wrong first is what the user has to know.
-            (halt, Err(trouble)) if halt.why().is_none() => Halt::from(trouble),
-            (halt, _) => halt,
+        let mut halt = match ended {
+            Ok(halt) => halt,
+            Err(trouble) => self.halt_after(trouble).await,
         };
+        // What went wrong first is what the user has to know.
+        if let Err(trouble) = followed
+            && halt.why().is_none()
+        {
+            halt = self.halt_after(trouble).await;
+        }
         if let Halt::Drained = halt
             && let Err(trouble) = self.test_tips().await
         {
-            halt = Halt::from(trouble);
+            halt = self.halt_after(trouble).await;
         }
         self.conclude(halt).await
     }
@@ -156,7 +161,11 @@ impl<'a> Drain<'a> {
     /// Over and over, where a disk fills: what was under way is queued again by then.
     async fn batches(&mut self) -> Result<Halt, Trouble> {
         loop {
-            match self.batches_while_there_is_space().await.unwrap_or_else(Halt::from) {
+            let halt = match self.batches_while_there_is_space().await {
+                Ok(halt) => halt,
+                Err(trouble) => self.halt_after(trouble).await,
+            };
+            match halt {
                 Halt::Full(why) => match self.wait_for_space(why).await {
                     Some(halt) => return Ok(halt),
                     None => continue,
@@ -245,7 +254,7 @@ impl<'a> Drain<'a> {
     async fn wind_down_after(&mut self, ended: Result<Halt, Trouble>) -> Halt {
         let halt = match ended {
             Ok(halt) => halt,
-            Err(trouble) => self.with_last_landing(trouble).await.into(),
+            Err(trouble) => self.halt_after(trouble).await,
         };
         self.wind_down(&halt).await;
         // Who asked for the first failure is told of it, whatever ended the drain in the same moment.

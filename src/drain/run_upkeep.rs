@@ -1,11 +1,11 @@
 //! What is done for the runs as a whole: their specs are repaired, their branches catch up.
 
 use super::Drain;
+use super::stop_reason::Halt;
 use crate::attempt::Trouble;
 use crate::phase::words::{first_few, quoted, short_commit};
 use crate::phase::{PhaseId, RunId};
 use crate::store::RunFacts;
-use crate::workspace::WorkspaceError;
 
 /// More phases than these are not named in a command.
 const NAMED: usize = 8;
@@ -42,32 +42,9 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// Where a branch is gone, the user has to know what it held.
-    pub(super) async fn with_last_landing(&self, trouble: Trouble) -> Trouble {
-        let Trouble::Ours(mut error) = trouble else { return trouble };
-        let gone = match error.downcast_ref() {
-            Some(WorkspaceError::BranchGone { branch, .. }) => branch.clone(),
-            _ => return Trouble::Ours(error),
-        };
-        // What is wrong stays what it was, also where this cannot be told.
-        let last = self.last_landing(&gone).await.unwrap_or_default();
-        if let Some(WorkspaceError::BranchGone { last_landed, .. }) = error.downcast_mut() {
-            *last_landed = last;
-        }
-        Trouble::Ours(error)
-    }
-
-    async fn last_landing(&self, branch: &str) -> Result<Option<String>, Trouble> {
-        for run in &self.request.runs {
-            let facts = self.site.store.run_facts(run).await?;
-            if let Some(facts) = facts.filter(|facts| facts.branch == branch) {
-                let landings = self.site.store.landings(run).await?;
-                let last = self.site.repo.last_of(&facts.base_commit, &landings).await;
-                // Where git has pruned them, the store still knows which was the last.
-                return Ok(last.unwrap_or_default().or_else(|| landings.first().cloned()));
-            }
-        }
-        Ok(None)
+    /// Why the drain ends after this.
+    pub(super) async fn halt_after(&self, trouble: Trouble) -> Halt {
+        self.site.with_last_landing(trouble).await.into()
     }
 
     pub(super) async fn repair(&self) -> Result<(), Trouble> {

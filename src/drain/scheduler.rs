@@ -190,7 +190,7 @@ impl Drain<'_> {
     pub(super) async fn wind_down(&mut self, halt: &Halt) {
         if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
             // What the user has to mend is said where the drain ends.
-            let why = halt.why().filter(|_| !matches!(halt, Halt::Failed { .. }));
+            let why = halt.why().filter(|_| !halt.is_told_at_the_end());
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             let (under_way, meets) = match self.crew.len() {
                 1 => ("a phase under way is".to_owned(), "it meets"),
@@ -208,7 +208,7 @@ impl Drain<'_> {
         let mut told: HashSet<String> = halt.why().map(str::to_owned).into_iter().collect();
         while let Some(ended) = self.crew.next().await {
             if let Err(trouble) = self.ended(ended) {
-                let met = Halt::from(self.with_last_landing(trouble).await);
+                let met = self.halt_after(trouble).await;
                 if let Some(why) = met.why().filter(|why| told.insert((*why).to_owned())) {
                     self.site.progress.note(why);
                 }

@@ -10,6 +10,8 @@ pub(super) enum Halt {
     Drained,
     FirstFailure,
     Systemic(String),
+    /// A branch of the user's is in the way of the run's; the text says what to do.
+    BranchBlocked(String),
     /// The disk is full: the drain goes on when it is not.
     Full(String),
     /// A budget is spent.
@@ -29,7 +31,7 @@ impl Halt {
         match self {
             Self::Drained => Reason::Drained,
             Self::FirstFailure => Reason::StoppedOnFailure,
-            Self::Systemic(_) | Self::Full(_) => Reason::Systemic,
+            Self::Systemic(_) | Self::BranchBlocked(_) | Self::Full(_) => Reason::Systemic,
             Self::Budget(_) => Reason::Budget,
             Self::Failed { .. } => Reason::Failed,
             Self::MaxBatches => Reason::MaxBatches,
@@ -41,6 +43,7 @@ impl Halt {
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Systemic(why)
+            | Self::BranchBlocked(why)
             | Self::Full(why)
             | Self::Budget(Exhausted { why, .. })
             | Self::Failed { why, .. } => Some(why),
@@ -57,7 +60,12 @@ impl Halt {
     }
 
     pub fn names_cure(&self) -> bool {
-        matches!(self, Self::Failed { names_cure: true, .. })
+        matches!(self, Self::Failed { names_cure: true, .. } | Self::BranchBlocked(_))
+    }
+
+    /// Whether the user has to mend it, and reads of it where the drain ends.
+    pub fn is_told_at_the_end(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::BranchBlocked(_))
     }
 }
 
@@ -66,12 +74,18 @@ impl From<Trouble> for Halt {
         match trouble {
             Trouble::Systemic(why) => Self::Systemic(why),
             Trouble::Full(why) => Self::Full(why),
+            Trouble::Ours(error) if is_blocked(&error) => Self::BranchBlocked(one_line(&error)),
             Trouble::Ours(error) => {
                 Self::Failed { names_cure: names_cure(&error), why: one_line(&error) }
             }
             trouble => Self::Failed { why: trouble.to_string(), names_cure: false },
         }
     }
+}
+
+fn is_blocked(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause| matches!(cause, WorkspaceError::BranchBlocked { .. }))
 }
 
 /// Whether the error itself says what to do, so that nothing else has to be looked for.
@@ -82,7 +96,6 @@ fn names_cure(error: &anyhow::Error) -> bool {
             error,
             E::BranchGone { .. }
                 | E::BranchNotOurs { .. }
-                | E::BranchBlocked { .. }
                 | E::RefLocked { .. }
                 | E::UnknownBase { .. }
                 | E::PartialClone { .. }

@@ -9,9 +9,9 @@ use super::ids::UnixMs;
 use super::outcome::AttemptOutcome;
 use super::state::Event;
 
-/// How often a phase may go back to the queue without a try being charged.
+/// How often a phase may go back to the queue after a crash. A crash never charges a try: the phase did not cause it, or it
+/// takes down whatever judges it.
 pub const MAX_CRASHES: u32 = 10;
-pub const MAX_RATE_LIMITS: u32 = 50;
 /// From this crash on, the phase stands behind the others.
 pub const CRASHES_BEFORE_LAST: u32 = 3;
 
@@ -266,38 +266,36 @@ fn charged(tally: Tally) -> Tally {
 }
 
 fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
-    let (used, limit, what) = match requeue {
+    let (not_before, what) = match requeue {
         Requeue::Interrupted => return Outcome::of(Event::Requeue, tally),
         // It ended the drain; where no agent was asked, nothing was used up by it.
         Requeue::Systemic { .. } if !tally.is_asked => return Outcome::of(Event::Requeue, tally),
-        Requeue::Systemic { .. } => {
-            return bounded(tally, None, "an error ended the drain during it");
-        }
+        Requeue::Crashed => return crashed(tally),
+        Requeue::Systemic { .. } => (None, "an error ended the drain during it"),
         Requeue::Unavailable { not_before, .. } => {
-            return bounded(tally, Some(*not_before), "its provider was unavailable");
+            (Some(*not_before), "its provider was unavailable")
+        }
+        Requeue::RateLimited { not_before, .. } => {
+            tally.rate_limits += 1;
+            (Some(*not_before), "it was rate limited")
         }
         Requeue::BaseMoved { .. } => {
             tally.base_moves += 1;
-            return bounded(tally, None, "the branch moved under it");
-        }
-        Requeue::Crashed => {
-            (&mut tally.crashes, MAX_CRASHES, "the drain or its supervisor died during it")
-        }
-        Requeue::RateLimited { .. } => {
-            (&mut tally.rate_limits, MAX_RATE_LIMITS, "it was rate limited")
+            (None, "the branch moved under it")
         }
     };
-    *used += 1;
-    if *used >= limit {
-        let message = format!("{what} {used} times");
-        let failure = Some(Failure::new(FailureKind::GaveUp, message));
-        return Outcome { failure, ..Outcome::of(Event::GiveUp, tally) };
+    bounded(tally, not_before, what)
+}
+
+fn crashed(mut tally: Tally) -> Outcome {
+    tally.crashes += 1;
+    let crashes = tally.crashes;
+    if crashes < MAX_CRASHES {
+        return Outcome::of(Event::Requeue, tally);
     }
-    let not_before = match requeue {
-        Requeue::RateLimited { not_before, .. } => Some(*not_before),
-        _ => None,
-    };
-    Outcome { not_before, ..Outcome::of(Event::Requeue, tally) }
+    let message = format!("the drain or its supervisor died during it {crashes} times");
+    let failure = Some(Failure::new(FailureKind::GaveUp, message));
+    Outcome { failure, ..Outcome::of(Event::GiveUp, tally) }
 }
 
 /// No try is charged for a few attempts in a row; for those after them, one is.

@@ -42,7 +42,8 @@ fn a_provider_that_always_fails_is_asked_a_bounded_number_of_times() {
     let gone = || Requeue::Unavailable { not_before: UnixMs(7), message: "529".into() };
     let systemic = || Requeue::Systemic { message: "no credit".into() };
     let moved = || Requeue::BaseMoved { message: "a.txt".into() };
-    let all: [&dyn Fn() -> Requeue; 3] = [&gone, &systemic, &moved];
+    let limited = || Requeue::RateLimited { not_before: UnixMs(7), message: "429".into() };
+    let all: [&dyn Fn() -> Requeue; 4] = [&gone, &systemic, &moved, &limited];
     for requeue in all {
         let mut at = Tally { max_uncounted: 5, is_asked: true, ..tally(0) };
         let mut asked = 0;

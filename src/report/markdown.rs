@@ -13,6 +13,7 @@ const LISTED: usize = 100;
 pub fn render(report: &Report) -> String {
     let mut text = format!("## Run {}\n\n", markdown(&report.name));
     text += &headline(report);
+    text += &end(report);
     text += &figures(report);
     text += &landed(report);
     text += &failed(report);
@@ -34,6 +35,12 @@ fn headline(report: &Report) -> String {
         }
     }
     format!("{}\n\n", parts.join(", "))
+}
+
+/// CI on the run's tip in a clean clone.
+fn end(report: &Report) -> String {
+    let lines: Vec<String> = report.end.iter().map(|line| markdown(line)).collect();
+    if lines.is_empty() { String::new() } else { format!("{}\n\n", lines.join("; ")) }
 }
 
 fn figures(report: &Report) -> String {

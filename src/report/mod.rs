@@ -14,6 +14,7 @@ mod story;
 
 use std::path::Path;
 
+use crate::config::FinalTest;
 use crate::failure::Failure;
 use crate::phase::RunId;
 use crate::process::Redactor;
@@ -32,15 +33,21 @@ pub async fn html(
     store: &Store,
     run: &RunId,
     root: &Path,
+    final_test: FinalTest,
     redactor: &Redactor,
 ) -> Result<String, Failure> {
-    let mut report = Report::gather(store, run, redactor).await?;
+    let mut report = Report::gather(store, run, final_test, redactor).await?;
     let bare = page::render(&report)?.len();
     report.attach(root, redactor, PAGE_SIZE.saturating_sub(bare).max(LEAST_ROOM));
     page::render(&report)
 }
 
 /// For a pull request's text.
-pub async fn markdown(store: &Store, run: &RunId, redactor: &Redactor) -> Result<String, Failure> {
-    Ok(markdown::render(&Report::gather(store, run, redactor).await?))
+pub async fn markdown(
+    store: &Store,
+    run: &RunId,
+    final_test: FinalTest,
+    redactor: &Redactor,
+) -> Result<String, Failure> {
+    Ok(markdown::render(&Report::gather(store, run, final_test, redactor).await?))
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use super::escape::Html;
 use super::excerpt::{self, Excerpt};
 use super::run_figures::figures_of;
-use crate::attempt::AttemptFolder;
+use crate::attempt::{AttemptFolder, run_end};
 use crate::clock::now;
+use crate::config::FinalTest;
 use crate::failure::Failure;
 use crate::phase::{
     AttemptOutcome, Failure as PhaseFailure, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs,
@@ -35,6 +36,8 @@ pub struct Report {
     pub run: RunSummary,
     pub summary: Summary,
     pub phases: Vec<PhaseStory>,
+    /// CI on its tip in a clean clone.
+    pub end: Vec<String>,
     pub made_at: UnixMs,
 }
 
@@ -90,7 +93,12 @@ impl AttemptStory {
 
 impl Report {
     /// Everything that the store knows; nothing of the folders of attempts yet.
-    pub async fn gather(store: &Store, run: &RunId, redactor: &Redactor) -> Result<Self, Failure> {
+    pub async fn gather(
+        store: &Store,
+        run: &RunId,
+        final_test: FinalTest,
+        redactor: &Redactor,
+    ) -> Result<Self, Failure> {
         let made_at = now();
         let mut kinds = Kinds::new();
         let named = std::slice::from_ref(run);
@@ -116,7 +124,10 @@ impl Report {
             })
             .collect();
         let name = excerpt::line(run.as_str(), redactor);
-        Ok(Self { name, run: store.run(run).await?, summary, phases, made_at })
+        let run = store.run(run).await?;
+        let end =
+            run_end(&run, final_test).iter().map(|text| excerpt::line(text, redactor)).collect();
+        Ok(Self { name, run, summary, phases, end, made_at })
     }
 
     /// Adds last lines and patches of what did not land: first of what made phases fail, then of the tries before, while

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_uncounted.sql"),
     include_str!("migrations/0010_base_results.sql"),
     include_str!("migrations/0011_clean_tests.sql"),
+    include_str!("migrations/0012_settlements.sql"),
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 

@@ -67,6 +67,12 @@ impl Fake {
         self
     }
 
+    /// Ended 3 s after its last word, not 30 s.
+    pub fn ended_early(mut self) -> Self {
+        self.task.env.insert("AUTOPACK_TEST_AGENT_QUIET_SECONDS".into(), "3".into());
+        self
+    }
+
     pub fn settings(&self) -> AgentSettings {
         let program = self.program.display();
         let yaml = format!("{{kind: {}, program: '{program}'{}}}", self.kind, self.settings);

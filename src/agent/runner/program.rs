@@ -12,12 +12,14 @@ use tokio::time::{Instant, sleep_until};
 use super::event::{AgentEvent, Outcome};
 use super::fault::excuse;
 use super::signal::Reader;
+use super::slot_folders::{make_folders, tidy};
 use super::start_check::{find_program, path_of};
-use super::stream::Stream;
+use super::stream::{QUIET, Stream};
 use crate::agent::adapters::own_command::{environment, explain};
 use crate::agent::adapters::{Ask, Call, Kind, PromptVia};
 use crate::agent::{AgentError, AgentReply, Task};
 use crate::config::ProgramAgentSettings;
+use crate::config::env::agent_quiet;
 use crate::process::child_env::Env;
 use crate::process::{self, Ended, How, Job, Stop, StopHandle, StopLevel, Stream as Channel};
 
@@ -181,7 +183,8 @@ impl<'a> Run<'a> {
         (task, model): (&Task, Option<&str>),
         on_event: &'a (dyn Fn(AgentEvent) + Sync),
     ) -> Self {
-        let mut stream = Stream::new(kind, task.budget);
+        let quiet = agent_quiet(&task.env).unwrap_or(QUIET);
+        let mut stream = Stream::new(kind, task.budget, quiet);
         // The one that it was started with, until it names another: some never say, and their cost depends on it.
         stream.meter.model = model.map(str::to_owned);
         let read = Mutex::new((reader, stream));
@@ -328,34 +331,4 @@ fn printed(ended: &Ended, stderr: &str) -> String {
     let tail = ended.stdout.tail_lines(STDERR_LINES);
     let prose = tail.lines().filter(|line| !line.trim_start().starts_with('{'));
     prose.collect::<Vec<_>>().join("\n")
-}
-
-/// Makes these directories of the slot, and says which it made. What is there as something else, a link included, is left to
-/// the agent.
-fn make_folders(worktree: &Path, folders: &[String]) -> Vec<PathBuf> {
-    let mut made = Vec::new();
-    for folder in folders {
-        let mut at = worktree.to_owned();
-        for part in Path::new(folder).components() {
-            at.push(part);
-            match std::fs::create_dir(&at) {
-                Ok(()) => made.push(at.clone()),
-                Err(_) if at.symlink_metadata().is_ok_and(|found| found.is_dir()) => {}
-                Err(_) => break,
-            }
-        }
-    }
-    made
-}
-
-/// An agent's own cache in the slot is none of the phase's work.
-fn tidy(worktree: &Path, leaves: Option<&str>) {
-    let (Some(start), Ok(entries)) = (leaves, std::fs::read_dir(worktree)) else { return };
-    for entry in entries.flatten() {
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder && entry.file_name().to_string_lossy().starts_with(start) {
-            // What stays is seen, and judged, as a change.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
 }

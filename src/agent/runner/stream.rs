@@ -19,7 +19,7 @@ use crate::phase::Usage;
 use crate::process::How;
 
 /// An agent that said its last word, has no subagent at work and says nothing more for so long has ended, whatever it left
-/// running. Its result is kept.
+/// running. Its result is kept. Tests shorten it ([`config::env::agent_quiet`](crate::config::env::agent_quiet)).
 pub(crate) const QUIET: Duration = Duration::from_secs(30);
 /// More subagents at once are not told apart.
 const SUBAGENTS: usize = 1000;
@@ -35,6 +35,8 @@ const NOTES: usize = 20;
 pub(crate) struct Stream {
     kind: &'static Kind,
     budget: AttemptBudget,
+    /// [`QUIET`], or what a test sets.
+    quiet: Duration,
     pub meter: Meter,
     loops: Loops,
     pub session: Option<String>,
@@ -61,10 +63,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub fn new(kind: &'static Kind, budget: AttemptBudget) -> Self {
+    pub fn new(kind: &'static Kind, budget: AttemptBudget, quiet: Duration) -> Self {
         Self {
             kind,
             budget,
+            quiet,
             meter: Meter::default(),
             loops: Loops::default(),
             session: None,
@@ -233,7 +236,7 @@ impl Stream {
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.ended, self.spoke_last, self.held) {
             (Some(_), ..) => Some(Instant::now()),
-            (None, true, _) => self.has_ended().then(|| self.heard + QUIET),
+            (None, true, _) => self.has_ended().then(|| self.heard + self.quiet),
             (None, false, held) => held.map(|since| since + HELD),
         }
     }

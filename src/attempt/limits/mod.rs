@@ -1,6 +1,5 @@
 //! What holds attempts back or ends a drain early: rate limits, errors and verdicts that repeat, disks that are full.
 
-pub mod circuit_breaker;
 pub mod disk_shortage;
 pub mod rate_limit_backoff;
 pub mod repeated_verdicts;

@@ -1,19 +1,19 @@
-//! Verdicts that phase after phase shares: an agent that does nothing, CI that is red without the changes too, the same
-//! files outside every scope. They end the drain before all phases have used up their tries.
+//! The circuit breaker: failures that phase after phase shares, with no landing in between, end the drain before all phases
+//! have used up their tries. They are the same error of the agent, its provider, its supervisor or CI's start; an agent
+//! that does nothing; CI that is red without the changes too; the same files outside every scope.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::attempt::steps::diff_gate::presence;
 use crate::attempt::{Attempt, Trouble};
-use crate::ci::{self, CiOutcome, compare};
+use crate::ci::{self, compare};
 use crate::config::AgentSettings;
 use crate::memory::normalise::normalise;
 use crate::phase::deliverables::Presence;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId, Verdict};
-use crate::progress::Step;
 use crate::workspace::Side;
 
 /// Paths and tests in a message.
@@ -24,6 +24,8 @@ const LINES: usize = 5;
 /// What several phases may fail with alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Signature {
+    /// An error of the agent, its provider, its supervisor or CI's start, without what differs from one time to the next.
+    Error(String),
     /// The agent did nothing.
     NoChange,
     /// Exactly these files, which none of the phases may change.
@@ -35,14 +37,21 @@ enum Signature {
 }
 
 impl Signature {
-    /// `did_nothing`: the agent's silence is not explained by there being nothing to do.
-    fn of(failure: &Failure, did_nothing: bool) -> Option<Self> {
+    fn of_error(error: &str) -> Self {
+        Self::Error(normalise(error))
+    }
+
+    /// `did_nothing`: the agent's silence is not explained by there being nothing to do. `breached`: the paths that the
+    /// attempt changed and may not change.
+    fn of(failure: &Failure, did_nothing: bool, breached: &BTreeSet<String>) -> Option<Self> {
         let detail = &failure.detail;
         match failure.kind {
+            FailureKind::AgentFailed | FailureKind::CiCannotStart => {
+                Some(Self::of_error(&error_of(failure)))
+            }
             FailureKind::NoChange if did_nothing => Some(Self::NoChange),
             FailureKind::ScopeBreach | FailureKind::ProtectedPath => {
-                let paths: BTreeSet<String> = detail.breaches.iter().cloned().collect();
-                (!paths.is_empty()).then_some(Self::Breach(paths))
+                (!breached.is_empty()).then(|| Self::Breach(breached.clone()))
             }
             FailureKind::CiFailed if !detail.failing_tests.is_empty() => Some(Self::Tests(
                 detail.failing_tests.iter().map(|test| test.name.clone()).collect(),
@@ -61,53 +70,66 @@ impl Signature {
     }
 }
 
+/// What went wrong, for an agent that exited without a change with its last line: one that cannot even start ends like
+/// this in every phase.
+fn error_of(failure: &Failure) -> String {
+    let last = last_lines(&failure.detail.log_tail).pop();
+    match last.filter(|_| failure.exit_code.is_some()) {
+        Some(line) => format!("{}: {line}", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
 fn last_lines(log: &str) -> Vec<&str> {
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].to_vec()
 }
 
-/// What is shared by all attempts of a drain: the phases that failed alike last, in the order of their ends.
+/// What is shared by all attempts of a drain: the failures since the last landing, each with the phases that met it, in the
+/// order of their ends.
 #[derive(Debug)]
 pub struct Repeats {
     /// Phases; 0: never.
     limit: u32,
     /// The same for files outside of scopes.
     breach_limit: u32,
-    row: Mutex<Option<(Signature, Vec<PhaseId>)>>,
+    rows: Mutex<Vec<(Signature, Vec<PhaseId>)>>,
     /// A sample ends by a rule of its own.
     is_sampling: AtomicBool,
 }
 
 impl Repeats {
     pub fn new(limit: u32, breach_limit: u32) -> Self {
-        Self { limit, breach_limit, row: Mutex::default(), is_sampling: AtomicBool::new(false) }
+        Self { limit, breach_limit, rows: Mutex::default(), is_sampling: AtomicBool::new(false) }
     }
 
-    /// A phase failed. The phases that failed alike in a row, once there are too many.
-    fn met(&self, phase: &PhaseId, signature: Option<Signature>) -> Option<Vec<PhaseId>> {
-        let mut row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
-        let signature = match signature {
-            Some(signature) => signature,
-            None => {
-                *row = None;
-                return None;
-            }
-        };
+    /// A phase met an error that is not about the phase. Says what the phases share once there are too many.
+    pub fn met_error(&self, phase: &PhaseId, error: &str) -> Option<String> {
+        let phases = self.met(phase, &Signature::of_error(error))?;
+        Some(format!("{} met the same error: {error}", row(&phases)))
+    }
+
+    /// A phase failed. The phases that failed alike since the last landing, once there are too many.
+    fn met(&self, phase: &PhaseId, signature: &Signature) -> Option<Vec<PhaseId>> {
+        if self.is_sampling.load(Ordering::Relaxed) {
+            return None;
+        }
         let limit = match signature {
             Signature::Breach(_) => self.breach_limit,
             _ => self.limit,
         };
-        let mut phases = match row.take() {
-            Some((before, phases)) if before == signature => phases,
-            _ => Vec::new(),
-        };
+        let mut rows = self.rows();
+        let place = rows.iter().position(|(before, _)| before == signature);
+        let place = place.unwrap_or_else(|| {
+            rows.push((signature.clone(), Vec::new()));
+            rows.len() - 1
+        });
+        let phases = &mut rows[place].1;
         if !phases.contains(phase) {
             phases.push(phase.clone());
         }
         let is_full = limit > 0 && phases.len() >= limit as usize;
-        let alike = is_full.then(|| phases.clone());
-        *row = Some((signature, phases));
-        alike
+        is_full.then(|| phases.clone())
     }
 
     /// Nothing is counted while a few phases are tried as a sample.
@@ -115,10 +137,25 @@ impl Repeats {
         self.is_sampling.store(is_sampling, Ordering::Relaxed);
     }
 
-    /// Something landed, or the failures turned out to be the phases' own.
+    /// Something landed.
     fn reset(&self) {
-        *self.row.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.rows().clear();
     }
+
+    /// These failures turned out to be the phases' own.
+    fn forget(&self, signature: &Signature) {
+        self.rows().retain(|(before, _)| before != signature);
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Vec<(Signature, Vec<PhaseId>)>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Several phases, by name.
+fn row(phases: &[PhaseId]) -> String {
+    let names: Vec<&str> = phases.iter().map(PhaseId::as_str).collect();
+    format!("{} phases in a row ({})", names.len(), names.join(", "))
 }
 
 impl Attempt<'_> {
@@ -148,9 +185,6 @@ impl Attempt<'_> {
         did_nothing: bool,
     ) -> Result<(), Trouble> {
         let repeats = &self.site.repeats;
-        if repeats.is_sampling.load(Ordering::Relaxed) {
-            return Ok(());
-        }
         let failure = match verdict {
             Verdict::Passed { commit: Some(_) } => {
                 repeats.reset();
@@ -158,16 +192,16 @@ impl Attempt<'_> {
             }
             // A phase that has nothing to do, or goes back to the queue, says nothing of the others.
             Verdict::Passed { commit: None } | Verdict::Requeued(_) => return Ok(()),
-            Verdict::Failed(failure) if failure.kind == FailureKind::Unfixable => return Ok(()),
             Verdict::Failed(failure) => failure,
         };
-        let signature = Signature::of(failure, did_nothing);
-        let Some(phases) = repeats.met(&self.claim.phase_id, signature.clone()) else {
+        let Some(signature) = Signature::of(failure, did_nothing, &self.record.breached) else {
             return Ok(());
         };
-        let Some(signature) = signature else { return Ok(()) };
+        let Some(phases) = repeats.met(&self.claim.phase_id, &signature) else {
+            return Ok(());
+        };
         if signature.is_of_ci() && !self.base_fails_with(&signature).await? {
-            self.site.repeats.reset();
+            self.site.repeats.forget(&signature);
             return Ok(());
         }
         Err(Trouble::Systemic(why(&signature, &phases, failure)))
@@ -175,22 +209,16 @@ impl Attempt<'_> {
 
     /// Whether CI fails in the same way without the attempt's change.
     async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, Trouble> {
-        self.step(Step::Baseline);
-        let base = self.base.clone();
-        if self.place_for_ci(&base).await?.is_some() {
-            return Ok(false);
-        }
-        let plans = [Some(self.ci_plan(Side::Ci).await), ci::check_plan(self.claim.phase.ci())];
+        let own = ci::check_plan(self.claim.phase.ci());
+        let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci)));
+        let plans = [Some(self.ci_plan(Side::Ci).await), own];
         for plan in plans.into_iter().flatten() {
-            let run = self.run_ci(&plan).await?;
-            if matches!(run.outcome(), CiOutcome::Stopped) {
-                return Ok(false);
-            }
+            let Some(run) = self.run_base_again(&plan).await? else { return Ok(false) };
             let judgement = compare(&run, None, &|_| false);
             let failure = ci::failure(&plan, &run, &judgement);
-            if failure.and_then(|failure| Signature::of(&failure, false)).as_ref()
-                == Some(signature)
-            {
+            let at_base =
+                failure.and_then(|failure| Signature::of(&failure, false, &BTreeSet::new()));
+            if at_base.as_ref() == Some(signature) {
                 return Ok(true);
             }
         }
@@ -200,14 +228,14 @@ impl Attempt<'_> {
 
 /// Which phases, what they share, the last lines, and what to do.
 fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
-    let names: Vec<&str> = phases.iter().map(PhaseId::as_str).collect();
-    let row = format!("{} phases in a row ({})", names.len(), names.join(", "));
+    let row = row(phases);
     let lines = last_lines(&failure.detail.log_tail);
     let said = match lines.is_empty() {
         true => String::new(),
         false => format!(": {}", lines.join(" | ")),
     };
     match signature {
+        Signature::Error(_) => format!("{row} met the same error: {}", error_of(failure)),
         Signature::NoChange => {
             let said =
                 if said.is_empty() { said } else { format!("; the agent's last lines{said}") };
@@ -239,42 +267,5 @@ fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn red(lines: &str) -> Option<Signature> {
-        let mut failure = Failure::new(FailureKind::CiFailed, "red");
-        failure.detail.log_tail = lines.to_owned();
-        Signature::of(&failure, false)
-    }
-
-    #[test]
-    fn different_phases_that_fail_alike_fill_the_row() {
-        let repeats = Repeats::new(3, 4);
-        let met = |phase: &str, what: Option<Signature>| {
-            repeats.met(&PhaseId::new(phase), what).map(|phases| phases.len())
-        };
-        assert_eq!(met("a", red("boom\n")), None);
-        assert_eq!(met("a", red("boom")), None, "one phase counts once");
-        assert_eq!(met("b", red("boom")), None);
-        assert_eq!(met("c", red("bang")), None, "another failure starts over");
-        assert_eq!(met("d", red("bang")), None);
-        assert_eq!(met("e", red("\nbang\n\n")), Some(3));
-        repeats.reset();
-        assert_eq!(met("f", red("bang")), None, "a landing starts over");
-        let breach = || Some(Signature::Breach(BTreeSet::from(["log".to_owned()])));
-        assert!(["a", "b", "c"].iter().all(|phase| met(phase, breach()).is_none()));
-        assert_eq!(met("d", breach()), Some(4), "breaches have a limit of their own");
-        let never = Repeats::new(0, 0);
-        assert!((0..9).all(|n| never.met(&PhaseId::new(n.to_string()), red("x")).is_none()));
-    }
-
-    #[test]
-    fn what_is_about_a_phase_alone_has_no_signature() {
-        let of = |kind| Signature::of(&Failure::new(kind, "x"), true);
-        assert_eq!(of(FailureKind::NoChange), Some(Signature::NoChange));
-        assert_eq!(Signature::of(&Failure::new(FailureKind::NoChange, "x"), false), None);
-        assert_eq!([of(FailureKind::MissingDeliverable), of(FailureKind::CiFailed)], [None, None]);
-        assert_eq!(red("  \n"), None, "nothing said is nothing shared");
-    }
-}
+#[path = "repeated_verdicts_tests.rs"]
+mod tests;

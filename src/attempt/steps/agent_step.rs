@@ -146,14 +146,6 @@ impl Attempt<'_> {
         {
             self.site.backoff.reset(&name);
         }
-        // One that went in circles or spent its budget was answered, too. Of one that fails, what it changed tells.
-        if matches!(
-            (outcome, reply.ended),
-            (Outcome::Finished, How::Exited(0))
-                | (Outcome::Looped { .. } | Outcome::OverBudget { .. }, _)
-        ) {
-            self.site.breaker.reset();
-        }
         Ok(Some(match outcome {
             Outcome::Finished => return Ok(None),
             Outcome::RateLimited { until, message } => {
@@ -166,9 +158,6 @@ impl Attempt<'_> {
             }
             Outcome::Systemic { message } => return Err(Trouble::Systemic(message.clone())),
             Outcome::Failed { message } => {
-                if let Some(shared) = self.site.breaker.met(&self.claim.phase_id, message) {
-                    return Err(Trouble::Systemic(shared));
-                }
                 failed(FailureKind::AgentFailed, format!("the agent failed: {message}"), reply)
             }
             Outcome::Looped { what } => {

@@ -58,9 +58,7 @@ impl Attempt<'_> {
                 return Err(Trouble::Systemic(self.site.redactor.redact(&why).into_owned()));
             }
             Some(BaseState::Block { why }) => {
-                let failure = Failure::new(FailureKind::CiCannotStart, why);
-                self.count_starts(Some(&failure))?;
-                Some(Verdict::Failed(failure))
+                Some(Verdict::Failed(Failure::new(FailureKind::CiCannotStart, why)))
             }
         })
     }
@@ -77,9 +75,7 @@ impl Attempt<'_> {
                 if let Some(failure) = self.place_for_ci(&base).await? {
                     return Err(Trouble::Systemic(failure.message));
                 }
-                // Programs may lie in the checkout that CI runs in.
-                let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
-                self.run_at_base(&plan).await?
+                self.run_at_base(plan).await?
             }
             false => CiRun::of(TestResults::of(CiOutcome::NotConfigured)),
         };
@@ -93,6 +89,8 @@ impl Attempt<'_> {
     /// CI's checkout holds the base. What is red is run once more: a flaky test is no reason to end a night.
     async fn run_at_base(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
         self.step(Step::Baseline);
+        // Files of the base decide which runner is detected, and programs may lie in this checkout.
+        let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
         let plan = plan.at_base(self.site.settings.ci.max_timeout_seconds);
         let run = self.run_ci(&plan).await?;
         let red: Vec<String> = run.results.red().map(|(id, _)| id.clone()).collect();
@@ -155,24 +153,26 @@ impl Attempt<'_> {
         self.learn_base(key, &steadied(known.clone(), &again)).await
     }
 
-    /// Runs CI at the base, and puts its checkout back to `commit`. `None`: the operator stopped the drain.
+    /// Runs CI at the base, and puts its checkout back to `commit`. `None`: there is no result.
     async fn look_back(
         &mut self,
         plan: &CiPlan,
         commit: &str,
     ) -> Result<Option<TestResults>, Trouble> {
+        let Some(run) = self.run_base_again(plan).await? else { return Ok(None) };
+        self.place_for_ci(commit).await?;
+        Ok(Some(run.results))
+    }
+
+    /// Runs CI at the base, whatever is known of it; CI's checkout holds the base afterwards. `None`: the base cannot be
+    /// set up, or the operator stopped the drain.
+    pub(super) async fn run_base_again(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
         let base = self.base.clone();
         if self.place_for_ci(&base).await?.is_some() {
             return Ok(None);
         }
-        // Which runner is detected is up to the files that are there.
-        let plan = match plan.is_detected() {
-            true => self.ci_plan(Side::Ci).await,
-            false => plan.clone(),
-        };
-        let run = self.run_at_base(&plan).await?;
-        self.place_for_ci(commit).await?;
-        Ok((*run.outcome() != CiOutcome::Stopped).then_some(run.results))
+        let run = self.run_at_base(plan).await?;
+        Ok((*run.outcome() != CiOutcome::Stopped).then_some(run))
     }
 
     async fn learn_base(

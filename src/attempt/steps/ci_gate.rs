@@ -8,9 +8,9 @@ use crate::ci::{
     self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
     needs_baseline, united,
 };
+use crate::phase::Failure;
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
 use crate::telemetry::file_kind::{Kind, kind};
 use crate::workspace::Side;
@@ -58,7 +58,6 @@ impl Attempt<'_> {
             Decision::Fail | Decision::Pass => {}
         }
         let failure = ci::failure(&plan, &run, &judgement);
-        self.count_starts(failure.as_ref())?;
         let rewritten = match rewritten.as_slice() {
             [] => None,
             paths => Some(format!("CI changed tracked files: {}", first_few(paths, NAMED))),
@@ -74,20 +73,6 @@ impl Attempt<'_> {
         }
         self.record.green.push((plan.command_key(), run.results));
         self.own_check(commit).await
-    }
-
-    /// One change that keeps CI from starting is its phase's fault; the same in phase after phase is not.
-    pub(crate) fn count_starts(&self, failure: Option<&Failure>) -> Result<(), Trouble> {
-        let breaker = &self.site.ci_breaker;
-        match failure.filter(|failure| failure.kind == FailureKind::CiCannotStart) {
-            None => breaker.reset(),
-            Some(failure) => {
-                if let Some(shared) = breaker.met(&self.claim.phase_id, &failure.message) {
-                    return Err(Trouble::Systemic(shared));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// `test_cmd`, the phase's own check: it has to be green, whatever it was before. Tests that it ran have to run.

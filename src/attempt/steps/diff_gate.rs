@@ -26,8 +26,6 @@ impl Attempt<'_> {
         if measured.changes.is_empty() {
             return self.judge_no_change(reply).await.map(Some);
         }
-        // However it ended, it could work.
-        self.site.breaker.reset();
         let failure = match self.breach(measured).await? {
             Some(failure) => Some(failure),
             None => self.secret(measured, in_binaries),
@@ -42,12 +40,16 @@ impl Attempt<'_> {
         Ok(self.unfiltered(measured).await?.map(Verdict::Failed))
     }
 
-    async fn breach(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+    async fn breach(&mut self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
         let base = self.site.repo.tree(&self.base).await?;
         let existed = |path: &str| base.has_file(path) || base.has_folder(path);
         let protected = &self.site.settings.workspace.protected_paths;
         let breaches = breaches(&self.claim.phase, &measured.changes, protected, &existed);
-        let Some(first) = breaches.first() else { return Ok(in_submodule(measured)) };
+        let Some(first) = breaches.first() else {
+            self.record.breached.extend(measured.submodules.iter().cloned());
+            return Ok(in_submodule(measured));
+        };
+        self.record.breached.extend(breaches.iter().map(|breach| breach.path.clone()));
         let kind = match breaches.iter().any(Breach::is_protected) {
             true => FailureKind::ProtectedPath,
             false => FailureKind::ScopeBreach,
@@ -145,16 +147,7 @@ impl Attempt<'_> {
             _ => None,
         };
         failure.detail.log_tail.clone_from(&reply.last_lines);
-        if !failed {
-            return Ok(Verdict::Failed(failure));
-        }
-        // One that cannot even start ends like this in every phase.
-        let error = [failure.message.as_str(), reply.last_lines.lines().last().unwrap_or_default()];
-        let error = error.join(": ").trim_end_matches([':', ' ']).to_owned();
-        match self.site.breaker.met(&self.claim.phase_id, &error) {
-            Some(shared) => Err(Trouble::Systemic(shared)),
-            None => Ok(Verdict::Failed(failure)),
-        }
+        Ok(Verdict::Failed(failure))
     }
 
     async fn was_made_by_another(&self) -> Result<bool, Trouble> {

@@ -32,11 +32,11 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
     let wanted = args.run_id.map(RunId::new);
-    let tries = context.config()?.settings.executor.max_attempts;
+    let settings = &context.config()?.settings;
     if args.watch {
-        return watch::watch(&store, wanted.as_ref(), tries, context).await;
+        return watch::watch(&store, wanted.as_ref(), settings, context).await;
     }
-    let seen = status_snapshot::look(&store, wanted.as_ref(), tries).await?;
+    let seen = status_snapshot::look(&store, wanted.as_ref(), settings).await?;
     match args.json {
         true => context.out.json(&status_json::json(&seen))?,
         false => context.out.text(&status_text::text(&seen))?,

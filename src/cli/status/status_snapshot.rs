@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::now;
+use crate::config::{FinalTest, Settings};
 use crate::drain::looks_dead;
 use crate::failure::Failure;
 use crate::phase::words::quoted;
@@ -17,6 +18,8 @@ pub(super) struct Seen {
     /// What is claimed; that of a dead drain as well ([`Seen::is_left`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
+    /// Whether drains test a run's tip in a clean clone.
+    pub final_test: FinalTest,
     /// Tries of a phase that sets none of its own.
     pub max_attempts: u32,
     pub at: UnixMs,
@@ -33,7 +36,7 @@ pub(super) struct Drains {
 pub(super) async fn look(
     store: &Store,
     wanted: Option<&RunId>,
-    max_attempts: u32,
+    settings: &Settings,
 ) -> Result<Seen, Failure> {
     let at = now();
     let summaries = match wanted {
@@ -50,7 +53,8 @@ pub(super) async fn look(
     let executing = owners.into_iter().flat_map(|owner| owner.executing);
     let running = executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
     let database = store.path().display().to_string();
-    Ok(Seen { database, runs, running, drains, max_attempts, at })
+    let (final_test, max_attempts) = (settings.ci.final_test, settings.executor.max_attempts);
+    Ok(Seen { database, runs, running, drains, final_test, max_attempts, at })
 }
 
 /// One that nobody can judge from here, such as one in a container, counts as alive.

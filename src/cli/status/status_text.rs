@@ -1,6 +1,7 @@
 //! `status` for people: a table of runs, a line for what runs, a line for what waits.
 
 use super::status_snapshot::{Seen, why};
+use crate::attempt::run_end;
 use crate::cli::output::table::table;
 use crate::progress::{duration, printable, shown_id, thousands};
 use crate::store::{InFlight, RunSummary, Waiting};
@@ -31,6 +32,9 @@ fn page(seen: &Seen, times: bool) -> String {
     }
     for (run, waiting) in &seen.runs {
         text += &kept(seen, run, waiting, times);
+    }
+    for (run, _) in &seen.runs {
+        text += &tested(seen, run);
     }
     if let Some(advice) = seen.advice().filter(|_| seen.left()) {
         text += &format!("{advice}\n");
@@ -78,6 +82,15 @@ fn kept(seen: &Seen, run: &RunSummary, waiting: &[Waiting], times: bool) -> Stri
         text += &format!("waiting  {} more of {name}\n", waiting.len() - NAMED);
     }
     text
+}
+
+/// CI on the run's tip in a clean clone.
+fn tested(seen: &Seen, run: &RunSummary) -> String {
+    let mut lines = run_end(run, seen.final_test).into_iter();
+    let Some(first) = lines.next() else { return String::new() };
+    let name = shown_id(run.run_id.as_str());
+    let rest = lines.map(|line| format!("         {}\n", printable(&line)));
+    std::iter::once(format!("tested   {name}: {}\n", printable(&first))).chain(rest).collect()
 }
 
 fn row(run: &RunSummary) -> Vec<String> {

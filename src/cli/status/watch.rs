@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::status_snapshot::{Seen, look};
 use super::{live_view, status_text};
 use crate::cli::Context;
+use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::screen::{self, Size};
@@ -21,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn watch(
     store: &Store,
     wanted: Option<&RunId>,
-    max_attempts: u32,
+    settings: &Settings,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let mut ending = Ending::listen()?;
@@ -31,7 +32,7 @@ pub(super) async fn watch(
         false => Shown::Blocks(String::new()),
     };
     let exit = loop {
-        let seen = look(store, wanted, max_attempts).await?;
+        let seen = look(store, wanted, settings).await?;
         if context.out.reader_is_gone() {
             return Ok(Exit::Done);
         }

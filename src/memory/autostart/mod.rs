@@ -112,7 +112,13 @@ impl Autostart {
         if !whatever && docker.is_coming_up(&container, &self.settings).await {
             return Some("its container goes on starting");
         }
-        docker.stop(&container).await.then_some("its container was stopped again")
+        // Stopped in any case: the engine would start one that ended over and over.
+        let ended = docker.has_ended(&container).await;
+        let is_stopped = docker.stop(&container).await;
+        is_stopped.then_some(match ended {
+            true => "its container had ended by itself, and is not started again",
+            false => "its container was stopped again",
+        })
     }
 
     /// A slow tool may hide that there is no engine at all, and that is what the user has to know.

@@ -93,7 +93,11 @@ fn about(report: &Report) -> String {
         ));
     }
     parts.push(format!("as of {}", time(report.made_at)));
-    parts.join(" · ")
+    let about = parts.join(" · ");
+    match report.end.as_slice() {
+        [] => about,
+        lines => format!("{about}<br>{}", Html(&lines.join("; "))),
+    }
 }
 
 /// To the second, in UTC.

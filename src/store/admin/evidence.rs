@@ -25,11 +25,15 @@ pub struct Unproven {
     pub state: PhaseState,
 }
 
-/// Two look-ups a phase that is settled, in indexes: of its state, and of its attempts. The latest attempt that counts
-/// landed what the phase says, or was allowed to change nothing.
+/// Two look-ups a phase that is settled, by their keys: of what settled it, and of its attempts. The import or the operator
+/// settled it in the state and after the attempts that it has now; or the latest attempt that counts landed what the phase
+/// says, or was allowed to change nothing.
 const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
        FROM runs r JOIN phases p ON p.run = r.id AND p.state IN ('COMPLETE', 'SKIPPED')
-      WHERE r.run_id IN (SELECT value FROM json_each(?)) AND p.evidence IS NULL
+      WHERE r.run_id IN (SELECT value FROM json_each(?))
+        AND NOT EXISTS (
+            SELECT 1 FROM settlements s
+             WHERE s.phase = p.id AND s.kind = p.evidence AND s.state = p.state AND s.executions = p.executions)
         AND NOT EXISTS (
             SELECT 1 FROM attempts a
              WHERE p.state = 'COMPLETE' AND a.phase = p.id AND a.attempt = p.executions AND a.attempt > p.redone
@@ -56,7 +60,7 @@ impl Store {
     }
 }
 
-/// Records why a phase is settled.
+/// Records why a phase is settled. Its state has to be the settled one by then.
 pub(crate) async fn mark(
     tx: &mut SqliteConnection,
     phase: i64,
@@ -64,6 +68,41 @@ pub(crate) async fn mark(
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE phases SET evidence = ? WHERE id = ?")
         .bind(evidence)
+        .bind(phase)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "INSERT OR REPLACE INTO settlements (phase, kind, state, executions)
+         SELECT id, evidence, state, executions FROM phases WHERE id = ?",
+    )
+    .bind(phase)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The same for phases that were just inserted with their evidence.
+pub(super) async fn mark_inserted(
+    tx: &mut SqliteConnection,
+    run: i64,
+    after: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO settlements (phase, kind, state, executions)
+         SELECT id, evidence, state, executions FROM phases
+          WHERE run = ? AND position > ? AND evidence IS NOT NULL",
+    )
+    .bind(run)
+    .bind(after)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes back what an import or the operator said of a phase: it is to be done again.
+pub(super) async fn withdraw(tx: &mut SqliteConnection, phase: i64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM settlements WHERE phase = ?").bind(phase).execute(&mut *tx).await?;
+    sqlx::query("UPDATE phases SET evidence = NULL, redone = executions WHERE id = ?")
         .bind(phase)
         .execute(tx)
         .await?;

@@ -7,7 +7,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
-use super::evidence::{IMPORT, mark};
+use super::evidence::{IMPORT, mark, mark_inserted};
 use crate::store::columns::{json, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -274,6 +274,7 @@ async fn insert_phases(
         insert.push(" RETURNING id, phase_id");
         ids.extend(insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx).await?);
     }
+    mark_inserted(tx, run, after).await?;
     Ok(ids)
 }
 

@@ -6,7 +6,7 @@ use crate::phase::plan::PlanPhase;
 use crate::phase::state::Event;
 use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
 
-use super::evidence::{OPERATOR, mark};
+use super::evidence::{OPERATOR, mark, withdraw};
 use super::import_plan::replace_spec;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -185,12 +185,12 @@ async fn walk(
 /// Nothing is used up any more. What the spec or the drains were refused for tells the next attempt nothing.
 async fn freshen(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
     // What was done before is no evidence for what is done from here on.
+    withdraw(tx, row.id).await?;
     let keeps = row
         .last_failure()?
         .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));
     sqlx::query(
         "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, uncounted = 0, band = 0, not_before = 0,
-                evidence = NULL, redone = executions,
                 last_failure = CASE WHEN ? THEN last_failure END
           WHERE id = ?",
     )

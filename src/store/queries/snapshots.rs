@@ -32,6 +32,8 @@ pub struct RunSummary {
     pub memory_backend: Option<String>,
     /// The latest test of its tip in a clean clone.
     pub clean_test: Option<CleanTest>,
+    /// Whether something landed since.
+    pub is_untested: bool,
 }
 
 impl RunSummary {
@@ -85,13 +87,16 @@ impl Store {
                     .collect();
             let usage = usage_by_run(&mut tx).await?;
             let mut clean_tests = clean_tests::latest(&mut tx).await?;
+            let untested = clean_tests::untested(&mut tx).await?;
             runs.into_iter()
                 .map(|run| {
                     let counts = counts.remove(&run.id).unwrap_or_default();
                     let blocked = blocked.get(&run.id).copied().unwrap_or_default();
                     let usage = usage.get(&run.id);
                     let clean_test = clean_tests.remove(&run.id);
-                    Ok(RunSummary { clean_test, ..run.summary(counts, blocked, usage)? })
+                    let is_untested = untested.contains(&run.id);
+                    let summary = run.summary(counts, blocked, usage)?;
+                    Ok(RunSummary { clean_test, is_untested, ..summary })
                 })
                 .collect()
         })
@@ -269,6 +274,7 @@ impl RunRecord {
             cost_usd: usage.and_then(|usage| usage.cost_usd),
             memory_backend: self.memory_backend,
             clean_test: None,
+            is_untested: false,
             created_at: UnixMs(self.created_at),
             run_id: RunId::new(self.run_id),
             source: self.source,

@@ -1,11 +1,11 @@
 //! Results of tests in a clean clone, the latest of which is part of a run's summary.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
-use crate::phase::{RunId, UnixMs};
+use crate::phase::{PhaseId, RunId, UnixMs};
 
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
@@ -36,6 +36,12 @@ pub struct CleanTest {
     /// The landing that broke it, where the bisection found one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_by: Option<String>,
+    /// The phase that landed as `broken_by`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_by_phase: Option<PhaseId>,
+    /// The commits among which the landing that broke it is, where it was not found; oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<String>,
     /// The last commit of the run that is known to be green in a clean clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_green: Option<String>,
@@ -76,6 +82,20 @@ impl Store {
         })
         .await
     }
+}
+
+/// The rows of the runs in which something landed since their latest test.
+pub(super) async fn untested(
+    connection: &mut SqliteConnection,
+) -> Result<HashSet<i64>, StoreError> {
+    let rows: Vec<i64> = sqlx::query_scalar(
+        "SELECT p.run FROM attempts a JOIN phases p ON p.id = a.phase
+          WHERE a.outcome = 'landed' GROUP BY p.run
+         HAVING MAX(a.ended_at) > COALESCE((SELECT MAX(c.tested_at) FROM clean_tests c WHERE c.run = p.run), -1)",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The latest result of each run that has one, by the run's row.

@@ -237,9 +237,12 @@ fn nearest(path: &Path) -> io::Result<PathBuf> {
 }
 
 fn is_remote(path: &Path) -> bool {
-    // Negative for some where it has 32 bits; the lower half is what counts.
-    let kind = statfs(path).map(|found| found.filesystem_type().0 as u64 & 0xFFFF_FFFF);
-    kind.is_ok_and(|kind| REMOTE.contains(&kind))
+    statfs(path).is_ok_and(|found| is_remote_kind(found.filesystem_type().0 as u64))
+}
+
+/// Negative for some where it has 32 bits; the lower half is what counts.
+fn is_remote_kind(kind: u64) -> bool {
+    REMOTE.contains(&(kind & 0xFFFF_FFFF))
 }
 
 /// A folder that is ours alone, in one where everybody may write: nobody else may have made it, or a link of it.
@@ -273,84 +276,5 @@ fn label(root: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(state: Option<&Path>, home: Option<&Path>) -> PlaceSettings {
-        let own = |path: Option<&Path>| path.map(Path::to_owned);
-        PlaceSettings { slots_dir: None, state_home: own(state), home: own(home) }
-    }
-
-    #[test]
-    fn slots_lie_in_the_state_directory_under_the_checkouts_own_name() {
-        let temp = tempfile::tempdir().unwrap();
-        let top = temp.path().canonicalize().unwrap();
-        let (one, two) = (top.join("a/my app"), top.join("b/my app"));
-        fs::create_dir_all(&one).unwrap();
-        fs::create_dir_all(&two).unwrap();
-        let state = settings(Some(&top.join("state")), None);
-        let first = Place::choose(&one, &state).unwrap();
-        let second = Place::choose(&two, &state).unwrap();
-        assert!(first.dir.starts_with(top.join("state/autopack")) && first.dir.is_dir());
-        assert!(first.name.starts_with("my-app-"), "{first:?}");
-        // Same name, other place: programs that go by a folder's name must not meet.
-        assert_ne!(first.checkout(0).file_name(), second.checkout(0).file_name());
-        let home = settings(Some(Path::new("relative")), Some(&top));
-        let place = Place::choose(&one, &home).unwrap();
-        assert!(place.dir.starts_with(top.join(".local/state/autopack")), "{place:?}");
-    }
-
-    #[test]
-    fn no_slot_lies_in_a_work_tree() {
-        let temp = tempfile::tempdir().unwrap();
-        let top = temp.path().canonicalize().unwrap();
-        let root = top.join("repo");
-        for folder in ["repo/.git", "other/.git", "plain"] {
-            fs::create_dir_all(top.join(folder)).unwrap();
-        }
-        std::os::unix::fs::symlink(top.join("other"), top.join("link")).unwrap();
-        for (wanted, refused) in [
-            (".autopack/slots", Some("inside the checkout")),
-            ("../other/deep/slots", Some("inside the git repository")),
-            ("../link/slots", Some("inside the git repository")),
-            ("../plain/slots", None),
-        ] {
-            let chosen =
-                PlaceSettings { slots_dir: Some(wanted.to_owned()), ..settings(None, None) };
-            match (Place::choose(&root, &chosen), refused) {
-                (Ok(place), None) => assert!(place.dir.starts_with(top.join("plain/slots"))),
-                (Err(error), Some(why)) => {
-                    let said = error.to_string();
-                    assert!(said.contains(why) && said.contains("workspace.slots_dir"), "{said}");
-                }
-                (other, _) => panic!("{wanted}: {other:?}"),
-            }
-        }
-        assert!(!top.join("other/deep").exists() && !root.join(".autopack").exists());
-    }
-
-    #[test]
-    fn everything_of_a_slot_is_found_and_nothing_of_another() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = temp.path().join("x-12345678");
-        let place = Place { home: temp.path().to_owned(), dir, name: "x-1234".to_owned() };
-        for name in ["1", "1.git", "1-ci", "1-ci.git", "1.stuck.0", "12", "12-ci"] {
-            fs::create_dir_all(place.dir.join(format!("x-1234-{name}"))).unwrap();
-        }
-        assert_eq!(place.of_slot(1).unwrap().len(), 5);
-        assert_eq!(place.of_slot(12).unwrap().len(), 2);
-        assert_eq!(git_dir_of(&place.checkout(1)), place.dir.join("x-1234-1.git"));
-    }
-
-    #[test]
-    fn a_private_folder_that_somebody_else_could_have_made_is_refused() {
-        let temp = tempfile::tempdir().unwrap();
-        let (own, link) = (temp.path().join("own"), temp.path().join("link"));
-        make_private(&own).unwrap();
-        make_private(&own).unwrap();
-        std::os::unix::fs::symlink(&own, &link).unwrap();
-        assert!(make_private(&link).unwrap_err().contains("not a folder of yours"));
-        fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        assert!(make_private(&own).unwrap_err().contains("open to others"));
-    }
-}
+#[path = "slot_place_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Slot;
+use super::agent_objects::{MOST_OBJECTS, head_of, is_folder, names, objects, refs};
 use super::binary_files::without_binaries;
 use super::checkout::Checkout;
 use super::measure::Measured;
@@ -17,8 +18,6 @@ use crate::git::error::{Context, Result};
 use crate::git::path_bytes::shown;
 use crate::git::removal::remove_any;
 
-/// More objects of its own than these are no longer looked through.
-const MOST_OBJECTS: usize = 20_000;
 const MOST_PATCHES: usize = 8;
 
 /// Work that is not in the change.
@@ -287,71 +286,6 @@ fn tips(
         .collect();
     tips.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
     tips
-}
-
-/// The commit that a working folder's git folder is on; `own` has the branches.
-fn head_of(own: &Path, git_dir: &Path) -> Option<String> {
-    let head = fs::read_to_string(git_dir.join("HEAD")).ok()?;
-    match head.trim_end().strip_prefix("ref: ") {
-        None => Some(head.trim_end().to_owned()).filter(|id| is_id(id)),
-        Some(name) => refs(own).into_iter().find(|(known, _)| known == name).map(|(_, id)| id),
-    }
-}
-
-/// Name and id of each ref.
-fn refs(own: &Path) -> BTreeMap<String, String> {
-    let mut refs = BTreeMap::new();
-    let packed = fs::read_to_string(own.join("packed-refs")).unwrap_or_default();
-    for line in packed.lines() {
-        if let Some((id, name)) = line.split_once(' ').filter(|(id, _)| is_id(id)) {
-            refs.insert(name.to_owned(), id.to_owned());
-        }
-    }
-    let mut open = vec![PathBuf::from("refs")];
-    while let Some(folder) = open.pop() {
-        for name in names(&own.join(&folder)) {
-            let path = folder.join(name);
-            if is_folder(&own.join(&path)) {
-                open.push(path);
-            } else if let Ok(text) = fs::read_to_string(own.join(&path))
-                && is_id(text.trim_end())
-            {
-                refs.insert(path.to_string_lossy().into_owned(), text.trim_end().to_owned());
-            }
-        }
-    }
-    refs
-}
-
-/// The ids of loose objects, and the indexes of packs.
-fn objects(folder: &Path) -> (Vec<String>, Vec<PathBuf>) {
-    let mut ids = Vec::new();
-    for two in names(folder).into_iter().filter(|name| name.len() == 2) {
-        let rest = names(&folder.join(&two)).into_iter();
-        ids.extend(rest.map(|rest| format!("{two}{rest}")).filter(|id| is_id(id)));
-        if ids.len() > MOST_OBJECTS {
-            break;
-        }
-    }
-    let pack = folder.join("pack");
-    let packs = names(&pack).into_iter().filter(|name| name.ends_with(".idx"));
-    (ids, packs.map(|name| pack.join(name)).collect())
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort();
-    names
-}
-
-fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
-}
-
-fn is_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Short and without what a file's name cannot have.

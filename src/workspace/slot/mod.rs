@@ -3,6 +3,7 @@
 //! `slot_place.rs` says where they lie. The agent's checkout is its own, `.git` and all; the folder beside it whose name ends in
 //! `.git` is ours. `.autopack/slots/N.lock` is held as long as the slot is somebody's, by us and by the children that work in it.
 
+pub mod agent_objects;
 pub mod binary_files;
 pub mod checkout;
 pub mod clean_clone;

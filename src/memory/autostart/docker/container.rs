@@ -151,6 +151,12 @@ impl Docker {
         ended(&found).is_none() && publishes(&found, settings).is_ok()
     }
 
+    /// Whether the container ended by itself, though the engine may be about to start it over.
+    pub async fn has_ended(&self, container: &str) -> bool {
+        let found = self.api.inspect_container(container, None).await;
+        found.is_ok_and(|found| ended(&found).is_some())
+    }
+
     /// Stops a container; it has a second to end by itself. Whether it was there to be stopped.
     pub async fn stop(&self, container: &str) -> bool {
         let options = StopContainerOptionsBuilder::default().t(1).build();

@@ -1,0 +1,93 @@
+//! How phases stand elsewhere, in the words of many plans.
+
+use serde_json::json;
+
+use super::*;
+
+fn standing(spec: Value) -> Standing {
+    of(spec.as_object().unwrap())
+}
+
+#[test]
+fn done_is_told_in_many_words() {
+    for spec in [
+        json!({"status": "done"}),
+        json!({"status": "Closed"}),
+        json!({"status": "completed"}),
+        json!({"state": "COMPLETE"}),
+        json!({"state": "MERGED"}),
+        json!({"status": "resolved"}),
+        json!({"passes": true}),
+        json!({"completed": true}),
+        json!({"status": "[x]"}),
+        json!({"done": "x"}),
+        json!({"title": "- [x] Add it"}),
+        json!({"status": {"name": "Done"}}),
+        json!({"status": "Done ✅"}),
+        json!({"completed": "2026-01-02"}),
+        json!({"closed_at": "2026-01-02T03:04:05Z"}),
+        json!({"status": "done (#12)"}),
+        json!({"status": "todo", "passes": true}),
+    ] {
+        assert_eq!(standing(spec.clone()), Standing::Done, "{spec}");
+    }
+}
+
+#[test]
+fn open_and_dropped_and_unknown_are_told_apart() {
+    for word in [
+        "todo",
+        "To Do",
+        "open",
+        "OPEN",
+        "pending",
+        "in_progress",
+        "in-progress",
+        "In Progress",
+        "blocked",
+        "ready",
+        "backlog",
+        "QUEUED",
+        "EXECUTING",
+        "FAILED",
+        "review",
+        "[ ]",
+        "",
+        "not done",
+        "not started",
+        "reopened",
+    ] {
+        assert_eq!(standing(json!({"status": word})), Standing::Open, "{word}");
+    }
+    for word in [
+        "cancelled",
+        "Canceled",
+        "deferred",
+        "deleted",
+        "won't fix",
+        "SKIPPED",
+        "tombstone",
+        "not planned",
+    ] {
+        assert_eq!(standing(json!({"status": word})), Standing::Dropped(word.to_owned()));
+    }
+    assert_eq!(
+        standing(json!({"state": "CLOSED", "stateReason": "NOT_PLANNED"})),
+        Standing::Dropped("NOT_PLANNED".into())
+    );
+    assert_eq!(standing(json!({"deferred": true})), Standing::Dropped("deferred".into()));
+    for word in ["frobnicated", "almost done", "partly complete", "not quite done"] {
+        assert_eq!(standing(json!({"status": word})), Standing::Unknown(word.to_owned()));
+    }
+    for spec in [
+        json!({}),
+        json!({"passes": false}),
+        json!({"completed": 0}),
+        json!({"closed_at": null}),
+        json!({"done": "no"}),
+        json!({"status": "open", "closed_at": "2026-01-02"}),
+        json!({"status": null, "title": "[ ] x"}),
+    ] {
+        assert_eq!(standing(spec.clone()), Standing::Open, "{spec}");
+    }
+}
