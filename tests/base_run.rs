@@ -125,6 +125,24 @@ fn a_landings_result_is_the_next_drains_base() {
 }
 
 #[test]
+fn a_known_base_is_no_leave_to_test_the_checkout() {
+    let project = Project::new().agent_with(WITNESSED, &counted("true")).plan(phases(2));
+    project
+        .autopack(["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"])
+        .succeeded();
+    assert_eq!(asked(&project), 1);
+    // cargo reads it for every project below the home directory.
+    let config = format!("paths = [{:?}]\n", project.path("lib"));
+    std::fs::create_dir_all(project.outside("home/.cargo")).unwrap();
+    std::fs::write(project.outside("home/.cargo/config.toml"), config).unwrap();
+    let ran = project.drain().exited(5);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("ci would test your checkout instead of the change"), "{said}");
+    assert!(said.contains("home/.cargo/config.toml names"), "{said}");
+    assert_eq!(asked(&project), 1);
+}
+
+#[test]
 fn no_ci_at_all_is_said_once() {
     let project = Project::new().agent(WITNESSED).plan(phases(4));
     let ran = project.autopack(["drain", "--run-id", "run", "--jobs", "3"]).succeeded();

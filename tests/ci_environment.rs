@@ -232,14 +232,17 @@ fn a_test_script_that_watches_is_told_to_end() {
     // Ends only where it is told to, as the real ones do.
     let runner =
         |ending: &str| format!("#!/bin/sh\ncase \"$*\" in *{ending}*) exit 0;; esac\nsleep 1000\n");
-    for (script, ending, command) in [
-        ("vitest watch", "--run", "npm test"),
-        ("jest --watch", "--watch=false", "npm run test"),
-        ("jest --watchAll", "--watchAll=false", ""),
+    for (test, script, ending, command) in [
+        ("", "vitest watch", "--run", "npm test"),
+        ("", "jest --watch", "--watch=false", "npm run test"),
+        ("", "jest --watchAll", "--watchAll=false", ""),
+        ("npm run unit", "vitest watch", "--run", "npm test"),
+        ("npm run -s deep", "jest --watch", "--watch=false", ""),
     ] {
         let name = script.split(' ').next().unwrap();
-        let project =
-            Project::new().file("package.json", &json!({"scripts": {"test": script}}).to_string());
+        let test = if test.is_empty() { script } else { test };
+        let scripts = json!({"test": test, "deep": "echo lint && npm run unit", "unit": script});
+        let project = Project::new().file("package.json", &json!({"scripts": scripts}).to_string());
         fs::create_dir_all(project.path("bin")).unwrap();
         executable(&project.path(format!("bin/{name}")), &runner(ending));
         let project = project.commit("a watcher");
@@ -260,6 +263,19 @@ fn a_test_script_that_watches_is_told_to_end() {
             project.phase("one")
         );
     }
+}
+
+#[test]
+fn a_watcher_that_cannot_be_told_to_end_asks_no_agent() {
+    let scripts = json!({"scripts": {"test": "run-s unit", "unit": "jest --watch"}});
+    let project = Project::new().file("package.json", &scripts.to_string()).commit("a watcher");
+    let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
+    let agent = "write(workspace.parent / 'asked')\nwrite_deliverables()";
+    let project = project.agent(agent).plan(phases);
+    let ran = project.drain().exited(5);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("the script unit of package.json runs"), "{said}");
+    assert!(!project.outside("asked").exists());
 }
 
 #[test]

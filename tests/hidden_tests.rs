@@ -419,6 +419,27 @@ fn of_jest_and_its_like_the_number_counts() {
     assert!(ran.stdout.contains("3 tests passed before, 2 now (mocha)"), "{ran:#?}");
 }
 
+/// Packages of a workspace, each behind its label: more tests elsewhere do not make up for one that is gone.
+#[test]
+fn tests_behind_labels_are_known_by_their_names() {
+    let of = |package: &str, tests: &[&str]| {
+        let lines = tests.iter().enumerate().map(|(at, name)| format!("ok {} - {name}", at + 1));
+        let lines = lines.chain([format!("# pass {}", tests.len()), "# fail 0".to_owned()]);
+        lines.map(|line| format!("packages/{package} test: {line}\\n")).collect::<String>()
+    };
+    let before = format!("{}{}", of("app", &["add", "zero"]), of("core", &["mul"]));
+    let ci = "ci: {command: cat src/said.txt}\n";
+    let project =
+        || Project::new().file("src/said.txt", &before.replace("\\n", "\n")).commit("tests");
+    let hidden = format!("{}{}", of("app", &["add"]), of("core", &["mul", "div", "pow"]));
+    let does = format!("write('src/said.txt', '{hidden}')");
+    all_refused(project(), "write('calc.py')", ci, &[("one", &does)], "packages/app test: zero");
+    let moved = format!("{}{}", of("core", &["zero", "mul", "div"]), of("app", &["add"]));
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/said.txt"]}]});
+    let agent = format!("write('src/said.txt', '{moved}')");
+    project().agent_with(&agent, ci).plan(plan).drain().succeeded();
+}
+
 #[test]
 fn what_go_does_not_run_is_lost() {
     if !has("go", &["version"]) {

@@ -17,6 +17,7 @@ mod agent_verdicts;
 mod architecture;
 mod base_run;
 mod branch;
+mod checkout_paths;
 mod ci_checkout;
 mod ci_environment;
 mod ci_run;

@@ -47,6 +47,78 @@ fn a_file_that_an_agent_edits_lands_with_its_own_normalisation() {
     assert_eq!(landed, "echo one\necho two\necho more\n");
 }
 
+/// Files that git keeps otherwise than they lie in the worktree.
+#[test]
+fn what_attributes_convert_is_nobodys_change_and_lands_as_git_keeps_it() {
+    let utf16 = |text: &str| -> Vec<u8> {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(u16::to_le_bytes).collect()
+    };
+    for (attributes, before, after, kept) in [
+        (
+            "* text=auto\n",
+            b"one\r\ntwo\r\n".to_vec(),
+            b"one\r\ntwo\r\nmore\r\n".to_vec(),
+            "one\r\ntwo\r\nmore\r\n",
+        ),
+        ("* text=auto eol=crlf\n", b"one\r\n".to_vec(), b"one\r\nmore\r\n".to_vec(), "one\nmore\n"),
+        ("*.c ident\n", b"$Id$\n".to_vec(), b"$Id: 0123 $\nmore\n".to_vec(), "$Id$\nmore\n"),
+        ("*.c working-tree-encoding=UTF-16\n", utf16("one\n"), utf16("one\nmore\n"), "one\nmore\n"),
+    ] {
+        let project = Project::new();
+        let commits = attributes.starts_with("* text=auto\n");
+        for name in ["src/edited.c", "src/left.c", "lib/other.c"] {
+            fs::create_dir_all(project.path(name).parent().unwrap()).unwrap();
+            fs::write(project.path(name), &before).unwrap();
+        }
+        // With CRLF in the commit, as an editor of another system left it.
+        let project = if commits { project.commit("before") } else { project };
+        let project = project.file(".gitattributes", attributes).commit("attributes");
+        let agent = format!(
+            "write_deliverables()\nfor path in ['src/left.c', 'lib/other.c']: os.utime(path, (1, 1))\n\
+             if phase_id == 'two': open('src/edited.c', 'wb').write(bytes({after:?}))"
+        );
+        let plan = json!({"phases": [phase("one", &["src/"]), phase("two", &["src/"])]});
+        let project = project.agent(&agent).plan(plan);
+        project.drain().succeeded();
+        let changed = project.git(["diff", "--name-only", "main", "autopack/run"]);
+        assert_eq!(changed, "src/edited.c\nsrc/one.txt\nsrc/two.txt\n", "{attributes}");
+        let landed = project.git(["cat-file", "blob", "autopack/run:src/edited.c"]);
+        assert_eq!(landed, kept, "{attributes}");
+    }
+}
+
+#[test]
+fn a_file_that_is_made_executable_lands_and_another_ones_mode_is_a_breach() {
+    let agent = "write_deliverables()\nos.chmod('src/run.sh' if phase_id == 'one' else 'lib/run.sh', 0o755)";
+    let plan = json!({"phases": [phase("one", &["src/"]), phase("two", &["src/"])]});
+    let project = Project::new().file("src/run.sh", "true\n").file("lib/run.sh", "true\n");
+    let project = project.commit("scripts").agent(agent).plan(plan);
+    project.drain();
+    assert_eq!(project.landed(), ["one"]);
+    assert_eq!(project.phase("two")["last_failure"]["kind"], "scope_breach");
+    let modes = project.git(["ls-tree", "autopack/run", "src/run.sh", "lib/run.sh"]);
+    let modes: Vec<&str> = modes.lines().map(|line| &line[..6]).collect();
+    assert_eq!(modes, ["100644", "100755"]);
+}
+
+/// Written as `git pack-refs` would leave them.
+#[test]
+fn a_repository_with_more_than_ten_thousand_refs_is_drained() {
+    let project = Project::new();
+    let head = project.git(["rev-parse", "HEAD"]).trim().to_owned();
+    let mut refs: Vec<String> =
+        (0..6_000).map(|n| format!("{head} refs/remotes/origin/topic-{n:05}\n")).collect();
+    refs.extend((0..6_000).map(|n| format!("{head} refs/tags/v{n:05}\n")));
+    let text = format!("# pack-refs with: peeled fully-peeled sorted \n{}", refs.concat());
+    fs::write(project.path(".git/packed-refs"), text).unwrap();
+    let ci = "ci: {command: git rev-parse -q --verify refs/tags/v00001}\n";
+    let plan = json!({"phases": [phase("one", &["src/"])]});
+    let project = project.agent_with("write_deliverables()", ci).plan(plan);
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one"]);
+}
+
 /// What the first and only attempt of a phase came to, and where its files are.
 fn failed(agent: &str) -> (Project, String) {
     let project = Project::new().file("src/old.txt", "old\n").commit("old");

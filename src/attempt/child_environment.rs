@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use super::{Attempt, Site, Trouble};
+use super::{Attempt, Site};
 use crate::ci::{self, CiPlan};
 use crate::process::Absent;
 use crate::process::child_env::{Env, OWNER, WORKTREE};
@@ -58,13 +58,11 @@ impl Attempt<'_> {
         env
     }
 
-    /// Refuses to judge anything by a run that would test the user's checkout.
-    pub(super) async fn check_imports(&self, plan: &CiPlan, env: &Env) -> Result<(), Trouble> {
+    /// Why a run of this plan on what CI's checkout holds would test the user's checkout.
+    pub(super) async fn misplaced_imports(&self, plan: &CiPlan) -> Option<String> {
+        let env = self.environment(Purpose::Ci, Side::Ci);
         let root = self.site.repo.root();
-        let site = ci::Site { dir: self.slot.path_of(Side::Ci), workspace: root, env };
-        match ci::misplaced_imports(&site, plan, &self.site.pythons).await {
-            Some(why) => Err(Trouble::Systemic(why)),
-            None => Ok(()),
-        }
+        let site = ci::Site { dir: self.slot.path_of(Side::Ci), workspace: root, env: &env };
+        ci::misplaced_imports(&site, plan, &self.site.pythons).await
     }
 }

@@ -1,4 +1,4 @@
-//! What to run: the phase's own command, `ci.command`, a detected runner, or nothing.
+//! What is run as CI, and how it is shown, compared and run once more.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,11 +9,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::command_line::{self, Shape};
-use super::detect::{self, Found};
-use super::node_project::{self, Manager, NodeTests};
-use super::projects::{self, Project};
-use super::pythons::{Python, Pythons};
-use crate::config::{CiSettings, CommandLine};
+use super::detect;
+use super::node_scripts::{ScriptEnd, script_end};
+use crate::config::CommandLine;
 use crate::phase::PhaseCi;
 use crate::phase::words::quoted;
 use crate::process::which;
@@ -108,60 +106,6 @@ pub struct CiPlan {
     pub(super) detected_with: Option<Vec<String>>,
 }
 
-/// What CI means for a phase in a slot, as the slot's files are now.
-pub async fn plan(
-    site: &Site<'_>,
-    settings: &CiSettings,
-    phase: &PhaseCi,
-    pythons: &Pythons,
-) -> CiPlan {
-    if let Some(argv) = phase.command.clone() {
-        let plan = CiPlan::of_command(CommandLine::Argv(argv), phase).for_copy(site.dir);
-        return CiPlan { is_own: true, ..plan };
-    }
-    if let Some(command) = settings.command.clone() {
-        return CiPlan::of_command(command, phase).for_copy(site.dir);
-    }
-    let plan = detected(site, phase, pythons).await;
-    CiPlan { is_own: !phase.args.is_empty(), detected_with: Some(phase.args.clone()), ..plan }
-}
-
-async fn detected(site: &Site<'_>, phase: &PhaseCi, pythons: &Pythons) -> CiPlan {
-    let (dir, found) = match projects::find(site.dir) {
-        Project::In(dir, found) => (dir, found),
-        Project::Make(target) => return CiPlan::plain(&["make", target], phase),
-        Project::None { why, hint } => return CiPlan::nothing(why, hint),
-    };
-    let here = site.dir.join(&dir);
-    // Programs are looked for where they will be started.
-    let inside = Site { dir: &here, ..*site };
-    let plan = match found {
-        Found::Pytest { certain } => {
-            match pythons.having(Python::PYTEST, &inside, site.dir).await {
-                Some(python) => CiPlan::pytest(&python, &inside, phase),
-                None if certain => CiPlan::pytest_missing(pythons.first(&inside, site.dir), phase),
-                None if detect::has_unittests(&here) => {
-                    CiPlan::unittest(&pythons.first(&inside, site.dir), &here, phase)
-                }
-                None => match detect::find_other(&here) {
-                    Found::Nothing => CiPlan::nothing(NO_PYTEST.to_owned(), GET_PYTEST.to_owned()),
-                    other => CiPlan::detected(&other, &inside, phase),
-                },
-            }
-        }
-        Found::Django => {
-            let python = pythons.having(Python::DJANGO, &inside, site.dir).await;
-            let python = python.map(|python| python.program);
-            CiPlan::django(python.unwrap_or_else(|| pythons.first(&inside, site.dir)), phase)
-        }
-        other => CiPlan::detected(&other, &inside, phase),
-    };
-    plan.inside(dir)
-}
-
-const NO_PYTEST: &str = "no ci: there are python tests here, and no python that has pytest";
-const GET_PYTEST: &str = "install it into .venv or set ci.command in autopack.yaml";
-
 /// The phase's own check, `test_cmd`, which runs after CI and is judged without a baseline.
 pub fn check_plan(phase: &PhaseCi) -> Option<CiPlan> {
     let line = phase.test_cmd.as_ref().filter(|line| !line.trim().is_empty())?;
@@ -169,7 +113,12 @@ pub fn check_plan(phase: &PhaseCi) -> Option<CiPlan> {
 }
 
 impl CiPlan {
-    fn new(runner: Runner, reporting: Reporting, argv: Vec<String>, phase: &PhaseCi) -> Self {
+    pub(super) fn new(
+        runner: Runner,
+        reporting: Reporting,
+        argv: Vec<String>,
+        phase: &PhaseCi,
+    ) -> Self {
         Self {
             runner,
             timeout: Duration::from_secs(phase.timeout_seconds),
@@ -187,7 +136,7 @@ impl CiPlan {
         }
     }
 
-    fn of_command(command: CommandLine, phase: &PhaseCi) -> Self {
+    pub(super) fn of_command(command: CommandLine, phase: &PhaseCi) -> Self {
         let reporting = match command_line::shape(&command) {
             Shape::Pytest => Reporting::JunitEnvironment,
             Shape::CargoTest => Reporting::Libtest,
@@ -207,107 +156,18 @@ impl CiPlan {
             "" => source.to_owned(),
             dir => format!("{dir}/{source}"),
         });
-        let tuning = command_line::node_script(&self.command)
-            .map(|script| script.arguments(node_project::ending(&here, &script.name)));
-        Self { python_path, tuning: tuning.unwrap_or_default(), reported_from: dir, ..self }
-    }
-
-    /// A command that is judged by its exit code.
-    fn plain(argv: &[&str], phase: &PhaseCi) -> Self {
-        Self::new(Runner::Command, Reporting::ExitCode, words(argv), phase)
-    }
-
-    fn nothing(why: String, hint: String) -> Self {
-        let plan = Self::new(Runner::None, Reporting::ExitCode, Vec::new(), &PhaseCi::default());
-        Self { note: Some(Note { why, hint }), ..plan }
-    }
-
-    fn pytest(python: &Python, site: &Site<'_>, phase: &PhaseCi) -> Self {
-        let mut argv = words(&[&python.program, "-m", "pytest"]);
-        argv.extend(phase.args.iter().cloned());
-        let mut plan = Self::new(Runner::Pytest, Reporting::JunitArgument, argv, phase);
-        let set_by_author = phase.args.iter().any(|arg| arg.starts_with("--timeout"));
-        if python.has_timeout && phase.per_test_timeout > 0 && !set_by_author {
-            plan.tuning.push(format!("--timeout={}", phase.per_test_timeout));
-        }
-        plan.python_path = detect::python_source(site.dir).map(str::to_owned);
-        plan
-    }
-
-    fn pytest_missing(python: String, phase: &PhaseCi) -> Self {
-        let why =
-            format!("this project is tested with pytest, and {python} has no module named pytest");
-        let note = Note { why, hint: GET_PYTEST.to_owned() };
-        let argv = words(&[&python, "-m", "pytest"]);
-        let plan = Self::new(Runner::Pytest, Reporting::JunitArgument, argv, phase);
-        Self { cannot_start: Some(note.to_string()), note: Some(note), ..plan }
-    }
-
-    /// Names each test, so that what ran can be read in the log.
-    fn unittest(python: &str, dir: &Path, phase: &PhaseCi) -> Self {
-        let mut argv = words(&[python, "-m", "unittest", "discover", "-v"]);
-        if let Some(start) = detect::unittest_start(dir) {
-            argv.extend(words(&["-s", start]));
-        }
-        argv.extend(phase.args.iter().cloned());
-        let plan = Self::new(Runner::Unittest, Reporting::ExitCode, argv, phase);
-        Self { python_path: detect::python_source(dir).map(str::to_owned), ..plan }
-    }
-
-    fn django(python: String, phase: &PhaseCi) -> Self {
-        let mut argv = words(&[&python, "manage.py", "test", "--noinput", "-v", "2"]);
-        argv.extend(phase.args.iter().cloned());
-        Self::new(Runner::Unittest, Reporting::ExitCode, argv, phase)
-    }
-
-    fn detected(found: &Found, site: &Site<'_>, phase: &PhaseCi) -> Self {
-        let with_args = |mut argv: Vec<String>| {
-            argv.extend(phase.args.iter().cloned());
-            argv
+        let script = command_line::node_script(&self.command);
+        let end = script.as_ref().map(|script| script_end(&here, &script.name));
+        let cannot_start = end.as_ref().and_then(ScriptEnd::refusal);
+        let tuning = match (script, end) {
+            (Some(script), Some(ScriptEnd::Told { arguments, .. })) => script.arguments(arguments),
+            _ => Vec::new(),
         };
-        match found {
-            Found::Go { patterns } => {
-                let argv = words(&["go", "test", "-json"]);
-                let argv = argv.into_iter().chain(patterns.iter().cloned()).collect();
-                let mut plan = Self::new(Runner::GoTest, Reporting::GoJson, with_args(argv), phase);
-                // Go's own limit is ten minutes a package, whatever ours is.
-                plan.tuning.push(format!("-timeout={}s", phase.timeout_seconds));
-                plan
-            }
-            Found::Node { manager, tests } => {
-                // Any of them runs the scripts of any project.
-                let manager = match site.has_program(manager.program()) {
-                    true => *manager,
-                    false => Manager::Npm,
-                };
-                let mut args = phase.args.clone();
-                if *tests == NodeTests::Script {
-                    args.extend(node_project::ending(site.dir, "test"));
-                }
-                let argv = manager.command(tests, &args);
-                Self::new(Runner::NpmTest, Reporting::ExitCode, argv, phase)
-            }
-            Found::Deno { has_task } => {
-                let argv = if *has_task {
-                    words(&["deno", "task", "test"])
-                } else {
-                    words(&["deno", "test"])
-                };
-                Self::new(Runner::Command, Reporting::ExitCode, with_args(argv), phase)
-            }
-            Found::Cargo { is_workspace } => {
-                let mut argv = words(&["cargo", "test", "--no-fail-fast"]);
-                argv.extend(is_workspace.then(|| "--workspace".to_owned()));
-                Self::new(Runner::CargoTest, Reporting::Libtest, with_args(argv), phase)
-            }
-            Found::Pytest { .. } | Found::Django | Found::Nothing => {
-                Self::nothing(NO_PYTEST.to_owned(), GET_PYTEST.to_owned())
-            }
-        }
+        Self { python_path, tuning, cannot_start, reported_from: dir, ..self }
     }
 
     /// The same for a project in this directory of the copy.
-    fn inside(self, dir: String) -> Self {
+    pub(super) fn inside(self, dir: String) -> Self {
         if dir.is_empty() {
             return self;
         }
@@ -403,8 +263,4 @@ impl CiPlan {
     fn has_separator(&self) -> bool {
         matches!(&self.command, CommandLine::Argv(argv) if argv.iter().any(|word| word == "--"))
     }
-}
-
-fn words(list: &[&str]) -> Vec<String> {
-    list.iter().map(|word| (*word).to_owned()).collect()
 }

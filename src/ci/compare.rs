@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::ci_failure::list;
 use super::lost_tests::{self, Sources};
+use super::printed_losses;
 use super::results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::counted;
@@ -152,6 +153,14 @@ impl Terms<'_> {
         let file = |id: &String| base.tests.as_ref()?.get(id)?.file.as_deref();
         let delivered = |id: &String| file(id).is_some_and(self.is_deliverable);
         (losses.replaced, losses.gone) = lost.into_iter().partition(delivered);
+        let printed = printed_losses::find(&now.results.printed, &base.printed);
+        // Which file a printed name belongs to, nobody knows.
+        let is_asked_for =
+            self.delivers_tests && now.results.counts.values().any(|count| *count > 0);
+        match is_asked_for {
+            true => losses.replaced.extend(printed),
+            false => losses.gone.extend(printed),
+        }
         for (runner, before) in &base.counts {
             let count = now.results.counts.get(runner).copied().unwrap_or_default();
             if count >= *before {

@@ -101,7 +101,7 @@ pub fn find_other(dir: &Path) -> Found {
 }
 
 /// `./...` names no package at the top of a workspace that is no module itself: each module is named.
-fn go_patterns(work: &str) -> Vec<String> {
+pub fn go_patterns(work: &str) -> Vec<String> {
     let mut patterns = Vec::new();
     let mut in_block = false;
     for line in work.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::results::{TestCase, TestResults, TestStatus, Unstable};
-use super::test_source;
+use super::{printed_losses, test_source};
 
 /// The texts of test files, by path, to tell moved and renamed tests from deleted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +113,7 @@ pub fn steadied(first: TestResults, again: &TestResults) -> TestResults {
     for (runner, count) in &mut steady.counts {
         *count = (*count).min(again.counts.get(runner).copied().unwrap_or_default());
     }
+    printed_losses::steady(&mut steady.printed, &again.printed);
     if again.tests.is_none() || !again.complete {
         return steady;
     }

@@ -25,6 +25,9 @@ pub mod invariants;
 mod likely_cause;
 mod lost_tests;
 mod node_project;
+mod node_scripts;
+mod plan_choice;
+mod printed_losses;
 mod projects;
 mod pythons;
 mod results;
@@ -36,13 +39,14 @@ mod test_source;
 
 pub use base_state::{BaseState, judge_base};
 pub use ci_failure::failure;
-pub use ci_plan::{CiPlan, Runner, Site, check_plan, plan};
+pub use ci_plan::{CiPlan, Runner, Site, check_plan};
 pub use compare::{
     Decision, Fewer, Judgement, Terms, compare, merge_rerun, needs_baseline, united,
 };
 pub use imports::{guard_imports, misplaced_imports};
 pub use likely_cause::likely_cause;
 pub use lost_tests::{Sources, files_of, steadied};
+pub use plan_choice::plan;
 pub use pythons::Pythons;
 pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, Unstable};
 pub use run::{CiError, Request, run};

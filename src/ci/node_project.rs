@@ -1,4 +1,4 @@
-//! What a `package.json` says about tests: which package manager runs them, and whether they would ever end.
+//! What a `package.json` says about tests: which package manager runs them, and in which members.
 
 use std::fmt;
 use std::fs;
@@ -136,36 +136,6 @@ fn collect(top: &Path, below: &str, depth: usize, members: &mut Vec<String>) {
     }
 }
 
-/// What ends a script of this name that would watch files for ever, as arguments for its test runner. `CI=1` is enough
-/// for those that watch by default; these were told to.
-pub fn ending(dir: &Path, name: &str) -> Vec<String> {
-    let manifest = manifest(dir);
-    let script = script(&manifest, name);
-    // Of several commands, nobody knows which gets the arguments.
-    if script.contains(['&', '|', ';', '\n']) {
-        return Vec::new();
-    }
-    let words: Vec<&str> = script.split_whitespace().collect();
-    let runs = |program: &str| words.iter().any(|word| word.rsplit('/').next() == Some(program));
-    let says = |options: &[&str]| words.iter().any(|word| options.contains(word));
-    let ending: &[&str] = if runs("jest") || runs("react-scripts") {
-        match says(&["--watch", "--watchAll", "--watch=true", "--watchAll=true"]) {
-            true => &["--watch=false", "--watchAll=false"],
-            false => &[],
-        }
-    } else if runs("vitest") {
-        let watches = says(&["watch", "dev", "--watch", "-w", "--watch=true"]);
-        if watches && !says(&["--run"]) { &["--run"] } else { &[] }
-    } else if runs("karma") && says(&["start"]) && !says(&["--single-run"]) {
-        &["--single-run"]
-    } else if runs("ng") && says(&["test", "t"]) && !says(&["--watch=false", "--no-watch"]) {
-        &["--watch=false"]
-    } else {
-        &[]
-    };
-    ending.iter().map(|word| (*word).to_owned()).collect()
-}
-
 /// `npm init` writes a test script that only says that there is none.
 fn is_real(script: &str) -> bool {
     !script.trim().is_empty() && !script.contains("no test specified")
@@ -175,7 +145,7 @@ fn script<'a>(manifest: &'a Value, name: &str) -> &'a str {
     manifest["scripts"][name].as_str().unwrap_or_default()
 }
 
-fn manifest(dir: &Path) -> Value {
+pub(super) fn manifest(dir: &Path) -> Value {
     let bytes = fs::read(dir.join("package.json")).unwrap_or_default();
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     serde_json::from_slice(text).unwrap_or_default()
@@ -242,30 +212,5 @@ mod unit_tests {
         let args = ["--ci".to_owned()];
         assert_eq!(Manager::Npm.command(&NodeTests::Script, &args).join(" "), "npm test -- --ci");
         assert_eq!(Manager::Yarn.command(&NodeTests::Script, &args).join(" "), "yarn test --ci");
-    }
-
-    #[test]
-    fn a_script_that_was_told_to_watch_is_told_to_end() {
-        let ending = |script: &str| {
-            let text = serde_json::json!({"scripts": {"test": script}}).to_string();
-            ending(project(&[("package.json", &text)]).path(), "test").join(" ")
-        };
-        assert_eq!(ending("jest --watch"), "--watch=false --watchAll=false");
-        assert_eq!(
-            ending("NODE_ENV=test node_modules/.bin/jest --watchAll"),
-            "--watch=false --watchAll=false"
-        );
-        assert_eq!(ending("vitest watch"), "--run");
-        assert_eq!(ending("ng test"), "--watch=false");
-        for script in [
-            "jest",
-            "vitest",
-            "vitest run",
-            "jest --watch && tsc",
-            "vitest watch --run",
-            "node --test",
-        ] {
-            assert_eq!(ending(script), "", "{script}");
-        }
     }
 }

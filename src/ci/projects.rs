@@ -9,7 +9,7 @@ use super::node_project::NodeTests;
 /// Projects are searched for this deep.
 const DEPTH: usize = 3;
 /// Projects that belong to others, or are there to be looked at.
-const NOT_OURS: [&str; 8] =
+pub const NOT_OURS: [&str; 8] =
     ["examples", "example", "docs", "fixtures", "testdata", "templates", "third_party", "dist"];
 /// So many are named.
 const NAMED: usize = 5;

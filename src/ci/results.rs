@@ -44,9 +44,22 @@ pub struct TestResults {
     /// Tests that passed, by runner, as the summaries in the output count them: where no single results are known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
+    /// The same by stream of the output (a package of a workspace, a container), with the names of the tests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub printed: BTreeMap<String, PrintedTests>,
     /// What a second run of the same tree did otherwise.
     #[serde(default, skip_serializing_if = "Unstable::is_empty")]
     pub unstable: Unstable,
+}
+
+/// Tests that passed, as one stream of the output has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrintedTests {
+    /// By its summaries.
+    pub passed: u64,
+    /// None where it does not print all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<BTreeSet<String>>,
 }
 
 /// Tests whose ids differ between two runs of the same tree: parametrized over a time, a UUID or an address.
@@ -105,6 +118,7 @@ impl TestResults {
             tests: None,
             complete: true,
             counts: BTreeMap::new(),
+            printed: BTreeMap::new(),
             unstable: Unstable::default(),
         }
     }

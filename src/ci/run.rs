@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ci_plan::{CiPlan, Reporting, Runner};
 use super::results::{CiOutcome, CiRun, TestResults};
 use super::run_outcome::{self, Said};
+use super::runners::test_counts::Summary;
 use super::runners::{cargo_names, cargo_test, go_test, pytest_junit, test_counts};
 use super::{command_line, detect, imports, runner_paths};
 use crate::ci::runners::test_report::Report;
@@ -201,8 +202,9 @@ impl Reader {
     fn finish(self, dir: &Path, junit: &Path) -> (Option<Report>, Option<String>) {
         match self {
             Self::Summary(reader) => {
-                let (counts, unnamed_ran) = (reader.counts(), reader.any_ran());
-                (Some(Report { counts, unnamed_ran, ..Report::default() }), None)
+                let Summary { counts, printed, any_ran } = reader.finish();
+                let report = Report { counts, printed, unnamed_ran: any_ran, ..Report::default() };
+                (Some(report), None)
             }
             Self::Junit => (read_junit(dir, junit), None),
             Self::Libtest(reader) => {

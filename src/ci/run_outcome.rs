@@ -31,9 +31,9 @@ pub fn of(said: Said<'_>) -> TestResults {
             Reporting::Libtest | Reporting::GoJson => lines(&said),
         },
     };
-    let counts = match said.plan.reporting {
-        Reporting::ExitCode => said.report.as_ref().map(|report| report.counts.clone()),
-        _ => None,
+    let (counts, printed) = match (said.plan.reporting, &said.report) {
+        (Reporting::ExitCode, Some(report)) => (report.counts.clone(), report.printed.clone()),
+        _ => Default::default(),
     };
     let trusted = said.report.filter(|_| reports_at(said.plan.reporting, said.code));
     let complete = trusted.as_ref().is_none_or(|report| !report.partial)
@@ -43,7 +43,8 @@ pub fn of(said: Said<'_>) -> TestResults {
         exit_code: Some(said.code),
         tests,
         complete,
-        counts: counts.unwrap_or_default(),
+        counts,
+        printed,
         ..TestResults::of(outcome)
     }
 }

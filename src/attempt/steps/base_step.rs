@@ -37,6 +37,9 @@ impl Attempt<'_> {
         let proof: Proof = self.site.bases.proof(&self.claim.run_id, &command);
         let mut state = proof.lock().await;
         if state.is_none() {
+            if plan.is_configured() {
+                self.check_place(plan).await?;
+            }
             let Some(run) = self.first_run(plan).await? else {
                 return Ok(Some(Verdict::Requeued(Requeue::Interrupted)));
             };
@@ -63,7 +66,20 @@ impl Attempt<'_> {
         })
     }
 
-    /// What the plan says at the base: known, or run. `None`: the operator stopped the drain.
+    /// Puts CI's checkout at the base, and refuses to ask an agent where CI would test the user's checkout.
+    async fn check_place(&mut self, plan: &CiPlan) -> Result<(), Trouble> {
+        let base = self.base.clone();
+        if let Some(failure) = self.place_for_ci(&base).await? {
+            return Err(Trouble::Systemic(failure.message));
+        }
+        let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
+        match self.misplaced_imports(&plan).await {
+            Some(why) => Err(Trouble::Systemic(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the plan says at the base, which CI's checkout holds: known, or run. `None`: the operator stopped the drain.
     async fn first_run(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
@@ -72,10 +88,9 @@ impl Attempt<'_> {
         }
         let run = match plan.is_configured() {
             true => {
-                if let Some(failure) = self.place_for_ci(&base).await? {
-                    return Err(Trouble::Systemic(failure.message));
-                }
-                self.run_at_base(plan).await?
+                // Programs may lie in the checkout that CI runs in.
+                let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
+                self.run_at_base(&plan).await?
             }
             false => CiRun::of(TestResults::of(CiOutcome::NotConfigured)),
         };

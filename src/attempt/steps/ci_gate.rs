@@ -37,6 +37,9 @@ impl Attempt<'_> {
             return Ok(Gate::Red(failure));
         }
         let plan = self.ci_plan(Side::Ci).await;
+        if let Some(why) = self.misplaced_imports(&plan).await {
+            return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
+        }
         let run = self.run_ci(&plan).await?;
         let rewritten = match plan.is_configured() {
             true => self.slot.rewritten().await?,
@@ -79,6 +82,9 @@ impl Attempt<'_> {
     async fn own_check(&mut self, commit: &str) -> Result<Gate, Trouble> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
         let plan = plan.for_copy(self.slot.path_of(Side::Ci));
+        if let Some(why) = self.misplaced_imports(&plan).await {
+            return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
+        }
         let run = self.run_ci(&plan).await?;
         let alone = ci::compare(&run, None, &|_| false);
         let (run, judgement) = match alone.decision {
@@ -193,7 +199,6 @@ impl Attempt<'_> {
         // What ran before may have closed it.
         self.site.repo.reopen(self.folder.path());
         let env = self.environment(Purpose::Ci, Side::Ci);
-        self.check_imports(plan, &env).await?;
         let request = ci::Request {
             dir: self.slot.path_of(Side::Ci),
             env: &env,

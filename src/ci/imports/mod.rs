@@ -4,8 +4,9 @@
 //! environment: as a `.pth` file, an egg link, a symbolic link, or the table of a finder. Whichever Python a command
 //! starts, however deep in a script or Makefile, reads `sitecustomize.py` of the first directory on `PYTHONPATH`: it
 //! makes those lead into the copy. What this cannot reach (`python -I`, a finder of an unknown kind) is looked for
-//! once a drain, and ends it.
+//! once a drain, and ends it; so are absolute paths into the checkout in the files of build tools.
 
+mod checkout_paths;
 mod interpreters;
 mod node_links;
 
@@ -69,8 +70,9 @@ pub async fn misplaced_imports(
     plan: &CiPlan,
     pythons: &Pythons,
 ) -> Option<String> {
-    if let Some(link) = node_links::misplaced(site) {
-        return Some(link);
+    if let Some(why) = checkout_paths::misplaced(site, plan).or_else(|| node_links::misplaced(site))
+    {
+        return Some(why);
     }
     let here = plan.directory(site.dir);
     let mut env = site.env.clone();

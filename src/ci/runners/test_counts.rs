@@ -1,355 +1,204 @@
-//! How many tests passed, as runners say at their end: for commands whose single results cannot be read. Pure.
+//! Which and how many tests passed, as runners print it: for commands whose results come in no other way. Pure.
 //!
-//! Several summaries of one runner (workspaces, one after the other) add up. Counting is all that is done: which tests they
-//! were, a summary does not say.
+//! A label before each line (`packages/app test: `) makes the lines behind it one stream, however those of several
+//! packages alternate. Summaries of one runner add up. Names count where a stream prints as many as it counts: runners
+//! that print some of their tests only, such as slow ones, print others the next time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::line_prefix;
+use super::printed_tests::{self, Family, PrintedLine};
+use crate::ci::results::PrintedTests;
+use super::summary_lines::{self, SummaryLine};
+
+/// Labels that are looked for, and names that are kept, in one run.
+const MOST_LABELS: usize = 10_000;
+const MOST_NAMES: usize = 50_000;
+/// A label that stands before a single line is a coincidence.
+const LEAST_LINES: u32 = 2;
+/// TAP without a summary counts by its lines.
+const TAP: &str = "TAP";
 
 /// Takes in the output line by line.
 #[derive(Debug, Default)]
 pub struct Reader {
-    passed: BTreeMap<&'static str, u64>,
-    /// Whether a test ran, whatever it came to.
-    any_ran: bool,
+    streams: BTreeMap<String, StreamReader>,
+    /// Lines behind each label.
+    lines: HashMap<String, u32>,
+    /// Whose output follows, where lines bear no label.
+    heading: String,
+    names: usize,
 }
 
-/// What one line says: the runner, how many passed, and whether any ran at all.
-struct Line {
-    runner: &'static str,
-    passed: i64,
-    ran: bool,
+#[derive(Debug, Default)]
+struct StreamReader {
+    passed: BTreeMap<&'static str, u64>,
+    names: BTreeMap<Family, Vec<String>>,
+    /// Groups and tests with subtests that have begun, and those of them that have ended.
+    opened: Vec<String>,
+    closed: Vec<String>,
+    /// Whether a test ran, whatever it came to.
+    any_ran: bool,
+    is_labeled: bool,
+}
+
+/// What the output said.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Tests that passed, by runner.
+    pub counts: BTreeMap<String, u64>,
+    /// The same by stream.
+    pub printed: BTreeMap<String, PrintedTests>,
+    /// Whether a test ran, whatever it came to.
+    pub any_ran: bool,
 }
 
 impl Reader {
     pub fn line(&mut self, line: &str) {
-        let Some(Line { runner, passed, ran }) = READERS.iter().find_map(|read| read(line.trim()))
-        else {
+        if let Some(heading) = line_prefix::heading(line.trim()) {
+            self.heading = heading;
             return;
-        };
-        let count = self.passed.entry(runner).or_default();
-        *count = count.saturating_add_signed(passed);
-        self.any_ran |= ran;
+        }
+        if self.take(None, line) {
+            return;
+        }
+        let mut is_taken = false;
+        for (label, rest) in line_prefix::splits(line) {
+            if self.lines.len() < MOST_LABELS || self.lines.contains_key(&label) {
+                *self.lines.entry(label.clone()).or_default() += 1;
+            }
+            is_taken = is_taken || self.take(Some(label), rest);
+        }
     }
 
-    pub fn any_ran(&self) -> bool {
-        self.any_ran
+    /// `None`: the line bears no label.
+    fn take(&mut self, label: Option<String>, text: &str) -> bool {
+        let text = text.trim();
+        let summary = summary_lines::read(text);
+        let printed = printed_tests::read(text);
+        if summary.is_none() && printed.is_none() {
+            return false;
+        }
+        let is_labeled = label.is_some();
+        let name = label.filter(|label| !label.is_empty()).unwrap_or_else(|| self.heading.clone());
+        let stream = self.streams.entry(name).or_default();
+        stream.is_labeled |= is_labeled;
+        if let Some(line) = summary {
+            stream.count(line);
+        }
+        if let Some(line) = printed.filter(|_| self.names < MOST_NAMES) {
+            self.names += 1;
+            stream.print(line);
+        }
+        true
     }
 
-    pub fn counts(&self) -> BTreeMap<String, u64> {
-        self.passed.iter().map(|(runner, count)| ((*runner).to_owned(), *count)).collect()
-    }
-}
-
-type ReadLine = fn(&str) -> Option<Line>;
-
-const READERS: [ReadLine; 16] = [
-    jest,
-    vitest,
-    mocha,
-    node,
-    ava,
-    unittest,
-    unittest_end,
-    pytest,
-    libtest,
-    nextest,
-    go,
-    phpunit,
-    rspec,
-    surefire,
-    dotnet,
-    deno,
-];
-
-fn told(runner: &'static str, passed: u64, all: u64) -> Option<Line> {
-    Some(Line { runner, passed: i64::try_from(passed).ok()?, ran: all > 0 })
-}
-
-/// The number right before `word`: `2` in `1 failed, 2 passed`.
-fn before(text: &str, word: &str) -> Option<u64> {
-    let end = text.match_indices(word).find(|(at, _)| {
-        let next = text[at + word.len()..].chars().next();
-        next.is_none_or(|next| !next.is_alphanumeric())
-    })?;
-    let text = text[..end.0].trim_end();
-    let start = text.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
-    text.get(start..)?.parse().ok()
-}
-
-/// The number right behind `word`: `2` in `Passed:   2,`.
-fn behind(text: &str, word: &str) -> Option<u64> {
-    let rest = text[text.find(word)? + word.len()..].trim_start();
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..end].parse().ok()
-}
-
-/// `Tests:       1 failed, 2 skipped, 10 passed, 13 total`
-fn jest(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("Tests:")?;
-    let all = rest.trim_end().ends_with("total").then(|| before(rest, "total"))??;
-    let skipped = before(rest, "skipped").unwrap_or(0) + before(rest, "todo").unwrap_or(0);
-    told("jest", before(rest, "passed").unwrap_or(0), all.saturating_sub(skipped))
-}
-
-/// `Tests  1 failed | 10 passed | 2 skipped (13)`
-fn vitest(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("Tests ").filter(|rest| rest.ends_with(')'))?;
-    let passed = before(rest, "passed");
-    let failed = before(rest, "failed");
-    passed.or(failed).or(before(rest, "skipped")).or(before(rest, "todo"))?;
-    told("vitest", passed.unwrap_or(0), passed.unwrap_or(0) + failed.unwrap_or(0))
-}
-
-/// `10 passing (12ms)`; what failed is counted on a line of its own.
-fn mocha(line: &str) -> Option<Line> {
-    let (count, rest) = line.split_once(' ')?;
-    let count = count.parse().ok()?;
-    match rest {
-        "failing" => told("mocha", 0, count),
-        _ => rest.starts_with("passing").then(|| told("mocha", count, count))?,
+    pub fn finish(self) -> Summary {
+        let Self { streams, lines, .. } = self;
+        let mut summary = Summary::default();
+        for (label, stream) in streams {
+            let seen = lines.get(&label).copied().unwrap_or_default();
+            if stream.is_labeled && !label.is_empty() && seen < LEAST_LINES {
+                continue;
+            }
+            summary.any_ran |= stream.any_ran;
+            let counts = stream.counts();
+            for (runner, count) in &counts {
+                let all = summary.counts.entry((*runner).to_owned()).or_default();
+                *all = all.saturating_add(*count);
+            }
+            if !counts.is_empty() {
+                let printed = PrintedTests {
+                    passed: counts.values().fold(0, |all, count| all.saturating_add(*count)),
+                    names: stream.names(&counts),
+                };
+                summary.printed.insert(label, printed);
+            }
+        }
+        summary
     }
 }
 
-/// `# pass 4` of TAP, `ℹ pass 4` of node's own.
-fn node(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ "))?;
-    let (word, count) = rest.split_once(' ')?;
-    let count = count.trim().parse().ok()?;
-    match word {
-        "pass" => told("node:test or TAP", count, count),
-        "fail" => told("node:test or TAP", 0, count),
-        _ => None,
+impl StreamReader {
+    fn count(&mut self, line: SummaryLine) {
+        let count = self.passed.entry(line.runner).or_default();
+        *count = count.saturating_add_signed(line.passed);
+        self.any_ran |= line.ran;
+    }
+
+    fn print(&mut self, line: PrintedLine) {
+        match line {
+            PrintedLine::Passed(family, name) => {
+                let is_end = self.opened.iter().rposition(|opened| *opened == name);
+                match is_end {
+                    Some(at) => {
+                        self.opened.truncate(at);
+                        self.closed.push(name);
+                    }
+                    None => self.names.entry(family).or_default().push(name),
+                }
+            }
+            PrintedLine::Opened(name) => self.opened.push(name),
+            PrintedLine::WasGroup => {
+                self.names.get_mut(&Family::JavaScript).and_then(Vec::pop);
+            }
+            PrintedLine::OtherTap => self.any_ran = true,
+        }
+    }
+
+    fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = self.passed.clone();
+        let of_family = |runner: &&str| Family::of(runner) == Some(Family::JavaScript);
+        let names = self.names.get(&Family::JavaScript).map_or(0, Vec::len);
+        if names > 0 && !counts.keys().any(|runner| of_family(&runner)) {
+            counts.insert(TAP, names as u64);
+        }
+        counts
+    }
+
+    /// All of them, or none: each family has to print as many as it counts.
+    fn names(&self, counts: &BTreeMap<&'static str, u64>) -> Option<BTreeSet<String>> {
+        let mut expected: BTreeMap<Family, u64> = BTreeMap::new();
+        for (runner, count) in counts {
+            let family = if *runner == TAP { Some(Family::JavaScript) } else { Family::of(runner) };
+            match family {
+                Some(family) => *expected.entry(family).or_default() += count,
+                // Whole packages: their tests are not counted.
+                None if *runner == "go test, packages" => {}
+                None => return None,
+            }
+        }
+        let mut all = BTreeSet::new();
+        for (family, count) in expected {
+            let names = self.names.get(&family).map_or(&[][..], Vec::as_slice);
+            // Whether those with tests below them are tests is up to the runner.
+            let closed = match family {
+                Family::JavaScript => self.closed.as_slice(),
+                _ => &[],
+            };
+            let is_whole = |names: usize| u64::try_from(names) == Ok(count);
+            let closed = match closed {
+                _ if is_whole(names.len()) => &[][..],
+                closed if is_whole(names.len() + closed.len()) => closed,
+                _ => return None,
+            };
+            for name in names.iter().chain(closed) {
+                insert_numbered(&mut all, name);
+            }
+        }
+        Some(all)
     }
 }
 
-/// `10 tests passed`
-fn ava(line: &str) -> Option<Line> {
-    let line = line.trim_start_matches(['✔', ' ']);
-    let count = line.strip_suffix(" tests passed").or_else(|| line.strip_suffix(" test passed"))?;
-    let count = count.parse().ok()?;
-    told("ava", count, count)
-}
-
-/// `Ran 5 tests in 0.001s`; those that were skipped are said on the next line.
-fn unittest(line: &str) -> Option<Line> {
-    let (count, rest) = line.strip_prefix("Ran ")?.split_once(' ')?;
-    let count = count.parse().ok().filter(|_| rest.starts_with("test") && rest.contains(" in "))?;
-    told("unittest", count, count)
-}
-
-/// `OK (skipped=2, expected failures=1)`, `FAILED (failures=1, errors=2)`
-fn unittest_end(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("OK (").or_else(|| line.strip_prefix("FAILED ("))?;
-    let rest = rest.strip_suffix(')')?;
-    rest.contains('=').then_some(())?;
-    let of = |word: &str| behind(rest, word).unwrap_or(0);
-    // "failures=" stands in "expected failures=", too.
-    let expected = of("expected failures=");
-    let plain = rest.replace("expected failures=", "");
-    let failures = behind(&plain, "failures=").unwrap_or(0);
-    let not_passed = of("skipped=") + expected + failures + of("errors=");
-    Some(Line { runner: "unittest", passed: -i64::try_from(not_passed).ok()?, ran: false })
-}
-
-/// `=== 1 failed, 5 passed in 0.10s ===`
-fn pytest(line: &str) -> Option<Line> {
-    let line = line.trim_matches(['=', ' ']);
-    let (counts, time) = line.rsplit_once(" in ")?;
-    time.starts_with(|c: char| c.is_ascii_digit()).then_some(())?;
-    let parts = counts.split(", ").map(|part| part.split_once(' '));
-    let parts: Option<Vec<(u64, &str)>> =
-        parts.map(|part| part.and_then(|(n, word)| Some((n.parse().ok()?, word)))).collect();
-    let of = |wanted: &str| {
-        let found = parts.iter().flatten().find(|(_, word)| word.trim_end_matches('s') == wanted);
-        found.map(|(count, _)| *count)
-    };
-    let kinds = ["passed", "failed", "error", "skipped", "deselected", "xfailed", "xpassed"];
-    kinds.iter().any(|kind| of(kind).is_some()).then_some(())?;
-    let [passed, failed, errors] = ["passed", "failed", "error"].map(|kind| of(kind).unwrap_or(0));
-    told("pytest", passed, passed + failed + errors)
-}
-
-/// `test result: ok. 5 passed; 0 failed; 1 ignored; ...`
-fn libtest(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("test result: ")?;
-    let (passed, failed) = (before(rest, "passed")?, before(rest, "failed")?);
-    told("cargo test", passed, passed + failed)
-}
-
-/// `Summary [   0.010s] 5 tests run: 4 passed, 1 failed, 1 skipped`
-fn nextest(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("Summary [").filter(|rest| rest.contains(" run: "))?;
-    let passed = before(rest, "passed").unwrap_or(0);
-    told("nextest", passed, passed + before(rest, "failed").unwrap_or(0))
-}
-
-/// `--- PASS: TestX (0.00s)` with `-v`, `ok  \tm/a\t0.01s` without: whole packages then.
-fn go(line: &str) -> Option<Line> {
-    if line.starts_with("--- PASS: ") {
-        return told("go test -v", 1, 1);
+/// Tests of the same name are told apart by their number.
+fn insert_numbered(names: &mut BTreeSet<String>, name: &str) {
+    if names.insert(name.to_owned()) {
+        return;
     }
-    if line.starts_with("--- FAIL: ") {
-        return told("go test -v", 0, 1);
-    }
-    let rest = line.strip_prefix("ok ").filter(|rest| rest.contains('\t'))?;
-    (!rest.contains("[no tests to run]")).then(|| told("go test, packages", 1, 1))?
-}
-
-/// `OK (5 tests, 10 assertions)`, `Tests: 5, Assertions: 10, Failures: 1, Skipped: 1.`
-fn phpunit(line: &str) -> Option<Line> {
-    if let Some(rest) = line.strip_prefix("OK (").filter(|rest| rest.contains(" assertion")) {
-        let count = before(rest, "tests").or_else(|| before(rest, "test"))?;
-        return told("phpunit", count, count);
-    }
-    let rest = line.strip_prefix("Tests: ").filter(|rest| rest.contains("Assertions: "))?;
-    let all = rest.split(',').next()?.trim().parse().ok()?;
-    let of = |word: &str| behind(rest, word).unwrap_or(0);
-    let off = of("Skipped: ") + of("Incomplete: ");
-    let red = of("Failures: ") + of("Errors: ");
-    told("phpunit", u64::saturating_sub(all, off + red), u64::saturating_sub(all, off))
-}
-
-/// `5 examples, 1 failure, 1 pending`
-fn rspec(line: &str) -> Option<Line> {
-    let all = before(line, "examples").or_else(|| before(line, "example"))?;
-    let red = before(line, "failures").or_else(|| before(line, "failure"))?;
-    let ran = all.saturating_sub(before(line, "pending").unwrap_or(0));
-    told("rspec", ran.saturating_sub(red), ran)
-}
-
-/// `[INFO] Tests run: 5, Failures: 0, Errors: 0, Skipped: 1`; those of single classes name their time.
-fn surefire(line: &str) -> Option<Line> {
-    let at = line.find("Tests run: ").filter(|_| !line.contains("Time elapsed"))?;
-    let all = behind(&line[at..], "Tests run: ")?;
-    let of = |word: &str| behind(line, word).unwrap_or(0);
-    let ran = all.saturating_sub(of("Skipped: "));
-    told("surefire", ran.saturating_sub(of("Failures: ") + of("Errors: ")), ran)
-}
-
-/// `Passed!  - Failed:     0, Passed:     5, Skipped:     0, Total:     5`
-fn dotnet(line: &str) -> Option<Line> {
-    let is_summary = line.starts_with("Passed! ") || line.starts_with("Failed! ");
-    let passed = is_summary.then(|| behind(line, " Passed:"))??;
-    told("dotnet test", passed, passed + behind(line, " Failed:").unwrap_or(0))
-}
-
-/// `ok | 5 passed | 0 failed (10ms)`
-fn deno(line: &str) -> Option<Line> {
-    let rest = line.strip_prefix("ok | ").or_else(|| line.strip_prefix("FAILED | "))?;
-    let passed = before(rest, "passed")?;
-    told("deno", passed, passed + before(rest, "failed").unwrap_or(0))
+    let numbered = (2..).map(|number: usize| format!("{name} ({number})"));
+    let _ = numbered.take(MOST_NAMES).any(|name| names.insert(name));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(output: &str) -> (BTreeMap<String, u64>, bool) {
-        let mut reader = Reader::default();
-        output.lines().for_each(|line| reader.line(line));
-        (reader.counts(), reader.any_ran())
-    }
-
-    fn counted(output: &str, runner: &str) -> u64 {
-        let (counts, _) = read(output);
-        assert_eq!(counts.len(), 1, "{output}: {counts:?}");
-        counts[runner]
-    }
-
-    #[test]
-    fn summaries_of_every_runner_are_counted() {
-        for (output, runner, passed) in [
-            (
-                "Test Suites: 2 passed, 2 total\nTests:       1 failed, 2 skipped, 10 passed, 13 total",
-                "jest",
-                10,
-            ),
-            ("Tests:       3 failed, 3 total", "jest", 0),
-            (
-                " Test Files  2 passed (2)\n      Tests  1 failed | 10 passed | 2 skipped (13)",
-                "vitest",
-                10,
-            ),
-            ("      Tests  5 passed (5)", "vitest", 5),
-            ("  10 passing (12ms)\n  1 pending\n  2 failing", "mocha", 10),
-            ("# tests 5\n# suites 0\n# pass 4\n# fail 0\n# skipped 1", "node:test or TAP", 4),
-            ("ℹ tests 5\nℹ pass 4\nℹ fail 1", "node:test or TAP", 4),
-            ("  ✔ 3 tests passed", "ava", 3),
-            ("Ran 5 tests in 0.001s\n\nOK", "unittest", 5),
-            ("Ran 5 tests in 0.001s\n\nOK (skipped=2, expected failures=1)", "unittest", 2),
-            ("Ran 5 tests in 0.001s\n\nFAILED (failures=1, errors=1, skipped=1)", "unittest", 2),
-            ("Ran 0 tests in 0.000s\n\nOK", "unittest", 0),
-            ("==== 1 failed, 5 passed, 2 warnings in 0.10s ====", "pytest", 5),
-            ("5 passed in 0.01s", "pytest", 5),
-            ("3 skipped in 0.01s", "pytest", 0),
-            (
-                "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
-              test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
-                "cargo test",
-                7,
-            ),
-            ("     Summary [   0.010s] 5 tests run: 5 passed, 1 skipped", "nextest", 5),
-            ("--- PASS: TestA (0.00s)\n    --- PASS: TestA/x (0.00s)\nPASS", "go test -v", 2),
-            (
-                "ok  \tm/a\t0.01s\nok  \tm/b\t(cached)\n?   \tm/c\t[no test files]",
-                "go test, packages",
-                2,
-            ),
-            ("OK (5 tests, 10 assertions)", "phpunit", 5),
-            ("Tests: 5, Assertions: 10, Failures: 1, Skipped: 1.", "phpunit", 3),
-            ("5 examples, 1 failure, 1 pending", "rspec", 3),
-            (
-                "[INFO] Tests run: 2, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 0.1 s -- in A\n\
-              [INFO] Tests run: 5, Failures: 1, Errors: 0, Skipped: 1",
-                "surefire",
-                3,
-            ),
-            (
-                "Passed!  - Failed:     0, Passed:     5, Skipped:     0, Total:     5",
-                "dotnet test",
-                5,
-            ),
-            ("ok | 5 passed | 0 failed (10ms)", "deno", 5),
-        ] {
-            assert_eq!(counted(output, runner), passed, "{output}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_summary_is_not_counted() {
-        for line in [
-            "Tests: are good",
-            "5 passed the exam in Bonn",
-            "passing",
-            "ok",
-            "# passed",
-            "Ran away",
-            "OK (then)",
-            "Tests are fun (really)",
-            "the 3 examples below",
-            "",
-        ] {
-            assert_eq!(read(line), (BTreeMap::new(), false), "{line}");
-        }
-    }
-
-    #[test]
-    fn whether_any_test_ran_is_told_from_how_many_passed() {
-        assert!(!read("Ran 0 tests in 0.000s").1);
-        assert!(!read("Tests:       2 skipped, 2 total").1);
-        assert!(read("Tests:       3 failed, 3 total").1);
-    }
-
-    proptest! {
-        #[test]
-        fn any_output_is_read(output in "(?s).{0,300}") {
-            read(&output);
-        }
-
-        #[test]
-        fn numbers_of_any_size_are_read(n in any::<u128>(), m in any::<u64>()) {
-            read(&format!("Tests: {n} passed, {m} total\nRan {m} tests in 1s\nOK (skipped={n})\n{m} passing"));
-        }
-    }
-}
+#[path = "test_counts_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ci::results::{TestCase, TestStatus};
+use crate::ci::results::{PrintedTests, TestCase, TestStatus};
 
 /// Longer messages keep their beginning and their end.
 const MESSAGE_CHARS: usize = 2_000;
@@ -21,6 +21,8 @@ pub struct Report {
     pub partial: bool,
     /// Tests that passed, by runner, where the output only counts them.
     pub counts: BTreeMap<String, u64>,
+    /// The same by stream of the output.
+    pub printed: BTreeMap<String, PrintedTests>,
     /// By the output, tests ran, and their names are not known.
     pub unnamed_ran: bool,
 }
