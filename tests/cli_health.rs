@@ -225,6 +225,33 @@ fn ci_is_run_at_the_base_when_asked() {
     assert!(!project.path("made").exists(), "the checkout is left alone");
 }
 
+/// As in a drain: what it brings by itself is there, and what a changed lock file asks for is missed.
+#[test]
+fn ci_at_the_base_has_what_a_drain_would_bring() {
+    let project = Project::new()
+        .unset("AUTOPACK_ENABLE_MEMORY")
+        .file(".gitignore", "node_modules/\n")
+        .file("package.json", "{}")
+        .commit("a project of npm's")
+        .file("node_modules/x/package.json", "{}")
+        .agent_with("", "ci: {command: [test, -f, node_modules/x/package.json]}\n");
+    let green = health(&project, &["--json", "--ci"]).succeeded().json();
+    assert_eq!(check(&green, "ci")["status"], "ok", "{green:#}");
+    let state = project.outside("state/autopack");
+    let left = std::fs::read_dir(&state).unwrap().flatten().flat_map(|place| {
+        std::fs::read_dir(place.path()).unwrap().flatten().map(|entry| entry.file_name())
+    });
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("clean")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // The commit asks for more than the checkout was installed for, and nothing can install it.
+    let project = project.file("package.json", r#"{"dependencies": {"y": "1"}}"#).commit("more");
+    project.write("package.json", "{}");
+    let project = project.agent_with("", "ci: {command: [test, -f, node_modules/y]}\n");
+    let red = health(&project, &["--json", "--ci"]).exited(1).json();
+    let said = check(&red, "ci")["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains("package.json changed") && said.contains("workspace.setup"), "{said}");
+}
+
 fn check<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
     let checks = report["checks"].as_array().expect("a list");
     checks.iter().find(|check| check["name"] == name).expect(name)

@@ -31,6 +31,7 @@ mod commands;
 mod database_url;
 mod drain;
 mod evidence;
+mod frozen_installs;
 mod golden;
 mod hidden_tests;
 mod hostile;

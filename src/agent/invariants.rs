@@ -37,7 +37,7 @@ pub fn edits(input: &[u8]) {
 fn read(kind: &'static Kind, text: &str) {
     let mut reader = (kind.reader)(Path::new("/slot"));
     let budget = AttemptBudget { tokens: Some(1), cost_usd: Some(0.1), wall_time: None };
-    let mut stream = Stream::new(kind, budget, super::stream::QUIET);
+    let mut stream = Stream::new(kind, budget, crate::agent::runner::stream::QUIET);
     reader.resume(text);
     for line in text.lines() {
         let signals = [reader.line(line), reader.error_line(line)].concat();

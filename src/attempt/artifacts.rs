@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::phase::{PhaseId, RunId};
+use crate::workspace::Side;
 
 const PATCH: &str = "changes.patch";
 
@@ -78,6 +79,13 @@ impl AttemptFolder {
 
     pub fn ci_setup_log(&self) -> PathBuf {
         self.path.join("setup-ci.log")
+    }
+
+    pub fn install_log(&self, side: Side) -> PathBuf {
+        self.path.join(match side {
+            Side::Agent => "install.log",
+            Side::Ci => "install-ci.log",
+        })
     }
 
     pub fn ci_log(&self, run: u32) -> PathBuf {

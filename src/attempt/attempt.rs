@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::phase::budget::Spent;
+use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
 use crate::process::{Stop, StopLevel};
@@ -44,6 +45,8 @@ pub(super) struct Attempt<'a> {
     pub drain_spent: Spent,
     /// The user's checkout before the agent worked.
     pub checkout: CheckoutState,
+    /// Which `workspace.setup` CI may have failed for.
+    pub missing_setup: Option<String>,
 }
 
 /// The line itself. Each step either goes on or is the verdict.
@@ -160,6 +163,7 @@ impl<'a> Attempt<'a> {
             used_tools: AtomicBool::new(false),
             drain_spent,
             checkout: checkout?,
+            missing_setup: None,
         };
         attempt.step(Step::Preparing);
         attempt.say_reset(&reset?);
@@ -168,6 +172,7 @@ impl<'a> Attempt<'a> {
             // What it writes into the checkout is not the agent's doing.
             attempt.checkout = site.repo.checkout_state().await?;
         }
+        attempt.install_for_agent().await?;
         Ok(attempt)
     }
 
@@ -177,7 +182,7 @@ impl<'a> Attempt<'a> {
         // The rest was said of the agent's.
         self.say_reset(&Reset { set_aside: reset.set_aside, ..Reset::default() });
         Ok(match self.set_up(Side::Ci).await? {
-            SetUp::DidNotRun | SetUp::Ran => None,
+            SetUp::DidNotRun | SetUp::Ran => self.install_for_ci().await?,
             SetUp::Failed { why } => Some(Failure::new(FailureKind::CiFailed, why)),
         })
     }
@@ -226,6 +231,12 @@ impl<'a> Attempt<'a> {
         let (measured, touched) =
             tokio::join!(measured, self.site.repo.changed_since(&self.checkout));
         self.say_touched(&touched?);
+        if let Ok(measured) = &measured
+            && measured.changes.iter().any(|change| is_input(&change.path))
+        {
+            // Who changes a manifest installs, too: into this checkout, in which others will work.
+            self.slot.forget_dependencies(Side::Agent);
+        }
         match measured {
             Ok(measured) => Ok(Ok(measured)),
             Err(error) if error.is_about_the_attempt() => {

@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 
-use super::{Attempt, Site};
+use super::Attempt;
+use super::checkout_runner::CheckoutRunner;
 use crate::ci::{self, CiPlan};
 use crate::process::Absent;
 use crate::process::child_env::{Env, OWNER, WORKTREE};
@@ -16,15 +17,15 @@ pub(super) enum Purpose {
     Ci,
 }
 
-impl Site {
+impl CheckoutRunner<'_> {
     /// The environment of whatever runs in a checkout of a slot. CI's is named to nobody who works in the agent's. Paths of
     /// the user's checkout become those of this one, and Python imports from there.
     pub(super) fn environment(&self, purpose: Purpose, slot: &Slot, side: Side) -> Env {
         let dir = slot.path_of(side);
         let (inherited, absent) = match purpose {
-            Purpose::Agent => (&self.agent_env, Absent::KeepUnlessOfBuilds),
-            Purpose::Setup => (&self.ci_env, Absent::KeepUnlessOfBuilds),
-            Purpose::Ci => (&self.ci_env, Absent::Drop),
+            Purpose::Agent => (self.agent_env, Absent::KeepUnlessOfBuilds),
+            Purpose::Setup => (self.ci_env, Absent::KeepUnlessOfBuilds),
+            Purpose::Ci => (self.ci_env, Absent::Drop),
         };
         let mut env = self.users_checkout.follow(inherited, dir, absent).env;
         env.extend(slot.environment());
@@ -53,7 +54,7 @@ impl Site {
 impl Attempt<'_> {
     /// The environment of whatever runs in a checkout of this attempt: marked, so that leftovers of a dead drain can be found.
     pub(super) fn environment(&self, purpose: Purpose, side: Side) -> Env {
-        let mut env = self.site.environment(purpose, &self.slot, side);
+        let mut env = self.site.runner().environment(purpose, &self.slot, side);
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env
     }

@@ -1,16 +1,18 @@
-//! Setup and CI in a clean clone: a new directory that holds one commit, what `workspace.link` and the automatic links bring,
+//! Setup or frozen installs, and CI, in a clean clone: a new directory that holds one commit, what `workspace.link` and the automatic links bring,
 //! and nothing else. It is removed again afterwards.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::checkout_runner::{CheckoutRunner, InstallReport};
 use super::child_environment::Purpose;
 use super::{Site, Trouble};
-use crate::ci::{self, CiOutcome, CiRun};
+use crate::ci::{self, CiOutcome, CiPlan, CiRun, base_rerun, with_base_rerun};
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
 use crate::process::Stop;
+use crate::process::child_env::Env;
 use crate::workspace::{Side, Slot};
 
 /// Of CI's output.
@@ -36,52 +38,150 @@ pub(super) enum CloneVerdict {
     Stopped,
 }
 
-impl Site {
-    /// Runs setup and CI at a commit in a clean clone.
-    pub(super) async fn run_in_clean_clone(
+/// What came of a commit in a clean clone, before anybody judges it.
+pub(crate) enum CloneRun {
+    /// Setup or an install failed, for this reason.
+    NotReady { why: String },
+    Tested {
+        plan: Box<CiPlan>,
+        run: Box<CiRun>,
+        /// Which `workspace.setup` CI may have failed for.
+        missing_setup: Option<String>,
+    },
+}
+
+/// How often CI runs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloneTest {
+    Once,
+    /// As at the base of a run: what is red is run once more, and nothing may import from the user's checkout.
+    AsBase,
+}
+
+impl CheckoutRunner<'_> {
+    /// Runs setup or frozen installs, and CI, at a commit in a clean clone; `logs` is a directory that is there.
+    ///
+    /// # Errors
+    ///
+    /// What goes wrong with git or the disk. A red CI is no error.
+    pub async fn test_in_clean_clone(
         &self,
-        run: &RunId,
         commit: &str,
+        logs: &Path,
+        test: CloneTest,
         stop: &Stop,
-    ) -> Result<CleanRun, Trouble> {
+    ) -> Result<CloneRun, Trouble> {
         let mut slot = self.repo.acquire_clean_clone().await?;
         let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
-        slot.reset_ci(commit, &settings).await?;
-        let ran = self.run_at(run, commit, &slot, stop).await;
+        let ran = match slot.reset_ci(commit, &settings).await {
+            Ok(_) => self.test_in(&mut slot, logs, test, stop).await,
+            Err(error) => Err(error.into()),
+        };
         let left = slot.remove_clean_clone().await;
         let ran = ran?;
         left?;
         Ok(ran)
     }
 
-    async fn run_at(
+    async fn test_in(
         &self,
-        run: &RunId,
-        commit: &str,
-        slot: &Slot,
+        slot: &mut Slot,
+        logs: &Path,
+        test: CloneTest,
         stop: &Stop,
-    ) -> Result<CleanRun, Trouble> {
-        let logs = self.clean_logs(run, commit)?;
+    ) -> Result<CloneRun, Trouble> {
         let env = self.environment(Purpose::Ci, slot, Side::Ci);
+        let prepare = self.environment(Purpose::Setup, slot, Side::Ci);
         if let Some(command) = &self.settings.workspace.setup {
             let log = logs.join("setup.log");
-            let failed = self.run_setup(command, slot, Side::Ci, env.clone(), log, stop).await?;
+            let failed =
+                self.run_setup(command, slot, Side::Ci, prepare.clone(), log, stop).await?;
             if let Some(why) = failed {
-                return Ok(CleanRun::red(None, why));
+                return Ok(CloneRun::NotReady { why });
             }
         }
-        let site = ci::Site { dir: slot.path_of(Side::Ci), workspace: self.repo.root(), env: &env };
-        let phase =
-            PhaseCi { timeout_seconds: self.settings.ci.max_timeout_seconds, ..PhaseCi::default() };
-        let plan = ci::plan(&site, &self.settings.ci, &phase, &self.pythons).await;
+        let mut plan = self.plan_in(slot, &env).await;
+        let mut installed = InstallReport::default();
+        if plan.is_configured() {
+            let log = logs.join("install.log");
+            installed = self.run_installs(slot, Side::Ci, &prepare, &log, stop).await?;
+            // Which program runs the tests may depend on what was installed.
+            plan = self.plan_in(slot, &env).await;
+        }
+        if let Some(failure) = installed.failed {
+            return Ok(CloneRun::NotReady { why: failure.why });
+        }
+        let run = match test {
+            CloneTest::Once => self.ci_in(slot, &plan, &env, logs.join("ci.log"), stop).await?,
+            CloneTest::AsBase => {
+                let dir = slot.path_of(Side::Ci);
+                let site = ci::Site { dir, workspace: self.repo.root(), env: &env };
+                if let Some(why) = ci::misplaced_imports(&site, &plan, self.pythons).await {
+                    return Ok(CloneRun::NotReady { why });
+                }
+                plan = plan.at_base(self.settings.ci.max_timeout_seconds);
+                let run = self.ci_in(slot, &plan, &env, logs.join("ci.log"), stop).await?;
+                match base_rerun(&plan, &run) {
+                    None => run,
+                    Some(rerun) => {
+                        let log = logs.join("ci-2.log");
+                        let again = self.ci_in(slot, &rerun, &env, log, stop).await?;
+                        with_base_rerun(&plan, run, again)
+                    }
+                }
+            }
+        };
+        let (plan, run) = (Box::new(plan), Box::new(run));
+        Ok(CloneRun::Tested { plan, run, missing_setup: installed.missing })
+    }
+
+    async fn ci_in(
+        &self,
+        slot: &Slot,
+        plan: &CiPlan,
+        env: &Env,
+        log: PathBuf,
+        stop: &Stop,
+    ) -> Result<CiRun, Trouble> {
         let request = ci::Request {
             dir: slot.path_of(Side::Ci),
-            env: &env,
-            log: logs.join("ci.log"),
+            env,
+            log,
             redact: self.redactor.clone(),
             hold: Some(slot.lock_fd()?),
         };
-        Ok(judged(&ci::run(&plan, request, stop).await?))
+        Ok(ci::run(plan, request, stop).await?)
+    }
+
+    async fn plan_in(&self, slot: &Slot, env: &Env) -> CiPlan {
+        let site = ci::Site { dir: slot.path_of(Side::Ci), workspace: self.repo.root(), env };
+        let phase =
+            PhaseCi { timeout_seconds: self.settings.ci.max_timeout_seconds, ..PhaseCi::default() };
+        ci::plan(&site, &self.settings.ci, &phase, self.pythons).await
+    }
+}
+
+impl Site {
+    /// Runs setup and CI at a commit of a run in a clean clone.
+    pub(super) async fn run_in_clean_clone(
+        &self,
+        run: &RunId,
+        commit: &str,
+        stop: &Stop,
+    ) -> Result<CleanRun, Trouble> {
+        let logs = self.clean_logs(run, commit)?;
+        let tested =
+            self.runner().test_in_clean_clone(commit, &logs, CloneTest::Once, stop).await?;
+        Ok(match tested {
+            CloneRun::NotReady { why } => CleanRun::red(None, why),
+            CloneRun::Tested { run, missing_setup, .. } => {
+                let mut judged = judged(&run);
+                if let Some(why) = missing_setup.filter(|_| judged.verdict == CloneVerdict::Red) {
+                    judged.last_lines = format!("{}\n{why}", judged.last_lines);
+                }
+                judged
+            }
+        })
     }
 
     /// `.autopack/clean/<run>/<commit>/`, for people who wonder why it is red.

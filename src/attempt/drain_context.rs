@@ -11,6 +11,7 @@ use super::estimator::Foresight;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
 use super::steps::setup_step::Setups;
+use crate::attempt::Trouble;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::memory::Memory;

@@ -8,6 +8,7 @@ mod artifacts;
 mod attempt;
 mod attempt_record;
 mod base_runs;
+mod checkout_runner;
 mod child_environment;
 mod clean_clone_ci;
 mod drain_context;
@@ -37,6 +38,8 @@ use limits::rate_limit_backoff::Backoff;
 use steps::finish_step::finish;
 
 pub use artifacts::AttemptFolder;
+pub(crate) use checkout_runner::CheckoutRunner;
+pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
 pub use drain_context::Site;
 pub use error::Trouble;
 pub use estimator::{Foreseen, Foresight};

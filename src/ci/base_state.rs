@@ -2,6 +2,7 @@
 
 use super::ci_failure::list;
 use super::ci_plan::CiPlan;
+use super::compare::merge_rerun;
 use super::likely_cause::{likely_cause, missing_program};
 use super::results::{CiOutcome, CiRun};
 use crate::phase::shell;
@@ -50,6 +51,41 @@ pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> Bas
         }
     }
     BaseState::Ready { notes }
+}
+
+/// What is run once more before a run at the base is believed: a flaky test is no reason to end a night. `None`: nothing.
+pub fn base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
+    let red = red_ids(run);
+    let is_red = match run.outcome() {
+        CiOutcome::Failed | CiOutcome::CollectionError => true,
+        CiOutcome::CouldNotStart { .. } => !plan.is_own,
+        _ => false,
+    };
+    // A phase's own check that reports no tests may be red for as long as its work is not done.
+    if !is_red || plan.is_own && red.is_empty() {
+        return None;
+    }
+    match !red.is_empty() && run.results.complete {
+        true => Some(plan.rerun_plan(&red)),
+        false => Some(plan.clone()),
+    }
+}
+
+/// A run at the base and what [`base_rerun`] asked for, as one.
+pub fn with_base_rerun(plan: &CiPlan, run: CiRun, again: CiRun) -> CiRun {
+    let red = red_ids(&run);
+    if !red.is_empty() && run.results.complete {
+        return merge_rerun(run, &again, &red);
+    }
+    let flaky = match again.outcome() {
+        CiOutcome::Passed | CiOutcome::NoTests => vec![format!("`{}`", plan.display())],
+        _ => Vec::new(),
+    };
+    CiRun { flaky, ..again }
+}
+
+fn red_ids(run: &CiRun) -> Vec<String> {
+    run.results.red().map(|(id, _)| id.clone()).collect()
 }
 
 /// What a phase brings with it may test what only the phase makes. It may be red before; it cannot pass where a program of

@@ -37,7 +37,7 @@ mod runner_paths;
 mod runners;
 mod test_source;
 
-pub use base_state::{BaseState, judge_base};
+pub use base_state::{BaseState, base_rerun, judge_base, with_base_rerun};
 pub use ci_failure::failure;
 pub use ci_plan::{CiPlan, Runner, Site, check_plan};
 pub use compare::{

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use super::ci_plan::{CiPlan, Note, Reporting, Runner, Site};
 use super::detect::{self, Found};
 use super::node_project::{Manager, NodeTests};
 use super::node_scripts::{ScriptEnd, script_end};
-use super::ci_plan::{CiPlan, Note, Reporting, Runner, Site};
 use super::projects::{self, Project};
 use super::pythons::{Python, Pythons};
 use crate::config::{CiSettings, CommandLine};

@@ -1,6 +1,7 @@
 //! The paths of a commit, as git lists them.
 
-use std::collections::{BTreeMap, HashSet};
+use crate::phase::dependency_inputs::is_input;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::command::{Git, fields};
 use super::diff::RawChange;
@@ -21,6 +22,8 @@ pub struct Tree {
     leaves: BTreeMap<Vec<u8>, Entry>,
     folders: HashSet<Vec<u8>>,
     submodules: BTreeMap<Vec<u8>, String>,
+    /// Manifests and lock files among the leaves.
+    inputs: BTreeSet<String>,
 }
 
 impl Tree {
@@ -37,6 +40,7 @@ impl Tree {
             let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };
             let (facts, path) = (String::from_utf8_lossy(&field[..tab]), field[tab + 1..].to_vec());
             tree.add_folders(&path);
+            tree.inputs.extend(as_input(&path));
             if let Some(id) = facts.strip_prefix("160000 commit ") {
                 tree.submodules.insert(path.clone(), id.to_owned());
                 tree.leaves.insert(path, Entry::Submodule);
@@ -63,9 +67,16 @@ impl Tree {
         }
         let mut tree = self.clone();
         for change in changes {
+            let input = as_input(&change.path);
             match change.is_deletion() {
-                true => drop(tree.leaves.remove(&change.path)),
-                false => drop(tree.leaves.insert(change.path.clone(), Entry::Leaf)),
+                true => {
+                    tree.leaves.remove(&change.path);
+                    input.map(|path| tree.inputs.remove(&path));
+                }
+                false => {
+                    tree.leaves.insert(change.path.clone(), Entry::Leaf);
+                    tree.inputs.extend(input);
+                }
             }
         }
         if changes.iter().any(RawChange::is_deletion) {
@@ -94,6 +105,11 @@ impl Tree {
         self.leaves.keys().filter_map(|path| std::str::from_utf8(path).ok())
     }
 
+    /// The manifests and lock files, in order.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(String::as_str)
+    }
+
     pub(crate) fn at(&self, path: &[u8]) -> Option<Entry> {
         self.leaves.get(path).copied()
     }
@@ -110,6 +126,11 @@ impl Tree {
     pub(crate) fn submodules(&self) -> impl Iterator<Item = (&[u8], &str)> {
         self.submodules.iter().map(|(path, commit)| (path.as_slice(), commit.as_str()))
     }
+}
+
+fn as_input(path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?;
+    is_input(path).then(|| path.to_owned())
 }
 
 #[cfg(test)]

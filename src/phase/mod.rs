@@ -8,6 +8,7 @@ pub mod budget;
 mod companion;
 pub mod cycle;
 pub mod deliverables;
+pub mod dependency_inputs;
 pub mod footprint;
 mod history;
 pub mod ids;

@@ -31,6 +31,5 @@ pub use slot::land::Landing;
 pub use slot::lost_work::LostWork;
 pub use slot::measure::Measured;
 pub use slot::old_slots::{OldSlot, OldWork};
-pub use slot::plain_copy::plain_copy;
 pub use slot::setup_remains::Remains;
 pub use slot::{Reset, Side, Slot};

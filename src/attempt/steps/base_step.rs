@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::attempt::base_runs::Proof;
 use crate::attempt::{Attempt, Trouble};
 use crate::ci::{
-    self, BaseState, CiOutcome, CiPlan, CiRun, TestResults, judge_base, merge_rerun, steadied,
+    self, BaseState, CiOutcome, CiPlan, CiRun, TestResults, base_rerun, judge_base, steadied,
+    with_base_rerun,
 };
 use crate::config::RedBase;
 use crate::phase::{Failure, FailureKind, Requeue, Verdict};
@@ -45,7 +46,10 @@ impl Attempt<'_> {
             };
             let settings = &self.site.settings.ci;
             let allow = settings.red_base == RedBase::Allow;
-            *state = Some(judge_base(plan, &run, settings.baseline, allow));
+            *state = Some(match judge_base(plan, &run, settings.baseline, allow) {
+                BaseState::Stop { why } => BaseState::Stop { why: self.with_missing_setup(why) },
+                state => state,
+            });
         }
         let known = state.clone();
         drop(state);
@@ -108,26 +112,9 @@ impl Attempt<'_> {
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
         let plan = plan.at_base(self.site.settings.ci.max_timeout_seconds);
         let run = self.run_ci(&plan).await?;
-        let red: Vec<String> = run.results.red().map(|(id, _)| id.clone()).collect();
-        let is_red = match run.outcome() {
-            CiOutcome::Failed | CiOutcome::CollectionError => true,
-            CiOutcome::CouldNotStart { .. } => !plan.is_own,
-            _ => false,
-        };
-        // A phase's own check that reports no tests may be red for as long as its work is not done.
-        if !is_red || plan.is_own && red.is_empty() {
-            return Ok(run);
-        }
-        if !red.is_empty() && run.results.complete {
-            let again = self.run_ci(&plan.rerun_plan(&red)).await?;
-            return Ok(merge_rerun(run, &again, &red));
-        }
-        let again = self.run_ci(&plan).await?;
-        let flaky = match again.outcome() {
-            CiOutcome::Passed | CiOutcome::NoTests => vec![format!("`{}`", plan.display())],
-            _ => Vec::new(),
-        };
-        Ok(CiRun { flaky, ..again })
+        let Some(rerun) = base_rerun(&plan, &run) else { return Ok(run) };
+        let again = self.run_ci(&rerun).await?;
+        Ok(with_base_rerun(&plan, run, again))
     }
 
     /// What the same plan says without the change: known, or found out where the judgement needs it.
@@ -181,7 +168,7 @@ impl Attempt<'_> {
 
     /// Runs CI at the base, whatever is known of it; CI's checkout holds the base afterwards. `None`: the base cannot be
     /// set up, or the operator stopped the drain.
-    pub(super) async fn run_base_again(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
+    pub(crate) async fn run_base_again(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
         let base = self.base.clone();
         if self.place_for_ci(&base).await?.is_some() {
             return Ok(None);

@@ -8,9 +8,9 @@ use crate::ci::{
     self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
     needs_baseline, united,
 };
-use crate::phase::Failure;
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
+use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
 use crate::telemetry::file_kind::{Kind, kind};
 use crate::workspace::Side;
@@ -69,6 +69,7 @@ impl Attempt<'_> {
             if let Some(rewritten) = rewritten {
                 failure.message = format!("{}; {rewritten}", failure.message);
             }
+            failure.message = self.with_missing_setup(failure.message);
             return Ok(Gate::Red(failure));
         }
         if let Some(rewritten) = rewritten {
@@ -96,7 +97,10 @@ impl Attempt<'_> {
         };
         Ok(match (&judgement.decision, ci::failure(&plan, &run, &judgement)) {
             (Decision::Stopped, _) => Gate::Stopped,
-            (_, Some(failure)) => Gate::Red(failure),
+            (_, Some(failure)) => {
+                let message = self.with_missing_setup(failure.message);
+                Gate::Red(Failure { message, ..failure })
+            }
             (_, None) => {
                 self.record.green.push((plan.command_key(), run.results));
                 Gate::Green

@@ -6,6 +6,7 @@ pub mod base_step;
 pub mod ci_gate;
 pub mod diff_gate;
 pub mod finish_step;
+pub mod install_step;
 pub mod landing_step;
 pub mod lost_work_step;
 pub mod memory_step;

@@ -4,16 +4,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{Attempt, Site, Trouble};
+use crate::attempt::{Attempt, Trouble};
 use crate::config::CommandLine;
-use crate::phase::shell;
-use crate::process::child_env::Env;
-use crate::process::{self, How, Job, SpawnError, Stop};
-use crate::workspace::dependencies::is_input;
-use crate::workspace::{Side, Slot};
+use crate::phase::dependency_inputs::is_input;
+use crate::process::StopLevel;
+use crate::workspace::Side;
 
 /// The last setup of each checkout that this drain saw. Nothing of it is believed that lies on disk, where agents write.
 #[derive(Default)]
@@ -78,7 +75,7 @@ impl Attempt<'_> {
         }
         setups.put(dir, None);
         match self.run_setup(side, command).await? {
-            None if self.stop.level() > process::StopLevel::Run => Ok(SetUp::DidNotRun),
+            None if self.stop.level() > StopLevel::Run => Ok(SetUp::DidNotRun),
             None => {
                 let remains = self.slot.remains(side).await?;
                 let kept = (!remains.goes).then_some(remains.kept);
@@ -106,50 +103,6 @@ impl Attempt<'_> {
             Side::Ci => self.folder.ci_setup_log(),
         };
         let env = self.environment(Purpose::Setup, side);
-        self.site.run_setup(command, &self.slot, side, env, log, self.stop).await
-    }
-}
-
-impl Site {
-    /// Runs a setup command in one of the checkouts of a slot. `None`: it ran to its end, or was stopped. Otherwise why it failed.
-    pub(crate) async fn run_setup(
-        &self,
-        command: &CommandLine,
-        slot: &Slot,
-        side: Side,
-        env: Env,
-        log: PathBuf,
-        stop: &Stop,
-    ) -> Result<Option<String>, Trouble> {
-        let argv: Vec<String> = match command {
-            CommandLine::Argv(argv) => argv.clone(),
-            CommandLine::Shell(line) => shell::argv(line),
-        };
-        let timeout = Duration::from_secs(self.settings.workspace.setup_timeout_seconds);
-        let job = Job {
-            log: Some(log.clone()),
-            redact: self.redactor.clone(),
-            hold: Some(slot.lock_fd()?),
-            ..Job::new(argv, slot.path_of(side), env, timeout)
-        };
-        let ended = match process::run(job, stop).await {
-            Err(error @ (SpawnError::NotFound { .. } | SpawnError::CannotStart { .. })) => {
-                return Ok(Some(format!("workspace.setup failed: {error}")));
-            }
-            ended => ended?,
-        };
-        let why = match ended.how {
-            // Whatever is run next notices the stop as well.
-            How::Exited(0) | How::Stopped => return Ok(None),
-            How::Exited(code) => format!("it exited with {code}"),
-            How::Signalled(signal) => format!("signal {signal} ended it"),
-            How::TimedOut | How::Stalled => format!("it took longer than {} s", timeout.as_secs()),
-        };
-        let said = match ended.last_lines(1) {
-            line if line.trim().is_empty() => String::new(),
-            line => format!(": {line}"),
-        };
-        let log = log.display();
-        Ok(Some(format!("workspace.setup failed: {why}{said}; its output is in {log}")))
+        self.site.runner().run_setup(command, &self.slot, side, env, log, self.stop).await
     }
 }

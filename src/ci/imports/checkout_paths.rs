@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::detect::{self, FOREIGN};
 use super::super::ci_plan::{CiPlan, Reporting, Runner, Site};
+use super::super::detect::{self, FOREIGN};
 use super::super::projects::NOT_OURS;
 
 /// Files are looked for this deep below where CI runs.

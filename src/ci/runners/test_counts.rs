@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::line_prefix;
 use super::printed_tests::{self, Family, PrintedLine};
-use crate::ci::results::PrintedTests;
 use super::summary_lines::{self, SummaryLine};
+use crate::ci::results::PrintedTests;
 
 /// Labels that are looked for, and names that are kept, in one run.
 const MOST_LABELS: usize = 10_000;

@@ -85,7 +85,7 @@ impl Store {
 }
 
 /// The rows of the runs in which something landed since their latest test.
-pub(super) async fn untested(
+pub(crate) async fn untested(
     connection: &mut SqliteConnection,
 ) -> Result<HashSet<i64>, StoreError> {
     let rows: Vec<i64> = sqlx::query_scalar(

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use super::inputs::is_python_manifest;
 use super::{VENV_MARKER, names};
 use crate::git::trees::Tree;
+use crate::phase::dependency_inputs::is_python_manifest;
 
 /// A directory or file that a package manager makes, and the manifests beside which it does so.
 struct Product {
@@ -68,7 +68,8 @@ pub fn dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories
 /// The directories with a manifest, the top always among them.
 fn projects(tree: &Tree) -> BTreeSet<String> {
     let mut projects = BTreeSet::from([String::new()]);
-    for path in tree.paths() {
+    // Every manifest is an input.
+    for path in tree.inputs() {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let is_manifest = is_python_manifest(name)
             || PRODUCTS.iter().any(|product| product.manifests.contains(&name));

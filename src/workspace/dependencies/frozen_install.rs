@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::VENV_MARKER;
-use super::inputs::is_requirements;
+use crate::git::trees::Tree;
+use crate::phase::dependency_inputs::is_requirements;
 
 /// A command to run in a checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,60 @@ pub struct InstallCommand {
     pub env: Vec<(&'static str, Option<&'static str>)>,
     /// The file whose change asks for it.
     pub because: String,
+    family: Family,
 }
 
-/// What a changed lock file means for a checkout.
+/// Package managers that make the same directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Node,
+    Python,
+    /// `vendor`, `.bundle`.
+    Vendor,
+}
+
+impl Family {
+    fn of_program(program: &str) -> Self {
+        match program {
+            "npm" | "pnpm" | "yarn" | "bun" => Self::Node,
+            "composer" | "bundle" | "go" | "cargo" => Self::Vendor,
+            _ => Self::Python,
+        }
+    }
+
+    fn of_directory(path: &str) -> Self {
+        let is_yarns = path.starts_with(".yarn/") || path.contains("/.yarn/");
+        match path.rsplit('/').next().unwrap_or(path) {
+            "node_modules" | ".pnp.cjs" | ".pnp.loader.mjs" => Self::Node,
+            _ if is_yarns => Self::Node,
+            "vendor" | ".bundle" => Self::Vendor,
+            _ => Self::Python,
+        }
+    }
+}
+
+impl InstallCommand {
+    /// Whether it makes, or removes, this dependency directory: those of its package manager in its directory and below.
+    pub fn owns(&self, path: &str) -> bool {
+        let is_below = self.dir.is_empty()
+            || path.strip_prefix(&self.dir).is_some_and(|rest| rest.starts_with('/'));
+        is_below && Family::of_directory(path) == self.family
+    }
+
+    /// As a person would type it at the top of the checkout.
+    pub fn line(&self) -> String {
+        line(&self.dir, &self.argv)
+    }
+}
+
+fn line(dir: &str, argv: &[String]) -> String {
+    match dir {
+        "" => argv.join(" "),
+        dir => format!("cd {dir} && {}", argv.join(" ")),
+    }
+}
+
+/// What a changed lock file or manifest means for a checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrozenInstall {
     Run(InstallCommand),
@@ -30,10 +82,11 @@ pub enum FrozenInstall {
     },
 }
 
-/// The installs that the changed paths ask for in the checkout at `root`, one for each directory and package manager.
-/// `has_program` says whether a program is on the PATH that they will get. Cargo, Go and Deno fetch what they
-/// need by themselves.
+/// The installs that the changed paths ask for in the checkout at `root`, which holds `tree`: one for each directory and
+/// package manager. `has_program` says whether a program is on the PATH that they will get. Cargo, Go and Deno fetch what
+/// they need by themselves, unless it is vendored.
 pub fn frozen_installs(
+    tree: &Tree,
     root: &Path,
     changed: &[&str],
     has_program: &dyn Fn(&str) -> bool,
@@ -46,15 +99,15 @@ pub fn frozen_installs(
         if !here.join(name).is_file() {
             continue;
         }
-        let Some(recipe) = recipe(root, dir, name, path) else { continue };
+        let Some(recipe) = recipe(tree, root, path) else { continue };
         let key = (recipe.dir.clone(), recipe.argv.join(" "));
         let install = match recipe.missing(has_program) {
             None => FrozenInstall::Run(recipe.command(path)),
             Some(what) => FrozenInstall::Missing {
                 why: format!(
                     "{path} changed and {what}: set workspace.setup in autopack.yaml to the command that installs the \
-                     dependencies{}",
-                    recipe.example()
+                     dependencies, for example `{}`",
+                    line(&recipe.dir, &recipe.argv)
                 ),
             },
         };
@@ -74,6 +127,11 @@ struct Recipe {
 }
 
 impl Recipe {
+    /// A person can run it, and autopack cannot.
+    fn lacking(dir: &str, argv: &[&str], lacks: &'static str) -> Option<Self> {
+        Some(Self { lacks: Some(lacks), ..Self::new(dir, argv, &[])? })
+    }
+
     fn new(dir: &str, argv: &[&str], env: Variables) -> Option<Self> {
         let argv = argv.iter().map(|word| (*word).to_owned()).collect();
         Some(Self { dir: dir.to_owned(), argv, env, lacks: None })
@@ -89,19 +147,13 @@ impl Recipe {
             .then(|| format!("{program} is not on PATH"))
     }
 
-    fn example(&self) -> String {
-        match self.dir.as_str() {
-            "" => format!(", for example `{}`", self.argv.join(" ")),
-            dir => format!(", for example `cd {dir} && {}`", self.argv.join(" ")),
-        }
-    }
-
     fn command(&self, because: &str) -> InstallCommand {
         InstallCommand {
             dir: self.dir.clone(),
             argv: self.argv.clone(),
             env: self.env.to_vec(),
             because: because.to_owned(),
+            family: self.argv.first().map_or(Family::Python, |program| Family::of_program(program)),
         }
     }
 }
@@ -110,7 +162,7 @@ const NPM: &[&str] = &["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline
 const PNPM: &[&str] = &["pnpm", "install", "--frozen-lockfile", "--prefer-offline"];
 const YARN_CLASSIC: &[&str] = &["yarn", "install", "--frozen-lockfile", "--non-interactive"];
 const YARN: &[&str] = &["yarn", "install", "--immutable"];
-const BUN: &[&str] = &["bun", "install", "--frozen-lockfile"];
+const BUN: &[&str] = &["bun", "install", "--frozen-lockfile", "--backend=copyfile"];
 // What the user put into the environment besides, a test runner say, stays.
 const UV: &[&str] = &["uv", "sync", "--frozen", "--inexact"];
 const POETRY: &[&str] = &["poetry", "install", "--no-interaction"];
@@ -119,6 +171,19 @@ const PIPENV: &[&str] = &["pipenv", "sync", "--dev"];
 const COMPOSER: &[&str] = &["composer", "install", "--no-interaction", "--no-progress"];
 const BUNDLE: &[&str] = &["bundle", "install"];
 const GO_VENDOR: &[&str] = &["go", "mod", "vendor"];
+const CARGO_VENDOR: &[&str] = &["cargo", "vendor", "--locked", "--quiet"];
+
+/// Lock files, the first of which that is there counts.
+const NODE_LOCKS: &[&str] = &[
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+];
+const PYTHON_LOCKS: &[&str] = &["uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"];
+const NO_LOCK: &str = "there is no lock file to install from";
 
 // An environment that is active in the user's shell is the user's.
 const IN_PROJECT: Variables = &[
@@ -129,18 +194,29 @@ const IN_PROJECT: Variables = &[
 const PDM_HERE: Variables = &[("PDM_IGNORE_ACTIVE_VENV", Some("1")), ("VIRTUAL_ENV", None)];
 const PIPENV_HERE: Variables =
     &[("PIPENV_VENV_IN_PROJECT", Some("1")), ("PIPENV_IGNORE_VIRTUALENVS", Some("1"))];
-const UV_HERE: Variables = &[("UV_PROJECT_ENVIRONMENT", Some(".venv")), ("VIRTUAL_ENV", None)];
+// Hard links to a store would be shared with the user's checkout.
+const UV_HERE: Variables = &[
+    ("UV_PROJECT_ENVIRONMENT", Some(".venv")),
+    ("VIRTUAL_ENV", None),
+    ("UV_LINK_MODE", Some("copy")),
+];
+const PNPM_HERE: Variables = &[
+    ("npm_config_package_import_method", Some("clone-or-copy")),
+    ("pnpm_config_package_import_method", Some("clone-or-copy")),
+];
+const YARN_HERE: Variables = &[("YARN_NM_MODE", Some("classic"))];
 // Gems of the machine would be installed for everybody.
 const BUNDLE_HERE: Variables =
     &[("BUNDLE_FROZEN", Some("true")), ("BUNDLE_PATH", Some("vendor/bundle"))];
-const PIP_HERE: Variables = &[("PIP_NO_INPUT", Some("1"))];
+const PIP_HERE: Variables = &[("PIP_NO_INPUT", Some("1")), ("UV_LINK_MODE", Some("copy"))];
 
-fn recipe(root: &Path, dir: &str, name: &str, path: &str) -> Option<Recipe> {
+fn recipe(tree: &Tree, root: &Path, path: &str) -> Option<Recipe> {
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     let here = root.join(dir);
     match name {
         "package-lock.json" | "npm-shrinkwrap.json" => Recipe::new(dir, NPM, &[]),
-        "pnpm-lock.yaml" => Recipe::new(dir, PNPM, &[]),
-        "yarn.lock" if is_modern_yarn(&here) => Recipe::new(dir, YARN, &[]),
+        "pnpm-lock.yaml" => Recipe::new(dir, PNPM, PNPM_HERE),
+        "yarn.lock" if is_modern_yarn(&here) => Recipe::new(dir, YARN, YARN_HERE),
         "yarn.lock" => Recipe::new(dir, YARN_CLASSIC, &[]),
         "bun.lock" | "bun.lockb" => Recipe::new(dir, BUN, &[]),
         "uv.lock" => Recipe::new(dir, UV, UV_HERE),
@@ -150,11 +226,49 @@ fn recipe(root: &Path, dir: &str, name: &str, path: &str) -> Option<Recipe> {
         "composer.lock" => Recipe::new(dir, COMPOSER, &[]),
         "Gemfile.lock" | "gems.locked" => Recipe::new(dir, BUNDLE, BUNDLE_HERE),
         // Go refuses a vendor directory that does not agree with go.mod; where it is tracked, the agent's is judged.
-        "go.mod" if is_untracked_vendor(root, &here) => Recipe::new(dir, GO_VENDOR, &[]),
+        "go.mod" if is_brought(tree, root, dir, "vendor/modules.txt") => {
+            Recipe::new(dir, GO_VENDOR, &[])
+        }
+        "Cargo.lock" if is_brought(tree, root, dir, "vendor") => {
+            Recipe::new(dir, CARGO_VENDOR, &[])
+        }
         "pylock.toml" => requirements(root, dir, name),
+        // A workspace has its lock file at its top, above its members.
+        "package.json" | "pnpm-workspace.yaml" => by_lock(tree, root, dir, NODE_LOCKS)
+            .or_else(|| Recipe::lacking(dir, &["npm", "install"], NO_LOCK)),
+        "pyproject.toml" => by_lock(tree, root, dir, PYTHON_LOCKS).or_else(|| from_source(dir)),
+        "setup.py" | "setup.cfg" => from_source(dir),
+        "Pipfile" => by_lock(tree, root, dir, &["Pipfile.lock"])
+            .or_else(|| Recipe::lacking(dir, &["pipenv", "install", "--dev"], NO_LOCK)),
+        "composer.json" => by_lock(tree, root, dir, &["composer.lock"])
+            .or_else(|| Recipe::lacking(dir, &["composer", "install"], NO_LOCK)),
+        "Gemfile" | "gems.rb" => by_lock(tree, root, dir, &["Gemfile.lock", "gems.locked"])
+            .or_else(|| Recipe::lacking(dir, &["bundle", "install"], NO_LOCK)),
         _ if is_requirements(path) && name.ends_with(".txt") => requirements(root, dir, name),
         _ => None,
     }
+}
+
+fn from_source(dir: &str) -> Option<Recipe> {
+    Recipe::lacking(dir, &[".venv/bin/python", "-m", "pip", "install", "-e", "."], NO_LOCK)
+}
+
+/// By the lock file that a manifest in `dir` belongs to: the nearest in its directory or above it.
+fn by_lock(tree: &Tree, root: &Path, dir: &str, locks: &[&str]) -> Option<Recipe> {
+    let mut at = Some(dir);
+    while let Some(folder) = at {
+        for lock in locks {
+            let path = match folder {
+                "" => (*lock).to_owned(),
+                _ => format!("{folder}/{lock}"),
+            };
+            if tree.has_file(&path) {
+                return recipe(tree, root, &path);
+            }
+        }
+        at = parent(folder);
+    }
+    None
 }
 
 /// Yarn 2 and later write this into their lock file.
@@ -163,12 +277,10 @@ fn is_modern_yarn(here: &Path) -> bool {
     here.join(".yarnrc.yml").is_file() || lock.lines().any(|line| line == "__metadata:")
 }
 
-fn is_untracked_vendor(root: &Path, here: &Path) -> bool {
-    let is_ignored = |dir: &Path| {
-        let text = fs::read_to_string(dir.join(".gitignore")).unwrap_or_default();
-        text.lines().any(|line| matches!(line.trim().trim_matches('/'), "vendor" | "vendor/*"))
-    };
-    here.join("vendor/modules.txt").is_file() && (is_ignored(here) || is_ignored(root))
+/// Whether something that git does not have is there: it came from the user's checkout.
+fn is_brought(tree: &Tree, root: &Path, dir: &str, name: &str) -> bool {
+    let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+    root.join(&path).exists() && !tree.has_file(&path) && !tree.has_folder(&path)
 }
 
 /// Only into an environment that is the checkout's own: any other is the user's.
@@ -188,9 +300,7 @@ fn requirements(root: &Path, dir: &str, name: &str) -> Option<Recipe> {
     }
     // Without an environment of its own the project uses one that autopack must not change.
     let argv = ["python3 -m venv .venv && .venv/bin/python -m pip install -r", name];
-    let mut recipe = Recipe::new(dir, &argv, &[])?;
-    recipe.lacks = Some("there is no .venv in your checkout to install it into");
-    Some(recipe)
+    Recipe::lacking(dir, &argv, "there is no .venv in your checkout to install it into")
 }
 
 fn install_list(own: &Path, folder: &str, venv: &str, dir: &str, name: &str) -> Recipe {
@@ -221,97 +331,5 @@ fn parent(folder: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checkout(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let temp = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let path = temp.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        temp
-    }
-
-    fn commands(root: &Path, changed: &[&str]) -> Vec<String> {
-        frozen_installs(root, changed, &|_| true)
-            .into_iter()
-            .map(|install| match install {
-                FrozenInstall::Run(run) => format!("{}: {}", run.dir, run.argv.join(" ")),
-                FrozenInstall::Missing { why } => why,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn each_lock_file_has_its_install_in_its_directory() {
-        let root = checkout(&[
-            ("package-lock.json", ""),
-            ("npm-shrinkwrap.json", ""),
-            ("web/pnpm-lock.yaml", ""),
-            ("old/yarn.lock", "# yarn lockfile v1"),
-            ("new/yarn.lock", "__metadata:\n  version: 8"),
-            ("api/uv.lock", ""),
-            ("Cargo.lock", ""),
-            ("go.mod", ""),
-            ("package.json", ""),
-        ]);
-        let changed = [
-            "package-lock.json",
-            "npm-shrinkwrap.json",
-            "web/pnpm-lock.yaml",
-            "old/yarn.lock",
-            "new/yarn.lock",
-            "api/uv.lock",
-            "Cargo.lock",
-            "go.mod",
-            "package.json",
-            "gone/poetry.lock",
-        ];
-        assert_eq!(
-            commands(root.path(), &changed),
-            [
-                ": npm ci --no-audit --no-fund --prefer-offline",
-                "api: uv sync --frozen --inexact",
-                "new: yarn install --immutable",
-                "old: yarn install --frozen-lockfile --non-interactive",
-                "web: pnpm install --frozen-lockfile --prefer-offline",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_missing_program_is_named_with_the_setup_that_would_do() {
-        let root = checkout(&[("web/package-lock.json", "")]);
-        let found = frozen_installs(root.path(), &["web/package-lock.json"], &|_| false);
-        let [FrozenInstall::Missing { why }] = &found[..] else { panic!("{found:?}") };
-        assert_eq!(
-            why,
-            "web/package-lock.json changed and npm is not on PATH: set workspace.setup in autopack.yaml to the command \
-             that installs the dependencies, for example `cd web && npm ci --no-audit --no-fund --prefer-offline`"
-        );
-    }
-
-    #[test]
-    fn requirements_go_into_an_environment_of_the_checkout_alone() {
-        let root = checkout(&[("requirements.txt", "x"), ("requirements/dev.txt", "y")]);
-        let changed = ["requirements.txt", "requirements/dev.txt", "requirements.in"];
-        let said = commands(root.path(), &changed);
-        assert!(said[0].contains("there is no .venv"), "{said:?}");
-        let venv = ".venv/lib/python3.11/site-packages/pip/__init__.py";
-        for (file, text) in [(".venv/pyvenv.cfg", ""), (".venv/bin/python", ""), (venv, "")] {
-            let path = root.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let pip = ": .venv/bin/python -m pip install --disable-pip-version-check -r";
-        assert_eq!(
-            commands(root.path(), &changed),
-            [format!("{pip} requirements.txt"), format!("{pip} requirements/dev.txt")]
-        );
-        fs::remove_dir_all(root.path().join(".venv/lib")).unwrap();
-        let uv = ": uv pip install --python .venv/bin/python -r requirements.txt";
-        assert_eq!(commands(root.path(), &["requirements.txt"]), [uv]);
-    }
-}
+#[path = "frozen_install_tests.rs"]
+mod tests;

@@ -10,18 +10,20 @@
 //! | which directories does a commit need? | [`dependency_directories`] |
 //! | did one change since it was copied? | [`stamp()`] |
 //! | what in a copy still names the user's checkout? | [`relocate`] |
-//! | does a change to this path ask for a new setup? | [`is_input`] |
-//! | which command installs from a changed lock file? | [`frozen_installs`] |
+//! | does a change to this path ask for a new setup? | [`is_input`](crate::phase::dependency_inputs::is_input) |
+//! | which of them ask for other dependencies than the user's checkout has? | [`changed_inputs`] |
+//! | which command installs what they ask for? | [`frozen_installs`] |
 
+mod changed_inputs;
 mod directories;
 mod frozen_install;
-mod inputs;
+
 mod relocation;
 mod stamp;
 
+pub use changed_inputs::{changed_inputs, key_of};
 pub use directories::{DependencyDirectories, dependency_directories};
 pub use frozen_install::{FrozenInstall, InstallCommand, frozen_installs};
-pub use inputs::is_input;
 pub use relocation::{Relocation, relocate};
 pub use stamp::stamp;
 
@@ -51,6 +53,12 @@ impl Kind {
             Self::Other
         }
     }
+}
+
+/// Whether a directory, itself and not by way of a symbolic link, is one whose packages a [`stamp()`] tells apart: of
+/// any other, only the top would be looked at.
+pub fn is_dependency_directory(dir: &Path) -> bool {
+    fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir()) && Kind::of(dir) != Kind::Other
 }
 
 /// The paths below `dir` that a pattern matches: components joined by `/`, each a name, `*`, or a name that

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::inputs::is_input;
 use super::{Kind, expand, names};
+use crate::phase::dependency_inputs::is_input;
 
 /// A lock file larger than this is told by its size and time alone.
 const MAX_CONTENT: u64 = 64 * 1024 * 1024;

@@ -209,7 +209,7 @@ impl Repo {
     }
 
     /// The commit that a revision names.
-    pub(super) async fn resolve(&self, revision: &str) -> Result<Option<String>> {
+    pub async fn resolve(&self, revision: &str) -> Result<Option<String>> {
         if revision.starts_with('-') || revision.is_empty() {
             return Ok(None);
         }

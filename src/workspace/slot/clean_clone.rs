@@ -22,6 +22,7 @@ impl Slot {
     /// Removes what [`Repo::acquire_clean_clone`] made.
     pub async fn remove_clean_clone(&mut self) -> Result<()> {
         self.ci_holding = None;
+        self.repo.brought.forget(&self.ci);
         let dir = self.ci.dir.clone();
         blocking(move || {
             for path in [git_dir_of(&dir), dir] {

@@ -1,34 +1,87 @@
-//! Dependency directories of the user's checkout in a copy: brought once, and again when they change.
+//! Dependency directories in a copy: brought from the user's checkout once, and again when they change there. Where the copy's
+//! lock files ask for others, a frozen install makes them in the copy, and none of them is brought.
 //!
-//! What they are, whether they changed and how a copy stops naming the user's checkout is `dependencies`' to know.
+//! What they are, whether they changed, how a copy stops naming the user's checkout and which command installs is
+//! `dependencies`' to know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Slot;
 use super::checkout::{Checkout, blocking};
 use super::linked_paths::Mirror;
+use super::outside_diff::Outside;
+use super::{Side, Slot};
 use crate::config::WorkspaceSettings;
-use crate::git::error::{Context, Result};
+use crate::git::error::{Context, Result, WorkspaceError};
+use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::process::PathReplacement;
-use crate::workspace::dependencies::{dependency_directories, relocate, stamp};
-use crate::workspace::repo::Repo;
+use crate::workspace::dependencies::{
+    FrozenInstall, InstallCommand, changed_inputs, dependency_directories, frozen_installs,
+    is_dependency_directory, key_of, relocate, stamp,
+};
+use crate::workspace::repo::{Repo, users_checkout};
 
-/// Which directories this process brought, and as what they were then: by checkout, then by path.
+/// What this process knows of the dependency directories in each checkout.
 #[derive(Clone, Default)]
-pub(crate) struct Brought(Arc<Mutex<BTreeMap<PathBuf, BTreeMap<String, String>>>>);
+pub(crate) struct Brought(Arc<Mutex<BTreeMap<PathBuf, State>>>);
+
+#[derive(Default)]
+struct State {
+    /// Those that were brought, and as what they were then, by path.
+    stamps: BTreeMap<String, String>,
+    /// Manifests that asked for the same as the user's: as what both were then.
+    same: BTreeMap<String, [users_checkout::Stamp; 2]>,
+    installed: Option<Installed>,
+    /// Somebody else may have installed something.
+    is_stale: bool,
+}
+
+/// What frozen installs made.
+#[derive(Clone)]
+struct Installed {
+    /// What it was made from; nothing while an install is under way, or where one failed.
+    key: Option<String>,
+    commands: Vec<InstallCommand>,
+    dirs: Vec<String>,
+}
+
+impl Installed {
+    fn owns(&self, path: &str) -> bool {
+        self.commands.iter().any(|command| command.owns(path))
+    }
+}
+
+/// What the manifests of a placed commit ask for beyond the user's dependencies.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    changed: Vec<String>,
+    key: String,
+}
 
 impl Brought {
+    fn with<T>(&self, checkout: &Checkout, look: impl FnOnce(&mut State) -> T) -> T {
+        let mut all: MutexGuard<'_, _> = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        look(all.entry(checkout.dir.clone()).or_default())
+    }
+
+    /// Nothing is known of a checkout that was removed.
+    pub fn forget(&self, checkout: &Checkout) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&checkout.dir);
+    }
+
     fn is_as_it_was(&self, checkout: &Checkout, path: &str, stamp: &str) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&checkout.dir).and_then(|paths| paths.get(path)).is_some_and(|s| s == stamp)
+        self.with(checkout, |state| state.stamps.get(path).is_some_and(|known| known == stamp))
     }
 
     fn note(&self, checkout: &Checkout, path: &str, stamp: String) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(checkout.dir.clone()).or_default().insert(path.to_owned(), stamp);
+        self.with(checkout, |state| state.stamps.insert(path.to_owned(), stamp));
+    }
+
+    /// Whether a frozen install made this path of a checkout.
+    pub fn is_installed(&self, checkout: &Checkout, path: &str) -> bool {
+        self.with(checkout, |state| state.installed.as_ref().is_some_and(|made| made.owns(path)))
     }
 }
 
@@ -53,6 +106,148 @@ impl Repo {
 }
 
 impl Slot {
+    /// What installs left stays while the files of a commit are placed.
+    pub(super) fn keep_installed(&self, checkout: &Checkout, outside: &mut Outside) {
+        let installed = self.repo.brought.with(checkout, |state| state.installed.clone());
+        let dirs = installed.into_iter().flat_map(|installed| installed.dirs);
+        let known: BTreeSet<String> = outside.dependencies.drain(..).chain(dirs).collect();
+        outside.dependencies.extend(known);
+    }
+
+    /// Once a commit is placed: what it wants, and nothing that an install made for other wants. `links` would be brought.
+    pub(super) async fn settle_installed(
+        &self,
+        checkout: &Checkout,
+        tree: &Tree,
+        links: Vec<String>,
+        outside: &mut Outside,
+        settings: &WorkspaceSettings,
+    ) -> Result<Wanted> {
+        let wanted = match settings.setup {
+            Some(_) => Wanted::default(),
+            None => self.wanted(checkout, tree),
+        };
+        let there = |path: &String| checkout.dir.join(path).symlink_metadata().is_ok();
+        let gone = self.repo.brought.with(checkout, |state| {
+            let holds = !state.is_stale
+                && state.installed.as_ref().is_some_and(|installed| {
+                    installed.key.as_ref() == Some(&wanted.key) && installed.dirs.iter().all(there)
+                });
+            if holds {
+                return Vec::new();
+            }
+            let mut gone = Vec::new();
+            let is_stale = std::mem::take(&mut state.is_stale);
+            let installed = state.installed.take();
+            // An install may have changed what was brought, or left out what is there.
+            let owned = |path: &&String| installed.as_ref().is_some_and(|made| made.owns(path));
+            gone.extend(links.iter().filter(|path| is_stale || owned(path)).cloned());
+            let stamped = |path: &&String| is_stale && state.stamps.contains_key(*path);
+            gone.extend(outside.links.iter().filter(|path| owned(path) || stamped(path)).cloned());
+            gone.extend(installed.iter().flat_map(|installed| installed.dirs.iter().cloned()));
+            state.stamps.retain(|path, _| !gone.contains(path));
+            gone
+        });
+        let kept = self.repo.brought.with(checkout, |state| state.installed.clone());
+        outside.dependencies = links;
+        if let Some(installed) = kept {
+            outside.dependencies.retain(|path| !installed.owns(path));
+            outside.dependencies.extend(installed.dirs);
+        }
+        let dir = checkout.dir.clone();
+        let gone: BTreeSet<String> = gone
+            .into_iter()
+            .filter(|path| !tree.has_file(path) && !tree.has_folder(path))
+            .collect();
+        if !gone.is_empty() {
+            blocking(move || {
+                gone.iter().try_for_each(|path| {
+                    let path = dir.join(path);
+                    remove_any(&path).doing("remove", &path)
+                })
+            })
+            .await?;
+        }
+        Ok(wanted)
+    }
+
+    fn wanted(&self, checkout: &Checkout, tree: &Tree) -> Wanted {
+        let (users, copy) = (&self.repo.root, &checkout.dir);
+        let stamps = |path: &str| [users, copy].map(|dir| users_checkout::stamp(&dir.join(path)));
+        let changed = self.repo.brought.with(checkout, |state| {
+            let known = std::mem::take(&mut state.same);
+            let is_same = |path: &str| known.get(path).is_some_and(|known| *known == stamps(path));
+            let mut same = BTreeMap::new();
+            let changed = changed_inputs(tree.inputs(), users, copy, is_same, |path| {
+                same.insert(path.to_owned(), stamps(path));
+            });
+            state.same = known;
+            state.same.extend(same);
+            changed
+        });
+        match changed.is_empty() {
+            true => Wanted::default(),
+            false => Wanted { key: key_of(&changed, copy), changed },
+        }
+    }
+
+    /// The installs that what one of the checkouts holds asks for; none where they were run, or where setup sees to it.
+    ///
+    /// # Errors
+    /// Where the checkout holds nothing.
+    pub fn due_installs(
+        &self,
+        side: Side,
+        has_program: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<FrozenInstall>> {
+        let (checkout, wanted, tree) = self.wanted_of(side)?;
+        let is_done = self.repo.brought.with(checkout, |state| {
+            state.installed.as_ref().is_some_and(|made| made.key.as_ref() == Some(&wanted.key))
+        });
+        let changed: Vec<&str> = wanted.changed.iter().map(String::as_str).collect();
+        let mut installs = frozen_installs(tree, &checkout.dir, &changed, has_program);
+        if is_done {
+            installs.retain(|install| matches!(install, FrozenInstall::Missing { .. }));
+        }
+        Ok(installs)
+    }
+
+    /// Before installs run: whatever becomes of them, what they left does not stay unless [`Self::note_installed`] says so.
+    ///
+    /// # Errors
+    /// Where the checkout holds nothing.
+    pub fn begin_installs(&self, side: Side, commands: &[InstallCommand]) -> Result<()> {
+        self.put_installed(side, commands, false)
+    }
+
+    /// They ran to their end: the directories that they own are this checkout's own.
+    ///
+    /// # Errors
+    /// Where the checkout holds nothing.
+    pub fn note_installed(&self, side: Side, commands: &[InstallCommand]) -> Result<()> {
+        self.put_installed(side, commands, true)
+    }
+
+    fn put_installed(&self, side: Side, commands: &[InstallCommand], done: bool) -> Result<()> {
+        let (checkout, wanted, tree) = self.wanted_of(side)?;
+        let mut dirs = dependency_directories(tree, &checkout.dir).found;
+        dirs.retain(|path| commands.iter().any(|command| command.owns(path)));
+        let key = done.then(|| wanted.key.clone());
+        let installed = Installed { key, commands: commands.to_vec(), dirs };
+        self.repo.brought.with(checkout, |state| state.installed = Some(installed));
+        Ok(())
+    }
+
+    /// Somebody may have installed something in one of the checkouts: its next reset brings all of it anew.
+    pub fn forget_dependencies(&self, side: Side) {
+        self.repo.brought.with(self.checkout(side), |state| state.is_stale = true);
+    }
+
+    fn wanted_of(&self, side: Side) -> Result<(&Checkout, &Wanted, &Tree)> {
+        let holding = self.holding_of(side).ok_or(WorkspaceError::NotReset(self.number()))?;
+        Ok((self.checkout(side), &holding.wanted, &holding.placed.tree))
+    }
+
     /// Brings those that changed since they were brought, or that are not there.
     pub(crate) async fn bring_dependencies(
         &self,
@@ -60,23 +255,49 @@ impl Slot {
         paths: &[String],
     ) -> Result<()> {
         for path in paths {
-            let now = stamp(&self.repo.root, path);
-            let to = checkout.dir.join(path);
-            let there = to.symlink_metadata().is_ok();
-            if there && self.repo.brought.is_as_it_was(checkout, path, &now) {
-                continue;
-            }
-            let (root, slot, own) = (self.repo.root.clone(), checkout.dir.clone(), path.clone());
-            let replacement = self.repo.replacement(checkout);
-            blocking(move || {
-                let mirror = Mirror { root: &root, slot: &slot };
-                mirror.bring(&own).doing("copy into the slot", &root.join(&own))?;
-                relocate(&slot.join(&own), &replacement).doing("relocate", &slot.join(&own))?;
-                Ok(())
-            })
-            .await?;
-            self.repo.brought.note(checkout, path, now);
+            self.bring_changed(checkout, path).await?;
         }
         Ok(())
+    }
+
+    /// Brings what `workspace.link` names; false where the user's checkout does not have it. In CI's checkout, where no agent
+    /// writes, a stamp tells whether a dependency directory changed; everything else is compared file by file.
+    pub(super) async fn bring_link(&self, checkout: &Checkout, path: &str) -> Result<bool> {
+        if self.repo.brought.is_installed(checkout, path) {
+            return Ok(true);
+        }
+        let is_cis = checkout.dir == self.ci.dir;
+        match is_cis && is_dependency_directory(&self.repo.root.join(path)) {
+            true => self.bring_changed(checkout, path).await.map(|()| true),
+            false => self.bring(checkout, path).await,
+        }
+    }
+
+    async fn bring_changed(&self, checkout: &Checkout, path: &str) -> Result<()> {
+        if self.repo.brought.is_installed(checkout, path) {
+            return Ok(());
+        }
+        let now = stamp(&self.repo.root, path);
+        let there = checkout.dir.join(path).symlink_metadata().is_ok();
+        if there && self.repo.brought.is_as_it_was(checkout, path, &now) {
+            return Ok(());
+        }
+        self.bring(checkout, path).await?;
+        self.repo.brought.note(checkout, path, now);
+        Ok(())
+    }
+
+    /// Makes a path of the user's checkout anew in a copy; false where it is not there.
+    async fn bring(&self, checkout: &Checkout, path: &str) -> Result<bool> {
+        let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), path.to_owned());
+        let replacement = self.repo.replacement(checkout);
+        blocking(move || {
+            let mirror = Mirror { root: &root, slot: &slot };
+            let there = mirror.bring(&path).doing("copy into the slot", &root.join(&path))?;
+            let copy = slot.join(&path);
+            relocate(&copy, &replacement).doing("relocate", &copy)?;
+            Ok(there)
+        })
+        .await
     }
 }

@@ -20,7 +20,6 @@ pub mod measure;
 pub mod old_slots;
 pub mod outside_diff;
 pub mod own_directories;
-pub mod plain_copy;
 pub mod setup_remains;
 pub mod submodule;
 pub mod symlinks;
@@ -36,12 +35,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::checkout::{Checkout, Placed, blocking};
+use self::dependency_links::Wanted;
 use self::git_directory::GitDir;
-use self::linked_paths::Mirror;
 use self::made_objects::LastMade;
 use self::outside_diff::Outside;
 use self::submodule::{Module, Parent, fill};
-use super::dependencies::relocate;
 use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
 use super::repo::slot_place::git_dir_of;
@@ -95,6 +93,7 @@ impl Opened {
 pub(super) struct Holding {
     pub placed: Placed,
     pub outside: Outside,
+    pub wanted: Wanted,
     pub modules: Vec<Module>,
     refs: CopiedRefs,
     /// The copy's own git folder as it was written.
@@ -204,6 +203,16 @@ impl Slot {
         Ok(reset)
     }
 
+    /// Resets one of the checkouts once more, to the commit that it holds.
+    pub async fn reset_again(&mut self, side: Side, settings: &WorkspaceSettings) -> Result<Reset> {
+        let holding = self.holding_of(side).ok_or(WorkspaceError::NotReset(self.number))?;
+        let commit = holding.placed.commit.clone();
+        match side {
+            Side::Agent => self.reset(&commit, settings).await,
+            Side::Ci => self.reset_ci(&commit, settings).await,
+        }
+    }
+
     /// The same for CI's checkout. `commit` may be one that has not landed.
     pub async fn reset_ci(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
         self.ci_holding = None;
@@ -225,8 +234,12 @@ impl Slot {
         checkout.drop_objects()?;
         checkout.drop_strange_index(&self.repo)?;
         let tree = checkout.open(&self.repo, commit).await?;
-        outside.dependencies = self.repo.automatic_links(&tree, settings);
+        let links = self.repo.automatic_links(&tree, settings);
+        outside.dependencies.clone_from(&links);
+        self.keep_installed(checkout, &mut outside);
         let placed = self.place(checkout, commit, tree, &outside, &mut reset).await?;
+        let tree = &placed.tree;
+        let wanted = self.settle_installed(checkout, tree, links, &mut outside, settings).await?;
         self.bring_links(checkout, &outside, &placed, &mut reset).await?;
         self.bring_dependencies(checkout, &outside.dependencies).await?;
         let parent = Parent {
@@ -245,7 +258,7 @@ impl Slot {
         let refs = self.repo.copied_refs().await?;
         let own_git = Exact::default();
         let is_measured = AtomicBool::new(false);
-        let mut holding = Holding { placed, outside, modules, refs, own_git, is_measured };
+        let mut holding = Holding { placed, outside, wanted, modules, refs, own_git, is_measured };
         holding.own_git = self.write_own_git(checkout, commit, &holding)?;
         Ok((holding, reset))
     }
@@ -296,6 +309,8 @@ impl Slot {
     /// Removes all of the slot: a secret that an agent wrote stays nowhere.
     pub async fn remove(&mut self) -> Result<()> {
         (self.holding, self.ci_holding) = (None, None);
+        self.repo.brought.forget(&self.top);
+        self.repo.brought.forget(&self.ci);
         let place = self.repo.place()?.clone();
         let number = self.number;
         blocking(move || {
@@ -330,17 +345,7 @@ impl Slot {
                 reset.tracked_links.push(link.clone());
                 continue;
             }
-            let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), link.clone());
-            let replacement = self.repo.replacement(checkout);
-            let there = blocking(move || {
-                let mirror = Mirror { root: &root, slot: &slot };
-                let there = mirror.bring(&path).doing("copy into the slot", &root.join(&path))?;
-                let copy = slot.join(&path);
-                relocate(&copy, &replacement).doing("relocate", &copy)?;
-                Ok(there)
-            })
-            .await?;
-            if !there {
+            if !self.bring_link(checkout, link).await? {
                 reset.missing_links.push(link.clone());
             }
         }

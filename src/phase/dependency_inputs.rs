@@ -16,12 +16,12 @@ pub fn is_input(path: &str) -> bool {
 }
 
 /// Whether a file of this name makes its directory a Python project.
-pub(super) fn is_python_manifest(name: &str) -> bool {
+pub fn is_python_manifest(name: &str) -> bool {
     PYTHON.contains(&name) || is_requirements_name(name)
 }
 
 /// `requirements.txt`, `requirements-dev.in`, `dev-requirements.txt`, `requirements/dev.txt`.
-pub(super) fn is_requirements(path: &str) -> bool {
+pub fn is_requirements(path: &str) -> bool {
     let mut parts = path.rsplit('/');
     let name = parts.next().unwrap_or(path);
     let is_list = name.ends_with(".txt") || name.ends_with(".in");

@@ -1,0 +1,59 @@
+//! The frozen installs of an attempt's two checkouts, where no `workspace.setup` sees to dependencies.
+
+use crate::attempt::checkout_runner::InstallReport;
+use crate::attempt::child_environment::Purpose;
+use crate::attempt::{Attempt, Trouble};
+use crate::ci;
+use crate::phase::{Failure, FailureDetail, FailureKind};
+use crate::workspace::Side;
+
+impl Attempt<'_> {
+    /// For the agent, what the run's tip asks for. Where that fails the agent works with what the user's checkout has: only
+    /// CI decides.
+    pub(crate) async fn install_for_agent(&mut self) -> Result<(), Trouble> {
+        let report = self.install(Side::Agent).await?;
+        if let Some(failure) = report.failed {
+            self.note(&format!(
+                "the agent works with your checkout's dependencies: {}",
+                failure.why
+            ));
+        }
+        Ok(())
+    }
+
+    /// For CI, what its commit asks for. A failure is the change's.
+    pub(crate) async fn install_for_ci(&mut self) -> Result<Option<Failure>, Trouble> {
+        self.missing_setup = None;
+        let env = self.environment(Purpose::Setup, Side::Ci);
+        let is_due = self.site.runner().is_install_due(&self.slot, Side::Ci, &env)?;
+        if is_due && !self.has_ci().await {
+            return Ok(None);
+        }
+        let report = self.install(Side::Ci).await?;
+        self.missing_setup = report.missing;
+        Ok(report.failed.map(|failed| {
+            let detail = FailureDetail { log_tail: failed.last_lines, ..FailureDetail::default() };
+            Failure { detail, ..Failure::new(FailureKind::CiFailed, failed.why) }
+        }))
+    }
+
+    async fn has_ci(&self) -> bool {
+        ci::check_plan(self.claim.phase.ci()).is_some()
+            || self.ci_plan(Side::Ci).await.is_configured()
+    }
+
+    async fn install(&mut self, side: Side) -> Result<InstallReport, Trouble> {
+        let runner = self.site.runner();
+        let env = self.environment(Purpose::Setup, side);
+        let log = self.folder.install_log(side);
+        runner.run_installs(&mut self.slot, side, &env, &log, self.stop).await
+    }
+
+    /// Names the `workspace.setup` without which CI may have failed.
+    pub(crate) fn with_missing_setup(&self, message: String) -> String {
+        match &self.missing_setup {
+            Some(why) => format!("{message}; {why}"),
+            None => message,
+        }
+    }
+}
