@@ -99,6 +99,17 @@ fn every_test_file_is_part_of_the_suite() {
     assert!(left_out.is_empty(), "not in tests/main.rs: {left_out:#?}");
 }
 
+/// Each reason for skipping a test can be turned into a failure (`AUTOPACK_TEST_REQUIRE`), which only `skip` does.
+#[test]
+fn tests_are_skipped_in_one_place() {
+    let printed = pattern(r#"print(ln)?!\(\s*"skipped"#);
+    let elsewhere: Vec<PathBuf> = files(&root().join("tests"))
+        .into_iter()
+        .filter(|path| !path.ends_with("support/skip.rs") && printed.is_match(&read(path)))
+        .collect();
+    assert!(elsewhere.is_empty(), "call support::skip in {elsewhere:#?}");
+}
+
 /// The test of this test: it sees imports however they are written.
 #[test]
 fn imports_are_seen_in_every_form() {

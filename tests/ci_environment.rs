@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, executable};
+use crate::support::{Project, executable, has, skip};
 
 /// The phase `break` makes `add` subtract; `honest` adds a module beside it.
 const AGENT: &str = r#"
@@ -44,7 +44,7 @@ fn pytest_packages() -> Option<String> {
         .success()
         .then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned());
     if found.is_none() {
-        println!("skipped: python3 has no pytest here");
+        skip("pytest", "python3 has no pytest");
     }
     found
 }
@@ -225,8 +225,7 @@ fn ci_is_told_that_nobody_looks() {
 
 #[test]
 fn a_test_script_that_watches_is_told_to_end() {
-    if Command::new("npm").arg("--version").output().is_err() {
-        println!("skipped: npm is not here");
+    if !has("npm", &["--version"]) {
         return;
     }
     // Ends only where it is told to, as the real ones do.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Project, Ran};
+use crate::support::{Project, Ran, skip};
 
 /// Without what differs from machine to machine: versions, free space, and where long lines are broken.
 fn golden(ran: &Ran) -> String {
@@ -162,8 +162,7 @@ fn a_repository_of_another_owner_fails() {
     let project = repository().agent("write_deliverables()");
     let given_away = Command::new("chown").args(["-R", "12345"]).arg(project.root()).output();
     if !given_away.is_ok_and(|output| output.status.success()) {
-        println!("skipped: only root gives a repository to another owner");
-        return;
+        return skip("root", "only root can give a repository to another owner");
     }
     let report = health(&project, &["--json"]).exited(1).json();
     let workspace = check(&report, "workspace");

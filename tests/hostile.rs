@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::support::Project;
 use crate::support::golden::tricks;
+use crate::support::{Project, has};
 use serde_json::{Value, json};
 
 /// Clears the screen, sets the title, colors, turns the line, breaks it, and is wide.
@@ -84,8 +84,8 @@ fn a_log_is_cleaned_on_a_terminal_only() {
     project.drain().exited(3);
     let piped = project.autopack(["phases", "log", "--run-id", "run", EVIL]);
     assert!(piped.stdout.contains("\u{1b}[2Jsaid"), "{piped:#?}");
-    if Command::new("script").arg("--version").output().is_err() {
-        return println!("skipped: there is no program `script`");
+    if !has("script", &["--version"]) {
+        return;
     }
     let mut command = project.command(["phases", "list"]);
     let line =

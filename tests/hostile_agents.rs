@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::recovery::with_git;
-use crate::support::{Project, Ran};
+use crate::support::{Project, Ran, skip};
 
 /// The first phase is spoilt by a script; the others do their work.
 fn spoiler(script: &str) -> Project {
@@ -136,7 +136,7 @@ fn drain_as_somebody(project: &Project) -> Option<Ran> {
     }
     match output {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            println!("skipped: user 65534 cannot start the program: {error}");
+            skip("other-user", format_args!("user 65534 cannot start the program: {error}"));
             None
         }
         output => Some(Ran::of(output.unwrap(), project.root())),

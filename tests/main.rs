@@ -57,6 +57,7 @@ mod process_tree;
 mod projects;
 mod protected_paths;
 mod python_backlog;
+mod readme;
 mod real_specs;
 mod recovery;
 mod repeats;

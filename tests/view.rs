@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::Project;
+use crate::support::{Project, has};
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
@@ -13,10 +13,10 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// `None`, said, where there is no tmux.
+    /// `None` without tmux: the test is skipped.
+    #[track_caller]
     fn open(project: &Project, columns: u16, rows: u16, env: &[(&str, &str)]) -> Option<Self> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            println!("skipped: there is no tmux");
+        if !has("tmux", &["-V"]) {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -63,7 +63,12 @@ fn edits(patch: &str) -> Edits<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
     use super::*;
+    use crate::fuzz::tests::cases;
 
     fn patch(path: &str, lines: &str) -> String {
         let count = |other: char| lines.lines().filter(|line| !line.starts_with(other)).count();
@@ -90,10 +95,57 @@ mod tests {
         assert!(told.ends_with("... 41 lines more"), "{told}");
     }
 
-    proptest::proptest! {
+    /// Lines of a hunk, many of which look like another part of a patch.
+    fn hunk() -> impl Strategy<Value = Vec<String>> {
+        let texts =
+            ["", " ", "x", "y = 1", "++ b/f", "-- a/f", "@@ -1 +1 @@", "\\", "diff --git a/f b/f"];
+        let line = (select(vec!['+', '-', ' ']), select(texts.to_vec()));
+        vec(line.prop_map(|(sign, text)| format!("{sign}{text}")), 0..12)
+    }
+
+    fn files() -> impl Strategy<Value = BTreeMap<&'static str, Vec<String>>> {
+        btree_map(select(vec!["a.py", "docs/b c.md", "src/d.rs"]), hunk(), 0..4)
+    }
+
+    fn whole(files: &BTreeMap<&str, Vec<String>>) -> String {
+        let lines =
+            |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        files.iter().map(|(path, hunk)| patch(path, &lines(hunk))).collect()
+    }
+
+    /// The lines that change a file and say something.
+    fn edited<'a>(files: &'a BTreeMap<&str, Vec<String>>, path: &str) -> BTreeSet<&'a str> {
+        let lines = files.get(path).into_iter().flatten().map(String::as_str);
+        lines.filter(|line| !line.starts_with(' ') && !line[1..].trim().is_empty()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
-        fn no_patch_makes_it_panic(a in "[-+@ \na-z/]{0,200}", b in ".{0,80}") {
-            difference(&a, &b);
+        fn each_line_that_only_one_patch_has_is_told_once(failed in files(), passed in files()) {
+            let told = difference(&whole(&failed), &whole(&passed)).unwrap_or_default();
+            let mut expected = Vec::new();
+            for path in ["a.py", "docs/b c.md", "src/d.rs"] {
+                let (before, after) = (edited(&failed, path), edited(&passed, path));
+                let new = after.iter().filter(|line| !before.contains(*line)).map(|line| (*line).to_owned());
+                let gone = before.iter().filter(|line| !after.contains(*line)).map(|line| format!("no longer: {line}"));
+                let lines: Vec<String> = new.chain(gone).collect();
+                if !lines.is_empty() {
+                    expected.push(format!("{path}:"));
+                    expected.extend(lines);
+                }
+            }
+            prop_assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn a_patch_does_not_differ_from_itself_however_spoiled(files in files(), at in any::<Index>(), noise in "[-+@ \n\\\\a-z/]{0,20}") {
+            let mut spoiled = whole(&files);
+            spoiled.insert_str(at.index(spoiled.len() + 1), &noise);
+            prop_assert_eq!(difference(&spoiled, &spoiled), None);
+            let told = difference(&whole(&files), &spoiled).unwrap_or_default();
+            prop_assert!(told.lines().count() <= LINES + 1);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::failure_kind::FailureKind;
 use super::ids::UnixMs;
 use super::outcome::AttemptOutcome;
 use super::state::Event;
@@ -77,69 +78,6 @@ pub struct Failure {
     pub message: String,
     #[serde(default)]
     pub detail: FailureDetail,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// A changed path lies outside the scope.
-    ScopeBreach,
-    /// A changed path is protected.
-    ProtectedPath,
-    /// The diff holds a secret.
-    SecretInDiff,
-    MissingDeliverable,
-    NoChange,
-    /// Tests, or the command, were red.
-    CiFailed,
-    CiTimeout,
-    /// The runner ran and found no test.
-    CiNoTests,
-    /// The runner could not load the tests.
-    CiCollectionError,
-    /// CI cannot start with this attempt's changes, though it can without them.
-    CiCannotStart,
-    /// The agent ran into its `timeout_seconds`.
-    AgentTimeout,
-    /// The agent gave no sign of life for `idle_timeout_seconds`.
-    AgentStalled,
-    /// The agent, or its provider, ended with an error.
-    AgentFailed,
-    /// The agent did the same over and over.
-    AgentLooped,
-    /// The attempt, or the phase, has used what it may.
-    OverBudget,
-    /// The spec cannot be repaired.
-    Unfixable,
-    /// Too many crashes, rate limits or moved bases.
-    GaveUp,
-    /// What an imported database said, in its own words.
-    Imported,
-}
-
-impl FailureKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ScopeBreach => "scope_breach",
-            Self::ProtectedPath => "protected_path",
-            Self::SecretInDiff => "secret_in_diff",
-            Self::MissingDeliverable => "missing_deliverable",
-            Self::NoChange => "no_change",
-            Self::CiFailed => "ci_failed",
-            Self::CiTimeout => "ci_timeout",
-            Self::CiNoTests => "ci_no_tests",
-            Self::CiCollectionError => "ci_collection_error",
-            Self::CiCannotStart => "ci_cannot_start",
-            Self::AgentTimeout => "agent_timeout",
-            Self::AgentStalled => "agent_stalled",
-            Self::AgentFailed => "agent_failed",
-            Self::AgentLooped => "agent_looped",
-            Self::OverBudget => "over_budget",
-            Self::Unfixable => "unfixable",
-            Self::GaveUp => "gave_up",
-            Self::Imported => "imported",
-        }
-    }
 }
 
 /// The particulars, each empty where the kind of failure has none.

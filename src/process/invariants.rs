@@ -1,6 +1,7 @@
 //! What holds for everything that is redacted: for property tests and the fuzzer.
 
 use super::Redactor;
+use super::patch;
 
 /// In the fuzzer's dictionary too (`tests/fuzz/redaction.dict`).
 const VALUES: [(&str, &str); 3] = [
@@ -9,7 +10,8 @@ const VALUES: [(&str, &str); 3] = [
     ("QUOTED_SECRET", "say \"friend\" and enter"),
 ];
 
-/// No known value is left, wherever a stream is cut the result is the same, and what has no secret stays.
+/// No known value remains, text without a secret stays as it is, a stream gives the same result wherever it is cut, and a patch
+/// is judged by the lines that it adds.
 pub fn redaction(input: &[u8]) {
     let redactor = Redactor::new(VALUES.map(|(name, value)| (name.into(), value.into())));
     let whole = redactor.redact_bytes(input).into_owned();
@@ -25,7 +27,7 @@ pub fn redaction(input: &[u8]) {
     {
         assert_eq!(redactor.redact(&text), text);
     }
-    redactor.find_in_patch(input);
+    patches(&redactor, input, &text);
     // Sizes that differ with the input, from one byte on.
     let size = 1 + input.first().map_or(0, |byte| usize::from(*byte) % 64);
     let mut stream = redactor.stream();
@@ -33,6 +35,32 @@ pub fn redaction(input: &[u8]) {
     input.chunks(size).for_each(|piece| stream.push(piece, &mut out));
     stream.finish(&mut out);
     assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&whole), "cut by {size}");
+}
+
+/// A patch contains the secrets of its added lines and no others; a redacted patch adds none.
+fn patches(redactor: &Redactor, input: &[u8], text: &str) {
+    let found = redactor.find(text);
+    assert_eq!(redactor.find_in_patch(&whole_file('+', text)), found, "added");
+    assert_eq!(redactor.find_in_patch(&whole_file('-', text)), None, "removed");
+    assert_eq!(redactor.find_in_patch(&whole_file(' ', text)), None, "unchanged");
+    let clean = redactor.redact_patch(&whole_file('+', text)).into_owned();
+    assert_eq!(redactor.find_in_patch(&clean), None, "left in a redacted patch");
+    // The input itself may be a patch, with wrong counts too.
+    let added = String::from_utf8_lossy(&patch::added(input)).into_owned();
+    assert_eq!(redactor.find_in_patch(input).is_some(), redactor.find(&added).is_some());
+}
+
+/// The patch of a file whose lines all have this sign.
+fn whole_file(sign: char, text: &str) -> Vec<u8> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let (old, new) = match sign {
+        '+' => (0, lines.len()),
+        '-' => (lines.len(), 0),
+        _ => (lines.len(), lines.len()),
+    };
+    let head = format!("diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1,{old} +1,{new} @@\n");
+    let body = lines.iter().map(|line| format!("{sign}{line}")).collect::<String>();
+    (head + &body).into_bytes()
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -1,10 +1,12 @@
-//! A real headless Chromium, for pages. Where none is installed, the test says that it skips.
+//! A real headless Chromium, for pages. Without one, tests of pages are skipped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::skip;
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -22,12 +24,14 @@ pub struct Opened {
 }
 
 impl Browser {
+    /// `None` without Chromium: the test is skipped.
+    #[track_caller]
     pub fn find() -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
         let programs = NAMES.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name)));
         let Some(program) = programs.into_iter().find(|program| program.is_file()) else {
-            println!("skipped: there is no Chromium ({})", NAMES.join(", "));
+            skip("chromium", format_args!("none of {} is on PATH", NAMES.join(", ")));
             return None;
         };
         Some(Self { program, profile: tempfile::tempdir().unwrap() })

@@ -12,6 +12,7 @@ use autopack::memory::autostart::{Autostart, CONTAINER, VOLUME};
 use tempfile::TempDir;
 
 use super::qdrant::{free_port, program};
+use super::skip;
 
 const OURS: &str = "autopack-test/";
 
@@ -35,7 +36,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// `None` where there is none, having said so.
+    /// `None` without a usable engine: the test is skipped.
+    #[track_caller]
     pub fn get() -> Option<Self> {
         let lock = fs::File::create(std::env::temp_dir().join("autopack-test-docker.lock"));
         let lock = lock.unwrap();
@@ -43,7 +45,7 @@ impl Engine {
         if let Some(why) = unusable() {
             let required = std::env::var("AUTOPACK_TEST_DOCKER").is_ok_and(|value| value == "1");
             assert!(!required, "AUTOPACK_TEST_DOCKER=1, but {why}");
-            eprintln!("skipped: {why}");
+            skip("docker", why);
             return None;
         }
         let version = version();

@@ -18,25 +18,12 @@ pub mod process;
 pub mod project;
 pub mod qdrant;
 pub mod ran;
+pub mod skip;
 pub mod stubborn;
 
 pub use project::Project;
 pub use ran::Ran;
-
-/// Whether a program of this machine can be used; says so where not.
-pub fn has(program: &str, args: &[&str]) -> bool {
-    let output = std::process::Command::new(program).args(args).output();
-    let there = output.is_ok_and(|output| output.status.success());
-    if !there {
-        println!("skipped: {program} {args:?} does not work here");
-    }
-    there
-}
-
-/// Whether tests that need pytest can run here; says so where not.
-pub fn has_pytest() -> bool {
-    has("python3", &["-c", "import pytest"])
-}
+pub use skip::{has, has_pytest, skip, succeeds};
 
 /// A program that is a text: a script.
 pub fn executable(file: &Path, text: &str) {
@@ -46,14 +33,15 @@ pub fn executable(file: &Path, text: &str) {
     fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("it is ours");
 }
 
-/// A file of the real data that some tests take: from `AUTOPACK_SHARED_DATA`, else from beside the repository.
-/// Where it is not there, the test says that it skips.
+/// A file of the real data used by some tests: from `AUTOPACK_SHARED_DATA`, else from `../shared/data`. The data is not part of
+/// the repository; without it the test is skipped, or fails where `data` is required.
+#[track_caller]
 pub fn shared_file(file: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or_else(beside, PathBuf::from);
     let path = folder.join(file);
     if !path.is_file() {
-        println!("skipped: {} is not there", path.display());
+        skip("data", format_args!("{} does not exist", path.display()));
         return None;
     }
     Some(path)

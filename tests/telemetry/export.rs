@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::generator::{Random, WORLDS, samples};
 use super::{execute, exported, holding};
+use crate::support::has;
 
 /// Of three worlds, one more cut off and one failed than landed; times go backwards.
 fn mixed(count: usize) -> Vec<Sample> {
@@ -38,8 +39,7 @@ async fn quality_is_what_jq_selects() {
     let quality = exported(&project, &["--quality"]);
     assert!((100..300).contains(&quality.len()), "{}", quality.len());
     assert!(quality.iter().all(|s| s["success"] == true && s["truncated"] == false));
-    if Command::new("jq").arg("--version").output().is_err() {
-        println!("skipped: jq is not there");
+    if !has("jq", &["--version"]) {
         return;
     }
     let all = project.autopack(["telemetry", "export"]).succeeded().stdout;

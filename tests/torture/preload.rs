@@ -4,6 +4,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::skip;
+
 /// Seconds are read from a file that is mapped once: what the test writes is seen at once, everywhere.
 const SHIFT: &str = r#"
 #define _GNU_SOURCE
@@ -58,7 +60,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// `None` where there is no compiler; said in a line.
+    /// `None` without a C compiler: the test is skipped.
+    #[track_caller]
     pub fn built_in(folder: &Path) -> Option<Self> {
         let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
         let file = folder.join("clock");
@@ -69,7 +72,8 @@ impl Clock {
         match cc.output() {
             Ok(output) if output.status.success() => Some(Self { library, file }),
             failed => {
-                println!("skipped: cc cannot build the library that shifts the clock: {failed:?}");
+                let why = format!("cc cannot build the library that shifts the clock: {failed:?}");
+                skip("cc", why);
                 None
             }
         }

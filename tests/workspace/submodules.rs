@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::lab::{Lab, measure, settings, told, write};
+use crate::support::skip;
 
 /// `lib/sub` with `s.txt` in it, and `inner` in that with `i.txt`.
 fn with_submodules() -> Lab {
@@ -85,8 +86,7 @@ async fn one_that_was_not_fetched_is_an_empty_folder() {
 async fn large_files_are_there_where_lfs_is() {
     let lab = Lab::new();
     if !lab.try_git_in(&lab.root, &["lfs", "version"]).0 {
-        eprintln!("skipped: git-lfs is not installed");
-        return;
+        return skip("git-lfs", "git-lfs is not installed");
     }
     lab.git(&["lfs", "install"]);
     lab.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::draft::{Draft, is_blank, words};
 use super::field;
 use crate::phase::spec::Complexity;
-use crate::phase::verdict::{Failure, FailureKind};
+use crate::phase::{Failure, FailureKind};
 
 const PER_TEST: u64 = 60;
 const RAISED_TIMEOUT: u64 = 1200;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Limits, autofix, spelled};
 use crate::phase::path::invariants::stays_inside;
 use crate::phase::path::reserved;
-use crate::phase::verdict::{Failure, FailureKind};
+use crate::phase::{Failure, FailureKind};
 use crate::phase::{FixedSpec, RawSpec};
 
 /// Where the fuzzer's repository is.

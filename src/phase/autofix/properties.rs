@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::spelled::{KEYS, PIECES};
 use super::*;
 use crate::fuzz::tests::cases;
-use crate::phase::verdict::FailureKind;
+use crate::phase::FailureKind;
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -1,7 +1,7 @@
 //! What of a spec is CI's: how it is brought into shape, its timeouts, and when they are raised.
 
 use super::*;
-use crate::phase::verdict::FailureKind;
+use crate::phase::FailureKind;
 
 fn timeouts(spec: &Value) -> (u64, u64) {
     let pytest = &spec["scope"]["ci"]["pytest"];
