@@ -138,7 +138,10 @@ async fn test_memory_service_falls_back_to_faiss_when_qdrant_unreachable() {
     let workspace = Workspace::new(&qdrant);
     let opened = workspace.try_open().await.unwrap();
     let line = opened.line.unwrap();
-    assert!(line.starts_with("memory: FAISS in this process; Qdrant at 127.0.0.1:"), "{line}");
+    assert!(
+        line.starts_with("memory: using FAISS in this process; Qdrant at 127.0.0.1:"),
+        "{line}"
+    );
     let memory = opened.memory;
     assert_eq!(memory.backend(), Backend::Faiss);
     memory.remember(error(1, "ImportError: cannot import name 'Session'")).await;

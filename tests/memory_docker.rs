@@ -80,7 +80,7 @@ async fn works(memory: &Memory) {
 async fn goes_on_with_faiss(autostart: &Autostart, reason: &str) {
     let opened = open(autostart).await;
     let line = opened.line.unwrap();
-    assert!(line.starts_with("memory: FAISS in this process; Qdrant at "), "{line}");
+    assert!(line.starts_with("memory: using FAISS in this process; Qdrant at "), "{line}");
     assert!(line.contains(reason) && !line.contains('\n'), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Faiss);
     works(&opened.memory).await;
@@ -108,7 +108,7 @@ async fn test_memory_service_autostarts_qdrant_then_uses_it() {
     let autostart = engine.autostart(&engine.image);
     let opened = open(&autostart).await;
     let line = opened.line.unwrap();
-    assert!(line.ends_with("its container was made and started"), "{line}");
+    assert!(line.ends_with("container created and started"), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Qdrant);
     works(&opened.memory).await;
     let held = crate::support::qdrant::entries(autostart.settings.grpc_port).await;
@@ -120,10 +120,10 @@ async fn test_memory_service_autostarts_qdrant_then_uses_it() {
 async fn an_existing_container_is_started_with_the_image_that_it_has() {
     let Some(engine) = Engine::get() else { return };
     let mut autostart = engine.autostart(&engine.image);
-    assert_eq!(how(start(&autostart).await), "its container was made and started");
+    assert_eq!(how(start(&autostart).await), "container created and started");
     docker(&["stop", "-t", "1", CONTAINER]);
     autostart.settings.image = "nobody/has-this:1".into();
-    assert_eq!(how(start(&autostart).await), "its container was started");
+    assert_eq!(how(start(&autostart).await), "container started");
     // It keeps the ports that it was made with, and waiting for others would be in vain.
     docker(&["stop", "-t", "1", CONTAINER]);
     let other = Autostart { settings: engine.settings(&engine.image), ..autostart };
@@ -246,7 +246,7 @@ async fn an_applications_own_qdrant_service_is_neither_started_nor_written_to() 
     let autostart = engine.autostart(&engine.image);
     let theirs = shipped(&autostart.settings).replace("autopack.service", "shop.service");
     engine.write_compose(&theirs);
-    assert_eq!(how(start(&autostart).await), "its container was made and started");
+    assert_eq!(how(start(&autostart).await), "container created and started");
     let service = "label=com.docker.compose.service=qdrant";
     assert_eq!(text(&docker(&["ps", "-aq", "--filter", service])), "");
 }
@@ -299,7 +299,7 @@ async fn a_container_that_stopped_in_the_middle_of_a_drain_is_started_again() {
     let query = Query { text: "parser".into(), limit: 3, ..Query::default() };
     let _ = opened.memory.search(&query).await;
     let line = news(&opened.memory).await;
-    assert!(line.ends_with("its container was started"), "{line}");
+    assert!(line.ends_with("container started"), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Qdrant);
     works(&opened.memory).await;
 }
@@ -346,7 +346,7 @@ async fn what_was_started_and_does_not_take_our_key_is_stopped_again() {
     let Some(engine) = Engine::get() else { return };
     let mut autostart = engine.autostart(&engine.image);
     autostart.settings.api_key = "the first key".into();
-    assert_eq!(how(start(&autostart).await), "its container was made and started");
+    assert_eq!(how(start(&autostart).await), "container created and started");
     docker(&["stop", "-t", "1", CONTAINER]);
     autostart.settings.api_key = "another key".into();
     let opened = open(&autostart).await;
@@ -366,7 +366,7 @@ async fn a_pull_that_failed_is_tried_again_at_a_later_batch() {
     assert!(docker(&["tag", &engine.image, image]).status.success());
     let line = news(&opened.memory).await;
     docker(&["rmi", image]);
-    assert!(line.ends_with("its container was made and started"), "{line}");
+    assert!(line.ends_with("container created and started"), "{line}");
 }
 
 #[tokio::test]
@@ -397,7 +397,7 @@ async fn while_a_pull_hangs_faiss_serves_and_when_the_image_comes_qdrant_does() 
     assert!(docker(&["tag", &engine.image, &image]).status.success());
     let line = news(&opened.memory).await;
     docker(&["rmi", &image]);
-    assert!(line.ends_with("its container was made and started"), "{line}");
+    assert!(line.ends_with("container created and started"), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Qdrant);
     works(&opened.memory).await;
     assert_eq!(crate::support::qdrant::entries(autostart.settings.grpc_port).await.len(), 1);

@@ -339,7 +339,7 @@ fn whoever_looks_at_a_broken_memory_is_told_where_it_is_now() {
         ["memory", "stats"],
         &[("AUTOPACK_USE_QDRANT", "0"), ("AUTOPACK_ENABLE_MEMORY", "1")],
     );
-    let why = "the memory's journal was broken and is now ";
+    let why = "the memory's journal was damaged and has been moved to ";
     assert!(ran.succeeded().stderr.contains(why));
     assert!(project.path(".autopack/memory.db.broken-1").exists());
 }

@@ -177,8 +177,8 @@ mod tests {
     fn a_started_qdrant_is_told_from_one_that_ran() {
         let at = "localhost:6334";
         assert_eq!(reachable(at, None), "Qdrant at localhost:6334 reachable");
-        let started = reachable(at, Some("its container was started".to_owned()));
-        let told = "Qdrant at localhost:6334 autostarted and reachable: its container was started";
+        let started = reachable(at, Some("container started".to_owned()));
+        let told = "Qdrant at localhost:6334 autostarted and reachable: container started";
         assert_eq!(started, told);
     }
 }

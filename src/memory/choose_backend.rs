@@ -1,4 +1,4 @@
-//! Choosing a backend, once, and saying in one line what was done or why not.
+//! Choice of a backend at start, reported in a single line with the reason.
 
 use std::sync::Arc;
 
@@ -14,38 +14,39 @@ use super::journal::{self, JOURNAL, Journal};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
 use crate::config::{MemorySettings, QdrantSettings};
 
-/// How long `require: true` waits for an image.
+/// Limit of the wait for an image with `require: true`.
 const REQUIRED_PULL: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// A memory, and the line that says how it came to be.
+/// An open memory, with the line reported to the user.
 #[derive(Debug)]
 pub struct Opened {
+    /// The memory.
     pub memory: Memory,
-    /// `None` where there is nothing to say: the memory is off, or the in-process index was asked for.
+    /// `None` if the memory is off or the in-process index was configured.
     pub line: Option<String>,
-    /// What had to be mended for it, which the line says too.
+    /// Repair made while opening; included in the line.
     pub trouble: Option<String>,
 }
 
-/// What was found out about Qdrant.
+/// State of Qdrant at the start.
 pub(super) struct Choice {
     pub backend: Backend,
     pub line: Option<String>,
-    /// How Qdrant was started, where it had to be.
+    /// How Qdrant was started, if not running before.
     pub how: Option<String>,
-    /// Why Qdrant does not serve.
+    /// Reason why Qdrant does not serve.
     pub absence: Option<Absence>,
 }
 
-/// Why Qdrant does not serve.
+/// Reason why Qdrant does not serve.
 pub(super) struct Absence {
-    /// The whole reason: "Qdrant at localhost:6334 cannot be reached: no Docker engine at ...".
+    /// Full reason: "Qdrant at localhost:6334 cannot be reached: no Docker engine at ...".
     pub why: String,
-    /// What of it a later try to start it may say again.
+    /// Part of the reason repeated by a later failed start.
     pub cause: Option<String>,
-    /// It is there: starting it would not help.
+    /// Qdrant answers: starting would not help.
     pub answers: bool,
-    /// It does not take our key.
+    /// Qdrant rejects the API key.
     pub refused: bool,
     pub pull: Option<Pull>,
 }
@@ -64,7 +65,10 @@ impl From<QdrantError> for Absence {
 }
 
 impl Memory {
-    /// Everything that starting needs to wait for is waited for here, within the autostart timeout.
+    /// Opens the memory. All waiting for a start happens here, within the autostart timeout.
+    ///
+    /// # Errors
+    /// Qdrant is required and does not serve, or journal or embedder cannot be set up.
     pub async fn open(
         settings: &MemorySettings,
         place: &Place,
@@ -81,7 +85,7 @@ impl Memory {
                 return Ok(Opened { memory: Self::off(), line, trouble: None });
             }
         };
-        // An embedder may take its time to say how long its vectors are; then a later batch looks.
+        // The embedder may be slow to report the vector length; a later batch then checks.
         if let Some(qdrant) = inner.qdrant.as_ref().filter(|_| choice.backend == Backend::Qdrant)
             && let Ok(fitted) = timeout(PATIENCE, inner.make_collections_fit(qdrant)).await
             && let Err(MemoryError::Qdrant(error)) = fitted
@@ -120,8 +124,9 @@ async fn build(
     )?;
     let journal::Opened { journal, set_aside } =
         Journal::open(&place.autopack_dir.join(JOURNAL)).await?;
-    let trouble = set_aside
-        .map(|aside| format!("the memory's journal was broken and is now {}", aside.display()));
+    let trouble = set_aside.map(|aside| {
+        format!("the memory's journal was damaged and has been moved to {}", aside.display())
+    });
     let qdrant = settings
         .use_qdrant
         .then(|| Qdrant::new(&settings.qdrant, &workspace.id, embedder.id()))
@@ -160,7 +165,7 @@ pub(super) async fn choose(
     }
 }
 
-/// A Qdrant that serves us; how it was started, where it had to be.
+/// Looks for a working Qdrant; returns how Qdrant was started, if necessary.
 async fn find(
     settings: &MemorySettings,
     place: &Place,
@@ -168,7 +173,7 @@ async fn find(
 ) -> Result<Option<String>, Absence> {
     let qdrant = &settings.qdrant;
     if ready::grpc(qdrant).await {
-        // Whether it takes our key is seen now, and not at every recall.
+        // Check the API key now instead of at every recall.
         Qdrant::new(qdrant, "", "")?.answers().await?;
         return Ok(None);
     }
@@ -189,10 +194,10 @@ async fn find(
         match timeout(REQUIRED_PULL, pull.wait()).await {
             Ok(Ok(())) => started = autostart.start().await,
             Ok(Err(why)) => return Err(stays_down(&why)),
-            Err(_) => return Err(stays_down("its image did not come in time")),
+            Err(_) => return Err(stays_down("the image pull timed out")),
         }
         if matches!(started, Started::Pulling(_)) {
-            return Err(stays_down("its image is gone again"));
+            return Err(stays_down("the image was removed again"));
         }
     }
     match started {
@@ -209,12 +214,12 @@ async fn find(
     }
 }
 
-/// Whether a Qdrant that is down is started from here.
+/// Checks whether autopack may start Qdrant.
 pub(super) fn may_start(qdrant: &QdrantSettings, starting: Starting) -> bool {
     qdrant.autostart && is_local(&qdrant.host) && starting == Starting::Allowed
 }
 
-/// What the configuration says for a Qdrant that does not serve.
+/// Applies the configuration for an unavailable Qdrant.
 async fn without(
     qdrant: &QdrantSettings,
     place: &Place,
@@ -229,7 +234,7 @@ async fn without(
         return Err(MemoryError::required(why, help, refused));
     }
     let (backend, what) = if qdrant.fallback_to_faiss {
-        (Backend::Faiss, "memory: FAISS in this process")
+        (Backend::Faiss, "memory: using FAISS in this process")
     } else {
         (Backend::Suspended, "memory is off for now")
     };
@@ -237,7 +242,7 @@ async fn without(
     Ok(Choice { backend, line, how: None, absence: Some(absence) })
 }
 
-/// The commands that hints may name in this workspace.
+/// Returns the commands for hints in this workspace.
 pub(super) async fn commands(qdrant: &QdrantSettings, place: &Place) -> Commands {
     Commands::here(qdrant, &place.workspace, place.docker_host.as_deref()).await
 }

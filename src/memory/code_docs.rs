@@ -1,4 +1,4 @@
-//! The repository's files as `code_docs`: chunks of lines, taken in again only where a file's contents changed.
+//! Index of the repository's files in `code_docs`: chunks of lines, rewritten only for changed files.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::clock::now;
 const CHUNK_LINES: usize = 60;
 const OVERLAP: usize = 10;
 const MOST_CHUNK_CHARS: usize = 6_000;
-/// Part of every file's hash: raise it with every change to how files are cut, so that they are read anew.
+/// Part of every file's hash. Increase after any change to the splitting of files, to index all files again.
 const CUT: &str = "2";
-/// So many chunks go into one transaction: each waits for the disk.
+/// Chunks per transaction: each transaction waits for the disk.
 const WORTH_WRITING: usize = 256;
 const MOST_FILE_BYTES: u64 = 512 * 1024;
-/// Machine-made: long, and nobody asks for them.
+/// Generated files: long and rarely searched for.
 const LOCKFILES: [&str; 8] = [
     "Cargo.lock",
     "package-lock.json",
@@ -31,13 +31,16 @@ const LOCKFILES: [&str; 8] = [
     "composer.lock",
 ];
 
-/// What indexing did, in files.
+/// Number of files by result of indexing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Indexed {
+    /// New or changed files.
     pub indexed: usize,
+    /// Unchanged files.
     pub unchanged: usize,
+    /// Files removed from the index.
     pub removed: usize,
-    /// Binary, too large, or machine-made.
+    /// Skipped files: binary, too large, or generated.
     pub passed_over: usize,
 }
 
@@ -53,7 +56,7 @@ impl Inner {
         for path in paths {
             let before = known.remove(path).unwrap_or_default();
             let Some(text) = read(&root.join(path), path) else {
-                // Git goes on listing a file that is deleted, but not staged as such.
+                // Git still lists a deleted file until the deletion is staged.
                 match root.join(path).symlink_metadata() {
                     Ok(_) => indexed.passed_over += 1,
                     Err(_) => indexed.removed += usize::from(!before.is_empty()),
@@ -82,7 +85,7 @@ impl Inner {
         Ok(indexed)
     }
 
-    /// A file's chunks and what they replace, for one transaction.
+    /// Returns a file's chunks and the chunks they replace, for a single transaction.
     fn taken_in(
         &self,
         path: &str,
@@ -97,7 +100,7 @@ impl Inner {
             .collect();
         let new: HashSet<EntryId> = entries.iter().map(|(entry, _)| entry.id.clone()).collect();
         let obsolete = before.iter().map(|chunk| chunk.id.clone()).filter(|id| !new.contains(id));
-        // Every text that is read has a chunk, since it is more than white space.
+        // Every file read has a chunk, because the text contains more than white space.
         if let Some((_, supersedes)) = entries.first_mut() {
             supersedes.extend(obsolete);
         }
@@ -120,7 +123,7 @@ impl Inner {
     }
 }
 
-/// `None` for what is no text that somebody wrote.
+/// Reads a text file; `None` for binary, empty, large or generated files.
 fn read(file: &Path, path: &str) -> Option<String> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let metadata = std::fs::symlink_metadata(file).ok()?;
@@ -138,14 +141,14 @@ struct Chunk {
     text: String,
 }
 
-/// Chunks overlap, so that what stands at a border is whole in one of them.
+/// Splits a text into overlapping chunks, so that text at a border is complete in one of the chunks.
 fn chunks(text: &str) -> Vec<Chunk> {
     let lines: Vec<&str> = text.lines().collect();
     let mut chunks = Vec::new();
     let mut start = 0;
     while start < lines.len() {
         let end = start + length(&lines[start..]);
-        // A single line may still be too long: machine-made, and its beginning says enough.
+        // A single line may still be too long: such lines are generated, and the beginning is enough.
         let text: String = lines[start..end].join("\n").chars().take(MOST_CHUNK_CHARS).collect();
         if !text.trim().is_empty() {
             chunks.push(Chunk { first: start + 1, last: end, text });
@@ -158,7 +161,7 @@ fn chunks(text: &str) -> Vec<Chunk> {
     chunks
 }
 
-/// How many of these lines make a chunk; at least one.
+/// Returns the number of lines in the next chunk, at least 1.
 fn length(lines: &[&str]) -> usize {
     let mut chars = 0;
     let fits = |line: &&&str| {

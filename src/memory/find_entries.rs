@@ -1,4 +1,4 @@
-//! Finding: by vector and by full text, fused; by what serves, within the time there is.
+//! Search by vector and by full text, fused; uses the active backend, within the time limit.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::normalise::normalise;
 use super::recall::{Ranked, fuse};
 use super::{MemoryError, Query, Recall, Snippet};
 
-/// So many of each kind are fused, however few are asked for: what is twentieth in both may be third together.
+/// Results of each kind to fuse, for any limit: an entry twentieth in both lists may be third in the result.
 const POOL: usize = 50;
-/// What the vectors may take of the patience; the rest is for fusing and reading.
+/// Share of the waiting time for the vector search; the rest is for fusing and reading.
 const VECTOR_PATIENCE: Duration = Duration::from_millis(1_500);
 
 const FOR_A_PHASE: [Collection; 4] =
@@ -21,7 +21,7 @@ const FOR_A_PHASE: [Collection; 4] =
 const FOR_A_FAILURE: [Collection; 3] =
     [Collection::DoctorHints, Collection::ErrorsCi, Collection::RunSummaries];
 
-/// What the vectors found, best first, and entries of other workspaces whole.
+/// Results by vector, best first, with the whole entries of other workspaces.
 #[derive(Default)]
 struct Near {
     ids: Vec<EntryId>,
@@ -41,13 +41,13 @@ impl Inner {
                 Vec::new()
             }
             Err(_) => {
-                self.note("nothing was recalled in time");
+                self.note("the recall timed out");
                 Vec::new()
             }
         }
     }
 
-    /// On a retry, what is known of the failure stands before what is known of the phase.
+    /// Collects the snippets; for a retry, entries about the failure come before entries about the phase.
     async fn recall_all(self: &Arc<Self>, recall: &Recall) -> Result<Vec<Snippet>, MemoryError> {
         let query = |text: String, collections: &[Collection]| Query {
             text,
@@ -116,7 +116,7 @@ impl Inner {
         })
     }
 
-    /// Also for a Qdrant that is there and says no: it still counts as what serves.
+    /// Checks whether FAISS replaces Qdrant, also for a Qdrant that refuses calls but is still the active backend.
     fn faiss_stands_in(&self) -> bool {
         let qdrant = &self.settings.qdrant;
         match self.backend() {
@@ -180,7 +180,7 @@ impl Inner {
     }
 }
 
-/// One of each in turn, the first list's first; each entry once.
+/// Interleaves two lists, starting with the first; each entry once.
 fn interleaved(first: Vec<Snippet>, second: Vec<Snippet>) -> Vec<Snippet> {
     let mut seen = HashSet::new();
     let mut merged = Vec::with_capacity(first.len() + second.len());
@@ -194,7 +194,7 @@ fn interleaved(first: Vec<Snippet>, second: Vec<Snippet>) -> Vec<Snippet> {
     }
 }
 
-/// Within the limits of the prompt; the last text may be cut, if enough of it is left to be of use.
+/// Limits the snippets for the prompt; the last text may be shortened if a useful length remains.
 fn capped(snippets: Vec<Snippet>, recall: &Recall) -> Vec<Snippet> {
     const WORTH_CUTTING: usize = 200;
     let mut left = recall.max_chars;

@@ -1,4 +1,4 @@
-//! Off the critical path: vectors for what has none, the way to Qdrant, the in-process index and its file.
+//! Background work off the critical path: embedding, syncing to Qdrant, the in-process index and its files.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use super::reconcile::{self, Progress, Synced};
 use crate::clock::now;
 use crate::process::FileLock;
 
-/// Another's sync of a large memory to a new Qdrant takes its time.
+/// Limit of the wait for another process: syncing a large memory to a new Qdrant is slow.
 const SYNC_LOCK_PATIENCE: Duration = Duration::from_secs(60);
 const SYNC_LOCK_PAUSE: Duration = Duration::from_millis(50);
 const EMBED_BATCH: u32 = 64;
 const FAISS_BATCH: usize = 1_000;
-/// So many changes are worth a new file, even in the middle of a drain.
+/// Number of changes worth saving even in the middle of a drain.
 const WORTH_SAVING: usize = 5_000;
 const LET_OTHERS_IN: std::time::Duration = std::time::Duration::from_millis(2);
 
 impl Inner {
-    /// Starts catching up, unless somebody does already: then that one goes round once more.
+    /// Starts catching up in the background. If a round is already running, that round is repeated instead.
     pub fn catch_up_in_background(self: &Arc<Self>) {
         self.behind.store(true, Ordering::SeqCst);
         let inner = Arc::clone(self);
@@ -45,7 +45,7 @@ impl Inner {
 
     async fn catch_up_once(&self) -> Result<(), MemoryError> {
         self.journal.expire(now()).await?;
-        // An embedder that is down keeps nothing of what has its vector already.
+        // A failing embedder must not block entries with vectors.
         let embedded = self.embed_what_waits().await;
         match self.backend() {
             Backend::Qdrant => {
@@ -59,7 +59,7 @@ impl Inner {
         embedded
     }
 
-    /// Vectors for new entries, then for those of another embedder.
+    /// Embeds new entries, then entries of another embedder.
     async fn embed_what_waits(&self) -> Result<(), MemoryError> {
         loop {
             let mut waiting = self.journal.unembedded(EMBED_BATCH).await?;
@@ -86,22 +86,22 @@ impl Inner {
         Ok(self.journal.attach(self.embedder.id(), &embedded).await?)
     }
 
-    /// Another model under the same name makes vectors that no index can hold beside the ones before.
+    /// Rejects vectors of another length: another model under the same name makes vectors that fit no existing index.
     async fn check_dimensions(&self, vectors: &[Vec<f32>]) -> Result<(), MemoryError> {
         let before = self.journal.dimensions(self.embedder.id()).await?;
         match (before, vectors.first().map(Vec::len)) {
             (Some(before), Some(now)) if before != now => {
                 let embedder = self.embedder.id();
                 Err(MemoryError::Setup(format!(
-                    "{embedder} makes vectors of {now} dimensions and made them of {before} before; \
-                     give the other model a name of its own in memory.embedder, or bring the earlier one back"
+                    "{embedder} now makes vectors of {now} dimensions instead of {before}; \
+                     give the new model another name in memory.embedder, or restore the earlier model"
                 )))
             }
             _ => Ok(()),
         }
     }
 
-    /// One process at a time brings changes to Qdrant: a late write of one could undo another's deletion.
+    /// Syncs changes to Qdrant, one process at a time: a late write by one process could undo a deletion by another.
     async fn bring_to_qdrant(
         &self,
         progress: Progress<'_>,
@@ -129,7 +129,7 @@ impl Inner {
         Ok(synced)
     }
 
-    /// Who catches up leaves it to the one who does so already; who syncs waits for that one.
+    /// Takes the sync lock. Catching up leaves the work to the process with the lock; `sync` waits.
     async fn sync_lock(&self, waits: bool) -> Result<Option<FileLock>, MemoryError> {
         let path = self.folder.join("memory.sync.lock");
         let deadline = Instant::now() + SYNC_LOCK_PATIENCE;
@@ -142,7 +142,7 @@ impl Inner {
             if Instant::now() > deadline {
                 let waited = SYNC_LOCK_PATIENCE.as_secs();
                 return Err(MemoryError::Setup(format!(
-                    "another autopack has been bringing this memory to Qdrant for {waited} s; try again when it is done"
+                    "another autopack process has been syncing this memory to Qdrant for {waited} s; try again later"
                 )));
             }
             sleep(SYNC_LOCK_PAUSE).await;
@@ -169,7 +169,7 @@ impl Inner {
         Ok(synced)
     }
 
-    /// The in-process index, as far as the journal is.
+    /// Returns the in-process index, up to date with the journal.
     pub async fn refreshed_faiss(&self) -> Result<Arc<Mutex<Faiss>>, MemoryError> {
         let faiss = self.faiss.get_or_try_init(|| self.open_faiss()).await?;
         loop {
@@ -193,7 +193,7 @@ impl Inner {
         let (index, loaded) =
             blocking(move || Ok(Faiss::open(&folder, &embedder, &puts, last))).await?;
         if let Some(why) = loaded.unusable.first() {
-            tracing::warn!("memory: {why}; the index is rebuilt from the journal");
+            tracing::warn!("memory: {why}; rebuilding the index from the journal");
         }
         let index = Arc::new(Mutex::new(index));
         for numbers in loaded.missing.chunks(FAISS_BATCH) {
@@ -205,7 +205,7 @@ impl Inner {
         Ok(index)
     }
 
-    /// Rebuilds what is due and saves what is much, in a thread of its own; searches go on meanwhile.
+    /// Rebuilds and saves the index where due, in a separate thread; searches continue meanwhile.
     fn tidy_faiss(&self, index: &Arc<Mutex<Faiss>>) {
         let index = Arc::clone(index);
         if !locked(&index).is_due(WORTH_SAVING) {
@@ -235,7 +235,7 @@ fn tidy(index: &Mutex<Faiss>) -> Result<(), FaissError> {
         locked(index).replace(collection, built)?;
     }
     while locked(index).move_some()? {
-        // Searches wait for the lock too.
+        // Searches need the lock too.
         std::thread::sleep(LET_OTHERS_IN);
     }
     locked(index).save()

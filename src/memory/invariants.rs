@@ -1,9 +1,9 @@
-//! What holds for every text that is remembered or asked for: for property tests and the fuzzer.
+//! Invariants of every text remembered or searched for: used by property tests and the fuzzer.
 
 use super::embed::builtin::{DIMENSIONS, embed};
 use super::normalise::normalise;
 
-/// A vector of length one, or none where there is no word; the same each time. What does not tell an error apart goes.
+/// Checks a text, as is and normalized: the vector has length 1, or 0 for a text without words, and never changes.
 pub fn text(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     for text in [text.as_ref(), &normalise(&text)] {

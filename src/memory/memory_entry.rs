@@ -1,6 +1,6 @@
-//! What is remembered: collections, entries, their ids and lifetimes.
+//! Entries of the memory: collections, entries, ids and lifetimes.
 //!
-//! Pure types; the journal keeps them, the indexes find them.
+//! Pure types; stored by the journal, searched by the indexes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,15 +11,16 @@ use sha2::{Digest, Sha256};
 
 use crate::phase::{PhaseId, RunId, UnixMs};
 
-/// The collections, under the names that users know.
+/// Collections, under the names used in commands and configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Collection {
-    /// What a phase did, and its CI result.
+    /// Work of a phase, with the CI result.
     RunSummaries,
-    /// A failing test or error, normalised.
+    /// A failing test or error, normalized.
     ErrorsCi,
-    /// What fixed a failure.
+    /// Fix of a failure.
     DoctorHints,
+    /// Work planned for queued phases; removed once they land.
     Planning,
     /// The repository's files, in chunks.
     CodeDocs,
@@ -28,9 +29,11 @@ pub enum Collection {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Collection {
+    /// All collections.
     pub const ALL: [Self; 5] =
         [Self::RunSummaries, Self::ErrorsCi, Self::DoctorHints, Self::Planning, Self::CodeDocs];
 
+    /// Returns the name of the collection.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RunSummaries => "run_summaries",
@@ -41,13 +44,13 @@ impl Collection {
         }
     }
 
-    /// How long an entry lives where its author does not say; `None` is for good.
+    /// Returns the default lifetime of an entry; `None` means forever.
     pub fn lifetime(self) -> Option<Duration> {
         match self {
             Self::RunSummaries | Self::Planning => Some(DAY * 180),
             Self::ErrorsCi => Some(DAY * 90),
             Self::DoctorHints => Some(DAY * 365),
-            // Lives as long as its file.
+            // Kept as long as the file.
             Self::CodeDocs => None,
         }
     }
@@ -71,23 +74,24 @@ impl FromStr for Collection {
     }
 }
 
-/// Names an entry, everywhere: a UUID, since that is what Qdrant takes.
+/// Id of an entry everywhere: a UUID, as required by Qdrant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(String);
 
 impl EntryId {
-    /// The same parts always give the same id, so that writing twice is writing once.
+    /// Derives an id. The same parts always give the same id, so that writing an entry twice has no further effect.
     pub fn derive(workspace: &str, collection: Collection, key: &[&str]) -> Self {
         let parts: Vec<&str> =
             [workspace, collection.as_str()].into_iter().chain(key.iter().copied()).collect();
         Self(uuid_from(&parts))
     }
 
-    /// An id as the journal or Qdrant holds it.
+    /// Wraps an id read from the journal or Qdrant.
     pub fn from_stored(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -99,12 +103,12 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// The same parts always give the same UUID: version 8 (RFC 9562: contents of our own making), from a digest.
+/// Returns a UUID of version 8 (RFC 9562: custom contents) from a digest: the same parts always give the same UUID.
 pub(super) fn uuid_from(parts: &[&str]) -> String {
     uuid_of(&digest(parts))
 }
 
-/// A UUID of version 8 from the first 16 bytes.
+/// Returns a UUID of version 8 from the first 16 bytes.
 fn uuid_of(digest: &[u8]) -> String {
     let mut bytes = [0u8; 16];
     bytes.copy_from_slice(&digest[..16]);
@@ -114,7 +118,7 @@ fn uuid_of(digest: &[u8]) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// SHA-256 in hex.
+/// Returns the SHA-256 in hex.
 pub(super) fn hash_of(parts: &[&str]) -> String {
     digest(parts).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -128,25 +132,31 @@ fn digest(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Something to remember.
+/// An entry to remember.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
+    /// Collection of the entry.
     pub collection: Collection,
+    /// Run, if any.
     pub run: Option<RunId>,
+    /// Phase, if any.
     pub phase: Option<PhaseId>,
-    /// What tells this entry from others of its run and phase; without it, its text does.
+    /// Key that distinguishes the entry from others of the same run and phase; `None` uses the text.
     pub key: Option<String>,
-    /// Where it comes from, for people: `run/phase` or a path.
+    /// Origin, for people: `run/phase` or a path.
     pub source: String,
+    /// Text, searched and shown.
     pub text: String,
+    /// Additional data, as a JSON object.
     pub payload: Value,
-    /// Instead of the collection's own.
+    /// Lifetime instead of the collection's default.
     pub lifetime: Option<Duration>,
-    /// Entries that this one makes obsolete.
+    /// Entries made obsolete by this entry.
     pub supersedes: Vec<EntryId>,
 }
 
 impl Entry {
+    /// Creates an entry without run, phase, or key.
     pub fn new(collection: Collection, source: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             collection,
@@ -161,12 +171,14 @@ impl Entry {
         }
     }
 
+    /// Sets run and phase.
     pub fn of(mut self, run: &RunId, phase: &PhaseId) -> Self {
         self.run = Some(run.clone());
         self.phase = Some(phase.clone());
         self
     }
 
+    /// Returns the id within a workspace.
     pub fn id(&self, workspace: &str) -> EntryId {
         let run = self.run.as_ref().map_or("", |run| run.as_str());
         let phase = self.phase.as_ref().map_or("", |phase| phase.as_str());
@@ -181,17 +193,26 @@ impl Entry {
     }
 }
 
-/// An entry as it is kept.
+/// An entry as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
+    /// Id of the entry.
     pub id: EntryId,
+    /// Collection of the entry.
     pub collection: Collection,
+    /// Run, if any.
     pub run: Option<RunId>,
+    /// Phase, if any.
     pub phase: Option<PhaseId>,
+    /// Origin, for people: `run/phase` or a path.
     pub source: String,
+    /// Text, searched and shown.
     pub text: String,
+    /// Additional data, as a JSON object.
     pub payload: Value,
+    /// Time of the first writing.
     pub created: UnixMs,
+    /// End of the lifetime; `None` means forever.
     pub expires: Option<UnixMs>,
 }
 
@@ -210,21 +231,23 @@ impl Kept {
         }
     }
 
-    /// Tells whether anything that is searched or shown has changed.
+    /// Returns a hash that changes with anything searched or shown.
     pub(super) fn hash(&self) -> String {
         hash_of(&[&self.text, &self.payload.to_string(), &self.source])
     }
 }
 
-/// Which entries count.
+/// Selection of entries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// None of them: all.
+    /// Collections; empty selects all.
     pub collections: Vec<Collection>,
+    /// Only entries of this run.
     pub run: Option<RunId>,
 }
 
 impl Filter {
+    /// Returns the selected collections.
     pub fn collections(&self) -> &[Collection] {
         if self.collections.is_empty() { &Collection::ALL } else { &self.collections }
     }

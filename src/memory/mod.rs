@@ -1,8 +1,8 @@
-//! The memory of earlier phases: what was done, what went wrong, what helped, and the repository's own text.
+//! Memory of earlier phases: work done, failures, fixes, and the repository's own text.
 //!
-//! Everything is written to a journal first ([`journal`]); Qdrant ([`qdrant`]) and FAISS ([`faiss`]) are indexes that
-//! follow it. [`Memory`] is what the rest of the program sees: it chooses and starts a backend once, answers within two
-//! seconds, and never stops a phase. It knows nothing of the store, nor of phases' states.
+//! Everything is written to a journal first ([`journal`]); Qdrant ([`qdrant`]) and FAISS ([`faiss`]) are indexes of the
+//! journal. The rest of the program uses [`Memory`]: chooses and starts a backend once, answers within two seconds, and
+//! never stops a phase. Independent of the store and of phases' states.
 
 pub mod autostart;
 mod choose_backend;
@@ -38,31 +38,39 @@ pub use reconcile::Synced;
 
 use inner::Inner;
 
+/// Failure of the memory.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// `require: true`, and Qdrant does not serve.
-    #[error("memory.qdrant.require is true and {why}; {help}")]
+    /// `require: true`, but Qdrant does not serve.
+    #[error("memory.qdrant.require is true, but {why}; {help}")]
     Required {
+        /// Reason why Qdrant does not serve.
         why: String,
-        /// What to do next.
+        /// Suggested remedy.
         help: String,
-        /// It is there and does not take our key.
+        /// Qdrant is running but rejects the API key.
         refused: bool,
     },
+    /// A part of the memory cannot be set up.
     #[error("cannot set up the memory: {0}")]
     Setup(String),
+    /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] embed::EmbedError),
+    /// The journal failed.
     #[error(transparent)]
     Journal(#[from] journal::JournalError),
+    /// The in-process index failed.
     #[error(transparent)]
     Faiss(#[from] index::faiss::FaissError),
+    /// Qdrant failed.
     #[error(transparent)]
     Qdrant(#[from] index::qdrant::QdrantError),
 }
 
 impl MemoryError {
-    /// `start` is what starts Qdrant, where that helps: "start it with `docker compose up -d qdrant`".
+    /// Creates `Required`; `start` is the hint for starting Qdrant, if useful: "start it with `docker compose up -d
+    /// qdrant`".
     fn required(why: String, start: Option<String>, refused: bool) -> Self {
         let help = match start {
             Some(start) => format!("{start}, or set require to false"),
@@ -81,135 +89,158 @@ impl From<reconcile::SyncError> for MemoryError {
     }
 }
 
-/// Where the memory lives, and what the environment says that it needs.
+/// Location of the memory, with the relevant parts of the environment.
 #[derive(Clone, Debug)]
 pub struct Place {
+    /// Root of the workspace.
     pub workspace: PathBuf,
+    /// The `.autopack` directory.
     pub autopack_dir: PathBuf,
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
-    /// The value of the variable that the embedder's settings name.
+    /// Value of the variable named in the embedder's settings.
     pub provider_key: Option<String>,
+    /// Removes secrets from texts.
     pub redactor: Redactor,
 }
 
-/// Whether Qdrant may be started where it is down.
+/// Permission to start Qdrant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Starting {
+    /// A stopped Qdrant may be started.
     Allowed,
-    /// `--no-autostart`: only look.
+    /// `--no-autostart`: only check.
     OnlyLook,
 }
 
-/// What to look for.
+/// A search request.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
+    /// Text to search for.
     pub text: String,
+    /// Collections and run.
     pub filter: Filter,
-    /// Other repositories too, where they share the Qdrant.
+    /// Include other repositories on the same Qdrant server.
     pub everywhere: bool,
+    /// Maximum number of results.
     pub limit: usize,
 }
 
-/// What a phase wants to know before its attempt.
+/// A request for memories relevant to an attempt.
 #[derive(Clone, Debug)]
 pub struct Recall {
-    /// What the phase is about.
+    /// Description of the phase.
     pub phase: String,
-    /// What went wrong last time, as it was said.
+    /// Failure of the last attempt, in the original words.
     pub failure: Option<String>,
-    /// Only what this run learned; without it, the whole repository's.
+    /// Only memories of this run; `None` searches the whole repository's.
     pub run: Option<RunId>,
+    /// Maximum number of snippets.
     pub limit: usize,
-    /// All snippets' texts together.
+    /// Maximum total length of all snippets, in characters.
     pub max_chars: usize,
 }
 
-/// Something remembered.
+/// A search result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snippet {
+    /// Id of the entry.
     pub id: EntryId,
+    /// Collection of the entry.
     pub collection: Collection,
+    /// Run, if any.
     pub run: Option<RunId>,
+    /// Phase, if any.
     pub phase: Option<crate::phase::PhaseId>,
+    /// Origin, for people: `run/phase` or a path.
     pub source: String,
+    /// Text of the entry.
     pub text: String,
+    /// Time of the first writing.
     pub created: UnixMs,
-    /// 1.0 is first by vector and first by full text.
+    /// Relevance; 1.0 is first by vector and first by full text.
     pub score: f32,
+    /// Search that found the entry.
     pub via: Via,
 }
 
-/// How the memory stands.
+/// Statistics of the memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stats {
+    /// Active backend.
     pub backend: Backend,
+    /// Id of the embedder.
     pub embedder: String,
+    /// Path of the journal.
     pub journal: PathBuf,
+    /// Number of entries, by collection.
     pub entries: BTreeMap<String, u64>,
-    /// Entries that wait for their vector.
+    /// Entries waiting for a vector.
     pub waiting: u64,
-    /// What the in-process index holds, if there is one.
+    /// Contents of the in-process index, if any.
     pub faiss: Option<Holding>,
-    /// The address, whether or not it serves.
+    /// Address of Qdrant, reachable or not.
     pub qdrant: Option<String>,
-    /// What Qdrant holds of this workspace, if it serves.
+    /// This workspace's contents of Qdrant, if reachable.
     pub in_qdrant: Option<Holding>,
-    /// What last went wrong, if anything did.
+    /// Last problem, if any.
     pub problem: Option<String>,
 }
 
-/// What an index holds of the journal's entries.
+/// Contents of an index, compared with the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
-    /// By collection.
+    /// Number of vectors, by collection.
     pub points: BTreeMap<String, u64>,
-    /// Changes of the journal that it has still to follow.
+    /// Changes in the journal not applied yet.
     pub behind: u64,
 }
 
-/// Cheap to clone. Off, it does nothing at all.
+/// Handle of the memory. Cheap to clone; does nothing when disabled.
 #[derive(Clone, Debug)]
 pub struct Memory(Option<Arc<Inner>>);
 
 impl Memory {
+    /// Creates a disabled memory.
     pub fn off() -> Self {
         Self(None)
     }
 
+    /// Returns the active backend.
     pub fn backend(&self) -> Backend {
         self.0.as_ref().map_or(Backend::Off, |inner| inner.backend())
     }
 
-    /// Keeps an entry. Its vector and its way to Qdrant follow in the background; whatever fails, nobody waits for it.
+    /// Stores an entry. Embedding and indexing follow in the background; failures never reach the caller.
     pub async fn remember(&self, entry: Entry) {
         self.remember_all(vec![entry]).await;
     }
 
-    /// The same for many.
+    /// Stores several entries.
     pub async fn remember_all(&self, entries: Vec<Entry>) {
         if let Some(inner) = self.0.as_ref().filter(|_| !entries.is_empty()) {
             inner.remember(entries).await;
         }
     }
 
-    /// Takes entries back.
+    /// Removes entries.
     pub async fn forget(&self, ids: &[EntryId]) {
         if let Some(inner) = self.0.as_ref().filter(|_| !ids.is_empty()) {
             inner.take_back(ids).await;
         }
     }
 
-    /// What an entry is called here, for those that supersede it.
+    /// Returns the id of an entry in this workspace, for use in `supersedes`.
     pub fn id_of(&self, entry: &Entry) -> Option<EntryId> {
         self.0.as_ref().map(|inner| entry.id(&inner.workspace.entries))
     }
 
+    /// Checks whether the memory is enabled.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// What is worth telling the agent, best first; within two seconds, or what there is by then.
+    /// Returns the snippets most relevant for the agent, best first; after two seconds, the snippets found so far.
     pub async fn recall(&self, recall: &Recall) -> Vec<Snippet> {
         match &self.0 {
             Some(inner) => inner.recall(recall).await,
@@ -217,6 +248,10 @@ impl Memory {
         }
     }
 
+    /// Searches the memory, best results first.
+    ///
+    /// # Errors
+    /// The journal or an index cannot be read.
     pub async fn search(&self, query: &Query) -> Result<Vec<Snippet>, MemoryError> {
         match &self.0 {
             Some(inner) => inner.search(query).await,
@@ -224,7 +259,7 @@ impl Memory {
         }
     }
 
-    /// Between two batches: moves to Qdrant when its image has come or it is back. Says so in one line.
+    /// Switches to Qdrant between batches, after a finished pull or a recovery. Returns a line to report, if any.
     pub async fn at_batch(&self) -> Option<String> {
         match &self.0 {
             Some(inner) => inner.at_batch().await,
@@ -232,12 +267,18 @@ impl Memory {
         }
     }
 
-    /// Before a claim: an error where Qdrant is required and gone.
+    /// Checks before a claim whether a required Qdrant is available.
+    ///
+    /// # Errors
+    /// Qdrant is required and went away.
     pub fn may_claim(&self) -> Result<(), MemoryError> {
         self.0.as_ref().map_or(Ok(()), |inner| inner.may_claim())
     }
 
-    /// Brings journal, embedder and indexes together, completely.
+    /// Synchronizes journal, embedder and indexes completely.
+    ///
+    /// # Errors
+    /// The embedder, Qdrant or the journal fails, or another process holds the sync lock for a minute.
     pub async fn sync(&self, progress: reconcile::Progress<'_>) -> Result<Synced, MemoryError> {
         match &self.0 {
             Some(inner) => inner.sync(progress).await,
@@ -245,7 +286,10 @@ impl Memory {
         }
     }
 
-    /// Removes what outlived its lifetime; returns how much.
+    /// Removes expired entries; returns the number removed.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
     pub async fn prune(&self) -> Result<usize, MemoryError> {
         match &self.0 {
             Some(inner) => inner.prune().await,
@@ -253,8 +297,11 @@ impl Memory {
         }
     }
 
-    /// Takes the repository's files into `code_docs`: all of them, by their paths beneath `root`. Only what changed
-    /// since is read anew.
+    /// Indexes the repository's files in `code_docs`: `paths` are all files, relative to `root`. Unchanged files are
+    /// skipped.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
     pub async fn index(&self, root: &Path, paths: &[String]) -> Result<Indexed, MemoryError> {
         match &self.0 {
             Some(inner) => inner.index(root, paths).await,
@@ -262,6 +309,10 @@ impl Memory {
         }
     }
 
+    /// Returns statistics; `None` when disabled.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn stats(&self) -> Result<Option<Stats>, MemoryError> {
         match &self.0 {
             Some(inner) => inner.stats().await.map(Some),
@@ -269,7 +320,7 @@ impl Memory {
         }
     }
 
-    /// Waits for what goes on in the background and saves the index.
+    /// Waits for background work and saves the index.
     pub async fn close(&self) {
         if let Some(inner) = &self.0 {
             inner.close().await;

@@ -1,18 +1,19 @@
-//! Errors without what changes from one time to the next, so that the same error is found again: no line numbers,
-//! addresses, times, temporary paths, colours.
+//! Normalization of errors: removes the parts that vary between runs, so that the same error is found again: line
+//! numbers, addresses, times, temporary paths, colors.
 //!
-//! Pure, and `normalise(normalise(x)) == normalise(x)`.
+//! Pure, and idempotent: `normalise(normalise(x)) == normalise(x)`.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// In order: what is longer and surer goes first, so that a time is not taken for a line number.
+/// Rules in order: longer and more specific rules first, so that a time is not mistaken for a line number.
 const RULES: &[(&str, &str)] = &[
-    // Terminal colours and cursor moves.
+    // Terminal colors and cursor moves.
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     (r"\r", ""),
-    // A slot, wherever it lies: each attempt may have another one. Before its hash is taken for a commit's.
+    // A slot in any location: each attempt may use another slot. Before the rule for commit hashes, because of the hash
+    // in the path.
     (
         r"[^\s'\x22(]*/[A-Za-z0-9._-]+-[0-9a-f]{8}/[A-Za-z0-9._-]+-[0-9a-f]{4}-\d+(-ci)?(\.git)?/",
         "",
@@ -29,9 +30,9 @@ const RULES: &[(&str, &str)] = &[
     (r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
     (r"(?i)\b0x[0-9a-f]+\b", "<addr>"),
     (r"\b([0-9a-f]*[0-9][0-9a-f]*[a-f]|[0-9a-f]*[a-f][0-9a-f]*[0-9])[0-9a-f]*\b", "<hex>"),
-    // macOS's, a folder for each user.
+    // macOS's, a directory for each user.
     (r"(/private)?/var/folders/[^\s/]+/[^\s/]+/T/((\.?tmp|pytest-)[^\s/:'\x22,)]*/)*", "<tmp>/"),
-    // A temporary path up to the part that a person chose.
+    // A temporary path up to the part chosen by a person.
     (
         r"(/private)?(/tmp|/var/tmp|/var/folders|/dev/shm)(/[^\s/:'\x22,)]+)*?(/(tmp|pytest-|\.tmp|T/)[^\s/:'\x22,)]*)*/",
         "<tmp>/",
@@ -45,7 +46,7 @@ const RULES: &[(&str, &str)] = &[
         "$1$2<n>",
     ),
     (r"(\.[A-Za-z]{1,5}):\d+(:\d+)?", "$1:<n>"),
-    // Files without an extension: behind a slash, or known by name.
+    // Files without an extension: after a slash, or known by name.
     (r"(/[A-Za-z_][A-Za-z0-9_-]*|\b(?:Make|Docker|Just|Proc|Jenkins)file):\d+(:\d+)?\b", "$1:<n>"),
     (r"(ThreadId|<\w+ Task-|\bTask-|\bThread-|\bworker-)\(?\d+\)?", "$1<n>"),
     (r"\((\d+),\s?(\d+)\)", "(<n>,<n>)"),
@@ -58,12 +59,13 @@ const RULES: &[(&str, &str)] = &[
     (r"\n{2,}", "\n"),
 ];
 
-/// Short words like `add` and `bad1` look like hexadecimal too.
+/// Shorter words like `add` and `bad1` look like hexadecimal too.
 const SHORTEST_HEX: usize = 7;
 
-/// One pass may bring together what the next one takes.
+/// A pass may create text matched by an earlier rule.
 const MOST_PASSES: usize = 8;
 
+/// Normalizes an error message.
 pub fn normalise(error: &str) -> String {
     let mut text = one_pass(error);
     for _ in 1..MOST_PASSES {

@@ -1,5 +1,5 @@
-//! Looking at the memory's parts one by one, for `health`: each works or says why not. Nothing is made; only Qdrant may
-//! be started, where that is asked for.
+//! Checks of the memory's parts for `health`: each works or reports the reason. Creates nothing; starts Qdrant only on
+//! request.
 
 use std::time::Duration;
 
@@ -15,27 +15,36 @@ use crate::config::MemorySettings;
 
 const ENGINE: Duration = Duration::from_secs(3);
 
-/// What would serve a drain that started now.
+/// Backend of a drain started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
+    /// The backend.
     pub backend: Backend,
-    /// What, or why not Qdrant; as a drain says it.
+    /// The backend, or the reason against Qdrant, in the words of a drain.
     pub line: String,
-    /// How Qdrant was started, where it had to be.
+    /// How Qdrant was started, if not running before.
     pub how: Option<String>,
-    /// Qdrant is there and does not take our key.
+    /// Qdrant is running but rejects the API key.
     pub refused: bool,
-    /// Qdrant's image is not there yet.
+    /// Qdrant's image is missing.
     pub image_is_absent: bool,
 }
 
+/// Checks whether the Docker engine answers.
+///
+/// # Errors
+/// The engine is unreachable, with the reason in a single line.
 pub async fn engine(docker_host: Option<&str>) -> Result<(), String> {
     let docker = Docker::connect(docker_host)?;
-    let silent = || format!("the Docker engine gave no answer within {} s", ENGINE.as_secs());
+    let silent = || format!("the Docker engine did not answer within {} s", ENGINE.as_secs());
     let answer = tokio::time::timeout(ENGINE, docker.ping()).await.map_err(|_| silent())?;
     answer.map_err(|why| why.to_string())
 }
 
+/// Chooses a backend like a drain.
+///
+/// # Errors
+/// Qdrant is required and does not serve.
 pub async fn serving(
     settings: &MemorySettings,
     place: &Place,
@@ -51,12 +60,15 @@ pub async fn serving(
     })
 }
 
-/// The commands that a hint may name here.
+/// Returns the commands for hints in this workspace.
 pub async fn commands(settings: &MemorySettings, place: &Place) -> Commands {
     super::choose_backend::commands(&settings.qdrant, place).await
 }
 
-/// The number of dimensions that it gives.
+/// Checks the embedder; returns the id and the length of the vectors.
+///
+/// # Errors
+/// The embedder cannot be set up or fails.
 pub async fn embedder(
     settings: &MemorySettings,
     place: &Place,
@@ -69,12 +81,18 @@ pub async fn embedder(
     Ok((embedder.id().to_owned(), vectors.first().map_or(0, Vec::len)))
 }
 
-/// How many entries it holds; `None` where there is none yet.
+/// Counts the entries; `None` without a journal.
+///
+/// # Errors
+/// The journal cannot be read.
 pub async fn journal(place: &Place) -> Result<Option<u64>, MemoryError> {
     Ok(Journal::look(&place.autopack_dir.join(JOURNAL)).await?)
 }
 
-/// Adds, finds and removes a few vectors in an index of its own.
+/// Adds, finds and removes a few vectors in a temporary index.
+///
+/// # Errors
+/// FAISS fails or gives a wrong result.
 pub fn faiss() -> Result<(), MemoryError> {
     let folder = tempfile::tempdir().map_err(|error| MemoryError::Setup(error.to_string()))?;
     let (mut index, _) = Faiss::open(folder.path(), "probe", &[], 0);
@@ -89,6 +107,8 @@ pub fn faiss() -> Result<(), MemoryError> {
     let found = index.search(&[0.0, 1.0, 0.0, 0.0], &[Collection::Planning], None, 1)?;
     match found.first().map(|found| found.n) {
         Some(2) => Ok(()),
-        other => Err(MemoryError::Setup(format!("it found {other:?} where 2 is nearest"))),
+        other => Err(MemoryError::Setup(format!(
+            "FAISS found {other:?} instead of the nearest vector, 2"
+        ))),
     }
 }

@@ -1,23 +1,27 @@
-//! Fusing what the vectors and the full text found into one ranking.
+//! Fusion of vector and full-text results into a single ranking.
 //!
-//! Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): ranks can be added where scores of two kinds cannot.
+//! Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): ranks can be added, scores of different kinds cannot.
 
 use std::collections::HashMap;
 
 use super::memory_entry::EntryId;
 
-/// Flattens the difference between first places; 60 is the paper's value.
+/// Reduces the difference between the first places; 60 is the paper's value.
 const DAMPING: f32 = 60.0;
 
-/// Which of the two found an entry.
+/// Search that found an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Via {
+    /// Found by vector.
     Vector,
+    /// Found by full text.
     Lexical,
+    /// Found by both.
     Both,
 }
 
 impl Via {
+    /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Vector => "vector",
@@ -27,15 +31,18 @@ impl Via {
     }
 }
 
-/// An entry's place in the fused ranking: 1.0 is first in both.
+/// Place of an entry in the fused ranking.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
+    /// Id of the entry.
     pub id: EntryId,
+    /// Fused score; 1.0 is first in both.
     pub score: f32,
+    /// Search that found the entry.
     pub via: Via,
 }
 
-/// Both lists best first; the result too.
+/// Fuses two lists; inputs and result are best first.
 pub fn fuse(vector: &[EntryId], lexical: &[EntryId]) -> Vec<Ranked> {
     let mut fused: HashMap<&EntryId, (f32, Via)> = HashMap::new();
     for (list, via) in [(vector, Via::Vector), (lexical, Via::Lexical)] {

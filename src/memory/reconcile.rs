@@ -1,5 +1,5 @@
-//! Bringing Qdrant and the journal together: what was written during an outage goes there, what a tombstone names goes
-//! away, own points that a lost journal does not know come home. Idempotent, in batches, resumable after each.
+//! Synchronization of Qdrant with the journal: writes entries missed during an outage, deletes points with tombstones,
+//! and adopts this workspace's points unknown to a lost journal. Idempotent, in batches, resumable after each batch.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,29 +10,37 @@ use crate::phase::UnixMs;
 
 const BATCH: usize = 256;
 
+/// Failure of a synchronization.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
+    /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Qdrant failed.
     #[error(transparent)]
     Qdrant(#[from] QdrantError),
 }
 
 type Result<T> = std::result::Result<T, SyncError>;
 
-/// What a sync did.
+/// Number of points by result of a synchronization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
+    /// Points written to Qdrant.
     pub written: usize,
+    /// Points deleted from Qdrant.
     pub deleted: usize,
-    /// Points that came home to a journal that did not know them.
+    /// Points added to a journal without the entries.
     pub adopted: usize,
 }
 
-/// Told after every batch: done, of how many.
+/// Progress callback after every batch: done, total.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
-/// Follows the change log from where it stopped.
+/// Applies the change log from the last position.
+///
+/// # Errors
+/// The journal or Qdrant fails.
 pub async fn follow(
     journal: &Journal,
     qdrant: &Qdrant,
@@ -74,8 +82,11 @@ async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result
     Ok(Synced { written: puts.len(), deleted: tombstones.len(), adopted: 0 })
 }
 
-/// Removes the collections of this workspace alone whose vectors have another length than the embedder makes; the
-/// journal fills them again. Entries that it does not know are taken in first. Returns their names.
+/// Removes this workspace's collections with vectors of another length; the journal fills them again. Unknown entries
+/// are adopted first. Returns the names of the collections.
+///
+/// # Errors
+/// The journal or Qdrant fails, or another workspace uses such a collection.
 pub async fn make_fit(
     journal: &Journal,
     qdrant: &Qdrant,
@@ -97,7 +108,10 @@ pub async fn make_fit(
     Ok(removed)
 }
 
-/// Whether following the log is not enough: a server or a journal that lost what it had, or was never met before.
+/// Checks whether following the log is not enough: server or journal lost data, or have never met before.
+///
+/// # Errors
+/// The journal or Qdrant fails.
 pub async fn has_diverged(journal: &Journal, qdrant: &Qdrant, embedder: &str) -> Result<bool> {
     let applied = journal.applied(&qdrant.follower()).await?;
     if applied == 0 {
@@ -107,7 +121,7 @@ pub async fn has_diverged(journal: &Journal, qdrant: &Qdrant, embedder: &str) ->
     for put in journal.puts(embedder).await?.iter().filter(|put| put.n <= applied) {
         *expected.entry(put.collection).or_default() += 1;
     }
-    // Tombstones that are still to be applied stand for points that may be there.
+    // Tombstones not applied yet stand for points that may still exist.
     let pending = journal.changes_after(applied, embedder, 1).await?;
     for collection in Collection::ALL {
         let there = qdrant.count(collection).await?;
@@ -119,7 +133,10 @@ pub async fn has_diverged(journal: &Journal, qdrant: &Qdrant, embedder: &str) ->
     Ok(false)
 }
 
-/// Compares everything, whatever the follower's place: for a lost journal, a lost server, or to be sure.
+/// Compares everything, ignoring the follower's position: for a lost journal, a lost server, or to be sure.
+///
+/// # Errors
+/// The journal or Qdrant fails.
 pub async fn compare(
     journal: &Journal,
     qdrant: &Qdrant,
@@ -128,9 +145,9 @@ pub async fn compare(
     progress: Progress<'_>,
 ) -> Result<Synced> {
     let follower = qdrant.follower();
-    // What is written from now on is followed afterwards.
+    // Later changes are followed afterwards.
     let up_to = journal.last_change().await?;
-    // Without a place in this server, points may bear numbers that a lost journal gave to other texts.
+    // Without a position in this server, points may have numbers that a lost journal assigned to other texts.
     let met_before = journal.applied(&follower).await? > 0;
     let mut synced = Synced::default();
     let mut wanted: HashMap<EntryId, (Collection, i64)> = HashMap::new();
@@ -155,11 +172,11 @@ pub async fn compare(
     }
     bury_elsewhere(journal, qdrant, embedder, up_to).await?;
     journal.set_applied(&follower, up_to, now).await?;
-    // Adopted points bear the numbers of the journal that was lost.
+    // Adopted points have the numbers of the lost journal.
     let followed = follow(journal, qdrant, embedder, now, progress).await?;
     synced.written += followed.written - followed.written.min(synced.adopted);
     synced.deleted += followed.deleted;
-    // Only now: what they stood for is there under its own id.
+    // Delete only now: the entries of the old points exist under new ids.
     for (collection, points) in old_points {
         let name = Qdrant::collection_name(collection, embedder);
         for points in points.chunks(BATCH) {
@@ -169,7 +186,7 @@ pub async fn compare(
     Ok(synced)
 }
 
-/// Strikes out of `wanted` what is there as it should be; returns what is there and not wanted.
+/// Removes correct points from `wanted`; returns existing points that are not wanted.
 fn strike_out(
     qdrant: &Qdrant,
     collection: Collection,
@@ -191,7 +208,7 @@ fn strike_out(
     unknown
 }
 
-/// Points that the journal does not count: dead ones go, lost ones come home.
+/// Handles points unknown to the journal: deletes dead points, adopts lost points.
 async fn settle(
     journal: &Journal,
     qdrant: &Qdrant,
@@ -223,7 +240,7 @@ async fn settle(
     Ok((deleted, adopted))
 }
 
-/// Tombstones of embedders that are no longer in use: their collections are not compared, so follow these.
+/// Applies tombstones of unused embedders: their collections are not compared.
 async fn bury_elsewhere(
     journal: &Journal,
     qdrant: &Qdrant,

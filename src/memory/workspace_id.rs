@@ -1,7 +1,8 @@
-//! Who this workspace is, among those that share a Qdrant. Kept beside the journal, so that it outlives it.
+//! Identity of this workspace among all workspaces on a Qdrant server. Stored beside the journal, to survive a lost
+//! journal.
 //!
-//! A workspace that was moved keeps its id; a copy gets one of its own, or both would write and delete the same points.
-//! The two are told apart by the directory itself (device and inode), and by whether the old place is still there.
+//! A moved workspace keeps the id; a copy gets a new id, or both would write and delete the same points. Moves and
+//! copies are told apart by the directory (device and inode) and by the existence of the old path.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,21 +15,21 @@ use super::memory_entry::uuid_from;
 
 const FILE: &str = "workspace-id.json";
 
-/// A workspace's identity.
+/// Identity of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceId {
-    /// Whose points are ours in Qdrant.
+    /// Owner of this workspace's points in Qdrant.
     pub id: String,
-    /// What the ids of the journal's entries are made from. A copy goes on with the original's, so that it finds
-    /// again what its copied journal holds.
+    /// Prefix of entry ids in the journal. A copy keeps the original's prefix, to find the contents of the copied
+    /// journal.
     pub entries: String,
 }
 
-/// The file. Earlier versions wrote the first two fields.
+/// Contents of the file. Earlier versions wrote the first two fields.
 #[derive(Clone, Serialize, Deserialize)]
 struct Identity {
     id: String,
-    /// Where the workspace was when it was last seen.
+    /// Path of the workspace when last used.
     path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     directory: Option<Directory>,
@@ -36,7 +37,7 @@ struct Identity {
     entries: Option<String>,
 }
 
-/// A directory, wherever it is moved on its file system.
+/// Identity of a directory, unchanged by moves within a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Directory {
     device: u64,
@@ -50,10 +51,10 @@ impl Directory {
     }
 }
 
-/// The identity of a workspace; made at first.
+/// Returns the identity of a workspace; creates the file if missing.
 ///
 /// # Errors
-/// The workspace cannot be looked at, or the file beside the journal cannot be written.
+/// The workspace cannot be read, or the file beside the journal cannot be written.
 pub fn of(workspace: &Path, autopack_dir: &Path) -> io::Result<WorkspaceId> {
     let workspace = workspace.canonicalize()?;
     let directory = Directory::at(&workspace)?;
@@ -86,10 +87,10 @@ impl From<Identity> for WorkspaceId {
     }
 }
 
-/// Whether the file came here with a copy of the workspace that it names.
+/// Checks whether the file came with a copy of the workspace named in the file.
 fn is_copy(known: &Identity, here: &Path, directory: Directory, autopack_dir: &Path) -> bool {
     let old = Path::new(&known.path);
-    // The same place: also where it was restored from a backup, or mounted anew.
+    // The same path: also after a restore from a backup or a new mount.
     if old == here {
         return false;
     }
@@ -101,7 +102,7 @@ fn is_copy(known: &Identity, here: &Path, directory: Directory, autopack_dir: &P
     }
 }
 
-/// What earlier versions wrote tells only where the workspace was.
+/// Checks for the same id in the old place; files of earlier versions hold only the path.
 fn has_same_id(old: &Path, known: &Identity, here: &Path, autopack_dir: &Path) -> bool {
     let Ok(below) = autopack_dir
         .canonicalize()
@@ -112,8 +113,8 @@ fn has_same_id(old: &Path, known: &Identity, here: &Path, autopack_dir: &Path) -
     read(&old.join(below).join(FILE)).is_some_and(|original| original.id == known.id)
 }
 
-/// From machine, path and directory, so that even a workspace that lost `.autopack` finds its points again, and one
-/// that is made where another was moved away does not take over that one's. A copy adds its
+/// Derives an id from machine, path and directory, so that a workspace without `.autopack` finds the same points again,
+/// and a new workspace in the place of a moved workspace does not take over the other's points. A copy adds the
 /// original's id as `salt`.
 fn derive(path: &str, directory: Directory, salt: &str) -> String {
     let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
@@ -128,7 +129,7 @@ fn read(file: &Path) -> Option<Identity> {
 }
 
 fn write(file: &Path, identity: &Identity) -> io::Result<()> {
-    // A name of its own each time: two processes may be here at once.
+    // A new name each time: two processes may be writing.
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut beside = tempfile::NamedTempFile::new_in(folder)?;
     beside.write_all(serde_json::to_string(identity)?.as_bytes())?;

@@ -1,4 +1,4 @@
-//! What was learnt, as it is kept and looked up: numbers for all, for an agent, for an agent with a model. Pure.
+//! Calibration: learned coefficients for all attempts, per agent, and per agent and model. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,26 +6,30 @@ use super::coefficients::Coefficients;
 use super::estimate::predict;
 use super::features::Features;
 
-/// The numbers that hold for whoever has none of its own, and the groups that do. The default is what is shipped.
+/// Coefficients for all attempts, with overrides for groups. The default contains the shipped coefficients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
+    /// Used for every agent without a group.
     pub all: Coefficients,
+    /// Overrides, for an agent or for an agent with a model.
     pub groups: Vec<Group>,
 }
 
-/// An agent, or one agent with one model.
+/// Coefficients of an agent, or of an agent with a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
+    /// Agent name.
     pub agent: String,
-    /// `None`: with any model that has no group of its own.
+    /// Model name; `None` covers every model without a group.
     pub model: Option<String>,
-    /// Samples with a known output that it was fitted on.
+    /// Number of samples with a known output used for the fit.
     pub samples: usize,
+    /// Fitted coefficients.
     pub coefficients: Coefficients,
 }
 
 impl Calibration {
-    /// The most particular numbers that there are: of the agent with this model, of the agent, of all.
+    /// Returns the most specific coefficients: of the agent and model, else of the agent, else of all.
     pub fn coefficients(&self, agent: Option<&str>, model: Option<&str>) -> &Coefficients {
         let group = |model: Option<&str>| {
             self.groups.iter().find(|group| {
@@ -36,7 +40,7 @@ impl Calibration {
         own.map_or(&self.all, |group| &group.coefficients)
     }
 
-    /// Whether both say the same, but for rounding on the way through a database.
+    /// Checks equality up to the rounding of a round trip through the database.
     pub fn is_like(&self, other: &Self) -> bool {
         let numbers = |a: &Coefficients, b: &Coefficients| {
             a.named().zip(b.named()).all(|((_, a), (_, b))| (a - b).abs() <= 1e-9 * a.abs())
@@ -50,7 +54,7 @@ impl Calibration {
             && self.groups.iter().zip(&other.groups).all(group)
     }
 
-    /// Output tokens that this agent is expected to take for such a phase; a model that is not known is `None`.
+    /// Predicts the output tokens of an attempt; `model` is `None` when unknown.
     pub fn predict(&self, agent: Option<&str>, model: Option<&str>, features: &Features) -> u64 {
         predict(self.coefficients(agent, model), features)
     }

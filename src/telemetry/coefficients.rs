@@ -1,4 +1,4 @@
-//! The numbers of the estimate: what they are, what is shipped, and how far anything learnt may go from it. Pure.
+//! Coefficients of the estimate: meaning, shipped values, and limits for learned values. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use super::features::Category;
 use super::file_kind::Kind;
 use crate::phase::Complexity;
 
-/// Name, shipped value, and how sure that value is: the standard deviation of the logarithm of the factor by which the truth
-/// may differ. Agents differ mostly in how much they say altogether, which is `scale`.
+/// Name, shipped value, and uncertainty: the standard deviation of the logarithm of the true value over the shipped
+/// value. Agents differ mostly in overall verbosity, expressed by `scale`.
 ///
-/// The shipped values come within a third of the measured attempts of an earlier system (`estimate`'s test has them). No
-/// sample there says which files were new: `existing` and `existing_kib` are assumptions (a small file costs less to
-/// change than to write, a large one more), which is why they may move furthest.
+/// The shipped values are within a third of the measured attempts of an earlier system (see the test in `estimate`).
+/// The samples did not tell new files from existing files: `existing` and `existing_kib` are assumptions (changing a
+/// small file costs less than writing a new file, changing a large file more) and may therefore move furthest.
 const TABLE: [(&str, f64, f64); COUNT] = [
     ("scale", 1.0, 0.7),
     ("base", 1_200.0, 0.4),
@@ -35,14 +35,15 @@ const TABLE: [(&str, f64, f64); COUNT] = [
     ("documentation", 0.85, 0.2),
     ("testing", 1.0, 0.2),
 ];
+/// Number of coefficients.
 pub const COUNT: usize = 19;
 
-/// Everything else is relative to it.
+/// All other complexities are relative to this value.
 const LOW: f64 = 0.90;
 
 pub(super) const SCALE: usize = 0;
 pub(super) const BASE: usize = 1;
-/// The first of the [`Kind`]s, in their order.
+/// Position of the first [`Kind`]; the others follow in order.
 pub(super) const KINDS: usize = 2;
 pub(super) const DESCRIPTION: usize = 7;
 pub(super) const EXISTING: usize = 8;
@@ -50,27 +51,27 @@ pub(super) const EXISTING_KIB: usize = 9;
 const MEDIUM: usize = 10;
 const HIGH: usize = 11;
 
-/// No value goes further from the shipped one than this factor, whatever was learnt or stored.
+/// Largest factor between any coefficient and the shipped value, for learned and stored coefficients alike.
 const FURTHEST: f64 = 20.0;
 
-/// The numbers, each as the logarithm of a factor on the shipped one: all zero is what is shipped.
+/// Coefficients, each stored as the logarithm of a factor on the shipped value: all zeros are the shipped coefficients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "BTreeMap<String, f64>", from = "BTreeMap<String, f64>")]
 pub struct Coefficients {
     logs: [f64; COUNT],
-    /// What they come to, worked out once.
+    /// Resulting values, computed once.
     values: [f64; COUNT],
 }
 
 impl Default for Coefficients {
-    /// What is shipped.
+    /// Returns the shipped coefficients.
     fn default() -> Self {
         Self::new([0.0; COUNT])
     }
 }
 
 impl Coefficients {
-    /// From logarithms of factors; what is no number is as shipped.
+    /// Creates coefficients from logarithms of factors; a value other than a number selects the shipped coefficient.
     pub(super) fn new(logs: [f64; COUNT]) -> Self {
         let most = FURTHEST.ln();
         let logs = logs.map(|log| if log.is_finite() { log.clamp(-most, most) } else { 0.0 });
@@ -82,17 +83,18 @@ impl Coefficients {
         &self.logs
     }
 
-    /// The value itself: tokens, or a factor.
+    /// Returns a value: tokens, or a factor.
     pub(super) fn value(&self, at: usize) -> f64 {
         self.values[at]
     }
 
-    /// Names with values, in order.
+    /// Returns names and values, in order.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
         (0..COUNT).map(|at| (TABLE[at].0, self.value(at)))
     }
 
-    /// Higher complexity is never less: `high` is at least `medium`, which is at least `low`. Says whose value it is.
+    /// Returns the factor for a complexity and the position of the coefficient used. The factor never falls as
+    /// complexity rises: `high` is at least `medium`, `medium` at least `low`.
     pub(super) fn complexity(&self, complexity: Complexity) -> (f64, Option<usize>) {
         let medium = (self.value(MEDIUM), Some(MEDIUM));
         let high = (self.value(HIGH), Some(HIGH));
@@ -118,7 +120,7 @@ impl Coefficients {
     }
 }
 
-/// How far each may be from its parent's value, as the shipped numbers have it.
+/// Returns the spread of each coefficient around the parent's value, from the uncertainty of the shipped values.
 pub(super) fn spread() -> [f64; COUNT] {
     TABLE.map(|(_, _, spread)| spread)
 }
@@ -129,7 +131,7 @@ impl From<Coefficients> for BTreeMap<String, f64> {
     }
 }
 
-/// A name that is not there is as shipped, one that is not known says nothing.
+/// Missing names select the shipped value; unknown names are ignored.
 impl From<BTreeMap<String, f64>> for Coefficients {
     fn from(named: BTreeMap<String, f64>) -> Self {
         let log = |(name, shipped, _): (&str, f64, f64)| {

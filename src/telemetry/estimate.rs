@@ -1,33 +1,35 @@
-//! How many tokens an agent will put out for a phase, guessed before it starts. Pure.
+//! Estimate of the output tokens of a phase, made before an attempt starts. Pure.
 //!
 //! ```text
 //! tokens = scale * (base + files + existing_kib * KiB + description * characters / 5) * complexity * category
 //!
-//! files        for each deliverable its kind's tokens; for one that was there before, `existing` times as many
-//! KiB          what the deliverables that were there hold, of each at most 256
-//! characters   of the description, at most 10,000
+//! files        tokens for each deliverable, by kind; an existing deliverable counts `existing` times as much
+//! KiB          size of the existing deliverables, at most 256 per file
+//! characters   length of the description, at most 10,000
 //! ```
 //!
-//! The shipped numbers are in [`coefficients`](super::coefficients); what is learnt is another set of the same numbers.
-//! They come within a third of the measured attempts of an earlier system with the same kinds of phases (5,700
-//! tokens on average for two to four files, 13,200 for five of high complexity). Agents that think aloud use more.
+//! The shipped numbers are in [`coefficients`](super::coefficients); learning produces another set of the same numbers.
+//! The shipped estimates are within a third of the measured attempts of an earlier system with the same kinds of phases
+//! (5,700 tokens on average for two to four files, 13,200 for five of high complexity). Agents with visible reasoning
+//! use more.
 
 use super::coefficients::{BASE, Coefficients, DESCRIPTION, EXISTING, EXISTING_KIB, KINDS, SCALE};
 use super::features::Features;
 use super::file_kind::Kind;
 
-/// No estimate is less: the shortest answer of an agent that calls one tool takes about as much.
+/// Lower bound of an estimate, in tokens: about the shortest answer of an agent with a single tool call.
 const LEAST: f64 = 100.0;
-/// No estimate is more: beyond what any agent puts out in one attempt.
+/// Upper bound of an estimate, in tokens: more than any agent writes in an attempt.
 const MOST: f64 = 1_000_000.0;
 
-/// Never less for one more deliverable, a larger file, a longer description or a higher complexity.
+/// Predicts output tokens. The result never falls with another deliverable, a larger file, a longer description, or a
+/// higher complexity.
 pub fn predict(coefficients: &Coefficients, features: &Features) -> u64 {
-    // What is whole but for rounding is whole.
+    // Correct whole numbers for rounding errors.
     (tokens(coefficients, features) + 1e-6).clamp(LEAST, MOST) as u64
 }
 
-/// The formula, without bounds.
+/// Applies the formula without bounds.
 pub(super) fn tokens(coefficients: &Coefficients, features: &Features) -> f64 {
     let parts: f64 = parts(coefficients, features).iter().map(|(tokens, _)| tokens).sum();
     let (complexity, _) = coefficients.complexity(features.complexity);
@@ -35,10 +37,10 @@ pub(super) fn tokens(coefficients: &Coefficients, features: &Features) -> f64 {
     coefficients.value(SCALE) * parts * complexity * category
 }
 
-/// Which coefficients a part of the sum is a product of.
+/// Positions of the coefficients multiplied in a term.
 type Of = (usize, Option<usize>);
 
-/// The parts of the sum, each with its coefficients.
+/// Returns the terms of the sum, each with the positions of the coefficients used.
 pub(super) fn parts(coefficients: &Coefficients, features: &Features) -> [(f64, Of); 13] {
     let value = |at: usize| coefficients.value(at);
     let mut parts = [(0.0, (BASE, None)); 13];
@@ -74,7 +76,8 @@ mod tests {
         predict(&Coefficients::default(), &Features::of(&task))
     }
 
-    /// Attempts of an earlier system (hshk99/Autopack): within a third of what they used.
+    /// Compares with attempts of an earlier system (hshk99/Autopack): each estimate is within a third of the measured
+    /// use.
     #[test]
     fn the_shipped_numbers_are_near_what_was_measured() {
         let two = ["src/a.py", "tests/test_a.py"];
@@ -110,7 +113,7 @@ mod tests {
         prop_oneof![Just(Complexity::Low), Just(Complexity::Medium), Just(Complexity::High)]
     }
 
-    /// Anything that memory or a database may hold.
+    /// Any coefficients found in memory or a database.
     fn coefficients() -> impl Strategy<Value = Coefficients> {
         let log = prop_oneof![
             4 => -2.0..2.0f64,

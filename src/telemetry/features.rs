@@ -1,56 +1,71 @@
-//! What is known of a phase before its attempt, in the numbers that an estimate is made of. Pure.
+//! Features of a phase, known before an attempt and used by the estimate. Pure.
 
 use super::file_kind::{Kind, kind};
 use crate::phase::{Complexity, FixedSpec, Sample};
 
-/// A longer description asks for more, up to a point.
+/// Longer descriptions count as this length.
 const MOST_DESCRIPTION_CHARS: u64 = 10_000;
-/// Characters that make a token's worth of description; whole ones count.
+/// Description length is counted in whole units of this many characters.
 const CHARS_PER_UNIT: u64 = 5;
-/// Of one file; an agent reads and quotes parts of a larger one.
+/// Size limit per file; agents read and quote only parts of larger files.
 const MOST_KIB: f64 = 256.0;
 
-/// A phase, as an estimate sees it.
+/// Properties of a phase used by the estimate.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'a> {
+    /// Category as written in the plan.
     pub category: &'a str,
+    /// Complexity of the phase.
     pub complexity: Complexity,
+    /// Paths of the deliverables.
     pub deliverables: &'a [&'a str],
-    /// For each deliverable the size of what stands there, `None` where nothing does. Shorter: not known, taken as new.
+    /// Current size of each deliverable in bytes, `None` for a new file. Deliverables beyond the end of the list count
+    /// as new.
     pub existing_bytes: &'a [Option<u64>],
+    /// Length of the description in characters.
     pub description_chars: u64,
 }
 
-/// What the categories of plans come to, by the beginning of their names: `docs` and `documentation` are one.
+/// Categories of plans, matched by prefix: `docs` and `documentation` are the same category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
+    /// Integration of components or services.
     Integration,
+    /// User interface.
     Frontend,
+    /// Security.
     Security,
+    /// Refactoring.
     Refactoring,
+    /// Configuration.
     Configuration,
+    /// Documentation.
     Documentation,
+    /// Tests.
     Testing,
-    /// Implementation, backend, and whatever else.
+    /// Implementation, backend, and all other names.
     Other,
 }
 
-/// A [`Task`] in numbers.
+/// Numeric features of a [`Task`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
+    /// Category.
     pub category: Category,
+    /// Complexity.
     pub complexity: Complexity,
-    /// Deliverables that are new, by [`Kind`].
+    /// Number of new deliverables, by [`Kind`].
     pub new: [f64; Kind::ALL.len()],
-    /// Deliverables that were there before, by [`Kind`].
+    /// Number of existing deliverables, by [`Kind`].
     pub existing: [f64; Kind::ALL.len()],
-    /// What those that were there hold.
+    /// Total size of the existing deliverables, in KiB.
     pub existing_kib: f64,
-    /// Fives of characters.
+    /// Length of the description, in units of five characters.
     pub description: f64,
 }
 
 impl Category {
+    /// Returns the category for a name in a plan.
     pub fn of(name: &str) -> Self {
         let name = name.trim().to_ascii_lowercase();
         let begins = |begin: &str| name.starts_with(begin);
@@ -68,6 +83,7 @@ impl Category {
 }
 
 impl Features {
+    /// Computes the features of a task.
     pub fn of(task: &Task<'_>) -> Self {
         let mut features = Self {
             category: Category::of(task.category),
@@ -91,7 +107,7 @@ impl Features {
         features
     }
 
-    /// `existing` as in [`Task::existing_bytes`].
+    /// Computes the features of a phase; `existing_bytes` as in [`Task::existing_bytes`].
     pub fn of_spec(spec: &FixedSpec, existing_bytes: &[Option<u64>]) -> Self {
         let deliverables: Vec<&str> =
             spec.deliverables().iter().map(|path| path.as_str()).collect();
@@ -104,7 +120,8 @@ impl Features {
         })
     }
 
-    /// What was not recorded with an older sample counts as new, and as without a description.
+    /// Computes the features of a sample. In samples from older versions, missing sizes count as new files, a missing
+    /// description as empty.
     pub fn of_sample(sample: &Sample) -> Self {
         let deliverables: Vec<&str> = sample.deliverables.iter().map(String::as_str).collect();
         Self::of(&Task {
@@ -117,7 +134,7 @@ impl Features {
     }
 }
 
-/// As samples have it: ours are one of the three words, another system's may be anything.
+/// Parses the complexity of a sample: one of three words in samples of autopack, any text in samples of other systems.
 fn complexity(name: &str) -> Complexity {
     match name.trim().to_ascii_lowercase().as_str() {
         "low" | "simple" => Complexity::Low,

@@ -1,20 +1,26 @@
-//! What kind of file a path is, as far as the path tells. Pure.
+//! Kind of a file, derived from the path alone. Pure.
 
-/// What a deliverable is.
+/// Kind of a deliverable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Source code.
     Code,
+    /// Tests.
     Tests,
+    /// Documentation.
     Docs,
+    /// Configuration.
     Config,
-    /// A folder or a glob: more than one file.
+    /// A directory or a glob: several files.
     Several,
 }
 
 impl Kind {
+    /// All kinds, in the order of their coefficients.
     pub const ALL: [Self; 5] = [Self::Code, Self::Tests, Self::Docs, Self::Config, Self::Several];
 }
 
+/// Returns the kind of a path.
 pub fn kind(path: &str) -> Kind {
     if path.ends_with('/') || path.contains(['*', '?']) {
         return Kind::Several;

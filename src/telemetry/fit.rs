@@ -1,47 +1,51 @@
-//! Coefficients from samples: robust, and near where it starts when there are few. Pure and total.
+//! Fit of coefficients to samples: robust, and close to the start for few samples. Pure and total.
 //!
-//! What is minimised, over the logarithms θ of the factors on the shipped numbers:
+//! The fit minimizes, over the logarithms θ of the factors on the shipped numbers:
 //!
 //! ```text
 //! sum over samples of huber(ln(output) - ln(estimate(θ)), σ)  +  sum over coefficients of ((θ - start) / spread)² / 2
 //! ```
 //!
 //! - Errors are relative, and their logarithms near normal: a factor of two counts alike above and below.
-//! - Huber's loss (1964, with its usual constant 1.345): what is off by more than 1.345 σ pulls with a constant force, so that
-//!   no single sample decides.
-//! - The second sum is a ridge towards `start` (a normal prior): it outweighs few samples and gives way to many.
+//! - Huber's loss (1964, with the usual constant 1.345): errors beyond 1.345 σ pull with a constant force, so no single
+//!   sample decides.
+//! - The second sum is a ridge towards `start` (a normal prior): few samples hardly move the coefficients, many do.
 //! - σ is the scaled median of the errors, drawn towards [`USUAL_ERROR`] while samples are few.
-//! - A sample that was cut off is a lower bound: it pulls up where the estimate is below it, and not at all elsewhere.
+//! - The output of a truncated attempt is a lower bound: a lower estimate is pulled up, a higher estimate is left
+//!   alone.
 //!
-//! Solved by Gauss-Newton with reweighting; each step is halved until it helps.
+//! Solved by Gauss-Newton with reweighting; each step is halved until the loss falls.
 
 use super::coefficients::{COUNT, Coefficients, SCALE};
 use super::estimate::{parts, tokens};
 use super::features::Features;
 
-/// Huber's constant: 95 % as efficient as least squares where errors are normal.
+/// Huber's constant: 95 % as efficient as least squares for normal errors.
 const HUBER: f64 = 1.345;
-/// What an estimate is off by when all is well, as a logarithm: a factor of about 1.5.
+/// Usual error of an estimate, as a logarithm: a factor of about 1.5.
 const USUAL_ERROR: f64 = 0.4;
-/// The weight of [`USUAL_ERROR`], in samples.
+/// Weight of [`USUAL_ERROR`], in samples.
 const USUAL_WEIGHT: f64 = 8.0;
-/// σ is never taken for less.
+/// Lower bound of σ.
 const LEAST_ERROR: f64 = 0.1;
 const STEPS: usize = 25;
 const HALVINGS: usize = 6;
-/// A step that moves no coefficient by more is the last.
+/// The fit stops after a step in which no coefficient moves further than this.
 const CLOSE: f64 = 1e-3;
 
-/// What one attempt put out.
+/// Output of an attempt, with the features of the phase.
 #[derive(Clone, Debug)]
 pub struct Observation {
+    /// Features of the phase.
     pub features: Features,
+    /// Output tokens.
     pub output: u64,
-    /// It was cut off: there would have been more.
+    /// The output was truncated: `output` is a lower bound.
     pub bound: bool,
 }
 
-/// Fits around `start`; `spread` says how far each coefficient may reasonably be from there, 0 not at all.
+/// Fits coefficients around `start`; `spread` limits the reasonable distance of each coefficient from there, 0 fixes
+/// the coefficient.
 pub(super) fn fit(
     observed: &[&Observation],
     start: &Coefficients,
@@ -71,7 +75,7 @@ pub(super) fn fit(
     here
 }
 
-/// How far off the estimate is, as a logarithm; positive where it is too low. `None`: nothing is wrong.
+/// Returns the error of the estimate as a logarithm, positive for an estimate that is too low. `None` means no error.
 fn residual(observed: &Observation, coefficients: &Coefficients) -> Option<f64> {
     let output = observed.output.max(1) as f64;
     let residual = output.ln() - tokens(coefficients, &observed.features).max(1.0).ln();
@@ -84,7 +88,7 @@ fn sigma(observed: &[&Observation], here: &Coefficients) -> f64 {
         values.filter_map(|observed| residual(observed, here)).map(f64::abs).collect();
     off.sort_by(f64::total_cmp);
     let count = off.len() as f64;
-    // The median of the absolute errors, as a standard deviation (normal errors).
+    // The median of the absolute errors, scaled to a standard deviation (normal errors).
     let seen = 1.4826 * off.get(off.len() / 2).copied().unwrap_or_default();
     let square =
         (USUAL_WEIGHT * USUAL_ERROR.powi(2) + count * seen.powi(2)) / (USUAL_WEIGHT + count);
@@ -111,7 +115,7 @@ fn objective(
     loss + ridge
 }
 
-/// The Gauss-Newton step; `None` where the numbers do not allow one.
+/// Returns the Gauss-Newton step; `None` when the matrix is not positive definite.
 fn step(
     observed: &[&Observation],
     here: &Coefficients,
@@ -121,7 +125,7 @@ fn step(
 ) -> Option<[f64; COUNT]> {
     let (mut matrix, mut right) = ([[0.0; COUNT]; COUNT], [0.0; COUNT]);
     for at in 0..COUNT {
-        // One that may not move is held by a ridge that nothing outweighs.
+        // A fixed coefficient is held by a ridge too strong for any data.
         let certainty = if spread[at] > 0.0 { spread[at].powi(-2) } else { 1e12 };
         matrix[at][at] = certainty;
         right[at] = certainty * (start.logs()[at] - here.logs()[at]);
@@ -139,11 +143,11 @@ fn step(
     }
     let step = solve(matrix, right)?;
     let longest = step.iter().fold(1.0f64, |longest, step| longest.max(step.abs()));
-    // At most a factor of e at once.
+    // At most a factor of e per step.
     Some(step.map(|step| step / longest))
 }
 
-/// How the logarithm of the estimate moves with each coefficient's.
+/// Returns the derivative of the logarithm of the estimate with respect to the logarithm of each coefficient.
 fn slope(here: &Coefficients, features: &Features) -> [f64; COUNT] {
     let mut slope = [0.0; COUNT];
     let parts = parts(here, features);
@@ -160,7 +164,7 @@ fn slope(here: &Coefficients, features: &Features) -> [f64; COUNT] {
     slope
 }
 
-/// Cholesky, on the lower half of a symmetric matrix.
+/// Solves by Cholesky, on the lower half of a symmetric matrix.
 fn solve(mut matrix: [[f64; COUNT]; COUNT], mut right: [f64; COUNT]) -> Option<[f64; COUNT]> {
     for row in 0..COUNT {
         for column in 0..=row {

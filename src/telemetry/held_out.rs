@@ -1,5 +1,5 @@
-//! How good what is learnt would be on samples that it has not seen: cross-validation, group by group. Pure, and the same
-//! for the same samples.
+//! Cross-validation, group by group: errors of learned coefficients on samples not used for learning. Pure and
+//! deterministic.
 
 use std::collections::BTreeMap;
 
@@ -12,48 +12,57 @@ use crate::phase::UnixMs;
 const FOLDS: usize = 10;
 const SEED: u64 = 0xc0de;
 
-/// Mean SMAPE in percent over known outputs; those that were cut off have none.
+/// Mean SMAPE in percent over known outputs, without truncated attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Errors {
+    /// Number of samples.
     pub samples: usize,
-    /// By the shipped numbers.
+    /// Error of the shipped coefficients.
     pub shipped: f64,
-    /// By numbers that were learnt from other samples.
+    /// Error of coefficients learned from other samples.
     pub learnt: f64,
 }
 
-/// The numbers in force, measured on samples that came after them: those they were learnt from would flatter them.
+/// Error of the active calibration, measured on later samples: the samples used for learning would give too small an
+/// error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Against {
+    /// Number of samples.
     pub samples: usize,
+    /// Error of the active calibration.
     pub in_force: f64,
-    /// By numbers that were learnt from other samples.
+    /// Error of coefficients learned from other samples.
     pub learnt: f64,
 }
 
-/// What is in force, and since when.
+/// Active calibration, with the time of activation.
 #[derive(Clone, Copy, Debug)]
 pub struct InForce<'a> {
+    /// The calibration.
     pub calibration: &'a Calibration,
+    /// Time of activation.
     pub since: UnixMs,
 }
 
-/// Whose samples: all of them, an agent's, an agent's with one model.
+/// Owner of samples: everyone, an agent, or an agent with a model.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
+    /// All samples.
     All,
+    /// Samples of an agent.
     Agent(String),
+    /// Samples of an agent with a model.
     Model(String, String),
 }
 
-/// One sample's error, before and after.
+/// Errors of a sample, with shipped and with learned coefficients.
 pub struct Scored<'a> {
     example: &'a Example,
     shipped: f64,
     learnt: f64,
 }
 
-/// Learns ten times, each time without another tenth of the samples, and measures on that tenth.
+/// Learns ten times, each time without another tenth of the samples, and measures the errors on the tenth left out.
 pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<Scored<'a>> {
     let order = shuffled(examples, SEED);
     let folds = FOLDS.min(order.len());
@@ -65,7 +74,7 @@ pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<Scored<'a>> {
         .collect()
 }
 
-/// `None`: nothing came after the numbers in force.
+/// Compares with the active calibration; `None` without samples after the activation.
 pub fn against(scored: &[Scored<'_>], in_force: &InForce<'_>) -> Option<Against> {
     let later: Vec<&Scored<'_>> =
         scored.iter().filter(|one| one.example.at > in_force.since).collect();
@@ -79,7 +88,7 @@ pub fn against(scored: &[Scored<'_>], in_force: &InForce<'_>) -> Option<Against>
     })
 }
 
-/// The mean error of these samples by these numbers, and by the shipped ones.
+/// Returns the mean errors of these samples, with the given calibration and with the shipped coefficients.
 pub fn errors_of(examples: &[&Example], learnt: &Calibration) -> Errors {
     let scored = score(examples, learnt);
     by_group(&scored).remove(&Whose::All).unwrap_or_default()
@@ -103,6 +112,7 @@ fn error(example: &Example, by: &Calibration) -> f64 {
     smape_percent(by.predict(agent, model, &observation.features), observation.output)
 }
 
+/// Returns the mean errors of each group of samples.
 pub fn by_group(scored: &[Scored<'_>]) -> BTreeMap<Whose, Errors> {
     let mut groups: BTreeMap<Whose, Errors> = BTreeMap::new();
     for one in scored {

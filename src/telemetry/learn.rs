@@ -1,9 +1,9 @@
-//! Learning from samples: for all, then per agent, then per agent and model, each from where its parent stands. Pure,
-//! total, and the same for the same samples.
+//! Learning from samples: for all attempts, then per agent, then per agent and model, each level starting from the
+//! parent's coefficients. Pure, total, and deterministic.
 //!
-//! At each level three things are tried on samples held out: to stay with the parent's numbers, to move `scale` alone, and to
-//! move everything. The simpler one stays unless the other is better by more than chance would have it, so that a
-//! handful of samples changes nothing, some change the scale, and many change the parts.
+//! Each level compares three choices on held-out samples: keep the parent's coefficients, change only `scale`, or
+//! change all coefficients. A more complex choice has to be better by more than chance explains. A handful of samples
+//! therefore changes nothing, some change the scale, and many change the terms.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +16,33 @@ use super::sample_figures::smape_percent;
 use super::shuffle::shuffled;
 use crate::phase::{Sample, UnixMs};
 
-/// Fewer known outputs than this say nothing about a group.
+/// Minimum number of samples with a known output per group.
 pub const LEAST_SAMPLES: usize = 5;
-/// How far a group may be from its parent, of what the shipped numbers may be off by.
+/// Spread of a group around the parent, as a share of the uncertainty of the shipped coefficients.
 const AGENT_SPREAD: f64 = 0.6;
 const MODEL_SPREAD: f64 = 0.4;
-/// What is held out in turn to choose how much to move: a fifth.
+/// Number of folds for the choice of level: each fold holds out a fifth.
 const FOLDS: usize = 5;
-/// A group with more than this share of its parent's samples is its parent.
+/// A group with more than this share of the parent's samples uses the parent's coefficients.
 const MOST: f64 = 0.9;
 const SEED: u64 = 0x5eed;
 
-/// One attempt to learn from.
+/// An attempt to learn from.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// When the attempt ended.
+    /// End of the attempt.
     pub at: UnixMs,
+    /// Agent name, if known.
     pub agent: Option<String>,
+    /// Model name, if known.
     pub model: Option<String>,
+    /// Features and output.
     pub observation: Observation,
 }
 
 impl Example {
-    /// What the sample teaches: its output where it landed whole, a bound where it was cut off, else nothing.
+    /// Converts a sample: a known output for a complete landed attempt, a lower bound for a truncated attempt, else
+    /// `None`.
     pub fn of(sample: &Sample) -> Option<Self> {
         let output = sample.actual_output_tokens.filter(|output| *output > 0)?;
         (sample.success || sample.truncated).then(|| Self {
@@ -54,6 +58,7 @@ impl Example {
     }
 }
 
+/// Learns coefficients for all attempts and for each group with enough samples.
 pub fn learn(examples: &[&Example]) -> Calibration {
     let all: Vec<&Observation> = examples.iter().map(|example| &example.observation).collect();
     let shipped = Coefficients::default();
@@ -78,7 +83,7 @@ pub fn learn(examples: &[&Example]) -> Calibration {
     Calibration { all: numbers, groups }
 }
 
-/// What nearly all samples are of says nothing beyond what all of them say.
+/// Checks whether a group contains nearly all samples and so adds nothing to the parent.
 fn is_most(group: &[&Observation], all: &[&Observation]) -> bool {
     group.len() as f64 > MOST * all.len() as f64
 }
@@ -108,12 +113,12 @@ fn group(agent: &str, model: Option<&str>, observed: &[&Observation], own: Coeff
     }
 }
 
-/// Those with an output, not a bound.
+/// Counts the observations with a complete output.
 fn known(observed: &[&Observation]) -> usize {
     observed.iter().filter(|observation| !observation.bound).count()
 }
 
-/// Numbers of its own for one group, where they are better than its parent's.
+/// Fits coefficients for a group; `None` unless the result is better than the parent's coefficients.
 fn level(observed: &[&Observation], parent: &Coefficients, share: f64) -> Option<Coefficients> {
     if known(observed) < LEAST_SAMPLES {
         return None;
@@ -134,7 +139,7 @@ fn level(observed: &[&Observation], parent: &Coefficients, share: f64) -> Option
     best.map(|spread| fit(&order, parent, &spread))
 }
 
-/// The error of each known output by numbers that were made without it.
+/// Returns the error of each known output, by coefficients made without the observation.
 fn held_out(order: &[&Observation], make: impl Fn(&[&Observation]) -> Coefficients) -> Vec<f64> {
     let mut errors = Vec::with_capacity(order.len());
     for fold in 0..FOLDS.min(order.len()) {
@@ -146,7 +151,7 @@ fn held_out(order: &[&Observation], make: impl Fn(&[&Observation]) -> Coefficien
     errors
 }
 
-/// What is held out in this fold, and the rest.
+/// Splits into the held-out samples of a fold and the rest.
 pub(super) fn split<T: Copy>(order: &[T], fold: usize, folds: usize) -> (Vec<T>, Vec<T>) {
     let indexed = order.iter().copied().enumerate();
     let (held, rest): (Vec<_>, Vec<_>) = indexed.partition(|(at, _)| at % folds == fold);
@@ -154,13 +159,13 @@ pub(super) fn split<T: Copy>(order: &[T], fold: usize, folds: usize) -> (Vec<T>,
     (plain(held), plain(rest))
 }
 
-/// The same samples, in the same order, with less error: by more than chance explains.
+/// Checks whether paired errors fell by more than chance explains.
 fn is_better(before: &[f64], after: &[f64]) -> bool {
     let gains: Vec<f64> = before.iter().zip(after).map(|(before, after)| before - after).collect();
     let count = gains.len() as f64;
     let mean = gains.iter().sum::<f64>() / count;
     let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    // Student's t at 97.5 %, near enough from five samples on.
+    // Student's t at 97.5 %, a good approximation from five samples on.
     let sure = 1.96 + 3.3 / (count - 1.0);
     mean > 0.0 && mean > sure * (variance / count).sqrt()
 }

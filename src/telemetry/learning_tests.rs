@@ -1,4 +1,4 @@
-//! That learning is total: any samples, any numbers to start from, and what comes out can be used.
+//! Property tests of learning: any samples and any starting coefficients give a usable calibration.
 
 use proptest::prelude::*;
 
@@ -76,7 +76,7 @@ proptest! {
     }
 }
 
-/// Where nothing may move, nothing does.
+/// Checks fixed coefficients: a spread of 0 allows no change.
 #[test]
 fn a_ridge_holds_what_may_not_move() {
     let task = Task {

@@ -1,4 +1,5 @@
-//! What attempts use: predicted before, recorded after, learnt from. Pure; `store` keeps samples and calibrations.
+//! Usage of attempts: predicted before, recorded after, used for learning. Pure; `store` keeps samples and
+//! calibrations.
 
 pub mod calibration;
 pub mod coefficients;

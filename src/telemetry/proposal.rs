@@ -1,4 +1,5 @@
-//! What samples propose to change, how good that is on samples held out, and whether it may be put in force. Pure.
+//! Proposed calibration: changes learned from samples, errors on held-out samples, and whether activation is allowed.
+//! Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +8,25 @@ use super::coefficients::Coefficients;
 use super::held_out::{Against, Errors, InForce, Whose, against, by_group, held_out};
 use super::learn::{Example, LEAST_SAMPLES, learn};
 
+/// A calibration learned from samples, with the evidence for and against.
 #[derive(Clone, Debug)]
 pub struct Proposal {
+    /// The learned calibration.
     pub calibration: Calibration,
-    /// Samples whose output is known whole.
+    /// Number of samples with a complete output.
     pub known: usize,
-    /// Samples that were cut off: lower bounds.
+    /// Number of truncated samples, used as lower bounds.
     pub bounds: usize,
-    /// On samples held out.
+    /// Errors on held-out samples, by group.
     pub errors: BTreeMap<Whose, Errors>,
-    /// The same of the numbers in force, where some are that are not the shipped ones.
+    /// Comparison with the active calibration; `None` while the shipped coefficients are active.
     pub against: Option<Against>,
-    /// Groups that would be worse off: they stay as shipped.
+    /// Groups with errors larger than by the shipped coefficients; they keep the shipped ones.
     pub held_back: Vec<Whose>,
 }
 
 impl Proposal {
-    /// `in_force`: `None` where it is the shipped numbers.
+    /// Learns from samples; `in_force` is `None` while the shipped coefficients are active.
     pub fn of(examples: &[Example], in_force: Option<&InForce<'_>>) -> Self {
         let examples: Vec<&Example> = examples.iter().collect();
         let scored = held_out(&examples);
@@ -42,7 +45,7 @@ impl Proposal {
         Self { calibration, known: examples.len() - bounds, bounds, errors, against, held_back }
     }
 
-    /// Why it is not put in force, in words; `None` where it may be.
+    /// Returns the reason against activation, as text for people; `None` when activation is allowed.
     pub fn refusal(&self) -> Option<String> {
         if self.known < LEAST_SAMPLES {
             let known = match self.known {
@@ -50,13 +53,13 @@ impl Proposal {
                 known => format!("are {known} samples"),
             };
             return Some(format!(
-                "there {known} with a known output, and fewer than {LEAST_SAMPLES} say nothing"
+                "there {known} with a known output; at least {LEAST_SAMPLES} are needed"
             ));
         }
         let errors = self.errors.get(&Whose::All).copied().unwrap_or_default();
         if errors.learnt > errors.shipped {
             return Some(format!(
-                "it is worse on held-out samples: {:.1} % off instead of {:.1} %",
+                "worse on held-out samples than the shipped numbers: mean error {:.1} % instead of {:.1} %",
                 errors.learnt, errors.shipped
             ));
         }
@@ -64,7 +67,7 @@ impl Proposal {
             self.against.filter(|a| a.samples >= LEAST_SAMPLES && a.learnt > a.in_force)
         {
             return Some(format!(
-                "worse than what is in force: {:.1} % off instead of {:.1} %",
+                "worse than the calibration in force: mean error {:.1} % instead of {:.1} %",
                 against.learnt, against.in_force
             ));
         }
@@ -75,7 +78,7 @@ impl Proposal {
     }
 }
 
-/// The group gets the shipped numbers as its own.
+/// Assigns the shipped coefficients to a group.
 fn hold_back(calibration: &mut Calibration, whose: &Whose, samples: usize) {
     let (agent, model) = match whose {
         Whose::All => return,

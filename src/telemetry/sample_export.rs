@@ -1,4 +1,4 @@
-//! A sample as it is exported: one JSON object, or one line of CSV. Pure; which samples, and where to, is the caller's.
+//! Export formats of a sample: a JSON object or a CSV row. Pure; the caller selects samples and destination.
 //!
 //! The fields and their order are a contract with scripts (docs/telemetry.md).
 
@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::sample_figures::Figures;
 use crate::phase::{Sample, UnixMs};
 
-/// The names of the fields, in their order: a line of CSV.
+/// Field names, in order, as a CSV row.
 pub const CSV_HEADER: &str = "run_id,phase_id,attempt,timestamp,category,complexity,deliverable_count,deliverables,\
      predicted_output_tokens,actual_output_tokens,input_tokens,cache_read_tokens,cost_usd,agent,model,success,truncated,\
      stop_reason,failure_kind,smape_percent,waste_ratio,underestimated,agent_ms,ci_ms";
 
-/// One line of NDJSON. Unknown is null.
+/// A sample as a line of NDJSON. Unknown values are null.
 #[derive(Serialize)]
 struct Exported<'a> {
     run_id: &'a str,
@@ -42,14 +42,20 @@ struct Exported<'a> {
     ci_ms: Option<u64>,
 }
 
-/// Appends the sample and a newline.
+/// Appends the sample as a line of NDJSON.
+///
+/// # Errors
+/// The sample cannot be serialized.
 pub fn ndjson_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
     *to += &serde_json::to_string(&Exported::from(sample))?;
     to.push('\n');
     Ok(())
 }
 
-/// Appends the sample as RFC 4180 has it: CRLF at the end, an unknown value empty, the deliverables as a JSON list.
+/// Appends the sample as a CSV record (RFC 4180): CRLF at the end, unknown values empty, deliverables as a JSON list.
+///
+/// # Errors
+/// The deliverables cannot be serialized.
 pub fn csv_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
     let row = Exported::from(sample);
     let deliverables = serde_json::to_string(row.deliverables)?;
@@ -93,7 +99,8 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// RFC 4180, section 2: quoted where it holds a comma, a quote or a line break; quotes are doubled.
+/// Appends a field by RFC 4180, section 2: quoted when containing a comma, a quote, or a line break; quotes are
+/// doubled.
 fn quoted(field: &str, to: &mut String) {
     if !field.contains([',', '"', '\r', '\n']) {
         return to.push_str(field);

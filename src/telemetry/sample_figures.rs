@@ -1,49 +1,53 @@
-//! What can be derived from a sample: how far off its estimate was. Pure, and never stored.
+//! Figures derived from a sample: the error of an estimate. Pure, and never stored.
 //!
-//! The formulas are those of the Python Autopack's telemetry (hshk99/Autopack), so that figures compare:
+//! The formulas are those of the Python Autopack's telemetry (hshk99/Autopack), to keep figures comparable:
 //!
 //! ```text
 //! smape_percent  = 200 * |predicted - actual| / (predicted + actual)      0 (exact) to 200
-//! waste_ratio    = predicted / actual                                     above 1: too much was expected
+//! waste_ratio    = predicted / actual                                     above 1: the estimate was too high
 //! underestimated = actual > predicted
 //! ```
 //!
-//! Two things differ from there: what was cut off is a lower bound, so that only `underestimated` may be known of it; and
-//! the figures are always those of the two numbers beside them.
+//! Two differences: the output of a truncated attempt is a lower bound, so only `underestimated` can be known; and the
+//! figures always agree with the two numbers beside them.
 
 use crate::phase::Sample;
 
-/// Symmetric mean absolute percentage error of one estimate (Armstrong 1985, as adjusted by Flores 1986): 0 to 200.
-/// Two zeros agree.
+/// Returns the symmetric mean absolute percentage error of an estimate (Armstrong 1985, as adjusted by Flores 1986): 0
+/// to 200. Two zeros give 0.
 pub fn smape_percent(predicted: u64, actual: u64) -> f64 {
     let sum = predicted as f64 + actual as f64;
     if sum == 0.0 { 0.0 } else { 200.0 * predicted.abs_diff(actual) as f64 / sum }
 }
 
-/// `None`: nothing was put out, and any estimate is infinitely too much.
+/// Returns predicted over actual; `None` without any output, because the ratio is infinite.
 pub fn waste_ratio(predicted: u64, actual: u64) -> Option<f64> {
     (actual > 0).then(|| predicted as f64 / actual as f64)
 }
 
-/// Both numbers, where both are known.
+/// Returns prediction and output, when both are known.
 fn pair(sample: &Sample) -> Option<(u64, u64)> {
     sample.predicted_output_tokens.zip(sample.actual_output_tokens)
 }
 
-/// What a sample says of its estimate; nothing where a number is missing.
+/// Error figures of a sample; empty when a number is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
+    /// Symmetric error in percent, 0 to 200.
     pub smape_percent: Option<f64>,
+    /// Predicted over actual.
     pub waste_ratio: Option<f64>,
+    /// Whether the output exceeded the prediction.
     pub underestimated: Option<bool>,
 }
 
 impl Figures {
+    /// Computes the figures of a sample.
     pub fn of(sample: &Sample) -> Self {
         let Some((predicted, actual)) = pair(sample) else { return Self::default() };
         let more = actual > predicted;
         if sample.truncated {
-            // More would have come: at least this much, however much.
+            // The output was truncated: the number is a lower bound.
             return Self { underestimated: more.then_some(true), ..Self::default() };
         }
         Self {
@@ -54,7 +58,7 @@ impl Figures {
     }
 }
 
-/// Whether a sample is one to learn from: it landed, and nothing was cut off.
+/// Checks whether a sample is usable for learning: the attempt landed, and nothing was truncated.
 pub fn is_quality(sample: &Sample) -> bool {
     sample.success && !sample.truncated
 }
@@ -65,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of a real database (hshk99/Autopack), with what it says of them.
+    /// Compares with rows of a real database (hshk99/Autopack) and the figures stored there.
     #[test]
     fn the_figures_are_those_of_the_python_autopack() {
         for (predicted, actual, smape, waste) in [

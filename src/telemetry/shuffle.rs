@@ -1,6 +1,6 @@
-//! A shuffle that is the same for the same seed. Pure.
+//! Deterministic shuffle: the same seed gives the same order. Pure.
 
-/// The items in an order of chance (Fisher-Yates).
+/// Returns the items in random order (Fisher-Yates).
 pub fn shuffled<T: Copy>(items: &[T], seed: u64) -> Vec<T> {
     let mut items = items.to_vec();
     let mut state = seed;
@@ -10,7 +10,7 @@ pub fn shuffled<T: Copy>(items: &[T], seed: u64) -> Vec<T> {
     items
 }
 
-/// splitmix64 (Steele, Lea and Flood 2014).
+/// Returns the next number of splitmix64 (Steele, Lea and Flood 2014).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;

@@ -92,7 +92,7 @@ async fn what_is_worse_than_what_is_in_force_is_refused() {
         "{shown}"
     );
     let ran = project.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
-    assert!(ran.stderr.contains("worse than what is in force: "), "{ran:#?}");
+    assert!(ran.stderr.contains("worse than the calibration in force: "), "{ran:#?}");
     assert!(ran.stdout.contains(" since calibration 1: "), "{ran:#?}");
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
 }

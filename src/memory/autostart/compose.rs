@@ -1,4 +1,5 @@
-//! `docker compose up -d qdrant`, only for a service that bears our label: an application's own is left alone.
+//! Start with `docker compose up -d qdrant`, only for a service with autopack's label; an application's own service is
+//! left alone.
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
@@ -14,20 +15,22 @@ use super::{LABEL, LABEL_VALUE};
 use crate::config::QdrantSettings;
 use crate::process::{Output, Tool, ToolError, output};
 
-/// In the order in which compose looks for them.
+/// Names of compose files, in compose's order of search.
 const FILES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 const SERVICE: &str = "qdrant";
-/// The old program is written in Python and takes seconds to say anything where the machine is busy.
+/// `docker-compose` is written in Python and takes seconds to start on a busy machine.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// While another process starts it.
+/// Interval of checks while another process starts Qdrant.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A compose file whose `qdrant` service is ours.
+/// A compose file whose `qdrant` service belongs to autopack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComposeFile {
+    /// Path of the file.
     pub path: PathBuf,
+    /// Image of the service.
     pub image: Option<String>,
     ports: Vec<Value>,
 }
@@ -50,16 +53,16 @@ fn file(workspace: &Path) -> Option<PathBuf> {
     FILES.iter().map(|name| workspace.join(name)).find(|path| path.is_file())
 }
 
-/// Whether there is a compose file, whoever wrote it.
+/// Checks whether any compose file exists.
 pub fn is_there(workspace: &Path) -> bool {
     file(workspace).is_some()
 }
 
-/// The first compose file decides, as it does for compose itself.
+/// Returns the compose file with autopack's service. Only the first compose file counts, as in compose itself.
 pub fn find(workspace: &Path) -> Option<ComposeFile> {
     let path = file(workspace)?;
     let text = std::fs::read_to_string(&path).ok()?;
-    // A file that we cannot read is not ours to judge, nor to start.
+    // An unreadable file is neither judged nor started.
     let document: Document = serde_yaml::from_str(&text).ok()?;
     let service = document.services.get(SERVICE)?;
     let image = service.image.clone().filter(|image| !image.contains('$'));
@@ -71,17 +74,17 @@ pub fn find(workspace: &Path) -> Option<ComposeFile> {
 }
 
 impl ComposeFile {
-    /// Whether Qdrant would be reached at the ports that we use, as far as the file tells.
+    /// Checks whether the file publishes Qdrant on the configured ports, as far as the file tells.
     ///
     /// # Errors
-    /// In one line: which port the file publishes instead, and what helps.
+    /// A single line with the port published instead and the remedy.
     pub fn publishes(&self, settings: &QdrantSettings) -> Result<(), String> {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         published_ports::check(&file, &self.ports, settings)
     }
 }
 
-/// Compose takes labels as a map or as a list of `name=value`.
+/// Checks for autopack's label; compose takes labels as a map or as a list of `name=value`.
 fn bears_our_label(labels: &Value) -> bool {
     match labels {
         Value::Mapping(map) => map.get(LABEL).and_then(Value::as_str) == Some(LABEL_VALUE),
@@ -92,18 +95,18 @@ fn bears_our_label(labels: &Value) -> bool {
     }
 }
 
-/// The plugin of the docker command, or the program of its own that older systems have.
+/// The compose plugin of the docker command, or `docker-compose` on older systems.
 #[derive(Clone, Debug)]
 pub struct Compose {
     program: &'static str,
     subcommand: &'static [&'static str],
     docker_host: Option<String>,
     workspace: PathBuf,
-    /// Ours, for the file that `init` writes.
+    /// Port variables for the file written by `init`.
     variables: Vec<(&'static str, String)>,
 }
 
-/// The one that is there; the plugin before the old program.
+/// Returns the available compose command; the plugin is preferred.
 pub async fn tool(
     workspace: &Path,
     docker_host: Option<&str>,
@@ -128,6 +131,7 @@ pub async fn tool(
 }
 
 impl Compose {
+    /// Returns the command as typed in a shell.
     pub fn name(&self) -> &'static str {
         if self.subcommand.is_empty() { "docker-compose" } else { "docker compose" }
     }
@@ -143,7 +147,7 @@ impl Compose {
         }
     }
 
-    /// The id of the service's container, where compose says it.
+    /// Returns the id of the service's container, if compose reports a container.
     pub async fn container(&self, file: &ComposeFile, left: Duration) -> Option<String> {
         let ids = self.run(&on_file(file, &["ps", "-q", SERVICE]), left).await.ok()?;
         ids.text().lines().next().filter(|id| !id.is_empty()).map(str::to_owned)
@@ -167,15 +171,15 @@ impl Compose {
     }
 }
 
-/// Two at once can make two networks of one name, and then no compose can use either. So the file is locked meanwhile;
-/// the autostart timeout bounds the wait.
+/// Locks the file: two concurrent runs of compose can create two networks with the same name and so break every later
+/// run. The autostart timeout bounds the wait.
 async fn alone(file: &ComposeFile) -> Option<File> {
     let opened = File::open(&file.path).ok()?;
     loop {
         match opened.try_lock() {
             Ok(()) => return Some(opened),
             Err(TryLockError::WouldBlock) => sleep(LOOK_AGAIN).await,
-            // A file system without locks.
+            // The file system does not support locks.
             Err(TryLockError::Error(_)) => return None,
         }
     }
@@ -187,14 +191,14 @@ fn on_file(file: &ComposeFile, verb: &[&str]) -> Vec<OsString> {
     args
 }
 
-/// The old program's last line says nothing; the one before it does.
+/// Useless last line of `docker-compose`; the line before holds the reason.
 const SAYS_NOTHING: &str = "Encountered errors while bringing up the project.";
 
-/// The last line of what compose wrote is what went wrong; before it stands its progress.
+/// Returns the reason of a failure: the last line of compose's output, after the progress.
 fn last_line(text: &str) -> String {
     let mut lines =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != SAYS_NOTHING);
-    let last = lines.next_back().unwrap_or("it said nothing");
+    let last = lines.next_back().unwrap_or("no output");
     last.chars().take(300).collect()
 }
 

@@ -1,7 +1,7 @@
-//! Starting Qdrant on this machine: by compose where its service is ours, else through the Docker API; then waiting
-//! until it is ready. Nothing here takes longer than the timeout, whatever hangs, and two may do it at once.
+//! Start of Qdrant on this machine: with compose for autopack's own service, else through the Docker API; then wait
+//! until ready. Bounded by the timeout even if a tool hangs, and safe to run in several processes at once.
 //!
-//! Whether to start at all is `choose`'s business; other hosts are never started.
+//! `choose` decides whether to start Qdrant; servers on other hosts are never started.
 
 pub mod compose;
 pub mod docker;
@@ -19,47 +19,50 @@ use super::index::qdrant::{Qdrant, QdrantError};
 use crate::config::QdrantSettings;
 use docker::{Docker, Pull, Running, Unreachable};
 
-/// The container that the Docker API starts, and the volume that both ways keep.
+/// Name of the container started through the Docker API.
 pub const CONTAINER: &str = "autopack-qdrant";
+/// Volume used by both ways of starting.
 pub const VOLUME: &str = "autopack_qdrant_storage";
-/// What marks a container or a compose service as ours.
+/// Label of autopack's container or compose service.
 pub const LABEL: &str = "autopack.service";
+/// Value of the label.
 pub const LABEL_VALUE: &str = "qdrant";
 
 const ANOTHER: &str = "started by another process";
 
-/// How long a failed start waits for another process's to succeed.
+/// Wait for a start by another process after a failed start.
 const ANOTHERS: Duration = Duration::from_secs(2);
 
-/// Beyond the timeout, for a better reason.
+/// Extra time after the timeout, for finding a better reason.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);
-/// Beyond the timeout, to stop what does not serve.
+/// Extra time after the timeout, for stopping a container that does not serve.
 const CLEARING: Duration = Duration::from_millis(1_400);
 
-/// What starting needs to know.
+/// Inputs of a start.
 #[derive(Clone, Debug)]
 pub struct Autostart {
+    /// Qdrant settings.
     pub settings: QdrantSettings,
-    /// Where a compose file may be.
+    /// Directory searched for a compose file.
     pub workspace: PathBuf,
-    /// `DOCKER_HOST`, as the environment has it.
+    /// `DOCKER_HOST` from the environment.
     pub docker_host: Option<String>,
 }
 
-/// What came of it.
+/// Result of a start.
 #[derive(Debug)]
 pub enum Started {
-    /// Ready, and how: "started by docker compose".
+    /// Ready; the text tells how: "started by docker compose".
     Ready(String),
-    /// The image is absent and on its way.
+    /// The image is missing; a pull is in progress.
     Pulling(Pull),
-    /// In one line, why not.
+    /// Failed, with the reason in a single line.
     Failed(String),
-    /// It is there, and does not take our key.
+    /// Qdrant is running but rejects the API key.
     Denied(QdrantError),
 }
 
-/// The container that this start made run: stopped again if it does not serve.
+/// Container started by this process; stopped again if Qdrant does not serve.
 #[derive(Default)]
 struct Launched(Mutex<Option<String>>);
 
@@ -73,17 +76,18 @@ impl Launched {
     }
 }
 
-/// Whether this host is the machine itself; others are never started.
+/// Checks whether a host is this machine; only a local Qdrant is started.
 pub fn is_local(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]")
 }
 
 impl Autostart {
+    /// Returns the time limit of a start.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.settings.autostart_timeout_seconds)
     }
 
-    /// Ends within the timeout, and two seconds for clearing up.
+    /// Starts Qdrant. Ends within the timeout plus two seconds for cleanup.
     pub async fn start(&self) -> Started {
         let deadline = Instant::now() + self.timeout();
         let launched = Launched::default();
@@ -105,23 +109,24 @@ impl Autostart {
         }
     }
 
-    /// Stops the container that was started in vain. One that is only slow goes on: it will serve at a later batch.
+    /// Stops a container started without success. A slow container keeps running and will serve at a later batch.
     async fn clear_up(&self, launched: &Launched, whatever: bool) -> Option<&'static str> {
         let container = launched.take()?;
         let docker = Docker::connect(self.docker_host.as_deref()).ok()?;
         if !whatever && docker.is_coming_up(&container, &self.settings).await {
-            return Some("its container goes on starting");
+            return Some("the container is still starting");
         }
         // Stopped in any case: the engine would start one that ended over and over.
         let ended = docker.has_ended(&container).await;
         let is_stopped = docker.stop(&container).await;
         is_stopped.then_some(match ended {
             true => "its container had ended by itself, and is not started again",
-            false => "its container was stopped again",
+            false => "the container was stopped again",
         })
     }
 
-    /// A slow tool may hide that there is no engine at all, and that is what the user has to know.
+    /// Returns the reason for a timeout. A slow tool can hide a missing engine, and the user has to know about a
+    /// missing engine.
     async fn too_late(&self) -> String {
         if let Ok(docker) = Docker::connect(self.docker_host.as_deref())
             && let Ok(Err(docker::Unreachable::Down(why))) =
@@ -170,7 +175,7 @@ impl Autostart {
         }
     }
 
-    /// A container on the volume that is not the one that we would start: a second server on it would end at once.
+    /// Returns a foreign container with the same volume: a second server with the volume would exit at once.
     fn other_server<'a>(&self, running: &'a [Running]) -> Option<&'a Running> {
         let here = self.workspace.canonicalize().unwrap_or_else(|_| self.workspace.clone());
         let is_ours = |one: &&Running| {
@@ -182,7 +187,7 @@ impl Autostart {
     async fn say_other_server(&self, other: &Running) -> String {
         let stop =
             start_commands::of_engine(&self.workspace, &format!("stop {}", other.name)).await;
-        let stop = stop.map_or("stop that one".to_owned(), |command| format!("`{command}`"));
+        let stop = stop.map_or("stop that container".to_owned(), |command| format!("`{command}`"));
         format!(
             "the container {} serves the volume {VOLUME} {}; set memory.qdrant.port and grpc_port to these, or {stop}",
             other.name,
@@ -190,7 +195,7 @@ impl Autostart {
         )
     }
 
-    /// `None` where there is no compose file of ours or nothing to run it with.
+    /// Starts with compose; `None` without autopack's compose file or without a compose command.
     async fn by_compose(
         &self,
         docker: Option<&Docker>,
@@ -206,7 +211,7 @@ impl Autostart {
         {
             return Some(Started::Failed(why));
         }
-        // An engine that only compose can reach (a context) gets its image from compose.
+        // An engine reachable only by compose (a context) gets the image from compose.
         let docker = docker.filter(|_| engine.is_ok());
         let image = file.image.as_deref().unwrap_or(&self.settings.image);
         if let Some(pull) = pull_if_absent(docker, image).await {
@@ -214,7 +219,7 @@ impl Autostart {
         }
         let mut up = tool.up(&file, left()).await;
         if up.is_err() && engine.is_ok() {
-            // Two at once tread on each other's toes; the second time what the other made is there.
+            // Concurrent starts can disturb each other; the second try finds the objects created by the first process.
             up = tool.up(&file, left()).await;
         }
         Some(match (up, engine) {
@@ -224,7 +229,7 @@ impl Autostart {
                 start.note(container.as_deref());
                 self.until_ready(docker, container, how).await
             }
-            // Compose fails too, and says the same in many lines.
+            // Compose fails too, with the same reason in many lines.
             (Err(_), Err(why)) => Started::Failed(why.to_string()),
             (Err(why), Ok(())) => Started::Failed(why),
         })
@@ -240,14 +245,14 @@ impl Autostart {
             Ok(docker::Launch::OtherPorts(why)) => {
                 let arguments = format!("rm -f {CONTAINER}");
                 let remove = start_commands::of_engine(&self.workspace, &arguments).await;
-                let remove = remove.map_or("removing it".to_owned(), |line| format!("`{line}`"));
-                Started::Failed(format!("{why}; {remove} lets it be made anew, its volume stays"))
+                let remove = remove.map_or("remove it".to_owned(), |line| format!("run `{line}`"));
+                Started::Failed(format!("{why}; {remove} to have it recreated, its volume is kept"))
             }
             Err(why) => Started::Failed(why),
         }
     }
 
-    /// Another process may have started it in another way: then ours found the port taken.
+    /// Waits for a start by another process in another way: the port was then taken.
     async fn unless_another_did(&self, why: String, deadline: Instant) -> Started {
         let until = deadline.min(Instant::now() + ANOTHERS);
         match timeout_at(until, ready::wait(&self.settings)).await {
@@ -256,7 +261,7 @@ impl Autostart {
         }
     }
 
-    /// Waits for both ports; a container that ends instead ends the wait.
+    /// Waits for both ports, or for the end of the container.
     async fn until_ready(
         &self,
         docker: Option<&Docker>,
@@ -275,7 +280,7 @@ impl Autostart {
         }
     }
 
-    /// Being ready needs no key; serving us does. Anything else that is wrong is met, and said, at the first call.
+    /// Checks the API key: readiness does not need a key, later calls do. The first call reports any other fault.
     async fn taking_our_key(&self, how: String) -> Started {
         let asked = match Qdrant::new(&self.settings, "", "") {
             Ok(qdrant) => qdrant.answers().await,
@@ -288,16 +293,16 @@ impl Autostart {
     }
 }
 
-/// One start under way.
+/// A start in progress.
 struct Start<'a> {
-    /// What ran on the volume before.
+    /// Containers with the volume before the start.
     running: &'a [Running],
     launched: &'a Launched,
     deadline: Instant,
 }
 
 impl Start<'_> {
-    /// Keeps the container in mind, unless it ran before: then it is not ours to stop.
+    /// Records the container, unless the container was running before and so must not be stopped.
     fn note(&self, container: Option<&str>) {
         let ran = |container: &str| {
             self.running.iter().any(|one| one.id.starts_with(container) || one.name == container)

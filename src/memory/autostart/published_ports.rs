@@ -1,13 +1,13 @@
-//! The ports that a compose file publishes, compared with those at which we look for Qdrant.
+//! Comparison of the ports published by a compose file with the configured ports.
 
 use serde_yaml::Value;
 
 use crate::config::QdrantSettings;
 
-/// `entries` is what stands under `ports` in `file`.
+/// Checks `entries`, the list under `ports` in `file`.
 ///
 /// # Errors
-/// In one line: which port the file publishes instead, and what helps.
+/// A single line with the port published instead and the remedy.
 pub fn check(file: &str, entries: &[Value], settings: &QdrantSettings) -> Result<(), String> {
     let published: Vec<Published> =
         entries.iter().map(|entry| published(entry, settings)).collect();
@@ -25,7 +25,7 @@ pub fn check(file: &str, entries: &[Value], settings: &QdrantSettings) -> Result
     Ok(())
 }
 
-/// A port of Qdrant, where we look for it, and how that is configured.
+/// A port of Qdrant, with the configured port outside the container and the config key.
 struct Port {
     inside: u16,
     outside: u16,
@@ -50,18 +50,18 @@ fn ports(settings: &QdrantSettings) -> [Port; 2] {
     ]
 }
 
-/// The variables that tell the shipped compose file which ports to publish.
+/// Returns the variables for the published ports of the shipped compose file.
 pub fn variables(settings: &QdrantSettings) -> impl Iterator<Item = (&'static str, String)> {
     ports(settings).into_iter().map(|port| (port.variable, port.outside.to_string()))
 }
 
-/// What one entry under `ports` publishes.
+/// Ports published by an entry under `ports`.
 enum Published {
     Known {
         inside: u16,
         outside: u16,
     },
-    /// Ranges, and variables that only compose knows: they get the benefit of the doubt.
+    /// Ranges, and variables known only to compose; assumed to be correct.
     Unclear,
 }
 
@@ -81,7 +81,7 @@ impl Published {
     }
 }
 
-/// `[IP:]OUTSIDE:INSIDE[/tcp]`, or a map of `target` and `published`.
+/// Parses an entry: `[IP:]OUTSIDE:INSIDE[/tcp]`, or a map of `target` and `published`.
 fn published(entry: &Value, settings: &QdrantSettings) -> Published {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -107,7 +107,7 @@ fn published(entry: &Value, settings: &QdrantSettings) -> Published {
     }
 }
 
-/// Our own variables, in the forms that compose takes; others stay as they are.
+/// Substitutes autopack's variables in the forms known to compose; other variables stay unchanged.
 fn fill(text: &str, settings: &QdrantSettings) -> String {
     let mut filled = text.to_owned();
     for (variable, value) in variables(settings) {

@@ -1,4 +1,4 @@
-//! Whether Qdrant is ready: `/readyz` on its REST port and a health call on its gRPC port.
+//! Readiness of Qdrant: `/readyz` on the REST port and a health call on the gRPC port.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::memory::index::qdrant::{Qdrant, QdrantError, address};
 const PROBE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Until it is.
+/// Waits until Qdrant is ready.
 pub async fn wait(settings: &QdrantSettings) {
-    // What is started from here is on this machine. Without a client the gRPC port alone has to do.
+    // Only servers on this machine are started. Without an HTTP client the gRPC port alone decides.
     let client = http::client(Limits { whole: PROBE, silence: PROBE }, Reach::Machine).ok();
     while !(rest(client.as_ref(), settings).await && grpc(settings).await) {
         sleep(PAUSE).await;
@@ -27,7 +27,7 @@ async fn rest(client: Option<&Client>, settings: &QdrantSettings) -> bool {
     client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
 }
 
-/// Whether a server answers at the port that we use; whether it takes our key is asked later.
+/// Checks whether a server answers at the configured gRPC port; the API key is checked later.
 pub async fn grpc(settings: &QdrantSettings) -> bool {
     let Ok(qdrant) = Qdrant::new(settings, "", "") else { return false };
     let answer = timeout(PROBE, qdrant.version()).await;

@@ -1,4 +1,4 @@
-//! The commands that a hint may name: only those that exist on this machine.
+//! Commands named in hints: only commands available on this machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::{CONTAINER, VOLUME, compose, is_local, published_ports};
 use crate::config::QdrantSettings;
 use crate::process::{Tool, output};
 
-/// Both answer at once; a busy machine may take its time.
+/// Version checks answer at once; the limit allows for a busy machine.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What starts Qdrant here and looks after its container.
+/// Commands for starting Qdrant and managing the container on this machine.
 #[derive(Clone, Debug)]
 pub struct Commands {
     /// `docker` or `podman`.
@@ -22,7 +22,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Looks for them.
+    /// Looks for the commands available on this machine.
     pub async fn here(
         settings: &QdrantSettings,
         workspace: &Path,
@@ -38,7 +38,7 @@ impl Commands {
         }
     }
 
-    /// What starts Qdrant: "start it with `docker compose up -d qdrant`".
+    /// Returns the hint for starting Qdrant: "start it with `docker compose up -d qdrant`".
     pub fn start(&self) -> String {
         let QdrantSettings { host, .. } = &self.settings;
         if !is_local(host) {
@@ -59,7 +59,7 @@ impl Commands {
         }
     }
 
-    /// The variables only where the ports are not those that the file takes without them.
+    /// Sets variables only for ports other than the defaults of the compose file.
     fn up(&self, tool: &str) -> String {
         let defaults = QdrantSettings::default();
         let usual = (defaults.port, defaults.grpc_port);
@@ -80,7 +80,7 @@ impl Commands {
     }
 }
 
-/// A command line for the engine, if there is a command for it: `docker rm -f autopack-qdrant`.
+/// Returns a command line for the engine, if a command is available: `docker rm -f autopack-qdrant`.
 pub async fn of_engine(workspace: &Path, arguments: &str) -> Option<String> {
     engine(workspace).await.map(|engine| format!("{engine} {arguments}"))
 }

@@ -1,33 +1,35 @@
-//! The builtin embedder: offline, deterministic, no model. Features of code-aware words, hashed into 384 numbers.
+//! Builtin embedder: offline, deterministic, no model. Features of words in code, hashed into 384 dimensions.
 //!
-//! What it is good at: the same error again, the same file, the same identifiers in another order or case, and
-//! words that mean one thing in code. What it is not: a language model.
+//! Finds the same error again, the same file, the same identifiers in another order or case, and synonyms in code. Not
+//! a language model.
 
 use std::collections::HashMap;
 
 use super::tokens::{Word, words};
 use super::{concepts, normalise, rarity};
 
-/// Part of every vector's identity: raise it with every change to what `embed` answers.
+/// Part of every vector's identity. Increase after any change to the result of `embed`.
 pub const ID: &str = "builtin-384-v1";
+/// Length of the vectors.
 pub const DIMENSIONS: usize = 384;
 
-/// Hashing alone brings unrelated texts up to here: two standard deviations, 2/√384.
+/// Cosine reached by unrelated texts through hashing alone: two standard deviations, 2/√384.
 pub const FLOOR: f32 = 0.1;
 
-/// Each feature goes to so many places: one collision then disturbs only a part of it.
+/// Places per feature: a collision then disturbs only a part of the feature.
 const PLACES: usize = 4;
-/// Beyond this a text says nothing new.
+/// Words beyond this number are ignored.
 const MOST_WORDS: usize = 4_000;
 
 const PART: f32 = 1.0;
 const COMPOUND: f32 = 0.9;
 const CONCEPT: f32 = 0.45;
 const PAIR: f32 = 0.35;
-/// Shared out over the trigrams of a word.
+/// Total weight of the trigrams of a word.
 const GRAMS: f32 = 0.55;
 const ERROR_TYPE: f32 = 1.2;
 
+/// Returns the vector of a text, of length 1; all zeros for a text without words.
 pub fn embed(text: &str) -> Vec<f32> {
     let mut features = Features::default();
     let mut before: Option<String> = None;
@@ -61,7 +63,7 @@ fn add_word(features: &mut Features, word: &Word, before: &mut Option<String>) {
 fn add_concepts(features: &mut Features, word: &str) {
     let of_word = concepts::of(word);
     for concept in of_word {
-        // A word of many concepts says less about each.
+        // A word with many concepts is less specific for each.
         features.add("k", &concept.to_string(), CONCEPT / (of_word.len() as f32).sqrt());
     }
 }
@@ -77,15 +79,15 @@ fn add_grams(features: &mut Features, part: &str, weight: f32) {
     }
 }
 
-/// `modulenotfounderror`, `nullpointerexception`.
+/// Recognizes names of error types: `modulenotfounderror`, `nullpointerexception`.
 fn is_error_type(whole: &str) -> bool {
     ["error", "exception", "panic", "warning"].iter().any(|end| whole.ends_with(end))
 }
 
-/// How much a word says: a stand-in for its rarity, which one text alone cannot tell.
+/// Returns the weight of a word, an approximation of rarity from a single text.
 fn weight(part: &str) -> f32 {
     if part.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Status codes and versions say something; line numbers and counts do not.
+        // Status codes and versions carry meaning; line numbers and counts do not.
         return if part.len() == 3 { 0.4 } else { 0.15 };
     }
     if part.chars().count() == 1 {
@@ -94,7 +96,7 @@ fn weight(part: &str) -> f32 {
     rarity::weight(part)
 }
 
-/// Features with their weights summed; a feature that comes often counts more, but ever less so.
+/// Sums of weights by feature; repeated features grow less than linearly.
 #[derive(Default)]
 struct Features {
     counted: HashMap<u64, (f32, u32)>,
@@ -107,7 +109,7 @@ impl Features {
     }
 
     fn into_vector(self) -> Vec<f32> {
-        // Sums of floats depend on their order, and a map's order on its seed.
+        // Sort first: sums of floats depend on the order, and the order of a map on the seed.
         let mut counted: Vec<(u64, (f32, u32))> = self.counted.into_iter().collect();
         counted.sort_unstable_by_key(|(hash, _)| *hash);
         let mut vector = vec![0.0; DIMENSIONS];
@@ -130,7 +132,7 @@ fn scatter(vector: &mut [f32], hash: u64, amount: f32) {
     }
 }
 
-/// FNV-1a: the same on every machine and in every version, which the standard hashers do not promise.
+/// FNV-1a: the same on every machine and in every version; the standard hashers do not guarantee this.
 fn hash(kind: &str, name: &str) -> u64 {
     let bytes = kind.bytes().chain([b':']).chain(name.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -161,7 +163,7 @@ mod tests {
         assert_eq!(vector.len(), DIMENSIONS);
         assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-5);
         assert_eq!(vector, embed("ModuleNotFoundError: No module named 'yaml'"));
-        // A change here means that `ID` has to change too.
+        // After a change here, change `ID` too.
         let sum: f32 = vector.iter().enumerate().map(|(i, x)| x * (i as f32 + 1.0)).sum();
         insta::assert_snapshot!(format!("{sum:.3}"));
     }

@@ -1,11 +1,11 @@
-//! Words that mean one thing in code, so that `auth` finds `login`: a small thesaurus for the builtin embedder.
+//! Synonyms in code, so that `auth` finds `login`: a small thesaurus for the builtin embedder.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::tokens::stem;
 
-/// Each line is one concept; a word may stand in several.
+/// Each line is a concept; a word may belong to several.
 const GROUPS: &[&str] = &[
     "auth authentication authenticate authorize authorization login logout signin session token credential credentials jwt oauth password permission permissions role",
     "database db sql sqlite postgres postgresql mysql query table schema migration orm sqlalchemy transaction row column",
@@ -65,7 +65,7 @@ const GROUPS: &[&str] = &[
     "argument arguments parameter parameters signature positional keyword unexpected expected",
 ];
 
-/// The concepts of a stemmed word.
+/// Returns the concepts of a stemmed word.
 pub fn of(stemmed: &str) -> &'static [u16] {
     static CONCEPTS: LazyLock<HashMap<String, Vec<u16>>> = LazyLock::new(concepts);
     CONCEPTS.get(stemmed).map_or(&[], Vec::as_slice)

@@ -1,6 +1,6 @@
-//! Text into vectors: the builtin embedder, an HTTP endpoint, or a model2vec folder.
+//! Conversion of text to vectors: builtin embedder, HTTP endpoint, or model2vec directory.
 //!
-//! Vectors of two embedders are never compared: each says who it is, and that goes with every vector.
+//! Vectors of different embedders are never compared: every vector is stored with the embedder's id.
 
 pub mod builtin;
 mod concepts;
@@ -14,23 +14,33 @@ use std::sync::Arc;
 
 use crate::config::EmbedderSettings;
 
+/// Failure of an embedder.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
+    /// The settings are invalid, or a model cannot be loaded.
     #[error("cannot set up the embedder: {0}")]
     Setup(String),
+    /// The endpoint failed.
     #[error("the embedder at {endpoint} {why}")]
-    Provider { endpoint: String, why: String },
+    Provider {
+        /// Address of the endpoint.
+        endpoint: String,
+        /// Reason, to read after the address.
+        why: String,
+    },
 }
 
-/// Takes secrets out of a text before it leaves this process.
+/// Removes secrets from a text before the text leaves this process.
 #[derive(Clone)]
 pub struct Redact(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
 impl Redact {
+    /// Wraps a redacting function.
     pub fn new(redact: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(redact))
     }
 
+    /// Redacts a text.
     pub fn apply(&self, text: &str) -> String {
         (self.0)(text)
     }
@@ -42,15 +52,22 @@ impl std::fmt::Debug for Redact {
     }
 }
 
+/// The configured embedder.
 #[derive(Clone, Debug)]
 pub enum Embedder {
+    /// The builtin embedder.
     Builtin,
+    /// An OpenAI-compatible endpoint.
     Http(Arc<http::HttpEmbedder>),
+    /// A model2vec model in a local directory.
     Model2vec(Arc<model2vec::Model2vec>),
 }
 
 impl Embedder {
-    /// `key` is the provider's, taken from the environment variable that the settings name.
+    /// Opens the configured embedder. `key` is the API key, read from the environment variable named in the settings.
+    ///
+    /// # Errors
+    /// The settings are invalid, or the model cannot be loaded.
     pub fn open(
         settings: &EmbedderSettings,
         workspace: &Path,
@@ -69,7 +86,7 @@ impl Embedder {
         })
     }
 
-    /// Vectors are comparable if, and only if, their embedders' ids are equal.
+    /// Returns the embedder's id. Vectors are comparable only between equal ids.
     pub fn id(&self) -> &str {
         match self {
             Self::Builtin => builtin::ID,
@@ -78,16 +95,19 @@ impl Embedder {
         }
     }
 
-    /// Below this cosine a text is not about the same thing.
+    /// Returns the smallest cosine of related texts.
     pub fn floor(&self) -> f32 {
         match self {
             Self::Builtin => builtin::FLOOR,
-            // Models place unrelated texts wherever they were trained to.
+            // The cosine of unrelated texts depends on the model.
             Self::Http(_) | Self::Model2vec(_) => f32::MIN,
         }
     }
 
-    /// One vector of length 1 for each text, in their order.
+    /// Returns a vector of length 1 for each text, in order.
+    ///
+    /// # Errors
+    /// The embedder fails or returns too few vectors.
     pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
             Self::Builtin => off_the_runtime(texts, builtin::embed).await,
@@ -109,7 +129,7 @@ async fn off_the_runtime(
     joined.map_err(|error| EmbedError::Setup(error.to_string()))
 }
 
-/// To length 1, so that an inner product is a cosine. A vector of nothing stays one.
+/// Scales to length 1, so that an inner product is a cosine. A zero vector stays zero.
 fn normalise(vector: &mut [f32]) {
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if length > 0.0 {

@@ -1,4 +1,4 @@
-//! A model2vec model in a local folder: `tokenizer.json`, `model.safetensors`, `config.json`. Nothing is downloaded.
+//! A model2vec model in a local directory: `tokenizer.json`, `model.safetensors`, `config.json`. Nothing is downloaded.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{EmbedError, normalise};
 
+/// A loaded model.
 #[derive(Debug)]
 pub struct Model2vec {
     id: String,
@@ -16,6 +17,10 @@ pub struct Model2vec {
 const FILES: [&str; 3] = ["tokenizer.json", "model.safetensors", "config.json"];
 
 impl Model2vec {
+    /// Loads the model in `folder`.
+    ///
+    /// # Errors
+    /// The directory is missing, or a file is missing or invalid.
     pub fn open(folder: &Path) -> Result<Self, EmbedError> {
         let failed = |why: String| {
             EmbedError::Setup(format!(
@@ -24,9 +29,9 @@ impl Model2vec {
                 FILES.join(", ")
             ))
         };
-        // The crate takes a name that is no folder for one to look for elsewhere.
+        // The model2vec crate would look elsewhere for a name without a directory.
         if !folder.is_dir() {
-            return Err(failed("there is no such folder".to_owned()));
+            return Err(failed("no such directory".to_owned()));
         }
         let id = id(folder).map_err(|error| failed(error.to_string()))?;
         let model = StaticModel::from_pretrained(folder, None, None, None)
@@ -34,10 +39,12 @@ impl Model2vec {
         Ok(Self { id, model })
     }
 
+    /// Returns the identity of the model.
     pub fn id(&self) -> &str {
         &self.id
     }
 
+    /// Returns the vector of a text.
     pub fn embed(&self, text: &str) -> Vec<f32> {
         let mut vector = self.model.encode_single(text);
         normalise(&mut vector);
@@ -45,7 +52,7 @@ impl Model2vec {
     }
 }
 
-/// By contents, not by name: another model in the same folder is another embedder.
+/// Returns the identity by contents, not by name: another model in the same directory is another embedder.
 fn id(folder: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     for file in FILES {
@@ -60,7 +67,7 @@ mod tests {
     use super::super::cosine;
     use super::*;
 
-    /// The smallest model there can be: four words, four dimensions.
+    /// Writes the smallest valid model: four words, four dimensions.
     fn write_model(folder: &Path) {
         let tokenizer = serde_json::json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],

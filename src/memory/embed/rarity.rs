@@ -1,12 +1,12 @@
-//! How common words are in code: stems by how much each says, from a tenth to nine tenths of a rare one.
+//! Frequency of words in code: stems by weight, from a tenth to nine tenths of the weight of a rare word.
 //!
-//! Counted over 12,000 chunks of forty lines of Python's standard library, Rust crates and their documentation;
-//! words that are not here are rare, and say the most.
+//! Counted over 12,000 chunks of forty lines of Python's standard library, Rust crates and their documentation; words
+//! missing here are rare and get the full weight.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Tenths, and the stems that say so much.
+/// Weight in tenths, and the stems with this weight.
 #[rustfmt::skip]
 const COMMON: &[(u8, &str)] = &[
     (1, "and for in is of the to"),
@@ -51,7 +51,7 @@ const COMMON: &[(u8, &str)] = &[
     (9, "variant variou via void warning well whether whitespac win wrap yield"),
 ];
 
-/// How much a stem says, up to 1.
+/// Returns the weight of a stem, at most 1.
 pub fn weight(stem: &str) -> f32 {
     static WEIGHTS: LazyLock<HashMap<&str, f32>> = LazyLock::new(|| {
         let lines = COMMON.iter().flat_map(|(tenths, stems)| {

@@ -1,17 +1,19 @@
-//! Text into terms, as code is read: identifiers split at case, underscore and digits, words cut to their stem.
+//! Splitting of text into terms suited to code: identifiers split at case, underscore and digits, words reduced to
+//! stems.
 //!
-//! The full-text index and the builtin embedder share these terms.
+//! Used by the full-text index and the builtin embedder.
 
-/// One word of a text.
+/// A word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// As it stands, in lower case: `parseurl2`, `test_login`.
+    /// The whole word in lower case: `parseurl2`, `test_login`.
     pub whole: String,
-    /// Its stemmed parts; only one, the stem of the whole, where it does not fall apart.
+    /// Stemmed parts; a single stem for a word without parts.
     pub parts: Vec<String>,
 }
 
 impl Word {
+    /// Checks whether the word has several parts.
     pub fn is_compound(&self) -> bool {
         self.parts.len() > 1
     }
@@ -20,6 +22,7 @@ impl Word {
 /// Longer runs of letters and digits are data (hashes, base64), not words.
 const LONGEST_WORD: usize = 64;
 
+/// Returns the words of a text, in order.
 pub fn words(text: &str) -> impl Iterator<Item = Word> + '_ {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
         .map(|word| word.trim_matches('_'))
@@ -27,7 +30,7 @@ pub fn words(text: &str) -> impl Iterator<Item = Word> + '_ {
         .map(|word| Word { whole: word.to_lowercase(), parts: parts(word) })
 }
 
-/// The terms of a text for the full-text index: parts, and compounds whole too.
+/// Returns the terms of a text for the full-text index: parts, and compounds whole too.
 pub fn terms(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
     for word in words(text) {
@@ -56,7 +59,8 @@ fn parts(word: &str) -> Vec<String> {
     parts
 }
 
-/// `aB`, `a1`, `1a`, and the last capital of a run that a small letter follows: `HTTPServer` is http, server.
+/// Checks for the start of a part: `aB`, `a1`, `1a`, and the last capital of a run before a small letter: `HTTPServer`
+/// is http, server.
 fn starts_part(before: char, c: char, after: Option<char>) -> bool {
     let lower_to_upper = before.is_lowercase() && c.is_uppercase();
     let acronym_ends =
@@ -71,7 +75,7 @@ fn push_part(parts: &mut Vec<String>, current: &mut String) {
     }
 }
 
-/// A light stem: what English adds to words in code. Wrong now and then, but the same for all texts.
+/// Returns a light stem: removes English endings common in code. Sometimes wrong, but the same for all texts.
 pub fn stem(word: &str) -> String {
     const ENDINGS: [(&str, &str); 14] = [
         ("ization", "ize"),
@@ -103,7 +107,7 @@ pub fn stem(word: &str) -> String {
     without_silent_e(word)
 }
 
-/// `stopp` of `stopped` is `stop`.
+/// Removes a doubled consonant: `stopp` of `stopped` becomes `stop`.
 fn undoubled(word: &str) -> &str {
     let bytes = word.as_bytes();
     let n = bytes.len();
@@ -111,7 +115,7 @@ fn undoubled(word: &str) -> &str {
     if doubled { &word[..n - 1] } else { word }
 }
 
-/// `cache` is `cach`, as `caching` is.
+/// Removes a silent e: `cache` becomes `cach`, like `caching`.
 fn without_silent_e(word: &str) -> String {
     let silent = word.len() > 4 && word.ends_with('e') && !word.ends_with("ee");
     if silent { word[..word.len() - 1].to_owned() } else { word.to_owned() }

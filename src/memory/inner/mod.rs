@@ -1,6 +1,6 @@
-//! The memory that is on: its parts, what is known of its state, and its end.
+//! State of an enabled memory: parts, current state, and shutdown.
 //!
-//! Which backend serves, and how that changes, is in `serving`; the way of an entry to the journal in `writing`.
+//! `serving` selects the active backend, `writing` writes entries to the journal.
 
 mod serving;
 mod stats;
@@ -30,10 +30,10 @@ use crate::config::MemorySettings;
 pub use serving::Backend;
 use serving::State;
 
-/// A phase never waits longer for its memory.
+/// Longest wait of a phase for the memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Nothing is lost when it ends: the journal has everything.
+/// Nothing is lost after this time: the journal has everything.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Inner {
@@ -46,21 +46,21 @@ pub(super) struct Inner {
     pub qdrant: Option<Qdrant>,
     autostart: Autostart,
     starting: Starting,
-    /// What starts Qdrant here; looked for only where Qdrant is required.
+    /// Hint for starting Qdrant; determined only if Qdrant is required.
     start_hint: OnceLock<String>,
-    /// The length of the embedder's vectors.
+    /// Length of the embedder's vectors.
     dimensions: OnceCell<usize>,
-    /// Loaded when it is first needed.
+    /// Loaded on first use.
     pub faiss: OnceCell<Arc<Mutex<Faiss>>>,
     state: Mutex<State>,
-    /// One catches up at a time.
+    /// Held while catching up, once at a time.
     pub catching_up: tokio::sync::Mutex<()>,
     pub behind: AtomicBool,
-    /// Whether Qdrant was compared with the journal since it was last lost; following the log is enough then.
+    /// Whether Qdrant was compared with the journal since the last loss; if so, following the log is enough.
     pub compared: AtomicBool,
-    /// One looks for Qdrant at a time.
+    /// Whether a check for Qdrant is running.
     looking: AtomicBool,
-    /// What is on its way to the journal: nobody waits long for it, but it is not lost either.
+    /// Writes to the journal in progress: callers do not wait long, but nothing is lost.
     writing: Mutex<JoinSet<()>>,
 }
 
@@ -104,7 +104,8 @@ impl Inner {
         }
     }
 
-    /// The line of the beginning says why Qdrant does not serve; nothing says it again.
+    /// Sets the first backend. The first line of the drain tells why Qdrant does not serve, so nothing repeats the
+    /// reason.
     pub fn begin_with(&mut self, backend: Backend, absence: Option<Absence>, starting: Starting) {
         self.starting = starting;
         let mut state = self.state();
@@ -118,7 +119,8 @@ impl Inner {
         }
     }
 
-    /// What would start Qdrant, should it be required and go away. In the background: it may take seconds.
+    /// Looks in the background for commands to start Qdrant, in case a required Qdrant goes away; this may take
+    /// seconds.
     pub fn find_commands(self: &Arc<Self>) {
         if !self.settings.use_qdrant || !self.settings.qdrant.require {
             return;
@@ -139,7 +141,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what went wrong for `memory stats`, and says it once, until Qdrant is back.
+    /// Records a problem for `memory stats`, and logs each problem once until Qdrant is back.
     pub fn note(&self, problem: impl ToString) {
         let problem = problem.to_string();
         let mut state = self.state();
@@ -170,14 +172,14 @@ impl Inner {
         while writing.join_next().await.is_some() {}
         self.behind.store(true, Ordering::SeqCst);
         if timeout(LAST_PATIENCE, self.catch_up()).await.is_err() {
-            self.note("not everything is in the index yet; the rest follows at the next start");
+            self.note("the index is not complete yet; the rest is added at the next start");
         }
         if self.faiss.initialized()
             && let Err(error) = self.save_faiss().await
         {
             self.note(error);
         }
-        // A connection that somebody still holds is closed when that one ends.
+        // A connection still in use is closed when the user of the connection ends.
         let _ = timeout(PATIENCE, self.journal.close()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Which backend serves: what stands in when Qdrant fails, and the way back to it.
+//! Selection of the active backend: fallback when Qdrant fails, and return to Qdrant.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,19 +12,23 @@ use crate::memory::choose_backend::may_start;
 use crate::memory::index::qdrant::{Qdrant, QdrantError};
 use crate::memory::{MemoryError, reconcile};
 
-/// What serves.
+/// Active backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
+    /// The memory is disabled.
     Off,
+    /// Qdrant.
     Qdrant,
+    /// The in-process FAISS index.
     Faiss,
-    /// Qdrant is down and nothing stands in for it; the journal goes on.
+    /// Qdrant is down without a fallback; the journal continues.
     Suspended,
     /// Qdrant is required and went away.
     Lost,
 }
 
 impl Backend {
+    /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off | Self::Suspended => "off",
@@ -39,16 +43,16 @@ pub(super) struct State {
     pub backend: Backend,
     pub pull: Option<Pull>,
     pub problem: Option<String>,
-    /// Qdrant does not take our key.
+    /// Qdrant rejects the API key.
     pub refused: bool,
-    /// What was said since Qdrant last served: nothing is said twice.
+    /// Messages since Qdrant last served, to avoid repetition.
     pub told: HashSet<String>,
     pub restarts: Restarts,
-    /// What became of Qdrant in the background; told at the next batch.
+    /// Change of Qdrant's state in the background, reported at the next batch.
     news: Option<String>,
 }
 
-/// Texts that differ each time must not fill the memory of a long drain.
+/// Limit for messages that differ each time, to bound memory use in a long drain.
 const MOST_TOLD: usize = 100;
 
 impl State {
@@ -64,7 +68,7 @@ impl State {
         }
     }
 
-    /// Whether this is to be said: once, until Qdrant serves again.
+    /// Checks whether to log a message: once, until Qdrant serves again.
     pub fn tells(&mut self, what: &str) -> bool {
         if self.told.len() >= MOST_TOLD {
             self.told.clear();
@@ -73,7 +77,7 @@ impl State {
     }
 }
 
-/// When a start that failed is tried again.
+/// Schedule of retries after a failed start.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
     failures: u32,
@@ -96,9 +100,9 @@ impl Restarts {
 }
 
 impl Inner {
-    /// Qdrant failed: from now on what the configuration says for that serves.
+    /// Handles a failure of Qdrant: switches to the configured fallback.
     pub fn qdrant_failed(self: &Arc<Self>, error: &QdrantError) {
-        // One that rests failed before, and that was said.
+        // A resting Qdrant failed before, and the failure was reported.
         if !matches!(error, QdrantError::Resting { .. }) {
             self.note(error);
         }
@@ -108,7 +112,7 @@ impl Inner {
         if state.backend == Backend::Qdrant && !matches!(error, QdrantError::Refused { .. }) {
             state.backend = self.stand_in();
             drop(state);
-            // What stands in is loaded before somebody's patience depends on it.
+            // Load the fallback before a phase needs a result in time.
             self.catch_up_in_background();
         }
     }
@@ -122,7 +126,7 @@ impl Inner {
         }
     }
 
-    /// What became of Qdrant since the last batch. Never waits: looking for it and starting it go on in the background.
+    /// Returns news about Qdrant since the last batch. Never waits: checks and starts run in the background.
     pub async fn at_batch(self: &Arc<Self>) -> Option<String> {
         self.qdrant.as_ref()?;
         if self.backend() == Backend::Qdrant {
@@ -132,8 +136,8 @@ impl Inner {
         self.state().news.take()
     }
 
-    /// The way back to a Qdrant that does not serve, in the background: one looks at a time, and asks no more often
-    /// than the breaker lets it.
+    /// Checks in the background whether Qdrant serves again: one check at a time, no more often than the circuit
+    /// breaker allows.
     pub fn look_for_qdrant(self: &Arc<Self>) {
         let away = self.qdrant.is_some() && self.backend() != Backend::Qdrant;
         if !away || self.looking.swap(true, Ordering::SeqCst) {
@@ -162,7 +166,7 @@ impl Inner {
         }
     }
 
-    /// Says what has to be changed first, where Qdrant is there; that it is not was said when it went.
+    /// Reports a configuration error of a reachable Qdrant; an unreachable Qdrant was reported when lost.
     fn does_not_serve(&self, error: &MemoryError) {
         match error {
             MemoryError::Qdrant(QdrantError::Down { .. } | QdrantError::Resting { .. }) => {}
@@ -174,24 +178,26 @@ impl Inner {
         }
     }
 
-    /// Whether it takes our key, lets us write, and holds vectors like ours. A server that only answers is not back.
+    /// Checks that Qdrant accepts the API key, allows writes, and holds vectors of the right length. A mere answer is
+    /// not enough.
     async fn would_serve(&self, qdrant: &Qdrant) -> Result<(), MemoryError> {
         qdrant.answers().await?;
         self.make_collections_fit(qdrant).await
     }
 
-    /// Collections of ours alone whose vectors have another length are made anew; others' are an error.
+    /// Recreates collections with vectors of another length if only this workspace uses them; shared collections are an
+    /// error.
     pub async fn make_collections_fit(&self, qdrant: &Qdrant) -> Result<(), MemoryError> {
         let dimensions = match self.dimensions.get_or_try_init(|| self.measure_vectors()).await {
             Ok(dimensions) => *dimensions,
-            // An embedder that is down keeps nothing of what has its vector already.
+            // A failing embedder must not block entries with vectors.
             Err(MemoryError::Embed(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
         let embedder = self.embedder.id();
         for name in reconcile::make_fit(&self.journal, qdrant, embedder, dimensions).await? {
             tracing::warn!(
-                "memory: the collection {name} held vectors of another length than {embedder} makes; it is filled again from the journal"
+                "memory: refilling the collection {name} from the journal, because its vectors have another length than those of {embedder}"
             );
         }
         Ok(())
@@ -205,7 +211,7 @@ impl Inner {
         Ok(vectors.first().map_or(0, Vec::len))
     }
 
-    /// A container that has stopped, or whose image could not be had, is tried again, less and less often.
+    /// Checks whether to retry a start: after a stopped container or a failed pull, less and less often.
     fn is_start_due(&self) -> bool {
         let state = self.state();
         may_start(&self.settings.qdrant, self.starting)
@@ -216,7 +222,7 @@ impl Inner {
     async fn start_again(self: &Arc<Self>, qdrant: &Qdrant) {
         match self.autostart.start().await {
             Started::Ready(how) => {
-                // The breaker still thinks of the time before.
+                // The circuit breaker still remembers failures from before the start.
                 qdrant.rested();
                 match self.would_serve(qdrant).await {
                     Ok(()) => self.qdrant_serves(&how),
@@ -232,7 +238,7 @@ impl Inner {
         }
     }
 
-    /// Said at the next batch, unless it was said before.
+    /// Reports at the next batch, without repetition, that Qdrant stays down.
     fn stays_down(&self, why: &str) {
         let mut state = self.state();
         state.restarts.failed();
@@ -241,7 +247,7 @@ impl Inner {
         }
     }
 
-    /// The result of a pull that has ended; told once.
+    /// Takes the result of a finished pull.
     fn pulled(&self) -> Option<Result<(), String>> {
         let mut state = self.state();
         let result = state.pull.as_ref()?.result()?;
@@ -266,7 +272,7 @@ impl Inner {
         self.catch_up_in_background();
     }
 
-    /// For somebody who asked for Qdrant and waits for it: whatever the breaker thinks.
+    /// Checks for Qdrant at once, ignoring the circuit breaker, for a command that asked for Qdrant and waits.
     pub async fn ask_for_qdrant(self: &Arc<Self>) {
         let Some(qdrant) = &self.qdrant else { return };
         if self.backend() == Backend::Qdrant {

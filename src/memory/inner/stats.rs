@@ -1,4 +1,4 @@
-//! How the memory stands: what the journal holds, and how much of it the indexes have.
+//! Statistics of the memory: contents of the journal and progress of the indexes.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ impl Inner {
         })
     }
 
-    /// `None` where it does not say; why is noted.
+    /// Counts the points in Qdrant; `None` without an answer, with the reason noted.
     async fn in_qdrant(&self, qdrant: &Qdrant) -> Option<Holding> {
         let mut points = BTreeMap::new();
         for collection in Collection::ALL {
@@ -46,7 +46,7 @@ impl Inner {
         Some(Holding { points, behind })
     }
 
-    /// The loaded index, or else what its files hold.
+    /// Returns the contents of the loaded index, else of the index files.
     async fn in_faiss(&self) -> Result<Option<Holding>, MemoryError> {
         let embedder = self.embedder.id().to_owned();
         if let Some(faiss) = self.faiss.get() {

@@ -1,4 +1,4 @@
-//! The way of an entry to the journal: cleaned, in parts that do not hold it long, in the background if it takes long.
+//! Writing entries to the journal: redacted, in batches that hold the lock briefly, in the background when slow.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -12,13 +12,13 @@ use crate::memory::journal::JournalError;
 use crate::memory::memory_entry::{Entry, EntryId, Kept};
 use crate::phase::json::map_texts;
 
-/// So many entries go into one transaction: another process gives up on the journal when it is held for two seconds.
+/// Entries per transaction: other processes give up after the journal has been locked for two seconds.
 const WORTH_WRITING: usize = 128;
-/// A journal that others keep busy is asked so often; each time waits for SQLite's busy timeout.
+/// Number of tries for a busy journal; each try waits for SQLite's busy timeout.
 const TRIES: u32 = 5;
 
 impl Inner {
-    /// Waits for the journal, but not for long; what it has not taken by then is written in the background.
+    /// Writes entries; waits only briefly, the rest is written in the background.
     pub async fn remember(self: &Arc<Self>, entries: Vec<Entry>) {
         let (done, written) = oneshot::channel();
         let inner = Arc::clone(self);
@@ -27,7 +27,7 @@ impl Inner {
             while writing.try_join_next().is_some() {}
             writing.spawn(async move {
                 inner.write(entries).await;
-                // Who asked may have gone on.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             });
         }
@@ -64,11 +64,11 @@ impl Inner {
         match timeout(PATIENCE, self.journal.remove(ids)).await {
             Ok(Ok(_)) => self.catch_up_in_background(),
             Ok(Err(error)) => self.note(error),
-            Err(_) => self.note("the journal did not forget an entry in time"),
+            Err(_) => self.note("timed out removing an entry from the journal"),
         }
     }
 
-    /// As it is written: without secrets, with what it supersedes.
+    /// Converts an entry for storage: without secrets, with the ids of superseded entries.
     fn kept(&self, mut entry: Entry) -> (Kept, Vec<EntryId>) {
         entry.text = self.redact.apply(&entry.text);
         entry.payload = map_texts(entry.payload, &|text| self.redact.apply(text));

@@ -1,4 +1,4 @@
-//! The change log: what an index that follows the journal has to do next, and how far it has come.
+//! Change log: next changes for an index following the journal, and the index's progress.
 
 use sqlx::FromRow;
 
@@ -6,30 +6,40 @@ use super::{Doing, Journal, JournalError, Result, from_blob};
 use crate::memory::memory_entry::{Collection, EntryId};
 use crate::phase::UnixMs;
 
-/// One step for a follower. The numbers only grow; an entry's later change replaces its earlier one.
+/// A change for a follower. Numbers only grow; a later change of an entry replaces the earlier change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
+    /// Number of the change.
     pub n: i64,
+    /// Id of the entry.
     pub id: EntryId,
+    /// Collection of the entry.
     pub collection: Collection,
+    /// Id of the embedder.
     pub embedder: String,
     /// `None` is a tombstone.
     pub vector: Option<Vec<f32>>,
 }
 
-/// A vector that counts, without the vector.
+/// Reference to a live vector, without the vector itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
+    /// Number of the change.
     pub n: i64,
+    /// Id of the entry.
     pub id: EntryId,
+    /// Collection of the entry.
     pub collection: Collection,
 }
 
-/// An entry that has no vector of the embedder in use.
+/// An entry without a vector of the current embedder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
+    /// Id of the entry.
     pub id: EntryId,
+    /// Hash of the text to embed.
     pub hash: String,
+    /// Text to embed.
     pub text: String,
 }
 
@@ -61,7 +71,10 @@ fn collection(n: i64, name: &str) -> Result<Collection> {
 }
 
 impl Journal {
-    /// The next changes after `n`: vectors of this embedder, tombstones of any.
+    /// Returns the next changes after `n`: vectors of this embedder, tombstones of any.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn changes_after(&self, n: i64, embedder: &str, limit: u32) -> Result<Vec<Change>> {
         let rows: Vec<ChangeRow> = sqlx::query_as(
             "SELECT n, entry_id, collection, embedder, vector FROM change
@@ -76,6 +89,10 @@ impl Journal {
         rows.into_iter().map(Change::try_from).collect()
     }
 
+    /// Returns the number of the last change, 0 without changes.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn last_change(&self) -> Result<i64> {
         sqlx::query_scalar("SELECT coalesce(max(n), 0) FROM change")
             .fetch_one(&self.readers)
@@ -83,7 +100,10 @@ impl Journal {
             .doing("read from")
     }
 
-    /// Every vector that counts under an embedder, in the order of their numbers.
+    /// Returns all live vectors of an embedder, by increasing number.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn puts(&self, embedder: &str) -> Result<Vec<Put>> {
         let rows: Vec<(i64, String, String)> = sqlx::query_as(
             "SELECT n, entry_id, collection FROM change
@@ -99,7 +119,10 @@ impl Journal {
         rows.into_iter().map(put).collect()
     }
 
-    /// The changes of these entries under an embedder, vectors and tombstones.
+    /// Returns the changes of these entries for an embedder, vectors and tombstones.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn changes_of(&self, ids: &[EntryId], embedder: &str) -> Result<Vec<Change>> {
         let rows: Vec<ChangeRow> = sqlx::query_as(
             "SELECT n, entry_id, collection, embedder, vector FROM change
@@ -113,7 +136,10 @@ impl Journal {
         rows.into_iter().map(Change::try_from).collect()
     }
 
-    /// Vectors by their numbers, growing.
+    /// Returns vectors by number, in increasing order.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn vectors(&self, numbers: &[i64]) -> Result<Vec<Change>> {
         let rows: Vec<ChangeRow> = sqlx::query_as(
             "SELECT n, entry_id, collection, embedder, vector FROM change
@@ -126,7 +152,10 @@ impl Journal {
         rows.into_iter().map(Change::try_from).collect()
     }
 
-    /// Entries that have no vector yet.
+    /// Returns entries without a vector.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn unembedded(&self, limit: u32) -> Result<Vec<Pending>> {
         let rows = sqlx::query_as(
             "SELECT id, hash, text FROM entry WHERE embedder IS NULL ORDER BY row_id LIMIT ?",
@@ -134,7 +163,10 @@ impl Journal {
         Ok(pending(rows.bind(limit).fetch_all(&self.readers).await.doing("read from")?))
     }
 
-    /// Entries whose vector another embedder made.
+    /// Returns entries with a vector of another embedder.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn stale(&self, embedder: &str, limit: u32) -> Result<Vec<Pending>> {
         let rows = sqlx::query_as(
             "SELECT id, hash, text FROM entry WHERE embedder < ?1 OR embedder > ?1 LIMIT ?2",
@@ -144,7 +176,10 @@ impl Journal {
         Ok(pending(rows.fetch_all(&self.readers).await.doing("read from")?))
     }
 
-    /// Of the vectors that an embedder made; `None` if it made none.
+    /// Returns the length of an embedder's vectors; `None` without vectors.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn dimensions(&self, embedder: &str) -> Result<Option<usize>> {
         let bytes: Option<i64> = sqlx::query_scalar(
             "SELECT length(vector) FROM change WHERE embedder = ? AND vector IS NOT NULL LIMIT 1",
@@ -158,7 +193,10 @@ impl Journal {
             .map(|bytes| bytes / size_of::<f32>()))
     }
 
-    /// How far a follower has come; 0 at its start.
+    /// Returns the last change applied by a follower; 0 at the start.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn applied(&self, follower: &str) -> Result<i64> {
         let n = sqlx::query_scalar("SELECT applied_n FROM follower WHERE name = ?")
             .bind(follower)
@@ -168,7 +206,10 @@ impl Journal {
         Ok(n.unwrap_or(0))
     }
 
-    /// How many changes a follower has still to apply that stands at `n`.
+    /// Returns how many changes after `n` a follower still has to apply.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn behind(&self, n: i64, embedder: &str) -> Result<u64> {
         let changes: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM change WHERE n > ? AND (embedder = ? OR vector IS NULL)",
@@ -181,6 +222,10 @@ impl Journal {
         Ok(changes.unsigned_abs())
     }
 
+    /// Records the last change applied by a follower.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn set_applied(&self, follower: &str, n: i64, now: UnixMs) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query(

@@ -1,6 +1,7 @@
-//! The journal: where every memory is written first, with its vector. Indexes follow it and can be rebuilt from it.
+//! Journal: every memory is written here first, with a vector. Indexes follow the journal and can be rebuilt from the
+//! journal.
 //!
-//! It is a database of its own (`.autopack/memory.db`) and knows nothing of Qdrant, FAISS or phases' states.
+//! A separate database (`.autopack/memory.db`), independent of Qdrant, FAISS and phases' states.
 
 mod changes;
 mod open_journal;
@@ -19,31 +20,58 @@ pub use open_journal::Opened;
 pub use read_entries::Hit;
 pub use write_entries::{Embedded, Written};
 
-/// In `.autopack`.
+/// File name in `.autopack`.
 pub const JOURNAL: &str = "memory.db";
 
+/// Failure of the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The file cannot be opened or created.
     #[error("cannot open the memory's journal {path}: {why}")]
-    Open { path: PathBuf, why: String },
+    Open {
+        /// Path of the journal.
+        path: PathBuf,
+        /// Reason of the failure.
+        why: String,
+    },
+    /// The file is a database of another program.
     #[error(
-        "{path} is another program's database; move it away, the memory's journal belongs there"
+        "{path} is a database of another program; move it away, autopack keeps the memory's journal there"
     )]
-    Foreign { path: PathBuf },
-    #[error("the memory's journal {path} was written by a newer autopack; update this one")]
-    Newer { path: PathBuf },
-    #[error("the memory's journal {path} is broken")]
-    Broken { path: PathBuf },
+    Foreign {
+        /// Path of the journal.
+        path: PathBuf,
+    },
+    /// The file has a newer format.
+    #[error("the memory's journal {path} was written by a newer autopack; update autopack")]
+    Newer {
+        /// Path of the journal.
+        path: PathBuf,
+    },
+    /// SQLite found the file damaged.
+    #[error("the memory's journal {path} is damaged")]
+    Broken {
+        /// Path of the journal.
+        path: PathBuf,
+    },
+    /// A stored value is invalid.
     #[error("the memory's journal holds a row that cannot be read: {0}")]
     BadRow(String),
+    /// A query failed.
     #[error("cannot {doing} the memory's journal: {source}")]
-    Sql { doing: &'static str, source: sqlx::Error },
+    Sql {
+        /// Attempted operation, to read after "cannot".
+        doing: &'static str,
+        /// Error of SQLite.
+        source: sqlx::Error,
+    },
 }
 
 type Result<T> = std::result::Result<T, JournalError>;
 
 impl JournalError {
-    /// Somebody else is writing: SQLITE_BUSY (5) and SQLITE_LOCKED (6), or our own queue before the one writer.
+    /// Checks for a lock held by another writer: SQLITE_BUSY (5) and SQLITE_LOCKED (6), or a timeout of the writer's
+    /// queue.
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Sql { source: sqlx::Error::PoolTimedOut, .. } => true,
@@ -56,27 +84,29 @@ impl JournalError {
     }
 }
 
-/// Cheap to clone: the clones share their connections.
+/// Handle of an open journal. Cheap to clone: clones share connections.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    /// One connection: SQLite has one writer anyway, and waiting here is fairer than SQLITE_BUSY.
+    /// A single connection: SQLite allows one writer anyway, and waiting here is fairer than SQLITE_BUSY.
     writer: SqlitePool,
     readers: SqlitePool,
     path: PathBuf,
 }
 
 impl Journal {
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Closes all connections.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 }
 
-/// Names what was being done, for a person, where sqlx only says what went wrong.
+/// Adds the attempted operation to an error of sqlx, for people.
 trait Doing<T> {
     fn doing(self, doing: &'static str) -> Result<T>;
 }
@@ -119,7 +149,7 @@ impl TryFrom<EntryRow> for Kept {
     }
 }
 
-/// Vectors are little-endian f32, as Qdrant and FAISS want them.
+/// Converts a vector to little-endian f32, the format of Qdrant and FAISS.
 pub(super) fn to_blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
 }

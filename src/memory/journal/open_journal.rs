@@ -1,4 +1,4 @@
-//! Opening the journal: made where it is missing, set aside where it is broken, refused where it is not ours.
+//! Opening the journal: creates a missing file, sets a broken file aside, rejects a foreign file.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,7 +11,7 @@ use sqlx::{Connection, SqlitePool};
 use super::{Doing, Journal, JournalError, Result};
 use crate::process::FileLock;
 
-/// "apMe": tells our file from any other SQLite database.
+/// "apMe": distinguishes the journal from other SQLite databases.
 const APPLICATION_ID: i64 = 0x6170_4d65;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const READERS: u32 = 4;
@@ -20,16 +20,21 @@ const OPENING: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 static MIGRATIONS: Migrator = sqlx::migrate!("src/memory/journal/migrations");
 
-/// A journal, and what became of the one before.
+/// An open journal, with the path of a broken predecessor.
 #[derive(Debug)]
 pub struct Opened {
+    /// The journal.
     pub journal: Journal,
-    /// Where a broken one was moved to.
+    /// New path of the broken file, if any.
     pub set_aside: Option<std::path::PathBuf>,
 }
 
 impl Journal {
-    /// One process at a time: two that made or mended it together would take each other's new file for the broken one.
+    /// Opens the journal, one process at a time: two processes creating or repairing the file together could set aside
+    /// each other's new file.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is newer, or belongs to another program.
     pub async fn open(path: &Path) -> Result<Opened> {
         let _alone = alone(path).await?;
         match Self::open_or_create(path).await {
@@ -42,7 +47,10 @@ impl Journal {
         }
     }
 
-    /// How many entries there are, by looking: nothing is made, mended or moved. `None` where there is none yet.
+    /// Counts the entries without creating, repairing or moving anything; `None` without a file.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is broken, newer, or belongs to another program.
     pub async fn look(path: &Path) -> Result<Option<u64>> {
         if !path.exists() {
             return Ok(None);
@@ -51,7 +59,7 @@ impl Journal {
             path: path.to_owned(),
             why: why.to_string(),
         };
-        // Written to it is, sooner or later.
+        // Check write access too, because the journal will be written.
         File::options().append(true).open(path).map_err(failed)?;
         let pool =
             pool(SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT), 1).await?;
@@ -70,7 +78,7 @@ impl Journal {
         let options = options(path);
         let writer = pool(options.clone(), 1).await.map_err(|error| named(error, path))?;
         if !is_new {
-            // A page that cannot be read is met here, not in the middle of a drain.
+            // Find unreadable pages here, not in the middle of a drain.
             check(&writer).await?;
         }
         identify(&writer, path).await?;
@@ -112,7 +120,7 @@ async fn alone(path: &Path) -> Result<FileLock> {
         match FileLock::try_lock(&lock) {
             Ok(Some(lock)) => return Ok(lock),
             Ok(None) if Instant::now() < deadline => tokio::time::sleep(LOOK_AGAIN).await,
-            Ok(None) => return Err(failed("another process has been opening it for long".into())),
+            Ok(None) => return Err(failed("another process is still opening it".into())),
             Err(why) => return Err(failed(format!("cannot lock {}: {why}", lock.display()))),
         }
     }
@@ -131,15 +139,15 @@ async fn pool(options: SqliteConnectOptions, connections: u32) -> Result<SqliteP
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(BUSY_TIMEOUT * 2)
-        // SQLite rolls back by itself when the disk is full, and sqlx does not notice: such a connection is
-        // given up, or every later write would fail inside a transaction that is long gone.
+        // SQLite rolls back by itself when the disk is full, unnoticed by sqlx: drop such a connection, or every later
+        // write would fail inside a transaction that no longer exists.
         .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
         .doing("open")
 }
 
-/// What SQLite says of a file that it cannot open names no file; of a broken one it is for the caller to judge.
+/// Adds the path to an error of opening, because SQLite's message names no file; a broken file is left to the caller.
 fn named(error: JournalError, path: &Path) -> JournalError {
     match error {
         JournalError::Sql { source, .. } if !is_corrupt(&source) => {
@@ -192,7 +200,7 @@ fn migration_error(error: MigrateError, path: &Path) -> JournalError {
     }
 }
 
-/// SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or our own check.
+/// Checks for SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or a failed integrity check.
 fn is_corrupt(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
@@ -204,7 +212,7 @@ fn is_corrupt(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Nothing is deleted: somebody may want to look at it.
+/// Moves a broken file aside. Nothing is deleted, so the file can be inspected.
 fn set_aside(path: &Path) -> Result<std::path::PathBuf> {
     let aside = (1..)
         .map(|n| path.with_extension(format!("db.broken-{n}")))
@@ -212,7 +220,7 @@ fn set_aside(path: &Path) -> Result<std::path::PathBuf> {
         .unwrap_or_else(|| path.with_extension("db.broken"));
     let failed = |why: std::io::Error| JournalError::Open {
         path: path.to_owned(),
-        why: format!("it is broken and cannot be moved to {}: {why}", aside.display()),
+        why: format!("it is damaged and cannot be moved to {}: {why}", aside.display()),
     };
     std::fs::rename(path, &aside).map_err(failed)?;
     for suffix in ["-wal", "-shm"] {
@@ -221,7 +229,7 @@ fn set_aside(path: &Path) -> Result<std::path::PathBuf> {
             name.push(suffix);
             name
         };
-        // They belong to the broken file; the new one must not replay them.
+        // These files belong to the broken file; the new file must not replay them.
         match std::fs::rename(with(path), with(&aside)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(failed(error));

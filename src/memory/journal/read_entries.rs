@@ -6,18 +6,23 @@ use super::{Doing, EntryRow, Journal, Result};
 use crate::memory::embed::tokens;
 use crate::memory::memory_entry::{Collection, EntryId, Filter, Kept};
 
-/// What a full-text search found; a higher score is a better match.
+/// A result of the full-text search; a higher score is a better match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
+    /// Id of the entry.
     pub id: EntryId,
+    /// BM25 score.
     pub score: f32,
 }
 
-/// More terms only cost time: a long log repeats itself.
+/// Query terms beyond this number only cost time: long logs repeat themselves.
 const MOST_QUERY_TERMS: usize = 48;
 
 impl Journal {
-    /// Full-text search by BM25: any of the query's terms, the rarest weighing most.
+    /// Searches the full text by BM25: any of the query's terms, rare terms with the highest weight.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn search_text(
         &self,
         query: &str,
@@ -47,7 +52,10 @@ impl Journal {
         Ok(rows.into_iter().map(hit).collect())
     }
 
-    /// The entries of these ids that are there, by id.
+    /// Returns the existing entries with these ids.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn entries(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Kept>> {
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT id, collection, run_id, phase_id, source, text, payload, created_ms, expires_ms
@@ -60,7 +68,10 @@ impl Journal {
         rows.into_iter().map(|row| Kept::try_from(row).map(|e| (e.id.clone(), e))).collect()
     }
 
-    /// The numbers of the vectors that a filter lets through, for an index that knows nothing of runs.
+    /// Returns the numbers of the vectors selected by a filter, for an index without knowledge of runs.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn numbers(&self, filter: &Filter, embedder: &str) -> Result<Vec<i64>> {
         sqlx::query_scalar(
             "SELECT c.n FROM entry e JOIN change c ON c.entry_id = e.id
@@ -75,7 +86,10 @@ impl Journal {
         .doing("read from")
     }
 
-    /// The ids of entries, by the numbers of their vectors.
+    /// Returns entry ids by the numbers of their vectors.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn ids_of(&self, numbers: &[i64]) -> Result<HashMap<i64, EntryId>> {
         let list = serde_json::Value::from(numbers).to_string();
         let rows: Vec<(i64, String)> = sqlx::query_as(
@@ -88,7 +102,10 @@ impl Journal {
         Ok(rows.into_iter().map(|(n, id)| (n, EntryId::from_stored(id))).collect())
     }
 
-    /// The sources of a collection, with the ids and payloads of their entries: what `index` compares with the disk.
+    /// Returns the sources of a collection, with the ids and payloads of their entries, for comparison with the disk.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn sources(&self, collection: Collection) -> Result<BTreeMap<String, Vec<Kept>>> {
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT id, collection, run_id, phase_id, source, '' AS text, payload, created_ms, expires_ms
@@ -106,7 +123,10 @@ impl Journal {
         Ok(sources)
     }
 
-    /// How many entries each collection holds.
+    /// Counts the entries of each collection.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn counts(&self) -> Result<BTreeMap<String, u64>> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT collection, count(*) FROM entry GROUP BY collection")
@@ -116,7 +136,10 @@ impl Journal {
         Ok(rows.into_iter().map(|(name, n)| (name, n.unsigned_abs())).collect())
     }
 
-    /// How many entries wait for a vector of this embedder.
+    /// Counts the entries without a vector of this embedder.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
     pub async fn waiting(&self, embedder: &str) -> Result<u64> {
         let n: i64 = sqlx::query_scalar("SELECT count(*) FROM entry WHERE embedder IS NOT ?")
             .bind(embedder)
@@ -127,7 +150,7 @@ impl Journal {
     }
 }
 
-/// An FTS5 expression: the query's distinct terms, each as a string, any of them.
+/// Returns an FTS5 expression: any of the query's distinct terms, each as a string.
 fn expression(query: &str) -> Option<String> {
     let mut terms: Vec<String> = Vec::new();
     for term in tokens::terms(query) {
@@ -147,7 +170,7 @@ fn collections_json(filter: &Filter) -> String {
     serde_json::Value::from(names).to_string()
 }
 
-/// SQLite's variables are few; a list goes in as one JSON text.
+/// Returns a list of ids as JSON: SQLite limits the number of variables.
 pub(super) fn json_list(ids: &[EntryId]) -> String {
     let ids: Vec<&str> = ids.iter().map(EntryId::as_str).collect();
     serde_json::Value::from(ids).to_string()

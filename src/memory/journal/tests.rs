@@ -1,4 +1,4 @@
-//! The journal on a real file.
+//! The journal in a real file.
 
 use tempfile::TempDir;
 

@@ -1,4 +1,4 @@
-//! Writing: entries with their vectors, removals with their tombstones; each call is one transaction.
+//! Writing: entries with vectors, removals with tombstones; each call is a single transaction.
 
 use sqlx::query::QueryScalar;
 use sqlx::sqlite::SqliteArguments;
@@ -9,35 +9,43 @@ use crate::memory::embed::tokens;
 use crate::memory::memory_entry::{EntryId, Kept};
 use crate::phase::UnixMs;
 
-/// What a write came to.
+/// Number of entries by result of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
+    /// New entries.
     pub new: usize,
+    /// Changed entries.
     pub updated: usize,
-    /// Already there, word for word.
+    /// Existing entries without a change.
     pub unchanged: usize,
 }
 
-/// A vector, and the hash of what it was made from.
+/// A vector, with the hash of the embedded text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
+    /// Id of the entry.
     pub id: EntryId,
+    /// Hash of the embedded text.
     pub hash: String,
+    /// The vector.
     pub vector: Vec<f32>,
 }
 
-/// A longer life is written down when it is longer by so much, so that who says the same again and again writes nothing.
+/// Minimum extension of a lifetime: repeated writes of the same entry cost nothing.
 const WORTH_RENEWING_MS: i64 = 60 * 60 * 1_000;
 
 type Tx<'c> = Transaction<'c, Sqlite>;
 
 impl Journal {
     pub(super) async fn begin(&self) -> Result<Tx<'static>> {
-        // A deferred transaction that later writes answers BUSY without waiting.
+        // A deferred transaction with a later write returns BUSY without waiting.
         self.writer.begin_with("BEGIN IMMEDIATE").await.doing("write to")
     }
 
-    /// Entries without their vectors yet; what an entry supersedes goes in the same transaction.
+    /// Writes entries without vectors and removes superseded entries in the same transaction.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn put(&self, entries: &[(Kept, Vec<EntryId>)]) -> Result<Written> {
         let mut tx = self.begin().await?;
         let mut written = Written::default();
@@ -51,8 +59,11 @@ impl Journal {
         Ok(written)
     }
 
-    /// Vectors that an embedder made. Vectors of other embedders become tombstones, so that no index keeps two of
-    /// one entry. An entry that went or changed meanwhile is passed over.
+    /// Stores vectors of an embedder. Vectors of other embedders become tombstones, so that no index keeps two vectors
+    /// of an entry. Entries removed or changed meanwhile are skipped.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn attach(&self, embedder: &str, vectors: &[Embedded]) -> Result<()> {
         let mut tx = self.begin().await?;
         for embedded in vectors {
@@ -61,7 +72,10 @@ impl Journal {
         tx.commit().await.doing("write to")
     }
 
-    /// Entries as another index kept them, with their vectors. What this journal knows stays as it is.
+    /// Adds entries found in another index, with vectors. Known entries stay unchanged. Returns the number added.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn adopt(&self, embedder: &str, found: &[(Kept, Vec<f32>)]) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut written = Written::default();
@@ -78,7 +92,10 @@ impl Journal {
         Ok(written.new)
     }
 
-    /// The same without their vectors, which are of no use here: they wait for new ones.
+    /// Adds entries without vectors: the existing vectors are useless here, so the entries wait for new vectors.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn adopt_texts(&self, found: &[Kept]) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut written = Written::default();
@@ -91,7 +108,10 @@ impl Journal {
         Ok(written.new)
     }
 
-    /// Removes entries; returns how many there were.
+    /// Removes entries; returns the number removed.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn remove(&self, ids: &[EntryId]) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut removed = 0;
@@ -102,13 +122,16 @@ impl Journal {
         Ok(removed)
     }
 
-    /// Removes what outlived its lifetime.
+    /// Removes expired entries; returns the number removed.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
     pub async fn expire(&self, now: UnixMs) -> Result<usize> {
-        // Mostly there is nothing, and no need to wait for the writer.
+        // Usually nothing is expired, so the writer is not needed.
         if expired(now).fetch_optional(&self.readers).await.doing("read from")?.is_none() {
             return Ok(0);
         }
-        // Once more, where nobody can renew what is about to go.
+        // Query again inside the transaction, where nobody can renew an expired entry.
         let mut tx = self.begin().await?;
         let due = expired(now).fetch_all(&mut *tx).await.doing("read from")?;
         for id in &due {
@@ -146,7 +169,7 @@ async fn put_one(tx: &mut Tx<'_>, entry: &Kept, written: &mut Written) -> Result
     }
     let row_id = insert(tx, entry, &hash).await?;
     index_terms(tx, row_id, entry).await?;
-    // Its old vector, if it had one, is of another text.
+    // An existing vector belongs to the old text.
     bury(tx, &entry.id).await
 }
 
@@ -171,7 +194,7 @@ async fn insert(tx: &mut Tx<'_>, entry: &Kept, hash: &str) -> Result<i64> {
     Ok(done.last_insert_rowid())
 }
 
-/// What is seen again lives longer.
+/// Extends the lifetime of an entry written again.
 async fn renew(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
     sqlx::query(
         "UPDATE entry SET expires_ms = ?1 WHERE row_id = ?2
@@ -218,7 +241,7 @@ async fn remove_one(tx: &mut Tx<'_>, id: &EntryId) -> Result<bool> {
     Ok(true)
 }
 
-/// Turns every vector of an entry into a tombstone, each with a number of its own so that followers see it.
+/// Turns every vector of an entry into a tombstone, each with a new number visible to followers.
 async fn bury(tx: &mut Tx<'_>, id: &EntryId) -> Result<()> {
     let vectors: Vec<(String, String)> = sqlx::query_as(
         "SELECT collection, embedder FROM change WHERE entry_id = ? AND vector IS NOT NULL",
@@ -250,7 +273,7 @@ async fn attach_one(tx: &mut Tx<'_>, embedder: &str, embedded: &Embedded) -> Res
     log(tx, &embedded.id, &collection, embedder, Some(to_blob(&embedded.vector))).await
 }
 
-/// Whether it is there, or was and is not to come back.
+/// Checks whether the entry exists, or was removed for good.
 async fn is_known(tx: &mut Tx<'_>, id: &EntryId) -> Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM entry WHERE id = ?1) OR EXISTS (SELECT 1 FROM change WHERE entry_id = ?1)",

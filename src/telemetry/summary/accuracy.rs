@@ -1,7 +1,7 @@
-//! How far the estimates were off.
+//! Accuracy of the estimates.
 //!
-//! Over attempts that landed, said how much they put out, and were not cut short: what a try used before it failed says
-//! little about the task, and a cut one says only "at least".
+//! Covers attempts with a landing, a known output, and no truncation: the usage of a failed attempt says little about
+//! the task, the output of a truncated attempt is only a lower bound.
 
 use serde::Serialize;
 
@@ -9,31 +9,35 @@ use super::rate::Rate;
 use super::spread::Spread;
 use crate::telemetry::sample_figures::{smape_percent, waste_ratio};
 
+/// Errors of the estimates over all usable samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {
-    /// What the figures below are of.
+    /// Number of samples covered by the figures below.
     pub samples: u64,
-    /// Of those, how many stand for no attempt of this database: other systems', or of runs that were removed.
+    /// Samples without an attempt in this database: imported from other systems, or from removed runs.
     pub imported: u64,
+    /// Samples excluded, by reason.
     pub left_out: LeftOut,
     /// `200 * |predicted - actual| / (predicted + actual)`: 0 is exact, 200 the worst.
     pub smape_percent: Spread,
-    /// More was used than predicted.
+    /// Share of samples with more output than predicted.
     pub underestimated: Rate,
-    /// Predicted over actual: above 1 is too much, below 1 too little.
+    /// Predicted over actual: above 1 is too high, below 1 too low.
     pub waste_ratio: Spread,
 }
 
-/// Each is counted under the first of these that holds.
+/// Excluded samples, each counted under the first matching reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LeftOut {
-    /// The prediction or the output is not known.
+    /// The prediction or the output is unknown.
     pub unknown: u64,
+    /// The attempt did not land.
     pub did_not_land: u64,
+    /// The output was truncated.
     pub truncated: u64,
 }
 
-/// One measurement.
+/// A prediction with the measured output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
     pub predicted: Option<u64>,

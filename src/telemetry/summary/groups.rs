@@ -1,4 +1,4 @@
-//! The same figures for each category, complexity, agent and model.
+//! Figures for each category, complexity, agent and model.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,19 @@ use super::rate::Rate;
 use super::used::Used;
 use crate::phase::{AttemptFacts, AttemptOutcome, PhaseHistory, PhaseState};
 
-/// A phase counts in each group that one of its attempts is in. Its landing counts where the attempt that landed is;
-/// the first try where the first try is.
+/// Figures of a group. A phase counts in each group with an attempt of the phase; the landing counts in the group of
+/// the landed attempt, the first try in the group of the first counted attempt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
-    /// `null`: it is not known.
+    /// Name of the group; `null` when unknown.
     pub name: Option<String>,
+    /// Share of phases landed.
     pub success: Rate,
+    /// Share of phases landed by the first counted attempt.
     pub first_try: Rate,
+    /// Number of ended attempts.
     pub attempts: u64,
+    /// Tokens and cost.
     #[serde(flatten)]
     pub used: Used,
 }
@@ -33,11 +37,11 @@ struct Count {
 
 type Key = fn(&AttemptFacts) -> Option<&str>;
 
-/// One way of telling attempts apart.
+/// Grouping of attempts by a key.
 #[derive(Debug)]
 pub(super) struct Groups {
     key: Key,
-    /// Whether attempts without an agent are left out.
+    /// Whether attempts without an agent are excluded.
     reached: bool,
     counts: BTreeMap<Option<String>, Count>,
 }
@@ -47,12 +51,12 @@ impl Groups {
         Self { key, reached: false, counts: BTreeMap::new() }
     }
 
-    /// Of attempts that reached an agent.
+    /// Groups only attempts with an agent.
     pub fn by_reached(key: Key) -> Self {
         Self { reached: true, ..Self::by(key) }
     }
 
-    /// `counted` are those of the phase's ended attempts that the summary is about.
+    /// Adds a phase; `counted` are the ended attempts covered by the summary.
     pub fn add(&mut self, phase: &PhaseHistory, counted: &[&AttemptFacts]) {
         let (key, reached) = (self.key, self.reached);
         let belongs = |attempt: &&&AttemptFacts| !reached || attempt.agent.is_some();
@@ -82,7 +86,7 @@ impl Groups {
         }
     }
 
-    /// The largest first.
+    /// Returns the groups, largest first.
     pub fn list(self) -> Vec<Group> {
         let mut groups: Vec<Group> = self
             .counts
@@ -104,7 +108,7 @@ pub(super) fn is_decided(phase: &PhaseHistory) -> bool {
     matches!(phase.state, PhaseState::Complete | PhaseState::Failed)
 }
 
-/// The attempt that completed it.
+/// Returns the attempt with the landing.
 fn landing(phase: &PhaseHistory) -> Option<&AttemptFacts> {
     if phase.state != PhaseState::Complete {
         return None;
@@ -112,14 +116,14 @@ fn landing(phase: &PhaseHistory) -> Option<&AttemptFacts> {
     phase.attempts.iter().rfind(|attempt| attempt.outcome.is_some_and(AttemptOutcome::passed))
 }
 
-/// The first attempt that charged a try; where none did, the first that ended.
+/// Returns the first attempt counted towards `max_attempts`; without any, the first ended attempt.
 fn first_try(phase: &PhaseHistory) -> Option<&AttemptFacts> {
     let charged = |a: &&AttemptFacts| a.outcome.is_some_and(AttemptOutcome::is_charged);
     let ended = |a: &&AttemptFacts| a.outcome.is_some();
     phase.attempts.iter().find(charged).or_else(|| phase.attempts.iter().find(ended))
 }
 
-/// It is COMPLETE, and its first try was the only one it needed.
+/// Checks whether a phase is COMPLETE after a single counted attempt.
 pub(super) fn landed_at_once(phase: &PhaseHistory) -> bool {
     let passed = |attempt: &AttemptFacts| attempt.outcome.is_some_and(AttemptOutcome::passed);
     phase.state == PhaseState::Complete && first_try(phase).is_some_and(passed)

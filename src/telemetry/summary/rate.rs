@@ -1,24 +1,28 @@
-//! A share of a count, with the interval that so few of them allow.
+//! Share of a count, with a confidence interval for small numbers.
 
 use serde::Serialize;
 
-/// The normal distribution's quantile for 95 %, both sides.
+/// Quantile of the normal distribution for 95 %, two-sided.
 pub(super) const Z: f64 = 1.959_963_985;
 
-/// `count` of `of`. Without anything to count, the share is unknown, not 0.
+/// Share `count` of `of`, unknown (not 0) when `of` is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Rate {
-    /// From 0 to 1.
+    /// Share, from 0 to 1.
     pub value: Option<f64>,
+    /// Numerator.
     pub count: u64,
+    /// Denominator.
     pub of: u64,
-    /// The ends of Wilson's interval at 95 %: right with few, and never outside of 0 to 1
-    /// (Wilson 1927, <https://doi.org/10.1080/01621459.1927.10502953>).
+    /// Ends of Wilson's interval at 95 %: valid for small numbers, and always within 0 to 1 (Wilson 1927,
+    /// <https://doi.org/10.1080/01621459.1927.10502953>).
     pub low: Option<f64>,
+    /// Upper end of the interval.
     pub high: Option<f64>,
 }
 
 impl Rate {
+    /// Computes share and interval.
     pub fn new(count: u64, of: u64) -> Self {
         if of == 0 {
             return Self { count, ..Self::default() };
@@ -28,7 +32,7 @@ impl Rate {
         let middle = (p + z2 / 2.0) / (1.0 + z2);
         let reach = Z / (1.0 + z2) * (p * (1.0 - p) / n + z2 / (4.0 * n)).sqrt();
         let end = |at: f64| Some(at.clamp(0.0, 1.0));
-        // At the ends the formula comes out a rounding error away from what it is.
+        // At both ends the formula is off by a rounding error.
         Self {
             value: Some(p),
             count,
@@ -45,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// Newcombe 1998, table I, method 3.
+    /// Compares with Newcombe 1998, table I, method 3.
     #[test]
     fn the_interval_is_the_published_one() {
         for (count, of, low, high) in

@@ -1,27 +1,35 @@
-//! How values are spread: mean and quantiles, each with the interval that so few of them allow.
+//! Distribution of values: mean and quantiles, each with a confidence interval for small numbers.
 
 use serde::Serialize;
 
 use super::rate::Z;
 
-/// A figure and the ends of its interval at 95 %, unknown where there are too few values for one.
+/// A figure with a 95 % confidence interval; the ends are unknown for too few values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Figure {
+    /// The figure; unknown without values.
     pub value: Option<f64>,
+    /// Lower end of the interval.
     pub low: Option<f64>,
+    /// Upper end of the interval.
     pub high: Option<f64>,
 }
 
-/// `n` values; all unknown where `n` is 0.
+/// Distribution of `n` values; all figures are unknown for `n` = 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spread {
+    /// Number of values.
     pub n: u64,
+    /// Mean.
     pub mean: Figure,
+    /// Median.
     pub p50: Figure,
+    /// 90th percentile.
     pub p90: Figure,
 }
 
 impl Spread {
+    /// Computes mean and quantiles.
     pub fn of(mut values: Vec<f64>) -> Self {
         values.retain(|value| value.is_finite());
         values.sort_by(f64::total_cmp);
@@ -34,7 +42,7 @@ impl Spread {
     }
 }
 
-/// The interval is Student's, cut to the range of the values: nothing lies outside of what was seen.
+/// Returns the mean with Student's interval, limited to the range of the values.
 fn mean(sorted: &[f64]) -> Figure {
     let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
         return Figure::default();
@@ -50,8 +58,8 @@ fn mean(sorted: &[f64]) -> Figure {
     Figure { value: Some(mean), low: end(mean - reach), high: end(mean + reach) }
 }
 
-/// Student's quantile for 95 %, both sides, by the expansion of Cornish and Fisher (Abramowitz and Stegun 26.7.5). Within
-/// 0.1 % of the tables from six degrees of freedom on; the first five are the tables' own.
+/// Returns Student's quantile for 95 %, two-sided, by the expansion of Cornish and Fisher (Abramowitz and Stegun
+/// 26.7.5). Within 0.1 % of the tables from six degrees of freedom on; the first five come from the tables.
 fn student(degrees: usize) -> f64 {
     let v = degrees as f64;
     let z = Z;
@@ -70,8 +78,8 @@ fn student(degrees: usize) -> f64 {
     }
 }
 
-/// By linear interpolation between the two nearest values. The interval's ends are values too: those between which the
-/// quantile lies in 95 % of all cases, whatever the distribution (binomial order statistics).
+/// Returns a quantile by linear interpolation between the two nearest values. Both ends of the interval are values too:
+/// they enclose the quantile with 95 % probability under any distribution (binomial order statistics).
 fn quantile(sorted: &[f64], q: f64) -> Figure {
     if sorted.is_empty() {
         return Figure::default();
@@ -80,16 +88,16 @@ fn quantile(sorted: &[f64], q: f64) -> Figure {
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     let value = below + (above - below) * at.fract();
     let (low, high) = ranks(sorted.len(), q);
-    // A rank beyond the values means that so few say nothing about that side.
+    // A rank beyond the values: too few values for this end.
     let end = |rank: Option<usize>| rank.and_then(|rank| sorted.get(rank)).copied();
     Figure { value: Some(value), low: end(low), high: end(high) }
 }
 
-/// The ranks, from 0, of the values that enclose the quantile: 2.5 % are left on either side. A rank that no value has
-/// is `None`.
+/// Returns the ranks, from 0, of the values enclosing the quantile, with 2.5 % left on either side. `None` for a rank
+/// without a value.
 fn ranks(n: usize, q: f64) -> (Option<usize>, Option<usize>) {
     const TAIL: f64 = 0.025;
-    // How many values lie below the quantile is binomial.
+    // The number of values below the quantile is binomial.
     let mut term = (n as f64 * (1.0 - q).ln()).exp();
     if term < f64::MIN_POSITIVE {
         return ranks_of_many(n, q);
@@ -108,7 +116,7 @@ fn ranks(n: usize, q: f64) -> (Option<usize>, Option<usize>) {
     (low, high.filter(|rank| *rank < n))
 }
 
-/// The normal approximation, where the binomial's terms are too small for a number.
+/// Returns ranks by the normal approximation, for binomial terms too small for a floating-point number.
 fn ranks_of_many(n: usize, q: f64) -> (Option<usize>, Option<usize>) {
     let (middle, reach) = (n as f64 * q, Z * (n as f64 * q * (1.0 - q)).sqrt());
     let low = (middle - reach).floor() as usize;
@@ -133,7 +141,8 @@ mod tests {
         assert_eq!(spread(&[3.0, f64::NAN]), Spread { n: 1, mean: one, p50: one, p90: one });
     }
 
-    /// The tables: the median of 10 lies between the 2nd and the 9th value, of 100 between the 40th and the 61st.
+    /// Compares with the tables: the median of 10 lies between the 2nd and the 9th value, of 100 between the 40th and
+    /// the 61st.
     #[test]
     fn quantiles_lie_between_the_values_that_tables_name() {
         let ends = |n: u32| {

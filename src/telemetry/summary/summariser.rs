@@ -1,4 +1,4 @@
-//! Adding up: phase by phase, sample by sample.
+//! Accumulation of phases and samples into a summary.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::phase::{AttemptFacts, AttemptOutcome, PhaseHistory, PhaseState, RunId, Sample, UnixMs};
 
-/// Takes phases and samples in, and adds up.
+/// Accumulator of phases and samples.
 #[derive(Debug)]
 pub struct Summariser {
     since: Option<UnixMs>,
@@ -30,7 +30,7 @@ pub struct Summariser {
 }
 
 impl Summariser {
-    /// Of attempts that ended then or later, where a time is given.
+    /// Creates an empty accumulator; with `since`, only attempts ended at or after this time count.
     pub fn new(since: Option<UnixMs>) -> Self {
         Self {
             since,
@@ -58,11 +58,12 @@ impl Summariser {
         }
     }
 
-    /// A run that the summary is about, whether it has phases or not.
+    /// Adds a run to the summary, with or without phases.
     pub fn run(&mut self, run: &RunId) {
         self.runs.push(run.clone());
     }
 
+    /// Adds a phase with all attempts.
     pub fn phase(&mut self, phase: &PhaseHistory) {
         *self.phases.counts.entry(phase.state.as_str()).or_default() += 1;
         let is_wanted = |at: UnixMs| self.since.is_none_or(|since| at >= since);
@@ -71,7 +72,7 @@ impl Summariser {
         let running = phase.attempts.iter().filter(|attempt| attempt.ended_at.is_none());
         self.attempts.running += running.count() as u64;
         if counted.is_empty() {
-            // Refused before its first try.
+            // Refused before the first attempt.
             let untried = phase.attempts.is_empty() && phase.state == PhaseState::Failed;
             if let Some(kind) = phase.failure_kind.as_ref().filter(|_| untried) {
                 self.failures.entry(kind.clone()).or_default().1 += 1;
@@ -91,7 +92,7 @@ impl Summariser {
         }
     }
 
-    /// A sample that no attempt stands for: it says how good estimates are, and nothing else.
+    /// Adds a sample without an attempt: counts only towards the accuracy of estimates.
     pub fn sample(&mut self, sample: &Sample) {
         if self.since.is_some_and(|since| sample.timestamp < since) {
             return;
@@ -105,6 +106,7 @@ impl Summariser {
         });
     }
 
+    /// Computes the summary.
     pub fn summary(mut self) -> Summary {
         let decided = self.phases.landed + self.phases.failed;
         self.phases.success = Rate::new(self.phases.landed, decided);
@@ -141,7 +143,7 @@ impl Summariser {
         }
     }
 
-    /// What became of a phase that was tried.
+    /// Counts the result of a tried phase.
     fn judge(&mut self, phase: &PhaseHistory, counted: &[&AttemptFacts]) {
         self.phases.tried += 1;
         match phase.state {
@@ -183,12 +185,12 @@ impl Summariser {
     }
 }
 
-/// A plan need not say it.
+/// Returns a category or complexity; `None` for an empty text, because plans may omit both.
 fn named(text: &str) -> Option<&str> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// Why an attempt did not complete its phase: its failure, or how it ended without one.
+/// Returns the reason why an attempt did not complete the phase: the failure kind, else the outcome.
 fn failure_kind(attempt: &AttemptFacts) -> Option<&str> {
     let outcome = attempt.outcome.filter(|outcome| !outcome.passed())?;
     Some(attempt.failure_kind.as_deref().unwrap_or(outcome.as_str()))

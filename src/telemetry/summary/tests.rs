@@ -1,4 +1,4 @@
-//! What a history comes to, figure by figure.
+//! Summaries of known histories, figure by figure.
 
 use proptest::prelude::*;
 
@@ -159,7 +159,7 @@ fn any_attempt() -> impl Strategy<Value = AttemptFacts> {
 }
 
 proptest! {
-    /// The lines that the documentation promises to add up do, whatever the clocks did.
+    /// Checks the sums promised by the documentation, with any clock jumps.
     #[test]
     fn sums_add_up(phases in prop::collection::vec(prop::collection::vec(any_attempt(), 0..5), 0..20)) {
         let phases: Vec<PhaseHistory> =

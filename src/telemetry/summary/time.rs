@@ -1,11 +1,11 @@
-//! Where time went: the wall time of attempts in its parts, and the time in which nothing ran.
+//! Time by activity: the wall time of attempts in parts, and the time without a running attempt.
 //!
 //! ```text
 //! attempts_ms = agent_ms + ci_ms + ours_ms + unknown_ms
 //! span_ms     = busy_ms + rate_limited_ms + idle_ms
 //! ```
 //!
-//! Of attempts that run at once each counts in the first line, and their time once in the second.
+//! The first line adds up concurrent attempts; the second counts concurrent time once.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,30 @@ use serde::Serialize;
 
 use crate::phase::{AttemptFacts, AttemptOutcome, RunId};
 
+/// Wall time by activity, in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Time {
-    /// The wall time of all attempts that ended.
+    /// Wall time of all ended attempts.
     pub attempts_ms: u64,
+    /// Time in agents.
     pub agent_ms: u64,
+    /// Time in CI.
     pub ci_ms: u64,
-    /// What is left of attempts: slot, prompt, judging, landing, the store.
+    /// Rest of the attempts: slot, prompt, verdict, landing, store.
     pub ours_ms: u64,
-    /// Attempts that reached an agent and died before anybody could say how long it ran.
+    /// Attempts with an agent that died before the agent's running time was recorded.
     pub unknown_ms: u64,
-    /// From the first start to the last end, summed over runs.
+    /// Time from the first start to the last end, summed over runs.
     pub span_ms: u64,
-    /// When at least one attempt ran.
+    /// Time with at least one running attempt.
     pub busy_ms: u64,
-    /// When nothing ran after an attempt that a limit had turned away.
+    /// Idle time after an attempt deferred by a rate limit.
     pub rate_limited_ms: u64,
-    /// When nothing ran for another reason: no drain, or between two attempts.
+    /// Idle time for other reasons: no drain, or between two attempts.
     pub idle_ms: u64,
 }
 
-/// Intervals by run, until all are known.
+/// Intervals by run, collected until the end.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     time: Time,
@@ -51,7 +54,7 @@ impl Clock {
     pub fn add(&mut self, run: &RunId, attempt: &AttemptFacts) {
         let (Some(end), start) = (attempt.ended_at, attempt.started_at.0) else { return };
         let measured = attempt.agent_ms.unwrap_or(0) + attempt.ci_ms.unwrap_or(0);
-        // The parts are measured by a clock that does not jump, start and end are not: the parts win.
+        // The parts come from a monotonic clock, start and end do not: the parts take precedence.
         let wall = u64::try_from(end.0 - start).unwrap_or(0).max(measured);
         let rest = wall - measured;
         self.time.attempts_ms += wall;

@@ -1,25 +1,29 @@
-//! Sums of what attempts used. What nobody said is not 0: it is counted apart.
+//! Sums of the usage of attempts. Unknown usage is counted separately, never as 0.
 
 use serde::Serialize;
 
 use crate::phase::{AttemptFacts, Tokens};
 
+/// Tokens and cost of attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Used {
+    /// Tokens.
     pub tokens: TokenSums,
+    /// Cost in US dollars; `null` when unknown.
     pub cost_usd: Option<f64>,
-    /// Attempts that reached an agent which did not say what they cost.
+    /// Attempts with an agent but without a reported cost.
     pub cost_unknown_attempts: u64,
 }
 
-/// Sums of what is known; `null` where nothing is.
+/// Sums of known tokens; `null` when nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TokenSums {
+    /// Known tokens, by kind.
     #[serde(flatten)]
     pub known: Tokens,
-    /// Input, output and what was written to a cache: what a provider bills at the full rate or more.
+    /// Input, output and cache writes: tokens billed at the full rate or more.
     pub billed: Option<u64>,
-    /// Attempts that reached an agent which did not say what they used.
+    /// Attempts with an agent but without reported tokens.
     pub unknown_attempts: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Our container: looked at, started, or made from the image that is there.
+//! Autopack's Qdrant container: inspected, started, or created from an existing image.
 
 use std::collections::HashMap;
 
@@ -17,49 +17,56 @@ use super::{Docker, LOOK_AGAIN, said, status};
 use crate::config::QdrantSettings;
 use crate::memory::autostart::{CONTAINER, LABEL, LABEL_VALUE, VOLUME};
 
-/// What became of an attempt to run the container.
+/// Result of starting the container.
 pub enum Launch {
+    /// Started; the text tells how.
     Launched(&'static str),
+    /// The image does not exist locally.
     NoImage,
-    /// It is there with other ports, in one line; it would have to be made anew.
+    /// The container publishes other ports and would have to be recreated; the text is a single line.
     OtherPorts(String),
 }
 
-/// A container that runs on the volume.
+/// A running container with the volume mounted.
 #[derive(Clone, Debug)]
 pub struct Running {
+    /// Container id.
     pub id: String,
+    /// Container name.
     pub name: String,
-    /// The folder of its compose project, if it has one.
+    /// Directory of the compose project, if any.
     pub project: Option<String>,
     rest: Option<u16>,
     grpc: Option<u16>,
 }
 
 impl Running {
-    /// Whether it will be reached where we look.
+    /// Checks whether the container publishes the configured ports.
     pub fn is_at(&self, settings: &QdrantSettings) -> bool {
         (self.rest, self.grpc) == (Some(settings.port), Some(settings.grpc_port))
     }
 
-    /// "at the ports 6333 and 6334".
+    /// Returns "at the ports 6333 and 6334".
     pub fn place(&self) -> String {
         match (self.rest, self.grpc) {
             (Some(rest), Some(grpc)) => format!("at the ports {rest} and {grpc}"),
-            _ => "without publishing both of its ports".to_owned(),
+            _ => "without publishing both ports".to_owned(),
         }
     }
 }
 
 impl Docker {
-    /// Starts our container with the image that it has, or makes it from the pinned one.
+    /// Starts the existing container, or creates the container from the pinned image.
+    ///
+    /// # Errors
+    /// The engine refused, with the reason in a single line.
     pub async fn start(&self, settings: &QdrantSettings) -> Result<Launch, String> {
         if let Some(existing) = self.existing().await? {
             if let Err(why) = publishes(&existing, settings) {
                 return Ok(Launch::OtherPorts(why));
             }
             self.start_existing().await?;
-            return Ok(Launch::Launched("its container was started"));
+            return Ok(Launch::Launched("container started"));
         }
         if !self.has_image(&settings.image).await? {
             return Ok(Launch::NoImage);
@@ -67,16 +74,16 @@ impl Docker {
         let options = CreateContainerOptionsBuilder::default().name(CONTAINER).build();
         match self.api.create_container(Some(options), body(settings)).await {
             Ok(_) => {}
-            // Another process was faster: what it makes is what we wanted.
+            // Another process created the container first, with the same result.
             Err(error) if status(&error) == Some(409) => self.until_made().await?,
             Err(error) if status(&error) == Some(404) => return Ok(Launch::NoImage),
-            Err(error) => return Err(said("make the container autopack-qdrant", &error)),
+            Err(error) => return Err(said("create the container autopack-qdrant", &error)),
         }
         self.start_existing().await?;
-        Ok(Launch::Launched("its container was made and started"))
+        Ok(Launch::Launched("container created and started"))
     }
 
-    /// The name is taken before the container can be seen. The autostart timeout bounds this.
+    /// Waits until the container can be inspected: the name is taken earlier. The autostart timeout bounds the wait.
     async fn until_made(&self) -> Result<(), String> {
         while self.existing().await?.is_none() {
             sleep(LOOK_AGAIN).await;
@@ -88,20 +95,20 @@ impl Docker {
         match self.api.inspect_container(CONTAINER, None).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(said("look at the container autopack-qdrant", &error)),
+            Err(error) => Err(said("inspect the container autopack-qdrant", &error)),
         }
     }
 
     async fn start_existing(&self) -> Result<(), String> {
         match self.api.start_container(CONTAINER, None).await {
             Ok(()) => Ok(()),
-            // It runs already.
+            // The container runs already.
             Err(error) if status(&error) == Some(304) => Ok(()),
             Err(error) => Err(said("start the container autopack-qdrant", &error)),
         }
     }
 
-    /// Until the container has ended; says how, and what it said last.
+    /// Waits for the end of the container; returns the exit code and the last output.
     pub async fn until_it_ends(&self, container: &str) -> String {
         loop {
             if let Ok(found) = self.api.inspect_container(container, None).await
@@ -114,15 +121,15 @@ impl Docker {
         }
     }
 
-    /// What the container said last, or that another server holds its storage.
+    /// Returns the last output of the container, or a note about another server with the same storage.
     async fn last_words(&self, container: &str) -> String {
         let mut text = String::new();
-        // A busy engine may take a moment to hand over the log of a container that has ended.
+        // A busy engine may deliver the log of an ended container late.
         for _ in 0..LOG_LOOKS {
             let options =
                 LogsOptionsBuilder::default().stdout(true).stderr(true).tail("40").build();
             let mut logs = Box::pin(self.api.logs(container, Some(options)));
-            // Its end may never come; what came by then is enough.
+            // The log stream may never end; the text received so far is enough.
             let _ = timeout(LOOK_AGAIN, async {
                 while let Some(Ok(part)) = logs.next().await {
                     text += &part.to_string();
@@ -137,7 +144,7 @@ impl Docker {
         last_words(&text)
     }
 
-    /// The containers that run on our volume, whoever started them. None where the engine does not say.
+    /// Lists the running containers with autopack's volume, whoever started them. Empty if the engine does not answer.
     pub async fn on_volume(&self) -> Vec<Running> {
         let filters = HashMap::from([("volume", vec![VOLUME]), ("status", vec!["running"])]);
         let options = ListContainersOptionsBuilder::default().filters(&filters).build();
@@ -145,19 +152,18 @@ impl Docker {
         listed.into_iter().filter_map(running).collect()
     }
 
-    /// Whether the container runs, and where we look for it.
+    /// Checks whether the container runs and publishes the configured ports.
     pub async fn is_coming_up(&self, container: &str, settings: &QdrantSettings) -> bool {
         let Ok(found) = self.api.inspect_container(container, None).await else { return false };
         ended(&found).is_none() && publishes(&found, settings).is_ok()
     }
 
-    /// Whether the container ended by itself, though the engine may be about to start it over.
+    /// Returns whether the container ended by itself, even if the engine is about to restart the container.
     pub async fn has_ended(&self, container: &str) -> bool {
         let found = self.api.inspect_container(container, None).await;
         found.is_ok_and(|found| ended(&found).is_some())
     }
-
-    /// Stops a container; it has a second to end by itself. Whether it was there to be stopped.
+    /// Stops a container, with a second to shut down. Returns whether the container was stopped.
     pub async fn stop(&self, container: &str) -> bool {
         let options = StopContainerOptionsBuilder::default().t(1).build();
         self.api.stop_container(container, Some(options)).await.is_ok()
@@ -180,18 +186,18 @@ fn running(found: ContainerSummary) -> Option<Running> {
     })
 }
 
-/// How often the log of a container that has ended is asked for, while it is empty.
+/// Number of requests for the log of an ended container while the log is empty.
 const LOG_LOOKS: u32 = 5;
 
-/// What a second server says on a storage that another one has open: its write-ahead log is locked.
+/// Errors of a second server with the same storage: the write-ahead log is locked.
 const LOCKED: [&str; 3] = ["WouldBlock", "Resource temporarily unavailable", "already locked"];
 
-/// Qdrant's panics end with a long trace: the line that says why is before it.
+/// Returns the line with the reason; Qdrant's panics print a long trace after the reason.
 fn last_words(text: &str) -> String {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines().any(|line| LOCKED.iter().any(|locked| line.contains(locked))) {
         return format!(
-            ": another Qdrant uses the volume {VOLUME}; stop that one, or set memory.qdrant.port and grpc_port to its ports"
+            ": another Qdrant server uses the volume {VOLUME}; stop that server, or set memory.qdrant.port and grpc_port to its ports"
         );
     }
     let why = lines().rfind(|line| line.contains("Panic") || line.contains("ERROR"));
@@ -201,7 +207,7 @@ fn last_words(text: &str) -> String {
     }
 }
 
-/// The exit code, if the container is not running now; one that waits to be started over has ended too.
+/// Returns the exit code unless the container is running; a container waiting for a restart counts as ended.
 fn ended(found: &ContainerInspectResponse) -> Option<i64> {
     use ContainerStateStatusEnum::{DEAD, EXITED, RESTARTING};
     let state = found.state.as_ref()?;
@@ -209,7 +215,7 @@ fn ended(found: &ContainerInspectResponse) -> Option<i64> {
     over.then(|| state.exit_code.unwrap_or(-1))
 }
 
-/// A container keeps the ports that it was made with; waiting for others would be in vain.
+/// Checks the published ports; they are fixed when the container is created, so waiting would not help.
 fn publishes(found: &ContainerInspectResponse, settings: &QdrantSettings) -> Result<(), String> {
     let bindings = found.host_config.as_ref().and_then(|config| config.port_bindings.as_ref());
     let published = |inside: &str| {
@@ -230,7 +236,7 @@ fn publishes(found: &ContainerInspectResponse, settings: &QdrantSettings) -> Res
 }
 
 fn body(settings: &QdrantSettings) -> ContainerCreateBody {
-    // Published on every interface it would serve the whole network without a key.
+    // Publishing on every interface would serve the whole network without a key.
     let ip = if settings.host.contains("::1") { "::1" } else { "127.0.0.1" };
     let bind = |inside: u16, outside: u16| {
         let binding =
@@ -250,7 +256,7 @@ fn body(settings: &QdrantSettings) -> ContainerCreateBody {
                 bind(6334, settings.grpc_port),
             ])),
             binds: Some(vec![format!("{VOLUME}:/qdrant/storage")]),
-            // It is there again after a restart of the engine.
+            // The container returns after a restart of the engine.
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
                 maximum_retry_count: None,
@@ -270,7 +276,7 @@ mod tests {
         let locked = "INFO qdrant: Loading\nERROR qdrant::startup: Panic occurred in file lib/storage/src/content_manager/consensus/consensus_wal.rs at line 36: called `Result::unwrap()` on an `Err` value: Can't open Collections meta Wal: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }\n  10: _start\n";
         assert!(
             last_words(locked)
-                .starts_with(": another Qdrant uses the volume autopack_qdrant_storage")
+                .starts_with(": another Qdrant server uses the volume autopack_qdrant_storage")
         );
         let other = "INFO qdrant: Loading\nERROR qdrant::startup: Panic occurred: no space left\n  10: _start\n";
         assert_eq!(last_words(other), ": ERROR qdrant::startup: Panic occurred: no space left");

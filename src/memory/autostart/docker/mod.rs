@@ -1,6 +1,6 @@
-//! The Docker API: whether an engine answers, and how its refusals are said.
+//! Docker API: availability of the engine, and wording of errors.
 //!
-//! `container` looks at our container, starts or makes it; `pull` has an absent image come in the background.
+//! `container` inspects, starts or creates the container; `pull` downloads a missing image in the background.
 
 mod container;
 mod pull;
@@ -18,32 +18,42 @@ const PING: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 const PULL_BUDGET: Duration = Duration::from_secs(30 * 60);
 
+/// Client of a Docker engine.
 #[derive(Clone)]
 pub struct Docker {
     api: bollard::Docker,
     host: String,
 }
 
-/// Why an engine cannot be asked.
+/// Reason why the engine is unreachable.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unreachable {
+    /// The engine does not answer or refuses.
     #[error("{0}")]
     Down(String),
-    /// It took the question and never answered: whoever asks again waits again.
+    /// The engine accepted the request but never answered; another request would wait again.
     #[error("{0}")]
     Hangs(String),
 }
 
 impl Docker {
+    /// Creates a client for `host` (`DOCKER_HOST`) or the default socket.
+    ///
+    /// # Errors
+    /// The address is invalid.
     pub fn connect(host: Option<&str>) -> Result<Self, String> {
         let host = host.filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST).to_owned();
         match bollard::Docker::connect_with_host(&host) {
-            // Of each request: the pull's answer begins when the registry's does.
+            // Timeout of each request: the answer to a pull begins only after the registry's answer.
             Ok(api) => Ok(Self { api: api.with_timeout(PULL_BUDGET), host }),
             Err(error) => Err(unreachable(&host, &error)),
         }
     }
 
+    /// Checks whether the engine answers.
+    ///
+    /// # Errors
+    /// The engine is unreachable.
     pub async fn ping(&self) -> Result<(), Unreachable> {
         match timeout(PING, self.api.ping()).await {
             Ok(Ok(_)) => Ok(()),
@@ -55,11 +65,15 @@ impl Docker {
         }
     }
 
+    /// Checks whether the image exists locally.
+    ///
+    /// # Errors
+    /// The engine refused the request.
     pub async fn has_image(&self, image: &str) -> Result<bool, String> {
         match self.api.inspect_image(image).await {
             Ok(_) => Ok(true),
             Err(error) if status(&error) == Some(404) => Ok(false),
-            Err(error) => Err(said("look for the image", &error)),
+            Err(error) => Err(said("check for the image", &error)),
         }
     }
 }
@@ -85,7 +99,7 @@ fn unreachable(host: &str, error: &Error) -> String {
     if let Error::DockerResponseServerError { status_code, message } = error {
         let line = message.lines().next().unwrap_or_default();
         let denied = matches!(status_code, 401 | 403);
-        let what = if denied { "denies access" } else { "is not in order" };
+        let what = if denied { "denies access" } else { "reports an error" };
         return format!("the Docker engine at {host} {what} ({status_code}: {line})");
     }
     let mut cause: &dyn std::error::Error = error;
@@ -96,7 +110,7 @@ fn unreachable(host: &str, error: &Error) -> String {
         Some(std::io::ErrorKind::PermissionDenied) => {
             "permission denied; is this user in the group docker?".to_owned()
         }
-        Some(std::io::ErrorKind::NotFound) => "there is none".to_owned(),
+        Some(std::io::ErrorKind::NotFound) => "it does not exist".to_owned(),
         Some(std::io::ErrorKind::ConnectionRefused) => "it is not running".to_owned(),
         _ => cause.to_string(),
     };

@@ -1,4 +1,4 @@
-//! A pull in the background: it begins, goes on by itself, and ends with a result that may be asked for.
+//! Image pull in the background, with a result available at any time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,19 +11,24 @@ use super::{Docker, LOOK_AGAIN, PING, PULL_BUDGET, said};
 
 const IMAGE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A pull under way.
+/// A pull in progress.
 #[derive(Clone, Debug)]
 pub struct Pull {
+    /// Image reference.
     pub image: String,
     state: Arc<Mutex<Option<Result<(), String>>>>,
 }
 
 impl Pull {
-    /// `None` while it goes on.
+    /// Returns the result; `None` while the pull is running.
     pub fn result(&self) -> Option<Result<(), String>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// The pull failed, with the reason in a single line.
     pub async fn wait(&self) -> Result<(), String> {
         loop {
             if let Some(result) = self.result() {
@@ -35,16 +40,16 @@ impl Pull {
 }
 
 impl Docker {
-    /// Begins a pull that goes on by itself.
+    /// Starts a pull in the background.
     pub fn pull(&self, image: &str) -> Pull {
         let pull = Pull { image: image.to_owned(), state: Arc::default() };
         let (docker, image, state) = (self.clone(), image.to_owned(), Arc::clone(&pull.state));
         tokio::spawn(async move {
             let result = tokio::select! {
                 pulled = timeout(PULL_BUDGET, pull_image(&docker.api, &image)) => {
-                    pulled.unwrap_or_else(|_| Err(format!("Docker cannot pull {image}: it took too long")))
+                    pulled.unwrap_or_else(|_| Err(format!("Docker cannot pull {image}: timed out")))
                 }
-                // Loaded by hand, or pulled by another process, while ours hangs.
+                // The image was loaded by hand or pulled by another process while this pull hangs.
                 () = docker.until_there(&image) => Ok(()),
             };
             *state.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
@@ -62,7 +67,7 @@ impl Docker {
     }
 }
 
-/// The stream has to be drained: the engine stops pulling when nobody listens.
+/// Pulls an image. The stream has to be read: the engine stops pulling without a reader.
 async fn pull_image(api: &bollard::Docker, image: &str) -> Result<(), String> {
     let (name, tag) = name_and_tag(image);
     let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
@@ -76,7 +81,7 @@ async fn pull_image(api: &bollard::Docker, image: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A colon after the last slash is a tag's; one before it is a registry's port.
+/// Splits an image reference. A colon after the last slash starts the tag; an earlier colon starts the registry's port.
 fn name_and_tag(image: &str) -> (&str, &str) {
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') && !image.contains('@') => (name, tag),

@@ -1,4 +1,4 @@
-//! What an endpoint's answer means: vectors, or why there are none and what may help. It sends nothing.
+//! Interpretation of an endpoint's answer: vectors, or the reason of the failure with a remedy. Sends nothing.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::memory::embed::normalise;
 
 const MOST_BYTES: usize = 64 << 20;
 
-/// Why a try failed, and what may help.
+/// Failed request, with a remedy.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub why: String,
@@ -21,9 +21,9 @@ pub(super) struct Failed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     None,
-    /// The same again, after this pause if the endpoint named one.
+    /// Repeat the request, after the pause named by the endpoint, if any.
     Again(Option<Duration>),
-    /// Shorter texts, if it was their length.
+    /// Send shorter texts, because the length may be the reason.
     Shorter,
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn whole_body(mut response: Response) -> Result<Vec<u8>, Failed
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(Failed::on_the_way)? {
         if body.len() + piece.len() > MOST_BYTES {
-            return Err(Failed::for_good("answered with more than can be vectors"));
+            return Err(Failed::for_good("sent an answer too large to be vectors"));
         }
         body.extend_from_slice(&piece);
     }
@@ -78,10 +78,10 @@ struct Datum {
     embedding: Vec<f32>,
 }
 
-/// In the order of the input, which the answer need not keep.
+/// Returns the vectors in the order of the input; answers may be in another order.
 pub(super) fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, Failed> {
     let answer: Answer = serde_json::from_slice(answer)
-        .map_err(|error| Failed::for_good(format!("answered what is no embedding: {error}")))?;
+        .map_err(|error| Failed::for_good(format!("sent an invalid answer: {error}")))?;
     let mut vectors = vec![Vec::new(); expected];
     for Datum { index, mut embedding } in answer.data {
         normalise(&mut embedding);
@@ -91,7 +91,7 @@ pub(super) fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, F
     }
     let dimensions = vectors.first().map_or(0, Vec::len);
     if vectors.iter().any(|vector| vector.is_empty() || vector.len() != dimensions) {
-        return Err(Failed::for_good("answered fewer vectors than it was sent texts"));
+        return Err(Failed::for_good("sent fewer vectors than it received texts"));
     }
     Ok(vectors)
 }

@@ -1,20 +1,20 @@
-//! What the settings say of an endpoint: its address, the name of its model, and the key that it is sent.
+//! Endpoint settings: address, model name, and API key.
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::memory::embed::EmbedError;
 
-/// Without echoing what it was given: an address may hold a password.
+/// Parses the address. Errors do not repeat the address, because an address may hold a password.
 pub(super) fn endpoint(url: &str) -> Result<Url, EmbedError> {
     let failed = |why: &str| EmbedError::Setup(format!("memory.embedder.url {why}"));
-    let mut url: Url = url.parse().map_err(|_| failed("is no URL"))?;
+    let mut url: Url = url.parse().map_err(|_| failed("is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(failed("must start with http:// or https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(failed(
-            "holds a user name or password; name a variable in api_key_env instead",
+            "contains a user name or password; name an environment variable in api_key_env instead",
         ));
     }
     if let Ok(mut path) = url.path_segments_mut() {
@@ -23,7 +23,8 @@ pub(super) fn endpoint(url: &str) -> Result<Url, EmbedError> {
     Ok(url)
 }
 
-/// The place says whose model it is; two endpoints may call different models the same.
+/// Returns the identity of the model. The host is included because two endpoints may use the same name for different
+/// models.
 pub(super) fn id(endpoint: &Url, model: &str) -> String {
     let host = endpoint.host_str().unwrap_or_default();
     let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -31,8 +32,11 @@ pub(super) fn id(endpoint: &Url, model: &str) -> String {
 }
 
 pub(super) fn bearer(key: &str, name: &str) -> Result<HeaderValue, EmbedError> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
-        .map_err(|_| EmbedError::Setup(format!("the value of {name} cannot be sent as a key")))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
+        EmbedError::Setup(format!(
+            "the value of {name} contains characters that an API key cannot have"
+        ))
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

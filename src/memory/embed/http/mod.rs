@@ -1,6 +1,6 @@
-//! Any OpenAI-compatible `/v1/embeddings` endpoint: batched, retried, redacted; the key is never shown.
+//! Client of OpenAI-compatible `/v1/embeddings` endpoints: batched, retried, redacted; the key is never shown.
 //!
-//! What an answer means is in `answer`, what the settings say of the endpoint in `endpoint`.
+//! `answer` interprets answers, `endpoint` reads the settings.
 
 mod answer;
 mod endpoint;
@@ -18,18 +18,20 @@ use crate::http::{self, Limits, Reach};
 use answer::{Failed, Remedy, pause_asked_for, remedy, vectors, whole_body};
 use endpoint::{bearer, endpoint, id};
 
-/// Endpoints bound both: texts, and tokens of all texts together (some 300,000).
+/// Texts per request. Endpoints limit the number of texts and the tokens of all texts together (about 300,000).
 const BATCH: usize = 64;
 const BATCH_CHARS: usize = 400_000;
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LIMITS: Limits = Limits { whole: Duration::from_secs(30), silence: Duration::from_secs(30) };
-/// Models read some 8,000 tokens; more is refused by some endpoints and dropped by others.
+/// Models read about 8,000 tokens; endpoints refuse or drop the rest.
 const MOST_CHARS: usize = 24_000;
-/// A refused text is cut to this: dense text has a token for each character, and some models read no more than 512.
+/// Length of a refused text when sent again: dense text has a token for each character, and some models read at most
+/// 512.
 const FEWER_CHARS: usize = 1_000;
 
+/// Embedder behind an HTTP endpoint.
 pub struct HttpEmbedder {
     id: String,
     endpoint: Url,
@@ -46,6 +48,10 @@ impl std::fmt::Debug for HttpEmbedder {
 }
 
 impl HttpEmbedder {
+    /// Creates an embedder from the settings; `key` is the API key.
+    ///
+    /// # Errors
+    /// Address, model name or key is missing or invalid.
     pub fn new(
         settings: &HttpEmbedderSettings,
         key: Option<String>,
@@ -66,10 +72,15 @@ impl HttpEmbedder {
         })
     }
 
+    /// Returns the identity of the model.
     pub fn id(&self) -> &str {
         &self.id
     }
 
+    /// Embeds texts, in batches.
+    ///
+    /// # Errors
+    /// The endpoint refuses, or does not answer after several tries.
     pub async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts: Vec<String> = texts.iter().map(|text| self.prepared(text)).collect();
         let mut vectors = Vec::with_capacity(texts.len());
@@ -124,7 +135,7 @@ impl HttpEmbedder {
         Err(Failed { why, remedy: remedy(status, after) })
     }
 
-    /// Some endpoints repeat the key, or the text, in their refusal.
+    /// Returns the beginning of an answer, redacted: some endpoints repeat the key or the text.
     fn excerpt(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
         let text = match self.key.as_ref().and_then(|key| key.to_str().ok()) {
@@ -142,7 +153,7 @@ impl HttpEmbedder {
     }
 }
 
-/// How many of the first texts go together; at least one.
+/// Returns how many of the first texts fit into a request, at least 1.
 fn batch_length(texts: &[String]) -> usize {
     let mut chars = 0;
     let fits = |text: &&String| {
@@ -152,7 +163,7 @@ fn batch_length(texts: &[String]) -> usize {
     texts.iter().take(BATCH).take_while(fits).count().max(1)
 }
 
-/// Whether there was anything to cut.
+/// Shortens the texts; returns whether any text changed.
 fn shorten(input: &mut [&str]) -> bool {
     let mut cut = false;
     for text in input {

@@ -1,4 +1,4 @@
-//! An endpoint that answers well, refuses, loses vectors, or wants shorter texts.
+//! Endpoints with good answers, refusals, missing vectors, and limits on the length of texts.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// A server that gives these answers, one to each request, and keeps what it was sent.
+/// Starts a server with these answers, in order; records the requests.
 async fn server(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());

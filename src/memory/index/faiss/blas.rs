@@ -1,14 +1,14 @@
-//! BLAS and LAPACK for FAISS, loaded when they are first called.
+//! BLAS and LAPACK for FAISS, loaded on the first call.
 //!
-//! FAISS names a dozen of their functions, for clustering, rotations and searches of twenty queries at once. None of that
-//! is done here, and yet the libraries would be loaded by every start of the program, each supervisor's among them:
-//! OpenBLAS is 36 MiB, with a thread that spins for a while. So the names are ours, and the libraries are looked for
-//! where one of them is called. What each is given are addresses, as Fortran has it.
+//! FAISS links a dozen of their functions, for clustering, rotations and searches of twenty queries at once. autopack
+//! uses none of these, yet linked libraries would be loaded at every start of the program, including every supervisor:
+//! OpenBLAS is 36 MiB, with a thread spinning for a while. So autopack defines these names and loads the libraries on
+//! the first call. All arguments are addresses, as in Fortran.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
 
-/// The library itself, and where else its functions are.
+/// The library, then other libraries with the same functions.
 const BLAS: [&CStr; 3] = [c"libblas.so.3", c"libopenblas.so.0", c"libblas.so"];
 const LAPACK: [&CStr; 3] = [c"liblapack.so.3", c"libopenblas.so.0", c"liblapack.so"];
 
@@ -20,8 +20,8 @@ macro_rules! forwarded {
             static FOUND: OnceLock<usize> = OnceLock::new();
             let name = concat!(stringify!($name), "\0");
             let address = *FOUND.get_or_init(|| find(&$libraries, name));
-            // SAFETY: it is the function of this name, whose arguments, by its definition, are so many addresses. They are
-            // passed on as they came.
+            // SAFETY: the function found under this name takes, by definition, this number of addresses. They are
+            // passed on unchanged.
             unsafe {
                 let function = std::mem::transmute::<*const c_void, Function>(address as *const c_void);
                 function($($argument),*)
@@ -47,11 +47,12 @@ forwarded! {
     LAPACK: sgelsd_(m n nrhs a lda b ldb s rcond rank work lwork iwork info);
 }
 
-/// Where the function lies. Without it FAISS cannot go on, and C++ cannot be told so.
+/// Returns the address of a function. FAISS cannot continue without the function, and C++ offers no way to report the
+/// error.
 fn find(libraries: &[&CStr], name: &'static str) -> usize {
     for library in libraries {
-        // SAFETY: both are C strings; the libraries' own initialisers are as safe as they are when the program starts
-        // with them. A handle is never closed.
+        // SAFETY: both are C strings; the libraries' initializers are as safe as at the start of the program. A handle
+        // is never closed.
         let found = unsafe {
             let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
             match handle.is_null() {
@@ -65,7 +66,7 @@ fn find(libraries: &[&CStr], name: &'static str) -> usize {
     }
     let name = name.trim_end_matches('\0');
     eprintln!(
-        "error: FAISS needs {name}, which no BLAS or LAPACK here has; install libopenblas0, or set use_qdrant"
+        "error: FAISS needs {name}, but no installed BLAS or LAPACK has it; install libopenblas0, or set use_qdrant"
     );
     std::process::abort()
 }

@@ -1,4 +1,5 @@
-//! The FAISS library itself: an index made, filled and searched, in our numbers and our errors.
+//! Thin wrapper of the FAISS library: creates, fills and searches indexes, with the journal's numbers and autopack's
+//! errors.
 
 use faiss::index::{IndexImpl, SearchWithParamsMut};
 use faiss::{Idx, Index, MetricType, index_factory};
@@ -7,11 +8,12 @@ use super::mask::{Bits, Masked};
 use super::{Found, Result, library};
 
 unsafe extern "C" {
-    /// OpenMP's, which FAISS is built on. It holds for the calling thread.
+    /// OpenMP's function, used by FAISS. Applies to the calling thread.
     safe fn omp_set_num_threads(threads: std::ffi::c_int);
 }
 
-/// One query is too little to share out: waiting for a second thread costs milliseconds on a busy machine.
+/// Sets the number of threads. A single query is too small to share: waiting for a second thread costs milliseconds on
+/// a busy machine.
 pub fn use_threads(threads: usize) {
     omp_set_num_threads(std::ffi::c_int::try_from(threads).unwrap_or(1));
 }
@@ -49,7 +51,7 @@ pub fn best_first(found: &mut Vec<Found>, k: usize) {
     found.truncate(k);
 }
 
-/// FAISS fills up with -1 what it did not find.
+/// Converts labels and scores; FAISS pads missing results with -1.
 fn found(labels: &[Idx], scores: &[f32]) -> Vec<Found> {
     let pairs = labels.iter().zip(scores);
     let known = pairs.filter_map(|(label, score)| {

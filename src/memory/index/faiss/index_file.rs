@@ -1,6 +1,6 @@
-//! An index on disk: FAISS's own format, then a footer that says whose it is and whether it is whole.
+//! An index on disk: FAISS's own format, followed by a footer for identification and integrity.
 //!
-//! FAISS reads no further than its own part. The footer: the numbers inside, the embedder, the kind, a checksum.
+//! FAISS ignores the footer. Contents of the footer: the numbers in the index, the embedder, the kind, a checksum.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use super::part::{Kind, Part};
 use super::{FaissError, Result, library};
 
 const MAGIC: &[u8; 8] = b"apFAISS1";
-/// Magic, footer's length, checksum.
+/// Size of magic, footer length and checksum.
 const TAIL: u64 = 24;
 
 pub fn save(path: &Path, embedder: &str, part: &Part) -> Result<()> {
@@ -40,7 +40,7 @@ fn append_footer(path: &Path, embedder: &str, part: &Part) -> std::io::Result<()
     file.sync_all()
 }
 
-/// The rename is what makes it count; the folder's entry has to reach the disk too.
+/// Renames the new file into place and syncs the directory, because the new name has to reach the disk too.
 fn put_in_place(beside: &Path, path: &Path) -> std::io::Result<()> {
     fs::rename(beside, path)?;
     match path.parent() {
@@ -49,7 +49,7 @@ fn put_in_place(beside: &Path, path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// `None` if there is none, or one of another embedder: both are no fault.
+/// Loads an index; `None` without a file or with a file of another embedder, neither of them an error.
 pub fn load(path: &Path, embedder: &str) -> Result<Option<Part>> {
     if !path.exists() {
         return Ok(None);
@@ -62,17 +62,17 @@ pub fn load(path: &Path, embedder: &str) -> Result<Option<Part>> {
     }
     let index = read_index(name(path)?).map_err(library("read an index file"))?;
     if identity(path).map_err(unreadable)? != before {
-        return Err(error("read", path, &"another process has just replaced it"));
+        return Err(error("read", path, &"another process has just replaced the file"));
     }
     if index.ntotal() != footer.numbers.len() as u64 {
-        return Err(error("read", path, &"it holds another number of vectors than it says"));
+        return Err(error("read", path, &"the number of vectors differs from the footer"));
     }
     let part = Part::around(footer.kind, index, footer.numbers);
     part.tune()?;
     Ok(Some(part))
 }
 
-/// FAISS opens the file again by its name: it has to be the one whose footer was read.
+/// Returns device and inode: FAISS opens the file again by name and has to get the file whose footer was read.
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
@@ -84,23 +84,23 @@ struct Footer {
     embedder: String,
 }
 
-/// FAISS trusts the files that it reads; so nothing is given to it that is not as it was written.
+/// Reads and checks the footer. FAISS trusts every file, so damaged files must not reach FAISS.
 fn read_footer(path: &Path) -> std::io::Result<Footer> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    let whole = length.checked_sub(TAIL).ok_or_else(|| broken("it is too short"))?;
+    let whole = length.checked_sub(TAIL).ok_or_else(|| broken("the file is too short"))?;
     let [magic, footer_length, expected] = read_tail(&mut file, whole)?;
     if magic != u64::from_le_bytes(*MAGIC) {
-        return Err(broken("it has no end of ours"));
+        return Err(broken("the footer is missing"));
     }
     if checksum(&mut file, whole)? != expected {
-        return Err(broken("its checksum is wrong"));
+        return Err(broken("wrong checksum"));
     }
-    let start = whole.checked_sub(footer_length).ok_or_else(|| broken("its footer is too long"))?;
+    let start = whole.checked_sub(footer_length).ok_or_else(|| broken("the footer is too long"))?;
     file.seek(SeekFrom::Start(start))?;
     let mut footer = Vec::new();
     file.take(footer_length).read_to_end(&mut footer)?;
-    parse(&footer).ok_or_else(|| broken("its footer cannot be read"))
+    parse(&footer).ok_or_else(|| broken("the footer is invalid"))
 }
 
 fn read_tail(file: &mut File, at: u64) -> std::io::Result<[u64; 3]> {
@@ -124,7 +124,7 @@ fn parse(footer: &[u8]) -> Option<Footer> {
     })
 }
 
-/// Against torn and flipped bytes, not against anybody's intent: FNV-1a over words of eight.
+/// Returns FNV-1a over words of eight bytes: detects torn and flipped bytes, not tampering.
 fn checksum(file: &mut File, up_to: u64) -> std::io::Result<u64> {
     file.seek(SeekFrom::Start(0))?;
     let mut reader = BufReader::with_capacity(1 << 20, file.take(up_to));
@@ -144,7 +144,7 @@ fn checksum(file: &mut File, up_to: u64) -> std::io::Result<u64> {
     }
 }
 
-/// Reads until the buffer is full or the file ends, so that words fall the same way each time.
+/// Reads until the buffer is full or the file ends, so that words are aligned the same way each time.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -1,11 +1,11 @@
-//! Which numbers count, in the form in which FAISS itself leaves out the others.
+//! Set of live numbers, in the format used by FAISS to skip all others.
 
 use faiss::search_params::SearchParameters;
 use faiss::selector::IdSelector;
 
 use super::{Result, library};
 
-/// A set of numbers, as FAISS reads it.
+/// A set of numbers, as a bit map readable by FAISS.
 #[derive(Default)]
 pub struct Bits(Vec<u8>);
 
@@ -29,21 +29,21 @@ impl Bits {
     }
 }
 
-/// Search parameters that let through what a mask holds.
+/// Search parameters that restrict a search to a mask.
 pub struct Masked<'a> {
     pub params: SearchParameters,
-    /// `SearchParameters::new` forgets the selector that it is given and never frees it.
+    /// `SearchParameters::new` forgets the selector and never frees the memory.
     _selector: IdSelector,
-    /// The selector keeps a bare pointer into the mask.
+    /// The selector keeps a raw pointer into the mask.
     _mask: std::marker::PhantomData<&'a Bits>,
 }
 
 impl<'a> Masked<'a> {
     pub fn new(mask: &'a Bits) -> Result<Self> {
         let selector = IdSelector::bitmap(&mask.0).map_err(library("filter"))?;
-        // SAFETY: `SearchParameters::new` forgets the original when it succeeds and drops it when it fails; this copy
-        // is dropped only in the first case, so that exactly one of them frees the selector. Fields are dropped in
-        // their order: the parameters, which point at the selector, before the selector.
+        // SAFETY: `SearchParameters::new` forgets the original on success and drops the original on failure; this copy
+        // is dropped only on success, so the selector is freed exactly once. Fields are dropped in order: the
+        // parameters, with a pointer to the selector, before the selector.
         let copy = std::mem::ManuallyDrop::new(unsafe { std::ptr::read(&selector) });
         let params = SearchParameters::new(selector).map_err(library("filter"))?;
         let selector = std::mem::ManuallyDrop::into_inner(copy);

@@ -1,8 +1,8 @@
-//! The in-process index: one FAISS index for each collection, exact while that is fast, a graph above.
+//! In-process index: a FAISS index for each collection, exact while small, a graph when large.
 //!
-//! It follows the journal's change log and holds nothing that the journal lacks: it can be thrown away and rebuilt.
-//! Its ids are the journal's change numbers, so an update is a new number and the old one dead. Dead numbers stay
-//! inside until a rebuild and are masked in every search, by FAISS itself: no result is lost to filtering afterwards.
+//! Follows the journal's change log and can always be rebuilt from the journal. Ids are the journal's change numbers:
+//! an update adds a new number and kills the old number. Dead numbers stay in the index until a rebuild; FAISS skips
+//! them in every search, so no result is lost to filtering afterwards.
 
 #[cfg(target_os = "linux")]
 mod blas;
@@ -20,55 +20,81 @@ use crate::process::FileLock;
 
 pub use part::{Kind, Part, Snapshot};
 
+/// Failure of the in-process index.
 #[derive(Debug, thiserror::Error)]
 pub enum FaissError {
+    /// The FAISS library failed.
     #[error("FAISS cannot {doing}: {why}")]
-    Library { doing: &'static str, why: String },
+    Library {
+        /// Attempted operation, to read after "cannot".
+        doing: &'static str,
+        /// Reason of the failure.
+        why: String,
+    },
+    /// An index file cannot be read or written.
     #[error("cannot {doing} the index file {path}: {why}")]
-    File { doing: &'static str, path: PathBuf, why: String },
+    File {
+        /// Attempted operation, to read after "cannot".
+        doing: &'static str,
+        /// Path of the file.
+        path: PathBuf,
+        /// Reason of the failure.
+        why: String,
+    },
+    /// A vector does not fit the index.
     #[error(
-        "a vector has {got} dimensions where the index has {expected}; the embedder's model must have changed under its name"
+        "a vector has {got} dimensions, but the index has {expected}; the embedder's model must have changed under the same name"
     )]
-    Dimensions { expected: usize, got: usize },
+    Dimensions {
+        /// Length of the vectors in the index.
+        expected: usize,
+        /// Length of the new vector.
+        got: usize,
+    },
 }
 
 pub(crate) type Result<T> = std::result::Result<T, FaissError>;
 
-/// What a search found: the journal's number and the cosine.
+/// A search result: the journal's number and the cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
+    /// Number of the change in the journal.
     pub n: i64,
+    /// Cosine, from -1 to 1.
     pub score: f32,
 }
 
-/// How large the index is.
+/// Size of an index, in vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
+    /// Vectors found by searches.
     pub live: usize,
+    /// Vectors removed but still in the index.
     pub dead: usize,
 }
 
+/// In-process index of all collections.
 #[derive(Debug)]
 pub struct Faiss {
     folder: PathBuf,
     embedder: String,
     parts: BTreeMap<Collection, Part>,
-    /// Up to which number of the journal's log this index is complete.
+    /// Last number of the journal's log included in the index.
     applied: i64,
     tidying: bool,
 }
 
-/// What `open` found, for the one line that says so.
+/// Result of `open`, for the log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
-    /// Files that were there but could not be used, with the reason.
+    /// Files that could not be used, with the reason.
     pub unusable: Vec<String>,
-    /// Vectors that the journal has and the files lack: to be fetched and `add`ed.
+    /// Numbers of vectors in the journal but not in the files: to be fetched and passed to `add`.
     pub missing: Vec<i64>,
 }
 
 impl Faiss {
-    /// Loads what files there are and compares them with the journal's vectors (`puts`, which reach up to `last`).
+    /// Loads the existing files and compares them with the journal's vectors (`puts`, complete up to `last`).
     pub fn open(folder: &Path, embedder: &str, puts: &[Put], last: i64) -> (Self, Loaded) {
         let mut loaded = Loaded::default();
         let mut index = Self {
@@ -90,7 +116,8 @@ impl Faiss {
         (index, loaded)
     }
 
-    /// Vectors go in by growing numbers; a file that lacks one from between is not worth mending.
+    /// Drops files with a gap: vectors are added by increasing number, so a missing number in the middle cannot be
+    /// repaired.
     fn drop_parts_with_gaps(&mut self, puts: &[Put]) {
         self.parts.retain(|collection, part| {
             let last = part.numbers().last().copied().unwrap_or(0);
@@ -100,7 +127,7 @@ impl Faiss {
         });
     }
 
-    /// Makes the journal's vectors live where they are there; returns the numbers of the others.
+    /// Marks the journal's vectors as live; returns the numbers of missing vectors.
     fn enliven(&mut self, puts: &[Put]) -> Vec<i64> {
         let mut missing = Vec::new();
         for put in puts {
@@ -112,16 +139,21 @@ impl Faiss {
         missing
     }
 
+    /// Returns the last number of the journal's log included in the index.
     pub fn applied(&self) -> i64 {
         self.applied
     }
 
-    /// Vectors that no file holds yet, but for those that wait to go into a graph: the journal has them.
+    /// Returns the number of vectors not saved yet, without the vectors waiting for a graph, because the journal has
+    /// them.
     pub fn unsaved(&self) -> usize {
         self.parts.values().map(|part| part.unsaved).sum()
     }
 
-    /// Adds vectors that `open` missed, in batches of the caller's making.
+    /// Adds vectors missing after `open`, in batches chosen by the caller.
+    ///
+    /// # Errors
+    /// FAISS fails, or a vector does not fit the index.
     pub fn add(&mut self, changes: &[Change]) -> Result<()> {
         let mut by_collection: BTreeMap<Collection, Vec<(&Change, &[f32])>> = BTreeMap::new();
         for change in changes {
@@ -136,7 +168,10 @@ impl Faiss {
         Ok(())
     }
 
-    /// Follows the log: vectors come in, what they replace and what a tombstone names dies.
+    /// Applies changes of the log: adds vectors, kills replaced and deleted vectors.
+    ///
+    /// # Errors
+    /// FAISS fails, or a vector does not fit the index.
     pub fn apply(&mut self, changes: &[Change]) -> Result<()> {
         self.add(changes)?;
         for change in changes.iter().filter(|change| change.vector.is_none()) {
@@ -159,7 +194,10 @@ impl Faiss {
         }
     }
 
-    /// The `k` nearest of these collections, best first; with `only`, among those numbers.
+    /// Returns the `k` nearest vectors in these collections, best first; with `only`, among those numbers.
+    ///
+    /// # Errors
+    /// FAISS fails, or the query does not fit the index.
     pub fn search(
         &mut self,
         vector: &[f32],
@@ -177,6 +215,7 @@ impl Faiss {
         Ok(found)
     }
 
+    /// Returns the total size.
     pub fn size(&self) -> Size {
         self.parts.values().fold(Size::default(), |sum, part| Size {
             live: sum.live + part.size().live,
@@ -184,25 +223,28 @@ impl Faiss {
         })
     }
 
-    /// How large each collection's part is.
+    /// Returns the size of each collection's part.
     pub fn sizes(&self) -> impl Iterator<Item = (Collection, Size)> {
         self.parts.iter().map(|(collection, part)| (*collection, part.size()))
     }
 
-    /// Whether a rebuild or a save is worth its while, and none is under way.
+    /// Checks whether a rebuild or save is worthwhile and none is running; marks one as running.
     pub fn is_due(&mut self, worth_saving: usize) -> bool {
         let worth_it = |part: &Part| part.due().is_some() || part.has_long_tail();
         let due = self.unsaved() >= worth_saving || self.parts.values().any(worth_it);
         due && !std::mem::replace(&mut self.tidying, true)
     }
 
-    /// The rebuild that `is_due` announced is over.
+    /// Ends the rebuild announced by `is_due`.
     pub fn tidied(&mut self) {
         self.tidying = false;
     }
 
-    /// Parts that a rebuild would make faster, as they stand now. Building takes seconds for a large one: do it
-    /// outside the lock, from the snapshot, and hand the result to `replace`.
+    /// Returns snapshots of parts that would be faster after a rebuild. Building takes seconds for a large part: build
+    /// from the snapshot, outside the lock, and pass the result to `replace`.
+    ///
+    /// # Errors
+    /// FAISS cannot read a vector.
     pub fn due(&mut self) -> Result<Vec<(Collection, Snapshot)>> {
         let mut due = Vec::new();
         for (collection, part) in &mut self.parts {
@@ -213,7 +255,10 @@ impl Faiss {
         Ok(due)
     }
 
-    /// Puts a rebuilt part in place, with what came and went meanwhile.
+    /// Replaces a part with a rebuilt part, after applying later changes.
+    ///
+    /// # Errors
+    /// FAISS cannot add a vector.
     pub fn replace(&mut self, collection: Collection, built: Part) -> Result<()> {
         if let Some(part) = self.parts.get_mut(&collection) {
             part.replace_with(built)?;
@@ -221,7 +266,10 @@ impl Faiss {
         Ok(())
     }
 
-    /// Moves a few vectors into their graphs; true while there are more. Some milliseconds under the lock each time.
+    /// Moves a few vectors into their graphs; returns true while more are left. Holds the lock for some milliseconds.
+    ///
+    /// # Errors
+    /// FAISS cannot read or add a vector.
     pub fn move_some(&mut self) -> Result<bool> {
         const A_FEW: usize = 8;
         let mut more = false;
@@ -231,7 +279,10 @@ impl Faiss {
         Ok(more)
     }
 
-    /// Writes every part; each file is either the old or the new one, whatever happens.
+    /// Saves every part atomically: each file is either old or new.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn save(&mut self) -> Result<()> {
         if self.unsaved() == 0 {
             return Ok(());
@@ -240,10 +291,10 @@ impl Faiss {
             let path = self.folder.clone();
             move |why: std::io::Error| FaissError::File { doing, path, why: why.to_string() }
         };
-        std::fs::create_dir_all(&self.folder).map_err(failed("make the folder of"))?;
+        std::fs::create_dir_all(&self.folder).map_err(failed("create the directory of"))?;
         let lock = FileLock::try_lock(&self.folder.join("save.lock"));
-        let Some(_lock) = lock.map_err(failed("lock the folder of"))? else {
-            // Another process writes; what is only here is in the journal.
+        let Some(_lock) = lock.map_err(failed("lock the directory of"))? else {
+            // Another process is saving; the journal has everything missing from the files.
             return Ok(());
         };
         for (collection, part) in self.parts.iter_mut().filter(|(_, part)| part.unsaved > 0) {
@@ -254,7 +305,10 @@ impl Faiss {
         Ok(())
     }
 
-    /// Writes the largest part elsewhere, to be looked at; returns where.
+    /// Saves the largest part in another directory, for inspection; returns the path.
+    ///
+    /// # Errors
+    /// The index is empty, or the file cannot be written.
     pub fn save_to(&self, folder: &Path) -> Result<PathBuf> {
         let largest = self.parts.iter().max_by_key(|(_, part)| part.size().live);
         let (collection, part) = largest.ok_or(FaissError::Library {

@@ -1,4 +1,4 @@
-//! The index against a plain comparison with every vector.
+//! The index, compared with a plain search of every vector.
 
 use tempfile::TempDir;
 
@@ -7,7 +7,7 @@ use crate::memory::memory_entry::EntryId;
 
 const D: usize = 16;
 
-/// Deterministic vectors of length 1 that differ.
+/// Returns deterministic, distinct vectors of length 1.
 fn vector(seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut vector: Vec<f32> = (0..D)
@@ -52,7 +52,7 @@ fn numbers(index: &mut Faiss, query: u64, only: Option<&HashSet<i64>>, k: usize)
     found.iter().map(|found| found.n).collect()
 }
 
-/// What comparing with every one of these gives.
+/// Returns the result of comparing with every vector.
 fn expected(query: u64, among: impl Iterator<Item = i64>, k: usize) -> Vec<i64> {
     let query = vector(query);
     let score =
@@ -82,7 +82,7 @@ fn updated_and_deleted_entries_are_never_found_and_never_crowd_others_out() {
     let mut index = empty(&dir);
     let mut changes: Vec<Change> =
         (1..=200).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
-    // The hundred nearest to the query go.
+    // Remove the hundred nearest to the query.
     let nearest = expected(9, 1..=200, 100);
     changes.extend((201..).zip(&nearest[..50]).map(|(n, old)| tombstone(n, &old.to_string())));
     changes.extend(
@@ -114,7 +114,7 @@ fn a_saved_index_comes_back_and_only_the_rest_is_missing() {
     let mut index = empty(&dir);
     index.apply(&changes).unwrap();
     index.save().unwrap();
-    // Meanwhile another process wrote one entry and removed another.
+    // Meanwhile another process wrote an entry and removed another.
     changes.remove(9);
     changes.push(put(51, "51", Collection::ErrorsCi));
     let (mut index, loaded) = Faiss::open(dir.path(), "e", &puts(&changes), 51);

@@ -1,4 +1,4 @@
-//! One call to Qdrant: within a deadline, behind the circuit breaker, and what its failure means.
+//! A call to Qdrant: bounded by a deadline, guarded by the circuit breaker, with classified errors.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,38 +7,73 @@ use tonic::{Code, Status};
 
 use super::Qdrant;
 
+/// Failure of a call to Qdrant.
 #[derive(Debug, thiserror::Error)]
 pub enum QdrantError {
+    /// Qdrant does not answer.
     #[error("Qdrant at {address} {why}")]
-    Down { address: String, why: String },
-    #[error("Qdrant at {address} failed a moment ago and is left alone for now")]
-    Resting { address: String },
+    Down {
+        /// Address of the server.
+        address: String,
+        /// Reason, to read after the address.
+        why: String,
+    },
+    /// The circuit breaker is open.
+    #[error("Qdrant at {address} failed recently; autopack waits before trying again")]
+    Resting {
+        /// Address of the server.
+        address: String,
+    },
+    /// Qdrant refused the request.
     #[error("Qdrant at {address} refused to {doing}: {why}")]
-    Refused { address: String, doing: &'static str, why: String },
-    /// The API key is missing, wrong, or has too few rights. Waiting does not mend it.
+    Refused {
+        /// Address of the server.
+        address: String,
+        /// Attempted operation, to read after "refused to".
+        doing: &'static str,
+        /// Reason given by Qdrant.
+        why: String,
+    },
+    /// The API key is missing, wrong, or has insufficient rights. Waiting does not help.
     #[error(
         "Qdrant at {address} {why}; set AUTOPACK_QDRANT_API_KEY or memory.qdrant.api_key to {wanted}"
     )]
-    Denied { address: String, why: String, wanted: &'static str },
-    /// A collection that other workspaces use too holds vectors of another length. Waiting does not mend it.
+    Denied {
+        /// Address of the server.
+        address: String,
+        /// Reason, to read after the address.
+        why: String,
+        /// Kind of key to set.
+        wanted: &'static str,
+    },
+    /// A collection shared with other workspaces holds vectors of another length. Waiting does not help.
     #[error(
-        "the collection {collection} of Qdrant at {address} holds vectors of {there} dimensions, and the embedder makes {ours}; \
-         set memory.embedder.model to a name that no other model uses, or delete the collection: each workspace fills it again from its journal"
+        "the collection {collection} of Qdrant at {address} holds vectors of {there} dimensions, but the embedder makes {ours}; \
+         set memory.embedder.model to a name used by no other model, or delete the collection: each workspace refills it from its own journal"
     )]
-    Dimensions { address: String, collection: String, there: u64, ours: u64 },
+    Dimensions {
+        /// Address of the server.
+        address: String,
+        /// Name of the collection.
+        collection: String,
+        /// Length of the collection's vectors.
+        there: u64,
+        /// Length of the embedder's vectors.
+        ours: u64,
+    },
 }
 
 pub(super) type Result<T> = std::result::Result<T, QdrantError>;
 
 impl QdrantError {
-    /// Whether only a change of the configuration helps: Qdrant answers, and cannot serve.
+    /// Checks for an error that only a change of the configuration resolves: Qdrant answers but cannot serve.
     pub fn is_configuration(&self) -> bool {
         matches!(self, Self::Denied { .. } | Self::Dimensions { .. })
     }
 }
 
 impl Qdrant {
-    /// One call: not while it rests, not beyond the deadline, and its failure rests it.
+    /// Makes a call, unless the breaker is open, within the deadline; a failure opens the breaker.
     pub(super) async fn call<T>(
         &self,
         doing: &'static str,
@@ -61,7 +96,7 @@ impl Qdrant {
         }
     }
 
-    /// Apart: a server that is not there, one that is there and says no, and one that does not take our key.
+    /// Classifies an error: an absent server, a refusal, or a rejected API key.
     fn judge(&self, doing: &'static str, error: &qdrant_client::QdrantError) -> QdrantError {
         let qdrant_client::QdrantError::ResponseError { status } = error else {
             self.breaker.failed();
@@ -90,7 +125,7 @@ impl Qdrant {
         }
     }
 
-    /// The text does not depend on the call, so that it is told once.
+    /// Creates `Denied`. The text does not depend on the call, so that the error is reported only once.
     fn denied(&self, status: &Status) -> QdrantError {
         let (what, wanted) = match (status.code(), self.has_key) {
             (Code::PermissionDenied, true) => {
@@ -108,7 +143,7 @@ impl Qdrant {
     }
 }
 
-/// A collection that was never made holds nothing; that is no error.
+/// Turns "not found" into `None`: a missing collection is empty, not an error.
 pub(super) fn absent<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

@@ -1,4 +1,4 @@
-//! When not to ask: after a failure the next call waits its turn, so that a dead Qdrant costs a phase its deadline once.
+//! Circuit breaker: calls pause after a failure, so that a dead Qdrant costs a phase the deadline only once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// Circuit breaker for calls to a server.
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
 
@@ -13,13 +14,13 @@ pub struct Breaker(Mutex<State>);
 struct State {
     failures: u32,
     admits_again: Option<Instant>,
-    /// One was let through and has not answered yet.
+    /// A trial call was admitted and has not been answered yet.
     asking: bool,
 }
 
 impl Breaker {
-    /// Whether a call may be made now. After a pause one may, to see whether it is back; until that one has
-    /// answered, others may not.
+    /// Checks whether a call may be made now. After a pause a single trial call is admitted; other calls wait for the
+    /// result.
     pub fn admits(&self) -> bool {
         self.admits_at(Instant::now())
     }
@@ -42,10 +43,12 @@ impl Breaker {
         self.state().admits_again.is_some()
     }
 
+    /// Records a success and closes the breaker.
     pub fn succeeded(&self) {
         *self.state() = State::default();
     }
 
+    /// Records a failure and lengthens the pause.
     pub fn failed(&self) {
         self.failed_at(Instant::now());
     }
@@ -54,7 +57,7 @@ impl Breaker {
         let mut state = self.state();
         let asked = std::mem::take(&mut state.asking);
         if !asked && state.admits_again.is_some_and(|at| now < at) {
-            // Several were under way when it died: that is one failure.
+            // Several calls were running when the server died: count them as a single failure.
             return;
         }
         state.failures = state.failures.saturating_add(1);

@@ -1,4 +1,4 @@
-//! Our collections: their names, and how they are made. What is in them is not looked at here.
+//! Names and creation of autopack's collections, independent of their contents.
 
 use std::collections::HashSet;
 use std::sync::{MutexGuard, PoisonError};
@@ -16,7 +16,8 @@ use crate::memory::memory_entry::{Collection, hash_of};
 const LONGEST_SLUG: usize = 100;
 
 impl Qdrant {
-    /// `autopack_errors_ci_builtin-384-v1`: vectors of two embedders never share a collection.
+    /// Returns the name of a collection, like `autopack_errors_ci_builtin-384-v1`: vectors of different embedders never
+    /// share a collection.
     pub fn collection_name(collection: Collection, embedder: &str) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         let slug: String =
@@ -24,12 +25,13 @@ impl Qdrant {
         if slug == embedder {
             return format!("autopack_{collection}_{slug}");
         }
-        // What the slug leaves out may be all that tells two embedders apart.
+        // Two embedders may differ only in characters omitted from the slug.
         let digest = hash_of(&[embedder]);
         format!("autopack_{collection}_{slug}-{}", &digest[..8])
     }
 
-    /// Makes a collection, with indexes over what is filtered, unless it is there with vectors of this length.
+    /// Creates a collection with indexes for the filtered fields, unless a collection with vectors of this length
+    /// exists.
     pub(super) async fn ensure(&self, name: &str, dimensions: usize) -> Result<()> {
         if self.known().contains(name) {
             return Ok(());
@@ -42,11 +44,11 @@ impl Qdrant {
             let vectors = VectorParamsBuilder::new(dimensions as u64, Distance::Cosine);
             let request = CreateCollectionBuilder::new(name).vectors_config(vectors);
             let answer = self.call(
-                "make a collection",
+                "create a collection",
                 BATCH_DEADLINE,
                 self.client.create_collection(request),
             );
-            // Another workspace's drain may have been faster.
+            // A drain of another workspace may have created the collection first.
             if let Err(error) = answer.await
                 && !matches!(&error, QdrantError::Refused { why, .. } if why.contains("already exists"))
             {

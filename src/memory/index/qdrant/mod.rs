@@ -1,9 +1,11 @@
-//! Qdrant over gRPC: our collections, our points, each call within a deadline and behind a circuit breaker.
+//! Qdrant over gRPC: autopack's collections and points, with each call bounded by a deadline and guarded by a circuit
+//! breaker.
 //!
-//! Here is the client: `serving` says whether it would serve us, `collections` names and makes collections, `own` keeps
-//! this workspace's points, `search` asks for the nearest.
+//! This file holds the client: `serving` checks whether Qdrant can be used, `collections` names and creates
+//! collections, `own` manages this workspace's points, `search` finds the nearest points.
 //!
-//! Every point bears its workspace; nothing here reads another's unless told to, and nothing ever writes another's.
+//! Every point is labeled with a workspace; reads are limited to this workspace unless requested otherwise, writes
+//! always.
 
 mod call;
 mod call_breaker;
@@ -27,12 +29,13 @@ use call_breaker::Breaker;
 pub use nearest_points::Found;
 pub use point::OwnPoint;
 
-/// A phase never waits longer for Qdrant than this.
+/// Longest wait of a phase for Qdrant.
 pub const DEADLINE: Duration = Duration::from_secs(2);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
-/// Syncing is off the critical path: a batch of points may take longer.
+/// Syncing is off the critical path, so a batch of points may take longer.
 const BATCH_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Client of a Qdrant server, for a workspace and an embedder.
 pub struct Qdrant {
     client: Client,
     address: String,
@@ -40,7 +43,7 @@ pub struct Qdrant {
     embedder: String,
     has_key: bool,
     breaker: Breaker,
-    /// Collections that were made or seen, so that each is asked for once.
+    /// Collections already created or seen, to check each only once.
     known: Mutex<HashSet<String>>,
 }
 
@@ -51,20 +54,23 @@ impl std::fmt::Debug for Qdrant {
 }
 
 impl Qdrant {
-    /// Makes a client; nothing is sent yet.
+    /// Creates a client; sends nothing yet.
+    ///
+    /// # Errors
+    /// The address or the API key is invalid.
     pub fn new(settings: &QdrantSettings, workspace: &str, embedder: &str) -> Result<Self> {
         let address = address(&settings.host, settings.grpc_port);
         let mut config = Client::from_url(&format!("http://{address}"))
             .timeout(BATCH_DEADLINE)
             .connect_timeout(CONNECT_DEADLINE)
-            // It prints to stdout and blocks inside the constructor.
+            // The check prints to stdout and blocks inside the constructor.
             .skip_compatibility_check();
         if !settings.api_key.is_empty() {
             config.set_api_key(&settings.api_key);
         }
         let client = config.build().map_err(|error| QdrantError::Refused {
             address: address.clone(),
-            doing: "be addressed",
+            doing: "accept the address",
             why: error.to_string(),
         })?;
         Ok(Self {
@@ -78,18 +84,20 @@ impl Qdrant {
         })
     }
 
+    /// Returns the address, as host and port.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its name as a follower of the journal: another server, workspace or embedder starts from nothing. So does
-    /// another way of naming points (2): every point is then compared, and rewritten where its id is of the old way.
+    /// Returns the name as a follower of the journal: another server, workspace or embedder starts from nothing. The
+    /// number is the version of the naming of points (2): after a change every point is compared and rewritten under
+    /// the new id.
     pub fn follower(&self) -> String {
         format!("qdrant 2 {} {} {}", self.address, self.workspace, self.embedder)
     }
 }
 
-/// An IPv6 address stands in brackets.
+/// Formats an address, with an IPv6 address in brackets.
 pub fn address(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")

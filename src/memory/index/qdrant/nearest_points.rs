@@ -1,4 +1,4 @@
-//! The nearest points of a vector, over the collections that are asked for.
+//! Search for the points nearest to a vector, in several collections.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,19 +13,25 @@ use super::call::{Result, absent};
 use super::{DEADLINE, Qdrant, point};
 use crate::memory::memory_entry::{Collection, EntryId, Filter, Kept};
 
-/// A search over all its collections: what is left of a phase's patience is for what stands in.
+/// Deadline of a search over all collections; the rest of a phase's waiting time is for the fallback.
 const SEARCH_DEADLINE: Duration = Duration::from_secs(1);
 
-/// What a search found: the entry, the cosine, and the whole entry where it is another workspace's.
+/// A search result: entry id, cosine, and the whole entry if owned by another workspace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
+    /// Id of the entry.
     pub id: EntryId,
+    /// Cosine, from -1 to 1.
     pub score: f32,
+    /// The entry, for a point of another workspace.
     pub foreign: Option<Kept>,
 }
 
 impl Qdrant {
-    /// The `k` nearest of this workspace, or of all; best first.
+    /// Returns the `k` nearest points of this workspace or of all, best first.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn search(
         &self,
         vector: &[f32],
@@ -48,7 +54,7 @@ impl Qdrant {
             }
         };
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
-        // While points of an earlier version are rewritten, an entry may be there under both ids.
+        // While points of an earlier version are rewritten, an entry may exist under both ids.
         let mut seen = HashSet::new();
         found.retain(|found| seen.insert(found.id.clone()));
         found.truncate(k);
@@ -94,7 +100,7 @@ impl Qdrant {
                 let id = point::entry_id(&point, &scored.payload);
                 return Some(Found { id, score: scored.score, foreign: None });
             }
-            // A copied workspace has entries of the same ids; their points' ids tell them apart.
+            // A copied workspace has entries with the same ids; the ids of the points differ.
             let id = EntryId::from_stored(point);
             let foreign = point::kept(id.clone(), &scored.payload);
             Some(Found { id, score: scored.score, foreign })

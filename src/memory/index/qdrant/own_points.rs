@@ -1,4 +1,4 @@
-//! This workspace's points: written, deleted, counted, listed and read. Another workspace's are never touched.
+//! This workspace's points: written, deleted, counted, listed and read. Points of other workspaces are never changed.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,10 @@ use crate::memory::memory_entry::{Collection, EntryId, Kept};
 const SCROLL_PAGE: u32 = 1_000;
 
 impl Qdrant {
-    /// Writes points; `entries` has the entry of every change that bears a vector.
+    /// Writes points; `entries` holds the entry of every change with a vector.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn upsert(
         &self,
         changes: &[&Change],
@@ -37,7 +40,7 @@ impl Qdrant {
             let answer =
                 self.call("write points", BATCH_DEADLINE, self.client.upsert_points(request)).await;
             if absent(answer)?.is_none() {
-                // Somebody removed the collection since it was seen: it is made again on the next try.
+                // The collection was removed meanwhile; the next try creates the collection again.
                 self.known().remove(&name);
                 return Err(self.down("lost a collection"));
             }
@@ -45,13 +48,19 @@ impl Qdrant {
         Ok(())
     }
 
-    /// Removes the points of entries, under the id that they have now and the one that earlier versions gave them.
+    /// Removes the points of entries, under the current id and the id used by earlier versions.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn delete(&self, name: &str, ids: &[EntryId]) -> Result<()> {
         let both = |id: &EntryId| [self.point_of(id), id.as_str().to_owned()];
         self.delete_points(name, ids.iter().flat_map(both)).await
     }
 
-    /// Removes points by their ids in Qdrant; never another workspace's.
+    /// Removes points by their ids in Qdrant, limited to this workspace.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn delete_points(
         &self,
         name: &str,
@@ -71,12 +80,15 @@ impl Qdrant {
         absent(answer).map(drop)
     }
 
-    /// The id that an entry's point has in Qdrant.
+    /// Returns the id of an entry's point in Qdrant.
     pub fn point_of(&self, entry: &EntryId) -> String {
         point::id_of(&self.workspace, entry)
     }
 
-    /// The ids, entries and journal numbers of this workspace's points in a collection.
+    /// Returns the ids, entries and journal numbers of this workspace's points in a collection.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn own(&self, collection: Collection) -> Result<Vec<OwnPoint>> {
         let name = Self::collection_name(collection, &self.embedder);
         let fields = vec![point::NUMBER.to_owned(), point::ENTRY.to_owned()];
@@ -108,7 +120,10 @@ impl Qdrant {
         }
     }
 
-    /// Points as entries with their vectors, to adopt them.
+    /// Reads points as entries with vectors, for adoption.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn fetch(
         &self,
         collection: Collection,

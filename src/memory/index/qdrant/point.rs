@@ -1,7 +1,7 @@
-//! An entry as a point, and back.
+//! Conversion between entries and points.
 //!
-//! A point's id is made from the workspace and the entry: a copied workspace has the entries of the original under
-//! their ids, and must not write over its points. Earlier versions took the entry's id for the point's.
+//! A point's id is derived from workspace and entry: a copied workspace has the original's entries under the same ids,
+//! and must not overwrite the original's points. Earlier versions used the entry's id as the point's id.
 
 use std::collections::HashMap;
 
@@ -16,22 +16,24 @@ use crate::phase::{PhaseId, RunId, UnixMs};
 
 pub const WORKSPACE: &str = "workspace";
 pub const RUN: &str = "run_id";
-/// The number of the journal's change that wrote the point.
+/// Number of the journal's change that wrote the point.
 pub const NUMBER: &str = "n";
 
-/// The id of the point's entry; points of earlier versions lack it.
+/// Id of the point's entry; missing in points of earlier versions.
 pub const ENTRY: &str = "entry";
 
-/// One of this workspace's points, as `own` lists it.
+/// A point of this workspace, as listed by `own`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnPoint {
-    /// The id in Qdrant.
+    /// Id of the point in Qdrant.
     pub point: String,
+    /// Id of the entry.
     pub entry: EntryId,
+    /// Number of the change that wrote the point.
     pub n: Option<i64>,
 }
 
-/// The id of an entry's point.
+/// Returns the id of an entry's point.
 pub fn id_of(workspace: &str, entry: &EntryId) -> String {
     uuid_from(&["point", workspace, entry.as_str()])
 }
@@ -66,7 +68,7 @@ pub fn id(id: Option<PointId>) -> Option<String> {
     }
 }
 
-/// The entry that a point stands for.
+/// Returns the id of a point's entry.
 pub fn entry_id(point: &str, payload: &HashMap<String, Value>) -> EntryId {
     EntryId::from_stored(text(payload, ENTRY).map_or(point, String::as_str))
 }
@@ -89,7 +91,7 @@ fn integer(payload: &HashMap<String, Value>, key: &str) -> Option<i64> {
     }
 }
 
-/// `None` if the payload is not one of ours.
+/// Converts a payload to an entry; `None` for a payload not written by autopack.
 pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<Kept> {
     Some(Kept {
         id,

@@ -1,6 +1,7 @@
-//! Whether Qdrant would serve us: it answers, takes our key, lets us write, and its collections fit the embedder.
+//! Checks whether Qdrant can be used: answers, accepts the API key, allows writes, and holds collections that fit the
+//! embedder.
 //!
-//! Health checks need no key, so they tell only that a server is there.
+//! Health checks need no key, so they only prove that a server exists.
 
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{
@@ -12,33 +13,36 @@ use super::{BATCH_DEADLINE, DEADLINE, Qdrant, QdrantError, point};
 use crate::memory::memory_entry::Collection;
 
 const PREFIX: &str = "autopack_";
-/// A collection that nobody has: no [`Collection`] is called so.
+/// Name of a collection that never exists: no [`Collection`] has this name.
 const NO_COLLECTION: &str = "autopack_write_probe";
-/// A point and a workspace that nobody has.
+/// Id of a point and a workspace that never exist.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Whether a collection's vectors have the length that the embedder makes.
+/// Result of comparing a collection's vector length with the embedder's.
 pub(super) enum Fit {
     Fits,
     Not { there: u64 },
 }
 
 impl Qdrant {
-    /// Whether a server is there, whatever it thinks of our key; returns its version.
+    /// Returns the version of a running server, without checking the API key.
+    ///
+    /// # Errors
+    /// Qdrant does not answer.
     pub async fn version(&self) -> Result<String> {
-        let reply = self.call("say its version", DEADLINE, self.client.health_check()).await?;
+        let reply = self.call("report its version", DEADLINE, self.client.health_check()).await?;
         Ok(reply.version)
     }
 
-    /// Whether it would serve: it answers a call that needs our key, and lets us write.
+    /// Checks whether Qdrant can be used: answers a call that needs the API key, and allows writes.
     ///
     /// # Errors
-    /// `Down` or `Resting` where it does not answer; `Denied` where the key is missing, wrong or read-only.
+    /// `Down` or `Resting` without an answer; `Denied` if the key is missing, wrong or read-only.
     pub async fn answers(&self) -> Result<()> {
         let listing = self.client.list_collections();
         let listed = self.call("list its collections", DEADLINE, listing).await?;
         let mut names = listed.collections.into_iter().map(|collection| collection.name);
-        // Rights are checked before anything is looked for; neither of the two deletes anything.
+        // Rights are checked before any lookup; neither request deletes anything.
         match names.find(|name| name.starts_with(PREFIX)) {
             Some(name) => {
                 let nothing = PointFilter::must([
@@ -56,15 +60,15 @@ impl Qdrant {
         }
     }
 
-    /// Asks again at once: somebody waits for the answer, or has just started it.
+    /// Resets the circuit breaker: somebody waits for the answer, or has just started the server.
     pub fn rested(&self) {
         self.breaker.succeeded();
     }
 
-    /// The collections whose vectors have another length, and in which nobody else has points.
+    /// Returns the collections with vectors of another length used only by this workspace.
     ///
     /// # Errors
-    /// `Dimensions` where other workspaces use such a collection.
+    /// `Dimensions` if other workspaces use such a collection.
     pub async fn misfits(&self, dimensions: usize) -> Result<Vec<Collection>> {
         let mut misfits = Vec::new();
         for collection in Collection::ALL {
@@ -79,7 +83,10 @@ impl Qdrant {
         Ok(misfits)
     }
 
-    /// Removes a collection with all its points, whoever wrote them.
+    /// Removes a collection with all points, including points of other workspaces.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn remove(&self, collection: Collection) -> Result<()> {
         let name = Self::collection_name(collection, &self.embedder);
         let removal = self.client.delete_collection(&name);
@@ -88,13 +95,13 @@ impl Qdrant {
         Ok(())
     }
 
-    /// `None` if the collection is not there.
+    /// Compares the vector length; `None` without the collection.
     pub(super) async fn fit(&self, name: &str, dimensions: usize) -> Result<Option<Fit>> {
         let asking = self.client.collection_info(name);
         let answer = match absent(self.call("describe a collection", DEADLINE, asking).await) {
             Ok(Some(answer)) => answer,
             Ok(None) => return Ok(None),
-            // What stands before a server may know fewer calls; the first vector tells then.
+            // A proxy may not support every call; the first vector will then tell.
             Err(QdrantError::Refused { why, .. }) if why.starts_with("Unimplemented") => {
                 let asking = self.client.collection_exists(name);
                 let exists = self.call("look for a collection", DEADLINE, asking).await?;
@@ -105,7 +112,7 @@ impl Qdrant {
         let params = answer.result.and_then(|info| info.config?.params?.vectors_config?.config);
         let there = match params {
             Some(Config::Params(params)) => params.size,
-            // Named vectors: not made by us.
+            // Named vectors: not created by autopack.
             Some(Config::ParamsMap(_)) | None => 0,
         };
         let fits = there == dimensions as u64;
@@ -126,7 +133,10 @@ impl Qdrant {
         Ok(absent(answer)?.and_then(|answer| answer.result).map_or(0, |result| result.count))
     }
 
-    /// How many points of this workspace a collection holds.
+    /// Counts this workspace's points in a collection.
+    ///
+    /// # Errors
+    /// Qdrant does not answer or refuses.
     pub async fn count(&self, collection: Collection) -> Result<u64> {
         let name = Self::collection_name(collection, &self.embedder);
         self.points(&name, Some(self.ours())).await

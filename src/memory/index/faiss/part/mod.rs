@@ -1,6 +1,7 @@
-//! One collection's vectors in one FAISS index: which are in it, which of them count, and what waits in a list.
+//! One collection's vectors in a FAISS index: the numbers in the index, the live numbers, and a list of vectors waiting
+//! for the graph.
 //!
-//! `search` finds the nearest of them, `rebuild` makes the index anew.
+//! `search` finds the nearest vectors, `rebuild` rebuilds the index.
 
 mod nearest_vectors;
 mod rebuild;
@@ -19,35 +20,36 @@ use crate::memory::memory_entry::EntryId;
 
 pub use rebuild::Snapshot;
 
-/// How a part searches.
+/// Search method of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Compares with every vector.
     Exact,
-    /// A graph (HNSW): finds nearly all of the nearest, in a fraction of the time.
+    /// A graph (HNSW): finds nearly all of the nearest vectors in a fraction of the time.
     Graph,
 }
 
-/// Adding to a graph takes a millisecond, to a list nearly nothing; so many wait in a list before they are moved.
+/// Length of the waiting list before vectors are moved: adding to a graph takes a millisecond, to a list nearly
+/// nothing.
 const TAIL_WORTH_MOVING: usize = 2_000;
 const NEIGHBOURS: usize = 32;
 const EF_CONSTRUCTION: usize = 80;
 
-/// Vectors are of length 1, so the inner product is the cosine.
+/// Vectors of a collection. They have length 1, so the inner product is the cosine.
 pub struct Part {
     kind: Kind,
     dimensions: usize,
     index: IndexImpl,
-    /// The numbers in `index`, in the order they went in: dead and alive.
+    /// Numbers in `index`, dead and live, in order of insertion.
     numbers: Vec<i64>,
-    /// What a graph has not taken in yet; later numbers than all of the graph's.
+    /// Vectors not in the graph yet; their numbers are greater than all numbers in the graph.
     tail: Option<Tail>,
-    /// Vectors that went into `index` since it was last written.
+    /// Vectors added to `index` since the last save.
     pub unsaved: usize,
-    /// What `index` is set to.
+    /// Current setting of `efSearch` in `index`.
     ef: usize,
     of_entry: HashMap<EntryId, i64>,
-    /// One bit for each number that counts.
+    /// One bit for each live number.
     live: Bits,
 }
 
@@ -67,11 +69,12 @@ impl std::fmt::Debug for Part {
 struct Tail {
     index: IndexImpl,
     numbers: Vec<i64>,
-    /// So many of the first are in the graph too.
+    /// Length of the prefix already in the graph too.
     moved: usize,
 }
 
 impl Part {
+    /// Creates an empty part.
     pub fn new(kind: Kind, dimensions: usize) -> Result<Self> {
         let index = match kind {
             Kind::Exact => flat(dimensions)?,
@@ -82,7 +85,7 @@ impl Part {
         Ok(part)
     }
 
-    /// A part as a file holds it: nothing in it counts until the journal says so.
+    /// Wraps an index read from a file: nothing is live until the journal says so.
     pub fn around(kind: Kind, index: IndexImpl, numbers: Vec<i64>) -> Self {
         Self {
             kind,
@@ -97,6 +100,7 @@ impl Part {
         }
     }
 
+    /// Sets the parameters for building a graph.
     pub fn tune(&self) -> Result<()> {
         self.set("efConstruction", EF_CONSTRUCTION)
     }
@@ -131,7 +135,7 @@ impl Part {
         self.numbers.len() + self.waiting()
     }
 
-    /// How many only the tail holds.
+    /// Returns the number of vectors only in the tail.
     fn waiting(&self) -> usize {
         self.tail.as_ref().map_or(0, |tail| tail.numbers.len() - tail.moved)
     }
@@ -141,9 +145,9 @@ impl Part {
         tail.or(self.numbers.last()).copied()
     }
 
-    /// Counts a vector that is inside already; false if it is not.
+    /// Marks a vector as live; returns false for a missing vector.
     pub fn enliven(&mut self, put: &Put) -> bool {
-        // `numbers` grow but for a rebuild's, which keeps their order.
+        // `numbers` is sorted; a rebuild keeps the order.
         let inside = self.numbers.binary_search(&put.n).is_ok();
         if inside {
             self.live.set(put.n);
@@ -152,7 +156,7 @@ impl Part {
         inside
     }
 
-    /// False if there was no such entry, or it has come back since.
+    /// Kills an entry's vector older than a tombstone; returns false without such a vector.
     pub fn kill_before(&mut self, id: &EntryId, tombstone: i64) -> bool {
         let Some(n) = self.of_entry.get(id).copied().filter(|n| *n < tombstone) else {
             return false;
@@ -162,9 +166,10 @@ impl Part {
         true
     }
 
+    /// Adds vectors with numbers greater than all numbers in the part.
     pub fn add(&mut self, batch: &[(&Change, &[f32])]) -> Result<()> {
         use_threads(1);
-        // A number that is inside already would be there twice.
+        // Skip numbers already in the part, to avoid duplicates.
         let new: Vec<&(&Change, &[f32])> = batch
             .iter()
             .filter(|(change, _)| self.last().is_none_or(|last| change.n > last))
@@ -210,16 +215,17 @@ impl Part {
         Ok(())
     }
 
-    /// Whether enough waits in the tail to be worth moving.
+    /// Checks whether the tail is long enough to be moved.
     pub fn has_long_tail(&self) -> bool {
         self.waiting() >= TAIL_WORTH_MOVING
     }
 
-    /// Moves a few of the tail into the graph; true while some are left. A vector that is in both is found once.
+    /// Moves a few vectors from the tail into the graph; returns true while some are left. A vector in both is found
+    /// once.
     pub fn move_some(&mut self, most: usize) -> Result<bool> {
         let Some(tail) = &self.tail else { return Ok(false) };
         let end = (tail.moved + most).min(tail.numbers.len());
-        // The dead stay behind.
+        // Dead vectors are not moved.
         let moving: Vec<i64> = tail.numbers[tail.moved..end].to_vec();
         let moving: Vec<i64> = moving.into_iter().filter(|n| self.live.get(*n)).collect();
         let mut vectors = vec![0.0; moving.len() * self.dimensions];

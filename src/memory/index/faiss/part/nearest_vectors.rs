@@ -1,4 +1,4 @@
-//! The nearest of a part: by its index, or one by one where what counts is few.
+//! Search in a part: with the index, or vector by vector for a small selection.
 
 use std::collections::HashSet;
 
@@ -7,16 +7,16 @@ use crate::memory::index::faiss::faiss_library::{best_first, search, use_threads
 use crate::memory::index::faiss::mask::Bits;
 use crate::memory::index::faiss::{Found, Result, Size};
 
-/// In a graph, a filter that lets fewer through than this is searched one by one, exactly.
+/// In a graph, selections smaller than this are compared vector by vector, exactly.
 const ONE_BY_ONE_UP_TO: usize = 5_000;
-/// How many neighbours a search keeps in view, at least; twice as many as are asked for.
+/// Minimum number of neighbors kept during a graph search; at least twice the number of results.
 const EF_SEARCH: usize = 96;
-/// Where a filter hides so much that more would be needed, comparing one by one is as fast, and exact.
+/// Maximum number of neighbors kept; with stricter filters, comparing vector by vector is as fast, and exact.
 const EF_MOST: usize = 1_024;
 
 impl Part {
-    /// The nearest of all, or of those in `only`. FAISS leaves out the others by itself; where a graph would miss some
-    /// for that, every one that counts is compared.
+    /// Returns the nearest vectors of all, or of those in `only`. FAISS skips the others; where a graph would then miss
+    /// some, every live vector is compared.
     pub fn search(
         &mut self,
         query: &[f32],
@@ -67,7 +67,8 @@ impl Part {
         if found.len() == k { Ok(found) } else { self.one_by_one(query, allowed, k) }
     }
 
-    /// A graph walks over what is masked as well: the more of it, the more has to be in view.
+    /// Returns the number of neighbors to keep: a graph search also visits masked vectors, so the number grows with the
+    /// masked share.
     fn ef_for(&self, counting: usize, k: usize) -> usize {
         if self.kind == Kind::Exact || counting == 0 {
             return 0;

@@ -1,16 +1,17 @@
-//! Making a part anew, beside the one that serves: without its dead, or as a graph where it has outgrown comparing.
+//! Rebuild of a part while the old part serves: without dead vectors, or as a graph once comparing is too slow.
 
 use super::{EntryId, Kind, Part};
 use crate::memory::index::faiss::faiss_library::use_threads;
 use crate::memory::index::faiss::mask::Bits;
 use crate::memory::index::faiss::{Result, Size};
 
-/// Above this a graph: comparing with 10,000 vectors takes 1.4 ms, with 20,000 more than the 2 ms that a search may take.
+/// Size limit for comparing with every vector: 10,000 vectors take 1.4 ms, 20,000 more than the 2 ms allowed for a
+/// search.
 const EXACT_UP_TO: usize = 10_000;
-/// Dead vectors cost time and space; below this it is not worth a rebuild.
+/// Dead vectors cost time and space; with fewer than this a rebuild is not worthwhile.
 const DEAD_WORTH_A_REBUILD: usize = 1_000;
 
-/// Everything that a rebuild needs, taken at one moment.
+/// All inputs of a rebuild, taken at the same moment.
 pub struct Snapshot {
     kind: Kind,
     dimensions: usize,
@@ -25,7 +26,7 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// The slow part: it needs no lock, and leaves half of the processors to agents and CI.
+    /// Builds the new part. Slow, but needs no lock, and leaves half of the processors to agents and CI.
     pub fn build(self) -> Result<Part> {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         use_threads((processors / 2).max(1));
@@ -42,11 +43,11 @@ impl Snapshot {
 }
 
 impl Part {
-    /// What this part should be rebuilt as, if that is worth it.
+    /// Returns the search method for a rebuild, if a rebuild is worthwhile.
     pub fn due(&self) -> Option<Kind> {
         let Size { live, dead } = self.size();
         let fitting = if live > EXACT_UP_TO { Kind::Graph } else { Kind::Exact };
-        // A graph that shrank is still fast; only one that grew out of exactness is not.
+        // A small graph is still fast; only a large exact part is slow.
         let outgrown = fitting == Kind::Graph && self.kind == Kind::Exact;
         let littered = dead > DEAD_WORTH_A_REBUILD && dead > live / 3;
         (outgrown || littered).then_some(fitting)
@@ -63,7 +64,7 @@ impl Part {
         Ok(Snapshot { kind, dimensions: self.dimensions, entries, vectors })
     }
 
-    /// Takes the place of `self`, after catching up with it.
+    /// Replaces `self`, after applying later changes.
     pub fn replace_with(&mut self, mut built: Self) -> Result<()> {
         let last = built.last().unwrap_or(0);
         let mut newer: Vec<(EntryId, i64)> = self
