@@ -1,30 +1,34 @@
-//! What the user sees of an error: its text, a hint, and the exit code of the program.
+//! Errors for the user: text, hint, and exit code of the program.
 //!
-//! Errors of the parts arrive here by `?`; what they mean for a phase was decided long before.
+//! Errors of all modules are converted by `?`. Their effect on a phase was decided earlier.
 
 use std::fmt;
 
 use anyhow::Error;
 
-/// How the program ends. The codes are documented in `--help` and never change.
+/// Exit of the program. The codes are documented in `--help` and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, and nothing failed.
+    /// Success without failed phases.
     Done,
-    /// Something is wrong with us: configuration, database, git, a health check.
+    /// A problem of autopack or its environment: configuration, database, git, a health check.
     OurFailure,
+    /// Invalid command line.
     Usage,
-    /// A drained run has a phase that is FAILED or blocked.
+    /// A drained run has a FAILED or blocked phase.
     PhasesFailed,
-    /// `--stop-on-first-failure`, and there was one.
+    /// A phase failed under `--stop-on-first-failure`.
     StoppedAtFirstFailure,
-    /// A failure that the next phase would meet too, or a spent budget.
+    /// The next phase would fail in the same way, or a budget is exhausted.
     Systemic,
+    /// Interrupted by SIGINT.
     Interrupted,
+    /// Terminated by SIGTERM.
     Terminated,
 }
 
 impl Exit {
+    /// Returns the exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -39,9 +43,9 @@ impl Exit {
     }
 }
 
-/// An error on its way to the user. Made from any error by `?`; exit code 1 unless said otherwise.
+/// An error for the user, converted from any error by `?`. The exit code is 1 unless set.
 ///
-/// Not an `Error` itself: nothing may wrap it, and nothing may decide on it.
+/// Does not implement `Error`: must not be wrapped, and no decision may depend on the type.
 #[derive(Debug)]
 pub struct Failure {
     error: Error,
@@ -50,40 +54,44 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Creates an error from a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self { error: Error::msg(text.into()), hint: None, exit: Exit::OurFailure }
     }
 
-    /// What to do next, in one line.
+    /// Adds a hint: the action to take, in a single line.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
+    /// Sets the exit code.
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
+    /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         if self.reader_is_gone() { Exit::Done.code() } else { self.exit.code() }
     }
 
-    /// The one-line text without `error: `.
+    /// Returns the text in a single line, without `error: `.
     pub fn text(&self) -> String {
         one_line(&self.error)
     }
 
+    /// Returns the hint.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// The error itself, with what caused it.
+    /// Returns the error with its causes.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// Nobody reads what we write any more; there is nobody to tell.
+    /// Checks whether stdout lost its reader, so that no message can be shown.
     pub fn reader_is_gone(&self) -> bool {
         self.error.chain().any(|cause| cause.is::<ReaderGone>())
     }
@@ -95,7 +103,7 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
-/// `.or_hint("...")` on a result: the error, and what to do about it.
+/// Adds a hint to a result with `.or_hint("...")`.
 pub trait OrHint<T> {
     fn or_hint(self, hint: impl Into<String>) -> Result<T, Failure>;
 }
@@ -106,19 +114,19 @@ impl<T, E: Into<Failure>> OrHint<T> for Result<T, E> {
     }
 }
 
-/// The reader of our stdout went away, as `head` does. No error to anybody.
+/// Error for a closed stdout, as with `head`. Not shown to the user.
 #[derive(Debug)]
 pub struct ReaderGone;
 
 impl fmt::Display for ReaderGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody reads the output any more")
+        f.write_str("the reader of the output is gone")
     }
 }
 
 impl std::error::Error for ReaderGone {}
 
-/// The error and its causes in one line; a cause that the text before already ends with is not said twice.
+/// Formats the error and its causes in a single line, without repeating a cause that ends the previous text.
 pub fn one_line(error: &Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {

@@ -1,6 +1,6 @@
-//! The one maker of HTTP clients: TLS by ring with the machine's own certificates, and limits on every wait.
+//! Construction of HTTP clients: TLS by ring with the machine's certificates, and limits on every wait.
 //!
-//! It knows nothing of what is asked for, nor of keys and retries: those are its users'.
+//! Requests, keys and retries are up to the callers.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -13,29 +13,31 @@ use rustls::{ClientConfig, RootCertStore};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// Failure to create a client.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make an HTTP client: {0}")]
+#[error("cannot create an HTTP client: {0}")]
 pub struct HttpError(String);
 
-/// How long an exchange may take.
+/// Time limits of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// From the first byte that is sent to the last one that comes.
+    /// From the first byte sent to the last byte received.
     pub whole: Duration,
-    /// Between two pieces of an answer.
+    /// Between two parts of a response.
     pub silence: Duration,
 }
 
-/// Where the requests go.
+/// Target of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// To this machine: never through a proxy.
+    /// This machine: never through a proxy.
     Machine,
-    /// Anywhere, through the proxy that the environment names, if any.
+    /// Any host, through the proxy named by the environment, if any.
     Anywhere,
 }
 
 impl Reach {
+    /// Returns the target of a URL.
     pub fn of(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
@@ -43,7 +45,11 @@ impl Reach {
     }
 }
 
-/// Redirects are not followed: they would carry a key and a prompt to where nobody sent them.
+/// Creates a client without redirects, which could carry a key and a prompt to an unknown host.
+///
+/// # Errors
+///
+/// Fails if TLS cannot be configured.
 pub fn client(limits: Limits, reach: Reach) -> Result<Client, HttpError> {
     let builder = Client::builder()
         .user_agent(concat!("autopack/", env!("CARGO_PKG_VERSION")))
@@ -59,10 +65,11 @@ pub fn client(limits: Limits, reach: Reach) -> Result<Client, HttpError> {
     builder.build().map_err(|error| HttpError(reason(error)))
 }
 
-/// With a provider of our own making, so that none has to be installed for the whole process.
+/// Configures TLS with a local provider, so that none is installed for the whole process.
 fn tls() -> Result<ClientConfig, HttpError> {
     let mut roots = RootCertStore::empty();
-    // A machine without certificates still reaches what is on its own network; `reason` says so to the others.
+    // A machine without certificates can still reach its own network; for other hosts, `reason` explains the
+    // error.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
@@ -71,7 +78,7 @@ fn tls() -> Result<ClientConfig, HttpError> {
     Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Why a request failed, in a few words; without its address, which may hold a secret.
+/// Describes why a request failed, without its URL, since a URL may contain a secret.
 pub fn reason(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
@@ -83,9 +90,7 @@ pub fn reason(error: reqwest::Error) -> String {
     }
     let cause = cause.to_string();
     if cause.contains("UnknownIssuer") {
-        return format!(
-            "{cause}; install the machine's ca-certificates, or name others in SSL_CERT_FILE"
-        );
+        return format!("{cause}; install the ca-certificates package, or set SSL_CERT_FILE");
     }
     cause
 }
@@ -100,7 +105,7 @@ mod tests {
     const SOON: Limits =
         Limits { whole: Duration::from_secs(20), silence: Duration::from_millis(200) };
 
-    /// Answers one request with `answer`, and keeps the connection open.
+    /// Answers a request with `answer`, and keeps the connection open.
     async fn server(answer: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/?key=hush", listener.local_addr().unwrap());

@@ -1,29 +1,32 @@
 //! autopack drains a backlog of coding work unattended.
 //!
-//! A tour, in the order in which a phase passes through:
+//! Modules in the order of a phase's progress:
 //!
 //! ```text
-//! import     a plan, or another system's database    -> RawSpecs
-//! store      keeps them; the only SQL
-//! phase      the pure core: auto-fixer, scope, states, verdicts
-//! drain      the batch loop: recover, repair, claim, execute, finish
-//! attempt    one attempt, straight down:
-//!   workspace  a slot at the run branch's tip
-//!   memory     what earlier phases left: recalled before, remembered after
-//!   prompt     what the agent is told
-//!   agent      the program that edits
-//!   workspace  what changed, on disk
-//!   phase      is it in scope, is everything there
-//!   ci         is it green, but for what was red before
-//!   workspace  landing, fenced
-//! progress   what is shown meanwhile; telemetry what is learnt from it; report both, afterwards, as a page
+//! import       plans and databases of other systems    -> RawSpecs
+//! store        stored plans, states and attempts; the only SQL
+//! phase        the pure core: auto-fixer, scope, states, verdicts
+//! drain        the batch loop: recover, repair, claim, execute, finish
+//! execute      a single attempt, from top to bottom:
+//!   workspace    a slot at the tip of the run branch
+//!   memory       notes of earlier phases: recalled before, stored after
+//!   prompt       the task for the agent
+//!   agent        the program that edits
+//!   workspace    the changes on disk
+//!   phase        scope and deliverables of the changes
+//!   ci           tests, except those that failed before
+//!   workspace    landing, fenced
+//! progress     output during a drain
+//! telemetry    samples and estimates from past attempts
+//! report       a page about a finished run
 //! ```
 //!
-//! `health` looks whether a drain could start. `process` is the only place that starts a program, `config` the only reader of files and variables that
-//! configure, `clock` the wall clock, `http` the only maker of HTTP clients. `cli` has one file per verb, and nothing
-//! imports it. `failure` is what the user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
+//! `health` checks whether a drain could start. `process` is the only module that starts programs, `config` the only
+//! reader of configuration files and variables, `clock` the wall clock, and `http` the only source of HTTP clients.
+//! `cli` has a file for each command and is imported by no other module. `failure` holds errors for the user and exit
+//! codes. `docs/architecture.md` explains the reasons.
 
-// Unit tests set up what they test with programs and variables of their own.
+// Unit tests use programs and variables of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod agent;

@@ -1,4 +1,4 @@
-//! Parse, set up the terminal, run the verb, exit with its code; nothing else.
+//! Entry point: parses arguments, sets up the terminal, runs the command and returns the exit code.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use autopack::process::supervise;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Not a verb: started by ourselves only, and single-threaded until it has forked.
+    // Not a user command: the supervisor is started by autopack only, and is single-threaded until its fork.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == supervise::SUBCOMMAND) {
         return supervise::supervise_main(arguments);

@@ -51,7 +51,7 @@ fn agents_are_checked_to_the_line_too() {
     insta::assert_snapshot!(autopack_error("agents:\n  mine:\n    command: [x]\n"),
         @r#"error: cannot read config/autopack.yaml: agents.mine at line 2 needs a "kind": one of command, replay, claude, codex, opencode, gemini, goose, aider, mini-swe-agent, builtin"#);
     insta::assert_snapshot!(autopack_error("agents: {default: mine}"),
-        @r#"error: cannot read config/autopack.yaml: agents.default at line 1 names "mine", which is no agent; no agent is configured"#);
+        @r#"error: cannot read config/autopack.yaml: agents.default at line 1 names "mine", which is not a configured agent; no agent is configured"#);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_key_in_a_file_is_not_shown() {
     let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz";
     let named = format!("agents: {{a: {{kind: builtin, model: m, api_key_env: {key}}}}}");
     insta::assert_snapshot!(autopack_error(&named),
-        @"error: cannot read config/autopack.yaml: agents.a.api_key_env at line 1 is no name of a variable; name the one that holds the key");
+        @"error: cannot read config/autopack.yaml: agents.a.api_key_env at line 1 is not the name of a variable; set the name of the variable with the key");
     let given = format!("agents: {{a: {{kind: command, command: [x, --key, {key}]}}}}");
     let project = Project::without_commits().file("config/autopack.yaml", &given);
     for args in [&["config", "show"][..], &["config", "show", "--json"]] {
@@ -125,7 +125,7 @@ fn each_file_comes_from_the_first_folder_that_has_it() {
     assert_eq!(both, ["yours/autopack.yaml:1 7", "config/memory.yaml:1 1"]);
 
     let ran = project.autopack(["--config-dir", "nowhere", "config", "show"]).exited(1);
-    assert_eq!(ran.stderr, "error: there is no configuration folder nowhere\n");
+    assert_eq!(ran.stderr, "error: configuration directory nowhere does not exist\n");
 }
 
 #[test]

@@ -69,10 +69,10 @@ fn what_is_no_command_starts_no_agent() {
         ],
     );
     for (id, said) in [
-        ("one", "test_cmd: expected a line for the shell or a list of lines, found a number"),
+        ("one", "test_cmd: expected a shell command or a list of shell commands, found a number"),
         (
             "two",
-            "ci.command: expected a line for the shell or a list of lines, found an object without a command",
+            "ci.command: expected a shell command or a list of shell commands, found an object without a command",
         ),
     ] {
         let (state, kind, message) = came_to(&project, id);
@@ -98,7 +98,7 @@ fn fix_phases_says_what_it_made_of_a_command() {
     ];
     let project = Project::new().plan(json!({"run_id": "run", "phases": phases}));
     let said = project.json(["fix-phases", "--json"]).to_string();
-    for fix in ["test_cmd: one command of 4 words", "test_cmd: 2 command lines, each has to pass"] {
+    for fix in ["test_cmd: one command of 4 words", "test_cmd: 2 command lines, all must pass"] {
         assert!(said.contains(fix), "{said}");
     }
     let shown = project.autopack(["phases", "show", "--run-id", "run", "b"]).succeeded().stdout;
@@ -128,8 +128,8 @@ fn a_check_under_another_name_counts_and_one_under_no_name_of_ours_is_said() {
     let project = Project::new().plan(json!({"run_id": "run", "phases": [misspelt]}));
     let said = project.autopack(["fix-phases", "--dry-run"]).succeeded().stdout;
     for fix in [
-        "ci: `comand` is no setting of ours and does nothing; did you mean `command`?",
-        "scope.ci.pytest: `args` is no setting of ours and does nothing",
+        "ci: `comand` is not a known setting and has no effect; did you mean `command`?",
+        "scope.ci.pytest: `args` is not a known setting and has no effect",
     ] {
         assert!(said.contains(fix), "{said}");
     }

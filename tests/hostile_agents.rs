@@ -62,9 +62,12 @@ fn links_that_leave_the_repository_through_other_links_do_not_land() {
     assert_eq!(project.landed(), ["inside"]);
     let breaches = |id: &str| failure(&project, id)["detail"]["breaches"].to_string();
     for (id, said) in [
-        ("chain", "src/l/esc: a link that leaves the repository, to p/q/root/../outside"),
-        ("tracked", "src/ch/l: a link that leaves the repository, to ../out/f"),
-        ("turned", "src/here: the link src/old leaves the repository through it"),
+        ("chain", "src/l/esc: a symbolic link out of the repository, to p/q/root/../outside"),
+        ("tracked", "src/ch/l: a symbolic link out of the repository, to ../out/f"),
+        (
+            "turned",
+            "src/here: the symbolic link src/old leads out of the repository through this path",
+        ),
     ] {
         assert!(breaches(id).contains(said), "{id}: {}", breaches(id));
     }

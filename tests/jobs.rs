@@ -104,7 +104,7 @@ fn as_many_run_at_once_as_asked_for() {
                  wait_for('came-', 4)\nwait_for('slot-', 4)\nwrite_deliverables()";
     let project = project(meets, GREEN).plan(apart(4));
     let ran = drain(&project, 4, &[]).succeeded();
-    assert!(ran.stdout.contains("4 at once"), "{ran:#?}");
+    assert!(ran.stdout.contains("4 workers"), "{ran:#?}");
     let mut landed = project.landed();
     landed.sort();
     assert_eq!(landed, ["p000", "p001", "p002", "p003"]);

@@ -48,7 +48,7 @@ fn attempts(project: &Project, phase: &str) -> Vec<Value> {
 fn a_runs_budget_stops_it_and_keeps_it_stopped_until_it_is_raised() {
     let project = thirsty("run: {tokens: 100000}");
     let ran = project.drain().exited(5);
-    let why = "the run's budget of 100000 tokens does not reach for another attempt: 90000 used";
+    let why = "the run's budget of 100000 tokens is too small for another attempt: 90000 used";
     assert!(ran.stdout.contains(why), "{ran:#?}");
     assert_eq!(project.landed().len(), 3, "a fourth would go over it");
 
@@ -68,7 +68,7 @@ fn a_runs_budget_stops_it_and_keeps_it_stopped_until_it_is_raised() {
 fn a_drains_budget_begins_anew_with_the_next_drain() {
     let project = thirsty("drain: {cost_usd: 1.2}");
     let ran = project.drain().exited(5);
-    let why = "the drain's budget of $1.20 does not reach for another attempt: $1.00 used";
+    let why = "the drain's budget of $1.20 is too small for another attempt: $1.00 used";
     assert!(ran.stdout.contains(why), "{ran:#?}");
     assert_eq!(project.landed().len(), 2);
     project.drain().exited(5);
@@ -105,8 +105,8 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
     let body = "say(type='assistant', message=dict(id='m', content=[], usage=dict(input_tokens=50000, output_tokens=5000)))\n\
                 write()\ntime.sleep(30)\nresult()";
     for (level, cure) in [
-        ("drain", "start the drain again, and its budget begins anew; or raise"),
-        ("run", "raise it under executor.budgets"),
+        ("drain", "start another drain with a fresh budget, or raise"),
+        ("run", "raise the budget under executor.budgets"),
     ] {
         let more = format!("executor: {{budgets: {{{level}: {{tokens: 40000}}}}}}\n");
         let ran = claude(body, &more).plan(plan(1)).drain().exited(5);
@@ -251,7 +251,7 @@ fn a_limited_agent_is_left_alone_by_all_phases_and_by_the_next_drain() {
 fn wrong_credentials_stop_the_drain_and_charge_no_try() {
     let project = claude("result(True, 401, 'Invalid API key')", "").plan(plan(3));
     let ran = project.drain().exited(5);
-    assert!(ran.stdout.contains("the next phase would meet this too"), "{ran:#?}");
+    assert!(ran.stdout.contains("the next phase would fail in the same way"), "{ran:#?}");
     assert_eq!(attempts(&project, "p0").len(), 1);
     assert_eq!(project.phase("p0")["attempts"], 0);
     assert!(project.states().values().all(|state| state == "QUEUED"));
@@ -428,7 +428,7 @@ fn a_prompt_can_be_read_before_anything_is_spent_on_it() {
     };
     let first = show();
     assert_eq!(first, show(), "the same input gives the same bytes");
-    assert!(first.contains("try 1 of 3") && first.contains("- `src/a.py`"), "{first}");
+    assert!(first.contains("attempt 1 of 3") && first.contains("- `src/a.py`"), "{first}");
     project.drain().succeeded();
     let told = std::fs::read_to_string(project.path(".autopack/prompt-1")).unwrap();
     assert_eq!(first, told, "what is shown is what the agent gets");

@@ -97,7 +97,7 @@ fn configured_paths_count_and_autopacks_own_are_never_opened() {
     )
     .exited(1);
     assert!(
-        own.stderr.contains("autopack's own configuration, which no phase may change"),
+        own.stderr.contains("autopack's own configuration, closed to all phases"),
         "{}",
         own.stderr
     );

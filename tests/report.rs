@@ -118,7 +118,7 @@ fn a_pull_requests_text() {
 fn a_run_that_was_never_drained_has_a_report_too() {
     let project = drained();
     let page = project.autopack(["report"]).succeeded().stdout;
-    assert!(page.contains("No attempt was made yet."));
+    assert!(page.contains("No attempts yet."));
     let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
     assert!(text.contains("No attempt has ended yet."), "{text}");
     project.autopack(["report", "--run-id", "nope"]).exited(1);

@@ -1,121 +1,151 @@
-//! The agents as they are configured. What each kind does is `agent`'s.
+//! Settings of agents. The behavior of each kind is in `agent`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// `agents.default` names one of the others.
+/// All configured agents. `agents.default` names the default agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentsSettings {
+    /// Name of the default agent.
     pub default: Option<String>,
+    /// Agents by name.
     #[serde(flatten)]
     pub named: BTreeMap<String, AgentSettings>,
 }
 
+/// Settings of an agent, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum AgentSettings {
+    /// Any program that edits files.
     Command(CommandAgentSettings),
+    /// Recorded edits, for tests and demonstrations.
     Replay(ReplayAgentSettings),
+    /// Claude Code.
     Claude(ProgramAgentSettings),
+    /// Codex.
     Codex(ProgramAgentSettings),
+    /// OpenCode.
     Opencode(ProgramAgentSettings),
+    /// Gemini CLI.
     Gemini(ProgramAgentSettings),
+    /// Goose.
     Goose(ProgramAgentSettings),
+    /// Aider.
     Aider(ProgramAgentSettings),
+    /// mini-swe-agent.
     MiniSweAgent(ProgramAgentSettings),
+    /// The agent built into autopack.
     Builtin(BuiltinAgentSettings),
 }
 
-/// Any program that edits files in its working directory.
+/// Settings of a program that edits files in its working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandAgentSettings {
-    /// argv, no shell; `{workspace}` `{worktree}` `{prompt}` `{prompt_file}` are replaced.
+    /// Program and arguments, run without a shell; `{workspace}` `{worktree}` `{prompt}` `{prompt_file}` are
+    /// replaced.
     pub command: Vec<String>,
+    /// How the prompt is passed.
     #[serde(default)]
     pub prompt: PromptBy,
+    /// Maximum duration of an attempt, in seconds.
     #[serde(default = "agent_timeout")]
     pub timeout_seconds: u64,
+    /// Maximum time without output, in seconds.
     #[serde(default = "agent_idle_timeout")]
     pub idle_timeout_seconds: u64,
-    /// Added to the agent's environment.
+    /// Variables added to the agent's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }
 
-/// One of the coding agents that people have: how it is called is known, and what it prints.
+/// Settings of a well-known coding agent with known arguments and output format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgramAgentSettings {
-    /// Instead of the name that it is known by: a path, or a name on PATH.
+    /// Path or name on PATH, instead of the default program.
     pub program: Option<String>,
-    /// As the agent calls it; without it, its own default.
+    /// Model name as used by the agent; by default, the agent's own choice.
     pub model: Option<String>,
-    /// After autopack's own arguments.
+    /// Arguments appended after autopack's own.
     pub extra_args: Vec<String>,
+    /// Maximum duration of an attempt, in seconds.
     pub timeout_seconds: u64,
+    /// Maximum time without output, in seconds.
     pub idle_timeout_seconds: u64,
-    /// Whether a retry goes on with the failed try's session, where the agent can.
+    /// Whether a retry resumes the session of the failed attempt, if the agent supports this.
     pub resume: bool,
-    /// Added to the agent's environment.
+    /// Variables added to the agent's environment.
     pub env: BTreeMap<String, String>,
 }
 
-/// The agent in autopack itself: a model, and tools that keep to the scope.
+/// Settings of the built-in agent: a model and tools limited to the scope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BuiltinAgentSettings {
-    /// As the provider calls it.
+    /// Model name as used by the provider.
     pub model: String,
-    /// Without it, the one that the model's name belongs to.
+    /// API protocol; by default, derived from the model name.
     pub protocol: Option<ModelProtocol>,
-    /// Instead of the provider's own address.
+    /// Base URL, instead of the provider's own.
     pub base_url: Option<String>,
-    /// The environment variable that holds the key; without it, the provider's usual one.
+    /// Name of the environment variable with the API key; by default, the provider's usual variable.
     pub api_key_env: Option<String>,
+    /// Maximum duration of an attempt, in seconds.
     pub timeout_seconds: u64,
-    /// Without a byte from the provider for that long, the request is given up.
+    /// Maximum time without a byte from the provider before a request is aborted, in seconds.
     pub idle_timeout_seconds: u64,
-    /// Answers of the model that one attempt may take.
+    /// Maximum number of model responses per attempt.
     pub max_turns: u32,
-    /// Of one answer.
+    /// Maximum number of output tokens per response.
     pub max_output_tokens: u32,
-    /// What is sent of the conversation; older tool results are dropped first.
+    /// Maximum number of tokens sent per request; older tool results are dropped first.
     pub max_context_tokens: u32,
 }
 
+/// API protocol of a model provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelProtocol {
+    /// Anthropic Messages.
     Anthropic,
-    /// Chat completions, which most compatible servers speak.
+    /// Chat completions, supported by most compatible servers.
     Openai,
+    /// OpenAI Responses.
     OpenaiResponses,
+    /// Gemini `generateContent`.
     Gemini,
+    /// Ollama chat.
     Ollama,
 }
 
+/// How the prompt is passed to a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptBy {
+    /// On standard input.
     #[default]
     Stdin,
+    /// As the path of a file.
     File,
+    /// As an argument.
     Arg,
 }
 
-/// Plays recorded edits: `<folder>/<phase_id>/<try>/` is copied over the worktree.
+/// Settings of the replay agent: copies `<folder>/<phase_id>/<n>/` over the worktree, with `n` as the
+/// number of the counted attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayAgentSettings {
-    /// Relative to the workspace.
+    /// Directory with the recordings, relative to the workspace.
     pub folder: String,
 }
 
 impl AgentSettings {
-    /// What a program of a known kind is told.
+    /// Returns the settings of a well-known agent.
     fn program(&self) -> Option<&ProgramAgentSettings> {
         match self {
             Self::Command(_) | Self::Replay(_) | Self::Builtin(_) => None,
@@ -129,7 +159,7 @@ impl AgentSettings {
         }
     }
 
-    /// What is added to its environment.
+    /// Returns the variables added to the agent's environment.
     pub fn env(&self) -> Option<&BTreeMap<String, String>> {
         match self {
             Self::Command(command) => Some(&command.env),
@@ -137,7 +167,7 @@ impl AgentSettings {
         }
     }
 
-    /// The model that it is told to use, where it is told.
+    /// Returns the configured model, if any.
     pub fn model(&self) -> Option<&str> {
         match self {
             Self::Builtin(builtin) => Some(&builtin.model),
@@ -145,7 +175,7 @@ impl AgentSettings {
         }
     }
 
-    /// One of each kind, for the reader of the file: its keys are the keys that the kind knows.
+    /// Returns a sample of each kind, used as the schema of its keys.
     pub fn samples() -> [Self; 10] {
         let program = ProgramAgentSettings::default;
         [

@@ -1,10 +1,10 @@
-//! What a single value may be, whatever setting it stands in; why it may not be is said without naming the setting.
+//! Limits for single values, independent of the setting. Messages do not name the setting.
 
 use std::path::{Component, Path};
 
 use super::settings::{CommandLine, MAX_JOBS};
 
-/// Longer waits are mistakes, and far beyond them clocks overflow.
+/// Upper limit of all durations: longer waits are mistakes, and clocks overflow far beyond.
 const LONGEST_SECONDS: u64 = 30 * 24 * 60 * 60;
 
 pub(super) fn at_least_one(number: u64) -> Result<(), String> {
@@ -29,9 +29,7 @@ pub(super) fn seconds(seconds: u64) -> Result<(), String> {
 
 pub(super) fn dollars(amount: f64) -> Result<(), String> {
     if !amount.is_finite() {
-        return Err(format!(
-            "is {amount}, which is no amount of dollars; leave it out for no limit"
-        ));
+        return Err(format!("is {amount}, expected an amount in dollars, or null for no limit"));
     }
     if amount < 0.0 { Err(format!("is {amount}; must not be negative")) } else { Ok(()) }
 }
@@ -40,14 +38,12 @@ pub(super) fn filled(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
 }
 
-/// A dash in front would make it an option.
+/// A leading dash would turn the value into an option.
 pub(super) fn word(text: &str) -> Result<(), String> {
     filled(text)?;
     without_nul(text)?;
     match text.starts_with('-') {
-        true => {
-            Err(format!("is {text:?}, which looks like an option; options belong to extra_args"))
-        }
+        true => Err(format!("is {text:?}, which looks like an option; put options in extra_args")),
         false => Ok(()),
     }
 }
@@ -72,16 +68,16 @@ pub(super) fn command_line(command: &CommandLine) -> Result<(), String> {
 
 pub(super) fn variable(name: &str, value: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-        return Err("cannot stand in an environment".to_owned());
+        return Err("is not a valid environment variable".to_owned());
     }
     Ok(())
 }
 
-/// git would take a leading dash for an option.
+/// A leading dash would turn the value into an option of git.
 pub(super) fn revision(revision: &str) -> Result<(), String> {
     filled(revision)?;
     match revision.starts_with('-') {
-        true => Err(format!("is {revision:?}, which is no revision")),
+        true => Err(format!("is {revision:?}, which is not a git revision")),
         false => Ok(()),
     }
 }
@@ -97,7 +93,7 @@ pub(super) fn inside(path: &str) -> Result<(), String> {
     }
 }
 
-/// What is brought into a slot: neither all of the repository, nor git's folder, nor ours.
+/// Checks a path linked into a slot: neither the whole repository, nor git's directory, nor autopack's.
 pub(super) fn linked(path: &str) -> Result<(), String> {
     inside(path)?;
     let mut names = Path::new(path).components().filter(|name| *name != Component::CurDir);
@@ -108,19 +104,23 @@ pub(super) fn linked(path: &str) -> Result<(), String> {
     }
 }
 
-/// The name of a variable that holds a key, or nothing. It is not said what stands there: it may be the key itself.
+/// Checks the name of a variable with a key, or an empty text. The message omits the value, since the value
+/// may be the key itself.
 pub(super) fn key_variable(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         true => Ok(()),
-        false => Err("is no name of a variable; name the one that holds the key".to_owned()),
+        false => {
+            Err("is not the name of a variable; set the name of the variable with the key"
+                .to_owned())
+        }
     }
 }
 
 pub(super) fn host(host: &str) -> Result<(), String> {
     filled(host)?;
     match host.contains(['/', ' ', '@']) {
-        true => Err(format!("is {host:?}; expected the name of a host, without scheme and path")),
+        true => Err(format!("is {host:?}; expected a host name without scheme or path")),
         false => Ok(()),
     }
 }
@@ -128,6 +128,6 @@ pub(super) fn host(host: &str) -> Result<(), String> {
 pub(super) fn url(url: &str) -> Result<(), String> {
     match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
         Some(rest) if !rest.is_empty() => Ok(()),
-        _ => Err(format!("is {url:?}; expected an address that begins with http:// or https://")),
+        _ => Err(format!("is {url:?}; expected a URL that starts with http:// or https://")),
     }
 }

@@ -1,4 +1,4 @@
-//! The environment: the one place of the program that reads it.
+//! Environment variables: the only module that reads the process environment.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,22 +10,19 @@ use serde_yaml::Value;
 use super::ConfigError;
 use super::schema::Leaf;
 
+/// Variable with the configuration directory.
 pub const CONFIG_DIR: &str = "AUTOPACK_CONFIG_DIR";
+/// Variable with the database URL, used by autopack alone.
 pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
-/// A hint that is read after ours: often an application's own.
+/// Variable with the database URL used as a fallback, often set for another application.
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
-/// For autopack's own tests, and no setting: how many seconds the stream of an agent is silent after its last word until it
-/// is ended.
 const AGENT_QUIET: &str = "AUTOPACK_TEST_AGENT_QUIET_SECONDS";
-
-/// What a test shortens the wait for the end of an agent to, by the environment that the agent gets.
 pub fn agent_quiet(variables: &BTreeMap<OsString, OsString>) -> Option<Duration> {
     let seconds = variables.get(OsStr::new(AGENT_QUIET))?.to_str()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
-
-/// Variables that stand for a key of a file, and win over it.
+/// Variables that override a key of a configuration file.
 pub const OVERRIDES: [Override; 11] = [
     Override::new("AUTOPACK_CI_FINAL", &["ci", "final"], Form::Text),
     Override::new("TELEMETRY_DB_ENABLED", &["telemetry", "enabled"], Form::Switch),
@@ -44,8 +41,11 @@ pub const OVERRIDES: [Override; 11] = [
     Override::new("AUTOPACK_QDRANT_IMAGE", &["memory", "qdrant", "image"], Form::Text),
 ];
 
+/// A variable that overrides a configuration key.
 pub struct Override {
+    /// Name of the variable.
     pub variable: &'static str,
+    /// Path of the key.
     pub path: &'static [&'static str],
     form: Form,
 }
@@ -57,34 +57,41 @@ enum Form {
     Text,
 }
 
-/// The environment as it was when the program started.
+/// The environment at the start of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
     variables: BTreeMap<OsString, OsString>,
 }
 
 impl Env {
+    /// Reads the environment of the process.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process() -> Self {
         Self { variables: std::env::vars_os().collect() }
     }
 
+    /// Creates an environment from the given variables.
     pub fn new<K: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         Self { variables: variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
     }
 
-    /// Everything, as it is. What children get of it is decided where they are started.
+    /// Returns all variables unchanged. The environment of child processes is decided at their start.
     pub fn all(&self) -> &BTreeMap<OsString, OsString> {
         &self.variables
     }
 
+    /// Returns the configuration directory, if set.
     pub fn config_dir(&self) -> Option<PathBuf> {
         self.filled(CONFIG_DIR).map(PathBuf::from)
     }
 
-    /// The URL of the variable that is ours alone: an order.
+    /// Returns the URL of autopack's own variable, which must be usable.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the value is not valid UTF-8.
     pub fn database_url(&self) -> Result<Option<String>, ConfigError> {
         match self.filled(DATABASE_URL) {
             Some(_) => self.text(DATABASE_URL),
@@ -92,33 +99,37 @@ impl Env {
         }
     }
 
-    /// The URL of the variable that others use as well: a hint. One that is not valid UTF-8 is not for us.
+    /// Returns the URL of the shared variable, used only as a hint. Invalid UTF-8 is ignored.
     pub fn shared_database_url(&self) -> Option<String> {
         Some(self.filled(SHARED_DATABASE_URL)?.to_str()?.to_owned())
     }
 
-    /// Where the Docker engine listens, if not at its usual place.
+    /// Returns the address of the Docker engine, if not the default.
     pub fn docker_host(&self) -> Option<String> {
         Some(self.filled("DOCKER_HOST")?.to_string_lossy().into_owned())
     }
 
-    /// A key, by the name of the variable that configuration names for it.
+    /// Returns the key held by a variable named in the configuration.
     pub fn key(&self, name: &str) -> Option<String> {
         Some(self.filled(name)?.to_str()?.to_owned())
     }
 
-    /// Whether the terminal cannot move its cursor.
+    /// Checks whether the terminal cannot move its cursor.
     pub fn is_dumb(&self) -> bool {
         self.filled("TERM").is_none_or(|term| term == "dumb")
     }
 
-    /// The user's editor, as a line for the shell.
+    /// Returns the user's editor as a shell command.
     pub fn editor(&self) -> OsString {
         let choice = self.filled("VISUAL").or_else(|| self.filled("EDITOR"));
         choice.map_or_else(|| "vi".into(), OsStr::to_owned)
     }
 
-    /// The values that variables lay over the files' keys beneath `root`, each with its variable.
+    /// Returns the values that override keys in `root`, each with its variable.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a value cannot be parsed.
     pub fn overrides(
         &self,
         belongs: impl Fn(&str) -> bool,
@@ -133,7 +144,7 @@ impl Env {
         Ok(found)
     }
 
-    /// An empty path or URL is as good as none.
+    /// Returns a non-empty value: an empty path or URL counts as unset.
     fn filled(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|v| !v.is_empty())
     }

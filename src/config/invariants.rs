@@ -1,4 +1,4 @@
-//! What holds for every configuration file, whatever is in it: for property tests and the fuzzer.
+//! Invariants of configuration files with arbitrary content, for property tests and the fuzzer.
 
 use super::load::read_text;
 use super::memory_settings::MemoryFile;
@@ -6,14 +6,14 @@ use super::schema::{Document, Problem, value_of};
 use super::settings::Settings;
 use super::validate;
 
-/// The text as each of the two files.
+/// Reads the text as each of the two files.
 pub fn bytes(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     file::<Settings>(&text, &validate::settings);
     file::<MemoryFile>(&text, &|file| validate::memory(&file.memory));
 }
 
-/// What is taken can be written out and is taken again as the same; what is refused is named.
+/// Checks that an accepted file survives a round trip, and that an error names the file.
 fn file<D: Document + PartialEq + std::fmt::Debug>(
     text: &str,
     validate: &dyn Fn(&D) -> Result<(), Problem>,

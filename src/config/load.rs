@@ -1,4 +1,4 @@
-//! The only reader of configuration files: where each lies, what is laid over what, and what is said of mistakes.
+//! Reader of configuration files: locations, precedence and error messages.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,20 @@ use super::settings::Settings;
 use super::suggestion::suggestion;
 use super::{Config, ConfigError, parse_errors, validate};
 
-/// Where to look, the first first.
+/// Locations of configuration files, by precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    /// From `--config-dir` or its variable; it must be there.
+    /// Directory from `--config-dir` or its variable; must exist.
     pub chosen: Option<PathBuf>,
+    /// Root of the workspace.
     pub workspace: Option<PathBuf>,
 }
 
-/// Reads both files, whatever is switched off in them.
+/// Reads both files, even if the features configured there are switched off.
+///
+/// # Errors
+///
+/// Fails if a file or variable cannot be read, has an unknown key or an invalid value.
 pub fn load(places: &Places, env: &Env) -> Result<Config, ConfigError> {
     if let Some(dir) = places.chosen.as_ref().filter(|dir| !dir.is_dir()) {
         return Err(ConfigError::NoSuchFolder { dir: dir.clone() });
@@ -38,7 +43,7 @@ pub fn load(places: &Places, env: &Env) -> Result<Config, ConfigError> {
     Ok(Config { settings, memory: memory.memory, files, origins })
 }
 
-/// One file over the shipped defaults, and the environment over both.
+/// Lays a file over the shipped defaults, and the environment over both.
 fn document<D: Document>(
     places: &Places,
     env: &Env,
@@ -81,7 +86,7 @@ fn over_defaults<D: Document>(
     Ok(document)
 }
 
-/// A file of this text, without an environment.
+/// Reads a text as a configuration file, without an environment.
 #[cfg(any(test, fuzzing))]
 pub(super) fn read_text<D: Document>(
     name: &str,
@@ -96,7 +101,7 @@ fn has_root<D: Document>(root: &str) -> bool {
     schema::value_of(&D::default()).get(root).is_some()
 }
 
-/// A problem in words: with its line where it comes from a file, with its name where from a variable.
+/// Converts a problem to an error, with its line in the file or the name of its variable.
 fn said(problem: &Problem, file: Option<&FileText>, origin: Origin) -> ConfigError {
     if let (Origin::Variable(name), What::BadValue(why)) = (&origin, &problem.what) {
         return ConfigError::Variable { name, why: why.clone() };
@@ -114,7 +119,7 @@ fn said(problem: &Problem, file: Option<&FileText>, origin: Origin) -> ConfigErr
     ConfigError::File { name: file.map_or_else(String::new, |file| file.name.clone()), why }
 }
 
-/// ` at line 9`, of the key or of the nearest that the file has.
+/// Returns ` at line 9`: the line of the key or of its nearest parent in the file.
 fn place(problem: &Problem, file: Option<&FileText>) -> String {
     let Some(file) = file else { return String::new() };
     let path: &KeyPath = &problem.path;
@@ -122,10 +127,10 @@ fn place(problem: &Problem, file: Option<&FileText>) -> String {
     line.map_or_else(String::new, |line| format!(" at line {line}"))
 }
 
-/// A file that was found.
+/// A configuration file that exists.
 struct FileText {
     path: PathBuf,
-    /// As people call it: relative to the workspace where it lies there.
+    /// Name for messages: relative to the workspace if inside.
     name: String,
     text: String,
 }
@@ -154,7 +159,7 @@ impl Places {
             let name = self.name(&path);
             match std::fs::read_to_string(&path) {
                 Ok(text) => return Ok(Some(FileText { path, name, text })),
-                // A project may have a file that is called `config`.
+                // A project may have a file named `config`.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(ConfigError::File { name, why: error.to_string() }),

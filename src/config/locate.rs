@@ -1,15 +1,16 @@
-//! The line of a key in a YAML text.
+//! Line numbers of keys in a YAML text.
 //!
-//! The parser itself knows it: a walk down the path that refuses the last key makes it say where that was.
+//! The parser knows the line: a walk down the path that rejects the last key yields an error with its
+//! location.
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// The line, from 1, on which the key at the end of `path` stands.
+/// Returns the line of the key at the end of `path`, from 1.
 pub fn line_of(text: &str, path: &[String]) -> Option<usize> {
     let (last, _) = path.split_last()?;
     let walk = Walk { path };
     let error = walk.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
-    // Any other error is about a place that has nothing to do with the key.
+    // Any other error is unrelated to the key.
     error.to_string().contains(&found(last)).then(|| error.location().map(|at| at.line()))?
 }
 
@@ -17,7 +18,7 @@ fn found(key: &str) -> String {
     format!("found {key:?}")
 }
 
-/// Goes down one mapping; the error is the answer.
+/// Walks down a mapping; the result is returned as an error.
 struct Walk<'a> {
     path: &'a [String],
 }

@@ -1,47 +1,62 @@
-//! `memory.yaml` as types. How a backend is chosen from it is the memory's work.
+//! `memory.yaml` as types. The choice of a backend is made in `memory`.
 
 use serde::{Deserialize, Serialize};
 
-/// The file: everything stands under `memory`.
+/// The file: all keys are under `memory`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryFile {
+    /// Settings of the memory.
     pub memory: MemorySettings,
 }
 
+/// Settings of the memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemorySettings {
+    /// Whether the memory is used.
     pub enabled: bool,
-    /// Off: the in-process index, and Qdrant is never looked for.
+    /// If false, the in-process index is used without looking for Qdrant.
     pub use_qdrant: bool,
+    /// Settings of Qdrant.
     pub qdrant: QdrantSettings,
+    /// Settings of the embedder.
     pub embedder: EmbedderSettings,
 }
 
+/// Settings of Qdrant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QdrantSettings {
+    /// Host name.
     pub host: String,
-    /// REST; asked for readiness only.
+    /// REST port, used for readiness checks only.
     pub port: u16,
+    /// Port of the gRPC API.
     pub grpc_port: u16,
+    /// API key; empty for none.
     pub api_key: String,
-    /// What autostart runs.
+    /// Docker image started by autostart.
     pub image: String,
-    /// A drain fails when Qdrant is down.
+    /// Whether a drain fails if Qdrant is down.
     pub require: bool,
+    /// Whether the in-process index is used if Qdrant is down.
     pub fallback_to_faiss: bool,
+    /// Whether Qdrant is started through Docker if down.
     pub autostart: bool,
+    /// Maximum time for the start, in seconds.
     pub autostart_timeout_seconds: u64,
 }
 
-/// What turns text into vectors.
+/// Settings of the embedder, which converts text to vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum EmbedderSettings {
+    /// The embedder built into autopack.
     Builtin,
+    /// An HTTP endpoint.
     Http(HttpEmbedderSettings),
+    /// A model2vec model.
     Model2vec(Model2vecSettings),
 }
 
@@ -49,23 +64,24 @@ pub enum EmbedderSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpEmbedderSettings {
-    /// The base: `/embeddings` is appended.
+    /// Base URL; `/embeddings` is appended.
     pub url: String,
+    /// Model name.
     pub model: String,
-    /// The environment variable that holds the key; the key itself never stands in a file.
+    /// Name of the environment variable with the API key; the key itself is never stored in a file.
     pub api_key_env: String,
 }
 
-/// A model2vec model in a folder on this machine.
+/// A model2vec model in a local directory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model2vecSettings {
-    /// Relative to the workspace.
+    /// Directory of the model, relative to the workspace.
     pub folder: String,
 }
 
 impl EmbedderSettings {
-    /// One of each kind, for the reader of the file: its keys are the keys that the kind knows.
+    /// Returns a sample of each kind, used as the schema of its keys.
     pub fn samples() -> [Self; 3] {
         [Self::Builtin, Self::Http(Default::default()), Self::Model2vec(Default::default())]
     }

@@ -1,7 +1,7 @@
 //! Settings: their types, and the only reader of configuration files and environment variables.
 //!
-//! Each of `autopack.yaml` and `memory.yaml` is taken from the first folder that has it, laid over the
-//! shipped defaults, with environment variables over both; every setting knows where it came from.
+//! Both `autopack.yaml` and `memory.yaml` are read from the first directory with the file and laid over the
+//! shipped defaults. Environment variables override both. The origin of every setting is recorded.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -32,28 +32,47 @@ pub use suggestion::suggestion;
 use origin::Origins;
 use schema::Document;
 
-/// The configuration in force.
+/// The effective configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Settings of `autopack.yaml`.
     pub settings: Settings,
+    /// Settings of `memory.yaml`.
     pub memory: MemorySettings,
-    /// The files that were read.
+    /// Files that were read.
     pub files: Vec<PathBuf>,
     origins: Origins,
 }
 
+/// Error in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// A file cannot be read, or has an invalid key or value.
     #[error("cannot read {name}: {why}")]
-    File { name: String, why: String },
+    File {
+        /// Name of the file.
+        name: String,
+        /// What is wrong with the file.
+        why: String,
+    },
+    /// A variable has an invalid value.
     #[error("{name} {why}")]
-    Variable { name: &'static str, why: String },
-    #[error("there is no configuration folder {}", dir.display())]
-    NoSuchFolder { dir: PathBuf },
+    Variable {
+        /// Name of the variable.
+        name: &'static str,
+        /// What is wrong with the value.
+        why: String,
+    },
+    /// The directory given by the user does not exist.
+    #[error("configuration directory {} does not exist", dir.display())]
+    NoSuchFolder {
+        /// The missing directory.
+        dir: PathBuf,
+    },
 }
 
 impl Config {
-    /// Variables that hold keys because the configuration says so, whatever they are called.
+    /// Returns the names of variables declared as keys by the configuration.
     pub fn key_variables(&self) -> Vec<&str> {
         let agents = self.settings.agents.named.values().filter_map(|agent| match agent {
             AgentSettings::Builtin(agent) => agent.api_key_env.as_deref(),
@@ -66,7 +85,7 @@ impl Config {
         agents.chain(embedder).filter(|name| !name.is_empty()).collect()
     }
 
-    /// What stands in the files themselves and may be a secret, as variables: the name tells.
+    /// Returns values in the configuration files that may be secrets, as variables: their names tell.
     pub fn variables_held(&self) -> Vec<(OsString, OsString)> {
         let agents = self.settings.agents.named.values().filter_map(AgentSettings::env).flatten();
         let qdrant = ("memory.qdrant.api_key".into(), self.memory.qdrant.api_key.clone().into());
@@ -74,7 +93,7 @@ impl Config {
         agents.chain([qdrant]).collect()
     }
 
-    /// Every setting with where it comes from, in the order of the files.
+    /// Returns every setting with its origin, in file order.
     pub fn list(&self) -> Vec<Setting> {
         let memory = MemoryFile { memory: self.memory.clone() };
         let values = [schema::value_of(&self.settings), schema::value_of(&memory)];
@@ -82,7 +101,7 @@ impl Config {
     }
 }
 
-/// The shipped files: name and text.
+/// Returns the shipped files: name and text.
 pub fn shipped() -> [(&'static str, &'static str); 2] {
     [(Settings::FILE, Settings::SHIPPED), (MemoryFile::FILE, MemoryFile::SHIPPED)]
 }

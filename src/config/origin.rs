@@ -1,4 +1,4 @@
-//! Where each setting comes from, and all of them as a list.
+//! Origin of each setting, and the list of all settings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,21 @@ use serde_yaml::Value;
 
 use super::schema::KeyPath;
 
+/// Origin of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
+    /// The shipped default.
     Shipped,
-    File { name: String, line: Option<usize> },
+    /// A configuration file, with the line if known.
+    File {
+        /// Name of the file.
+        name: String,
+        /// Line from 1.
+        line: Option<usize>,
+    },
+    /// An environment variable.
     Variable(&'static str),
+    /// A command-line option.
     Option(&'static str),
 }
 
@@ -28,31 +38,35 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The origins of all settings that are not as shipped.
+/// Origins of all settings that differ from the shipped defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(BTreeMap<KeyPath, Origin>);
 
 impl Origins {
+    /// Records the origin of a key.
     pub fn record(&mut self, path: KeyPath, origin: Origin) {
         self.0.insert(path, origin);
     }
 
-    /// That of the key itself, else of what it stands in: an agent's defaults come with the agent.
+    /// Returns the origin of the key, or else of its nearest parent: an agent's defaults come with the agent.
     pub fn of(&self, path: &[String]) -> Origin {
         let within = (1..=path.len()).rev().find_map(|length| self.0.get(&path[..length]));
         within.cloned().unwrap_or(Origin::Shipped)
     }
 }
 
-/// One line of `config show`.
+/// A line of `config show`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Setting {
+    /// Dotted path of the key.
     pub key: String,
+    /// Effective value.
     pub value: serde_json::Value,
+    /// Origin as text.
     pub origin: String,
 }
 
-/// The single settings beneath `value`, in order, secrets hidden.
+/// Returns the single settings in `value`, in order, with secrets hidden.
 pub fn settings(value: &Value, origins: &Origins) -> Vec<Setting> {
     let mut found = Vec::new();
     collect(&mut Vec::new(), value, origins, &mut found);
@@ -84,7 +98,7 @@ fn shown(path: &[String], value: &Value) -> serde_json::Value {
     }
 }
 
-/// By its name. `api_key_env` and its like name a variable, and are no secret themselves.
+/// Checks the name of a key for a secret. Keys like `api_key_env` name a variable and are not secret.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     !key.ends_with("_env")

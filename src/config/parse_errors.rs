@@ -1,22 +1,23 @@
-//! What the parser says of a value that will not do, in words of people who do not write Rust.
+//! Translation of YAML parser messages for people without knowledge of Rust.
 //!
-//! Which key it was, and its line, is not said here.
+//! The key and line are added by the caller.
 
-/// What the parser expects where one word of several may stand; it names them only to a word that is none.
+/// Phrase used by the parser for a choice of words; the list of words appears only in errors about other
+/// text.
 pub(super) const ONE_OF_SEVERAL: &str = "a Value::Tagged enum";
 
-/// What its types say.
+/// Translates a message about a value.
 pub(super) fn plain(message: &str) -> String {
     let mut text = message.to_owned();
     for (rust, plain) in [
         ("invalid type: unit value", "has no value"),
-        ("invalid type: map", "has keys beneath it"),
+        ("invalid type: map", "has keys under it"),
         ("invalid type: sequence", "is a list"),
         ("invalid type: ", "is "),
         ("invalid value: ", "is "),
         ("unknown variant ", "is "),
         ("is string ", "is the text "),
-        // Numbers and booleans stand in backticks.
+        // Numbers and booleans are in backticks.
         ("is integer `", "is "),
         ("is floating point `", "is "),
         ("is boolean `", "is "),
@@ -36,7 +37,7 @@ pub(super) fn plain(message: &str) -> String {
     text.replace('`', "\"")
 }
 
-/// The limit is named to whoever went over it.
+/// Names the upper limit if the value exceeds it.
 fn whole_number(text: String, rust: &str, most: u64) -> String {
     let Some(before) = text.strip_suffix(&format!(", expected {rust}")) else { return text };
     let given = before.strip_prefix("is ").and_then(|given| given.parse::<f64>().ok());
@@ -46,9 +47,9 @@ fn whole_number(text: String, rust: &str, most: u64) -> String {
     }
 }
 
-/// What it says of a text that it cannot read at all.
+/// Translates a message about unreadable text.
 pub(super) fn plain_syntax(message: &str) -> String {
-    // No number of YAML's is longer.
+    // No YAML number is longer.
     message
         .replace("invalid type: integer `", "the number ")
         .replace("` as u128, expected any YAML value", " is too large")

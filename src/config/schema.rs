@@ -1,7 +1,7 @@
-//! Lays what a file says over the defaults, key by key, and says which key it was that would not do.
+//! Merge of configuration files into the defaults, key by key, with errors that name the key.
 //!
-//! The defaults are the schema: a key that they do not have is unknown, an empty mapping takes any key,
-//! and a value fits when the types take it. Errors carry the path of the key; lines are `load`'s work.
+//! The defaults are the schema: a key missing there is unknown, an empty mapping accepts any key, and the
+//! types validate values. Errors carry the path of the key; `load` adds lines.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,16 +12,18 @@ use super::memory_settings::{EmbedderSettings, MemoryFile};
 use super::parse_errors;
 use super::settings::Settings;
 
+/// Path of a key.
 pub type KeyPath = Vec<String>;
 
-/// A configuration file as a type.
+/// A type with the contents of a configuration file.
 pub trait Document: Default + Serialize + DeserializeOwned {
+    /// Name of the file.
     const FILE: &'static str;
 
-    /// The shipped file, comments and all.
+    /// Shipped file, including comments.
     const SHIPPED: &'static str;
 
-    /// Where an entry's `kind` decides what other keys it has: one sample of each kind.
+    /// Returns a sample of each kind, for entries whose `kind` decides their other keys.
     fn kinds(path: &[String]) -> Vec<Value>;
 }
 
@@ -53,42 +55,49 @@ impl Document for MemoryFile {
     }
 }
 
-/// What is wrong, and with which key.
+/// A problem with a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
+    /// Path of the key.
     pub path: KeyPath,
+    /// Kind of problem.
     pub what: What,
 }
 
+/// Kind of problem with a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// With the keys that would have been known there.
+    /// The key is unknown; with the known keys at this level.
     UnknownKey(Vec<String>),
+    /// The value is invalid, with the reason.
     BadValue(String),
 }
 
-/// One value that was given, and where it belongs.
+/// A single value and the path of its key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
+    /// Path of the key.
     pub path: KeyPath,
+    /// The value.
     pub value: Value,
 }
 
-/// The single values of `given`, in order; an entry with a `kind` comes first as that kind's defaults.
+/// Returns the single values of `given`, in order. An entry with a `kind` starts with the defaults of this
+/// kind.
 pub fn leaves<D: Document>(given: &Value) -> Result<Vec<Leaf>, Problem> {
     let mut found = Vec::new();
     collect::<D>(&mut Vec::new(), &value_of(&D::default()), given, &mut found)?;
     Ok(found)
 }
 
-/// The defaults with the leaves laid over them; a leaf that the types do not take is the problem.
+/// Lays the leaves over the defaults; fails on the first leaf the types reject.
 pub fn lay_over<D: Document>(base: &D, leaves: &[Leaf]) -> Result<D, Problem> {
     let mut value = value_of(base);
     leaves.iter().for_each(|leaf| set(&mut value, &leaf.path, leaf.value.clone()));
     if let Ok(document) = D::deserialize(value) {
         return Ok(document);
     }
-    // One by one, the first that does not fit is the one to name.
+    // Adds leaves one by one to find the first invalid leaf.
     let mut value = value_of(base);
     for leaf in leaves {
         set(&mut value, &leaf.path, leaf.value.clone());
@@ -100,7 +109,8 @@ pub fn lay_over<D: Document>(base: &D, leaves: &[Leaf]) -> Result<D, Problem> {
     unreachable!("the leaves fit one by one and not together")
 }
 
-/// Why a leaf will not do. Where one word of several may stand, the parser is asked which they are.
+/// Describes why a leaf is invalid. For a choice of words, a second parse retrieves the list of allowed
+/// words.
 fn refusal<D: Document>(message: &str, mut value: Value, path: &[String]) -> String {
     if !message.contains(parse_errors::ONE_OF_SEVERAL) {
         return parse_errors::plain(message);
@@ -114,7 +124,7 @@ fn refusal<D: Document>(message: &str, mut value: Value, path: &[String]) -> Str
     )
 }
 
-/// Settings as plain values; they have nothing in them that YAML could not say.
+/// Converts settings to plain values; all settings can be expressed in YAML.
 pub fn value_of<T: Serialize>(settings: &T) -> Value {
     serde_yaml::to_value(settings).expect("settings are plain data")
 }
@@ -134,7 +144,7 @@ fn collect<D: Document>(
     match (default, given) {
         (Value::Mapping(known), Value::Mapping(given)) => each_key::<D>(path, known, given, found),
         (Value::Mapping(_), Value::Null) => Ok(()),
-        (Value::Mapping(_), _) => Err(bad(path, "expected keys beneath it, not a value")),
+        (Value::Mapping(_), _) => Err(bad(path, "expected keys under it, not a value")),
         _ => {
             found.push(Leaf { path: path.clone(), value: given.clone() });
             Ok(())
@@ -161,7 +171,7 @@ fn each_key<D: Document>(
     Ok(())
 }
 
-/// The sample of the `kind` that an entry names.
+/// Returns the sample of the `kind` named by an entry.
 fn of_its_kind(path: &[String], kinds: Vec<Value>, given: &Value) -> Result<Value, Problem> {
     let names: Vec<String> = kinds.iter().map(|sample| key_text(&sample["kind"])).collect();
     let choice = format!("one of {}", names.join(", "));
@@ -187,7 +197,7 @@ fn mapping(value: &Value) -> &Mapping {
     value.as_mapping().unwrap_or(&EMPTY)
 }
 
-/// Puts a value at a path, making the mappings on the way.
+/// Sets a value at a path, creating mappings on the way.
 fn set(value: &mut Value, path: &[String], new: Value) {
     let Some((first, rest)) = path.split_first() else {
         *value = new;
@@ -200,7 +210,7 @@ fn set(value: &mut Value, path: &[String], new: Value) {
     set(entries.entry(Value::String(first.clone())).or_insert(Value::Null), rest, new);
 }
 
-/// A key, or a `kind`, as the file spells it.
+/// Returns a key or a `kind` as spelled in the file.
 fn key_text(key: &Value) -> String {
     match key {
         Value::String(text) => text.clone(),
@@ -235,7 +245,7 @@ mod tests {
             (MemoryFile::SHIPPED, value_of(&MemoryFile::default())),
         ] {
             let mut shipped: Value = serde_yaml::from_str(text).unwrap();
-            // The agents there are examples, commented out.
+            // The agents in the shipped file are examples, commented out.
             if let Some(agents) = shipped.get_mut("agents") {
                 *agents = defaults["agents"].clone();
             }
@@ -284,15 +294,15 @@ mod tests {
         insta::assert_snapshot!(why("telemetry: {enabled: yes}"),
             @r#"telemetry.enabled is the text "yes", expected true or false"#);
         insta::assert_snapshot!(why("executor: 3"),
-            @"executor expected keys beneath it, not a value");
+            @"executor expected keys under it, not a value");
         insta::assert_snapshot!(why("ci: {command: {a: b}}"),
-            @"ci.command expected a list of arguments, or one line for the shell");
+            @"ci.command expected a list of arguments or a shell command");
         insta::assert_snapshot!(why("executor: {unscoped: null}"),
             @r#"executor.unscoped has no value, expected "refuse" or "allow""#);
         insta::assert_snapshot!(why("ci: {moved_tip: [a]}"),
             @r#"ci.moved_tip is a list, expected "always" or "overlapping""#);
         insta::assert_snapshot!(why("executor: {ladder: {a: b}}"),
-            @"executor.ladder has keys beneath it, expected a list");
+            @"executor.ladder has keys under it, expected a list");
         insta::assert_snapshot!(why("executor: {budgets: {run: {cost_usd: '20'}}}"),
             @r#"executor.budgets.run.cost_usd is the text "20", expected a number"#);
         insta::assert_snapshot!(why("executor: {max_attempts: 4294967296}"),

@@ -1,147 +1,172 @@
-//! What can be configured, as types. Reading files and the environment is `load`'s work.
+//! Settings of `autopack.yaml` as types. `load` reads files and the environment.
 //!
-//! Every key is optional; the defaults here are the shipped ones, and `config/autopack.yaml` shows them.
+//! Every key is optional. The defaults here are the shipped values, as shown in `config/autopack.yaml`.
 
 use serde::{Deserialize, Serialize};
 
 use super::agent_settings::{AgentSettings, AgentsSettings};
 use crate::phase::budget::Budgets;
 
-/// More at a time than any machine has use for.
+/// Upper limit for parallel phases, beyond the capacity of any machine.
 pub const MAX_JOBS: u32 = 256;
 
-/// `autopack.yaml`.
+/// Contents of `autopack.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Settings of the executor.
     pub executor: ExecutorSettings,
+    /// Settings of agents.
     pub agents: AgentsSettings,
+    /// Settings of CI.
     pub ci: CiSettings,
+    /// Settings of the workspace.
     pub workspace: WorkspaceSettings,
+    /// Settings of telemetry.
     pub telemetry: TelemetrySettings,
+    /// Settings of model prices.
     pub prices: PricesSettings,
 }
 
+/// Settings of model prices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PricesSettings {
-    /// Prices of models, over those that autopack knows; relative to the workspace.
+    /// File with model prices that override autopack's own list, relative to the workspace.
     pub file: Option<String>,
 }
 
+/// Settings of the executor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExecutorSettings {
-    /// Tries that a phase gets, where it does not say so itself.
+    /// Maximum number of counted attempts per phase, unless the phase sets its own.
     pub max_attempts: u32,
-    /// What to do with a phase that names no path at all.
+    /// Handling of phases without any path.
     pub unscoped: Unscoped,
-    /// A drain whose heartbeat is older than this is taken for stuck and its work is rescued.
+    /// Maximum age of a drain's heartbeat in seconds. After that, the drain counts as stuck and its work is
+    /// reclaimed.
     pub lease_seconds: u64,
-    /// Which agent takes which try; the last one takes what comes after. Empty: the default one takes all.
+    /// Agents by attempt; the last entry takes all further attempts. If empty, the default agent takes all.
     pub ladder: Vec<String>,
-    /// Phases that a drain executes at a time, where `--jobs` does not say it.
+    /// Number of parallel phases, unless `--jobs` is given.
     pub jobs: u32,
-    /// What may be spent.
+    /// Budgets.
     pub budgets: Budgets,
-    /// So many phases in a row that meet the same error of agent, provider or CI's start end the drain; 0 is never.
+    /// Number of phases in a row with the same error of the agent, provider or CI start that end the drain; 0
+    /// for never.
     pub circuit_breaker: u32,
-    /// The same for phases that change the same files that they may not change; 0 is never.
+    /// Number of phases in a row with the same forbidden changes that end the drain; 0 for never.
     pub repeat_limit: u32,
-    /// Attempts of a phase in a row that charge no try; those after them do.
+    /// Maximum number of uncounted attempts of a phase in a row; further attempts are counted.
     pub max_uncounted: u32,
 }
 
+/// Handling of phases without any path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unscoped {
+    /// The phase is refused.
     Refuse,
+    /// The phase runs, limited by the protected paths only.
     Allow,
 }
 
+/// Settings of CI.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CiSettings {
-    /// Run in the slot after each attempt; without it, the runner is detected.
+    /// Command run in the slot after each attempt; if not set, the runner is detected.
     pub command: Option<CommandLine>,
-    /// Whether failures that were there before an attempt are excused.
+    /// Whether failures from before the attempt are excused.
     pub baseline: bool,
-    /// What a drain does where CI is red before any agent worked.
+    /// Handling of a CI that fails before any agent has worked.
     pub red_base: RedBase,
-    /// Timeouts are never raised beyond this.
+    /// Upper limit for raised timeouts, in seconds.
     pub max_timeout_seconds: u64,
-    /// Whether CI runs again where others landed after it was green.
+    /// Whether CI runs again if other commits landed after CI passed.
     pub moved_tip: MovedTip,
-    /// Whether the run's tip is tested once more in a clean clone when nothing is left to run.
+    /// Whether the tip of the run is tested again in a clean clone at the end.
     #[serde(rename = "final")]
     pub final_test: FinalTest,
-    /// Seconds for finding the landing that broke the clean clone. Without it: three runs of CI, at least 600.
+    /// Time for finding the landing that broke the clean clone, in seconds; by default three CI runs, at
+    /// least 600.
     pub final_budget: Option<u64>,
 }
 
-/// The test at the end of a run.
+/// Test at the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FinalTest {
     /// In a fresh clone, with setup and links, without caches.
     Clean,
+    /// No test.
     Off,
 }
 
-/// Whether a drain begins over a CI that no phase could pass.
+/// Whether a drain starts although CI fails before any change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RedBase {
+    /// The drain stops.
     Stop,
-    /// For runs that mend CI, or begin without it.
+    /// For runs that fix CI, or start without CI.
     Allow,
 }
 
-/// When CI runs once more on a tip that moved.
+/// When CI runs again after the tip moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MovedTip {
+    /// Always.
     Always,
-    /// Only where what landed meanwhile is near the phase's change or within its scope.
+    /// Only if the new commits are near the phase's change or within its scope.
     Overlapping,
 }
 
-/// argv, or a line for `sh -c`.
+/// A command: a list of arguments, or text for `sh -c`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a list of arguments, or one line for the shell")]
+#[serde(untagged, expecting = "expected a list of arguments or a shell command")]
 pub enum CommandLine {
+    /// Program and arguments.
     Argv(Vec<String>),
+    /// Text for the shell.
     Shell(String),
 }
 
+/// Settings of the workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkspaceSettings {
-    /// Where a run's branch starts: any revision; HEAD without it.
+    /// Starting point of run branches: any revision; HEAD by default.
     pub base: Option<String>,
-    /// Run in a slot after it was reset, before the agent.
+    /// Command run in a slot after its reset, before the agent.
     pub setup: Option<CommandLine>,
+    /// Timeout for setup, in seconds.
     pub setup_timeout_seconds: u64,
-    /// Paths and patterns beside manifests and lock files: setup runs again where one of them changed.
+    /// Paths and patterns that trigger setup when changed, besides manifests and lock files.
     pub setup_inputs: Vec<String>,
-    /// Untracked paths of the user's checkout that a slot gets as copies.
+    /// Untracked paths of the user's checkout copied into each slot.
     pub link: Vec<String>,
-    /// Untracked paths of a slot that outlive a reset.
+    /// Untracked paths of a slot kept during a reset.
     pub keep: Vec<String>,
-    /// Paths that no phase may change.
+    /// Paths closed to all phases.
     pub protected_paths: Vec<String>,
-    /// Where the copies lie that agents and CI work in; without it, in the user's state directory.
+    /// Directory of the slots; by default in the user's state directory.
     pub slots_dir: Option<String>,
 }
 
+/// Settings of telemetry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
+    /// Whether samples are recorded.
     pub enabled: bool,
 }
 
 impl Settings {
-    /// The name of whoever takes a try after so many: `--agent` (`over`), else the phase's own, else the ladder's.
+    /// Returns the agent for the attempt after `tries` counted attempts: `--agent` (`over`), else the phase's
+    /// own, else from the ladder.
     pub fn wanted_agent<'a>(
         &'a self,
         over: Option<&'a str>,
@@ -153,7 +178,7 @@ impl Settings {
         over.or(own).or(rung)
     }
 
-    /// The agent of that name; without a name the default one, or the only one there is.
+    /// Returns the agent with this name; without a name, the default or only agent.
     pub fn agent(&self, name: Option<&str>) -> Option<(&str, &AgentSettings)> {
         let agents = &self.agents;
         match name.or(agents.default.as_deref()) {

@@ -1,6 +1,6 @@
-//! What somebody probably meant.
+//! Suggestions for misspelled names.
 
-/// `did you mean "x"?`, or, where nothing is near, all there is.
+/// Returns `did you mean "x"?`, or all known names if none is similar.
 pub fn suggestion(given: &str, known: &[&str]) -> String {
     match nearest(given, known) {
         Some(near) => format!("did you mean {near:?}?"),

@@ -1,6 +1,6 @@
-//! What the types cannot say, setting by setting: which bounds each is held to, and names that must exist.
+//! Validation beyond the types, setting by setting: limits of values, and names that must exist.
 //!
-//! What a single value may be is in `bounds`.
+//! `bounds` checks single values.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::schema::{KeyPath, Problem, What};
 use super::settings::{CommandLine, Settings};
 use super::suggestion::suggestion;
 
-/// The first thing that is wrong.
+/// Returns the first problem in `autopack.yaml`.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
     let Settings { executor, agents, ci, workspace, telemetry: _, prices } = settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
@@ -48,6 +48,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))
 }
 
+/// Returns the first problem in `memory.yaml`.
 pub fn memory(memory: &MemorySettings) -> Result<(), Problem> {
     let qdrant = &memory.qdrant;
     at("memory.qdrant.host", host(&qdrant.host))?;
@@ -141,7 +142,7 @@ fn no_such_agent(name: &str, agents: &AgentsSettings) -> String {
         true => "no agent is configured".to_owned(),
         false => suggestion(name, &names),
     };
-    format!("names {name:?}, which is no agent; {known}")
+    format!("names {name:?}, which is not a configured agent; {known}")
 }
 
 fn at(path: &str, result: Result<(), String>) -> Result<(), Problem> {
@@ -198,7 +199,7 @@ mod tests {
         let of_run = |cost| complaint(|s| s.executor.budgets.run.cost_usd = Some(cost));
         let key = "executor.budgets.run.cost_usd";
         assert_eq!(of_run(-0.5), format!("{key} is -0.5; must not be negative"));
-        let no_limit = "which is no amount of dollars; leave it out for no limit";
+        let no_limit = "expected an amount in dollars, or null for no limit";
         assert_eq!(of_run(f64::INFINITY), format!("{key} is inf, {no_limit}"));
         assert_eq!(of_run(f64::NAN), format!("{key} is NaN, {no_limit}"));
         assert_eq!(
@@ -213,14 +214,14 @@ mod tests {
         let named = [("recorded".to_owned(), replay)];
         assert_eq!(
             complaint(|s| s.agents.default = Some("x".to_owned())),
-            "agents.default names \"x\", which is no agent; no agent is configured"
+            "agents.default names \"x\", which is not a configured agent; no agent is configured"
         );
         assert_eq!(
             complaint(|s| {
                 s.agents.named = named.into();
                 s.agents.default = Some("recordd".to_owned());
             }),
-            "agents.default names \"recordd\", which is no agent; did you mean \"recorded\"?"
+            "agents.default names \"recordd\", which is not a configured agent; did you mean \"recorded\"?"
         );
     }
 
@@ -241,7 +242,7 @@ mod tests {
             "agents.x.timeout_seconds is 0; must be at least 1"
         );
         let bad = |a: &mut ProgramAgentSettings| a.env = [("A=".to_owned(), String::new())].into();
-        assert_eq!(complaint(bad), "agents.x.env.A= cannot stand in an environment");
+        assert_eq!(complaint(bad), "agents.x.env.A= is not a valid environment variable");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Which of several landings broke the tests: a binary search over commits, oldest first.
+//! Binary search for the landing that broke the tests, over commits from oldest to newest.
 
-/// The search. Commit 0 is known to be green and the last one to be red; those between are asked for one by one.
+/// State of the search. Commit 0 is known green and the last commit is known red; commits between are tested
+/// step by step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bisection {
     green: usize,
@@ -8,17 +9,17 @@ pub struct Bisection {
 }
 
 impl Bisection {
-    /// Over `commits` commits, the first of which is green and the last of which is red. `None`: there are not two.
+    /// Starts a search over `commits` commits. Returns `None` for fewer than two.
     pub fn new(commits: usize) -> Option<Self> {
         (commits >= 2).then(|| Self { green: 0, red: commits - 1 })
     }
 
-    /// The commit to test next; `None` once the breaking one is known.
+    /// Returns the commit to test next, or `None` if the breaking commit is known.
     pub fn next(&self) -> Option<usize> {
         (self.red - self.green > 1).then(|| self.green + (self.red - self.green) / 2)
     }
 
-    /// Takes the result of the commit that [`Self::next`] named.
+    /// Records the test result of a commit named by [`Self::next`].
     pub fn tested(&mut self, commit: usize, is_green: bool) {
         match is_green {
             true => self.green = self.green.max(commit),
@@ -26,17 +27,17 @@ impl Bisection {
         }
     }
 
-    /// The last commit that is known to be green.
+    /// Returns the last commit known to be green.
     pub fn last_green(&self) -> usize {
         self.green
     }
 
-    /// The first commit that is known to be red.
+    /// Returns the first commit known to be red.
     pub fn first_red(&self) -> usize {
         self.red
     }
 
-    /// Whether the first red commit is the one that broke the tests: its parent is green.
+    /// Checks whether the first red commit broke the tests: its parent is green.
     pub fn is_determined(&self) -> bool {
         self.red - self.green == 1
     }

@@ -1,53 +1,68 @@
-//! What may be spent, what was, and what that leaves: pure arithmetic over tokens, money and time.
+//! Budgets: limits on tokens, money and time, usage so far, and the remainder. Pure arithmetic.
 //!
-//! Tokens are input + output + cache write: what a provider bills at its full rate or more.
+//! Tokens are input + output + cache write: all tokens billed at the provider's full rate or more.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// `None` is no limit.
+/// Limits of a budget. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
+    /// Maximum number of tokens.
     pub tokens: Option<u64>,
+    /// Maximum cost in US dollars.
     pub cost_usd: Option<f64>,
+    /// Maximum wall time in seconds.
     pub wall_seconds: Option<u64>,
 }
 
-/// For each of these in turn.
+/// Budgets by level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
+    /// Budget of each attempt.
     pub attempt: Budget,
+    /// Budget of each phase, over its attempts.
     pub phase: Budget,
+    /// Budget of the run, over all drains.
     pub run: Budget,
+    /// Budget of this drain.
     pub drain: Budget,
 }
 
-/// What attempts have used. Unknown tokens count as the estimate, unknown cost as nothing.
+/// Usage of attempts. Unknown tokens count as the estimate, unknown cost as nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
+    /// Number of attempts, including running ones.
     pub attempts: u64,
-    /// How many of them are under way, and only expected to use what they do.
+    /// Number of running attempts, whose usage is an expectation.
     pub running: u64,
+    /// Tokens used.
     pub tokens: u64,
+    /// Cost in US dollars.
     pub cost_usd: f64,
+    /// Wall time, summed over attempts.
     pub wall: Duration,
 }
 
-/// What a limit is of.
+/// Level of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// A single attempt.
     Attempt,
+    /// All attempts of a phase.
     Phase,
+    /// All attempts of a run.
     Run,
+    /// All attempts of a drain.
     Drain,
 }
 
 impl Level {
-    /// Whether it ends the drain; the others are about one phase.
+    /// Checks whether reaching the limit ends the drain. Other levels affect a single phase.
     pub fn ends_the_drain(self) -> bool {
         matches!(self, Self::Run | Self::Drain)
     }
@@ -64,27 +79,30 @@ impl fmt::Display for Level {
     }
 }
 
-/// That nothing more may begin: whose budget it is, and in words why.
+/// An exhausted budget, with the reason in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhausted {
+    /// Level of the budget.
     pub level: Level,
+    /// Reason, for people.
     pub why: String,
 }
 
 impl Budgets {
-    /// Whether any of them is one of dollars.
+    /// Checks whether any budget limits the cost.
     pub fn limit_dollars(&self) -> bool {
         [self.attempt, self.phase, self.run, self.drain].iter().any(|b| b.cost_usd.is_some())
     }
 
-    /// Whether anything is limited beyond a single attempt.
+    /// Checks whether anything beyond a single attempt is limited, so past usage must be read.
     pub fn look_back(&self) -> bool {
         [self.phase, self.run, self.drain].iter().any(|budget| *budget != Budget::default())
     }
 }
 
 impl Spent {
-    /// With attempts that are under way: each is taken to use as much as those before it did, or what was predicted.
+    /// Adds running attempts. Each is expected to use the average of previous attempts, or the prediction if
+    /// larger.
     pub fn with_running(self, running: u64, predicted_tokens: u64) -> Self {
         let ended = self.attempts.max(1);
         let expected = (self.tokens / ended).saturating_mul(running).max(predicted_tokens);
@@ -97,12 +115,13 @@ impl Spent {
         }
     }
 
-    /// Whether all that is known is predicted: attempts are under way, and none has told what one takes.
+    /// Checks whether all usage is an expectation: attempts are running and none has reported its usage.
     pub fn is_only_expected(&self) -> bool {
         self.running > 0 && self.running == self.attempts
     }
 
-    /// What one more attempt is taken to cost: the larger of its predicted output and what attempts took so far.
+    /// Returns the expected usage of another attempt: the larger of its predicted output and the average so
+    /// far.
     pub fn next_attempt(&self, predicted_tokens: u64) -> Self {
         let attempts = self.attempts.max(1);
         Self {
@@ -116,7 +135,7 @@ impl Spent {
 }
 
 impl Budget {
-    /// Why nothing more may begin: the limit is reached, or one more attempt would go over it.
+    /// Returns why no attempt may start: the limit is reached, or another attempt would exceed it.
     pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<Exhausted> {
         self.why_not(level, spent, next).map(|why| Exhausted { level, why })
     }
@@ -127,12 +146,12 @@ impl Budget {
         {
             let (used, next) = (spent.tokens, next.tokens);
             if limit == 0 {
-                return Some(format!("the {level}'s budget is 0 tokens: nothing may begin"));
+                return Some(format!("the {level}'s budget is 0 tokens: no attempt may start"));
             }
             return Some(match used >= limit {
                 true => format!("the {level}'s budget of {limit} tokens is spent: {used} used"),
                 false => format!(
-                    "the {level}'s budget of {limit} tokens does not reach for another attempt: {used} used, \
+                    "the {level}'s budget of {limit} tokens is too small for another attempt: {used} used, \
                      and the next is expected to take {next}"
                 ),
             });
@@ -141,7 +160,7 @@ impl Budget {
             && (spent.cost_usd >= limit || spent.cost_usd + next.cost_usd > limit)
         {
             if limit == 0.0 {
-                return Some(format!("the {level}'s budget is $0.00: nothing may begin"));
+                return Some(format!("the {level}'s budget is $0.00: no attempt may start"));
             }
             if spent.cost_usd >= limit {
                 let [limit, used] = dollars([limit, spent.cost_usd]);
@@ -149,7 +168,7 @@ impl Budget {
             }
             let [limit, used, next] = dollars([limit, spent.cost_usd, next.cost_usd]);
             return Some(format!(
-                "the {level}'s budget of {limit} does not reach for another attempt: {used} used, \
+                "the {level}'s budget of {limit} is too small for another attempt: {used} used, \
                  and the next is expected to cost {next}"
             ));
         }
@@ -163,7 +182,7 @@ impl Budget {
         })
     }
 
-    /// What is left of it.
+    /// Returns the remaining budget.
     pub fn less(&self, spent: &Spent) -> Self {
         Self {
             tokens: self.tokens.map(|limit| limit.saturating_sub(spent.tokens)),
@@ -172,24 +191,24 @@ impl Budget {
         }
     }
 
-    /// Whether tokens or money are limited: what attempts use up, and tell only when they have ended.
+    /// Checks whether tokens or cost are limited. Attempts report both only after they end.
     pub fn limits_use(&self) -> bool {
         self.tokens.is_some() || self.cost_usd.is_some()
     }
 
-    /// Of time that is added up over attempts, each of so many at once can take its part only.
+    /// Divides the wall time among parallel attempts, since wall time is summed over attempts.
     pub fn with_time_for_each_of(self, attempts: u64) -> Self {
         Self { wall_seconds: self.wall_seconds.map(|left| left / attempts.max(1)), ..self }
     }
 
-    /// Whether this much reaches it.
+    /// Checks whether the usage reaches any limit.
     pub fn is_reached(&self, used: &Spent) -> bool {
         self.tokens.is_some_and(|limit| used.tokens >= limit)
             || self.cost_usd.is_some_and(|limit| used.cost_usd >= limit)
             || self.wall_seconds.is_some_and(|limit| used.wall.as_secs() >= limit)
     }
 
-    /// Whichever is tighter, limit by limit.
+    /// Returns the smaller of each limit.
     pub fn tightest(&self, other: &Self) -> Self {
         fn least<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Option<T> {
             match (a, b) {
@@ -205,9 +224,9 @@ impl Budget {
     }
 }
 
-/// Amounts that stand side by side, each with as many digits as tell all of them apart and are true to 5 %.
+/// Formats amounts shown side by side, with enough digits to tell them apart and within 5% of the value.
 pub fn dollars<const N: usize>(amounts: [f64; N]) -> [String; N] {
-    /// Beyond them lies what adding up leaves behind.
+    /// Further digits are rounding errors of the sum.
     const MOST_DIGITS: usize = 6;
     let with = |digits: usize| amounts.map(|amount| format!("{amount:.digits$}"));
     let equal = with(MOST_DIGITS);
@@ -254,7 +273,7 @@ mod tests {
         assert_eq!(
             why,
             of_run(
-                "the run's budget of 100000 tokens does not reach for another attempt: 90000 used, \
+                "the run's budget of 100000 tokens is too small for another attempt: 90000 used, \
              and the next is expected to take 30000"
             )
         );
@@ -278,9 +297,9 @@ mod tests {
         let why = |budget: Budget| {
             budget.refuses(Level::Run, &Spent::default(), &Spent::default()).unwrap().why
         };
-        assert_eq!(why(free), "the run's budget is $0.00: nothing may begin");
+        assert_eq!(why(free), "the run's budget is $0.00: no attempt may start");
         let none = Budget { tokens: Some(0), ..Budget::default() };
-        assert_eq!(why(none), "the run's budget is 0 tokens: nothing may begin");
+        assert_eq!(why(none), "the run's budget is 0 tokens: no attempt may start");
         let unlimited = Budget::default();
         assert_eq!(unlimited.refuses(Level::Run, &spent(9, u64::MAX), &spent(1, 9)), None);
     }

@@ -1,19 +1,19 @@
-//! Which files are the tests of another file, by name and place.
+//! Recognition of test files that belong to another file, by name and directory.
 
 use super::path::{file_name, parent};
 
-/// Directories that hold tests.
+/// Names of directories for tests.
 const TEST_DIRS: [&str; 6] = ["__tests__", "spec", "specs", "test", "testing", "tests"];
-/// Directories that hold sources, and that a mirrored test directory leaves out.
+/// Names of source directories that mirrored test directories leave out.
 const SOURCE_DIRS: [&str; 3] = ["src", "lib", "main"];
 
-/// Whether `path` is a test file for `file`: beside it, in a test directory beside it, or in the test
-/// directory that mirrors its own.
+/// Checks whether `path` is a test file for `file`: in the same directory, in a test directory beside it, or
+/// in the test directory that mirrors its own.
 pub(super) fn is_test_for(path: &str, file: &str) -> bool {
     let (name, of) = (file_name(path), file_name(file));
     let dirs = parts(parent(path));
     let in_test_dir = dirs.iter().any(|dir| TEST_DIRS.contains(dir));
-    // In a test directory of its own, a test may bear its subject's name: `src/a.rs`, `tests/a.rs`.
+    // In a test directory, a test may have the same name as its subject: `src/a.rs`, `tests/a.rs`.
     let namesake = in_test_dir && name == of && path != file;
     if !namesake && !is_test_name(name, of) {
         return false;
@@ -22,7 +22,8 @@ pub(super) fn is_test_for(path: &str, file: &str) -> bool {
     dirs == home || in_test_dir && mirrors(&dirs, &home)
 }
 
-/// `test_a.py`, `a_test.go`, `a.test.tsx`, `a-spec.js`, `ATest.java`: the subject's stem with a mark of a test.
+/// Checks for names like `test_a.py`, `a_test.go`, `a.test.tsx`, `a-spec.js`, `ATest.java`: the subject's
+/// stem with a test marker.
 fn is_test_name(name: &str, of: &str) -> bool {
     let (Some((stem, extension)), Some((of_stem, of_extension))) = (of_two(name), of_two(of))
     else {
@@ -61,14 +62,14 @@ fn same_language(one: &str, other: &str) -> bool {
     one == other || FAMILIES.iter().any(|family| family.contains(&one) && family.contains(&other))
 }
 
-/// `tests/foo` and `tests` mirror `src/foo`; `pkg/tests` mirrors `pkg/src`; `src/test/java/x` mirrors
-/// `src/main/java/x`.
+/// Checks for mirrored directories: `tests/foo` and `tests` mirror `src/foo`; `pkg/tests` mirrors `pkg/src`;
+/// `src/test/java/x` mirrors `src/main/java/x`.
 fn mirrors(dirs: &[&str], home: &[&str]) -> bool {
     let place: Vec<&str> = dirs.iter().filter(|dir| !TEST_DIRS.contains(dir)).copied().collect();
     if place == home || bare(&place) == bare(home) {
         return true;
     }
-    // The test directory stands at the root, and spares the leading part of the package's path.
+    // A test directory at the root may omit the leading part of the package's path.
     TEST_DIRS.contains(&dirs[0]) && bare(home).ends_with(&bare(&place))
 }
 

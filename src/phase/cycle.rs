@@ -1,11 +1,11 @@
-//! Whether any of those that wait for each other wait for themselves.
+//! Detection of dependency cycles.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// The first circle that is met, as one would walk it: its beginning stands once more at its end.
+/// Returns the first cycle in walking order, with its start repeated at the end.
 ///
-/// Depth first, with a stack of its own: a chain may be as long as the backlog.
+/// Depth first with an explicit stack, since a chain may be as long as the backlog.
 pub fn find<'a, T: Eq + Hash>(
     order: impl IntoIterator<Item = &'a T>,
     needs: impl Fn(&T) -> &'a [T],
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn only_the_circle_itself_is_shown() {
-        // 0 waits for the circle, and 5 is waited for by it.
+        // 0 waits for the cycle, and the cycle waits for 5.
         assert_eq!(circle(&[(0, 1), (1, 2), (2, 5), (2, 3), (3, 1)]), Some(vec![1, 2, 3, 1]));
         assert_eq!(circle(&[(4, 4)]), Some(vec![4, 4]));
     }

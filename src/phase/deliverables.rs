@@ -1,4 +1,4 @@
-//! Which deliverables an attempt still owes.
+//! Check for missing deliverables of an attempt.
 
 use std::fmt;
 
@@ -7,37 +7,49 @@ use super::path::file_name;
 use super::scope::{Change, ChangeKind};
 use super::spec::{FixedSpec, PathPattern};
 
-/// What there is at a path after the attempt; symbolic links are followed.
+/// State of a path after the attempt. Symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
+    /// Nothing exists at the path.
     Absent,
+    /// A file without content.
     EmptyFile,
+    /// A file with content.
     File,
-    /// A directory without a file anywhere beneath it.
+    /// A directory without any file, at any depth.
     EmptyDirectory,
+    /// A directory with at least a single file.
     Directory,
 }
 
-/// A deliverable that is not there, and what is wrong with it.
+/// A missing deliverable and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
+    /// The deliverable as listed in the spec.
     pub deliverable: PathPattern,
+    /// Why the deliverable counts as missing.
     pub why: MissingWhy,
 }
 
+/// Reason why a deliverable counts as missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingWhy {
+    /// Nothing exists at the path.
     Absent,
+    /// The file is empty.
     Empty,
+    /// The path is a file, but a directory is expected.
     NotADirectory,
+    /// The directory contains no file.
     NothingBeneath,
+    /// No new or changed file matches the glob.
     NoNewMatch,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.why {
-            MissingWhy::Absent => "is not there",
+            MissingWhy::Absent => "does not exist",
             MissingWhy::Empty => "is empty",
             MissingWhy::NotADirectory => "is a file, not a directory",
             MissingWhy::NothingBeneath => "is a directory without a file",
@@ -47,18 +59,18 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Files that do their work by being there.
+/// Files that are useful even if empty.
 const MAY_BE_EMPTY: [&str; 3] = ["__init__.py", "py.typed", ".gitkeep"];
 
-/// Whether a phase was asked to produce this file: by name, by a directory around it, or by a glob.
+/// Checks whether a phase lists this file as a deliverable: by name, by a parent directory or by a glob.
 pub fn delivers(spec: &FixedSpec, file: &str) -> bool {
     spec.deliverables
         .iter()
         .any(|deliverable| Matcher::new(deliverable.as_str().trim_end_matches('/')).covers(file))
 }
 
-/// The deliverables that are missing. `changes` are the attempt's, `presence` looks at what it left; both
-/// in paths relative to the repository's root, without a trailing slash.
+/// Returns the missing deliverables. `changes` are the attempt's changes, `presence` inspects the resulting
+/// tree; both use paths relative to the repository root, without a trailing slash.
 pub fn missing(
     spec: &FixedSpec,
     changes: &[Change],

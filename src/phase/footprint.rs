@@ -1,8 +1,8 @@
-//! Where a phase may write, as coarse as it takes to compare it with every other: two phases whose footprints overlap
-//! do not run at the same time.
+//! Footprints: the areas a phase may write, coarse enough to compare quickly. Phases with overlapping
+//! footprints do not run at the same time.
 //!
-//! Deliverables and scope paths count; what a phase only reads does not, nor does a test file that it may add for a
-//! deliverable (two phases that add the same one meet at landing). Which paths a phase may change is `scope`'s word.
+//! Deliverables and scope paths count. Read-only paths do not, nor do test files that may be added for a
+//! deliverable (conflicting additions are found at landing). `scope` decides the paths a phase may change.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ use super::spec::{FixedSpec, PathPattern};
 /// The whole repository.
 const ROOT: &str = ".";
 
-/// Folders and files, sorted, none of them beneath another.
+/// Directories and files, sorted, none of them inside another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Footprint(Vec<String>);
 
 impl Footprint {
-    /// A phase without a scope may write anywhere.
+    /// Returns the footprint of a phase. A phase without a scope may write anywhere.
     pub fn of(spec: &FixedSpec) -> Self {
         let named = spec.deliverables.iter().chain(&spec.scope_paths);
         Self::around(named.map(PathPattern::as_str))
     }
 
-    /// Overlaps with all others.
+    /// Returns the footprint that overlaps with all others.
     pub fn everything() -> Self {
         Self(vec![ROOT.to_owned()])
     }
@@ -35,7 +35,7 @@ impl Footprint {
         if areas.is_empty() || areas.contains(&ROOT) {
             return Self::everything();
         }
-        // Component by component, so that a folder stands right before what lies beneath it.
+        // Compared component by component, so that a directory directly precedes its contents.
         areas.sort_by(|a, b| a.split('/').cmp(b.split('/')));
         let mut kept: Vec<String> = Vec::with_capacity(areas.len());
         for area in areas {
@@ -46,39 +46,43 @@ impl Footprint {
         Self(kept)
     }
 
+    /// Checks whether two footprints overlap.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().any(|area| other.0.iter().any(|of| related(area, of)))
     }
 
-    /// Whether a file lies in it.
+    /// Checks whether the footprint contains a file.
     pub fn covers(&self, path: &str) -> bool {
         self.0.iter().any(|area| contains(area, path))
     }
 }
 
-/// Many footprints together: asking whether another one overlaps with any costs a look-up for each of its folders.
+/// A set of footprints. An overlap check costs a lookup for each parent directory.
 #[derive(Clone, Debug, Default)]
 pub struct Ground(BTreeSet<String>);
 
 impl Ground {
+    /// Checks whether the set contains no footprint.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Overlaps with whatever else.
+    /// Checks whether the set overlaps with every footprint.
     pub fn is_everything(&self) -> bool {
         self.0.contains(ROOT)
     }
 
+    /// Adds a footprint.
     pub fn add(&mut self, footprint: &Footprint) {
         self.0.extend(footprint.0.iter().cloned());
     }
 
+    /// Checks whether any footprint in the set overlaps with this footprint.
     pub fn overlaps(&self, footprint: &Footprint) -> bool {
         footprint.0.iter().any(|area| self.is_taken(area))
     }
 
-    /// Whether the area, one around it or one beneath it is there.
+    /// Checks whether the area, a parent or a child is in the set.
     fn is_taken(&self, area: &str) -> bool {
         if area == ROOT || self.is_everything() {
             return !self.is_empty();
@@ -92,11 +96,11 @@ impl Ground {
     }
 }
 
-/// The part of a pattern that every path that it covers begins with: a glob counts as the folder around it.
+/// Returns the fixed prefix of a pattern. A glob counts as the directory around it.
 fn area(pattern: &str) -> &str {
     let pattern = pattern.trim_end_matches('/');
     let fixed = match PathPattern(pattern.to_owned()).is_glob() {
-        // A bracket is a set of letters to a glob, whatever else it may stand for.
+        // In a glob, a bracket is always a set of letters.
         true => {
             let end = pattern.find(['*', '?', '{', '[']).unwrap_or(pattern.len());
             pattern[..end].rsplit_once('/').map_or("", |(folder, _)| folder)
@@ -110,15 +114,15 @@ fn related(a: &str, b: &str) -> bool {
     contains(a, b) || contains(b, a)
 }
 
-/// Whether `path` is `area` or lies beneath it.
+/// Checks whether `path` is `area` or inside it.
 fn contains(area: &str, path: &str) -> bool {
     area == ROOT
         || path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether what landed meanwhile may change how a tested change fares: it lies within the phase's footprint, or a
-/// file of one lies in, above or beneath the folder of a file of the other. A file at the top (a manifest, a lock file)
-/// is so related to all.
+/// Checks whether commits landed in the meantime may affect the test result of a change: a landed file is in
+/// the phase's footprint, or its directory is the same as, above or below the directory of a changed file. A
+/// file at the root (a manifest, a lock file) is therefore related to all.
 pub fn is_related(footprint: &Footprint, changed: &[String], landed: &[String]) -> bool {
     let folders = |paths: &[String]| {
         let mut folders: Vec<String> = paths.iter().map(|path| folder(path).to_owned()).collect();

@@ -1,7 +1,7 @@
-//! The names of things: run and phase ids, and points in time.
+//! Identifiers of runs and phases, and points in time.
 //!
-//! An id is kept exactly as its author wrote it. Where it has to stand in a path or a git ref, use
-//! [`file_name`](RunId::file_name), which is safe there and still tells ids apart.
+//! An id is stored exactly as written by its author. For paths and git refs, use
+//! [`file_name`](RunId::file_name), a safe name that is still unique per id.
 
 use std::fmt;
 
@@ -16,15 +16,17 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
+            /// Wraps an id as written.
             pub fn new(id: impl Into<String>) -> Self {
                 Self(id.into())
             }
 
+            /// Returns the id as written.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The id as one component of a path or of a git ref.
+            /// Returns the id as a component of a path or of a git ref.
             pub fn file_name(&self) -> String {
                 file_name(&self.0)
             }
@@ -39,15 +41,15 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one backlog.
+    /// Id of a backlog.
     RunId
 );
 id!(
-    /// Names one phase within its run.
+    /// Id of a phase within its run.
     PhaseId
 );
 
-/// Milliseconds since the Unix epoch, by the wall clock: for people and for records, never for leases.
+/// Milliseconds since the Unix epoch by the wall clock: for people and records, never for leases.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -57,14 +59,14 @@ pub struct UnixMs(pub i64);
 const LONGEST_PLAIN_NAME: usize = 100;
 const SLUG_CHARS: usize = 60;
 
-/// An id made of a name, for a phase that was given none: `Add Health Check!` is `add-health-check`.
+/// Derives an id from the name of a phase without an id: `Add Health Check!` becomes `add-health-check`.
 pub fn slug(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let slug = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
     if slug.is_empty() { "phase".to_owned() } else { slug }
 }
 
-/// Plain ids stand for themselves; any other becomes a slug of it and a hash of the whole.
+/// Returns plain ids unchanged, and for all others a slug followed by a hash of the whole id.
 fn file_name(id: &str) -> String {
     if is_plain(id) {
         return id.to_owned();
@@ -82,7 +84,7 @@ fn file_name(id: &str) -> String {
     }
 }
 
-/// Legal as a file name and as a component of a ref (git-check-ref-format(1)).
+/// Checks whether the id is valid as a file name and as a component of a ref (git-check-ref-format(1)).
 fn is_plain(id: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=LONGEST_PLAIN_NAME).contains(&id.len())

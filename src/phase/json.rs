@@ -1,8 +1,8 @@
-//! Single values of other people's JSON, as whoever reads one takes them: import, the auto-fixer and an agent's result.
+//! Helpers for values of untrusted JSON, shared by import, the auto-fixer and agent results.
 
 use serde_json::Value;
 
-/// What a JSON value is, for a sentence.
+/// Returns the type of a JSON value, for a sentence.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -14,7 +14,7 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Every text within a value, changed; keys stay.
+/// Changes every text within a value; keys stay.
 pub fn map_texts(value: Value, change: &impl Fn(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(change(&text)),
@@ -26,7 +26,7 @@ pub fn map_texts(value: Value, change: &impl Fn(&str) -> String) -> Value {
     }
 }
 
-/// A number of things, one or more; a text of digits counts.
+/// Reads a count of at least 1; a text of digits is accepted.
 pub fn count(value: &Value) -> Option<u32> {
     let number = match value {
         Value::String(text) => text.trim().parse().ok()?,

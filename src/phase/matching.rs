@@ -1,19 +1,19 @@
-//! Whether a path is covered by a pattern, and how closely.
+//! Matching of paths against patterns, with the closeness of the match.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::path::shape::has_wildcard;
 
-/// How closely a pattern covers a path: the greater, the closer.
+/// How closely a pattern covers a path; greater is closer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Closeness {
-    /// Components of the path that the pattern accounts for.
+    /// Number of path components matched by the pattern.
     depth: usize,
-    /// Of two that account for as many, the one without wildcards is closer.
+    /// At equal depth, a pattern without wildcards is closer.
     literal: bool,
 }
 
-/// A pattern, ready to be compared with many paths. A trailing slash makes no difference.
+/// A compiled pattern for matching many paths. A trailing slash makes no difference.
 #[derive(Debug)]
 pub(super) struct Matcher {
     kind: Kind,
@@ -23,18 +23,18 @@ pub(super) struct Matcher {
 enum Kind {
     Literal(String),
     Glob(GlobSet),
-    /// A glob for a single component, at any depth.
+    /// A glob for a single component at any depth.
     Component(GlobSet),
 }
 
 impl Matcher {
-    /// A pattern that counts from the repository's root.
+    /// Compiles a pattern relative to the repository root.
     pub fn new(pattern: &str) -> Self {
         let pattern = pattern.strip_suffix('/').unwrap_or(pattern);
         if !has_wildcard(pattern) {
             return Self { kind: Kind::Literal(pattern.to_owned()) };
         }
-        // What lies below a match is covered anyway; without these, `src/**` is as close as `src`.
+        // Paths below a match are covered anyway; without these suffixes, `src/**` is as close as `src`.
         let pattern = pattern.trim_end_matches("/*").trim_end_matches("/**");
         let kept = if pattern.is_empty() { "**" } else { pattern };
         Self {
@@ -46,7 +46,7 @@ impl Matcher {
         }
     }
 
-    /// A pattern that protects: a glob without a slash (`.git*`) holds for every component.
+    /// Compiles a protecting pattern: a glob without a slash (`.git*`) applies to every component.
     pub fn protecting(pattern: &str) -> Self {
         let name = pattern.strip_suffix('/').unwrap_or(pattern);
         if has_wildcard(name) && !name.contains('/') {
@@ -55,6 +55,7 @@ impl Matcher {
         Self::new(pattern)
     }
 
+    /// Returns how closely the pattern covers a path, or `None` for no match.
     pub fn closeness(&self, path: &str) -> Option<Closeness> {
         match &self.kind {
             Kind::Literal(literal) => {
@@ -74,18 +75,19 @@ impl Matcher {
         }
     }
 
-    /// Whether the pattern is this path, not a directory around it and no wildcard.
+    /// Checks whether the pattern is exactly this path, not a parent directory or a wildcard.
     pub fn names(&self, path: &str) -> bool {
         matches!(&self.kind, Kind::Literal(literal) if literal == path)
     }
 
+    /// Checks whether the pattern covers a path.
     pub fn covers(&self, path: &str) -> bool {
         self.closeness(path).is_some()
     }
 }
 
-/// `[slug]` is a directory of some frameworks and a set of letters to a glob: both are tried. What is no
-/// glob after all stands for itself.
+/// Builds the globs of a pattern. `[slug]` is a directory in some frameworks and a set of letters in a glob,
+/// so both are tried. An invalid glob matches literally.
 fn globs(pattern: &str) -> GlobSet {
     let literal = pattern.replace('[', "\u{1}").replace(']', "[]]").replace('\u{1}', "[[]");
     let mut set = GlobSetBuilder::new();

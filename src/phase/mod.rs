@@ -1,6 +1,6 @@
-//! The pure core: what a phase is, how its spec is repaired, what it may touch, what its attempts come to.
+//! The pure core: phases, repair of their specs, the paths they may change, and the verdicts of attempts.
 //!
-//! Nothing here reads a file, a clock, the environment or a database, and nothing here is async.
+//! No code here reads files, the clock, the environment or a database, and none is async.
 
 pub mod autofix;
 pub mod bisection;

@@ -1,22 +1,23 @@
-//! `depends_on` as authors write it: names of phases, and what is a note.
+//! `depends_on` as authors write it: phase names and notes.
 
 use serde_json::Value;
 
-/// What stands under `depends_on`.
+/// Contents of `depends_on`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Ids of phases, in order.
+    /// Phase ids, in order.
     pub names: Vec<String>,
-    /// Entries that name no phase, as a person would write them.
+    /// Entries without a phase id, as plain text.
     pub notes: Vec<String>,
 }
 
-/// Where an object has the id of the phase that it is about.
+/// Keys under which an object may hold a phase id.
 const ID_KEYS: [&str; 2] = ["phase_id", "id"];
 
 impl Needs {
-    /// A list of ids, or one. An object with a `phase_id` or an `id` is that phase; numbers count, since YAML makes them of
-    /// ids such as `1.2`. One text is an id, or several with commas between them; with spaces in it, it is a note.
+    /// Reads a list of ids or a single id. An object with a `phase_id` or an `id` stands for this phase.
+    /// Numbers are accepted, since YAML converts ids such as `1.2`. A single text is an id or several ids
+    /// separated by commas; with spaces inside, a note.
     pub fn of(value: &Value) -> Self {
         let mut needs = Self::default();
         match value {
@@ -54,7 +55,7 @@ fn name(value: &Value) -> Option<String> {
     }
 }
 
-/// Lone words, with commas between them.
+/// Checks for single words separated by commas.
 fn is_ids(text: &str) -> bool {
     text.split(',').all(|part| !part.trim().contains(char::is_whitespace))
 }

@@ -1,24 +1,33 @@
-//! How an attempt ended, in one word: the verdict without its particulars.
+//! Outcome of an attempt: the verdict without details.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// How an attempt ended, as it is kept and shown.
+/// Outcome of an attempt, as stored and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttemptOutcome {
+    /// The change landed on the run branch.
     Landed,
+    /// Passed without a change: the work was already done.
     NoChangeNeeded,
+    /// Failed; a counted attempt.
     Failed,
+    /// Stopped by the operator.
     Interrupted,
+    /// The drain or its supervisor died.
     Crashed,
+    /// The provider is rate limited or unavailable.
     RateLimited,
+    /// The run branch moved and the change conflicts.
     BaseMoved,
+    /// An error of the environment ended the drain.
     Systemic,
 }
 
 impl AttemptOutcome {
+    /// All outcomes.
     pub const ALL: [Self; 8] = [
         Self::Landed,
         Self::NoChangeNeeded,
@@ -30,6 +39,7 @@ impl AttemptOutcome {
         Self::Systemic,
     ];
 
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Landed => "landed",
@@ -43,12 +53,12 @@ impl AttemptOutcome {
         }
     }
 
-    /// Whether the phase is done with it: it landed, or there was nothing left to do.
+    /// Checks whether the phase is complete: the attempt landed, or no work was left.
     pub fn passed(self) -> bool {
         matches!(self, Self::Landed | Self::NoChangeNeeded)
     }
 
-    /// Whether it charged a try.
+    /// Checks whether the attempt counts towards `max_attempts`.
     pub fn is_charged(self) -> bool {
         self.passed() || self == Self::Failed
     }

@@ -1,4 +1,4 @@
-//! A backlog on its way into the store, whatever it was read from.
+//! A backlog ready to be stored, from any source.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,49 +8,68 @@ use super::state::PhaseState;
 use super::usage::Usage;
 use super::verdict::Failure;
 
+/// A backlog of one or more runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
+    /// Runs in order.
     pub runs: Vec<PlanRun>,
 }
 
+/// A run of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanRun {
+    /// Id of the run.
     pub run_id: RunId,
-    /// Where it came from, for people: a file name, `stdin`, a database.
+    /// Source, for people: a file name, `stdin` or a database.
     pub source: String,
-    /// In the order of execution.
+    /// Phases in order of execution.
     pub phases: Vec<PlanPhase>,
+    /// Telemetry samples of another system.
     pub samples: Vec<ImportedSample>,
 }
 
+/// A phase of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanPhase {
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Name of the phase.
     pub name: String,
-    /// As written, the run's defaults merged in.
+    /// Spec as written, with the run's defaults merged in.
     pub spec: RawSpec,
-    /// Ids of phases of the same run; checked: each exists, no cycle.
+    /// Ids of phases of the same run; verified to exist and to be free of cycles.
     pub depends_on: Vec<PhaseId>,
+    /// Maximum number of counted attempts, if given.
     pub max_attempts: Option<u32>,
+    /// State of the phase.
     pub state: PhaseState,
-    /// Tries that the other system had charged.
+    /// Attempts counted by the other system.
     pub attempts: u32,
+    /// Last failure of the phase, if any.
     pub last_failure: Option<Failure>,
-    /// What the import had to decide, such as a state that was mapped.
+    /// Decision made by the import, such as a mapped state.
     pub note: Option<String>,
 }
 
 /// A telemetry sample of another system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImportedSample {
-    /// Unique within its source, so that importing twice adds nothing.
+    /// Unique id within its source, so that a repeated import adds nothing.
     pub origin: String,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Time of the sample.
     pub timestamp: UnixMs,
+    /// Category of the phase.
     pub category: String,
+    /// Complexity of the phase.
     pub complexity: String,
+    /// Deliverables of the phase.
     pub deliverables: Vec<String>,
+    /// Predicted output tokens.
     pub predicted_output_tokens: Option<u64>,
+    /// Whether the attempt passed.
     pub success: bool,
+    /// Usage of the attempt.
     pub usage: Usage,
 }

@@ -1,29 +1,31 @@
-//! The workspace's protected paths: what no phase may change, unless its plan says `allow_protected: true` and names it.
+//! Protected paths of the workspace, closed to all phases except those with `allow_protected: true` that name
+//! the path.
 //!
-//! Lexical, on paths relative to the repository's root. Case makes no difference: on some file systems `.GitHub` is
-//! `.github`.
+//! Lexical, on paths relative to the repository root. Case is ignored, since on some file systems `.GitHub`
+//! is `.github`.
 
 use super::matching::Matcher;
 use super::repair::{Repair, Unfixable};
 use super::spec::{FixedSpec, PathPattern};
 
-/// The key of a phase that opens its own deliverables.
+/// Spec key that opens protected paths named by the phase.
 const KEY: &str = "allow_protected";
-/// Autopack's own configuration: no phase may change what judges it.
+/// Autopack's own configuration: a phase must not change the settings of its own checks.
 const OWN: [&str; 2] = ["config/autopack.yaml", "config/memory.yaml"];
 
-/// `workspace.protected_paths`, ready to be compared with many paths.
+/// `workspace.protected_paths`, compiled for matching many paths.
 #[derive(Debug)]
 pub struct ProtectedPaths(Vec<(Matcher, String)>);
 
 impl ProtectedPaths {
+    /// Compiles the patterns.
     pub fn new(patterns: &[String]) -> Self {
         let matcher =
             |pattern: &String| (Matcher::protecting(&pattern.to_lowercase()), pattern.clone());
         Self(patterns.iter().map(matcher).collect())
     }
 
-    /// The pattern that protects a path or what a glob names, the closest of several.
+    /// Returns the pattern that protects a path or glob, the closest of several.
     pub fn by(&self, path: &str) -> Option<&str> {
         let path = path.to_lowercase();
         let path = path.trim_end_matches('/');
@@ -32,8 +34,7 @@ impl ProtectedPaths {
         found.max().map(|(_, by)| by)
     }
 
-    /// The protected paths that the phase may change all the same, as it names them: deliverables, and what its scope names
-    /// beside them.
+    /// Returns the protected paths opened by the phase: its deliverables, and other paths named in its scope.
     pub fn opened<'s>(&self, spec: &'s FixedSpec) -> Vec<&'s PathPattern> {
         let of = |(_, path): (&'static str, &'s PathPattern)| {
             Some(path).filter(|path| !is_own(path.as_str()))
@@ -44,8 +45,8 @@ impl ProtectedPaths {
         }
     }
 
-    /// Whether the phase may change this protected path: a deliverable covers it, or its scope names it in full. A
-    /// directory that the author opened does not open what another pattern within it protects.
+    /// Checks whether the phase may change this protected path: a deliverable covers the path, or the scope
+    /// names the path in full. An opened directory does not open paths inside that another pattern protects.
     pub fn is_opened(&self, path: &str, spec: &FixedSpec) -> bool {
         if !spec.allow_protected() || is_own(path) {
             return false;
@@ -61,7 +62,7 @@ impl ProtectedPaths {
             || spec.scope_paths().iter().any(|named| Matcher::new(named.as_str()).names(path))
     }
 
-    /// Refuses a spec that is to produce or change what it may not: an agent would be told to and told not to.
+    /// Refuses a spec that names closed paths: the agent would get contradictory instructions.
     pub fn refuse(&self, repair: Repair) -> Repair {
         let Ok(spec) = &repair.result else { return repair };
         match self.refused(spec) {
@@ -70,8 +71,8 @@ impl ProtectedPaths {
         }
     }
 
-    /// What the phase names of the protected paths, with the field. The place of a deliverable, as it is derived, is no wish
-    /// of its own.
+    /// Returns the protected paths named by the phase, with the field. The derived scope of a deliverable
+    /// does not count as named.
     fn named<'s>(&self, spec: &'s FixedSpec) -> Vec<(&'static str, &'s PathPattern)> {
         let around = |place: &PathPattern| {
             let place = Matcher::new(place.as_str());
@@ -91,13 +92,13 @@ impl ProtectedPaths {
             let path = path.as_str();
             if is_own(path) {
                 return Some(format!(
-                    "{field}: {path:?} is autopack's own configuration, which no phase may change"
+                    "{field}: {path:?} is autopack's own configuration, closed to all phases"
                 ));
             }
             let by = self.by(path).filter(|_| !spec.allow_protected())?;
             Some(format!(
-                "{field}: {path:?} is protected by {by:?} (workspace.protected_paths): leave it out, or set \
-                 `{KEY}: true` in the phase if it is meant to change this"
+                "{field}: {path:?} is protected by {by:?} (workspace.protected_paths): remove the path, or set \
+                 `{KEY}: true` in the phase to allow the change"
             ))
         };
         self.named(spec).into_iter().filter_map(problem).collect()

@@ -1,4 +1,4 @@
-//! What the auto-fixer hands back.
+//! Result of the auto-fixer.
 
 use std::sync::Arc;
 
@@ -6,17 +6,18 @@ use serde_json::Value;
 
 use super::spec::FixedSpec;
 
-/// A repaired spec, what was done to it, and whether it can be executed now.
+/// A repaired spec, the list of changes, and whether the spec can be executed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repair {
-    /// The spec as JSON, repaired as far as it goes, also where it is unfixable. The result shares it.
+    /// Spec as JSON, repaired as far as possible even if unfixable. Shared with the result.
     pub spec: Arc<Value>,
-    /// One readable line for each thing that was changed; empty where nothing was.
+    /// A readable line for each change; empty if none.
     pub fixes: Vec<String>,
+    /// The executable spec, or why there is none.
     pub result: Result<FixedSpec, Unfixable>,
 }
 
-/// Why a spec cannot be executed, for a person to act on.
+/// Reason why a spec cannot be executed, with the action to take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfixable(pub String);

@@ -1,13 +1,13 @@
-//! Texts for the shell: how one is run, so that a text of several lines is red where any of them is.
+//! Shell commands: conversion of text to arguments, such that a multi-line text fails if any line fails.
 
-/// What a line may not begin with, to be a command by itself.
+/// Words a line must not begin with to be a command of its own.
 const WITHIN: [&str; 19] = [
     "if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "case", "esac",
     "select", "function", "{", "}", "&&", "||", "|",
 ];
 
-/// The program and its arguments. One line is `sh -c`, as anybody would type it. Of several lines each has to pass, and
-/// the first that does not is the last: `sh -e`.
+/// Returns the program and its arguments. A single line runs with `sh -c`, as typed. Several lines run with
+/// `sh -e` and stop at the first failure.
 pub fn argv(text: &str) -> Vec<String> {
     if !has_lines(text) {
         return ["sh", "-c", text].map(str::to_owned).to_vec();
@@ -15,18 +15,19 @@ pub fn argv(text: &str) -> Vec<String> {
     ["sh", "-e", "-c", &guarded(text)].map(str::to_owned).to_vec()
 }
 
-/// Whether a text is more than one line.
+/// Checks whether a text has more than one line.
 pub fn has_lines(text: &str) -> bool {
     text.trim().contains('\n')
 }
 
-/// A text as a message has it, which is one line.
+/// Formats a text as a single line, for messages.
 pub fn in_one_line(text: &str) -> String {
     text.trim().lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
-/// `sh -e` overlooks `a && b` where `a` fails, and `! a`. Where every line is plainly a command by itself, such lines end
-/// the script by their own exit code; where lines belong together, the text stays as it is.
+/// Guards lines against gaps of `sh -e`, which ignores a failing `a` in `a && b`, and `! a`. If every line is
+/// a complete command, such lines end the script with their own exit code; if lines belong together, the text
+/// stays unchanged.
 fn guarded(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().collect();
     if !lines.iter().all(|line| is_whole(line.trim())) {
@@ -44,7 +45,7 @@ fn is_overlooked(line: &str) -> bool {
     (negated || line.contains("&&")) && !line.contains(';') && !line.starts_with('#')
 }
 
-/// Nothing in it is opened that another line closes.
+/// Checks that the line opens nothing closed by another line.
 fn is_whole(line: &str) -> bool {
     let count = |c: char| line.matches(c).count();
     let first = line.split_whitespace().next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A phase's specification: as somebody wrote it, and as the auto-fixer left it.
+//! Specification of a phase, before and after the auto-fixer.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::ids::PhaseId;
 use super::path::shape::has_wildcard;
 
-/// A phase as somebody wrote it: any JSON shape, nothing assumed.
+/// A phase as written: any JSON shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RawSpec(pub Value);
 
-/// A phase that can be executed. Only the auto-fixer makes one.
+/// An executable phase. Only the auto-fixer creates values of this type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FixedSpec {
     pub(in crate::phase) phase_id: PhaseId,
@@ -32,100 +32,124 @@ pub struct FixedSpec {
     pub(in crate::phase) agent: Option<String>,
     pub(in crate::phase) allow_no_change: bool,
     pub(in crate::phase) allow_protected: bool,
-    /// The whole spec, normalised, unknown fields and all, in the author's order: an object.
+    /// The whole normalized spec including unknown fields, in the author's order: an object.
     pub(in crate::phase) json: Arc<Value>,
 }
 
-/// A path relative to the repository's root: `/` between components, none of them `.`, `..` or empty.
-/// A directory keeps a trailing `/`; a glob keeps its wildcards.
+/// A path relative to the repository root, with `/` between components and none of them `.`, `..` or empty. A
+/// directory keeps a trailing `/`; a glob keeps its wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PathPattern(pub(in crate::phase) String);
 
+/// Complexity of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Complexity {
+    /// Small task.
     Low,
+    /// Default.
     Medium,
+    /// Large task.
     High,
 }
 
-/// The CI settings of one phase: `ci` over `scope.ci`, merged key by key.
+/// CI settings of a phase: `ci` over `scope.ci`, merged key by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PhaseCi {
+    /// Timeout for all of CI, in seconds.
     pub timeout_seconds: u64,
+    /// Timeout for each test, in seconds.
     pub per_test_timeout: u64,
-    /// Instead of `ci.command`.
+    /// Command used instead of `ci.command`.
     pub command: Option<Vec<String>>,
-    /// The phase's own check, a shell line, after CI.
+    /// The phase's own check, a shell line run after CI.
     pub test_cmd: Option<String>,
-    /// Appended to a detected runner.
+    /// Arguments appended to a detected runner.
     pub args: Vec<String>,
 }
 
 impl FixedSpec {
+    /// Returns the id.
     pub fn phase_id(&self) -> &PhaseId {
         &self.phase_id
     }
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
+    /// Returns the description.
     pub fn description(&self) -> &str {
         &self.description
     }
+    /// Returns the category.
     pub fn category(&self) -> &str {
         &self.category
     }
+    /// Returns the complexity.
     pub fn complexity(&self) -> Complexity {
         self.complexity
     }
+    /// Returns the deliverables.
     pub fn deliverables(&self) -> &[PathPattern] {
         &self.deliverables
     }
+    /// Returns the paths the phase may change.
     pub fn scope_paths(&self) -> &[PathPattern] {
         &self.scope_paths
     }
+    /// Returns the read-only paths.
     pub fn read_only(&self) -> &[PathPattern] {
         &self.read_only
     }
+    /// Returns the paths protected by the phase.
     pub fn protected(&self) -> &[PathPattern] {
         &self.protected
     }
+    /// Returns the acceptance criteria.
     pub fn acceptance_criteria(&self) -> &[String] {
         &self.acceptance_criteria
     }
+    /// Returns the ids of required phases.
     pub fn depends_on(&self) -> &[PhaseId] {
         &self.depends_on
     }
+    /// Returns the CI settings.
     pub fn ci(&self) -> &PhaseCi {
         &self.ci
     }
+    /// Returns the maximum number of counted attempts, if set.
     pub fn max_attempts(&self) -> Option<u32> {
         self.max_attempts
     }
+    /// Returns the name of the agent, if set.
     pub fn agent(&self) -> Option<&str> {
         self.agent.as_deref()
     }
+    /// Checks whether an attempt without changes may pass.
     pub fn allow_no_change(&self) -> bool {
         self.allow_no_change
     }
-    /// Whether it may change those of the workspace's protected paths that it names.
+    /// Checks whether the phase may change protected paths of the workspace if it names them.
     pub fn allow_protected(&self) -> bool {
         self.allow_protected
     }
-    /// An object: the spec as a whole.
+    /// Returns the whole spec as an object.
     pub fn json(&self) -> &Value {
         &self.json
     }
 }
 
 impl PathPattern {
+    /// Returns the pattern as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+    /// Checks whether the pattern is a directory with a trailing slash.
     pub fn is_dir(&self) -> bool {
         self.0.ends_with('/')
     }
+    /// Checks whether the pattern has wildcards.
     pub fn is_glob(&self) -> bool {
         has_wildcard(&self.0)
     }
@@ -133,7 +157,7 @@ impl PathPattern {
 
 #[cfg(test)]
 impl FixedSpec {
-    /// A spec for tests of other parts: one deliverable, everything else at its simplest.
+    /// Builds a minimal spec with a single deliverable, for tests of other modules.
     pub fn sample(phase_id: &str, deliverable: &str) -> Self {
         let json = serde_json::json!({"phase_id": phase_id, "deliverables": [deliverable],
             "scope": {"paths": [deliverable]}});

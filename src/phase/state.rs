@@ -1,53 +1,62 @@
-//! The states of a phase and every legal step between them. Anything else is an error.
+//! States of a phase and all legal transitions. Any other transition is an error.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// State of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PhaseState {
+    /// Waiting for an attempt.
     Queued,
+    /// An attempt is running.
     Executing,
+    /// Landed, or no work was left.
     Complete,
+    /// No attempt is left, or the spec cannot be repaired.
     Failed,
+    /// Left out by the operator.
     Skipped,
 }
 
-/// What may happen to a phase. Each event has the states that it may happen in.
+/// An event in the life of a phase. Each event is legal in certain states only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// An owner takes the phase for one attempt.
+    /// A drain claims the phase for an attempt.
     Claim,
-    /// The attempt passed: its commit is the branch's tip, or there was nothing left to do.
+    /// The attempt passed: its commit is the tip of the branch, or no work was left.
     Land,
-    /// The attempt is over and the phase may be tried again.
+    /// The attempt ended and the phase may be tried again.
     Requeue,
-    /// No try is left.
+    /// No attempt is left.
     GiveUp,
-    /// The spec cannot be repaired, and its turn has come.
+    /// The spec of the next phase cannot be repaired.
     RefuseSpec,
-    /// The operator: leave it out.
+    /// The operator leaves the phase out.
     Skip,
-    /// The operator: take it back in, or try a failed one afresh.
+    /// The operator restores a skipped phase or restarts a failed phase.
     Retry,
-    /// The operator: do a finished one once more, after a revert.
+    /// The operator repeats a complete phase after a revert.
     Redo,
 }
 
+/// A transition that is not legal.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is {from}, so it cannot {}", event.verb())]
 pub struct IllegalStep {
+    /// Current state.
     pub from: PhaseState,
+    /// Rejected event.
     pub event: Event,
 }
 
 impl Event {
-    /// What a phase cannot do that is in the wrong state for it.
+    /// Returns the action a phase in the wrong state cannot take.
     fn verb(self) -> &'static str {
         match self {
-            Self::Claim => "be begun",
+            Self::Claim => "be started",
             Self::Land => "land",
             Self::Requeue => "be queued again",
             Self::GiveUp | Self::RefuseSpec => "end as FAILED",
@@ -58,7 +67,11 @@ impl Event {
     }
 }
 
-/// The one transition function.
+/// Returns the next state: the single transition function.
+///
+/// # Errors
+///
+/// Returns [`IllegalStep`] if the event is not legal in the state.
 pub fn next(from: PhaseState, event: Event) -> Result<PhaseState, IllegalStep> {
     use {Event as E, PhaseState as S};
     match (from, event) {
@@ -75,9 +88,11 @@ pub fn next(from: PhaseState, event: Event) -> Result<PhaseState, IllegalStep> {
 }
 
 impl PhaseState {
+    /// All states.
     pub const ALL: [Self; 5] =
         [Self::Queued, Self::Executing, Self::Complete, Self::Failed, Self::Skipped];
 
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "QUEUED",
@@ -88,7 +103,7 @@ impl PhaseState {
         }
     }
 
-    /// Whether phases that depend on one in this state may run.
+    /// Checks whether dependents of a phase in this state may run.
     pub fn satisfies_dependents(self) -> bool {
         matches!(self, Self::Complete | Self::Skipped)
     }
@@ -100,6 +115,7 @@ impl fmt::Display for PhaseState {
     }
 }
 
+/// A text that is not the name of a state.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown phase state {0:?}")]
 pub struct UnknownState(pub String);

@@ -1,6 +1,6 @@
-//! What an attempt came to, and what that means for its phase.
+//! Verdict of an attempt, and its effect on the phase.
 //!
-//! A verdict is about the phase. What is wrong with *us* (disk, database, git, configuration) is an
+//! A verdict is about the phase. A problem of the environment (disk, database, git, configuration) is an
 //! error and never becomes a verdict.
 
 use serde::{Deserialize, Serialize};
@@ -10,23 +10,28 @@ use super::ids::UnixMs;
 use super::outcome::AttemptOutcome;
 use super::state::Event;
 
-/// How often a phase may go back to the queue after a crash. A crash never charges a try: the phase did not cause it, or it
-/// takes down whatever judges it.
+/// Number of crashes after which a phase fails. Attempts that crash are not counted.
 pub const MAX_CRASHES: u32 = 10;
-/// From this crash on, the phase stands behind the others.
+/// Number of rate limits after which a phase fails. Attempts that meet a limit are not counted.
+/// Number of crashes after which the phase is claimed last.
 pub const CRASHES_BEFORE_LAST: u32 = 3;
 
+/// Verdict of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// In scope, deliverables there, CI green, landed. Without a commit: there was nothing left to do.
-    Passed { commit: Option<String> },
-    /// Charges a try.
+    /// In scope, deliverables present, CI green, landed. `None` as commit: no work was left.
+    Passed {
+        /// The landed commit.
+        commit: Option<String>,
+    },
+    /// The attempt failed and is counted.
     Failed(Failure),
-    /// Charges none.
+    /// The phase is queued again and the attempt is not counted.
     Requeued(Requeue),
 }
 
 impl Verdict {
+    /// Returns the verdict without details.
     pub fn outcome(&self) -> AttemptOutcome {
         match self {
             Self::Passed { commit: Some(_) } => AttemptOutcome::Landed,
@@ -34,7 +39,7 @@ impl Verdict {
             Self::Failed(_) => AttemptOutcome::Failed,
             Self::Requeued(Requeue::Interrupted) => AttemptOutcome::Interrupted,
             Self::Requeued(Requeue::Crashed) => AttemptOutcome::Crashed,
-            // Kept as the same: the provider did not answer, and the phase waits.
+            // Stored as the same outcome: the provider did not answer and the phase is deferred.
             Self::Requeued(Requeue::RateLimited { .. } | Requeue::Unavailable { .. }) => {
                 AttemptOutcome::RateLimited
             }
@@ -43,7 +48,7 @@ impl Verdict {
         }
     }
 
-    /// What an attempt with this verdict is called in events. The store calls one that was not available rate limited.
+    /// Returns the name used in events. The store records an unavailable provider as rate limited.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Requeued(Requeue::Unavailable { .. }) => "unavailable",
@@ -52,62 +57,90 @@ impl Verdict {
     }
 }
 
-/// Why a phase goes back without it being the phase's fault.
+/// Reason why a phase is queued again through no fault of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Requeue {
     /// The operator stopped the drain.
     Interrupted,
-    /// The drain that ran the attempt died, or the supervisor that watched over it.
+    /// The drain or the supervisor of the attempt died.
     Crashed,
-    /// The agent's provider said to come back later.
-    RateLimited { not_before: UnixMs, message: String },
-    /// The agent's provider failed or was not reached, or the agent said to try again later.
-    Unavailable { not_before: UnixMs, message: String },
-    /// Somebody else's landing conflicts with this work.
-    BaseMoved { message: String },
-    /// The next phase would meet it too; the drain ends.
-    Systemic { message: String },
+    /// The agent's provider asked to retry later.
+    RateLimited {
+        /// Time of the next attempt.
+        not_before: UnixMs,
+        /// The provider's message.
+        message: String,
+    },
+    /// The agent's provider failed or was unreachable, or the agent asked to retry later.
+    Unavailable {
+        /// Time of the next attempt.
+        not_before: UnixMs,
+        /// The error.
+        message: String,
+    },
+    /// Another landing conflicts with this change.
+    BaseMoved {
+        /// The conflict.
+        message: String,
+    },
+    /// The next phase would fail in the same way, so the drain ends.
+    Systemic {
+        /// The error.
+        message: String,
+    },
 }
 
-/// What went wrong with an attempt, as the store keeps it, people read it and the next prompt tells it.
+/// Failure of an attempt, as stored, shown and included in the next prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
+    /// Kind of failure.
     pub kind: FailureKind,
+    /// Exit code of the failed program.
     pub exit_code: Option<i32>,
-    /// One line.
+    /// Reason in a single line.
     pub message: String,
+    /// Details of the failure.
     #[serde(default)]
     pub detail: FailureDetail,
 }
 
-/// The particulars, each empty where the kind of failure has none.
+/// Kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+
+/// Details of a failure, each empty if not applicable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FailureDetail {
-    /// Paths that may not be changed, each with the reason.
+    /// Forbidden changes, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<String>,
+    /// Missing deliverables, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Failing tests.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failing_tests: Vec<FailingTest>,
-    /// The last lines of the CI's or the agent's output.
+    /// Last lines of the output of CI or the agent.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub log_tail: String,
-    /// What ran out, where time ran out.
+    /// The timeout that was reached, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
 }
 
+/// A failing test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingTest {
+    /// Name of the test.
     pub name: String,
+    /// Failure message of the test.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
 
 impl Failure {
-    /// As scripts and agents see the last failure of a phase.
+    /// Returns the last failure of a phase as shown to scripts and agents.
     pub fn as_json(&self) -> serde_json::Value {
         serde_json::json!({
             "kind": self.kind.as_str(),
@@ -116,11 +149,12 @@ impl Failure {
         })
     }
 
+    /// Creates a failure without details.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, exit_code: None, message: message.into(), detail: FailureDetail::default() }
     }
 
-    /// The same with each of its texts changed: message, paths, tests and output may all be an agent's words.
+    /// Changes every text, since the message, paths, tests and output may all come from an agent.
     #[must_use]
     pub fn map_texts(self, change: &impl Fn(String) -> String) -> Self {
         let all = |texts: Vec<String>| texts.into_iter().map(change).collect();
@@ -141,7 +175,7 @@ impl Failure {
 }
 
 impl Requeue {
-    /// The same with its message changed.
+    /// Changes the message.
     #[must_use]
     pub fn map_texts(self, change: &impl Fn(String) -> String) -> Self {
         match self {
@@ -158,34 +192,41 @@ impl Requeue {
     }
 }
 
-/// What a phase has used up so far.
+/// Counters of a phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Tries that were charged.
+    /// Counted attempts.
     pub attempts: u32,
+    /// Maximum number of counted attempts.
     pub max_attempts: u32,
+    /// Number of crashes.
     pub crashes: u32,
+    /// Number of rate limits.
     pub rate_limits: u32,
+    /// Number of conflicts with other landings.
     pub base_moves: u32,
-    /// Attempts since the last one that charged a try.
+    /// Uncounted attempts since the last counted attempt.
     pub uncounted: u32,
-    /// So many of them charge none.
+    /// Maximum number of uncounted attempts in a row.
     pub max_uncounted: u32,
-    /// Whether this attempt reached an agent.
+    /// Whether an agent was started in this attempt.
     pub is_asked: bool,
 }
 
-/// What becomes of the phase.
+/// Effect of a verdict on a phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
+    /// Event for the phase's state.
     pub event: Event,
+    /// New counters.
     pub tally: Tally,
-    /// What the phase's `last_failure` is from now on; `None` keeps the one before.
+    /// New `last_failure` of the phase; `None` keeps the previous failure.
     pub failure: Option<Failure>,
+    /// Time until which the phase is deferred.
     pub not_before: Option<UnixMs>,
 }
 
-/// Verdict and tally so far -> what becomes of the phase.
+/// Computes the effect of a verdict from the verdict and the counters.
 pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
     match verdict {
         Verdict::Passed { .. } => Outcome::of(Event::Land, charged(tally)),
@@ -206,10 +247,10 @@ fn charged(tally: Tally) -> Tally {
 fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
     let (not_before, what) = match requeue {
         Requeue::Interrupted => return Outcome::of(Event::Requeue, tally),
-        // It ended the drain; where no agent was asked, nothing was used up by it.
+        // The drain ended because of this error. If no agent was started, no counter changes.
         Requeue::Systemic { .. } if !tally.is_asked => return Outcome::of(Event::Requeue, tally),
         Requeue::Crashed => return crashed(tally),
-        Requeue::Systemic { .. } => (None, "an error ended the drain during it"),
+        Requeue::Systemic { .. } => (None, "an error ended the drain during the attempt"),
         Requeue::Unavailable { not_before, .. } => {
             (Some(*not_before), "its provider was unavailable")
         }
@@ -219,7 +260,7 @@ fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
         }
         Requeue::BaseMoved { .. } => {
             tally.base_moves += 1;
-            (None, "the branch moved under it")
+            (None, "the branch moved during the attempt")
         }
     };
     bounded(tally, not_before, what)
@@ -231,19 +272,19 @@ fn crashed(mut tally: Tally) -> Outcome {
     if crashes < MAX_CRASHES {
         return Outcome::of(Event::Requeue, tally);
     }
-    let message = format!("the drain or its supervisor died during it {crashes} times");
+    let message = format!("the drain or its supervisor died during {crashes} attempts");
     let failure = Some(Failure::new(FailureKind::GaveUp, message));
     Outcome { failure, ..Outcome::of(Event::GiveUp, tally) }
 }
 
-/// No try is charged for a few attempts in a row; for those after them, one is.
+/// Leaves a limited number of attempts in a row uncounted, and counts further attempts.
 fn bounded(mut tally: Tally, not_before: Option<UnixMs>, what: &str) -> Outcome {
     tally.uncounted += 1;
     if tally.uncounted <= tally.max_uncounted {
         return Outcome { not_before, ..Outcome::of(Event::Requeue, tally) };
     }
     let uncounted = tally.uncounted;
-    // The next ones are charged as well, until one comes to a verdict.
+    // Further attempts are counted too, until an attempt ends in a verdict.
     tally = Tally { uncounted, ..charged(tally) };
     if tally.attempts < tally.max_attempts {
         return Outcome { not_before, ..Outcome::of(Event::Requeue, tally) };

@@ -1,4 +1,4 @@
-//! What each verdict makes of a phase: tries, bounds, and when it may run again.
+//! Effect of each verdict on a phase: counted attempts, limits, and when the phase may run again.
 
 use super::*;
 

@@ -1,13 +1,13 @@
-//! Small turns of phrase that messages of all parts share.
+//! Text helpers shared by messages of all modules.
 
 use std::borrow::Cow;
 
-/// `1 phase`, `2 phases`.
+/// Formats a count with its noun: `1 phase`, `2 phases`.
 pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The first few, and how many more there are: `a, b and 3 more`.
+/// Formats the first few items and the number of further items: `a, b and 3 more`.
 pub fn first_few(all: &[impl AsRef<str>], few: usize) -> String {
     let shown: Vec<&str> = all.iter().take(few).map(AsRef::as_ref).collect();
     let shown = shown.join(", ");
@@ -17,17 +17,17 @@ pub fn first_few(all: &[impl AsRef<str>], few: usize) -> String {
     }
 }
 
-/// The word that somebody meant, where this one is a slip of the pen.
+/// Returns the known word that was probably meant, if the given word is a typo.
 pub fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().find(|known| strsim::osa_distance(known, word) <= 2).copied()
 }
 
-/// A commit's id as people write it.
+/// Shortens a commit id for people.
 pub fn short_commit(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
-/// A word as a shell would have to read it.
+/// Quotes a word for the shell.
 pub fn quoted(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

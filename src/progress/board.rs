@@ -1,4 +1,4 @@
-//! What the live view of a drain knows: how far it is and what runs. Events and steps go in, a picture comes out.
+//! State of a drain's live view. Input: events and steps. Output: lines to draw.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use super::view::{self, Fraction, Running};
 use super::{Event, Step, duration};
 use crate::phase::{PhaseId, PhaseState, RunId};
 
-/// What is kept of a line that an agent says.
+/// Maximum width kept of an agent's activity.
 const KEPT_COLUMNS: usize = 200;
 
-/// What a picture is made for.
+/// Options for drawing the view.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub size: Size,
@@ -20,19 +20,19 @@ pub(super) struct Look {
 
 #[derive(Debug, Default)]
 pub(super) struct Board {
-    /// While the drain goes on.
+    /// Start of the drain, while running.
     since: Option<Instant>,
     runs: usize,
     phases: u64,
     settled: u64,
     blocked: u64,
-    /// Phases that this drain brought to an end.
+    /// Phases completed by this drain.
     ended_here: u64,
     running: Vec<Work>,
     drawn: Option<(Size, Vec<String>)>,
 }
 
-/// A phase that this drain works on.
+/// A phase in progress in this drain.
 #[derive(Debug)]
 struct Work {
     run: RunId,
@@ -78,7 +78,7 @@ impl Board {
             }
             Event::BatchFinished(batch) => {
                 self.blocked = batch.blocked;
-                // Others may have settled some meanwhile.
+                // Other drains may have settled phases meanwhile.
                 self.settled = self.settled.max(self.phases.saturating_sub(batch.left));
             }
             Event::DrainFinished(_) => self.since = None,
@@ -86,7 +86,7 @@ impl Board {
         }
     }
 
-    /// The same words again are no news: their time runs on.
+    /// Records the current activity. A repeated activity does not reset its time.
     pub(super) fn step(&mut self, run: &RunId, phase: &PhaseId, activity: &str, now: Instant) {
         let work = self.running.iter_mut().find(|work| work.run == *run && work.phase == *phase);
         let Some(work) = work else { return };
@@ -101,7 +101,7 @@ impl Board {
         self.running.retain(|work| work.run != *run || work.phase != *phase);
     }
 
-    /// What is to be drawn; `None` where it stands there already.
+    /// Returns the lines to draw, or `None` if unchanged.
     pub(super) fn picture(&mut self, look: Look, now: Instant) -> Option<Vec<String>> {
         let taken = now.saturating_duration_since(self.since?);
         let (size, lines) = (look.size, self.lines(taken, look, now));
@@ -118,7 +118,7 @@ impl Board {
         let fraction = Fraction { done: self.settled, of: self.phases };
         let mut lines = vec![view::bar(fraction, &self.facts(taken), columns, color)];
         let running: Vec<Running> = self.running.iter().map(|work| self.shown(work, now)).collect();
-        // One row stays free for the prompt that was there before.
+        // Leaves a row for the shell prompt from before the drain.
         let rows = look.size.rows.saturating_sub(2);
         lines.extend(view::running(&running, rows, columns, color));
         lines
@@ -154,7 +154,7 @@ impl Board {
     }
 }
 
-/// An estimate in seconds would promise too much.
+/// Formats a duration without seconds, since an estimate is not that precise.
 fn roughly(time: Duration) -> String {
     match time.as_secs() {
         0..60 => "a minute".to_owned(),

@@ -1,13 +1,13 @@
-//! Events of a drain as log lines: milestones, for whoever keeps stderr and not stdout.
+//! Events of a drain as log lines on stderr.
 
 use serde::{Serialize, Serializer};
 
 use super::{DrainFinished, Event, PhaseFinished, Reason};
 use crate::phase::budget::Level;
 
-/// The target of what a drain says to its operator beside its results; shown at every level but `-q`.
+/// Log target of notes to the operator; shown at every level except `-q`.
 pub const NOTES: &str = "autopack.note";
-/// The target of what ended a drain early. With `--log-format text` people have it on stdout already.
+/// Log target of the reason for an early end. With `--log-format text`, the reason is on stdout already.
 pub const ENDS: &str = "autopack.end";
 
 pub(super) fn log(event: &Event) {
@@ -69,7 +69,7 @@ fn finished(phase: &PhaseFinished) {
 fn ended(end: &DrainFinished) {
     let (reason, exit_code, duration_ms) = (end.reason.as_str(), end.exit_code, end.duration_ms);
     if let Some(message) = &end.message {
-        // Machines find the field in each such line.
+        // Always present, so that scripts find the field in each line.
         let hint = end.hint().unwrap_or_default();
         tracing::error!(target: ENDS, kind = reason, hint, exit_code, "{message}");
     }
@@ -77,6 +77,7 @@ fn ended(end: &DrainFinished) {
 }
 
 impl Reason {
+    /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Drained => "drained",
@@ -97,19 +98,19 @@ impl Serialize for Reason {
 }
 
 impl DrainFinished {
-    /// What to do about an end that came early.
+    /// Returns the action to take after an early end.
     pub fn hint(&self) -> Option<&'static str> {
         match self.reason {
-            // The run's is for good, the drain's own is not.
+            // The budget of a run is permanent; a drain's budget is not.
             Reason::Budget if self.budget == Some(Level::Drain) => Some(
-                "start the drain again, and its budget begins anew; or raise executor.budgets.drain in autopack.yaml first",
+                "start another drain with a fresh budget, or raise executor.budgets.drain in autopack.yaml first",
             ),
-            Reason::Budget => {
-                Some("raise it under executor.budgets in autopack.yaml, then start the drain again")
-            }
-            Reason::Systemic => Some("mend that, then start the drain again"),
+            Reason::Budget => Some(
+                "raise the budget under executor.budgets in autopack.yaml, then start the drain again",
+            ),
+            Reason::Systemic => Some("fix the cause, then start the drain again"),
             Reason::Failed if self.names_cure => None,
-            Reason::Failed => Some("`autopack health` looks for what is wrong"),
+            Reason::Failed => Some("run `autopack health` to find the cause"),
             _ => None,
         }
     }

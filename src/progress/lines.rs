@@ -1,4 +1,4 @@
-//! Events as lines for people: what each says, at 80 columns, with or without colour.
+//! Rendering of events as lines for people: at 80 columns, with or without color.
 
 use std::time::Duration;
 
@@ -11,22 +11,23 @@ use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Re
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseState, RunId};
 
-/// How lines look to whoever reads them.
+/// Options for rendering lines.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
+    /// Whether to use color.
     pub color: bool,
-    /// Whether phases of several runs are among them, so that each is named with its run.
+    /// Whether phases of several runs are shown, so that each name includes its run.
     pub several: bool,
-    /// The terminal's width, where it is one: the names of phases are cut to it, messages go on in the next line.
+    /// Width of the terminal, if any: names are cut and messages wrapped to fit.
     pub columns: Option<usize>,
 }
 
-/// What stands before the facts, and before a second line.
+/// Width of the verdict column, also used as indentation of further lines.
 const VERDICT: usize = 9;
-/// A name is cut to no less than this.
+/// Minimum width of a cut name.
 const LEAST_NAME: usize = 8;
 
-/// The line or lines of an event; `None` for those that only a script cares for.
+/// Renders the lines of an event; `None` for events of interest only to scripts.
 pub(super) fn render(event: &Event, look: Look) -> Option<String> {
     match event {
         Event::DrainStarted(start) => Some(started(start)),
@@ -39,7 +40,7 @@ pub(super) fn render(event: &Event, look: Look) -> Option<String> {
 
 fn started(start: &DrainStarted) -> String {
     let memory = start.memory.as_ref().map_or(String::new(), |line| format!("\n{line}"));
-    let jobs = if start.jobs > 1 { format!(" · {} at once", start.jobs) } else { String::new() };
+    let jobs = if start.jobs > 1 { format!(" · {} workers", start.jobs) } else { String::new() };
     format!(
         "draining {} · {} · agent {} · batches of {}{jobs}\ndatabase {}{memory}",
         run_names(&start.runs),
@@ -50,7 +51,7 @@ fn started(start: &DrainStarted) -> String {
     )
 }
 
-/// What is queued, and what a dead drain left.
+/// Describes the queued phases and the phases left by a dead drain.
 fn to_do(start: &DrainStarted) -> String {
     let left = "left by a drain that died";
     match (start.queued, start.left_behind) {
@@ -62,7 +63,7 @@ fn to_do(start: &DrainStarted) -> String {
     }
 }
 
-/// The first few by name.
+/// Lists the first runs by name.
 fn run_names(runs: &[RunId]) -> String {
     const NAMED: usize = 3;
     let mut names: Vec<String> =
@@ -73,7 +74,7 @@ fn run_names(runs: &[RunId]) -> String {
     names.join(", ")
 }
 
-/// What came of a phase: one line, and a second one for why.
+/// Renders the result of a phase: a line, and further lines with the reason.
 pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
     let (word, style) = match (phase.state, phase.verdict) {
         (PhaseState::Complete, "no_change_needed") => ("done", Style::new().green()),
@@ -105,7 +106,7 @@ pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
     line
 }
 
-/// A terminal would break it in the midst of words.
+/// Wraps the text at word boundaries, since a terminal breaks words.
 fn in_lines(text: String, indent: usize, look: Look) -> Vec<String> {
     match look.columns {
         Some(columns) => wrap(&text, columns.saturating_sub(indent).max(LEAST_NAME)),
@@ -113,7 +114,7 @@ fn in_lines(text: String, indent: usize, look: Look) -> Vec<String> {
     }
 }
 
-/// Where the terminal is narrow, the commit goes first: the branch has it.
+/// Drops facts on narrow terminals, first the commit: the branch has it.
 fn facts_within(phase: &PhaseFinished, columns: Option<usize>) -> Vec<String> {
     let mut facts = facts(phase);
     let Some(columns) = columns else { return facts };
@@ -134,9 +135,9 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
         facts.insert(0, short_commit(commit).to_owned());
     }
     if phase.state == PhaseState::Queued && phase.verdict != "failed" {
-        facts.push(format!("{}, no try charged", phase.verdict.replace('_', " ")));
+        facts.push(format!("{}, not counted", phase.verdict.replace('_', " ")));
     } else if phase.tries > 1 || phase.state != PhaseState::Complete {
-        facts.push(format!("try {}/{}", phase.tries, phase.max_attempts));
+        facts.push(format!("attempt {}/{}", phase.tries, phase.max_attempts));
     }
     if let Some(tokens) = phase.tokens.billed() {
         facts.push(format!("{} tokens", thousands(tokens)));
@@ -144,7 +145,7 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
     facts
 }
 
-/// Nothing came of it, and all that is left waits for what failed before.
+/// Checks for a batch without work in which all remaining phases are blocked by failed phases.
 fn was_empty(batch: &BatchFinished) -> bool {
     batch.done + batch.failed + batch.tokens == 0 && batch.left == batch.blocked
 }
@@ -168,11 +169,11 @@ fn finished(end: &DrainFinished, look: Look) -> String {
     let what = match end.reason {
         Reason::Drained => "drained",
         Reason::StoppedOnFailure => "stopped at the first failure",
-        Reason::Systemic => "stopped: the next phase would meet this too",
+        Reason::Systemic => "stopped: the next phase would fail in the same way",
         Reason::Budget => "stopped: a budget is spent",
-        Reason::Failed => "ended by a failure of our own",
-        Reason::MaxBatches => "stopped after the batches asked for",
-        Reason::Interrupted => "interrupted; what was running is queued again",
+        Reason::Failed => "stopped: autopack could not continue",
+        Reason::MaxBatches => "stopped after the requested batches",
+        Reason::Interrupted => "interrupted; running phases are queued again",
     };
     let took = duration(Duration::from_millis(end.duration_ms));
     let mut text = match end.reason {
@@ -269,11 +270,7 @@ mod tests {
             assert!(rest.iter().all(|line| line.starts_with(&" ".repeat(VERDICT))), "{told}");
             assert!(rest.iter().any(|line| line.ends_with("phase:")), "between words: {told}");
         }
-        assert_eq!(
-            told(None).lines().count(),
-            2,
-            "whoever reads a file or a pipe has its own lines"
-        );
+        assert_eq!(told(None).lines().count(), 2, "lines in a file or a pipe are not wrapped");
     }
 
     #[test]
@@ -293,10 +290,10 @@ mod tests {
         };
         assert_eq!(told(Reason::Drained), "drained after 0.9 s");
         assert_eq!(told(Reason::Budget), "stopped: a budget is spent (0.9 s)");
-        assert_eq!(told(Reason::MaxBatches), "stopped after the batches asked for (0.9 s)");
+        assert_eq!(told(Reason::MaxBatches), "stopped after the requested batches (0.9 s)");
         assert_eq!(
             told(Reason::Interrupted),
-            "interrupted; what was running is queued again (0.9 s)"
+            "interrupted; running phases are queued again (0.9 s)"
         );
     }
 

@@ -1,7 +1,7 @@
-//! What is shown while a drain goes on: a live view on a terminal, plain lines in a pipe, NDJSON with `--json`.
+//! Progress of a drain: a live view on a terminal, plain lines in a pipe, NDJSON with `--json`.
 //!
-//! The drain says what happens as [`Event`]s; nothing here decides anything. `board` is what the view knows, `view`
-//! how it looks, `screen` the terminal, `lines` what stays on it, `text` what may stand there.
+//! The drain reports [`Event`]s; this module makes no decisions. `board` holds the state of the view, `view`
+//! its layout, `screen` the terminal, `lines` the permanent lines, `text` the cleaning of text.
 
 mod board;
 mod drain_log;
@@ -29,70 +29,108 @@ use board::Board;
 use crate::phase::budget::Level;
 use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RunId, Tokens};
 
-/// One thing that happened in a drain. The serialised shapes are what scripts read.
+/// An event of a drain. Scripts read the serialized form.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The drain started.
     DrainStarted(DrainStarted),
-    BatchStarted { batch: u32, batch_size: u32 },
+    /// A batch started.
+    BatchStarted {
+        /// Number of the batch, from 1.
+        batch: u32,
+        /// Maximum number of phases in the batch.
+        batch_size: u32,
+    },
+    /// A phase started.
     PhaseStarted(PhaseStarted),
+    /// A phase finished.
     PhaseFinished(Box<PhaseFinished>),
+    /// A batch finished.
     BatchFinished(BatchFinished),
+    /// The drain finished.
     DrainFinished(DrainFinished),
 }
 
+/// Start of a drain.
 #[derive(Clone, Debug, Serialize)]
 pub struct DrainStarted {
+    /// Runs to drain.
     pub runs: Vec<RunId>,
+    /// Root of the workspace.
     pub workspace: String,
+    /// URL or path of the database.
     pub database: String,
+    /// Name of the agent.
     pub agent: String,
+    /// Number of queued phases.
     pub queued: u64,
-    /// Left by a drain that died, and taken up by this one.
+    /// Number of phases left by a dead drain and reclaimed by this drain.
     pub left_behind: u64,
-    /// Phases of these runs, in whatever state.
+    /// Number of phases in these runs, in any state.
     pub phases: u64,
-    /// Those of them that are over: COMPLETE, FAILED or SKIPPED.
+    /// Number of settled phases: COMPLETE, FAILED or SKIPPED.
     pub settled: u64,
+    /// Number of phases per batch.
     pub batch_size: u32,
-    /// Phases at a time.
+    /// Number of workers.
     pub jobs: u32,
-    /// What serves the memory: qdrant, faiss or off.
+    /// Backend of the memory: qdrant, faiss or off.
     pub memory_backend: &'static str,
-    /// How that came to be, where there is something to say.
+    /// Why this backend is used, if worth a note.
     pub memory: Option<String>,
 }
 
+/// Start of a phase.
 #[derive(Clone, Debug, Serialize)]
 pub struct PhaseStarted {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Name of the phase.
     pub name: String,
+    /// Attempt number.
     pub attempt: u32,
+    /// Number of the counted attempt.
     #[serde(rename = "try")]
     pub try_number: u32,
+    /// Maximum number of counted attempts.
     pub max_attempts: u32,
+    /// Name of the agent.
     pub agent: String,
 }
 
+/// Result of a phase.
 #[derive(Clone, Debug, Serialize)]
 pub struct PhaseFinished {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
-    /// `null` for a phase that ended without one: its spec was refused.
+    /// `null` for a phase that ended without an attempt: its spec was refused.
     pub attempt: Option<u32>,
+    /// Maximum number of counted attempts.
     pub max_attempts: u32,
+    /// Number of counted attempts.
     pub tries: u32,
+    /// New state of the phase.
     pub state: PhaseState,
+    /// Verdict of the attempt.
     pub verdict: &'static str,
+    /// Landed commit.
     pub commit: Option<String>,
+    /// Failure, if any.
     pub failure: Option<Failure>,
+    /// Duration of the attempt in milliseconds.
     pub duration_ms: u64,
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
 impl PhaseFinished {
-    /// A phase that was refused when its turn came: its spec cannot be executed, or its budget is spent.
+    /// Creates the result of a phase refused before an attempt: its spec cannot be executed, or its budget is
+    /// exhausted.
     pub fn refused(run_id: RunId, phase_id: PhaseId, failure: Failure) -> Self {
         Self {
             run_id,
@@ -113,77 +151,110 @@ impl PhaseFinished {
     }
 }
 
+/// End of a batch.
 #[derive(Clone, Debug, Serialize)]
 pub struct BatchFinished {
+    /// Number of the batch, from 1.
     pub batch: u32,
+    /// Number of completed phases.
     pub done: u64,
+    /// Number of failed phases.
     pub failed: u64,
-    /// Not settled: queued, or running now, by whomever.
+    /// Number of unsettled phases: queued, or running in any drain.
     pub left: u64,
-    /// Those of the ones left that wait for a FAILED one.
+    /// Number of remaining phases blocked by a failed phase.
     pub blocked: u64,
-    /// Input, output and cache writes of this batch; what is unknown is left out.
+    /// Input, output and cache writes of this batch; unknown tokens are left out.
     pub tokens: u64,
+    /// Completed phases per hour.
     pub phases_per_hour: Option<f64>,
 }
 
+/// End of a drain.
 #[derive(Clone, Debug, Serialize)]
 pub struct DrainFinished {
+    /// Counters by run.
     pub counts: Vec<RunCounts>,
+    /// Why the drain ended.
     pub reason: Reason,
+    /// Exit code of the program.
     pub exit_code: u8,
-    /// What ended the drain early, in words.
+    /// Reason of an early end, for people.
     pub message: Option<String>,
-    /// Whether the message says what to do, too.
+    /// Whether the message includes the action to take.
     #[serde(skip)]
     pub names_cure: bool,
-    /// Whose budget is spent, where it is one.
+    /// Level of the exhausted budget, if any.
     #[serde(skip)]
     pub budget: Option<Level>,
-    /// Whether the user's HEAD names no commit yet.
+    /// Whether the user's HEAD has no commit yet.
     #[serde(skip)]
     pub unborn: bool,
+    /// Duration of the drain in milliseconds.
     pub duration_ms: u64,
 }
 
+/// Counters of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunCounts {
+    /// Id of the run.
     pub run_id: RunId,
+    /// Branch of the run.
     pub branch: Option<String>,
-    /// What to merge: the branch, or the ref beside it while the user has the branch checked out.
+    /// Ref to merge: the branch, or the ref beside the branch while the user has the branch checked out.
     pub tip: Option<String>,
+    /// Number of complete phases.
     pub complete: u64,
+    /// Number of failed phases.
     pub failed: u64,
+    /// Number of blocked phases.
     pub blocked: u64,
+    /// Number of queued phases, including blocked ones.
     pub queued: u64,
+    /// Number of skipped phases.
     pub skipped: u64,
-    /// What CI said of the tip in a clean clone: green, red_in_clean_clone or not_reproducible.
+    /// Result of CI for the tip in a clean clone: green, red_in_clean_clone or not_reproducible.
     pub clean_clone: Option<&'static str>,
 }
 
+/// Why a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// No phase is left to run.
     Drained,
+    /// A phase failed under `--stop-on-first-failure`.
     StoppedOnFailure,
+    /// The next phase would fail in the same way.
     Systemic,
+    /// A budget is exhausted.
     Budget,
+    /// Autopack could not continue.
     Failed,
+    /// `--max-batches` was reached.
     MaxBatches,
+    /// The operator stopped the drain.
     Interrupted,
 }
 
-/// What a running phase is at.
+/// Current step of a running phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Preparing the slot.
     Preparing,
+    /// The agent is running.
     Agent,
+    /// Checking the changes.
     Judging,
+    /// CI is running.
     Ci,
+    /// CI is running without the change.
     Baseline,
+    /// Landing the change.
     Landing,
 }
 
 impl Step {
+    /// Returns the text shown to people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Preparing => "preparing the slot",
@@ -199,50 +270,54 @@ impl Step {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Live, at the bottom of the terminal that stderr is.
+    /// Live view at the bottom of the terminal on stderr.
     Live,
+    /// Plain lines.
     Lines,
+    /// A JSON object per line.
     Json,
 }
 
-/// How often the view looks whether it has something new to show: times run on, and terminals are resized.
+/// Interval for redrawing the view: times advance, and terminals are resized.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Output of a drain's progress.
 pub struct Progress {
     mode: Mode,
-    /// Whether stdout takes colour.
+    /// Whether stdout accepts color.
     color: bool,
     started: Instant,
     board: Arc<Mutex<Board>>,
-    /// Draws what changes by itself.
+    /// Task that redraws the view.
     clock: Option<JoinHandle<()>>,
-    /// Why a line could not be written: the first time.
+    /// First error in writing a line.
     unwritten: OnceLock<io::Error>,
 }
 
 impl Progress {
-    /// [`Mode::Live`] needs a runtime.
+    /// Creates the output. [`Mode::Live`] requires a runtime.
     pub fn new(mode: Mode, color: bool) -> Self {
         let board = Arc::new(Mutex::new(Board::default()));
         let clock = (mode == Mode::Live).then(|| tokio::spawn(run_on(board.clone())));
         Self { mode, color, started: Instant::now(), board, clock, unwritten: OnceLock::new() }
     }
 
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Why some of what was to stand on stdout does not, where that is so. That nobody reads any more is no such reason.
+    /// Returns the first error in writing to stdout. A reader that went away is not an error.
     pub fn unwritten(&self) -> Option<&io::Error> {
         self.unwritten.get()
     }
 
-    /// Shows an event. Where nobody reads any more, or nothing can be written, the drain goes on all the same.
+    /// Shows an event. The drain goes on even if there is no reader or writing fails.
     pub fn emit(&self, event: &Event) {
         drain_log::log(event);
         if self.mode == Mode::Json {
             let line = serde_json::to_string(event).unwrap_or_else(|e| {
-                format!("{{\"event\":\"error\",\"message\":\"cannot serialise an event: {e}\"}}")
+                format!("{{\"event\":\"error\",\"message\":\"cannot serialize an event: {e}\"}}")
             });
             return self.print(&line);
         }
@@ -261,16 +336,16 @@ impl Progress {
         self.draw();
     }
 
-    /// What a running phase does now; only the live view shows it.
+    /// Shows the current activity of a running phase; live view only.
     pub fn step(&self, run: &RunId, phase: &PhaseId, step: &str) {
         if self.mode == Mode::Live {
             self.board(|board| board.step(run, phase, step, Instant::now()));
         }
     }
 
-    /// Something the operator should know that is no event: kept off stdout with `--json`.
+    /// Shows a note to the operator that is not an event: not on stdout with `--json`.
     pub fn note(&self, text: &str) {
-        // Names of phases and runs stand in it as they are.
+        // The text may contain names of phases and runs as written.
         let text = printable(text);
         match self.mode {
             Mode::Json => tracing::info!(target: NOTES, "{text}"),
@@ -281,7 +356,7 @@ impl Progress {
     fn print(&self, text: &str) {
         let mut written = Ok(());
         screen::above(|| written = writeln!(io::stdout().lock(), "{text}"));
-        // A reader that has gone away is no reason to stop working, and none to complain.
+        // A reader that went away does not stop the drain and is not reported.
         if let Err(error) = written.or_else(unless_unread) {
             let _ = self.unwritten.set(error);
         }
@@ -308,7 +383,7 @@ impl Drop for Progress {
     }
 }
 
-/// Draws whenever a second has passed, something was said or the terminal has another size.
+/// Redraws after each second, activity or change of the terminal size.
 async fn run_on(board: Arc<Mutex<Board>>) {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -316,7 +391,7 @@ async fn run_on(board: Arc<Mutex<Board>>) {
     }
 }
 
-/// Under the board's lock, so that no older picture follows a newer one.
+/// Draws under the board's lock, so that an older view never replaces a newer view.
 fn draw(board: &Mutex<Board>) {
     let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
     let look =
@@ -327,12 +402,12 @@ fn draw(board: &Mutex<Board>) {
 }
 
 fn unless_unread(error: io::Error) -> io::Result<()> {
-    // A terminal that is gone answers so.
+    // EIO is the answer of a terminal that is gone.
     let gone = error.raw_os_error() == Some(libc::EIO) && is_a_device(io::stdout());
     if error.kind() == io::ErrorKind::BrokenPipe || gone { Ok(()) } else { Err(error) }
 }
 
-/// A terminal is one, also when it is gone and says that it is none.
+/// Checks for a terminal, including a terminal that is gone and no longer reports itself as such.
 fn is_a_device(output: impl std::os::fd::AsFd) -> bool {
     use nix::sys::stat::{SFlag, fstat};
     fstat(output).is_ok_and(|found| {

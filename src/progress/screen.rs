@@ -1,44 +1,47 @@
-//! The live lines at the bottom of the terminal, and how other text gets above them.
+//! The live lines at the bottom of the terminal, and output above them.
 //!
-//! There is one terminal, so there is one screen. The cursor rests at the start of the first live line: whatever a
-//! resize makes of the lines behind it, erasing from there to the end of the screen takes exactly them.
-//! Nothing is hidden or switched for longer than one write, so that there is nothing to restore, however we end.
+//! There is one terminal, so there is one screen. The cursor rests at the start of the first live line: after
+//! any resize, erasing from there to the end of the screen removes exactly the live lines. No terminal mode
+//! outlasts a single write, so nothing needs to be restored, even after a kill.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::Term;
 
-/// The live lines as they were last drawn; none while nothing is live.
+/// The live lines as last drawn; empty if nothing is live.
 static LIVE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Nothing from the first column on. The first cell on its own: erasing all of a screen at once makes tmux keep what stood
-/// there in its history.
+/// Erases from the first column on. The first cell is erased separately, since tmux adds the screen to its
+/// history if all of the screen is erased at once.
 const ERASE: &str = "\r\x1b[K\x1b[C\x1b[J\r";
 
-/// How much room there is.
+/// Size of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
+    /// Number of rows.
     pub rows: usize,
+    /// Number of columns.
     pub columns: usize,
 }
 
 impl Size {
-    /// Of the terminal that stderr is.
+    /// Returns the size of the terminal on stderr.
     pub fn of_terminal() -> Self {
         let (rows, columns) = Term::stderr().size_checked().unwrap_or((24, 80));
         Self { rows: rows.into(), columns: columns.into() }
     }
 }
 
-/// Whether stdout is a terminal, and how wide it is then.
+/// Returns the width of stdout if stdout is a terminal.
 pub fn output_columns() -> Option<usize> {
     let term = Term::stdout();
     let (_, columns) = term.size_checked().filter(|_| io::stdout().is_terminal())?;
     Some(columns.into())
 }
 
-/// Draws these lines over the last ones. They have to fit: less than a terminal high and wide.
+/// Draws these lines over the previous ones. The lines must be shorter than the terminal is wide, and fewer
+/// than its rows.
 pub fn paint(lines: Vec<String>) {
     let mut live = lock();
     if lines.is_empty() {
@@ -48,12 +51,12 @@ pub fn paint(lines: Vec<String>) {
     *live = lines;
 }
 
-/// Takes the live lines away.
+/// Removes the live lines.
 pub fn close() {
     erase(&mut lock());
 }
 
-/// Leaves the live lines where they are, as text, with the cursor behind them.
+/// Leaves the live lines in place as text, with the cursor behind them.
 pub fn leave() {
     let mut live = lock();
     if !live.is_empty() {
@@ -62,7 +65,7 @@ pub fn leave() {
     }
 }
 
-/// Lets something write whole lines where the live ones are, and draws those again beneath.
+/// Writes whole lines above the live lines, which are redrawn below.
 pub fn above(write: impl FnOnce()) {
     let live = lock();
     if !live.is_empty() {
@@ -81,8 +84,8 @@ fn erase(live: &mut Vec<String>) {
     }
 }
 
-/// Over what stands there, so that nothing flickers. Wrapping is off meanwhile: a terminal that takes a character for
-/// wider than we do cuts the line.
+/// Draws over existing text to avoid flicker. Wrapping is off meanwhile, so that a terminal with a wider idea
+/// of a character cuts the line.
 fn drawing(lines: &[String]) -> String {
     let mut text = String::from("\r\x1b[?7l");
     text += &lines.join("\x1b[K\r\n");
@@ -93,7 +96,7 @@ fn drawing(lines: &[String]) -> String {
     text
 }
 
-/// A terminal that has gone away is no reason to stop working.
+/// Errors are ignored: a terminal that went away does not stop the drain.
 fn send(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());

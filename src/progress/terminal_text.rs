@@ -1,20 +1,21 @@
-//! Other people's text and figures as they may stand on a terminal: no escapes, one line, a known width.
+//! Cleaning of untrusted text for a terminal (no escapes, a single line, a known width), and formatting of
+//! figures.
 
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// What a plain id may have at most: one that is longer is cut wherever people read it. `--json` has it whole.
+/// Maximum width of a shown id; longer ids are cut. `--json` has the full id.
 const LONGEST_ID: usize = 100;
-/// What is shown of a message in a line; `phases show` and `--json` have it whole.
+/// Maximum width of a message in a line; `phases show` and `--json` have the full message.
 const LONGEST_MESSAGE: usize = 500;
 
-/// Other people's text on a terminal: no control characters, no escape sequences, one line.
+/// Cleans a text for a terminal: no control characters, no escape sequences, a single line.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_trickery(c) { ' ' } else { c }).collect()
 }
 
-/// The same for a text of several lines, which stay; a tab is a space.
+/// Cleans a multi-line text in the same way; lines stay, tabs become spaces.
 pub fn printable_lines(text: &str) -> String {
     text.split_inclusive('\n')
         .map(|line| match line.strip_suffix('\n') {
@@ -24,24 +25,25 @@ pub fn printable_lines(text: &str) -> String {
         .collect()
 }
 
-/// Marks that show what follows in another order than it stands, and separators that some terminals break lines at.
+/// Checks for marks that change the displayed order of text, and separators that some terminals break lines
+/// at.
 fn is_trickery(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// An id as people see it.
+/// Formats an id for people.
 pub fn shown_id(id: &str) -> String {
     fit(id, LONGEST_ID)
 }
 
-/// A message of others as it stands in a line.
+/// Formats an untrusted message for a line.
 pub fn shown_message(text: &str) -> String {
     fit(text, LONGEST_MESSAGE)
 }
 
-/// Printable, and at most so many columns wide; what was cut ends in `…`.
+/// Cleans a text and cuts it to the given width; a cut text ends in `…`.
 pub fn fit(text: &str, columns: usize) -> String {
-    // Marks without a width of their own are piled up only so high.
+    // Limits the number of zero-width marks.
     let most = columns.saturating_mul(4);
     let whole = text.chars().take(most + 1).count() <= most;
     let clean = printable(&text.chars().take(most).collect::<String>());
@@ -56,7 +58,7 @@ pub fn fit(text: &str, columns: usize) -> String {
         }
         cut.push(c);
     }
-    // Some characters change the width of the one before.
+    // Some characters change the width of the previous character.
     while width(&cut) >= columns && cut.pop().is_some() {}
     if columns > 0 {
         cut.push('…');
@@ -64,19 +66,19 @@ pub fn fit(text: &str, columns: usize) -> String {
     cut
 }
 
-/// The columns that a printable text takes.
+/// Returns the width of a printable text in columns.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Fitted, and filled up with spaces.
+/// Cuts a text to the given width, or pads it with spaces.
 pub fn fill(text: &str, columns: usize) -> String {
     let text = fit(text, columns);
     let room = columns.saturating_sub(width(&text));
     text + &" ".repeat(room)
 }
 
-/// In lines of at most so many columns, cut between words; a word that fits into no line is cut where the line ends.
+/// Wraps a text between words; a word longer than a line is cut at the end of the line.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let (mut lines, mut line) = (Vec::new(), String::new());
     for word in text.split_whitespace() {
@@ -96,6 +98,7 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// Formats a duration for people.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -106,7 +109,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// A time that runs on while it is looked at: minutes and seconds, `4:05`, or hours too.
+/// Formats a running time: minutes and seconds, `4:05`, or also hours.
 pub fn stopwatch(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
@@ -116,6 +119,7 @@ pub fn stopwatch(time: Duration) -> String {
     }
 }
 
+/// Formats a count: `9999`, `10.0k`, `1.25M`.
 pub fn thousands(n: u64) -> String {
     match n {
         0..10_000 => n.to_string(),

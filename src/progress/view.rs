@@ -1,6 +1,6 @@
-//! What a running drain looks like: a bar, and a line for each running phase. Pure: from figures to lines that fit.
+//! Layout of a running drain: a bar, and a line for each running phase. Pure: from figures to fitting lines.
 //!
-//! `drain` draws it from its own events, `status --watch` from the store.
+//! `drain` draws from its own events, `status --watch` from the store.
 
 use std::time::Duration;
 
@@ -9,30 +9,32 @@ use console::Style;
 use super::screen::Size;
 use super::terminal_text::{fill, fit, printable, stopwatch, width};
 
-/// Fewer columns than this are not taken at their word.
+/// Minimum width; smaller reported widths are ignored.
 const NARROWEST: usize = 10;
-/// A phase's name is cut to a third of the line, but to no less than this.
+/// Minimum width of a name, cut to a third of the line.
 const LEAST_NAME: usize = 8;
 
-/// How far a backlog is.
+/// Progress of a backlog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fraction {
+    /// Number of settled phases.
     pub done: u64,
+    /// Number of all phases.
     pub of: u64,
 }
 
-/// A phase that is being worked on.
+/// A phase in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// With its run where several are drained.
+    /// Name of the phase, with its run if several runs are drained.
     pub name: String,
-    /// Which try this is.
+    /// Number of the counted attempt.
     pub try_number: u32,
-    /// How many it has, where that is known.
+    /// Maximum number of counted attempts, if known.
     pub of_tries: Option<u32>,
-    /// Since it was claimed.
+    /// Time since the claim.
     pub elapsed: Duration,
-    /// What it does now, and for how long.
+    /// Current activity and its duration.
     pub activity: Option<(String, Duration)>,
 }
 
@@ -40,21 +42,21 @@ impl Running {
     fn tries(&self) -> String {
         match self.of_tries {
             Some(of) => format!("{}/{of}", self.try_number),
-            None => format!("try {}", self.try_number),
+            None => format!("attempt {}", self.try_number),
         }
     }
 }
 
-/// The columns that a line may fill: one stays free, since some terminals wrap a full line.
+/// Returns the usable width: the last column stays free, since some terminals wrap a full line.
 pub fn room(size: Size) -> usize {
     size.columns.max(NARROWEST) - 1
 }
 
-/// `[████░░░░] 5/12`, with what else there is to say, the most important first.
+/// Renders `[████░░░░] 5/12` and further facts, the most important first.
 pub fn bar(fraction: Fraction, facts: &[String], columns: usize, color: bool) -> String {
     let cells = (columns / 4).clamp(4, 30);
     let share = fraction.done.min(fraction.of) as f64 / fraction.of.max(1) as f64;
-    // Full only when all is done.
+    // Full only if all phases are settled.
     let filled = (share * cells as f64).floor() as usize;
     let style = Style::new().green().force_styling(color);
     let done = style.apply_to("█".repeat(filled));
@@ -66,7 +68,7 @@ pub fn bar(fraction: Fraction, facts: &[String], columns: usize, color: bool) ->
     format!("{done}{rest}{}", fit(&text, columns.saturating_sub(cells)))
 }
 
-/// One line for each, in columns; at most `rows`, of which the last then says how many more there are.
+/// Renders a line for each phase, at most `rows`; the last line then counts the rest.
 pub fn running(phases: &[Running], rows: usize, columns: usize, color: bool) -> Vec<String> {
     let widest = |text: fn(&Running) -> String| {
         phases.iter().map(|phase| width(&text(phase))).max().unwrap_or(0)
@@ -86,14 +88,14 @@ pub fn running(phases: &[Running], rows: usize, columns: usize, color: bool) -> 
     clip(phases.iter().map(line).collect(), rows, "running", columns)
 }
 
-/// What is done, cut before how long, which is the news.
+/// Renders the activity; the text is cut before the time.
 fn activity(activity: Option<&(String, Duration)>, columns: usize) -> String {
     let Some((what, since)) = activity else { return String::new() };
     let since = format!(" · {}", stopwatch(*since));
     format!("{}{since}", fit(printable(what).trim(), columns.saturating_sub(width(&since))))
 }
 
-/// At most `rows` lines; the last one says what was left out.
+/// Limits the lines to `rows`; the last line then counts the rest.
 pub fn clip(mut lines: Vec<String>, rows: usize, what: &str, columns: usize) -> Vec<String> {
     if lines.len() > rows {
         let more = lines.len() - rows.saturating_sub(1);
@@ -105,7 +107,7 @@ pub fn clip(mut lines: Vec<String>, rows: usize, what: &str, columns: usize) -> 
     lines
 }
 
-/// How long the rest takes if it goes on like this: said only once several phases have shown what "like this" is.
+/// Estimates the remaining time at the same rate, once several phases have finished.
 pub fn time_left(finished: u64, taken: Duration, left: u64) -> Option<Duration> {
     const ENOUGH: u64 = 3;
     (finished >= ENOUGH && left > 0).then(|| taken.mul_f64(left as f64 / finished as f64))

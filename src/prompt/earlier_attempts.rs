@@ -1,32 +1,29 @@
-//! What went before: the last attempt's failure, and memories of other work.
+//! History in the prompt: the last attempt's failure, and memories of other work.
 
 use super::Snippet;
 use super::sections::{Cut, Section};
 use crate::phase::verdict::FailingTest;
 use crate::phase::{Failure, FailureDetail};
 
-/// Longer lists are counted.
+/// Maximum length of lists; the rest is counted.
 const LISTED: usize = 50;
 
-/// What to mend first, the failing tests before the log.
+/// Renders the last failure: failing tests first, then the log.
 pub fn failed(failure: &Failure) -> Vec<Section> {
     let FailureDetail { breaches, missing, failing_tests, log_tail, .. } = &failure.detail;
     let mut parts = vec![format!(
-        "The last attempt did not land, and its changes are gone: you start again from the files as they \
-         are now. Make the whole change, without what went wrong: {}.",
+        "The last attempt failed and its changes were discarded. Start again from the current files and make \
+         the whole change, without this problem: {}.",
         failure.message.trim().trim_end_matches('.')
     )];
-    parts.extend(list(
-        "Changed, though it may not be",
-        breaches.iter().map(|line| format!("- {line}")),
-    ));
+    parts.extend(list("Forbidden changes", breaches.iter().map(|line| format!("- {line}"))));
     parts.extend(list("Missing or empty", missing.iter().map(|path| format!("- `{path}`"))));
     let names = failing_tests.iter().map(|test| format!("- `{}`", test.name));
     parts.extend(list("Failing tests", names));
     let mut sections =
-        vec![Section::new(Cut::Never, "What went wrong last time", parts.join("\n\n"))];
+        vec![Section::new(Cut::Never, "Failure of the last attempt", parts.join("\n\n"))];
     sections.extend(failing_tests.iter().filter(|test| !test.message.is_empty()).map(message));
-    let heading = "### The end of the output".to_owned();
+    let heading = "### End of the output".to_owned();
     sections.push(Section::quoted(Cut::Log, heading, log_tail));
     sections
 }
@@ -45,7 +42,7 @@ fn list(what: &str, lines: impl ExactSizeIterator<Item = String>) -> Option<Stri
     (count > 0).then(|| format!("{what}:\n\n{}{more}", shown.join("\n")))
 }
 
-/// What earlier phases left behind for later ones.
+/// Renders memories of earlier phases.
 pub fn memories(snippets: &[Snippet]) -> Vec<Section> {
     let said = snippets.iter().filter(|snippet| !snippet.text.trim().is_empty());
     said.enumerate()
@@ -53,7 +50,7 @@ pub fn memories(snippets: &[Snippet]) -> Vec<Section> {
             let of = format!("### {}", one_line(&snippet.source));
             let heading = match at {
                 0 => format!(
-                    "## From earlier work\n\nIt may be out of date; the files are right.\n\n{of}"
+                    "## From earlier work\n\nThese notes may be out of date; the files are authoritative.\n\n{of}"
                 ),
                 _ => of,
             };

@@ -1,4 +1,4 @@
-//! What the spec says in fields that mean nothing to us: its author meant something by them.
+//! Fields of the spec unknown to autopack, passed on to the agent as written.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::sections::{Cut, Section};
 use crate::phase::FixedSpec;
 use crate::phase::needs::Needs;
 
-/// Told elsewhere in the prompt, or for the drain alone.
+/// Fields shown elsewhere in the prompt, or used by the drain only.
 const KNOWN: [&str; 22] = [
     "phase_id",
     "id",
@@ -35,9 +35,10 @@ const DEPENDS_ON: &str = "depends_on";
 const KNOWN_IN_SCOPE: [&str; 5] =
     ["paths", "read_only_context", "protected_paths", "ci", "_autofix_v1_applied"];
 
+/// Returns the section with all unknown fields.
 pub fn section(spec: &FixedSpec) -> Section {
     let json = spec.json();
-    // Dependencies that gate are done by now; in any other shape they are notes.
+    // Phases in `depends_on` are complete at this point; any other content is a note.
     let gates = json.get(DEPENDS_ON).is_some_and(|needs| Needs::of(needs).notes.is_empty());
     let told = |key: &str| KNOWN.contains(&key) || gates && key == DEPENDS_ON;
     let own = json.as_object().into_iter().flatten().filter(|(key, _)| !told(key));
@@ -50,7 +51,7 @@ pub fn section(spec: &FixedSpec) -> Section {
     Section::new(Cut::Extra, "More from the author", fields.join("\n"))
 }
 
-/// Read-only paths with why they are worth reading.
+/// Lists read-only paths with the reasons to read them.
 pub fn with_reasons(spec: &FixedSpec) -> String {
     let given = spec.json().get("scope").and_then(|scope| scope.get("read_only_context"));
     let given = given.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -66,7 +67,7 @@ pub fn with_reasons(spec: &FixedSpec) -> String {
     spec.read_only().iter().map(|path| line(path.as_str())).collect::<Vec<_>>().join("\n")
 }
 
-/// `- priority: high`, and lists and objects indented beneath; nothing for what is empty.
+/// Renders a field: `- priority: high`, with lists and objects indented below; `None` for empty values.
 fn field(key: &str, value: &Value) -> Option<String> {
     Some(format!("- {key}:{}", shown(value, 1)?))
 }
@@ -89,7 +90,7 @@ fn shown(value: &Value, depth: usize) -> Option<String> {
     }
 }
 
-/// An object of plain values, as one item of a list.
+/// Renders an object of plain values as a single list item.
 fn in_a_line(item: &Value) -> Option<String> {
     let field = |(key, value): (&String, &Value)| match value {
         Value::String(text) if !text.contains('\n') => Some(format!("{key}: {text}")),

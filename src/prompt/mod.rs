@@ -1,8 +1,9 @@
-//! Phase, memories and the last failure -> the prompt. Pure: the same input gives the same bytes.
+//! Composition of the prompt from phase, memories and last failure. Pure: the same input gives the same
+//! bytes.
 //!
-//! Too long a prompt is cut, in this order: memories, the last attempt's output, the messages of single
-//! tests, fields that we do not know, acceptance criteria, the description. What has to be produced, where,
-//! how it is judged and what failed last time by name stay.
+//! A prompt over the limit is cut in this order: memories, output of the last attempt, messages of single
+//! tests, unknown fields, acceptance criteria, description. Deliverables, scope, checks and the names of last
+//! failures always stay.
 
 mod earlier_attempts;
 mod extra;
@@ -13,36 +14,40 @@ use sections::{Cut, Section};
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::{Complexity, Failure, FixedSpec, PathPattern};
 
-/// About 15,000 tokens.
+/// Default limit in characters, about 15,000 tokens.
 pub const MAX_CHARS: usize = 60_000;
 
-/// Everything that a prompt is made of.
+/// Input of a prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct PromptInput<'a> {
+    /// Spec of the phase.
     pub spec: &'a FixedSpec,
-    /// This one: charged tries so far, and one.
+    /// Number of this attempt: counted attempts so far plus 1.
     pub try_number: u32,
+    /// Maximum number of counted attempts.
     pub max_attempts: u32,
-    /// Paths that no phase may change.
+    /// Paths closed to all phases.
     pub protected: &'a [String],
-    /// The CI command as a person would type it; none where there is no CI.
+    /// CI command as typed by a person; `None` without CI.
     pub ci_command: Option<&'a str>,
-    /// What the memory knows, the most telling first.
+    /// Memories, the most relevant first.
     pub memories: &'a [Snippet],
+    /// Failure of the last attempt.
     pub last_failure: Option<&'a Failure>,
-    /// [`MAX_CHARS`], unless somebody knows better.
+    /// Limit in characters, usually [`MAX_CHARS`].
     pub max_chars: usize,
 }
 
-/// Something that was remembered.
+/// A remembered text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
-    /// Where it comes from, such as a phase's id.
+    /// Source of the text, such as the id of a phase.
     pub source: String,
+    /// The text.
     pub text: String,
 }
 
-/// The whole prompt, in Markdown, never longer than `max_chars` characters.
+/// Composes the prompt in Markdown, with at most `max_chars` characters.
 pub fn compose(input: &PromptInput) -> String {
     let mut parts = vec![task(input)];
     parts.extend(input.last_failure.map(earlier_attempts::failed).unwrap_or_default());
@@ -57,8 +62,8 @@ fn task(input: &PromptInput) -> Section {
     let spec = input.spec;
     let mut lines = vec![format!("# {}", spec.name()), String::new()];
     lines.push(format!(
-        "You work in a copy of a git repository, your current directory. Nobody answers questions: make \
-         the change, then end. Phase `{}`, category {}, complexity {}; try {} of {}.",
+        "You work in a copy of a git repository, your current directory. Questions are not answered: make \
+         the change, then finish. Phase `{}`, category {}, complexity {}; attempt {} of {}.",
         spec.phase_id(),
         if spec.category().is_empty() { "unknown" } else { spec.category() },
         complexity(spec.complexity()),
@@ -74,7 +79,7 @@ fn task(input: &PromptInput) -> Section {
 fn deliverables(spec: &FixedSpec) -> Section {
     let line = |path: &PathPattern| match path {
         path if path.is_glob() => {
-            format!("- `{}` (at least one file that matches, new or changed)", path.as_str())
+            format!("- `{}` (at least one new or changed file must match)", path.as_str())
         }
         path if path.is_dir() => {
             format!("- `{}` (a directory with at least one file)", path.as_str())
@@ -85,7 +90,10 @@ fn deliverables(spec: &FixedSpec) -> Section {
     let body = match list.is_empty() {
         true => String::new(),
         false => {
-            format!("Each of these must exist in the end and not be empty:\n\n{}", list.join("\n"))
+            format!(
+                "Each of these must exist when you finish, and must not be empty:\n\n{}",
+                list.join("\n")
+            )
         }
     };
     Section::new(Cut::Never, "Deliverables", body)
@@ -96,7 +104,7 @@ fn scope(input: &PromptInput) -> Section {
     let mut parts = Vec::new();
     let protected = ProtectedPaths::new(input.protected);
     let opened = protected.opened(spec);
-    // What stays protected is nowhere in reach, whatever lies around it.
+    // Protected paths are never in scope, even inside a directory in scope.
     let scope: Vec<&PathPattern> = spec
         .scope_paths()
         .iter()
@@ -105,20 +113,20 @@ fn scope(input: &PromptInput) -> Section {
         .collect();
     let scope = bullets(&scope);
     if scope.is_empty() {
-        parts.push("You may change any path that is not named below.".to_owned());
+        parts.push("You may change any path not named below.".to_owned());
     } else {
         parts.push(format!(
-            "Change only what lies at or beneath these paths, the deliverables, and test files for them. \
-             A change of anything else, a deletion or a rename included, fails the attempt:\n\n{scope}"
+            "Change only files at or under these paths, the deliverables, and test files for them. \
+             Any other change, including a deletion or a rename, fails the attempt:\n\n{scope}"
         ));
     }
     if !spec.read_only().is_empty() {
         let paths = extra::with_reasons(spec);
-        parts.push(format!("Read these for context, and do not change them:\n\n{paths}"));
+        parts.push(format!("Read these for context, but do not change them:\n\n{paths}"));
     }
     if !spec.protected().is_empty() {
         let paths = bullets(&spec.protected().iter().collect::<Vec<_>>());
-        parts.push(format!("Existing files here must stay as they are:\n\n{paths}"));
+        parts.push(format!("Do not change existing files here:\n\n{paths}"));
     }
     if !input.protected.is_empty() {
         let paths: Vec<String> = input.protected.iter().map(|path| format!("`{path}`")).collect();
@@ -126,7 +134,7 @@ fn scope(input: &PromptInput) -> Section {
             opened.iter().map(|path| format!("`{}`", path.as_str())).collect();
         let but = match opened.is_empty() {
             true => String::new(),
-            false => format!(", except for {}: this phase may change that", opened.join(", ")),
+            false => format!(", except for {}, which this phase may change", opened.join(", ")),
         };
         parts.push(format!("Never touch {}{but}.", paths.join(", ")));
     }
@@ -140,38 +148,40 @@ fn criteria(spec: &FixedSpec) -> Section {
 
 fn judgement(input: &PromptInput) -> Section {
     let mut lines = vec![
-        "Nothing that you say decides, only what is on disk when you end:".to_owned(),
+        "Your messages are not evaluated; only the files on disk when you finish are. The checks:"
+            .to_owned(),
         String::new(),
         "- every changed path is in scope".to_owned(),
     ];
     if !input.spec.deliverables().is_empty() {
-        lines.push("- every deliverable is there".to_owned());
+        lines.push("- every deliverable exists".to_owned());
     }
     if !input.spec.allow_no_change() {
-        lines.push("- there is a change".to_owned());
+        lines.push("- at least one file is changed".to_owned());
     }
     match input.ci_command {
-        Some(command) => {
-            lines.push(format!("- this passes, run from the repository's root: {}", code(command)))
-        }
-        None => lines.push("- there is no CI here: take care that it works".to_owned()),
+        Some(command) => lines.push(format!(
+            "- this command passes in the root of the repository: {}",
+            code(command)
+        )),
+        None => lines.push("- there is no CI: make sure that the change works".to_owned()),
     }
     if let Some(check) = &input.spec.ci().test_cmd {
-        lines.push(format!("- after it, this passes: {}", code(check)));
+        lines.push(format!("- then this command passes: {}", code(check)));
     }
     if input.ci_command.is_some() {
         lines.push(
-            "- no test that passed before is gone or skipped, unless its file is a deliverable"
+            "- every test that passed before still runs and is not skipped, unless its file is a deliverable"
                 .to_owned(),
         );
     }
     lines.extend([
         String::new(),
-        "Do not commit: what you leave in the working tree is taken. Write logs and notes of your own to the directory \
+        "Do not commit: autopack takes the changes from the working tree. Write your own logs and notes to the directory \
          $AUTOPACK_LOG_DIR, not to the repository."
             .to_owned(),
     ]);
-    Section::new(Cut::Never, "How it is judged", lines.join("\n"))
+    Section::new(Cut::Never, "How your work is checked", lines.join("\n"))
 }
 
 fn complexity(complexity: Complexity) -> &'static str {
@@ -186,12 +196,12 @@ fn bullets(paths: &[&PathPattern]) -> String {
     paths.iter().map(|path| format!("- `{}`", path.as_str())).collect::<Vec<_>>().join("\n")
 }
 
-/// Further lines of an item stay in it.
+/// Formats a list item; further lines are indented.
 fn bullet(text: &str) -> String {
     format!("- {}", text.trim().replace('\n', "\n  "))
 }
 
-/// A command in a line, or in a block where it has several.
+/// Formats a command inline, or as a block if it has several lines.
 fn code(command: &str) -> String {
     match command.contains(['\n', '`']) {
         false => format!("`{command}`"),

@@ -1,45 +1,49 @@
-//! The parts of a prompt, and fitting them into a number of characters.
+//! Sections of a prompt, and cutting them to a number of characters.
 
-/// What goes first when the prompt is too long, in this order.
+/// Priority for cutting sections from a prompt over the limit, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cut {
-    /// The last ones before the first.
+    /// Memories, last to first.
     Memories,
-    /// The end of the last attempt's output stays longest.
+    /// Output of the last attempt; its end stays longest.
     Log,
-    /// What single tests said, the last ones first; their names stay.
+    /// Messages of single tests, last to first; their names stay.
     Messages,
-    /// Fields of the spec that we do not know.
+    /// Unknown fields of the spec.
     Extra,
+    /// Acceptance criteria.
     Criteria,
+    /// The description.
     Description,
+    /// Never cut.
     Never,
 }
 
 const ORDER: [Cut; 6] =
     [Cut::Memories, Cut::Log, Cut::Messages, Cut::Extra, Cut::Criteria, Cut::Description];
 
-/// A part is not worth keeping with less.
+/// Minimum length of a section; a shorter section is dropped.
 const LEAST: usize = 200;
 const LEFT_OUT: &str = "... left out: the prompt would be too long ...";
 
-/// A heading and what stands beneath it.
+/// A heading and its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     cut: Cut,
     heading: String,
     body: String,
-    /// Somebody else's text, shown as it is.
+    /// Whether the body is untrusted text, shown verbatim.
     quoted: bool,
 }
 
 impl Section {
+    /// Creates a section of autopack's own text.
     pub fn new(cut: Cut, heading: &str, body: String) -> Self {
         let heading = if heading.is_empty() { String::new() } else { format!("## {heading}") };
         Self { cut, heading, body, quoted: false }
     }
 
-    /// With a heading, or several, as they stand.
+    /// Creates a section of untrusted text below the given headings.
     pub fn quoted(cut: Cut, heading: String, body: &str) -> Self {
         Self { cut, heading, body: body.trim().to_owned(), quoted: true }
     }
@@ -56,7 +60,7 @@ impl Section {
         }
     }
 
-    /// Shorter by at least `surplus` characters, or empty.
+    /// Shortens the section by at least `surplus` characters, possibly to nothing.
     fn shrink(&mut self, surplus: usize) {
         let count = self.body.chars().count();
         let note = LEFT_OUT.chars().count() + 2;
@@ -75,7 +79,7 @@ impl Section {
     }
 }
 
-/// All sections that say something, at most `max_chars` characters of them.
+/// Joins all non-empty sections, with at most `max_chars` characters.
 pub fn fitted(mut sections: Vec<Section>, max_chars: usize) -> String {
     for cut in ORDER {
         for at in (0..sections.len()).rev() {
@@ -102,14 +106,14 @@ fn joined(sections: &[Section]) -> String {
     text
 }
 
-/// What may never be cut was longer than everything may be.
+/// Cuts the text if the uncuttable sections alone exceed the limit.
 fn cut_off(text: &str, max_chars: usize) -> String {
     let keep = max_chars.saturating_sub(LEFT_OUT.chars().count() + 2);
     let whole = format!("{}\n{LEFT_OUT}\n", text.chars().take(keep).collect::<String>());
     whole.chars().take(max_chars).collect()
 }
 
-/// Longer than any fence in the text.
+/// Encloses the text in a fence longer than any fence inside.
 fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);

@@ -1,4 +1,4 @@
-//! Golden prompts, what is cut first, and what holds for every prompt.
+//! Golden prompts, the order of cuts, and invariants of every prompt.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ fn the_least_of_a_spec() {
     golden("least", &input);
 }
 
-/// What may go, from first to last, each named by a word that stands nowhere else.
+/// Cuttable sections in order, each marked by a unique word.
 #[test]
 fn what_is_cut_goes_in_the_stated_order() {
     let long = |word: &str| format!("{word} {}", "x".repeat(3_000));

@@ -1,8 +1,8 @@
-//! Other people's text in HTML, in JSON within HTML, and in Markdown.
+//! Escaping of untrusted text for HTML, JSON within HTML, and Markdown.
 
 use std::fmt;
 
-/// Text as HTML shows it, in an element or in a quoted attribute.
+/// Displays a text escaped for an HTML element or a quoted attribute.
 pub struct Html<'a>(pub &'a str);
 
 impl fmt::Display for Html<'_> {
@@ -25,12 +25,13 @@ impl fmt::Display for Html<'_> {
     }
 }
 
-/// JSON that stands in a `<script>`: nothing in it ends the element, begins a comment, or turns a line. The value stays.
+/// Escapes JSON for a `<script>` element: no text ends the element, begins a comment or breaks a line. The
+/// value is unchanged.
 pub fn json_in_script(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            // In JSON these stand in strings alone, all of them of one UTF-16 unit.
+            // In JSON, these occur in strings only, each as a single UTF-16 unit.
             '<'
             | '>'
             | '&'
@@ -44,8 +45,8 @@ pub fn json_in_script(json: &str) -> String {
     out
 }
 
-/// Text within a paragraph, a list's item or a cell of a table of GitHub's Markdown, not at its beginning: no markup, no
-/// mention, no link, no line.
+/// Escapes a text for the middle of a paragraph, list item or table cell of GitHub Markdown: no markup,
+/// mention, link or line break.
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
@@ -53,13 +54,15 @@ pub fn markdown(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A mention would call somebody, a number would link an issue: both are broken by a space of width 0.
+            // A mention would notify a user and a number would link an issue; a zero-width space prevents
+            // both.
             '@' | '#' => {
                 out.push('\\');
                 out.push(c);
                 out.push_str("&#8203;");
             }
-            // GitHub makes links of bare addresses by the colon or by `www.`, and formulas of what stands between dollars.
+            // GitHub links bare addresses by the colon or by `www.`, and renders text between dollar signs as
+            // formulas.
             ':' => out.push_str("&#58;"),
             '$' => out.push_str("&#36;"),
             '.' if ends_with_www(&out) => out.push_str("&#8203;."),

@@ -1,5 +1,5 @@
-//! Other people's text made fit to be kept in a page: without secrets, without what moves a cursor or turns a line, and
-//! cut to a size.
+//! Cleaning of untrusted text for the page: removes secrets, terminal control sequences and line breaks, and
+//! limits the size.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,43 +10,45 @@ use regex::Regex;
 
 use crate::process::Redactor;
 
-/// Lines longer than this are cut: logs of agents hold whole files in one.
+/// Maximum line length in characters. Agent logs may contain whole files in a single line.
 const LONGEST_LINE: usize = 400;
 
-/// Sequences of a terminal: colours, titles, cursor moves.
+/// Terminal sequences: colors, titles, cursor moves.
 static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
         .expect("the pattern is constant")
 });
 
-/// A part of a text, and what is missing of it.
+/// Part of a text, with the size of the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
+    /// The text.
     pub text: String,
-    /// Lines of what was read that are left out; nothing where all is there.
+    /// Number of omitted lines within the read part.
     pub left_out: usize,
-    /// There was more than what was read.
+    /// Whether the source was longer than the read part.
     pub of_more: bool,
 }
 
 impl Excerpt {
+    /// Checks whether the excerpt is complete.
     pub fn is_whole(&self) -> bool {
         self.left_out == 0 && !self.of_more
     }
 }
 
-/// One line: breaks and tabs become spaces.
+/// Cleans a text to a single line: breaks and tabs become spaces.
 pub fn line(text: &str, redactor: &Redactor) -> String {
     let clean = block(text, redactor);
     clean.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Several lines.
+/// Cleans a text of several lines.
 pub fn block(text: &str, redactor: &Redactor) -> String {
     let text = redactor.redact(text);
     let text = SEQUENCE.replace_all(&text, "");
     let clean: String = text.replace("\r\n", "\n").chars().filter_map(kept).collect();
-    // Once more: a colour within a secret hid it.
+    // Redacts again, since a color sequence within a secret may have hidden the secret.
     redactor.redact(&clean).into_owned()
 }
 
@@ -54,21 +56,21 @@ fn kept(c: char) -> Option<char> {
     match c {
         '\n' | '\t' => Some(c),
         '\r' => Some('\n'),
-        // Marks that show what follows in another order than it stands.
+        // Marks that change the displayed order of text.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => None,
         c if c.is_control() => None,
         c => Some(c),
     }
 }
 
-/// The first lines of a text.
+/// Returns the first lines of a text.
 pub fn head(text: &str, lines: usize) -> Excerpt {
     let all: Vec<&str> = text.trim_end().lines().collect();
     let kept = all.len().min(lines);
     Excerpt { text: joined(&all[..kept]), left_out: all.len() - kept, of_more: false }
 }
 
-/// The last lines of a text.
+/// Returns the last lines of a text.
 pub fn tail(text: &str, lines: usize) -> Excerpt {
     let all: Vec<&str> = text.trim_end().lines().collect();
     let from = all.len().saturating_sub(lines);
@@ -83,12 +85,12 @@ fn joined(lines: &[&str]) -> String {
     lines.iter().map(cut).collect::<Vec<_>>().join("\n")
 }
 
-/// The first bytes of a file, redacted and clean; nothing where there is no such file. A link is not followed: what
-/// stands in the folders of attempts may be an agent's work.
+/// Reads the first bytes of a file, redacted and cleaned; `None` if there is no such file. Symbolic links are
+/// not followed, since agents can write to attempt directories.
 pub fn file_head(path: &Path, bytes: u64, lines: usize, redactor: &Redactor) -> Option<Excerpt> {
     let (mut file, length) = open(path)?;
     let text = read(&mut file, bytes).ok()?;
-    // Where it was cut, half a secret would not be found: the last line goes.
+    // Drops the last line if cut: half a secret would not be recognized.
     let whole = match text.rsplit_once('\n') {
         Some((whole, _)) if length > bytes => whole,
         None if length > bytes => "",
@@ -97,7 +99,7 @@ pub fn file_head(path: &Path, bytes: u64, lines: usize, redactor: &Redactor) -> 
     Some(Excerpt { of_more: length > bytes, ..head(&block(whole, redactor), lines) })
 }
 
-/// The last bytes of a file, in the same way.
+/// Reads the last bytes of a file in the same way.
 pub fn file_tail(path: &Path, bytes: u64, lines: usize, redactor: &Redactor) -> Option<Excerpt> {
     let (mut file, length) = open(path)?;
     let from = length.saturating_sub(bytes);

@@ -1,4 +1,4 @@
-//! Figures as people read them.
+//! Formatting of figures for people.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ pub use crate::phase::words::counted;
 use crate::progress::{duration, thousands};
 use crate::telemetry::summary::{Figure, Rate};
 
-/// From this many on, the interval is narrow enough to be left out.
+/// Number of values above which the interval is narrow enough to omit.
 const MANY: u64 = 100;
-/// What stands where nothing is known.
+/// Text for an unknown value.
 pub const UNKNOWN: &str = "-";
 
-/// `95 %`.
+/// Formats a share: `95 %`.
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| UNKNOWN.to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
 
-/// `95 (84-99)`, in percent; the interval only where there are few.
+/// Formats a rate with its interval in percent: `95 (84-99)`; the interval only for few values.
 pub fn rate(rate: &Rate) -> String {
     let whole = |share: f64| format!("{:.0}", share * 100.0);
     match (rate.value, rate.low.zip(rate.high)) {
@@ -28,7 +28,7 @@ pub fn rate(rate: &Rate) -> String {
     }
 }
 
-/// The figure, and its interval where there are few values and it is known.
+/// Formats a figure, with its interval for few values.
 pub fn figure(figure: &Figure, n: u64, decimals: usize) -> String {
     let number = |value: f64| format!("{value:.decimals$}");
     match (figure.value, figure.low, figure.high) {
@@ -40,7 +40,7 @@ pub fn figure(figure: &Figure, n: u64, decimals: usize) -> String {
     }
 }
 
-/// `$12.34`; fractions of a cent where it is less than one.
+/// Formats an amount: `$12.34`; with fractions of a cent below a cent.
 pub fn money(usd: Option<f64>) -> String {
     match usd {
         None => UNKNOWN.to_owned(),
@@ -49,16 +49,17 @@ pub fn money(usd: Option<f64>) -> String {
     }
 }
 
-/// `1.25M`, or what stands for unknown.
+/// Formats a count: `1.25M`.
 pub fn count(count: Option<u64>) -> String {
     count.map_or_else(|| UNKNOWN.to_owned(), thousands)
 }
 
-/// A mean of counts.
+/// Formats a mean of counts.
 pub fn about(value: Option<f64>) -> String {
     count(value.map(|value| value.round().max(0.0) as u64))
 }
 
+/// Formats a duration in milliseconds.
 pub fn millis(ms: u64) -> String {
     duration(Duration::from_millis(ms))
 }

@@ -1,4 +1,4 @@
-//! A run in short Markdown, for the text of a pull request.
+//! A run as short Markdown for the description of a pull request.
 
 use super::escape::markdown;
 use super::figure_words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
@@ -7,9 +7,10 @@ use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
 use crate::telemetry::summary::Rate;
 
-/// GitHub takes 65,536 characters: lists are cut well before.
+/// Maximum length of lists. GitHub accepts 65,536 characters; lists end well before.
 const LISTED: usize = 100;
 
+/// Renders the Markdown.
 pub fn render(report: &Report) -> String {
     let mut text = format!("## Run {}\n\n", markdown(&report.name));
     text += &headline(report);
@@ -58,7 +59,7 @@ fn figures(report: &Report) -> String {
         used += &format!(", {} from cache", count(known.cache_read));
     }
     if tokens.unknown_attempts > 0 {
-        used += &format!("; {} did not say", counted(tokens.unknown_attempts, "attempt"));
+        used += &format!("; {} did not report", counted(tokens.unknown_attempts, "attempt"));
     }
     let estimate = &summary.estimate;
     let smape = figure(&estimate.smape_percent.mean, estimate.samples, 0);
@@ -66,7 +67,7 @@ fn figures(report: &Report) -> String {
     let retries = &summary.retries;
     let rows = [
         ("Landed", share(&summary.phases.success, " of finished phases")),
-        ("On the first try", share(&summary.phases.first_try, "")),
+        ("On the first attempt", share(&summary.phases.first_try, "")),
         ("Tokens", used),
         ("Cost", money(summary.used.cost_usd)),
         (
@@ -89,7 +90,7 @@ fn figures(report: &Report) -> String {
         (
             "Estimates",
             match estimate.samples {
-                0 => "no sample to compare".to_owned(),
+                0 => "no samples to compare".to_owned(),
                 samples => format!("SMAPE {smape} % of {}", counted(samples, "sample")),
             },
         ),
@@ -102,7 +103,7 @@ fn figures(report: &Report) -> String {
 }
 
 fn share(of: &Rate, what: &str) -> String {
-    if of.of == 0 { "nothing decided yet".to_owned() } else { format!("{} %{what}", rate(of)) }
+    if of.of == 0 { "no finished phases yet".to_owned() } else { format!("{} %{what}", rate(of)) }
 }
 
 fn landed(report: &Report) -> String {
@@ -112,7 +113,7 @@ fn landed(report: &Report) -> String {
         return String::new();
     }
     let mut text =
-        "### Landed\n\n| Phase | Commit | Tries | Tokens |\n|---|---|--:|--:|\n".to_owned();
+        "### Landed\n\n| Phase | Commit | Attempts | Tokens |\n|---|---|--:|--:|\n".to_owned();
     for phase in phases.iter().take(LISTED) {
         let commit = phase.commit.as_deref().map(short_commit);
         text += &format!(
@@ -138,10 +139,13 @@ fn failed(report: &Report) -> String {
             Some(failure) => {
                 format!("{}: {}", markdown(&failure.kind), markdown(&failure.message))
             }
-            None => "no reason was kept".to_owned(),
+            None => "no recorded reason".to_owned(),
         };
-        let tries =
-            if phase.tries == 1 { "1 try".to_owned() } else { format!("{} tries", phase.tries) };
+        let tries = if phase.tries == 1 {
+            "1 attempt".to_owned()
+        } else {
+            format!("{} attempts", phase.tries)
+        };
         text += &format!("- {} after {tries}: {why}\n", title(phase));
     }
     text + &more(phases.len())
@@ -155,7 +159,7 @@ fn left(report: &Report) -> String {
     if phases.is_empty() {
         return String::new();
     }
-    let mut text = "### Left\n\n".to_owned();
+    let mut text = "### Remaining\n\n".to_owned();
     for phase in phases.iter().take(LISTED) {
         text += &format!("- {}: {}\n", title(phase), phase.standing());
     }

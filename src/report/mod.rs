@@ -1,8 +1,8 @@
-//! The report of a run: one page for a browser, or short Markdown for a pull request; and the figures that both share
-//! with `telemetry summary`.
+//! Report of a run: a page for a browser or short Markdown for a pull request, and the figures shared with
+//! `telemetry summary`.
 //!
-//! It reads the store and the folders of attempts and changes neither. Names, messages, logs and patches are other
-//! people's text: redacted and cleaned when they are read (`clean`), escaped where they are written (`escape`).
+//! Reads the store and attempt directories and changes neither. Names, messages, logs and patches are
+//! untrusted: redacted and cleaned when read (`clean`), escaped when written (`escape`).
 
 mod escape;
 mod excerpt;
@@ -23,12 +23,16 @@ use story::Report;
 
 pub use run_figures::figures;
 
-/// Logs and patches fill the page up to here, in bytes.
+/// Maximum page size for adding logs and patches, in bytes.
 const PAGE_SIZE: usize = 1_900_000;
-/// And have this much however many phases there are.
+/// Minimum size for logs and patches regardless of the number of phases, in bytes.
 const LEAST_ROOM: usize = 200_000;
 
-/// The page. `root` is the top of the repository, beneath which attempts kept their files.
+/// Renders the page. `root` is the root of the repository with the attempt directories.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
 pub async fn html(
     store: &Store,
     run: &RunId,
@@ -42,7 +46,11 @@ pub async fn html(
     page::render(&report)
 }
 
-/// For a pull request's text.
+/// Renders the Markdown.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
 pub async fn markdown(
     store: &Store,
     run: &RunId,

@@ -1,13 +1,17 @@
-//! The summary of runs, read from the store a page at a time.
+//! Summary of runs, read from the store page by page.
 
 use crate::phase::{PhaseHistory, RunId, UnixMs};
 use crate::store::{HistoryCursor, Store, StoreError};
 use crate::telemetry::summary::{Summariser, Summary};
 
-/// Phases or samples that are in memory at once.
+/// Number of phases or samples in memory at a time.
 const PAGE: u32 = 1_000;
 
-/// Of these runs; of all that there are, and of samples of runs that are no longer there, where none is named.
+/// Returns the summary of the named runs. Without names: of all runs, and of samples of removed runs.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
 pub async fn figures(
     store: &Store,
     named: &[RunId],
@@ -16,7 +20,7 @@ pub async fn figures(
     figures_of(store, named, since, |_| {}).await
 }
 
-/// The same; `see` is shown every phase on the way.
+/// Returns the same summary and passes every phase to `see`.
 pub(super) async fn figures_of(
     store: &Store,
     named: &[RunId],
@@ -27,7 +31,7 @@ pub(super) async fn figures_of(
     let is_named = |run: &RunId| named.is_empty() || named.contains(run);
     let all = store.runs().await?.into_iter().map(|run| run.run_id);
     let runs: Vec<RunId> = all.filter(is_named).collect();
-    // A run that was removed has left samples alone.
+    // A removed run leaves only samples.
     named.iter().filter(|run| !runs.contains(run)).for_each(|run| summariser.run(run));
     for run in &runs {
         summariser.run(run);

@@ -1,5 +1,5 @@
-//! What a report tells of a run: its phases and their attempts, cleaned, with the last lines and the patch of what did
-//! not land, as far as there is room for them.
+//! Content of a report: phases and their attempts, cleaned, with the last lines and patches of failed
+//! attempts as far as there is room.
 
 use std::path::Path;
 
@@ -17,74 +17,97 @@ use crate::process::Redactor;
 use crate::store::{AttemptRow, PhaseRow, RunSummary, Store};
 use crate::telemetry::summary::Summary;
 
-/// Of logs.
+/// Limits for logs.
 const TAIL_LINES: usize = 40;
 const TAIL_BYTES: u64 = 16 * 1024;
-/// Of patches.
+/// Limits for patches.
 const PATCH_LINES: usize = 160;
 const PATCH_BYTES: u64 = 12 * 1024;
-/// Of a description.
+/// Limit for a description.
 const DESCRIPTION_LINES: usize = 12;
-/// Of a failure's own lists.
+/// Limit for the lists of a failure.
 const LISTED: usize = 20;
-/// What surrounds an excerpt in the page.
+/// Size of the markup around an excerpt, in bytes.
 const FRAME: usize = 160;
 
+/// Content of a report.
 pub struct Report {
-    /// The run's id, for people.
+    /// Id of the run, for people.
     pub name: String,
+    /// Counters and branch of the run.
     pub run: RunSummary,
+    /// Figures.
     pub summary: Summary,
+    /// Phases in order.
     pub phases: Vec<PhaseStory>,
-    /// CI on its tip in a clean clone.
     pub end: Vec<String>,
+    /// Time of the report.
     pub made_at: UnixMs,
 }
 
+/// A phase in the report.
 pub struct PhaseStory {
+    /// Id of the phase.
     pub id: String,
+    /// Name of the phase.
     pub name: String,
+    /// Beginning of the description.
     pub description: Excerpt,
+    /// Category.
     pub category: String,
+    /// Complexity.
     pub complexity: String,
+    /// State.
     pub state: PhaseState,
-    /// QUEUED behind a FAILED one.
+    /// Whether the phase is queued behind a failed phase.
     pub blocked: bool,
-    /// Charged.
+    /// Number of counted attempts.
     pub tries: u32,
+    /// Landed commit.
     pub commit: Option<String>,
+    /// Ids of required phases.
     pub depends_on: Vec<String>,
-    /// Why it is FAILED, or what its last try failed with.
+    /// Reason for the failed state, or the failure of the last attempt.
     pub failure: Option<FailureStory>,
+    /// Attempts in order.
     pub attempts: Vec<AttemptStory>,
 }
 
+/// A failure in the report.
 pub struct FailureStory {
+    /// Kind of failure.
     pub kind: String,
+    /// Reason.
     pub message: String,
+    /// Exit code of the failed program.
     pub exit_code: Option<i32>,
-    /// Breaches, missing deliverables, failing tests.
+    /// Breaches, missing deliverables and failing tests.
     pub particulars: Vec<String>,
 }
 
+/// An attempt in the report.
 pub struct AttemptStory {
+    /// The attempt as stored.
     pub row: AttemptRow,
-    /// Why it did not land, or what was said of it.
+    /// Why the attempt did not land.
     pub failure: Option<FailureStory>,
+    /// Note about the attempt.
     pub note: Option<String>,
-    /// The last lines of CI or of the agent.
+    /// Last lines of CI or the agent.
     pub tail: Option<Excerpt>,
+    /// Patch of the attempt.
     pub patch: Option<Excerpt>,
-    /// There was something to show, and no room for it.
+    /// Whether content was omitted for lack of room.
     pub no_room: bool,
 }
 
 impl AttemptStory {
+    /// Checks whether the attempt passed.
     pub fn passed(&self) -> bool {
         self.row.outcome.is_some_and(AttemptOutcome::passed)
     }
 
-    /// How long it took, or takes so far.
+    /// Returns the duration so far, in milliseconds.
     pub fn wall_ms(&self, now: UnixMs) -> u64 {
         let end = self.row.ended_at.unwrap_or(now);
         u64::try_from(end.0 - self.row.started_at.0).unwrap_or(0)
@@ -92,7 +115,7 @@ impl AttemptStory {
 }
 
 impl Report {
-    /// Everything that the store knows; nothing of the folders of attempts yet.
+    /// Reads the content from the store, without the attempt directories.
     pub async fn gather(
         store: &Store,
         run: &RunId,
@@ -130,8 +153,9 @@ impl Report {
         Ok(Self { name, run, summary, phases, end, made_at })
     }
 
-    /// Adds last lines and patches of what did not land: first of what made phases fail, then of the tries before, while
-    /// there is room, in bytes of the page. `root` is the top of the repository, beneath which attempts kept their files.
+    /// Adds the last lines and patches of failed attempts while there is room, in bytes of the page: first
+    /// the attempts that made phases fail, then earlier attempts. `root` is the root of the repository with
+    /// the attempt directories.
     pub fn attach(&mut self, root: &Path, redactor: &Redactor, mut room: usize) {
         for last_of_failed in [true, false] {
             for phase in &mut self.phases {
@@ -153,7 +177,7 @@ impl Report {
 
 type Kinds = std::collections::HashMap<PhaseId, (String, String)>;
 
-/// Category and complexity as they were when it was last claimed.
+/// Returns category and complexity at the time of the last claim.
 fn kind_of(phase: &PhaseHistory) -> Option<(PhaseId, (String, String))> {
     let last = phase.attempts.last()?;
     Some((phase.phase_id.clone(), (last.category.clone(), last.complexity.clone())))
@@ -186,23 +210,24 @@ impl PhaseStory {
 }
 
 impl PhaseStory {
-    /// Over all its attempts; `None` where none said.
+    /// Returns the billed tokens of all attempts; `None` if unknown.
     pub fn billed(&self) -> Option<u64> {
         let known = self.attempts.iter().filter_map(|attempt| attempt.row.usage.tokens.billed());
         known.reduce(u64::saturating_add)
     }
 
+    /// Returns the cost of all attempts in US dollars; `None` if unknown.
     pub fn cost_usd(&self) -> Option<f64> {
         let known = self.attempts.iter().filter_map(|attempt| attempt.row.usage.cost_usd);
         known.reduce(|sum, cost| sum + cost)
     }
 
-    /// Nothing where the name is the id.
+    /// Returns the name, or an empty text if equal to the id.
     pub fn own_name(&self) -> &str {
         if self.name == self.id { "" } else { &self.name }
     }
 
-    /// Its state in a word or two.
+    /// Returns the state in a word or two.
     pub fn standing(&self) -> &'static str {
         match (self.state, self.blocked) {
             (PhaseState::Complete, _) => "landed",

@@ -1,4 +1,4 @@
-//! Other people's names for our fields: one table, printed in `docs/plan-format.md`.
+//! Alternative field names accepted in specs: one table, printed in `docs/plan-format.md`.
 
 use std::sync::LazyLock;
 
@@ -7,20 +7,24 @@ use serde_json::{Map, Value};
 use super::draft::{Draft, is_blank, words};
 use super::{commands, field, lists};
 
-/// How a field under another name is taken over.
+/// How the value of an alias is merged into the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
-    /// Only where the field itself is missing or empty, and only a text (`test_cmd`: anything); else it stays as it is.
+    /// Used only if the field is missing or empty, and only if the value is a text (for `test_cmd`: any
+    /// value). Otherwise left in place.
     Fill,
-    /// What it lists is added to the field.
+    /// Entries are appended to the field's list.
     Add,
 }
 
-/// One other name. A dot goes into the object before it.
+/// An alternative field name. A dot separates the object from the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alias {
+    /// Name as written by authors.
     pub name: &'static str,
+    /// Field that receives the value.
     pub field: &'static str,
+    /// How the value is merged.
     pub merge: Merge,
 }
 
@@ -32,7 +36,7 @@ const fn add(field: &'static str, name: &'static str) -> Alias {
     Alias { name, field, merge: Merge::Add }
 }
 
-/// Of several names for one field, the one that stands first in this table goes first.
+/// All aliases. If a spec uses several names for the same field, the first in this table has precedence.
 pub const ALIASES: [Alias; 75] = [
     fill("phase_id", "id"),
     fill("phase_id", "task_id"),
@@ -111,7 +115,8 @@ pub const ALIASES: [Alias; 75] = [
     add("ci_args", "scope.ci_args"),
 ];
 
-/// What a spec as it was written holds for a field: under its own name, then under its other names, each with that name.
+/// Returns all values in an unrepaired spec for a field, each with the name used: the field's own name first,
+/// then its aliases.
 pub fn written<'a>(
     spec: &'a Map<String, Value>,
     field: &'a str,
@@ -126,14 +131,15 @@ pub fn written<'a>(
     })
 }
 
-/// A row of the table, by the object that the name stands in.
+/// A row of the table, indexed by the object in front of the dot.
 struct Name {
     object: &'static str,
     key: &'static str,
     row: usize,
 }
 
-/// By the first letter of the key: most specs have none of these names, and a look at their keys tells.
+/// Rows by the first letter of the key. Most specs use no alias, and this index shows so after a glance at
+/// the keys.
 static NAMES: LazyLock<[Vec<Name>; 128]> = LazyLock::new(|| {
     let mut names = [const { Vec::new() }; 128];
     for (row, alias) in ALIASES.iter().enumerate() {
@@ -143,7 +149,8 @@ static NAMES: LazyLock<[Vec<Name>; 128]> = LazyLock::new(|| {
     names
 });
 
-/// Moves every field under another name to its own. No field has a name of the table's, so moving one brings no other.
+/// Moves every aliased field to its canonical name. No canonical name is also an alias, so a move never
+/// causes another.
 pub(super) fn apply(draft: &mut Draft) {
     let mut rows = Vec::new();
     find_names("", &draft.json, &mut rows);
@@ -162,7 +169,7 @@ pub(super) fn apply(draft: &mut Draft) {
     }
 }
 
-/// Adds the rows of the table whose names are in the object.
+/// Adds the table rows whose names occur in the object.
 fn find_names(object: &str, fields: &Map<String, Value>, rows: &mut Vec<usize>) {
     for key in fields.keys() {
         let first = key.bytes().next().map_or(0, usize::from);
@@ -186,7 +193,7 @@ fn fill_in(draft: &mut Draft, alias: &Alias) {
     let taken = field::get(&draft.json, alias.field).is_some_and(|value| !empty(value));
     let fits = |value: &Value| match alias.field {
         "phase_id" => value.is_string() || value.is_number(),
-        // In whatever shape: a check that stays behind under its other name is none.
+        // Any shape is accepted: a check left under the other name would be ignored.
         commands::TEST_CMD => !empty(value),
         _ => value.is_string(),
     };
@@ -228,7 +235,7 @@ fn remove(draft: &mut Draft, path: &str) -> Option<Value> {
     }
 }
 
-/// Renames a key where it stands.
+/// Renames a key in place.
 fn rename(map: &mut Map<String, Value>, from: &str, to: &str) {
     let fields = std::mem::take(map);
     *map = fields
@@ -237,7 +244,7 @@ fn rename(map: &mut Map<String, Value>, from: &str, to: &str) {
         .collect();
 }
 
-/// The text of a value that stands for a text.
+/// Returns the text of a value used as a text.
 pub(super) fn as_text(value: Option<&Value>) -> String {
     value.map(words).unwrap_or_default()
 }

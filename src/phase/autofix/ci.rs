@@ -1,4 +1,4 @@
-//! CI timeouts: filled in by complexity and category, raised after CI ran out of time.
+//! CI timeouts: defaults by complexity and category, raised after CI timed out.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::phase::{Failure, FailureKind};
 const PER_TEST: u64 = 60;
 const RAISED_TIMEOUT: u64 = 1200;
 const RAISED_PER_TEST: u64 = 90;
-/// What a process ends with that was sent SIGTERM, and what `timeout(1)` ends with.
+/// Exit codes of a process killed by SIGTERM and of `timeout(1)`.
 const TIMEOUT_EXIT_CODES: [i32; 2] = [143, 124];
 
 pub(super) const TIMEOUT: &str = "timeout_seconds";
@@ -31,7 +31,7 @@ pub(super) fn complexity(written: &str) -> Complexity {
     }
 }
 
-/// What a phase of this complexity and category gets.
+/// Returns the default timeout for a complexity and category, in seconds.
 fn default_timeout(complexity: Complexity, category: &str) -> u64 {
     let base = match complexity {
         Complexity::Low => 600,
@@ -51,20 +51,20 @@ fn default_timeout(complexity: Complexity, category: &str) -> u64 {
     }
 }
 
-/// Where a setting stands: in `ci` of the phase or of its scope, directly or under `pytest`.
+/// Where a CI setting is: in `ci` of the phase or of its scope, directly or under `pytest`.
 #[derive(Clone, Copy)]
 enum Spot {
     Phase,
     Scope,
 }
 
-/// Makes `ci` and `ci.pytest` objects and their timeouts whole seconds.
+/// Converts `ci` and `ci.pytest` to objects and their timeouts to whole seconds.
 pub(super) fn normalize(draft: &mut Draft) {
     shape(draft, Spot::Phase);
     shape(draft, Spot::Scope);
 }
 
-/// Adds what is missing.
+/// Adds missing timeouts.
 pub(super) fn fill(draft: &mut Draft) {
     for key in [TIMEOUT, PER_TEST_TIMEOUT] {
         if get(draft, key).is_none() {
@@ -79,8 +79,8 @@ fn written_timeout(draft: &Draft) -> u64 {
     default_timeout(complexity(draft.text("complexity")), draft.text("category"))
 }
 
-/// Raises the timeouts after CI ran out of time. Depends on what ran out, not on what is set now, so that
-/// the same failure raises them once.
+/// Raises the timeouts after CI timed out. The new value depends on the timeout of the failed attempt, not on
+/// the current setting, so the same failure raises it only once.
 pub(super) fn escalate(draft: &mut Draft, last_failure: Option<&Failure>) {
     let Some(failure) = last_failure.filter(|failure| ran_out_of_time(failure)) else { return };
     let ran_out = failure.detail.timeout_seconds.unwrap_or_else(|| written_timeout(draft));
@@ -106,16 +106,16 @@ fn raise(draft: &mut Draft, key: &str, wanted: u64) {
     let ci = [&mut draft.json, &mut draft.scope].map(|object| field::get_mut(object, "ci"));
     let Some(value) = ci.into_iter().flatten().find_map(|ci| setting_mut(ci, key)) else { return };
     *value = Value::from(wanted);
-    draft.fixed(format!("ci: {key} {current} -> {wanted}, since CI ran out of time"));
+    draft.fixed(format!("ci: {key} {current} -> {wanted}, because CI timed out"));
 }
 
-/// The setting in force: the phase's own goes before its scope's.
+/// Returns the effective setting: the phase's own has precedence over its scope's.
 pub(super) fn get(draft: &Draft, key: &str) -> Option<u64> {
     let ci = [&draft.json, &draft.scope].map(|object| field::get(object, "ci"));
     ci.into_iter().flatten().find_map(|ci| setting(ci, key))
 }
 
-/// What stands under `pytest` goes before what stands beside it.
+/// A value under `pytest` has precedence over a value beside `pytest`.
 fn setting(ci: &Value, key: &str) -> Option<u64> {
     let pytest = field::of(ci, "pytest").and_then(|pytest| field::of(pytest, key)?.as_u64());
     pytest.or_else(|| field::of(ci, key)?.as_u64())
@@ -164,11 +164,11 @@ fn shape(draft: &mut Draft, spot: Spot) {
     field::put(object, "ci", ci);
     draft.prose.extend(lost);
     if changed {
-        draft.fixed(format!("{name}: brought into shape"));
+        draft.fixed(format!("{name}: normalized"));
     }
 }
 
-/// Whether there is nothing to do: objects, and whole seconds where there are any.
+/// Checks whether both are objects and all timeouts are whole seconds, so no change is needed.
 fn is_shaped(ci: &Value) -> bool {
     let timed = |object: &Value| {
         object.is_object()
@@ -179,7 +179,7 @@ fn is_shaped(ci: &Value) -> bool {
     timed(ci) && field::of(ci, "pytest").is_none_or(timed)
 }
 
-/// A text or a list is the command.
+/// Reads `ci`; a text or list is taken as the command.
 fn open_ci(given: Value, name: &str, lost: &mut Vec<String>) -> Map<String, Value> {
     match given {
         Value::Object(ci) => ci,
@@ -194,7 +194,7 @@ fn open_ci(given: Value, name: &str, lost: &mut Vec<String>) -> Map<String, Valu
     }
 }
 
-/// A number is the timeout.
+/// Reads `ci.pytest`; a number is taken as the timeout.
 fn open_pytest(given: Value, name: &str, lost: &mut Vec<String>) -> Map<String, Value> {
     match given {
         Value::Object(pytest) => pytest,

@@ -1,4 +1,4 @@
-//! The keys of `ci`: other names of those that we read, and keys that nobody reads.
+//! Keys of `ci`: aliases of known keys, and unknown keys.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::phase::words::meant;
 
 const PYTEST: &str = "pytest";
 const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
-/// Of several names for one key, the one that stands first here goes first.
+/// Aliases of keys. If several names for the same key are used, the first in this list has precedence.
 const OTHER_NAMES: [(&str, &str); 7] = [
     ("cmd", COMMAND),
     ("run", COMMAND),
@@ -20,7 +20,7 @@ const OTHER_NAMES: [(&str, &str); 7] = [
     ("ci_args", "args"),
     ("timeout", TIMEOUT),
 ];
-/// A list under these names is one of command lines, not of arguments.
+/// Names whose list contains command lines instead of arguments.
 const OF_LINES: [&str; 2] = ["commands", "script"];
 
 #[derive(Default)]
@@ -29,8 +29,8 @@ struct Said {
     prose: Vec<String>,
 }
 
-/// Takes keys under other names over. A key that nobody reads becomes one of the author's words, and that is said: a check
-/// that is misspelt would be none without anybody's knowledge.
+/// Moves aliased keys to their canonical names. An unknown key is moved to the acceptance criteria with a
+/// note, since a misspelled check would otherwise be skipped silently.
 pub(super) fn settle(draft: &mut Draft) {
     let mut said = Said::default();
     for (object, name) in [(&mut draft.json, "ci"), (&mut draft.scope, "scope.ci")] {
@@ -72,7 +72,7 @@ fn drop_unknown(object: &mut Map<String, Value>, name: &str, known: &[&str], sai
         let Some(value) = object.shift_remove(&key) else { continue };
         let near = meant(&key, known);
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        said.fixes.push(format!("{name}: `{key}` is no setting of ours and does nothing{hint}"));
+        said.fixes.push(format!("{name}: `{key}` is not a known setting and has no effect{hint}"));
         said.prose.push(format!("{name}: {}", criteria::about(&key, &value)));
     }
 }

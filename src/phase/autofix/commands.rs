@@ -1,4 +1,4 @@
-//! Commands of the author's, however they were written, as texts for the shell: `test_cmd`, and what `ci` holds of them.
+//! Commands in any accepted shape, converted to shell text: `test_cmd` and the commands in `ci`.
 
 use serde_json::{Map, Value};
 
@@ -9,21 +9,23 @@ use crate::phase::words::{counted, quoted};
 
 pub(super) const COMMAND: &str = "command";
 pub(super) const TEST_CMD: &str = "test_cmd";
-/// Where an object holds its command.
+/// Keys under which an object may hold a command.
 const WITHIN: [&str; 5] = [COMMAND, "cmd", "run", "commands", "script"];
-/// Programs that do nothing without a word that says what: such a word alone is no command line.
+/// Programs that do nothing without arguments: a list entry with only such a name is not a complete command
+/// line.
 const NOTHING_ALONE: [&str; 27] = [
     "sh", "bash", "node", "deno", "ruby", "perl", "php", "cargo", "go", "npm", "npx", "pnpm", "uv",
     "uvx", "poetry", "pipenv", "pdm", "hatch", "bundle", "dotnet", "docker", "git", "env", "nice",
     "time", "timeout", "xvfb-run",
 ];
 
-/// Whether it is blank once it is a text: a list of nothing is.
+/// Checks whether a command is blank after conversion to text, as an empty list is.
 pub(super) fn is_empty(given: &Value) -> bool {
     is_blank(given) || read(given).is_ok_and(|command| command.text.is_empty())
 }
 
-/// Makes each of them a text. One that cannot be read is a problem: a check that goes unread would let red work land.
+/// Converts each command to text. An unreadable command is a problem: ignoring a check would let failing work
+/// land.
 pub(super) fn normalize(draft: &mut Draft) {
     let mut said = Said::default();
     one(&mut draft.json, TEST_CMD, TEST_CMD, &mut said);
@@ -39,13 +41,13 @@ pub(super) fn normalize(draft: &mut Draft) {
     draft.problems.extend(said.problems);
 }
 
-/// A list of arguments, which `ci.command` may be.
+/// Checks for a list of arguments, allowed in `ci.command`.
 fn is_argv(command: &Value) -> bool {
     let word = |word: &Value| !(word.is_object() || word.is_array());
     command.as_array().is_some_and(|words| words.iter().all(word))
 }
 
-/// A list of command lines as the text of one or several lines; as it is where it cannot be read.
+/// Converts a list of command lines to a multi-line text; returns the value unchanged if unreadable.
 pub(super) fn lines(given: Value) -> Value {
     match &given {
         Value::Array(items) => list(items).map_or(given, |command| Value::String(command.text)),
@@ -78,7 +80,7 @@ fn one(object: &mut Map<String, Value>, key: &str, name: &str, said: &mut Said) 
             *given = Value::String(text);
         }
         Err(found) => said.problems.push(format!(
-            "{name}: expected a line for the shell or a list of lines, found {found}"
+            "{name}: expected a shell command or a list of shell commands, found {found}"
         )),
     }
 }
@@ -88,13 +90,13 @@ struct Command {
     shape: String,
 }
 
-/// `Err` is what was found that is no command.
+/// Reads a command. `Err` describes the value found instead.
 fn read(given: &Value) -> Result<Command, &'static str> {
     match given {
         Value::Array(items) => list(items),
         Value::Object(fields) => {
             let (key, within) = within(fields).ok_or("an object without a command")?;
-            Ok(Command { text: text(within)?, shape: format!("taken from its `{key}`") })
+            Ok(Command { text: text(within)?, shape: format!("taken from `{key}`") })
         }
         Value::String(_) => Ok(Command { text: text(given)?, shape: String::new() }),
         other => Err(kind(other)),
@@ -112,18 +114,18 @@ fn list(items: &[Value]) -> Result<Command, &'static str> {
     let lines: Vec<&str> =
         texts.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
     let shape = match lines.len() {
-        1 => "made a text".to_owned(),
-        many => format!("{}, each has to pass", counted(many as u64, "command line")),
+        1 => "converted to text".to_owned(),
+        many => format!("{}, all must pass", counted(many as u64, "command line")),
     };
     Ok(Command { text: lines.join("\n"), shape })
 }
 
-/// One item of a list, or what stands where a command should.
+/// Reads an entry of a list, or a value in place of a command.
 fn text(item: &Value) -> Result<String, &'static str> {
     match item {
         Value::Array(items) => list(items).map(|command| command.text),
         Value::Object(fields) => text(within(fields).ok_or("an object without a command")?.1),
-        // YAML makes them of the commands `true` and `false`, and of a `5` among arguments.
+        // YAML parses the commands `true` and `false` as booleans and an argument `5` as a number.
         scalar => Ok(words(scalar)),
     }
 }
@@ -133,7 +135,7 @@ fn within(fields: &Map<String, Value>) -> Option<(&'static str, &Value)> {
     WITHIN.iter().filter_map(held).find(|(_, value)| !is_blank(value))
 }
 
-/// What an object says beside its command.
+/// Returns the other fields of an object with a command, as texts.
 fn beside(fields: &Map<String, Value>, name: &str) -> Vec<String> {
     let command = within(fields).map(|(key, _)| key);
     let others =
@@ -141,8 +143,8 @@ fn beside(fields: &Map<String, Value>, name: &str) -> Vec<String> {
     others.map(|(key, value)| format!("{name}: {}", criteria::about(key, value))).collect()
 }
 
-/// Whether a list is plainly the words of one command: it begins with a lone word, and what follows cannot be read as
-/// commands. Where it cannot be told, its items are lines.
+/// Checks whether a list holds the words of a single command: its first entry is a single word and the rest
+/// cannot be commands. In doubt, entries are separate lines.
 fn is_one_command(items: &[String]) -> bool {
     let [first, rest @ ..] = items else { return false };
     let is_word = !first.is_empty() && !first.contains(char::is_whitespace);

@@ -1,4 +1,4 @@
-//! `acceptance_criteria`: where the author's words go that stood among paths.
+//! `acceptance_criteria`, including sentences found in lists of paths.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::phase::words::counted;
 
 const KEY: &str = "acceptance_criteria";
 
-/// Makes the criteria a list and adds the collected prose to it.
+/// Converts the criteria to a list and adds the collected prose.
 pub(super) fn append(draft: &mut Draft) {
     let prose = std::mem::take(&mut draft.prose);
     let given = field::get(&draft.json, KEY);
@@ -23,7 +23,7 @@ pub(super) fn append(draft: &mut Draft) {
         _ => Vec::new(),
     };
     if !listed && !list.is_empty() {
-        draft.fixed(format!("{KEY}: made a list"));
+        draft.fixed(format!("{KEY}: converted to a list"));
     }
     let before = list.len();
     for text in prose {
@@ -34,7 +34,7 @@ pub(super) fn append(draft: &mut Draft) {
     }
     if list.len() > before {
         draft.fixed(format!(
-            "{KEY}: kept {} that stood among paths",
+            "{KEY}: added {} found among paths",
             counted((list.len() - before) as u64, "text")
         ));
     }
@@ -45,7 +45,7 @@ fn in_words((key, value): (String, Value)) -> Value {
     Value::String(about(&key, &value))
 }
 
-/// What a field says, as the single texts that it has once it is among the criteria.
+/// Returns the texts of a field as they will appear in the criteria.
 pub(super) fn texts(given: &Value) -> Vec<String> {
     match given {
         Value::Array(list) => list.iter().map(words).collect(),
@@ -54,7 +54,7 @@ pub(super) fn texts(given: &Value) -> Vec<String> {
     }
 }
 
-/// A field that nobody reads, in words.
+/// Renders an unknown field as text.
 pub(super) fn about(key: &str, value: &Value) -> String {
     match words(value) {
         text if text.is_empty() => key.to_owned(),

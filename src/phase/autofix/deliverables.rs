@@ -1,4 +1,4 @@
-//! `deliverables`: a list of paths, each once.
+//! `deliverables`: a list of unique paths.
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ pub(super) fn normalize(draft: &mut Draft) {
     field::put(&mut draft.json, KEY, kept.into_iter().map(Value::String).collect());
 }
 
-/// The paths that the phase is to produce, once they are normalised.
+/// Returns the normalized paths of the deliverables, without refused ones.
 pub(super) fn paths<'d>(draft: &'d Draft) -> impl Iterator<Item = &'d str> {
     let list = field::get(&draft.json, KEY).and_then(Value::as_array);
     let paths = list.into_iter().flatten().filter_map(Value::as_str);
@@ -66,7 +66,7 @@ fn take(
     hints.extend(entry.hint);
 }
 
-/// Nothing better was there: the files that the sentences name.
+/// Uses files mentioned in sentences if there are no better entries.
 fn take_hints(draft: &mut Draft, hints: &[String], kept: &mut Vec<String>) {
     for hint in hints {
         let entry = entry::read(hint, List::Deliverables, draft.limits.workspace);
@@ -74,7 +74,7 @@ fn take_hints(draft: &mut Draft, hints: &[String], kept: &mut Vec<String>) {
     }
 }
 
-/// Adds a path that is not there yet, with or without a trailing slash.
+/// Adds a path unless already listed, with or without a trailing slash.
 fn push(kept: &mut Vec<String>, path: String) {
     let same = |other: &String| other.trim_end_matches('/') == path.trim_end_matches('/');
     if !kept.iter().any(same) {

@@ -1,4 +1,4 @@
-//! A spec while it is being repaired.
+//! A spec during repair.
 
 use serde_json::{Map, Value};
 
@@ -7,17 +7,17 @@ use crate::phase::path::entry::Entry;
 
 pub(super) struct Draft<'a> {
     pub limits: &'a Limits<'a>,
-    /// The whole spec but for its scope, whose place is kept.
+    /// The whole spec except the scope, which has a placeholder in its position.
     pub json: Map<String, Value>,
     pub scope: Map<String, Value>,
-    /// Those of the deliverables that no phase can be given.
+    /// Deliverables outside the paths any phase may have.
     pub refused: Vec<String>,
-    /// What the author wrote among paths and what is no path.
+    /// Author's text found in lists of paths.
     pub prose: Vec<String>,
-    /// Paths that deliverables speak of without being them.
+    /// Paths mentioned in deliverables without being deliverables.
     pub mentions: Vec<String>,
     pub fixes: Vec<String>,
-    /// Why the spec cannot be executed, if anything is in the way.
+    /// Reasons why the spec cannot be executed.
     pub problems: Vec<String>,
 }
 
@@ -39,8 +39,8 @@ impl<'a> Draft<'a> {
         self.fixes.push(what.into());
     }
 
-    /// Notes the paths that no phase can be given. Their entry stays as written, so that the phase is
-    /// refused again until somebody mends it.
+    /// Records paths no phase may have. The entry stays as written, so the phase is refused again until the
+    /// author fixes the spec.
     pub fn refuse(&mut self, field: &str, written: &str, entry: &mut Entry) {
         for escape in &entry.escapes {
             let problem = format!("{field}: {escape}");
@@ -53,13 +53,13 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A text field of the phase; empty where it has none.
+    /// Returns a text field of the phase; empty if missing.
     pub fn text(&self, key: &str) -> &str {
         field::get(&self.json, key).and_then(Value::as_str).unwrap_or_default()
     }
 }
 
-/// Null, and what holds nothing.
+/// Checks for null and empty values.
 pub(super) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -70,7 +70,7 @@ pub(super) fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// Any value as a person would write it.
+/// Renders any value as plain text.
 pub(super) fn words(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

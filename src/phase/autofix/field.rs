@@ -1,11 +1,12 @@
-//! A field of an object, found by looking along it.
+//! Linear lookup of an object's fields.
 //!
-//! The maps hash every name that they are asked for, with a hash made to withstand attacks. A spec has a dozen fields
-//! and is asked for thirty: comparing is faster. Large objects are still hashed.
+//! `serde_json` maps hash every looked-up name with a hash that resists attacks. A spec has a dozen fields
+//! and about thirty lookups, so comparing names is faster. Large objects still use the hash.
 
 use serde_json::{Map, Value};
 
-/// Up to so many fields they are looked along: a hash costs about as much as comparing a few dozen short names (estimated).
+/// Maximum number of fields for linear lookup: a hash costs about as much as comparing a few dozen short
+/// names (estimated).
 const FEW: usize = 24;
 
 pub(super) fn get<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
@@ -22,12 +23,12 @@ pub(super) fn get_mut<'m>(object: &'m mut Map<String, Value>, name: &str) -> Opt
     object.iter_mut().find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// Where the value is an object.
+/// Looks up a field if the value is an object.
 pub(super) fn of<'m>(value: &'m Value, name: &str) -> Option<&'m Value> {
     get(value.as_object()?, name)
 }
 
-/// In its place if it is there, else at the end.
+/// Replaces the value in place if the field exists, else appends the field.
 pub(super) fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
     match get_mut(object, name) {
         Some(there) => *there = value,
@@ -35,7 +36,7 @@ pub(super) fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
-/// The field, made with `value` where it is not there.
+/// Returns the field, creating it with `value` if missing.
 pub(super) fn get_or_put<'m>(
     object: &'m mut Map<String, Value>,
     name: &str,

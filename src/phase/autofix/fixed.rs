@@ -1,4 +1,4 @@
-//! The repaired JSON as a [`FixedSpec`].
+//! Conversion of the repaired JSON to a [`FixedSpec`].
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
 
 const MARKER: &str = "_autofix_v1_applied";
 
-/// Puts the scope back, and reads the typed fields off the JSON.
+/// Reinserts the scope and reads the typed fields from the JSON.
 pub(super) fn finish(mut draft: Draft) -> Repair {
     if draft.problems.is_empty() && field::get(&draft.scope, MARKER) != Some(&Value::Bool(true)) {
         draft.scope.insert(MARKER.to_owned(), Value::Bool(true));
@@ -66,7 +66,7 @@ fn patterns(list: Option<&Value>) -> Vec<PathPattern> {
     list.iter().filter_map(lists::path_of).map(|path| PathPattern(path.to_owned())).collect()
 }
 
-/// The id as given, else a slug of the name.
+/// Returns the given id, or else a slug of the name.
 fn phase_id(given: String, name: &str) -> PhaseId {
     PhaseId::new(if given.is_empty() { slug(name) } else { given })
 }
@@ -76,7 +76,7 @@ fn criteria(given: Option<&Value>) -> Vec<String> {
     list.iter().map(words).filter(|text| !text.is_empty()).collect()
 }
 
-/// Those of the entries that are ids; the others are notes.
+/// Returns the entries that are ids; all others are notes.
 fn depends_on(given: Option<&Value>) -> Vec<PhaseId> {
     given.map(Needs::of).unwrap_or_default().names.into_iter().map(PhaseId::new).collect()
 }
@@ -107,7 +107,7 @@ fn phase_ci(draft: &Draft) -> PhaseCi {
     }
 }
 
-/// argv, or a text for the shell.
+/// Reads a command: a list of arguments, or a text for the shell.
 fn command(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(shell::argv(text)),

@@ -1,4 +1,4 @@
-//! What holds for every repair, whatever the spec: for property tests and the fuzzer.
+//! Invariants of every repair, for property tests and the fuzzer.
 
 use serde_json::{Map, Value, json};
 
@@ -8,12 +8,12 @@ use crate::phase::path::reserved;
 use crate::phase::{Failure, FailureKind};
 use crate::phase::{FixedSpec, RawSpec};
 
-/// Where the fuzzer's repository is.
+/// Workspace path used by the fuzzer.
 const WORKSPACE: &str = "/home/u/project";
-/// What an input begins with that is lines of paths.
+/// Prefix of an input that consists of lines of paths.
 const LINES: &[u8] = b"lines:\n";
 
-/// Any bytes: as JSON if they are some, else as lines of paths, or as what they spell.
+/// Checks arbitrary bytes: read as JSON if valid, else as lines of paths or as a spelled spec.
 pub fn bytes(input: &[u8]) {
     let spec = serde_json::from_slice(input).unwrap_or_else(|_| match input.strip_prefix(LINES) {
         Some(lines) => of_lines(lines),
@@ -27,21 +27,21 @@ pub fn bytes(input: &[u8]) {
     }
 }
 
-/// Each line as a deliverable, a place and a protected path, and all of them as prose.
+/// Builds a spec with each line as a deliverable, a scope path and a protected path, and all lines as prose.
 fn of_lines(input: &[u8]) -> Value {
     let text = String::from_utf8_lossy(input);
     let lines: Vec<&str> = text.lines().collect();
     json!({"phase_id": "p", "deliverables": lines, "scope": {"paths": lines, "protected_paths": lines}, "goal": text})
 }
 
-/// Repaired once is repaired; what comes out can be executed, and stays inside the repository.
+/// Checks that a repair is idempotent, its result can be executed, and all paths stay inside the repository.
 pub fn repair(spec: Value, failure: Option<&Failure>, limits: &Limits) {
     let once = autofix(&RawSpec(spec), failure, limits);
     let twice = autofix(&RawSpec(Value::clone(&once.spec)), failure, limits);
     assert_eq!(twice.spec, once.spec);
     assert_eq!(twice.result, once.result);
     assert!(twice.fixes.is_empty(), "{:?}", twice.fixes);
-    // A failure that is over changes nothing that was repaired before it.
+    // A past failure does not change a spec that was repaired before.
     let before = autofix(&RawSpec(Value::clone(&once.spec)), None, limits);
     assert_eq!(before.spec, once.spec);
     if let Ok(fixed) = once.result {
@@ -61,8 +61,8 @@ fn executable(fixed: &FixedSpec) {
     }
 }
 
-/// Every word that the author wrote among the lists and texts is somewhere in the repaired spec.
-/// `spec` has texts only, none of which leaves the repository or holds `..`.
+/// Checks that every word in the lists and texts is still present in the repaired spec. `spec` must contain
+/// only texts, none of them with `..` or a path outside the repository.
 pub fn loses_no_word(spec: Map<String, Value>) {
     let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
     let spec = Value::Object(spec);

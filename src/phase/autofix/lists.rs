@@ -1,4 +1,4 @@
-//! Lists of paths, in whatever shape they were written, as single entries.
+//! Lists of paths in any accepted shape, split into single entries.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use super::field;
 use crate::phase::path::bullet::has_bullet;
 use crate::phase::path::entry::{self, List};
 
-/// One entry of a list: a line of text, or an object about a path.
+/// An entry of a list: a line of text, or an object about a path.
 pub(super) enum Item<'a> {
     Line(Cow<'a, str>),
-    /// A path, and the other fields of its object.
+    /// A path and the other fields of its object.
     About {
         key: &'a str,
         path: &'a str,
@@ -20,15 +20,15 @@ pub(super) enum Item<'a> {
     },
 }
 
-/// The fields of an object that hold the path it is about.
+/// Keys under which an object may hold its path.
 const PATH_KEYS: [&str; 6] = ["path", "file", "file_path", "filepath", "filename", "name"];
 
-/// The path of an entry that is normalised already: a text, or an object about a path.
+/// Returns the path of a normalized entry: a text, or an object about a path.
 pub(super) fn path_of(entry: &Value) -> Option<&str> {
     entry.as_str().or_else(|| PATH_KEYS.iter().find_map(|key| field::of(entry, key).and_then(line)))
 }
 
-/// Both, as one value of which [`items`] tells the same entries.
+/// Concatenates two values into a value with the same [`items`].
 pub(super) fn concat(first: Value, second: Value) -> Value {
     let mut all = Vec::new();
     for value in [first, second] {
@@ -40,7 +40,7 @@ pub(super) fn concat(first: Value, second: Value) -> Value {
     Value::Array(all)
 }
 
-/// Every entry, in order: lists and objects of lists are opened, and so are texts of several lines.
+/// Returns all entries in order. Nested lists, objects of lists and multi-line texts are expanded.
 pub(super) fn items(value: &Value) -> Vec<Item<'_>> {
     let mut items = Vec::new();
     collect(value, &mut items);
@@ -57,7 +57,8 @@ fn collect<'a>(value: &'a Value, items: &mut Vec<Item<'a>>) {
     }
 }
 
-/// A text of several lines is a list where it has bullets or every line is a path, else one sentence.
+/// Splits a multi-line text into a list if any line has a bullet or all lines are paths; else keeps a single
+/// sentence.
 fn lines<'a>(text: Cow<'a, str>, items: &mut Vec<Item<'a>>) {
     if !text.contains('\n') {
         items.push(Item::Line(text));
@@ -86,7 +87,7 @@ fn object<'a>(fields: &'a Map<String, Value>, items: &mut Vec<Item<'a>>) {
             items.push(Item::About { key: "", path: key, fields });
             continue;
         }
-        // One word is a label (`code`, `tests`); several say something.
+        // A single word is a label (`code`, `tests`); several words are content.
         match value {
             Value::String(text) if key.contains(char::is_whitespace) => {
                 lines(format!("{key}: {text}").into(), items);
@@ -101,18 +102,18 @@ fn object<'a>(fields: &'a Map<String, Value>, items: &mut Vec<Item<'a>>) {
     }
 }
 
-/// The text, where it is one line.
+/// Returns the text if it has a single line.
 fn line(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.trim().is_empty() && !text.contains('\n'))
 }
 
-/// Whether a key is itself the path: `{"src/a.py": "why"}`.
+/// Checks whether the key itself is the path: `{"src/a.py": "why"}`.
 fn is_place(key: &str) -> bool {
     let entry = entry::read(key, entry::List::Deliverables, None);
     !entry.paths.is_empty() && !entry.prose && !key.contains('\n')
 }
 
-/// What an object says about its path, one text for each field.
+/// Returns an object's remarks about its path, a text for each field.
 pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
     const SPEAKING: [&str; 8] =
         ["", "description", "desc", "reason", "why", "note", "notes", "purpose"];
@@ -124,7 +125,7 @@ pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
     .collect()
 }
 
-/// Adds an entry that no phase can be given, but where the very same text stands there: what is left out could not be
+/// Adds a refused entry unless the same text is already listed. Refused entries are kept so that the phase is
 /// refused again.
 pub(super) fn push_refused<T: PartialEq>(kept: &mut Vec<T>, written: T) {
     if !kept.contains(&written) {
@@ -132,12 +133,13 @@ pub(super) fn push_refused<T: PartialEq>(kept: &mut Vec<T>, written: T) {
     }
 }
 
-/// The list, where it is one of texts already.
+/// Returns the list if all entries are texts.
 pub(super) fn texts(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
 }
 
-/// Whether a value is a list of paths, each once, that need nothing: what a repair leaves, and what most people write.
+/// Checks whether a value is a list of unique paths that needs no change: the result of a repair, and the
+/// usual input.
 pub(super) fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> bool {
     let Some(paths) = given.as_array() else { return false };
     fn bare(path: &Value) -> Option<&str> {
@@ -149,10 +151,10 @@ pub(super) fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> 
     })
 }
 
-/// Says what became of a list.
+/// Records a note about the changes to a list.
 pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[&str]>, kept: &[&str]) {
     let Some(written) = written else {
-        draft.fixed(format!("{field}: made a list of {}", kept.len()));
+        draft.fixed(format!("{field}: converted to a list of {}", kept.len()));
         return;
     };
     if written == kept {
@@ -160,17 +162,14 @@ pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[&str]>, k
     }
     let rewritten: Vec<&&str> = written.iter().filter(|text| !kept.contains(text)).collect();
     if rewritten.is_empty() {
-        draft.fixed(format!(
-            "{field}: dropped {} that stood there twice",
-            written.len() - kept.len()
-        ));
+        draft.fixed(format!("{field}: dropped {} listed twice", written.len() - kept.len()));
     }
     for text in rewritten {
         draft.fixes.push([field, ": rewrote ", &quoted(text)].concat());
     }
 }
 
-/// As `{:?}` writes it, which asks of each character whether it can be printed: most texts are plain.
+/// Quotes a text like `{:?}`, but faster for printable ASCII.
 fn quoted(text: &str) -> String {
     if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return format!("{text:?}");

@@ -1,8 +1,8 @@
-//! The phase auto-fixer: a spec as somebody wrote it becomes one that can be executed, or the reason why not.
+//! The phase auto-fixer: turns a spec as written into an executable spec, or returns the reason why not.
 //!
-//! Pure, total (no input makes it panic), idempotent, and it loses nothing: words that are not paths go to
-//! the acceptance criteria. Each step below owns one part of the spec; what a plan may look like, as people
-//! read it, is in `docs/plan-format.md`.
+//! Pure, total (no input causes a panic), idempotent and lossless: text that is not a path goes to the
+//! acceptance criteria. Each step below owns a part of the spec. `docs/plan-format.md` describes the accepted
+//! plans for readers.
 
 pub mod aliases;
 mod ci;
@@ -31,19 +31,18 @@ use super::spec::RawSpec;
 use super::verdict::Failure;
 use draft::Draft;
 
-/// What holds for every phase of a workspace.
+/// Limits that apply to every phase of a workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits<'a> {
-    /// The absolute path of the user's repository: paths inside it are made relative. Only compared as text.
+    /// Absolute path of the user's repository; paths inside are made relative. Compared as text only.
     pub workspace: Option<&'a str>,
-    /// CI timeouts are never raised beyond this.
+    /// Maximum for CI timeouts, in seconds.
     pub max_timeout_seconds: u64,
-    /// Whether a phase that names no path at all may run.
+    /// Whether a phase without any path may run.
     pub unscoped_allowed: bool,
 }
 
-/// Repairs a spec. `last_failure` is what the phase's last attempt came to: where CI ran out of time, it
-/// gets more.
+/// Repairs a spec. `last_failure` is the result of the last attempt: if CI timed out, its timeout is raised.
 pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -> Repair {
     let Value::Object(object) = &raw.0 else {
         let why = format!("the phase is {}, not an object with fields", kind(&raw.0));

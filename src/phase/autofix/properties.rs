@@ -1,4 +1,4 @@
-//! What holds for every spec, whoever wrote it.
+//! Properties of the auto-fixer for arbitrary specs.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -34,7 +34,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// More like a phase than any JSON is.
+/// Generates JSON that resembles a phase more than arbitrary JSON does.
 fn spec() -> impl Strategy<Value = Value> {
     let list = || prop_oneof![3 => prop::collection::vec(text(), 0..5).prop_map(|list| json!(list)), 1 => json_value()];
     let scope = prop::collection::vec((select(KEYS.to_vec()), list()), 0..5).prop_map(object);
@@ -80,7 +80,7 @@ fn failure() -> impl Strategy<Value = Option<Failure>> {
     }))
 }
 
-/// Words that stay themselves wherever they are put: nothing of them is taken for part of a path.
+/// Generates words that are kept in any position: none is taken for part of a path.
 fn sentence() -> impl Strategy<Value = String> {
     const WORDS: [&str; 14] = [
         "src/core/a.py",

@@ -1,4 +1,4 @@
-//! `scope`: an object; its lists of paths normalised; `scope.paths` derived where there are none.
+//! `scope`: converted to an object, lists of paths normalized, `scope.paths` derived if missing.
 
 use serde_json::{Map, Value, json};
 
@@ -12,10 +12,10 @@ use crate::phase::path::shape::has_wildcard;
 use crate::phase::path::text::{self, Named};
 
 const PATHS: &str = "paths";
-pub(super) const NO_PATH: &str = "it names no path to work on: give it `deliverables` or `scope.paths`, \
-     or let such phases run with `executor.unscoped: allow`";
+pub(super) const NO_PATH: &str = "the phase names no path to work on: add `deliverables` or `scope.paths`, \
+     or allow such phases with `executor.unscoped: allow`";
 
-/// The fields that say what the phase is about, searched where nothing else names a path.
+/// Text fields searched for paths if nothing else names a path.
 const TEXT_FIELDS: [&str; 8] = [
     "name",
     "description",
@@ -27,7 +27,7 @@ const TEXT_FIELDS: [&str; 8] = [
     "notes",
 ];
 
-/// Takes the scope out of the spec, as an object. A scope that was written as text is handed back.
+/// Removes the scope from the spec, as an object. Returns a scope written as text.
 pub(super) fn open(draft: &mut Draft) -> Option<String> {
     match field::get_mut(&mut draft.json, "scope").map(Value::take) {
         None | Some(Value::Null) => None,
@@ -37,26 +37,26 @@ pub(super) fn open(draft: &mut Draft) -> Option<String> {
         }
         Some(paths @ Value::Array(_)) => {
             draft.scope = Map::from_iter([(PATHS.to_owned(), paths)]);
-            draft.fixed("scope: took the list for its paths");
+            draft.fixed("scope: used the list as `scope.paths`");
             None
         }
         Some(other) => Some(words(&other)).filter(|text| !text.is_empty()),
     }
 }
 
-/// Puts a scope that was text where it belongs: paths among the paths, words into the description.
+/// Distributes a scope written as text: paths to `scope.paths`, words to the description.
 pub(super) fn place_text(draft: &mut Draft, text: Option<String>) {
     let Some(text) = text else { return };
     let whole = entry::read(&text, List::Deliverables, draft.limits.workspace);
     let places = whole.paths.len() + whole.escapes.len();
     if places > 0 && !whole.prose && !text.contains('\n') {
         add(&mut draft.scope, PATHS, Value::String(text));
-        draft.fixed("scope: took the text for its path");
+        draft.fixed("scope: used the text as a path");
         return;
     }
     let named: Vec<Value> = text.lines().filter_map(bullet_path).map(Value::from).collect();
     if !named.is_empty() {
-        draft.fixed(format!("deliverables: {} taken from the scope's text", named.len()));
+        draft.fixed(format!("deliverables: took {} from the scope's text", named.len()));
         add(&mut draft.json, "deliverables", Value::Array(named));
     }
     let description = match words(draft.json.get("description").unwrap_or(&Value::Null)) {
@@ -75,14 +75,14 @@ fn add(object: &mut Map<String, Value>, key: &str, value: Value) {
     object.insert(key.to_owned(), merged);
 }
 
-/// The path that a bullet line begins with.
+/// Returns the path at the beginning of a bullet line.
 fn bullet_path(line: &str) -> Option<String> {
     let item = has_bullet(line).then(|| strip_bullet(line))?;
     let (token, _) = text::first_token(item);
     token.is_path().then(|| token.text.into_owned())
 }
 
-/// Normalises every list of paths in the scope.
+/// Normalizes every list of paths in the scope.
 pub(super) fn normalize(draft: &mut Draft) {
     for (key, list) in [
         (PATHS, List::Scope),
@@ -112,7 +112,7 @@ fn normalize_list(draft: &mut Draft, key: &str, list: List, given: &Value) -> Ve
         let mut entry = entry::read(&line, list, draft.limits.workspace);
         draft.refuse(&field, &line, &mut entry);
         if entry.prose && line.contains(char::is_alphanumeric) {
-            // Among criteria, it must not read as one.
+            // Keeps the text from reading as a criterion.
             let label = if list == List::Context { format!("{field}: ") } else { String::new() };
             draft.prose.push(format!("{label}{}", line.trim()));
         }
@@ -138,7 +138,7 @@ fn normalize_list(draft: &mut Draft, key: &str, list: List, given: &Value) -> Ve
     kept
 }
 
-/// `{path, reason}`, the author's other fields kept.
+/// Builds `{path, reason}`, keeping the author's other fields.
 fn with_reason(key: &str, path: &str, mut fields: Map<String, Value>) -> Value {
     if key.is_empty() {
         return json!({"path": path, "reason": fields.remove("").unwrap_or_default()});
@@ -162,16 +162,16 @@ fn say_what_changed(draft: &mut Draft, field: &str, before: &Value, kept: &[Valu
     let kept: Option<Vec<&str>> = kept.iter().map(Value::as_str).collect();
     match (lists::texts(before), kept) {
         (Some(before), Some(kept)) => lists::report(draft, field, Some(&before), &kept),
-        _ => draft.fixed(format!("{field}: normalised")),
+        _ => draft.fixed(format!("{field}: normalized")),
     }
 }
 
-/// Whether the author gave a scope that says something.
+/// Checks whether the author gave a non-empty scope.
 pub(super) fn has_paths(draft: &Draft) -> bool {
     field::get(&draft.scope, PATHS).is_some_and(|paths| !is_blank(paths))
 }
 
-/// Fills `scope.paths` where the author gave none.
+/// Fills `scope.paths` if the author gave none.
 pub(super) fn derive(draft: &mut Draft) {
     if has_paths(draft) {
         return;
@@ -181,7 +181,7 @@ pub(super) fn derive(draft: &mut Draft) {
     let refused = field::get(&draft.json, "deliverables").is_some_and(|given| !is_blank(given));
     if paths.is_empty() && !refused {
         paths = named_in_text(draft);
-        from = "the paths that the text names";
+        from = "paths named in the text";
     }
     if paths.is_empty() {
         if !draft.limits.unscoped_allowed && draft.problems.is_empty() {
@@ -202,7 +202,7 @@ fn parents(draft: &Draft) -> Vec<String> {
     unique
 }
 
-/// Adds a place as it would be read from an author's list, so that reading it again changes nothing.
+/// Adds a path as read from an author's list, so that reading the list again changes nothing.
 fn add_place(draft: &Draft, place: &str, unique: &mut Vec<String>) {
     if unique.iter().any(|known| known == place) {
         return;
@@ -215,8 +215,8 @@ fn add_place(draft: &Draft, place: &str, unique: &mut Vec<String>) {
     }
 }
 
-/// A file's scope is the directory around it, a directory's is itself, a glob's what lies above its first
-/// wildcard. What lies at the root stands for itself: the root is never anybody's scope.
+/// Returns the scope of a deliverable: the parent directory of a file, a directory itself, or the directory
+/// above a glob's first wildcard. An entry at the root is its own scope: the root itself is never a scope.
 fn scope_of(path: &str) -> &str {
     let mut scope = match path.strip_suffix('/') {
         Some(directory) => directory,
@@ -231,7 +231,7 @@ fn scope_of(path: &str) -> &str {
     scope
 }
 
-/// Each text is searched by itself: what opens in one and closes in another is no path, wherever they stand.
+/// Searches each text separately, so that brackets opened in a text and closed in another never form a path.
 fn named_in_text(draft: &Draft) -> Vec<String> {
     let fields = TEXT_FIELDS.iter().filter_map(|key| field::get(&draft.json, key));
     let texts = fields.flat_map(criteria::texts).chain(draft.prose.iter().cloned());
@@ -241,7 +241,7 @@ fn named_in_text(draft: &Draft) -> Vec<String> {
         add_place(draft, path, &mut unique);
     }
     if unique.is_empty() {
-        // A lone name does not say where its file lies: any file of that name.
+        // A bare file name has no directory, so any file of this name matches.
         let names = named.iter().flat_map(|named| &named.names);
         names.for_each(|name| add_place(draft, &format!("**/{name}"), &mut unique));
     }

@@ -1,9 +1,9 @@
-//! Specs spelled by bytes: every input is one, each byte a choice, so that a fuzzer's time goes into specs and not
-//! into the syntax of JSON.
+//! Specs derived from bytes: every input is valid and each byte is a choice, so the fuzzer spends its time on
+//! specs instead of JSON syntax.
 
 use serde_json::{Map, Value, json};
 
-/// Names of fields that somebody reads.
+/// Field names known to the auto-fixer.
 pub const KEYS: [&str; 33] = [
     "phase_id",
     "id",
@@ -40,7 +40,7 @@ pub const KEYS: [&str; 33] = [
     "two words",
 ];
 
-/// What paths and the words around them are made of.
+/// Building blocks of paths and the words around them.
 pub const PIECES: [&str; 62] = [
     "src/a.py",
     "src\\b.py",
@@ -109,7 +109,7 @@ pub const PIECES: [&str; 62] = [
 const NUMBERS: [i64; 8] = [0, -1, 1, 3, 60, 900, 5_000, i64::MAX];
 const DEEPEST: usize = 4;
 
-/// An object that is more like a phase than any JSON is.
+/// Builds an object that resembles a phase more than arbitrary JSON does.
 pub fn spec(bytes: &[u8]) -> Value {
     let mut spelled = Spelled(bytes.iter());
     let mut spec = spelled.object(1);
@@ -125,7 +125,7 @@ pub fn spec(bytes: &[u8]) -> Value {
 struct Spelled<'a>(std::slice::Iter<'a, u8>);
 
 impl Spelled<'_> {
-    /// Nothing more to say is 0, which ends every list.
+    /// Returns the next byte, or 0 at the end of input. 0 ends every list.
     fn choice(&mut self) -> usize {
         self.0.next().copied().map_or(0, usize::from)
     }

@@ -1,4 +1,4 @@
-//! `max_attempts`: a number of tries, or none, where the configured number holds.
+//! `max_attempts`: a number of attempts; if missing, the configured number applies.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::phase::json::{count, kind};
 
 const KEY: &str = "max_attempts";
 
-/// Takes out what is no number of tries. What it says in words is kept.
+/// Removes a value that is not a number of attempts; its text is kept.
 pub(super) fn normalize(draft: &mut Draft) {
     let given = field::get(&draft.json, KEY);
     if given.is_none_or(|value| is_blank(value) || count(value).is_some()) {
@@ -22,5 +22,5 @@ pub(super) fn normalize(draft: &mut Draft) {
             kind(other).to_owned()
         }
     };
-    draft.fixed(format!("{KEY}: {shown} is no number of tries; executor.{KEY} holds"));
+    draft.fixed(format!("{KEY}: {shown} is not a number of attempts; using executor.{KEY}"));
 }

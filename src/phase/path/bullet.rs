@@ -1,6 +1,6 @@
-//! What marks a line as an item of a list.
+//! List markers at the beginning of a line.
 
-/// The line without what marks it as an item of a list: `- `, `* `, `1. `, `[x] `.
+/// Returns the line without list markers: `- `, `* `, `1. `, `[x] `.
 pub fn strip_bullet(line: &str) -> &str {
     let mut line = line.trim();
     while let Some(rest) = without_bullet(line) {
@@ -9,6 +9,7 @@ pub fn strip_bullet(line: &str) -> &str {
     line
 }
 
+/// Checks whether the line begins with a list marker.
 pub fn has_bullet(line: &str) -> bool {
     without_bullet(line.trim()).is_some()
 }

@@ -1,6 +1,6 @@
-//! One entry of a list of paths, as people write it: a path, a path with a note, a sentence about one.
+//! Parser for an entry of a list of paths: a path, a path with a note, or a sentence about a path.
 //!
-//! Where its path ends and the note begins is told by `lead`; here is what that makes of the entry.
+//! `lead` finds the end of the path and the kind of note; this module interprets the result.
 
 use std::borrow::Cow;
 
@@ -10,32 +10,33 @@ use super::shape::{Shape, shape};
 use super::text::{self, Token};
 use super::{Escape, Place, Why, is_normal, normalize, reserved};
 
-/// What sort of list the entry stands in.
+/// Kind of list with the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
-    /// Things to produce: a lone word is a thing, not a place.
+    /// Files to produce: a single word is a thing, not a path.
     Deliverables,
-    /// Places: `src` alone is a directory.
+    /// Paths: `src` alone is a directory.
     Scope,
-    /// Places that are not written to, so `.git` may be among them.
+    /// Read-only paths, so `.git` is allowed.
     Context,
 }
 
-/// What an entry says.
+/// Contents of an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// Paths the entry is about.
     pub paths: Vec<String>,
-    /// A lone file name in a sentence: to be used only where there is nothing better.
+    /// A bare file name in a sentence, used only as a fallback.
     pub hint: Option<String>,
-    /// Paths that a sentence speaks of without it being clear that they are what is wanted.
+    /// Paths mentioned in a sentence without being clearly meant.
     pub mentions: Vec<String>,
-    /// Paths that no phase can be given.
+    /// Paths no phase may have.
     pub escapes: Vec<Escape>,
-    /// There are words besides the path.
+    /// Whether there are words besides the path.
     pub prose: bool,
 }
 
-/// Reads one line.
+/// Parses a line.
 pub fn read(line: &str, list: List, workspace: Option<&str>) -> Entry {
     let reader = Reader { list, workspace };
     let slashed = text::slashed(line);
@@ -45,14 +46,14 @@ pub fn read(line: &str, list: List, workspace: Option<&str>) -> Entry {
     reader.read_whole(line)
 }
 
-/// Whether a line is a path as it would be read from it, told without taking it apart: most are, and all that were
-/// read before.
+/// Checks whether a line is a path that would be read unchanged, without parsing. Most lines are, including
+/// all lines read before.
 pub fn is_settled(line: &str, list: List, workspace: Option<&str>) -> bool {
     Reader { list, workspace }.is_settled(line)
 }
 
 impl Reader<'_> {
-    /// Of a path in normal form there is nothing to strip, but for a full stop at its end.
+    /// In a normalized path, only a final full stop could be stripped.
     fn is_settled(&self, line: &str) -> bool {
         is_normal(line)
             && !line.ends_with('.')
@@ -63,14 +64,14 @@ impl Reader<'_> {
 
     fn read_whole(&self, line: &str) -> Entry {
         let mut entry = self.read(line);
-        // What would be read differently the next time (`/workspace/word`) is only spoken of.
+        // A path that would be read differently the next time (`/workspace/word`) is only a mention.
         let settled =
             |path: &String| path == line || self.is_settled(path) || self.read(path).is_only(path);
         if !entry.paths.iter().all(settled) {
             entry.mentions.append(&mut entry.paths);
             entry.prose = true;
         }
-        // A sentence of nothing but a path says nothing else.
+        // A sentence that consists of the path has no other content.
         entry.prose &= !entry.paths.iter().eq([line]);
         entry
     }
@@ -82,7 +83,7 @@ impl Entry {
     }
 }
 
-/// The line without the workspace's path before it, which may hold anything, spaces too.
+/// Strips the workspace prefix, which may contain any character, including spaces.
 fn within<'a>(line: &'a str, workspace: Option<&str>) -> &'a str {
     let inside = || line.strip_prefix(workspace?.trim_end_matches('/'))?.strip_prefix('/');
     inside().filter(|rest| !rest.trim_start().is_empty()).unwrap_or(line)
@@ -119,7 +120,7 @@ impl Reader<'_> {
         entry
     }
 
-    /// Whether the leading token is the path that the entry is about.
+    /// Checks whether the leading token is the path of the entry.
     fn accepts(&self, token: &Token, note: &Note) -> bool {
         let place = self.list != List::Deliverables;
         match token.shape {
@@ -130,12 +131,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether what would be taken is the half of something in brackets. What leaves the repository is refused all the same.
+    /// Checks whether the token is only half of a bracketed text. A path outside the repository is refused
+    /// nevertheless.
     fn is_half(&self, token: &Token, rest: &str) -> bool {
         text::cuts_brackets(&token.text, rest) && self.place(&token.text).is_ok()
     }
 
-    /// `src/a.py, src/b.py and docs/`: nothing but paths.
+    /// Parses a line of paths only: `src/a.py, src/b.py and docs/`.
     fn several(&self, line: &str, (first, rest): &(Token, &str)) -> Option<Entry> {
         if !line.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
             return None;
@@ -157,8 +159,8 @@ impl Reader<'_> {
         (found.len() > 1).then_some(entry)
     }
 
-    /// `src/a.py, src/b.py (new)`: several paths, each with a note of its own or none. A note that is not in brackets
-    /// names no path itself: where it does, which of them is meant is not clear.
+    /// Parses several paths, each with an optional note: `src/a.py, src/b.py (new)`. A note without brackets
+    /// must not name a path; otherwise the intended path is unclear.
     fn parts(&self, line: &str) -> Option<Entry> {
         let parts = text::parts(line);
         let (_, others) = parts.split_last().filter(|(_, others)| !others.is_empty())?;
@@ -188,13 +190,15 @@ impl Reader<'_> {
             }
             self.take(&token.text, &mut entry);
         }
-        // `src/a.py - why, src/b.py` may go on with why: either each says so, or the last one alone.
+        // In `src/a.py - why, src/b.py` the rest may belong to the note: either each part has a note, or only
+        // the last.
         let clear = set_off_by_words.len() == parts.len()
             || others.iter().all(|part| !set_off_by_words.contains(part));
         clear.then_some(entry)
     }
 
-    /// `gone`: it is about something that goes away or moves, so its path need not be there afterwards.
+    /// Parses a sentence. `gone`: the sentence is about a deletion or a move, so the path need not exist
+    /// afterwards.
     fn sentence(&self, line: &str, gone: bool) -> Entry {
         let mut entry = Entry { prose: true, ..Entry::default() };
         let mut firm = Vec::new();
@@ -207,7 +211,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        // `name).txt` is the other half of something.
+        // `name).txt` is the second half of a bracketed text.
         names.retain(|name| !name.contains(')') || name.contains('('));
         firm.dedup();
         match firm.as_slice() {
@@ -243,10 +247,11 @@ impl Reader<'_> {
     }
 }
 
-/// Where a token leads, by the rules of its list.
+/// Normalizes a token by the rules of its list.
 fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why> {
     let mut path = Cow::Borrowed(token);
-    // What normalising uncovers (`./**a.py**`) is cleaned too, so that reading it again changes nothing.
+    // Normalization may uncover more to clean (`./**a.py**`); repeated, so that reading the result again
+    // changes nothing.
     loop {
         let Place::Inside(normal) = normalize(&path, workspace)? else { return Ok(Place::Root) };
         let clean = text::clean(&normal);
@@ -293,7 +298,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The short way is only short.
+        /// The fast path agrees with the full parser.
         #[test]
         fn what_is_settled_is_read_as_it_stands(line in "[-a-zA-Z0-9_./\\\\]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {
             let list = [List::Deliverables, List::Scope, List::Context][list];

@@ -1,11 +1,11 @@
-//! What holds for every text that may be a path: for property tests and the fuzzer.
+//! Invariants of path parsing for arbitrary text, for property tests and the fuzzer.
 
 use super::entry::{self, Entry, List};
 use super::{Place, has_drive, normalize, parent, reserved, text};
 
 const WORKSPACE: &str = "/home/u/project";
 
-/// Each line by itself, in every kind of list, and all of them as prose.
+/// Checks each line separately in every kind of list, and all lines as prose.
 pub fn bytes(input: &[u8]) {
     let input = String::from_utf8_lossy(input);
     for workspace in [None, Some(WORKSPACE)] {
@@ -20,10 +20,10 @@ pub fn bytes(input: &[u8]) {
     drop(text::named(&input));
 }
 
-/// A path made normal is inside, and is its own normal form.
+/// Checks that a normalized path is inside the repository and normalizes to itself.
 fn normal_is_normal(path: &str, workspace: Option<&str>) {
     let Ok(Place::Inside(normal)) = normalize(path, workspace) else { return };
-    // `C:` alone is a name; with something behind it, it was refused.
+    // `C:` alone is a name; with a suffix, normalization refuses the path.
     let inside = normal.strip_suffix('/').unwrap_or(&normal).split('/');
     assert!(inside.into_iter().all(|part| !matches!(part, "" | "." | "..")), "{normal:?}");
     assert!(!normal.contains(['\0', '\\']), "{normal:?}");
@@ -35,7 +35,7 @@ fn normal_is_normal(path: &str, workspace: Option<&str>) {
     }
 }
 
-/// What an entry's paths are read as again is the same, and none of them leaves the repository.
+/// Checks that an entry's paths are read back unchanged and stay inside the repository.
 fn entry_is_settled(line: &str, list: List, workspace: Option<&str>) {
     let Entry { paths, .. } = entry::read(line, list, workspace);
     for path in &paths {
@@ -46,6 +46,7 @@ fn entry_is_settled(line: &str, list: List, workspace: Option<&str>) {
     }
 }
 
+/// Checks whether a path stays inside the repository.
 pub fn stays_inside(path: &str) -> bool {
     let parts = path.strip_suffix('/').unwrap_or(path).split('/');
     let drive = path.as_bytes().get(1) == Some(&b':');

@@ -1,19 +1,21 @@
-//! How an entry begins: a path that quotes, brackets or words set off, and what sort of note stands behind it.
+//! Beginning of an entry: a path delimited by quotes, brackets or words, and the kind of note behind the
+//! path.
 
 use super::shape::{Shape, shape};
 use super::text::{self, Token};
 
-/// What stands behind the leading token.
+/// Kind of text behind the leading token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Note {
     None,
-    /// In brackets, or set off by a dash or a colon: what stands before it is what it is about.
+    /// In brackets, or separated by a dash or a colon: a note about the text before.
     SetOff,
     /// Only words.
     Words,
 }
 
 impl Note {
+    /// Classifies the text behind the leading token.
     pub fn of(rest: &str) -> Self {
         let rest = rest.trim_start();
         match rest.chars().next() {
@@ -25,7 +27,7 @@ impl Note {
     }
 }
 
-/// A path that may hold spaces, which the line begins with, and what follows it.
+/// Returns the path at the beginning of the line, possibly with spaces, and the rest.
 pub(super) fn set_off(line: &str) -> Option<(Token<'_>, &str)> {
     if let Some((inner, rest)) = quoted(line) {
         let inner = inner.trim();
@@ -35,25 +37,25 @@ pub(super) fn set_off(line: &str) -> Option<(Token<'_>, &str)> {
     spaced_path(line).map(|words| (Token::of(words), ""))
 }
 
-/// `"docs/My File.md" - why`, also in backticks and as a Markdown link.
+/// Matches `"docs/My File.md" - why`, also in backticks and as a Markdown link.
 fn quoted(line: &str) -> Option<(&str, &str)> {
     const PAIRS: [(&str, &str); 7] =
         [("`", "`"), ("\"", "\""), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("**", "**")];
     if let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once("](")) {
         let (target, rest) = rest.split_once(')')?;
-        // `[x](group)/page.tsx` is a path, not a link.
+        // `[x](group)/page.tsx` is a path instead of a link.
         let whole = !name.contains(['[', ']']) && !rest.starts_with('/');
         return whole.then_some((target, rest));
     }
     PAIRS.iter().find_map(|(open, close)| {
         let (inner, rest) = line.strip_prefix(open)?.split_once(close)?;
-        // `**/*.py` is a glob, not bold.
+        // `**/*.py` is a glob instead of bold text.
         let whole = !inner.is_empty() && !inner.starts_with('/') && !rest.starts_with('/');
         whole.then_some((inner, rest))
     })
 }
 
-/// `docs/Release Notes.md`: a path with spaces, where no word of a sentence is in it.
+/// Matches `docs/Release Notes.md`: a path with spaces but without function words.
 fn spaced_path(line: &str) -> Option<&str> {
     const FUNCTION_WORDS: [&str; 18] = [
         "a", "also", "an", "and", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the",
@@ -62,7 +64,7 @@ fn spaced_path(line: &str) -> Option<&str> {
     let wordy = |word: &str| {
         word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '&'))
     };
-    // Most lines end here.
+    // Most lines return here.
     let (first, _) = line.split_once(' ')?;
     if !wordy(first) || shape(first) != Shape::Slashed {
         return None;

@@ -1,8 +1,8 @@
-//! Paths as people write them, made into paths of the repository.
+//! Conversion of paths as people write them into paths of the repository.
 //!
-//! [`normalize`] works on one path, [`entry`] finds the path in an entry of a list (behind its [`bullet`], by how it
-//! begins: `lead`), [`text`] finds paths in prose, [`shape`] knows what a path looks like. All of it is lexical:
-//! nothing here asks a file system.
+//! [`normalize`] converts a single path, [`entry`] finds the path in an entry of a list (after its
+//! [`bullet`], by its beginning: `lead`), [`text`] finds paths in prose, and [`shape`] recognizes paths by
+//! their letters. All checks are lexical: no file system access.
 
 pub mod bullet;
 pub mod entry;
@@ -14,29 +14,36 @@ pub mod text;
 
 use std::fmt;
 
-/// Where a path leads.
+/// Normalized location of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Inside the repository, relative to its root.
     Inside(String),
-    /// The repository's root itself.
+    /// The repository root itself.
     Root,
 }
 
-/// A path that no phase can be given.
+/// A path no phase may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Escape {
-    /// As written.
+    /// Path as written.
     pub path: String,
+    /// Why the path is refused.
     pub why: Why,
 }
 
+/// Reason why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// Absolute and outside the workspace.
     Absolute,
+    /// Leaves the repository through `..`.
     Parent,
+    /// On a Windows drive.
     Drive,
+    /// In a home directory.
     Home,
+    /// Contains a NUL character.
     Nul,
     /// Under `.git` or `.autopack`.
     Reserved(&'static str),
@@ -50,14 +57,18 @@ impl fmt::Display for Escape {
             Why::Parent => f.write_str("leaves the repository through `..`"),
             Why::Drive => f.write_str("is on a drive, outside the workspace"),
             Why::Home => f.write_str("is in a home directory"),
-            Why::Nul => f.write_str("holds a NUL character"),
-            Why::Reserved(dir) => write!(f, "is under {dir}, which no phase may touch"),
+            Why::Nul => f.write_str("contains a NUL character"),
+            Why::Reserved(dir) => write!(f, "is under {dir}, closed to all phases"),
         }
     }
 }
 
-/// Makes `path` relative to the repository's root: `/` between components, none of them `.`, `..` or
-/// empty. A trailing `/` stays. `workspace` is the root's absolute path, where it is known.
+/// Makes `path` relative to the repository root, with `/` between components and none of them `.`, `..` or
+/// empty. A trailing `/` stays. `workspace` is the absolute path of the root, if known.
+///
+/// # Errors
+///
+/// Returns the reason if the path leaves the repository.
 pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
     if is_normal(path) {
         return Ok(Place::Inside(path.to_owned()));
@@ -82,7 +93,7 @@ pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
             "" | "." => {}
             ".." => {
                 climbs = true;
-                // What `**` stands for is not known, so neither is what lies above it.
+                // `**` stands for any number of components, so its parent is unknown.
                 if parts.pop().is_none_or(|popped| popped.contains("**")) {
                     return Err(Why::Parent);
                 }
@@ -106,13 +117,14 @@ pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
     if slashed.ends_with('/') {
         relative.push('/');
     }
-    // `x/../~/a` is what it hides.
+    // `x/../~/a` hides `~/a`.
     if is_home(&relative) { Err(Why::Home) } else { Ok(Place::Inside(relative)) }
 }
 
-/// The reserved directory that `path` is, or lies under: no phase may be given it, at any depth.
+/// Returns the reserved directory at or above `path`, at any depth. Reserved directories are closed to all
+/// phases.
 pub fn reserved(path: &str) -> Option<&'static str> {
-    // Case does not tell them apart on every file system.
+    // Compared without case, since some file systems ignore case.
     let is =
         |name: &str| components_of(path).any(|part| part.eq_ignore_ascii_case(name.as_bytes()));
     if !may_hide(path) {
@@ -126,7 +138,7 @@ pub fn reserved(path: &str) -> Option<&'static str> {
     }
 }
 
-/// A single letter and a colon: `C:\x`, and also `C:x`, which Windows takes for a path on that drive.
+/// Checks for a drive: a letter and a colon, as in `C:\x` and also `C:x`, a path on this drive for Windows.
 pub fn has_drive(path: &str) -> bool {
     let bytes = path.as_bytes();
     bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && bytes[2] != b':'
@@ -140,7 +152,7 @@ fn components(path: &str) -> Vec<&str> {
     path.split('/').filter(|part| !part.is_empty() && *part != ".").collect()
 }
 
-/// Whether there is nothing to do, told without allocating: most paths are written well.
+/// Checks without allocation whether normalization would change nothing, as for most paths.
 fn is_normal(path: &str) -> bool {
     let dotted = |part: &[u8]| matches!(part, b"." | b"..");
     path.bytes().all(is_plain)
@@ -149,12 +161,12 @@ fn is_normal(path: &str) -> bool {
         && (!may_hide(path) || !components_of(path).any(dotted))
 }
 
-/// Letters that are themselves in every path: nothing ends a token at them or strips them from within.
+/// Checks for letters that are part of every path: they neither end a token nor are stripped.
 fn is_plain(byte: u8) -> bool {
     PLAIN[usize::from(byte)]
 }
 
-/// Looked up, since every path is asked letter by letter.
+/// Lookup table, since every letter of every path is checked.
 static PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0;
@@ -166,33 +178,34 @@ static PLAIN: [bool; 256] = {
     plain
 };
 
-/// Whether two letters stand side by side. Over bytes, as [`components_of`] and for its reason.
+/// Checks for two adjacent letters. Over bytes, for the same reason as [`components_of`].
 fn has_pair(path: &str, pair: &[u8; 2]) -> bool {
     path.as_bytes().array_windows().any(|two| two == pair)
 }
 
-/// Whether any component begins with a dot: few do, so that its parts need not be looked at.
+/// Checks whether any component begins with a dot. Few do, so most paths need no further check.
 fn may_hide(path: &str) -> bool {
     path.starts_with('.') || has_pair(path, b"/.")
 }
 
-/// What stands between the slashes. Over bytes: on texts this short, searching costs more than looking at each.
+/// Returns the components between slashes. Over bytes: on such short texts, a substring search is slower than
+/// a scan.
 fn components_of(path: &str) -> impl Iterator<Item = &[u8]> {
     path.as_bytes().split(|byte| *byte == b'/')
 }
 
-/// At the last slash, which is in neither part.
+/// Splits at the last slash, excluding the slash itself.
 fn split_last(path: &str) -> Option<(&str, &str)> {
     let at = path.bytes().rposition(|byte| byte == b'/')?;
     Some((&path[..at], &path[at + 1..]))
 }
 
-/// The directory that holds `path`, without a trailing slash; nothing for what lies at the root.
+/// Returns the parent directory of `path` without a trailing slash, or `None` at the root.
 pub fn parent(path: &str) -> Option<&str> {
     split_last(path.strip_suffix('/').unwrap_or(path)).map(|(parent, _)| parent)
 }
 
-/// The last component.
+/// Returns the last component.
 pub fn file_name(path: &str) -> &str {
     let path = path.strip_suffix('/').unwrap_or(path);
     split_last(path).map_or(path, |(_, name)| name)

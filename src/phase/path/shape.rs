@@ -1,24 +1,26 @@
-//! What a path looks like, told from its letters alone.
+//! Recognition of paths by their letters alone.
 
 use super::{components_of, file_name, has_pair};
 
-/// How much a token looks like a path.
+/// How much a token resembles a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A slash and an extension, a well-known name or a wildcard; or a directory with its `/`.
     Firm,
-    /// No slash, but a file's name: `main.py`, `Makefile`, `.env`.
+    /// A file name without a slash: `main.py`, `Makefile`, `.env`.
     FileName,
-    /// No slash, and an extension that is not known to be one: `os.path`, `data.xyz`.
+    /// No slash, and an unknown extension: `os.path`, `data.xyz`.
     Dotted,
-    /// A slash and nothing else: `src/foo`, `and/or`.
+    /// A slash only: `src/foo`, `and/or`.
     Slashed,
+    /// Any other word.
     Word,
 }
 
-/// `token` has `/` between its components and neither white space nor quotes.
+/// Classifies a token. `token` has `/` between its components and neither white space nor quotes.
 pub fn shape(token: &str) -> Shape {
-    // What leaves the repository is no mere word, so that it is refused and not overlooked.
+    // A path outside the repository must not count as a word, so that the phase is refused instead of the
+    // path overlooked.
     let climbs = || has_pair(token, b"..") && components_of(token).any(|part| part == b"..");
     if token.starts_with("~/") || token.as_bytes().contains(&0) || climbs() {
         return Shape::Firm;
@@ -28,7 +30,7 @@ pub fn shape(token: &str) -> Shape {
     }
     let name = file_name(token);
     if token.ends_with('/') {
-        // `w/` is "with".
+        // `w/` means "with".
         return if token.len() > 2 { Shape::Firm } else { Shape::Word };
     }
     let slashed = name.len() < token.len();
@@ -50,7 +52,7 @@ pub fn shape(token: &str) -> Shape {
     }
 }
 
-/// What follows the last dot, where that can be an extension; of a dot file, its name.
+/// Returns the text after the last dot if possible as an extension; for a dot file, its name.
 pub fn extension(name: &str) -> Option<&str> {
     let dot = name.bytes().rposition(|b| b == b'.')?;
     let (stem, extension) = (&name[..dot], &name[dot + 1..]);
@@ -66,6 +68,7 @@ pub fn extension(name: &str) -> Option<&str> {
     .then_some(extension)
 }
 
+/// Checks whether a path contains a wildcard.
 pub fn has_wildcard(path: &str) -> bool {
     path.bytes().any(|byte| matches!(byte, b'*' | b'?'))
         || path.split_once('{').is_some_and(|(_, rest)| {
@@ -73,7 +76,7 @@ pub fn has_wildcard(path: &str) -> bool {
         })
 }
 
-/// Names of files that have no extension, in order.
+/// Names of files without an extension, sorted.
 const NAMES: [&str; 33] = [
     "AUTHORS",
     "BUILD",
@@ -114,7 +117,7 @@ fn is_well_known(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
 }
 
-/// Names of things that end like files.
+/// Product names that end like file names.
 fn is_product(name: &str) -> bool {
     const NAMES: [&str; 14] = [
         "asp.net",
@@ -135,7 +138,7 @@ fn is_product(name: &str) -> bool {
     NAMES.iter().any(|product| name.eq_ignore_ascii_case(product))
 }
 
-/// Words with a slash that name no place.
+/// Words with a slash that are not paths.
 fn is_idiom(token: &str) -> bool {
     const IDIOMS: [&str; 12] = [
         "a/b",
@@ -154,13 +157,13 @@ fn is_idiom(token: &str) -> bool {
     IDIOMS.iter().any(|idiom| token.eq_ignore_ascii_case(idiom))
 }
 
-/// Extensions that make a name without a slash a file's, whatever stands around it.
+/// Checks for extensions that make a name without a slash a file name in any context.
 fn is_known(extension: &str) -> bool {
     let lower = || extension.bytes().map(|b| b.to_ascii_lowercase());
     EXTENSIONS.binary_search_by(|known| known.bytes().cmp(lower())).is_ok()
 }
 
-/// In order.
+/// Known extensions, sorted.
 const EXTENSIONS: [&str; 113] = [
     "adoc",
     "astro",

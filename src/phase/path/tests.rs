@@ -1,4 +1,4 @@
-//! Paths as people wrote them, and what becomes of them.
+//! Paths as people write them and the parsed results.
 
 use super::*;
 
@@ -74,7 +74,7 @@ fn read(line: &str) -> entry::Entry {
     entry::read(line, entry::List::Deliverables, Some("/home/u/project"))
 }
 
-/// Entries that name one deliverable; `true` where words beside it are kept.
+/// Entries with a single deliverable; `true` if words beside the path are kept.
 #[test]
 fn deliverables_are_found_in_what_people_write() {
     for (line, path, prose) in [
@@ -246,7 +246,7 @@ fn lone_words_are_places_in_a_scope_only() {
     }
 }
 
-/// `src/foo(the` would be half of something, and nobody's file or folder.
+/// `src/foo(the` would be half of a bracketed text, and no real path.
 #[test]
 fn half_of_what_stands_in_brackets_is_no_path() {
     for line in ["src/foo(the module)", "src/$(touch pwned)", "src/$(touch the pwned).txt now"] {

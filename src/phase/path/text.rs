@@ -1,26 +1,29 @@
-//! Prose, cut into tokens that may be paths.
+//! Tokenizer for prose that may contain paths.
 
 use std::borrow::Cow;
 
 use super::shape::{Shape, extension, shape};
 use super::{has_drive, is_plain};
 
-/// A stretch of text without white space, cleaned of what surrounds it.
+/// A piece of text without white space, cleaned of surrounding punctuation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token<'a> {
+    /// The cleaned text.
     pub text: Cow<'a, str>,
-    /// The text's.
+    /// Shape of the text.
     pub shape: Shape,
-    /// Something glued to it was cut off: `a.py:12`, `a.py(new)`.
+    /// Whether a suffix was cut off, as in `a.py:12` and `a.py(new)`.
     pub cut: bool,
 }
 
 impl<'a> Token<'a> {
+    /// Creates a token from cleaned text.
     pub fn of(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         Self { shape: shape(&text), text, cut: false }
     }
 
+    /// Returns a token that borrows the text.
     pub fn borrowed(&self) -> Token<'_> {
         Token { text: Cow::Borrowed(&self.text), ..*self }
     }
@@ -29,13 +32,13 @@ impl<'a> Token<'a> {
         Token { text: self.text.into_owned().into(), shape: self.shape, cut: self.cut }
     }
 
-    /// Whether it is a path whatever stands around it.
+    /// Checks whether the token is a path in any context.
     pub fn is_path(&self) -> bool {
         matches!(self.shape, Shape::Firm | Shape::FileName)
     }
 
-    /// From between quotes, where white space belongs to the path. A path that could not be told from
-    /// words without its quotes gets a wildcard for each space.
+    /// Creates a token from quoted text, where white space belongs to the path. A path indistinguishable from
+    /// words without quotes gets a wildcard for each space.
     pub fn quoted(inner: &str) -> Token<'static> {
         let inner = slashed(inner);
         let inner = clean(&inner);
@@ -52,7 +55,7 @@ impl<'a> Token<'a> {
         Token::of(text)
     }
 
-    /// From a stretch with `/` between its components.
+    /// Creates a token from text with `/` between components.
     fn within(stretch: &'a str) -> Self {
         let cleaned = clean(stretch);
         if cleaned.bytes().all(is_plain) {
@@ -65,16 +68,16 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Letters that make a token no path.
+/// Checks for letters that never occur in a path.
 pub fn is_odd(c: char) -> bool {
     c.is_control() && c != '\0'
         || matches!(c, '"' | '`' | '<' | '>' | '|' | '“' | '”' | '«' | '»' | '=')
 }
 
-/// The first token of `text`, and what follows it.
+/// Returns the first token of `text` and the rest.
 pub fn first_token(text: &str) -> (Token<'_>, &str) {
     let (token, rest) = split_token(text.trim_start());
-    // A note that was glued on is still a note.
+    // A glued note still counts as a note.
     let rest = if token.cut && rest.trim_start().is_empty() { ": " } else { rest };
     (token, rest)
 }
@@ -88,7 +91,7 @@ fn split_token(text: &str) -> (Token<'_>, &str) {
     (token, rest)
 }
 
-/// With `/` between components, where Windows has `\`.
+/// Replaces `\` with `/`, for Windows paths.
 pub fn slashed(raw: &str) -> Cow<'_, str> {
     match raw.bytes().any(|byte| byte == b'\\') {
         true => raw.replace('\\', "/").into(),
@@ -96,6 +99,7 @@ pub fn slashed(raw: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns all tokens of a text.
 pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -109,13 +113,12 @@ pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// What stands between tokens, beside white space.
+/// Checks for separators between tokens, besides white space.
 pub fn separates(c: char) -> bool {
     matches!(c, ',' | ';' | ':')
 }
 
-/// An entry taken apart at what joins several things: `,`, `;`, `and`, `&`, `+`, a line break; not within brackets or
-/// quotes.
+/// Splits an entry at `,`, `;`, `and`, `&`, `+` and line breaks, except within brackets or quotes.
 pub fn parts(line: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut depth, mut quote) = (0, 0_usize, None);
@@ -143,7 +146,7 @@ pub fn parts(line: &str) -> Vec<&str> {
         }
     }
     parts.push(&line[start..]);
-    // `, and` joins once.
+    // `, and` is a single separator.
     let bare = parts.into_iter().map(|part| {
         let part = part.trim();
         part.strip_prefix("and ").unwrap_or(part).trim_start()
@@ -151,7 +154,8 @@ pub fn parts(line: &str) -> Vec<&str> {
     bare.filter(|part| !part.is_empty()).collect()
 }
 
-/// White space ends a token, and so do `:`, `,` and `;`, but not within `{a,b}` or `(a b).txt`, nor after a drive.
+/// Returns the end of the first token: at white space, `:`, `,` or `;`, but not within `{a,b}` or `(a
+/// b).txt`, nor after a drive.
 fn end_of_token(text: &str) -> usize {
     let from = if has_drive(text) { 2 } else { 0 };
     let (mut depth, mut bracketed) = (0_usize, 0);
@@ -173,7 +177,8 @@ fn end_of_token(text: &str) -> usize {
     text.len()
 }
 
-/// Where brackets end that are part of a path, as in `src/(two words)/a.txt`: it goes on right behind them.
+/// Returns the end of brackets that belong to a path, as in `src/(two words)/a.txt`, where the path continues
+/// directly behind them.
 fn end_of_brackets(text: &str, open: usize) -> Option<usize> {
     let end = open + text[open..].split('\n').next()?.find(')')? + 1;
     let tail = text[end..].split(char::is_whitespace).next()?;
@@ -182,19 +187,19 @@ fn end_of_brackets(text: &str, open: usize) -> Option<usize> {
     (goes_on && plain).then_some(end)
 }
 
-/// Whether what is glued to this is a note about a file.
+/// Checks whether the text ends in a file name, so that a glued suffix is a note.
 fn ends_in_file(before: &str) -> bool {
     let name = before.rsplit('/').next().unwrap_or(before);
     !name.starts_with('.') && extension(name).is_some()
 }
 
-/// Whether brackets open within the first text and close in what follows it: it was cut from something with spaces.
+/// Checks whether brackets open within the first text and close in the rest, so the token was cut at a space.
 pub fn cuts_brackets(text: &str, rest: &str) -> bool {
     let count = |bracket: char| text.matches(bracket).count();
     rest.contains(')') && count('(') > count(')')
 }
 
-/// `a.py(new)` and `a.md#section` without what is glued to them. `app/(auth)/page.tsx` stays.
+/// Cuts the suffix of `a.py(new)` and `a.md#section`. `app/(auth)/page.tsx` stays.
 fn cut_glued(token: &str) -> (&str, bool) {
     for (at, c) in token.char_indices() {
         if at > 0 && matches!(c, '(' | '#' | '[' | '\'' | '’') {
@@ -207,12 +212,12 @@ fn cut_glued(token: &str) -> (&str, bool) {
     (token, false)
 }
 
-/// Without quotes, brackets, emphasis and punctuation around it.
+/// Strips surrounding quotes, brackets, emphasis and punctuation.
 pub fn clean(token: &str) -> &str {
     if is_clean(token) { token } else { clean_whole(token) }
 }
 
-/// Whether neither end has anything that could go: true of most paths.
+/// Checks whether neither end can be stripped, as for most paths.
 fn is_clean(token: &str) -> bool {
     let stays = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/');
     let bytes = token.as_bytes();
@@ -250,13 +255,15 @@ fn ends_in_known_name(token: &str) -> bool {
     !token.contains(['*', '?']) && matches!(shape(token), Shape::Firm | Shape::FileName)
 }
 
-/// The paths that a text names, in order: those with a slash and an extension and directories with their
-/// `/`; lone file names only where there is none of these.
+/// Paths named in a text, in order.
 pub struct Named {
+    /// Paths with a slash and an extension, and directories with their `/`.
     pub paths: Vec<String>,
+    /// Bare file names, for use only without any such path.
     pub names: Vec<String>,
 }
 
+/// Returns the paths named in a text.
 pub fn named(text: &str) -> Named {
     let mut named = Named { paths: Vec::new(), names: Vec::new() };
     for Token { text, shape, .. } in tokens(text) {
@@ -269,7 +276,7 @@ pub fn named(text: &str) -> Named {
     named
 }
 
-/// `github.com/x/y.git` lies on the net.
+/// Checks for an internet host, as in `github.com/x/y.git`.
 fn is_host(token: &str) -> bool {
     let first = token.split('/').next().unwrap_or(token);
     let host = [".com", ".org", ".net", ".io", ".dev"].iter().any(|end| first.ends_with(end));
@@ -283,7 +290,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The short way is only short.
+        /// The fast path agrees with the full cleaning.
         #[test]
         fn what_is_clean_is_left_as_it_is(token in "[-a-z0-9_./*?()`'\",:!]{0,12}", odd in "\\PC{0,8}") {
             for token in [&token, &odd, &format!("a{token}a"), &format!(".{odd}/")] {

@@ -1,16 +1,17 @@
-//! Where the symbolic links of a tree lead, each followed as the kernel does it: through every other link on its way.
+//! Resolution of a tree's symbolic links, through every other link on the way, as the kernel does.
 //!
-//! Pure. Which links there are is the workspace's to read. What is not there is taken by its name: it may come to be.
+//! Pure: the workspace reads the links. A missing target is resolved by name, since a file may appear there
+//! later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::path::reserved;
 
-/// Links that are followed for one path; the kernel gives up where there are more (path_resolution(7)).
+/// Maximum number of links followed for a path. The kernel refuses more (path_resolution(7)).
 const FOLLOWED: usize = 40;
 
-/// The symbolic links of a tree. Paths from its top and what they point to, in bytes: of two names that are no UTF-8,
-/// one would hide the other.
+/// Symbolic links of a tree: paths from the root and their targets. Bytes, since two names in invalid UTF-8
+/// could otherwise collide.
 #[derive(Debug, Default)]
 pub struct Links(BTreeMap<Vec<u8>, Vec<u8>>);
 
@@ -21,8 +22,9 @@ impl FromIterator<(Vec<u8>, Vec<u8>)> for Links {
 }
 
 impl Links {
-    /// The links that lead out of the repository, or into what is reserved, by way of what was changed: the changed path,
-    /// and the link. A link that leads out without any of these is the repository's own.
+    /// Returns the links that lead out of the repository, or into a reserved directory, through a changed
+    /// path: the changed path and the link. A link that leads out without any changed path belongs to the
+    /// repository.
     pub fn out_by_way_of(&self, changed: &BTreeSet<&[u8]>) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut ways = BTreeMap::new();
         for link in self.0.keys() {
@@ -30,7 +32,7 @@ impl Links {
             if walk.leaves(link)
                 && let Some(met) = walk.met
             {
-                // Of itself it says more than of another.
+                // A link that is itself changed says more than another link through the path.
                 match met == *link {
                     true => drop(ways.insert(met, link.clone())),
                     false => drop(ways.entry(met).or_insert_with(|| link.clone())),
@@ -41,13 +43,13 @@ impl Links {
     }
 }
 
-/// One link that is followed.
+/// A link being followed.
 struct Walk<'a> {
     links: &'a Links,
     changed: &'a BTreeSet<&'a [u8]>,
-    /// The first changed path on the way.
+    /// First changed path on the way.
     met: Option<Vec<u8>>,
-    /// Where it is: names from the top, joined.
+    /// Current position: names from the root, joined.
     at: Vec<u8>,
 }
 
@@ -98,7 +100,7 @@ impl Walk<'_> {
 mod tests {
     use super::*;
 
-    /// `changed by link`, in order.
+    /// Pairs of `changed by link`, in order.
     fn out(links: &[(&str, &str)], changed: &[&str]) -> Vec<String> {
         let bytes = |(path, to): &(&str, &str)| (path.as_bytes().to_vec(), to.as_bytes().to_vec());
         let links: Links = links.iter().map(bytes).collect();
@@ -113,7 +115,7 @@ mod tests {
         let chain = [("s/p/q/root", "../../.."), ("s/esc", "p/q/root/../outside")];
         assert_eq!(out(&chain, &["s/p/q/root", "s/esc"]), ["s/esc by s/esc"]);
         assert_eq!(out(&chain, &["s/p/q/root"]), ["s/p/q/root by s/esc"]);
-        // What was there before is nobody's doing.
+        // A link from before the attempt is not a breach.
         assert_eq!(out(&chain, &["s/other"]), [""; 0]);
         let tracked = [("ext", "/beside"), ("s/l", "../ext/f"), ("s/up", "..")];
         assert_eq!(out(&tracked, &["s/l", "s/up"]), ["s/l by s/l"]);
@@ -129,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_link_may_come_back_deeper_than_it_is_written() {
-        // Read by itself, `up` would leave; it is not for here to forbid that.
+        // The link alone would leave the repository, but forbidding that is not this module's task.
         assert_eq!(out(&[("d", "x/y"), ("up", "d/../../a")], &["d", "up"]), [""; 0]);
     }
 }

@@ -1,6 +1,7 @@
-//! What a phase may change: its spec and the paths that an attempt changed -> breaches.
+//! Scope check. Input: a spec and the paths changed by an attempt. Output: breaches.
 //!
-//! Lexical, on paths relative to the repository's root; `links` follows links. Measuring the changes is the workspace's work.
+//! Lexical, on paths relative to the repository root; `links` follows links. The workspace measures the
+//! changes.
 
 mod links;
 
@@ -14,50 +15,61 @@ use super::spec::{FixedSpec, PathPattern};
 
 pub use links::Links;
 
-/// One path that differs between the attempt's base and what it left. A rename is a deletion and an addition.
+/// A path that differs between the attempt's base and its result. A rename is a deletion and an addition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Relative to the repository's root, `/` between components.
+    /// Path relative to the repository root, with `/` between components.
     pub path: String,
+    /// Kind of change.
     pub kind: ChangeKind,
-    /// Where it points, where it is a symbolic link now.
+    /// Target, if the path is now a symbolic link.
     pub symlink_target: Option<String>,
-    /// A symbolic link that leads out of the repository by way of this path: itself, or one that was not changed.
+    /// A symbolic link that leads out of the repository through this path: the path itself, or an unchanged
+    /// link.
     pub lets_out: Option<String>,
 }
 
+/// Kind of change to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeKind {
+    /// The path is new.
     Added,
+    /// The content changed.
     Modified,
+    /// The path is gone.
     Deleted,
-    /// A file became a symbolic link, a submodule, or the other way round.
+    /// A file became a symbolic link or a submodule, or the reverse.
     TypeChanged,
+    /// The file mode changed.
     ModeChanged,
 }
 
-/// A change that the phase was not allowed to make.
+/// A change the phase was not allowed to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
+    /// Changed path.
     pub path: String,
+    /// Rule broken by the change.
     pub reason: BreachReason,
 }
 
+/// Rule broken by a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BreachReason {
+    /// Outside the phase's scope.
     OutOfScope,
-    /// By this pattern.
+    /// Protected by this pattern.
     Protected(String),
-    /// By this pattern.
+    /// Read-only by this pattern.
     ReadOnly(String),
     /// The link leads out of the repository, to this target.
     SymlinkOutside(String),
-    /// Another link, this one, now leads out of the repository by way of the path.
+    /// This other link now leads out of the repository through the path.
     LetsOut(String),
 }
 
 impl Breach {
-    /// Whether it is about protection rather than about the scope's extent.
+    /// Checks whether the breach is about protection rather than about the extent of the scope.
     pub fn is_protected(&self) -> bool {
         matches!(self.reason, BreachReason::Protected(_))
     }
@@ -71,17 +83,20 @@ impl fmt::Display for Breach {
             BreachReason::Protected(by) => write!(f, "{path}: protected by `{by}`"),
             BreachReason::ReadOnly(by) => write!(f, "{path}: read-only context by `{by}`"),
             BreachReason::SymlinkOutside(target) => {
-                write!(f, "{path}: a link that leaves the repository, to {target}")
+                write!(f, "{path}: a symbolic link out of the repository, to {target}")
             }
             BreachReason::LetsOut(link) => {
-                write!(f, "{path}: the link {link} leaves the repository through it")
+                write!(
+                    f,
+                    "{path}: the symbolic link {link} leads out of the repository through this path"
+                )
             }
         }
     }
 }
 
-/// The changes that break the phase's rules, in the order given. `protected` holds for every phase of the
-/// workspace; `existed` tells whether a path was there at the attempt's base.
+/// Returns the changes that break the phase's rules, in the given order. `protected` applies to every phase
+/// of the workspace; `existed` tells whether a path existed at the attempt's base.
 pub fn breaches(
     spec: &FixedSpec,
     changes: &[Change],
@@ -135,21 +150,21 @@ impl<'a> Rules<'a> {
         {
             return Some(BreachReason::Protected(by.to_owned()));
         }
-        // What the author names in full is meant, whatever else covers it.
+        // A path named in full is allowed, regardless of other patterns.
         if self.deliverables.iter().any(|(matcher, _)| matcher.names(path)) {
             return None;
         }
         self.by_closeness(path, existed)
     }
 
-    /// The closest of the phase's own patterns decides; of equally close ones the more careful.
+    /// Decides by the closest of the phase's own patterns; at equal closeness by the stricter.
     fn by_closeness(&self, path: &str, existed: &dyn Fn(&str) -> bool) -> Option<BreachReason> {
         let deliverable = closest(&self.deliverables, path);
         let allowed = deliverable.max(closest(&self.paths, path));
         let beats = |by: &(Closeness, &str)| allowed.is_none_or(|(close, _)| by.0 >= close);
         let protected = closest(&self.protected, path).filter(beats);
         let read_only = closest(&self.read_only, path).filter(beats);
-        // A phase protects what is there; what it adds beside it is its work.
+        // A phase protects existing files; new files beside them are part of its work.
         if let Some((close, by)) = protected.filter(|_| existed(path))
             && read_only.is_none_or(|(other, _)| close >= other)
         {
@@ -165,13 +180,13 @@ impl<'a> Rules<'a> {
         (!in_scope).then_some(BreachReason::OutOfScope)
     }
 
-    /// A test file for a deliverable.
+    /// Checks for a test file of a deliverable.
     fn is_companion(&self, path: &str) -> bool {
         let files = self.spec.deliverables.iter().filter(|d| !d.is_dir() && !d.is_glob());
         files.into_iter().any(|file| companion::is_test_for(path, file.as_str()))
     }
 
-    /// Allowed to run without a scope: only protection holds.
+    /// Checks whether the phase runs without a scope, so that only protection applies.
     fn is_unscoped(&self) -> bool {
         self.paths.is_empty() && self.deliverables.is_empty()
     }
@@ -181,7 +196,7 @@ fn closest<'a>(patterns: &[(Matcher, &'a str)], path: &str) -> Option<(Closeness
     patterns.iter().filter_map(|(matcher, by)| Some((matcher.closeness(path)?, *by))).max()
 }
 
-/// Read alone or followed through others: either may hold where it is checked out.
+/// Checks both the link alone and the link followed through others: either may apply at checkout.
 fn way_out(change: &Change) -> Option<BreachReason> {
     let (path, lets_out) = (change.path.as_str(), change.lets_out.as_deref());
     match &change.symlink_target {
@@ -192,7 +207,7 @@ fn way_out(change: &Change) -> Option<BreachReason> {
     }
 }
 
-/// Whether a link at `path` to `target` leads out of the repository, or into what is reserved.
+/// Checks whether a link at `path` to `target` leads out of the repository or into a reserved directory.
 fn leaves(path: &str, target: &str) -> bool {
     if target.starts_with('/') {
         return true;

@@ -1,4 +1,4 @@
-//! What is in scope, whatever shape paths and patterns have.
+//! Scope checks for paths and patterns of all shapes.
 
 use super::*;
 use crate::phase::autofix::{Limits, autofix};
@@ -21,7 +21,7 @@ fn change(path: &str) -> Change {
 
 const PROTECTED: [&str; 4] = [".git*", ".github/", ".autopack/", "config/autopack.yaml"];
 
-/// The breach of a change of an existing file, if it is one.
+/// Returns the breach caused by a change of an existing file, if any.
 fn breach(spec: &FixedSpec, path: &str) -> Option<BreachReason> {
     breach_where(spec, change(path), true)
 }
@@ -122,7 +122,7 @@ fn what_is_protected_is_opened_by_the_key_and_by_name_alone() {
         breach(&phase(json!({"deliverables": ["config/autopack.yaml"]})), "config/autopack.yaml")
             .is_some()
     );
-    // A directory around what is protected names none of it.
+    // A directory around protected files does not name any of them.
     assert!(breach(&phase(json!({"deliverables": ["config/"]})), "config/autopack.yaml").is_some());
 }
 

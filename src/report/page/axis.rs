@@ -1,52 +1,62 @@
-//! Time on a line of 100 %: long stretches in which nothing ran are cut short, so that what ran has room.
+//! Time axis of 100 %. Long idle periods are shortened to leave room for attempts.
 
-/// A stretch without work is cut if it is longer than this, in milliseconds, and than a part of the work.
+/// Minimum length of a shortened idle period, in milliseconds. The period must also exceed a part of the busy
+/// time.
 const LEAST_CUT: i64 = 60_000;
 const PART_OF_WORK: i64 = 25;
-/// The longest ones, at most.
+/// Maximum number of shortened periods, longest first.
 const MOST_CUTS: usize = 12;
-/// How wide a cut is, in percent of the line.
+/// Width of a shortened period, in percent of the axis.
 const CUT_WIDTH: f64 = 2.5;
-/// Two labels are at least that far apart, in percent of what is seen: on a phone, of 300 pixels.
+/// Minimum distance of two labels, in percent of the visible part: on a phone, of 300 pixels.
 const LABEL_WIDTH: f64 = 11.0;
-/// With seconds.
+/// Minimum distance of labels with seconds.
 const LONG_LABEL_WIDTH: f64 = 19.0;
 const MOST_TICKS: usize = 800;
 
-/// Distances of labels that people count in, in seconds.
+/// Round label distances, in seconds.
 const STEPS: [i64; 14] =
     [1, 5, 15, 30, 60, 300, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800];
 
-/// How far one can zoom in, by the steps at which labels are added.
+/// Zoom levels that add labels.
 pub const ZOOMS: [u32; 4] = [1, 4, 16, 64];
 
+/// A segment of the axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece {
-    /// Milliseconds.
+    /// Start in milliseconds.
     pub from: i64,
+    /// End in milliseconds.
     pub to: i64,
-    /// Percent.
+    /// Left edge in percent.
     pub left: f64,
+    /// Right edge in percent.
     pub right: f64,
-    /// Nothing ran here, and it is shown shorter than it was.
+    /// Whether the segment is a shortened idle period.
     pub cut: bool,
 }
 
+/// The time axis.
 #[derive(Clone, Debug)]
 pub struct Axis {
+    /// Segments in order.
     pub pieces: Vec<Piece>,
 }
 
+/// A label on the axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tick {
+    /// Position in percent.
     pub x: f64,
+    /// Text.
     pub label: String,
-    /// It is shown from this zoom on.
+    /// Smallest zoom level that shows the label.
     pub zoom: u32,
 }
 
 impl Axis {
-    /// Over all intervals, each from and to in milliseconds. `None` without any.
+    /// Builds the axis over all intervals, each from and to in milliseconds. Returns `None` without
+    /// intervals.
     pub fn over(mut intervals: Vec<(i64, i64)>) -> Option<Self> {
         intervals.sort_unstable();
         let (first, _) = *intervals.first()?;
@@ -63,7 +73,7 @@ impl Axis {
         Some(Self { pieces: pieces(first, end.max(first + 1), &cuts) })
     }
 
-    /// Where a point in time stands, in percent.
+    /// Returns the position of a point in time, in percent.
     pub fn x(&self, at: i64) -> f64 {
         let index = self.pieces.partition_point(|piece| piece.to < at);
         let Some(piece) = self.pieces.get(index) else { return 100.0 };
@@ -71,7 +81,7 @@ impl Axis {
         piece.left + share * (piece.right - piece.left)
     }
 
-    /// Labels, in their order.
+    /// Returns the labels in order.
     pub fn ticks(&self) -> Vec<Tick> {
         let mut ticks: Vec<Tick> = Vec::new();
         for zoom in ZOOMS {
@@ -88,7 +98,7 @@ impl Axis {
         ticks
     }
 
-    /// The shortest distance, in milliseconds, at which labels do not touch.
+    /// Returns the smallest label distance without overlap, in milliseconds.
     fn step(&self, zoom: u32) -> Option<i64> {
         let piece = self.pieces.iter().find(|piece| !piece.cut)?;
         let scale = (piece.right - piece.left) / (piece.to - piece.from) as f64;
@@ -142,7 +152,7 @@ fn label_width(step: i64) -> f64 {
     if step < 60_000 { LONG_LABEL_WIDTH } else { LABEL_WIDTH }
 }
 
-/// In UTC.
+/// Formats a label in UTC.
 fn label(at: i64, step: i64) -> String {
     let form = match step {
         ..60_000 => "%H:%M:%S",

@@ -1,4 +1,4 @@
-//! The run in figures: cards, where time went, and what landed by category, complexity, agent and model.
+//! Figures of the run: cards, use of time, and landings by category, complexity, agent and model.
 
 use std::fmt::Write as _;
 
@@ -12,6 +12,7 @@ use crate::telemetry::summary::{Group, Rate, Summary, Time};
 /// Shorter parts would be shown as 0.0 s.
 const SHORTEST_MS: u64 = 50;
 
+/// Renders the cards and the use of time.
 pub fn section(report: &Report) -> String {
     let summary = &report.summary;
     let mut cards = vec![phases(report)];
@@ -28,7 +29,7 @@ pub fn section(report: &Report) -> String {
     out
 }
 
-/// All three are ours, or escaped.
+/// A card. All texts are constant or escaped.
 struct Card {
     name: &'static str,
     value: String,
@@ -68,12 +69,12 @@ fn landings(summary: &Summary) -> [Card; 3] {
                 low * 100.0,
                 high * 100.0
             ),
-            None => "nothing decided yet".to_owned(),
+            None => "no finished phases yet".to_owned(),
         },
     };
     let retries = &summary.retries;
     let failed = match retries.attempts {
-        0 => "each attempt landed".to_owned(),
+        0 => "every attempt landed".to_owned(),
         attempts => format!(
             "{attempts} did not land<br>{} tokens, {}",
             count(retries.used.tokens.billed),
@@ -82,7 +83,7 @@ fn landings(summary: &Summary) -> [Card; 3] {
     };
     [
         share("Landed", &phases.success, "finished"),
-        share("First try", &phases.first_try, "finished"),
+        share("First attempt", &phases.first_try, "finished"),
         Card { name: "Attempts", value: summary.attempts.ended.to_string(), more: failed },
     ]
 }
@@ -91,7 +92,7 @@ fn used(summary: &Summary) -> [Card; 4] {
     let tokens = &summary.used.tokens;
     let silent = |attempts: u64| match attempts {
         0 => String::new(),
-        n => format!("<br>{} did not say", counted(n, "attempt")),
+        n => format!("<br>{} did not report", counted(n, "attempt")),
     };
     let cached = |tokens: u64| format!("<br>{} from cache", count(Some(tokens)));
     let landed = &summary.per_landed_phase;
@@ -116,7 +117,7 @@ fn used(summary: &Summary) -> [Card; 4] {
         Card {
             name: "Per landing",
             value: money(landed.cost_usd),
-            more: format!("{} tokens<br>with all that failed", about(landed.tokens)),
+            more: format!("{} tokens<br>including failed attempts", about(landed.tokens)),
         },
         Card {
             name: "Time",
@@ -136,7 +137,7 @@ fn time(time: &Time) -> String {
     let of_span = [
         ("busy", "at work", time.busy_ms),
         ("late", "rate limited", time.rate_limited_ms),
-        ("idle", "nothing ran", time.idle_ms),
+        ("idle", "idle", time.idle_ms),
     ];
     format!(
         "<h3>Where time went</h3><div class=two>{}{}</div>",
@@ -169,6 +170,7 @@ fn stacked(name: &str, all: u64, parts: &[(&str, &str, u64)]) -> String {
     )
 }
 
+/// Renders the landings by group.
 pub fn groups(report: &Report) -> String {
     let summary = &report.summary;
     let mut out = String::new();
@@ -183,7 +185,7 @@ pub fn groups(report: &Report) -> String {
         }
     }
     match out.is_empty() {
-        true => "<p class=none>Nothing was tried yet.</p>".to_owned(),
+        true => "<p class=none>No attempts yet.</p>".to_owned(),
         false => out,
     }
 }
@@ -192,7 +194,7 @@ fn table(name: &str, groups: &[Group]) -> String {
     let mut out = format!(
         "<div class=wide tabindex=0 role=region aria-label=\"{name}\"><table class=groups><thead><tr>\
          <th scope=col>{name}<th scope=col>Landed, with its 95 % interval<th scope=col class=n>%\
-         <th scope=col class=n>of<th scope=col class=n>First try %<th scope=col class=n>Attempts<th scope=col class=n>Tokens\
+         <th scope=col class=n>of<th scope=col class=n>First attempt %<th scope=col class=n>Attempts<th scope=col class=n>Tokens\
          <th scope=col class=n>Cost<tbody>"
     );
     for group in groups {
@@ -214,7 +216,7 @@ fn table(name: &str, groups: &[Group]) -> String {
     out + "</table></div>"
 }
 
-/// The share as a bar, its interval as a line over it.
+/// Draws a share as a bar, with its interval as a line.
 fn bar(rate: &Rate) -> String {
     let Some(value) = rate.value else { return String::new() };
     let (low, high) = (rate.low.unwrap_or(value) * 100.0, rate.high.unwrap_or(value) * 100.0);

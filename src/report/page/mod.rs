@@ -1,7 +1,7 @@
-//! The page: one file that needs nothing else, reads without JavaScript, and loads nothing.
+//! The page: a single self-contained file, readable without JavaScript.
 //!
-//! The frame, the style and the script lie beside this file; the script only helps to look (filter, zoom). Everything that is
-//! shown is written here, escaped. The figures stand in it once more as the JSON of `telemetry summary --json`.
+//! Frame, style and script are files in this directory; the script only adds filters and zoom. All shown
+//! content is written here, escaped. The figures are included as the JSON of `telemetry summary --json`.
 
 mod axis;
 mod figure_table;
@@ -22,6 +22,7 @@ const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// Renders the page.
 pub fn render(report: &Report) -> Result<String, Failure> {
     let figures = serde_json::to_string(&report.summary).context("cannot write JSON")?;
     let parts = [
@@ -42,7 +43,7 @@ pub fn render(report: &Report) -> Result<String, Failure> {
     Ok(fill(&parts))
 }
 
-/// Puts each part in the place that the frame names; what is put in is not looked at again.
+/// Inserts each part at its placeholder in the frame. Inserted text is not searched for placeholders.
 fn fill(parts: &[(&str, String)]) -> String {
     let mut pieces = FRAME.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
@@ -55,7 +56,7 @@ fn fill(parts: &[(&str, String)]) -> String {
     page
 }
 
-/// Nothing is loaded, nothing is sent, and nothing runs but our own script: not even one in the page.
+/// Returns the content security policy: no requests, and no script except autopack's own.
 fn policy() -> String {
     format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
@@ -64,7 +65,7 @@ fn policy() -> String {
     )
 }
 
-/// As a Content-Security-Policy names the text of an element.
+/// Returns the hash of an element's text in the format of a Content-Security-Policy.
 fn hash_of(text: &str) -> String {
     format!("sha256-{}", base64(&Sha256::digest(text.as_bytes())))
 }
@@ -100,7 +101,7 @@ fn about(report: &Report) -> String {
     }
 }
 
-/// To the second, in UTC.
+/// Formats a time in UTC to the second.
 fn time(at: UnixMs) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
         |_| at.0.to_string(),

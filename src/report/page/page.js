@@ -1,4 +1,4 @@
-// Helps to look: filter, zoom, what a bar or a point stands for. Everything that is read is in the page without it.
+// Filters, zoom, and details of bars and points. The page is readable without this script.
 'use strict';
 (() => {
   const $ = id => document.getElementById(id);
@@ -41,7 +41,7 @@
     }
   });
 
-  // A link to a phase opens it, whatever the filter says.
+  // A link to a phase opens the phase regardless of filters.
   const show = id => {
     const phase = /^p\d+$/.test(id) && $(id);
     if (!phase) return;
@@ -52,7 +52,7 @@
   };
   addEventListener('hashchange', () => show(location.hash.slice(1)));
 
-  // What a bar or a point stands for: on a look, and with a link on a click.
+  // Details of a bar or a point: on hover, and with a link on click.
   const tell = (id, element, link) => {
     const readout = $(`${id}-readout`), title = element.querySelector('title');
     readout.textContent = title ? title.textContent : '';
@@ -77,7 +77,7 @@
     });
   }
 
-  // Zoom: the picture's widths are shares of it, so that it only has to grow.
+  // Zoom: widths are in percent, so only the picture's width changes.
   const scroll = $('scroll'), picture = $('timeline');
   let zoom = 1;
   const scale = (next, at = scroll.clientWidth / 2) => {

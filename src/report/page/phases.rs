@@ -1,4 +1,4 @@
-//! What failed, and every phase with its history.
+//! Failures, and every phase with its history.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,11 +11,12 @@ use crate::report::excerpt::Excerpt;
 use crate::report::figure_words::{UNKNOWN, count, counted, millis, money};
 use crate::report::story::{AttemptStory, FailureStory, PhaseStory, Report};
 
-/// Lines of a log that stand right under what failed; the rest stands with the phase.
+/// Number of log lines shown directly under a failure; the phase entry has the rest.
 const GLANCE: usize = 6;
-/// Failures that are told at length.
+/// Maximum number of failures shown in detail.
 const TOLD: usize = 60;
 
+/// Renders the failed phases.
 pub fn failures(report: &Report) -> String {
     let failed = |(_, phase): &(usize, &PhaseStory)| phase.state == PhaseState::Failed;
     let all: Vec<(usize, &PhaseStory)> = report.phases.iter().enumerate().filter(failed).collect();
@@ -43,14 +44,14 @@ fn glance(phase: &PhaseStory) -> Option<String> {
     Some(lines[lines.len().saturating_sub(GLANCE)..].join("\n"))
 }
 
-/// How often attempts failed, by kind.
+/// Renders the number of failed attempts by kind.
 fn kinds(report: &Report) -> String {
     let failures = &report.summary.failures;
     if failures.is_empty() {
         return String::new();
     }
     let mut out = "<div class=wide><table class=kinds><thead><tr><th scope=col>Kind<th scope=col class=n>Attempts<th scope=col class=n>\
-                   Phases failed with it<tbody>"
+                   Failed phases<tbody>"
         .to_owned();
     for failure in failures {
         let _ = write!(
@@ -64,7 +65,7 @@ fn kinds(report: &Report) -> String {
     out + "</table></div>"
 }
 
-/// The choices that the script offers; without it they are not shown.
+/// Renders the filters; hidden without the script.
 pub fn filters(report: &Report) -> String {
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
@@ -87,6 +88,7 @@ pub fn filters(report: &Report) -> String {
     )
 }
 
+/// Renders all phases with their attempts.
 pub fn list(report: &Report) -> String {
     let mut out = String::new();
     for (at, phase) in report.phases.iter().enumerate() {
@@ -133,7 +135,7 @@ fn entry(out: &mut String, at: usize, phase: &PhaseStory, now: UnixMs) {
     if !more.is_empty() {
         let _ = write!(out, "<p class=sub>{}</p>", more.join(" · "));
     }
-    // What the last attempt says it says itself.
+    // A failure of the last attempt is shown with the attempt.
     if phase.attempts.last().is_none_or(|last| last.failure.is_none()) && phase.commit.is_none() {
         out.push_str(&phase.failure.as_ref().map(why).unwrap_or_default());
     }
@@ -141,7 +143,7 @@ fn entry(out: &mut String, at: usize, phase: &PhaseStory, now: UnixMs) {
     out.push_str("</details>");
 }
 
-/// What stands to the right of a phase's name.
+/// Renders the text to the right of a phase's name.
 fn facts(phase: &PhaseStory, now: UnixMs) -> String {
     let mut parts = Vec::new();
     for text in [&phase.category, &phase.complexity] {
@@ -168,7 +170,7 @@ fn attempts(out: &mut String, attempts: &[AttemptStory], now: UnixMs) {
         return;
     }
     out.push_str(
-        "<div class=wide><table><thead><tr><th>#<th>Began<th>Outcome<th>Agent<th class=n>Took<th class=n>Worked<th \
+        "<div class=wide><table><thead><tr><th>#<th>Started<th>Outcome<th>Agent<th class=n>Duration<th class=n>Agent time<th \
          class=n>CI<th class=n>In<th class=n>Out<th class=n>Estimate<th class=n>Cost<tbody>",
     );
     for attempt in attempts {
@@ -206,7 +208,7 @@ fn row(out: &mut String, attempt: &AttemptStory, now: UnixMs) {
     );
 }
 
-/// Why an attempt did not land, its last lines, and what it left.
+/// Renders why an attempt did not land, its last lines, and its patch.
 fn particulars(out: &mut String, attempt: &AttemptStory, several: bool) {
     if several && (attempt.failure.is_some() || attempt.note.is_some()) {
         let _ = write!(out, "<h4>Attempt {}</h4>", attempt.row.attempt);
@@ -225,12 +227,12 @@ fn particulars(out: &mut String, attempt: &AttemptStory, several: bool) {
     if attempt.no_room {
         let _ = write!(
             out,
-            "<p class=sub>More of it did not fit into this page{}.</p>",
+            "<p class=sub>The rest did not fit into this page{}.</p>",
             attempt
                 .row
                 .log_dir
                 .as_ref()
-                .map_or_else(String::new, |dir| format!("; it lies in <code>{}</code>", Html(dir)))
+                .map_or_else(String::new, |dir| format!("; see <code>{}</code>", Html(dir)))
         );
     }
 }
@@ -261,7 +263,7 @@ fn excerpt(out: &mut String, element: &str, text: &Excerpt) {
 fn missing(text: &Excerpt) -> String {
     match (text.is_whole(), text.of_more) {
         (true, _) => String::new(),
-        (false, true) => " <small>a part of it</small>".to_owned(),
+        (false, true) => " <small>partial</small>".to_owned(),
         (false, false) => {
             format!(" <small>{} left out</small>", counted(text.left_out as u64, "line"))
         }

@@ -1,4 +1,4 @@
-//! Estimate against actual: a point for each attempt that said how much it put out, on logarithmic axes.
+//! Estimated against actual output: a point for each attempt with known output tokens, on logarithmic axes.
 
 use std::fmt::Write as _;
 
@@ -21,17 +21,18 @@ struct Point<'a> {
     actual: u64,
 }
 
-/// Both axes have the same range, so that the diagonal is "as expected". Its ends are among the numbers that the grid
-/// has lines for: 1, 2 and 5 times a power of ten.
+/// Range of both axes, so that the diagonal means "as estimated". Both ends are grid lines: 1, 2 and 5 times
+/// a power of ten.
 struct Scale {
     low: f64,
     high: f64,
 }
 
+/// Renders the scatter plot with its figures.
 pub fn section(report: &Report) -> String {
     let points = points(report);
     if points.is_empty() {
-        return "<p class=none>No attempt said how much it put out.</p>".to_owned();
+        return "<p class=none>No attempt reported its output tokens.</p>".to_owned();
     }
     let scale = Scale::over(&points);
     let mut drawn = String::new();
@@ -49,15 +50,14 @@ pub fn section(report: &Report) -> String {
 const LEGEND: &str = "\
 <li><svg width=16 height=16 aria-hidden=true><circle class=ok cx=8 cy=8 r=4 /></svg>landed\
 <li><svg width=16 height=16 aria-hidden=true><path class=xbad d=\"M4 4l8 8M12 4l-8 8\"/></svg>did not land\
-<li><svg width=16 height=16 aria-hidden=true><path class=cutoff d=\"M8 3l5 9h-10z\"/></svg>cut short, at least that much\
+<li><svg width=16 height=16 aria-hidden=true><path class=cutoff d=\"M8 3l5 9h-10z\"/></svg>truncated, a lower bound\
 <li>dashed: twice and half the estimate";
 
 fn words(report: &Report) -> String {
     let estimate = &report.summary.estimate;
     let n = estimate.samples;
     if n == 0 {
-        return "<p class=sub>No attempt that landed can be compared with its estimate.</p>"
-            .to_owned();
+        return "<p class=sub>No landed attempt can be compared with its estimate.</p>".to_owned();
     }
     let smape = figure(&estimate.smape_percent.mean, n, 0);
     let waste = &estimate.waste_ratio;
@@ -86,7 +86,7 @@ fn points(report: &Report) -> Vec<Point<'_>> {
 }
 
 impl Scale {
-    /// Around all points.
+    /// Returns the range around all points.
     fn over(points: &[Point<'_>]) -> Self {
         let all = || points.iter().flat_map(|point| [point.predicted, point.actual]);
         let (least, most) = (all().min().unwrap_or(1) as f64, all().max().unwrap_or(1) as f64);
@@ -108,7 +108,7 @@ impl Scale {
     }
 
     fn grid(&self, out: &mut String) {
-        // With few powers of ten the numbers between them have room.
+        // With few powers of ten, there is room for all labels.
         let all_named = self.high / self.low <= 1e3;
         for value in lines().filter(|line| (self.low..=self.high).contains(line)) {
             let (x, y) = (self.x(value), self.y(value));
@@ -138,7 +138,7 @@ impl Scale {
         );
     }
 
-    /// Where so many times the estimate was used.
+    /// Draws the line of a constant ratio of actual to estimated tokens.
     fn line(&self, out: &mut String, times: f64, class: &str) {
         let (low, high) = (self.low, self.high);
         let (from, to) = (low.max(low / times), high.min(high / times));
@@ -157,7 +157,7 @@ impl Scale {
         let phase = point.phase;
         let (words, shape) = if point.attempt.row.usage.truncated {
             let d = format!("M{x:.1} {:.1}l3 5.4h-6z", y - 3.2);
-            ("cut short", format!("path class=cutoff data-p={phase} d=\"{d}\""))
+            ("truncated", format!("path class=cutoff data-p={phase} d=\"{d}\""))
         } else if point.attempt.passed() {
             ("landed", format!("circle class=ok data-p={phase} cx={x:.1} cy={y:.1} r=2.6"))
         } else {
@@ -176,12 +176,12 @@ impl Scale {
     }
 }
 
-/// 1, 2, 5, 10, and so on, further than anybody counts tokens.
+/// Returns 1, 2, 5, 10, and so on, beyond any token count.
 fn lines() -> impl Iterator<Item = f64> {
     (0..16).flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)))
 }
 
-/// `500`, `20k`, `1M`.
+/// Formats a token count: `500`, `20k`, `1M`.
 fn tokens(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{}M", v / 1e6),

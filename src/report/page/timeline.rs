@@ -1,4 +1,4 @@
-//! When attempts ran, a lane for each slot. How one ended is told by colour and by the shape of its bar.
+//! Timeline of attempts, with a lane for each slot. Color and shape of a bar show the outcome.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,11 +10,11 @@ use crate::report::escape::Html;
 use crate::report::figure_words::millis;
 use crate::report::story::{AttemptStory, PhaseStory, Report};
 
-/// Heights in pixels; widths are in percent, so that zooming is stretching.
+/// Heights in pixels; widths are in percent, so zooming only stretches the picture.
 const TOP: u32 = 20;
 const LANE: u32 = 30;
 
-/// One attempt in its lane.
+/// An attempt in its lane.
 struct Bar<'a> {
     phase: usize,
     story: &'a PhaseStory,
@@ -23,10 +23,11 @@ struct Bar<'a> {
     to: i64,
 }
 
+/// Renders the timeline.
 pub fn section(report: &Report) -> String {
     let bars = bars(report);
     let Some(axis) = Axis::over(bars.iter().map(|bar| (bar.from, bar.to)).collect()) else {
-        return "<p class=none>No attempt was made yet.</p>".to_owned();
+        return "<p class=none>No attempts yet.</p>".to_owned();
     };
     let lanes = lanes(&bars);
     let height = TOP + LANE * u32::try_from(lanes.len()).unwrap_or(u32::MAX / LANE - 1);
@@ -40,8 +41,8 @@ pub fn section(report: &Report) -> String {
     let names: String = in_order.iter().map(|(_, name)| format!("<li>{}", Html(name))).collect();
     let (first, last) = (axis.pieces[0].from, axis.pieces[axis.pieces.len() - 1].to);
     format!(
-        "<p class=sub>From {} to {}. Times on the axis are UTC. In a grey stretch nothing ran; it is cut \
-         short.</p>{}<div class=lanes><ol class=names aria-hidden=true>{names}</ol>\
+        "<p class=sub>From {} to {}. Times on the axis are UTC. Gray areas are idle periods, \
+              shortened.</p>{}<div class=lanes><ol class=names aria-hidden=true>{names}</ol>\
          <div class=scroll tabindex=0 role=region aria-label=\"Timeline, scrolls sideways\" id=scroll>\
          <svg id=timeline class=z1 width=\"100%\" height={height} role=img aria-label=\"Attempts by slot over time\">\
          {drawn}</svg></div></div><p class=readout id=timeline-readout aria-live=polite>&nbsp;</p>",
@@ -67,7 +68,7 @@ fn lane_name(attempt: &AttemptStory) -> &str {
     attempt.row.slot.as_deref().unwrap_or("none")
 }
 
-/// The vertical place of each, by name; numbers by their value.
+/// Returns the vertical position of each lane by name, with numbers sorted by value.
 fn lanes<'a>(bars: &[Bar<'a>]) -> BTreeMap<&'a str, u32> {
     let mut names: Vec<&str> = bars.iter().map(|bar| lane_name(bar.attempt)).collect();
     names.sort_by_key(|name| (name.parse::<u32>().unwrap_or(u32::MAX), *name));
@@ -81,14 +82,14 @@ fn ground(out: &mut String, axis: &Axis, height: u32) {
         let width = right - left;
         let _ = write!(
             out,
-            "<rect class=cut x=\"{left:.2}%\" y={TOP} width=\"{width:.2}%\" height={}><title>nothing ran for {length}\
+            "<rect class=cut x=\"{left:.2}%\" y={TOP} width=\"{width:.2}%\" height={}><title>idle for {length}\
              </title></rect>",
             height - TOP
         );
     }
     for tick in axis.ticks() {
         let (x, zoom) = (tick.x, tick.zoom);
-        // The last label would stand outside.
+        // The last label would be outside of the picture.
         let anchor = if x > 95.0 { " text-anchor=end" } else { "" };
         let _ = write!(
             out,
@@ -132,13 +133,13 @@ impl Shape {
     fn of(attempt: &AttemptStory) -> Self {
         let (class, words, y, height) = match attempt.row.outcome {
             Some(AttemptOutcome::Landed) => ("ok", "landed", 4, 20),
-            Some(AttemptOutcome::NoChangeNeeded) => ("done", "had nothing left to do", 5, 18),
+            Some(AttemptOutcome::NoChangeNeeded) => ("done", "needed no change", 5, 18),
             Some(AttemptOutcome::Failed) => ("bad", "failed", 14, 10),
             Some(AttemptOutcome::RateLimited) => ("late", "was rate limited", 12, 4),
-            Some(AttemptOutcome::BaseMoved) => ("moved", "lost its base", 12, 4),
+            Some(AttemptOutcome::BaseMoved) => ("moved", "conflicted with another landing", 12, 4),
             Some(AttemptOutcome::Interrupted) => ("cutoff", "was interrupted", 4, 8),
             Some(AttemptOutcome::Crashed) => ("cutoff", "crashed", 4, 8),
-            Some(AttemptOutcome::Systemic) => ("cutoff", "met a systemic failure", 4, 8),
+            Some(AttemptOutcome::Systemic) => ("cutoff", "ended with a systemic failure", 4, 8),
             None => ("now", "is running", 5, 18),
         };
         Self { class, words, y, height }
@@ -148,7 +149,7 @@ impl Shape {
 fn legend() -> String {
     let shapes = [
         ("ok", "landed", 2, 12),
-        ("done", "nothing left to do", 3, 10),
+        ("done", "no change needed", 3, 10),
         ("bad", "failed", 8, 6),
         ("cutoff", "interrupted, crashed", 2, 5),
         ("late", "rate limited", 6, 3),

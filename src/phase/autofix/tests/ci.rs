@@ -1,4 +1,4 @@
-//! What of a spec is CI's: how it is brought into shape, its timeouts, and when they are raised.
+//! The CI part of a spec: its shape, its timeouts, and when timeouts are raised.
 
 use super::*;
 use crate::phase::FailureKind;
@@ -35,7 +35,7 @@ fn test_auto_fix_escalates_ci_on_prior_timeout() {
     let raised = autofix(&RawSpec(Value::clone(&first.spec)), Some(&failure), &limits());
     assert_eq!(timeouts(&raised.spec), (1350, 90));
     assert_eq!(raised.result.unwrap().ci().timeout_seconds, 1350);
-    // The same failure raises once; the next one again, up to the limit.
+    // The same failure raises the timeout once; the next failure again, up to the limit.
     let again = autofix(&RawSpec(Value::clone(&raised.spec)), Some(&failure), &limits());
     assert_eq!((again.spec.clone(), again.fixes), (raised.spec, vec![]));
     let next = ci_failure(FailureKind::CiTimeout, None, Some(1350));
@@ -86,7 +86,7 @@ fn what_the_author_set_for_ci_is_kept_and_never_lowered() {
     let failure = ci_failure(FailureKind::CiTimeout, None, Some(5000));
     let spec = autofix(&RawSpec(spec), Some(&failure), &limits()).spec;
     assert_eq!(timeouts(&spec), (5000, 90));
-    // What is no setting of ours is one of the author's words.
+    // Unknown settings go to the author's text.
     assert_eq!(spec["acceptance_criteria"], json!(["scope.ci: log_on_success: true"]));
 }
 
@@ -161,7 +161,7 @@ fn odd_ci_settings_are_brought_into_shape_and_their_words_kept() {
     }
 }
 
-/// A list of nothing hides no check that stands under another name, and is read the same way twice.
+/// An empty list does not hide a check under another name, and gives the same result when read twice.
 #[test]
 fn a_check_that_is_a_list_of_nothing_is_none() {
     for (spec, check) in [

@@ -1,4 +1,4 @@
-//! Deliverables in the shapes that people give them, and where their words go.
+//! Deliverables in the shapes people write, and the handling of their text.
 
 use super::*;
 

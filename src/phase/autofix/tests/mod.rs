@@ -1,4 +1,4 @@
-//! Specs as people wrote them, and what becomes of them: a whole spec here, its parts in files of their own.
+//! Specs as people write them and the repaired results: a whole spec here, its parts in separate files.
 
 mod ci;
 mod deliverables;
@@ -43,7 +43,7 @@ fn the_worked_example_comes_out_byte_for_byte() {
             r#""ci":{"pytest":{"timeout_seconds":1200,"per_test_timeout":60}},"_autofix_v1_applied":true}}"#,
         )
     );
-    // Nothing of the author's is lost.
+    // None of the author's text is lost.
     let said = [
         "src\\components\\App.tsx (main component)",
         "tests\\components\\App.test.tsx (20+ tests)",
@@ -122,8 +122,9 @@ fn what_is_no_number_of_tries_is_named_and_taken_out() {
         (json!("often"), "a text"),
     ] {
         let once = with(tries);
-        let told =
-            format!("max_attempts: {shown} is no number of tries; executor.max_attempts holds");
+        let told = format!(
+            "max_attempts: {shown} is not a number of attempts; using executor.max_attempts"
+        );
         assert!(once.fixes.contains(&told), "{:?}", once.fixes);
         let again = fix(Value::clone(&once.spec));
         assert_eq!((&again.spec, &again.fixes), (&once.spec, &vec![]));

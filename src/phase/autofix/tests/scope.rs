@@ -1,4 +1,4 @@
-//! Scopes: as given, derived where there is none, and refused where they lead outside.
+//! Scopes: as given, derived if missing, and refused if they lead outside the repository.
 
 use super::*;
 
@@ -115,7 +115,7 @@ fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
         let repair = fix(spec.clone());
         let why = repair.result.unwrap_err().to_string();
         assert!(why.contains(said), "{spec}: {why}");
-        // It is refused again, until somebody mends it.
+        // The phase is refused again until the author fixes the spec.
         assert_eq!(refusal(Value::clone(&repair.spec)), why, "{spec}");
     }
 }
@@ -128,7 +128,7 @@ fn a_field_that_names_no_path_is_not_the_one_that_an_object_is_about() {
     assert_eq!(paths, [".git/", "lib/"]);
 }
 
-/// What opens in one text and closes in the next is no path, neither while they stand in lists nor as criteria.
+/// A bracket opened in a text and closed in the next is not a path, neither in lists nor in criteria.
 #[test]
 fn paths_are_looked_for_in_each_text_by_itself() {
     for spec in [
@@ -142,7 +142,7 @@ fn paths_are_looked_for_in_each_text_by_itself() {
     }
 }
 
-/// One that was dropped as standing there twice would not be refused the next time.
+/// A refused entry dropped as a duplicate would not be refused the next time.
 #[test]
 fn every_entry_that_is_refused_stays_as_written() {
     for (spec, at, kept) in [
