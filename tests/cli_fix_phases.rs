@@ -77,13 +77,13 @@ fn an_unknown_run_is_named_with_the_database_and_its_runs() {
     insta::assert_snapshot!(ran.shown(), @r#"
     exit 1
     --- stderr
-    error: no run is called "nope" in the database [REPO]/.autopack/autopack.db; it holds b
+    error: no run is called "nope" in the database [REPO]/.autopack/autopack.db; existing runs: b
     "#);
     let none = Project::without_commits();
     insta::assert_snapshot!(none.autopack(["fix-phases"]).shown(), @r"
     exit 1
     --- stderr
-    error: there is no database at [REPO]/.autopack/autopack.db; `autopack import` makes one
+    error: there is no database at [REPO]/.autopack/autopack.db; create one with `autopack import`
     ");
 }
 

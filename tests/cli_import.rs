@@ -135,10 +135,15 @@ fn a_dependency_that_is_none_is_said() {
     let project = Project::new().file("run.json", &phases.to_string());
     let said = project.autopack(["import", "run.json"]).succeeded().stdout;
     assert!(
-        said.contains("b: `depends_on` waits for no phase with needs network, see README\n"),
+        said.contains(
+            "b: `depends_on` has entries that are not phases: needs network, see README\n"
+        ),
         "{said}"
     );
-    assert!(said.contains("d: `depends_on` waits for no phase with {\"pkg\":\"x\"}\n"), "{said}");
+    assert!(
+        said.contains("d: `depends_on` has entries that are not phases: {\"pkg\":\"x\"}\n"),
+        "{said}"
+    );
     assert!(!said.contains("c: "), "{said}");
     assert_eq!(project.phase("c")["depends_on"], json!(["a"]));
     assert_eq!(project.phase("d")["depends_on"], json!(["a"]));
@@ -289,9 +294,12 @@ fn a_plan_in_a_fence_or_with_comments_is_read_and_said() {
         .file("fence.md", "Here it is:\n\n```json\n[{\"id\": \"a\"}]\n```\n")
         .file("comments.json", "[\n // the first\n {\"id\": \"a\"},\n]\n");
     let fence = project.autopack(["import", "fence.md"]).succeeded();
-    assert!(fence.stderr.contains("fence.md:3: the plan stands in a Markdown fence"), "{fence:?}");
+    assert!(fence.stderr.contains("fence.md:3: the plan is inside a Markdown fence"), "{fence:?}");
     let comments = project.autopack(["import", "comments.json"]).succeeded();
-    assert!(comments.stderr.contains("comments.json:2: JSON has no comments"), "{comments:?}");
+    assert!(
+        comments.stderr.contains("comments.json:2: JSON does not allow comments"),
+        "{comments:?}"
+    );
 }
 
 #[test]
@@ -305,7 +313,7 @@ fn all_errors_of_a_plan_are_said_at_once_with_their_lines() {
         "plan.yaml:6, phase 4",
         "plan.yaml:2, phase 1: phase `a` depends on `x`",
         "plan.yaml:7, phase 5: phase `c` depends on `y`",
-        "5 errors: nothing is imported",
+        "5 errors: nothing was imported",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -488,7 +488,7 @@ fn a_database_that_is_removed_meanwhile_ends_the_drain() {
     let plan = json!({"phases": (0..4).map(phase).collect::<Vec<_>>()});
     let project = Project::new().agent(agent).plan(plan);
     let ran = project.drain().exited(1);
-    assert!(ran.stderr.contains("was removed or replaced while it was in use"), "{ran:#?}");
+    assert!(ran.stderr.contains("was removed or replaced while in use"), "{ran:#?}");
     assert_eq!(project.landed(), ["p0"]);
 }
 

@@ -129,7 +129,7 @@ fn yaml_documents_are_one_plan() {
     assert_eq!(ids(&plan("p.yaml", text)), ["r/a", "r/b", "r/c"]);
     assert_eq!(
         refused("p.yaml", "id: a\n---\nid: a\n"),
-        "phase `a` stands twice in run `p`: p.yaml, phase 1 and p.yaml, phase 2; \
+        "phase `a` appears twice in run `p`: p.yaml, phase 1 and p.yaml, phase 2; \
          give one of them another `phase_id`"
     );
 }
@@ -159,7 +159,7 @@ fn bad_input_is_refused_with_its_place_and_what_was_expected() {
         (
             "p.json",
             "{\"phases\": [{\"id\": 1}, \"b\"]}",
-            "p.json, phase 2: expected a phase, an object, found a text",
+            "p.json, phase 2: expected a phase (an object), found a text",
         ),
         (
             "p.yaml",
@@ -180,12 +180,12 @@ fn bad_input_is_refused_with_its_place_and_what_was_expected() {
         (
             "p.jsonl",
             "{\"id\":\"a\"}\n\n{\"id\":\"a\"}",
-            "phase `a` stands twice in run `p`: p.jsonl:1 and p.jsonl:3",
+            "phase `a` appears twice in run `p`: p.jsonl:1 and p.jsonl:3",
         ),
         (
             "p.jsonl",
             "[{\"id\":\"a\"},{\"id\":\"a\"}]",
-            "phase `a` stands twice in run `p`: p.jsonl:1, phase 1 and p.jsonl:1, phase 2",
+            "phase `a` appears twice in run `p`: p.jsonl:1, phase 1 and p.jsonl:1, phase 2",
         ),
     ];
     for (file, text, start) in expected {
@@ -204,7 +204,7 @@ fn a_slip_beside_phases_is_said() {
         draft.warnings,
         [
             "p.yaml: `default` beside `phases` is not used; did you mean `defaults`?",
-            "p.yaml: `token_cap` beside `phases` is not used; what should hold for every phase belongs under `defaults`",
+            "p.yaml: `token_cap` beside `phases` is not used; put settings for every phase under `defaults`",
         ]
     );
 }
@@ -224,7 +224,7 @@ fn every_real_spec_is_imported_as_written() {
         assert_eq!(spec.to_string(), written.take().to_string());
     }
     let error = refused("real.jsonl", &text);
-    assert!(error.starts_with("phase `fileorg-p2-frontend-build` stands twice"), "{error}");
+    assert!(error.starts_with("phase `fileorg-p2-frontend-build` appears twice"), "{error}");
 }
 
 /// Fragments that get far into the readers.

@@ -93,7 +93,7 @@ async fn one_run_of_the_real_database_comes_tier_by_tier() {
     let order: Vec<&str> = plan.runs[0].phases.iter().map(|p| p.phase_id.as_str()).collect();
     insta::assert_debug_snapshot!(order);
     let error = read(&real, Some("nope")).await.unwrap_err().to_string();
-    assert!(error.contains("has no run `nope`; it holds: "), "{error}");
+    assert!(error.contains("has no run `nope`; existing runs: "), "{error}");
     assert!(error.contains("research-system-v29"), "{error}");
 }
 
@@ -188,7 +188,7 @@ async fn other_databases_are_refused() {
     let error = read(&file, None).await.unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "it is not the Python Autopack's: table `runs` is missing; tables found: orders, users"
+            "it is not a database of the Python Autopack: table `runs` is missing; tables found: orders, users"
         ),
         "{error}"
     );

@@ -94,7 +94,7 @@ fn without_attempts_nothing_is_made_up() {
       estimates   no sample to compare
     ");
     let ran = project.autopack(["telemetry", "summary", "--run-id", "nope"]).exited(1);
-    assert!(ran.stderr.contains("it holds r"), "{ran:?}");
+    assert!(ran.stderr.contains("existing runs: r"), "{ran:?}");
     let summary = project.json(["telemetry", "summary", "--json"]);
     assert_eq!([&summary["cost_usd"], &summary["phases"]["success"]["value"]], [&Value::Null; 2]);
 }

@@ -1,8 +1,7 @@
-//! What phases wait for, under whatever name their author wrote it; whether it names phases of the run, and whether phases
-//! wait for each other.
+//! Dependencies of phases under all spellings of the key; checks that they name phases of the run and form no cycle.
 //!
-//! Names gate ([`Needs`] tells them from notes). Under `depends_on` and its other names each must name a phase of the run.
-//! [`LOOSE`] names are used for packages and notes as well: those gate that name phases, and what is left is said.
+//! [`Needs`] tells names from notes. Each name under `depends_on` and its other spellings must be a phase of the run.
+//! [`LOOSE`] keys also hold packages and notes: names of phases become dependencies, and a note reports the rest.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,31 +15,32 @@ use super::error::ImportError;
 use super::plan_draft::{DraftPhase, DraftRun};
 
 const DEPENDS_ON: &str = "depends_on";
-/// Packages, tools and notes may stand here.
+/// Keys that may also hold packages, tools and notes.
 const LOOSE: [&str; 6] =
     ["requires", "needs", "prerequisites", "prerequisite", DEPENDENCIES, "deps"];
-/// Of these, the one where names of packages beside names of phases are no slip.
+/// The loose key under which names of packages beside names of phases are no mistake.
 const DEPENDENCIES: &str = "dependencies";
-/// Objects of a phase that may hold it.
+/// Objects of a phase that may contain the loose keys.
 const WITHIN: [&str; 2] = ["scope", "metadata"];
-/// Of a note, for people.
+/// Length of a reported note, in characters.
 const SHOWN_CHARS: usize = 120;
 
-/// Phases that the store holds already, with what they depend on.
+/// Phases already stored, with their dependencies.
 #[derive(Clone, Debug, Default)]
 pub struct Existing {
+    /// Dependencies of the stored phases, by run and phase.
     pub runs: HashMap<RunId, HashMap<PhaseId, Vec<PhaseId>>>,
 }
 
-/// What a phase waits for.
+/// Dependencies of a phase.
 #[derive(Default)]
 pub(super) struct Wanted {
     pub(super) ids: Vec<PhaseId>,
-    /// What stands there and is waited for by nobody.
+    /// Entries that are not dependencies.
     pub(super) notes: Vec<String>,
 }
 
-/// Whether dependencies may stand under this key.
+/// Checks whether a key may hold dependencies.
 pub(super) fn is_spelling(key: &str) -> bool {
     let alias = |name: &str| name.rsplit('.').next() == Some(key);
     key == DEPENDS_ON
@@ -48,7 +48,7 @@ pub(super) fn is_spelling(key: &str) -> bool {
         || ALIASES.iter().any(|other| other.field == DEPENDS_ON && alias(other.name))
 }
 
-/// The dependencies of each phase of `run`, in its order, and everything that is wrong with them.
+/// Returns the dependencies of each phase of `run`, in order, and all errors.
 pub(super) fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<Wanted>, Vec<ImportError>) {
     let stored = existing.runs.get(&run.run_id);
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
@@ -61,7 +61,7 @@ pub(super) fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<Wanted>, Vec<
     (all, errors)
 }
 
-/// What a phase waits for.
+/// Returns the dependencies of a phase.
 fn wanted(
     run: &DraftRun,
     draft: &DraftPhase,
@@ -70,7 +70,7 @@ fn wanted(
 ) -> Wanted {
     let mut wanted = Wanted::default();
     let Some(spec) = draft.phase.spec.0.as_object() else { return wanted };
-    // Whatever it waited for is over.
+    // A settled phase waits for nothing any more.
     let is_over = matches!(draft.phase.state, PhaseState::Complete | PhaseState::Skipped);
     for (key, given) in fields(spec) {
         let needs = needs(given, known);
@@ -93,7 +93,9 @@ fn wanted(
         let idle: Vec<String> =
             idle.into_iter().chain(needs.notes).map(|note| shortened(&note)).collect();
         if !idle.is_empty() {
-            wanted.notes.push(format!("`{key}` waits for no phase with {}", idle.join(", ")));
+            wanted
+                .notes
+                .push(format!("`{key}` has entries that are not phases: {}", idle.join(", ")));
         }
         for id in names.into_iter().map(PhaseId::new) {
             if !wanted.ids.contains(&id) {
@@ -104,7 +106,7 @@ fn wanted(
     wanted
 }
 
-/// Every field under which dependencies stand, with its name.
+/// Returns the fields that may hold dependencies, with their names.
 fn fields(spec: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
     const NESTED: [(&str, &str); 4] = [
         ("scope.dependencies", DEPENDENCIES),
@@ -120,7 +122,7 @@ fn fields(spec: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
     written(spec, DEPENDS_ON).chain(loose).chain(nested)
 }
 
-/// A phase's id may have spaces and commas in it.
+/// Parses a field. A whole text equal to a phase id is an id, because ids may contain spaces and commas.
 fn needs(given: &Value, known: &HashSet<&str>) -> Needs {
     match given.as_str().map(str::trim).filter(|text| known.contains(text)) {
         Some(id) => Needs { names: vec![id.to_owned()], notes: Vec::new() },
@@ -128,7 +130,7 @@ fn needs(given: &Value, known: &HashSet<&str>) -> Needs {
     }
 }
 
-/// `#12` is 12, where that is a phase.
+/// Resolves `#12` to 12, if 12 is a phase.
 fn found(name: String, known: &HashSet<&str>) -> String {
     match name
         .strip_prefix('#')
@@ -139,8 +141,8 @@ fn found(name: String, known: &HashSet<&str>) -> String {
     }
 }
 
-/// Whether a name that is no phase's was meant to be one, where it might be a package: it looks like an id, and others
-/// beside it are phases, or one is called nearly so.
+/// Checks whether an unknown name was meant as a phase, not a package: the name looks like an id, and either phases
+/// stand beside the name, or the name resembles a phase id.
 fn is_slip(key: &str, name: &str, beside_phases: bool, known: &HashSet<&str>) -> bool {
     let is_id = !name.contains(|c: char| c.is_whitespace() || "<>=~^@!/".contains(c));
     key != DEPENDENCIES && is_id && (beside_phases || near(name, known).is_some())

@@ -1,4 +1,4 @@
-//! Which keys of a plan gate, and what is said of those that do not.
+//! Keys of a plan that become dependencies, and notes on those that do not.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ fn other_names_for_it_gate_too() {
             "{error}"
         );
     }
-    // Beside phases, or nearly one's name, it was meant to be a phase.
+    // Beside phases, or similar to a phase id: meant as a phase.
     for requires in [json!(["a", "postgres"]), json!(["first-phasse"])] {
         let phases = json!([{"id": "a"}, {"id": "first-phase"}, {"id": "b", "requires": requires}]);
         assert!(depends_on(phases).is_err());
@@ -78,9 +78,9 @@ fn what_may_be_a_package_is_said_and_not_refused() {
         notes,
         [
             "",
-            "`requires` waits for no phase with docker, node >= 20; `dependencies` waits for no phase with postgres",
-            r#"`dependencies` waits for no phase with {"python":["requests"]}"#,
-            "done in p.json; `depends_on` waits for no phase with archived",
+            "`requires` has entries that are not phases: docker, node >= 20; `dependencies` has entries that are not phases: postgres",
+            r#"`dependencies` has entries that are not phases: {"python":["requests"]}"#,
+            "done in p.json; `depends_on` has entries that are not phases: archived",
         ]
     );
 }
@@ -92,12 +92,12 @@ fn everything_that_is_wrong_is_said_at_once() {
     let error = depends_on(phases).unwrap_err();
     for part in [
         "phase 3: expected a phase",
-        "`a` stands twice",
+        "`a` appears twice",
         "on `x`",
         "on `y`",
         "on `z`",
         "c -> d -> c",
-        "6 errors: nothing is imported",
+        "6 errors: nothing was imported",
     ] {
         assert!(error.contains(part), "{part}: {error}");
     }
@@ -123,9 +123,9 @@ fn what_waits_for_nothing_is_said() {
     });
     let expected = [
         ("", ""),
-        ("", "`depends_on` waits for no phase with needs network, see README"),
+        ("", "`depends_on` has entries that are not phases: needs network, see README"),
         ("a", ""),
-        ("a", "`depends_on` waits for no phase with {\"pkg\":\"x\"}"),
+        ("a", "`depends_on` has entries that are not phases: {\"pkg\":\"x\"}"),
         ("a c", ""),
         ("e f", ""),
     ];

@@ -1,53 +1,102 @@
-//! Why an input was refused. Each error names the place and what was expected there.
+//! Errors of the import. Each error names the place and the expected content.
 
 use std::io;
 
 use crate::phase::{PhaseId, RunId};
 
+/// Reason for refusing an input.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// The file cannot be read.
     #[error("cannot read {name}: {source}")]
     Unreadable {
+        /// Name of the input.
         name: String,
+        /// Underlying error.
         #[source]
         source: io::Error,
     },
-    /// Not the text, or not the shape, that was expected at this place.
+    /// The text does not have the expected form at this place.
     #[error("{place}: {message}")]
-    Malformed { place: String, message: String },
+    Malformed {
+        /// Position in the input.
+        place: String,
+        /// Description of the error.
+        message: String,
+    },
+    /// The input has no phases.
     #[error(
-        "{name} holds no phases; expected an object with `phases`, a list of phases, or one phase a line"
+        "{name} holds no phases; expected an object with `phases`, a list of phases, or one phase per line"
     )]
-    Empty { name: String },
+    Empty {
+        /// Name of the input.
+        name: String,
+    },
+    /// Two phases of a run have the same id.
     #[error(
-        "phase `{phase}` stands twice in run `{run}`: {first} and {second}; give one of them another `phase_id`"
+        "phase `{phase}` appears twice in run `{run}`: {first} and {second}; give one of them another `phase_id`"
     )]
-    Duplicate { run: RunId, phase: PhaseId, first: String, second: String },
+    Duplicate {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+        /// Position of the first phase.
+        first: String,
+        /// Position of the second phase.
+        second: String,
+    },
+    /// A dependency is no phase of the run.
     #[error(
         "{place}: phase `{phase}` depends on `{dependency}`, which run `{run}` does not have{hint}"
     )]
     UnknownDependency {
+        /// Position in the input.
         place: String,
+        /// Id of the run.
         run: RunId,
+        /// Id of the phase.
         phase: PhaseId,
+        /// The unknown name.
         dependency: String,
+        /// Suggestion, starting with `; `, or empty.
         hint: String,
     },
+    /// Dependencies form a cycle.
     #[error(
-        "the phases of run `{run}` wait for each other: {cycle}; break the circle in `depends_on`"
+        "the phases of run `{run}` wait for each other: {cycle}; break the cycle in `depends_on`"
     )]
-    Cycle { run: RunId, cycle: String },
-    #[error("{name} has no run `{run}`; it holds: {}", list(.runs))]
-    UnknownRun { name: String, run: RunId, runs: Vec<RunId> },
+    Cycle {
+        /// Id of the run.
+        run: RunId,
+        /// Phases of the cycle, joined by arrows.
+        cycle: String,
+    },
+    /// The input has no run with the requested id.
+    #[error("{name} has no run `{run}`; existing runs: {}", list(.runs))]
+    UnknownRun {
+        /// Name of the input.
+        name: String,
+        /// Id of the run.
+        run: RunId,
+        /// Existing runs.
+        runs: Vec<RunId>,
+    },
+    /// The Python Autopack's database cannot be imported.
     #[error("cannot import the database {name}: {why}")]
-    Database { name: String, why: String },
-    /// All that is wrong with a plan, in its order; at least two.
-    #[error("{}\n{} errors: nothing is imported", lines(.0), .0.len())]
+    Database {
+        /// Name of the input.
+        name: String,
+        /// Reason.
+        why: String,
+    },
+    /// All errors of a plan in order; at least two.
+    #[error("{}\n{} errors: nothing was imported", lines(.0), .0.len())]
     Several(Vec<ImportError>),
 }
 
 impl ImportError {
-    /// All of them as one; `Ok` where there is none.
+    /// Combines errors; `Ok` if there are none.
     pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),

@@ -1,4 +1,4 @@
-//! What holds for every plan, whatever its bytes: for property tests and the fuzzer.
+//! Invariants of parsing arbitrary bytes as a plan, for property tests and the fuzzer.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ImportError, parse_whole};
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 
-/// As each format, and as what standard input would take it for.
+/// Parses the bytes as each format, and as standard input.
 pub fn bytes(input: &[u8]) {
     for file in ["plan.yaml", "plan.json", "plan.jsonl", "-"] {
         match parse_whole(Path::new(file), input, None) {
@@ -26,7 +26,7 @@ fn is_telling(error: &ImportError) {
     );
 }
 
-/// No run is empty, no id stands twice, each spec names itself, and written out it is read as the same plan.
+/// Checks a plan: no empty runs, no duplicate ids, each spec has its id, and the written plan is read back unchanged.
 fn is_whole(plan: &Plan) {
     let mut runs = BTreeSet::new();
     for run in &plan.runs {
@@ -57,7 +57,7 @@ fn comes_back(run: &PlanRun) {
     assert!(again.phases.iter().map(told).eq(run.phases.iter().map(told)), "{file}");
 }
 
-/// Without the last digits of fractions, which JSON's reader here does not promise to keep.
+/// Removes the last digits of fractions, which JSON parsing here does not promise to keep.
 fn rounded(value: Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => {

@@ -1,7 +1,7 @@
-//! JSON text to values: one whole value or several after another, or one a line.
+//! JSON text to values: whole values in sequence, or a value per line.
 //!
-//! Stricter than `serde_json` in one thing: a key that stands twice in an object is refused, since one
-//! of the two would be lost.
+//! Stricter than `serde_json` in one respect: a duplicate key in an object is refused, because one of the values would
+//! be lost.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,12 +15,12 @@ use super::plan_shapes::{Document, PHASES};
 use super::source_place::Place;
 use super::{ImportError, json_text};
 
-/// Whether the text is one JSON value and nothing else.
+/// Checks that the text is a single JSON value.
 pub(super) fn is_complete(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// One value, or several after another wherever their lines break.
+/// Parses one or more values in sequence, regardless of line breaks.
 pub(super) fn whole(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let documents = values(name, text)?;
     let mut documents = match json_text::quote_names(text) {
@@ -64,7 +64,7 @@ fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     Ok(documents)
 }
 
-/// One value a line; blank lines between are fine. Every line that is none is named.
+/// Parses a value per line, skipping blank lines. Reports every invalid line.
 pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let file: Arc<str> = name.into();
     let mut documents = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError
                 let place = Place::Line(file.clone(), index + 1);
                 documents.push(Document { value, place, lines: Vec::new() });
             }
-            // A JSON file by another name: one value over several lines.
+            // A JSON file with another extension: a single value over several lines.
             Err(error)
                 if documents.is_empty()
                     && errors.is_empty()
@@ -113,7 +113,7 @@ fn broken(place: String, error: &serde_json::Error) -> ImportError {
     ImportError::malformed(place, format!("not valid JSON: {message}"))
 }
 
-/// A value whose objects have each key once.
+/// A value without duplicate keys.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key `{key}` stands twice here")));
+                return Err(A::Error::custom(format_args!("the key `{key}` appears twice here")));
             }
             let Strict(value) = entries.next_value()?;
             object.insert(key, value);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(error("{\"a\": 1,\n}"), "f:2:1: not valid JSON: trailing comma");
         assert_eq!(
             error("{\"a\": 1, \"a\": 2}"),
-            "f:1:12: not valid JSON: the key `a` stands twice here"
+            "f:1:12: not valid JSON: the key `a` appears twice here"
         );
         let error = lines("f", "{}\n\n{\"a\"").map(|_| ()).unwrap_err().to_string();
         assert_eq!(error, "f:3:4: not valid JSON: EOF while parsing an object");

@@ -1,19 +1,19 @@
-//! JSON as text, before it is parsed: what a parser of values would lose (how a number is written, where an item stands), and
-//! what it would stumble over (comments, commas at an end).
+//! JSON as text before parsing: details lost by a value parser (spelling of numbers, lines of items), and syntax
+//! refused by the parser (comments, trailing commas).
 //!
-//! Total: any text can be looked through, also one that is no JSON.
+//! Accepts any text, including invalid JSON.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::written_numbers::{self, Position};
 
-/// A stretch of the text.
+/// A token of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
-    /// With its quotes.
+    /// Including the quotes.
     Text(Range<usize>),
-    /// A number, `true`, `null`, or what is none of these.
+    /// A number, `true`, `null`, or any other bare text.
     Word(Range<usize>),
     Sign(usize),
     Comment(Range<usize>),
@@ -65,13 +65,13 @@ fn end_of_text(bytes: &[u8], open: usize) -> usize {
     bytes.len()
 }
 
-/// Whether it begins with a comment.
+/// Checks whether the text starts with a comment.
 pub(super) fn begins_with_comment(text: &str) -> bool {
     text.trim_start().starts_with("//") || text.trim_start().starts_with("/*")
 }
 
-/// The text without comments and without commas before a closing bracket, each place and line as it was; nothing where it
-/// has neither. Also the line of the first of them.
+/// Returns the text without comments and trailing commas, with every position and line unchanged, and the line of the
+/// first removal. Returns `None` if there is nothing to remove.
 pub(super) fn without_comments(text: &str) -> Option<(String, usize)> {
     let mut blank: Vec<Range<usize>> = Vec::new();
     let mut comma = None;
@@ -102,15 +102,15 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// An object or a list that is open.
+/// An open object or list.
 struct Open {
-    /// What its next value is the value of.
+    /// Role of the next value.
     position: Position,
     is_list: bool,
     is_key_next: bool,
 }
 
-/// Numbers that name something, in quotes where a parser would read them as another text: `1.10`, `1e3`.
+/// Quotes numbers used as names if a parser would change their spelling: `1.10`, `1e3`.
 pub(super) fn quote_names(text: &str) -> Cow<'_, str> {
     let mut open: Vec<Open> = Vec::new();
     let mut quoted = String::new();
@@ -121,7 +121,7 @@ pub(super) fn quote_names(text: &str) -> Cow<'_, str> {
                 sign @ (b'{' | b'[') => {
                     let is_list = sign == b'[';
                     let around = open.last().map_or(Position::Plain, |open| open.position);
-                    // What stands in a list stands where the list does.
+                    // Items of a list have the role of the list.
                     let position = if is_list { around } else { Position::Plain };
                     open.push(Open { position, is_list, is_key_next: !is_list });
                 }
@@ -159,10 +159,10 @@ fn loses_text(word: &str) -> bool {
     number.is_some_and(|number| written_numbers::is_another(&number.to_string(), word))
 }
 
-/// The line of each item of the list that is the text, or that stands under `key` in the object that is the text.
+/// Returns the line of each item of the list: either the whole text, or under `key` in the whole object.
 pub(super) fn item_lines(text: &str, key: &str) -> Vec<usize> {
     let mut lines = Vec::new();
-    // The depth of the list's items.
+    // Depth of the items.
     let mut within = None;
     let (mut depth, mut line, mut counted) = (0_usize, 1, 0);
     let mut last_key = "";

@@ -1,8 +1,8 @@
-//! A plan file, standard input or the Python Autopack's database becomes a [`Plan`] for the store.
+//! Converts a plan file, standard input or the Python Autopack's database to a [`Plan`] for the store.
 //!
-//! Import never repairs a spec: what the author wrote arrives as written, the run's defaults merged in.
-//! It decides what belongs to whom (run ids, phase ids, order, dependencies) and refuses the whole input
-//! when one part of it cannot be understood. It writes nothing anywhere.
+//! Import never repairs a spec: specs arrive as written, with the run's defaults merged in. Import assigns run ids,
+//! phase ids, order and dependencies, and refuses the whole input if a part cannot be understood. Import writes
+//! nothing.
 
 mod depends;
 mod error;
@@ -31,13 +31,16 @@ pub use depends::Existing;
 pub use error::ImportError;
 pub use plan_draft::Draft;
 
-/// What names standard input on the command line.
+/// Name of standard input on the command line.
 pub const STDIN: &str = "-";
 const STDIN_NAME: &str = "standard input";
 const STDIN_RUN: &str = "stdin";
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Reads `file` (`-` is standard input). Dependencies are still to be checked, see [`Draft::resolve`].
+/// Reads `file` (`-` is standard input). Dependencies are not yet checked, see [`Draft::resolve`].
+///
+/// # Errors
+/// The file cannot be read or understood.
 pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
     if file.as_os_str() == STDIN {
         let mut bytes = Vec::new();
@@ -54,14 +57,17 @@ pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportEr
     parse(file, &std::fs::read(file).map_err(unreadable)?, run_id)
 }
 
-/// A plan from the bytes of a file; `file` gives the format by its extension, and the run its name where
-/// nothing else does.
+/// Parses a plan. The extension of `file` gives the format; the file name becomes the run id unless the plan names a
+/// run.
+///
+/// # Errors
+/// The bytes cannot be understood.
 pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Draft, ImportError> {
     let (name, stem) = names(file);
     if bytes.starts_with(SQLITE_MAGIC) {
         return Err(ImportError::malformed(
             name,
-            "is a SQLite database; name its file instead of piping it in",
+            "is an SQLite database; pass the file name instead of the content",
         ));
     }
     let text = text_decoding::decode(&name, bytes)?;
@@ -69,12 +75,15 @@ pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Draft,
     plan_shapes::draft(&name, stem, source, run_id)
 }
 
-/// A plan that depends on nothing that is not in it.
+/// Parses a plan without dependencies on stored phases.
+///
+/// # Errors
+/// The bytes cannot be understood, or a dependency is unknown or cyclic.
 pub fn parse_whole(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Plan, ImportError> {
     parse(file, bytes, run_id)?.resolve(&Existing::default())
 }
 
-/// What to call the input in messages, and its run where nothing names one.
+/// Returns the name of the input for messages, and the default run id.
 fn names(file: &Path) -> (String, RunId) {
     if file.as_os_str() == STDIN {
         return (STDIN_NAME.to_owned(), RunId::new(STDIN_RUN));
@@ -84,7 +93,7 @@ fn names(file: &Path) -> (String, RunId) {
 }
 
 fn is_sqlite(file: &Path) -> std::io::Result<bool> {
-    // A pipe or a device is read once, by `parse`.
+    // `parse` reads pipes and devices, because they can be read only once.
     if !std::fs::metadata(file)?.is_file() {
         return Ok(false);
     }
@@ -94,12 +103,12 @@ fn is_sqlite(file: &Path) -> std::io::Result<bool> {
     Ok(start == SQLITE_MAGIC)
 }
 
-/// How a text is written.
+/// Format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Yaml,
     Json,
-    /// One JSON value a line.
+    /// One JSON value per line.
     Lines,
 }
 
@@ -114,7 +123,7 @@ impl Format {
         }
     }
 
-    /// This one where it is one of JSON, else the other.
+    /// Returns `self` for JSON formats, else `other`.
     fn json_or(self, other: Self) -> Self {
         if self == Self::Yaml { other } else { self }
     }
@@ -131,7 +140,7 @@ impl Format {
         if first.len() < text.len() && json::is_complete(first) {
             return Self::Lines;
         }
-        // `{name: x}` is YAML's flow style; what is neither is reported as JSON.
+        // `{name: x}` is YAML's flow style; text in neither format is reported as JSON.
         let is_json = json::is_complete(text)
             || json_text::without_comments(text)
                 .is_some_and(|(clean, _)| json::is_complete(&clean));

@@ -1,4 +1,4 @@
-//! What was read, before its dependencies are checked against each other and against the store.
+//! A plan as read, before dependencies are checked against each other and the store.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,13 +10,13 @@ use super::depends::{self, Existing};
 use super::error::ImportError;
 use super::source_place::Place;
 
-/// A plan whose dependencies are not yet checked.
+/// A plan with unchecked dependencies.
 #[derive(Debug, Default)]
 pub struct Draft {
     pub(super) runs: Vec<DraftRun>,
-    /// What the author may want to know, though it is no error.
+    /// Warnings for the author.
     pub warnings: Vec<String>,
-    /// What is wrong with single phases: said together with what is wrong with their dependencies.
+    /// Errors of single phases, reported together with errors of dependencies.
     pub(super) errors: Vec<ImportError>,
 }
 
@@ -31,20 +31,21 @@ pub(super) struct DraftRun {
 #[derive(Debug)]
 pub(super) struct DraftPhase {
     pub(super) place: Place,
-    /// `depends_on` is still empty.
+    /// The phase, with `depends_on` still empty.
     pub(super) phase: PlanPhase,
 }
 
 impl Draft {
+    /// Returns the ids of the runs in the plan.
     pub fn run_ids(&self) -> impl Iterator<Item = &RunId> {
         self.runs.iter().map(|run| &run.run_id)
     }
 
-    /// Checks that every dependency names a phase of its run, here or in `existing`, and that none waits
-    /// for itself.
+    /// Checks that every dependency names a phase of its run, here or in `existing`, and that dependencies form no
+    /// cycle.
     ///
     /// # Errors
-    /// Everything that is wrong with the plan.
+    /// All errors of the plan.
     pub fn resolve(self, existing: &Existing) -> Result<Plan, ImportError> {
         let Self { runs, mut errors, .. } = self;
         let resolve = |run: DraftRun| {
@@ -71,7 +72,7 @@ impl Draft {
     }
 }
 
-/// Sorts phases into their runs, in the order they come, and refuses the second of a name.
+/// Sorts phases into runs in order of appearance, and refuses duplicate ids.
 pub(super) struct Drafting {
     source: String,
     draft: Draft,
@@ -96,7 +97,7 @@ impl Drafting {
         }
     }
 
-    /// The file's name, without its directories.
+    /// Returns the file name without directories.
     pub(super) fn source(&self) -> String {
         let name = Path::new(&self.source).file_name();
         name.map_or_else(|| self.source.clone(), |name| name.to_string_lossy().into_owned())
@@ -122,7 +123,7 @@ impl Drafting {
         self.draft.runs[run].samples.push(sample);
     }
 
-    /// An input without anything in it is an error: nobody means to import it.
+    /// Returns the draft; an input without phases is an error, because an empty import is never intended.
     pub(super) fn finish(self) -> Result<Draft, ImportError> {
         if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
             return Err(ImportError::Empty { name: self.source });

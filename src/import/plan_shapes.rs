@@ -1,4 +1,4 @@
-//! The shapes a plan file may have: an object with `phases`, a bare list, or one phase after another.
+//! Shapes of a plan file: an object with `phases`, a bare list, or phases in sequence.
 
 use serde_json::{Map, Value};
 
@@ -13,17 +13,17 @@ use super::source_place::Place;
 use super::standing::{self, Standing};
 use super::{Format, ImportError, json, spec_keys, yaml};
 
-/// One value of a file that may hold several.
+/// One value of a file with possibly several values.
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) place: Place,
-    /// The line of each of its phases, where that is known.
+    /// Line of each phase, if known.
     pub(super) lines: Vec<usize>,
 }
 
 pub(super) const PHASES: &str = "phases";
 const DEFAULTS: &str = "defaults";
-/// What stands beside `phases` and means something, to us or to people.
+/// Keys beside `phases` with a meaning to autopack or to people.
 const RUN_KEYS: [&str; 11] = [
     PHASES,
     DEFAULTS,
@@ -37,7 +37,7 @@ const RUN_KEYS: [&str; 11] = [
     "version",
     "notes",
 ];
-/// Where other tools keep what we call `phases`.
+/// Names used by other tools for `phases`.
 const NEAR_PHASES: [&str; 5] = ["tasks", "tiers", "runs", "backlog", "items"];
 
 pub(super) fn documents(
@@ -73,7 +73,7 @@ pub(super) fn draft(
             Value::Object(object) if object.contains_key(PHASES) => {
                 reader.run(&place, object, &lines, &common)
             }
-            // `{"run_id": "x", "defaults": {..}}` ahead of the phases holds for all of them.
+            // `{"run_id": "x", "defaults": {..}}` before the phases applies to all of them.
             Value::Object(object) if index == 0 && is_header(&object) => {
                 RunKeys::of(&place, &object, &RunKeys::default()).map(|keys| common = keys)
             }
@@ -99,7 +99,7 @@ fn unexpected(place: &Place, found: &Value) -> ImportError {
     )
 }
 
-/// What a plan says once for all its phases.
+/// Settings for all phases of a plan.
 #[derive(Clone, Default)]
 struct RunKeys {
     run_id: Option<String>,
@@ -113,7 +113,7 @@ impl RunKeys {
         if run_id.is_none() {
             run_id = spec_keys::label(object, "id").map_err(malformed)?;
         }
-        // The shape that the Python Autopack's API takes: {"run": {"run_id": ..}, "phases": [..]}.
+        // Shape used by the Python Autopack's API: {"run": {"run_id": ..}, "phases": [..]}.
         if let (None, Some(Value::Object(run))) = (&run_id, object.get("run")) {
             run_id = spec_keys::label(run, "run_id").map_err(malformed)?;
         }
@@ -132,10 +132,10 @@ impl RunKeys {
 
 struct Reader {
     drafting: Drafting,
-    /// `--run-id`, over everything.
+    /// `--run-id`, overriding everything.
     told: Option<RunId>,
     stem: RunId,
-    /// Phases so far that have no line of their own.
+    /// Number of phases without a line so far.
     items: usize,
 }
 
@@ -163,9 +163,9 @@ impl Reader {
         }
     }
 
-    /// Each phase by itself: what is wrong with one says nothing about the others.
+    /// Reads each phase independently, to report all errors.
     fn list(&mut self, at: &Place, items: Vec<Value>, lines: &[usize], keys: &RunKeys) {
-        // Lines of another number than phases are not theirs; of a text in one line they tell nothing.
+        // Ignore lines if their number differs from the number of phases, or if the whole text is a single line.
         let known = lines.len() == items.len() && lines.last() > Some(&1);
         for (index, item) in items.into_iter().enumerate() {
             self.items += 1;
@@ -178,7 +178,7 @@ impl Reader {
             let read = match item {
                 Value::Object(spec) => self.phase(place, spec, keys),
                 other => {
-                    let message = format!("expected a phase, an object, found {}", kind(&other));
+                    let message = format!("expected a phase (an object), found {}", kind(&other));
                     Err(ImportError::malformed(place, message))
                 }
             };
@@ -186,7 +186,7 @@ impl Reader {
         }
     }
 
-    /// An object that is a document by itself: a phase, unless it looks like a plan in other words.
+    /// Reads an object standing alone: a phase, unless the keys resemble a plan.
     fn lone(
         &mut self,
         place: Place,
@@ -239,7 +239,8 @@ impl Reader {
         Ok(())
     }
 
-    /// What is done elsewhere is not done again, and what was given up there is not begun; why is noted.
+    /// Returns the state of a phase according to the source, and a note with the reason: work done elsewhere is not
+    /// repeated, and work given up elsewhere is not started.
     fn standing(
         &mut self,
         place: &Place,
@@ -262,12 +263,12 @@ impl Reader {
         }
     }
 
-    /// A key beside `phases` that nobody reads may be a slip of the pen.
+    /// Warns of unknown keys beside `phases`; they may be typing errors.
     fn warn_of_unused(&mut self, place: &Place, object: &Map<String, Value>) {
         for key in object.keys().filter(|key| !RUN_KEYS.contains(&key.as_str())) {
             let hint = match meant(key, &RUN_KEYS) {
                 Some(known) => format!("; did you mean `{known}`?"),
-                None => format!("; what should hold for every phase belongs under `{DEFAULTS}`"),
+                None => format!("; put settings for every phase under `{DEFAULTS}`"),
             };
             self.drafting.warn(format!("{place}: `{key}` beside `{PHASES}` is not used{hint}"));
         }
@@ -288,7 +289,7 @@ fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
     })
 }
 
-/// A spec travels alone later, to the auto-fixer and the agent: it says its own id, wherever that came from.
+/// Adds the phase id to the spec: the auto-fixer and the agent later receive the spec alone.
 fn name_itself(spec: &mut Map<String, Value>, phase_id: &PhaseId) {
     let id = Value::from(phase_id.as_str());
     match spec.get_mut("phase_id") {
@@ -299,7 +300,7 @@ fn name_itself(spec: &mut Map<String, Value>, phase_id: &PhaseId) {
     }
 }
 
-/// Fills what `into` lacks, key by key, nested objects too. Null counts as lacking.
+/// Adds missing keys from the defaults, in nested objects too. Null counts as missing.
 fn merge(into: &mut Map<String, Value>, defaults: &Map<String, Value>) {
     for (key, default) in defaults {
         match (into.get_mut(key), default) {

@@ -1,13 +1,14 @@
-//! The text of a plan as its documents, also where somebody wrapped it: in a Markdown fence, or with comments in its JSON.
+//! Splits the text of a plan into documents, including plans inside a Markdown fence or with JSON comments.
 //!
-//! A text is read as what it is first. Where that fails and something else makes a plan of it, that is read, and said.
+//! A text is first read in its own format. If that fails and another reading yields a plan, the other reading is used,
+//! with a warning.
 
 use serde_json::Value;
 
 use super::plan_shapes::{Document, PHASES, documents};
 use super::{Format, ImportError, json_text};
 
-/// What a text holds, and what its author may want to know about how it was read.
+/// Documents of a text, with warnings about the reading.
 pub(super) struct Source {
     pub(super) documents: Vec<Document>,
     pub(super) warnings: Vec<String>,
@@ -17,7 +18,7 @@ pub(super) fn read(name: &str, format: Format, text: &str) -> Result<Source, Imp
     let blocks = fenced(text);
     let read = documents(name, format, text);
     match read {
-        // Markdown is a text to YAML.
+        // YAML reads Markdown as a text.
         Ok(documents)
             if blocks.is_empty() || documents.iter().any(|document| !is_text(&document.value)) =>
         {
@@ -44,21 +45,21 @@ fn without_comments(name: &str, format: Format, text: &str) -> Option<Source> {
     let (clean, line) = json_text::without_comments(text)?;
     let documents = documents(name, Format::Json, &clean).ok()?;
     let warning = format!(
-        "{name}:{line}: JSON has no comments and no comma before a closing bracket; read without them"
+        "{name}:{line}: JSON does not allow comments or trailing commas; read without them"
     );
     Some(Source { documents, warnings: vec![warning] })
 }
 
-/// A block between fences at the beginning of lines.
+/// A fenced block; fences start at the beginning of a line.
 struct Block {
-    /// Of its first fence.
+    /// Line of the opening fence.
     line: usize,
     format: Option<Format>,
-    /// The whole text with everything around it blank: lines stay what they are.
+    /// The whole text with everything outside the block blanked, to keep line numbers.
     text: String,
 }
 
-/// The blocks that may be a plan by the word behind their fence.
+/// Returns the blocks whose info string allows a plan.
 fn fenced(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut open: Option<(&str, Block)> = None;
@@ -82,7 +83,7 @@ fn fenced(text: &str) -> Vec<Block> {
             (None, None) => {}
         }
     }
-    // Something that was cut off has no second fence.
+    // A truncated text may lack the closing fence.
     blocks.extend(open.map(|(_, block)| block));
     blocks.retain(|block| block.format.is_some());
     blocks
@@ -94,13 +95,13 @@ fn format_of(word: &str) -> Option<Format> {
         "json" | "jsonc" | "json5" => Some(Format::Json),
         "jsonl" | "ndjson" => Some(Format::Lines),
         "yaml" | "yml" => Some(Format::Yaml),
-        // Its content tells.
+        // The content decides.
         "" => Some(Format::Json),
         _ => None,
     }
 }
 
-/// The only block that is a plan; `None` where none is one.
+/// Returns the only block with a plan; `None` if no block is a plan.
 fn from_fence(name: &str, text: &str, blocks: &[Block]) -> Option<Result<Source, ImportError>> {
     let read = |block: &Block| {
         let format = match block.format? {
@@ -123,22 +124,22 @@ fn from_fence(name: &str, text: &str, blocks: &[Block]) -> Option<Result<Source,
     if plans.len() > 1 {
         let lines: Vec<String> = plans.iter().map(|(line, _)| line.to_string()).collect();
         let message = format!(
-            "is Markdown with several blocks that may be plans, at lines {}; save the one that is meant as a file of its own",
+            "is Markdown with several possible plans, at lines {}; save the intended plan as a separate file",
             lines.join(", ")
         );
         return Some(Err(ImportError::malformed(name, message)));
     }
     let (line, mut source) = plans.pop()?;
     let around = text.lines().count() > source.documents.len() + 2;
-    let left = if around { "; what stands around it is not read" } else { "" };
+    let left = if around { ", not the text around it" } else { "" };
     source.warnings.insert(
         0,
-        format!("{name}:{line}: the plan stands in a Markdown fence; read from within it{left}"),
+        format!("{name}:{line}: the plan is inside a Markdown fence; only the fence is read{left}"),
     );
     Some(Ok(source))
 }
 
-/// Whether it looks like a plan and not like something that a text about one shows.
+/// Checks whether a value looks like a plan, not like an example inside a text.
 fn is_plan(value: &Value) -> bool {
     let is_phase = |value: &Value| {
         ["phase_id", "id", "name", "title"].iter().any(|key| value.get(key).is_some())
@@ -178,7 +179,7 @@ mod tests {
                 values(name, text).unwrap_or_else(|error| panic!("{text}: {error}"));
             let first = values[0].get(0).unwrap_or(&values[0]);
             assert_eq!(first["id"], "a", "{text}");
-            assert!(warnings[0].contains("the plan stands in a Markdown fence"), "{warnings:?}");
+            assert!(warnings[0].contains("the plan is inside a Markdown fence"), "{warnings:?}");
         }
         let two = "```json\n[{\"id\": \"a\"}]\n```\n\n```json\n[{\"id\": \"b\"}]\n```\n";
         assert!(values("p.md", two).unwrap_err().contains("at lines 1, 5; save the one"));
@@ -199,7 +200,7 @@ mod tests {
                 values(name, text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(values[0][0]["url"], "http://x");
             assert!(
-                warnings[0].starts_with(&format!("{name}:2: JSON has no comments")),
+                warnings[0].starts_with(&format!("{name}:2: JSON does not allow comments")),
                 "{warnings:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! Where in its source something stands, as errors name it.
+//! Positions in a source, as named in errors.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     File(Arc<str>),
-    /// A value that begins at this line.
+    /// A value starting at this line.
     Line(Arc<str>, usize),
-    /// The nth phase, counted from 1.
+    /// Number of a phase, counted from 1.
     Item(Arc<str>, usize),
-    /// The nth phase, at this line or in the list that begins at it.
+    /// Number of a phase, and the line of the phase or of the list.
     ItemAt(Arc<str>, usize, usize),
-    /// A row of a database's table, by its `id`.
+    /// A row of a database table, by `id`.
     Row {
         file: Arc<str>,
         table: &'static str,

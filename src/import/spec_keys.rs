@@ -1,6 +1,6 @@
-//! What import reads of a spec: its id, its name, and the number of tries. Everything else is kept unread.
+//! The parts of a spec used by import: id, name and limit of attempts. Everything else is kept as is.
 //!
-//! By the names and rules of the auto-fixer, which reads the same fields again when the phase's turn comes.
+//! Uses the keys and rules of the auto-fixer, which reads the same fields again before the claim.
 
 use serde_json::{Map, Value};
 
@@ -9,14 +9,14 @@ use crate::phase::autofix::aliases::written;
 use crate::phase::ids::slug;
 use crate::phase::json;
 
-/// The phase's id; `Err` says what was expected.
+/// Returns the phase id; `Err` describes the expected keys.
 pub(super) fn phase_id(spec: &Map<String, Value>) -> Result<PhaseId, String> {
     if let Some(id) = by_any_name(spec, "phase_id")? {
         return Ok(PhaseId::new(id));
     }
     let name = name(spec)?.filter(|name| name.contains(char::is_alphanumeric));
     name.map(|name| PhaseId::new(slug(&name))).ok_or_else(|| {
-        "expected a `phase_id`, an `id` or a `name` to make one of; found none of them".to_owned()
+        "expected a `phase_id`, an `id` or a `name` to derive an id from; found none".to_owned()
     })
 }
 
@@ -24,7 +24,7 @@ pub(super) fn name(spec: &Map<String, Value>) -> Result<Option<String>, String> 
     by_any_name(spec, "name")
 }
 
-/// The field under its own name, else under the first of its other names that holds something.
+/// Returns the field under its own name, else under the first alias with a value.
 fn by_any_name(spec: &Map<String, Value>, field: &str) -> Result<Option<String>, String> {
     for (name, value) in written(spec, field) {
         if let Some(text) = text(Some(value), name)? {
@@ -34,12 +34,12 @@ fn by_any_name(spec: &Map<String, Value>, field: &str) -> Result<Option<String>,
     Ok(None)
 }
 
-/// A short text under `key`.
+/// Returns a short text under `key`.
 pub(super) fn label(object: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
     text(object.get(key), key)
 }
 
-/// Numbers count as text (YAML makes them of `1.2`); null and "" as absent.
+/// Numbers count as text (YAML parses `1.2` as a number); null and "" count as absent.
 fn text(value: Option<&Value>, key: &str) -> Result<Option<String>, String> {
     match value {
         None | Some(Value::Null) => Ok(None),

@@ -1,23 +1,23 @@
-//! What a plan says about how far its phases have come elsewhere: what is done there is not done again.
+//! Progress of phases according to the plan: work done elsewhere is not repeated.
 
 use serde_json::{Map, Value};
 
-/// How a phase stands in the source that it comes from.
+/// Status of a phase in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Still to be done, or nothing is said.
+    /// Not done, or no status given.
     Open,
     Done,
-    /// Not to be done at all: cancelled, deferred, deleted. With the source's word.
+    /// Cancelled, deferred or deleted, with the source's word.
     Dropped(String),
-    /// It has a status in a word that nobody knows.
+    /// An unknown status, with the source's word.
     Unknown(String),
 }
 
-/// Where a status stands.
+/// Keys for the status.
 const STATUS: [&str; 6] =
     ["status", "state", "task_status", "phase_status", "state_reason", "stateReason"];
-/// What is true where a phase is done.
+/// Flags of done phases.
 const DONE_FLAGS: [&str; 14] = [
     "passes",
     "passed",
@@ -36,7 +36,7 @@ const DONE_FLAGS: [&str; 14] = [
 ];
 const DROPPED_FLAGS: [&str; 7] =
     ["cancelled", "canceled", "deferred", "deleted", "skipped", "archived", "abandoned"];
-/// Points in time that only what is done has.
+/// Timestamps present only on done phases.
 const DONE_AT: [&str; 8] = [
     "completed_at",
     "completedAt",
@@ -166,7 +166,7 @@ const OPEN: [&str; 55] = [
     "needsreview",
 ];
 
-/// What the spec says, all of it together: done counts before dropped, either before a word that nobody knows.
+/// Returns the combined status of a spec: done takes precedence over dropped, and both over an unknown word.
 pub(super) fn of(spec: &Map<String, Value>) -> Standing {
     let mut said: Vec<Standing> = Vec::new();
     for key in STATUS {
@@ -181,7 +181,7 @@ pub(super) fn of(spec: &Map<String, Value>) -> Standing {
     if TITLES.iter().any(|key| spec.get(*key).and_then(Value::as_str).is_some_and(is_ticked)) {
         said.push(Standing::Done);
     }
-    // An issue that was opened again keeps its date.
+    // A reopened issue keeps its date.
     let dated = DONE_AT.iter().any(|key| spec.get(*key).is_some_and(is_date));
     if dated && said.is_empty() {
         said.push(Standing::Done);
@@ -206,7 +206,7 @@ pub(super) fn of(spec: &Map<String, Value>) -> Standing {
     }
 }
 
-/// The status as a text: `"Done"`, `{"name": "Done"}`.
+/// Returns the status as text: `"Done"`, `{"name": "Done"}`.
 fn status_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),
@@ -224,7 +224,7 @@ fn of_word(written: &str) -> Standing {
     }
     let word: String =
         written.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    // `Done (#12)`, `closed: 2026-01-02`, `in progress - waits`: the first word says it.
+    // `Done (#12)`, `closed: 2026-01-02`, `in progress - waits`: the first word decides.
     let first: String = written
         .chars()
         .skip_while(|c| !c.is_alphanumeric())
@@ -253,7 +253,7 @@ fn of_word(written: &str) -> Standing {
     }
 }
 
-/// True, in whatever writing: a box that is ticked, a date on which it came true.
+/// Checks for true in any notation: a ticked box, or the date of completion.
 fn is_yes(value: &Value) -> bool {
     match value {
         Value::Bool(yes) => *yes,
@@ -269,7 +269,7 @@ fn is_yes(value: &Value) -> bool {
     }
 }
 
-/// `2026-01-02`, `2026-01-02T03:04:05Z`.
+/// Checks for a date: `2026-01-02`, `2026-01-02T03:04:05Z`.
 fn is_date(value: &Value) -> bool {
     let Some(text) = value.as_str() else { return false };
     let parts: Vec<&str> = text.trim().splitn(3, '-').collect();
@@ -280,7 +280,7 @@ fn is_date(value: &Value) -> bool {
     year.len() == 4 && digits(year, 4) && month.len() == 2 && digits(month, 2) && digits(day, 2)
 }
 
-/// `[x] Add a parser`, `- [X] ...`, `✅ ...`.
+/// Checks for a ticked box: `[x] Add a parser`, `- [X] ...`, `✅ ...`.
 fn is_ticked(title: &str) -> bool {
     let title = title.trim_start().trim_start_matches(['-', '*', '+']).trim_start();
     ["[x]", "[X]", "☑", "✅", "✔"].iter().any(|box_| title.starts_with(box_))

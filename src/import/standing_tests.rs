@@ -1,4 +1,4 @@
-//! How phases stand elsewhere, in the words of many plans.
+//! Status words of many plans.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Bytes to text: byte-order marks, the UTF-16 that some shells write, and where UTF-8 breaks.
+//! Decodes bytes to text: byte-order marks, UTF-16 as written by some shells, and the position of invalid UTF-8.
 
 use std::borrow::Cow;
 
@@ -30,7 +30,10 @@ fn utf16(name: &str, bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, I
     let text: Result<String, _> = char::decode_utf16(units).collect();
     match text {
         Ok(text) if rest.is_empty() => Ok(text),
-        _ => Err(ImportError::malformed(name, "begins as UTF-16 but is not; save it as UTF-8")),
+        _ => Err(ImportError::malformed(
+            name,
+            "starts like UTF-16 but is not valid; save the file as UTF-8",
+        )),
     }
 }
 

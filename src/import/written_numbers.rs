@@ -1,16 +1,17 @@
-//! Numbers as they are written: an id `22.10` is not 22.1, and neither `0x1F` nor `1e3` is a number to whoever wrote it.
+//! Numbers as written: an id `22.10` is not 22.1, and neither `0x1F` nor `1e3` is meant as a number in an id.
 //!
-//! YAML and JSON make numbers of them. Where one stands for a name, its text is kept; everywhere else it stays a number.
+//! YAML and JSON parse such ids as numbers. In the position of a name, the original text is kept; elsewhere the value
+//! stays a number.
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value as Yaml;
 
 use super::depends;
 
-/// What a value stands for.
+/// Role of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
-    /// An id, or a name.
+    /// An id or a name.
     Name,
     Plain,
 }
@@ -28,7 +29,7 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Position {
-    /// Of the value under this key.
+    /// Returns the role of the value under this key.
     pub(super) fn of(key: &str) -> Self {
         match NAMES.contains(&key) || depends::is_spelling(key) {
             true => Self::Name,
@@ -37,17 +38,17 @@ impl Position {
     }
 }
 
-/// Whether a number that prints like this was written otherwise.
+/// Checks whether a number printed like this was written differently.
 pub(super) fn is_another(number: &str, written: &str) -> bool {
     number != written
 }
 
-/// The scalars of a YAML document as they are written, in the shape of its value.
+/// Scalars of a YAML document as written, in the shape of the value.
 #[derive(Debug)]
 pub(super) enum Written {
     Scalar(String),
     List(Vec<Written>),
-    /// Keys and values.
+    /// Pairs of keys and values.
     Object(Vec<(Written, Written)>),
 }
 
@@ -60,7 +61,7 @@ impl Written {
     }
 }
 
-/// Reads a document again along the value that it has.
+/// Reads a document again, following the known value.
 pub(super) struct Along<'v>(pub &'v Yaml);
 
 impl<'de> DeserializeSeed<'de> for Along<'_> {
@@ -71,7 +72,7 @@ impl<'de> DeserializeSeed<'de> for Along<'_> {
             Yaml::Sequence(items) => deserializer.deserialize_seq(Walk::List(items)),
             Yaml::Mapping(fields) => deserializer.deserialize_map(Walk::Object(fields)),
             Yaml::Tagged(_) => Err(D::Error::custom("a tag")),
-            // Asked for a text, YAML gives what is written.
+            // YAML returns the original spelling of a scalar requested as text.
             Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) => {
                 deserializer.deserialize_str(Walk::Scalar)
             }

@@ -1,6 +1,6 @@
-//! YAML text to JSON values, document by document: anchors, merge keys, keys that are no strings.
+//! YAML text to JSON values, document by document: anchors, merge keys, non-string keys.
 //!
-//! What JSON cannot say is refused by name (tags of one's own, lists as keys), never guessed at.
+//! Constructs without an equivalent in JSON are refused by name (custom tags, lists as keys), never guessed.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) fn documents(name: &str, text: &str) -> Result<Vec<Document>, ImportE
     let mut again = serde_yaml::Deserializer::from_str(text);
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = Yaml::deserialize(document).map_err(|error| broken(name, &error))?;
-        // What this second reading cannot follow was refused by the first, or will be.
+        // Anything this second reading cannot follow was refused by the first reading, or will be.
         let written = again.next().and_then(|document| Along(&value).deserialize(document).ok());
         let value = to_json(value, written.as_ref(), Position::Plain).map_err(|refused| {
             ImportError::malformed(name, format!("at `{}`: {}", refused.at(), refused.why))
@@ -35,11 +35,11 @@ pub(super) fn documents(name: &str, text: &str) -> Result<Vec<Document>, ImportE
     Ok(documents)
 }
 
-/// The line of each item of the list that the document is, or that stands under `key` at its top: the lines that begin with
-/// a dash as far in as the first of them, until something stands less far in. Only of lists in block style.
+/// Returns the line of each item of the list: either the whole document, or under `key` at the top. Counts lines
+/// starting with a dash at the indentation of the first item, up to a line with less indentation. Block style only.
 fn item_lines(text: &str, key: &str) -> Vec<usize> {
     let mut lines = Vec::new();
-    // How far in the items stand; before that, whether the list has begun.
+    // Indentation of the items; before the first item, whether the list has started.
     let (mut indent, mut begun) = (None, true);
     for (number, line) in (1..).zip(text.lines()) {
         let bare = line.trim_start();
@@ -56,7 +56,7 @@ fn item_lines(text: &str, key: &str) -> Vec<usize> {
             {
                 begun = true;
             }
-            // Other keys come before it.
+            // Other keys precede the list.
             None if !is_item => begun = begun && depth > 0,
             None if begun => {
                 indent = Some(depth);
@@ -81,7 +81,7 @@ fn broken(name: &str, error: &serde_yaml::Error) -> ImportError {
     ImportError::malformed(format!("{name}:{line}:{column}"), format!("not valid YAML: {message}"))
 }
 
-/// Something JSON has no word for, and the keys that lead to it, innermost first.
+/// A value without an equivalent in JSON, and the path of keys, innermost first.
 struct Refused {
     why: String,
     keys: Vec<String>,
@@ -103,7 +103,7 @@ impl Refused {
     }
 }
 
-/// `written`: its scalars as they are written, where that is known.
+/// Converts a value. `written` holds the original spelling of the scalars, if known.
 fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result<Value, Refused> {
     let text = written.and_then(Written::text).filter(|_| position == Position::Name);
     Ok(match value {
@@ -119,7 +119,7 @@ fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result
                 Some(Written::List(list)) => list.as_slice(),
                 _ => &[],
             };
-            // What stands in a list stands where the list does.
+            // Items of a list have the role of the list.
             let items = items.into_iter().enumerate();
             let item =
                 |(n, item)| to_json(item, written.get(n), position).map_err(|r| r.under(n + 1));
@@ -134,12 +134,12 @@ fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result
         }
         Yaml::Tagged(tagged) => {
             let tag = tagged.tag.to_string();
-            return Err(Refused::new(format!("the tag {tag} has no meaning here; leave it out")));
+            return Err(Refused::new(format!("the tag {tag} is not supported; remove it")));
         }
     })
 }
 
-/// Infinity and NaN stay as they are written.
+/// Infinity and NaN are kept as text.
 fn number_to_json(number: &serde_yaml::Number) -> Value {
     let float = || number.as_f64().and_then(serde_json::Number::from_f64).map(Value::Number);
     match (number.as_u64(), number.as_i64()) {
@@ -163,7 +163,7 @@ fn object(
         if key == MERGE_KEY {
             merged.extend(merge_sources(value)?);
         } else if object.contains_key(&key) {
-            return Err(Refused::new(format!("the key `{key}` stands twice")));
+            return Err(Refused::new(format!("the key `{key}` appears twice")));
         } else {
             object.insert(key, value);
         }
@@ -174,7 +174,7 @@ fn object(
     Ok(object)
 }
 
-/// A key that is a number, a truth value or null is its text, as it would be in JSON.
+/// Converts a number, boolean or null used as a key to text, as in JSON.
 fn key_text(key: &Yaml, written: Option<&Written>) -> Result<String, Refused> {
     match key {
         Yaml::String(text) => Ok(text.clone()),
@@ -189,7 +189,7 @@ fn key_text(key: &Yaml, written: Option<&Written>) -> Result<String, Refused> {
     }
 }
 
-/// `<<: *base` and `<<: [*a, *b]`; the first of several wins.
+/// Returns the sources of `<<: *base` and `<<: [*a, *b]`; the first source takes precedence.
 fn merge_sources(value: Value) -> Result<Vec<Map<String, Value>>, Refused> {
     let sources = match value {
         Value::Array(items) => items,
@@ -217,7 +217,7 @@ mod tests {
             read("1: a\ntrue: b\n~: c\n2.5: d").unwrap(),
             [r#"{"1":"a","true":"b","null":"c","2.5":"d"}"#]
         );
-        assert_eq!(read("1: a\n'1': b").unwrap_err(), "f.yaml: at `.`: the key `1` stands twice");
+        assert_eq!(read("1: a\n'1': b").unwrap_err(), "f.yaml: at `.`: the key `1` appears twice");
         assert_eq!(
             read("a:\n- ? [x]\n  : y").unwrap_err(),
             "f.yaml: at `a.1`: a key must be text, found a list, an object or a tag"
@@ -292,7 +292,7 @@ mod tests {
             ("a: b: c", "f.yaml:1:5: not valid YAML: mapping values are not allowed"),
             ("a: 1\na: 2", "f.yaml:1:1: not valid YAML: duplicate entry with key \"a\""),
             ("a: *b", "f.yaml:1:4: not valid YAML: unknown anchor"),
-            ("a: !secret b", "f.yaml: at `a`: the tag !secret has no meaning here; leave it out"),
+            ("a: !secret b", "f.yaml: at `a`: the tag !secret is not supported; remove it"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?}: {error}");

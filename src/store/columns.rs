@@ -1,5 +1,5 @@
-//! Single columns: text, numbers and JSON as the database holds them, and what they are here. One that cannot be read
-//! is an error that names its row.
+//! Conversion of single columns between database and domain types: text, numbers and JSON. Errors name the row with the
+//! unreadable value.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -20,7 +20,8 @@ pub(super) fn number<T: TryFrom<i64>>(
     value: i64,
     row: impl Fn() -> String,
 ) -> Result<T, StoreError> {
-    T::try_from(value).map_err(|_| StoreError::bad_row(row(), format!("{value} is no count")))
+    T::try_from(value)
+        .map_err(|_| StoreError::bad_row(row(), format!("{value} is not a valid count")))
 }
 
 pub(super) fn json<T: DeserializeOwned>(
@@ -30,12 +31,13 @@ pub(super) fn json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|why| StoreError::bad_row(row(), why))
 }
 
-/// Counts go in as the database has them: signed.
+/// Converts a count to the signed integer stored in the database.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Our own types always have a JSON form: no map with other keys than strings, nothing that fails to serialize.
+/// Serializes one of autopack's own types. They always have a JSON form: no maps with keys other than strings, nothing
+/// else that fails to serialize.
 pub(super) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a spec, a failure or a list has a JSON form")
 }

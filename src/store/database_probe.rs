@@ -1,4 +1,4 @@
-//! Whose database a file is, found out without changing anything.
+//! Checks a file for its owning application without changing anything.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,22 +14,22 @@ use super::sqlite::{APPLICATION_ID, Header, look_only};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// A file without a table in it, or one of ours.
+    /// A file without tables, or a database of autopack.
     Usable,
 }
 
-/// Whose database a file is.
+/// Application owning a database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// There is no such file, or nothing in it yet.
+    /// There is no such file, or the file is empty.
     Nobodys,
     Ours,
     PythonAutopack,
-    /// Another application's, no SQLite database, or one that cannot be looked at.
+    /// Another application's database, not an SQLite database, or unreadable.
     Others,
 }
 
-/// Says whose a file is; looks only.
+/// Returns the owner of a file; read-only.
 pub(super) async fn whose(path: &Path) -> Whose {
     let bytes = match first_bytes(path) {
         Ok(None) => return Whose::Nobodys,
@@ -59,7 +59,7 @@ pub(super) async fn whose(path: &Path) -> Whose {
     }
 }
 
-/// Refuses, untouched, what is not ours, what a newer autopack made, and what cannot be written.
+/// Refuses, without touching the file: foreign databases, databases of a newer autopack and read-only files.
 pub(super) async fn probe(path: &Path) -> Result<Found, StoreError> {
     let Some(bytes) = first_bytes(path)? else {
         return Ok(Found::Nothing);
@@ -82,7 +82,10 @@ fn first_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         why: error.to_string(),
     };
     if path.is_dir() {
-        return Err(StoreError::CannotOpen { path: path.to_owned(), why: "it is a folder".into() });
+        return Err(StoreError::CannotOpen {
+            path: path.to_owned(),
+            why: "it is a directory".into(),
+        });
     }
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -97,7 +100,8 @@ fn no_database(path: &Path) -> StoreError {
     StoreError::CannotOpen { path: path.to_owned(), why: "it is not an SQLite database".into() }
 }
 
-/// The file does not bear our id. It may still be ours: a crash right after creation leaves all in the WAL.
+/// Inspects a file without autopack's id. The database may still belong to autopack: after a crash right after
+/// creation, everything is in the WAL.
 async fn look_inside(path: &Path) -> Result<(), StoreError> {
     let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
     let work = async {
@@ -116,7 +120,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Ours, or nobody's: without an id and without a table.
+/// Accepts databases of autopack and databases without id and tables.
 pub(super) async fn refuse_foreign(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -144,7 +148,7 @@ fn describe(id: i64, tables: &[String]) -> String {
     let more = if tables.len() > SHOWN { ", ..." } else { "" };
     let shown: Vec<&str> = tables.iter().take(SHOWN).map(String::as_str).collect();
     match shown.is_empty() {
-        true => format!("it bears the application id {id:#x}"),
+        true => format!("it has the application id {id:#x}"),
         false => format!("it has the tables {}{more}", shown.join(", ")),
     }
 }
@@ -157,11 +161,11 @@ pub(super) fn refuse_newer(path: &Path, found: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// SQLite opens what it may not write, and says so only at the first write. A mark without any write bit counts for
-/// root too: somebody set it.
+/// Refuses read-only files early: SQLite opens them and fails only at the first write. Missing write permission counts
+/// for root too, because someone set the mode deliberately.
 fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    for (place, what) in [(path, "the file"), (folder, "its folder")] {
+    for (place, what) in [(path, "the file"), (folder, "its directory")] {
         let marked = std::fs::metadata(place).is_ok_and(|meta| meta.permissions().readonly());
         if marked || access(place, AccessFlags::W_OK).is_err() {
             return Err(StoreError::ReadOnly { path: path.to_owned(), what: what.to_owned() });
@@ -170,14 +174,14 @@ fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A folder of our own is made; a longer path that is missing is more likely a typing error.
+/// Creates autopack's own directory; a longer missing path is more likely a typing error.
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let cannot = |why: String| StoreError::CannotOpen { path: path.to_owned(), why };
     if folder.is_dir() {
         let marked = std::fs::metadata(folder).is_ok_and(|meta| meta.permissions().readonly());
         if marked || access(folder, AccessFlags::W_OK).is_err() {
-            let what = format!("the folder {}", folder.display());
+            let what = format!("the directory {}", folder.display());
             return Err(StoreError::ReadOnly { path: path.to_owned(), what });
         }
         return Ok(());
@@ -186,7 +190,7 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {
             Ok(())
         }
-        Err(error) => Err(cannot(format!("its folder cannot be made: {error}"))),
+        Err(error) => Err(cannot(format!("cannot create its directory: {error}"))),
         Ok(()) => Ok(()),
     }
 }

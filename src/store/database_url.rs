@@ -1,24 +1,27 @@
-//! Which file a database URL means, and whether one that was not meant for us may be used. No file is changed here.
+//! Database URLs: the file named by a URL, and whether a hint from the environment may be used. Changes no file.
 
 use std::path::{Path, PathBuf};
 
 use super::database_probe::{Whose, whose};
 
-/// The file of a `sqlite:` URL, absolute.
+/// The absolute path of a `sqlite:` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseUrl {
     path: PathBuf,
 }
 
+/// Refusal of a database URL.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDatabaseUrl {
-    /// Says the scheme only: URLs of servers hold passwords.
+    /// The scheme is not supported. The message repeats only the scheme, because server URLs contain passwords.
     #[error("cannot use a database URL that starts with {0:?}: only sqlite:///path is supported")]
     Scheme(String),
+    /// The URL names no file.
     #[error(
         "cannot use the database URL {0:?}: write sqlite:///path relative to the workspace, or sqlite:////path absolute"
     )]
     NoPath(String),
+    /// The URL names an in-memory database.
     #[error(
         "cannot use the database URL {0:?}: the backlog has to outlive the process, so it needs a file"
     )]
@@ -26,10 +29,14 @@ pub enum BadDatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Three slashes are relative to `workspace`, four absolute, as SQLAlchemy has it; a query is of no concern to us.
+    /// Parses a URL as SQLAlchemy does: three slashes are relative to `workspace`, four are absolute; the query is
+    /// ignored.
+    ///
+    /// # Errors
+    /// The URL is not a `sqlite:` URL of a file.
     pub fn parse(url: &str, workspace: &Path) -> Result<Self, BadDatabaseUrl> {
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
-        // SQLAlchemy lets a driver follow: `sqlite+pysqlite`.
+        // SQLAlchemy allows a driver after the scheme: `sqlite+pysqlite`.
         if scheme.split('+').next() != Some("sqlite") {
             let shown = scheme.split(':').next().unwrap_or_default();
             return Err(BadDatabaseUrl::Scheme(shown.to_owned()));
@@ -44,16 +51,16 @@ impl DatabaseUrl {
         }
         let plain = |file: &&str| !file.starts_with("file:") && !file.contains('\0');
         let path = file.filter(plain).map(|file| absolute(&workspace.join(file)));
-        // The workspace itself, or what lies above it, is no file.
+        // Neither the workspace itself nor a directory above it is a file.
         match path.filter(|path| path.file_name().is_some() && *path != absolute(workspace)) {
             Some(path) => Ok(Self { path }),
             None => Err(BadDatabaseUrl::NoPath(without_user(url))),
         }
     }
 
-    /// The database of a URL that was not said to be ours, such as an application's: whether it is ours to use. That holds
-    /// where it bears our mark; and where there is nothing yet and the file's name says that it is meant for us. The
-    /// Python Autopack's is, too: opening it says what to do about it.
+    /// Parses a URL not addressed to autopack, such as an application's `DATABASE_URL`. Returns the URL only if the
+    /// file has autopack's application id, or if the file is missing or empty and the name mentions autopack. Also
+    /// returns a database of the Python Autopack: opening fails with instructions.
     pub async fn of_hint(url: &str, workspace: &Path) -> Option<Self> {
         let parsed = Self::parse(url, workspace).ok()?;
         let ours = match whose(&parsed.path).await {
@@ -64,12 +71,13 @@ impl DatabaseUrl {
         ours.then_some(parsed)
     }
 
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Without a driver, or with SQLAlchemy's usual one: any other belongs to an application.
+/// Checks for no driver or SQLAlchemy's default driver; other drivers belong to an application.
 fn is_plain(url: &str) -> bool {
     ["sqlite://", "sqlite+pysqlite://"].iter().any(|scheme| url.starts_with(scheme))
 }
@@ -79,7 +87,7 @@ fn is_named_for_us(path: &Path) -> bool {
     name.to_ascii_lowercase().contains("autopack")
 }
 
-/// Without what stands before an `@`: SQLCipher's URLs have the passphrase there.
+/// Removes the part before an `@`, where SQLCipher URLs have the passphrase.
 fn without_user(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, rest)) => format!("sqlite://...@{rest}"),

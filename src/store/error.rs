@@ -1,4 +1,4 @@
-//! What can go wrong with the store, as its users have to tell it apart.
+//! Errors of the store, as far as callers distinguish them.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -9,114 +9,233 @@ use crate::phase::{PhaseId, RunId};
 use super::queue::owners::OwnerId;
 use super::sqlite::Trouble;
 
-const IMPORT_MAKES_ONE: &str = "`autopack import` makes one";
+const IMPORT_MAKES_ONE: &str = "create one with `autopack import`";
 const START_AGAIN: &str =
-    "restore it from a copy, or import the plan again; what landed is on the branch";
-const MAKE_IT_WRITABLE: &str = "make it writable or name another with --database-url";
-const NAME_OURS: &str = "name autopack's own with --database-url or AUTOPACK_DATABASE_URL";
+    "restore it from a copy, or import the plan again; landed commits are on the branch";
+const MAKE_IT_WRITABLE: &str = "make it writable or choose another with --database-url";
+const NAME_OURS: &str = "choose autopack's own with --database-url or AUTOPACK_DATABASE_URL";
 const BE_NEWER: &str = "use a newer autopack";
 pub(super) const RESTORE_IT: &str = "restore it from a backup";
 
 fn take_over(path: &Path) -> String {
     let path = path.display();
     format!(
-        "take its backlog over with `autopack import {path}` and name another database with --database-url"
+        "import its backlog with `autopack import {path}` and choose another database with --database-url"
     )
 }
 
-/// Nothing here is about a phase's work; it is about us, or about what was asked.
+/// Errors of the store. None concern the work of a phase; they concern autopack itself or the request.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// There is no database file.
     #[error("there is no database at {}; {IMPORT_MAKES_ONE}", path.display())]
-    NoDatabase { path: PathBuf },
+    NoDatabase {
+        /// Path of the database.
+        path: PathBuf,
+    },
 
+    /// The file was removed or replaced while open.
     #[error(
-        "the database {} was removed or replaced while it was in use, and what was recorded since is lost; {START_AGAIN}",
+        "the database {} was removed or replaced while in use, and everything recorded since is lost; {START_AGAIN}",
         path.display()
     )]
-    Gone { path: PathBuf },
+    Gone {
+        /// Path of the database.
+        path: PathBuf,
+    },
 
+    /// The file is no usable SQLite database.
     #[error("cannot use the database {}: {why}", path.display())]
-    CannotOpen { path: PathBuf, why: String },
+    CannotOpen {
+        /// Path of the database.
+        path: PathBuf,
+        /// Reason.
+        why: String,
+    },
 
+    /// The file or directory is read-only.
     #[error(
         "cannot write the database {}: {what} is read-only; {MAKE_IT_WRITABLE}",
         path.display()
     )]
-    ReadOnly { path: PathBuf, what: String },
+    ReadOnly {
+        /// Path of the database.
+        path: PathBuf,
+        /// Details.
+        what: String,
+    },
 
+    /// The database belongs to the Python Autopack.
     #[error(
-        "refusing the database {}: it belongs to the Python Autopack; it was left as it is; {}",
+        "refusing the database {}: it belongs to the Python Autopack; it was not changed; {}",
         path.display(), take_over(path)
     )]
-    PythonAutopack { path: PathBuf },
+    PythonAutopack {
+        /// Path of the database.
+        path: PathBuf,
+    },
 
+    /// The database belongs to another application.
     #[error(
-        "refusing the database {}: it belongs to another application ({what}); it was left as it is; {NAME_OURS}",
+        "refusing the database {}: it belongs to another application ({what}); it was not changed; {NAME_OURS}",
         path.display()
     )]
-    OtherApplication { path: PathBuf, what: String },
+    OtherApplication {
+        /// Path of the database.
+        path: PathBuf,
+        /// Details.
+        what: String,
+    },
 
+    /// A newer autopack wrote the database.
     #[error(
         "refusing the database {}: its schema has version {found} and this autopack knows versions up to {known}; {BE_NEWER}",
         path.display()
     )]
-    NewerSchema { path: PathBuf, found: i64, known: i64 },
+    NewerSchema {
+        /// Path of the database.
+        path: PathBuf,
+        /// Version found.
+        found: i64,
+        /// Newest known version.
+        known: i64,
+    },
 
+    /// The SQLite library has a known bug that corrupts databases.
     #[error(
-        "refusing to run on SQLite {found}: it has a bug that corrupts databases; at least {needed} is needed"
+        "refusing to run on SQLite {found}: this version can corrupt databases; use SQLite {needed} or newer"
     )]
-    OldSqlite { found: String, needed: String },
+    OldSqlite {
+        /// Version found.
+        found: String,
+        /// Oldest accepted version.
+        needed: String,
+    },
 
+    /// No run has this id.
     #[error("no run is called {:?} in the database {}; {}", run.as_str(), database.display(), known_runs(runs))]
-    UnknownRun { database: PathBuf, run: RunId, runs: Vec<RunId> },
+    UnknownRun {
+        /// Path of the database.
+        database: PathBuf,
+        /// Id of the run.
+        run: RunId,
+        /// Existing runs.
+        runs: Vec<RunId>,
+    },
 
+    /// The run has no phase with this id.
     #[error("run {run} has no phase called {:?}", phase.as_str())]
-    UnknownPhase { run: RunId, phase: PhaseId },
+    UnknownPhase {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+    },
 
+    /// A phase depends on an unknown phase.
     #[error("run {run}, phase {phase}: it depends on {:?}, which the run does not have", needs.as_str())]
-    UnknownDependency { run: RunId, phase: PhaseId, needs: PhaseId },
+    UnknownDependency {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+        /// Id of the unknown dependency.
+        needs: PhaseId,
+    },
 
+    /// Dependencies form a cycle.
     #[error(
-        "the phases of run `{run}` wait for each other: {}; break the circle in `depends_on`",
+        "the phases of run `{run}` wait for each other: {}; break the cycle in `depends_on`",
         circle(cycle)
     )]
-    Cycle { run: RunId, cycle: Vec<PhaseId> },
+    Cycle {
+        /// Id of the run.
+        run: RunId,
+        /// Phases of the cycle.
+        cycle: Vec<PhaseId>,
+    },
 
+    /// The state machine does not allow the step.
     #[error("run {run}, phase {phase}: {source}")]
-    IllegalStep { run: RunId, phase: PhaseId, source: IllegalStep },
+    IllegalStep {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+        /// Underlying error.
+        source: IllegalStep,
+    },
 
+    /// The phase's state does not allow the action.
     #[error("run {run}, phase {phase}: it is {state}, so it {cannot}")]
-    WrongState { run: RunId, phase: PhaseId, state: PhaseState, cannot: &'static str },
+    WrongState {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+        /// Present state.
+        state: PhaseState,
+        /// The refused action, completing "so it".
+        cannot: &'static str,
+    },
 
-    /// By a drain, or by one that died and whose work nobody has taken up yet.
+    /// Phases are executing: claimed by a live drain, or by a dead drain and not yet reclaimed.
     #[error(
-        "run {run} has phases at work ({}); stop its drain, or start one, which takes up what a dead one left",
+        "run {run} has running phases ({}); stop its drain; if the drain is dead, start another to reclaim them",
         names(executing)
     )]
-    RunIsBusy { run: RunId, executing: Vec<PhaseId> },
+    RunIsBusy {
+        /// Id of the run.
+        run: RunId,
+        /// Executing phases.
+        executing: Vec<PhaseId>,
+    },
 
-    /// Somebody else has the phase now: nothing that this attempt says counts any more.
+    /// Another drain has claimed or reclaimed the phase: the results of this attempt no longer count.
     #[error(
-        "run {run}, phase {phase}: attempt {attempt} is no longer ours; another drain took it over"
+        "run {run}, phase {phase}: attempt {attempt} no longer counts; another drain reclaimed it"
     )]
-    LeaseLost { run: RunId, phase: PhaseId, attempt: u32 },
+    LeaseLost {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+        /// Number of the attempt.
+        attempt: u32,
+    },
 
-    /// Taken for dead and rescued, or never registered: this owner may claim nothing.
+    /// The owner was reclaimed, or never registered, and must not claim.
     #[error(
-        "owner {owner} may not claim: it is not registered, or another drain took over its work"
+        "owner {owner} may not claim: it is not registered, or another drain reclaimed its work"
     )]
-    Fenced { owner: OwnerId },
+    Fenced {
+        /// Id of the owner.
+        owner: OwnerId,
+    },
 
-    #[error("the database holds a value that cannot be read: {row}: {why}; {RESTORE_IT}")]
-    BadRow { row: String, why: String },
+    /// A stored value cannot be read.
+    #[error("the database contains an unreadable value: {row}: {why}; {RESTORE_IT}")]
+    BadRow {
+        /// Name of the row.
+        row: String,
+        /// Reason.
+        why: String,
+    },
 
+    /// SQLite or the file system reported an error.
     #[error("cannot {} the database{}: {trouble}", verb(*trouble), at(path.as_ref()))]
-    Database { path: Option<PathBuf>, trouble: Trouble, source: sqlx::Error },
+    Database {
+        /// Path of the database.
+        path: Option<PathBuf>,
+        /// Kind of fault.
+        trouble: Trouble,
+        /// Underlying error.
+        source: sqlx::Error,
+    },
 }
 
 impl StoreError {
-    /// Names the database in an error that came from it.
+    /// Adds the path of the database to an error without a path.
     pub(super) fn at(mut self, database: &Path) -> Self {
         if let Self::Database { path, .. } = &mut self {
             path.get_or_insert_with(|| database.to_owned());
@@ -128,7 +247,7 @@ impl StoreError {
         Self::BadRow { row: row.into(), why: why.to_string() }
     }
 
-    /// What to do about it: what the text ends with, behind its last `; `.
+    /// Returns the remedy: the end of the message, after the last `; `.
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         Some(match self {
             Self::NoDatabase { .. } => Cow::Borrowed(IMPORT_MAKES_ONE),
@@ -143,7 +262,7 @@ impl StoreError {
         })
     }
 
-    /// What kind of trouble the database itself has, where it is that.
+    /// Returns the kind of database fault, for [`StoreError::Database`].
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Database { trouble, .. } => Some(*trouble),
@@ -180,10 +299,10 @@ fn circle(ids: &[PhaseId]) -> String {
 
 fn known_runs(runs: &[RunId]) -> String {
     if runs.is_empty() {
-        return "it holds no run".to_owned();
+        return "it has no runs".to_owned();
     }
     let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-    format!("it holds {}", names.join(", "))
+    format!("existing runs: {}", names.join(", "))
 }
 
 #[cfg(test)]

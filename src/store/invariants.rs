@@ -1,10 +1,10 @@
-//! What holds for every database URL: for property tests and the fuzzer.
+//! Invariants for every database URL, for property tests and the fuzzer.
 
 use std::path::Path;
 
 use super::database_url::DatabaseUrl;
 
-/// It names a file by an absolute path, or is refused without saying what may be a password.
+/// Checks that a URL either names a file by an absolute path, or is refused without repeating a possible password.
 pub fn database_url(input: &[u8]) {
     let url = String::from_utf8_lossy(input);
     match DatabaseUrl::parse(&url, Path::new("/ws")) {
@@ -19,7 +19,7 @@ pub fn database_url(input: &[u8]) {
             let Some((scheme, rest)) = url.split_once("://") else { return };
             let Some((user, place)) = rest.rsplit_once('@') else { return };
             let password = user.rsplit_once(':').map(|(_, word)| word);
-            // What could stand in our own words, or in another place of the URL, says nothing about the password.
+            // Words that also occur in the error message or elsewhere in the URL reveal nothing about the password.
             let is_odd = |word: &&str| {
                 let bytes = word.as_bytes();
                 bytes.len() >= 8

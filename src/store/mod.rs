@@ -1,7 +1,7 @@
-//! The store: runs, phases, attempts, owners and telemetry in one SQLite database, and the only SQL there is.
+//! The store: runs, phases, attempts, owners and telemetry in one SQLite database. All SQL of the crate is here.
 //!
-//! It keeps what was decided and refuses what contradicts it: a step that [`crate::phase::state`] does not allow, the
-//! finish of an attempt that another drain took over. It decides nothing about a phase itself.
+//! The store records decisions and refuses contradictions: a step that [`crate::phase::state`] does not allow, or
+//! finishing an attempt after another drain reclaimed the phase. Decisions about phases are made elsewhere.
 
 mod admin;
 mod columns;
@@ -53,5 +53,5 @@ pub use telemetry::samples::SampleFilter;
 pub use crate::phase::AttemptOutcome;
 use crate::phase::{Failure, RawSpec, Repair};
 
-/// The auto-fixer, limits and all, as the store calls it within its transactions.
+/// The auto-fixer with its limits, called by the store within transactions.
 pub type Fixer<'a> = dyn Fn(&RawSpec, Option<&Failure>) -> Repair + Send + Sync + 'a;

@@ -1,4 +1,4 @@
-//! Opening the database: refuse, create, migrate; and the pools that everything goes through.
+//! Opening the database: refuse, create, migrate; and the connection pools.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,7 +14,7 @@ use super::database_url::DatabaseUrl;
 use super::error::StoreError;
 use super::sqlite::{self, APPLICATION_ID, Trouble};
 
-/// In order; the number of those that were applied is the database's `user_version`.
+/// Migrations in order; the database's `user_version` is the number of applied migrations.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_memory_backend.sql"),
@@ -31,22 +31,25 @@ const MIGRATIONS: &[&str] = &[
 ];
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// An open database. Cheap to clone; the clones share their connections.
+/// An open database. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) writer: SqlitePool,
     pub(super) reader: SqlitePool,
-    /// For what nobody waits for.
+    /// Connections for notes that may be lost.
     pub(super) notes: SqlitePool,
     path: Arc<Path>,
-    /// Which file it is: the path may come to name another one, or none.
+    /// Identity of the opened file; the path may later name another file or none.
     file: (u64, u64),
 }
 
 pub(super) type Tx = Transaction<'static, Sqlite>;
 
 impl Store {
-    /// Opens the database, making it first where there is none.
+    /// Opens the database, creating the file if missing.
+    ///
+    /// # Errors
+    /// The database cannot be created, opened or migrated, or belongs to someone else.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = url.path();
         if database_probe::probe(path).await? == Found::Nothing {
@@ -55,7 +58,10 @@ impl Store {
         Self::connect(path).await.map_err(|error| error.at(path))
     }
 
-    /// Opens the database, or says that there is none: looking makes nothing.
+    /// Opens an existing database; reading commands never create a database.
+    ///
+    /// # Errors
+    /// [`StoreError::NoDatabase`] if there is no database; otherwise as for [`Store::open`].
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = url.path();
         match database_probe::probe(path).await? {
@@ -64,19 +70,22 @@ impl Store {
         }
     }
 
-    /// Where the database lies; absolute.
+    /// Returns the absolute path of the database.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Ends all connections. Readers first, so that the writer is the last one and empties the WAL.
+    /// Closes all connections, readers first: the writer closes last and checkpoints the WAL.
     pub async fn close(self) {
         self.notes.close().await;
         self.reader.close().await;
         self.writer.close().await;
     }
 
-    /// What is wrong with the file, one line each; empty when nothing is.
+    /// Returns the defects of the file, a line each; empty for a sound file.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
         self.named(async {
             let mut lines: Vec<String> =
@@ -84,17 +93,25 @@ impl Store {
             lines.retain(|line| line != "ok");
             let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(&self.reader).await?;
             if !strays.is_empty() {
-                lines.push(format!("{} rows refer to rows that are not there", strays.len()));
+                lines.push(format!("{} rows refer to missing rows", strays.len()));
             }
             Ok(lines)
         })
         .await
     }
 
+    /// Returns the number of applied migrations.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn schema_version(&self) -> Result<i64, StoreError> {
         self.named(async { Ok(user_version(&self.reader).await?) }).await
     }
 
+    /// Returns the version of the SQLite library.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn sqlite_version(&self) -> Result<String, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.reader).await?)
@@ -102,14 +119,14 @@ impl Store {
         .await
     }
 
-    /// A transaction that may write from its start. A deferred one would have to be upgraded, which answers BUSY
-    /// without waiting.
+    /// Begins an immediate transaction. Upgrading a deferred transaction would fail with BUSY without waiting.
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         self.require_file()?;
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// What is written to a file that was removed is lost with the last connection, and SQLite does not notice.
+    /// Checks that the path still names the opened file. SQLite does not notice a removed file, and everything written
+    /// would be lost with the last connection.
     pub(super) fn require_file(&self) -> Result<(), StoreError> {
         match file_at(&self.path) {
             Ok(file) if file == self.file => Ok(()),
@@ -117,13 +134,13 @@ impl Store {
         }
     }
 
-    /// Runs `work`; an error of the database names its file.
+    /// Runs `work`; adds the path of the database to errors.
     pub(super) async fn named<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         work.await.map_err(|error| match error {
-            // A new connection may meet it before anything is written.
+            // A new connection may notice the removed file before anything is written.
             StoreError::Database { .. } => {
                 self.require_file().err().unwrap_or(error.at(&self.path))
             }
@@ -159,7 +176,8 @@ impl Store {
         Err(StoreError::OldSqlite { found, needed: format!("{major}.{minor}.{patch}") })
     }
 
-    /// All that is missing in one transaction: two processes that open a new database at once make it once.
+    /// Applies all missing migrations in one transaction, so two processes opening a new database concurrently create
+    /// the schema once.
     async fn migrate(&self) -> Result<(), StoreError> {
         if user_version(&self.writer).await? == SCHEMA_VERSION {
             return Ok(());
@@ -173,7 +191,7 @@ impl Store {
         for migration in &MIGRATIONS[applied..] {
             sqlx::raw_sql(*migration).execute(&mut *tx).await?;
         }
-        // Pragmas take no bound values; both numbers are ours.
+        // Pragmas take no bound values; both numbers are constants of autopack.
         let mark = format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}"
         );
@@ -186,19 +204,20 @@ async fn user_version(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await
 }
 
-/// Device and inode.
+/// Returns device and inode.
 fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// The change to WAL needs the file alone for a moment and does not always wait for it.
+/// Opens the first connection, retrying: switching to WAL mode briefly needs exclusive access and does not always wait
+/// for other connections.
 async fn first_connection(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     const TRIES: u32 = 200;
     const PAUSE: Duration = Duration::from_millis(25);
     let mut tries = 0;
     loop {
         match sqlite::writer(path).await {
-            // A pool that timed out has waited long enough.
+            // A pool timeout has waited long enough.
             Err(error @ sqlx::Error::Database(_))
                 if Trouble::of(&error) == Trouble::Busy && tries < TRIES =>
             {

@@ -1,5 +1,4 @@
-//! Rows as the database holds them, and the domain types that they become. A row that cannot be read is an error that
-//! names it.
+//! Database rows and their conversion to domain types. Errors name the unreadable row.
 
 use sqlx::FromRow;
 
@@ -11,26 +10,36 @@ use super::queue::owners::OwnerId;
 use super::state_step::Standing;
 use super::token_columns::TokenColumns;
 
-/// A phase as lists show it.
+/// A phase as shown in lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PhaseRow {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Display name.
     pub name: String,
+    /// Present state.
     pub state: PhaseState,
-    /// As repaired; as written, where it was not repaired yet.
+    /// The repaired spec, or the spec as written before the first repair.
     pub spec: RawSpec,
+    /// Whether the spec was repaired.
     pub repaired: bool,
+    /// Ids of the dependencies.
     pub depends_on: Vec<PhaseId>,
-    /// Tries that were charged.
+    /// Counted attempts.
     pub attempts: u32,
-    /// Executions, charged or not.
+    /// All attempts, counted or not.
     pub executions: u32,
-    /// The phase's own, where it has one.
+    /// Limit of counted attempts set by the phase.
     pub max_attempts: Option<u32>,
+    /// Failure of the last attempt.
     pub last_failure: Option<Failure>,
+    /// Landed commit.
     pub commit: Option<String>,
+    /// Deferred until this time.
     pub not_before: Option<UnixMs>,
+    /// Reason why the spec cannot be executed.
     pub unfixable: Option<String>,
 }
 
@@ -58,7 +67,7 @@ pub(super) struct PhaseRecord {
     pub footprint: Option<String>,
 }
 
-/// The SQL that selects [`PhaseRecord`]s, with the conditions given.
+/// Selects [`PhaseRecord`]s with the given conditions.
 macro_rules! select_phases {
     ($conditions:literal) => {
         concat!(
@@ -73,7 +82,7 @@ macro_rules! select_phases {
 pub(super) use select_phases;
 
 impl PhaseRecord {
-    /// Names this row in errors.
+    /// Returns the name of this row for errors.
     pub fn name(&self) -> String {
         format!("phase {} of run {}", self.phase_id, self.run_id)
     }
@@ -89,7 +98,7 @@ impl PhaseRecord {
         })
     }
 
-    /// The spec that counts: as repaired, else as written.
+    /// Returns the spec in effect: as repaired, else as written.
     pub fn current_spec(&self) -> Result<RawSpec, StoreError> {
         json(self.spec.as_deref().unwrap_or(&self.raw_spec), || self.name())
     }
@@ -123,25 +132,38 @@ impl TryFrom<PhaseRecord> for PhaseRow {
     }
 }
 
-/// One execution of a phase. `outcome` and `ended_at` are there once it ended.
+/// One attempt of a phase. `outcome` and `ended_at` are set at the end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
+    /// Number of the attempt within the phase.
     pub attempt: u32,
+    /// Owner of the attempt.
     pub owner: OwnerId,
+    /// Start of the attempt.
     pub started_at: UnixMs,
+    /// End of the attempt.
     pub ended_at: Option<UnixMs>,
+    /// Outcome of the attempt.
     pub outcome: Option<AttemptOutcome>,
+    /// Reason for the failure.
     pub failure: Option<Failure>,
-    /// What was said where an attempt charged no try.
+    /// Message of an uncounted attempt.
     pub note: Option<String>,
+    /// Agent, once started.
     pub agent: Option<String>,
+    /// Slot of the attempt.
     pub slot: Option<String>,
+    /// Directory of the logs.
     pub log_dir: Option<String>,
-    /// Stored before the branch moved: it landed only where `outcome` says so.
+    /// Commit stored before moving the branch; landed only if `outcome` says so.
     pub landing_commit: Option<String>,
+    /// Usage reported by the agent.
     pub usage: Usage,
+    /// Estimated output tokens.
     pub estimated_output: Option<u64>,
+    /// Run time of the agent in milliseconds.
     pub agent_ms: Option<u64>,
+    /// Run time of CI in milliseconds.
     pub ci_ms: Option<u64>,
 }
 

@@ -1,6 +1,6 @@
-//! What is SQLite's own: connection settings, file header, version, error codes.
+//! SQLite specifics: connection settings, file header, version, error codes.
 //!
-//! Another database would replace this file; the SQL of the other files is meant to be portable.
+//! Only this file would be replaced for another database; the SQL of the other files is meant to be portable.
 
 use std::fmt;
 use std::path::Path;
@@ -13,45 +13,49 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::error::RESTORE_IT;
 
-/// "apck", at offset 68 of every database of ours.
+/// Application id "apck", at offset 68 of every autopack database.
 pub(super) const APPLICATION_ID: u32 = 0x6170_636b;
 
-/// 3.7.0 to 3.51.2 can corrupt a WAL database that two connections write to.
+/// Oldest safe version: 3.7.0 to 3.51.2 can corrupt a WAL database with two writing connections.
 pub(super) const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// How long a write waits for another process's. Imports of a hundred thousand phases take seconds.
+/// Longest wait for a write of another process. Imports of a hundred thousand phases take seconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a task waits for its process's own writer: longer, since each before it may wait that long.
+/// Longest wait of a task for the writer of its own process; longer, because each earlier task may wait `BUSY_TIMEOUT`.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(600);
 const READERS: u32 = 4;
-/// Rows that a reader gets ready ahead of whoever asked for them. With sqlx's own 50, the two wake each other all the
-/// time.
+/// Number of rows read ahead. With sqlx's default of 50, the reader and the consumer wake each other constantly.
 pub(super) const ROW_BUFFER: usize = 1024;
 
-/// Pages that the WAL holds before whoever commits copies them into the database: 10 MB. A phase writes about twenty, so
-/// that with SQLite's own 1000 one claim in fifty would wait for that.
+/// Number of WAL pages before a commit checkpoints: 10 MB. A phase writes about twenty pages; with SQLite's default of
+/// 1000, one claim in fifty would wait for a checkpoint.
 const WAL_PAGES: &str = "2500";
 
-/// What kind of trouble the database has.
+/// Kind of a database fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The disk, or what we may use of it, is full.
+    /// The disk, or the quota, is full.
     Full,
+    /// The disk reports an error.
     Io,
+    /// Another process holds a lock too long.
     Busy,
+    /// The file is damaged.
     Corrupt,
+    /// The file or directory is read-only.
     ReadOnly,
+    /// The file, or a file beside it, cannot be opened.
     CannotOpen,
-    /// Whatever else; the error's source says it.
+    /// Any other error; see the source.
     Other,
 }
 
 impl Trouble {
-    /// sqlx reports all of these as `ErrorKind::Other`; only the code tells them apart.
+    /// Classifies an error by code; sqlx reports all of them as `ErrorKind::Other`.
     pub(super) fn of(error: &sqlx::Error) -> Self {
         let code = match error {
             sqlx::Error::Database(error) => error.code(),
-            // Everybody before us in the queue for the one writer waited for another process.
+            // Every task ahead in the queue for the single writer waited for another process.
             sqlx::Error::PoolTimedOut => return Self::Busy,
             _ => None,
         };
@@ -69,41 +73,41 @@ impl Trouble {
 }
 
 impl Trouble {
-    /// What to do about it, where that is known.
+    /// Returns the remedy, if known.
     pub(super) fn hint(self) -> Option<&'static str> {
         match self {
-            Self::Full => Some("free some space and go on, nothing was lost"),
-            Self::Io => Some("look at the system's log before going on"),
-            Self::Busy => Some("see what has it open"),
+            Self::Full => Some("free some disk space and continue, nothing was lost"),
+            Self::Io => Some("check the system log before continuing"),
+            Self::Busy => Some("find and stop the process that has it open"),
             Self::Corrupt => Some(RESTORE_IT),
             Self::ReadOnly | Self::CannotOpen | Self::Other => None,
         }
     }
 }
 
-/// What is wrong, and after a `; ` what to do about it.
+/// Formats the fault, and after a `; ` the remedy.
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the disk is full",
             Self::Io => "the disk reports an error",
-            Self::Busy => "another process holds it for very long",
+            Self::Busy => "another process keeps it locked",
             Self::Corrupt => "it is damaged",
-            Self::ReadOnly => "it, or its folder, is read-only",
-            Self::CannotOpen => "it, or a file beside it, cannot be opened",
-            Self::Other => "it answered with an error",
+            Self::ReadOnly => "it or its directory is read-only",
+            Self::CannotOpen => "it or a file beside it cannot be opened",
+            Self::Other => "it reported an error",
         })?;
         self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 
-/// One writer: transactions queue up here, in order, instead of in SQLite's busy handler.
+/// Opens the single writer: transactions queue here in order, not in SQLite's busy handler.
 pub(super) async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     pool(1).connect_with(options(path)).await
 }
 
-/// Readers beside it, which open when they are first needed. `query_only` and not the read-only mode of opening:
-/// a read-only connection that closes last leaves the WAL's files behind.
+/// Creates the readers, opened on first use. Uses `query_only` instead of a read-only connection, because a read-only
+/// connection closing last leaves the WAL files behind.
 pub(super) fn readers(path: &Path) -> SqlitePool {
     let options = options(path)
         .create_if_missing(false)
@@ -112,7 +116,8 @@ pub(super) fn readers(path: &Path) -> SqlitePool {
     pool(READERS).connect_lazy_with(options)
 }
 
-/// For notes that may be lost: waits neither for a lock nor for the disk. What the writer makes durable is not less so.
+/// Creates the connection for notes that may be lost: no waiting for locks or the disk. Does not weaken the durability
+/// of the writer's commits.
 pub(super) fn notes(path: &Path) -> SqlitePool {
     let options = options(path)
         .create_if_missing(false)
@@ -128,8 +133,8 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .acquire_slow_threshold(BUSY_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        // When the disk is full, SQLite rolls back by itself and sqlx does not notice: the connection would answer
-        // every later transaction with an error, also after space was freed. It is replaced instead.
+        // On a full disk, SQLite rolls back by itself and sqlx does not notice: the connection would answer every later
+        // transaction with an error, even after space was freed. Such connections are replaced.
         .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
@@ -138,17 +143,17 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL loses acknowledged work when the power fails.
+        // NORMAL would lose acknowledged work on a power failure.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .busy_timeout(BUSY_TIMEOUT)
-        // Statements hold whole specs, and a slow one only waits for another process.
+        // Statements contain whole specs, and a slow statement merely waits for another process.
         .disable_statement_logging()
 }
 
-/// A look that changes nothing on disk. Without a WAL to read through, the file is opened as immutable, so that
-/// neither locks nor files beside it come into being.
+/// Opens a file without changing anything on disk. Without a WAL, the file is opened as immutable, so no locks or extra
+/// files are created.
 pub(super) fn look_only(path: &Path, through_wal: bool) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
@@ -158,7 +163,8 @@ pub(super) fn look_only(path: &Path, through_wal: bool) -> SqliteConnectOptions 
         .disable_statement_logging()
 }
 
-/// What the first 100 bytes of a database file say: <https://www.sqlite.org/fileformat.html#the_database_header>.
+/// Header fields in the first 100 bytes of a database file:
+/// <https://www.sqlite.org/fileformat.html#the_database_header>.
 pub(super) struct Header {
     pub application_id: u32,
     pub user_version: u32,
@@ -174,7 +180,7 @@ impl Header {
     }
 }
 
-/// Whether this version is free of the bug of [`OLDEST_SQLITE`].
+/// Checks that this version does not have the bug of [`OLDEST_SQLITE`].
 pub(super) fn is_new_enough(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut part = || parts.next().unwrap_or(0);

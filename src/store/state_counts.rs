@@ -1,20 +1,26 @@
-//! How many phases of a run are in each state, as a value of its own. It counts nothing itself.
+//! Number of phases per state. A plain value; the counting happens elsewhere.
 
 use serde::{Serialize, Serializer};
 
 use crate::phase::PhaseState;
 
-/// How many phases are in each state.
+/// Number of phases per state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Phases in state QUEUED.
     pub queued: u64,
+    /// Phases in state EXECUTING.
     pub executing: u64,
+    /// Phases in state COMPLETE.
     pub complete: u64,
+    /// Phases in state FAILED.
     pub failed: u64,
+    /// Phases in state SKIPPED.
     pub skipped: u64,
 }
 
 impl Counts {
+    /// Returns the number of phases in a state.
     pub fn get(&self, state: PhaseState) -> u64 {
         match state {
             PhaseState::Queued => self.queued,
@@ -25,11 +31,12 @@ impl Counts {
         }
     }
 
+    /// Returns the number of all phases.
     pub fn total(&self) -> u64 {
         PhaseState::ALL.into_iter().map(|state| self.get(state)).sum()
     }
 
-    /// Those that are over.
+    /// Returns the number of phases in a final state.
     pub fn settled(&self) -> u64 {
         self.complete + self.failed + self.skipped
     }
@@ -45,7 +52,7 @@ impl Counts {
     }
 }
 
-/// An object, each state by its name.
+/// Serializes as an object with the state names as keys.
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(PhaseState::ALL.into_iter().map(|state| (state, self.get(state))))

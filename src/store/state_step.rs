@@ -1,4 +1,4 @@
-//! The one way a phase changes its state here: a legal step, from exactly where it was seen.
+//! The only way to change the state of a phase: an allowed step, from the state read before.
 
 use sqlx::SqliteConnection;
 
@@ -8,7 +8,7 @@ use crate::phase::{PhaseId, PhaseState, RunId};
 use super::error::StoreError;
 use super::queue::owners::OwnerId;
 
-/// A phase, and where it stood when it was read.
+/// Position of a phase when read.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub id: i64,
@@ -16,14 +16,14 @@ pub(super) struct Standing {
     pub phase_id: PhaseId,
     pub state: PhaseState,
     pub owner: Option<OwnerId>,
-    /// The number of the latest attempt.
+    /// Number of the latest attempt.
     pub executions: u32,
 }
 
 impl Standing {
-    /// Takes the step. `None`: the phase stood elsewhere by then, and nothing was changed.
+    /// Takes the step. Returns `None`, without a change, if the phase has moved on since.
     ///
-    /// The owner goes with every step but a claim, and the commit with every step: whoever lands names the new one.
+    /// Every step except a claim clears the owner, and every step clears the commit; landing sets the new commit.
     pub async fn step(
         &self,
         tx: &mut SqliteConnection,

@@ -1,4 +1,4 @@
-//! The four columns of tokens that an attempt has, as one value.
+//! The four token columns of an attempt as a single value.
 
 use sqlx::FromRow;
 
@@ -7,7 +7,7 @@ use crate::phase::Tokens;
 use super::columns::number;
 use super::error::StoreError;
 
-/// What an attempt used, or the sum over several; NULL where nothing is known.
+/// Tokens used by an attempt, or the sum over several attempts; NULL for unknown counts.
 #[derive(Clone, Copy, Debug, Default, FromRow)]
 pub(super) struct TokenColumns {
     input_tokens: Option<i64>,
@@ -17,7 +17,7 @@ pub(super) struct TokenColumns {
 }
 
 impl TokenColumns {
-    /// `row` names what is wrong where a count is none.
+    /// Converts the columns; `row` names the row in the error for an invalid count.
     pub(super) fn tokens(&self, row: impl Fn() -> String) -> Result<Tokens, StoreError> {
         let count = |value: Option<i64>| value.map(|n| number(n, &row)).transpose();
         Ok(Tokens {

@@ -67,7 +67,7 @@ async fn what_would_be_no_better_is_refused() {
     assert_eq!(calibrate(&right, &["--undo"]), json!({"undone": null, "active": null}));
 
     let unknown = right.autopack(["telemetry", "calibrate", "--run-id", "nope"]).exited(1);
-    assert!(unknown.stderr.contains("it holds simulated"), "{unknown:#?}");
+    assert!(unknown.stderr.contains("existing runs: simulated"), "{unknown:#?}");
 }
 
 /// Better than the shipped numbers is not enough where others are in force: how things are now is what counts.

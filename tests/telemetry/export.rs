@@ -83,7 +83,7 @@ async fn an_unknown_run_is_named_with_those_there_are() {
     let ran = project.autopack(["telemetry", "export", "--run-id", "three"]).exited(1);
     let database = project.root().canonicalize().unwrap().join(".autopack/autopack.db");
     let expected = format!(
-        "error: no run is called \"three\" in the database {}; it holds one, two\n",
+        "error: no run is called \"three\" in the database {}; existing runs: one, two\n",
         database.display()
     );
     assert_eq!((ran.stderr.as_str(), ran.stdout.as_str()), (expected.as_str(), ""));

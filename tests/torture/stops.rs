@@ -139,7 +139,7 @@ fn torture(trial: Trial) -> Refused {
     let rescuer = ground.start().wait();
     // Whoever stands still in the middle of a write keeps everybody from writing: that is said after two minutes, and
     // there is nobody to be rescued from.
-    let locked = rescuer.code == Some(1) && rescuer.stderr.contains("holds it for very long");
+    let locked = rescuer.code == Some(1) && rescuer.stderr.contains("keeps it locked");
     if !locked {
         assert_eq!(rescuer.code, Some(0), "{rescuer:#?}");
         ground.assert_all_complete();

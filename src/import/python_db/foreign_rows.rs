@@ -1,4 +1,4 @@
-//! Rows of a foreign table, read without knowing its columns: versions of the Python Autopack differ in them.
+//! Rows of a foreign table, read without a fixed list of columns, because versions of the Python Autopack differ.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Table {
     }
 }
 
-/// Every table with its columns.
+/// Returns every table with its columns.
 pub(super) async fn tables(
     connection: &mut SqliteConnection,
 ) -> Result<HashMap<String, HashSet<String>>, String> {
@@ -63,7 +63,7 @@ pub(super) async fn all(
     rows.iter().enumerate().map(read).collect()
 }
 
-/// One row: the columns that are not null, in their order.
+/// A row: the non-null columns in order.
 pub(super) struct Row {
     pub(super) place: Place,
     pub(super) cells: Map<String, Value>,
@@ -90,7 +90,7 @@ impl Row {
         Ok(Self { place: Place::Row { file: file.clone(), table: table.name(), row }, cells })
     }
 
-    /// The text of a column; numbers as they are written.
+    /// Returns the text of a column; numbers as written.
     pub(super) fn text(&self, column: &str) -> Option<String> {
         self.cells.get(column).map(text_of)
     }
@@ -102,7 +102,7 @@ impl Row {
         }
     }
 
-    /// A count: never negative, and unknown rather than wrong.
+    /// Returns a count; a negative or invalid value counts as unknown.
     pub(super) fn count(&self, column: &str) -> Option<u64> {
         self.integer(column).and_then(|number| u64::try_from(number).ok())
     }
@@ -115,7 +115,7 @@ impl Row {
         }
     }
 
-    /// The text of a column that a row cannot be without.
+    /// Returns the text of a required column.
     pub(super) fn needed(&self, column: &str) -> Result<String, ImportError> {
         self.text(column).filter(|text| !text.trim().is_empty()).ok_or_else(|| {
             ImportError::malformed(&self.place, format!("`{column}` is empty; expected an id"))
@@ -127,7 +127,7 @@ fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// By the type of the stored value, not by the column's declared one: SQLite keeps any in any.
+/// Converts a value by stored type, not by declared column type: SQLite allows any type in any column.
 fn cell(row: &SqliteRow, index: usize) -> Result<Value, String> {
     let failed = |error: sqlx::Error| error.to_string();
     let raw = row.try_get_raw(index).map_err(failed)?;

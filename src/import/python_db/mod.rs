@@ -1,7 +1,7 @@
-//! The SQLite database of the Python Autopack (hshk99/Autopack) as a source of runs.
+//! Import from the SQLite database of the Python Autopack (hshk99/Autopack).
 //!
-//! It is another program's file: opened read-only and immutable, so that neither it nor its folder is ever
-//! written to. This is the only SQL outside the store, and none of it is about our own database.
+//! The file belongs to another program: opened read-only and immutable, so neither the file nor the directory is ever
+//! written. This is the only SQL outside the store, and never concerns autopack's own database.
 
 mod foreign_rows;
 mod phase_rows;
@@ -21,10 +21,10 @@ use super::error::ImportError;
 use super::plan_draft::{Draft, Drafting};
 use foreign_rows::{Row, Table};
 
-/// What makes a database the Python Autopack's; `tiers` and the events are younger or optional.
+/// Tables and columns identifying a database of the Python Autopack; `tiers` and the events are newer or optional.
 const NEEDED: [(&str, &[&str]); 2] =
     [("runs", &["id"]), ("phases", &["phase_id", "run_id", "state"])];
-/// The run of samples that belong to none.
+/// Run for samples without a run.
 const ORPHANS: &str = "imported";
 
 pub(super) async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
@@ -35,7 +35,7 @@ pub(super) async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, I
     let content = match snapshot.open().await {
         Ok(mut connection) => {
             let content = Content::read(&mut connection, &name).await;
-            // Nothing was written: there is nothing that closing could lose.
+            // Closing cannot lose anything, because nothing was written.
             let _ = connection.close().await;
             content
         }
@@ -43,7 +43,7 @@ pub(super) async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, I
     };
     let content = content.map_err(failed)?;
     if before != stamp(file) {
-        let why = "it changed while it was read; stop the program that writes to it and try again";
+        let why = "it changed during the read; stop the program writing to it and try again";
         return Err(failed(why.to_owned()));
     }
     content.into_draft(&name, run_id)
@@ -54,7 +54,7 @@ fn stamp(file: &Path) -> Option<(u64, Option<SystemTime>)> {
     Some((metadata.len(), metadata.modified().ok()))
 }
 
-/// The file itself or, where changes wait in a journal beside it, a copy that may take them in.
+/// The file itself, or a copy for applying changes from a journal beside the file.
 enum Snapshot {
     InPlace(PathBuf),
     Copy(tempfile::TempDir),
@@ -99,7 +99,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The four tables, as they are stored.
+/// The four tables as stored.
 struct Content {
     runs: Vec<Row>,
     tiers: Vec<Row>,
@@ -112,7 +112,7 @@ impl Content {
         let file: Arc<str> = name.into();
         let tables = foreign_rows::tables(connection).await?;
         if tables.get("phases").is_some_and(|columns| columns.contains("raw_spec")) {
-            let why = "it is a database of autopack's own; name it with --database-url instead";
+            let why = "it is autopack's own database; choose it with --database-url instead";
             return Err(why.to_owned());
         }
         for (table, columns) in NEEDED {
@@ -120,13 +120,13 @@ impl Content {
                 let mut found: Vec<&str> = tables.keys().map(String::as_str).collect();
                 found.sort_unstable();
                 return Err(format!(
-                    "it is not the Python Autopack's: table `{table}` is missing; tables found: {}",
+                    "it is not a database of the Python Autopack: table `{table}` is missing; tables found: {}",
                     if found.is_empty() { "none".to_owned() } else { found.join(", ") }
                 ));
             };
             if let Some(missing) = columns.iter().find(|column| !has.contains(**column)) {
                 return Err(format!(
-                    "it is not the Python Autopack's: {table}.{missing} is missing"
+                    "it is not a database of the Python Autopack: {table}.{missing} is missing"
                 ));
             }
         }
@@ -174,7 +174,7 @@ impl Content {
         drafting.finish()
     }
 
-    /// Runs as they were made; within each, tier by tier and phase by phase.
+    /// Sorts runs by creation; within each run, by tier and phase.
     fn sort(&mut self) {
         let tiers = TierOrder::of(&self.tiers);
         let order: HashMap<String, usize> = self
@@ -196,7 +196,7 @@ impl Content {
         });
     }
 
-    /// Every run that has a phase, in the order of `sort`.
+    /// Returns every run with phases, in the order of `sort`.
     fn run_ids(&self) -> Vec<RunId> {
         let mut seen = HashSet::new();
         let ids = self.phases.iter().filter_map(|row| row.text("run_id"));
@@ -208,7 +208,8 @@ fn run_goal(row: &Row) -> Option<(String, String)> {
     Some((row.text("id")?, row.text("goal_anchor").filter(|goal| !goal.trim().is_empty())?))
 }
 
-/// `phases.tier_id` is the number of a tier's row. In some of the real rows that tier is another run's.
+/// Order of tiers; `phases.tier_id` is the number of a tier's row. In some real databases the tier belongs to another
+/// run.
 struct TierOrder(HashMap<String, i64>);
 
 impl TierOrder {
@@ -222,7 +223,7 @@ impl TierOrder {
     }
 }
 
-/// What the author calls the tier, of a tier that is the phase's own run's.
+/// Names of tiers, for tiers of the phase's own run.
 struct TierNames(HashMap<(String, String), String>);
 
 impl TierNames {

@@ -1,4 +1,4 @@
-//! A row of `phases` -> the spec that an author would have written, and how far it had come.
+//! Converts a row of `phases` to the spec as an author would have written it, and the progress.
 
 use std::sync::LazyLock;
 
@@ -12,8 +12,8 @@ use super::super::error::ImportError;
 use super::super::spec_keys;
 use super::foreign_rows::Row;
 
-/// The executor's bookkeeping. Every other column that is not null is the author's and goes into the spec,
-/// columns of versions that we do not know too.
+/// Bookkeeping columns of the executor. Every other non-null column belongs to the author and becomes part of the spec,
+/// including columns of unknown versions.
 const BOOKKEEPING: [&str; 24] = [
     "id",
     "run_id",
@@ -63,7 +63,7 @@ pub(super) fn read(
     })
 }
 
-/// What was executing, waited at a gate or is unknown to us runs again.
+/// Returns the state; phases executing, waiting at a gate or in an unknown state are queued again.
 fn state(row: &Row, notes: &mut Vec<String>) -> PhaseState {
     let written = row.text("state").unwrap_or_default();
     match written.trim().to_ascii_uppercase().parse() {
@@ -80,11 +80,11 @@ fn or_nothing(text: &str) -> &str {
     if text.trim().is_empty() { "without a state" } else { text.trim() }
 }
 
-/// The larger of two counters that both miss tries. `retry_attempt` came with a later version (older rows
-/// have 0, however often they ran) and counts failed tries only: a phase that then passed has one more
-/// `builder_attempts`. `builder_attempts` in turn stays behind where the executor died or skipped the
-/// builder: real rows that used up 5 retries have 0, 1 and 4 of them.
-/// `max_builder_attempts` is no limit: rows with 10 gave up after 5, so it stays text in the spec.
+/// Returns the larger of two counters, because both miss attempts. `retry_attempt` came with a later version (older
+/// rows have 0, however often they ran) and counts only failed attempts: a phase that then passed has one more in
+/// `builder_attempts`. `builder_attempts` in turn falls behind if the executor died or skipped the builder: real rows
+/// with 5 retries have 0, 1 and 4. `max_builder_attempts` is no limit: rows with 10 gave up after 5, so the value stays
+/// text in the spec.
 fn attempts(row: &Row) -> u32 {
     let counters = ["retry_attempt", "builder_attempts", "attempts_used"];
     let most = counters.iter().filter_map(|column| row.count(column)).max().unwrap_or(0);
@@ -121,7 +121,7 @@ fn spec(
                 "phase_id",
                 value.as_str().map_or_else(|| value.to_string(), |v| v.trim().to_owned()).into(),
             ),
-            // The author's word for the column.
+            // The author's name for the column.
             "task_category" => ("category", value.clone()),
             column => (column, nested(column, value, notes)),
         };
@@ -134,18 +134,17 @@ fn spec(
         spec.entry("goal_anchor").or_insert_with(|| goal.as_str().into());
     }
     spec.retain(|_, value| !value.is_null());
-    // Only whoever writes a plan for autopack opens protected paths.
+    // Only the author of a plan for autopack can open protected paths.
     if spec.shift_remove("allow_protected").is_some() {
         notes.push(
-            "its `allow_protected` is not taken over; set it with `autopack phases edit`"
-                .to_owned(),
+            "`allow_protected` was not imported; set it with `autopack phases edit`".to_owned(),
         );
     }
     spec
 }
 
-/// JSON in a text column is what the author wrote there. A scope that is no JSON stays text: the
-/// auto-fixer reads that too, and one bad row does not keep 455 good ones out.
+/// Parses JSON in a text column. An invalid scope stays text: the auto-fixer can read text scopes, and one bad row must
+/// not block 455 good rows.
 fn nested(column: &str, value: &Value, notes: &mut Vec<String>) -> Value {
     let Some(text) = value.as_str() else { return value.clone() };
     if column != "scope" && !text.trim_start().starts_with(['{', '[']) {

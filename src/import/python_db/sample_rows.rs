@@ -1,4 +1,4 @@
-//! A row of `token_estimation_v2_events` -> a telemetry sample, and the run it belongs to.
+//! Converts a row of `token_estimation_v2_events` to a telemetry sample and its run.
 
 use std::collections::{HashMap, HashSet};
 
@@ -47,7 +47,7 @@ fn deliverables(row: &Row) -> Vec<String> {
     }
 }
 
-/// With an offset, or without one in UTC: that is how both SQLite and the Python Autopack write it.
+/// Parses a time with an offset, or in UTC without an offset: the notation of SQLite and the Python Autopack.
 fn unix_ms(text: &str) -> Option<UnixMs> {
     let text = text.trim();
     let at = text.parse::<Timestamp>().ok().or_else(|| {
@@ -57,7 +57,7 @@ fn unix_ms(text: &str) -> Option<UnixMs> {
     Some(UnixMs(at.as_millisecond()))
 }
 
-/// Which run a sample belongs to: many of them say `unknown`, or name a run that is gone.
+/// Finds the run of a sample: many samples have run `unknown`, or a deleted run.
 pub(super) struct Homes {
     runs: HashSet<RunId>,
     of_phase: HashMap<PhaseId, Vec<RunId>>,
@@ -72,7 +72,7 @@ impl Homes {
         self.of_phase.entry(phase.clone()).or_default().push(run.clone());
     }
 
-    /// The run that it names, else the only run with its phase, else `orphans`.
+    /// Returns the named run, else the only run with the phase, else `orphans`.
     pub(super) fn run_of(&self, named: Option<String>, phase: &PhaseId, orphans: &str) -> RunId {
         match (named.map(RunId::new), self.of_phase.get(phase).map(Vec::as_slice)) {
             (Some(named), _) if self.runs.contains(&named) => named,

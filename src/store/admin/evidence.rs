@@ -1,8 +1,8 @@
-//! Evidence: why a phase counts as settled. A COMPLETE or SKIPPED phase without any was changed by somebody else, such as
-//! an agent that found the database.
+//! Evidence: the recorded reason for a settled state. A COMPLETE or SKIPPED phase without evidence was changed by
+//! someone else, such as an agent that found the database.
 //!
-//! It is a tripwire and no lock: whoever may write the database may forge evidence, too. It asks the database alone; a
-//! branch that is gone or was rewritten is no reason to doubt what landed.
+//! Evidence detects accidents and does not protect: anyone able to write the database can forge evidence. Only the
+//! database is consulted; a deleted or rewritten branch does not cast doubt on landed phases.
 
 use sqlx::SqliteConnection;
 
@@ -12,22 +12,25 @@ use crate::store::columns::{parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// The phase was settled before it came here: in the plan that it was imported from.
+/// Evidence of a phase settled before the import, in the source of the plan.
 pub(crate) const IMPORT: &str = "import";
-/// The operator skipped it, or accepted it as done.
+/// Evidence of a phase skipped or accepted as done by the operator.
 pub(crate) const OPERATOR: &str = "operator";
 
-/// A phase that is COMPLETE or SKIPPED, and nothing says why.
+/// A COMPLETE or SKIPPED phase without evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unproven {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Stored state.
     pub state: PhaseState,
 }
 
-/// Two look-ups a phase that is settled, by their keys: of what settled it, and of its attempts. The import or the operator
-/// settled it in the state and after the attempts that it has now; or the latest attempt that counts landed what the phase
-/// says, or was allowed to change nothing.
+/// Selects settled phases without evidence, with two look-ups by key per phase: the recorded evidence and the attempts.
+/// Valid evidence: the import or the operator settled the phase in the present state and after the present number of
+/// attempts; or the latest counted attempt landed the recorded commit, or was allowed to change nothing.
 const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
        FROM runs r JOIN phases p ON p.run = r.id AND p.state IN ('COMPLETE', 'SKIPPED')
       WHERE r.run_id IN (SELECT value FROM json_each(?))
@@ -42,7 +45,10 @@ const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
       ORDER BY r.id, p.position";
 
 impl Store {
-    /// The settled phases of these runs that have no evidence, in the order of their plans.
+    /// Returns the settled phases of these runs without evidence, in plan order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn unproven(&self, runs: &[RunId]) -> Result<Vec<Unproven>, StoreError> {
         self.named(async {
             let runs = to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>());
@@ -60,7 +66,7 @@ impl Store {
     }
 }
 
-/// Records why a phase is settled. Its state has to be the settled one by then.
+/// Records the evidence for a settled phase; call after the state has changed.
 pub(crate) async fn mark(
     tx: &mut SqliteConnection,
     phase: i64,
@@ -81,7 +87,7 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// The same for phases that were just inserted with their evidence.
+/// Records the evidence of newly inserted phases, see [`mark`].
 pub(super) async fn mark_inserted(
     tx: &mut SqliteConnection,
     run: i64,
@@ -99,7 +105,7 @@ pub(super) async fn mark_inserted(
     Ok(())
 }
 
-/// Takes back what an import or the operator said of a phase: it is to be done again.
+/// Deletes the evidence of an import or the operator: the phase will be executed again.
 pub(super) async fn withdraw(tx: &mut SqliteConnection, phase: i64) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM settlements WHERE phase = ?").bind(phase).execute(&mut *tx).await?;
     sqlx::query("UPDATE phases SET evidence = NULL, redone = executions WHERE id = ?")

@@ -1,4 +1,4 @@
-//! A plan becomes runs and phases: all of it or nothing, and nothing that has moved on is overwritten.
+//! Import of a plan as runs and phases: all or nothing; phases with progress are never overwritten.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,29 +14,36 @@ use crate::store::open::Store;
 use crate::store::queue::dependencies::{edges, rewire, settle_dependencies};
 use crate::store::telemetry::samples::import_sample;
 
-/// What an import did, counted in phases but for `runs` (new ones) and `samples`.
+/// Result of an import, in phases except for `runs` and `samples`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
+    /// New runs.
     pub runs: u64,
+    /// New phases.
     pub added: u64,
+    /// Phases with a replaced spec.
     pub updated: u64,
-    /// Here already, exactly so.
+    /// Phases present with the same spec.
     pub unchanged: u64,
-    /// Here with another spec, which only `--update` replaces.
+    /// Phases present with another spec; `--update` replaces the spec.
     pub differing: u64,
-    /// Here with another spec, and moved on: COMPLETE or EXECUTING, which nothing replaces.
+    /// Phases present with another spec, in state COMPLETE or EXECUTING and therefore never replaced.
     pub kept: u64,
+    /// New telemetry samples.
     pub samples: u64,
-    /// Among the added and updated: done where the plan comes from, and COMPLETE here for it.
+    /// Added and updated phases that are done in the plan's source, and therefore COMPLETE.
     pub done: u64,
-    /// Among the added and updated: given up where the plan comes from, and SKIPPED here for it.
+    /// Added and updated phases that were given up in the plan's source, and therefore SKIPPED.
     pub skipped: u64,
 }
 
 impl Store {
-    /// With `update`, specs of phases that are neither COMPLETE nor EXECUTING are replaced; those that are done or given up
-    /// where the plan comes from become COMPLETE or SKIPPED. No other state changes. A report for each run of the plan, in
-    /// its order.
+    /// Imports a plan and returns a report per run, in plan order. With `update`, the specs of phases that are neither
+    /// COMPLETE nor EXECUTING are replaced, and open phases done or given up in the plan's source become COMPLETE or
+    /// SKIPPED. No other state of a stored phase changes.
+    ///
+    /// # Errors
+    /// The plan contradicts the stored run, or the database cannot be written; nothing is imported then.
     pub async fn import_by_run(
         &self,
         plan: &Plan,
@@ -63,7 +70,7 @@ impl Store {
     }
 }
 
-/// A phase that the run has already.
+/// A phase already in the run.
 struct Known {
     id: i64,
     state: PhaseState,
@@ -194,13 +201,14 @@ impl ImportReport {
     }
 }
 
-/// Where the source of a plan says that a phase is done or given up: its note tells it from a state that another autopack had.
+/// Returns the settled state stated by the plan's source. The note distinguishes such a phase from a state exported by
+/// another autopack.
 fn standing_elsewhere(phase: &PlanPhase) -> Option<PhaseState> {
     phase.note.as_ref()?;
     Some(phase.state).filter(|state| matches!(state, PhaseState::Complete | PhaseState::Skipped))
 }
 
-/// Takes over what the source says; who waits for the phase is counted anew by the import.
+/// Applies the settled state of the source; the import recounts dependencies afterwards.
 async fn settle(tx: &mut SqliteConnection, id: i64, phase: &PlanPhase) -> Result<(), StoreError> {
     sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
         .bind(phase.state.as_str())
@@ -211,9 +219,9 @@ async fn settle(tx: &mut SqliteConnection, id: i64, phase: &PlanPhase) -> Result
     mark(tx, id, IMPORT).await
 }
 
-/// What to do with a phase that is here already.
+/// Comparison of an imported phase with the stored phase.
 enum Against {
-    /// Done or given up where it comes from, and open here.
+    /// Done or given up in the source, open in the store.
     Settled,
     Same,
     Differs,
@@ -240,10 +248,10 @@ impl Known {
     }
 }
 
-/// Rows of one INSERT: each statement is a journey to SQLite's thread and back.
+/// Rows per INSERT: each statement costs a round trip to SQLite's thread.
 const ROWS: usize = 100;
 
-/// New phases, behind position `after`, in their order. Returns their rows' ids.
+/// Inserts new phases in order, after position `after`. Returns their row ids.
 async fn insert_phases(
     tx: &mut SqliteConnection,
     run: i64,
@@ -268,7 +276,7 @@ async fn insert_phases(
                 .push_bind(&phase.note)
                 .push_bind(phase.last_failure.as_ref().map(to_json))
                 .push_bind(to_json(&phase.spec))
-                // Whatever is imported as COMPLETE or SKIPPED, such as what was done elsewhere, has this mark.
+                // Every phase imported as COMPLETE or SKIPPED gets this evidence, including phases done elsewhere.
                 .push_bind(phase.state.satisfies_dependents().then_some(IMPORT));
         });
         insert.push(" RETURNING id, phase_id");
@@ -286,11 +294,11 @@ fn refuse_executing(run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
         run: run.clone(),
         phase: phase.phase_id.clone(),
         state: phase.state,
-        cannot: "cannot be imported: nothing of ours executes it",
+        cannot: "cannot be imported: no drain is executing it",
     })
 }
 
-/// The spec as written is another one now; what was repaired of the old one is void, and what it depended on too.
+/// Replaces the spec as written; discards the repaired spec and the dependencies of the old spec.
 pub(crate) async fn replace_spec(
     tx: &mut SqliteConnection,
     id: i64,

@@ -1,4 +1,4 @@
-//! Steering by the operator: retry, skip, edit. All phases that were named, or none.
+//! Operator actions: retry, skip, accept, edit. All named phases are changed, or none.
 
 use sqlx::SqliteConnection;
 
@@ -14,24 +14,32 @@ use crate::store::queue::dependencies::{rewire, settle_dependencies};
 use crate::store::rows::PhaseRecord;
 use crate::store::state_step::Standing;
 
-/// Which phases of a run are meant.
+/// Selection of phases within a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Which<'a> {
+    /// The phases with these ids.
     Ids(&'a [PhaseId]),
-    /// All that are FAILED now.
+    /// All phases in state FAILED.
     Failed,
 }
 
-/// A phase that was moved.
+/// A changed phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steered {
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// State before the change.
     pub from: PhaseState,
+    /// State after the change.
     pub to: PhaseState,
 }
 
 impl Store {
-    /// Fresh tries; the history stays. COMPLETE phases only with `redo`.
+    /// Requeues phases with a fresh count of attempts, keeping the history. COMPLETE phases are requeued only with
+    /// `redo`.
+    ///
+    /// # Errors
+    /// A phase is unknown or in another state, or the database cannot be written; nothing is changed then.
     pub async fn retry(
         &self,
         run: &RunId,
@@ -52,7 +60,10 @@ impl Store {
         .await
     }
 
-    /// Leaves phases out; those that depend on them may run. A FAILED one is taken back in first.
+    /// Marks phases as SKIPPED; their dependents may run. A FAILED phase is requeued first.
+    ///
+    /// # Errors
+    /// A phase is unknown or in another state, or the database cannot be written; nothing is changed then.
     pub async fn skip(&self, run: &RunId, which: Which<'_>) -> Result<Vec<Steered>, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -71,10 +82,10 @@ impl Store {
         .await
     }
 
-    /// The operator's word that phases are COMPLETE or SKIPPED, whatever made them so. Their state stays.
+    /// Records the operator's confirmation that phases are rightly COMPLETE or SKIPPED. Their state does not change.
     ///
     /// # Errors
-    /// [`StoreError::WrongState`] where one is in another state; then none is accepted.
+    /// [`StoreError::WrongState`] for a phase in another state; then none is accepted.
     pub async fn accept(&self, run: &RunId, ids: &[PhaseId]) -> Result<Vec<Steered>, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -94,7 +105,10 @@ impl Store {
         .await
     }
 
-    /// Replaces a phase's spec, and what it depends on, where it is QUEUED, FAILED or SKIPPED. Its state stays.
+    /// Replaces the spec and the dependencies of a QUEUED, FAILED or SKIPPED phase. The state does not change.
+    ///
+    /// # Errors
+    /// The phase is unknown or in another state, a dependency is unknown or cyclic, or the database cannot be written.
     pub async fn edit(&self, run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -153,7 +167,7 @@ fn retry_event(standing: &Standing, redo: bool) -> Result<Event, StoreError> {
     match standing.state {
         PhaseState::Complete if redo => Ok(Event::Redo),
         PhaseState::Complete => Err(wrong_state(standing, "is retried only with --redo")),
-        PhaseState::Queued => Err(wrong_state(standing, "runs anyway when its turn comes")),
+        PhaseState::Queued => Err(wrong_state(standing, "will run anyway")),
         _ => Ok(Event::Retry),
     }
 }
@@ -182,9 +196,9 @@ async fn walk(
     Ok(Steered { phase_id: standing.phase_id, from, to: standing.state })
 }
 
-/// Nothing is used up any more. What the spec or the drains were refused for tells the next attempt nothing.
+/// Resets the counters of a phase. Earlier refusals of the spec or failures of drains tell the next attempt nothing.
 async fn freshen(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
-    // What was done before is no evidence for what is done from here on.
+    // Evidence of earlier work does not prove later work.
     withdraw(tx, row.id).await?;
     let keeps = row
         .last_failure()?

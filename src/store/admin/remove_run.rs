@@ -1,4 +1,4 @@
-//! Removing a run, and what garbage collection has to know before it removes files.
+//! Removing a run, and the facts needed by garbage collection before removing files.
 
 use sqlx::FromRow;
 
@@ -8,16 +8,22 @@ use crate::store::columns::{number, parse};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// An attempt that has a folder, and what became of it and of its phase.
+/// An attempt with a directory, its outcome and the state of its phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptFolder {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Phase of the attempt.
     pub phase_id: PhaseId,
+    /// Number of the attempt.
     pub attempt: u32,
+    /// Directory of the logs.
     pub log_dir: String,
-    /// `None`: it has not ended.
+    /// Outcome; `None` for an unfinished attempt.
     pub outcome: Option<AttemptOutcome>,
+    /// End of the attempt.
     pub ended_at: Option<UnixMs>,
+    /// Present state of the phase.
     pub phase_state: PhaseState,
 }
 
@@ -33,7 +39,10 @@ struct FolderRecord {
 }
 
 impl Store {
-    /// Removes a run with its phases and their history; telemetry stays. Refused while it is drained.
+    /// Removes a run with its phases and their history; telemetry samples remain. Returns the number of removed phases.
+    ///
+    /// # Errors
+    /// [`StoreError::RunIsBusy`] while phases are executing; the run is unknown, or the database cannot be written.
     pub async fn remove_run(&self, run: &RunId) -> Result<u64, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -59,7 +68,10 @@ impl Store {
         .await
     }
 
-    /// All attempts that have a folder, of one run or of all, oldest first within a phase.
+    /// Returns all attempts with a directory, of one run or all runs, oldest first within a phase.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn attempt_folders(
         &self,
         run: Option<&RunId>,

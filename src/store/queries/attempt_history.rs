@@ -1,4 +1,4 @@
-//! What was done so far, read a page of phases at a time: for figures over any number of attempts.
+//! History of runs and samples, read page by page to support any number of attempts.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::store::rows::{AttemptRecord, AttemptRow};
 use crate::store::telemetry::samples::{COLUMNS, SampleRecord};
 use crate::store::token_columns::TokenColumns;
 
-/// Where the next page of a run's phases begins.
+/// Position of the next page of a run's phases.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryCursor(i64);
 
@@ -54,8 +54,11 @@ struct FactsRecord {
 }
 
 impl Store {
-    /// The next phases of a run in its order, at most `limit`, each with all its attempts. Moves the cursor; an empty
-    /// page is the end.
+    /// Returns the next phases of a run with all their attempts, at most `limit`, and advances the cursor. An empty
+    /// page marks the end.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn history_page(
         &self,
         run: &RunId,
@@ -89,8 +92,11 @@ impl Store {
         .await
     }
 
-    /// Samples that no attempt of the database stands for: other systems', and those of runs that were removed. Of
-    /// these runs, where any are given. At most `limit` after the one with this number.
+    /// Returns samples without an attempt in the database: imported samples and samples of removed runs. Restricted to
+    /// `runs` unless empty; at most `limit` after sample number `after`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn lone_samples(
         &self,
         runs: &[RunId],
@@ -116,7 +122,10 @@ impl Store {
         .await
     }
 
-    /// Every attempt of a run with what it said, by phase, oldest first.
+    /// Returns every attempt of a run with its report, by phase, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn attempts_of(
         &self,
         run: &RunId,

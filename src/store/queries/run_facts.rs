@@ -1,4 +1,4 @@
-//! Which runs and phases there are, by name, and where a run is executed.
+//! Runs and phases by name, and the repository of a run.
 
 use sqlx::{FromRow, SqliteConnection};
 
@@ -8,17 +8,19 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::rows::{PhaseRecord, select_phases};
 
-/// Where a run is executed; set by its first drain, and changed only where its repository was moved.
+/// Repository, branch and base of a run; recorded by the first drain and changed only after the repository has moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFacts {
-    /// The repository's identity: the absolute path of its common git folder.
+    /// Identity of the repository: the absolute path of the common git directory.
     pub repo: String,
+    /// Branch for landings.
     pub branch: String,
+    /// Commit at the start of the run.
     pub base_commit: String,
 }
 
 impl RunFacts {
-    /// Where the run is not this repository's: what to say of it. `here` is its identity.
+    /// Returns the refusal for a run of another repository. `here` is the identity of the present repository.
     pub fn refusal(&self, run: &RunId, here: &str) -> Option<String> {
         let there = &self.repo;
         (there != here)
@@ -39,7 +41,10 @@ pub(crate) struct RunRecord {
 }
 
 impl Store {
-    /// An error that names the runs there are, where one of these is not among them.
+    /// Checks that all these runs exist.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRun`] with the existing runs, or the database cannot be read.
     pub async fn require_runs(&self, runs: &[RunId]) -> Result<(), StoreError> {
         self.named(async {
             let mut connection = self.reader.acquire().await?;
@@ -51,7 +56,10 @@ impl Store {
         .await
     }
 
-    /// Where the run is executed, once a drain has settled it.
+    /// Returns the repository, branch and base of a run, once recorded by a drain.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
     pub async fn run_facts(&self, run: &RunId) -> Result<Option<RunFacts>, StoreError> {
         self.named(async {
             let mut connection = self.reader.acquire().await?;
@@ -60,7 +68,10 @@ impl Store {
         .await
     }
 
-    /// COMPLETE phases with the commits that they landed as, in the order of the plan.
+    /// Returns the COMPLETE phases with their landed commits, in plan order.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
     pub async fn landed(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
         self.named(async {
             let rows: Vec<(String, String)> = sqlx::query_as(
@@ -75,7 +86,10 @@ impl Store {
         .await
     }
 
-    /// Every commit that landed in the run, the latest first: of phases that are to be done again, too.
+    /// Returns every commit landed in the run, latest first, including commits of phases queued again.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
     pub async fn landings(&self, run: &RunId) -> Result<Vec<String>, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar(
@@ -91,7 +105,11 @@ impl Store {
         .await
     }
 
-    /// Settles where the run is executed, unless that is settled. Returns what holds, for the caller to compare.
+    /// Records the repository, branch and base of a run, unless already recorded. Returns the recorded values for
+    /// comparison.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be written.
     pub async fn settle_run_facts(
         &self,
         run: &RunId,
@@ -115,7 +133,11 @@ impl Store {
         .await
     }
 
-    /// The run's repository was moved, from one identity to another. `false`: it is elsewhere by now, and stays there.
+    /// Records that the run's repository has moved from one identity to another. Returns `false`, without a change, if
+    /// the recorded identity is no longer `from`.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<bool, StoreError> {
         self.named(async {
             let moved = sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
@@ -129,7 +151,10 @@ impl Store {
         .await
     }
 
-    /// What serves the memory of a drain of these runs, for whoever looks at them.
+    /// Records the memory backend of a drain of these runs, for display.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn note_memory_backend(
         &self,
         runs: &[RunId],
@@ -162,7 +187,7 @@ impl Store {
         Ok(row.facts())
     }
 
-    /// The row of a run, or an error that names the runs there are.
+    /// Returns the row id of a run, or an error with the existing runs.
     pub(crate) async fn run_row(
         &self,
         connection: &mut SqliteConnection,
@@ -201,7 +226,7 @@ impl Store {
 }
 
 impl RunRecord {
-    /// The table's CHECKs allow all three or none.
+    /// Returns the recorded repository, branch and base; CHECK constraints allow all three or none.
     pub fn facts(&self) -> Option<RunFacts> {
         Some(RunFacts {
             repo: self.repo.clone()?,

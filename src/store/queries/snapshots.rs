@@ -1,4 +1,4 @@
-//! Looking: runs with their counts, phases, and one phase with its history. Nothing here writes.
+//! Queries: runs with their counts, phases, and a phase with its history. Nothing here writes.
 
 use std::collections::HashMap;
 
@@ -16,50 +16,63 @@ use crate::store::rows::{AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, selec
 use crate::store::state_counts::Counts;
 use crate::store::token_columns::TokenColumns;
 
+/// A run with counts and sums over its phases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
+    /// Id of the run.
     pub run_id: RunId,
+    /// Source of the plan.
     pub source: String,
+    /// Time of the import.
     pub created_at: UnixMs,
+    /// Repository, branch and base, once recorded by a drain.
     pub facts: Option<RunFacts>,
+    /// Number of phases per state.
     pub counts: Counts,
-    /// QUEUED phases behind a FAILED one.
+    /// QUEUED phases behind a FAILED phase.
     pub blocked: u64,
-    /// Sums of what is known; `None` where nothing is.
+    /// Sums of the known values; `None` if nothing is known.
     pub tokens: Tokens,
+    /// Sum of the known costs in US dollars.
     pub cost_usd: Option<f64>,
-    /// What served the memory of its last drain.
+    /// Memory backend of the last drain.
     pub memory_backend: Option<String>,
-    /// The latest test of its tip in a clean clone.
+    /// Latest test of the tip in a clean clone.
     pub clean_test: Option<CleanTest>,
-    /// Whether something landed since.
+    /// Whether anything has landed since the clean test.
     pub is_untested: bool,
 }
 
 impl RunSummary {
-    /// Whether something of it runs, or could: what is queued behind a failure waits for the operator.
+    /// Checks whether a phase is executing or could run; phases queued behind a failure wait for the operator.
     pub fn has_work(&self) -> bool {
         self.counts.queued > self.blocked || self.counts.executing > 0
     }
 }
 
-/// One phase with all that is known about it.
+/// One phase with everything known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PhaseDetail {
+    /// The phase.
     pub row: PhaseRow,
+    /// Spec as written.
     pub raw: RawSpec,
+    /// Fixes made by the auto-fixer.
     pub fixes: Vec<String>,
-    /// What its import had to decide.
+    /// Decisions of the import.
     pub note: Option<String>,
+    /// All attempts, oldest first.
     pub attempt_log: Vec<AttemptRow>,
 }
 
-/// What is left of a run.
+/// Remaining work of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
+    /// Phases in state QUEUED.
     pub queued: u64,
+    /// Phases in state EXECUTING.
     pub executing: u64,
-    /// QUEUED phases behind a FAILED one.
+    /// QUEUED phases behind a FAILED phase.
     pub blocked: u64,
 }
 
@@ -72,7 +85,10 @@ struct UsageRecord {
 }
 
 impl Store {
-    /// All runs, in the order of their import.
+    /// Returns all runs in order of import.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;
@@ -103,14 +119,20 @@ impl Store {
         .await
     }
 
-    /// One run as [`Store::runs`] shows it.
+    /// Returns one run, see [`Store::runs`].
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
     pub async fn run(&self, run: &RunId) -> Result<RunSummary, StoreError> {
         self.require_runs(std::slice::from_ref(run)).await?;
         let found = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
-        found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was removed just now"))
+        found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was just removed"))
     }
 
-    /// What is left of these runs together. Cheaper than all that [`Store::runs`] tells.
+    /// Returns the total remaining work of these runs; cheaper than [`Store::runs`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn backlog(&self, runs: &[RunId]) -> Result<Backlog, StoreError> {
         self.named(async {
             let (queued, executing, blocked): (i64, i64, i64) =
@@ -125,7 +147,11 @@ impl Store {
         .await
     }
 
-    /// Whether a phase of these runs executes, or may some day without anybody's help. Three look-ups a run.
+    /// Checks whether a phase of these runs is executing, or can run some day without the operator. Costs three
+    /// look-ups per run.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn has_work(&self, runs: &[RunId]) -> Result<bool, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar(HAS_WORK).bind(names(runs)).fetch_one(&self.reader).await?)
@@ -133,7 +159,10 @@ impl Store {
         .await
     }
 
-    /// The phases of a run in their order, of one state where one is given.
+    /// Returns the phases of a run in order, optionally of a single state.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
     pub async fn phases(
         &self,
         run: &RunId,
@@ -160,6 +189,10 @@ impl Store {
         .await
     }
 
+    /// Returns one phase with everything known.
+    ///
+    /// # Errors
+    /// The run or phase is unknown, or the database cannot be read.
     pub async fn phase(&self, run: &RunId, phase: &PhaseId) -> Result<PhaseDetail, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;
@@ -197,7 +230,7 @@ impl Store {
     }
 }
 
-/// Counted within indexes alone.
+/// Counts within indexes only.
 const BACKLOG: &str = "SELECT
     (SELECT COUNT(*) FROM phases WHERE state = 'QUEUED'
         AND run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1)))),
@@ -206,8 +239,8 @@ const BACKLOG: &str = "SELECT
     (SELECT COUNT(*) FROM blocked
       WHERE run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1))))";
 
-/// Nothing waits for itself. So if something is queued that no FAILED phase blocks, then it, or something that it waits
-/// for, can run or executes. The `band` names the index that is searched for what can.
+/// Dependencies have no cycle. So if a queued phase is not blocked by a FAILED phase, then either the phase or some
+/// dependency of the phase can run or is executing. The `band` condition selects the index of claimable phases.
 const HAS_WORK: &str = "SELECT EXISTS (
     SELECT 1 FROM runs r WHERE r.run_id IN (SELECT value FROM json_each(?1))
        AND (EXISTS (SELECT 1 FROM phases p WHERE p.run = r.id AND p.owner IS NOT NULL)

@@ -1,4 +1,4 @@
-//! Why a queued phase cannot run now.
+//! Reasons why a queued phase cannot run now.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,20 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::overlaps::{Overlap, overlaps};
 
-/// A QUEUED phase that a claim would not take now, and everything that keeps it.
+/// A QUEUED phase that cannot be claimed now, with all reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
+    /// Id of the phase.
     pub phase_id: PhaseId,
-    /// Behind a FAILED phase, directly or not: it waits for the operator.
+    /// Whether a FAILED phase blocks this phase, directly or indirectly; only the operator can help.
     pub blocked: bool,
-    /// Dependencies that are not satisfied.
+    /// Unsatisfied dependencies.
     pub needs: Vec<(PhaseId, PhaseState)>,
-    /// Executes, or is ahead in the queue, and may write where this one does.
+    /// An executing phase, or a phase ahead in the queue, with overlapping paths.
     pub overlaps: Option<(PhaseId, PhaseState)>,
-    /// A rate limit that has not passed.
+    /// Deferred until this time.
     pub not_before: Option<UnixMs>,
-    /// Its spec will be refused when its turn comes.
+    /// Reason for refusing the spec at the next claim.
     pub unfixable: Option<String>,
 }
 
@@ -38,7 +39,10 @@ struct WaitingRecord {
 }
 
 impl Store {
-    /// In the order of the run; phases that a claim would take now are not among them.
+    /// Returns the waiting phases in the order of the run, without claimable phases.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
     pub async fn waiting(&self, run: &RunId, now: UnixMs) -> Result<Vec<Waiting>, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;

@@ -1,5 +1,5 @@
-//! What running attempts do now, for whoever looks from another terminal. A courtesy: it waits for nobody, and losing
-//! it loses nothing. And what has ended since a look, for the same eyes.
+//! Current activity of running attempts and newly ended attempts, for other terminals. Activity notes are best effort:
+//! writing never waits, and losing them does no harm.
 
 use sqlx::FromRow;
 
@@ -10,37 +10,49 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::token_columns::TokenColumns;
 
-/// An attempt, for the notes on what it does.
+/// Key of an attempt, for activity notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptKey(i64);
 
 impl Claim {
+    /// Returns the key of the claimed attempt.
     pub fn key(&self) -> AttemptKey {
         AttemptKey(self.attempt_row)
     }
 }
 
-/// Up to which attempt somebody has looked.
+/// Position in the list of attempts up to which a reader has seen them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bookmark(i64);
 
-/// An attempt that ended, as one line tells it.
+/// An ended attempt, as shown on a single line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
+    /// Position of this attempt.
     pub mark: Bookmark,
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Phase of the attempt.
     pub phase_id: PhaseId,
+    /// Number of the attempt within the phase.
     pub attempt: u32,
+    /// Outcome of the attempt.
     pub outcome: AttemptOutcome,
-    /// What became of the phase by it.
+    /// State of the phase after this attempt.
     pub state: PhaseState,
-    /// Charged so far.
+    /// Counted attempts of the phase so far.
     pub tries: u32,
+    /// Limit of counted attempts set by the phase.
     pub max_attempts: Option<u32>,
+    /// Start of the attempt.
     pub started_at: UnixMs,
+    /// End of the attempt.
     pub ended_at: UnixMs,
+    /// Landed commit.
     pub commit: Option<String>,
+    /// Reason for the failure.
     pub failure: Option<Failure>,
+    /// Tokens used.
     pub tokens: Tokens,
 }
 
@@ -64,8 +76,11 @@ struct EndedRecord {
 }
 
 impl Store {
-    /// Says what an attempt does now. Through a connection of its own that waits for no lock and for no disk: where the
-    /// database is busy or full, this is an error at once, and the attempt is not held up.
+    /// Records the current activity of an attempt. Uses a connection of its own that waits for neither locks nor the
+    /// disk, so the attempt is never delayed.
+    ///
+    /// # Errors
+    /// The database is busy, full or cannot be written.
     pub async fn note_activity(
         &self,
         attempt: AttemptKey,
@@ -86,8 +101,11 @@ impl Store {
         .await
     }
 
-    /// Where somebody begins who wants to know what ends from now on: before the oldest attempt that runs, else
-    /// behind the last that has ended.
+    /// Returns the start position for reading future ends: before the oldest running attempt, else after the last ended
+    /// attempt.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn bookmark(&self) -> Result<Bookmark, StoreError> {
         self.named(async {
             let before: Option<i64> = sqlx::query_scalar(
@@ -104,7 +122,10 @@ impl Store {
         .await
     }
 
-    /// The attempts behind this mark that have ended, in the order of their ends.
+    /// Returns the ended attempts after `mark`, by time of end.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn ended_behind(&self, mark: Bookmark) -> Result<Vec<Ended>, StoreError> {
         self.named(async {
             let rows: Vec<EndedRecord> = sqlx::query_as(
@@ -134,7 +155,7 @@ impl TryFrom<EndedRecord> for Ended {
         let landed = outcome == AttemptOutcome::Landed;
         let state = match outcome {
             AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded => PhaseState::Complete,
-            // Executed again since, or queued for it: it had tries left.
+            // The phase was executed again or queued since: it had counted attempts left.
             _ if row.executions == row.attempt && now == PhaseState::Failed => PhaseState::Failed,
             _ => PhaseState::Queued,
         };

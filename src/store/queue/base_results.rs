@@ -1,28 +1,31 @@
-//! What CI said of a tree, kept so that it need not be run there again.
+//! CI results of a tree, kept to avoid repeating the CI run.
 
 use crate::phase::{RunId, UnixMs};
 
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// So many results of a command are kept in a run: those of the last landings.
+/// Number of results kept per run and command: enough for the last landings.
 const KEPT: u32 = 32;
 
-/// What decides what CI says.
+/// Everything the CI result depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseKey {
-    /// The id of the git tree.
+    /// Id of the git tree.
     pub tree: String,
-    /// What is run.
+    /// CI command.
     pub command: String,
-    /// How the place is set up.
+    /// Setup of the checkout.
     pub setup: String,
-    /// The variables that it sees.
+    /// Environment variables visible to CI.
     pub environment: String,
 }
 
 impl Store {
-    /// What was kept for this key by this run, or by another of the same repository.
+    /// Returns the result stored for this key by this run or another run of the same repository.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn base_result(
         &self,
         run: &RunId,
@@ -48,7 +51,10 @@ impl Store {
         .await
     }
 
-    /// Keeps a result; a later one for the same key replaces it, and the oldest of the command go.
+    /// Stores a result, replacing an earlier result for the same key, and deletes the command's oldest results.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be written.
     pub async fn put_base_result(
         &self,
         run: &RunId,

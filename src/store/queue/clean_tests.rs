@@ -1,4 +1,4 @@
-//! Results of tests in a clean clone, the latest of which is part of a run's summary.
+//! Results of tests in a clean clone; the latest result is part of the run's summary.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,43 +11,47 @@ use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// What CI said of a commit in a clean clone.
+/// Result of running CI on a commit in a clean clone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CleanOutcome {
+    /// CI passed.
     Green,
-    /// Red twice, and the run's base is not red in the same way.
+    /// CI failed twice, and the run's base does not fail in the same way.
     RedInCleanClone,
-    /// The run's base fails in the same way: the clean clone lacks something, and says nothing about the run.
+    /// The run's base fails in the same way: the clean clone lacks something, so the result says nothing about the run.
     NotReproducible,
 }
 
 /// A test of a commit in a clean clone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanTest {
+    /// Id of the tested commit.
     pub commit: String,
+    /// Result of the test.
     pub outcome: CleanOutcome,
-    /// The failing tests, where the runner reports single tests.
+    /// Failing tests, if the runner reports individual tests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
-    /// The end of CI's output, where it is red.
+    /// End of the CI output of a failed test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_lines: Option<String>,
-    /// The landing that broke it, where the bisection found one.
+    /// Landing found by bisection to have broken the tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_by: Option<String>,
-    /// The phase that landed as `broken_by`.
+    /// Phase landed as `broken_by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_by_phase: Option<PhaseId>,
-    /// The commits among which the landing that broke it is, where it was not found; oldest first.
+    /// Commits that may have broken the tests, oldest first, if bisection did not find the landing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,
-    /// The last commit of the run that is known to be green in a clean clone.
+    /// Last commit of the run known to pass in a clean clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_green: Option<String>,
 }
 
 impl CleanOutcome {
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Green => "green",
@@ -58,7 +62,10 @@ impl CleanOutcome {
 }
 
 impl Store {
-    /// Keeps a result, after the earlier ones of the run.
+    /// Stores a result after the run's earlier results.
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be written.
     pub async fn put_clean_test(
         &self,
         run: &RunId,
@@ -84,7 +91,7 @@ impl Store {
     }
 }
 
-/// The rows of the runs in which something landed since their latest test.
+/// Returns the row ids of runs with landings since the latest test.
 pub(crate) async fn untested(
     connection: &mut SqliteConnection,
 ) -> Result<HashSet<i64>, StoreError> {
@@ -98,7 +105,7 @@ pub(crate) async fn untested(
     Ok(rows.into_iter().collect())
 }
 
-/// The latest result of each run that has one, by the run's row.
+/// Returns the latest result of each tested run, by row id.
 pub(crate) async fn latest(
     connection: &mut SqliteConnection,
 ) -> Result<HashMap<i64, CleanTest>, StoreError> {

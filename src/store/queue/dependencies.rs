@@ -1,4 +1,4 @@
-//! What phases wait for: the dependencies of a run, the counters that claims go by, and that nothing waits for itself.
+//! Dependencies of a run: storing them, updating the counters used by claims, refusing cycles.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,11 +9,11 @@ use crate::phase::{PhaseId, RunId, cycle};
 
 use crate::store::error::StoreError;
 
-/// Rows of one INSERT.
+/// Rows per INSERT.
 const ROWS: usize = 500;
 
-/// Wires phases that depend on nothing yet; `ids` has the rows of all that they may name. The counters are settled
-/// afterwards.
+/// Inserts the dependencies of phases without any; `ids` has the rows of all phases that may be named. The caller
+/// updates the counters afterwards.
 pub(crate) async fn rewire(
     tx: &mut SqliteConnection,
     run_id: &RunId,
@@ -48,7 +48,7 @@ pub(crate) async fn rewire(
     Ok(())
 }
 
-/// Counts anew what each phase of the run waits for, and refuses a cycle.
+/// Recounts the unsatisfied dependencies of each phase of the run, and refuses a cycle.
 pub(crate) async fn settle_dependencies(
     tx: &mut SqliteConnection,
     run: i64,
@@ -86,7 +86,7 @@ pub(crate) async fn settle_dependencies(
     }
 }
 
-/// Who needs whom within a run: the row of each phase, and what it needs, in the order of the run.
+/// Returns the dependencies within a run as pairs of row id and dependency, in the order of the run.
 pub(crate) async fn edges(
     tx: &mut SqliteConnection,
     run: i64,

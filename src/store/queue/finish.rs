@@ -1,5 +1,5 @@
-//! Finishing: what an attempt came to, what becomes of its phase, who may run now, and the telemetry sample, in one
-//! transaction.
+//! Finishing an attempt: stores the outcome, the phase's new state, the dependents that may run now and the telemetry
+//! sample in one transaction.
 
 use futures_util::future::BoxFuture;
 use sqlx::SqliteConnection;
@@ -15,26 +15,31 @@ use crate::store::open::Store;
 use crate::store::sqlite::Trouble;
 use crate::store::state_step::Standing;
 
-/// How an attempt ended.
+/// Result of an attempt, as reported by the worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finish {
+    /// Verdict on the attempt.
     pub verdict: Verdict,
+    /// End of the attempt.
     pub ended: UnixMs,
+    /// Usage reported by the agent.
     pub usage: Usage,
+    /// Run time of the agent in milliseconds; `None` if the agent did not start.
     pub agent_ms: Option<u64>,
+    /// Run time of CI in milliseconds.
     pub ci_ms: Option<u64>,
-    /// What the agent calls its session, for a retry to go on with.
+    /// Session id of the agent, for a retry to resume.
     pub session: Option<String>,
-    /// What a person should know of an attempt that says nothing else: tests that went with it, say.
+    /// Note for people on an attempt without another message, such as tests removed together with the code.
     pub note: Option<String>,
-    /// Whether a sample is kept, where the attempt reached the agent.
+    /// Whether to store a sample, if the attempt reached the agent.
     pub telemetry: bool,
-    /// Attempts in a row that charge no try, see [`Tally`].
+    /// Limit of consecutive uncounted attempts, see [`Tally`].
     pub max_uncounted: u32,
 }
 
 impl Finish {
-    /// A verdict without anything known beside it.
+    /// Creates a result with nothing but a verdict.
     pub fn of(verdict: Verdict, ended: UnixMs, telemetry: bool) -> Self {
         Self {
             verdict,
@@ -50,27 +55,34 @@ impl Finish {
     }
 }
 
-/// What became of the phase.
+/// State of the phase after an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
+    /// New state.
     pub state: PhaseState,
-    /// Why, where something went wrong with the attempt, or the phase was given up with it.
+    /// Reason for a failed attempt or for giving up the phase.
     pub failure: Option<Failure>,
-    /// Tries that were charged so far.
+    /// Counted attempts of the phase so far.
     pub tries: u32,
 }
 
-/// Waits while the disk is full; `false` where it is not to be waited for any longer.
+/// Waits while the disk is full; returns `false` to stop waiting.
 pub type WhileFull<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
 impl Store {
-    /// Ends the claim's attempt and says what became of the phase. [`StoreError::LeaseLost`]: it was taken over, or its
-    /// owner was fenced and somebody is about to, and nothing was changed.
+    /// Ends the claimed attempt and returns the phase's new state.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the attempt was reclaimed, or the owner is fenced and about to be reclaimed;
+    /// nothing is changed then. Otherwise the database cannot be written.
     pub async fn finish(&self, claim: Claim, finish: &Finish) -> Result<PhaseState, StoreError> {
         Ok(self.try_to_finish(&claim, finish).await?.state)
     }
 
-    /// The same; where the disk is full, again and again for as long as `wait` likes.
+    /// Ends the claimed attempt like [`Store::finish`]; on a full disk, retries as long as `wait` allows.
+    ///
+    /// # Errors
+    /// As for [`Store::finish`].
     pub async fn finish_patiently(
         &self,
         claim: Claim,
@@ -88,7 +100,7 @@ impl Store {
     async fn try_to_finish(&self, claim: &Claim, finish: &Finish) -> Result<Ended, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
-            // What a fenced owner saw may be what its rescuer did to it, such as an agent that was killed.
+            // A fenced owner may have observed the effects of being reclaimed, such as a killed agent.
             if is_fenced(&mut tx, &claim.owner).await? {
                 return Err(claim.lost());
             }
@@ -103,7 +115,7 @@ impl Store {
     }
 }
 
-/// Ends an attempt. `None`: the phase is no longer where `standing` saw it; the transaction must not be committed.
+/// Ends an attempt. Returns `None` if the phase has moved on since `standing` was read; the caller must then roll back.
 pub(crate) async fn end(
     tx: &mut SqliteConnection,
     standing: &Standing,
@@ -230,7 +242,8 @@ async fn save_attempt(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Copied out of the attempt, which may go with its run; nothing for an attempt that never reached its agent.
+/// Stores the telemetry sample as a copy, because the attempt may be removed with the run. Does nothing for an attempt
+/// that never reached the agent.
 async fn save_sample(
     tx: &mut SqliteConnection,
     attempt_row: i64,
@@ -259,7 +272,7 @@ async fn save_sample(
     Ok(())
 }
 
-/// The attempt's own failure, or that the phase was given up with it.
+/// Returns the failure of the attempt, or the failure of a phase given up with the attempt.
 fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Failure> {
     match verdict {
         Verdict::Failed(failure) => Some(failure),

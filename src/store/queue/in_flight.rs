@@ -1,4 +1,4 @@
-//! Owners as others see them: each with the attempts that it has not ended, for whoever shows or recovers them.
+//! Owners with their unfinished attempts, for status displays and for reclaiming.
 
 use std::collections::HashMap;
 
@@ -12,37 +12,50 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::state_step::Standing;
 
-/// An owner as others see it, with what it executes.
+/// A registered owner with the attempts in progress.
 #[derive(Clone, Debug)]
 pub struct OwnerRow {
+    /// The owner as registered.
     pub owner: Owner,
-    /// By the boot-time clock of `owner.host`, comparable only where `owner.boot_id` is the same.
+    /// Last heartbeat, in milliseconds of the boot-time clock of `owner.host`; comparable only for the same
+    /// `owner.boot_id`.
     pub heartbeat_boot_ms: i64,
+    /// Requested stop.
     pub stop: StopRequest,
+    /// Whether the owner was fenced.
     pub fenced: bool,
+    /// Attempts in progress.
     pub executing: Vec<InFlight>,
 }
 
-/// An attempt that has not ended, as whoever has to recover it sees it.
+/// An unfinished attempt, with everything needed for reclaiming.
 #[derive(Clone, Debug)]
 pub struct InFlight {
+    /// Run of the phase.
     pub run_id: RunId,
-    /// The repository that its run is executed in, once a drain has settled it: before, nothing of it can have landed.
+    /// Repository of the run, once recorded by a drain; before, nothing can have landed.
     pub repo: Option<String>,
+    /// Phase of the attempt.
     pub phase_id: PhaseId,
+    /// Number of the attempt.
     pub attempt: u32,
+    /// Owner executing the attempt.
     pub owner: OwnerId,
+    /// Start of the attempt.
     pub started_at: UnixMs,
+    /// Agent, once started.
     pub agent: Option<String>,
-    /// Tries that were charged before it.
+    /// Counted attempts before this attempt.
     pub tries: u32,
-    /// The phase's own, where it has one.
+    /// Limit of counted attempts set by the phase.
     pub max_attempts: Option<u32>,
-    /// What it does now, and since when; redacted. Missing where nobody could write it down.
+    /// Current activity, redacted, and its start; `None` if not recorded.
     pub activity: Option<(String, UnixMs)>,
+    /// Slot of the attempt.
     pub slot: Option<String>,
+    /// Directory of the logs.
     pub log_dir: Option<String>,
-    /// There: the branch may have been moved to it, or not.
+    /// Recorded commit; the branch may or may not have been moved to the commit.
     pub landing_commit: Option<String>,
     pub(in crate::store) standing: Standing,
     pub(crate) attempt_row: i64,
@@ -70,7 +83,10 @@ struct InFlightRecord {
 }
 
 impl Store {
-    /// All owners with what they execute, oldest first.
+    /// Returns all owners with their unfinished attempts, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;

@@ -1,5 +1,5 @@
-//! Phases that could run but may write where another does, and with which one they meet: what a claim passes over
-//! (`claim/candidates`), for people.
+//! Queued phases held back by overlapping footprints, each with the overlapping phase. Shows to people the phases
+//! skipped by a claim (`claim/candidates`).
 
 use sqlx::SqliteConnection;
 
@@ -9,25 +9,26 @@ use crate::phase::{PhaseId, PhaseState, UnixMs};
 use crate::store::columns::json;
 use crate::store::error::StoreError;
 
-/// From the head of the queue. Each is compared with each, and whoever stands behind so many is told of others first.
+/// Number of phases compared, from the head of the queue. Every pair is compared; phases farther back wait for other
+/// reasons first.
 const LOOKED_AT: i64 = 256;
 
-/// A phase that is passed over for now.
+/// A phase skipped for now.
 pub(crate) struct Overlap {
     pub position: i64,
     pub phase_id: PhaseId,
-    /// What it meets with: it executes, or is ahead in the queue and waits itself.
+    /// The overlapping phase: executing, or ahead in the queue and waiting too.
     pub with: (PhaseId, PhaseState),
 }
 
-/// Where a phase that goes first may write.
+/// Footprint of a phase with precedence.
 struct Taken {
     phase_id: PhaseId,
     state: PhaseState,
     footprint: Footprint,
 }
 
-/// In the order of the queue. `run` is the run's row.
+/// Returns the overlaps in queue order. `run` is the row id of the run.
 pub(crate) async fn overlaps(
     tx: &mut SqliteConnection,
     run: i64,
@@ -70,7 +71,7 @@ async fn executing(tx: &mut SqliteConnection, run: i64) -> Result<Vec<Taken>, St
     let taken = rows.into_iter().map(|(id, footprint)| {
         let footprint = match footprint {
             Some(text) => read(&text, &id)?,
-            // An older version claimed it.
+            // Claimed by an older version.
             None => Footprint::everything(),
         };
         Ok(Taken { phase_id: PhaseId::new(id), state: PhaseState::Executing, footprint })

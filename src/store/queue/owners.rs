@@ -1,6 +1,6 @@
-//! Owners: which drains there are, that they live, and that they are asked to stop. What they execute: `in_flight`.
+//! Owners: registered drains, their heartbeats and stop requests. Their attempts: `in_flight`.
 //!
-//! Whether a silent owner is dead is found out elsewhere (its lock, its heartbeat's age); here it is only recorded.
+//! Lock and heartbeat age decide elsewhere whether a silent owner is dead; this module only records the decision.
 
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqliteConnection};
@@ -11,16 +11,18 @@ use crate::store::columns::{json, number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// Names one drain, one process's life long.
+/// Id of a drain; valid for the lifetime of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OwnerId(String);
 
 impl OwnerId {
+    /// Creates an id from its text.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -32,48 +34,60 @@ impl std::fmt::Display for OwnerId {
     }
 }
 
-/// Which process an owner is, and where its process id means something.
+/// Process of an owner, and the scope within which the process id is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// Process id.
     pub pid: u32,
-    /// When the process began, in the kernel's ticks since boot; `None` where the system does not say.
+    /// Start of the process in kernel ticks since boot; `None` if the system does not report the time.
     pub process_start: Option<u64>,
+    /// Id of the boot.
     pub boot_id: String,
+    /// Host name.
     pub host: String,
-    /// Names the machine's installation, and the PID namespace on it. `None`: not known.
+    /// Id of the machine's installation; `None` if unknown.
     pub machine: Option<String>,
+    /// PID namespace on the machine; `None` if unknown.
     pub pid_namespace: Option<String>,
 }
 
+/// A registered drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
+    /// Id of the drain.
     pub id: OwnerId,
+    /// Process of the drain.
     pub place: Place,
-    /// How long it may be silent, in milliseconds. `None`: an older autopack, which did not say.
+    /// Allowed silence in milliseconds. `None`: registered by an older autopack without this value.
     pub lease_ms: Option<u64>,
-    /// The identity of the repository that it works in. `None`: an older autopack, which did not say.
+    /// Identity of the repository. `None`: registered by an older autopack without this value.
     pub repo: Option<String>,
-    /// Held, and so locked, for as long as the owner lives.
+    /// Lock file, locked for as long as the owner lives.
     pub lock_path: String,
+    /// Runs to drain.
     pub runs: Vec<RunId>,
+    /// Start of the drain.
     pub started_at: UnixMs,
 }
 
-/// How an owner is asked to end. Never taken back, only made more urgent.
+/// How urgently an owner is asked to stop. Requests are never withdrawn, only made more urgent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopRequest {
+    /// No stop requested.
     #[default]
     None,
-    /// Claim no more; the running phase is stopped and requeued, as at Ctrl-C.
+    /// Claim nothing more; stop and requeue the running phase, as on Ctrl-C.
     Graceful,
+    /// Stop at once.
     Now,
 }
 
-/// What an owner learns at each heartbeat.
+/// Answer to a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
-    /// Another drain took it for dead: stop at once, nothing it says counts.
+    /// Another drain considered the owner dead: stop at once, further results do not count.
     pub fenced: bool,
+    /// Requested stop.
     pub stop: StopRequest,
 }
 
@@ -97,7 +111,10 @@ pub(crate) struct OwnerRecord {
 }
 
 impl Store {
-    /// Announces a drain; only announced ones may claim.
+    /// Registers a drain; only registered drains may claim.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn register_owner(&self, owner: &Owner, boot_ms: i64) -> Result<(), StoreError> {
         self.named(async {
             sqlx::query(
@@ -125,7 +142,11 @@ impl Store {
         .await
     }
 
-    /// Says that the owner lives, and what is asked of it. An owner that is gone from here was rescued: fenced.
+    /// Records a heartbeat and returns the requests to the owner. A missing row means the owner was reclaimed, and so
+    /// fenced.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn heartbeat(&self, owner: &OwnerId, boot_ms: i64) -> Result<Control, StoreError> {
         self.named(async {
             let stop: Option<i64> = sqlx::query_scalar(
@@ -141,7 +162,10 @@ impl Store {
         .await
     }
 
-    /// The heartbeat of an owner that was not fenced, as it stands; `None` where there is none.
+    /// Returns the last heartbeat of an owner, unless the owner is fenced or gone.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn heartbeat_of(&self, owner: &OwnerId) -> Result<Option<i64>, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar(
@@ -154,7 +178,10 @@ impl Store {
         .await
     }
 
-    /// What is asked of an owner, without saying that it lives: a look, which costs no write.
+    /// Returns the requests to an owner without recording a heartbeat: a read, without a write.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
         self.named(async {
             let stop: Option<i64> =
@@ -167,7 +194,11 @@ impl Store {
         .await
     }
 
-    /// Takes an owner off the list. `false`: it still has work, which has to be finished or recovered first.
+    /// Unregisters an owner. Returns `false` while the owner has unfinished attempts; they must be finished or
+    /// reclaimed first.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn unregister_owner(&self, owner: &OwnerId) -> Result<bool, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -188,7 +219,11 @@ impl Store {
         .await
     }
 
-    /// From here on the owner may neither claim, nor record a landing, nor finish an attempt; its heartbeat tells it so.
+    /// Fences an owner: from now on the owner can neither claim, nor record a landing, nor finish an attempt; the next
+    /// heartbeat reports the fence.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn fence_owner(&self, owner: &OwnerId) -> Result<(), StoreError> {
         self.named(async {
             sqlx::query("UPDATE owners SET fenced = 1 WHERE owner = ?")
@@ -200,7 +235,11 @@ impl Store {
         .await
     }
 
-    /// Asks the drains of these runs to stop, of all runs without any. Returns whom it asked, dead ones among them.
+    /// Asks the drains of these runs to stop, or all drains if `runs` is empty. Returns the owners asked, including
+    /// dead owners.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn request_stop(
         &self,
         runs: &[RunId],
@@ -232,7 +271,7 @@ impl Store {
     }
 }
 
-/// Whether the owner was fenced, or taken off the list by whoever rescued its work.
+/// Checks whether the owner is fenced, or unregistered by a reclaiming drain.
 pub(crate) async fn is_fenced(
     tx: &mut SqliteConnection,
     owner: &OwnerId,
@@ -245,7 +284,7 @@ pub(crate) async fn is_fenced(
     Ok(!may)
 }
 
-/// The table's CHECK allows no other number.
+/// Decodes a stop request; a CHECK constraint allows no other number.
 pub(crate) fn stop_request(stored: i64) -> StopRequest {
     match stored {
         0 => StopRequest::None,

@@ -1,5 +1,5 @@
-//! Recovering what a dead or stuck owner left behind. Whether it is dead, and whether its commit reached the branch, is
-//! found out by the caller.
+//! Reclaiming attempts of a dead or stuck owner. The caller determines whether the owner is dead and whether the commit
+//! reached the branch.
 
 use crate::phase::{PhaseState, Requeue, UnixMs, Verdict};
 
@@ -8,19 +8,24 @@ use super::in_flight::InFlight;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// What became of an attempt whose owner is gone.
+/// Outcome of a reclaimed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rescue {
-    /// Its recorded commit is on the branch.
+    /// The recorded commit is on the branch.
     Landed(String),
+    /// No recorded commit is on the branch.
     Crashed,
 }
 
-/// A crash is judged by its count alone; tries are not charged, so their bound does not matter.
+/// Crashes have a limit of their own and are not counted attempts, so the limit of counted attempts does not matter.
 const ANY_NUMBER_OF_TRIES: u32 = u32::MAX;
 
 impl Store {
-    /// Ends the attempt in its owner's stead. `None`: somebody else did by now, the owner itself or another rescuer.
+    /// Ends the attempt in place of the owner. Returns `None` if the owner or another drain has ended the attempt
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn recover(
         &self,
         work: &InFlight,

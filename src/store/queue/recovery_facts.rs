@@ -1,4 +1,4 @@
-//! What an attempt records while it is under way, for whoever has to recover it.
+//! Progress recorded during an attempt, for reclaiming.
 
 use super::claim::Claim;
 use crate::store::columns::{signed, to_json};
@@ -16,7 +16,10 @@ impl Claim {
 }
 
 impl Store {
-    /// Where the attempt is executed and where its log lies.
+    /// Records the slot and the log directory of the attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], or the database cannot be written.
     pub async fn record_slot(
         &self,
         claim: &Claim,
@@ -34,8 +37,11 @@ impl Store {
         .await
     }
 
-    /// Right before the agent starts: from here on the attempt has a telemetry sample, however it ends.
-    /// `existing_bytes`: for each deliverable the size of what is there, `None` where nothing is.
+    /// Records the agent right before the start: from now on the attempt has a telemetry sample, whatever the outcome.
+    /// `existing_bytes`: the size of each deliverable, `None` for a missing file.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], or the database cannot be written.
     pub async fn record_agent(
         &self,
         claim: &Claim,
@@ -56,8 +62,11 @@ impl Store {
         .await
     }
 
-    /// Before the branch moves: a crash after that finds out by it whether the attempt landed. A fenced owner is
-    /// refused.
+    /// Records the commit before the branch moves; after a crash, the commit tells whether the attempt landed. Fenced
+    /// owners are refused.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], or the database cannot be written.
     pub async fn record_landing(&self, claim: &Claim, commit: &str) -> Result<(), StoreError> {
         self.record(
             claim,
@@ -71,7 +80,8 @@ impl Store {
         .await
     }
 
-    /// An attempt ends in the transaction that takes the phase away, so one that has not ended is still the claim's.
+    /// Updates the attempt if not ended. An attempt ends in the same transaction as the claim, so an unfinished attempt
+    /// still belongs to the claim.
     async fn record(&self, claim: &Claim, update: Update<'_>) -> Result<(), StoreError> {
         self.named(async {
             self.require_file()?;

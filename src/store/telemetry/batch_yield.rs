@@ -1,4 +1,4 @@
-//! Whether what was drained left telemetry: counted since a mark, for the attempts of one owner.
+//! Telemetry yield of a drain: attempts and samples of one owner since a mark.
 
 use crate::phase::{AttemptOutcome, FailureKind};
 
@@ -7,28 +7,29 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::owners::OwnerId;
 
-/// Where attempts and samples stood.
+/// Position in the lists of attempts and samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mark {
     attempt: i64,
     sample: i64,
 }
 
-/// What has come since a mark.
+/// Counts since a mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Yield {
-    /// Attempts that ended, but for those that were interrupted.
+    /// Ended attempts, except for interrupted attempts.
     pub attempts: u64,
-    /// Those of them that reached an agent.
+    /// Ended attempts with a started agent.
     pub reached: u64,
+    /// Telemetry samples.
     pub samples: u64,
-    /// Samples of attempts whose agent came to its own end, so that it could have said what it used.
+    /// Samples of attempts whose agent ended by itself and could therefore report usage.
     pub finished: u64,
-    /// Those of them with any count of tokens.
+    /// Samples in `finished` with any token count.
     pub counted: u64,
 }
 
-/// What a sample says of an attempt whose agent did not come to its own end.
+/// Values of `failure_kind` in samples of attempts whose agent did not end by itself.
 fn cut_short() -> [&'static str; 7] {
     [
         AttemptOutcome::Interrupted.as_str(),
@@ -42,6 +43,10 @@ fn cut_short() -> [&'static str; 7] {
 }
 
 impl Store {
+    /// Returns the present position.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn mark(&self) -> Result<Mark, StoreError> {
         self.named(async {
             let (attempt, sample) = sqlx::query_as(
@@ -54,6 +59,10 @@ impl Store {
         .await
     }
 
+    /// Counts the attempts and samples of an owner since a mark.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn yield_since(&self, mark: &Mark, owner: &OwnerId) -> Result<Yield, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;

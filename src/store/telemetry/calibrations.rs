@@ -1,4 +1,5 @@
-//! Versions of what was learnt from samples, of which at most one is active. What their numbers mean is telemetry's.
+//! Versions of the coefficients fitted to samples; at most a single version is active. Telemetry interprets the
+//! numbers.
 
 use sqlx::{FromRow, SqliteConnection};
 
@@ -8,22 +9,27 @@ use crate::store::columns::{number, signed};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-/// One version.
+/// A stored version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalibrationRow {
+    /// Number of the version.
     pub version: u32,
+    /// Creation time.
     pub created_at: UnixMs,
-    /// How many samples it was fitted on.
+    /// Number of samples used for the fit.
     pub samples: u64,
-    /// JSON.
+    /// Coefficients as JSON.
     pub coefficients: String,
 }
 
-/// A version to be.
+/// A version to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewCalibration<'a> {
+    /// Creation time.
     pub created_at: UnixMs,
+    /// Number of samples used for the fit.
     pub samples: u64,
+    /// Coefficients as JSON.
     pub coefficients: &'a str,
 }
 
@@ -36,7 +42,10 @@ struct Record {
 }
 
 impl Store {
-    /// The version in force; `None`: what is shipped.
+    /// Returns the active version; `None` means the built-in coefficients.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn active_calibration(&self) -> Result<Option<CalibrationRow>, StoreError> {
         self.named(async {
             let mut connection = self.reader.acquire().await?;
@@ -45,7 +54,10 @@ impl Store {
         .await
     }
 
-    /// Makes a new version the active one, and says which number it has.
+    /// Stores a new version, makes the version active and returns its number.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn add_calibration(&self, new: &NewCalibration<'_>) -> Result<u32, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -67,8 +79,12 @@ impl Store {
         .await
     }
 
-    /// Goes back to the version that the active one took over from. `Some`: the one that was active, and the one that is now,
-    /// `None` being what is shipped. `None`: what is shipped was in force already.
+    /// Reactivates the predecessor of the active version. Returns the previously active version and the now active
+    /// version, `None` for the built-in coefficients; returns `None` altogether if the built-in coefficients were
+    /// active already.
+    ///
+    /// # Errors
+    /// The database cannot be written.
     pub async fn undo_calibration(&self) -> Result<Option<(u32, Option<u32>)>, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;

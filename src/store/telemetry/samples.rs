@@ -1,4 +1,4 @@
-//! Telemetry samples: kept, and read a page at a time.
+//! Telemetry samples: storing, and reading page by page.
 
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
@@ -36,24 +36,28 @@ pub(crate) struct SampleRecord {
     existing_bytes: Option<String>,
 }
 
-/// Which samples are wanted.
+/// Selection of samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SampleFilter {
-    /// Of these runs alone; empty: of all.
+    /// Restricts the selection to these runs; empty for all runs.
     pub runs: Vec<RunId>,
+    /// Earliest time of a sample.
     pub since: Option<UnixMs>,
-    /// Only those that landed and were not cut off.
+    /// Restricts the selection to landed and complete outputs.
     pub quality: bool,
 }
 
-/// The columns of a [`SampleRecord`].
+/// Columns of a [`SampleRecord`].
 pub(crate) const COLUMNS: &str = "id, run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
     predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, agent, model, success,
     truncated, stop_reason, failure_kind, agent_ms, ci_ms, description_chars, existing_bytes";
 
 impl Store {
-    /// Those that the filter lets through, oldest first, at most `limit` after the one given: a page at a time, however
-    /// many there are. Answered by the index of time, from the last one on.
+    /// Returns a page of the selected samples, oldest first, at most `limit` after the given sample. Uses the time
+    /// index, starting at the given sample.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn samples_page(
         &self,
         filter: &SampleFilter,
@@ -82,7 +86,10 @@ impl Store {
         .await
     }
 
-    /// The latest that say how much was put out, whole or as a lower bound; newest first.
+    /// Returns the latest samples with an output size, complete or a lower bound; newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn latest_outputs(
         &self,
         runs: &[RunId],
@@ -102,7 +109,10 @@ impl Store {
         .await
     }
 
-    /// An error that names the runs there are, where one of these neither is there nor left a sample.
+    /// Checks that each of these runs exists or has left samples.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRun`] with the existing runs, or the database cannot be read.
     pub async fn require_sampled_runs(&self, runs: &[RunId]) -> Result<(), StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;
@@ -131,7 +141,7 @@ impl Store {
     }
 }
 
-/// Keeps another system's sample, unless it is here. Says whether it was new.
+/// Stores a sample of another system unless already present. Returns whether the sample was new.
 pub(crate) async fn import_sample(
     tx: &mut SqliteConnection,
     run: &RunId,

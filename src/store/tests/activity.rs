@@ -1,4 +1,4 @@
-//! What an attempt does now, and what has ended since a look.
+//! Current activity of attempts, and newly ended attempts.
 
 use super::*;
 
@@ -13,7 +13,7 @@ async fn what_an_attempt_does_is_seen_until_it_ends() {
     assert_eq!(work.activity, Some(("editing src/a.rs".to_owned(), UnixMs(5))));
     assert_eq!((work.tries, work.max_attempts), (0, None));
     bed.finish(claim, passed()).await;
-    // Too late, and no error: an attempt that ended is never changed.
+    // Too late, but no error: an ended attempt is never changed.
     bed.store.note_activity(key, "more", UnixMs(6)).await.unwrap();
 }
 
@@ -49,7 +49,7 @@ async fn what_ended_since_a_look_is_told_with_what_became_of_its_phase() {
     assert_eq!(ended[2].commit, None);
 }
 
-/// One that runs while somebody begins to look is told when it ends.
+/// An attempt running at the time of the bookmark is reported at its end.
 #[tokio::test]
 async fn an_attempt_under_way_is_behind_the_mark() {
     let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;

@@ -1,4 +1,4 @@
-//! Which phase is claimed next, and by whom.
+//! Order and owner of claims.
 
 use super::*;
 
@@ -153,7 +153,7 @@ async fn twenty_claimers_over_several_handles_take_each_phase_once() {
     store.import(&plan(phases), false, NOW).await.unwrap();
     let mut claimers = Vec::new();
     for n in 0..20 {
-        // Every fifth has a handle of its own, as another process would.
+        // Every fifth claim uses a handle of its own, like another process.
         let store = if n % 5 == 0 { open(&dir).await } else { store.clone() };
         let owner = register(&store, &format!("owner-{n}")).await;
         claimers.push(tokio::spawn(async move {
@@ -272,7 +272,7 @@ async fn what_may_not_begin_before_something_ended_waits() {
     assert_eq!(bed.row("b").await.state, PhaseState::Queued);
 }
 
-/// Nothing behind it can fit, so nothing behind it is looked at; but that it keeps others back is still said.
+/// Nothing later can fit, so nothing later is examined; the overlap is still reported.
 #[tokio::test]
 async fn what_may_write_anywhere_keeps_all_others_back() {
     let phases = vec![within("a", "src"), within("all", "."), within("free", "docs")];

@@ -1,4 +1,4 @@
-//! The counters that claims go by, after any steps at all.
+//! Counters of dependencies after arbitrary steps.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ enum Op {
     Finish(usize, u8),
     Skip(usize),
     Retry(usize),
-    /// Replaces what a phase depends on.
+    /// Replaces the dependencies of a phase.
     Rewire(usize, Vec<usize>),
 }
 
@@ -26,7 +26,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Phase `at` depends on those among `on` that come before it: no cycle.
+/// Creates phase `at`, with dependencies only on earlier phases in `on`: no cycle.
 fn wired(at: usize, on: &[usize]) -> PlanPhase {
     let mut needs: Vec<String> =
         on.iter().filter(|need| **need < at).map(|need| format!("p{need}")).collect();
@@ -55,7 +55,7 @@ async fn apply(bed: &Bed, held: &mut Vec<Claim>, op: Op) {
             bed.finish(claim, verdict).await;
         }
         Op::Finish(..) => {}
-        // Refused where the state forbids it: also then the counters have to hold.
+        // Refused in some states; the counters must hold then too.
         Op::Skip(at) => drop(bed.store.skip(&run(), Which::Ids(&name(at))).await),
         Op::Retry(at) => drop(bed.store.retry(&run(), Which::Ids(&name(at)), true).await),
         Op::Rewire(at, on) => {
@@ -64,12 +64,12 @@ async fn apply(bed: &Bed, held: &mut Vec<Claim>, op: Op) {
     }
 }
 
-/// The others are named only because a plan has to name what it refers to.
+/// Creates the plan; the other phases are included because a plan has to name all references.
 fn rewired(at: usize, on: &[usize]) -> PlanRun {
     plan_run("r", vec![wired(at, on)])
 }
 
-/// What each phase waits for, and what is blocked, worked out anew from states and dependencies.
+/// Compares waits and blocked phases with values recomputed from states and dependencies.
 async fn check(bed: &Bed) {
     let wrong: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM phases p WHERE p.unmet <>
@@ -82,7 +82,7 @@ async fn check(bed: &Bed) {
     assert_eq!(wrong, 0);
     let rows = bed.store.phases(&run(), None).await.unwrap();
     let mut dead: Vec<PhaseId> = Vec::new();
-    // Dependencies stand before their dependents here, so one pass is enough.
+    // Dependencies precede their dependents here, so one pass suffices.
     for row in &rows {
         let behind = row.depends_on.iter().any(|need| dead.contains(need));
         if row.state == PhaseState::Failed || (row.state == PhaseState::Queued && behind) {

@@ -1,4 +1,4 @@
-//! What a verdict makes of an attempt, of its phase and of the samples.
+//! Effects of a verdict on attempt, phase and samples.
 
 use super::*;
 use crate::phase::{Tokens, Usage};
@@ -187,18 +187,18 @@ async fn the_database_itself_refuses_what_cannot_be() {
     }
 }
 
-/// What a budget of the run is compared with: each attempt that reached its agent, once, when it ends.
+/// Budget usage of a run counts each attempt with a started agent, once, at its end.
 #[tokio::test]
 async fn what_a_run_spent_grows_with_each_end() {
     let bed = Bed::with((0..6).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let limited =
         Requeue::RateLimited { not_before: UnixMs(NOW.0 + 60_000), message: "429".into() };
     let ends = [
-        // Known tokens; none, so that the estimate counts; turned away.
+        // Known tokens; no tokens, so the estimate counts; rate limited.
         (full(passed()), true),
         (Finish::of(red(), UnixMs(NOW.0 + 5), true), true),
         (Finish::of(Verdict::Requeued(limited), UnixMs(NOW.0 + 1), true), true),
-        // It never reached its agent.
+        // The agent never started.
         (Finish::of(crashed(), UnixMs(NOW.0 + 1000), true), false),
     ];
     for (finish, reached) in ends {
@@ -214,7 +214,7 @@ async fn what_a_run_spent_grows_with_each_end() {
     let claimer = Claimer { spending: true, ..claimer(&bed.owner, &runs) };
     let spent = claimed(bed.store.claim_next(&claimer, UnixMs(NOW.0 + 3)).await.unwrap()).spent.run;
     assert_eq!((spent.attempts, spent.running), (3, 1), "{spent:?}");
-    // What runs is expected to use what one that ended did.
+    // A running attempt is expected to use as much as an ended attempt.
     assert_eq!((spent.tokens, spent.cost_usd), (30 + 40 + 35, 0.5 + 0.25), "{spent:?}");
     assert_eq!(spent.wall.as_millis(), 9 + 5 + 1 + 3, "{spent:?}");
 }

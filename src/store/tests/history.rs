@@ -1,9 +1,9 @@
-//! A run's history and its samples, page by page.
+//! History and samples of a run, page by page.
 
 use super::*;
 use crate::phase::{PhaseHistory, Tokens, Usage};
 
-/// All of it, so many phases at a time.
+/// Reads everything, `limit` phases at a time.
 async fn pages(bed: &Bed, limit: u32) -> Vec<PhaseHistory> {
     let (mut cursor, mut all) = (HistoryCursor::default(), Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! Plans as runs: once, again, and with other specs.
+//! Import of plans: new, repeated, and with other specs.
 
 use super::*;
 use crate::phase::plan::ImportedSample;
@@ -100,7 +100,7 @@ async fn another_systems_history_comes_along() {
     assert_eq!(bed.claim().await.phase_id.as_str(), "new");
 }
 
-/// One bad phase at the end, and nothing of the plan is there.
+/// Imports a plan with one bad phase at the end, and checks that nothing was stored.
 async fn nothing_of(phases: Vec<PlanPhase>) -> StoreError {
     let bed = Bed::new().await;
     let plan = Plan { runs: vec![plan_run("fine", vec![phase("x", &[])]), plan_run("r", phases)] };

@@ -1,4 +1,4 @@
-//! Runs, phases and attempts as lists show them.
+//! Queries of runs, phases and attempts.
 
 use super::*;
 use crate::phase::{Tokens, Usage};
@@ -29,7 +29,10 @@ async fn an_unknown_run_names_the_database_and_its_runs() {
     let path = bed.store.path().display().to_string();
     let unknown = |error: StoreError| error.to_string();
     let text = unknown(bed.store.require_runs(&[run(), ghost.clone()]).await.unwrap_err());
-    assert_eq!(text, format!("no run is called \"ghost\" in the database {path}; it holds r"));
+    assert_eq!(
+        text,
+        format!("no run is called \"ghost\" in the database {path}; existing runs: r")
+    );
     assert_eq!(unknown(bed.store.run(&ghost).await.unwrap_err()), text);
     assert_eq!(unknown(bed.store.phases(&ghost, None).await.unwrap_err()), text);
     assert_eq!(unknown(bed.store.remove_run(&ghost).await.unwrap_err()), text);
@@ -89,7 +92,7 @@ async fn a_phase_that_cannot_run_says_why() {
     );
 }
 
-/// What a claim passes over is told with what it meets: what runs, or what is passed over before it.
+/// Skipped phases are reported with the overlapping phase: executing, or skipped before.
 #[tokio::test]
 async fn phases_that_overlap_are_told_with_whom() {
     let phases = [("runs", "src/a"), ("under", "src/a/deep"), ("apart", "docs"), ("wide", "src")];
@@ -130,7 +133,7 @@ async fn where_a_run_is_executed_is_settled_once() {
     let elsewhere = bed.store.settle_run_facts(&run(), &facts("/there/.git")).await.unwrap();
     assert_eq!(elsewhere, here);
     assert_eq!(bed.store.run_facts(&run()).await.unwrap(), Some(here));
-    // Only whoever knows where it was moves it.
+    // A move needs the previous location.
     assert!(!bed.store.move_run(&run(), "/there/.git", "/nowhere/.git").await.unwrap());
     assert!(bed.store.move_run(&run(), "/here/.git", "/moved/.git").await.unwrap());
     assert_eq!(bed.store.run_facts(&run()).await.unwrap(), Some(facts("/moved/.git")));
@@ -178,7 +181,7 @@ async fn a_value_that_cannot_be_read_is_named() {
     assert!(matches!(error, StoreError::BadRow { .. }), "{error}");
 }
 
-/// What counting all phases would say as well.
+/// Compares with counting all phases.
 #[tokio::test]
 async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
     async fn has_work(bed: &Bed) -> bool {

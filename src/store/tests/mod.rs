@@ -1,4 +1,4 @@
-//! The store's tests: a database in a temporary folder each, and the real SQL.
+//! Tests of the store: a database in a temporary directory each, with the real SQL.
 
 mod activity;
 mod claiming;
@@ -29,7 +29,7 @@ use super::*;
 
 pub const NOW: UnixMs = UnixMs(1_000_000);
 
-/// A store with an owner that may claim.
+/// A store with a registered owner.
 pub struct Bed {
     pub dir: TempDir,
     pub store: Store,
@@ -37,7 +37,7 @@ pub struct Bed {
 }
 
 impl Store {
-    /// What a plan came to in all.
+    /// Imports a plan and returns the total.
     async fn import(
         &self,
         plan: &Plan,
@@ -67,7 +67,7 @@ impl Bed {
         Self { dir, store, owner }
     }
 
-    /// With the phases of run `r`.
+    /// Creates a store with the phases of run `r`.
     pub async fn with(phases: Vec<PlanPhase>) -> Self {
         let bed = Self::new().await;
         bed.store.import(&plan(phases), false, NOW).await.unwrap();
@@ -86,7 +86,7 @@ impl Bed {
         claim(&self.store, &self.owner, &[run()], now).await.unwrap()
     }
 
-    /// The next phase of [`within`], as long as there may be one.
+    /// Claims the next phase of [`within`], if any.
     pub async fn claim_within(&self) -> Option<Claim> {
         self.claim_fixed_by(&fix_within).await
     }
@@ -103,7 +103,7 @@ impl Bed {
         }
     }
 
-    /// Claims, and insists on it.
+    /// Claims a phase; panics if there is none.
     pub async fn claim(&self) -> Claim {
         claimed(self.next().await)
     }
@@ -120,7 +120,7 @@ impl Bed {
         self.store.phase(&run(), &PhaseId::new(phase)).await.unwrap().attempt_log
     }
 
-    /// Everything that the owner executes.
+    /// Returns everything in progress for the owner.
     pub async fn in_flight(&self) -> Vec<InFlight> {
         let owners = self.store.owners().await.unwrap();
         owners.into_iter().flat_map(|owner| owner.executing).collect()
@@ -212,7 +212,7 @@ pub fn phase(id: &str, needs: &[&str]) -> PlanPhase {
     }
 }
 
-/// A phase that the auto-fixer of these tests refuses.
+/// Creates a phase that the auto-fixer of these tests refuses.
 pub fn broken(id: &str) -> PlanPhase {
     PlanPhase { spec: RawSpec(json!({"phase_id": id, "broken": "no path"})), ..phase(id, &[]) }
 }
@@ -225,7 +225,7 @@ pub fn plan_run(id: &str, phases: Vec<PlanPhase>) -> PlanRun {
     PlanRun { run_id: RunId::new(id), source: "plan.yaml".into(), phases, samples: Vec::new() }
 }
 
-/// Stands in for the auto-fixer: marks what it saw, once.
+/// Stands in for the auto-fixer: marks each spec, once.
 pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
     let id = raw.0["phase_id"].as_str().unwrap_or_default().to_owned();
     let result = match raw.0["broken"].as_str() {
@@ -241,13 +241,13 @@ pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
     Repair { spec: Arc::new(spec), fixes, result }
 }
 
-/// A phase that writes beneath a folder alone.
+/// Creates a phase that writes only in a directory.
 pub fn within(id: &str, folder: &str) -> PlanPhase {
     let spec = json!({"phase_id": id, "deliverables": [format!("{folder}/")]});
     PlanPhase { spec: RawSpec(spec), ..phase(id, &[]) }
 }
 
-/// Stands in for the auto-fixer where the deliverable matters.
+/// Stands in for the auto-fixer in tests about deliverables.
 pub fn fix_within(raw: &RawSpec, last: Option<&Failure>) -> Repair {
     let id = raw.0["phase_id"].as_str().unwrap_or_default();
     let folder = raw.0["deliverables"][0].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Databases that are made, taken on or refused.
+//! Databases created, adopted or refused.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::*;
 use crate::store::open::SCHEMA_VERSION;
 use crate::store::sqlite::Trouble;
 
-/// A file at the database's place, whoever made it.
+/// Creates a file at the path of the database.
 async fn made_by(dir: &TempDir, sql: &str) -> PathBuf {
     let path = url(dir).path().to_owned();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -22,7 +22,7 @@ async fn made_by(dir: &TempDir, sql: &str) -> PathBuf {
     path
 }
 
-/// Every file of the folder, byte for byte.
+/// Reads every file of the directory, byte for byte.
 fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let folder = fs::read_dir(dir.join(".autopack")).unwrap();
     folder
@@ -31,7 +31,7 @@ fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Opening fails, changes nothing, and says these words.
+/// Checks that opening fails with these words and changes nothing.
 async fn is_refused(dir: &TempDir, words: &[&str]) -> StoreError {
     let before = snapshot(dir.path());
     let error = Store::open(&url(dir)).await.unwrap_err();
@@ -137,7 +137,7 @@ async fn a_newer_schema_is_left_alone() {
     is_refused(&dir, &["version 99", "newer autopack"]).await;
 }
 
-/// Two attempts of phase 1 that ended, one that never reached an agent, and one that runs.
+/// Two ended attempts of phase 1, an attempt without a started agent, and a running attempt.
 #[tokio::test]
 async fn what_was_spent_before_it_was_added_up_counts() {
     let dir = TempDir::new().unwrap();
@@ -217,11 +217,11 @@ async fn a_missing_folder_far_away_is_refused() {
     let dir = TempDir::new().unwrap();
     let url = DatabaseUrl::parse("sqlite:///data/state/x.db", dir.path()).unwrap();
     let error = Store::open(&url).await.unwrap_err().to_string();
-    assert!(error.contains("its folder cannot be made"), "{error}");
+    assert!(error.contains("cannot create its directory"), "{error}");
 }
 
-/// SQLite takes back the statement alone where it keeps a journal for it (many rows at once), else the transaction
-/// under sqlx's feet (one large row): both have to leave the writer usable.
+/// SQLite rolls back only the statement if it keeps a statement journal (many rows at once), else the whole transaction
+/// behind sqlx's back (a single large row): both must leave the writer usable.
 #[tokio::test]
 async fn a_full_disk_is_said_and_survived() {
     let rows = (0..500).map(|n| phase(&format!("p{n}"), &[])).collect();
@@ -242,7 +242,7 @@ async fn a_full_disk_is_said_and_survived() {
     }
 }
 
-/// At most so many pages, on the writer's present connection; never fewer than there are.
+/// Limits the number of pages on the writer's present connection; never below the present number.
 async fn limit(bed: &Bed, pages: u32) {
     let sql = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
     sqlx::query(sql).execute(&bed.store.writer).await.unwrap();

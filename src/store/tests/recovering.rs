@@ -1,4 +1,4 @@
-//! What a drain that died leaves, and who takes it up.
+//! Reclaiming the work of a dead drain.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn a_crashed_attempt_is_requeued_and_its_owners_finish_refused() {
     assert_eq!(samples[0].failure_kind.as_deref(), Some("crashed"));
 }
 
-/// The phase is EXECUTING again, by the same owner even: only the attempt's number tells the two apart.
+/// The phase is EXECUTING again, even for the same owner: only the attempt's number differs.
 #[tokio::test]
 async fn a_stale_finish_is_refused_while_the_next_attempt_runs() {
     let bed = Bed::with(vec![phase("a", &[])]).await;

@@ -1,4 +1,4 @@
-//! The auto-fixer over all that is queued.
+//! The auto-fixer over all queued phases.
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn a_dry_run_tells_the_same_and_changes_nothing() {
     assert_eq!((dry, told_dry), repair(&bed, false).await);
 }
 
-/// Claims with a handle of its own, as another drain would, and waits for it.
+/// Claims with a handle of its own, like another drain, and waits for the claim.
 fn claim_elsewhere(url: &DatabaseUrl) {
     let url = url.clone();
     let work = async move {

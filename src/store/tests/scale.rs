@@ -1,4 +1,4 @@
-//! What may not become slower with the number of phases.
+//! Costs independent of the number of phases.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::store::queue::claim::candidates::CANDIDATES;
 
 const MANY: usize = 10_000;
 
-/// What SQLite means to do for a statement.
+/// Returns SQLite's plan for a statement.
 async fn query_plan(store: &Store, sql: &'static str) -> String {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
@@ -23,7 +23,7 @@ async fn query_plan(store: &Store, sql: &'static str) -> String {
     rows.into_iter().map(|row| row.3).collect::<Vec<_>>().join("; ")
 }
 
-/// Claims are as fast at the end of a backlog as at its start, because they look up and neither scan nor sort. The
+/// Claims are as fast at the end of a backlog as at the start, because they look up and neither scan nor sort. The
 /// times are printed for people and prove nothing.
 #[tokio::test]
 async fn a_claim_looks_up_however_many_phases_there_are() {
@@ -31,7 +31,7 @@ async fn a_claim_looks_up_however_many_phases_there_are() {
     let plan = query_plan(&bed.store, CANDIDATES).await;
     let by_index = "USING COVERING INDEX phases_claimable (run=? AND (band,position)>(?,?))";
     assert!(plan.contains(by_index), "{plan}");
-    // What is passed over is a table of its own, of as many rows as there are such footprints.
+    // The excluded footprints are a table of their own, with a row per footprint.
     let plan = plan.replace("SCAN json_each", "");
     assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     let at_start = claim_a_hundred(&bed).await;
@@ -55,8 +55,8 @@ async fn claim_a_hundred(bed: &Bed) -> std::time::Duration {
     started.elapsed()
 }
 
-/// Ten thousand phases, all but the last of them in folders beneath the one that an executing phase has: the claim finds the
-/// last one, and the next claim finds that there is none, each in one look along the index.
+/// Ten thousand phases, all but the last in the directory of an executing phase: the claim finds the last phase, and
+/// the next claim finds none, each with one walk along the index.
 #[tokio::test]
 async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
     for folders in [1, 50, MANY] {
@@ -80,7 +80,7 @@ async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
     }
 }
 
-/// Unknown footprints are found out once each, some in a transaction.
+/// Unknown footprints are computed once each, several per transaction.
 #[tokio::test]
 async fn phases_that_were_never_repaired_are_looked_at_once() {
     let mut phases = vec![within("all", "src")];

@@ -1,4 +1,4 @@
-//! The statements of a claim, a finish and the end of a batch, as they are sent; and what SQLite means to do for each.
+//! The statements sent for a claim, a finish and the end of a batch, and SQLite's plan for each.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
 
-/// What sqlx says of each statement once it ran.
+/// Collects statements from sqlx's log events.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<BTreeSet<String>>>);
 
@@ -22,7 +22,7 @@ impl<S: tracing::Subscriber> Layer<S> for Heard {
     }
 }
 
-/// Short statements are their own summary.
+/// Extracts the statement from an event; short statements are their own summary.
 struct Words<'a>(&'a mut BTreeSet<String>);
 
 impl Visit for Words<'_> {
@@ -39,7 +39,7 @@ impl Visit for Words<'_> {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// The store's connections, with statements that are told.
+/// Enables statement logging on the store's connections.
 fn overheard(bed: &mut Bed) {
     let options = SqliteConnectOptions::new()
         .filename(bed.store.path())
@@ -49,7 +49,7 @@ fn overheard(bed: &mut Bed) {
     (bed.store.writer, bed.store.reader) = (pool(), pool());
 }
 
-/// One line a step, as `EXPLAIN QUERY PLAN` shows it.
+/// Returns the steps of `EXPLAIN QUERY PLAN`.
 async fn steps(store: &Store, sql: &str) -> Vec<String> {
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let rows: Vec<(i64, i64, i64, String)> =
@@ -57,16 +57,16 @@ async fn steps(store: &Store, sql: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.3).collect()
 }
 
-/// Whether a step costs more the more phases there are, or the more attempts of other phases.
+/// Checks whether the cost of a step grows with the number of phases, or of attempts of other phases.
 fn grows(step: &str) -> bool {
-    // Over the whole of a run these have as many entries as there are phases of it.
+    // Over a whole run, these have as many entries as the run has phases.
     let whole_run =
         ["phases_by_position (run=?)", "phases_by_state (run=?", "phases_claimable (run=?)"];
     let scans = step.starts_with("SCAN ") && !few(step);
     scans || step.contains("TEMP B-TREE") || whole_run.iter().any(|index| step.contains(index))
 }
 
-/// Tables of as many rows as were given or are known to be few.
+/// Checks for tables known to be small or as large as the given list.
 fn few(step: &str) -> bool {
     ["json_each", "CONSTANT ROW", "SCAN new", "SCAN running", "SCAN named", "SCAN owners"]
         .iter()
@@ -77,7 +77,7 @@ fn few(step: &str) -> bool {
 async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
     let heard = Heard::default();
     let subscriber = tracing_subscriber::registry().with(heard.clone());
-    // The events come from the connections' own threads.
+    // The events come from threads of the connections.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut bed = Bed::with((0..30).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let late = phase("late", &["p0"]);
@@ -95,7 +95,7 @@ async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
             continue;
         }
         let steps = steps(&bed.store, sql).await;
-        // A few that were named are put into order, once they are found.
+        // Named phases are sorted after the look-up.
         let named = sql.contains("CROSS JOIN");
         let grows = |step: &String| grows(step) && !(named && step.contains("TEMP B-TREE"));
         growing.extend(steps.into_iter().filter(grows).map(|step| format!("{step}: {sql}")));
@@ -105,7 +105,8 @@ async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
     assert!(growing.is_empty(), "{growing:#?}");
 }
 
-/// Claims with and without something that executes, put off, refused, passed over; ends of all kinds; the end of a batch.
+/// Claims with and without executing phases; deferred, refused and skipped phases; ends of all kinds; the end of a
+/// batch.
 async fn everything_that_a_drain_asks(bed: &Bed) {
     let runs = [run()];
     let claimer = Claimer { spending: true, ..claimer(&bed.owner, &runs) };

@@ -1,4 +1,4 @@
-//! What the operator does to phases and runs.
+//! Operator actions on phases and runs.
 
 use super::*;
 
@@ -107,8 +107,8 @@ async fn a_run_goes_with_its_history_but_not_while_it_is_drained() {
     bed.store.record_agent(&claim, "default", None, None).await.unwrap();
     let busy = bed.store.remove_run(&run()).await.unwrap_err();
     assert!(matches!(busy, StoreError::RunIsBusy { .. }), "{busy}");
-    // Whether it is drained or its drain died, the store cannot tell.
-    assert!(busy.to_string().starts_with("run r has phases at work (a); stop its drain"), "{busy}");
+    // The store cannot tell a draining run from a run with a dead drain.
+    assert!(busy.to_string().starts_with("run r has running phases (a); stop its drain"), "{busy}");
     bed.finish(claim, red()).await;
     let folders = bed.store.attempt_folders(Some(&run())).await.unwrap();
     assert_eq!((folders.len(), folders[0].log_dir.as_str()), (1, "/logs/a/1"));

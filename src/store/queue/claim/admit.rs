@@ -1,5 +1,4 @@
-//! Whether a phase may be taken now: the question, its answers, and what an answer that is no "go" does to the phase.
-//! The answer itself comes from whoever claims.
+//! Admission of a phase: the question to the claimer, the answers, and the effect of a refusal on the phase.
 
 use sqlx::SqliteConnection;
 
@@ -13,35 +12,41 @@ use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
 use crate::store::state_step::Standing;
 
-/// A repaired phase whose turn it is.
+/// A repaired phase about to be claimed.
 #[derive(Debug)]
 pub struct Candidate<'a> {
+    /// Run of the phase.
     pub run_id: &'a RunId,
+    /// The repaired phase.
     pub phase: &'a FixedSpec,
-    /// Tries that were charged so far.
+    /// Counted attempts so far.
     pub tries: u32,
+    /// Budget usage of the phase and run.
     pub spent: Spending,
 }
 
-/// Whether it may be taken.
+/// Answer to a [`Candidate`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Admission {
+    /// The phase may be claimed.
     Go,
-    /// Not before then; others may.
+    /// Defers this phase; other phases may be claimed.
     Later {
+        /// End of the deferral.
         until: UnixMs,
     },
-    /// It is FAILED now.
+    /// Fails this phase.
     Refuse(Failure),
-    /// Nothing may be taken before something that executes now has ended.
+    /// Holds all phases until an executing phase ends.
     Hold,
-    /// Nothing may be taken any more.
+    /// Stops all further claims: a budget is used up.
     Stop(Exhausted),
 }
 
+/// Decides on the admission of a candidate.
 pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;
 
-/// Durable: a drain that starts again waits on.
+/// Defers a phase; durable, so a restarted drain keeps waiting.
 pub(super) async fn put_off(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,

@@ -1,8 +1,8 @@
-//! The queue in its order, without the phases that overlap with what executes; and what there is to wait for where
-//! nobody in it can run.
+//! Candidates in queue order, without phases overlapping executing phases; and the events to wait for if nothing can
+//! run.
 //!
-//! Of phases that overlap, the first in the plan comes first: one that is passed over since it overlaps with what
-//! executes keeps those behind it that overlap with itself. So it is neither overtaken by them nor starved.
+//! Of overlapping phases, the first in the plan takes precedence: a phase skipped because of an executing phase also
+//! holds back later phases that overlap with it. So a skipped phase is neither overtaken nor starved.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,15 +15,15 @@ use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::queue::owners::OwnerId;
 
-/// Answered by the index `phases_claimable` alone, however many phases there are: the next few behind (band, position)
-/// whose footprint is not among those that are known to overlap.
+/// Selects the next few phases after (band, position), without known overlapping footprints. Answered by the index
+/// `phases_claimable` alone, whatever the number of phases.
 pub(in crate::store) const CANDIDATES: &str = "SELECT id, band, position, footprint FROM phases
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
         AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (band, position) > (?3, ?4)
         AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
       ORDER BY band, position LIMIT ?6";
 
-/// The same among a few that were named: these are looked up, and nothing else is.
+/// Selects candidates among named phases; only these are looked up.
 const CANDIDATES_AMONG: &str = "SELECT phases.id, band, position, footprint
        FROM (SELECT value AS wanted FROM json_each(?7)) CROSS JOIN phases ON phase_id = wanted
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
@@ -31,26 +31,27 @@ const CANDIDATES_AMONG: &str = "SELECT phases.id, band, position, footprint
         AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
       ORDER BY band, position LIMIT ?6";
 
-/// Looked at in one go, at first and at most: what overlaps lies together as a rule, and a row costs microseconds.
+/// Number of rows in the first and in the largest page. Overlapping phases are usually adjacent, and a row costs
+/// microseconds.
 const FIRST: i64 = 8;
 const MOST: i64 = 1024;
-/// Footprints that SQLite passes over by itself. Phases of one folder share one, so that few are enough.
+/// Number of footprints excluded by SQLite itself. Phases of one directory share a footprint, so a few suffice.
 const PASSED_OVER: usize = 64;
 
-/// A walk along the queue of several runs, one after another.
+/// A walk along the queues of several runs, in turn.
 pub(super) struct Walk<'a> {
     pub claimer: &'a Claimer<'a>,
     now: UnixMs,
     runs: std::slice::Iter<'a, RunId>,
     at: Option<InRun<'a>>,
-    /// Whether a phase that could run otherwise was passed over.
+    /// Whether a runnable phase was skipped because of an overlap.
     overlapping: bool,
 }
 
-/// Where the walk stands in one run.
+/// Position of the walk within a run.
 struct InRun<'a> {
     run: &'a RunId,
-    /// What executes, and what waits for it ahead in the queue.
+    /// Footprints of executing phases and of skipped phases ahead in the queue.
     taken: Ground,
     band: i64,
     position: i64,
@@ -60,7 +61,7 @@ struct InRun<'a> {
     has_passed_over: bool,
 }
 
-/// What executes in a run, by whomever.
+/// Returns the footprints of all phases executing in a run, for any owner.
 async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<Ground, StoreError> {
     let rows: Vec<Option<String>> = sqlx::query_scalar(
         "SELECT footprint FROM phases
@@ -73,7 +74,7 @@ async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<Ground, Sto
     for text in rows {
         match text {
             Some(text) => ground.add(&read(&text, run)?),
-            // An older version claimed it.
+            // Claimed by an older version.
             None => ground.add(&Footprint::everything()),
         }
     }
@@ -85,7 +86,7 @@ impl<'a> Walk<'a> {
         Self { claimer, now, runs: claimer.runs.iter(), at: None, overlapping: false }
     }
 
-    /// The row of the next phase that does not overlap with what executes, as far as its footprint is known.
+    /// Returns the row id of the next phase without a known overlap.
     pub async fn next(&mut self, tx: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
         loop {
             let Some(at) = &mut self.at else {
@@ -106,7 +107,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the phase that came last has to wait, now that its footprint is known.
+    /// Checks whether the last returned phase has to wait, now that the footprint is known.
     pub fn has_to_wait(&mut self, footprint: &Footprint) -> bool {
         self.at.as_mut().is_some_and(|at| at.has_to_wait(footprint))
     }
@@ -121,7 +122,7 @@ impl<'a> InRun<'a> {
         Ok(Self { run, taken, band: -1, position: 0, size, found, overlapping, has_passed_over })
     }
 
-    /// `false`: the queue has ended.
+    /// Reads the next page; `false` at the end of the queue.
     async fn look_on(
         &mut self,
         tx: &mut SqliteConnection,
@@ -148,12 +149,12 @@ impl<'a> InRun<'a> {
         Ok(true)
     }
 
-    /// Whether all that comes is passed over, too: what executes or waits may write anywhere.
+    /// Checks whether all further phases will be skipped, because an executing or waiting phase may write anywhere.
     fn is_full(&self) -> bool {
         self.has_passed_over && self.taken.is_everything()
     }
 
-    /// Whether a phase with this footprint is passed over.
+    /// Checks whether a phase with this footprint is skipped.
     fn passes_over(&mut self, text: &str) -> Result<bool, StoreError> {
         if self.taken.is_empty() {
             return Ok(false);
@@ -182,24 +183,24 @@ fn read(footprint: &str, run: &RunId) -> Result<Footprint, StoreError> {
     json(footprint, || format!("the footprint of a phase of run {run}"))
 }
 
-/// Phases of different runs may bear the same id.
+/// Returns the named phases of a run, as JSON. Phases of different runs may have the same id.
 fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
     let ids = only.iter().filter(|(of, _)| of == run).map(|(_, id)| id);
     to_json(&ids.collect::<Vec<_>>())
 }
 
-/// Answered by the index `phases_put_off` alone: when the next of those may run.
+/// Selects the earliest end of a deferral; answered by the index `phases_put_off` alone.
 const SOONEST: &str = "SELECT MIN(not_before) FROM phases
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
         AND state = 'QUEUED' AND unmet = 0 AND not_before > 0 AND not_before > ?2";
 
-/// The same among a few that were named.
+/// Selects the earliest end of a deferral among named phases.
 const SOONEST_AMONG: &str = "SELECT MIN(not_before)
        FROM (SELECT value AS wanted FROM json_each(?3)) CROSS JOIN phases ON phase_id = wanted
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
         AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2";
 
-/// Where a few were named, others matter only as long as they keep one of these.
+/// Selects executing phases. If phases were named, other phases matter only while they hold back a named phase.
 const EXECUTING: &str = "SELECT phase_id, owner FROM phases
       WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?1)
         AND (?2 OR phase_id IN (SELECT value FROM json_each(?4)) OR EXISTS (
@@ -207,7 +208,7 @@ const EXECUTING: &str = "SELECT phase_id, owner FROM phases
                  WHERE kept.run = phases.run AND kept.state = 'QUEUED' AND kept.unmet = 0
                    AND kept.not_before <= ?3))";
 
-/// Why nothing can be taken, and what would change that.
+/// Explains why nothing can be claimed, and when to ask again.
 pub(super) async fn nothing_yet(
     tx: &mut SqliteConnection,
     walk: &Walk<'_>,

@@ -1,4 +1,4 @@
-//! Claiming: the next phase that can run, repaired, becomes somebody's, in one transaction.
+//! Claiming: repairs the next runnable phase and assigns it to an owner, in one transaction.
 
 mod admit;
 pub(crate) mod candidates;
@@ -28,80 +28,97 @@ use crate::store::open::Store;
 use crate::store::rows::{PhaseRecord, select_phases};
 use crate::store::state_step::Standing;
 
-/// Who claims, from where, and by which rules.
+/// Parameters of a claim: owner, runs and rules.
 #[derive(Clone, Copy)]
 pub struct Claimer<'a> {
+    /// Owner making the claim.
     pub owner: &'a OwnerId,
-    /// The first with a phase that can run is taken from.
+    /// Runs in order of preference; the first with a runnable phase is used.
     pub runs: &'a [RunId],
-    /// Where the phase does not say it itself.
+    /// Limit of counted attempts for phases without a limit of their own.
     pub max_attempts: u32,
+    /// The auto-fixer.
     pub fix: &'a Fixer<'a>,
-    /// Of these phases alone; empty: of all.
+    /// Restricts the claim to these phases; empty for all phases.
     pub only: &'a [(RunId, PhaseId)],
-    /// Asked of each phase before it is taken.
+    /// Decides on each phase before the claim.
     pub admit: &'a Admit<'a>,
-    /// Whether `admit` looks at what was spent; adding it up takes time.
+    /// Whether `admit` needs the budget usage; adding up takes time.
     pub spending: bool,
 }
 
-/// Put off, or repaired only to find that they overlap, in one transaction: bounds how long others wait for the writer.
+/// Number of phases deferred or skipped per transaction; bounds how long others wait for the writer.
 const EXAMINED: usize = 500;
 
-/// The right to execute one attempt of one phase. Only `finish` ends it, and consumes it.
+/// The right to execute one attempt of one phase. Only `finish` ends and consumes the claim.
 #[derive(Debug)]
 pub struct Claim {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Repaired spec of the phase.
     pub phase: FixedSpec,
-    /// The number of this execution.
+    /// Number of this attempt.
     pub attempt: u32,
-    /// Tries that were charged before this one.
+    /// Counted attempts before this attempt.
     pub tries: u32,
-    /// Attempts since the last one that charged a try.
+    /// Uncounted attempts since the last counted attempt.
     pub uncounted: u32,
+    /// Limit of counted attempts.
     pub max_attempts: u32,
+    /// Failure of the last attempt.
     pub last_failure: Option<Failure>,
+    /// Owner of the claim.
     pub owner: OwnerId,
-    /// Before this attempt; nothing where nobody asked for it.
+    /// Budget usage before this attempt; zero if not requested.
     pub spent: Spending,
-    /// The session of the failed try, as its agent called it, with that agent's name.
+    /// Agent and session id of the failed attempt before.
     pub session: Option<(String, String)>,
     pub(in crate::store) standing: Standing,
     pub(crate) attempt_row: i64,
 }
 
-/// What there is to do.
+/// Outcome of a claim: a phase, nothing to do, or when to ask again.
 #[derive(Debug)]
 pub enum Next {
+    /// A phase was claimed.
     Claimed(Box<Claim>),
-    /// Its turn came, and its spec cannot be executed: it is FAILED now.
+    /// The spec cannot be executed; the phase is FAILED now.
     Unfixable {
+        /// Run of the phase.
         run_id: RunId,
+        /// Id of the phase.
         phase_id: PhaseId,
+        /// Reason for refusing the spec.
         failure: Failure,
     },
-    /// Nothing may be taken any more: a budget is spent.
+    /// A budget is used up; nothing more may be claimed.
     Stopped(Exhausted),
-    /// Nothing executes, and nothing can run before this time.
+    /// Nothing is executing, and nothing can run before this time.
     Waiting {
+        /// Earliest time for the next claim.
         until: UnixMs,
     },
-    /// Nothing can run until something that executes now has ended, or until then.
+    /// Nothing can run before an executing phase ends, or before `until`.
     Held {
-        /// One that another owner executes, where there is any.
+        /// A phase executed by another owner, if any.
         by_another: Option<PhaseId>,
+        /// Earliest end of a deferral.
         until: Option<UnixMs>,
-        /// Whether some could run, but for touching the paths of what executes.
+        /// Whether phases are held back only by overlaps with executing phases.
         overlapping: bool,
     },
-    /// Nothing can run, and nothing executes that could change that.
+    /// Nothing can run, and no executing phase could change that.
     Nothing,
 }
 
 impl Store {
-    /// The order: runs as given; phases that took drains down behind the others; then the plan's order, without those
-    /// that overlap with what executes in their run.
+    /// Claims the next phase. Order: runs as given; phases that stopped drains last; then plan order, without phases
+    /// overlapping an executing phase of the same run.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] for an owner that may not claim, or the database cannot be written.
     pub async fn claim_next(&self, claimer: &Claimer<'_>, now: UnixMs) -> Result<Next, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
@@ -120,14 +137,14 @@ impl Store {
                 }
             }
             tx.commit().await?;
-            // There may be more to look at.
+            // More candidates may remain; ask again at once.
             Ok(next.unwrap_or(Next::Waiting { until: now }))
         })
         .await
     }
 }
 
-/// Repairs the candidate while it is still QUEUED, then takes it, refuses its spec, or passes it over (`None`).
+/// Repairs the QUEUED candidate, then claims the phase, refuses the spec, or skips the phase (`None`).
 async fn take(
     tx: &mut SqliteConnection,
     walk: &mut Walk<'_>,
@@ -172,7 +189,7 @@ async fn take(
     })
 }
 
-/// So that the next claims need not repair it to see what it overlaps with.
+/// Saves the footprint, so later claims can detect overlaps without another repair.
 async fn save_footprint(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
@@ -190,7 +207,7 @@ async fn save_footprint(
     Ok(())
 }
 
-/// The session that the attempt before left.
+/// Returns agent and session id of the previous attempt.
 async fn session(
     tx: &mut SqliteConnection,
     phase: i64,
@@ -278,7 +295,7 @@ async fn insert_attempt(
     Ok(id)
 }
 
-/// Within one writing transaction nobody can have moved the row that it read.
+/// Returns the new state; a writing transaction excludes changes by others after the read.
 fn moved(standing: &Standing, state: Option<PhaseState>) -> Result<PhaseState, StoreError> {
     state.ok_or_else(|| {
         let row = format!("phase {} of run {}", standing.phase_id, standing.run_id);

@@ -1,4 +1,4 @@
-//! What was spent on a phase and on its run, added up for whoever decides whether one more attempt may begin.
+//! Budget usage of a phase and its run, added up before each new attempt.
 
 use std::time::Duration;
 
@@ -10,14 +10,16 @@ use crate::store::columns::number;
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
 
-/// What was spent on a phase so far, and on its run.
+/// Budget usage of a phase and its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spending {
+    /// Usage of the phase.
     pub phase: Spent,
+    /// Usage of the run.
     pub run: Spent,
 }
 
-/// What the attempts of a phase used, known or estimated: those that ended, then those that run.
+/// Sums the known or estimated usage of a phase: ended attempts, then running attempts.
 const OF_PHASE: &str = "SELECT COUNT(CASE WHEN ended_at IS NOT NULL AND tokens > 0 THEN 1 END),
         COALESCE(SUM(CASE WHEN ended_at IS NOT NULL THEN tokens END), 0),
         COUNT(CASE WHEN ended_at IS NULL THEN 1 END),
@@ -25,7 +27,8 @@ const OF_PHASE: &str = "SELECT COUNT(CASE WHEN ended_at IS NOT NULL AND tokens >
         COALESCE(SUM(cost_usd), 0.0), COALESCE(SUM(MAX(COALESCE(ended_at, ?1) - started_at, 0)), 0)
    FROM used WHERE phase = ?2 AND (agent IS NOT NULL OR ended_at IS NULL)";
 
-/// The same of a run. What ended was added up when it did; what runs is found through the phases that execute.
+/// Sums the usage of a run. Ended attempts were added up when they ended; running attempts are found through the
+/// executing phases.
 const OF_RUN: &str = "SELECT r.spent_attempts, r.spent_tokens, running.attempts, running.tokens,
         r.spent_usd + running.usd, r.spent_ms + running.ms
    FROM runs r, (

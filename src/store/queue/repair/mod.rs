@@ -1,6 +1,6 @@
-//! The auto-fixer over all queued phases, in batches, however many there are.
+//! Runs the auto-fixer over all queued phases, in batches to support any number of phases.
 //!
-//! While one batch is repaired, the one after it is read and the one before it is written, each by a task of its own.
+//! While a batch is repaired, the next batch is read and the previous batch is written, each in a task of its own.
 
 mod repair_batch;
 mod repair_change;
@@ -22,31 +22,41 @@ use repair_change::Change;
 
 pub(in crate::store) use repair_change::save_repair;
 
-/// Phases read, repaired and written at a time: bounds memory, and how long others wait for the writer. As many as a
-/// reader holds ready, so that it never waits for whoever repairs them.
+/// Number of phases read, repaired and written at a time; bounds memory, and how long others wait for the writer.
+/// Equals the read-ahead of a reader, so reading never waits for repairs.
 const BATCH: usize = ROW_BUFFER;
-/// Rows of one UPDATE: a statement for each would cost more than what it does.
+/// Rows per UPDATE: single statements would cost more than the update itself.
 const ROWS: usize = 128;
 
-/// A phase that the auto-fixer had something to say about.
+/// A phase changed or found unfixable by the auto-fixer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repaired {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Spec before the repair.
     pub before: Value,
+    /// Spec after the repair.
     pub after: Arc<Value>,
+    /// Fixes made.
     pub fixes: Vec<String>,
+    /// Reason why the spec cannot be executed.
     pub unfixable: Option<String>,
 }
 
+/// Number of phases handled by a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RepairCounts {
+    /// Phases examined.
     pub examined: u64,
+    /// Phases with fixes.
     pub changed: u64,
+    /// Phases found unfixable.
     pub unfixable: u64,
 }
 
-/// Whom to tell, and what was told so far.
+/// Observer of repairs, and the counts reported so far.
 struct Told<'a> {
     on: &'a mut (dyn FnMut(Repaired) + Send),
     counts: RepairCounts,
@@ -62,8 +72,11 @@ impl RepairCounts {
 }
 
 impl Store {
-    /// Repairs what is QUEUED, of one run or of all, and hands each phase that changed or is unfixable to `on`.
-    /// A phase that is claimed meanwhile is left to its claim, which repairs it too. `dry_run` only looks.
+    /// Repairs the QUEUED phases of one run or all runs, and passes each changed or unfixable phase to `on`. A phase
+    /// claimed meanwhile is left to the claim, which repairs the phase too. `dry_run` stores nothing.
+    ///
+    /// # Errors
+    /// The run is unknown, a spec cannot be read, or the database cannot be written.
     pub async fn repair_queued(
         &self,
         run: Option<&RunId>,
@@ -76,7 +89,7 @@ impl Store {
             for (row, run) in self.runs_or_all(run).await? {
                 let mut saving = None;
                 let repaired = self.repair_run(row, &run, fix, &mut told, &mut saving).await;
-                // Also where something went wrong after it.
+                // Also after an error in a later batch.
                 if let Some(last) = saving {
                     last.end(&mut told).await?;
                 }
@@ -87,7 +100,7 @@ impl Store {
         .await
     }
 
-    /// `saving` is the batch that is being written when this ends.
+    /// Repairs one run; `saving` is the batch still being written at the end.
     async fn repair_run(
         &self,
         row: i64,
@@ -120,7 +133,7 @@ impl Store {
         Ok(all.into_iter().map(|(row, name)| (row, RunId::new(name))).collect())
     }
 
-    /// The batch behind a row; empty at the end.
+    /// Returns the batch after a row; empty at the end.
     async fn queued_after(self, run: i64, after: i64) -> Result<Vec<Queued>, StoreError> {
         let rows = sqlx::query_as(
             "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec_version, fixes, unfixable, last_failure
@@ -141,7 +154,7 @@ impl Store {
     }
 }
 
-/// A task that ends with whoever waits for it.
+/// A task aborted when dropped.
 struct Ahead<T>(JoinSet<Result<T, StoreError>>);
 
 impl<T: Send + 'static> Ahead<T> {
@@ -155,13 +168,13 @@ impl<T: Send + 'static> Ahead<T> {
         match self.0.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(join)) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-            // Only a runtime that is shutting down ends a task of its own accord, and that polls nobody any more.
+            // Only a runtime shutting down cancels a task, and such a runtime polls nothing any more.
             Some(Err(_)) | None => std::future::pending().await,
         }
     }
 }
 
-/// A batch on its way into the database.
+/// A batch being written to the database.
 struct Saving {
     writing: Ahead<()>,
     counts: RepairCounts,
@@ -175,7 +188,7 @@ impl Saving {
         Self { writing: Ahead::of(store.clone().save_repairs(changes)), counts, repaired }
     }
 
-    /// What was not written is handed to nobody.
+    /// Waits for the write, then reports the phases; unwritten phases are not reported.
     async fn end(self, told: &mut Told<'_>) -> Result<(), StoreError> {
         self.writing.end().await?;
         told.counts.add(self.counts);

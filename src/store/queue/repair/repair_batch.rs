@@ -1,4 +1,4 @@
-//! A batch of queued phases repaired, by as many processors as there are. Neither reads nor writes the database.
+//! Repair of a batch of queued phases on all processors. Does not access the database.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,10 +13,10 @@ use crate::store::error::StoreError;
 use super::repair_change::{Change, Held};
 use super::{RepairCounts, Repaired};
 
-/// Fewer are not worth a thread: to start one takes as long as two or three repairs.
+/// Smallest part worth a thread: starting a thread takes as long as two or three repairs.
 const FEW: usize = 64;
 
-/// Of a queued phase, what its repair is made from.
+/// Input of a repair, from a queued phase.
 #[derive(FromRow)]
 pub(super) struct Queued {
     pub id: i64,
@@ -28,18 +28,18 @@ pub(super) struct Queued {
     last_failure: Option<String>,
 }
 
-/// What came of a batch, in its order.
+/// Result of a batch, in order.
 #[derive(Default)]
 pub(super) struct Batch {
     pub counts: RepairCounts,
-    /// To be written.
+    /// Changes to store.
     pub changes: Vec<Change>,
-    /// Of those that the auto-fixer had something to say about.
+    /// Phases changed or found unfixable by the auto-fixer.
     pub repaired: Vec<Repaired>,
 }
 
 impl Batch {
-    /// Of several that cannot be read, the first one's error.
+    /// Repairs the rows. If several cannot be read, returns the first error.
     pub fn of(rows: &[Queued], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let mut parts = rows.chunks(rows.len().div_ceil(threads).max(FEW));
@@ -54,7 +54,7 @@ impl Batch {
             for (part, thread) in others {
                 let part = match thread.map(thread::ScopedJoinHandle::join) {
                     Some(ended) => ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                    // No more threads are to be had.
+                    // No further thread is available.
                     None => Self::repair(part, run_id, fix),
                 };
                 whole.append(part?);

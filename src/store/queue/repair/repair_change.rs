@@ -1,4 +1,4 @@
-//! What a repair changes in the database: the rows of one `UPDATE`. Not when it does.
+//! Database changes of a repair: the rows of a bulk `UPDATE`, independent of the time of writing.
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
@@ -7,7 +7,7 @@ use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
 
-/// What a phase holds of repairs before this one.
+/// Results of earlier repairs of a phase.
 pub(super) struct Held<'a> {
     pub id: i64,
     pub spec_version: i64,
@@ -15,10 +15,10 @@ pub(super) struct Held<'a> {
     pub unfixable: Option<&'a str>,
 }
 
-/// A repair as it is written beside the spec.
+/// A repair to be stored beside the spec.
 pub(super) struct Change {
     id: i64,
-    /// Of the spec that was repaired.
+    /// Version of the repaired spec.
     spec_version: i64,
     spec: String,
     fixes: String,
@@ -27,7 +27,7 @@ pub(super) struct Change {
 }
 
 impl Held<'_> {
-    /// `None`: it is held already.
+    /// Compares a repair with the stored results; `None` if nothing changes.
     pub fn change(
         &self,
         before: &RawSpec,
@@ -52,7 +52,7 @@ impl Held<'_> {
     }
 }
 
-/// Keeps a repair beside the spec as written.
+/// Stores a repair beside the spec as written.
 pub(in crate::store) async fn save_repair(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
@@ -71,7 +71,7 @@ pub(in crate::store) async fn save_repair(
     }
 }
 
-/// Each if its phase is still QUEUED with the spec that was repaired.
+/// Stores each change whose phase is still QUEUED with the repaired version of the spec.
 pub(super) async fn write(tx: &mut SqliteConnection, changes: &[Change]) -> Result<(), StoreError> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "WITH new (id, spec_version, spec, fixes, unfixable, footprint) AS (",
