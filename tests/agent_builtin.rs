@@ -318,7 +318,7 @@ async fn its_time_and_its_budget_hold() {
     scene.budget.wall_time = Some(Duration::from_millis(50));
     let outcome = scene.run().await.reply.outcome;
     assert!(
-        matches!(&outcome, Outcome::OverBudget { what } if what.contains("that were left are over"))
+        matches!(&outcome, Outcome::OverBudget { what } if what.contains("used up the remaining"))
     );
 
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
@@ -355,9 +355,9 @@ async fn what_the_next_phase_would_meet_too_is_systemic_and_says_what_to_do() {
     for (turn, hints) in [
         (
             status(401, no("invalid_api_key")),
-            ["refused the key in MODEL_ACCESS", "put a valid one"],
+            ["refused the key in MODEL_ACCESS", "set a valid key"],
         ),
-        (status(403, no("forbidden")), ["refused the key in MODEL_ACCESS", "put a valid one"]),
+        (status(403, no("forbidden")), ["refused the key in MODEL_ACCESS", "set a valid key"]),
         (status(404, no("model_not_found")), ["no model \"a-model\"", "correct `model`"]),
         (status(402, no("billing")), ["no credit", "top it up"]),
         (status(429, no("insufficient_quota")), ["no credit", "top it up"]),
@@ -496,9 +496,9 @@ async fn secrets_in_files_are_not_sent_nor_overwritten() {
     fs::write(scene.at("slot/src/a.rs"), &text).unwrap();
     let came = scene.run().await.finished();
     let answers = came.answers();
-    assert!(answers[0].contains("secrets in it are shown as"), "{}", answers[0]);
+    assert!(answers[0].contains("secrets are shown as"), "{}", answers[0]);
     assert!(answers[1].contains("stands for a secret"), "{}", answers[1]);
-    assert!(answers[2].contains("holds a secret"), "{}", answers[2]);
+    assert!(answers[2].contains("contains a secret"), "{}", answers[2]);
     assert_eq!(scene.read("src/a.rs"), text);
     assert!(!scene.at("slot/src/b.rs").exists());
     let seen = format!("{:?}{:?}{}", came.reply, came.events, came.log);

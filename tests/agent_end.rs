@@ -75,7 +75,7 @@ fn a_shell_in_the_background_holds_nothing() {
     let ran = project.drain().succeeded();
     assert_eq!(project.landed(), ["p0"]);
     assert!(
-        ran.stdout.contains("the agent had finished but did not exit, and was ended"),
+        ran.stdout.contains("the agent finished but did not exit, so autopack ended it"),
         "{ran:#?}"
     );
 }
@@ -90,7 +90,7 @@ fn one_that_works_on_while_it_is_ended_never_lands() {
     project.drain().exited(3);
     let failure = &project.phase("p0")["last_failure"];
     assert_eq!(failure["kind"], "agent_failed", "{failure}");
-    assert!(failure["message"].as_str().unwrap().contains("worked on after its last word"));
+    assert!(failure["message"].as_str().unwrap().contains("kept working after its final message"));
     assert!(project.landed().is_empty());
 }
 

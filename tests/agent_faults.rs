@@ -95,9 +95,9 @@ fn what_a_command_reports_in_its_result_file_decides() {
     for (wrong, note) in [
         (
             "dict(kind='boom')",
-            "`error.kind` is none of rate_limit, authentication, billing, unavailable",
+            "`error.kind` must be one of rate_limit, authentication, billing, unavailable",
         ),
-        ("'boom'", "`error` is no object but a text"),
+        ("'boom'", "`error` must be an object, not a text"),
     ] {
         let project = project(wrong);
         let ran = project.drain().exited(3);

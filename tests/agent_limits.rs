@@ -60,7 +60,7 @@ async fn without_a_last_word_it_failed_whatever_its_exit_code() {
             ),
         };
         let nothing = Fake::doing(kind, "exit 0").run().await;
-        assert_eq!(nothing.reply.outcome, failed(0, "without a last word"));
+        assert_eq!(nothing.reply.outcome, failed(0, "without a final message"));
         assert_eq!(nothing.tokens(), [None; 4]);
         let crash = Fake::doing(kind, "echo 'it broke' >&2; exit 7").run().await;
         assert_eq!(crash.reply.outcome, failed(7, "it broke"));
@@ -76,7 +76,7 @@ async fn a_budget_of_tokens_ends_it() {
     let mut fake = saying(&lines, HANG);
     fake.task.budget = AttemptBudget { tokens: Some(100_000), ..AttemptBudget::default() };
     let seen = fake.run().await;
-    let what = "120002 tokens used of the 100000 that were left".to_owned();
+    let what = "used 120002 of the remaining 100000 tokens".to_owned();
     assert_eq!(seen.reply.outcome, Outcome::OverBudget { what });
     assert_eq!((seen.reply.ended, seen.tokens()[0]), (How::Stopped, Some(120_000)));
 }
@@ -100,7 +100,7 @@ async fn a_budget_of_time_ends_it() {
     let seen = fake.run().await;
     assert_eq!(
         seen.reply.outcome,
-        Outcome::OverBudget { what: "the 1 s that were left are over".to_owned() }
+        Outcome::OverBudget { what: "used up the remaining 1 s".to_owned() }
     );
     assert_eq!(seen.reply.ended, How::TimedOut);
 }

@@ -111,7 +111,7 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
         let more = format!("executor: {{budgets: {{{level}: {{tokens: 40000}}}}}}\n");
         let ran = claude(body, &more).plan(plan(1)).drain().exited(5);
         let why = format!(
-            "error: the {level}'s budget is spent: 55000 tokens used of the 40000 that were left\n"
+            "error: the {level}'s budget is spent: used 55000 of the remaining 40000 tokens\n"
         );
         assert!(ran.stdout.contains(&why), "{ran:#?}");
         assert!(ran.stdout.contains(&format!("hint: {cure}")), "{ran:#?}");
@@ -157,7 +157,7 @@ fn any_programs_wall_time_is_held_too() {
         failure["message"]
             .as_str()
             .unwrap()
-            .contains("the attempt's budget is spent: the 1 s that were left are over")
+            .contains("the attempt's budget is spent: used up the remaining 1 s")
     );
 }
 

@@ -1,4 +1,4 @@
-//! What holds for whatever agents print: for property tests and the fuzzer.
+//! Invariants of reading agents' output, for property tests and the fuzzer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) const KINDS: [&Kind; 7] = [
     &mini::KIND,
 ];
 
-/// One output, read as each kind of agent's stream, and as a result file.
+/// Reads an output as every kind of agent's stream, and as a result file.
 pub fn stream(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     KINDS.iter().for_each(|kind| read(kind, &text));
@@ -28,12 +28,12 @@ pub fn stream(input: &[u8]) {
     is_sound(&said.usage);
 }
 
-/// Edits and answers, as models and their providers write them.
+/// Reads edits and answers in the notations of models and providers.
 pub fn edits(input: &[u8]) {
     super::builtin::invariants::bytes(input);
 }
 
-/// All channels, to the end.
+/// Reads all channels to the end.
 fn read(kind: &'static Kind, text: &str) {
     let mut reader = (kind.reader)(Path::new("/slot"));
     let budget = AttemptBudget { tokens: Some(1), cost_usd: Some(0.1), wall_time: None };
@@ -51,7 +51,7 @@ fn read(kind: &'static Kind, text: &str) {
     is_sound(&stream.usage());
 }
 
-/// What is kept of it adds up in the store.
+/// Checks that the store can add up the usage.
 fn is_sound(usage: &Usage) {
     assert!(usage.cost_usd.is_none_or(|cost| cost.is_finite() && cost >= 0.0), "{usage:?}");
     let counts = [

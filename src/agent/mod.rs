@@ -1,8 +1,9 @@
-//! A prompt goes to an agent, which edits files in a worktree; what it used comes back.
+//! Runs an agent: takes a prompt, lets the agent edit files in a worktree, returns the usage.
 //!
-//! One file per kind of agent. Those that are programs with a stream of their own (`adapters` lists them) share one runner,
-//! `runner::program`; each file says only how its agent is called and what its stream means. What an agent says about its own success is passed on and decides
-//! nothing: the diff and CI do, elsewhere. An error here is ours and would meet the next phase too.
+//! Each kind of agent has a file. Programs with an output stream (listed in `kind`) share the runner
+//! `program`; each file only defines the command line and the meaning of the stream. Success reported by an
+//! agent is passed on without effect: the diff and CI decide elsewhere. An error of this module would also
+//! affect the next phase.
 
 mod adapters;
 mod builtin;
@@ -31,82 +32,102 @@ pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, Until};
 pub use runner::start_check::{Checked, check};
 
-/// One attempt, as an agent gets it. The prompt and the phase file exist before it starts.
+/// An attempt, as input of an agent. The prompt and the phase file exist before the start.
 pub struct Task {
+    /// The run of the phase.
     pub run_id: RunId,
+    /// The phase's id.
     pub phase_id: PhaseId,
-    /// The number of this execution.
+    /// The number of this attempt, counted or not.
     pub attempt: u32,
-    /// The number of this try: charged tries so far, and one.
+    /// The number of counted attempts so far, plus 1.
     pub try_number: u32,
-    /// Of the drain: the agent's processes bear it, so that leftovers of a dead drain can be found.
+    /// The drain's id, carried by the agent's processes so that a dead drain's processes can be found.
     pub owner: String,
+    /// The prompt's text.
     pub prompt: String,
     /// The user's repository.
     pub workspace: PathBuf,
-    /// The slot, where the agent works.
+    /// The slot, the agent's working directory.
     pub worktree: PathBuf,
+    /// The file with the prompt.
     pub prompt_file: PathBuf,
     /// The FixedSpec as JSON.
     pub phase_file: PathBuf,
-    /// Where the agent may say what it used.
+    /// File in which the agent may report usage.
     pub result_file: PathBuf,
-    /// Gets the agent's output.
+    /// Receives the agent's output.
     pub log: PathBuf,
-    /// For the agent's own files; it exists before the agent starts.
+    /// For the agent's own files; exists before the start.
     pub log_dir: PathBuf,
-    /// What the agent inherits: `process::child_env::for_agent` of ours.
+    /// The agent's environment: `process::child_env::for_agent` of autopack's.
     pub env: Env,
+    /// Removes secrets from output.
     pub redact: Redactor,
     /// The slot's lock.
     pub hold: Option<Arc<OwnedFd>>,
-    /// The phase itself: its deliverables, and the scope that edits are held to.
+    /// The phase: deliverables and allowed scope.
     pub spec: FixedSpec,
-    /// Paths that no phase may change.
+    /// Paths protected from every phase.
     pub protected: Vec<String>,
+    /// Limits of the attempt.
     pub budget: AttemptBudget,
-    /// The session of the failed try to go on with.
+    /// Session of the failed attempt to continue.
     pub session: Option<String>,
-    /// Runs the phase's CI on what is in the worktree now, for an agent that asks.
+    /// Runs the phase's CI on the present worktree, at the agent's request.
     pub checks: Option<Arc<dyn Checks>>,
 }
 
-/// The phase's CI, for an agent that wants to know before it is judged.
+/// The phase's CI, for an agent that asks before the verdict.
 pub trait Checks: Send + Sync {
-    /// What it printed last and how it ended, redacted.
+    /// Returns the end of the output and the result, redacted.
     fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>>;
 }
 
+/// Result of an agent's run.
 #[derive(Debug)]
 pub struct AgentReply {
+    /// How the program ended.
     pub ended: How,
+    /// The outcome reported by the agent.
     pub outcome: Outcome,
+    /// Tokens, cost and model.
     pub usage: Usage,
-    /// What a retry can be told to go on with.
+    /// Session for a retry.
     pub session: Option<String>,
+    /// The agent's own summary.
     pub summary: Option<String>,
-    /// Of its output, redacted, for the next prompt and for people.
+    /// Last lines of output, redacted, for the next prompt and for people.
     pub last_lines: String,
-    /// What was odd but stops nothing, one line each.
+    /// Harmless oddities, one per line.
     pub notes: Vec<String>,
-    /// What its last lines say of its provider, where it exited with an error: counts where it left its work undone.
+    /// The provider's failure mentioned in the last lines of a program that exited with an error: counts if
+    /// the work is not done.
     pub excuse: Option<Outcome>,
 }
 
-/// Systemic: the next phase would meet it too.
+/// Systemic: the next phase would fail too.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
+    /// A program or file is missing.
     #[error("cannot start the agent: {program} is missing ({searched}); {hint}")]
     Missing { program: String, searched: String, hint: String },
+    /// The agent exists but cannot be started.
     #[error("cannot start the agent: {program}: {why}; {hint}")]
     CannotStart { program: String, why: String, hint: String },
+    /// The agent's program did not run.
     #[error("cannot run the agent: {0}")]
     Spawn(#[source] SpawnError),
+    /// A file of the attempt cannot be read or written.
     #[error("cannot {what} {}: {source}", .path.display())]
     Io { what: &'static str, path: PathBuf, source: io::Error },
 }
 
-/// Has the agent work on one attempt, until it ends or has to.
+/// Runs an agent on an attempt until the agent ends or a limit is reached.
+///
+/// # Errors
+///
+/// If the agent cannot be started, or its files cannot be read or written.
 pub async fn run(
     settings: &AgentSettings,
     task: Task,
@@ -127,7 +148,7 @@ pub async fn run(
 
 #[cfg(test)]
 impl Task {
-    /// A task whose workspace is `folder` and whose slot is `folder/worktree`.
+    /// Creates a task with workspace `folder` and slot `folder/worktree`.
     fn sample(folder: &std::path::Path, phase_id: &str) -> Self {
         Self {
             run_id: RunId::new("run"),

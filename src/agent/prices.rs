@@ -1,7 +1,8 @@
-//! What tokens cost where the agent does not say: `prices.file` of the configuration, then list prices of the day below.
+//! Token prices for agents without own cost reports: `prices.file` of the configuration, then the dated list
+//! below.
 //!
-//! What is in neither is unknown, not free. Surcharges for long contexts are left out: an attempt's sums do not tell the
-//! size of its requests, so that what is computed is a lower bound there.
+//! A model in neither has an unknown cost, not zero. Surcharges for long contexts are left out: an attempt's
+//! sums do not reveal the size of the requests, so the computed cost is a lower bound.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,26 +13,30 @@ use serde::{Deserialize, Deserializer};
 
 use crate::phase::Tokens;
 
-/// Of the list: model, input, output, cache_read and cache_write on a line, sorted by model.
+/// Lines of the list: model, input, output, cache_read and cache_write, sorted by model.
 const LIST: &str = include_str!("prices.tsv");
-/// When the list was made.
+/// Date of the list.
 pub const AS_OF: &str = "2026-11-29";
 
-/// In US dollars per million tokens.
+/// Prices in US dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
+    /// Price of input tokens outside of the cache.
     #[serde(deserialize_with = "dollars")]
     pub input: f64,
+    /// Price of output tokens.
     #[serde(deserialize_with = "dollars")]
     pub output: f64,
+    /// Price of tokens read from a cache, if known.
     #[serde(default, deserialize_with = "dollars_or_none")]
     pub cache_read: Option<f64>,
+    /// Price of tokens written to a cache, if known.
     #[serde(default, deserialize_with = "dollars_or_none")]
     pub cache_write: Option<f64>,
 }
 
-/// An amount of dollars, refused where the file has it, so that the error names the line.
+/// An amount of dollars, checked during parsing, so that the error names the line.
 #[derive(Deserialize)]
 struct Dollars(#[serde(deserialize_with = "dollars")] f64);
 
@@ -71,10 +76,10 @@ impl Visitor<'_> for Amount {
 /// The user's own prices, by model.
 pub type OwnPrices = BTreeMap<String, Price>;
 
-/// Set by the command that reads the configuration, before any agent is asked.
+/// Set by the command that reads the configuration, before any agent is started.
 static OWN: OnceLock<OwnPrices> = OnceLock::new();
 
-/// Has the user's own prices win over the list from now on. The first ones stay.
+/// Makes the user's own prices override the list. Only the first call has an effect.
 pub fn set_own(prices: OwnPrices) {
     let named = |(model, price): (String, Price)| {
         [(model.trim().to_lowercase(), price), (plain(&model), price)]
@@ -82,11 +87,11 @@ pub fn set_own(prices: OwnPrices) {
     let _ = OWN.set(prices.into_iter().flat_map(named).collect());
 }
 
-/// The price of a model, as agents and people name it: with or without provider, region and date.
+/// Returns the price of a model, in any spelling: with or without provider, region and date.
 pub fn price(model: &str) -> Option<Price> {
     let (full, plain) = (model.trim().to_lowercase(), plain(model));
     let own = OWN.get().and_then(|own| own.get(&full).or_else(|| own.get(&plain)).copied());
-    // Routers write the version of Claude with a dot.
+    // Routers write Claude's versions with a dot.
     own.or_else(|| listed(&plain)).or_else(|| match plain.starts_with("claude-") {
         true => listed(&plain.replace('.', "-")),
         false => None,
@@ -106,7 +111,7 @@ fn listed(model: &str) -> Option<Price> {
     })
 }
 
-/// What stands before a model's name on Bedrock: regions, then makers.
+/// Prefixes of a model's name on Bedrock: regions, then makers.
 const BEFORE: [&str; 21] = [
     "us",
     "eu",
@@ -131,7 +136,8 @@ const BEFORE: [&str; 21] = [
     "minimax",
 ];
 
-/// A model's name without provider, region, version of the API, and date. The same as `plain` in scripts/prices.py.
+/// Strips provider, region, API version and date from a model's name. Equivalent to `plain` in
+/// scripts/prices.py.
 fn plain(model: &str) -> String {
     let lower = model.trim().to_lowercase();
     let mut name = lower.rsplit('/').next().unwrap_or(&lower);
@@ -186,7 +192,7 @@ fn without_date(name: &str) -> &str {
     }
 }
 
-/// `None` where the model, or the price of something that was used, is not known.
+/// Returns the cost in dollars; `None` if the model, or the price of a used kind of token, is unknown.
 pub(super) fn cost(model: &str, tokens: &Tokens) -> Option<f64> {
     let price = price(model)?;
     let part = |count: Option<u64>, price: Option<f64>| match count.unwrap_or(0) {

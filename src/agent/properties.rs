@@ -1,4 +1,4 @@
-//! Whatever an agent prints, it is read without a panic, and bounded.
+//! Property tests: any agent output is read without a panic and in bounded memory.
 
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ const RECORDED: [&str; 12] = [
     include_str!("../../tests/fixtures/agents/mini/success.account"),
 ];
 
-/// A recording with a piece of it replaced.
+/// A recording with a changed piece.
 fn spoiled() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<String>(),
@@ -43,7 +43,7 @@ fn spoiled() -> impl Strategy<Value = String> {
     )
 }
 
-/// A value of a recording's line replaced by one of another type.
+/// A recording with a value replaced by a value of another type.
 fn retyped() -> impl Strategy<Value = String> {
     let values = [
         "null",

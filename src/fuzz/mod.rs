@@ -1,7 +1,7 @@
-//! What must hold for every input, one function a target of the fuzzer: bytes in, a panic where it does not hold.
+//! Invariants for every input, with a function for each fuzz target: takes bytes, panics on a violation.
 //!
-//! What holds is said beside the code that has to hold it, in its `invariants`. Here for tests and for cargo-fuzz alone
-//! (`tests/fuzz`, `make fuzz`); the tests feed each with recordings, spoiled at random.
+//! The invariants are stated beside the code under test, in modules named `invariants`. Only for tests and
+//! cargo-fuzz (`tests/fuzz`, `make fuzz`); the tests run each target on randomly changed recordings.
 
 #[cfg(test)]
 pub(crate) mod tests;

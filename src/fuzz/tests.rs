@@ -1,4 +1,4 @@
-//! Every target of the fuzzer, on what it would begin with, spoiled at random.
+//! Runs every fuzz target on its seeds, changed at random.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,14 +26,14 @@ const PIECES: [&[u8]; 16] = [
     b"\x1b[31m",
 ];
 
-/// How one input differs from a recording.
+/// Difference between an input and a recording.
 #[derive(Clone, Debug)]
 enum Change {
-    /// So many bytes from there on are replaced.
+    /// Replaces this many bytes from this position.
     Replace(Index, usize, Vec<u8>),
-    /// The rest is another's.
+    /// Takes the rest from another recording.
     Splice(Index, Index, Index),
-    /// A stretch stands there twice.
+    /// Repeats a range.
     Repeat(Index, usize),
 }
 
@@ -72,7 +72,7 @@ fn changed(mut input: Vec<u8>, change: Change, seeds: &[Vec<u8>]) -> Vec<u8> {
     input
 }
 
-/// So many cases in the short form, `PROPTEST_CASES` in the long one.
+/// Returns the number of cases: `short` in short runs, `PROPTEST_CASES` in long runs.
 pub(crate) fn cases(short: u32) -> ProptestConfig {
     let long = ProptestConfig::default().cases;
     let unset = long == 256;
@@ -83,7 +83,7 @@ pub(crate) fn cases(short: u32) -> ProptestConfig {
     }
 }
 
-/// The recordings as they are, then `PROPTEST_CASES` (100) of them spoiled.
+/// Runs a target on the recordings, then on `PROPTEST_CASES` (100) changed recordings.
 fn hold(target: &str, holds: fn(&[u8])) {
     let seeds = seeds(target);
     assert!(!seeds.is_empty(), "no seeds for {target}");
@@ -100,7 +100,7 @@ fn hold(target: &str, holds: fn(&[u8])) {
     run.unwrap_or_else(|error| panic!("{target}: {error}"));
 }
 
-/// What `tests/fuzz/seeds` has for a target, and what its `.from` names.
+/// Returns the seeds of a target: files in `tests/fuzz/seeds`, and files named by `.from`.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("tests/fuzz/seeds");
@@ -129,7 +129,7 @@ macro_rules! targets {
             }
         )*
 
-        /// One that has no test here, or no program there, would be fuzzed by nobody.
+        /// A target without a test here, or without a program there, would never be fuzzed.
         #[test]
         fn every_target_has_its_program() {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");

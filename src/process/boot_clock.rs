@@ -1,13 +1,13 @@
-//! Time since boot, which no clock change moves, and which boot it is.
+//! Time since boot, unaffected by clock changes, and the identity of the boot.
 
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Milliseconds since boot, time asleep included. Comparable between processes of one boot.
+/// Returns the milliseconds since boot, sleep included. Comparable between processes of the same boot.
 pub fn boot_clock_ms() -> i64 {
-    // The call fails only for a clock that the kernel does not have, and CLOCK_BOOTTIME is older
-    // than any kernel that Rust's standard library runs on.
+    // The call fails only for a clock unknown to the kernel, and CLOCK_BOOTTIME is older than any kernel
+    // supported by Rust's standard library.
     let now = clock_gettime(CLOCK).map(Duration::from).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
@@ -17,7 +17,7 @@ const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
-/// Names this boot of this machine; `unknown` where the system does not say.
+/// Returns an identifier of this boot of this machine; `unknown` where the system provides none.
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|id| id.trim().to_owned())

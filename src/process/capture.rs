@@ -1,15 +1,18 @@
-//! What is kept of a program's output: the head and the tail, however much there was.
+//! Bounded capture of a program's output: head and tail, however large the output is.
 
 use std::borrow::Cow;
 
-/// Kept of each end; together 1 MiB.
+/// Bytes kept of each end; 1 MiB in total.
 const KEEP: usize = 512 * 1024;
 
+/// Captured output of a program: the head, the tail and the total size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
+    /// The first bytes.
     pub head: Vec<u8>,
+    /// The last bytes after the head.
     pub tail: Vec<u8>,
-    /// How much there was, after redaction.
+    /// Size of the output in bytes, after redaction.
     pub total: u64,
 }
 
@@ -19,7 +22,7 @@ impl Captured {
         let (head, rest) = bytes.split_at(bytes.len().min(KEEP - self.head.len()));
         self.head.extend_from_slice(head);
         self.tail.extend_from_slice(&rest[rest.len().saturating_sub(KEEP)..]);
-        // Seldom, so that the tail is not moved at each push.
+        // Trim seldom, so that the tail is not moved at each push.
         if self.tail.len() > 2 * KEEP {
             self.trim();
         }
@@ -34,12 +37,12 @@ impl Captured {
         self.tail.drain(..self.tail.len().saturating_sub(KEEP));
     }
 
-    /// How much was left out between head and tail.
+    /// Returns the number of bytes dropped between head and tail.
     pub fn left_out(&self) -> u64 {
         self.total - (self.head.len() + self.tail.len()) as u64
     }
 
-    /// All of it, with a line that says what was left out.
+    /// Returns the captured output, with a line that states the number of dropped bytes.
     pub fn text(&self) -> String {
         let (head, tail) = (lossy(&self.head), lossy(&self.tail));
         match self.left_out() {
@@ -48,7 +51,7 @@ impl Captured {
         }
     }
 
-    /// The last `lines` lines, without the empty ones at the end.
+    /// Returns the last `lines` lines, without trailing empty lines.
     pub fn tail_lines(&self, lines: usize) -> String {
         let text = self.text();
         let all: Vec<&str> = text.trim_end().lines().collect();

@@ -1,6 +1,6 @@
-//! Which of our environment variables a child may have.
+//! Selects the environment variables that a child process receives.
 //!
-//! The environment itself is read elsewhere and handed in.
+//! The environment is read elsewhere and passed in.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,26 +8,26 @@ use std::ffi::{OsStr, OsString};
 /// A whole environment.
 pub type Env = BTreeMap<OsString, OsString>;
 
-/// Marks the processes of one drain, so that what a dead one left can be found: `AUTOPACK_OWNER=<id>`.
+/// Marks the processes of a drain (`AUTOPACK_OWNER=<id>`), so that a dead drain's processes can be found.
 pub const OWNER: &str = "AUTOPACK_OWNER";
 
-/// The slot that a process works in; nobody else's processes bear the same.
+/// The slot that a process works in; unique to the processes of this slot.
 pub const WORKTREE: &str = "AUTOPACK_WORKTREE";
 
-/// Read by many an application, and by us.
+/// Read by many applications, autopack included.
 const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
-/// Whose database `DATABASE_URL` names.
+/// Owner of the database named by `DATABASE_URL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedDatabase {
-    /// It is autopack's own: nobody else's business.
+    /// autopack's own database: hidden from children.
     Ours,
-    /// It is the application's that is worked on: agents and CI need it.
+    /// Database of the application under development: agents and CI need the variable.
     Application,
 }
 
-/// What is nobody else's business: our database, the key of our index, and the repository that git was started for
-/// when a hook or an alias of the user's runs us: in a slot it would be the wrong one.
+/// Variables that no child receives: autopack's database, the key of its index, and the repository that git
+/// set when a user's hook or alias started autopack. In a slot, that repository would be wrong.
 const OURS: [&str; 9] = [
     "AUTOPACK_DATABASE_URL",
     "AUTOPACK_QDRANT_API_KEY",
@@ -60,7 +60,7 @@ const PROVIDER_KEYS: [&str; 16] = [
     "TOGETHER_API_TOKEN",
 ];
 
-/// What an agent gets of `env`: everything but what is ours.
+/// Returns the environment for an agent: `env` without autopack's own variables.
 pub fn for_agent(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     database: SharedDatabase,
@@ -72,8 +72,8 @@ pub fn for_agent(
     env.into_iter().filter(|(name, _)| !is_ours(name)).collect()
 }
 
-/// What CI and setup commands get: neither what is ours nor the keys of model providers, also those that the
-/// configuration calls by another name.
+/// Returns the environment for CI and setup commands: `env` without autopack's own variables and without
+/// provider keys, including keys under other names from the configuration.
 pub fn for_ci(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     database: SharedDatabase,
@@ -83,6 +83,7 @@ pub fn for_ci(
     for_agent(env, database).into_iter().filter(|(name, _)| !is_key(name)).collect()
 }
 
+/// Checks whether a variable holds a key of a model provider, by name.
 pub fn is_provider_key(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_uppercase();
     name.ends_with("_API_KEY")

@@ -1,7 +1,7 @@
-//! Looking at processes through /proc: who descends from whom, how much processor time a tree has
-//! used, who bears a mark; and killing what was found faster than it can fork.
+//! Reads processes through /proc: parents, processor time of a tree, environment marks; and kills process
+//! trees faster than they can fork.
 //!
-//! Elsewhere than on Linux there is nothing to see, and every look comes back empty.
+//! Outside of Linux, every query returns an empty result.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// How often a tree that forks on is frozen again before what was caught is killed.
+/// Rounds in which a forking tree is frozen before the caught processes are killed.
 const FREEZE_ROUNDS: usize = 10;
-/// USER_HZ, which the kernel fixes at 100 for what it tells user space.
+/// USER_HZ, fixed at 100 by the kernel for user space.
 const MS_PER_TICK: u64 = 10;
-/// How long a sweep waits for what it killed to be gone.
+/// Polls of a sweep for the end of killed processes.
 const GONE_LOOKS: usize = 500;
-/// One look may miss a process that came and went while it was under way: so many looks in a row
-/// must find nothing, and many more where something was found that may be of that kind.
+/// A snapshot may miss a process that appeared and vanished meanwhile. This many snapshots in a row must be
+/// empty, and more of them after a kill, which suggests a process of this kind.
 const QUIET_LOOKS: usize = 3;
 const QUIET_LOOKS_AFTER_A_KILL: usize = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
@@ -30,11 +30,11 @@ struct Process {
     group: i32,
     session: i32,
     zombie: bool,
-    /// Of itself and of the children that it has waited for.
+    /// Of the process and of the children that the process has waited for.
     ticks: u64,
 }
 
-/// Processes that live, and those groups that hold nobody else.
+/// Living processes, and the groups that contain no other processes.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pids: BTreeSet<i32>,
@@ -54,8 +54,8 @@ impl Found {
         &self.pids
     }
 
-    /// One that is gone already, or that is not ours to signal, is no error. A group is signalled
-    /// as one, so that nobody escapes by forking within it.
+    /// Processes that are gone, or that autopack may not signal, cause no error. A group receives a single
+    /// signal, so that no member escapes by forking.
     pub fn signal(&self, signal: Signal) {
         for group in &self.groups {
             let _ = killpg(Pid::from_raw(*group), signal);
@@ -66,27 +66,28 @@ impl Found {
     }
 }
 
-/// Every process that runs beneath `root`, without itself.
+/// Returns all processes under `root`, without `root`.
 pub(super) fn below(root: Pid) -> Found {
     let processes = all();
     let chosen = tree(&processes, root.as_raw()).iter().map(|p| p.pid).collect();
     Found::among(&processes, &chosen)
 }
 
-/// The direct children of this process: one small read, where [`below`] takes hundreds.
+/// Returns the direct children of this process: a single small read, where [`below`] takes hundreds.
 pub(super) fn own_children() -> Vec<i32> {
     let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Processor time of `root` and everything beneath it. It falls where a process takes its own with
-/// it, so take any change for a sign of life.
+/// Returns the processor time of `root` and all processes under `root`. The value falls when a process ends
+/// and takes its own time along, so treat any change as a sign of life.
 pub(super) fn cpu_ms(root: i32) -> u64 {
     let own = process(root).map_or(0, |p| p.ticks);
     (own + tree(&all(), root).iter().map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
 }
 
-/// Processor time of `leader` itself and of those beneath it that bear `name` in theirs, with what they waited for.
+/// Returns the processor time of `leader` and of the processes under `leader` with `name` in their names,
+/// including children they waited for.
 pub(super) fn own_cpu_ms(leader: i32, name: &str) -> u64 {
     let bears = |pid: i32| {
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -97,8 +98,8 @@ pub(super) fn own_cpu_ms(leader: i32, name: &str) -> u64 {
     (own + named.map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
 }
 
-/// Stops what `find` finds until it finds no other, then kills it all: a process that is stopped
-/// cannot fork away from its killer. Gives back who was killed.
+/// Stops the processes returned by `find` until no new process appears, then kills them all: a stopped
+/// process cannot fork away. Returns the killed processes.
 pub(super) fn freeze_and_kill(find: impl Fn() -> Found) -> BTreeSet<i32> {
     let mut frozen = Found::default();
     for _ in 0..FREEZE_ROUNDS {
@@ -114,7 +115,7 @@ pub(super) fn freeze_and_kill(find: impl Fn() -> Found) -> BTreeSet<i32> {
     frozen.pids
 }
 
-/// Kills what is left of a session, for when its supervisor is gone.
+/// Kills the rest of a session after the end of the supervisor.
 pub(super) fn kill_session(session: i32) {
     freeze_and_kill(|| {
         let processes = all();
@@ -123,9 +124,9 @@ pub(super) fn kill_session(session: i32) {
     });
 }
 
-/// Kills every process that was started with `name=value` in its environment, and all beneath them:
-/// what a dead drain left behind. Waits until they are gone and gives back how many there were. Never
-/// touches this process or those that it descends from.
+/// Kills every process started with `name=value` in the environment, and all processes under them: the
+/// remains of a dead drain. Waits for their end and returns their number. Never touches this process or its
+/// ancestors.
 pub fn sweep_marked(name: &str, value: &str) -> usize {
     let mark = format!("{name}={value}").into_bytes();
     let mut killed = BTreeSet::new();
@@ -146,15 +147,17 @@ pub fn sweep_marked(name: &str, value: &str) -> usize {
     killed.len()
 }
 
-/// Stops who is marked on sight: one that forks and exits for ever is elsewhere after the look.
+/// Finds marked processes and stops them on sight: a process that keeps forking and exiting has moved on
+/// after the snapshot.
 fn marked(mark: &[u8]) -> Found {
     let spared = ancestors(std::process::id().cast_signed());
     let (mut processes, mut roots) = (Vec::new(), Vec::new());
-    // The newest first: one that forks and exits for ever is the last of the list, and gone before its turn.
+    // Newest first: a process that keeps forking and exiting is last in the list, and gone before the scan
+    // reaches its entry.
     let mut newest_first: Vec<i32> = pids().collect();
     newest_first.reverse();
     for pid in newest_first {
-        // Who ends meanwhile must not count as a stranger in its group.
+        // A process that ends meanwhile must not count as a stranger in its group.
         let Some(bears) = bears(pid, mark) else { continue };
         if bears && !spared.contains(&pid) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
@@ -164,11 +167,11 @@ fn marked(mark: &[u8]) -> Found {
     }
     let below = roots.iter().flat_map(|root| tree(&processes, *root)).map(|p| p.pid);
     let chosen: BTreeSet<i32> = below.chain(roots.iter().copied()).collect();
-    // Beneath a marked process may be this one: a drain that an agent started.
+    // A marked process may be an ancestor of this process: a drain started by an agent.
     Found::among(&processes, &chosen.difference(&spared).copied().collect())
 }
 
-/// `None` where it is gone, or going.
+/// Returns `None` for a process that is gone or ending.
 fn bears(pid: i32, mark: &[u8]) -> Option<bool> {
     match fs::read(format!("/proc/{pid}/environ")) {
         Ok(environ) if environ.is_empty() => None,
@@ -177,7 +180,7 @@ fn bears(pid: i32, mark: &[u8]) -> Option<bool> {
     }
 }
 
-/// `pid`, its parent, and so on.
+/// `pid`, the parent, and so on.
 fn ancestors(pid: i32) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
     let mut at = Some(pid);
@@ -221,7 +224,7 @@ fn process(pid: i32) -> Option<Process> {
     parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// proc_pid_stat(5). The second field is the program's name in brackets, which may hold anything.
+/// Parses proc_pid_stat(5). The second field is the program's name in brackets and may contain any character.
 fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     let name_end = stat.iter().rposition(|b| *b == b')')?;
     let rest = std::str::from_utf8(&stat[name_end + 1..]).ok()?;

@@ -1,4 +1,4 @@
-//! The user's editor: the one program that is given the terminal itself, and no time limit.
+//! The user's editor: the only program with access to the terminal, and without a time limit.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,22 +7,29 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::Command;
 
+/// Failure of the user's editor.
 #[derive(Debug, thiserror::Error)]
 pub enum EditorError {
+    /// The shell for the editor cannot be started.
     #[error("cannot start the editor {editor:?}: {source}")]
     CannotStart { editor: String, source: io::Error },
+    /// The editor ended with an error.
     #[error("the editor {editor:?} ended with {status}, so nothing was changed")]
     Failed { editor: String, status: ExitStatus },
 }
 
-/// Opens `file` and waits until the editor is closed. `editor` is a line for the shell, as `$EDITOR` is.
+/// Opens `file` and waits until the editor is closed. `editor` is a shell command, like `$EDITOR`.
+///
+/// # Errors
+///
+/// If the editor cannot be started, or ends with a status other than 0.
 pub async fn open(editor: &OsStr, file: &Path) -> Result<(), EditorError> {
     let name = || editor.to_string_lossy().into_owned();
     let mut line = editor.to_owned();
     line.push(" \"$@\"");
     #[expect(clippy::disallowed_methods, reason = "an editor needs our terminal and our group")]
     let mut command = Command::new("sh");
-    // Its screen goes where the terminal is; our own stdout is for results.
+    // The editor draws on the terminal; autopack's stdout is for results.
     command.arg("-c").arg(line).arg("editor").arg(file).stdout(Stdio::inherit());
     let status = command
         .status()

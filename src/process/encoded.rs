@@ -1,27 +1,26 @@
-//! Secrets in another writing: base64 (also base64url, wrapped over lines, or within base64 once more), hex and percent
-//! encoding.
+//! Encoded secrets: base64 (also base64url, wrapped over lines, or nested twice), hex and percent encoding.
 //!
-//! Two ways. [`forms`] writes a known value as it would stand encoded, for a pattern that is looked for in a stream.
-//! [`decoded`] goes the other way, over a whole text: what looks encoded is decoded at each alignment, and whoever asked
-//! looks through the bytes. Hashes and images decode to noise, in which no known value and no key format is met.
+//! Two directions. [`forms`] encodes a known value, as a pattern for a search in a stream. [`decoded`]
+//! decodes a whole text: every run of letters that looks encoded is decoded at each alignment, and the caller
+//! searches the bytes. Hashes and images decode to noise, without known values or key formats.
 
 /// Shorter runs are words: 12 bytes, the shortest secret, are 16 letters of base64 and 24 of hex.
 const RUN: usize = 16;
-/// Decoded at once, and what is decoded again with the next piece, so that a cut hides nothing.
+/// Bytes decoded at once, and the overlap decoded again with the next piece, so that a cut hides nothing.
 const PIECE: usize = 1 << 20;
 const OVERLAP: usize = 16 << 10;
 /// Base64 within base64 (a Docker login within a Kubernetes secret), and no deeper.
 const DEPTH: u8 = 2;
 
-/// The beginnings of private keys, as base64 writes them at each alignment.
+/// Returns the first bytes of private keys in base64, at each alignment.
 pub(super) fn private_key_headers() -> Vec<String> {
     let labels = ["", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ", "PGP ", "ANY "];
     let header = |label: &&str| cores(format!("-----BEGIN {label}PRIVATE KEY").as_bytes());
     labels.iter().flat_map(header).map(|core| String::from_utf8_lossy(&core).into_owned()).collect()
 }
 
-/// A value as base64 (both alphabets, at each alignment), hex and percent encoding write it, the letters that depend on
-/// what stands around it left out.
+/// Returns a value in base64 (both alphabets, each alignment), hex and percent encoding, without the letters
+/// that depend on surrounding bytes.
 pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = cores(value);
     let url = |form: &Vec<u8>| {
@@ -45,7 +44,7 @@ pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// As `encodeURIComponent` writes it.
+/// Encodes like `encodeURIComponent`.
 fn percent(value: &[u8], upper: bool) -> Vec<u8> {
     let mut text = Vec::new();
     for byte in value {
@@ -58,7 +57,7 @@ fn percent(value: &[u8], upper: bool) -> Vec<u8> {
     text
 }
 
-/// Its base64 with 0, 1 and 2 bytes before it, without the letters that these bytes and what follows take part in.
+/// Returns the base64 of a value behind 0, 1 and 2 bytes, without the letters shared with neighboring bytes.
 fn cores(value: &[u8]) -> Vec<Vec<u8>> {
     let core = |shift: usize| {
         let mut bytes = vec![0; shift];
@@ -71,7 +70,7 @@ fn cores(value: &[u8]) -> Vec<Vec<u8>> {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Without padding.
+/// Encodes without padding.
 fn encode(bytes: &[u8]) -> Vec<u8> {
     let mut letters = Vec::with_capacity(bytes.len() * 4 / 3 + 4);
     for three in bytes.chunks(3) {
@@ -84,7 +83,7 @@ fn encode(bytes: &[u8]) -> Vec<u8> {
     letters
 }
 
-/// A way of writing bytes as letters.
+/// An encoding of bytes as letters.
 #[derive(Clone, Copy)]
 enum Code {
     Base64,
@@ -105,7 +104,7 @@ impl Code {
         Some(u32::from(value))
     }
 
-    /// Bits of a letter, and how many letters end at a byte's border.
+    /// Returns the bits of a letter, and the number of letters up to a byte boundary.
     fn size(self) -> (u32, usize) {
         match self {
             Self::Base64 => (6, 4),
@@ -122,7 +121,7 @@ impl Code {
             count += bits;
             if count >= 8 {
                 count -= 8;
-                // Eight bits: the mask says so.
+                // The mask keeps eight bits.
                 bytes.push((held >> count & 0xff) as u8);
                 held &= (1 << count) - 1;
             }
@@ -130,8 +129,8 @@ impl Code {
         bytes
     }
 
-    /// The encoded runs of a text, one after another: line breaks, quotes and what else stands between the lines of one
-    /// that is wrapped are left out. `rests`: with the short run behind a long one, which may be its last line.
+    /// Returns the encoded runs of a text, joined: line breaks, quotes and other separators between wrapped
+    /// lines are dropped. `rests` includes the short run after a long run, possibly the last line.
     fn runs(self, text: &[u8], rests: bool) -> Vec<u8> {
         let mut letters = Vec::new();
         let (mut at, mut after_long) = (0, false);
@@ -142,12 +141,12 @@ impl Code {
             if length >= RUN || rests && after_long && speaks {
                 letters.extend_from_slice(run);
             }
-            // A sign that joins two lines of a literal (`+`) is no run of its own.
+            // A sign between two lines of a literal (`+`) is no run.
             if speaks {
                 after_long = length >= RUN;
             }
             at += length;
-            // A line break that a string literal spells is no letter of what follows it.
+            // A spelled-out line break in a string literal is no letter of the next run.
             at += match &text[at..] {
                 [b'\\', b'n' | b'r' | b'x', ..] => 2,
                 _ => 1,
@@ -157,7 +156,7 @@ impl Code {
     }
 }
 
-/// What `look` says of the first bytes that it knows among those that the text may stand for.
+/// Returns the first result of `look` for the possible decodings of a text.
 pub(super) fn decoded<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
     within(text, look, DEPTH)
 }
@@ -203,7 +202,8 @@ fn in_letters<T>(
     None
 }
 
-/// With `%41` decoded, and once more with `+` as the space that forms make of it; nothing where nothing is encoded.
+/// Returns the text with `%41` decoded, and a second variant with `+` as a space (form encoding); empty
+/// without encoded letters.
 fn percent_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     let escape = |at: usize| {
         let [b'%', high, low] = *text.get(at..at + 3)? else { return None };
@@ -228,7 +228,7 @@ fn percent_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     vec![bytes, spaced]
 }
 
-/// The text with every encoded run blotted out.
+/// Replaces every encoded run in the text.
 pub(super) fn blotted(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
@@ -269,7 +269,7 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever a value stands in what is encoded, however it is wrapped, and whatever is glued to it.
+        /// Holds for any position of a value, any wrapping and any neighboring bytes.
         #[test]
         fn an_encoded_value_is_found(
             before in prop::collection::vec(any::<u8>(), 0..40), after in prop::collection::vec(any::<u8>(), 0..40),

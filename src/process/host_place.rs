@@ -1,7 +1,7 @@
-//! Where this process runs, as far as another one has to know to judge whether it lives: which machine, which PID
-//! namespace, and when a process began.
+//! Identity of this process for liveness checks by other processes: machine, PID namespace and start time of
+//! a process.
 //!
-//! Elsewhere than on Linux nothing of it is known.
+//! Outside of Linux nothing is known.
 
 use std::fs;
 
@@ -9,33 +9,33 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-/// Names the installation of this machine; containers made from one image may share it.
+/// Returns an identifier of this machine's installation; containers from the same image may share the value.
 pub fn machine() -> Option<String> {
     let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
     let text = files.iter().find_map(|file| fs::read_to_string(file).ok())?;
     Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Names the namespace that our process ids are of, within one boot: `pid:[4026531836]`.
+/// Returns the namespace of this process's ids, unique within a boot: `pid:[4026531836]`.
 pub fn pid_namespace() -> Option<String> {
     Some(fs::read_link("/proc/self/ns/pid").ok()?.to_string_lossy().into_owned())
 }
 
-/// When a process of our PID namespace began, in the kernel's ticks since boot. `None` where there is none, or it only
-/// waits to be reaped, or the system does not say.
+/// Returns the start of a process of this PID namespace, in kernel ticks since boot. `None` if there is no
+/// such process, only a zombie, or no information from the system.
 pub fn process_start(pid: u32) -> Option<u64> {
     start_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Whether that very process of our PID namespace is still there. `None`: there is one with its id, and nobody can tell
-/// whether it is the same.
+/// Checks whether exactly this process of this PID namespace still runs. `None` if a process has the id, but
+/// may be a different process.
 pub fn is_running(pid: u32, start: Option<u64>) -> Option<bool> {
     let signalled = i32::try_from(pid).map(|pid| kill(Pid::from_raw(pid), None));
     if matches!(signalled, Err(_) | Ok(Err(Errno::ESRCH))) {
         return Some(false);
     }
     match fs::read(format!("/proc/{pid}/stat")) {
-        // One that waits to be reaped holds nothing any more.
+        // A zombie holds nothing any more.
         Ok(stat) => match (start_in(&stat), start) {
             (None, _) => Some(false),
             (Some(_), None) => None,
@@ -45,7 +45,7 @@ pub fn is_running(pid: u32, start: Option<u64>) -> Option<bool> {
     }
 }
 
-/// proc_pid_stat(5): the third field is the state, the 22nd the start.
+/// Parses proc_pid_stat(5): the third field is the state, the 22nd the start.
 fn start_in(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&stat[name_end + 1..]).ok()?;

@@ -1,17 +1,17 @@
-//! What holds for everything that is redacted: for property tests and the fuzzer.
+//! Invariants of redaction, for property tests and the fuzzer.
 
 use super::Redactor;
 use super::patch;
 
-/// In the fuzzer's dictionary too (`tests/fuzz/redaction.dict`).
+/// Also in the fuzzer's dictionary (`tests/fuzz/redaction.dict`).
 const VALUES: [(&str, &str); 3] = [
     ("MY_TOKEN", "correct-horse-battery"),
     ("LONG_TOKEN", "correct-horse-battery-staple"),
     ("QUOTED_SECRET", "say \"friend\" and enter"),
 ];
 
-/// No known value remains, text without a secret stays as it is, a stream gives the same result wherever it is cut, and a patch
-/// is judged by the lines that it adds.
+/// Checks that no known value remains, that cuts of a stream do not change the result, and that text without
+/// secrets stays unchanged.
 pub fn redaction(input: &[u8]) {
     let redactor = Redactor::new(VALUES.map(|(name, value)| (name.into(), value.into())));
     let whole = redactor.redact_bytes(input).into_owned();
@@ -22,13 +22,13 @@ pub fn redaction(input: &[u8]) {
     if redactor.find(&text).is_none()
         && !contains(input, b"-----BEGIN")
         && !contains(input, b"EXAMPLE")
-        // The beginning of a key in base64, at each alignment.
+        // The first bytes of a key in base64, at each alignment.
         && ![b"0tLS1CRUdJ".as_slice(), b"0tLS0tQkVH", b"S0tLS1CRUdJ"].iter().any(|part| contains(input, part))
     {
         assert_eq!(redactor.redact(&text), text);
     }
     patches(&redactor, input, &text);
-    // Sizes that differ with the input, from one byte on.
+    // Piece sizes from 1 byte, chosen by the input.
     let size = 1 + input.first().map_or(0, |byte| usize::from(*byte) % 64);
     let mut stream = redactor.stream();
     let mut out = Vec::new();

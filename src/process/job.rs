@@ -1,8 +1,7 @@
-//! Running a long program that nobody vouches for (an agent, CI, a setup command), and saying
-//! honestly how it ended.
+//! Runs long, untrusted programs (agents, CI, setup commands) and reports how they ended.
 //!
-//! The program runs under `autopack __supervise`. Here are the timers, the reasons to end it, and
-//! its output, of which only a bounded part is ever in memory.
+//! The program runs under `autopack __supervise`. This module has the timers, the reasons to end a program,
+//! and the output, of which only a bounded part is in memory.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,94 +20,117 @@ use super::redact::Redactor;
 use super::sink::Sink;
 use super::stop::{Stop, StopLevel};
 
-/// Kept of a log file, unless the job says otherwise.
+/// Default size limit of a log file, in bytes.
 pub const LOG_CAP: u64 = 64 * 1024 * 1024;
-/// Between asking a tree to end and killing it, unless the job says otherwise.
+/// Default time between asking a tree to end and killing the tree.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Shown of a line, unless the job says otherwise.
+/// Default size limit of a displayed line, in bytes.
 pub const LONGEST_LINE: usize = 8 * 1024;
 
-/// What to run, and within which bounds.
+/// Program to run, with limits.
 pub struct Job<'a> {
+    /// The program and the arguments.
     pub argv: Vec<OsString>,
+    /// The working directory.
     pub cwd: PathBuf,
-    /// The whole environment: nothing of ours is added.
+    /// The whole environment: autopack adds nothing.
     pub env: BTreeMap<OsString, OsString>,
-    /// Without it the program reads from /dev/null.
+    /// Without input, the program reads from /dev/null.
     pub stdin: Option<Vec<u8>>,
+    /// Maximum run time.
     pub timeout: Duration,
-    /// Ends the program when neither output nor processor time show that it lives.
+    /// Ends the program after this long without output and without processor time.
     pub idle_timeout: Option<Duration>,
-    /// The processor time of the program itself, and of what bears this in its name, is no sign of life: it uses some while
-    /// it waits.
+    /// Ignores the processor time of the program and of processes with this text in their names as a sign of
+    /// life, for programs that use processor time while waiting.
     pub idler: Option<&'static str>,
+    /// Time between asking the tree to end and killing the tree.
     pub grace: Duration,
     /// Standard output and error, interleaved by line, redacted, appended.
     pub log: Option<PathBuf>,
+    /// Size limit of the log, in bytes.
     pub log_cap: u64,
+    /// Removes secrets from all output.
     pub redact: Redactor,
-    /// A lock that stays held until the last process of the tree is gone.
+    /// A lock held until the last process of the tree is gone.
     pub hold: Option<Arc<OwnedFd>>,
+    /// Observer of the output.
     pub on_line: Option<OnLine<'a>>,
-    /// `on_line` sees no more than this of a line.
+    /// Maximum number of bytes of a line passed to `on_line`.
     pub longest_line: usize,
 }
 
-/// Sees each line as it comes, redacted.
+/// Receives each line, redacted, as soon as possible.
 pub type OnLine<'a> = &'a (dyn Fn(Stream, &str) + Send + Sync);
 
+/// Output stream of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
+    /// Standard output.
     Stdout,
+    /// Standard error.
     Stderr,
 }
 
-/// How a program ended. The first two are its own doing, the others ours.
+/// How a program ended: the first two variants by itself, the others by autopack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// 143, 137 and 124 are only numbers here: a shell, or `timeout`, said them.
+    /// The program's exit code. 143, 137 and 124 have no special meaning here: a shell or `timeout` returned
+    /// them.
     Exited(i32),
-    /// By somebody else's signal.
+    /// Killed by a signal from elsewhere.
     Signalled(i32),
+    /// The timeout was reached.
     TimedOut,
+    /// The idle timeout was reached.
     Stalled,
     /// A `Stop` was raised.
     Stopped,
 }
 
+/// Result of a program that ran.
 #[derive(Debug)]
 pub struct Ended {
+    /// How the program ended.
     pub how: How,
+    /// Standard output, redacted.
     pub stdout: Captured,
+    /// Standard error, redacted.
     pub stderr: Captured,
+    /// Time from the start to the end.
     pub duration: Duration,
-    /// Processes that it left behind, or that had to be killed with it.
+    /// Processes left behind by the program, or killed together with the program.
     pub swept: u32,
-    /// Somebody outside its tree kept its output open; what came after its end is not here.
+    /// A process outside of the tree kept the output open; output after the program's end is missing.
     pub pipes_held: bool,
 }
 
-/// The program did not run. None of this is the phase's fault.
+/// Why a program did not run. Never the phase's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
+    /// The program does not exist.
     #[error("cannot run {}: there is no such program", .program.display())]
     NotFound { program: OsString },
+    /// The program cannot be started.
     #[error("cannot run {}: {source}", .program.display())]
     CannotStart { program: OsString, source: io::Error },
+    /// The supervisor cannot be started.
     #[error("cannot supervise a program: {0}")]
     Supervisor(io::Error),
-    /// Its supervisor was killed under it: a program's own doing, as a rule.
+    /// The supervisor was killed during the run, usually by the program.
     #[error("the supervisor of a program was lost: {0}")]
     SupervisorLost(io::Error),
+    /// The output cannot be read.
     #[error("cannot read the output of a program: {0}")]
     Output(io::Error),
+    /// The log cannot be written.
     #[error("cannot write the log {}: {source}", .path.display())]
     Log { path: PathBuf, source: io::Error },
 }
 
 impl Job<'_> {
-    /// Bounded by `timeout` alone; no input, no log, known key formats redacted.
+    /// Creates a job limited by `timeout` alone, without input or log; known key formats are redacted.
     pub fn new(
         argv: impl IntoIterator<Item = impl Into<OsString>>,
         cwd: impl Into<PathBuf>,
@@ -134,8 +156,12 @@ impl Job<'_> {
     }
 }
 
-/// Runs a program to its end, which comes at the latest a grace after its timeout, and leaves no
-/// process of it behind. Dropping the future ends the program too.
+/// Runs a program to the end, at the latest a grace after the timeout, and leaves no process behind. Dropping
+/// the future ends the program too.
+///
+/// # Errors
+///
+/// If the program or the supervisor cannot be started, the supervisor is lost, or output or log fail.
 pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
     if stop.level() >= StopLevel::Graceful {
         return Ok(Ended::never_started());
@@ -157,7 +183,7 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
         if let Some((stream, bytes)) = read.filter(|_| logged.is_ok()) {
             logged = sink.push(stream, bytes);
             if logged.is_err() {
-                // Its end is waited for: whoever hears of the error may count on the slot.
+                // Wait for the end: after an error, the caller may reuse the slot.
                 watch.kill(&mut supervised).await;
             }
         }
@@ -167,7 +193,7 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
     }
     if let Some(swept) = watch.swept() {
         supervised.ended().await.map_err(SpawnError::Supervisor)?;
-        tracing::debug!(swept, "the whole tree is gone");
+        tracing::debug!(swept, "all processes of the program have ended");
     }
     let (stdout, stderr) = logged.and_then(|()| sink.finish()).map_err(cannot_log)?;
     Ok(Ended {
@@ -180,15 +206,15 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
     })
 }
 
-/// Where no supervisor is left to do it: ends what still bears the worktree's mark.
+/// Ends all processes with the worktree's mark, for use without a supervisor.
 async fn sweep_unsupervised(env: &BTreeMap<OsString, OsString>) {
     let Some(worktree) = env.get(OsStr::new(WORKTREE)).and_then(|value| value.to_str()) else {
         return;
     };
     let worktree = worktree.to_owned();
-    // A look at every process is no work for the threads that serve the others.
+    // Scanning every process must not block the threads of the async runtime.
     let swept = tokio::task::spawn_blocking(move || sweep_marked(WORKTREE, &worktree)).await;
-    tracing::debug!(?swept, "swept what a lost supervisor left");
+    tracing::debug!(?swept, "killed the processes left by a lost supervisor");
 }
 
 impl Ended {
@@ -203,7 +229,7 @@ impl Ended {
         }
     }
 
-    /// Standard output and error, one after the other: their last `lines` lines.
+    /// Returns the last `lines` lines of standard output, then of standard error.
     pub fn last_lines(&self, lines: usize) -> String {
         let both = [self.stdout.tail_lines(lines), self.stderr.tail_lines(lines)];
         let text = both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");

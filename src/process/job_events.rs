@@ -1,4 +1,4 @@
-//! What can happen while a program runs, one thing after the other, and why it was ended.
+//! Events of a running program, in sequence, and the reason for ending the program.
 
 use std::io;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::protocol::{Leader, Order, Report};
 use super::stop::{Stop, StopLevel};
 use super::timers::{Life, Timers};
 
-/// Whoever else got hold of the program's pipes may keep them open this long after its end.
+/// Time that other processes may keep the program's pipes open after the end.
 const PIPES_AFTER_END: Duration = Duration::from_secs(2);
-/// A process in the middle of a disk access cannot be killed yet. The supervisor goes on waiting for
-/// it, and holds the lock; we do not.
+/// A process in the middle of a disk access cannot be killed yet. The supervisor keeps waiting with the lock
+/// held; the drain does not wait.
 const SWEEP: Duration = Duration::from_secs(30);
-/// Beyond the grace: a supervisor that has not answered an order by then was stopped, or worse.
+/// Beyond the grace: a supervisor without an answer by then was stopped, or worse.
 const ANSWER: Duration = Duration::from_secs(5);
 const CHUNK: usize = 64 * 1024;
 
@@ -26,7 +26,7 @@ pub(super) struct Watch {
     started: Instant,
     grace: Duration,
     timers: Timers,
-    /// Why we ended it, where we did.
+    /// Why autopack ended the program, if so.
     reason: Option<How>,
     stop_seen: StopLevel,
     leader: Option<(Leader, Instant)>,
@@ -34,7 +34,7 @@ pub(super) struct Watch {
     stdout: Pipe,
     stderr: Pipe,
     gave_up: bool,
-    /// By when the supervisor has to have carried an order out.
+    /// Deadline for the supervisor to carry out an order.
     answer_by: Option<Instant>,
     unanswered: bool,
 }
@@ -71,12 +71,12 @@ impl Watch {
         }
     }
 
-    /// The whole tree is gone and all that it said is read, or we wait for that no longer.
+    /// Checks whether the whole tree is gone and all output is read, or waiting was given up.
     pub fn over(&self) -> bool {
         self.gave_up || (self.swept.is_some() && !self.stdout.open && !self.stderr.open)
     }
 
-    /// The next thing that happens; what was read, if that is what happened.
+    /// Waits for the next event; returns new output, if any.
     pub async fn next(
         &mut self,
         supervised: &mut Supervised,
@@ -123,7 +123,7 @@ impl Watch {
         }
     }
 
-    /// After the leader's end: until when there is something to wait for.
+    /// Returns the end of waiting after the leader's end.
     fn last_moment(&self) -> Instant {
         match self.leader {
             Some((_, at)) if self.swept.is_some() => at + PIPES_AFTER_END,
@@ -153,7 +153,7 @@ impl Watch {
         }
     }
 
-    /// Ends it without a grace, for a reason of ours.
+    /// Ends the program without a grace, for an internal reason.
     pub async fn kill(&mut self, supervised: &mut Supervised) {
         self.stop_seen = StopLevel::Now;
         self.end(supervised, How::Stopped, true).await;
@@ -168,7 +168,7 @@ impl Watch {
         supervised.order(order).await;
     }
 
-    /// An order that came too late has not ended it.
+    /// Returns how the program ended. An order after the end does not count.
     pub fn how(&self) -> How {
         match (self.leader, self.reason) {
             (Some((Leader { ordered: true, .. }, _)) | None, Some(reason)) => reason,
@@ -182,12 +182,12 @@ impl Watch {
         end - self.started
     }
 
-    /// `None` where the tree is not gone yet.
+    /// Returns `None` while the tree still has processes.
     pub fn swept(&self) -> Option<u32> {
         self.swept
     }
 
-    /// The supervisor did not do as it was told, and was killed with its session.
+    /// Checks whether the supervisor disobeyed an order and was killed with its session.
     pub fn unanswered(&self) -> bool {
         self.unanswered
     }
@@ -197,7 +197,7 @@ impl Watch {
     }
 }
 
-/// Whose processor time shows that a program lives.
+/// Returns the source of the processor time that shows life.
 fn life(job: &Job<'_>, supervised: &Supervised) -> Life {
     let idler = job.idler.map(|name| (supervised.leader, name));
     Life { root: supervised.pid(), idler }

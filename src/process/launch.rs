@@ -1,4 +1,4 @@
-//! Starting a supervisor and having it start the program.
+//! Starts a supervisor and has the supervisor start the program.
 
 use std::ffi::OsString;
 use std::io;
@@ -23,19 +23,19 @@ use super::spawn::{Start, Started};
 use super::supervise::SUBCOMMAND;
 use crate::config::Env;
 
-/// Starting a program takes milliseconds; this is for a machine on its last legs.
+/// Starting a program takes milliseconds; this limit allows for an overloaded machine.
 const START: Duration = Duration::from_secs(60);
 
 static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
 
-/// Which executable understands `__supervise`. Without this it is the running one, which is right
-/// for autopack itself; tests of the library are run by a program that is not.
+/// Sets the executable that provides `__supervise`. The default is the running executable, correct for
+/// autopack; the library's tests run in another executable.
 pub fn use_supervisor(executable: impl Into<PathBuf>) {
-    // Set twice by two tests of one binary: to the same.
+    // Two tests of the same binary set the same value.
     let _ = SUPERVISOR.set(executable.into());
 }
 
-/// A program under its supervisor. When this is dropped the supervisor ends the tree.
+/// A program under a supervisor. Dropping this value makes the supervisor end the tree.
 pub(super) struct Supervised {
     pub stdout: Receiver,
     pub stderr: Receiver,
@@ -67,7 +67,7 @@ impl Supervised {
             return Err(io::Error::other("it was started without pipes"));
         };
         let feeding = supervisor.stdin.take().zip(job.stdin.take()).map(|(mut pipe, bytes)| {
-            // A program that does not read all of its input is within its rights.
+            // A program may ignore the rest of the input.
             tokio::spawn(async move {
                 let _ = pipe.write_all(&bytes).await;
             })
@@ -83,7 +83,7 @@ impl Supervised {
             cwd: job.cwd.clone().into_os_string(),
             env: job.env.iter().map(|(name, value)| (name.clone(), without_nul(value))).collect(),
         };
-        // Should it have died already, the missing answer says so better than a broken pipe.
+        // If the supervisor is dead already, the missing answer is a better message than a broken pipe.
         let _ = self.orders.write_all(&line(&spec)).await;
         let program = job.argv.first().cloned().unwrap_or_default();
         match self.reports.next().await? {
@@ -103,36 +103,36 @@ impl Supervised {
         }
     }
 
-    /// The supervisor, which is the leader of the session that the program runs in.
+    /// Returns the process id of the supervisor, the leader of the program's session.
     pub fn pid(&self) -> i32 {
         self.reports.pid
     }
 
     pub async fn order(&mut self, order: Order) {
-        // A supervisor that is gone is noticed by its missing reports.
+        // The end of the supervisor shows in missing reports.
         let _ = self.orders.write_all(&line(&order)).await;
     }
 
-    /// After its last report: it ends by itself, and with it goes its hold on the slot.
+    /// Waits for the supervisor's own end after the last report; this releases the slot.
     pub async fn ended(mut self) -> io::Result<()> {
         self.supervisor.wait().await.map(|_| ())
     }
 }
 
-/// What a supervisor says.
+/// Reports of a supervisor.
 pub(super) struct Reports {
     lines: Lines<BufReader<OwnedReadHalf>>,
     pid: i32,
 }
 
 impl Reports {
-    /// An error where the supervisor is gone: then what it left is killed too. May be dropped and
-    /// called again.
+    /// Returns the next report. Fails when the supervisor is gone, after killing the remaining processes.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> Result<Report, SpawnError> {
         let lost = match self.lines.next_line().await {
             Ok(Some(line)) => match serde_json::from_str(&line) {
                 Ok(report) => return Ok(report),
-                Err(error) => io::Error::other(format!("it said {line:?}: {error}")),
+                Err(error) => io::Error::other(format!("it sent {line:?}: {error}")),
             },
             Ok(None) => io::Error::other("it ended before the program did"),
             Err(error) => error,
@@ -157,7 +157,7 @@ fn start(job: &Job<'_>, control: OwnedFd) -> io::Result<Started> {
     let start = Start {
         program: executable()?.into(),
         argv: ["autopack", SUBCOMMAND].map(OsString::from).into_iter().chain(numbers).collect(),
-        // Its own; the program's comes with its orders.
+        // The supervisor's environment; the program's arrives with the orders.
         env: Env::of_process().all().clone().into_iter().collect(),
         cwd: &std::env::current_dir()?,
         fed: job.stdin.is_some(),
@@ -166,8 +166,8 @@ fn start(job: &Job<'_>, control: OwnedFd) -> io::Result<Started> {
     start.start()
 }
 
-/// No program can be handed a NUL, and other people's texts may hold one (the id of a phase, a prompt as an argument):
-/// U+FFFD stands for it.
+/// Replaces NUL by U+FFFD: no program accepts a NUL, and foreign texts may contain NUL (a phase's id, a
+/// prompt as an argument).
 fn without_nul(text: &OsString) -> OsString {
     let parts = text.as_bytes().split(|byte| *byte == 0).collect::<Vec<_>>();
     OsString::from_vec(parts.join("\u{fffd}".as_bytes()))
@@ -177,7 +177,7 @@ fn executable() -> io::Result<OsString> {
     if let Some(executable) = SUPERVISOR.get() {
         return Ok(executable.into());
     }
-    // The very file that runs, also when a new build has taken its place meanwhile.
+    // The running executable, even after a new build has replaced the file.
     if cfg!(target_os = "linux") {
         return Ok("/proc/self/exe".into());
     }

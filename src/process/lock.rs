@@ -1,7 +1,7 @@
-//! Locks that a file stands for (`flock`): held as long as anybody has the file open, free the moment
-//! the last holder dies, however it dies.
+//! File locks (`flock`): held while any process has the file open, and free as soon as the last holder dies
+//! in any way.
 //!
-//! A holder may hand the lock on to a child ([`FileLock::fd`]); it is then free when both are gone.
+//! A holder may pass the lock to a child ([`FileLock::fd`]); the lock is free when both are gone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -10,8 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A lock that is ours. Dropping it closes the file and does no more: a child that was given the
-/// lock keeps it.
+/// A lock held by this process. Dropping only closes the file: a child with the lock keeps the lock.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
@@ -19,12 +18,20 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// The lock, or `None` where somebody else holds it. Makes the file where there is none.
+    /// Returns the lock, or `None` if another process has the lock. Creates a missing file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened or locked.
     pub fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
         Self::take(path, File::try_lock)
     }
 
-    /// The lock, however long that takes: for a thread that has nothing else to do.
+    /// Waits for the lock without a time limit: for a thread without other work.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened or locked.
     pub fn wait(path: &Path) -> io::Result<FileLock> {
         let taken = Self::take(path, |file| file.lock().map_err(TryLockError::Error))?;
         taken.ok_or_else(|| io::ErrorKind::WouldBlock.into())
@@ -41,30 +48,44 @@ impl FileLock {
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            // Whoever held it may have removed the file meanwhile; a lock on a removed file shuts out nobody.
+            // A previous holder may have removed the file meanwhile; a lock on a removed file excludes
+            // nobody.
             if is_at(&file, path)? {
                 return Ok(Some(FileLock { file, path: path.to_owned() }));
             }
         }
     }
 
+    /// Returns the path of the lock file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The lock for a child to inherit.
+    /// Returns the lock's file descriptor for a child to inherit.
+    ///
+    /// # Errors
+    ///
+    /// If the descriptor cannot be duplicated.
     pub fn fd(&self) -> io::Result<Arc<OwnedFd>> {
         Ok(Arc::new(self.file.try_clone()?.into()))
     }
 
-    /// Replaces what the file says: who holds it, for people.
+    /// Replaces the file's content: the holder, for people.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
     pub fn write(&mut self, content: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(content.as_bytes())
     }
 
-    /// What the file says.
+    /// Returns the file's content.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
     pub fn read(&mut self) -> io::Result<String> {
         let mut content = String::new();
         self.file.rewind()?;
@@ -73,16 +94,22 @@ impl FileLock {
     }
 }
 
-/// What a look at a lock's file shows.
+/// State of a lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockState {
+    /// A process has the lock.
     Held,
+    /// No process has the lock.
     Free,
-    /// There is no file. Somebody may hold a lock on one that was deleted, or that lies in another mount namespace.
+    /// There is no file. A lock may exist on a deleted file, or on a file in another mount namespace.
     Missing,
 }
 
-/// The look takes a shared lock for an instant, so that a `try_lock` at that instant may be refused.
+/// Returns the state of a lock. Takes a shared lock for an instant, so that a concurrent `try_lock` may fail.
+///
+/// # Errors
+///
+/// If the file cannot be opened or locked.
 pub fn look(path: &Path) -> io::Result<LockState> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -96,7 +123,11 @@ pub fn look(path: &Path) -> io::Result<LockState> {
     }
 }
 
-/// Whether nobody holds the lock; where there is no file, nobody does.
+/// Checks whether the lock is free; a missing file counts as free.
+///
+/// # Errors
+///
+/// If the file cannot be opened or locked.
 pub fn is_free(path: &Path) -> io::Result<bool> {
     Ok(look(path)? != LockState::Held)
 }

@@ -1,4 +1,4 @@
-//! A log file with a lid: its head is kept, and its last line says what was left out.
+//! A log file with a size limit: the head is kept, and the last line states the number of dropped bytes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ pub(super) struct CappedLog {
 }
 
 impl CappedLog {
-    /// Appends: a second run of the same thing is part of the same story.
+    /// Opens for appending: a second run of the same step continues the log.
     pub fn open(path: &Path, cap: u64) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         Ok(Self { file, cap, left: cap, left_out: 0 })

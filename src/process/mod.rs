@@ -1,13 +1,13 @@
-//! The only place that starts a program, and what has to be known about processes to do it well.
+//! The only module that starts programs, with all process handling needed for this.
 //!
-//! Two ways in. [`tool::output`] is for short helper programs of ours (git, `docker compose`): started
-//! directly, captured whole. [`job::run`] is for long programs that nobody vouches for (agents, CI,
-//! setup commands): each runs under a supervisor of its own (`autopack __supervise`, see
-//! [`supervise`]), which ends the whole tree of processes whatever becomes of us.
+//! Two entry points. [`tool::output`] is for short helper programs (git, `docker compose`): started directly,
+//! output captured whole. [`job::run`] is for long, untrusted programs (agents, CI, setup commands): each
+//! runs under its own supervisor (`autopack __supervise`, see [`supervise`]), which ends the whole process
+//! tree even if autopack is killed.
 //!
-//! What a program is started with is handed in: this module reads no configuration. The environment of
-//! a job is its caller's ([`child_env`]); a supervisor has ours, and so has a helper program, with what
-//! its caller changes of it.
+//! Everything a program is started with is passed in: this module reads no configuration. The caller provides
+//! a job's environment ([`child_env`]); supervisors and helper programs have autopack's environment, with the
+//! caller's changes for helper programs.
 
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
 

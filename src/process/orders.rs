@@ -1,4 +1,4 @@
-//! The supervisor's end of the socket to the drain: orders come in, reports go out.
+//! The supervisor's end of the socket to the drain: receives orders, sends reports.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::protocol::{Order, Report, Spec, line};
 
-/// What a tree gets to end by itself after the drain died. The rest of five seconds is for the kill.
+/// Time for a tree to end by itself after the drain died. The rest of five seconds is for the kill.
 const GRACE_OF_ORPHANS: Duration = Duration::from_millis(1500);
 
 /// The socket to the drain.
@@ -21,7 +21,7 @@ impl Drain {
         Self { socket: BufReader::new(socket), said: Vec::new(), gone: false }
     }
 
-    /// The first line; `None` where the drain died before it was through.
+    /// Reads the first line; `None` if the drain died before sending a whole line.
     pub fn spec(&mut self) -> io::Result<Option<Spec>> {
         let mut line = Vec::new();
         self.socket.read_until(b'\n', &mut line)?;
@@ -32,7 +32,7 @@ impl Drain {
         Ok(Some(serde_json::from_slice(&line)?))
     }
 
-    /// The next order, if there is one already. The end of the socket is an order to end.
+    /// Returns the next order, if available. The end of the socket is an order to end.
     pub fn order(&mut self) -> Option<Order> {
         if self.gone {
             return None;
@@ -40,7 +40,7 @@ impl Drain {
         loop {
             if let Some(end) = self.said.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.said.drain(..=end).collect();
-                // A line that makes no sense is as bad as a drain that died.
+                // An invalid line is treated like a dead drain.
                 return Some(serde_json::from_slice(&line).unwrap_or(Order::Kill));
             }
             let mut some = [0; 4096];
@@ -57,7 +57,7 @@ impl Drain {
         }
     }
 
-    /// What to poll for orders; nothing, once the drain is gone.
+    /// Returns the socket to poll for orders; `None` once the drain is gone.
     pub fn socket(&self) -> Option<&UnixStream> {
         (!self.gone).then(|| self.socket.get_ref())
     }

@@ -1,30 +1,33 @@
-//! The one reader of unified diffs: hunks are read by their counts, never by what a line looks like.
+//! Reader of unified diffs: hunks are read by their line counts, never by the look of a line.
 //!
-//! An added line `++ x` stands in a patch as `+++ x`, and a removed `-- x` as `--- x`: only the counts of
-//! `@@ -a,b +c,d @@` tell them from headers. A patch that does not keep to its counts is read on at the next line that
-//! can only be a header.
+//! An added line `++ x` appears in a patch as `+++ x`, and a removed `-- x` as `--- x`: only the counts of
+//! `@@ -a,b +c,d @@` distinguish them from headers. After a violation of its counts, a patch is read on from
+//! the next line that can only be a header.
 
-/// A line of a patch, its line end included, without the sign that marks it in a hunk.
+/// A line of a patch, line end included, without the sign for its role in a hunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchLine<'a> {
     /// Outside of hunks: `diff --git`, `index`, `---`, `+++`, `rename from`, binary data.
     Header(&'a [u8]),
     /// `@@ -a,b +c,d @@`.
     Hunk(&'a [u8]),
+    /// A line only in the new file.
     Added(&'a [u8]),
+    /// A line only in the old file.
     Removed(&'a [u8]),
+    /// A line in both files.
     Context(&'a [u8]),
-    /// `\ No newline at end of file`: about the line before it.
+    /// `\ No newline at end of file`: refers to the previous line.
     NoNewline(&'a [u8]),
 }
 
-/// Every line of `patch`, in order.
+/// Returns every line of `patch`, in order.
 pub fn lines(patch: &[u8]) -> impl Iterator<Item = PatchLine<'_>> {
     let mut left = Counts::default();
     patch.split_inclusive(|byte| *byte == b'\n').map(move |line| left.read(line))
 }
 
-/// Lines that a hunk still has, of the old file and of the new one.
+/// Remaining lines of a hunk, in the old and in the new file.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     old: u64,
@@ -59,10 +62,10 @@ impl Counts {
     }
 }
 
-/// Of `@@ -a,b +c,d @@ function`; a count that is left out is 1.
+/// Parses `@@ -a,b +c,d @@ function`; a missing count means 1.
 fn counts(line: &[u8]) -> Option<Counts> {
     let line = std::str::from_utf8(line.get(..line.len().min(120))?).ok().or_else(|| {
-        // What follows the second `@@` is somebody's text, cut anywhere.
+        // The text behind the second `@@` is arbitrary, and may be cut anywhere.
         std::str::from_utf8(line.split(|byte| *byte >= 0x80).next()?).ok()
     })?;
     let (ranges, _) = line.strip_prefix("@@ -")?.split_once(" @@")?;
@@ -74,14 +77,14 @@ fn counts(line: &[u8]) -> Option<Counts> {
     Some(Counts { old: count(old)?, new: count(new)? })
 }
 
-/// The path that a `diff --git a/x b/x` line names, where its header is one.
+/// Returns the path of a `diff --git a/x b/x` line; `None` for other headers.
 pub fn path_of(header: &str) -> Option<&str> {
     let names = header.trim_end_matches(['\n', '\r']).strip_prefix("diff --git ")?;
     Some(names.rsplit_once(" b/").map_or(names, |(_, path)| path))
 }
 
-/// What a patch adds, line after line. A `+` outside of hunks counts too: no patch of git's has one but its headers, and a
-/// patch that somebody else made hides nothing behind a wrong count.
+/// Returns the lines added by a patch. A `+` outside of hunks counts too: in git's patches only headers have
+/// one, and in foreign patches a wrong count must hide nothing.
 pub fn added(patch: &[u8]) -> Vec<u8> {
     let mut added = Vec::new();
     for line in lines(patch) {
@@ -103,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// What a line may hold that looks like a part of a patch.
+    /// Line contents that look like parts of a patch.
     const LOOKS: [&str; 26] = [
         "++ b/x",
         "-- a/x",
@@ -134,7 +137,7 @@ mod tests {
     ];
     const SECRET: &str = "the secret";
 
-    /// A hunk over a file of these lines: what it removes, keeps and adds.
+    /// Builds a hunk over a file with these lines: removed, kept and added.
     fn hunk(lines: &[(u8, String)], no_newline: bool, crlf: bool) -> String {
         let old = lines.iter().filter(|(sign, _)| *sign != b'+').count();
         let new = lines.iter().filter(|(sign, _)| *sign != b'-').count();

@@ -1,24 +1,25 @@
-//! One path in place of another inside a text: whole paths only, in each way in which tools write them.
+//! Replaces a path inside a text: whole paths only, in every notation used by tools.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Puts `to` wherever a text names one of the spellings of the user's checkout.
+/// Replaces all spellings of the user's checkout in a text by another path.
 #[derive(Clone, Debug)]
 pub struct PathReplacement {
-    /// What is looked for and what takes its place, the longest first.
+    /// Search texts and replacements, the longest first.
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl PathReplacement {
-    /// `from` holds every spelling of the directory (as given, and without symbolic links).
+    /// Creates a replacement of `from`, all spellings of the directory (as given, and without symbolic
+    /// links), by `to`.
     pub fn new<P: AsRef<Path>>(from: &[P], to: &Path) -> Self {
         let to = trimmed(to);
         let mut pairs = Vec::new();
         for from in from {
             let from = trimmed(from.as_ref());
-            // Of the root of the file system everything is a part.
+            // Every path is in the root of the file system.
             if from.is_empty() || from == to {
                 continue;
             }
@@ -33,7 +34,7 @@ impl PathReplacement {
         Self { pairs }
     }
 
-    /// The text with every occurrence replaced; nothing where there is none. Replacing again changes nothing.
+    /// Replaces all occurrences; `None` without any. Idempotent.
     pub fn apply(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut result: Option<Vec<u8>> = None;
         let (mut at, mut copied) = (0, 0);
@@ -56,7 +57,8 @@ impl PathReplacement {
         Some(result)
     }
 
-    /// Where a path of the user's checkout is in the copy; nothing for any other path, and none for one in the copy.
+    /// Maps a path of the user's checkout to the copy; `None` for any other path, including paths in the
+    /// copy.
     pub fn path(&self, path: &Path) -> Option<PathBuf> {
         if self.pairs.iter().any(|(_, to)| path.starts_with(OsStr::from_bytes(to))) {
             return None;
@@ -64,13 +66,13 @@ impl PathReplacement {
         self.pairs.iter().find_map(|(from, to)| {
             let below = path.strip_prefix(OsStr::from_bytes(from)).ok()?;
             let to = Path::new(OsStr::from_bytes(to));
-            // Joining nothing would add a slash.
+            // Joining an empty path would add a slash.
             Some(if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) })
         })
     }
 
-    /// What is found at a place, and what takes its place: nothing where it is `to` already, which may begin with
-    /// what it replaces.
+    /// Returns the match at a position and the replacement: `None` if the text already has `to` there, which
+    /// may begin with the replaced path.
     fn found(&self, text: &[u8], at: usize) -> Option<(usize, Option<&[u8]>)> {
         let here = &text[at..];
         let is_path = |path: &[u8]| {
@@ -94,7 +96,7 @@ fn trimmed(path: &Path) -> Vec<u8> {
     bytes[..end].to_vec()
 }
 
-/// `/mnt` in `/mnt/home/u/app` keeps `/home/u/app` from being a path; `file://` and `-I` do not.
+/// In `/mnt/home/u/app`, the prefix `/mnt` keeps `/home/u/app` from being a path; `file://` and `-I` do not.
 fn begins_a_path(before: &[u8]) -> bool {
     let is_part = |byte: &u8| is_name_byte(*byte) || *byte == b'/';
     let run = before.iter().rev().take_while(|byte| is_part(byte)).count();
@@ -102,7 +104,7 @@ fn begins_a_path(before: &[u8]) -> bool {
     match run {
         [] => true,
         _ if run.iter().all(|byte| *byte == b'/') => {
-            // `sqlite:////a/b` has an absolute path behind its third slash.
+            // `sqlite:////a/b` has an absolute path behind the third slash.
             before.ends_with(b"://") || before.ends_with(b":///")
         }
         _ => run.starts_with(b"-") && !run.contains(&b'/'),
@@ -175,7 +177,7 @@ mod tests {
             to in "(/a/s|/b|/a/b/c|/s)",
         ) {
             let once = replaced(&text, &["/a", "/a/b"], &to);
-            // What lies within the place that it was moved to is at home.
+            // A path in the replacement stays.
             prop_assert_eq!(replaced(&once, &["/a", "/a/b"], &to), once);
         }
     }

@@ -1,13 +1,13 @@
-//! Private keys in text: they span lines, so that a line alone does not tell.
+//! Private keys in text: they span lines, so a single line is not enough to recognize them.
 
-/// Where a stream of lines stands.
+/// Position within a stream of lines.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pem {
-    /// After a BEGIN line, until its END or until something that is no key.
+    /// After a BEGIN line, until the END line or the first line without key material.
     inside: bool,
 }
 
-/// A run of base64 of this length is key material; a word or a path is not.
+/// Base64 runs of this length are key material; words and paths are shorter.
 const MATERIAL: usize = 40;
 const END: &[u8] = b"-----END";
 
@@ -16,22 +16,22 @@ impl Pem {
         self.inside
     }
 
-    /// After `header` (a BEGIN line, perhaps with all that belongs to it): how much of `rest`, what
-    /// follows it in its line, is key too.
+    /// Starts a key at `header` (a BEGIN line, perhaps with the whole key). Returns the length of the key
+    /// part of `rest`, the remainder of the line.
     pub fn begin(&mut self, header: &[u8], rest: &[u8]) -> usize {
         self.inside = !contains(header, END);
         let rest = trim_line_end(rest);
         if self.inside && longest_material(rest) >= MATERIAL { rest.len() } else { 0 }
     }
 
-    /// How much of `line` belongs to the key that we are in, its line end included.
+    /// Returns the length of the part of `line` inside the current key, line end included.
     pub fn swallow(&mut self, line: &[u8]) -> usize {
         if !self.inside {
             return 0;
         }
         if let Some(at) = find(line, END) {
             self.inside = false;
-            // `-----END ...-----`: from the second run of dashes on, the text is free again.
+            // `-----END ...-----`: the text after the second run of dashes is no key material.
             let label = at + END.len();
             let dashes = find(&line[label..], b"-----").map_or(line.len(), |d| label + d + 5);
             let only_line_end = trim_line_end(&line[dashes..]).is_empty();
@@ -48,14 +48,14 @@ impl Pem {
     }
 }
 
-/// Whether a key follows a BEGIN line, rather than code or prose that only speaks of such a line.
+/// Checks whether a key follows a BEGIN line, as opposed to code or prose that mentions such a line.
 pub(super) fn holds_key(header: &[u8], rest: &[u8]) -> bool {
     let near = &rest[..rest.len().min(400)];
     longest_material(near) >= MATERIAL
         || find(header, END).is_some_and(|end| longest_material(&header[..end]) >= MATERIAL)
 }
 
-/// Without line numbers, quotes and what else stands around a line that some tool prints.
+/// Strips line numbers, quotes and other decoration of printed lines.
 fn without_decoration(line: &[u8]) -> &[u8] {
     let numbered = line.trim_ascii_start();
     let digits = numbered.iter().take_while(|byte| byte.is_ascii_digit()).count();

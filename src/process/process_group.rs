@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// Kills a process group whose leader we have not waited for yet, so that its id is not anybody else's.
+/// Signals a process group whose leader is not yet reaped, so that the id cannot belong to another group.
 pub(super) fn kill_group(leader: u32, signal: Signal) {
     if let Ok(leader) = i32::try_from(leader) {
         // The group may be gone already.

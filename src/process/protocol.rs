@@ -1,11 +1,11 @@
-//! What the drain and a supervisor say to each other: one JSON value a line, over a socket.
+//! Messages between the drain and a supervisor: a JSON value per line, over a socket.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use serde::{Deserialize, Serialize};
 
-/// The first line from the drain: what to start. The environment is the child's whole one.
+/// The first line from the drain: the program to start. The environment is complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub(super) struct Spec {
@@ -21,7 +21,7 @@ struct Wire {
     env: Vec<(Text, Text)>,
 }
 
-/// What the system calls a string: nearly always one that JSON can say.
+/// A string of the operating system, nearly always valid Unicode.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Text {
@@ -70,13 +70,13 @@ impl From<Wire> for Spec {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
-    /// Ask the tree to end; kill what is left after the grace.
+    /// Ask the tree to end; kill the rest after the grace.
     End { grace_ms: u64 },
     /// Kill the tree.
     Kill,
 }
 
-/// From the supervisor, in this order: one of the first three, then `Leader`, then `Done`.
+/// Reports from the supervisor, in this order: any of the first three, then `Leader`, then `Done`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Report {
@@ -87,18 +87,18 @@ pub(super) enum Report {
     Done { swept: u32 },
 }
 
-/// How the program itself ended.
+/// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Leader {
     pub code: Option<i32>,
     pub signal: Option<i32>,
-    /// An order came while it still ran.
+    /// An order arrived before the end.
     pub ordered: bool,
 }
 
 pub(super) fn line(message: &impl Serialize) -> Vec<u8> {
     let mut line = serde_json::to_vec(message)
-        .expect("these messages hold nothing that JSON cannot say: no maps, no floats");
+        .expect("these messages have no maps and no floats, so JSON can represent them");
     line.push(b'\n');
     line
 }

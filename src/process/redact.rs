@@ -1,7 +1,7 @@
-//! Taking secrets out of what is kept or shown, and finding them where they must not be.
+//! Removes secrets from kept or displayed output, and finds secrets in forbidden places.
 //!
-//! What counts as one is `secrets`' business. A stream is redacted by whole lines, so that a secret
-//! that two reads split is still found.
+//! `secrets` defines secrets. A stream is redacted by whole lines, so that secrets split between two reads
+//! are found.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -15,35 +15,36 @@ use super::redact_stream::RedactedStream;
 use super::secrets::{FORMATS, PRIVATE_KEY, SHORTEST, format_of, is_example, is_secret_name};
 use super::{encoded, patch};
 
-/// What is held back of a piece, so that a key that begins in it is not cut.
+/// Bytes held back from a piece, so that a key at the end is not cut.
 pub(super) const HELD_BACK: usize = 8 * 1024;
 
-/// The beginning of one in base64, with the rest of its line: a pattern alone does not tell whether a key follows.
+/// The first bytes of a private key in base64, with the rest of the line: a pattern alone cannot confirm that
+/// a key follows.
 const ENCODED_KEY: &str = "a private key in base64";
 
-/// Every job begins with it, and compiling the pattern takes milliseconds.
+/// Every job needs this redactor, and compiling the pattern takes milliseconds.
 static FORMATS_ONLY: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(std::iter::empty()));
 
-/// Cheap to clone.
+/// Redacts secrets. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Redactor(pub(super) Arc<Secrets>);
 
 #[derive(Debug)]
 pub(super) struct Secrets {
-    /// Name of the variable and value, the longest value first.
+    /// Variable name and value, the longest value first.
     values: Vec<(String, Vec<u8>)>,
     pub(super) pattern: Regex,
-    /// What a stream holds back of a line that it has to cut.
+    /// Bytes that a stream holds back from a cut line.
     pub(super) held_back: usize,
 }
 
 impl Redactor {
-    /// From a whole environment: those of its values count whose names say so.
+    /// Creates a redactor from a whole environment; values count if the variable's name suggests a secret.
     pub fn new(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self::knowing(env, &[])
     }
 
-    /// The same, and the values of these variables, whatever they are called.
+    /// Like `new`, with the values of the variables in `keys`, regardless of their names.
     pub fn knowing(env: impl IntoIterator<Item = (OsString, OsString)>, keys: &[&str]) -> Self {
         let mut values: Vec<(String, Vec<u8>)> = env
             .into_iter()
@@ -58,11 +59,12 @@ impl Redactor {
         Self(Arc::new(Secrets { values, pattern, held_back: HELD_BACK.max(2 * longest) }))
     }
 
-    /// Knows the formats only.
+    /// Creates a redactor of known key formats only.
     pub fn formats_only() -> Self {
         FORMATS_ONLY.clone()
     }
 
+    /// Replaces secrets in a text.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.redact_bytes(text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
@@ -70,6 +72,7 @@ impl Redactor {
         }
     }
 
+    /// Replaces secrets in bytes.
     pub fn redact_bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         if !self.0.pattern.is_match(text) {
             return Cow::Borrowed(text);
@@ -79,21 +82,22 @@ impl Redactor {
         Cow::Owned(out)
     }
 
+    /// Creates a redacted stream.
     pub fn stream(&self) -> RedactedStream {
         RedactedStream::new(self.clone())
     }
 
-    /// What the first secret in a text is: the variable's name, or the kind of key.
+    /// Returns a description of the first secret in a text: the variable's name, or the kind of key.
     pub fn find(&self, text: &str) -> Option<String> {
         self.find_bytes(text.as_bytes())
     }
 
-    /// The same for a unified diff: only what it adds counts.
+    /// Like `find` for a unified diff: only added lines count.
     pub fn find_in_patch(&self, diff: &[u8]) -> Option<String> {
         self.find_bytes(&patch::added(diff))
     }
 
-    /// A diff without the secrets that it adds, also those that only decoding shows.
+    /// Removes the added secrets from a diff, including encoded secrets.
     pub fn redact_patch<'a>(&self, diff: &'a [u8]) -> Cow<'a, [u8]> {
         let clean = self.redact_bytes(diff);
         if self.find_in_patch(&clean).is_none() {
@@ -102,11 +106,13 @@ impl Redactor {
         let blotted = encoded::blotted(&clean);
         match self.find_in_patch(&blotted) {
             None => blotted.into(),
-            Some(what) => format!("[redacted: a change that holds {what}]\n").into_bytes().into(),
+            Some(what) => {
+                format!("[redacted: a change that contains {what}]\n").into_bytes().into()
+            }
         }
     }
 
-    /// As it stands, else in another writing.
+    /// Searches the text as written, then decoded.
     fn find_bytes(&self, text: &[u8]) -> Option<String> {
         let hidden = || encoded::decoded(text, &|bytes| self.find_plain(bytes));
         self.find_plain(text).or_else(|| hidden().map(|what| format!("{what}, encoded")))
@@ -115,7 +121,7 @@ impl Redactor {
     fn find_plain(&self, text: &[u8]) -> Option<String> {
         let real = |found: &Match<'_>| {
             let name = self.name(found.as_bytes());
-            // Of a key in base64, decoding tells whether one follows.
+            // For keys in base64, decoding shows whether a key follows.
             !is_example(found.as_bytes())
                 && name != ENCODED_KEY
                 && (name != PRIVATE_KEY || pem::holds_key(found.as_bytes(), &text[found.end()..]))
@@ -135,7 +141,7 @@ impl Redactor {
         }
     }
 
-    /// `text` are whole lines, or pieces cut where no secret is.
+    /// `text` has whole lines, or pieces cut outside of secrets.
     pub(super) fn scrub(&self, text: &[u8], pem: &mut Pem, out: &mut Vec<u8>) {
         if !pem.inside() && !self.0.pattern.is_match(text) {
             out.extend_from_slice(text);
@@ -165,7 +171,7 @@ impl Redactor {
     }
 }
 
-/// A value as it may stand in output: as it is, each of its lines, as JSON writes it, and encoded.
+/// Returns the possible forms of a value in output: unchanged, line by line, as JSON, and encoded.
 fn forms_of(value: &OsStr) -> impl Iterator<Item = Vec<u8>> + use<> {
     let value = value.as_bytes().trim_ascii();
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -178,7 +184,7 @@ fn forms_of(value: &OsStr) -> impl Iterator<Item = Vec<u8>> + use<> {
     forms.into_iter().chain(encoded)
 }
 
-/// Longer values first: of two that begin alike, the whole longer one goes.
+/// Longer values first: of two values with the same beginning, the longer is redacted whole.
 fn pattern(values: &[(String, Vec<u8>)]) -> Regex {
     let literals =
         values.iter().map(|(_, value)| value.iter().map(|b| format!(r"\x{b:02x}")).collect());
@@ -287,7 +293,7 @@ c2VjcmV0
         let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUVvd0lCQUFLQ0FRRUEwWjNWUzVKSmNkczN4Zm4veWdXeUY4UGJuR3kwQUhCN01o\n";
         assert_eq!(redactor.find(certificate), None);
         assert_eq!(redactor.redact(certificate), certificate);
-        // An image in a page: bytes that no eye made up.
+        // An image in a page: random bytes.
         let mut state = 1_u64;
         let mut noise = |_| {
             state = state

@@ -1,12 +1,12 @@
-//! A stream of output without the secrets in it: redacted by whole lines, and a line without end in pieces.
+//! Redacts a stream of output: by whole lines, and endless lines in pieces.
 
 use super::pem::Pem;
 use super::redact::Redactor;
 
-/// A line longer than this is redacted in pieces.
+/// Longer lines, in bytes, are redacted in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// One stream of output on its way.
+/// A stream of output under redaction.
 #[derive(Debug)]
 pub struct RedactedStream {
     redactor: Redactor,
@@ -19,7 +19,7 @@ impl RedactedStream {
         Self { redactor, pending: Vec::new(), pem: Pem::default() }
     }
 
-    /// Takes what was read, appends to `out` what can be told to be harmless by now.
+    /// Takes new bytes and appends all text known to be harmless to `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         self.pending.extend_from_slice(bytes);
         if let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') {
@@ -31,7 +31,7 @@ impl RedactedStream {
         }
     }
 
-    /// The stream is over.
+    /// Ends the stream and appends the rest to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.emit(self.pending.len(), out);
     }
@@ -41,11 +41,12 @@ impl RedactedStream {
         self.pending.drain(..end);
     }
 
-    /// Where a line that is too long may be cut: not within a secret, nor within what may become one.
+    /// Returns the position for a cut in an overlong line: not within a secret or a possible beginning of a
+    /// secret.
     fn cut(&self) -> usize {
         let len = self.pending.len();
         let cut = len - self.redactor.0.held_back;
-        // The header of a private key whose end has not come yet.
+        // The header of a private key without an end yet.
         let open = |text: &[u8]| {
             text.starts_with(b"-----BEGIN") && !text.windows(8).any(|part| part == b"-----END")
         };
@@ -54,7 +55,8 @@ impl RedactedStream {
             .find_iter(&self.pending)
             .find(|found| found.start() < cut && (found.end() > cut || open(found.as_bytes())));
         match across {
-            // It may go on: let it begin the next piece, unless it has begun this one already.
+            // The secret may continue: start the next piece with the match, unless this piece already starts
+            // there.
             Some(found) if found.start() > 0 => found.start(),
             Some(found) => found.end().max(cut),
             None => cut,
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_bounded_and_still_redacted() {
-        // Secrets everywhere, in one line, so that some lie across every cut.
+        // Secrets everywhere on a single line, so that some cross every cut.
         let unit = format!("{}correct-horse-battery ", "x".repeat(1000));
         let json = KEY.replace('\n', "\\n");
         let text = format!("{}{json}{}", unit.repeat(100), unit.repeat(100));

@@ -1,13 +1,13 @@
-//! What counts as a secret: values of variables with telling names, and formats of known keys.
+//! Definition of secrets: values of variables with suggestive names, and known key formats.
 
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-/// Shorter values stand for other things too often: `true`, `changeme`, `postgres`.
+/// Shorter values have other meanings too often: `true`, `changeme`, `postgres`.
 pub(super) const SHORTEST: usize = 12;
 
-/// Known key formats: what it is, and a pattern over bytes.
+/// Known key formats: description, and a pattern over bytes.
 pub(super) const FORMATS: [(&str, &str); 12] = [
     ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
     ("an API key", r"\bsk-(?:proj|svcacct|admin|or-v1|live|test|None)-[A-Za-z0-9_-]{20,}"),
@@ -35,23 +35,23 @@ static COMPILED: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The known format that some bytes are in.
+/// Returns the description of the known format of some bytes.
 pub(super) fn format_of(secret: &[u8]) -> Option<&'static str> {
     COMPILED.iter().find(|(_, pattern)| pattern.is_match(secret)).map(|(name, _)| *name)
 }
 
-/// AWS's documentation and everybody's tests use this one.
+/// Checks for the example key of AWS's documentation, common in tests.
 pub(super) fn is_example(secret: &[u8]) -> bool {
     secret.ends_with(b"EXAMPLE")
 }
 
-/// Whether a variable of this name holds a secret, rather than the place of one.
+/// Checks whether a variable of this name contains a secret, as opposed to the path of a secret.
 pub(super) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     if ["PWD", "OLDPWD", "GOOGLE_APPLICATION_CREDENTIALS"].contains(&name.as_str()) {
         return false;
     }
-    // It holds the name of a setting of git's; the value, `GIT_CONFIG_VALUE_n`, counts by its format alone.
+    // Contains the name of a git setting; the value, `GIT_CONFIG_VALUE_n`, counts by format alone.
     if name.starts_with("GIT_CONFIG_KEY_") {
         return false;
     }

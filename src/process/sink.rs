@@ -1,4 +1,4 @@
-//! Where a program's output goes: redacted, then to the capture, to the log and to whoever watches.
+//! Destination of a program's output: redacted, then passed to the capture, the log and the observer.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub(super) struct Sink<'a> {
 struct Channel {
     stream: RedactedStream,
     captured: Captured,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an unfinished line.
     line: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Sink<'a> {
         self.keep(stream, &clean)
     }
 
-    /// The last line may have no end.
+    /// Flushes the last line, which may lack a line end.
     pub fn finish(mut self) -> io::Result<(Captured, Captured)> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let mut clean = Vec::new();
@@ -59,7 +59,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// A long line comes in pieces; who watches sees it once, whole or cut.
+    /// A long line arrives in pieces; the observer sees a single line, whole or cut.
     fn show(&mut self, stream: Stream, clean: &[u8]) {
         let (Some(on_line), longest) = (self.on_line, self.longest_line) else { return };
         let line = &mut self.channel(stream).line;
@@ -83,7 +83,7 @@ impl<'a> Sink<'a> {
 
 fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
     let text = String::from_utf8_lossy(line);
-    // A progress bar draws itself over and over in one line; its last state is what a terminal shows.
+    // A progress bar redraws itself in a single line; a terminal shows the last state.
     let last = text.trim_end().rsplit('\r').next().unwrap_or_default();
     if !last.is_empty() {
         on_line(stream, last);
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// What is shown of `pieces` where a line may have `longest` bytes.
+    /// Returns the displayed lines of `pieces`, with at most `longest` bytes each.
     fn shown(longest: usize, pieces: &[&str]) -> Vec<String> {
         let seen = Mutex::new(Vec::new());
         let note = |_, line: &str| seen.lock().unwrap().push(line.to_owned());

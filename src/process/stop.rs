@@ -1,28 +1,30 @@
-//! Asking work to end: first gracefully, then at once. A level only ever rises.
+//! Requests to stop: first gracefully, then immediately. The level never falls.
 
 use std::convert::Infallible;
 
 use tokio::sync::watch;
 
+/// Urgency of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopLevel {
+    /// No stop requested.
     Run,
-    /// Nothing new; what runs is asked to end and gets its grace.
+    /// Start nothing new; ask running work to end, with a grace.
     Graceful,
-    /// Everything is killed.
+    /// Kill everything.
     Now,
 }
 
-/// Held by whoever decides: a signal handler, the heartbeat.
+/// The sending side, for a signal handler or the heartbeat.
 #[derive(Clone, Debug)]
 pub struct StopHandle(watch::Sender<StopLevel>);
 
-/// Held by whoever has to end.
+/// The receiving side, for the work to be stopped.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<StopLevel>);
 
 impl StopHandle {
-    /// Raises the level; lowering it is no effect.
+    /// Raises the level; a lower level has no effect.
     pub fn raise(&self, level: StopLevel) {
         self.0.send_if_modified(|at| {
             let higher = level > *at;
@@ -31,7 +33,7 @@ impl StopHandle {
         });
     }
 
-    /// The next level up: what one more Ctrl-C means.
+    /// Raises the level by a step, as on another Ctrl-C.
     pub fn raise_one(&self) {
         let next = match *self.0.borrow() {
             StopLevel::Run => StopLevel::Graceful,
@@ -40,17 +42,18 @@ impl StopHandle {
         self.raise(next);
     }
 
+    /// Returns the present level.
     pub fn level(&self) -> StopLevel {
         *self.0.borrow()
     }
 
-    /// For one more who has to end.
+    /// Returns another receiver.
     pub fn watch(&self) -> Stop {
         Stop(self.0.subscribe())
     }
 
-    /// Rises with another one, for as long as this is waited for: a part of the work can then be ended
-    /// alone, and ends with the whole.
+    /// Follows the level of `whole` while awaited: a part of the work can be stopped alone, and stops with
+    /// the whole.
     pub async fn follow(&self, whole: &Stop) -> Infallible {
         for level in [StopLevel::Graceful, StopLevel::Now] {
             whole.reached(level).await;
@@ -61,21 +64,23 @@ impl StopHandle {
 }
 
 impl Stop {
+    /// Creates a sender and a receiver.
     pub fn pair() -> (StopHandle, Stop) {
         let (sender, receiver) = watch::channel(StopLevel::Run);
         (StopHandle(sender), Stop(receiver))
     }
 
-    /// For work that nobody stops.
+    /// Returns a receiver for work without a stop.
     pub fn never() -> Stop {
         Stop::pair().1
     }
 
+    /// Returns the present level.
     pub fn level(&self) -> StopLevel {
         *self.0.borrow()
     }
 
-    /// Comes back once the level is at least `level`; never, where nobody is left to raise it.
+    /// Waits until the level is at least `level`; forever if no sender is left.
     pub async fn reached(&self, level: StopLevel) {
         let mut levels = self.0.clone();
         if levels.wait_for(|at| *at >= level).await.is_err() {

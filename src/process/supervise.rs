@@ -1,9 +1,9 @@
-//! `autopack __supervise`: one small process above each program that nobody vouches for.
+//! `autopack __supervise`: a small process above each untrusted program.
 //!
-//! It starts the program, passes on orders to end it, reports how it ended, and sees to it that
-//! nothing of it is left, also when the drain is killed: the socket to the drain ends then. It holds
-//! the slot's lock until the last process is gone. It decides nothing: timeouts and reasons are the
-//! drain's. One thread, one poll loop; it never reads or writes what the program says.
+//! The supervisor starts the program, forwards orders to end it, reports the result, and makes sure that no
+//! process is left, even if the drain is killed: the socket to the drain closes then. The supervisor holds
+//! the slot's lock until the last process is gone. All decisions, such as timeouts, are the drain's. The
+//! supervisor has a single thread with a poll loop and never reads or writes the program's output.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,17 +26,17 @@ use super::which::{self, Found};
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__supervise";
 
-/// How often a kill is repeated until everything is gone.
+/// Interval between kills until all processes are gone.
 const KILL_AGAIN: Duration = Duration::from_millis(50);
-/// Input, output, errors: those are the program's.
+/// Input, output and errors belong to the program.
 const LAST_STANDARD: RawFd = 2;
 
-/// The body of `autopack __supervise CONTROL [HOLD]`: the numbers of inherited files.
+/// Runs `autopack __supervise CONTROL [HOLD]`; the arguments are numbers of inherited files.
 pub fn supervise_main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match supervise(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: cannot supervise: {error}; this command is autopack's own");
+            eprintln!("error: cannot supervise: {error}; this command is internal to autopack");
             ExitCode::FAILURE
         }
     }
@@ -46,7 +46,7 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     keep_all_to_ourselves()?;
     let mut files = args.map(|arg| inherited(&arg));
     let control = files.next().ok_or(io::ErrorKind::InvalidInput)??;
-    // Kept open, and so kept locked, for as long as this process lives.
+    // Kept open, and thereby locked, as long as this process lives.
     let _hold: Vec<OwnedFd> = files.collect::<io::Result<_>>()?;
     let wake = Wake::take()?;
     let mut drain = Drain::new(control.into());
@@ -55,7 +55,7 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
         Ok(leader) => leader,
         Err(refusal) => return drain.tell(&refusal),
     };
-    // A drain that died is noticed by the end of its socket, so that a report to nobody is no error.
+    // A dead drain shows in the closed socket, so a failed report is no error.
     let _ = drain.tell(&Report::Started { pid: leader.as_raw() });
     release_standard_files()?;
     let mut tree = Tree::new(leader);
@@ -69,12 +69,12 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     Ok(())
 }
 
-/// Until the leader has ended. True where it was told to before that.
+/// Waits for the leader's end. Returns true if the end was ordered.
 fn watch(tree: &mut Tree, drain: &mut Drain, wake: &Wake) -> io::Result<bool> {
     let mut ending: Option<Instant> = None;
     loop {
         tree.reap_orphans();
-        // Before any order is looked at: an order that comes too late has not ended it.
+        // Before reading orders: a late order did not end the program.
         if tree.leader_ended() {
             return Ok(ending.is_some());
         }
@@ -108,12 +108,13 @@ fn start(spec: &Spec) -> Result<Pid, Report> {
     Ok(Pid::from_raw(child.id().cast_signed()))
 }
 
-/// "No such file" may be the program, the folder to start it in, or the interpreter that a script names.
+/// Explains "No such file": the program, the working directory, or the interpreter of a script may be
+/// missing.
 fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
     let errno = error.raw_os_error();
     let cannot = |message: String| Report::CannotStart { errno, message };
     if !std::path::Path::new(&spec.cwd).is_dir() {
-        return cannot(format!("the folder to run it in, {}, is not there", spec.cwd.display()));
+        return cannot(format!("the working directory {} does not exist", spec.cwd.display()));
     }
     if error.kind() != io::ErrorKind::NotFound {
         return cannot(error.to_string());
@@ -121,7 +122,7 @@ fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
     let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     match which::find(program, spec.cwd.as_ref(), path) {
         Found::Program(file) => cannot(format!(
-            "{} is there, but the interpreter that its first line names is not",
+            "{} exists, but the interpreter named in its first line does not",
             file.display()
         )),
         Found::NotExecutable(file) => cannot(format!("{} is not executable", file.display())),
@@ -129,10 +130,10 @@ fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
     }
 }
 
-/// What only the new process itself can do.
+/// Prepares the new process from inside.
 fn prepare(command: &mut Command) {
     let in_child = || {
-        // We block what is not meant for us; the program is to hear it.
+        // Signals blocked by the supervisor must reach the program.
         SigSet::empty().thread_set_mask()?;
         die_with_parent()
     };
@@ -143,8 +144,8 @@ fn prepare(command: &mut Command) {
     }
 }
 
-/// The last resort for when this process is killed too: the leader, at least, goes with it. This
-/// process has one thread, so that "the thread that forked died" is "we died".
+/// Last resort if this process is killed too: the leader, at least, dies with the supervisor. This process
+/// has a single thread, so the death of the forking thread is the death of the process.
 #[cfg(target_os = "linux")]
 fn die_with_parent() -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
@@ -155,7 +156,7 @@ fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
-/// The program has its own copies now. While we held ours, its output would not end with it.
+/// The program has copies now. With our files open, the output would not end with the program.
 fn release_standard_files() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
@@ -164,7 +165,7 @@ fn release_standard_files() -> io::Result<()> {
     Ok(())
 }
 
-/// A file that the drain left open for us.
+/// Returns a file that the drain left open for the supervisor.
 fn inherited(number: &OsString) -> io::Result<OwnedFd> {
     let number: RawFd = number
         .to_str()
@@ -172,17 +173,17 @@ fn inherited(number: &OsString) -> io::Result<OwnedFd> {
         .filter(|number| *number > LAST_STANDARD)
         .ok_or(io::ErrorKind::InvalidInput)?;
     keep_to_ourselves(number)?;
-    // SAFETY: it is open, or the line above had failed, and nobody else here uses that number.
+    // SAFETY: the file is open, or the line above had failed, and no other code here uses the number.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Neither our files, nor what whoever started the drain left open by accident, are for the program.
+/// Closes on exec all files of the supervisor, and files left open by accident by the drain's parent.
 fn keep_all_to_ourselves() -> io::Result<()> {
-    // Elsewhere than on Linux the list is not there, or is not complete.
+    // Outside of Linux the list is missing or incomplete.
     for entry in std::fs::read_dir("/proc/self/fd").into_iter().flatten() {
         let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
         if let Some(number) = number.filter(|number| *number > LAST_STANDARD) {
-            // The list itself is open while it is read, and needs nothing.
+            // The list itself is open during the reading, and needs no change.
             keep_to_ourselves(number)?;
         }
     }
@@ -190,7 +191,7 @@ fn keep_all_to_ourselves() -> io::Result<()> {
 }
 
 fn keep_to_ourselves(number: RawFd) -> nix::Result<i32> {
-    // SAFETY: `number` is not -1 and is used for this call only, which fails where it is not open.
+    // SAFETY: `number` is not -1 and is used for this call only, which fails for a closed file.
     let file = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl(file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
 }

@@ -1,4 +1,4 @@
-//! When a program has had its time, and when it gives no sign of life any more.
+//! Timeouts of a program: total time, and time without a sign of life.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::{Instant, sleep_until};
 use super::descendants::{cpu_ms, own_cpu_ms};
 use super::job::How;
 
-/// A silent tree is looked at this often within its idle timeout, but never seldomer than each 10 s.
+/// Checks of a silent tree per idle timeout, but at least every 10 s.
 const LOOKS: u32 = 10;
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// Less than half a percent of one processor is a runtime idling, no sign of life.
+/// Less than half a percent of a processor is an idling runtime, not a sign of life.
 const IDLING: u64 = 200;
 
 pub(super) struct Timers {
@@ -26,12 +26,12 @@ struct Idle {
     next_look: Instant,
 }
 
-/// Where processor time shows that a program lives.
+/// Source of the processor time that shows life.
 #[derive(Clone, Copy)]
 pub(super) struct Life {
-    /// The supervisor: what it and all beneath it use is the tree's processor time.
+    /// The supervisor: the processor time of the supervisor and everything under it is the tree's.
     pub root: i32,
-    /// Whose own time does not count: the program's, and that of processes beneath it that bear this in their names.
+    /// Excluded processor time: the program's, and that of processes under it with this text in their names.
     pub idler: Option<(i32, &'static str)>,
 }
 
@@ -55,14 +55,14 @@ impl Timers {
         Self { deadline: now + timeout, idle }
     }
 
-    /// There was output.
+    /// Notes output.
     pub fn alive(&mut self) {
         if let Some(idle) = &mut self.idle {
             idle.alive = Instant::now();
         }
     }
 
-    /// Comes back with the reason once time is up. May be dropped and called again.
+    /// Returns the reason once time is up. Cancel-safe.
     pub async fn up(&mut self) -> How {
         loop {
             let Some(idle) = &mut self.idle else {
@@ -85,7 +85,7 @@ impl Idle {
     fn stalled(&mut self, now: Instant, cpu_ms: impl FnOnce() -> u64) -> bool {
         self.next_look = now + look(self.timeout);
         let silent = now - self.alive;
-        // A look at every process costs something; while there is output there is no need.
+        // Scanning every process is costly and not needed while there is output.
         if silent < look(self.timeout) {
             return false;
         }
@@ -106,7 +106,7 @@ fn look(timeout: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    /// How many seconds a tree lives on that uses `cpu` ms by each second and speaks at `words`.
+    /// Returns the seconds until a tree is ended that uses `cpu` ms by each second and writes at `words`.
     fn lives(cpu: impl Fn(u64) -> u64, words: &[u64]) -> u64 {
         let start = Instant::now();
         let mut timers = Timers::start(
@@ -140,7 +140,7 @@ mod tests {
         // One percent of a processor, and a tenth of a percent.
         assert_eq!(lives(|second| second * 10, &[]), u64::MAX);
         assert_eq!(lives(|second| second, &[]), 100);
-        // Work that went with the process that did it.
+        // Processor time that vanished with a process.
         assert_eq!(lives(|second| if second % 80 < 40 { 9000 } else { 0 }, &[]), u64::MAX);
     }
 }

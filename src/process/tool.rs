@@ -1,5 +1,5 @@
-//! Short helper programs of ours (git, `docker compose`, `--version`): started directly, with a
-//! timeout, their output whole.
+//! Runs short helper programs (git, `docker compose`, `--version`): started directly, with a timeout, output
+//! captured whole.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,53 +17,69 @@ use super::process_group::kill_group;
 use super::spawn::{Start, Started, file_of};
 use crate::config::Env;
 
-/// Between asking a tool to end and killing it: git removes its lock files when asked.
+/// Time between asking a tool to end and killing it: git removes lock files when asked.
 const GRACE: Duration = Duration::from_secs(2);
-/// A daemon that a tool started may keep its pipes open this long after its end.
+/// Time that a daemon started by a tool may keep the pipes open after the tool's end.
 const PIPES_AFTER_END: Duration = Duration::from_secs(2);
-/// More than any tool of ours says. What goes beyond is an error, not a silent cut.
+/// Maximum output in bytes, more than any tool needs. Larger output is an error, not silently cut.
 pub const OUTPUT_CAP: u64 = 512 * 1024 * 1024;
 
+/// A helper program to run.
 #[derive(Clone, Debug)]
 pub struct Tool {
+    /// The program, by name or path.
     pub program: OsString,
+    /// The arguments.
     pub args: Vec<OsString>,
+    /// The working directory.
     pub cwd: PathBuf,
-    /// Over our own environment: a value sets a variable, `None` takes it away.
+    /// Changes to autopack's environment: a value sets a variable, `None` removes the variable.
     pub env: BTreeMap<OsString, Option<OsString>>,
     /// Whether `env` is the whole environment.
     pub clear_env: bool,
-    /// Without it the tool reads from /dev/null.
+    /// Without input, the tool reads from /dev/null.
     pub stdin: Option<Vec<u8>>,
+    /// Maximum run time.
     pub timeout: Duration,
+    /// Maximum output per stream, in bytes.
     pub output_cap: u64,
-    /// A lock that the tool inherits: should we die first, it stays held until the tool has ended.
+    /// A lock inherited by the tool: if autopack dies first, the lock stays held until the tool ends.
     pub hold: Option<Arc<OwnedFd>>,
 }
 
+/// Result of a helper program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// `None` where a signal ended it.
+    /// `None` if a signal ended the tool.
     pub code: Option<i32>,
+    /// Standard output.
     pub stdout: Vec<u8>,
+    /// Standard error.
     pub stderr: Vec<u8>,
 }
 
+/// Why a helper program has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
+    /// The program does not exist.
     #[error("cannot run {}: there is no such program", .program.display())]
     NotFound { program: OsString },
+    /// The program cannot be started.
     #[error("cannot run {}: {source}", .program.display())]
     CannotStart { program: OsString, source: io::Error },
+    /// The timeout was reached.
     #[error("{} did not end within {} s", .program.display(), .after.as_secs())]
     TimedOut { program: OsString, after: Duration },
+    /// The output limit was reached.
     #[error("{} wrote more than {cap} bytes", .program.display())]
     TooMuchOutput { program: OsString, cap: u64 },
+    /// The output cannot be read.
     #[error("cannot read the output of {}: {source}", .program.display())]
     Io { program: OsString, source: io::Error },
 }
 
 impl Tool {
+    /// Creates a tool without arguments or input, with autopack's environment.
     pub fn new(program: impl Into<OsString>, cwd: impl Into<PathBuf>, timeout: Duration) -> Self {
         Self {
             program: program.into(),
@@ -78,18 +94,21 @@ impl Tool {
         }
     }
 
+    /// Adds arguments.
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.insert(name.into(), Some(value.into()));
         self
     }
 
+    /// Sets the input.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
@@ -98,7 +117,7 @@ impl Tool {
 }
 
 impl Tool {
-    /// What it gets: `env`, over our own unless that is all.
+    /// Returns the tool's environment: `env` alone, or on top of autopack's.
     fn whole_env(&self) -> Vec<(OsString, OsString)> {
         let mut env = match self.clear_env {
             true => BTreeMap::new(),
@@ -115,21 +134,27 @@ impl Tool {
 }
 
 impl Output {
+    /// Checks for exit code 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
 
-    /// Standard output as text, without the line end.
+    /// Returns standard output as text, without trailing line ends.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim_end_matches(['\n', '\r']).to_owned()
     }
 
+    /// Returns standard error as text, trimmed.
     pub fn error_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).trim().to_owned()
     }
 }
 
-/// Runs a tool to its end. Whatever its exit code, it ran.
+/// Runs a tool to the end, regardless of the exit code.
+///
+/// # Errors
+///
+/// If the tool cannot be started, exceeds the timeout or the output limit, or the output cannot be read.
 pub async fn output(tool: Tool) -> Result<Output, ToolError> {
     let mut running = Running::start(&tool)?;
     let deadline = tool.timeout;
@@ -142,10 +167,10 @@ pub async fn output(tool: Tool) -> Result<Output, ToolError> {
     }
 }
 
-/// Ends its whole group when dropped before its time.
+/// A running tool. Dropping this value early ends the whole group.
 struct Running {
     child: Started,
-    /// While it has not been waited for: from then on its group's id may be somebody else's.
+    /// Valid before the tool is reaped: afterwards, another group may have the same id.
     group: Option<u32>,
 }
 
@@ -171,7 +196,7 @@ impl Running {
         let stdin = self.child.stdin.take();
         let feed = async {
             if let Some((mut pipe, bytes)) = stdin.zip(tool.stdin.as_deref()) {
-                // A tool that does not read all of its input is within its rights.
+                // A tool may ignore the rest of the input.
                 let _ = pipe.write_all(bytes).await;
             }
         };
@@ -197,7 +222,7 @@ impl Running {
         self.signal(Signal::SIGTERM);
         if timeout(GRACE, self.child.wait()).await.is_err() {
             self.signal(Signal::SIGKILL);
-            // Killed: it ends as soon as the kernel gets to it.
+            // Killed: ends as soon as the kernel handles the signal.
             let _ = self.child.wait().await;
         }
         self.group = None;
@@ -216,7 +241,8 @@ impl Drop for Running {
     }
 }
 
-/// All at once, so that nobody waits for anybody: to the tool's end, and a little longer for its output.
+/// Feeds and reads concurrently, so that neither blocks the other, until the tool's end and a little longer
+/// for the output.
 async fn feed_and_read<S>(
     feed: impl Future<Output = ()>,
     reading: impl Future<Output = io::Result<()>>,
@@ -232,14 +258,14 @@ async fn feed_and_read<S>(
         status = &mut ended => {
             match timeout(PIPES_AFTER_END, reading).await {
                 Ok(read) => read?,
-                Err(_) => tracing::debug!("a process that the tool left behind holds its output open"),
+                Err(_) => tracing::debug!("a process left behind by the tool keeps the output open"),
             }
             status
         }
     }
 }
 
-/// One byte more than the cap, where there is as much, tells that it was too much.
+/// Reads up to a byte more than the cap, to detect an excess.
 async fn read(
     from: Option<impl AsyncRead + Unpin>,
     into: &mut Vec<u8>,
@@ -253,7 +279,7 @@ async fn read(
 
 fn cannot_start(tool: &Tool, source: io::Error) -> ToolError {
     let program = tool.program.clone();
-    // A folder that is not there is "not found" too.
+    // A missing directory is "not found" too.
     if source.kind() == io::ErrorKind::NotFound && tool.cwd.is_dir() {
         return ToolError::NotFound { program };
     }
@@ -280,7 +306,7 @@ mod tests {
         assert_eq!(said.error_text(), "yes none");
         assert!(!said.success());
         assert_eq!(output(sh("kill -9 $$")).await.unwrap().code, None);
-        // Neither read nor written to the end.
+        // Input neither read nor written to the end.
         let ignores = sh("true").stdin("x".repeat(1 << 20));
         assert!(output(ignores).await.unwrap().success());
     }
@@ -301,14 +327,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         std::fs::write(&path, "").unwrap();
-        // The child holds a lock for as long as it lives; it has it before anybody says so.
+        // The child holds a lock as long as the child lives, and has the lock before any output.
         let script = "exec 9>lock; flock 9; sleep 1000 & wait";
         let mut tool = sh(script);
         tool.cwd = folder.path().to_owned();
         tool.timeout = Duration::from_millis(300);
         let late = output(tool).await.unwrap_err();
         assert!(matches!(late, ToolError::TimedOut { .. }), "{late}");
-        // Comes back once the last of them is gone.
+        // Returns once the last process is gone.
         std::fs::File::open(&path).unwrap().lock().unwrap();
     }
 

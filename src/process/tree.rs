@@ -1,8 +1,8 @@
-//! The processes beneath a supervisor: asking them to end, killing them, waiting for them.
+//! Processes under a supervisor: asks them to end, kills them, waits for them.
 //!
-//! On Linux the supervisor is a subreaper: whatever a process of the tree leaves behind becomes its
-//! child, so that "no child left" means "nothing left". Elsewhere the leader's group is all that can
-//! be reached.
+//! On Linux the supervisor is a subreaper: processes left behind by a process of the tree become the
+//! supervisor's children, so "no child left" means "no process left". On other systems, only the leader's
+//! group can be reached.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,13 +16,13 @@ use nix::unistd::{Pid, getpgid};
 
 use super::descendants;
 
-/// Every so many ends of a child, everybody is looked at again.
+/// Number of ended children between two scans of all processes.
 const EVERYBODY: u32 = 64;
 
 pub(super) struct Tree {
     leader: Pid,
     killed: BTreeSet<i32>,
-    /// Where the look at the leader had to wait for it.
+    /// Set if checking the leader had to reap the leader.
     status: Option<ExitStatus>,
 }
 
@@ -31,8 +31,8 @@ impl Tree {
         Self { leader, killed: BTreeSet::new(), status: None }
     }
 
-    /// Asks everybody, each once: a second SIGTERM means "at once" to some programs. Stopped ones
-    /// are woken, or they would never hear it.
+    /// Asks each process once: some programs treat a second SIGTERM as "at once". Stopped processes are
+    /// continued, since they would never receive the signal.
     pub fn ask_to_end(&self) {
         let _ = killpg(self.leader, Signal::SIGTERM);
         let below = descendants::below(Pid::this());
@@ -45,8 +45,8 @@ impl Tree {
         below.signal(Signal::SIGCONT);
     }
 
-    /// After the leader's end: everybody else. A look at every process there is costs milliseconds; where the leader is
-    /// our one child it left nobody, since whom it leaves becomes ours.
+    /// Kills all other processes after the leader's end. Scanning all processes takes milliseconds; if the
+    /// leader is the only child, no other process is left, since orphans become children of the supervisor.
     pub fn kill_what_is_left(&mut self) {
         if descendants::own_children() != [self.leader.as_raw()] {
             self.kill();
@@ -54,7 +54,7 @@ impl Tree {
         let _ = killpg(self.leader, Signal::SIGKILL);
     }
 
-    /// The leader must not have been waited for yet: from then on its group's id may be anybody's.
+    /// The leader must not have been reaped yet: afterwards, another group may have the same id.
     pub fn kill_with_group(&mut self) {
         self.kill();
         let _ = killpg(self.leader, Signal::SIGKILL);
@@ -64,10 +64,10 @@ impl Tree {
         self.killed.extend(descendants::freeze_and_kill(|| descendants::below(Pid::this())));
     }
 
-    /// Kills until nobody is left; `wait` sleeps until a child ends, or a little while.
+    /// Kills until no process is left; `wait` sleeps until a child ends, or briefly.
     ///
-    /// One that forks and exits for ever is always elsewhere by the time that a look at everybody is
-    /// through. But each end of it makes its child ours, and tells us so: we are there at once.
+    /// A process that keeps forking and exiting has always moved on after a scan. But after each exit, the
+    /// child becomes ours with a notification, so the supervisor can kill at once.
     pub fn kill_the_rest(&mut self, wait: impl Fn() -> io::Result<()>) -> io::Result<()> {
         for round in 0u32.. {
             if self.reap() {
@@ -85,7 +85,7 @@ impl Tree {
         Ok(())
     }
 
-    /// How many were killed besides the leader.
+    /// Returns the number of killed processes besides the leader.
     pub fn swept(&self) -> u32 {
         let others = self.killed.iter().filter(|pid| **pid != self.leader.as_raw()).count();
         u32::try_from(others).unwrap_or(u32::MAX)
@@ -101,7 +101,7 @@ impl Tree {
         }
     }
 
-    /// Waits for whoever has ended, without blocking. True where nobody is left.
+    /// Reaps ended processes without blocking. Returns true if no child is left.
     pub fn reap(&self) -> bool {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -112,7 +112,7 @@ impl Tree {
         }
     }
 
-    /// Whether the leader has ended. It is left waitable, so that its group's id stays its own.
+    /// Checks whether the leader has ended, without reaping, so that the group keeps the id.
     #[cfg(target_os = "linux")]
     pub fn leader_ended(&mut self) -> bool {
         use nix::sys::wait::{Id, waitid};
@@ -120,7 +120,7 @@ impl Tree {
         !matches!(waitid(Id::Pid(self.leader), look), Ok(WaitStatus::StillAlive))
     }
 
-    /// Waits for orphans that became ours and have ended, and leaves the leader alone.
+    /// Reaps orphans that became children and have ended; leaves the leader alone.
     #[cfg(target_os = "linux")]
     pub fn reap_orphans(&self) {
         use nix::sys::wait::{Id, waitid};
@@ -136,18 +136,18 @@ impl Tree {
     }
 }
 
-/// The status of a process that has ended, which from then on is nobody's child.
+/// Reaps a process and returns the status.
 fn wait(pid: Pid, flags: Option<WaitPidFlag>) -> Option<ExitStatus> {
     match waitpid(pid, flags) {
         Ok(WaitStatus::Exited(_, code)) => Some(ExitStatus::from_raw(code << 8)),
         Ok(WaitStatus::Signaled(_, signal, _)) => Some(ExitStatus::from_raw(signal as i32)),
-        // Nobody else waits for it; should it happen all the same, its end is all that is known.
+        // No other code reaps this process; if reaped all the same, only the end is known.
         Err(Errno::ECHILD) => Some(ExitStatus::from_raw(Signal::SIGKILL as i32)),
         Ok(_) | Err(_) => None,
     }
 }
 
-/// Without waitid's WNOWAIT, to look is to wait; the group is killed an instant later.
+/// Without waitid's WNOWAIT, checking means reaping; the group is killed an instant later.
 #[cfg(not(target_os = "linux"))]
 impl Tree {
     pub fn leader_ended(&mut self) -> bool {

@@ -1,7 +1,7 @@
-//! Variables that name a path in the user's checkout: in a copy they name the same path of the copy, or go.
+//! Rewrites variables with paths in the user's checkout: to the same path in the copy, or drops them.
 //!
-//! `VIRTUAL_ENV`, `PATH`, `PYTHONPATH`, `NODE_PATH`, `GOWORK`, `CARGO_TARGET_DIR`: each of them would have CI test
-//! something else than its commit. The rule is about values, so that it holds for variables that nobody listed.
+//! `VIRTUAL_ENV`, `PATH`, `PYTHONPATH`, `NODE_PATH`, `GOWORK`, `CARGO_TARGET_DIR`: each would make CI test
+//! something other than the commit. The rule checks values, and therefore also covers unlisted variables.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use super::PathReplacement;
 use super::child_env::Env;
 
-/// About the user and the machine, or set anew by autopack, wherever they lead.
+/// Variables about the user and the machine, or set by autopack: kept with any value.
 const EXEMPT: [&str; 20] = [
     "_",
     "GIT_CEILING_DIRECTORIES",
@@ -35,7 +35,7 @@ const EXEMPT: [&str; 20] = [
     "XDG_STATE_HOME",
 ];
 
-/// What builds and imports go by: these never lead into the user's checkout, for nobody.
+/// Variables used by builds and imports: these never point into the user's checkout, for any child.
 const OF_BUILDS: [&str; 15] = [
     "CARGO_TARGET_DIR",
     "GOFLAGS",
@@ -54,32 +54,34 @@ const OF_BUILDS: [&str; 15] = [
     "npm_package_json",
 ];
 
-/// What becomes of a path that the copy does not have.
+/// Rule for paths missing in the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// For CI: nothing of the user's checkout may decide.
+    /// For CI: the user's checkout must not influence the result.
     Drop,
-    /// For agents and setup: they may be configured by untracked files. What builds go by is dropped all the same.
+    /// For agents and setup: untracked files may configure them. Variables used by builds are dropped all the
+    /// same.
     KeepUnlessOfBuilds,
 }
 
-/// An environment that names the copy.
+/// An environment that refers to the copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
+    /// The changed environment.
     pub env: Env,
-    /// Variables that now name the copy.
+    /// Variables that now refer to the copy.
     pub changed: Vec<String>,
-    /// Variables that lost a path which the copy does not have, or that are gone altogether.
+    /// Variables that lost a path missing in the copy, or were removed.
     pub dropped: Vec<String>,
 }
 
-/// The user's checkout, in every spelling of its path that is known.
+/// The user's checkout, in every known spelling of the path.
 #[derive(Clone, Debug)]
 pub struct UsersCheckout {
     /// Without symbolic links.
     real: PathBuf,
     spellings: Vec<PathBuf>,
-    /// Whether the user's home directory is in it: then much in it is no project's.
+    /// Whether the user's home directory is in the checkout: then many of the files belong to no project.
     holds_home: bool,
 }
 
@@ -96,7 +98,8 @@ enum Fate {
 }
 
 impl UsersCheckout {
-    /// `env` is autopack's own: its `PWD` may spell the path through a symbolic link, as the user typed it.
+    /// Creates the checkout's paths from `root`. `env` is autopack's own: `PWD` may spell the path through a
+    /// symbolic link, as typed by the user.
     pub fn new(root: &Path, env: &Env) -> Self {
         let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let mut spellings = vec![real.clone(), root.to_owned()];
@@ -112,24 +115,24 @@ impl UsersCheckout {
         Self { real, spellings, holds_home }
     }
 
-    /// Every spelling of its path, the one without symbolic links among them.
+    /// Returns every spelling of the path, including the spelling without symbolic links.
     pub fn spellings(&self) -> &[PathBuf] {
         &self.spellings
     }
 
-    /// Puts paths of `copy` in place of its own.
+    /// Returns the replacement of the checkout's paths by paths of `copy`.
     pub fn replacement(&self, copy: &Path) -> PathReplacement {
         PathReplacement::new(&self.spellings, copy)
     }
 
-    /// Whether a path is in it, however it is spelled and through whatever symbolic links.
+    /// Checks whether a path is in the checkout, in any spelling and through any symbolic links.
     pub fn holds(&self, path: &Path) -> bool {
         matches!(self.place(path), Place::Inside(_))
     }
 
-    /// The names of variables that `follow` would change or drop, for people.
+    /// Returns the names of variables that `follow` would change or drop, for people.
     pub fn named_by(&self, env: &Env) -> Vec<String> {
-        // A copy that is nowhere has nothing: every variable concerned shows.
+        // A missing copy has no paths: every affected variable shows.
         let followed = self.follow(env, Path::new("/nonexistent"), Absent::Drop);
         let mut names = [followed.changed, followed.dropped].concat();
         names.sort();
@@ -137,10 +140,10 @@ impl UsersCheckout {
         names
     }
 
-    /// The environment for whatever works in `copy`.
+    /// Returns the environment for work in `copy`.
     pub fn follow(&self, env: &Env, copy: &Path, absent: Absent) -> Followed {
         let mut followed = Followed::default();
-        // The view puts the copy where the checkout was.
+        // The view puts the copy in the place of the checkout.
         if self.spellings.iter().any(|spelling| spelling == copy) {
             followed.env = env.clone();
             return followed;
@@ -165,7 +168,7 @@ impl UsersCheckout {
         followed
     }
 
-    /// What becomes of a variable, and whether it lost a part.
+    /// Decides on a variable, and whether a part is lost.
     fn fate(&self, name: &OsStr, value: &OsStr, copy: &Path, absent: Absent) -> (Fate, bool) {
         let text = name.to_string_lossy();
         if EXEMPT.contains(&text.as_ref()) || text.starts_with("AUTOPACK_") {
@@ -203,7 +206,7 @@ impl UsersCheckout {
     }
 
     fn is_inside(&self, element: &[u8]) -> bool {
-        // `//` begins the rest of a URL; whatever has options after it is more than a path.
+        // `//` begins the rest of a URL; text with options behind the path is more than a path.
         let is_path = element.starts_with(b"/") && !element.starts_with(b"//");
         let path = Path::new(OsStr::from_bytes(element));
         let below = self.spellings.iter().find_map(|top| path.strip_prefix(top).ok());
@@ -212,7 +215,7 @@ impl UsersCheckout {
         is_path && !is_text && self.holds(path)
     }
 
-    /// Nothing for what is not in the checkout; else where it is instead, if anywhere.
+    /// Returns `None` for a path outside of the checkout; otherwise the new path, if any.
     fn moved(&self, element: &[u8], copy: &Path) -> Option<Option<PathBuf>> {
         if !self.is_inside(element) {
             return None;
@@ -223,7 +226,7 @@ impl UsersCheckout {
         if fs::symlink_metadata(&moved).is_ok() {
             return Some(Some(moved));
         }
-        // A link that leads out of the checkout: where it leads is nobody's commit.
+        // A link out of the checkout: the target is part of no commit.
         let real = path.canonicalize().ok().filter(|real| !real.starts_with(&self.real));
         Some(real.filter(|real| real.is_dir()))
     }
@@ -235,12 +238,12 @@ impl UsersCheckout {
         {
             return Place::Inside(below.to_owned());
         }
-        // As far as it exists, through whatever links lead there.
+        // The existing part, through all symbolic links.
         for existing in path.ancestors() {
             let Ok(real) = existing.canonicalize() else { continue };
             let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
             return match real.strip_prefix(&self.real) {
-                // Joining nothing would add a slash.
+                // Joining an empty path would add a slash.
                 Ok(below) if rest.as_os_str().is_empty() => Place::Inside(below.to_owned()),
                 Ok(below) => Place::Inside(below.join(rest)),
                 Err(_) => Place::Outside,

@@ -1,4 +1,4 @@
-//! What becomes of variables that point into the user's checkout.
+//! Tests of variables that point into the user's checkout.
 
 use std::os::unix::fs::symlink;
 

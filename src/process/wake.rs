@@ -1,6 +1,6 @@
-//! What a supervisor sleeps on: the end of a child, or a word from the drain.
+//! Wakes a supervisor: at the end of a child, or on an order from the drain.
 //!
-//! Signals that are meant for the drain or for the terminal do not end a supervisor: only orders do.
+//! Signals for the drain or the terminal do not end a supervisor: only orders do.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,18 +11,18 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
-/// Wakes up when a child has ended or the drain has spoken.
+/// Source of wake-ups: the end of a child, or data from the drain.
 pub(super) struct Wake(#[cfg(target_os = "linux")] nix::sys::signalfd::SignalFd);
 
 impl Wake {
-    /// Blocked rather than ignored: a program that is started inherits what is ignored, and could
-    /// then not be asked to end. What our own parent ignored is put right for the same reason.
+    /// Blocks signals instead of ignoring them: programs inherit ignored signals, and could then not be asked
+    /// to end. For the same reason, signals ignored by autopack's parent are reset.
     pub fn take() -> io::Result<Wake> {
         use Signal::*;
         let mut set = SigSet::empty();
         for each in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD] {
             set.add(each);
-            // SAFETY: no handler of ours is installed or replaced; the default runs no code.
+            // SAFETY: no handler is installed or replaced; the default runs no code.
             unsafe { signal(each, SigHandler::SigDfl) }?;
         }
         set.thread_block()?;
@@ -34,7 +34,7 @@ impl Wake {
 #[cfg(target_os = "linux")]
 fn adopt_orphans() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    // Not `autopack`: what ends a drain by its name should leave this process to clean up.
+    // Not `autopack`: tools that end a drain by name should leave this process to clean up.
     nix::sys::prctl::set_name(c"ap-supervise")?;
     Ok(())
 }
@@ -58,13 +58,13 @@ impl Wake {
         let mut files = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         files.extend(socket.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         poll_once(&mut files, limit)?;
-        // However many ended: one look at the children finds them all.
+        // For any number of ended children, a single check finds them all.
         while let Ok(Some(_)) = self.0.read_signal() {}
         Ok(())
     }
 }
 
-/// Without a signalfd, the children are looked at ten times a second.
+/// Without a signalfd, children are checked ten times a second.
 #[cfg(not(target_os = "linux"))]
 impl Wake {
     fn new() -> io::Result<Self> {

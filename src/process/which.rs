@@ -1,31 +1,32 @@
-//! Finding a program the way `execvp` does, to say what is wrong before or after it was tried.
+//! Finds a program like `execvp`, for messages before or after starting it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What execvp(3) searches where the environment has no PATH.
+/// The search path of execvp(3) without a PATH.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
+/// Result of searching for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// The file that would be started.
     Program(PathBuf),
-    /// Only this one is there, and it is not executable.
+    /// Only this file exists, and is not executable.
     NotExecutable(PathBuf),
-    /// Nothing is; these places were searched.
+    /// No file exists; these places were searched.
     Nowhere(Vec<PathBuf>),
 }
 
-/// A name with a slash is a path, relative to `cwd`; any other is searched for in `path`.
+/// Finds a program: a name with a slash is a path relative to `cwd`; any other name is searched in `path`.
 pub fn find(program: &OsStr, cwd: &Path, path: Option<&OsStr>) -> Found {
     if program.as_bytes().contains(&b'/') {
         return among(vec![cwd.join(program)], |file| file.to_owned());
     }
     let default = OsString::from(DEFAULT_PATH);
     let folders: Vec<PathBuf> = std::env::split_paths(path.unwrap_or(&default))
-        // An empty entry is the current folder.
+        // An empty entry is the current directory.
         .map(|folder| cwd.join(folder))
         .collect();
     among(folders, |folder| folder.join(program))

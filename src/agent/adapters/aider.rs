@@ -1,8 +1,8 @@
-//! Aider, with one message from a file.
+//! Aider, with a message from a file.
 //!
-//! It prints prose and exits with 0 whatever happens. Its analytics log (kept here, sent nowhere) has the facts: a message
-//! that was begun and not sent failed, for the reason that it printed under LiteLLM's name. Edits that would not apply are told
-//! by its own words at the beginning of a line.
+//! Aider prints prose and always exits with 0. The analytics log (kept locally, sent nowhere) has the facts:
+//! a started but unsent message failed, for the reason printed under LiteLLM's name. Edits that do not apply
+//! are recognized by Aider's own words at the beginning of a line.
 
 use super::{Ask, Call, Kind, PromptVia, litellm_errors};
 use crate::agent::runner::signal::{Fault, Finish, Look, Reader, Signal, Spent, object};
@@ -40,31 +40,32 @@ fn call(ask: &Ask<'_>) -> Call {
         "--no-analytics",
     ];
     args.extend(quiet.map(str::to_owned));
-    // Beside the slot: what it notes for itself is no part of the phase.
+    // Beside the slot: Aider's notes are not part of the phase.
     args.extend(["--analytics-log".to_owned(), ask.file.display().to_string()]);
     args.extend(["--chat-history-file".to_owned(), scratch("chat.md")]);
     args.extend(["--input-history-file".to_owned(), scratch("input")]);
     let is_file = |path: &&String| !path.contains(['*', '?', '[']) && !path.ends_with('/');
     let last: Vec<String> = ask.deliverables.iter().filter(is_file).cloned().collect();
-    // It takes a file whose directory is not there for one of another repository, and that directory for its root.
+    // Aider treats a file in a missing directory as part of another repository, with this directory as the
+    // root.
     let parent = |path: &String| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
     let folders = last.iter().filter_map(parent).collect();
-    // Without it, a list of prices is fetched at each start.
+    // Without this variable, a price list is downloaded at each start.
     let env = vec![("LITELLM_LOCAL_MODEL_COST_MAP", "True")];
     Call { args, last, prompt: PromptVia::File, env, leaves: Some(".aider.tags.cache.v"), folders }
 }
 
 #[derive(Default)]
 struct Aider {
-    /// The class of the last error that it printed, and its line.
+    /// The class of the last printed error, and the line.
     error: Option<(String, String)>,
-    /// What follows an error explains it, and is no progress.
+    /// Lines after an error explain the error and show no progress.
     explaining: bool,
     unapplied: Option<String>,
 }
 
 impl Aider {
-    /// It breaks its lines after 80 characters. The fault that the error is, read with this line of it, where that is another.
+    /// Joins lines broken after 80 characters. Returns the fault read with this line, if different.
     fn wrapped(&mut self, line: &str) -> Option<Fault> {
         const LONGEST: usize = 1000;
         let (class, said) = self.error.as_mut().filter(|_| self.explaining)?;
@@ -132,10 +133,10 @@ impl Reader for Aider {
                 Some(Signal::Failed(Fault { last: true, ..litellm_errors::fault(&class, &line) }))
             }
             _ if begun > sent && left => {
-                Some(Signal::Failed(last("its message was not answered".to_owned())))
+                Some(Signal::Failed(last("the message was not answered".to_owned())))
             }
             (_, Some(line)) if left => {
-                Some(Signal::Failed(last(format!("its edits could not be applied: {line}"))))
+                Some(Signal::Failed(last(format!("the edits could not be applied: {line}"))))
             }
             _ if left && sent > 0 => Some(Signal::Finished(Finish::default())),
             _ => None,

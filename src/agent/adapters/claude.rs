@@ -1,8 +1,8 @@
-//! Claude Code: `claude -p` with its stream of JSON lines.
+//! Claude Code: `claude -p` with a stream of JSON lines.
 //!
-//! Its `assistant` lines repeat the usage of one message for each of its parts, with an output that has just begun;
-//! only `result` counts right. On a 429 it says `subtype: "success"` with `is_error: true`. A `result` is not its last word
-//! while subagents work on (`claude_tasks`).
+//! The `assistant` lines repeat a message's usage for each part, with an incomplete output count; only
+//! `result` counts correctly. On a 429, `result` has `subtype: "success"` with `is_error: true`. A `result`
+//! is not the end while subagents work (`claude_tasks`).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -50,25 +50,25 @@ fn call(ask: &Ask<'_>) -> Call {
     Call { args, prompt: PromptVia::Stdin, ..Call::default() }
 }
 
-/// Whoever limits it by `extra_args` means it.
+/// A limit set by `extra_args` is intended by the user.
 fn has_own_mode(settings: &ProgramAgentSettings) -> bool {
     settings.extra_args.iter().any(|arg| arg.starts_with("--permission-mode"))
 }
 
-/// It would exit with a line of prose, phase after phase.
+/// Claude Code would exit with a line of prose in every phase.
 fn refuses(settings: &ProgramAgentSettings, env: &Env) -> Option<(&'static str, &'static str)> {
     let name = "IS_SANDBOX";
     let sandbox = settings.env.contains_key(name) || env.contains_key(OsStr::new(name));
     (geteuid().is_root() && !sandbox && !has_own_mode(settings)).then_some((
-        "it does not skip permissions for root",
-        "run autopack as another user, or set IS_SANDBOX=1 where this machine is one",
+        "Claude Code does not skip permissions for root",
+        "run autopack as another user, or set IS_SANDBOX=1 if this machine is a sandbox",
     ))
 }
 
 struct Claude {
     worktree: PathBuf,
     tasks: Tasks,
-    /// What its last message called an error, with what it said.
+    /// Error code and text of the last message, if the message was an error.
     error: Option<(String, String)>,
 }
 
@@ -99,7 +99,7 @@ impl Reader for Claude {
 impl Claude {
     fn assistant(&mut self, said: &Value) -> Vec<Signal> {
         let words = || said.list("/message/content").iter().find_map(|part| part.text("/text"));
-        // What is too long is cut off and goes on.
+        // An answer over the limit is cut off, and the session continues.
         if let Some(code) = said.text("/error").filter(|code| code != "max_output_tokens") {
             let message = words().unwrap_or_else(|| code.clone());
             self.error = Some((code.clone(), message.clone()));
@@ -116,7 +116,7 @@ impl Claude {
 }
 
 fn assistant(said: &Value, worktree: &Path) -> Vec<Signal> {
-    // Its own words on an error, not a model's.
+    // Claude Code's own error text, not the model's.
     if said.str("/message/model") == "<synthetic>" {
         return Vec::new();
     }
@@ -162,14 +162,14 @@ fn result_of_tool(part: &Value) -> Option<Signal> {
 fn retry(said: &Value) -> Fault {
     let code = said.text("/error");
     let message = format!(
-        "try {} of {}",
+        "retry {} of {}",
         said.count("/attempt").unwrap_or(0),
         said.count("/max_retries").unwrap_or(0)
     );
     Fault { status: status(said.count("/error_status")), message, code, ..Fault::default() }
 }
 
-/// The limits of a subscription. "allowed" and "allowed_warning" are no news.
+/// Reads the limits of a subscription. "allowed" and "allowed_warning" are ignored.
 fn rate_limit(said: &Value) -> Option<Signal> {
     let info = said.get("rate_limit_info")?;
     let at = info.count("/resetsAt").and_then(|epoch| i64::try_from(epoch).ok()?.checked_mul(1000));
@@ -184,7 +184,7 @@ fn rate_limit(said: &Value) -> Option<Signal> {
     })
 }
 
-/// `error` is what its last message was instead of an answer.
+/// Reads the last line. `error` is the error in place of the last message.
 fn result(said: &Value, error: Option<(String, String)>) -> Vec<Signal> {
     let mut signals: Vec<Signal> =
         said.text("/session_id").map(Signal::Session).into_iter().collect();

@@ -1,8 +1,8 @@
-//! Claude Code's tasks: which of what it runs beside itself are subagents, and which of those are still at work.
+//! Claude Code's tasks: distinguishes subagents from other background tasks, and open from ended subagents.
 //!
-//! It tells them in several ways, and versions differ: as `task_started`, `task_updated` and `task_notification`, as the whole
-//! list of what runs in the background, and by the answer to the tool use that started them. Shells and monitors are tasks
-//! too; they hold nothing.
+//! Tasks are reported in several ways, depending on the version: as `task_started`, `task_updated` and
+//! `task_notification`, as a complete list of background tasks, and in the answer to the starting tool use.
+//! Shells and monitors are tasks too, but do not delay the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,23 @@ use serde_json::Value;
 
 use crate::agent::runner::signal::{Look, Signal};
 
-/// More than these at once are not told apart.
+/// Limit of tracked tasks; further tasks are ignored.
 const MOST: usize = 1000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    /// Subagents at work by their task's id, with the tool use that started them.
+    /// Working subagents by task id, with the tool use that started them.
     open: BTreeMap<String, Option<String>>,
-    /// Those of them that the last list of background tasks named.
+    /// Subagents in the last list of background tasks.
     listed: BTreeSet<String>,
-    /// Tool uses and tasks that are no subagents, whatever they are called later.
+    /// Tool uses and tasks known not to be subagents, whatever later lines call them.
     shells: BTreeSet<String>,
-    /// Tool uses that asked for a subagent in the background and were not answered yet.
+    /// Unanswered tool uses that started a background subagent.
     background: BTreeSet<String>,
 }
 
 impl Tasks {
-    /// A line of type "system".
+    /// Reads a line of type "system".
     pub fn event(&mut self, said: &Value) -> Vec<Signal> {
         match said.str("/subtype") {
             "task_started" => self.started(said),
@@ -40,7 +40,7 @@ impl Tasks {
         }
     }
 
-    /// A line of an assistant: what it uses says later what a task is.
+    /// Reads an assistant line: the tool uses determine the kinds of later tasks.
     pub fn uses(&mut self, said: &Value) {
         for part in said.list("/message/content") {
             let is_shell = ["Bash", "Monitor", "PowerShell"].contains(&part.str("/name"));
@@ -55,8 +55,8 @@ impl Tasks {
         }
     }
 
-    /// A line with results of tools: a subagent in the foreground has ended with it; one in the background has begun, and one
-    /// that was waited for or stopped says so.
+    /// Reads a line with tool results: a foreground subagent has ended, a background subagent has started,
+    /// and a stopped or awaited subagent has a status.
     pub fn results(&mut self, said: &Value) -> Vec<Signal> {
         let more = said.get("tool_use_result").unwrap_or(&Value::Null);
         let mut signals = Vec::new();
@@ -92,7 +92,7 @@ impl Tasks {
             remember(&mut self.shells, said.text("/task_id"));
             return Vec::new();
         };
-        // It was known by its tool use alone until now.
+        // Known only by the tool use until now.
         let mut signals = match &tool {
             Some(tool) => self.close(|id, _| id == tool),
             None => Vec::new(),
@@ -107,7 +107,7 @@ impl Tasks {
             open == id || (!tool.is_empty() && (open == tool || by == Some(tool)))
         });
         let mut signals = match by_name.is_empty() && !self.shells.contains(id) {
-            // One that is known by its tool use alone.
+            // Known only by the tool use.
             true => self.close(|open, by| by == Some(open)),
             false => by_name,
         };
@@ -155,7 +155,7 @@ fn remember(ids: &mut BTreeSet<String>, id: Option<String>) {
     }
 }
 
-/// A task of an unknown kind may be one.
+/// A task of unknown kind may be a subagent.
 fn is_subagent(task: &Value) -> bool {
     let kind = task.str("/task_type");
     let ambient = task.get("ambient").and_then(Value::as_bool).unwrap_or(false);
@@ -215,13 +215,13 @@ mod tests {
         let launched = json!({"isAsync": true, "status": "async_launched", "agentId": "a"});
         assert_eq!(ids(tasks.results(&answer("t1", "", launched))), [""; 0]);
         assert_eq!(ids(tasks.event(&ended("a"))), ["-a"]);
-        // One that no event told of.
+        // A subagent without events.
         let words = "Async agent launched successfully";
         assert_eq!(ids(tasks.results(&answer("t2", words, json!(null)))), ["+t2"]);
         assert_eq!(ids(tasks.event(&started("b", "t2", "local_agent"))), ["-t2", "+b"]);
         let waited = json!({"task": {"task_id": "b", "status": "completed"}});
         assert_eq!(ids(tasks.results(&answer("t3", "done", waited))), ["-b"]);
-        // In the foreground its answer is its end.
+        // In the foreground, the answer is the end.
         tasks.event(&started("c", "t4", "local_agent"));
         assert_eq!(ids(tasks.results(&answer("t4", "done", json!(null)))), ["-c"]);
     }

@@ -1,8 +1,8 @@
 //! Codex: `codex exec --json`.
 //!
-//! Its usage counts the whole thread, so that a resumed one starts with what earlier tries used: that is kept with
-//! the session's name and taken off. An `item` of type "error" is a warning. A status stands only in the fixed
-//! beginning of its errors' texts.
+//! Usage counts the whole thread, so a resumed thread starts with the usage of earlier attempts: the earlier
+//! usage is kept with the session's name and subtracted. An `item` of type "error" is a warning. Status codes
+//! appear only in the fixed beginning of error texts.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub(crate) const KIND: Kind = Kind {
     program: "codex",
     tried: &["0.169.0"],
     install: "npm install -g @openai/codex",
-    login: "run `codex login`, or set the key that its model provider names",
+    login: "run `codex login`, or set the key of its model provider",
     says_when_done: true,
     own_time_is_life: true,
     call,
@@ -34,7 +34,7 @@ pub(crate) const KIND: Kind = Kind {
     },
 };
 
-/// Between a thread's id and what it had used by then.
+/// Separates a thread's id from the usage so far.
 const USED: char = '+';
 
 fn call(ask: &Ask<'_>) -> Call {
@@ -63,7 +63,7 @@ fn thread_of(session: &str) -> (&str, [u64; 4]) {
 struct Codex {
     worktree: PathBuf,
     thread: String,
-    /// What the thread had used before this try.
+    /// Usage of the thread before this attempt.
     before: Option<[u64; 4]>,
     said: Option<String>,
 }
@@ -116,7 +116,7 @@ impl Codex {
                 signals
             }
             (kind, true) => {
-                // A change of files is told only when it is made.
+                // A file change is reported only when done.
                 let use_of_it =
                     (kind == "file_change").then(|| Signal::Tool(tool(item, &self.worktree)));
                 let text = [
@@ -150,8 +150,8 @@ impl Codex {
     }
 }
 
-/// The agents that a call of the collaboration tools was about. `wait` may time out, and `spawn_agent` comes back at once:
-/// only the state of each says whether it works on.
+/// Returns signals for the agents of a collaboration tool call. `wait` may time out and `spawn_agent` returns
+/// at once: only the state of each agent tells whether the agent is working.
 fn subagents(item: &Value) -> Vec<Signal> {
     let states = item.get("agents_states").and_then(Value::as_object);
     let state = |(id, state): (&String, &Value)| match state.str("/status") {
@@ -190,7 +190,7 @@ fn tool(item: &Value, worktree: &Path) -> ToolUse {
             let input = item.get("arguments").or(item.get("query")).unwrap_or(&Value::Null);
             let mut used = tool_use(&id, &name, input, worktree);
             if other == "collab_tool_call" {
-                // Its own states say which agents work, and until when.
+                // The agents' states tell how long each works.
                 used.purpose = if name == "wait" { Purpose::Wait } else { Purpose::Work };
                 used.key = format!("{name} {item}");
             }
@@ -199,7 +199,7 @@ fn tool(item: &Value, worktree: &Path) -> ToolUse {
     }
 }
 
-/// "Reconnecting... 1/5 (unexpected status 429 ...)": it tries again by itself.
+/// Reads "Reconnecting... 1/5 (unexpected status 429 ...)": Codex retries by itself.
 fn error(message: &str) -> Signal {
     match message.strip_prefix("Reconnecting... ").and_then(|rest| rest.split_once('(')) {
         Some((_, why)) => Signal::Held(fault(why.trim_end_matches(')'))),
@@ -213,7 +213,7 @@ fn fault(message: &str) -> Fault {
         let number = message.strip_prefix(start)?.split_whitespace().next()?;
         number.parse().ok()
     });
-    // Some errors are the provider's answer as it came.
+    // Some errors are the provider's unchanged answer.
     let answer = object(message);
     let code =
         answer.as_ref().and_then(|value| value.text("/error/code").or(value.text("/error/type")));

@@ -1,7 +1,7 @@
 //! Gemini CLI: `-o stream-json`.
 //!
-//! Its exit code on an error is the status cut to a byte (400 is 144). What went wrong stands as JSON in the text of its
-//! last line, or as a field on a line of its own on standard error, where it also tells of its retries.
+//! The exit code of an error is the status cut to a byte (400 becomes 144). The error is JSON in the text of
+//! the last line, or a field on a line of standard error, where retries are reported as well.
 
 use std::path::PathBuf;
 
@@ -47,9 +47,9 @@ fn call(ask: &Ask<'_>) -> Call {
 struct Gemini {
     worktree: PathBuf,
     said: String,
-    /// The last one that standard error named.
+    /// The last status on standard error.
     status: Option<u16>,
-    /// What standard error gave as the reason, in the line before the status.
+    /// The reason given on standard error, in the line before the status.
     why: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl Reader for Gemini {
         self.status = Some(named);
         vec![Signal::Held(Fault {
             status: self.status,
-            message: self.why.clone().unwrap_or_else(|| "it tries again".to_owned()),
+            message: self.why.clone().unwrap_or_else(|| "retrying".to_owned()),
             ..Fault::default()
         })]
     }
@@ -125,7 +125,7 @@ impl Gemini {
         signals
     }
 
-    /// `[API Error: {"error":{"code":401,..}}]`
+    /// Reads `[API Error: {"error":{"code":401,..}}]`.
     fn fault(&self, message: &str) -> Fault {
         let inner = message.strip_prefix("[API Error: ").and_then(|rest| rest.strip_suffix(']'));
         let answer = inner.and_then(innermost);
@@ -144,7 +144,8 @@ impl Gemini {
     }
 }
 
-/// The error in a provider's answer and its message. The message may be the answer of another provider, as text.
+/// Returns the error in a provider's answer, with the message. The message may be another provider's answer
+/// as text.
 fn innermost(text: &str) -> Option<(Value, String)> {
     const DEEPEST: usize = 4;
     let mut found: Option<(Value, String)> = None;

@@ -1,7 +1,7 @@
 //! Goose: `goose run --output-format stream-json`.
 //!
-//! It exits with 0 on most errors of the provider, with a text of its own in place of the model's: one that names no
-//! inference. While it waits for a rate limit it says nothing at all.
+//! Goose exits with 0 on most provider errors, with an own text in place of the model's, in a message without
+//! an inference. While waiting for a rate limit, Goose prints nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) const KIND: Kind = Kind {
 
 const OWN_ERROR: &str = "Ran into this error: ";
 
-/// A model may be given as `provider/model`.
+/// A model may have the form `provider/model`.
 fn call(ask: &Ask<'_>) -> Call {
     let mut args = ["run", "--no-session", "--no-profile", "--with-builtin", "developer"]
         .map(str::to_owned)
@@ -135,7 +135,7 @@ impl Goose {
         let last = match self.failed.take() {
             Some(fault) => Signal::Failed(Fault { last: true, ..fault }),
             None if nothing => Signal::Failed(Fault {
-                message: "it ended without having reached a model".to_owned(),
+                message: "Goose ended without reaching a model".to_owned(),
                 last: true,
                 ..Fault::default()
             }),
@@ -150,7 +150,7 @@ fn tool(part: &Value, worktree: &Path) -> Signal {
     Signal::Tool(tool_use(part.str("/id"), part.str("/toolCall/value/name"), input, worktree))
 }
 
-/// The status stands in the text's own, fixed part: "Request failed: Bad request (400): ...".
+/// The status is in the fixed part of the text: "Request failed: Bad request (400): ...".
 fn fault(text: &str, kind: &str) -> Fault {
     let message = text.strip_prefix(OWN_ERROR).unwrap_or(text);
     let message = message.split("\n\nPlease retry").next().unwrap_or(message);

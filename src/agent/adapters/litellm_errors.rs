@@ -1,12 +1,12 @@
-//! The names that LiteLLM gives to errors; Aider and mini-swe-agent pass them on.
+//! LiteLLM's error names; Aider and mini-swe-agent pass them on.
 
 use crate::agent::runner::provider_errors::sounds_unpaid;
 use crate::agent::runner::signal::Fault;
 
-/// `name` is a class: "RateLimitError".
+/// Reads an error; `name` is a class such as "RateLimitError".
 pub(crate) fn fault(name: &str, message: &str) -> Fault {
     let status = match name {
-        // Of these it keeps neither the status nor the code.
+        // For these classes, LiteLLM drops status and code.
         "APIError" | "BadRequestError" | "APIConnectionError" if sounds_unpaid(message) => {
             Some(402)
         }
@@ -27,14 +27,15 @@ pub(crate) fn fault(name: &str, message: &str) -> Fault {
     Fault { status, code: failed, message: message.to_owned(), ..Fault::default() }
 }
 
-/// OpenAI answers an empty account with a rate limit. Others say the same of a limit that passes.
+/// OpenAI answers with a rate limit for an account without credit. Other providers use the same words for a
+/// temporary limit.
 fn is_unpaid_limit(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     message.contains("insufficient_quota")
         || (message.contains("openaiexception") && message.contains("exceeded your current quota"))
 }
 
-/// The class at the beginning of `litellm.RateLimitError: ...`.
+/// Returns the class at the beginning of `litellm.RateLimitError: ...`.
 pub(crate) fn class(line: &str) -> Option<&str> {
     let (name, _) = line.strip_prefix("litellm.")?.split_once(": ")?;
     let is_class = name.ends_with("Error") || name == "Timeout";

@@ -1,5 +1,5 @@
-//! mini-swe-agent. It prints for people; its trajectory, written at its end, has the facts: how it ended (the name of an
-//! exception, where it was one) and what each answer of the model used.
+//! mini-swe-agent. The output is for people; the trajectory, written at the end, has the facts: how the run
+//! ended (possibly the name of an exception) and the usage of each answer.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ fn call(ask: &Ask<'_>) -> Call {
     args.push(ask.file.display().to_string());
     let env = vec![
         ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
-        // Else a question at the first start, and an end at a model without a price.
+        // Otherwise: a question at the first start, and an end for models without a price.
         ("MSWEA_CONFIGURED", "true"),
         ("MSWEA_COST_TRACKING", "ignore_errors"),
     ];

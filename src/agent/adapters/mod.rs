@@ -1,4 +1,4 @@
-//! What has to be known of each agent to start it and to read it, in one place.
+//! Definition of each kind of agent: how to start the program and read the stream.
 
 pub mod aider;
 pub mod claude;
@@ -24,46 +24,47 @@ use crate::process::child_env::Env;
 pub(super) struct Kind {
     /// The program's own name.
     pub program: &'static str,
-    /// Versions that autopack was tried with.
+    /// Versions tested with autopack.
     pub tried: &'static [&'static str],
     pub install: &'static str,
-    /// How one gets access.
+    /// How to get access.
     pub login: &'static str,
-    /// Whether an end without a last word is a failure.
+    /// Whether an end without a final message is a failure.
     pub says_when_done: bool,
-    /// Whether its own processor time shows that it lives. Some use it while they wait for an answer that never comes.
+    /// Whether the program's own processor time shows life. Some programs use processor time while waiting
+    /// for an answer that never comes.
     pub own_time_is_life: bool,
     pub call: fn(&Ask<'_>) -> Call,
-    /// Why it would not start here, and what to do, though it is there.
+    /// Why an installed program would not start here, with a hint.
     pub refuses: fn(&ProgramAgentSettings, &Env) -> Option<(&'static str, &'static str)>,
-    /// Gets the slot.
+    /// Creates a reader; takes the slot.
     pub reader: fn(&Path) -> Box<dyn Reader>,
 }
 
-/// What arguments are made of.
+/// Input for the arguments.
 pub(super) struct Ask<'a> {
     pub settings: &'a ProgramAgentSettings,
-    /// To be resumed.
+    /// Session to resume.
     pub session: Option<&'a str>,
     pub prompt_file: &'a Path,
     pub deliverables: &'a [String],
-    /// A folder of its own, gone afterwards.
+    /// A private directory, removed afterwards.
     pub scratch: &'a Path,
-    /// Where its account of the attempt is looked for at the end, for the kinds that write one.
+    /// File for the agent's report at the end, for kinds with such a file.
     pub file: &'a Path,
 }
 
-/// `args`, the user's own, the prompt if it is a flag's, `last`.
+/// Command line: `args`, the user's arguments, the prompt if passed by a flag, `last`.
 #[derive(Default)]
 pub(super) struct Call {
     pub args: Vec<String>,
     pub last: Vec<String>,
     pub prompt: PromptVia,
-    /// Over what is inherited, under what the user says.
+    /// Overrides inherited variables; overridden by the user's settings.
     pub env: Vec<(&'static str, &'static str)>,
-    /// What it leaves at the root of the slot for itself begins like this, and goes afterwards.
+    /// Prefix of the program's own files at the root of the slot, removed afterwards.
     pub leaves: Option<&'static str>,
-    /// Directories of the slot that have to be there before it starts.
+    /// Directories of the slot that must exist before the start.
     pub folders: Vec<String>,
 }
 
@@ -71,12 +72,12 @@ pub(super) struct Call {
 pub(super) enum PromptVia {
     #[default]
     Stdin,
-    /// It reads the prompt's file by itself.
+    /// The program reads the prompt's file itself.
     File,
     Flag(&'static str),
 }
 
-/// What runs an agent: the runner of all programs with a stream of their own, or a runner of its own kind.
+/// Runner of an agent: the common runner of programs with a stream, or a special runner.
 pub(super) enum Runner<'a> {
     Program(&'static Kind, &'a ProgramAgentSettings),
     Command(&'a CommandAgentSettings),
@@ -100,7 +101,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// `None` for the kinds that are no program with a stream of its own.
+    /// Returns `None` for kinds without a program with a stream.
     pub fn program(&self) -> Option<(&'static Kind, &'a ProgramAgentSettings)> {
         match self {
             Self::Program(kind, settings) => Some((kind, settings)),

@@ -1,7 +1,7 @@
 //! OpenCode: `opencode run --format json`.
 //!
-//! There is no last line: a step that finishes for any reason but "tool-calls" was the last one. While it waits for a
-//! rate limit it says nothing at all.
+//! There is no final line: the last step is the first to finish for a reason other than "tool-calls". While
+//! waiting for a rate limit, OpenCode prints nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,7 @@ impl OpenCode {
     }
 }
 
-/// Told once, when it is over.
+/// Reads a tool use, reported once at the end.
 fn tool(said: &Value, worktree: &Path) -> Vec<Signal> {
     let Some(part) = said.get("part") else { return Vec::new() };
     let id = part.str("/callID");

@@ -1,4 +1,4 @@
-//! Any program that edits files in its working directory.
+//! Any program that edits files in the working directory.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,7 @@ use crate::config::{CommandAgentSettings, PromptBy};
 use crate::process::child_env::{Env, OWNER};
 use crate::process::{self, How, Job, SpawnError, Stop};
 
-/// Of its output, for the next prompt.
+/// Lines of output kept for the next prompt.
 const LAST_LINES: usize = 60;
 /// "Try again later": EX_TEMPFAIL of sysexits.h.
 const TRY_LATER: i32 = 75;
@@ -46,7 +46,8 @@ pub(crate) async fn run(
     })
 }
 
-/// What it used and what kept it from working it says at its end, if at all: only the wall time can end it earlier.
+/// Determines the outcome. Usage and errors are reported at the end, if at all; only the wall time can end
+/// the program earlier.
 fn outcome(
     how: How,
     said: Option<Outcome>,
@@ -83,7 +84,7 @@ fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
     job
 }
 
-/// `prompt: arg` without a place for it means: as the last argument.
+/// With `prompt: arg` but no placeholder, the prompt is the last argument.
 fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
     let values: [(&str, &OsStr); 4] = [
         ("{workspace}", task.workspace.as_os_str()),
@@ -100,7 +101,8 @@ fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
     argv
 }
 
-/// What is inherited, what the settings add, and ours over both.
+/// Returns the inherited environment, then the settings' variables, then autopack's, each overriding the
+/// previous.
 pub(crate) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
     let mut env = task.env.clone();
     env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
@@ -118,13 +120,13 @@ pub(crate) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
         ("AUTOPACK_LOG_DIR", task.log_dir.as_os_str()),
     ];
     env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
-    // Some believe it rather than the kernel (OpenCode does), and would work in the user's checkout.
+    // Some programs trust PWD over the kernel (OpenCode does), and would work in the user's checkout.
     env.insert("PWD".into(), task.worktree.clone().into());
     env.remove(OsStr::new("OLDPWD"));
     env
 }
 
-/// What another attempt said must not be taken for what this one says.
+/// Removes the result of an earlier attempt.
 fn forget_result(task: &Task) -> Result<(), AgentError> {
     match std::fs::remove_file(&task.result_file) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(AgentError::Io {
@@ -138,7 +140,7 @@ fn forget_result(task: &Task) -> Result<(), AgentError> {
 
 pub(crate) fn explain(error: SpawnError, task: &Task) -> AgentError {
     match error {
-        // It was there a moment ago; say where it was looked for.
+        // The program existed a moment ago; name the searched places.
         SpawnError::NotFound { program } => {
             let path = task.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
             match find_program(&program, &task.worktree, path) {
@@ -161,7 +163,7 @@ fn hint(error: &io::Error) -> &'static str {
             "the prompt is too long for an argument: use `prompt: stdin` or `prompt: file`"
         }
         io::ErrorKind::PermissionDenied => "make it executable",
-        _ => "start it by hand in that folder to see what it lacks",
+        _ => "start it by hand in that directory to see the cause",
     }
 }
 

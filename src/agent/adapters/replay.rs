@@ -1,9 +1,9 @@
-//! Plays recorded edits: `<folder>/<phase>/<try>/` is copied over the worktree. No network, no key;
-//! for demonstrations and tests.
+//! Replays recorded edits: `<folder>/<phase>/<number>/` is copied over the worktree, by the number of the
+//! counted attempt. No network, no key; for demonstrations and tests.
 //!
-//! A recording may hold `.autopack-replay.json`: `{"delete":[paths],"exit_code":n}` and what a
-//! result file may say. Links in a recording become links; nothing is ever written through one that
-//! leads out of the worktree.
+//! A recording may contain `.autopack-replay.json`: `{"delete":[paths],"exit_code":n}` plus the fields of a
+//! result file. Links in a recording become links; nothing is ever written through a link that leads out of
+//! the worktree.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ pub(crate) async fn run(
         return Ok(reply(How::Stopped, Said::default(), String::new()));
     }
     let Some(recording) = recording(&folder, task.try_number) else {
-        let note = format!("nothing is recorded for this phase in {}", folder.display());
+        let note = format!("no recording for this phase in {}", folder.display());
         on_event(AgentEvent::Line(note.clone()));
         let said = Said { notes: vec![note.clone()], ..Said::default() };
         return Ok(reply(How::Exited(1), said, note));
@@ -63,7 +63,7 @@ fn reply(ended: How, said: Said, last_lines: String) -> AgentReply {
     }
 }
 
-/// Where all recordings are.
+/// Returns the directory of all recordings.
 pub(crate) fn folder(
     settings: &ReplayAgentSettings,
     workspace: &Path,
@@ -74,12 +74,12 @@ pub(crate) fn folder(
     }
     Err(AgentError::Missing {
         program: folder.display().to_string(),
-        searched: "there is no such folder".to_owned(),
+        searched: "there is no such directory".to_owned(),
         hint: "record edits there, or change `folder` of this agent in autopack.yaml".to_owned(),
     })
 }
 
-/// Of this try, else of the nearest one before it.
+/// Returns the recording of this attempt, or of the nearest earlier attempt.
 fn recording(folder: &Path, try_number: u32) -> Option<PathBuf> {
     let tries = fs::read_dir(folder).ok()?;
     let recorded = tries
@@ -113,9 +113,9 @@ fn notes_of(file: &Path) -> Result<(Vec<String>, i32, Said), AgentError> {
     Ok((deletions, code.unwrap_or(0), said))
 }
 
-/// The worktree, and what was done to it.
+/// The worktree, with a log of the changes.
 struct Stage {
-    /// Without links in it.
+    /// The path without links.
     root: PathBuf,
     lines: Vec<String>,
     refused: Vec<String>,
@@ -167,7 +167,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Where a path of the worktree really is. `None`, with a note, where that is outside.
+    /// Resolves a path of the worktree. Returns `None`, with a note, for a path outside.
     fn target(&mut self, path: &Path, make_parents: bool) -> Result<Option<PathBuf>, AgentError> {
         let mut at = self.root.clone();
         let parts: Vec<Component<'_>> = path.components().collect();
@@ -194,14 +194,14 @@ impl Stage {
 
     fn refuse(&mut self, path: &Path) -> Option<PathBuf> {
         self.refused.push(format!(
-            "{} is not in a folder of the worktree and was left alone",
+            "{} is not in a directory of the worktree and was left unchanged",
             path.display()
         ));
         None
     }
 }
 
-/// A link goes, what it leads to stays.
+/// Removes a link but not the target.
 fn remove(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,23 +1,23 @@
-//! What is sent of the conversation, kept within the model's context.
+//! The conversation sent to the model, kept within the context limit.
 //!
-//! The prompt and the last exchanges stay; old tool results go first, each with a note in its place.
+//! The prompt and the last exchanges stay; old tool results are dropped first, each replaced by a note.
 
 use genai::chat::{ChatMessage, ChatRole, ContentPart, MessageContent, ToolResponse};
 use serde_json::Value;
 
-/// Messages at the end that stay whole as long as anything else can go.
+/// Number of messages at the end that stay whole as long as older ones can be shortened.
 const RECENT: usize = 4;
-/// Shorter texts are not worth a note.
+/// Texts of fewer characters are not replaced by notes.
 const SHORT: usize = 300;
-/// What even the last results are not cut below.
+/// Minimum characters left of the last results after a cut.
 const LEAST: usize = 2_000;
 
 pub(super) struct Conversation {
     messages: Vec<ChatMessage>,
-    /// Characters that are sent besides: the system's text and the tools.
+    /// Characters sent besides the messages: the system prompt and the tools.
     fixed: usize,
     limit_tokens: usize,
-    /// Measured on the provider's own counts, once there are some.
+    /// Measured from the provider's counts, once available.
     chars_per_token: f64,
 }
 
@@ -41,7 +41,7 @@ impl Conversation {
         self.messages.push(ChatMessage::from(results));
     }
 
-    /// What to send; how many results were dropped for it.
+    /// Returns the messages to send, and the number of results dropped.
     pub(super) fn fitted(&mut self) -> (Vec<ChatMessage>, usize) {
         let room = (self.limit_tokens as f64 * self.chars_per_token) as usize;
         let mut dropped = 0;
@@ -66,7 +66,7 @@ impl Conversation {
         (self.messages.clone(), dropped)
     }
 
-    /// Learns how many characters a token of this conversation has.
+    /// Learns the number of characters per token in this conversation.
     pub(super) fn was_counted(&mut self, prompt_tokens: u64) {
         if prompt_tokens > 100 {
             let measured = self.chars() as f64 / prompt_tokens as f64;
@@ -95,7 +95,8 @@ fn chars(content: &MessageContent) -> usize {
     content.iter().map(part).sum()
 }
 
-/// Providers want names and arguments of calls in a form, even of malformed ones.
+/// Makes calls acceptable to providers, which require well-formed names and arguments even of malformed
+/// calls.
 fn sendable(content: MessageContent) -> MessageContent {
     let part = |part| match part {
         ContentPart::ToolCall(mut call) => {
@@ -125,7 +126,7 @@ fn drop_results(message: &mut ChatMessage) -> usize {
         {
             let what = response.fn_name.as_deref().unwrap_or("the call");
             response.content = format!(
-                "[dropped to stay within the context: {} characters that `{what}` answered; call it again if you need them]",
+                "[dropped to stay within the context: {} characters from `{what}`; repeat the call if you need them]",
                 response.content.len()
             );
             dropped += 1;
@@ -134,7 +135,7 @@ fn drop_results(message: &mut ChatMessage) -> usize {
     dropped
 }
 
-/// Texts of files that were written long ago.
+/// Shortens file texts in old calls.
 fn shorten_calls(message: &mut ChatMessage) {
     for part in message.content.iter_mut() {
         let ContentPart::ToolCall(call) = part else { continue };
@@ -159,7 +160,7 @@ fn cut_results(message: &mut ChatMessage, longest: usize) {
     }
 }
 
-/// Head and tail of a text, with a note between them.
+/// Returns head and tail of a text, with a note in between.
 pub(super) fn cut(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.to_owned();

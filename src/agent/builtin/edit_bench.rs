@@ -1,4 +1,4 @@
-//! Edits on their way into the worktree: paths, scope and secrets are looked at before anything is touched.
+//! Applies edits to the worktree, after checks of paths, scope and secrets.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +12,15 @@ use super::worktree::{Worktree, clean};
 use crate::phase::FixedSpec;
 use crate::phase::scope::{Change, ChangeKind, breaches};
 
-/// What the tools work on.
+/// Working state shared by the tools.
 pub(super) struct Bench {
     pub worktree: Worktree,
     pub secrets: Secrets,
     spec: FixedSpec,
     protected: Vec<String>,
-    /// What this attempt added: for the scope it did not exist.
+    /// Files added by this attempt: nonexistent for the scope check.
     added: Mutex<HashSet<String>>,
-    /// The session is over: long work may end where it is.
+    /// The session is over: long work may stop anywhere.
     over: AtomicBool,
 }
 
@@ -49,7 +49,7 @@ impl Bench {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// All changes or none; what was done in a line a file.
+    /// Applies all changes or none; returns a line per file.
     pub(super) fn edit(&self, changes: Vec<FileChange>) -> Result<String, Refusal> {
         let changes: Vec<FileChange> =
             changes.into_iter().map(with_clean_paths).collect::<Result<_, _>>()?;
@@ -85,12 +85,12 @@ impl Bench {
         }
         let named: Vec<String> = breaches.iter().map(ToString::to_string).collect();
         Err(Refusal(format!(
-            "nothing was changed, since the phase may not touch {}",
+            "nothing was changed, because the phase must not change {}",
             named.join("; ")
         )))
     }
 
-    /// The model was shown a marker where the file holds something else.
+    /// Refuses a search text with a marker in place of a secret.
     fn no_marker_sought(&self, change: &FileChange) -> Result<(), Refusal> {
         let sought: Vec<&str> = match change {
             FileChange::Replace { old, .. } => vec![old],
@@ -105,7 +105,7 @@ impl Bench {
         match sought.iter().all(is_there) {
             true => Ok(()),
             false => Err(Refusal(format!(
-                "{}: `{MARKER}...]` stands for a secret that you are not shown; the file holds something else there. \
+                "{}: `{MARKER}...]` stands for a secret that you are not shown; the file has a different text there. \
                  Change lines around it only",
                 change.path()
             ))),
@@ -117,7 +117,7 @@ impl Bench {
         let before = file.before.as_deref().unwrap_or_default();
         if markers(after) > markers(before) && self.secrets.redact(before) != before {
             return Err(Refusal(format!(
-                "{}: the text would put `{MARKER}...]` in the place of a secret; leave the lines with it as they are",
+                "{}: the text would put `{MARKER}...]` in the place of a secret; leave these lines unchanged",
                 file.path
             )));
         }
@@ -125,7 +125,7 @@ impl Bench {
         match self.secrets.added_by(&diff) {
             None => Ok(()),
             Some(name) => Err(Refusal(format!(
-                "{}: the text holds a secret ({name}); read it from the environment instead",
+                "{}: the text contains a secret ({name}); read it from the environment instead",
                 file.path
             ))),
         }
@@ -181,7 +181,7 @@ fn told(file: &Staged) -> String {
 impl Bench {
     pub(super) const KEY: &str = "correct-horse-battery";
 
-    /// `src/` is the scope, but for `src/locked`; `src/a.rs` holds a secret.
+    /// The scope is `src/`, without `src/locked`; `src/a.rs` contains a secret.
     pub(super) fn sample(root: &std::path::Path) -> Self {
         std::fs::create_dir_all(root.join("src")).unwrap();
         std::fs::write(root.join("src/a.rs"), format!("one\nkey = {}\n", Self::KEY)).unwrap();
@@ -232,7 +232,7 @@ mod tests {
         let why = bench.edit(write("src/a.rs", &shown.replace("one", "two"))).unwrap_err().0;
         assert!(why.contains("in the place of a secret"), "{why}");
         let why = bench.edit(write("src/b.rs", KEY)).unwrap_err().0;
-        assert!(why.contains("holds a secret (MODEL_KEY)") && !why.contains(KEY), "{why}");
+        assert!(why.contains("contains a secret (MODEL_KEY)") && !why.contains(KEY), "{why}");
         replace("one", "two").unwrap();
         assert!(fs::read_to_string(at.path().join("src/a.rs")).unwrap().contains(KEY));
     }

@@ -1,4 +1,4 @@
-//! What holds for whatever a model or its provider writes: for property tests and the fuzzer.
+//! Invariants of reading a model's or provider's output, for property tests and the fuzzer.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use super::edit::{FileChange, Refusal, Staged, parse_patch, plan};
 use super::{request_failure, tools};
 use crate::phase::UnixMs;
 
-/// What stands between the files that a patch is tried on, and the patch.
+/// Separates the files from the patch in an input.
 const CUT: &str = "\n=======\n";
 const TOOLS: [&str; 6] = ["list", "read", "search", "edit", "write", "patch"];
 
-/// `<file a>CUT<file b>CUT<patch>`; without a cut, everything is the patch.
+/// Reads `<file a>CUT<file b>CUT<patch>`; without a cut, the whole input is the patch.
 pub fn bytes(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let parts: Vec<&str> = text.splitn(3, CUT).collect();
@@ -31,7 +31,8 @@ pub fn bytes(input: &[u8]) {
     refusals(patch);
 }
 
-/// A plan names each file once, changes each that it names, and writes only what the changes name.
+/// Checks that a plan names each file once, changes each named file, and writes only files named in the
+/// changes.
 fn all_or_nothing(changes: &[FileChange], files: &BTreeMap<&str, &str>) {
     let mut asked: Vec<String> = Vec::new();
     let mut read = |path: &str| {
@@ -46,7 +47,7 @@ fn all_or_nothing(changes: &[FileChange], files: &BTreeMap<&str, &str>) {
         assert!(staged[..at].iter().all(|other| other.path != *path), "{path} twice");
         assert!(asked.contains(path), "{path} was never asked for");
     }
-    // The same changes on the same files come to the same.
+    // The same changes on the same files have the same result.
     let mut read = |path: &str| Ok(files.get(path).map(|text| (*text).to_owned()));
     assert_eq!(plan(changes, &mut read).as_ref(), Ok(&staged));
 }
@@ -59,7 +60,7 @@ fn calls(arguments: &Value, files: &BTreeMap<&str, &str>) {
     }
 }
 
-/// A provider's error, with the same text as its body and as what it says about waiting.
+/// Reads a provider's error, with the same text as the body and as the retry headers.
 fn refusals(text: &str) {
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_str(text.lines().next().unwrap_or_default()) {

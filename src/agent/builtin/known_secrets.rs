@@ -1,8 +1,8 @@
-//! What is a secret here: what the drain knows as one, and the model's own key whatever its variable is called.
+//! Secrets of a session: those known to the drain, and the model's key under any variable name.
 
 use crate::process::Redactor;
 
-/// How redacted text begins.
+/// Beginning of a redacted text.
 pub(super) const MARKER: &str = "[redacted: ";
 
 #[derive(Clone)]
@@ -22,7 +22,7 @@ impl Secrets {
         self.key.redact(&known).into_owned()
     }
 
-    /// The name of a secret that a unified diff adds.
+    /// Returns the name of a secret added by a unified diff.
     pub(super) fn added_by(&self, diff: &str) -> Option<String> {
         let find = |redactor: &Redactor| redactor.find_in_patch(diff.as_bytes());
         find(&self.known).or_else(|| find(&self.key))

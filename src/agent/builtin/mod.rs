@@ -1,7 +1,7 @@
-//! The agent in autopack itself: a model, and tools that keep to the worktree and the scope.
+//! autopack's built-in agent: a model, with tools limited to the worktree and the scope.
 //!
-//! `session` is the loop; `model` asks, `tools` and `bench` act, `edit` is the pure part. The key of the model is
-//! `provider`'s alone. Whether the work is any good is not decided here.
+//! `session` is the loop; `model` sends requests, `tools` and `bench` act, `edit` is the pure part. Only
+//! `provider` knows the model's key. The quality of the work is judged elsewhere.
 
 mod conversation;
 mod edit;
@@ -35,7 +35,7 @@ use crate::process::{How, Stop, StopLevel};
 use provider::Provider;
 use session::{End, Session};
 
-/// Whether there is all that a request needs. Nothing is sent.
+/// Checks the requirements of a request, without sending anything.
 pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<Checked, AgentError> {
     let provider = Provider::of(settings, env)?;
     Ok(Checked { path: PathBuf::from(provider.base.as_str()) })
@@ -58,7 +58,7 @@ pub(super) async fn run(
         () = tokio::time::sleep(wall.unwrap_or(timeout)) => Ok(out_of_time(wall)),
         end = session.work() => end,
     };
-    // An edit that has begun is not left half way.
+    // Wait for a started edit to finish.
     session.idle().await;
     let reply = session.reply(end?).await;
     on_event(AgentEvent::Finished);

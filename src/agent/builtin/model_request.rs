@@ -1,4 +1,5 @@
-//! One request to the model and its streamed answer. Trying again, and what an answer means, are the session's.
+//! A request to the model, with the streamed answer. The session decides on retries and interprets the
+//! answer.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::clock;
 use crate::config::{BuiltinAgentSettings, ModelProtocol};
 use crate::http::{self, Limits};
 
-/// Past the agent's own time: that one is to fire, not the client's.
+/// Beyond the agent's own timeout, which should fire before the client's.
 const MARGIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Model {
@@ -28,7 +29,7 @@ pub(super) struct Model {
 }
 
 pub(super) struct Answer {
-    /// All of it, for the conversation.
+    /// The whole answer, for the conversation.
     pub content: MessageContent,
     pub text: String,
     pub calls: Vec<ToolCall>,
@@ -44,7 +45,7 @@ impl Model {
     ) -> Result<Self, AgentError> {
         let silence = Duration::from_secs(settings.idle_timeout_seconds.max(1));
         let whole = Duration::from_secs(settings.timeout_seconds).saturating_add(MARGIN);
-        let broken = |why: &str| cannot(why, "check the machine's TLS certificates");
+        let broken = |why: &str| cannot(why, "check the TLS certificates of this machine");
         let http = http::client(Limits { whole, silence }, provider.reach())
             .map_err(|error| broken(&error.to_string()))?;
         let client = Client::builder().with_reqwest(http).build();
@@ -55,7 +56,7 @@ impl Model {
             .with_capture_usage(true)
             .with_capture_content(true)
             .with_capture_tool_calls(true)
-            // OpenAI's models would be asked for summaries that not every account may have.
+            // OpenAI models would be asked for summaries, not available to every account.
             .with_capture_reasoning_content(matches!(
                 provider.protocol,
                 ModelProtocol::Anthropic | ModelProtocol::Gemini
@@ -69,7 +70,7 @@ impl Model {
         })
     }
 
-    /// `on_text` gets what the model says, as it comes.
+    /// Sends a request. `on_text` receives the model's text in pieces.
     pub(super) async fn ask(
         &self,
         system: &str,
@@ -90,10 +91,10 @@ impl Model {
                 _ => {}
             }
         }
-        Err(request_failure::passing("its answer broke off".to_owned()))
+        Err(request_failure::passing("the answer ended early".to_owned()))
     }
 
-    /// Anthropic reuses what it was sent before only up to a mark.
+    /// Sets a cache mark: Anthropic reuses earlier input only up to a mark.
     fn marked(&self, mut messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
         if self.protocol == ModelProtocol::Anthropic
             && let Some(last) = messages.pop()
@@ -106,8 +107,8 @@ impl Model {
     fn answer(&self, end: StreamEnd) -> Result<Answer, Hitch> {
         let says_when_done = !matches!(self.protocol, ModelProtocol::Openai);
         if says_when_done && end.captured_stop_reason.is_none() {
-            // The library ends these streams well when the connection closes.
-            return Err(request_failure::passing("its answer broke off".to_owned()));
+            // The library reports success for these streams when the connection closes.
+            return Err(request_failure::passing("the answer ended early".to_owned()));
         }
         let reasoning = end.captured_reasoning_content;
         let mut content = end.captured_content.unwrap_or_default();

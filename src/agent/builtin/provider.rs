@@ -1,6 +1,6 @@
-//! Which provider a model is asked of: protocol, address and key, from the settings and the environment handed in.
+//! The model's provider: protocol, address and key, from the settings and the given environment.
 //!
-//! The key leaves this file only as the credential of a request; it has no `Debug`.
+//! The key leaves this file only as the credential of a request; the type has no `Debug`.
 
 use std::ffi::OsStr;
 
@@ -18,7 +18,7 @@ pub(super) struct Provider {
     pub protocol: ModelProtocol,
     pub model: String,
     pub base: Url,
-    /// Of the variables that may hold the key, the one that does, or the first.
+    /// The variable with the key; the first candidate if none is set.
     pub key_name: Option<String>,
     key: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Provider {
             )),
             Some(key) if key.contains(|c: char| !c.is_ascii_graphic()) => Err(cannot(
                 &format!(
-                    "what {} holds is no key: it has spaces or unprintable characters",
+                    "the value of {} is not a key: it has spaces or unprintable characters",
                     self.key_name()
                 ),
                 "correct that variable",
@@ -76,7 +76,7 @@ impl Provider {
     }
 
     pub(super) fn target(&self) -> ServiceTarget {
-        // Servers on this machine often want none, but the protocols have a place for one.
+        // Local servers often need no key, but the protocols require a value.
         let key = self.key.clone().unwrap_or_else(|| "none".to_owned());
         ServiceTarget {
             endpoint: Endpoint::from_owned(self.base.as_str()),
@@ -104,7 +104,7 @@ pub(super) fn cannot(why: &str, hint: &str) -> AgentError {
     }
 }
 
-/// As configured, else the one that the model's name belongs to, else what most servers speak.
+/// Returns the configured protocol, else the protocol of the model's name, else the protocol of most servers.
 fn protocol(settings: &BuiltinAgentSettings, model: &str) -> Result<ModelProtocol, AgentError> {
     if let Some(protocol) = settings.protocol {
         return Ok(protocol);
@@ -116,14 +116,14 @@ fn protocol(settings: &BuiltinAgentSettings, model: &str) -> Result<ModelProtoco
         Ok(AdapterKind::Gemini) => Ok(ModelProtocol::Gemini),
         _ if settings.base_url.is_some() => Ok(ModelProtocol::Openai),
         _ => Err(cannot(
-            &format!("whose model {model:?} is cannot be told from its name"),
+            &format!("the provider of model {model:?} is unknown"),
             "set `protocol` of this agent in autopack.yaml (anthropic, openai, openai-responses, gemini, ollama), and \
-             `base_url` where it is not the provider's own",
+             `base_url` if the address is not the provider's own",
         )),
     }
 }
 
-/// Ends with `/`; an address without a path gets the protocol's usual one.
+/// Returns the base URL, ending with `/`; an address without a path gets the protocol's usual path.
 fn base(settings: &BuiltinAgentSettings, protocol: ModelProtocol) -> Result<Url, AgentError> {
     let (own, path) = match protocol {
         ModelProtocol::Anthropic => ("https://api.anthropic.com/", "v1/"),
@@ -134,19 +134,19 @@ fn base(settings: &BuiltinAgentSettings, protocol: ModelProtocol) -> Result<Url,
         ModelProtocol::Ollama => ("http://localhost:11434/", ""),
     };
     let written = settings.base_url.as_deref().unwrap_or(own);
-    // What is wrong with it is said without it: it may hold a password.
+    // Errors do not contain the URL, which may include a password.
     let wrong = |why: &str| {
         cannot(
             &format!("its base_url {why}"),
             "write `base_url` of this agent in autopack.yaml as http(s)://host[:port][/path]",
         )
     };
-    let mut url: Url = written.trim().parse().map_err(|_| wrong("is no address"))?;
+    let mut url: Url = written.trim().parse().map_err(|_| wrong("is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(wrong("is no http address"));
+        return Err(wrong("is not an HTTP URL"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a name or password, which would be shown"));
+        return Err(wrong("contains a name or password, which would be shown"));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("has more than a path"));
@@ -207,7 +207,10 @@ mod tests {
             assert_eq!((found.protocol, found.base.as_str()), (protocol, base), "{model}");
         }
         let unknown = error(|s| s.model = "qwen3".into(), &keys);
-        assert!(unknown.contains("cannot be told") && unknown.contains("`protocol`"), "{unknown}");
+        assert!(
+            unknown.contains("provider of model") && unknown.contains("`protocol`"),
+            "{unknown}"
+        );
     }
 
     #[test]
@@ -242,7 +245,7 @@ mod tests {
         assert!(error(named, &[("ANTHROPIC_API_KEY", "a")]).contains("MY_KEY is not set"));
         let broken = error(named, &[("MY_KEY", "hush hush")]);
         assert!(
-            broken.contains("what MY_KEY holds is no key") && !broken.contains("hush"),
+            broken.contains("the value of MY_KEY is not a key") && !broken.contains("hush"),
             "{broken}"
         );
         for url in ["nonsense", "ftp://x/", "http://me:hush@x/", "http://x/?key=hush"] {

@@ -1,4 +1,4 @@
-//! When a rate limit ends, from the headers and fields in which providers say it.
+//! Finds the end of a rate limit in providers' headers and fields.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::super::Until;
 use crate::phase::UnixMs;
 
-/// A limit's rest and its reset, as Anthropic and OpenAI name them. A reset counts where nothing is left.
+/// Headers for the remainder and the reset of a limit, from Anthropic and OpenAI. A reset counts if the
+/// remainder is 0.
 const PAIRS: [(&str, &str); 6] = [
     ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
     ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
@@ -20,7 +21,7 @@ const PAIRS: [(&str, &str); 6] = [
     ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 ];
 
-/// `retry-after` first: it is about this request.
+/// Reads the headers. `retry-after` has priority, since the header concerns this request.
 pub(super) fn of(headers: &HeaderMap, now: UnixMs) -> Option<Until> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let millis = header("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
@@ -32,7 +33,7 @@ pub(super) fn of(headers: &HeaderMap, now: UnixMs) -> Option<Until> {
     })
 }
 
-/// Google's `RetryInfo`, in the body of the error.
+/// Reads Google's `RetryInfo` in the body of the error.
 pub(super) fn in_body(body: &Value) -> Option<Until> {
     let body = body.get(0).unwrap_or(body);
     let details = body.pointer("/error/details")?.as_array()?;
@@ -40,7 +41,7 @@ pub(super) fn in_body(body: &Value) -> Option<Until> {
     delay.and_then(span).map(Until::After)
 }
 
-/// Seconds, a span like `6m0s`, a date as in HTTP or as in RFC 3339.
+/// Parses seconds, a duration like `6m0s`, or a date in HTTP or RFC 3339 format.
 fn when(text: &str) -> Option<Until> {
     if let Some(span) = span(text) {
         return Some(Until::After(span));
@@ -59,7 +60,7 @@ fn from(until: Until, now: UnixMs) -> i64 {
     }
 }
 
-/// `12`, `1.5`, `17s`, `6m0s`, `250ms`, `1h2m3.5s`.
+/// Parses `12`, `1.5`, `17s`, `6m0s`, `250ms`, `1h2m3.5s`.
 fn span(text: &str) -> Option<Duration> {
     let (mut total, mut rest) = (0.0, text);
     while !rest.is_empty() {

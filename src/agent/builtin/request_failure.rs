@@ -1,4 +1,4 @@
-//! What a request came to that brought no answer, from what the provider said in structure: status, codes, headers.
+//! Classifies failed requests by the provider's structured data: status, codes, headers.
 
 use std::error::Error as _;
 
@@ -11,7 +11,7 @@ use super::super::Until;
 use super::rate_limit_reset;
 use crate::phase::UnixMs;
 
-/// Of what a provider says, no more than this is passed on.
+/// Maximum characters passed on from a provider's message.
 const LONGEST: usize = 400;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -20,14 +20,14 @@ pub(super) enum Hitch {
         until: Option<Until>,
         message: String,
     },
-    /// The next phase would meet it too.
+    /// The next phase would fail too.
     Systemic(Fault, String),
-    /// It may work a moment later.
+    /// A retry may succeed.
     Passing {
         unreachable: bool,
         message: String,
     },
-    /// Not a byte for too long.
+    /// No data for too long.
     Silent,
     /// The provider will not answer this request.
     Refused(String),
@@ -40,7 +40,8 @@ pub(super) enum Fault {
     Model,
 }
 
-/// The library nests what went wrong in several ways, none of which its `status()` covers for streams.
+/// Classifies an error. The library nests errors in several ways, and `status()` covers none of them for
+/// streams.
 pub(super) fn hitch(error: genai::Error, now: UnixMs) -> Hitch {
     match error {
         genai::Error::WebStream { error, .. } => match error.downcast::<genai::Error>() {
@@ -59,7 +60,7 @@ pub(super) fn hitch(error: genai::Error, now: UnixMs) -> Hitch {
         },
         genai::Error::ChatResponse { body, .. } => in_stream(&body, now),
         genai::Error::StreamParse { serde_error, .. } => {
-            passing(format!("its answer is broken: {serde_error}"))
+            passing(format!("the answer is invalid: {serde_error}"))
         }
         error => Hitch::Refused(short(&error.to_string())),
     }
@@ -70,12 +71,12 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Hitch {
         return Hitch::Silent;
     }
     let Some(error) = error.downcast_ref::<reqwest::Error>() else {
-        return passing(format!("its answer is broken: {error}"));
+        return passing(format!("the answer is invalid: {error}"));
     };
     if error.is_timeout() && !error.is_connect() {
         return Hitch::Silent;
     }
-    // The last cause says it; the first ones name the address.
+    // The last cause is the reason; the first causes name the address.
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -87,7 +88,7 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Hitch {
     Hitch::Passing { unreachable: error.is_connect(), message: short(&said) }
 }
 
-/// An answer that is an error.
+/// Classifies an error response.
 pub(super) fn refused(status: StatusCode, body: &str, headers: &HeaderMap, now: UnixMs) -> Hitch {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     let said = Said::of(&json);
@@ -112,7 +113,7 @@ pub(super) fn refused(status: StatusCode, body: &str, headers: &HeaderMap, now: 
     }
 }
 
-/// An error in the middle of an answer that had begun well.
+/// Classifies an error in the middle of a streamed answer.
 pub(super) fn in_stream(body: &Value, now: UnixMs) -> Hitch {
     let said = Said::of(body);
     let message = said.message.map_or_else(|| short(&body.to_string()), short);
@@ -130,7 +131,7 @@ pub(super) fn in_stream(body: &Value, now: UnixMs) -> Hitch {
     }
 }
 
-/// Every provider's error has a message and codes, in places of its own.
+/// A provider's error: message and codes, in provider-specific places.
 struct Said<'a> {
     message: Option<&'a str>,
     codes: Vec<String>,
@@ -165,7 +166,7 @@ fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((cut, _)) => format!("{}...", &line[..cut]),
-        None if line.is_empty() => "it said nothing".to_owned(),
+        None if line.is_empty() => "no message".to_owned(),
         None => line,
     }
 }

@@ -1,4 +1,4 @@
-//! The session's requests: made again after what passes, ended by what does not.
+//! Sends the session's requests: repeats after temporary failures, ends on permanent failures.
 
 use super::super::{AgentError, AgentEvent, Outcome};
 use super::model_request::Answer;
@@ -8,15 +8,15 @@ use super::session::{End, Session, failed};
 use super::system_prompt::SYSTEM;
 use crate::process::How;
 
-/// Of one request, after the first time.
+/// Retries of a request after the first.
 const RETRIES: u32 = 4;
-/// Where nothing was ever reached: a wrong address will not become right.
+/// Retries before the first contact: a wrong address does not become right.
 const FIRST_RETRIES: u32 = 2;
-/// Silence has cost `idle_timeout_seconds` each time.
+/// Each silence has cost `idle_timeout_seconds`.
 const SILENT_RETRIES: u32 = 1;
 
 impl Session<'_> {
-    /// An answer, or what the attempt comes to without one.
+    /// Returns an answer, or the outcome of the attempt without an answer.
     pub(super) async fn ask(&mut self) -> Result<Result<Answer, End>, AgentError> {
         let (mut failures, mut silences) = (0, 0);
         loop {
@@ -40,7 +40,7 @@ impl Session<'_> {
                 }
                 Hitch::Silent => {
                     silences += 1;
-                    "it fell silent".to_owned()
+                    "no data for too long".to_owned()
                 }
                 other => return Ok(Err(self.end_of(other))),
             };
@@ -64,7 +64,7 @@ impl Session<'_> {
         let mut lines = Vec::new();
         let mut pending = String::new();
         let (secrets, on_event) = (self.secrets.clone(), self.events());
-        // Whole lines only: a secret in two pieces would not be known.
+        // Only whole lines: a secret split in two would not be recognized.
         let mut on_text = |text: &str| {
             pending.push_str(text);
             while let Some(end) = pending.find('\n') {
@@ -113,11 +113,11 @@ impl Session<'_> {
             }
             Hitch::Systemic(Fault::Key, message) if self.provider.key().is_none() => {
                 systemic(format!(
-                    "{base} wants a key: {message}; set {key}, or name another variable as `api_key_env` in autopack.yaml"
+                    "{base} requires a key: {message}; set {key}, or name another variable as `api_key_env` in autopack.yaml"
                 ))
             }
             Hitch::Systemic(Fault::Key, message) => systemic(format!(
-                "{base} refused the key in {key}: {message}; put a valid one there"
+                "{base} refused the key in {key}: {message}; set a valid key there"
             )),
             Hitch::Systemic(Fault::Credit, message) => systemic(format!(
                 "the account of the key in {key} has no credit at {base}: {message}; top it up, or use another agent"

@@ -1,4 +1,4 @@
-//! One attempt: ask, do what is asked for, answer, until the model is done or a limit is reached.
+//! An attempt: request, execute tool calls, answer, until the model is done or a limit is reached.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use super::worktree::Worktree;
 use crate::config::BuiltinAgentSettings;
 use crate::process::How;
 
-/// Malformed answers, or truncated ones, in a row: it will not get better.
+/// Limit of malformed or truncated answers in a row: more of them do not improve.
 pub(super) const PATIENCE: u32 = 5;
 const LAST_LINES: usize = 30;
 
 pub(super) enum End {
-    /// The model says so.
+    /// Finished according to the model.
     Finished(String),
     Ended(How),
     Told(Outcome),
@@ -43,15 +43,15 @@ pub(super) struct Session<'a> {
     pub totals: Totals,
     on_event: &'a (dyn Fn(AgentEvent) + Sync),
     pub secrets: Secrets,
-    /// Held by whatever works on the files.
+    /// Locked during work on the files.
     pub busy: Arc<tokio::sync::Mutex<()>>,
     pub repeats: Repeats,
     pub malformed: u32,
-    /// Whether the provider ever answered well.
+    /// Whether the provider ever answered successfully.
     pub heard: bool,
     turn: u32,
     truncated: u32,
-    /// Answers without any call, in a row.
+    /// Answers without a call, in a row.
     idle_answers: u32,
     last_lines: VecDeque<String>,
 }
@@ -114,7 +114,9 @@ impl<'a> Session<'a> {
             self.conversation.assistant(answer.content.clone());
             self.truncated = if truncated { self.truncated + 1 } else { 0 };
             if self.truncated >= PATIENCE {
-                return Ok(failed(format!("its answers were cut off {PATIENCE} times in a row")));
+                return Ok(failed(format!(
+                    "the model's answers were cut off {PATIENCE} times in a row"
+                )));
             }
             let end = match answer.calls.is_empty() {
                 true => self.no_call(&answer, truncated).await?,
@@ -126,7 +128,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What holds before every request.
+    /// Checks the limits before every request.
     fn limit(&self) -> Option<End> {
         let turns = self.settings.max_turns;
         if self.turn >= turns {
@@ -158,7 +160,7 @@ impl<'a> Session<'a> {
         self.log(entry).await
     }
 
-    /// An answer of words only.
+    /// Handles an answer without a call.
     async fn no_call(
         &mut self,
         answer: &Answer,
@@ -184,11 +186,11 @@ impl<'a> Session<'a> {
         }
         self.idle_answers += 1;
         if self.idle_answers > 1 && !answer.text.trim().is_empty() {
-            // It was told how to finish; that it stops using tools says the same.
+            // The model knows how to finish; no more tool use means the same.
             return Ok(Some(End::Finished(answer.text.clone())));
         }
         if self.idle_answers >= PATIENCE {
-            return Ok(Some(failed("its answers are empty".to_owned())));
+            return Ok(Some(failed("the model's answers are empty".to_owned())));
         }
         self.say(
             "Nobody reads this. Go on with the tools, or call `finish` if everything is done."
@@ -215,7 +217,7 @@ impl<'a> Session<'a> {
         self.on_event
     }
 
-    /// A line for people, who also get the last ones with the reply.
+    /// Emits a line for people, who also get the last lines with the reply.
     pub(super) fn line(&mut self, event: fn(String) -> AgentEvent, text: &str) {
         let text = self.secrets.redact(text);
         self.keep_lines(vec![text.clone()]);
@@ -236,7 +238,7 @@ impl<'a> Session<'a> {
         self.turn
     }
 
-    /// Comes back once nothing works on the files any more.
+    /// Waits until no work on the files is left.
     pub(super) async fn idle(&self) {
         self.bench.end();
         drop(self.busy.lock().await);
@@ -291,7 +293,7 @@ pub(super) fn too_malformed() -> End {
     failed(format!("the model made {PATIENCE} malformed tool calls in a row"))
 }
 
-/// What is left of the context for what is sent, in tokens.
+/// Returns the part of the context available for input, in tokens.
 fn room(settings: &BuiltinAgentSettings) -> usize {
     let whole = settings.max_context_tokens as usize;
     whole.saturating_sub(settings.max_output_tokens as usize).max(whole / 2)

@@ -1,4 +1,4 @@
-//! What an attempt has used so far: as providers report it, and estimated where they do not.
+//! Usage of an attempt so far: as reported by providers, estimated otherwise.
 
 use genai::chat::Usage as Reported;
 
@@ -6,7 +6,7 @@ use crate::phase::{Tokens, Usage};
 
 pub(super) struct Totals {
     pub usage: Usage,
-    /// Input, output and cache writes, for the budget: what is not reported counts as estimated.
+    /// Input, output and cache writes, for the budget: estimated if not reported.
     pub spent: u64,
 }
 
@@ -16,7 +16,7 @@ impl Totals {
         Self { usage, spent: 0 }
     }
 
-    /// One answer. `sent` and `got` are estimates, in tokens.
+    /// Adds an answer. `sent` and `got` are estimates, in tokens.
     pub(super) fn add(&mut self, reported: Option<&Reported>, sent: u64, got: u64) {
         let tokens = reported.map(tokens).unwrap_or_default();
         let sum = |total: &mut Option<u64>, more: Option<u64>| {
@@ -34,7 +34,7 @@ impl Totals {
         self.spent = self.spent.saturating_add(more);
     }
 
-    /// A truncated answer marks the whole attempt, and its reason stays.
+    /// Notes the stop reason. A truncated answer marks the whole attempt, and keeps the reason.
     pub(super) fn stopped(&mut self, reason: Option<&str>, truncated: bool) {
         if truncated || !self.usage.truncated {
             self.usage.stop_reason = reason.map(str::to_owned);
@@ -43,7 +43,7 @@ impl Totals {
     }
 }
 
-/// The library's `prompt_tokens` has the cached ones in it, whatever the provider says.
+/// The library's `prompt_tokens` include cached tokens for every provider.
 fn tokens(reported: &Reported) -> Tokens {
     let count = |tokens: Option<i32>| tokens.and_then(|tokens| u64::try_from(tokens).ok());
     let details = reported.prompt_tokens_details.as_ref();

@@ -1,4 +1,4 @@
-//! The session's tool calls: each checked, carried out and answered, in the order they came.
+//! Checks, executes and answers the session's tool calls, in order.
 
 use std::sync::Arc;
 
@@ -11,13 +11,14 @@ use super::edit::Refusal;
 use super::session::{End, PATIENCE, Session, too_malformed};
 use super::tools::{self, Call};
 
-/// The same call with the same result, this often in a row.
+/// Limit of identical calls with identical results in a row.
 const SAME: u32 = 5;
-/// A token is four characters, and one result may take an eighth of the context.
+/// Context tokens per character of a result: a token has four characters, and a result may take an eighth of
+/// the context.
 const SHARE: usize = 2;
 const LONGEST_RESULT: usize = 60_000;
 
-/// How one call came out.
+/// Result of a call.
 enum Came {
     Well(String),
     Refused(String),
@@ -25,7 +26,7 @@ enum Came {
     Done(String),
 }
 
-/// The last call, and how often it came with the same result.
+/// The last call, and the number of repetitions with the same result.
 #[derive(Default)]
 pub(super) struct Repeats {
     last: Option<(String, Value, String)>,
@@ -78,7 +79,7 @@ impl Session<'_> {
     }
 
     async fn call(&mut self, call: &ToolCall, truncated: bool, all_well: bool) -> Came {
-        // Arguments that are a whole object were not cut, wherever the answer was.
+        // Arguments that form a whole object are complete, regardless of the cut.
         if truncated && !call.fn_arguments.is_object() {
             return Came::Refused(format!(
                 "error: your answer was cut off at {} tokens within this call; nothing was done. Make it again, in smaller \
@@ -118,7 +119,7 @@ impl Session<'_> {
         }
     }
 
-    /// Off the runtime's threads. Should the session end meanwhile, it waits for this.
+    /// Executes a call outside of the runtime's threads. The end of the session waits for the call.
     async fn on_files(&self, call: Call) -> Came {
         let held = Arc::clone(&self.busy).lock_owned().await;
         let (bench, limit) = (Arc::clone(&self.bench), self.longest_result());
@@ -144,7 +145,7 @@ fn refused(why: &Refusal) -> Came {
     Came::Refused(format!("error: {why}"))
 }
 
-/// A call, short.
+/// Describes a call briefly.
 fn shown(call: &ToolCall) -> String {
     let arguments = call.fn_arguments.to_string();
     let end = arguments.floor_char_boundary(200);

@@ -1,4 +1,4 @@
-//! The conversation on disk, as it goes: one JSON object a line, redacted.
+//! The conversation on disk during the attempt: a redacted JSON object per line.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ impl Transcript {
     }
 
     pub(super) async fn add(&mut self, entry: Value) -> Result<(), AgentError> {
-        // Text by text, before JSON writes line ends and quotes its own way; then whatever stands across texts.
+        // Text by text, before JSON escapes line ends and quotes; then secrets across texts.
         let entry = map_texts(entry, &|text| self.secrets.redact(text));
         let line = format!("{}\n", self.secrets.redact(&entry.to_string()));
         let written = async {

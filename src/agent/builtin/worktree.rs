@@ -1,7 +1,7 @@
-//! Files of the worktree, and of nothing else.
+//! Access to files of the worktree only.
 //!
-//! A path is taken apart by hand and opened piece by piece, each relative to the folder before it and none through a
-//! link: what is checked is what is opened. Whether a phase may write somewhere is decided elsewhere.
+//! A path is split and opened component by component, each relative to the previous directory and without
+//! following links: the checked file is the opened file. The permission to write is decided elsewhere.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,7 +17,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::edit::{Refusal, Staged};
 use crate::phase::path::reserved;
 
-/// A larger file is neither shown nor edited.
+/// Larger files, in bytes, are neither shown nor edited.
 const LARGEST: u64 = 8 * 1024 * 1024;
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Worktree {
         &self.root
     }
 
-    /// A file's text; `None` where there is no file.
+    /// Returns a file's text; `None` if there is no file.
     pub(super) fn read(&self, path: &str) -> Result<Option<String>, Refusal> {
         let Some(file) = self.open(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -44,7 +44,7 @@ impl Worktree {
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(Refusal(format!("{path} is no text in UTF-8"))),
+            Err(_) => Err(Refusal(format!("{path} is not UTF-8 text"))),
         }
     }
 
@@ -60,12 +60,12 @@ impl Worktree {
         let kind = file.metadata().map_err(failed("look at", path))?.file_type();
         match kind.is_file() {
             true => Ok(Some(file)),
-            false if kind.is_dir() => Err(Refusal(format!("{path} is a folder"))),
-            false => Err(Refusal(format!("{path} is no regular file"))),
+            false if kind.is_dir() => Err(Refusal(format!("{path} is a directory"))),
+            false => Err(Refusal(format!("{path} is not a regular file"))),
         }
     }
 
-    /// Whether anything is there, be it a file or not.
+    /// Checks whether a file or any other entry exists.
     pub(super) fn exists(&self, path: &str) -> bool {
         let parent = self.parent(path).ok().flatten();
         let at = |(folder, name): (OwnedFd, &str)| {
@@ -74,14 +74,14 @@ impl Worktree {
         parent.is_some_and(at)
     }
 
-    /// All of it or nothing: new texts are laid beside the old ones first, then put in their places.
+    /// Writes all files or none: new texts are written beside the old files first, then moved into place.
     pub(super) fn commit(&self, staged: &[Staged]) -> Result<(), Refusal> {
         let mut laid = Vec::new();
         let mut made = Vec::new();
         let result = self.lay_all(staged, &mut laid, &mut made);
         let result = result.and_then(|()| self.put_all(staged, &mut laid));
         if result.is_err() {
-            // What cannot be removed was never put in any place: it is noise, not an edit.
+            // Leftover temporary files were never moved into place: clutter, but not an edit.
             laid.iter().flatten().for_each(Laid::remove);
             made.iter().rev().for_each(|path| self.remove_folder(path));
         }
@@ -120,7 +120,7 @@ impl Worktree {
         Ok(())
     }
 
-    /// Puts back what was there. There is nothing left to try where that fails too.
+    /// Restores the previous files. If this fails too, no further attempt is made.
     fn undo(&self, done: &[Staged]) {
         for file in done {
             let _ = match &file.before {
@@ -132,7 +132,7 @@ impl Worktree {
 
     fn lay(&self, path: &str, text: &str, mode: Option<Mode>) -> Result<Laid, Refusal> {
         let Some((folder, name)) = self.parent(path)? else {
-            return Err(Refusal(format!("the folder of {path} is gone")));
+            return Err(Refusal(format!("the directory of {path} is gone")));
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -174,7 +174,7 @@ impl Worktree {
         }
     }
 
-    /// The folder that a path lies in, and its last name; `None` where that folder is not there.
+    /// Returns the directory of a path, and the last name; `None` if the directory does not exist.
     fn parent<'a>(&self, path: &'a str) -> Result<Option<(OwnedFd, &'a str)>, Refusal> {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
         let mut at: OwnedFd = File::open(&self.root).map_err(failed("open", "."))?.into();
@@ -196,14 +196,14 @@ impl Worktree {
             match mkdirat(&parent, name, Mode::from_bits_truncate(0o777)) {
                 Ok(()) => made.push(folder.to_owned()),
                 Err(Errno::EEXIST) => {}
-                Err(error) => return Err(failed("make the folder of", path)(error.into())),
+                Err(error) => return Err(failed("create the directory of", path)(error.into())),
             }
         }
         Ok(())
     }
 }
 
-/// A new text beside the file that it will become.
+/// A temporary file beside the target file.
 struct Laid {
     folder: OwnedFd,
     temporary: String,
@@ -224,13 +224,13 @@ impl Laid {
     }
 }
 
-/// A path as a model writes it, made relative to the worktree: `/` between components, none of them empty or `.`.
-/// The empty path is the worktree itself.
+/// Converts a model's path to a path relative to the worktree: `/` between components, none of them empty or
+/// `.`. The empty path is the worktree itself.
 pub(super) fn clean(path: &str) -> Result<String, Refusal> {
     let refused =
         |why: &str| Err(Refusal(format!("{path:?} {why}; paths are relative to the repository")));
     if path.contains('\0') {
-        return refused("holds a NUL character");
+        return refused("contains a NUL character");
     }
     if path.starts_with(['/', '~']) {
         return refused("is outside the worktree");
@@ -241,7 +241,7 @@ pub(super) fn clean(path: &str) -> Result<String, Refusal> {
     }
     let clean = parts.join("/");
     match reserved(&clean) {
-        Some(folder) => Err(Refusal(format!("{path:?} is under {folder}, which is not yours"))),
+        Some(folder) => Err(Refusal(format!("{path:?} is under {folder}, which is reserved"))),
         None => Ok(clean),
     }
 }
@@ -257,7 +257,7 @@ fn is_link(folder: &impl AsFd, name: &str, path: &str) -> Refusal {
             "{path}: {name} is a link to {}; links are not followed, use the path of the real file",
             target.display()
         )),
-        Err(_) => Refusal(format!("{path}: {name} is no folder")),
+        Err(_) => Refusal(format!("{path}: {name} is not a directory")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every program that is an agent is started as, and what is said when its time is over.
+//! Common start parameters of agent programs, and the outcome of running out of time.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::process::Job;
 use crate::process::child_env::Env;
 
 impl Task {
-    /// The program in its slot, with its log; an attempt's budget may leave it less than its timeout.
+    /// Creates the job in the slot, with the log; an attempt's budget may shorten the timeout.
     pub(crate) fn job(
         &self,
         argv: Vec<OsString>,
@@ -19,7 +19,7 @@ impl Task {
         let timeout = Duration::from_secs(timeout_seconds);
         let timeout = self.budget.wall_time.map_or(timeout, |wall| wall.min(timeout));
         let mut job = Job::new(argv, &self.worktree, env, timeout);
-        // 0 means never: a model may think for longer than any guess.
+        // 0 means never: a model may think for any length of time.
         job.idle_timeout =
             (idle_timeout_seconds > 0).then(|| Duration::from_secs(idle_timeout_seconds));
         job.log = Some(self.log.clone());
@@ -29,7 +29,8 @@ impl Task {
     }
 }
 
-/// It ran for as long as a budget allows: its attempt's, or what was left of a larger one.
+/// Returns the outcome of a program that used up a budget's time: of the attempt, or the rest of a larger
+/// budget.
 pub(crate) fn out_of_time(allowed: Duration) -> Outcome {
-    Outcome::OverBudget { what: format!("the {} s that were left are over", allowed.as_secs()) }
+    Outcome::OverBudget { what: format!("used up the remaining {} s", allowed.as_secs()) }
 }

@@ -1,6 +1,6 @@
-//! Which version of an agent is there, and whether autopack was ever tried with it.
+//! Finds the version of an agent's program, and checks whether autopack was tested with it.
 //!
-//! Only the known kinds are asked: any other program would take `--version` for a task, and do it.
+//! Only known kinds are queried: any other program would take `--version` for a task.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,37 +11,39 @@ use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{Tool, output};
 
-/// Some of them load half of Python first.
+/// Some programs load half of Python first.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Version of an agent's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// The program, as its maker calls it.
+    /// The program's name.
     pub program: &'static str,
-    /// `None` where it did not say.
+    /// The reported version, if any.
     pub found: Option<String>,
-    /// What autopack was tried with.
+    /// Versions tested with autopack.
     pub tried: &'static [&'static str],
 }
 
 impl Version {
+    /// Checks whether autopack was tested with this version.
     pub fn is_tried(&self) -> bool {
         self.found.as_deref().is_some_and(|found| self.tried.contains(&found))
     }
 }
 
-/// `None` for an agent of no known kind, or that is not there.
+/// Returns the version; `None` for a missing program or an agent of unknown kind.
 pub async fn version(settings: &AgentSettings, workspace: &Path, env: &Env) -> Option<Version> {
     let (kind, settings) = Runner::of(settings).program()?;
     let path = program::find(kind, settings, workspace, env).ok()?;
-    // What it writes when it is started goes with the folder.
+    // Files written at the start are removed with the directory.
     let scratch = tempfile::tempdir().ok()?;
     let mut tool = Tool::new(path, scratch.path(), TIMEOUT).args(["--version"]);
     tool.clear_env = true;
     tool.env = env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     let own = settings.env.iter().map(|(name, value)| (name.into(), Some(value.into())));
     tool.env.extend(own);
-    // mini-swe-agent would ask questions at its first start.
+    // mini-swe-agent would ask questions at the first start.
     tool = tool.env("MSWEA_CONFIGURED", "true");
     tool.output_cap = 64 * 1024;
     let said =
@@ -50,7 +52,7 @@ pub async fn version(settings: &AgentSettings, workspace: &Path, env: &Env) -> O
     Some(Version { program: kind.program, found, tried: kind.tried })
 }
 
-/// The first thing that looks like one: "codex-cli 0.169.0".
+/// Finds the first version number: "codex-cli 0.169.0".
 fn number(text: &str) -> Option<String> {
     let numbers = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-'));
     numbers

@@ -1,10 +1,10 @@
-//! `{workspace}` and the like in an agent's command.
+//! Placeholders such as `{workspace}` in an agent's command.
 
 use std::ffi::{OsStr, OsString};
 
 pub(crate) type Values<'a> = [(&'a str, &'a OsStr)];
 
-/// One pass: what a value says is never replaced again. Other braces stay as they are.
+/// Fills placeholders in a single pass: values are never replaced again. Other braces stay.
 pub(crate) fn fill(template: &str, values: &Values<'_>) -> OsString {
     let mut out = OsString::new();
     let mut rest = template;

@@ -1,57 +1,65 @@
-//! What an agent does and how it ends, in the same few words for every kind of agent.
+//! Events and outcome of an agent, in a common form for every kind of agent.
 
 use std::time::Duration;
 
 use crate::phase::{UnixMs, Usage};
 
-/// Of an agent at work. Texts are redacted.
+/// Event of a working agent. Texts are redacted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentEvent {
+    /// The program runs.
     Started,
-    /// A line of its output, or of what it says.
+    /// A line of output or of the agent's messages.
     Line(String),
-    /// It uses a tool: "editing src/foo.rs", "running cargo test".
+    /// A tool use: "editing src/foo.rs", "running cargo test".
     Tool(String),
-    /// What this attempt has used so far.
+    /// Usage of this attempt so far.
     Usage(Usage),
-    /// The provider holds it up; the agent may go on by itself.
+    /// The provider delays the agent; the agent may continue by itself.
     Limit(String),
+    /// An error of the agent or the provider.
     Error(String),
+    /// The agent reported success.
     Finished,
 }
 
-/// What the agent's own channel said at its end, as far as the drain acts on it. Never proof of success: the diff and
-/// CI judge what is `Finished`.
+/// Outcome reported by the agent, as far as the drain acts on it. Never proof of success: the diff and CI
+/// decide on `Finished`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Outcome {
+    /// The agent ended without a reported failure; the diff and CI decide.
     #[default]
     Finished,
-    /// The provider said to come back later. No try is charged.
+    /// The provider asked to retry later. The attempt is not counted.
     RateLimited { until: Option<Until>, message: String },
-    /// The provider cannot be reached, or fails: try again later. No try is charged.
+    /// The provider is unreachable or failing: retry later. The attempt is not counted.
     Unavailable { until: Option<Until>, message: String },
-    /// The next phase would meet it too: credentials, an unknown model, no credit. Says what to do.
+    /// The next phase would fail too: credentials, unknown model, no credit. The message names a fix.
     Systemic { message: String },
-    /// The agent or its provider failed in this attempt.
+    /// The agent or the provider failed in this attempt.
     Failed { message: String },
-    /// The same tool call with the same result, over and over.
+    /// The same tool call with the same result, repeatedly.
     Looped { what: String },
-    /// What the attempt may use is used up.
+    /// The attempt's budget is used up.
     OverBudget { what: String },
 }
 
-/// When a rate limit ends, as the provider said it.
+/// End of a rate limit, as reported by the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
+    /// At a point in time.
     At(UnixMs),
+    /// After this long.
     After(Duration),
 }
 
-/// What one attempt may use; `None` is no limit. Tokens are input + output + cache write.
+/// Limits of an attempt; `None` means unlimited. Tokens are input + output + cache write.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AttemptBudget {
+    /// Limit of tokens.
     pub tokens: Option<u64>,
+    /// Limit of cost in US dollars.
     pub cost_usd: Option<f64>,
-    /// Over the agent's own `timeout_seconds` where it is shorter.
+    /// Overrides the agent's own `timeout_seconds` if shorter.
     pub wall_time: Option<Duration>,
 }

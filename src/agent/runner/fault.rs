@@ -1,13 +1,13 @@
-//! What a failure means for the drain: wait, stop everything, or judge this attempt alone. From status codes and error
-//! codes: a model may write "rate limit" about anything. Prose counts for one thing alone, that a provider cannot be reached
-//! or fails, and only where it is the agent's own last word: it costs a wait if it is misread.
+//! Consequence of a failure for the drain: wait, stop everything, or judge only this attempt. Based on status
+//! and error codes, since a model may write "rate limit" about anything. Prose only counts as a sign of an
+//! unreachable or failing provider, and only in the agent's own last lines: a misreading costs a wait.
 
 use super::event::Outcome;
 use super::provider_errors::{sounds_limited, sounds_unavailable};
 use super::signal::Fault;
 use crate::process::How;
 
-/// What providers call an account without money.
+/// Provider codes for an account without credit.
 const NO_CREDIT: [&str; 7] = [
     "insufficient_quota",
     "insufficient_credits",
@@ -53,19 +53,19 @@ const UNAVAILABLE: [&str; 11] = [
     "timeout_error",
     "deadline_exceeded",
 ];
-/// Codes that say nothing.
+/// Codes without meaning.
 const NO_CODE: [&str; 2] = ["", "unknown"];
-/// Of an agent's last lines, those that tell why it gave up.
+/// Number of last lines searched for the reason of a failure.
 const LAST_LINES: usize = 5;
 
-/// What a failure can be, by what helps against it.
+/// Kind of failure, by remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Limited,
     NoAccess,
     NoCredit,
     NoModel,
-    /// The provider failed, or was not reached.
+    /// The provider failed or was unreachable.
     Unavailable,
     Other,
 }
@@ -75,7 +75,7 @@ impl Fault {
         let code = self.code.as_deref().unwrap_or_default().to_ascii_lowercase();
         let is = |codes: &[&str]| codes.contains(&code.as_str());
         match self.status {
-            // OpenAI answers an empty account with 429 too.
+            // OpenAI also answers 429 for an account without credit.
             _ if is(&NO_CREDIT) => Cause::NoCredit,
             Some(429) => Cause::Limited,
             Some(401 | 403) => Cause::NoAccess,
@@ -92,12 +92,12 @@ impl Fault {
         }
     }
 
-    /// The same question would get the same answer: the agent's own retries are a waste.
+    /// Checks whether a retry would get the same answer: the agent's own retries are then useless.
     pub fn is_hopeless(&self) -> bool {
         matches!(self.cause(), Cause::NoAccess | Cause::NoCredit | Cause::NoModel)
     }
 
-    /// `login` is how one gets access with this agent.
+    /// Returns the outcome. `login` tells how to get access with this agent.
     pub fn outcome(&self, login: &str) -> Outcome {
         let message = shorten(&self.message);
         let fix = match self.cause() {
@@ -117,7 +117,7 @@ impl Fault {
     }
 }
 
-/// What a program's last lines say of its provider, where they say anything.
+/// Returns the provider's failure mentioned in a program's last lines, if any.
 pub(crate) fn provider_fault(printed: &str) -> Option<Outcome> {
     let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
@@ -129,13 +129,13 @@ pub(crate) fn provider_fault(printed: &str) -> Option<Outcome> {
     Some(Outcome::Unavailable { until: None, message: shorten(line) })
 }
 
-/// The same, of one that exited with an error.
+/// Like `provider_fault`, for a program that exited with an error.
 pub(crate) fn excuse(how: How, printed: &str) -> Option<Outcome> {
     let failed = matches!(how, How::Exited(code) if code != 0);
     failed.then(|| provider_fault(printed)).flatten()
 }
 
-/// Of an error's text: its beginning, in one line.
+/// Shortens an error text to the first part, on a single line.
 pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 400;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,21 +1,21 @@
-//! An agent that goes round in circles: the same tool calls with the same results, over and over.
+//! Detects an agent in a loop: the same tool calls with the same results, repeatedly.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::signal::{Purpose, ToolResult, ToolUse};
 
-/// So often the same call (or the same two or three in turn) with the same results is a loop.
+/// Repetitions of a call (or of two or three calls in turn) with the same results that make a loop.
 pub(crate) const ROUNDS: usize = 5;
 /// A, A-B, A-B-C.
 const LONGEST_CYCLE: usize = 3;
-/// Calls whose results have not come; more are forgotten.
+/// Limit of calls without a result; older calls are forgotten.
 const OPEN: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Loops {
     open: HashMap<String, ToolUse>,
-    /// Call and result, as one number; the newest last.
+    /// Call and result, as a single number; the newest last.
     done: VecDeque<u64>,
 }
 
@@ -27,11 +27,11 @@ impl Loops {
         self.open.insert(tool.id.clone(), tool);
     }
 
-    /// What goes round, once it has gone round too often.
+    /// Describes the loop, once there are enough repetitions.
     pub fn answered(&mut self, result: &ToolResult) -> Option<String> {
         let tool = self.open.remove(&result.id)?;
         if tool.purpose == Purpose::Wait {
-            // Time passed: what is asked after it may be answered in another way.
+            // Time has passed: later calls may have different answers.
             self.done.clear();
             return None;
         }
@@ -62,7 +62,7 @@ impl Loops {
 mod tests {
     use super::*;
 
-    /// After how many calls the loop is noticed.
+    /// Returns the number of calls until the loop is noticed.
     fn noticed(calls: impl IntoIterator<Item = (&'static str, &'static str)>) -> Option<usize> {
         let mut loops = Loops::default();
         calls.into_iter().position(|(key, result)| {

@@ -1,5 +1,5 @@
-//! Running an agent that is a program of its own, whichever: its stream is read as it comes, and ends it where a limit of
-//! the attempt is reached.
+//! Runs any agent program with an output stream: reads the stream during the run, and ends the program at a
+//! limit of the attempt.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -23,11 +23,11 @@ use crate::config::env::agent_quiet;
 use crate::process::child_env::Env;
 use crate::process::{self, Ended, How, Job, Stop, StopHandle, StopLevel, Stream as Channel};
 
-/// A line that holds a whole file is still one line of JSON.
+/// Maximum line in bytes: a line with a whole file is still a single line of JSON.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
-/// Of the file that an agent leaves.
+/// Maximum size of the agent's final file, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024 * 1024;
-/// One argument of a program may be no longer (Linux: 128 KiB).
+/// Maximum length of an argument in bytes (Linux: 128 KiB).
 const LONGEST_ARGUMENT: usize = 120 * 1024;
 const STDERR_LINES: usize = 10;
 
@@ -66,13 +66,13 @@ pub(crate) async fn run(
     let (ended, by_deadline) =
         run.watched(job, stop).await.map_err(|error| explain(error, &task))?;
     run.read_file(&file, &task);
-    // Those that it left empty go again: CI would see what no commit holds.
+    // Remove the directories left empty: CI would see files absent from the commit.
     made.iter().rev().for_each(|folder| drop(std::fs::remove_dir(folder)));
     tidy(&task.worktree, call.leaves);
     Ok(run.reply(&ended, by_deadline, settings, &task))
 }
 
-/// The program that would be started.
+/// Finds the program to start.
 pub(crate) fn find(
     kind: &Kind,
     settings: &ProgramAgentSettings,
@@ -102,17 +102,17 @@ pub(crate) fn find(
     }
 }
 
-/// Agents keep accounts of what was said there, unredacted: they are read and gone.
+/// Creates a directory for the agents' unredacted records, which are read and then removed.
 fn scratch() -> Result<tempfile::TempDir, AgentError> {
     let made = tempfile::Builder::new().prefix("autopack-agent-").tempdir();
     made.map_err(|source| AgentError::Io {
-        what: "make a folder in",
+        what: "create a directory in",
         path: std::env::temp_dir(),
         source,
     })
 }
 
-/// What a kind needs gives way to what the user says, here or in the environment.
+/// Adds the kind's variables below the user's settings and environment.
 fn with_defaults(
     mut env: Env,
     call: &Call,
@@ -168,10 +168,10 @@ fn job(
     job
 }
 
-/// An attempt on its way.
+/// A running attempt.
 struct Run<'a> {
     read: Mutex<(Box<dyn Reader>, Stream)>,
-    /// When the program has to be ended, as its stream stands.
+    /// Deadline of the program, according to the stream.
     deadline: watch::Sender<Option<Instant>>,
     on_event: &'a (dyn Fn(AgentEvent) + Sync),
 }
@@ -185,18 +185,19 @@ impl<'a> Run<'a> {
     ) -> Self {
         let quiet = agent_quiet(&task.env).unwrap_or(QUIET);
         let mut stream = Stream::new(kind, task.budget, quiet);
-        // The one that it was started with, until it names another: some never say, and their cost depends on it.
+        // The configured model until the stream names another: some streams never do, and the cost depends on
+        // the model.
         stream.meter.model = model.map(str::to_owned);
         let read = Mutex::new((reader, stream));
         Self { read, deadline: watch::Sender::new(None), on_event }
     }
 
-    /// Nothing that panics runs while it is held.
+    /// No code that panics runs while the lock is held.
     fn read(&self) -> MutexGuard<'_, (Box<dyn Reader>, Stream)> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How it ended, and whether a deadline of its stream did it.
+    /// Returns how the program ended, and whether a deadline of the stream was the cause.
     async fn watched(
         &self,
         job: Job<'_>,
@@ -215,13 +216,13 @@ impl<'a> Run<'a> {
             biased;
             ended = process::run(job, &part) => ended?,
             never = handle.follow(stop) => match never {},
-            () = overdue => unreachable!("it waits for ever"),
+            () = overdue => unreachable!("the future never completes"),
         };
         let by_deadline = *by_deadline.lock().unwrap_or_else(PoisonError::into_inner);
         Ok((ended, by_deadline && stop.level() == StopLevel::Run))
     }
 
-    /// Ends the program once its deadline has passed; the deadline may come, move and go before that.
+    /// Ends the program after the deadline; until then, the deadline may be set, moved or removed.
     async fn overdue(&self, handle: &StopHandle) {
         let mut deadline = self.deadline.subscribe();
         loop {
@@ -237,10 +238,10 @@ impl<'a> Run<'a> {
                     if self.read().1.dismiss() {
                         return handle.raise(StopLevel::Graceful);
                     }
-                    // Its stream said something in the last moment: the new deadline is on its way.
+                    // The stream had a last-moment event: the new deadline is about to arrive.
                     let _ = deadline.changed().await;
                 }
-                // The sender is `self`, which outlives this.
+                // The sender is `self`, which outlives this future.
                 _ = deadline.changed() => {}
             }
         }
@@ -302,12 +303,12 @@ impl<'a> Run<'a> {
         }
         let lingered = by_deadline && ended.how == How::Stopped && stream.lingered();
         if lingered {
-            stream.note("the agent had finished but did not exit, and was ended".to_owned());
+            stream.note("the agent finished but did not exit, so autopack ended it".to_owned());
         }
         let printed = printed(ended, &stderr);
         let outcome = stream.outcome(ended.how, by_deadline, &printed);
         if let (How::Exited(code @ 1..), Outcome::Finished) = (ended.how, &outcome) {
-            stream.note(format!("the agent exited with {code} after it had finished"));
+            stream.note(format!("the agent exited with {code} after finishing"));
         }
         AgentReply {
             ended: if lingered { How::Exited(0) } else { ended.how },
@@ -322,8 +323,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What it printed last beside its stream: to standard error, else in prose among the lines of the stream, as a program does
-/// that ends before its stream has begun.
+/// Returns the last output beside the stream: standard error, otherwise prose among the stream's lines, as
+/// from a program that ends before the stream begins.
 fn printed(ended: &Ended, stderr: &str) -> String {
     if !stderr.is_empty() || matches!(ended.how, How::Exited(0)) {
         return stderr.to_owned();

@@ -1,5 +1,5 @@
-//! How programs put it that a provider could not be reached, failed, or was asked too often: in the words of the common HTTP
-//! clients and runtimes.
+//! Phrases of programs for an unreachable, failing or rate-limiting provider, from the common HTTP clients
+//! and runtimes.
 
 const UNREACHABLE: [&str; 34] = [
     "connectionerror",
@@ -78,9 +78,9 @@ const NO_CREDIT: [&str; 9] = [
     "no credit",
 ];
 const FAILURES: [u16; 11] = [500, 502, 503, 504, 520, 521, 522, 523, 524, 529, 530];
-/// What stands before a number that is a status.
+/// Words before a number that make the number a status.
 const BEFORE: [&str; 6] = ["http", "status", "code", "error", "errors", "repeated"];
-/// What stands after it.
+/// Words after a number that make the number a status.
 const AFTER: [&str; 6] = ["internal", "bad", "service", "gateway", "server", "overloaded"];
 
 pub(crate) fn sounds_unavailable(text: &str) -> bool {
@@ -93,7 +93,7 @@ pub(crate) fn sounds_limited(text: &str) -> bool {
     has(&text, &LIMITED) || names_status(&text, &[429])
 }
 
-/// Of a provider's own message: words of a program that ran may say the like.
+/// Applies to a provider's own message: other programs' output may contain similar words.
 pub(crate) fn sounds_unpaid(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     has(&text, &NO_CREDIT) || names_status(&text, &[402])
@@ -103,7 +103,8 @@ fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-/// "HTTP 503", "status code: 529", "Error code: 402 - {..}", "500 Internal ...": a number alone says nothing.
+/// Finds a status, as in "HTTP 503", "status code: 529", "Error code: 402 - {..}", "500 Internal ...": a bare
+/// number does not count.
 fn names_status(text: &str, statuses: &[u16]) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();

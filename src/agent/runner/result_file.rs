@@ -1,5 +1,5 @@
-//! What an agent says that it used, and what kept it from working. It may say anything: what is understood is taken, the rest
-//! noted.
+//! Reads an agent's report of usage and errors. The content may be anything: valid parts are used, the rest
+//! is noted.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -16,19 +16,20 @@ use crate::phase::usage::MOST;
 use crate::phase::{Tokens, Usage};
 use crate::process::Redactor;
 
-/// More than a result file has to say.
+/// Maximum size of a result file, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said {
     pub usage: Usage,
     pub summary: Option<String>,
-    /// What the attempt came to, where it says that something outside of the phase went wrong.
+    /// Outcome of the attempt, if the report mentions an error outside of the phase.
     pub outcome: Option<Outcome>,
     pub notes: Vec<String>,
 }
 
-/// A file that is not there says nothing, which is no oddity. A secret in it is taken out, there too: the file is kept.
+/// Reads a result file. A missing file is normal. Secrets are also removed from the file, since the file is
+/// kept.
 pub(crate) fn read(file: &Path, redact: &Redactor) -> Said {
     match read_text(file).and_then(|text| text.map(|text| clean(file, text, redact)).transpose()) {
         Ok(None) => Said::default(),
@@ -39,11 +40,11 @@ pub(crate) fn read(file: &Path, redact: &Redactor) -> Said {
 }
 
 fn read_text(file: &Path) -> Result<Option<String>, String> {
-    // Not opened unless it is a plain file: a pipe in its place would keep us waiting for ever.
+    // Opened only if a plain file: a pipe would block forever.
     match file.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
-        Ok(meta) if !meta.is_file() => return Err("it is no plain file".to_owned()),
+        Ok(meta) if !meta.is_file() => return Err("it is not a regular file".to_owned()),
         Ok(meta) if meta.len() > LONGEST => return Err("it is larger than 1 MiB".to_owned()),
         Ok(_) => {}
     }
@@ -55,7 +56,8 @@ fn read_text(file: &Path) -> Result<Option<String>, String> {
 
 fn clean(file: &Path, text: String, redact: &Redactor) -> Result<String, String> {
     if let Cow::Owned(clean) = redact.redact(&text) {
-        std::fs::write(file, &clean).map_err(|error| format!("a secret stays in it: {error}"))?;
+        std::fs::write(file, &clean)
+            .map_err(|error| format!("cannot remove a secret from it: {error}"))?;
         return Ok(clean);
     }
     Ok(text)
@@ -65,10 +67,10 @@ pub(crate) fn parse(text: &str) -> Said {
     match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(said)) => understand(&said),
         Ok(_) => {
-            Said::noted("the agent's result file was ignored: it is no JSON object".to_owned())
+            Said::noted("the agent's result file was ignored: it is not a JSON object".to_owned())
         }
         Err(error) => {
-            Said::noted(format!("the agent's result file was ignored: it is no JSON ({error})"))
+            Said::noted(format!("the agent's result file was ignored: it is not JSON ({error})"))
         }
     }
 }
@@ -80,7 +82,10 @@ pub(crate) fn understand(said: &Map<String, Value>) -> Said {
         None | Some(Value::Null) => &none,
         Some(Value::Object(tokens)) => tokens,
         Some(other) => {
-            notes.push(format!("the agent's result: `tokens` is no object but {}", shown(other)));
+            notes.push(format!(
+                "the agent's result: `tokens` must be an object, not {}",
+                shown(other)
+            ));
             &none
         }
     };
@@ -102,7 +107,7 @@ pub(crate) fn understand(said: &Map<String, Value>) -> Said {
     Said { usage, summary, outcome, notes }
 }
 
-/// Takes a field if it is what it should be, and notes it if not.
+/// Takes valid fields and notes the others.
 struct Take<'a> {
     notes: &'a mut Vec<String>,
 }
@@ -114,32 +119,33 @@ impl Take<'_> {
             let whole = value.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0 && *n < 1e15);
             value.as_u64().or(whole.map(|n| n as u64)).filter(|n| *n <= MOST)
         };
-        self.field(of, key, "count", count)
+        self.field(of, key, "a count", count)
     }
 
     fn cost(&mut self, of: &Map<String, Value>) -> Option<f64> {
         let cost = |value: &Value| value.as_f64().filter(|cost| (0.0..=MOST as f64).contains(cost));
-        self.field(of, "cost_usd", "amount", cost)
+        self.field(of, "cost_usd", "an amount", cost)
     }
 
-    /// `{"error": {"kind": "rate_limit", "retry_after_seconds": 30, "message": ".."}}`
+    /// Reads `{"error": {"kind": "rate_limit", "retry_after_seconds": 30, "message": ".."}}`.
     fn error(&mut self, said: &Map<String, Value>) -> Option<Outcome> {
         let error = match said.get("error")? {
             Value::Null => return None,
             Value::Object(error) => error,
             other => {
                 let what = shown(other);
-                self.notes.push(format!("the agent's result: `error` is no object but {what}"));
-                let message = "it reported an error that is no object".to_owned();
+                self.notes
+                    .push(format!("the agent's result: `error` must be an object, not {what}"));
+                let message = "the agent reported an error that is not an object".to_owned();
                 return Some(Outcome::Failed { message });
             }
         };
         let message = self.text(error, "message").unwrap_or_default();
         let message = shorten(&message);
         let wait = |seconds: &Value| Duration::try_from_secs_f64(seconds.as_f64()?).ok();
-        let after = self.field(error, "retry_after_seconds", "number of seconds", wait);
+        let after = self.field(error, "retry_after_seconds", "a number of seconds", wait);
         let until = after.map(Until::After);
-        let fix = "see the agent's log, and mend it there";
+        let fix = "see the agent's log, and correct the cause there";
         let known = match self.text(error, "kind").as_deref() {
             Some("rate_limit") => Outcome::RateLimited { until, message },
             Some("unavailable") => Outcome::Unavailable { until, message },
@@ -152,8 +158,8 @@ impl Take<'_> {
             other => {
                 let kinds = "rate_limit, authentication, billing, unavailable";
                 let found = match other {
-                    Some(_) => "is none of",
-                    None => "is missing; it is one of",
+                    Some(_) => "must be one of",
+                    None => "is missing; it must be one of",
                 };
                 self.notes.push(format!("the agent's result: `error.kind` {found} {kinds}"));
                 Outcome::Failed { message }
@@ -163,7 +169,7 @@ impl Take<'_> {
     }
 
     fn text(&mut self, of: &Map<String, Value>, key: &str) -> Option<String> {
-        self.field(of, key, "text", |value| value.as_str().map(str::to_owned))
+        self.field(of, key, "a text", |value| value.as_str().map(str::to_owned))
     }
 
     fn flag(&mut self, of: &Map<String, Value>, key: &str) -> bool {
@@ -181,13 +187,13 @@ impl Take<'_> {
         let taken = take(value);
         if taken.is_none() {
             self.notes
-                .push(format!("the agent's result: `{key}` is no {what} but {}", shown(value)));
+                .push(format!("the agent's result: `{key}` must be {what}, not {}", shown(value)));
         }
         taken
     }
 }
 
-/// A value itself may be long, or a secret; a number is neither.
+/// Describes a value by type, since the value may be long or a secret; numbers are shown.
 fn shown(value: &Value) -> String {
     match value {
         Value::Number(number) => number.to_string(),
@@ -268,9 +274,9 @@ mod tests {
         assert_eq!(
             said.notes,
             [
-                "the agent's result: `tokens` is no object but a list",
-                "the agent's result: `model` is no text but an object",
-                "the agent's result: `truncated` is no true or false but 7",
+                "the agent's result: `tokens` must be an object, not a list",
+                "the agent's result: `model` must be a text, not an object",
+                "the agent's result: `truncated` must be true or false, not 7",
             ]
         );
     }
@@ -297,7 +303,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let said = read(&file, &redact);
         assert_eq!(said.usage.model.as_deref(), Some("[redacted: MY_API_KEY]"));
-        assert_eq!(said.notes, ["the agent's result: `cost_usd` is no amount but a text"]);
+        assert_eq!(said.notes, ["the agent's result: `cost_usd` must be an amount, not a text"]);
         assert!(!std::fs::read_to_string(&file).unwrap().contains("planted"));
     }
 }

@@ -1,4 +1,4 @@
-//! What the streams of all agents come down to, and who reads it out of them.
+//! Common signals of all agents' streams, and the trait of their readers.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::event::Until;
 use crate::phase::Tokens;
 use crate::phase::usage::MOST;
 
-/// One thing that an agent's stream said.
+/// An event in an agent's stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Signal {
     Session(String),
@@ -14,41 +14,41 @@ pub(crate) enum Signal {
     Text(String),
     Tool(ToolUse),
     Result(ToolResult),
-    /// A subagent works from now on, until it is said to have ended; by its id.
+    /// A subagent works until reported as ended; with the id.
     SubagentStarted(String),
     SubagentEnded(String),
-    /// Of one turn; the same id again says the same turn anew.
+    /// Usage of a turn; the same id again replaces the earlier numbers.
     Usage(Spent),
-    /// Of everything so far; takes the place of the turns.
+    /// Total usage so far; replaces the turns.
     Total(Spent),
-    /// The provider holds the agent up, which waits and tries again by itself.
+    /// The provider delays the agent, which waits and retries by itself.
     Held(Fault),
-    /// It failed, for now or for good.
+    /// The agent failed, temporarily or finally.
     Failed(Fault),
-    /// What is odd but stops nothing.
+    /// A harmless oddity.
     Note(String),
-    /// The last word of an agent that means well.
+    /// Final message of a successful agent.
     Finished(Finish),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToolUse {
     pub id: String,
-    /// Tool and arguments, for telling whether two uses are the same.
+    /// Tool and arguments, for comparing two uses.
     pub key: String,
     /// For people: "editing src/a.rs".
     pub words: String,
     pub purpose: Purpose,
 }
 
-/// What a tool use is for, as far as the end of the agent depends on it.
+/// Purpose of a tool use, as far as relevant for the agent's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Purpose {
     #[default]
     Work,
-    /// Waits for something, or asks whether it is over. The same answer again is no loop.
+    /// Waits for an event or asks for progress. The same answer again is no loop.
     Wait,
-    /// Another agent does the work until the result comes.
+    /// Another agent works until the result arrives.
     Subagent,
 }
 
@@ -65,14 +65,14 @@ pub(crate) struct Spent {
     pub cost_usd: Option<f64>,
 }
 
-/// What went wrong, as far as fields said it; `message` is for people and decides nothing.
+/// A failure, as far as reported in fields; `message` is for people and has no effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Fault {
     pub status: Option<u16>,
     pub code: Option<String>,
     pub message: String,
     pub until: Option<Until>,
-    /// The agent's own last word: it ends with this.
+    /// The agent's final message: the agent ends with this fault.
     pub last: bool,
 }
 
@@ -82,26 +82,26 @@ pub(crate) struct Finish {
     pub stop_reason: Option<String>,
 }
 
-/// Reads one agent's output. Pure: lines in, signals out; no line makes it panic.
+/// Reads an agent's output. Pure: lines in, signals out; never panics.
 pub(crate) trait Reader: Send {
-    /// A line of standard output.
+    /// Reads a line of standard output.
     fn line(&mut self, line: &str) -> Vec<Signal>;
 
-    /// A line of standard error.
+    /// Reads a line of standard error.
     fn error_line(&mut self, _line: &str) -> Vec<Signal> {
         Vec::new()
     }
 
-    /// It goes on with this session.
+    /// Notes that the agent resumes this session.
     fn resume(&mut self, _session: &str) {}
 
-    /// The file that the agent leaves at its end, where its kind does.
+    /// Reads the file left by the agent at the end, for kinds with such a file.
     fn file(&mut self, _text: &str) -> Vec<Signal> {
         Vec::new()
     }
 }
 
-/// Looking into a JSON value by path; what is not there, or of another type, is `None`.
+/// Access to a JSON value by path; a missing value, or a value of another type, is `None`.
 pub(crate) trait Look {
     fn text(&self, path: &str) -> Option<String>;
     fn str(&self, path: &str) -> &str;
@@ -115,7 +115,7 @@ impl Look for Value {
         self.pointer(path)?.as_str().map(str::to_owned)
     }
 
-    /// Empty where there is no text.
+    /// Returns the empty string if there is no text.
     fn str(&self, path: &str) -> &str {
         self.pointer(path).and_then(Value::as_str).unwrap_or_default()
     }
@@ -133,7 +133,7 @@ impl Look for Value {
     }
 }
 
-/// The JSON object in a line; programs print other things in between.
+/// Returns the JSON object in a line; programs print other lines in between.
 pub(crate) fn object(line: &str) -> Option<Value> {
     let line = line.trim_start_matches('\u{feff}').trim();
     line.starts_with('{').then(|| serde_json::from_str(line).ok()).flatten()
@@ -144,7 +144,7 @@ pub(crate) fn status(value: Option<u64>) -> Option<u16> {
 }
 
 impl Spent {
-    /// For agents whose `input` includes what came from or went to a cache.
+    /// Subtracts cached tokens, for agents that include tokens read from or written to a cache in `input`.
     pub fn without_cache(mut self) -> Self {
         let cached = self
             .tokens

@@ -1,4 +1,4 @@
-//! Whether an agent can be started at all, before a phase pays for the answer.
+//! Checks whether an agent can be started, before a phase pays for the answer.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,20 +14,24 @@ use crate::config::{AgentSettings, CommandAgentSettings};
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
 
-/// Programs whose first argument is the program that really matters.
+/// Programs that run the program in their first argument.
 const INTERPRETERS: [&str; 12] =
     ["python", "node", "bash", "sh", "zsh", "ruby", "perl", "php", "deno", "bun", "tsx", "pwsh"];
 
 const FIX: &str = "install it, put it on PATH, or change `command` of this agent in autopack.yaml";
 
-/// What was found.
+/// Result of a successful check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// The program that would be started, or the folder that would be played.
+    /// The program that would be started, or the directory of recordings.
     pub path: PathBuf,
 }
 
-/// `env` is what the agent would inherit.
+/// Checks that the agent can be started. `env` is the environment for the agent.
+///
+/// # Errors
+///
+/// If the agent's program, script or recordings are missing or cannot be used; the error has a hint.
 pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Checked, AgentError> {
     match Runner::of(settings) {
         Runner::Program(kind, settings) => {
@@ -41,7 +45,7 @@ pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Ch
     }
 }
 
-/// `worktree` is where a relative program is looked for.
+/// Checks a command; a relative program is searched for in `worktree`.
 pub(crate) fn check_command(
     settings: &CommandAgentSettings,
     workspace: &Path,
@@ -53,7 +57,7 @@ pub(crate) fn check_command(
     };
     let Some(program) = settings.command.first().filter(|program| !program.is_empty()) else {
         return Err(AgentError::CannotStart {
-            program: "its command".into(),
+            program: "its `command`".into(),
             why: "it is empty".into(),
             hint: "set `command` of this agent in autopack.yaml".into(),
         });
@@ -65,7 +69,7 @@ pub(crate) fn check_command(
     Ok(Checked { path })
 }
 
-/// Where programs are looked for: what the agent's settings say, else what it inherits.
+/// Returns the search path for programs: from the agent's settings, else inherited.
 pub(crate) fn path_of<'a>(own: &'a BTreeMap<String, String>, env: &'a Env) -> Option<&'a OsStr> {
     let own = own.get("PATH").map(OsStr::new);
     own.or_else(|| env.get(OsStr::new("PATH")).map(|path| path.as_os_str()))
@@ -86,8 +90,11 @@ pub(crate) fn find_program(
         Found::Program(file) => match missing_interpreter(&file) {
             None => Ok(file),
             Some(interpreter) => Err(cannot_start(
-                &format!("its first line asks for {}, which is not there", interpreter.display()),
-                "install that, or correct the line".to_owned(),
+                &format!(
+                    "its first line names the interpreter {}, which does not exist",
+                    interpreter.display()
+                ),
+                "install the interpreter, or correct the line".to_owned(),
             )),
         },
         Found::NotExecutable(file) => {
@@ -102,7 +109,8 @@ pub(crate) fn find_program(
     }
 }
 
-/// `#!/usr/bin/nowhere`: the kernel's "no such file" would blame the script.
+/// Finds a missing interpreter, as in `#!/usr/bin/nowhere`: the kernel's "no such file" would blame the
+/// script.
 fn missing_interpreter(file: &Path) -> Option<PathBuf> {
     let mut start = Vec::new();
     File::open(file).ok()?.take(256).read_to_end(&mut start).ok()?;
@@ -112,7 +120,8 @@ fn missing_interpreter(file: &Path) -> Option<PathBuf> {
     (interpreter.is_absolute() && !interpreter.exists()).then(|| interpreter.to_owned())
 }
 
-/// `python3 {workspace}/agent.py`: without the script Python starts, fails, and every phase with it.
+/// Returns the script of `python3 {workspace}/agent.py`: without the script, Python starts and fails in every
+/// phase.
 fn script(settings: &CommandAgentSettings) -> Option<&str> {
     let name = Path::new(settings.command.first()?).file_name()?.to_str()?;
     let interpreter = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -178,7 +187,7 @@ mod tests {
         assert!(missing.contains("my-agent is missing") && missing.contains(&bin), "{missing}");
         assert!(error(&["python3", "{workspace}/agent.py"]).contains("agent.py is missing"));
         assert!(error(&["{workspace}/plain"]).contains("chmod +x"));
-        assert!(error(&["{workspace}/odd"]).contains("asks for /no/such/thing"));
+        assert!(error(&["{workspace}/odd"]).contains("the interpreter /no/such/thing"));
         assert!(error(&[]).contains("it is empty") && error(&[""]).contains("it is empty"));
     }
 }

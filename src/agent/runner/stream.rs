@@ -1,6 +1,6 @@
-//! One attempt as its stream tells it: what is shown, what was used, whether it has to be ended, and what it came to.
+//! State of an attempt derived from the stream: events to show, usage, deadline and outcome.
 //!
-//! Pure but for the clock that deadlines are set by.
+//! Pure except for the clock used for deadlines.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,16 +18,18 @@ use crate::agent::prices;
 use crate::phase::Usage;
 use crate::process::How;
 
-/// An agent that said its last word, has no subagent at work and says nothing more for so long has ended, whatever it left
-/// running. Its result is kept. Tests shorten it ([`config::env::agent_quiet`](crate::config::env::agent_quiet)).
+/// An agent has ended after its final message, without working subagents, and this long without a further
+/// event, whatever processes are left. The result is kept. Tests shorten this time
+/// ([`config::env::agent_quiet`](crate::config::env::agent_quiet)).
 pub(crate) const QUIET: Duration = Duration::from_secs(30);
-/// More subagents at once are not told apart.
+/// Limit of tracked subagents.
 const SUBAGENTS: usize = 1000;
-/// For an agent to get past a limit by itself; the drain waits better: for days, and across restarts.
+/// Time for an agent to get past a limit by itself; the drain is better at waiting: for days, and across
+/// restarts.
 pub(crate) const HELD: Duration = Duration::from_secs(120);
-/// An agent's own retries after an answer that will not change.
+/// Number of an agent's own retries after an answer that will not change.
 const HOPELESS_RETRIES: u32 = 3;
-/// Kept of what it said and did.
+/// Number of kept lines.
 const KEPT_LINES: usize = 60;
 const KEPT_OF_A_LINE: usize = 500;
 const NOTES: usize = 20;
@@ -35,28 +37,28 @@ const NOTES: usize = 20;
 pub(crate) struct Stream {
     kind: &'static Kind,
     budget: AttemptBudget,
-    /// [`QUIET`], or what a test sets.
+    /// [`QUIET`], or a test's value.
     quiet: Duration,
     pub meter: Meter,
     loops: Loops,
     pub session: Option<String>,
     finished: Option<Finish>,
-    /// The last failure, unless something came after it.
+    /// The last failure, unless followed by progress.
     fault: Option<Fault>,
-    /// Held up since then.
+    /// Start of the present delay.
     held: Option<Instant>,
     hopeless: u32,
-    /// Why we end it.
+    /// Why autopack ends the agent.
     ended: Option<Outcome>,
-    /// It has said its last word, and did nothing since.
+    /// Whether the agent sent a final message and did nothing since.
     spoke_last: bool,
-    /// When its stream said something last.
+    /// Time of the last event in the stream.
     heard: Instant,
-    /// Those at work, by their ids.
+    /// Working subagents, by id.
     subagents: BTreeSet<String>,
-    /// It was told to end since its last word had stood for so long.
+    /// Whether autopack ended the agent because of the time since the final message.
     dismissed: bool,
-    /// It worked on after that.
+    /// Whether the agent continued working after the order to end.
     surprised: bool,
     lines: VecDeque<String>,
     notes: Vec<String>,
@@ -86,7 +88,7 @@ impl Stream {
         }
     }
 
-    /// What is to be shown of it.
+    /// Processes a signal and returns the event to show.
     pub fn take(&mut self, signal: Signal) -> Option<AgentEvent> {
         match signal {
             Signal::Session(session) => self.session = Some(session),
@@ -128,7 +130,7 @@ impl Stream {
             Signal::Held(fault) => return Some(self.held(fault)),
             Signal::Failed(fault) => return Some(self.failed(fault)),
             Signal::Finished(finish) => {
-                // After a last word that told of a failure, this one takes nothing back.
+                // A final message that reported a failure stays valid.
                 if !self.spoke_last {
                     self.progress();
                 }
@@ -157,7 +159,7 @@ impl Stream {
         if self.hopeless >= HOPELESS_RETRIES {
             self.end(fault.outcome(self.kind.login));
         }
-        // It tries again: whatever it said before was not its last word.
+        // The agent retries: earlier messages were not final.
         self.surprised |= self.dismissed;
         self.spoke_last = false;
         if cause == Cause::Limited {
@@ -170,7 +172,8 @@ impl Stream {
         }
     }
 
-    /// What standard error says beside the last word, which may come after it: it may explain a failure, and undoes nothing.
+    /// Returns the signals of standard error that may follow the final message: explanations of a failure,
+    /// which undo nothing.
     pub fn explained(&mut self, signals: Vec<Signal>) -> Vec<Signal> {
         let (held, others) =
             signals.into_iter().partition(|signal| matches!(signal, Signal::Held(_)));
@@ -187,7 +190,7 @@ impl Stream {
         let said = shorten(&fault.message);
         self.keep(&said);
         self.spoke_last |= fault.last;
-        // A limit may be told first with its end, then without.
+        // A limit may be reported first with an end, then without.
         let until = self
             .fault
             .take()
@@ -197,7 +200,7 @@ impl Stream {
         AgentEvent::Error(said)
     }
 
-    /// Whatever it said before was not its last word.
+    /// Marks earlier messages as not final.
     fn works(&mut self) {
         self.surprised |= self.dismissed;
         self.spoke_last = false;
@@ -215,24 +218,24 @@ impl Stream {
         }
     }
 
-    /// Its stream said something, whatever it was.
+    /// Notes an event in the stream.
     pub fn heard(&mut self) {
         self.heard = Instant::now();
     }
 
-    /// The first reason counts, and none after its last word.
+    /// Records the reason to end. The first reason counts, and only before the final message.
     fn end(&mut self, why: Outcome) {
         if !self.has_ended() {
             self.ended.get_or_insert(why);
         }
     }
 
-    /// It has said its last word, and nobody works on for it.
+    /// Checks for a final message without working subagents.
     fn has_ended(&self) -> bool {
         self.spoke_last && self.subagents.is_empty()
     }
 
-    /// When it has to be ended, as things stand. While a subagent works, the idle timeout alone ends it.
+    /// Returns the present deadline. While a subagent works, only the idle timeout ends the agent.
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.ended, self.spoke_last, self.held) {
             (Some(_), ..) => Some(Instant::now()),
@@ -241,26 +244,28 @@ impl Stream {
         }
     }
 
-    /// It is told to end now, unless its stream has moved the deadline meanwhile.
+    /// Ends the agent now, unless the stream has moved the deadline meanwhile.
     pub fn dismiss(&mut self) -> bool {
         let due = self.deadline().is_some_and(|at| at <= Instant::now());
         self.dismissed |= due && self.ended.is_none() && self.has_ended();
         due
     }
 
-    /// A wall-time budget is held by the timeout.
+    /// The timeout enforces a wall-time budget.
     pub fn out_of_time(&mut self, allowed: Duration) {
         self.end(out_of_time(allowed));
     }
 
-    /// What it came to. `how` it ended, whether that was our doing because of a deadline here, and what it printed last
-    /// beside its stream.
+    /// Returns the outcome, from how the program ended, whether a deadline of the stream was the cause, and
+    /// the last output beside the stream.
     pub fn outcome(&mut self, how: How, by_deadline: bool, printed: &str) -> Outcome {
         if let Some(outcome) = self.ended.take() {
             return outcome;
         }
         if how == How::Stopped && by_deadline && self.surprised {
-            let message = "it worked on after its last word, and was ended at work".to_owned();
+            let message =
+                "the agent kept working after its final message, and was ended while working"
+                    .to_owned();
             return Outcome::Failed { message };
         }
         if self.finished.is_some() && self.fault.is_none() {
@@ -269,7 +274,7 @@ impl Stream {
         let login = self.kind.login;
         match (how, self.fault.take()) {
             (How::Exited(_) | How::Signalled(_), Some(fault)) => fault.outcome(login),
-            // Somebody else's reason, or ours that came too late to matter.
+            // Stopped for another reason, or too late to matter.
             (How::Stopped, _) if !by_deadline => Outcome::Finished,
             (How::TimedOut | How::Stalled | How::Stopped, Some(fault))
                 if by_deadline || fault.last || fault.cause() != Cause::Other =>
@@ -283,7 +288,7 @@ impl Stream {
                     return outcome;
                 }
                 let why = if printed.is_empty() {
-                    "without a last word".to_owned()
+                    "without a final message".to_owned()
                 } else {
                     shorten(printed)
                 };
@@ -297,12 +302,12 @@ impl Stream {
         }
     }
 
-    /// It has said its last word, well or not.
+    /// Checks for a final message, successful or not.
     pub fn spoke_last(&self) -> bool {
         self.spoke_last
     }
 
-    /// It was ended after its last word, well or not, and had done nothing since.
+    /// Checks whether the agent was ended after its final message without further activity.
     pub fn lingered(&self) -> bool {
         self.dismissed && !self.surprised
     }
@@ -318,7 +323,7 @@ impl Stream {
         self.finished.as_ref()?.summary.clone()
     }
 
-    /// What it said and did last, then what standard error said last.
+    /// Returns the last messages and actions, then the last lines of standard error.
     pub fn last_lines(&self, stderr: &str) -> String {
         let lines = self.lines.iter().map(String::as_str).chain(stderr.lines());
         let all: Vec<&str> = lines.collect();
@@ -335,7 +340,7 @@ impl Stream {
         std::mem::take(&mut self.notes)
     }
 
-    /// The first line is shown, all are kept.
+    /// Shows the first line, keeps all.
     fn said(&mut self, text: &str) -> Option<String> {
         text.lines().filter(|line| !line.trim().is_empty()).for_each(|line| self.keep(line));
         text.lines().find(|line| !line.trim().is_empty()).map(str::to_owned)

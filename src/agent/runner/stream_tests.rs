@@ -1,4 +1,4 @@
-//! When an agent is ended by its stream, and what its end comes to.
+//! Tests of ending an agent by the stream, and of the outcome.
 
 use super::*;
 use crate::agent::adapters::claude;
@@ -7,7 +7,7 @@ fn limited() -> Signal {
     Signal::Held(Fault { status: Some(429), ..Fault::default() })
 }
 
-/// Within how many seconds it would be ended.
+/// Returns the seconds until the agent would be ended.
 fn left(stream: &Stream) -> Option<u64> {
     Some((stream.deadline()? - Instant::now()).as_secs_f64().ceil() as u64)
 }
@@ -65,7 +65,7 @@ async fn a_subagent_at_work_holds_the_end() {
     stream.take(Signal::Finished(Finish::default()));
     assert_eq!(left(&stream), None);
     stream.take(result("1"));
-    assert_eq!(left(&stream), None, "it works on: there was a result of a tool");
+    assert_eq!(left(&stream), None, "a tool result arrived, so the agent keeps working");
     stream.take(Signal::Finished(Finish::default()));
     assert_eq!(left(&stream), Some(QUIET.as_secs()));
     stream.take(Signal::SubagentStarted("2".to_owned()));
@@ -83,7 +83,7 @@ async fn whatever_its_stream_says_puts_the_end_off() {
     stream.take(Signal::Finished(Finish::default()));
     stream.heard -= QUIET;
     stream.heard();
-    assert!(!stream.dismiss(), "it said something in the last moment");
+    assert!(!stream.dismiss(), "there was a last-moment event");
     assert!(!stream.lingered());
 }
 

@@ -1,19 +1,19 @@
-//! What a tool use is for: work, waiting, or having another agent work. Waiting is known by its name, or by the command that
-//! is run.
+//! Purpose of a tool use: work, waiting, or a subagent. Waiting is recognized by the tool's name or the
+//! command.
 
 use serde_json::Value;
 
 use super::signal::{Look, Purpose};
 
-/// Tools that start another agent, by their own names.
+/// Tools that start another agent, by name.
 const SUBAGENTS: [&str; 7] =
     ["task", "agent", "subagent", "delegate", "delegate_to_agent", "dispatch_agent", "spawn_agent"];
-/// Parts of the names of tools that wait, or ask about what runs in the background.
+/// Parts of the names of tools that wait, or query background tasks.
 const WAITS: [&str; 8] =
     ["wait", "sleep", "poll", "monitor", "status", "bashoutput", "taskoutput", "agentoutput"];
-/// Files that something which runs writes to.
+/// Endings of files written by running programs.
 const LOGS: [&str; 3] = [".log", ".out", ".output"];
-/// Commands that do nothing but wait, or show what goes on.
+/// Commands that only wait or show progress.
 const WAITING: [&str; 21] = [
     "sleep",
     "wait",
@@ -37,7 +37,7 @@ const WAITING: [&str; 21] = [
     "lsof",
     "test",
 ];
-/// Programs that ask how something far away is getting on, with these words.
+/// Programs that query remote progress with the words in `ASKING`.
 const REMOTE: [&str; 16] = [
     "gh",
     "glab",
@@ -60,12 +60,12 @@ const ASKING: [&str; 14] = [
     "watch", "view", "status", "checks", "logs", "wait", "ps", "get", "describe", "inspect",
     "list", "show", "events", "top",
 ];
-/// Around waiting these are no work.
+/// Commands that are no work beside waiting.
 const BESIDE: [&str; 9] = ["cd", "echo", "printf", "true", "export", "set", "date", "clear", ":"];
 
-/// Of a tool that runs no command.
+/// Returns the purpose of a tool without a command.
 pub(crate) fn purpose(name: &str, input: &Value) -> Purpose {
-    // An extension's name may stand before it: `summon__delegate`.
+    // The name may have an extension's prefix: `summon__delegate`.
     let own = name.rsplit("__").next().unwrap_or(name).to_ascii_lowercase();
     let plain: String = own.chars().filter(char::is_ascii_alphanumeric).collect();
     if SUBAGENTS.contains(&own.as_str())
@@ -79,7 +79,7 @@ pub(crate) fn purpose(name: &str, input: &Value) -> Purpose {
         LOGS.iter().any(|ending| path.ends_with(ending))
     });
     let reads = ["read", "view", "open", "cat"].iter().any(|word| plain.starts_with(word));
-    // An empty text to a program that runs asks what it has printed since.
+    // An empty text to a running program asks for new output.
     let asks_a_terminal = plain == "writestdin" && input.str("/chars").is_empty();
     let background = plain.contains("background") && !plain.contains("run");
     match WAITS.iter().any(|word| plain.contains(word))
@@ -92,7 +92,7 @@ pub(crate) fn purpose(name: &str, input: &Value) -> Purpose {
     }
 }
 
-/// Of a shell's command. `cargo test | tail` works; `tail -f build.log` waits.
+/// Returns the purpose of a shell command. `cargo test | tail` works; `tail -f build.log` waits.
 pub(crate) fn purpose_of_command(command: &str) -> Purpose {
     let parts: Vec<Vec<&str>> = command
         .split(['\n', ';'])
@@ -110,7 +110,7 @@ pub(crate) fn purpose_of_command(command: &str) -> Purpose {
     }
 }
 
-/// The words of the first command of a pipeline, without what a shell or a variable puts before it.
+/// Returns the words of a pipeline's first command, without prefixes of the shell or variables.
 fn first_of_pipe(part: &str) -> impl Iterator<Item = &str> {
     const BEFORE: [&str; 12] =
         ["do", "done", "then", "else", "fi", "while", "until", "if", "!", "(", "{", "}"];

@@ -1,4 +1,4 @@
-//! A tool use in words that people read at a glance: "editing src/a.rs", "running cargo test".
+//! Describes a tool use in a few words: "editing src/a.rs", "running cargo test".
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const COMMANDS: [&str; 3] = ["/command", "/cmd", "/script"];
 const SOUGHT: [&str; 4] = ["/pattern", "/query", "/url", "/prompt"];
 const LONGEST: usize = 120;
 
-/// `worktree` is taken off paths.
+/// Describes a tool use; `worktree` is stripped from paths.
 pub(crate) fn tool_use(id: &str, name: &str, input: &Value, worktree: &Path) -> ToolUse {
     let command = command(input).filter(|_| input.text("/path").is_none());
     ToolUse {
@@ -35,7 +35,7 @@ pub(crate) fn tool_use(id: &str, name: &str, input: &Value, worktree: &Path) -> 
     }
 }
 
-/// A command that is run for the agent.
+/// Describes a command run for the agent.
 pub(crate) fn command_use(id: &str, command: &str) -> ToolUse {
     ToolUse {
         id: id.to_owned(),
@@ -45,7 +45,7 @@ pub(crate) fn command_use(id: &str, command: &str) -> ToolUse {
     }
 }
 
-/// What a tool runs, where it runs a command.
+/// Returns a tool's command, if any.
 fn command(input: &Value) -> Option<String> {
     COMMANDS.iter().find_map(|key| input.text(key)).or_else(|| argv(input))
 }
@@ -53,7 +53,7 @@ fn command(input: &Value) -> Option<String> {
 fn words(name: &str, input: &Value, worktree: &Path) -> String {
     let first = |keys: &[&str]| keys.iter().find_map(|key| input.text(key));
     if let Some(command) = command(input) {
-        // An editor's own "command" is a verb: its path says more.
+        // An editor's own "command" is a verb: the path is more informative.
         if input.text("/path").is_none() {
             return running(&command);
         }
@@ -92,7 +92,7 @@ pub(crate) fn editing(paths: &[&str], worktree: &Path) -> String {
     one_line(&format!("editing {}", paths.join(", ")))
 }
 
-/// `/bin/bash -lc "..."` says nothing.
+/// Strips `/bin/bash -lc "..."`.
 fn unwrapped(command: &str) -> &str {
     let shell = ["-lc ", "-c "].iter().find_map(|flag| {
         let (before, rest) = command.split_once(flag)?;

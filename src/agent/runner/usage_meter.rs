@@ -1,4 +1,4 @@
-//! What an attempt has used so far, and whether that is too much.
+//! Usage of an attempt so far, and checks against the budget.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,14 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// The same turn again takes the place of what was said of it before.
+    /// Records a turn, replacing earlier numbers of the same turn.
     pub fn turn(&mut self, spent: Spent) {
         let id = spent.id.clone().unwrap_or_else(|| format!("#{}", self.turns.len()));
         self.turns.insert(id, spent);
     }
 
-    /// A total of zero after turns that used something is that of an agent that was cut off.
+    /// Records a total. A total of zero after turns with usage comes from an interrupted agent, and is
+    /// ignored.
     pub fn total(&mut self, spent: Spent) {
         if tokens_of(&spent.tokens).unwrap_or(0) > 0 || self.turns.is_empty() {
             self.total = Some(spent);
@@ -41,20 +42,20 @@ impl Meter {
         }
     }
 
-    /// Nothing for something is what agents say of a model that they know no price of.
+    /// Agents report a cost of zero for models with unknown prices; such a cost is ignored.
     fn cost(&self, spent: &Spent) -> Option<f64> {
         let used = tokens_of(&spent.tokens).unwrap_or(0) > 0;
         let said = spent.cost_usd.filter(|cost| *cost > 0.0 || !used);
         said.or_else(|| prices::cost(self.model.as_deref()?, &spent.tokens))
     }
 
-    /// Whether the cost is ours, from the list.
+    /// Checks whether the cost was computed from the price list.
     pub fn computed(&self) -> bool {
         let said = self.total.clone().unwrap_or_else(|| sum(self.turns.values())).cost_usd;
         said.is_none_or(|cost| cost == 0.0) && self.usage().cost_usd.is_some_and(|cost| cost > 0.0)
     }
 
-    /// What of the budget is used up. Whose it is, the attempt's or what was left of a larger one, is not known here.
+    /// Describes an exceeded limit. The limit may be the attempt's or the rest of a larger budget.
     pub fn over(&self, budget: &AttemptBudget) -> Option<String> {
         let usage = self.usage();
         let tokens =
@@ -62,18 +63,18 @@ impl Meter {
         let cost = usage.cost_usd.zip(budget.cost_usd).filter(|(used, limit)| used > limit);
         match (tokens, cost) {
             (Some((used, limit)), _) => {
-                Some(format!("{used} tokens used of the {limit} that were left"))
+                Some(format!("used {used} of the remaining {limit} tokens"))
             }
             (None, Some((used, limit))) => {
                 let [used, limit] = dollars([used, limit]);
-                Some(format!("{used} used of the {limit} that were left"))
+                Some(format!("used {used} of the remaining {limit}"))
             }
             (None, None) => None,
         }
     }
 }
 
-/// What counts against a budget.
+/// Returns the tokens that count against a budget.
 fn tokens_of(tokens: &Tokens) -> Option<u64> {
     add(add(tokens.input, tokens.output), tokens.cache_write)
 }
@@ -140,12 +141,12 @@ mod tests {
         assert!(
             meter
                 .over(&of(Some(999_999), None))
-                .is_some_and(|what| what.starts_with("1000000 tokens"))
+                .is_some_and(|what| what.starts_with("used 1000000 of"))
         );
         assert!(
             meter
                 .over(&of(None, Some(2.4)))
-                .is_some_and(|what| what == "$2.50 used of the $2.40 that were left")
+                .is_some_and(|what| what == "used $2.50 of the remaining $2.40")
         );
         assert!(meter.computed());
     }

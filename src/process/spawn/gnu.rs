@@ -1,8 +1,8 @@
-//! `posix_spawn(3)` of the GNU C library, which borrows our memory until the program begins.
+//! `posix_spawn(3)` of the GNU C library, which shares our memory until the program begins.
 //!
-//! The standard library forks wherever something is to be done in the new process before that, and a session of its own
-//! or an inherited lock is something. The kernel then copies the tables of all our memory, to throw them away a moment
-//! later: for each git that is a millisecond and more. Here both are options.
+//! The standard library forks if anything must happen in the new process before exec, such as a new session
+//! or an inherited lock. The kernel then copies the page tables of all our memory, only to discard them: a
+//! millisecond or more for each git. Here both are options of the call.
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int};
 use std::io;
@@ -17,14 +17,14 @@ use nix::unistd::Pid;
 use super::{Standard, Start};
 
 unsafe extern "C" {
-    /// Since version 2.29 of the library.
+    /// Since glibc 2.29.
     fn posix_spawn_file_actions_addchdir_np(
         actions: *mut libc::posix_spawn_file_actions_t,
         path: *const c_char,
     ) -> c_int;
 }
 
-/// Since version 2.26.
+/// Since glibc 2.26.
 const SETSID: c_int = 0x80;
 
 pub(super) fn start(
@@ -38,7 +38,7 @@ pub(super) fn start(
         actions.give(file.as_raw_fd(), number)?;
     }
     for file in &start.files {
-        // Onto itself: it is no longer closed when the program begins.
+        // Duplicated onto the same number: clears close-on-exec.
         actions.give(file.as_raw_fd(), file.as_raw_fd())?;
     }
     actions.enter(start.cwd)?;
@@ -47,8 +47,8 @@ pub(super) fn start(
     let argv = Texts::of(argv.iter().map(|arg| text(arg)))?;
     let env = Texts::of(start.env.iter().map(|(name, value)| variable(name, value)))?;
     let mut pid = 0;
-    // SAFETY: every pointer is to something that is alive until the call returns: initialised actions and attributes, a C
-    // string, and two lists of C strings that end with a null.
+    // SAFETY: every pointer refers to data that lives until the call returns: initialized actions and
+    // attributes, a C string, and two null-terminated lists of C strings.
     let result = unsafe {
         libc::posix_spawn(
             &mut pid,
@@ -68,7 +68,7 @@ struct Actions(libc::posix_spawn_file_actions_t);
 impl Actions {
     fn new() -> io::Result<Self> {
         let mut actions = MaybeUninit::uninit();
-        // SAFETY: it is initialised by this very call, where that succeeds.
+        // SAFETY: this call initializes the value, if successful.
         unsafe {
             checked(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
             Ok(Self(actions.assume_init()))
@@ -76,25 +76,25 @@ impl Actions {
     }
 
     fn give(&mut self, file: RawFd, number: RawFd) -> io::Result<()> {
-        // SAFETY: the actions are initialised.
+        // SAFETY: the actions are initialized.
         checked(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, file, number) })
     }
 
     fn enter(&mut self, folder: &Path) -> io::Result<()> {
         let folder = text(folder.as_os_str())?;
-        // SAFETY: the actions are initialised, and the path is copied.
+        // SAFETY: the actions are initialized, and the path is copied.
         checked(unsafe { posix_spawn_file_actions_addchdir_np(&mut self.0, folder.as_ptr()) })
     }
 }
 
 impl Drop for Actions {
     fn drop(&mut self) {
-        // SAFETY: they were initialised, and are used no more.
+        // SAFETY: they were initialized, and are not used again.
         unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
     }
 }
 
-/// A session of its own, and signals as the standard library hands them on: none blocked, SIGPIPE ends.
+/// A new session, and the signal state set by the standard library: none blocked, default SIGPIPE.
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
@@ -102,7 +102,7 @@ impl Attributes {
         let mut attributes = MaybeUninit::uninit();
         let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
         let flags = SETSID | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
-        // SAFETY: each is initialised by the call that comes first for it.
+        // SAFETY: the first call for each value initializes the value.
         unsafe {
             checked(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
             let mut attributes = Self(attributes.assume_init());
@@ -118,12 +118,12 @@ impl Attributes {
 
 impl Drop for Attributes {
     fn drop(&mut self) {
-        // SAFETY: they were initialised, and are used no more.
+        // SAFETY: they were initialized, and are not used again.
         unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
     }
 }
 
-/// C strings, and where each of them is, to the null at the end.
+/// C strings with a null-terminated array of pointers to them.
 struct Texts {
     pointers: Vec<*mut c_char>,
     _texts: Vec<CString>,
@@ -146,7 +146,7 @@ fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
     Ok(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?)
 }
 
-/// These functions return what others leave in `errno`.
+/// Converts a result to an error: these functions return the error number instead of setting `errno`.
 fn checked(result: c_int) -> io::Result<()> {
     match result {
         0 => Ok(()),

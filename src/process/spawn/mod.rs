@@ -1,6 +1,6 @@
-//! Starting a program in a session of its own, with pipes, and waiting for its end.
+//! Starts a program in a new session, with pipes, and waits for the end.
 //!
-//! What happens between us and the program's first instruction is the system's own: see [`system`].
+//! The steps between fork and the program's first instruction depend on the system: see [`system`].
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[path = "gnu.rs"]
@@ -25,20 +25,20 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::which::{self, Found};
 
-/// What to start. Nothing is added to its environment, and it reads and writes pipes of ours.
+/// Program to start, with the complete environment and pipes to autopack.
 pub(super) struct Start<'a> {
     pub program: PathBuf,
-    /// What it is called, then its arguments.
+    /// The program's name, then the arguments.
     pub argv: Vec<OsString>,
     pub env: Vec<(OsString, OsString)>,
     pub cwd: &'a Path,
-    /// Without it the program reads from /dev/null.
+    /// Without input, the program reads from /dev/null.
     pub fed: bool,
-    /// Files besides the standard three, under the numbers that they have here.
+    /// Files besides the standard three, under their present numbers.
     pub files: Vec<Arc<OwnedFd>>,
 }
 
-/// A program under way. It is not ended when this is dropped.
+/// A running program. Dropping this value does not end the program.
 pub(super) struct Started {
     pid: Pid,
     ended: Option<ExitStatus>,
@@ -54,7 +54,7 @@ struct Standard<'a> {
     errors: BorrowedFd<'a>,
 }
 
-/// The file of a program, by the PATH that it will have itself.
+/// Finds the file of a program in the PATH of the program's own environment.
 pub(super) fn file_of(
     program: &OsStr,
     cwd: &Path,
@@ -82,7 +82,7 @@ impl Start<'_> {
         let standard =
             Standard { input: input.as_fd(), output: output.as_fd(), errors: errors.as_fd() };
         let pid = match system::start(self, &self.program, &self.argv, &standard) {
-            // A script that does not say by what it is run is the shell's, as execvp(3) has it.
+            // The shell runs a script without an interpreter line, like execvp(3).
             Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
                 let script = std::iter::once(OsString::from("sh"))
                     .chain([self.program.clone().into_os_string()])
@@ -102,18 +102,18 @@ impl Start<'_> {
 }
 
 impl Started {
-    /// While it has not been waited for; then its id may be somebody else's.
+    /// Returns the process id before the process is reaped; afterwards, another process may have the same id.
     pub fn id(&self) -> Option<u32> {
         self.ended.is_none().then(|| self.pid.as_raw().cast_unsigned())
     }
 
-    /// Comes back when it has ended. May be dropped and called again.
+    /// Waits for the end. Cancel-safe.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(ended) = self.ended {
             return Ok(ended);
         }
         let pid = self.pid;
-        // Only looked at there: until it is waited for here, its id stays its own.
+        // Without reaping: until reaped here, the process keeps the id.
         let waiting = tokio::task::spawn_blocking(move || {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
             again(|| waitid(Id::Pid(pid), flags))
@@ -131,7 +131,7 @@ impl Drop for Started {
             return;
         }
         let pid = self.pid;
-        // Whoever dropped it has no time for its end; it must be waited for all the same.
+        // The dropping thread does not wait, but the process must be reaped.
         if let Ok(WaitStatus::StillAlive) = waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             std::thread::spawn(move || again(|| waitpid(pid, None)));
         }
@@ -147,7 +147,7 @@ fn again<T>(call: impl Fn() -> nix::Result<T>) -> io::Result<T> {
     }
 }
 
-/// As wait(2) packs it: the exit code in the second byte, a signal in the first.
+/// Encodes like wait(2): the exit code in the second byte, a signal in the first.
 fn status(ended: WaitStatus) -> ExitStatus {
     ExitStatus::from_raw(match ended {
         WaitStatus::Exited(_, code) => (code & 0xff) << 8,

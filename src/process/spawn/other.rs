@@ -1,4 +1,5 @@
-//! By fork and exec, as the standard library does it, where there is no `posix_spawn` that can make a session.
+//! Starts programs by fork and exec through the standard library, for systems whose `posix_spawn` cannot
+//! create a session.
 
 use std::ffi::OsString;
 use std::io;
@@ -38,8 +39,8 @@ pub(super) fn start(
         }
         io::Result::Ok(())
     };
-    // SAFETY: the closure runs between fork and exec, where only async-signal-safe functions may be called. setsid and
-    // fcntl are; nothing is allocated, and an `Errno` becomes an `io::Error` without allocating either.
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe functions may be called.
+    // setsid and fcntl are; nothing is allocated, and an `Errno` becomes an `io::Error` without allocation.
     unsafe {
         command.pre_exec(in_child);
     }

@@ -1,10 +1,11 @@
-//! The hunks of a patch on a file's text.
+//! Applies the hunks of a patch to a file's text.
 
 use super::file_lines::{Line, Lines};
 use super::nearest_lines::nearest;
 use super::{Hunk, HunkLine, Refusal};
 
-/// All hunks, or none. What they keep is the file's own text, whatever spaces the patch shows at its ends.
+/// Applies all hunks or none. Unchanged lines keep the file's own text, whatever trailing spaces the patch
+/// shows.
 pub(super) fn apply(before: &str, hunks: &[Hunk]) -> Result<String, Refusal> {
     let mut file = Lines::of(before);
     let mut ended = file.is_ended();
@@ -51,7 +52,7 @@ fn new_lines(old: &[Line], hunk: &Hunk, end: &'static str) -> Vec<Line> {
     new
 }
 
-/// Where the hunk belongs: behind the hunk before it, and where its line number says if that leaves a choice.
+/// Finds the place of a hunk: after the previous hunk, and at the line number in case of several matches.
 fn place(
     file: &[Line],
     hunk: &Hunk,
@@ -98,20 +99,20 @@ fn matches(file: &[Line], old: &[&str], from: usize, same: fn(&str, &str) -> boo
     (from..=last).filter(fits).collect()
 }
 
-/// Behind the lines that the hunk says to stand above it.
+/// Returns the position after the lines named as context above the hunk.
 fn below(file: &[Line], hunk: &Hunk, cursor: usize) -> Result<usize, Refusal> {
     let mut from = cursor;
     for above in &hunk.below {
         let is = |line: &Line| line.text.trim() == above.trim();
         match file[from..].iter().position(is) {
             Some(at) => from += at + 1,
-            None => return Err(Refusal(format!("there is no line {above:?} behind line {from}"))),
+            None => return Err(Refusal(format!("there is no line {above:?} after line {from}"))),
         }
     }
     Ok(from)
 }
 
-/// Lines that are only added.
+/// Finds the place for a hunk of added lines only.
 fn insertion(file: &[Line], hunk: &Hunk, hint: Option<usize>, from: usize) -> usize {
     match hint {
         _ if hunk.at_end => file.len(),
@@ -126,7 +127,7 @@ fn not_found(file: &[Line], old: &[&str]) -> Refusal {
     let why = "its lines are not in the file";
     match nearest(&text.join("\n"), &old.join("\n")) {
         Some(near) => Refusal(format!("{why}. The nearest lines are:\n{near}")),
-        None => Refusal(format!("{why}, and nothing is like them; read the file first")),
+        None => Refusal(format!("{why}, and no lines are similar; read the file first")),
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
         let why = apply("a\nlet x = 1;\n", &hunks).unwrap_err().0;
         assert!(why.starts_with("hunk 2 of 2: its lines are not in the file"), "{why}");
         assert!(why.contains("2 | let x = 1;"), "{why}");
-        // Another indentation is another text.
+        // A different indentation is a different text.
         assert!(apply("  a\n", &[hunk(&["-a", "+b"])]).is_err());
     }
 

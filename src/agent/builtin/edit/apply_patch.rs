@@ -1,4 +1,4 @@
-//! The format between `*** Begin Patch` and `*** End Patch`.
+//! The patch format between `*** Begin Patch` and `*** End Patch`.
 
 use super::{FileChange, Hunk, HunkLine, Refusal};
 
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<FileChange>, Refusal> {
     Ok(changes)
 }
 
-/// A line that begins something; inside, nothing for a line that only frames.
+/// Reads a line that begins a section; the inner value is `None` for a framing line.
 fn section(line: &str) -> Option<Option<FileChange>> {
     if line.trim() == "*** Begin Patch" {
         return Some(None);
@@ -67,7 +67,7 @@ fn belongs(changes: &mut [FileChange], line: &str) -> Result<(), &'static str> {
             None => hunk_line(hunks, line),
         },
         Some(_) if line.trim().is_empty() => Ok(()),
-        Some(_) => Err("nothing follows a deleted file"),
+        Some(_) => Err("no lines may follow a deleted file"),
     }
 }
 
@@ -77,7 +77,7 @@ fn hunk_line(hunks: &mut Vec<Hunk>, line: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     if let Some(above) = line.strip_prefix("@@") {
-        // Several `@@` in a row narrow one place down.
+        // Several `@@` in a row narrow down the same place.
         if hunks.last().is_none_or(|hunk| !hunk.lines.is_empty()) {
             hunks.push(Hunk::default());
         }
@@ -102,7 +102,7 @@ fn hunk_line(hunks: &mut Vec<Hunk>, line: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Empty lines between two sections are no part of a change, nor are changes without lines.
+/// Drops empty lines between sections, and changes without lines.
 fn tidy(change: &mut FileChange) {
     let FileChange::Update { hunks, .. } = change else { return };
     for hunk in hunks.iter_mut() {

@@ -1,4 +1,4 @@
-//! A file's text as lines that remember how they ended, so that an edit keeps what it does not touch byte for byte.
+//! A file's text as lines with their line ends, so that an edit keeps untouched lines byte for byte.
 
 pub(super) const BOM: char = '\u{feff}';
 
@@ -21,7 +21,7 @@ impl Lines {
         Self { bom, lines }
     }
 
-    /// How most lines end.
+    /// Returns the most frequent line end.
     pub fn ending(&self) -> &'static str {
         let ended = self.lines.iter().filter(|line| !line.end.is_empty()).count();
         let crlf = self.lines.iter().filter(|line| line.end == "\r\n").count();
@@ -32,7 +32,7 @@ impl Lines {
         self.lines.last().is_none_or(|line| !line.end.is_empty())
     }
 
-    /// Only the last line may lack an end, and whether it does is said here.
+    /// Joins the lines; `ended` decides whether the last line has an end, all others have.
     pub fn into_text(mut self, ended: bool) -> String {
         let ending = self.ending();
         let last = self.lines.len().saturating_sub(1);

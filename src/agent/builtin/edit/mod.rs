@@ -1,7 +1,7 @@
-//! The ways in which a model writes down an edit, each as text -> text.
+//! Edit formats of models, each as a function from text to text.
 //!
-//! Pure: what a file holds is handed in, what it would hold comes back. Nothing here knows a folder, a scope or a
-//! model. An edit applies whole or not at all, and a refused one says why in words that a model can act on.
+//! Pure: takes a file's content, returns the new content. No directory, scope or model is known here. An edit
+//! applies whole or not at all; a refusal gives the model a reason to act on.
 
 mod apply_hunks;
 mod apply_patch;
@@ -18,7 +18,7 @@ pub(super) use staged_changes::{FileChange, Staged, plan};
 
 use std::fmt;
 
-/// Why an edit is not applied, for the model to read.
+/// Reason for not applying an edit, addressed to the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal(pub String);
 
@@ -34,15 +34,15 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// One place of a file, as a patch shows it.
+/// A place in a file, as shown in a patch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hunk {
-    /// The line that it should begin at, counted from 0.
+    /// The expected first line, counted from 0.
     pub at: Option<usize>,
-    /// Lines that stand somewhere above it.
+    /// Lines somewhere above the hunk.
     pub below: Vec<String>,
     pub lines: Vec<HunkLine>,
-    /// It ends where the file ends.
+    /// The hunk ends at the end of the file.
     pub at_end: bool,
     /// `\ No newline at end of file`, on either side.
     pub old_unended: bool,
@@ -56,7 +56,7 @@ pub(super) enum HunkLine {
     Add(String),
 }
 
-/// A patch in either of the two formats.
+/// Parses a patch in either format.
 pub(super) fn parse_patch(text: &str) -> Result<Vec<FileChange>, Refusal> {
     let text = without_fence(text).replace("\r\n", "\n");
     let changes = match apply_patch::is_one(&text) {
@@ -69,7 +69,7 @@ pub(super) fn parse_patch(text: &str) -> Result<Vec<FileChange>, Refusal> {
     }
 }
 
-/// Models like to wrap what they write in ```.
+/// Models often wrap their output in ```.
 fn without_fence(text: &str) -> &str {
     let trimmed = text.trim();
     let inside = trimmed.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));

@@ -1,17 +1,17 @@
-//! The lines of a file that are most like a text that is not in it.
+//! Finds the lines of a file most similar to a missing text.
 
 use std::collections::HashSet;
 
 use similar::{Algorithm, TextDiff};
 
-/// Candidates that are compared in full.
+/// Number of candidates compared in full.
 const CANDIDATES: usize = 8;
 const CONTEXT: usize = 2;
 const MOST_LINES: usize = 30;
-/// Beyond it, comparing takes longer than reading the file again.
+/// Comparing longer texts takes longer than reading the file again.
 const LONGEST: usize = 4_000;
 
-/// With their numbers and some lines around; `None` where nothing is alike.
+/// Returns the most similar lines with numbers and context; `None` without similar lines.
 pub(super) fn nearest(text: &str, wanted: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let height = wanted.lines().count().clamp(1, MOST_LINES);
@@ -27,7 +27,7 @@ pub(in crate::agent::builtin) fn numbered(lines: &[&str], first: usize) -> Strin
     lines.iter().enumerate().map(line).collect()
 }
 
-/// Words in common choose the candidates, a real comparison the best of them.
+/// Common words select the candidates, a full comparison selects the best.
 fn best_window(lines: &[&str], wanted: &str, height: usize) -> Option<usize> {
     let wanted_words: HashSet<&str> = words(wanted).collect();
     let common: Vec<usize> = lines

@@ -1,4 +1,4 @@
-//! What holds for every edit, whatever the texts are.
+//! Properties of every edit, for any texts.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::staged_changes::{FileChange, plan};
 use super::{Refusal, apply_hunks, parse_patch, replace, unified};
 use crate::fuzz::tests::cases;
 
-/// Few letters, so that lines repeat; both line ends, with and without a last one.
+/// Few letters, so that lines repeat; both line ends, with and without a final line end.
 fn text() -> impl Strategy<Value = String> {
     let line = proptest::string::string_regex("[ab +\\-@*é]{0,4}").unwrap();
     let lines = prop::collection::vec((line, prop::bool::ANY), 0..12);

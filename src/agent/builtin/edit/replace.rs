@@ -1,13 +1,13 @@
-//! Search and replace: the text to replace stands in the file exactly once.
+//! Search and replace of a text that occurs exactly once in the file.
 
 use super::Refusal;
 use super::file_lines::{Lines, split_bom};
 use super::nearest_lines::nearest;
 
-/// How many of the places of an ambiguous text are named.
+/// Maximum number of places named for an ambiguous text.
 const NAMED: usize = 10;
 
-/// Line ends do not count in the search; the file's own are kept.
+/// Replaces a text. The search ignores differences of line ends; the file's line ends are kept.
 pub(super) fn replace(before: &str, old: &str, new: &str) -> Result<String, Refusal> {
     let (old, new) = (old.replace("\r\n", "\n"), new.replace("\r\n", "\n"));
     if old.is_empty() {
@@ -16,7 +16,7 @@ pub(super) fn replace(before: &str, old: &str, new: &str) -> Result<String, Refu
         ));
     }
     if old == new {
-        return Err(Refusal::new("the replacement is the text itself: nothing would change"));
+        return Err(Refusal::new("the replacement equals the text: nothing would change"));
     }
     let ending = Lines::of(before).ending();
     let (bom, body) = split_bom(before);
@@ -34,7 +34,7 @@ pub(super) fn replace(before: &str, old: &str, new: &str) -> Result<String, Refu
     }
 }
 
-/// Every place, overlapping ones too: of those, none is meant more than the other.
+/// Returns every place, overlapping places included: no overlapping place is preferred.
 fn places(text: &str, old: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -59,16 +59,16 @@ fn ambiguous(text: &str, places: &[usize]) -> Refusal {
 
 fn not_found(text: &str, old: &str) -> Refusal {
     let why =
-        "the text to replace is not found: it must stand in the file exactly, with its indentation";
+        "the text to replace is not found: it must match the file exactly, including indentation";
     match nearest(text, old) {
         Some(near) => Refusal(format!("{why}. The nearest lines are:\n{near}")),
-        None => Refusal(format!("{why}. Nothing in the file is like it; read the file first")),
+        None => Refusal(format!("{why}. Nothing in the file is similar; read the file first")),
     }
 }
 
-/// From places in the text with plain line ends to places in the text itself.
+/// Maps positions in the text with plain line ends to positions in the original text.
 struct Raw {
-    /// Where, in the plain text, a line end lost its `\r`.
+    /// Positions in the plain text where a line end lost `\r`.
     lost: Vec<usize>,
 }
 

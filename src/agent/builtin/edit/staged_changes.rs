@@ -1,13 +1,13 @@
-//! The changes that a model asks for, worked out on the files as they are: all of them, or a refusal.
+//! Plans the changes requested by a model on the present files: all of them, or a refusal.
 
 use std::collections::BTreeMap;
 
 use super::{Hunk, Refusal, apply_hunks, replace, whole};
 
-/// What the model asks for, file by file.
+/// A requested change of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::agent::builtin) enum FileChange {
-    /// The whole file, there or not.
+    /// Writes the whole file, existing or not.
     Write {
         path: String,
         content: String,
@@ -17,7 +17,7 @@ pub(in crate::agent::builtin) enum FileChange {
         old: String,
         new: String,
     },
-    /// A file that is not there yet.
+    /// Adds a new file.
     Add {
         path: String,
         content: String,
@@ -32,17 +32,17 @@ pub(in crate::agent::builtin) enum FileChange {
     },
 }
 
-/// One file as it is and as it would be; `None` is no file.
+/// A file before and after the change; `None` means no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::agent::builtin) struct Staged {
     pub path: String,
     pub before: Option<String>,
     pub after: Option<String>,
-    /// The file that it was moved from, whose mode it takes.
+    /// The original path of a moved file; the mode is kept.
     pub from: Option<String>,
 }
 
-/// `read` gives the file at a path, or none. Nothing is written.
+/// Plans changes without writing. `read` returns the file at a path, if any.
 pub(in crate::agent::builtin) fn plan(
     changes: &[FileChange],
     read: &mut dyn FnMut(&str) -> Result<Option<String>, Refusal>,
@@ -91,7 +91,7 @@ impl Stage<'_> {
             FileChange::Add { path, content } => {
                 let file = self.file(path)?;
                 if file.after.is_some() {
-                    return Err(Refusal::new("it is there already; change it instead"));
+                    return Err(Refusal::new("it already exists; change it instead"));
                 }
                 file.after = Some(content.clone());
             }
@@ -109,7 +109,7 @@ impl Stage<'_> {
         let file = self.file(path)?;
         let text = present(file)?;
         let text = match hunks.is_empty() {
-            true if to.is_none() => return Err(Refusal::new("the patch shows no change of it")),
+            true if to.is_none() => return Err(Refusal::new("the patch contains no change to it")),
             true => text.to_owned(),
             false => apply_hunks::apply(text, hunks)?,
         };
@@ -120,7 +120,7 @@ impl Stage<'_> {
         file.after = None;
         let target = self.file(to)?;
         if target.after.is_some() {
-            return Err(Refusal(format!("it cannot move to {to}, which is there already")));
+            return Err(Refusal(format!("it cannot move to {to}, which already exists")));
         }
         (target.after, target.from) = (Some(text), Some(path.to_owned()));
         Ok(())
@@ -134,7 +134,7 @@ impl Stage<'_> {
             let file = Staged { path: path.to_owned(), before, after, from: None };
             self.files.insert(path.to_owned(), file);
         }
-        Ok(self.files.get_mut(path).expect("it was put there"))
+        Ok(self.files.get_mut(path).expect("the entry was inserted above"))
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         let why = |patch| planned(patch).unwrap_err().0;
         let patch = "*** Update File: a\n-one\n+ONE\n*** Update File: b\n-three\n+3\n";
         assert!(why(patch).starts_with("b: hunk 1 of 1: its lines are not in the file"));
-        assert!(why("*** Add File: a\n+x").starts_with("a: it is there already"));
+        assert!(why("*** Add File: a\n+x").starts_with("a: it already exists"));
         assert!(why("*** Delete File: x").starts_with("x: there is no such file"));
         assert!(why("*** Update File: a\n*** Move to: b").contains("cannot move to b"));
         assert!(

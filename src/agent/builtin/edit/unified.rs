@@ -1,4 +1,5 @@
-//! Unified diffs, as `git diff` and `diff -u` write them. The counts in `@@` are not trusted: models miscount.
+//! Unified diffs in the format of `git diff` and `diff -u`. The counts in `@@` are not trusted: models
+//! miscount.
 
 use super::{FileChange, Hunk, HunkLine, Refusal};
 
@@ -13,11 +14,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<FileChange>, Refusal> {
         } else if lines[at].starts_with("diff --git ") {
             at = bare_git_header(&lines, at, &mut changes)?;
         } else if lines[at].starts_with("@@") {
-            return Err(Refusal::new("a change stands before any `--- path` and `+++ path`"));
+            return Err(Refusal::new("a change appears before any `--- path` and `+++ path`"));
         } else {
             at += 1;
         }
-        debug_assert!(at > begun, "every step goes on");
+        debug_assert!(at > begun, "every step advances");
     }
     match changes.is_empty() {
         true => Err(Refusal::new(
@@ -28,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<FileChange>, Refusal> {
     }
 }
 
-/// `--- a` and `+++ b` and `@@`: three lines together, since a removed `-- a` looks like the first.
+/// Detects `--- a`, `+++ b` and `@@`: all three lines, since a removed `-- a` looks like the first.
 fn is_file_header(lines: &[&str], at: usize) -> bool {
     lines[at].starts_with("--- ")
         && lines.get(at + 1).is_some_and(|line| line.starts_with("+++ "))
@@ -50,7 +51,7 @@ fn file(lines: &[&str], at: usize, changes: &mut Vec<FileChange>) -> Result<usiz
     Ok(next)
 }
 
-/// What git says of a file before its `---`, or without one: modes, renames, binaries.
+/// Reads git's lines before `---`, or without `---`: modes, renames, binary files.
 fn bare_git_header(
     lines: &[&str],
     at: usize,
@@ -64,10 +65,10 @@ fn bare_git_header(
             return Ok(next);
         }
         if line.starts_with("GIT binary patch") || line.starts_with("Binary files ") {
-            return Err(Refusal::new("binary patches are not applied"));
+            return Err(Refusal::new("binary patches are not supported"));
         }
         if line.starts_with("old mode ") || line.starts_with("new mode ") {
-            return Err(Refusal::new("changes of a file's mode are not applied"));
+            return Err(Refusal::new("changes of a file's mode are not supported"));
         }
         from = line.strip_prefix("rename from ").or(from);
         to = line.strip_prefix("rename to ").or(to);
@@ -80,7 +81,7 @@ fn bare_git_header(
     Ok(next)
 }
 
-/// `a/` and `b/` are git's; where only one of them is there, it is a folder.
+/// Strips git's `a/` and `b/`; if only one of the prefixes is present, the name is a directory.
 fn paths(old: &str, new: &str) -> (Option<String>, Option<String>) {
     let (old, new) = (bare(old), bare(new));
     let null = "/dev/null";
@@ -94,7 +95,7 @@ fn paths(old: &str, new: &str) -> (Option<String>, Option<String>) {
     (cut(old), cut(new))
 }
 
-/// Without the time that `diff -u` adds.
+/// Strips the timestamp added by `diff -u`.
 fn bare(path: &str) -> &str {
     path.split('\t').next().unwrap_or_default().trim()
 }
@@ -124,7 +125,7 @@ fn hunks(lines: &[&str], mut at: usize) -> Result<(Vec<Hunk>, usize), Refusal> {
 fn hunk_line(hunk: &mut Hunk, line: &str) -> Result<(), &'static str> {
     let text = || line[1..].to_owned();
     hunk.lines.push(match line.chars().next() {
-        // Editors and models cut the space of an empty line.
+        // Editors and models strip the space of an empty line.
         None => HunkLine::Keep(String::new()),
         Some(' ') => HunkLine::Keep(text()),
         Some('-') => HunkLine::Drop(text()),
@@ -142,7 +143,8 @@ fn hunk_line(hunk: &mut Hunk, line: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// `@@ -3,7 +3,8 @@`: line 3, counted from 0. Without lines on the old side it is the line before.
+/// Returns the line in `@@ -3,7 +3,8 @@`: line 3, counted from 0. Without lines on the old side, the number
+/// refers to the previous line.
 fn first_line(header: &str) -> Option<usize> {
     let old = header.split_whitespace().find_map(|word| word.strip_prefix('-'))?;
     let (line, count) = old.split_once(',').unwrap_or((old, "1"));
@@ -163,7 +165,7 @@ fn added(hunks: &[Hunk]) -> String {
     content
 }
 
-/// Empty lines behind the last change come from the text around the patch.
+/// Drops empty lines after the last change: they come from the text around the patch.
 pub(super) fn drop_empty_end(lines: &mut Vec<HunkLine>) {
     while matches!(lines.last(), Some(HunkLine::Keep(text)) if text.is_empty()) {
         lines.pop();

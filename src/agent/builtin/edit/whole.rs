@@ -1,8 +1,8 @@
-//! A whole file, written anew: what the old one was like in BOM, line ends and last newline stays.
+//! Overwrites a whole file, keeping the old file's BOM, line ends and final newline.
 
 use super::file_lines::{BOM, Lines, split_bom};
 
-/// `before` is the file as it is, if there is one.
+/// Returns the new text. `before` is the present file, if any.
 pub(super) fn whole(before: Option<&str>, content: &str) -> String {
     let Some(before) = before else { return content.to_owned() };
     let old = Lines::of(before);

@@ -1,6 +1,6 @@
-//! What the model can do: its calls, taken apart and checked.
+//! The model's tools: parses and checks calls.
 //!
-//! Carrying them out is the files' beside this one and `bench`'s; CI is run by the session, which can be stopped in it.
+//! The files beside this one and `bench` execute the calls; the session runs CI, so that CI can be stopped.
 
 mod read_files;
 mod search_files;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::edit::{FileChange, Refusal, parse_patch};
 use super::edit_bench::Bench;
 
-/// One call that makes sense.
+/// A valid call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Call {
     List(read_files::List),
@@ -47,7 +47,8 @@ struct Finish {
     summary: String,
 }
 
-/// The call, or what is wrong with it. A patch that cannot be read is a refused edit, no malformed call.
+/// Parses a call; the error describes a malformed call. An unreadable patch is a refused edit, not a
+/// malformed call.
 pub(super) fn parse(name: &str, arguments: &Value) -> Result<Result<Call, Refusal>, String> {
     let call = match name {
         "list" => Call::List(typed(name, arguments)?),
@@ -81,21 +82,21 @@ pub(super) fn parse(name: &str, arguments: &Value) -> Result<Result<Call, Refusa
 fn typed<T: for<'a> Deserialize<'a>>(name: &str, arguments: &Value) -> Result<T, String> {
     let wrong = |why: String| format!("the arguments of `{name}` are malformed: {why}");
     let object = match arguments {
-        // Some providers send nothing where there is nothing to say.
+        // Some providers omit empty arguments.
         Value::Null => json!({}),
         Value::String(text) if text.trim().is_empty() => json!({}),
         Value::Object(_) => arguments.clone(),
         Value::String(text) => match serde_json::from_str::<Value>(text) {
-            Err(error) => return Err(wrong(format!("they are no JSON: {error}"))),
-            Ok(_) => return Err(wrong("they are no JSON object".to_owned())),
+            Err(error) => return Err(wrong(format!("they are not JSON: {error}"))),
+            Ok(_) => return Err(wrong("they are not a JSON object".to_owned())),
         },
-        _ => return Err(wrong("they are no JSON object".to_owned())),
+        _ => return Err(wrong("they are not a JSON object".to_owned())),
     };
     serde_json::from_value(object).map_err(|error| wrong(error.to_string()))
 }
 
 impl Call {
-    /// For people who watch.
+    /// Describes the call for people.
     pub(super) fn label(&self) -> String {
         match self {
             Self::List(list) => format!("listing {}", list.place()),
@@ -111,7 +112,7 @@ impl Call {
     }
 }
 
-/// What a call on the files answers. Blocks; `limit` is of characters.
+/// Executes a call on the files and returns the answer. Blocks; `limit` is in characters.
 pub(super) fn carry_out(call: Call, bench: &Bench, limit: usize) -> Result<String, Refusal> {
     match call {
         Call::List(list) => read_files::list(&list, bench),
@@ -125,27 +126,27 @@ pub(super) fn carry_out(call: Call, bench: &Bench, limit: usize) -> Result<Strin
 struct Described {
     name: &'static str,
     about: &'static str,
-    /// Name, JSON type, whether it must be there, what it is.
+    /// Name, JSON type, whether required, description.
     parameters: &'static [(&'static str, &'static str, bool, &'static str)],
 }
 
 const TOOLS: [Described; 8] = [
     Described {
         name: "list",
-        about: "Lists a folder of the repository. Folders end with `/`.",
+        about: "Lists a directory of the repository. Names of directories end with `/`.",
         parameters: &[
-            ("path", "string", false, "Relative to the repository; without it, the repository."),
-            ("depth", "integer", false, "How many levels deep; 2 without it."),
+            ("path", "string", false, "Relative to the repository. Default: the whole repository."),
+            ("depth", "integer", false, "Number of levels. Default: 2."),
         ],
     },
     Described {
         name: "read",
         about: "Reads a text file with line numbers (`12 | text`; the number and the bar are not part of the file). \
-                Long files come in windows.",
+                Long files are shown in parts.",
         parameters: &[
             ("path", "string", true, "Relative to the repository."),
             ("start_line", "integer", false, "The first line, counted from 1."),
-            ("lines", "integer", false, "How many lines; 400 without it."),
+            ("lines", "integer", false, "Number of lines. Default: 400."),
         ],
     },
     Described {
@@ -153,48 +154,53 @@ const TOOLS: [Described; 8] = [
         about: "Searches the files of the repository, line by line, with a regular expression (Rust's syntax).",
         parameters: &[
             ("pattern", "string", true, "The regular expression."),
-            ("path", "string", false, "A folder or file to search in; without it, everything."),
-            ("ignore_case", "boolean", false, "Whether upper and lower case are the same."),
+            (
+                "path",
+                "string",
+                false,
+                "A directory or file to search in. Default: the whole repository.",
+            ),
+            ("ignore_case", "boolean", false, "Whether to ignore case."),
         ],
     },
     Described {
         name: "edit",
-        about: "Replaces a text that stands in a file exactly once. Give enough lines around it to make it unique, with \
+        about: "Replaces a text that occurs exactly once in a file. Give enough surrounding lines to make the text unique, with \
                 their exact indentation and without line numbers.",
         parameters: &[
             ("path", "string", true, "Relative to the repository."),
             ("old", "string", true, "The text to replace, exactly as in the file."),
-            ("new", "string", true, "What comes in its place; empty to delete it."),
+            ("new", "string", true, "The replacement; empty to delete the text."),
         ],
     },
     Described {
         name: "write",
-        about: "Writes a whole file: a new one, or a small one anew.",
+        about: "Writes a whole file: a new file, or a small existing file.",
         parameters: &[
             ("path", "string", true, "Relative to the repository."),
-            ("content", "string", true, "All of the file."),
+            ("content", "string", true, "The whole content of the file."),
         ],
     },
     Described {
         name: "patch",
         about: "Changes several places or files at once, adds, moves and deletes files: a unified diff, or a patch between \
-                `*** Begin Patch` and `*** End Patch`. All of it applies, or nothing.",
+                `*** Begin Patch` and `*** End Patch`. The patch is applied whole or not at all.",
         parameters: &[("patch", "string", true, "The patch.")],
     },
     Described {
         name: "run_ci",
-        about: "Runs what the work will be judged by on the files as they are now, and shows how it ended.",
-        // An object without properties is none to Gemini.
-        parameters: &[("reason", "string", false, "Why now, in a few words.")],
+        about: "Runs the checks that will judge your work, on the present files, and shows the result.",
+        // Gemini rejects an object without properties.
+        parameters: &[("reason", "string", false, "The reason, in a few words.")],
     },
     Described {
         name: "finish",
-        about: "Ends the work. Call it once everything asked for is done.",
-        parameters: &[("summary", "string", true, "What was done, in a few sentences.")],
+        about: "Ends the work. Call this tool when the task is done.",
+        parameters: &[("summary", "string", true, "The changes, in a few sentences.")],
     },
 ];
 
-/// As the provider wants them.
+/// Returns the tools in the provider's format.
 pub(super) fn offered() -> Vec<Tool> {
     let tool = |tool: &Described| {
         let property = |(name, kind, _, about): &(&str, &str, bool, &str)| {
@@ -237,8 +243,8 @@ mod tests {
         let why = |name, arguments| parse(name, &arguments).unwrap_err();
         assert!(why("delete", json!({})).contains("the tools are list, read,"));
         assert!(why("read", json!({})).contains("missing field `path`"));
-        assert!(why("read", json!("{\"path\": \"a")).contains("no JSON: EOF"));
-        assert!(why("read", json!([1])).contains("no JSON object"));
+        assert!(why("read", json!("{\"path\": \"a")).contains("not JSON: EOF"));
+        assert!(why("read", json!([1])).contains("not a JSON object"));
         assert!(why("write", json!({"path": "a", "content": 3})).contains("invalid type"));
         assert!(parse("patch", &json!({"patch": "nonsense"})).unwrap().is_err());
         assert_eq!(parse("run_ci", &json!("")), Ok(Ok(Call::RunCi)));

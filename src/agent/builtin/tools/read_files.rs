@@ -1,4 +1,4 @@
-//! Looking at the worktree: folders, and files in windows.
+//! Shows directories of the worktree, and files in windows of lines.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::phase::path::reserved;
 const DEPTH: usize = 2;
 const ENTRIES: usize = 400;
 const WINDOW: usize = 400;
-/// A longer line is cut: it is data, or minified.
+/// Longer lines are cut: data, or minified code.
 const LONGEST_LINE: usize = 1_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -45,15 +45,15 @@ pub(super) fn list(list: &List, bench: &Bench) -> Result<String, Refusal> {
     found.truncate(ENTRIES);
     let mut text = found.join("\n");
     if found.is_empty() {
-        text.push_str("the folder is empty");
+        text.push_str("the directory is empty");
     }
     if cut {
-        text.push_str(&format!("\n... only the first {ENTRIES} are shown; list a folder below"));
+        text.push_str(&format!("\n... only the first {ENTRIES} are shown; list a subdirectory"));
     }
     Ok(bench.secrets.redact(&text))
 }
 
-/// The real folder at a path that no link is part of.
+/// Returns the real directory at a path without links.
 pub(super) fn folder(bench: &Bench, path: &str) -> Result<std::path::PathBuf, Refusal> {
     let mut at = bench.worktree.root().to_owned();
     for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -64,8 +64,8 @@ pub(super) fn folder(bench: &Bench, path: &str) -> Result<std::path::PathBuf, Re
             Ok(kind) if kind.is_symlink() => {
                 return Err(Refusal(format!("{path}: {part} is a link; links are not followed")));
             }
-            Ok(_) => return Err(Refusal(format!("{path} is no folder"))),
-            Err(_) => return Err(Refusal(format!("there is no folder {path}"))),
+            Ok(_) => return Err(Refusal(format!("{path} is not a directory"))),
+            Err(_) => return Err(Refusal(format!("there is no directory {path}"))),
         }
     }
     Ok(at)
@@ -88,7 +88,7 @@ fn walk(folder: &Path, path: &str, depth: usize, found: &mut Vec<String>) {
     }
 }
 
-/// What a folder holds, sorted, without what is reserved and without names that are no text.
+/// Returns a directory's entries, sorted, without reserved names and names that are not text.
 pub(super) fn entries(folder: &Path) -> Vec<(String, fs::FileType)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<(String, fs::FileType)> = entries
@@ -120,14 +120,12 @@ pub(super) fn read(read: &Read, bench: &Bench, limit: usize) -> Result<String, R
         _ => format!("{path}, lines {first} to {last} of {}:\n{window}", lines.len()),
     };
     if hidden {
-        out.push_str(
-            "(secrets in it are shown as `[redacted: ...]`: leave those lines as they are)\n",
-        );
+        out.push_str("(secrets are shown as `[redacted: ...]`: leave these lines unchanged)\n");
     }
     Ok(out)
 }
 
-/// Lines with their numbers, as many as fit; at least one.
+/// Returns numbered lines, as many as fit; at least one.
 fn window(lines: &[&str], first: usize, wanted: usize, limit: usize) -> (String, usize) {
     let (mut out, mut last) = (String::new(), first - 1);
     for (index, line) in lines.iter().enumerate().skip(first - 1).take(wanted) {
@@ -184,6 +182,6 @@ mod tests {
         assert!(shown("src/a.rs", Some(2)).starts_with("src/a.rs, lines 2 to 2 of 2:"));
         assert_eq!(shown("src/a.rs", Some(3)), "src/a.rs has 2 lines only");
         assert_eq!(shown("src/b.rs", None), "there is no file src/b.rs");
-        assert_eq!(shown("src", None), "src is a folder");
+        assert_eq!(shown("src", None), "src is a directory");
     }
 }

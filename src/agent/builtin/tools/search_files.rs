@@ -1,4 +1,4 @@
-//! A regular expression over the worktree, within bounds of time, files and matches.
+//! Searches the worktree with a regular expression, within limits of time, files and matches.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ const FILES: usize = 50_000;
 const LONGEST: Duration = Duration::from_secs(20);
 const LARGEST_FILE: u64 = 2 * 1024 * 1024;
 const LONGEST_LINE: usize = 300;
-/// What nobody wrote: searched only where the path leads into it.
+/// Generated directories: searched only if the path leads into them.
 const PASSED_OVER: [&str; 6] =
     ["node_modules", "target", "__pycache__", ".venv", "venv", ".pytest_cache"];
 
@@ -34,7 +34,9 @@ pub(super) fn search(search: &Search, bench: &Bench, limit: usize) -> Result<Str
         .case_insensitive(search.ignore_case)
         .size_limit(1 << 20)
         .build()
-        .map_err(|error| Refusal(format!("the pattern is no regular expression: {error}")))?;
+        .map_err(|error| {
+            Refusal(format!("the pattern is not a valid regular expression: {error}"))
+        })?;
     let path = clean(search.path.as_deref().unwrap_or(""))?;
     let mut hunt = Hunt::new(pattern, bench, limit);
     match !path.is_empty() && bench.worktree.read(&path).is_ok_and(|text| text.is_some()) {
@@ -77,11 +79,11 @@ impl<'a> Hunt<'a> {
     fn file(&mut self, path: &str) {
         self.files += 1;
         if self.files > FILES || self.began.elapsed() > LONGEST || self.bench.is_over() {
-            self.cut = Some("there are too many files: search in a folder");
+            self.cut = Some("there are too many files: search in a directory");
             return;
         }
         let Ok(Some(text)) = self.bench.worktree.read(path) else { return };
-        // A whole look is much cheaper than one by lines, and most files hold nothing.
+        // A single pass over the whole text is much cheaper than line by line, and most files have no match.
         if text.contains('\0') || !text.lines().any(|line| self.pattern.is_match(line)) {
             return;
         }
@@ -153,7 +155,7 @@ mod tests {
                 .ends_with("... there is more: narrow the pattern or the path")
         );
         assert!(found(&bench, "needle", Some("link"), 1_000).contains("is a link"));
-        assert!(found(&bench, "(", None, 1_000).contains("no regular expression"));
+        assert!(found(&bench, "(", None, 1_000).contains("not a valid regular expression"));
         assert!(found(&bench, "nowhere", None, 1_000).starts_with("nothing matches in"));
     }
 }
