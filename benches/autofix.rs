@@ -14,8 +14,8 @@ use super::stats::{Samples, figure};
 const ROUND: usize = 2_000;
 
 pub fn section(scale: &Scale) -> String {
-    let mut text = "Phases for each second of processor time, on one core: a repair of a spec as it was written, and one of a spec that is repaired \
-        already, which\nis what each claim comes to. With JSON: from a line of text to a line of text.\n\n\
+    let mut text = "Phases repaired in a second of processor time on a single core: specs as written, and repaired specs, the case of each \
+        claim. With\nJSON: from a line of text to a line of text.\n\n\
         | specs | as written | spread | repaired already | as written, with JSON |\n|---|---|---|---|---|\n"
         .to_owned();
     for (name, specs) in corpora() {
@@ -71,10 +71,10 @@ fn processor_time() -> Duration {
 fn corpora() -> Vec<(&'static str, Vec<RawSpec>)> {
     let mut all = vec![
         ("the worked example of `docs/plan-format.md`", vec![RawSpec(worked_example())]),
-        ("eight shapes that people write", shapes().into_iter().map(RawSpec).collect()),
+        ("eight common shapes", shapes().into_iter().map(RawSpec).collect()),
     ];
     if let Some(specs) = real() {
-        all.push(("100 specs of real projects, with long descriptions", specs));
+        all.push(("100 specs from real projects, with long descriptions", specs));
     }
     all
 }

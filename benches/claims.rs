@@ -21,8 +21,8 @@ const NOW: UnixMs = UnixMs(1_750_000_000_000);
 
 pub fn section(scale: &Scale) -> String {
     let mut text = format!(
-        "{} claims and finishes in a row, each a transaction that is on disk when it returns (`synchronous=FULL`), in a\n\
-         backlog of repaired phases. A claim repairs its phase once more; a finish writes a telemetry sample. In milliseconds.\n\n\
+        "{} claims and finishes in a row, in milliseconds. Each is a transaction, on disk when the call returns (`synchronous=FULL`), in a\n\
+         backlog of repaired phases. A claim repairs its phase again; a finish writes a telemetry sample.\n\n\
          | queued | claim p50 | p99 | finish p50 | p99 | both p50 | p99 |\n|---|---|---|---|---|---|---|\n",
         grouped(scale.claims as i64)
     );

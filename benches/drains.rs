@@ -12,10 +12,10 @@ use super::stats::{Samples, figure};
 
 pub fn section(scale: &Scale) -> String {
     let mut text = format!(
-        "{} phases in a row, {} in the large repository: claim, worktree, an agent that writes one file (`sh`), scope, secrets, CI (`true`), landing and finish,\n\
-         all on disk. Milliseconds from one finished phase to the next, the agent's and CI's own starts among them; processor time is\n\
-         that of all programs.\n\n\
-         | files | jobs | what | a phase, p50 | p99 | processor time |\n|---|---|---|---|---|---|\n",
+        "{} phases in a row, {} in the large repository: claim, worktree, an agent (`sh`) writing a single file, scope, secrets, CI (`true`), landing\n\
+         and finish, all on disk. The table has the milliseconds between two finished phases, including the start of the agent and CI, and the\n\
+         processor time of all programs.\n\n\
+         | files | jobs | program | a phase, p50 | p99 | processor time |\n|---|---|---|---|---|---|\n",
         scale.drains[0].phases, scale.drains[1].phases
     );
     let mut steps = String::new();
@@ -79,10 +79,10 @@ fn drain(scratch: &Scratch, jobs: usize) -> Series {
 
 /// What a drain logs with `-vv`, in the order of a phase, and what it does until the next of them.
 const STEPS: [(&str, &str); 6] = [
-    ("slot taken", "slot: files restored, agent's repository made, prompt"),
-    ("agent at work", "agent: supervisor, program, tree swept"),
-    ("reading the diff", "diff: measured, scope, secrets, deliverables, commit"),
-    ("running CI", "CI: supervisor, program, tree swept"),
+    ("slot taken", "slot: restore files, create the agent's repository, prompt"),
+    ("agent at work", "agent: supervisor, program, end of the process tree"),
+    ("reading the diff", "diff: measure, scope, secrets, deliverables, commit"),
+    ("running CI", "CI: supervisor, program, end of the process tree"),
     ("landing", "landing: objects, fence and branch"),
     ("judged", "finish, claim, fence of the next phase"),
 ];
@@ -102,7 +102,7 @@ fn by_step(size: DrainSize) -> String {
         spent[step].extend(Duration::try_from(to.duration_since(from)));
     }
     let mut text =
-        format!("\nBy step, {files} files, one job:\n\n| step | p50 | p99 |\n|---|---|---|\n");
+        format!("\nBy step, {files} files, 1 job:\n\n| step | p50 | p99 |\n|---|---|---|\n");
     for ((_, what), spent) in STEPS.iter().zip(spent).filter(|(_, spent)| !spent.is_empty()) {
         text += &format!("| {what} | {} |\n", Samples::ms(spent).p50_p99());
     }

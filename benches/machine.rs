@@ -17,7 +17,7 @@ pub fn described() -> String {
     let disk = disk_sync();
     format!(
         "Measured on {date}: {cores} cores of {cpu}, {memory} GiB, Linux {kernel}; {autopack}, {rustc}, {git}. On its disk\n\
-         a write of 4 KiB and `fdatasync` take {p50} ms (p50; p99 {p99} ms): a commit of the database can take no less.\n",
+         a write of 4 KiB with `fdatasync` takes {p50} ms (p50; p99 {p99} ms), the lower bound for a database commit.\n",
         date = said("date", &["-u", "+%F"]).unwrap_or_default(),
         cores = std::thread::available_parallelism().map_or(1, usize::from),
         memory = memory.div_ceil(1 << 20),
@@ -65,7 +65,7 @@ impl Noise {
         let share = (others / (wall.as_secs_f64() * cores)).clamp(0.0, 1.0) * 100.0;
         let sizes = if scale.quick { "; small sizes: `AUTOPACK_BENCH=quick`" } else { "" };
         format!(
-            "*Took {:.0} s; other programs used {share:.0}% of the processors meanwhile{sizes}.*",
+            "*Took {:.0} s; other programs used {share:.0}% of the processors{sizes}.*",
             wall.as_secs_f64()
         )
     }

@@ -31,10 +31,10 @@ pub fn section(scale: &Scale) -> String {
     assert!(child.wait().expect("a child").success(), "the drain failed");
     let rate = scale.long_drain as f64 / took.as_secs_f64();
     let mut text = format!(
-        "The drain itself (its agents and CI are others) over {} phases that write a hundred files in turn, looked at twice a\n\
-         second, in MiB. Resident memory counts pages of the program file too, which all its processes share; its own is what it\n\
-         allocated. It took {:.0} s: {} phases/s.\n\n\
-         | part of the drain | resident | its own |\n|---|---|---|\n",
+        "Memory of the drain process, without agents and CI, in MiB, sampled twice a second over {} phases. The phases write a hundred\n\
+         files in turn. Resident memory includes pages of the program file, shared by all its processes; own memory is allocated by\n\
+         the drain. The drain took {:.0} s: {} phases/s.\n\n\
+         | part of the drain | resident | own |\n|---|---|---|\n",
         grouped(scale.long_drain as i64),
         took.as_secs_f64(),
         figure(rate)

@@ -91,7 +91,7 @@ fn series(scratch: &Scratch, command: &mut Command) -> Series {
 pub fn queue(scale: &Scale) -> String {
     let tools = (said("pueue", &["--version"]), said("pueued", &["--version"]));
     let (Some(version), Some(_)) = tools else {
-        return "\npueue was not there to compare with.\n".to_owned();
+        return "\npueue was not installed for comparison.\n".to_owned();
     };
     let scratch = Scratch::new(1);
     let mut daemon = scratch.command("pueued");
@@ -127,8 +127,8 @@ pub fn queue(scale: &Scale) -> String {
     ask(&["shutdown"]);
     let _ = daemon.wait();
     format!(
-        "\n{version} with {count} tasks `true` in its queue: adding one takes {} ms (p50; p99 {} ms), and from one task's start to the \
-         next\nit takes {} ms.\n",
+        "\n{version} with {count} tasks `true` in its queue: adding a task takes {} ms (p50; p99 {} ms), and the time between two starts is \
+         {} ms.\n",
         figure(added.median()),
         figure(added.quantile(0.99)),
         figure(each)

@@ -12,8 +12,8 @@ pub fn section(scale: &Scale) -> String {
     let scratch = Scratch::new(100);
     scratch.plan("r", 0..100);
     let mut text = format!(
-        "{} starts each, from start to end, in milliseconds; `status` and `health` in a workspace with 100 queued phases,\n\
-         the memory switched off.\n\n| command | p50 | p99 | processor time |\n|---|---|---|---|\n",
+        "{} starts each, from start to end, in milliseconds. `status` and `health` run in a workspace with 100 queued phases and without\n\
+         memory.\n\n| command | p50 | p99 | processor time |\n|---|---|---|---|\n",
         scale.starts
     );
     for args in [&["--version"][..], &["status"], &["health", "--no-autostart"]] {

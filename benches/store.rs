@@ -28,15 +28,15 @@ pub fn section(scale: &Scale) -> String {
         jq.extend(copy_by_jq(&plan));
     }
     let mut text = format!(
-        "A plan of {} phases of eight shapes (JSONL, {megabytes:.0} MB), most of which have something to repair. Whole commands of\n\
-         the program, from start to end, into a database that is synced.\n\n| | seconds | spread | phases/s |\n|---|---|---|---|\n",
+        "Whole commands, from start to end, into a synced database. The plan has {} phases of eight shapes (JSONL, {megabytes:.0} MB); most\n\
+         need repair.\n\n| | seconds | spread | phases/s |\n|---|---|---|---|\n",
         grouped(scale.backlog as i64)
     );
     for (name, times) in [
         ("`import`", import),
-        ("`fix-phases`: repaired and persisted", repair),
-        ("`fix-phases` again: nothing to do", again),
-        ("for comparison: `jq -c .`, which only reads and writes the plan", jq),
+        ("`fix-phases`: repair and store", repair),
+        ("`fix-phases` again: nothing to repair", again),
+        ("for comparison: `jq -c .`, only reads and writes the plan", jq),
     ] {
         if times.is_empty() {
             continue;

@@ -29,6 +29,7 @@ mod cli_init;
 mod cli_phases;
 mod commands;
 mod database_url;
+mod docs_links;
 mod drain;
 mod evidence;
 mod frozen_installs;

@@ -2,41 +2,45 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// A changed path lies outside the scope.
+    /// A changed path is outside the scope.
     ScopeBreach,
     /// A changed path is protected.
     ProtectedPath,
-    /// The diff holds a secret.
+    /// The diff contains a secret.
     SecretInDiff,
+    /// A deliverable is missing.
     MissingDeliverable,
+    /// The attempt changed nothing.
     NoChange,
-    /// Tests, or the command, were red.
+    /// Tests or the command failed.
     CiFailed,
+    /// CI timed out.
     CiTimeout,
-    /// The runner ran and found no test.
+    /// The runner found no tests.
     CiNoTests,
     /// The runner could not load the tests.
     CiCollectionError,
-    /// CI cannot start with this attempt's changes, though it can without them.
+    /// CI cannot start with the changes of this attempt, but can without them.
     CiCannotStart,
-    /// The agent ran into its `timeout_seconds`.
+    /// The agent reached `timeout_seconds`.
     AgentTimeout,
-    /// The agent gave no sign of life for `idle_timeout_seconds`.
+    /// The agent was silent for `idle_timeout_seconds`.
     AgentStalled,
-    /// The agent, or its provider, ended with an error.
+    /// The agent or its provider ended with an error.
     AgentFailed,
-    /// The agent did the same over and over.
+    /// The agent repeated the same action.
     AgentLooped,
-    /// The attempt, or the phase, has used what it may.
+    /// The attempt or the phase exceeded its budget.
     OverBudget,
     /// The spec cannot be repaired.
     Unfixable,
     /// Too many crashes, rate limits or moved bases.
     GaveUp,
-    /// What an imported database said, in its own words.
+    /// A failure recorded by an imported database, in its own words.
     Imported,
 }
 

@@ -104,10 +104,6 @@ pub struct Failure {
     pub detail: FailureDetail,
 }
 
-/// Kind of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-
 /// Details of a failure, each empty if not applicable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
