@@ -79,7 +79,7 @@ fn a_branch_that_is_gone_is_brought_back_to_what_landed_last() {
     let gone = project.drain().exited(1);
     let cure = format!("git branch autopack/run {tip}");
     assert!(
-        gone.stdout.contains(&format!("bring it back ({cure}, which landed last)")),
+        gone.stdout.contains(&format!("restore it ({cure}, the last landed commit)")),
         "{gone:#?}"
     );
     project.git(cure.split(' ').skip(1));
@@ -96,7 +96,7 @@ fn a_branch_that_is_gone_is_brought_back_also_where_all_is_to_be_done_again() {
     project.git(["branch", "-q", "-D", "autopack/run"]);
     let gone = project.drain().exited(1).stdout;
     assert!(
-        gone.contains(&format!("(git branch autopack/run {tip}, which landed last)")),
+        gone.contains(&format!("(git branch autopack/run {tip}, the last landed commit)")),
         "{gone}"
     );
 }
@@ -109,7 +109,7 @@ fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
     project.git(["branch", "-q", "-D", "autopack/run"]);
     project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
     let gone = project.drain().exited(1);
-    let cure = format!("git branch autopack/run COMMIT; the run began at {base}");
+    let cure = format!("git branch autopack/run COMMIT; the run started at {base}");
     assert!(gone.stdout.contains(&cure), "{gone:#?}");
 }
 
@@ -204,7 +204,7 @@ fn a_branch_in_the_way_is_exit_5_and_said_once_whatever_the_number_of_jobs() {
         project.git(["branch", "-q", "autopack"]);
         let ran = project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).exited(5);
         let said = format!("{}{}", ran.stdout, ran.stderr);
-        let why = "cannot make the branch autopack/run, since a branch autopack is there";
+        let why = "cannot create the branch autopack/run, because a branch autopack exists";
         assert_eq!(said.matches(why).count(), 1, "--jobs {jobs}: {ran:#?}");
         assert!(said.contains("git branch -m autopack OTHER"), "{ran:#?}");
         assert!(project.states().values().all(|state| state == "QUEUED"));
@@ -227,7 +227,7 @@ fn a_branch_that_is_gone_after_all_landed_is_brought_back_to_what_landed_last() 
     project.drain().succeeded();
     let landed = project.git(["rev-parse", "autopack/run"]).trim().to_owned();
     project.git(["branch", "-q", "-D", "autopack/run"]);
-    let cure = format!("git branch autopack/run {landed}, which landed last");
+    let cure = format!("git branch autopack/run {landed}, the last landed commit");
     let drained = project.drain().exited(1);
     assert!(drained.stdout.contains(&cure), "{drained:#?}");
     let verified = project.autopack(["verify", "run"]).exited(1);

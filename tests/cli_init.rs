@@ -40,8 +40,8 @@ fn outside_a_repository_the_error_says_what_to_do() {
     insta::assert_snapshot!(folder.autopack(["init"]).shown(), @r"
     exit 1
     --- stderr
-    error: [REPO] is in no git repository
-    hint: run it inside one, or name it with --workspace; `git init` makes one
+    error: [REPO] is not in a git repository
+    hint: run autopack in a repository, or name one with --workspace; `git init` creates one
     ");
     assert_eq!(std::fs::read_dir(folder.root()).unwrap().count(), 0);
 }
@@ -60,7 +60,7 @@ fn a_repository_without_a_checkout_and_a_git_folder_are_said_to_be_that() {
     insta::assert_snapshot!(said(".git"), @r"
     exit 1
     --- stderr
-    error: [REPO]/.git lies inside a .git folder
+    error: [REPO]/.git is inside a .git directory
     hint: name the checkout with --workspace
     ");
 }

@@ -1,8 +1,8 @@
-//! The only file that starts git, and what makes git harmless when it is started.
+//! The only file to start git, and the options for running git safely.
 //!
-//! Git trusts the repository that it works in: hooks, `core.fsmonitor`, pagers, signing programs and
-//! variables of the environment all run or redirect something. So every call names its repository,
-//! its work tree and its index itself, without any discovery, and overrides what could run a program.
+//! Git trusts the repository: hooks, `core.fsmonitor`, pagers, signing programs and environment
+//! variables can all run or redirect something. So every call names its repository, work tree and
+//! index itself, without discovery, and overrides every setting able to run a program.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,19 +18,19 @@ use super::exact_directory::Exact;
 use crate::config::Env;
 use crate::process::{Output, Tool, ToolError, output};
 
-/// The oldest git that has all that is called here: `merge-tree --write-tree` came with 2.38.
+/// Oldest supported git version: `merge-tree --write-tree` came with 2.38.
 pub const OLDEST_GIT: (u32, u32) = (2, 38);
 
-/// Adding or writing a large tree takes minutes at worst; this is for a git that hangs.
+/// Limit for a git process that hangs. Adding or writing a large tree takes minutes at worst.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Given with every call, over whatever any configuration file says.
+/// Settings given with every call; they override all configuration files.
 const HARDENED: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "core.pager=cat",
-    // Names that another file system takes for `.git`, on whatever machine this is: NTFS is in by default.
+    // Names treated as `.git` by other file systems, on every machine; NTFS is already on by default.
     "core.protectHFS=true",
     "core.protectNTFS=true",
     "core.quotePath=false",
@@ -45,8 +45,9 @@ const HARDENED: &[&str] = &[
     "color.ui=false",
 ];
 
-/// All that git gets of our environment, beside what a call sets: where programs, the user's own configuration and temporary
-/// files are, and whose repositories are trusted. No key and no password: filters of LFS run with it.
+/// Environment variables passed on to git, besides those set by a call: locations of programs, of the user's own
+/// configuration and of temporary files, and the owners of trusted repositories. No keys and no passwords, because
+/// LFS filters run with this environment.
 const INHERITED: &[&str] = &[
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_NOSYSTEM",
@@ -66,7 +67,7 @@ const INHERITED: &[&str] = &[
     "TZDIR",
     "USER",
 ];
-/// The same for names that begin so.
+/// Prefixes of further variables passed on to git.
 const INHERITED_STARTS: [&str; 2] = ["LC_", "XDG_"];
 
 fn inherited() -> BTreeMap<OsString, Option<OsString>> {
@@ -81,12 +82,15 @@ fn inherited() -> BTreeMap<OsString, Option<OsString>> {
     inherited.map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
 }
 
-/// What git says of its own version, from anywhere.
+/// Returns the version reported by git; `dir` can be any directory.
+///
+/// # Errors
+/// If git is missing, or fails.
 pub async fn git_version(dir: &Path) -> Result<String> {
     Git::at(dir, &[]).call("tell its version", ["--version"]).text().await
 }
 
-/// A repository to call git on: which one, seen how.
+/// Git for one repository, with the environment and settings of its calls.
 #[derive(Clone)]
 pub(crate) struct Git {
     env: Vec<(OsString, OsString)>,
@@ -96,12 +100,12 @@ pub(crate) struct Git {
     steering: Option<Steering>,
 }
 
-/// What steers git in a folder of ours that others can reach: written anew before each call.
+/// The configuration files of a git directory of ours within reach of an agent: rewritten before each call.
 #[derive(Clone, Default)]
 pub(crate) struct Steering(Arc<Mutex<Option<(PathBuf, Exact)>>>);
 
 impl Steering {
-    /// From now on, and at once.
+    /// Sets the files to write, and writes them now.
     pub fn set(&self, folder: &Path, exact: Exact) -> Result<()> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((folder.to_owned(), exact));
         self.renew()
@@ -110,12 +114,12 @@ impl Steering {
     pub fn renew(&self) -> Result<()> {
         let steering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((folder, exact)) = steering.as_ref() else { return Ok(()) };
-        exact.make(folder).doing("write the git folder", folder)
+        exact.make(folder).doing("write the git directory", folder)
     }
 }
 
 impl Git {
-    /// Git as somebody standing in `cwd` would call it: it looks for its repository.
+    /// Runs git as a user in `cwd` would: git discovers the repository.
     pub fn at(cwd: &Path, extra: &[(OsString, OsString)]) -> Self {
         let mut git = Self {
             env: extra.to_vec(),
@@ -130,7 +134,7 @@ impl Git {
         git
     }
 
-    /// This repository and no other.
+    /// Restricts git to this repository.
     pub fn pinned(mut self, git_dir: &Path, work_tree: &Path) -> Self {
         self.set("GIT_DIR", git_dir);
         self.set("GIT_WORK_TREE", work_tree);
@@ -138,32 +142,32 @@ impl Git {
         self
     }
 
-    /// The same from within its git folder: for what needs no work tree, and works without one.
+    /// Runs git in its own git directory, for calls that work without a work tree.
     pub fn without_files(mut self, git_dir: &Path) -> Self {
         self.cwd = git_dir.to_owned();
         self
     }
 
-    /// What is written here has to outlive a power cut: the user's objects and refs.
+    /// Syncs everything written, so that the user's objects and refs survive a power cut.
     pub fn durable(mut self) -> Self {
         self.config.push("core.fsync=committed,reference".to_owned());
         self
     }
 
-    /// A repository of our own: no configuration but its own, and nothing worth an fsync, since
-    /// what lands is written anew into the user's.
+    /// Settings for a repository of ours: no configuration except its own, and no fsync, because landing writes the
+    /// objects again into the user's repository.
     pub fn private(mut self, git_dir: &Path) -> Self {
         self.set("GIT_INDEX_FILE", git_dir.join("index"));
         self.set("GIT_CONFIG_GLOBAL", "/dev/null");
         self.set("GIT_CONFIG_NOSYSTEM", "1");
         self.set("GIT_NO_REPLACE_OBJECTS", "1");
         self.config.push("core.fsync=none".to_owned());
-        // Nobody else writes here: an object needs no second name to see whether it is there already.
+        // Nobody else writes here, so the extra link used to detect an existing object is not needed.
         self.config.push("core.createObject=rename".to_owned());
         self
     }
 
-    /// Keeps a lock held as long as a git that was started lives, should we die before it.
+    /// Keeps a lock for as long as a started git process lives, even if autopack dies first.
     pub fn holding(mut self, lock: Arc<OwnedFd>) -> Self {
         self.hold = Some(lock);
         self
@@ -179,7 +183,7 @@ impl Git {
         self.env.push((name.into(), value.into()));
     }
 
-    /// `doing` completes "cannot ..." when it fails.
+    /// Prepares a call. `doing` completes "cannot ..." in the error message.
     pub fn call<I, A>(&self, doing: impl Into<String>, args: I) -> Call
     where
         I: IntoIterator<Item = A>,
@@ -194,7 +198,7 @@ impl Git {
     }
 }
 
-/// One call of git, about to be made.
+/// A prepared call of git.
 pub(crate) struct Call {
     git: Git,
     doing: String,
@@ -223,7 +227,7 @@ impl Call {
         self
     }
 
-    /// Whatever it answers, also when it fails.
+    /// Runs git and returns the answer, even if git fails.
     pub async fn answer(self) -> Result<Answer> {
         let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
         if let Some(steering) = &self.git.steering {
@@ -236,7 +240,7 @@ impl Call {
         tool.hold = self.git.hold;
         let doing = self.doing;
         let (call, started) = (words(&tool.args), Instant::now());
-        // A task of its own: a caller that stops waiting kills no git that holds a lock file.
+        // A separate task: if the caller stops waiting, a git process with a lock file is not killed.
         match tokio::spawn(output(tool).in_current_span()).await {
             Ok(Ok(output)) => {
                 let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -252,18 +256,18 @@ impl Call {
         }
     }
 
-    /// What it prints; failing is an error.
+    /// Runs git and returns its standard output; a non-zero exit code is an error.
     pub async fn bytes(self) -> Result<Vec<u8>> {
         self.answer().await?.bytes()
     }
 
-    /// The same as text, without the line break at its end.
+    /// Like [`Self::bytes`], as text without the trailing line break.
     pub async fn text(self) -> Result<String> {
         self.answer().await?.text()
     }
 }
 
-/// A call as people write it: without the settings that each has.
+/// Formats a call for the log, without the settings common to all calls.
 fn words(args: &[OsString]) -> String {
     let mut settings = args.chunks_exact(2).take_while(|pair| pair[0] == "-c").count() * 2;
     settings = settings.min(args.len());
@@ -271,7 +275,7 @@ fn words(args: &[OsString]) -> String {
     words.join(" ")
 }
 
-/// What git answered.
+/// Output and exit code of a git call.
 pub(crate) struct Answer {
     pub doing: String,
     pub output: Output,
@@ -295,7 +299,7 @@ impl Answer {
         })
     }
 
-    /// What it said on stderr, in one line.
+    /// Returns the end of stderr as one line.
     pub fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.output.stderr);
         let lines: Vec<&str> = text
@@ -306,7 +310,7 @@ impl Answer {
         match lines.len() {
             0 => match self.output.code {
                 Some(code) => format!("nothing (exit code {code})"),
-                None => "nothing (it was killed)".to_owned(),
+                None => "nothing (git was killed)".to_owned(),
             },
             n => lines[n.saturating_sub(4)..].join("; "),
         }
@@ -323,7 +327,7 @@ impl Answer {
     }
 }
 
-/// The fields of `-z` output.
+/// Splits `-z` output into its fields.
 pub(crate) fn fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|b| *b == 0).filter(|field| !field.is_empty())
 }

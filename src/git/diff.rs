@@ -1,4 +1,4 @@
-//! What git says about the difference of two trees: paths, objects, and the patch.
+//! Difference between two trees as reported by git: paths, objects and the patch.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,8 +14,8 @@ const FOLDER: &str = "040000";
 const SUBMODULE: &str = "160000";
 const SYMLINK: &str = "120000";
 
-/// The call that [`Diff::parse`] reads: every changed file and folder, then the patch. Without [`BINARY`] that has no
-/// content of what is not text.
+/// The call read by [`Diff::parse`]: every changed file and directory, then the patch. Without [`BINARY`], the patch
+/// omits the content of binary files.
 pub(crate) const DIFF: [&str; 12] = [
     "diff-tree",
     "-r",
@@ -33,8 +33,8 @@ pub(crate) const DIFF: [&str; 12] = [
 
 pub(crate) const BINARY: &str = "--binary";
 
-/// What a call answers that is about to compare `trees`; by way of `file`, since a diff has no upper bound, and what git
-/// says to us has one.
+/// Compares `trees` with `call` and returns the output. The output goes through `file`, because a diff has no upper
+/// bound, and captured output has one.
 pub(crate) async fn through<A: AsRef<OsStr>>(
     file: &Path,
     call: Call,
@@ -48,20 +48,20 @@ pub(crate) async fn through<A: AsRef<OsStr>>(
     Ok(said)
 }
 
-/// The difference of a tree from the one before.
+/// Difference between a tree and its predecessor.
 #[derive(Debug)]
 pub(crate) struct Diff {
     pub tree: String,
     /// Files, symbolic links and submodules.
     pub changes: Vec<RawChange>,
-    /// Folders in which something changed: the ids of what they are now.
+    /// Current ids of the directories with changes.
     pub folders: Vec<String>,
     pub patch: Vec<u8>,
-    /// Whether the patch is all of it: not where git could not take in the content of what is not text.
+    /// Whether the patch is complete; false if git could not include the content of binary files.
     pub whole: bool,
 }
 
-/// One line of `--raw -z`: `:old-mode new-mode old-id new-id letter`, then the path.
+/// A line of `--raw -z`: `:old-mode new-mode old-id new-id letter`, then the path.
 #[derive(Clone, Debug)]
 pub(crate) struct RawChange {
     old_mode: String,
@@ -73,7 +73,7 @@ pub(crate) struct RawChange {
 }
 
 impl Diff {
-    /// Pairs of facts and path, each ended by NUL; one more NUL; the patch.
+    /// Parses pairs of facts and path, each ended by NUL, then another NUL and the patch.
     pub fn parse(tree: String, said: &[u8]) -> Self {
         let (changes, folders, patch) = (Vec::new(), Vec::new(), Vec::new());
         let mut diff = Self { tree, changes, folders, patch, whole: true };
@@ -113,7 +113,7 @@ impl Diff {
 }
 
 impl RawChange {
-    /// The path, where a repository stands that was no submodule before.
+    /// Returns the path of a new nested repository, if there was no submodule before.
     pub fn new_repository(&self) -> Option<Vec<u8>> {
         (self.new_mode == SUBMODULE && self.old_mode != SUBMODULE).then(|| self.path.clone())
     }
@@ -122,23 +122,23 @@ impl RawChange {
         self.new_mode == SUBMODULE || self.old_mode == SUBMODULE
     }
 
-    /// It was a symbolic link, or is one now.
+    /// Whether the path was a symbolic link, or is a symbolic link now.
     pub fn is_about_a_link(&self) -> bool {
         self.new_mode == SYMLINK || self.old_mode == SYMLINK
     }
 
-    /// A file that was there before, with other content now.
+    /// Whether an existing file has new content.
     pub fn is_new_content(&self) -> bool {
         let is_file = |mode: &str| mode.starts_with("100");
         is_file(&self.old_mode) && is_file(&self.new_mode) && self.new_id != self.old_id
     }
 
-    /// Whether another change of the file makes the same of it.
+    /// Whether another change results in the same content.
     pub fn is_same_content(&self, other: &Self) -> bool {
         self.new_mode == other.new_mode && self.new_id == other.new_id
     }
 
-    /// What undoes the change in an index: a line of `update-index -z --index-info`.
+    /// Returns the line for `update-index -z --index-info` to undo this change in an index.
     pub fn order_back(&self) -> Vec<u8> {
         let mut order = format!("{} {}\t", self.old_mode, self.old_id).into_bytes();
         order.extend_from_slice(&self.path);
@@ -150,7 +150,7 @@ impl RawChange {
         self.new_mode == NOTHING
     }
 
-    /// The object that a file or link is now, where it is another than before.
+    /// Returns the object id of the new file or link, if the change has a new object.
     pub fn new_object(&self) -> Option<&str> {
         let is_object = !self.is_deletion() && self.new_mode != SUBMODULE;
         (is_object && self.new_id != self.old_id).then_some(self.new_id.as_str())

@@ -1,7 +1,7 @@
-//! What can be wrong with the repository, with git or with a slot.
+//! Errors of the repository, of git or of a slot.
 //!
-//! All of it is our trouble, except [`WorkspaceError::Unmeasurable`]: that one is about what an
-//! attempt left behind, and belongs into its verdict.
+//! All of them are attempt errors of ours, except [`WorkspaceError::Unmeasurable`], which concerns
+//! the files left by an attempt and goes into its verdict.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,97 +9,198 @@ use std::path::{Path, PathBuf};
 use super::command::OLDEST_GIT;
 use crate::process::ToolError;
 
+/// Error of the repository, of git or of a slot.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
+    /// Git is not installed.
     #[error("git is not installed, or not on PATH; autopack needs git {}.{} or later", OLDEST_GIT.0, OLDEST_GIT.1)]
     GitMissing,
+    /// Git could not be started, or was stopped.
     #[error("cannot run git to {doing}: {source}")]
-    GitUnusable { doing: String, source: ToolError },
+    GitUnusable {
+        /// The operation; completes "cannot ...".
+        doing: String,
+        /// The error of the process.
+        source: ToolError,
+    },
+    /// Git failed.
     #[error("cannot {doing}: git says: {said}")]
-    Git { doing: String, code: Option<i32>, said: String },
+    Git {
+        /// The operation; completes "cannot ...".
+        doing: String,
+        /// Exit code; `None` after a signal.
+        code: Option<i32>,
+        /// Message from git.
+        said: String,
+    },
+    /// The program is shutting down.
     #[error("cannot {doing}: autopack is shutting down")]
-    ShuttingDown { doing: String },
-    #[error("cannot {doing}: git answered something unexpected: {answer}")]
-    OddAnswer { doing: String, answer: String },
+    ShuttingDown {
+        /// The operation; completes "cannot ...".
+        doing: String,
+    },
+    /// Git succeeded with output of an unknown form.
+    #[error("cannot {doing}: unexpected answer from git: {answer}")]
+    OddAnswer {
+        /// The operation; completes "cannot ...".
+        doing: String,
+        /// Output from git.
+        answer: String,
+    },
 
-    #[error("{dir} is in no git repository", dir = .0.display())]
+    /// The directory is in no repository.
+    #[error("{dir} is not in a git repository", dir = .0.display())]
     NotARepository(PathBuf),
+    /// The repository has no checkout.
     #[error("{dir} is a bare git repository, without a checkout", dir = .0.display())]
     Bare(PathBuf),
-    #[error("{dir} lies inside a .git folder", dir = .0.display())]
+    /// The directory is inside a git directory.
+    #[error("{dir} is inside a .git directory", dir = .0.display())]
     InsideGitDir(PathBuf),
+    /// Git does not trust the owner of the repository.
     #[error(
-        "git refuses to work in {dir}, since somebody else owns it; if you trust it: \
+        "git refuses to work in {dir}, because another user owns it; if you trust it, run: \
          git config --global --add safe.directory {dir}", dir = dir.display()
     )]
-    NotTrusted { dir: PathBuf },
+    NotTrusted {
+        /// Path of the directory.
+        dir: PathBuf,
+    },
+    /// The repository's path cannot be used.
     #[error(
-        "the path {dir:?} has a line break in it, which git's alternates cannot hold; move the repository"
+        "the path {dir:?} contains a line break, and git's alternates do not support it; move the repository"
     )]
-    OddPath { dir: PathBuf },
+    OddPath {
+        /// Path of the directory.
+        dir: PathBuf,
+    },
 
+    /// The base of a new run is no commit of the repository.
     #[error(
-        "cannot start the run's branch at {base:?}: no such commit here; name another with --base"
+        "cannot start the run's branch at {base:?}: the repository has no such commit; name another with --base"
     )]
-    UnknownBase { base: String },
+    UnknownBase {
+        /// The requested revision.
+        base: String,
+    },
+    /// The user has a branch with the name of the run's branch.
     #[error(
-        "a branch {branch} is there already, and it is not this run's; rename it \
+        "branch {branch} already exists and does not belong to this run; rename it \
          (git branch -m {branch} OTHER) or import the plan under another --run-id"
     )]
-    BranchNotOurs { branch: String },
-    /// `last_landed` is the store's to know.
+    BranchNotOurs {
+        /// Name of the run's branch.
+        branch: String,
+    },
+    /// The run's branch was deleted.
     #[error(
-        "the run's branch {branch} is gone; bring it back ({cure}), or remove the run",
+        "the run's branch {branch} is gone; restore it ({cure}), or remove the run",
         cure = bring_back(branch, base_commit, last_landed.as_deref())
     )]
-    BranchGone { branch: String, base_commit: String, last_landed: Option<String> },
+    BranchGone {
+        /// Name of the run's branch.
+        branch: String,
+        /// Commit the run started at.
+        base_commit: String,
+        /// The last landed commit, from the store.
+        last_landed: Option<String>,
+    },
+    /// Another branch makes the name of the run's branch impossible.
     #[error(
-        "cannot make the branch {branch}, since a branch {blocked_by} is there and git keeps both \
-         in one tree of names; rename that one (git branch -m {blocked_by} OTHER)"
+        "cannot create the branch {branch}, because a branch {blocked_by} exists and git does not allow both names; \
+         rename {blocked_by} (git branch -m {blocked_by} OTHER)"
     )]
-    BranchBlocked { branch: String, blocked_by: String },
+    BranchBlocked {
+        /// Name of the run's branch.
+        branch: String,
+        /// The other branch.
+        blocked_by: String,
+    },
+    /// A ref is locked by a file.
     #[error(
-        "cannot {doing}: another git holds {lock}, or one died and left it; if no git is running, remove it",
+        "cannot {doing}: another git process holds {lock}, or left it when it died; if no git is running, remove the file",
         lock = lock.display()
     )]
-    RefLocked { doing: String, lock: PathBuf },
+    RefLocked {
+        /// The operation; completes "cannot ...".
+        doing: String,
+        /// Path of the lock file.
+        lock: PathBuf,
+    },
 
+    /// Every place for slots was refused.
     #[error(
-        "there is no place for the copies that agents and CI work in: {why}; name one outside of every git work tree \
-         with workspace.slots_dir"
+        "no directory is usable for the checkouts of agents and CI: {why}; set workspace.slots_dir to a directory \
+         outside of every git work tree"
     )]
-    NoPlaceForSlots { why: String },
+    NoPlaceForSlots {
+        /// The reason.
+        why: String,
+    },
+    /// A setting of `workspace` has an invalid pattern or path.
     #[error("{key}: {pattern:?} {why}")]
-    BadSetting { key: &'static str, pattern: String, why: String },
+    BadSetting {
+        /// Name of the setting.
+        key: &'static str,
+        /// The rejected value.
+        pattern: String,
+        /// The reason.
+        why: String,
+    },
+    /// A file operation failed.
     #[error("cannot {doing} {path}: {source}", path = path.display())]
-    Io { doing: &'static str, path: PathBuf, source: io::Error },
-    /// All of it: not an agent's doing, as a rule, but that of whoever tidies up.
-    #[error("the slot {dir} was removed while an attempt worked in it; what it did is lost", dir = dir.display())]
-    SlotGone { dir: PathBuf },
+    Io {
+        /// The operation; completes "cannot ...".
+        doing: &'static str,
+        /// Path of the file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// The slot directory was deleted as a whole; usually by a cleanup, not by an agent.
+    #[error("the slot {dir} was removed while an attempt worked in it; the work is lost", dir = dir.display())]
+    SlotGone {
+        /// Path of the directory.
+        dir: PathBuf,
+    },
+    /// The slot with this number has not been reset yet.
     #[error("slot {0} was not reset before it was used")]
     NotReset(u32),
 
+    /// Objects of the commit are missing, because the repository is a partial clone.
     #[error(
-        "cannot fill the slot: this is a partial clone, and files of {commit} are not here ({said}); \
+        "cannot fill the slot: this is a partial clone without all files of {commit} ({said}); \
          fetch them once: git -C {root} archive {commit} >/dev/null", root = root.display()
     )]
-    PartialClone { root: PathBuf, commit: String, said: String },
-    /// What an attempt left cannot be read; says why. A failure of the attempt, not of ours.
-    #[error("what the attempt left behind cannot be read: {why}")]
-    Unmeasurable { why: String },
+    PartialClone {
+        /// Top of the user's checkout.
+        root: PathBuf,
+        /// The incomplete commit.
+        commit: String,
+        /// Message from git.
+        said: String,
+    },
+    /// The files left by an attempt cannot be read; `why` has the reason. This is a failure of the attempt, not of
+    /// autopack.
+    #[error("cannot read the files left by the attempt: {why}")]
+    Unmeasurable {
+        /// The reason.
+        why: String,
+    },
 }
 
-/// Whoever begins it where the run began loses what has landed.
+/// Returns the command to restore the branch. Restoring it at the run's base commit would lose the landed commits.
 fn bring_back(branch: &str, base: &str, last_landed: Option<&str>) -> String {
     match last_landed {
-        Some(commit) => format!("git branch {branch} {commit}, which landed last"),
-        None => format!("git branch {branch} COMMIT; the run began at {base}"),
+        Some(commit) => format!("git branch {branch} {commit}, the last landed commit"),
+        None => format!("git branch {branch} COMMIT; the run started at {base}"),
     }
 }
 
+/// Result of an operation on the repository.
 pub type Result<T> = std::result::Result<T, WorkspaceError>;
 
-/// Names what was being done, and on what, in an I/O error.
+/// Adds the operation and the path to an I/O error.
 pub(crate) trait Context<T> {
     fn doing(self, doing: &'static str, path: &Path) -> Result<T>;
 }
@@ -111,25 +212,25 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 impl WorkspaceError {
-    /// What to do about it, where the text does not say so.
+    /// Returns a suggestion for the user, if the message has none.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NotARepository(_) => {
-                Some("run it inside one, or name it with --workspace; `git init` makes one")
-            }
+            Self::NotARepository(_) => Some(
+                "run autopack in a repository, or name one with --workspace; `git init` creates one",
+            ),
             Self::Bare(_) => Some("clone it, and name the clone with --workspace"),
             Self::InsideGitDir(_) => Some("name the checkout with --workspace"),
             _ => None,
         }
     }
 
-    /// Whether it tells something about the attempt rather than about us.
+    /// Whether the error concerns the attempt rather than autopack.
     pub fn is_about_the_attempt(&self) -> bool {
         matches!(self, Self::Unmeasurable { .. }) && !self.is_about_space()
     }
 
-    /// Git met a full disk, or a full quota: it ends a line with the words of the C library. Within a line they may be
-    /// a file's name.
+    /// Whether git met a full disk or a full quota. Git ends a line with the C library's message; elsewhere in a
+    /// line, the same words can be a file name.
     pub fn is_about_space(&self) -> bool {
         let (Self::Git { said, .. } | Self::Unmeasurable { why: said }) = self else {
             return false;

@@ -1,7 +1,7 @@
-//! A folder made to hold exactly the files that it should, whatever somebody left there.
+//! Makes a directory hold exactly the listed files.
 //!
-//! What is right already stays: to make a file or a folder costs a file system many times what a look at it does, and
-//! this is done twice for each attempt.
+//! Correct entries stay: creating a file or a directory costs a file system many times as much as
+//! checking for its presence, and happens twice for each attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 
 use super::removal::{open_up, remove, remove_any};
 
-/// Everything that is to be there, by its path from the top.
+/// Content of a directory, by path relative to its top.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exact {
     folders: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
-    /// What somebody else sees to: it stays as it is, there or not.
+    /// Paths to ignore, present or not.
     kept: BTreeSet<PathBuf>,
-    /// Folders in which more may be than is listed.
+    /// Directories that may have unlisted entries.
     open: BTreeSet<PathBuf>,
 }
 
 impl Exact {
-    /// And those above it.
+    /// Adds a directory and its parents.
     pub fn folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
         let above = path.as_ref().ancestors().filter(|path| !path.as_os_str().is_empty());
         self.folders.extend(above.map(Path::to_owned));
@@ -39,19 +39,19 @@ impl Exact {
         self
     }
 
-    /// What stands at this path is left alone.
+    /// Ignores anything at this path.
     pub fn keep(&mut self, path: impl AsRef<Path>) -> &mut Self {
         self.kept.insert(path.as_ref().to_owned());
         self
     }
 
-    /// A folder in which what is not listed is left alone; in those beneath it that are listed, it is not.
+    /// Adds a directory whose unlisted entries are ignored. Its listed subdirectories are still exact.
     pub fn open_folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
         self.open.insert(path.as_ref().to_owned());
         self.folder(path)
     }
 
-    /// Whether all of it is there and nothing else, but what is left alone.
+    /// Whether the directory has exactly the listed entries, except for ignored paths.
     pub fn is_made(&self, at: &Path) -> bool {
         let folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         let file = |path: &Path, content: &[u8]| {
@@ -63,7 +63,8 @@ impl Exact {
             && self.strangers(at).is_ok_and(|strangers| strangers.is_empty())
     }
 
-    /// Makes the folder `at` so. Where something there resists, all of it is made anew.
+    /// Makes the directory `at` match the list. If an entry cannot be changed, removes the directory and creates it
+    /// again.
     pub fn make(&self, at: &Path) -> io::Result<()> {
         if let Err(error) = self.mend(at) {
             tracing::debug!("making {} anew: {error}", at.display());
@@ -82,14 +83,14 @@ impl Exact {
                 remove_any(&at.join(stranger))?;
             }
         }
-        // Those above come first in their order.
+        // Parents come first in this order.
         for folder in &self.folders {
             make_folder(&at.join(folder))?;
         }
         self.files.iter().try_for_each(|(path, content)| write(&at.join(path), content))
     }
 
-    /// What is there and should not be, from the top.
+    /// Returns the unexpected entries, parents first.
     fn strangers(&self, at: &Path) -> io::Result<Vec<PathBuf>> {
         let mut strangers = Vec::new();
         let mut open = vec![PathBuf::new()];
@@ -115,7 +116,7 @@ impl Exact {
     }
 }
 
-/// `false`: it was there.
+/// Creates a directory; false if there already was one.
 fn make_folder(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() && mode(&found) & 0o1700 == 0o700 => Ok(false),
@@ -127,7 +128,8 @@ fn make_folder(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What is not a plain file of its own is replaced: writing to it would write somewhere else, or keep what it may do.
+/// Replaces anything except a plain file with a single link: writing in place could change another file, or keep its
+/// permissions.
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && found.nlink() == 1 && mode(&found) & 0o7711 == 0o600 => {
@@ -158,7 +160,7 @@ mod tests {
         exact
     }
 
-    /// Every path with what is there.
+    /// Returns every path with its content.
     fn listed(at: &Path) -> Vec<(PathBuf, Option<String>)> {
         let mut found = Vec::new();
         let mut open = vec![at.to_owned()];

@@ -1,9 +1,11 @@
-//! Loose objects, read and written without starting a git for each: one file, `objects/xx/rest-of-the-id`, which is
-//! a zlib stream of `kind size`, a NUL and the content, under the hash of just that.
+//! Reads and writes loose objects without starting git for each object. The file
+//! `objects/xx/rest-of-the-id` is a zlib stream of `kind size`, a NUL and the content; the id is
+//! the hash of these bytes.
 //!
-//! It is the one format of git's that never changed (gitrepository-layout(5)), whatever a repository keeps its refs,
-//! index and packs in. Only what is new is written here, as git does it: beside, synced, renamed. What cannot be done
-//! this way is left to git: each function says so instead of failing.
+//! This format of git has never changed (gitrepository-layout(5)), regardless of a repository's
+//! formats for refs, index and packs. Only new objects are written, in the same way as git does: a
+//! temporary file, sync, rename. Everything else is left to git: each function reports such cases
+//! instead of failing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,21 +20,21 @@ use flate2::write::ZlibEncoder;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// Compressed. Larger ones go through git, which streams them.
+/// Maximum compressed size, in bytes. Git streams larger objects.
 const LARGEST: u64 = 32 * 1024 * 1024;
-/// Syncs that wait for the disk together: a journal writes them all at once.
+/// Number of concurrent syncs: a journal writes them all at once.
 const AT_ONCE: usize = 8;
 
-/// A folder of objects.
+/// A directory of objects.
 #[derive(Clone, Copy)]
 pub(crate) struct Loose<'a> {
     pub objects: &'a Path,
     pub sha256: bool,
-    /// Whether what is written has to outlive a power cut.
+    /// Whether written objects must survive a power cut.
     pub durable: bool,
 }
 
-/// The same, to be sent to where files are written.
+/// Owned form of [`Loose`], for use in a blocking task.
 pub(crate) struct Objects {
     pub dir: PathBuf,
     pub sha256: bool,
@@ -45,14 +47,14 @@ impl Objects {
     }
 }
 
-/// An object as it lies in its file; the content is that of the id.
+/// A compressed object as stored in its file; the content matches the id.
 pub(crate) struct Packed {
     id: String,
     compressed: Vec<u8>,
 }
 
 impl Loose<'_> {
-    /// A new object of this content.
+    /// Builds an object with this content.
     pub fn make(&self, kind: &str, content: &[u8]) -> io::Result<Packed> {
         let head = format!("{kind} {}\0", content.len());
         let mut hash = Hash::new(self.sha256);
@@ -64,8 +66,8 @@ impl Loose<'_> {
         Ok(Packed { id: hash.hex(), compressed: zlib.finish()? })
     }
 
-    /// The object, checked against its id; `None` where it is no loose object here, or none that should be carried
-    /// over in memory.
+    /// Reads an object and checks its id; `None` if there is no such loose object here, or if it is too large to hold
+    /// in memory.
     pub fn take(&self, id: &str) -> io::Result<Option<Packed>> {
         let Some(path) = self.path(id) else { return Ok(None) };
         let mut file = match File::open(&path) {
@@ -90,8 +92,8 @@ impl Loose<'_> {
         Ok((hash.hex() == id).then(|| Packed { id: id.to_owned(), compressed }))
     }
 
-    /// Writes them, whole or not at all each; what is there already is only made to look new, so that
-    /// no `git gc` takes it away.
+    /// Writes the objects, each completely or not at all. Existing objects only get the current time, so that `git
+    /// gc` keeps them.
     pub fn put(&self, objects: &[Packed]) -> io::Result<()> {
         let mut beside = Vec::new();
         let written = self
@@ -110,7 +112,7 @@ impl Loose<'_> {
         for object in objects {
             let path = self.path(&object.id).ok_or(ErrorKind::InvalidInput)?;
             if let Ok(there) = File::open(&path) {
-                // Of somebody else's file the time cannot be set; it is there all the same.
+                // The time of another user's file cannot be set, but the file is there.
                 let _ = there.set_modified(SystemTime::now());
                 continue;
             }
@@ -125,7 +127,7 @@ impl Loose<'_> {
         Ok(())
     }
 
-    /// `None` for what is no id.
+    /// `None` for an invalid id.
     fn path(&self, id: &str) -> Option<PathBuf> {
         let whole = id.len() == if self.sha256 { 64 } else { 40 };
         (whole && id.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -139,7 +141,7 @@ impl Packed {
     }
 }
 
-/// A file that is to be renamed, and to what.
+/// A temporary file, its path, and its final path.
 type Beside = (File, PathBuf, PathBuf);
 
 fn sync(files: &[Beside]) -> io::Result<()> {
@@ -159,7 +161,7 @@ fn sync(files: &[Beside]) -> io::Result<()> {
     Ok(())
 }
 
-/// `git gc` removes what begins so and was left behind.
+/// `git gc` removes stale files with this prefix.
 fn temporary_name() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +201,7 @@ mod tests {
     #[test]
     fn an_object_has_gits_id_and_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        // As `git hash-object --stdin` has them.
+        // As printed by `git hash-object --stdin`.
         for (sha256, id) in [
             (false, "ce013625030ba8dba906f756967f9e9ca394464a"),
             (true, "2cf8d83d9ee29543b34a87727421fdecb7e3f3a183d337639025de576db9ebb4"),
@@ -211,7 +213,7 @@ mod tests {
             assert!(loose.take(id).unwrap().is_none());
             loose.put(&[made]).unwrap();
             assert_eq!(loose.take(id).unwrap().unwrap().id(), id);
-            // Twice is once, and nothing is left beside it.
+            // Writing again changes nothing and leaves no temporary file.
             loose.put(&[loose.make("blob", b"hello\n").unwrap()]).unwrap();
             assert_eq!(fs::read_dir(objects.join(&id[..2])).unwrap().count(), 1);
         }

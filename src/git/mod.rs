@@ -1,4 +1,5 @@
-//! Git as autopack uses it: the command, objects, trees, differences, refs and the user's configuration. It knows no slots.
+//! Git as autopack uses it: the command, objects, trees, differences, refs and the user's
+//! configuration. Slots are not known here.
 
 pub mod command;
 pub mod diff;

@@ -1,4 +1,4 @@
-//! Git's paths are bytes; so are those of a Unix file system.
+//! Conversion of paths: paths in git and in Unix file systems are bytes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,12 +12,12 @@ pub(crate) fn to_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-/// A path for people and for the scope; what is not UTF-8 in it becomes U+FFFD.
+/// Returns a path for people and for the scope; invalid UTF-8 becomes U+FFFD.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `folder/name`, without a folder at the top.
+/// Returns `folder/name`, or only the name at the top.
 pub(crate) fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() {
         return name.to_vec();

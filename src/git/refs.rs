@@ -1,21 +1,21 @@
-//! The user's branches, tags and remote-tracking branches as they are at one moment, and those of remotes on this machine, read
-//! as files: git would have to be started for it, twice for each attempt. A repository that keeps its refs in another way
-//! (reftable) shows none.
+//! Reads the current branches, tags and remote-tracking branches of the user, and those of remotes
+//! on this machine, from files: starting git would cost two processes for each attempt.
+//! Repositories with another ref format (reftable) yield no refs.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where ours lie among the branches.
+/// Prefix of autopack's branches.
 const OURS: &str = "refs/heads/autopack/";
 
-/// Each by its full name, with what it leads to.
+/// Returns the target of each branch and tag of the user, by full ref name.
 pub(crate) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
     let kinds = ["refs/heads", "refs/tags", "refs/remotes"];
     read(common_dir, &kinds, |name| is_the_users(name) || name.starts_with("refs/remotes/"))
 }
 
-/// The same with those of `origin`. One that stands for another leads to `ref: <name>`.
+/// Like [`users_refs`], with the refs of `origin`. The target of a symbolic ref is `ref: <name>`.
 pub(crate) fn all_refs(common_dir: &Path) -> BTreeMap<String, String> {
     let kinds = ["refs/heads", "refs/tags", "refs/remotes/origin"];
     read(common_dir, &kinds, |name| is_the_users(name) || name.starts_with("refs/remotes/origin/"))
@@ -27,17 +27,17 @@ fn read(
     is_wanted: impl Fn(&str) -> bool,
 ) -> BTreeMap<String, String> {
     let mut refs = BTreeMap::new();
-    // These first, as git does: what is packed in between would be in neither otherwise.
+    // Loose refs first, like git: otherwise a ref packed in between would be missed.
     for kind in kinds {
         add_loose(common_dir, kind, &mut refs);
     }
     if let Ok(packed) = fs::read(common_dir.join("packed-refs")) {
         let packed = String::from_utf8_lossy(&packed);
-        // Lines that begin with `#` or `^` say something about the file, or about the line above.
+        // Lines starting with `#` or `^` are about the file, or about the previous line.
         let lines = packed.lines().filter(|line| !line.starts_with(['#', '^']));
         for (leads_to, name) in lines.filter_map(|line| line.split_once(' ')) {
             if is_wanted(name) {
-                // What has a file of its own counts, whatever is packed.
+                // A loose ref overrides the packed ref.
                 refs.entry(name.to_owned()).or_insert_with(|| leads_to.to_owned());
             }
         }
@@ -50,8 +50,8 @@ fn is_the_users(name: &str) -> bool {
     is_branch || name.starts_with("refs/tags/")
 }
 
-/// Branches and tags of the remotes that are directories, after the name of each: whoever pushes to one by its path leaves no
-/// trace in the user's repository.
+/// Returns branches and tags of remotes that are directories, prefixed with the remote's name: pushing to such a
+/// directory by path leaves no trace in the user's repository.
 pub(crate) fn refs_of_remotes(common_dir: &Path, checkout: &Path) -> BTreeMap<String, String> {
     let config = fs::read_to_string(common_dir.join("config")).unwrap_or_default();
     let mut refs = BTreeMap::new();
@@ -77,7 +77,7 @@ fn local_remotes(config: &str, checkout: &Path) -> Vec<(String, PathBuf)> {
         {
             let url = url.trim().trim_matches('"');
             let path = url.strip_prefix("file://").unwrap_or(url);
-            // `host:path` and `scheme://` are elsewhere, unless there is such a directory.
+            // `host:path` and `scheme://` are on other machines, unless such a directory exists.
             let path = checkout.join(path);
             if path.is_dir() {
                 remotes.push((name.clone(), path));

@@ -1,7 +1,8 @@
-//! Removes whatever stands at a path: read-only or not, and however deep.
+//! Removes everything at a path, read-only or not, at any depth.
 //!
-//! Not `fs::remove_dir_all`: it needs a stack frame and an open file for each level, and an agent can make folders within
-//! folders by the ten thousand. No path is long enough for those: what lies too deep is moved up first.
+//! `fs::remove_dir_all` needs a stack frame and an open file for each level, and an agent can nest
+//! directories by the ten thousand, deeper than the longest path allowed: entries too deep are
+//! moved up first.
 
 use std::fs::{self, DirEntry, FileType, Permissions};
 use std::io::{self, ErrorKind};
@@ -9,15 +10,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a path at which a folder is still looked into: with a name of 255 more it is short enough for the
-/// kernel (4096, `PATH_MAX`).
+/// Maximum path length in bytes for reading a directory: with a name of 255 bytes more, the path still fits the
+/// kernel's limit (4096, `PATH_MAX`).
 const LONGEST: usize = 3800;
 
-/// Levels beneath the top at which a folder is still removed where it lies. The kernel goes through all of a path each
-/// time: what lies deeper costs more than to move it up once.
+/// Maximum depth for removing a directory in place. The kernel resolves the whole path each time, so moving deeper
+/// directories up once is cheaper.
 const DEEPEST: usize = 64;
 
-/// Removes whatever is there; what is not there any more is no error.
+/// Removes an entry of this kind; a missing entry is no error.
 pub(crate) fn remove(path: &Path, kind: FileType) -> io::Result<()> {
     match kind.is_dir() {
         true => remove_folder(path),
@@ -25,7 +26,7 @@ pub(crate) fn remove(path: &Path, kind: FileType) -> io::Result<()> {
     }
 }
 
-/// The same for a path where there may be nothing.
+/// Removes anything at the path; a missing entry is no error.
 pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) => remove(path, found.file_type()),
@@ -34,7 +35,7 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Folder by folder, one of them open at a time.
+/// Removes directory by directory, with only one open at a time.
 fn remove_folder(top: &Path) -> io::Result<()> {
     let mut pit = Pit { top, filled: 0 };
     let mut open = vec![(top.to_owned(), 0)];
@@ -52,11 +53,11 @@ fn remove_folder(top: &Path) -> io::Result<()> {
         }
         emptied.push(folder);
     }
-    // Each comes after the one that it lies in.
+    // Children come after their parents, so the reverse order removes children first.
     emptied.iter().rev().try_for_each(|folder| gone(fs::remove_dir(folder)))
 }
 
-/// Where what lies too deep is moved to: beneath the top of what is being removed.
+/// Target directory for entries too deep to remove: directly in the directory being removed.
 struct Pit<'a> {
     top: &'a Path,
     filled: u64,
@@ -64,13 +65,13 @@ struct Pit<'a> {
 
 impl Pit<'_> {
     fn take_up(&mut self, folder: &Path) -> io::Result<PathBuf> {
-        // Its `..` is written to.
+        // Moving a directory writes its `..`.
         open_up(folder)?;
         loop {
             let place = self.top.join(self.filled.to_string());
             self.filled += 1;
             match fs::rename(folder, &place) {
-                // Without room there it would be moved for ever.
+                // If the target path is too long as well, the move would repeat forever.
                 Ok(()) if is_too_long(&place) => return Err(ErrorKind::InvalidFilename.into()),
                 Ok(()) => return Ok(place),
                 Err(error) if is_taken(&error) => {}
@@ -80,24 +81,24 @@ impl Pit<'_> {
     }
 }
 
-/// Something of this name is there, and no empty folder.
+/// Whether the name is taken, by anything except an empty directory.
 fn is_taken(error: &io::Error) -> bool {
     use ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
     matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }
 
-/// Whether a folder is too deep to be looked into by its path.
+/// Whether a path is too long for reading the directory.
 pub(crate) fn is_too_long(path: &Path) -> bool {
     path.as_os_str().as_bytes().len() > LONGEST
 }
 
-/// What lies in a folder, all of it read before anything there is changed. The folder is open as long as they are kept.
+/// Reads all entries of a directory before any change to them. The directory stays open as long as the entries live.
 pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     open_up(folder)?;
     fs::read_dir(folder)?.collect()
 }
 
-/// Lets us list, enter and change a folder.
+/// Gives us permission to list, enter and change a directory.
 pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
     let mode = fs::symlink_metadata(folder)?.permissions().mode();
     if mode & 0o700 != 0o700 {
@@ -119,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Folders within folders below `at`, with a file in the last one. No path is long enough to make them with.
+    /// Nests directories in `at`, with a file in the last directory. Their path is too long to create them directly.
     fn dig(at: &Path, name: &str, levels: usize) {
         let script = "import os, sys\nfor _ in range(int(sys.argv[2])):\n    os.mkdir(sys.argv[1]); os.chdir(sys.argv[1])\nopen('f', 'w')";
         let mut python = Command::new("python3");
@@ -133,7 +134,7 @@ mod tests {
         let top = dir.path().join("top");
         for (name, levels) in [("d", 3_000), (&*"n".repeat(255), 40)] {
             fs::create_dir(&top).unwrap();
-            // Names that the pit would take.
+            // Names also used by the pit.
             fs::create_dir_all(top.join("0/x")).unwrap();
             fs::write(top.join("1"), "").unwrap();
             dig(&top, name, levels);

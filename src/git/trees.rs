@@ -1,4 +1,4 @@
-//! The paths of a commit, as git lists them.
+//! Paths of a commit, as listed by git.
 
 use crate::phase::dependency_inputs::is_input;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -7,7 +7,7 @@ use super::command::{Git, fields};
 use super::diff::RawChange;
 use super::error::Result;
 
-/// What stands at a path.
+/// Kind of entry at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// A file or a symbolic link.
@@ -16,7 +16,7 @@ pub(crate) enum Entry {
     Submodule,
 }
 
-/// The paths of a commit, with their folders.
+/// Paths of a commit, with their directories.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     leaves: BTreeMap<Vec<u8>, Entry>,
@@ -33,7 +33,7 @@ impl Tree {
         Ok(Self::parse(&listed))
     }
 
-    /// `mode type id<tab>path`, each ended by NUL.
+    /// Parses `mode type id<tab>path`, each ended by NUL.
     pub(crate) fn parse(listed: &[u8]) -> Self {
         let mut tree = Self::default();
         for field in fields(listed) {
@@ -53,14 +53,14 @@ impl Tree {
 
     fn add_folders(&mut self, path: &[u8]) {
         for (at, _) in path.iter().enumerate().rev().filter(|(_, b)| **b == b'/') {
-            // Its parents were added with it.
+            // Its parents were added at the same time.
             if !self.folders.insert(path[..at].to_vec()) {
                 return;
             }
         }
     }
 
-    /// The same with these changes; nothing where only git can tell.
+    /// Applies changes to the tree; `None` if only git knows the result.
     pub(crate) fn changed(&self, changes: &[RawChange]) -> Option<Self> {
         if changes.iter().any(RawChange::is_about_a_submodule) {
             return None;
@@ -90,22 +90,22 @@ impl Tree {
         Some(tree)
     }
 
-    /// Whether a file, a symbolic link or a submodule of this path is there.
+    /// Whether the commit has a file, a symbolic link or a submodule at this path.
     pub fn has_file(&self, path: &str) -> bool {
         self.leaves.contains_key(path.as_bytes())
     }
 
-    /// Whether anything lies beneath this path.
+    /// Whether the commit has files in this directory.
     pub fn has_folder(&self, path: &str) -> bool {
         self.folders.contains(path.trim_end_matches('/').as_bytes())
     }
 
-    /// Every path that is valid UTF-8, in git's order.
+    /// Returns every path of valid UTF-8, in git's order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.leaves.keys().filter_map(|path| std::str::from_utf8(path).ok())
     }
 
-    /// The manifests and lock files, in order.
+    /// Returns the manifests and lock files, in order.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.inputs.iter().map(String::as_str)
     }
@@ -122,7 +122,7 @@ impl Tree {
         self.folders.iter().map(Vec::as_slice)
     }
 
-    /// Path and commit of each submodule.
+    /// Returns path and commit of each submodule.
     pub(crate) fn submodules(&self) -> impl Iterator<Item = (&[u8], &str)> {
         self.submodules.iter().map(|(path, commit)| (path.as_slice(), commit.as_str()))
     }

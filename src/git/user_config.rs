@@ -1,12 +1,13 @@
-//! What is carried over from the user's configuration into repositories of ours: only what says how
-//! files are read and written, who the user is, and LFS. Nothing that names another program.
+//! Selects the settings of the user's configuration to carry over into repositories of ours: only
+//! those about reading and writing files, the user's identity, and LFS. Settings with the name of a
+//! program are excluded.
 
 use std::path::{Path, PathBuf};
 
 use super::command::{Git, fields};
 use super::error::Result;
 
-/// Keys that are safe to copy: none of them can make git run anything.
+/// Keys safe to copy: none of them can make git run a program.
 const CARRIED: &[&str] = &[
     "core.attributesfile",
     "core.autocrlf",
@@ -22,24 +23,25 @@ const CARRIED: &[&str] = &[
     "core.symlinks",
 ];
 
+/// Settings of the user's git configuration relevant to slots.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UserConfig {
     pub identity: Identity,
     /// Key and value, in the order of the user's files.
     pub carried: Vec<(String, String)>,
-    /// The same for LFS; empty where git-lfs is not both configured and there.
+    /// Settings for LFS; empty unless git-lfs is configured and installed.
     pub lfs: Vec<(String, String)>,
-    /// Names of the filters over files that git would run for the user, but those that ours runs.
+    /// Names of the file filters the user's git would run and ours does not.
     pub filters: Vec<String>,
-    /// Not all objects are here: a partial clone.
+    /// Whether the repository is a partial clone, without some of the objects.
     pub partial: bool,
-    /// New objects need more than the file that holds them: other permissions, or an entry in a second index.
+    /// Whether new objects need more than a plain file: other permissions, or an entry in a second index.
     pub special_objects: bool,
-    /// The file of ignore patterns that the user has for all repositories.
+    /// The user's file of ignore patterns for all repositories.
     pub excludes_file: Option<PathBuf>,
 }
 
-/// Who makes our commits.
+/// Author and committer of autopack's commits.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub author: (String, String),
@@ -75,7 +77,7 @@ impl UserConfig {
             }
             None => None,
         };
-        // The first is how it is said since git 2.24 or so, the second how it was before.
+        // The first form is used since about git 2.24, the second form before.
         let promised = |key: &str| key.starts_with("remote.") && key.ends_with(".promisor");
         let partial = all.iter().any(|(key, _)| promised(key) || key == "extensions.partialclone");
         let special = |(key, value): &(String, String)| match key.as_str() {
@@ -88,7 +90,7 @@ impl UserConfig {
         Ok(Self { identity, carried, lfs, filters, partial, special_objects, excludes_file })
     }
 
-    /// Where LFS keeps the user's objects.
+    /// Returns the directory of the user's LFS objects.
     pub fn lfs_storage(&self, common_dir: &Path) -> PathBuf {
         match last(&self.lfs, "lfs.storage") {
             Some(folder) => common_dir.join(folder),
@@ -97,7 +99,7 @@ impl UserConfig {
     }
 }
 
-/// `filter.NAME.clean` and `.process` change what is committed.
+/// Returns the filter name of `filter.NAME.clean` and `.process`, the settings that change committed content.
 fn filter_that_cleans(key: &str) -> Option<String> {
     let (name, what) = key.strip_prefix("filter.")?.rsplit_once('.')?;
     matches!(what, "clean" | "process").then(|| name.to_owned())
@@ -134,7 +136,7 @@ async fn has_lfs(git: &Git) -> Result<bool> {
     Ok(git.call("look for git-lfs", ["lfs", "version"]).answer().await?.ok())
 }
 
-/// `key\nvalue`; a key without a value is true.
+/// Parses `key<newline>value`; a key without a value is true.
 fn entry(field: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(field);
     match text.split_once('\n') {
@@ -151,7 +153,7 @@ fn last<'a>(all: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     all.iter().rev().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str())
 }
 
-/// A configuration file of these keys and values.
+/// Formats a configuration file with these keys and values.
 pub(crate) fn config_text<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (key, value) in entries {

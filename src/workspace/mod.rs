@@ -1,13 +1,14 @@
-//! The repository: slots for attempts, what an attempt changed, commits, landing.
+//! The repository: slots for attempts, measured changes, commits and landings.
 //!
-//! The user's checkout, index, branches, configuration and hooks are never touched. An attempt works
-//! in a [`Slot`], a repository of its own that borrows the user's objects. What it changed is measured
-//! on disk ([`Slot::measure`]), becomes a commit in the slot's own store ([`Slot::commit`]), and only
-//! landing ([`Slot::land`]) writes into the user's repository: objects, then one transaction of refs.
+//! The user's checkout, index, branches, configuration and hooks are never touched. An attempt
+//! works in a [`Slot`], a repository of its own that borrows the user's objects. Its change is
+//! measured on disk ([`Slot::measure`]) and becomes a commit in the slot's own store
+//! ([`Slot::commit`]). Only landing ([`Slot::land`]) writes into the user's repository: objects,
+//! then one transaction of refs.
 //!
-//! Git is the `git` command line, started in `git/command.rs` alone, which also says why nothing that an agent
-//! or a repository configures can run through it. This module decides nothing about phases: whether a
-//! change is in scope is `phase::scope`'s word.
+//! Git is the `git` command line, started only in `git/command.rs`; the documentation there
+//! explains why nothing configured by an agent or a repository can run. This module decides nothing
+//! about phases: `phase::scope` decides whether a change is in scope.
 
 pub mod dependencies;
 mod repo;

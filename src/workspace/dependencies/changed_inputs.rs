@@ -1,4 +1,5 @@
-//! Which manifests and lock files of a checkout ask for other dependencies than those of the user's checkout.
+//! Finds manifests and lock files of a checkout that ask for other dependencies than the user's
+//! checkout.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::phase::dependency_inputs::is_requirements;
 
-/// What of a `package.json` decides which packages are installed.
+/// Sections of a `package.json` that determine the installed packages.
 const NODE_SECTIONS: &[&str] = &[
     "dependencies",
     "devDependencies",
@@ -24,7 +25,7 @@ const NODE_SECTIONS: &[&str] = &[
     "workspaces",
 ];
 
-/// The tables of a `pyproject.toml` that do the same, each with all beneath it.
+/// Tables of a `pyproject.toml` that determine the installed packages, each including its subtables.
 const PYTHON_TABLES: &[&str] = &[
     "project",
     "build-system",
@@ -35,10 +36,10 @@ const PYTHON_TABLES: &[&str] = &[
     "tool.setuptools",
     "tool.hatch",
 ];
-/// Keys of these tables that change without another dependency.
+/// Keys of these tables without effect on dependencies.
 const ABOUT: &[&str] = &["version", "description", "authors", "keywords", "classifiers"];
 
-/// Whether an install depends on files of this name at all.
+/// Whether an install depends on files with this name.
 fn is_of_an_install(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     matches!(
@@ -71,8 +72,8 @@ fn is_of_an_install(path: &str) -> bool {
     ) || is_requirements(path)
 }
 
-/// Those of `inputs` that differ in what they ask for between the user's checkout and a copy. `is_same` answers
-/// for what was compared before.
+/// Returns the `inputs` whose dependencies differ between the user's checkout and a copy. `is_same` answers for files
+/// compared before.
 pub fn changed_inputs<'a>(
     inputs: impl Iterator<Item = &'a str>,
     users: &Path,
@@ -94,7 +95,7 @@ pub fn changed_inputs<'a>(
     changed
 }
 
-/// Of what these files say in a copy; it changes when an install would come out differently.
+/// Returns a key of these files in a copy; the key changes when an install would give another result.
 pub fn key_of(paths: &[String], copy: &Path) -> String {
     let mut key = Sha256::new();
     for path in paths {
@@ -106,7 +107,7 @@ pub fn key_of(paths: &[String], copy: &Path) -> String {
     key.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Empty where it is no file.
+/// Returns the content; empty if the path is no file.
 fn read(path: &Path) -> Vec<u8> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => fs::read(path).unwrap_or_default(),
@@ -140,7 +141,7 @@ fn demands(path: &str, text: &[u8]) -> Demands {
     }
 }
 
-/// The lines of the tables that decide, without comments.
+/// Returns the lines of the relevant tables, without comments.
 fn python_lines(text: &str) -> Vec<String> {
     let mut decides = false;
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! Which dependency directories of the user's checkout a copy of a commit needs.
+//! Finds the dependency directories of the user's checkout needed in a copy of a commit.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use super::{VENV_MARKER, names};
 use crate::git::trees::Tree;
 use crate::phase::dependency_inputs::is_python_manifest;
 
-/// A directory or file that a package manager makes, and the manifests beside which it does so.
+/// A directory or file created by a package manager, and its manifests.
 struct Product {
     path: &'static str,
     manifests: &'static [&'static str],
@@ -19,7 +19,7 @@ const NODE: &[&str] = &["package.json"];
 
 const PRODUCTS: &[Product] = &[
     Product { path: "node_modules", manifests: NODE },
-    // Yarn's Plug'n'Play has these in place of node_modules.
+    // Yarn's Plug'n'Play has these files instead of node_modules.
     Product { path: ".pnp.cjs", manifests: NODE },
     Product { path: ".pnp.loader.mjs", manifests: NODE },
     Product { path: ".yarn/cache", manifests: NODE },
@@ -32,20 +32,20 @@ const PRODUCTS: &[Product] = &[
     Product { path: ".bundle", manifests: &["Gemfile", "gems.rb"] },
 ];
 
-/// What a checkout needs besides its commit.
+/// Dependencies needed by a checkout in addition to its commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DependencyDirectories {
-    /// Relative to the top, in order: directories, and a few files beside them.
+    /// Paths relative to the top, in order: directories, and a few files next to them.
     pub found: Vec<String>,
-    /// Those that are symbolic links in the user's checkout: where they lead, other people work too.
-    /// `workspace.link` names one that is wanted all the same.
+    /// Symbolic links in the user's checkout: their targets may be shared with other projects. A link listed in
+    /// `workspace.link` is copied all the same.
     pub symlinks: Vec<String>,
 }
 
-/// The untracked dependency directories in the user's checkout at `root` that belong to projects of this commit:
-/// beside each manifest, wherever in the repository it is.
+/// Returns the untracked dependency directories in the user's checkout at `root` for the projects of this commit:
+/// next to each manifest, anywhere in the repository.
 ///
-/// None of them has files of the commit in it, is inside another, or is reached through a symbolic link.
+/// None of them contains files of the commit, is inside another, or is reached through a symbolic link.
 pub fn dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories {
     let mut result = DependencyDirectories::default();
     for project in projects(tree) {
@@ -65,7 +65,7 @@ pub fn dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories
     result
 }
 
-/// The directories with a manifest, the top always among them.
+/// Returns the directories with a manifest, always including the top.
 fn projects(tree: &Tree) -> BTreeSet<String> {
     let mut projects = BTreeSet::from([String::new()]);
     // Every manifest is an input.
@@ -80,12 +80,13 @@ fn projects(tree: &Tree) -> BTreeSet<String> {
     projects
 }
 
-/// Somebody else's project that is checked in.
+/// Whether the manifest belongs to a checked-in third-party project.
 fn is_inside_dependencies(folder: &str) -> bool {
     folder.split('/').any(|name| matches!(name, "node_modules" | "site-packages" | "vendor"))
 }
 
-/// A symbolic link above would lead to another place in the user's checkout than in the copy, or out of it.
+/// A symbolic link in the path could have another target in the copy than in the user's checkout, or leave the
+/// checkout.
 fn is_real_directory(root: &Path, project: &str) -> bool {
     let mut at = root.to_owned();
     project.split('/').filter(|part| !part.is_empty()).all(|part| {
@@ -100,14 +101,14 @@ fn candidates(tree: &Tree, root: &Path, project: &str) -> Vec<String> {
         _ => format!("{project}/{name}"),
     };
     let products = PRODUCTS.iter().filter(|product| {
-        // Node looks for packages in every directory above; nothing else is found without its manifest.
+        // Node looks for packages in every parent directory; other directories are only found with their manifest.
         (project.is_empty() && product.path == "node_modules")
             || product.manifests.iter().any(|name| tree.has_file(&inside(name)))
     });
     let mut paths: Vec<String> = products.map(|product| inside(product.path)).collect();
     let here = root.join(project);
     let text = |name: OsString| name.into_string().ok();
-    // direnv puts them one level deeper.
+    // direnv nests them a level deeper.
     let layouts = names(&here.join(".direnv")).into_iter().filter_map(text);
     let venvs = names(&here).into_iter().filter_map(text);
     let venvs = venvs.chain(layouts.map(|name| format!(".direnv/{name}")));

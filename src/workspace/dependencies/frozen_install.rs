@@ -1,4 +1,4 @@
-//! The command that installs what a changed lock file asks for, and nothing beyond it.
+//! Chooses the command to install exactly the dependencies of a changed lock file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,18 +11,19 @@ use crate::phase::dependency_inputs::is_requirements;
 /// A command to run in a checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallCommand {
-    /// Relative to the top of the checkout, without a slash at its end; empty for the top.
+    /// Directory relative to the top of the checkout, without a trailing slash; empty for the top.
     pub dir: String,
+    /// Program and arguments.
     pub argv: Vec<String>,
-    /// Over the environment: a value sets a variable, `None` takes it away. So it installs into the checkout and
-    /// asks nothing.
+    /// Changes to the environment: a value sets a variable, `None` removes it. They make the command install into the
+    /// checkout and ask no questions.
     pub env: Vec<(&'static str, Option<&'static str>)>,
-    /// The file whose change asks for it.
+    /// The changed file that requires this install.
     pub because: String,
     family: Family,
 }
 
-/// Package managers that make the same directories.
+/// Package managers with the same directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Node,
@@ -52,14 +53,15 @@ impl Family {
 }
 
 impl InstallCommand {
-    /// Whether it makes, or removes, this dependency directory: those of its package manager in its directory and below.
+    /// Whether the command creates or removes this dependency directory, i.e. a directory of its package manager in
+    /// its own directory or a subdirectory.
     pub fn owns(&self, path: &str) -> bool {
         let is_below = self.dir.is_empty()
             || path.strip_prefix(&self.dir).is_some_and(|rest| rest.starts_with('/'));
         is_below && Family::of_directory(path) == self.family
     }
 
-    /// As a person would type it at the top of the checkout.
+    /// Returns the command as typed by a person at the top of the checkout.
     pub fn line(&self) -> String {
         line(&self.dir, &self.argv)
     }
@@ -72,19 +74,21 @@ fn line(dir: &str, argv: &[String]) -> String {
     }
 }
 
-/// What a changed lock file or manifest means for a checkout.
+/// Consequence of a changed lock file or manifest for a checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrozenInstall {
+    /// Run this command in the checkout.
     Run(InstallCommand),
-    /// Nothing can be run: which `workspace.setup` is missing, for people.
+    /// No install command works.
     Missing {
+        /// Message for people, with an example for `workspace.setup`.
         why: String,
     },
 }
 
-/// The installs that the changed paths ask for in the checkout at `root`, which holds `tree`: one for each directory and
-/// package manager. `has_program` says whether a program is on the PATH that they will get. Cargo, Go and Deno fetch what
-/// they need by themselves, unless it is vendored.
+/// Returns the installs required by the changed paths in the checkout at `root` with the content of `tree`: one for
+/// each directory and package manager. `has_program` tells whether a program is on the command's PATH. Cargo, Go and
+/// Deno download dependencies by themselves, unless they are vendored.
 pub fn frozen_installs(
     tree: &Tree,
     root: &Path,
@@ -95,7 +99,7 @@ pub fn frozen_installs(
     for path in changed {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         let here = root.join(dir);
-        // Deleted: whatever replaced it has a path of its own among those that changed.
+        // Deleted: its replacement is among the changed paths too.
         if !here.join(name).is_file() {
             continue;
         }
@@ -122,12 +126,12 @@ struct Recipe {
     dir: String,
     argv: Vec<String>,
     env: Variables,
-    /// Why it cannot work here, whatever programs there are.
+    /// Reason why the command cannot work here, regardless of the installed programs.
     lacks: Option<&'static str>,
 }
 
 impl Recipe {
-    /// A person can run it, and autopack cannot.
+    /// Builds a recipe for a person to run; autopack cannot run the command.
     fn lacking(dir: &str, argv: &[&str], lacks: &'static str) -> Option<Self> {
         Some(Self { lacks: Some(lacks), ..Self::new(dir, argv, &[])? })
     }
@@ -142,7 +146,7 @@ impl Recipe {
             return Some(lacks.to_owned());
         }
         let program = self.argv.first()?;
-        // One in the checkout was seen there.
+        // A program in the checkout was already found there.
         (!program.contains('/') && !has_program(program))
             .then(|| format!("{program} is not on PATH"))
     }
@@ -163,7 +167,7 @@ const PNPM: &[&str] = &["pnpm", "install", "--frozen-lockfile", "--prefer-offlin
 const YARN_CLASSIC: &[&str] = &["yarn", "install", "--frozen-lockfile", "--non-interactive"];
 const YARN: &[&str] = &["yarn", "install", "--immutable"];
 const BUN: &[&str] = &["bun", "install", "--frozen-lockfile", "--backend=copyfile"];
-// What the user put into the environment besides, a test runner say, stays.
+// Other packages the user installed into the environment, such as a test runner, stay.
 const UV: &[&str] = &["uv", "sync", "--frozen", "--inexact"];
 const POETRY: &[&str] = &["poetry", "install", "--no-interaction"];
 const PDM: &[&str] = &["pdm", "sync", "--non-interactive"];
@@ -173,7 +177,7 @@ const BUNDLE: &[&str] = &["bundle", "install"];
 const GO_VENDOR: &[&str] = &["go", "mod", "vendor"];
 const CARGO_VENDOR: &[&str] = &["cargo", "vendor", "--locked", "--quiet"];
 
-/// Lock files, the first of which that is there counts.
+/// Lock files in order of preference; the first existing file is used.
 const NODE_LOCKS: &[&str] = &[
     "package-lock.json",
     "npm-shrinkwrap.json",
@@ -185,7 +189,7 @@ const NODE_LOCKS: &[&str] = &[
 const PYTHON_LOCKS: &[&str] = &["uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"];
 const NO_LOCK: &str = "there is no lock file to install from";
 
-// An environment that is active in the user's shell is the user's.
+// An environment active in the user's shell is the user's, not the copy's.
 const IN_PROJECT: Variables = &[
     ("POETRY_VIRTUALENVS_IN_PROJECT", Some("true")),
     ("VIRTUAL_ENV", None),
@@ -205,7 +209,7 @@ const PNPM_HERE: Variables = &[
     ("pnpm_config_package_import_method", Some("clone-or-copy")),
 ];
 const YARN_HERE: Variables = &[("YARN_NM_MODE", Some("classic"))];
-// Gems of the machine would be installed for everybody.
+// Otherwise gems would be installed for the whole machine.
 const BUNDLE_HERE: Variables =
     &[("BUNDLE_FROZEN", Some("true")), ("BUNDLE_PATH", Some("vendor/bundle"))];
 const PIP_HERE: Variables = &[("PIP_NO_INPUT", Some("1")), ("UV_LINK_MODE", Some("copy"))];
@@ -225,7 +229,7 @@ fn recipe(tree: &Tree, root: &Path, path: &str) -> Option<Recipe> {
         "Pipfile.lock" => Recipe::new(dir, PIPENV, PIPENV_HERE),
         "composer.lock" => Recipe::new(dir, COMPOSER, &[]),
         "Gemfile.lock" | "gems.locked" => Recipe::new(dir, BUNDLE, BUNDLE_HERE),
-        // Go refuses a vendor directory that does not agree with go.mod; where it is tracked, the agent's is judged.
+        // Go refuses a vendor directory out of step with go.mod; a tracked vendor directory is the agent's to update.
         "go.mod" if is_brought(tree, root, dir, "vendor/modules.txt") => {
             Recipe::new(dir, GO_VENDOR, &[])
         }
@@ -253,7 +257,7 @@ fn from_source(dir: &str) -> Option<Recipe> {
     Recipe::lacking(dir, &[".venv/bin/python", "-m", "pip", "install", "-e", "."], NO_LOCK)
 }
 
-/// By the lock file that a manifest in `dir` belongs to: the nearest in its directory or above it.
+/// Chooses by the lock file of a manifest in `dir`: the nearest in its directory or a parent.
 fn by_lock(tree: &Tree, root: &Path, dir: &str, locks: &[&str]) -> Option<Recipe> {
     let mut at = Some(dir);
     while let Some(folder) = at {
@@ -271,21 +275,21 @@ fn by_lock(tree: &Tree, root: &Path, dir: &str, locks: &[&str]) -> Option<Recipe
     None
 }
 
-/// Yarn 2 and later write this into their lock file.
+/// Whether the lock file was written by Yarn 2 or later.
 fn is_modern_yarn(here: &Path) -> bool {
     let lock = fs::read_to_string(here.join("yarn.lock")).unwrap_or_default();
     here.join(".yarnrc.yml").is_file() || lock.lines().any(|line| line == "__metadata:")
 }
 
-/// Whether something that git does not have is there: it came from the user's checkout.
+/// Whether an untracked path is present, so was copied from the user's checkout.
 fn is_brought(tree: &Tree, root: &Path, dir: &str, name: &str) -> bool {
     let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
     root.join(&path).exists() && !tree.has_file(&path) && !tree.has_folder(&path)
 }
 
-/// Only into an environment that is the checkout's own: any other is the user's.
+/// Installs a requirements file, but only into the checkout's own environment: any other belongs to the user.
 fn requirements(root: &Path, dir: &str, name: &str) -> Option<Recipe> {
-    // The nearest environment, in the directory of the list or above it.
+    // The nearest environment, in the directory of the requirements file or a parent.
     let mut at = Some(dir);
     while let Some(folder) = at {
         for venv in [".venv", "venv", "env"] {
@@ -298,9 +302,9 @@ fn requirements(root: &Path, dir: &str, name: &str) -> Option<Recipe> {
         }
         at = parent(folder);
     }
-    // Without an environment of its own the project uses one that autopack must not change.
+    // A project without its own environment uses a shared environment; autopack must not change it.
     let argv = ["python3 -m venv .venv && .venv/bin/python -m pip install -r", name];
-    Recipe::lacking(dir, &argv, "there is no .venv in your checkout to install it into")
+    Recipe::lacking(dir, &argv, "there is no .venv in your checkout to install into")
 }
 
 fn install_list(own: &Path, folder: &str, venv: &str, dir: &str, name: &str) -> Recipe {
@@ -314,7 +318,7 @@ fn install_list(own: &Path, folder: &str, venv: &str, dir: &str, name: &str) -> 
         true => [&python, "-m", "pip", "install", "--disable-pip-version-check", "-r", &list]
             .map(str::to_owned)
             .to_vec(),
-        // uv makes environments without pip.
+        // uv creates environments without pip.
         false => {
             ["uv", "pip", "install", "--python", &python, "-r", &list].map(str::to_owned).to_vec()
         }

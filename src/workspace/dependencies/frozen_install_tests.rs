@@ -1,4 +1,4 @@
-//! Which install a changed lock file or manifest asks for.
+//! Choice of the install for a changed lock file or manifest.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn checkout(files: &[(&str, &str)]) -> tempfile::TempDir {
     temp
 }
 
-/// Of everything in it but what the user's checkout brought.
+/// Returns a tree of all files, except those copied from the user's checkout.
 fn tree(root: &Path) -> Tree {
     fn list(dir: &Path, prefix: &str, all: &mut String) {
         for entry in fs::read_dir(dir).unwrap().flatten() {

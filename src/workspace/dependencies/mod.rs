@@ -1,18 +1,19 @@
 //! Dependency directories: `node_modules`, virtual environments, `vendor`.
 //!
-//! Git does not have them, and neither an agent nor CI can work without them. This module knows which of
-//! them a checkout of autopack's own needs, whether one changed since it was copied, how a copy stops
-//! naming the checkout that it came from, and which command installs what a changed lock file asks for.
-//! It copies and runs nothing itself.
+//! They are not in git, and agents and CI cannot work without them. This module tells which
+//! dependency directories a checkout needs, whether a directory changed since it was copied, how to
+//! remove the user's checkout from the paths in a copy, and which command installs a changed lock
+//! file. Copying and running commands is done by the callers.
 //!
 //! | question | answered by |
 //! |---|---|
 //! | which directories does a commit need? | [`dependency_directories`] |
-//! | did one change since it was copied? | [`stamp()`] |
-//! | what in a copy still names the user's checkout? | [`relocate`] |
-//! | does a change to this path ask for a new setup? | [`is_input`](crate::phase::dependency_inputs::is_input) |
-//! | which of them ask for other dependencies than the user's checkout has? | [`changed_inputs`] |
-//! | which command installs what they ask for? | [`frozen_installs`] |
+//! | did a directory change since the copy? | [`stamp()`] |
+//! | which paths in a copy name the user's checkout? | [`relocate`] |
+//! | does a change to this path require a new setup? |
+//! [`is_input`](crate::phase::dependency_inputs::is_input) |
+//! | which manifests ask for other dependencies than in the user's checkout? | [`changed_inputs`] |
+//! | which command installs them? | [`frozen_installs`] |
 
 mod changed_inputs;
 mod directories;
@@ -31,15 +32,15 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The marker of a virtual environment, whatever its directory is called.
+/// Marker file of a virtual environment, regardless of the directory's name.
 const VENV_MARKER: &str = "pyvenv.cfg";
 
-/// What kind of directory it is, by what is in it.
+/// Kind of dependency directory, determined by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     NodeModules,
     Venv,
-    /// `vendor` and everything else: only its own files say what it is.
+    /// `vendor` and everything else: identified only by its files.
     Other,
 }
 
@@ -55,14 +56,14 @@ impl Kind {
     }
 }
 
-/// Whether a directory, itself and not by way of a symbolic link, is one whose packages a [`stamp()`] tells apart: of
-/// any other, only the top would be looked at.
+/// Whether a path is a directory (not a symbolic link) with packages known to [`stamp()`]. For other directories the
+/// stamp covers only the top level.
 pub fn is_dependency_directory(dir: &Path) -> bool {
     fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir()) && Kind::of(dir) != Kind::Other
 }
 
-/// The paths below `dir` that a pattern matches: components joined by `/`, each a name, `*`, or a name that
-/// begins or ends with `*`. Symbolic links to directories are not followed.
+/// Returns the paths in `dir` matching a pattern: components joined by `/`, each a name, `*`, or a name with `*` at
+/// the start or end. Symbolic links to directories are not followed.
 fn expand(dir: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![dir.to_owned()];
     for part in pattern.split('/') {
@@ -97,7 +98,7 @@ fn fits(name: &str, part: &str) -> bool {
     }
 }
 
-/// The names in a directory, sorted; none where it cannot be read.
+/// Returns the sorted names in a directory; empty if unreadable.
 fn names(dir: &Path) -> Vec<OsString> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();

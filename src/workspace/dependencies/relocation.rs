@@ -1,7 +1,8 @@
-//! After a copy: absolute paths of the user's checkout inside a dependency directory become those of the copy.
+//! Relocates a copied dependency directory: absolute paths of the user's checkout become paths of
+//! the copy.
 //!
-//! Without this, `.venv/bin/pytest` starts the Python of the checkout, an editable install imports the
-//! checkout's sources, and a shim of pnpm looks for packages there.
+//! Without relocation, `.venv/bin/pytest` starts the Python of the checkout, an editable install
+//! imports the checkout's sources, and a shim of pnpm looks for packages there.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,11 +12,11 @@ use std::path::Path;
 use super::{Kind, expand};
 use crate::process::PathReplacement;
 
-/// Larger files are no scripts or records of an install.
+/// Maximum size in bytes; larger files are no scripts or records of an install.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
-/// A file with a NUL in its beginning is no text.
+/// Number of leading bytes checked for a NUL: a file with a NUL there is no text.
 const LOOKED_AT: usize = 8 * 1024;
-/// The kernel reads no more of a first line (`BINPRM_BUF_SIZE` less the end; 256 since Linux 5.1).
+/// Maximum length of a first line read by the kernel, in bytes (`BINPRM_BUF_SIZE` less the end; 256 since Linux 5.1).
 const MAX_SHEBANG: usize = 250;
 
 const VENV: &[&str] = &[
@@ -55,18 +56,18 @@ const OTHER: &[&str] = &[
     "*/*",
 ];
 
-/// What a relocation did.
+/// Result of a relocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relocation {
-    /// Files and symbolic links that named the checkout and now name the copy.
+    /// Number of changed files and symbolic links: they named the checkout and now name the copy.
     pub changed: usize,
 }
 
-/// Makes the dependency directory `dir`, a copy, name its own checkout. Looks at the text files that package managers
-/// write paths into, and at symbolic links beside them; a second call changes nothing.
+/// Makes the dependency directory `dir`, a copy, name its own checkout. Rewrites the text files in which package
+/// managers store paths, and symbolic links next to them; a second call changes nothing.
 ///
 /// # Errors
-/// When a file that names the checkout cannot be replaced.
+/// If a file with a path of the checkout cannot be replaced.
 pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocation> {
     let mut done = Relocation::default();
     let Ok(found) = fs::symlink_metadata(dir) else { return Ok(done) };
@@ -79,7 +80,7 @@ pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocat
         Kind::Other => OTHER,
     };
     for pattern in patterns {
-        // The last patterns are wide: they are for the symbolic links that such directories have in them.
+        // The last patterns are wide, so they apply only to symbolic links.
         let only_links =
             pattern.ends_with('*') && !pattern.contains("bin/") && !pattern.contains(".egg-info");
         for path in expand(dir, pattern) {
@@ -97,7 +98,7 @@ pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocat
     Ok(done)
 }
 
-/// Also one that leads into the checkout by way of others, as those of `npm link` do.
+/// Also relocates links into the checkout through other links, like those of `npm link`.
 fn relocate_link(path: &Path, replacement: &PathReplacement) -> io::Result<bool> {
     let target = fs::read_link(path)?;
     let lead = || replacement.path(&path.canonicalize().ok()?);
@@ -107,14 +108,15 @@ fn relocate_link(path: &Path, replacement: &PathReplacement) -> io::Result<bool>
     Ok(true)
 }
 
-/// A new file takes the place of the old one, which may be a hard link to a store that others use. It gets the time of
-/// now: byte code of a file that differs only in a path of the same length is told from it by that.
+/// Replaces the file with a new file, because the old file may be a hard link to a store used by others. The new file
+/// gets the current time: Python detects outdated byte code by it, if the path in the source changed to another of
+/// equal length.
 fn relocate_file(
     path: &Path,
     permissions: Permissions,
     replacement: &PathReplacement,
 ) -> io::Result<bool> {
-    // What cannot be read is nothing that the user could have run.
+    // The user could not have run an unreadable file.
     let Ok(text) = fs::read(path) else { return Ok(false) };
     if text.iter().take(LOOKED_AT).any(|byte| *byte == 0) {
         return Ok(false);
@@ -131,7 +133,8 @@ fn relocate_file(
     Ok(true)
 }
 
-/// Python reads byte code by the time of its source in whole seconds, and both may have been written in this one.
+/// Removes byte code. Python compares only whole seconds of the source's time, and both may have been written in the
+/// same second.
 fn forget_byte_code(path: &Path) {
     let (Some(stem), Some(dir)) = (path.file_stem().and_then(|stem| stem.to_str()), path.parent())
     else {
@@ -144,7 +147,7 @@ fn forget_byte_code(path: &Path) {
     }
 }
 
-/// A Python script whose first line became too long for the kernel is started by the shell, as pip writes it.
+/// Starts a Python script through the shell, as pip does, if its first line became too long for the kernel.
 fn with_short_shebang(text: Vec<u8>) -> Vec<u8> {
     let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
     let line = &text[..end];

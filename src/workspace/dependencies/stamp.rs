@@ -1,4 +1,4 @@
-//! Whether a dependency directory changed, told from the few files that every install writes.
+//! Detects changes of a dependency directory from the few files written by every install.
 
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -10,18 +10,18 @@ use sha2::{Digest, Sha256};
 use super::{Kind, expand, names};
 use crate::phase::dependency_inputs::is_input;
 
-/// A lock file larger than this is told by its size and time alone.
+/// Maximum size in bytes for reading a lock file; a larger file is compared by size and time.
 const MAX_CONTENT: u64 = 64 * 1024 * 1024;
 
-/// Written by those who use the directory, not by those who install into it.
+/// Entries written by using the directory, not by installing into it.
 const BY_USE: &[&str] = &["__pycache__", ".cache", ".vite", ".vitest", ".tmp", ".autopack-tmp"];
 
-/// Changes when packages were added, removed or replaced in the dependency directory `path` below `root`, or when a
-/// lock file beside it changed. Running what is installed does not change it, and neither does where `root` is.
+/// Returns a stamp of the dependency directory `path` in `root`. The stamp changes when packages are added, removed
+/// or replaced, or when a lock file next to the directory changes. Running the installed programs or moving `root`
+/// does not change it.
 ///
-/// It reads names and times at the top, the records that package managers keep (`.package-lock.json`,
-/// `.modules.yaml`, `*.dist-info`, `installed.json`), and no package itself. A directory that is not there has a
-/// stamp of its own.
+/// Reads names and times at the top level and the records of package managers (`.package-lock.json`, `.modules.yaml`,
+/// `*.dist-info`, `installed.json`), but no package. A missing directory has a stamp of its own.
 pub fn stamp(root: &Path, path: &str) -> String {
     let dir = root.join(path);
     let mut stamp = Stamp(Sha256::new());
@@ -38,7 +38,7 @@ pub fn stamp(root: &Path, path: &str) -> String {
     stamp.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What an install is made from. The other manifests change without one.
+/// Whether the file is a lock file. Other manifests can change without an install.
 fn is_lock(name: &str) -> bool {
     let is_made = name.contains("lock") || name.ends_with(".sum") || name.contains("shrinkwrap");
     is_input(name) && (is_made || name.contains("requirements"))
@@ -80,7 +80,7 @@ impl Stamp {
         }
     }
 
-    /// A package is as new as its `package.json`: its directory's time changes with whatever caches in it.
+    /// Adds each package with the time of its `package.json`: the directory's own time changes with caches inside.
     fn packages(&mut self, dir: &Path) {
         for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
             let path = dir.join(name);
@@ -93,7 +93,7 @@ impl Stamp {
         }
     }
 
-    /// The directory of a package changes when its byte code is made; the records beside it do not.
+    /// Adds the records of packages: a package directory's own time changes with new byte code.
     fn site_packages(&mut self, dir: &Path) {
         for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
             let path = dir.join(name);
@@ -109,7 +109,7 @@ impl Stamp {
         }
     }
 
-    /// Names, sizes and times of what is in it.
+    /// Adds names, sizes and times of a directory's entries.
     fn list(&mut self, dir: &Path) {
         for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
             self.bytes(name.as_bytes());
@@ -142,7 +142,7 @@ impl Stamp {
         self.0.update(found.mtime_nsec().to_le_bytes());
     }
 
-    /// What it says, not when: a lock file is written anew by many a harmless command.
+    /// Adds the content instead of the time: many harmless commands rewrite a lock file unchanged.
     fn content(&mut self, path: &Path) {
         let Ok(found) = fs::metadata(path) else { return };
         if !found.is_file() {

@@ -1,9 +1,10 @@
-//! The fence: a ref for each phase that names who may land it.
+//! The fence: a ref for each phase with the attempt allowed to land it.
 //!
-//! A claimer of attempt n replaces only what a lower attempt left. A rescuer of attempt n always
-//! replaces it, before the phase is queued again. Landing deletes it, if it has this value, in the same transaction
-//! that moves the branch, so that whoever was rescued can no longer land, however late it wakes up. What is claimed
-//! after that, by somebody who has slept since before, the store refuses before an agent is asked.
+//! A claim of attempt n replaces only claims of lower attempts. A reclaim of attempt n always
+//! replaces the claim, before the phase is queued again. Landing deletes the ref, if it still has
+//! this value, in the same transaction as the branch update, so a drain whose phase was reclaimed
+//! can no longer land, however late it wakes up. Any later claim, by a drain asleep since before,
+//! is refused by the store before an agent is asked.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,28 +14,31 @@ use super::Repo;
 use crate::git::error::{Result, WorkspaceError};
 use crate::phase::{PhaseId, RunId};
 
-/// Losing the race this often is no race any more.
+/// After losing this many rounds, claiming fails: a race does not last this long.
 const ROUNDS: u32 = 20;
 
-/// The right to land one attempt, as git knows it.
+/// The right to land an attempt, as stored in git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRef {
     pub(crate) name: String,
     pub(crate) id: String,
 }
 
-/// What came of asking for the right.
+/// Result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fence {
+    /// The right to land was claimed.
     Ours(ClaimRef),
-    /// This attempt, or a later one, is somebody else's.
+    /// This attempt, or a later attempt, belongs to another drain.
     Fenced {
+        /// Number of the other attempt.
         attempt: u32,
+        /// Owner of the other claim.
         holder: String,
     },
 }
 
-/// What a claim's blob says.
+/// Content of a claim's blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Holder {
@@ -44,13 +48,16 @@ struct Holder {
     owner: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     rescued_by: Option<String>,
-    /// Makes two values of one holder differ.
+    /// Random value, to make two claims of the same holder differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
 }
 
 impl Repo {
     /// Claims the right to land this attempt. `owner` is unique among drains.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn fence(
         &self,
         run: &RunId,
@@ -62,8 +69,11 @@ impl Repo {
         self.put(run, phase, &ours, |there| there.attempt < attempt || *there == ours).await
     }
 
-    /// Takes the right from whoever has it for this attempt or an earlier one. `Fenced`: the phase
-    /// has moved on to a later attempt, and there is nothing to rescue.
+    /// Reclaims the right from the holder of this attempt or an earlier attempt. `Fenced`: the phase has moved on to
+    /// a later attempt, so there is nothing to reclaim.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn rescue_fence(
         &self,
         run: &RunId,
@@ -80,7 +90,7 @@ impl Repo {
         self.put(run, phase, &ours, |there| there.attempt <= attempt).await
     }
 
-    /// Whether the right is still there, which only the transaction of a landing can rely on.
+    /// Whether the claim is still valid. Only the transaction of a landing can rely on the answer.
     pub(crate) async fn holds(&self, claim: &ClaimRef) -> Result<bool> {
         Ok(self.claim_at(&claim.name).await?.is_some_and(|(id, _)| id == claim.id))
     }
@@ -94,7 +104,7 @@ impl Repo {
     ) -> Result<Fence> {
         let name = claim_name(run, phase);
         let mut last = None;
-        // Nobody was there before a first attempt, as a rule; being wrong costs a round.
+        // A first attempt usually finds no claim; a wrong guess costs a round.
         let mut guessed = ours.attempt == 1 && ours.rescued_by.is_none();
         for _ in 0..ROUNDS {
             let there = if guessed { None } else { self.claim_at(&name).await? };
@@ -131,7 +141,7 @@ impl Repo {
         self.git.call("write the claim", args).stdin(text).text().await
     }
 
-    /// Id and content of the claim that is there. What is not ours to read counts as attempt 0.
+    /// Returns id and content of the current claim. An unreadable claim counts as attempt 0.
     async fn claim_at(&self, name: &str) -> Result<Option<(String, Holder)>> {
         let call = self.git.call("read the claim", ["cat-file", "--batch"]);
         let answer = call.stdin(format!("{name}\n")).bytes().await?;

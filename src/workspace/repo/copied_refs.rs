@@ -1,7 +1,8 @@
-//! The refs of the user's that a copy has as its own: tags, the base branch and `origin/*`, so that `git describe --tags`,
-//! `git diff main...HEAD` and `git diff origin/main...` say in a copy what they would say in a clone.
+//! The user's refs copied into a slot: tags, the base branch and `origin/*`, so that `git describe
+//! --tags`, `git diff main...HEAD` and `git diff origin/main...` print the same in a slot as in a
+//! clone.
 //!
-//! They are copied, not shared: what an agent does to them is done to the copy's. No remote is configured.
+//! They are copied, not shared: an agent can only change the copy. No remote is configured.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,19 +11,19 @@ use super::Repo;
 use crate::git::error::Result;
 use crate::git::refs::all_refs;
 
-/// With more than these, branches of `origin` other than the default one are left out.
+/// Above this number of refs, branches of `origin` other than the default branch are left out.
 const MOST: usize = 10_000;
 
 const BRANCHES: &str = "refs/heads/";
 const ORIGIN: &str = "refs/remotes/origin/";
 const ORIGIN_HEAD: &str = "refs/remotes/origin/HEAD";
 
-/// What a copy gets.
+/// Refs for a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CopiedRefs {
-    /// As `packed-refs` has them.
+    /// In the format of `packed-refs`.
     pub packed: String,
-    /// What `origin/HEAD` stands for.
+    /// Target of `origin/HEAD`.
     pub origin_head: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl Repo {
     }
 }
 
-/// Of all refs those that a copy gets; `head` is the branch that the user is on.
+/// Selects the refs for a copy; `head` is the user's current branch.
 fn choose(refs: &BTreeMap<String, String>, head: &str) -> CopiedRefs {
     let named = |name: &str| refs.get(name).filter(|id| is_id(id));
     let default = refs.get(ORIGIN_HEAD).and_then(|to| to.strip_prefix("ref: "));
@@ -49,7 +50,7 @@ fn choose(refs: &BTreeMap<String, String>, head: &str) -> CopiedRefs {
     let mut copied = BTreeMap::new();
     let wanted = [default_name, head.strip_prefix(BRANCHES), Some("main"), Some("master")];
     for branch in wanted.into_iter().flatten() {
-        // The copy's own branch.
+        // Reserved for the copy's own branch.
         if branch == "work" || branch.starts_with("work/") || branch.starts_with("autopack/") {
             continue;
         }
@@ -66,7 +67,7 @@ fn choose(refs: &BTreeMap<String, String>, head: &str) -> CopiedRefs {
         }
     }
     let mut origin_head = default.map(str::to_owned);
-    // A clone of this repository would have its branches as `origin`'s.
+    // A clone of this repository would have its branches as branches of `origin`.
     if !refs.keys().any(|name| name.starts_with(ORIGIN)) {
         let own: Vec<(String, String)> = copied
             .iter()
@@ -87,7 +88,7 @@ fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Where `origin/HEAD` lies in a git folder.
+/// Path of `origin/HEAD` in a git directory.
 pub(crate) fn origin_head() -> &'static Path {
     Path::new(ORIGIN_HEAD)
 }

@@ -1,5 +1,5 @@
-//! The last commit of a run that was green in a clean clone: `refs/autopack/green/<run>`; and the landings that a
-//! search for the breaking one walks through.
+//! The last commit of a run with green CI in a clean clone: `refs/autopack/green/<run>`. Also the
+//! commits between two landings, for the search for the breaking commit.
 
 use super::Repo;
 use crate::git::error::Result;
@@ -7,30 +7,42 @@ use crate::phase::RunId;
 
 impl Repo {
     /// Points the run's green ref at a commit.
+    ///
+    /// # Errors
+    /// If git cannot write the ref.
     pub async fn set_green(&self, run: &RunId, commit: &str) -> Result<()> {
         let order = format!("update {} {commit}\n", ref_name(run));
-        let answer = self.transact("keep the last green commit", &order).await?;
+        let answer = self.transact("record the last green commit", &order).await?;
         if answer.ok() { Ok(()) } else { Err(answer.error()) }
     }
 
-    /// The commit that the run's green ref names, where there is one.
+    /// Returns the commit of the run's green ref, if there is one.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn green(&self, run: &RunId) -> Result<Option<String>> {
         self.resolve(&ref_name(run)).await
     }
 
-    /// The commits from `from` to `to`, both included, oldest first, along the first parents. Empty where `from` is no
-    /// ancestor of `to`.
+    /// Returns the commits from `from` to `to`, both included, oldest first, along the first parents. Empty if `from`
+    /// is no ancestor of `to`.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn commits_between(&self, from: &str, to: &str) -> Result<Vec<String>> {
         if !self.contains(to, from).await? {
             return Ok(Vec::new());
         }
         let args = ["rev-list", "--first-parent", "--reverse", to, &format!("^{from}")];
-        let listed = self.git.call("list what landed", args).text().await?;
+        let listed = self.git.call("list the landed commits", args).text().await?;
         let after = listed.lines().filter(|line| !line.is_empty()).map(str::to_owned);
         Ok(std::iter::once(from.to_owned()).chain(after).collect())
     }
 
-    /// The subject line of a commit, for people.
+    /// Returns the subject line of a commit, for people.
+    ///
+    /// # Errors
+    /// If git cannot read the commit.
     pub async fn subject_of(&self, commit: &str) -> Result<String> {
         let args = ["show", "--no-patch", "--format=%s", commit];
         self.git.call("read a commit's subject", args).text().await

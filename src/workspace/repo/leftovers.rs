@@ -1,4 +1,4 @@
-//! Slots and refs that are no longer needed.
+//! Removes slots and refs no longer needed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,24 +9,29 @@ use crate::git::removal::remove_any;
 use crate::phase::RunId;
 use crate::process::FileLock;
 
-/// A slot that is there.
+/// An existing slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotInfo {
+    /// Number of the slot, from 0.
     pub number: u32,
+    /// The agent's checkout.
     pub path: PathBuf,
-    /// Somebody works in it.
+    /// Whether a process holds the slot's lock.
     pub in_use: bool,
 }
 
 impl Repo {
-    /// Every slot, by number.
+    /// Returns every slot, by number.
+    ///
+    /// # Errors
+    /// If the locks cannot be read.
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
         let place = self.place()?;
         let slot = |number, in_use| SlotInfo { number, path: place.checkout(number), in_use };
         Ok(self.slot_locks()?.into_iter().map(|(number, in_use)| slot(number, in_use)).collect())
     }
 
-    /// The number of each slot that has a lock, in order, and whether somebody holds it.
+    /// Returns the number of each slot with a lock, in order, and whether the lock is held.
     pub(crate) fn slot_locks(&self) -> Result<Vec<(u32, bool)>> {
         let dir = self.locks_dir();
         if dir.is_dir() {
@@ -43,14 +48,17 @@ impl Repo {
             let number = name.to_str().and_then(|name| name.strip_suffix(".lock"));
             let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
             let lock = dir.join(&name);
-            let in_use = !crate::process::lock::is_free(&lock).doing("look at", &lock)?;
+            let in_use = !crate::process::lock::is_free(&lock).doing("check", &lock)?;
             locks.push((number, in_use));
         }
         locks.sort_unstable();
         Ok(locks)
     }
 
-    /// Removes the slots in which nobody works, caches and all, and what was set aside.
+    /// Removes the unused slots, with their caches and the directories set aside; returns them.
+    ///
+    /// # Errors
+    /// If a slot cannot be removed.
     pub fn remove_free_slots(&self) -> Result<Vec<SlotInfo>> {
         let place = self.place()?;
         let mut removed = Vec::new();
@@ -62,14 +70,14 @@ impl Repo {
             self.reopen(&place.dir);
             for path in place.of_slot(slot.number).doing("list", &place.dir)? {
                 match remove_any(&path) {
-                    // Files of another user, as a rule.
+                    // Usually files of another user.
                     Err(error) if is_aside(&path) => {
                         tracing::warn!("cannot remove {}: {error}", path.display());
                     }
                     done => done.doing("remove", &path)?,
                 }
             }
-            // While it is ours still, so that whoever waits for it makes a new one.
+            // Removed while we still hold the lock, so that the next process waiting for the lock creates a new file.
             remove_any(&file).doing("remove", &file)?;
             drop(lock);
             removed.push(slot);
@@ -77,12 +85,18 @@ impl Repo {
         Ok(removed)
     }
 
-    /// Drops the fences of a run in which nothing is left to run; says how many.
+    /// Deletes the fences of a run without phases left to execute; returns their number.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn drop_fences(&self, run: &RunId) -> Result<usize> {
         self.drop_refs(&format!("refs/autopack/claims/{}/", run.file_name())).await
     }
 
-    /// How many fences a run has.
+    /// Returns the number of fences of a run.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn count_fences(&self, run: &RunId) -> Result<usize> {
         let pattern = format!("refs/autopack/claims/{}/", run.file_name());
         let args = ["for-each-ref", "--format=%(refname)", &pattern];
@@ -90,8 +104,11 @@ impl Repo {
         Ok(listed.lines().count())
     }
 
-    /// Forgets a run: its fences, and that its branch is ours. The branch stays, and so does what
-    /// landed beside it.
+    /// Deletes the refs of a run: its fences, and the record of its branch as ours. The branch stays, and so do
+    /// commits landed in `refs/autopack/runs`.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn forget_run(&self, run: &RunId) -> Result<()> {
         self.drop_fences(run).await?;
         let turns = self.landing_lock(run);
@@ -116,7 +133,7 @@ impl Repo {
     }
 }
 
-/// Whether it was set aside since it could not be removed.
+/// Whether the directory was set aside because removing it failed.
 pub(crate) fn is_aside(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().contains(".stuck"))
 }

@@ -1,6 +1,7 @@
-//! The user's repository: where it is, what of its configuration we carry over, our folder in it.
+//! The user's repository: its location, the settings carried over from its configuration, and
+//! autopack's directory in it.
 //!
-//! Nothing here changes what the user has, but for one line in `.git/info/exclude` that keeps
+//! Nothing here changes the user's files, except for adding a line to `.git/info/exclude` to keep
 //! `.autopack` out of `git status`.
 
 pub mod claim_ref;
@@ -35,12 +36,12 @@ use crate::git::trees::Tree;
 use crate::git::user_config::UserConfig;
 use crate::phase::RunId;
 
-/// The folder of ours in the user's checkout.
+/// Autopack's directory in the user's checkout.
 const FOLDER: &str = ".autopack";
-/// Without a slash at its end: the folder may be a link to one.
+/// Without a slash at the end: the directory may be a link.
 const EXCLUDED: &str = "/.autopack";
 
-/// A repository with a checkout, and git to ask about it.
+/// A repository with a checkout, and git for its queries.
 #[derive(Clone)]
 pub struct Repo {
     pub(super) root: PathBuf,
@@ -48,9 +49,9 @@ pub struct Repo {
     pub(super) common_dir: PathBuf,
     pub(super) sha256: bool,
     pub(super) config: UserConfig,
-    /// Variables that every git gets.
+    /// Environment variables for every git call.
     pub(super) env: Vec<(OsString, OsString)>,
-    /// Git on the user's repository.
+    /// Git for the user's repository.
     pub(super) git: Git,
     pub(super) trees: Trees,
     pub(super) gc_in_vain: InVain,
@@ -61,12 +62,18 @@ pub struct Repo {
 }
 
 impl Repo {
-    /// The repository whose checkout holds `dir`.
+    /// Finds the repository whose checkout contains `dir`.
+    ///
+    /// # Errors
+    /// If there is none, or git cannot use it.
     pub async fn discover(dir: &Path) -> Result<Self> {
         Self::discover_with(dir, &[]).await
     }
 
-    /// The same, with variables set for every git that is started (`GIT_CONFIG_GLOBAL` in tests).
+    /// Like [`Self::discover`], with environment variables for every git call (`GIT_CONFIG_GLOBAL` in tests).
+    ///
+    /// # Errors
+    /// As for [`Self::discover`].
     pub async fn discover_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<Self> {
         let found = Found::around(dir, env).await?;
         let mut git = Git::at(dir, env).pinned(&found.git_dir, &found.root).durable();
@@ -89,7 +96,7 @@ impl Repo {
         })
     }
 
-    /// With `workspace.slots_dir`, over the default place.
+    /// Overrides the default place with `workspace.slots_dir`.
     #[must_use]
     pub fn with_slots_dir(mut self, slots_dir: Option<&str>) -> Self {
         self.place_settings.slots_dir = slots_dir.map(str::to_owned);
@@ -97,11 +104,10 @@ impl Repo {
         self
     }
 
-    /// The folder in which this checkout's slots lie. It is made where it is not there.
+    /// Returns the directory of this checkout's slots, created if missing.
     ///
     /// # Errors
-    ///
-    /// [`WorkspaceError::NoPlaceForSlots`]: no place will do.
+    /// [`WorkspaceError::NoPlaceForSlots`] if every place is refused.
     pub fn slots_place(&self) -> Result<&Path> {
         self.place().map(|place| place.dir.as_path())
     }
@@ -118,7 +124,10 @@ impl Repo {
         Ok(self.place.get_or_init(|| place))
     }
 
-    /// The top of the checkout that holds the folder, found by files alone: for whatever needs no git.
+    /// Returns the top of the checkout containing the directory, from files alone: for callers that need no git.
+    ///
+    /// # Errors
+    /// If the directory is in no checkout.
     pub fn top_of(dir: &Path) -> Result<PathBuf> {
         for folder in dir.ancestors() {
             if folder.join(".git").exists() {
@@ -133,22 +142,23 @@ impl Repo {
         Err(WorkspaceError::NotARepository(dir.to_owned()))
     }
 
-    /// The top of the user's checkout.
+    /// Returns the top of the user's checkout.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
+    /// Returns the path of autopack's directory in the checkout.
     pub fn autopack_dir(&self) -> PathBuf {
         self.root.join(FOLDER)
     }
 
-    /// Tells repositories apart, whichever checkout of theirs is worked in.
+    /// Returns an identifier of the repository, the same in each of its checkouts.
     pub fn identity(&self) -> String {
         self.common_dir.display().to_string()
     }
 
-    /// Whether nothing with this identity is there any more: no such folder, or a link that leads here. What cannot be
-    /// looked at is taken to be there.
+    /// Whether the repository with this identity no longer exists: its directory is gone, or a link to this
+    /// repository. A directory that cannot be read counts as existing.
     pub fn took_the_place_of(&self, identity: &str) -> bool {
         match std::fs::canonicalize(identity) {
             Ok(real) => real == self.common_dir,
@@ -158,12 +168,12 @@ impl Repo {
         }
     }
 
-    /// The lock of a slot: free when nothing of its last tenant is left.
+    /// Returns the path of a slot's lock: free once no process of its last user is left.
     pub fn slot_lock(&self, slot: &str) -> PathBuf {
         self.locks_dir().join(format!("{slot}.lock"))
     }
 
-    /// Where the slots' locks lie.
+    /// Returns the directory of the slots' locks.
     pub(super) fn locks_dir(&self) -> PathBuf {
         self.autopack_dir().join("slots")
     }
@@ -172,7 +182,7 @@ impl Repo {
         self.common_dir.join("objects")
     }
 
-    /// Whether the user has attributes for all repositories, where git looks for them by itself.
+    /// Whether the user has attributes for all repositories, in git's default location.
     pub(super) fn has_own_attributes(&self) -> bool {
         let process = Env::of_process();
         let variable = |name: &str| process.all().get(&OsString::from(name)).map(PathBuf::from);
@@ -181,34 +191,43 @@ impl Repo {
         config.is_some_and(|config| config.join("git/attributes").exists())
     }
 
-    /// Makes `.autopack/` and keeps it out of git status, where that is still to be done.
+    /// Creates `.autopack/` if missing, and keeps it out of git status.
+    ///
+    /// # Errors
+    /// If the directory or the exclude file cannot be written.
     pub fn prepare_folder(&self) -> Result<PathBuf> {
         let folder = self.autopack_dir();
-        std::fs::create_dir_all(&folder).doing("make the folder", &folder)?;
+        std::fs::create_dir_all(&folder).doing("create the directory", &folder)?;
         let exclude = self.common_dir.join("info/exclude");
-        // What older versions wrote does not match a link.
+        // Lines written by older versions do not match a link.
         let enough = [EXCLUDED, FOLDER, "/.autopack/", ".autopack/"];
         let enough = if folder.is_symlink() { &enough[..2] } else { &enough[..] };
         exclude_line(&exclude, EXCLUDED, enough).doing("add a line to", &exclude)?;
         Ok(folder)
     }
 
-    /// Whose turn it is to land on a run's branch.
+    /// Returns the path of the merge queue's lock for a run's branch.
     pub fn landing_lock(&self, run: &RunId) -> PathBuf {
         self.autopack_dir().join("landing").join(format!("{}.lock", run.file_name()))
     }
 
-    /// Held while the tip of a run is tested in a clean clone.
+    /// Returns the path of the lock held during a test of a run's tip in a clean clone.
     pub fn clean_test_lock(&self, run: &RunId) -> PathBuf {
         self.autopack_dir().join("clean").join(format!("{}.lock", run.file_name()))
     }
 
-    /// Whether nothing was committed yet where the user works.
+    /// Whether the user's current branch has no commits yet.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn is_unborn(&self) -> Result<bool> {
         Ok(self.resolve("HEAD").await?.is_none())
     }
 
-    /// The commit that a revision names.
+    /// Resolves a revision to a commit.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn resolve(&self, revision: &str) -> Result<Option<String>> {
         if revision.starts_with('-') || revision.is_empty() {
             return Ok(None);
@@ -221,26 +240,32 @@ impl Repo {
         if answer.ok() { answer.text().map(Some) } else { Ok(None) }
     }
 
-    /// Writes a small blob without a git; `None`: git has to do it, and to say what is wrong.
+    /// Writes a small blob without starting git; `None` leaves the write, and the error message, to git.
     pub(super) async fn write_blob(&self, content: Vec<u8>) -> Option<String> {
         let users = self.users_objects()?;
         let written = blocking(move || {
             let loose = users.loose();
-            let blob = loose.make("blob", &content).doing("make an object for", loose.objects)?;
+            let blob = loose.make("blob", &content).doing("create an object for", loose.objects)?;
             loose.put(std::slice::from_ref(&blob)).doing("write an object to", loose.objects)?;
             Ok(blob.id().to_owned())
         });
-        written.await.inspect_err(|error| tracing::debug!("leaving it to git: {error}")).ok()
+        written
+            .await
+            .inspect_err(|error| tracing::debug!("leaving the object to git: {error}"))
+            .ok()
     }
 
-    /// Where loose objects of ours may go; nowhere where git does more about a new object than to write its file.
+    /// Returns the directory for our loose objects; `None` if git does more for a new object than writing its file.
     pub(super) fn users_objects(&self) -> Option<Objects> {
         let (dir, sha256) = (self.objects_dir(), self.sha256);
         (!self.config.special_objects).then_some(Objects { dir, sha256, durable: true })
     }
 
-    /// The files of the user's checkout that git tracks, and those that it does not but would, in order; ours are not
-    /// among them, and neither are names that are no UTF-8.
+    /// Returns the tracked files of the user's checkout and the untracked files git would add, in order, except
+    /// autopack's own and names in invalid UTF-8.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn files(&self) -> Result<Vec<String>> {
         let args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let listed = self.git.call("list the repository's files", args).bytes().await?;
@@ -253,18 +278,21 @@ impl Repo {
         Ok(paths)
     }
 
-    /// The paths of a commit.
+    /// Lists the paths of a commit.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn tree(&self, commit: &str) -> Result<Arc<Tree>> {
         self.tree_by(&self.git, commit).await
     }
 
-    /// What git stands for "no value" in a ref transaction.
+    /// Returns git's object id for "no value" in a ref transaction.
     pub(super) fn zero(&self) -> String {
         "0".repeat(if self.sha256 { 64 } else { 40 })
     }
 }
 
-/// Appends a line, where none of those that are enough is there yet; what the user wrote stays byte for byte.
+/// Appends a line unless the file has a line listed in `enough`; the user's text stays byte for byte.
 fn exclude_line(file: &Path, line: &str, enough: &[&str]) -> std::io::Result<()> {
     let before = match std::fs::read(file) {
         Ok(bytes) => bytes,
@@ -280,7 +308,7 @@ fn exclude_line(file: &Path, line: &str, enough: &[&str]) -> std::io::Result<()>
     }
     let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
-    // One write, so that two of us at once cannot tear each other's line apart.
+    // A single write, so that two drains at once cannot split each other's line.
     file.write_all(format!("{gap}{line}\n").as_bytes())
 }
 
@@ -294,12 +322,12 @@ fn place_settings(extra: &[(OsString, OsString)]) -> PlaceSettings {
     PlaceSettings { slots_dir: None, state_home, home }
 }
 
-/// What git takes for a folder of its own (`is_git_directory` in its setup.c).
+/// Whether git accepts the directory as a git directory (`is_git_directory` in its setup.c).
 pub(super) fn is_git_dir(folder: &Path) -> bool {
     folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 
-/// What git says about the folder that we were given.
+/// Git's answer about a directory.
 struct Found {
     root: PathBuf,
     git_dir: PathBuf,
@@ -329,7 +357,7 @@ impl Found {
         if !answer.ok() {
             return Err(why_not(dir, &lines, answer));
         }
-        // Anything else has a line break in a path, which alternates cannot hold either.
+        // Any other answer has a line break in a path, invalid in alternates too.
         let [_, _, format, git_dir, common_dir, root] = lines[..] else {
             return Err(WorkspaceError::OddPath { dir: dir.to_owned() });
         };

@@ -1,4 +1,5 @@
-//! What of a repository keeps a drain from working in it, found by looking alone: for `health`, before anybody starts one.
+//! Checks for problems of a repository that would stop a drain, without changing anything: for
+//! `health`, before a drain starts.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +8,12 @@ use nix::unistd::{AccessFlags, access};
 use super::Repo;
 use crate::git::error::{Result, WorkspaceError};
 
-/// Something that stands in the way, and what removes it.
+/// A problem and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
+    /// The problem, for people.
     pub what: String,
+    /// The remedy, for people.
     pub cure: String,
 }
 
@@ -20,20 +23,20 @@ impl Obstacle {
     }
 }
 
-/// All of them. `base`: where the configuration lets runs begin.
+/// Returns all obstacles. `base` is the configured base of new runs.
 ///
 /// # Errors
-/// Where git cannot be asked.
+/// If git cannot be run.
 pub async fn obstacles(repo: &Repo, base: Option<&str>) -> Result<Vec<Obstacle>> {
     let mut found: Vec<Obstacle> = unwritable(repo).into_iter().collect();
     if let Some(base) = base
         && repo.resolve(base).await?.is_none()
     {
-        let what = format!("workspace.base {base:?} names no commit here");
+        let what = format!("workspace.base {base:?} names no commit in this repository");
         found.push(Obstacle::new(what, "name another in autopack.yaml, or fetch it"));
     }
     if let Some(why) = repo.refused_slots_dir() {
-        let cure = "name another directory in workspace.slots_dir, outside of every git work tree";
+        let cure = "set workspace.slots_dir to a directory outside of every git work tree";
         found.push(Obstacle::new(why, cure));
     }
     found.extend(plain_branch(repo).await?);
@@ -42,25 +45,25 @@ pub async fn obstacles(repo: &Repo, base: Option<&str>) -> Result<Vec<Obstacle>>
     Ok(found)
 }
 
-/// Git keeps `autopack` and `autopack/<run>` in one tree of names.
+/// Checks for a branch named `autopack`: git refs are a tree, so `autopack/<run>` could not be created.
 async fn plain_branch(repo: &Repo) -> Result<Option<Obstacle>> {
     let args = ["for-each-ref", "--format=%(refname)", "refs/heads/autopack"];
-    let listed = repo.git.call("look for a branch in the way", args).text().await?;
+    let listed = repo.git.call("find a branch in the way", args).text().await?;
     let there = listed.lines().any(|name| name == "refs/heads/autopack");
     Ok(there.then(|| {
         Obstacle::new(
-            "a branch `autopack` is there, so that git can make no branch `autopack/<run>`",
-            "rename it: git branch -m autopack OTHER",
+            "a branch `autopack` is there, and git cannot create `autopack/<run>` beside it",
+            "rename the branch: git branch -m autopack OTHER",
         )
     }))
 }
 
-/// Where our files and refs go.
+/// Checks for write access to the directories of our files and refs.
 fn unwritable(repo: &Repo) -> Option<Obstacle> {
     let ours = repo.autopack_dir();
     if ours.exists() && !ours.is_dir() {
-        let what = format!("{} is a file; autopack keeps its directory there", ours.display());
-        return Some(Obstacle::new(what, "move it away"));
+        let what = format!("{} is a file, but autopack needs a directory there", ours.display());
+        return Some(Obstacle::new(what, "move the file away"));
     }
     let info = repo.common_dir.join("info");
     let exclude = info.join("exclude");
@@ -77,18 +80,18 @@ fn unwritable(repo: &Repo) -> Option<Obstacle> {
         Some(format!("{} cannot be written: {}", path.display(), error.desc()))
     });
     closed.map(|what| {
-        Obstacle::new(what, "a drain writes there; make it writable, or work in a clone")
+        Obstacle::new(what, "drains write there; make the path writable, or use a clone")
     })
 }
 
-/// Of a partial clone, what the first slot would lack: nothing is fetched while a drain works.
+/// Checks a partial clone for objects missing in the first slot: nothing is fetched during a drain.
 async fn absent_objects(repo: &Repo, base: Option<&str>) -> Result<Option<Obstacle>> {
     let Some(commit) = repo.resolve(base.unwrap_or("HEAD")).await?.filter(|_| repo.config.partial)
     else {
         return Ok(None);
     };
     let args = ["rev-list", "--objects", "--no-walk", "--missing=print", &commit];
-    let call = repo.git.call("look for absent files", args).env("GIT_NO_LAZY_FETCH", "1");
+    let call = repo.git.call("find absent objects", args).env("GIT_NO_LAZY_FETCH", "1");
     let answer = call.answer().await?;
     let listed = String::from_utf8_lossy(&answer.output.stdout).into_owned();
     let absent = listed.lines().filter(|line| line.starts_with('?')).count();
@@ -98,17 +101,17 @@ async fn absent_objects(repo: &Repo, base: Option<&str>) -> Result<Option<Obstac
             commit,
             said: format!("{absent} objects are absent"),
         };
-        Obstacle::new(error.to_string(), "fetch them once, as it says, or clone without --filter")
+        Obstacle::new(error.to_string(), "run this git command once, or clone without --filter")
     }))
 }
 
-/// Files that LFS keeps, where there is no git-lfs: CI would see their pointers.
+/// Checks for files in LFS without git-lfs installed: CI would see their pointers.
 async fn lfs(repo: &Repo) -> Result<Option<Obstacle>> {
     if !repo.config.lfs.is_empty() {
         return Ok(None);
     }
     let tracked = ["ls-files", "-z", "--", ":(attr:filter=lfs)"];
-    let listed = repo.git.call("look for files of LFS", tracked).answer().await?;
+    let listed = repo.git.call("list the files in LFS", tracked).answer().await?;
     let count = crate::git::command::fields(&listed.output.stdout).count();
     if count == 0 || !listed.ok() {
         return Ok(None);

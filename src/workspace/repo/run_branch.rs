@@ -1,8 +1,9 @@
-//! The branch of a run: made once, found again, and what to do while the user has it checked out.
+//! The branch of a run: creation, lookup, and landing while the user has the branch checked out.
 //!
-//! Beside `refs/heads/autopack/<run>` there are two refs of ours. `refs/autopack/bases/<run>` says
-//! that we made the branch, and where. `refs/autopack/runs/<run>` takes the landings while the
-//! branch is checked out somewhere; the branch follows when it is free.
+//! In addition to `refs/heads/autopack/<run>`, autopack keeps two refs. `refs/autopack/bases/<run>`
+//! records the branch as created by autopack, with its base commit. `refs/autopack/runs/<run>`
+//! receives the landings while the branch is checked out somewhere; the branch catches up when it
+//! is free.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,44 +14,50 @@ use crate::git::error::{Result, WorkspaceError};
 use crate::phase::{PhaseId, RunId};
 use crate::workspace::slot::commit::trailer;
 
-/// What the store keeps of a run's branch.
+/// Record of a run's branch in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunBranch {
-    /// Without `refs/heads/`.
+    /// Name, without `refs/heads/`.
     pub branch: String,
+    /// Commit the branch was created at.
     pub base_commit: String,
 }
 
-/// Where a run stands.
+/// The latest commit of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tip {
+    /// Id of the commit.
     pub commit: String,
-    /// The ref that has it; the next landing may go to another.
+    /// The ref with this commit; the next landing may use another ref.
     pub on: String,
-    /// Where the user has the branch checked out: landings go to `refs/autopack/runs/<run>` meanwhile.
+    /// The worktree with the branch checked out: meanwhile, landings go to `refs/autopack/runs/<run>`.
     pub held_by: Option<PathBuf>,
-    /// The user committed to the branch while landings went beside it; only the user can merge them.
+    /// Whether the user committed to the branch while landings went to the other ref; only the user can merge the
+    /// two.
     pub diverged: bool,
-    /// There is a tag of the branch's name, which git takes where the short name is given.
+    /// Whether a tag has the same name as the branch; git prefers the tag when given the short name.
     pub shadowed: bool,
 }
 
-/// What came of letting the branch follow.
+/// Result of updating the branch to the run's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// It is where it should be.
+    /// The branch was already at the tip.
     UpToDate,
-    /// It is now at the tip.
+    /// The branch was moved to the tip.
     Moved,
-    /// It is still checked out there.
+    /// The branch is still checked out in this worktree.
     Held(PathBuf),
-    /// It went its own way, and stays where it is.
+    /// The branch has commits of its own and was not moved.
     Diverged,
 }
 
 impl Repo {
-    /// Where a run that has no branch yet is to begin. Makes no ref: the caller records it first, so that a crash leaves no
-    /// branch that nobody knows ([`make_branch`](Self::make_branch)).
+    /// Chooses the base of a run without a branch. Creates no ref: the caller records the result first, so that a
+    /// crash leaves no unknown branch ([`make_branch`](Self::make_branch)).
+    ///
+    /// # Errors
+    /// If the base is no commit, or the branch name is taken.
     pub async fn plan_branch(&self, run: &RunId, base: Option<&str>) -> Result<RunBranch> {
         let names = Names::of(run);
         if self.run_refs(&names).await?.branch.is_some() {
@@ -66,13 +73,16 @@ impl Repo {
         Ok(RunBranch { branch: names.short(), base_commit })
     }
 
-    /// Makes the branch of a recorded run, where it was not made before. Says where the run stands.
+    /// Creates the branch of a recorded run, unless it was created before. Returns the run's tip.
+    ///
+    /// # Errors
+    /// If the branch is gone, blocked, or not this run's.
     pub async fn make_branch(&self, run: &RunId, recorded: &RunBranch) -> Result<Tip> {
         let names = Names::of(run);
         let refs = self.run_refs(&names).await?;
         match (&refs.branch, &refs.base) {
             (Some(_), _) => return self.tip_of(&names, &refs).await,
-            // Landings beside it carry on without it.
+            // Landings in the other ref continue without the branch.
             (None, Some(_)) if refs.beside.is_some() => return self.tip_of(&names, &refs).await,
             (None, Some(_)) => {
                 return Err(WorkspaceError::BranchGone {
@@ -85,7 +95,7 @@ impl Repo {
         }
         let new = &recorded.base_commit;
         let orders = format!("create {} {new}\ncreate {} {new}\n", names.branch, names.base);
-        let answer = self.transact("make the run's branch", &orders).await?;
+        let answer = self.transact("create the run's branch", &orders).await?;
         let refs = self.run_refs(&names).await?;
         if answer.ok() || refs.branch.is_some() {
             return self.tip_of(&names, &refs).await;
@@ -98,19 +108,28 @@ impl Repo {
         }
     }
 
-    /// Where the run stands, which is where its next attempt begins.
+    /// Returns the run's tip, the base of its next attempt.
+    ///
+    /// # Errors
+    /// If the branch is gone, or git fails.
     pub async fn tip(&self, run: &RunId) -> Result<Tip> {
         let names = Names::of(run);
         let refs = self.run_refs(&names).await?;
         self.tip_of(&names, &refs).await
     }
 
-    /// Where the run began in this repository, by the ref that its branch was made with.
+    /// Returns the run's base commit in this repository, from the ref created with its branch.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn base_of(&self, run: &RunId) -> Result<Option<String>> {
         Ok(self.run_refs(&Names::of(run)).await?.base)
     }
 
-    /// Whether a commit has landed: it is reachable from the run's branch.
+    /// Whether a commit has landed, i.e. can be reached from the run's branch.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn has_landed(&self, run: &RunId, commit: &str) -> Result<bool> {
         let refs = self.run_refs(&Names::of(run)).await?;
         for tip in [refs.branch, refs.beside].into_iter().flatten() {
@@ -121,25 +140,31 @@ impl Repo {
         Ok(false)
     }
 
-    /// Whether `commit` is `tip` or an ancestor of it. One that is not here is none.
+    /// Whether `commit` is `tip` or an ancestor of `tip`. False for an unknown commit.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn contains(&self, tip: &str, commit: &str) -> Result<bool> {
         let mut again = true;
         loop {
             let args = ["merge-base", "--is-ancestor", commit, tip];
-            let answer = self.git.call("look for a commit", args).answer().await?;
+            let answer = self.git.call("find a commit", args).answer().await?;
             match answer.output.code {
                 Some(0) => return Ok(true),
                 Some(1) => return Ok(false),
                 _ if self.resolve(commit).await?.is_none() => return Ok(false),
-                // A git that a dead drain left behind may have written it just now.
+                // A git process left by a dead drain may have written the commit just now.
                 _ if again => again = false,
                 _ => return Err(answer.error()),
             }
         }
     }
 
-    /// Those of `landed` that the run's tip does not hold: somebody moved it. One that was rebased or squashed is there
-    /// still, by its phase's trailers. None where there is no tip.
+    /// Returns the commits of `landed` missing in the run's tip, because the branch was moved. Rebased or squashed
+    /// commits are found by the trailers of their phase. Empty if there is no tip.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn missing<'a>(
         &self,
         run: &RunId,
@@ -151,14 +176,14 @@ impl Repo {
         if landed.is_empty() || tips.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.git.call("look for what landed", ["rev-list"]).args(&tips);
+        let call = self.git.call("list the landed commits", ["rev-list"]).args(&tips);
         let listed = call.arg(format!("^{base}")).text().await?;
         let there: HashSet<&str> = listed.lines().collect();
         let gone = landed.iter().filter(|(_, commit)| !there.contains(commit.as_str()));
         let mut gone: Vec<_> = gone.collect();
         if !gone.is_empty() {
             let args = ["rev-list", "--encoding=UTF-8", "--format=%B%x00"];
-            let call = self.git.call("look for what was rebased", args).args(&tips);
+            let call = self.git.call("find the rebased commits", args).args(&tips);
             let told = call.arg(format!("^{base}")).bytes().await?;
             let there = phases_of(run, &String::from_utf8_lossy(&told));
             gone.retain(|(phase, _)| !there.contains(&trailer(phase.as_str())));
@@ -166,16 +191,22 @@ impl Repo {
         Ok(gone)
     }
 
-    /// The last of these commits, as far as they are here: one that none of the others came after.
+    /// Returns the last of these commits present in the repository, i.e. without any of the others as a descendant.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn last_of(&self, base: &str, commits: &[String]) -> Result<Option<String>> {
         let args = ["rev-list", "--topo-order", "--max-count=1", "--ignore-missing", "--stdin"];
         let mut lines = commits.join("\n");
         lines.push_str(&format!("\n^{base}\n"));
-        let found = self.git.call("look for what landed last", args).stdin(lines).text().await?;
+        let found = self.git.call("find the last landed commit", args).stdin(lines).text().await?;
         Ok((!found.is_empty()).then_some(found))
     }
 
-    /// Lets the branch catch up with landings that went beside it.
+    /// Updates the branch to landings in the other ref.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn follow(&self, run: &RunId) -> Result<Followed> {
         let names = Names::of(run);
         let refs = self.run_refs(&names).await?;
@@ -193,7 +224,7 @@ impl Repo {
         if branch != &tip.commit {
             orders.push_str(&format!("update {} {} {branch}\n", names.branch, tip.commit));
         }
-        let answer = self.transact("let the branch follow", &orders).await?;
+        let answer = self.transact("move the branch to the run's tip", &orders).await?;
         if !answer.ok() {
             return Err(answer.error());
         }
@@ -225,7 +256,7 @@ impl Repo {
         }
     }
 
-    /// Orders to `git update-ref --stdin`, all of them or none.
+    /// Runs a transaction of `git update-ref --stdin`: all orders or none.
     pub(crate) async fn transact(
         &self,
         doing: &str,
@@ -236,30 +267,30 @@ impl Repo {
         self.git.call(doing, args).stdin(text).answer().await
     }
 
-    /// A branch above or beneath the run's, in git's tree of names.
+    /// Finds a branch whose name is a parent or child path of the run's branch.
     async fn in_the_way(&self, names: &Names) -> Result<Option<String>> {
         let args = ["for-each-ref", "--format=%(refname)", "--count=1", "refs/heads/autopack"];
-        let call = self.git.call("look for the branch in the way", args);
+        let call = self.git.call("find the branch in the way", args);
         let listed = call.text().await?;
         let beneath = format!("{}/", names.branch);
         if listed == "refs/heads/autopack" {
             return Ok(Some("autopack".to_owned()));
         }
         let args = ["for-each-ref", "--format=%(refname)", "--count=1", &beneath];
-        let listed = self.git.call("look for the branch in the way", args).text().await?;
+        let listed = self.git.call("find the branch in the way", args).text().await?;
         Ok(listed.strip_prefix("refs/heads/").map(str::to_owned))
     }
 
-    /// A first commit for a repository that has none: with no files, on no branch.
+    /// Creates a first commit for a repository without commits: no files, on no branch.
     async fn empty_root(&self) -> Result<String> {
         let args = ["hash-object", "-t", "tree", "-w", "--stdin"];
         let tree = self.git.call("write the empty tree", args).stdin("").text().await?;
         let args = ["commit-tree", &tree, "-m", "Begin with nothing"];
-        self.git.call("make the first commit", args).text().await
+        self.git.call("create the first commit", args).text().await
     }
 }
 
-/// The phases of the run that commit messages name, as trailers have them. A squash indents them, and has several.
+/// Returns the phases of the run named by trailers in commit messages. A squash indents trailers, and has several.
 fn phases_of(run: &RunId, messages: &str) -> HashSet<String> {
     let of_run = format!("Autopack-Run: {}", trailer(run.as_str()));
     let messages = messages.split('\0').map(|message| message.lines().map(str::trim));

@@ -1,4 +1,5 @@
-//! The refs of a run: their names, and one look at what they hold. What they mean, and who moves them, is `branch`'s.
+//! The refs of a run: their names, and a query for their values. Their meaning and updates are in
+//! `run_branch`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use crate::git::error::Result;
 use crate::git::path_bytes::from_bytes;
 use crate::phase::RunId;
 
-/// A worktree is made within milliseconds; one that stays half made is its user's to prune.
+/// Number of retries for a half-made worktree. Creating a worktree takes milliseconds; a permanently half-made
+/// worktree is for its user to prune.
 const HALF_MADE_LOOKS: u32 = 50;
 const HALF_MADE_PAUSE: Duration = Duration::from_millis(20);
 
-/// The names of a run's refs.
+/// Names of a run's refs.
 pub(crate) struct Names {
     pub branch: String,
     pub beside: String,
@@ -36,7 +38,7 @@ impl Names {
     }
 }
 
-/// What a run's refs hold.
+/// Values of a run's refs.
 #[derive(Default)]
 pub(crate) struct Refs {
     pub branch: Option<String>,
@@ -47,7 +49,7 @@ pub(crate) struct Refs {
 }
 
 impl Repo {
-    /// One look at all refs of a run, but for its claims: git would read all of them to show one.
+    /// Queries all refs of a run at once, except its claims: git would read every claim to show one of them.
     pub(crate) async fn run_refs(&self, names: &Names) -> Result<Refs> {
         let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
         let wanted = [&names.branch, &names.beside, &names.base, &names.tag];
@@ -55,7 +57,7 @@ impl Repo {
         let parts: Vec<&[u8]> = listed.split(|b| *b == 0).collect();
         let mut refs = Refs::default();
         for line in parts.chunks_exact(3) {
-            // A pattern also matches what lies beneath it, so names are compared whole.
+            // A pattern also matches names in its subtree, so names are compared in full.
             let name = String::from_utf8_lossy(line[0].trim_ascii_start()).into_owned();
             let id = Some(String::from_utf8_lossy(line[1]).into_owned());
             if name == names.branch {
@@ -73,8 +75,8 @@ impl Repo {
         Ok(refs)
     }
 
-    /// Asks for what git reads all worktrees for. Somebody may be making one at this moment: `git worktree add` has made
-    /// its files by then and not yet written them.
+    /// Runs a query for which git reads all worktrees. At this moment another process may be creating a worktree:
+    /// `git worktree add` creates its files first and writes them later.
     async fn with_worktrees(&self, args: &[&str], wanted: &[&String]) -> Result<Vec<u8>> {
         let mut looks = 0;
         loop {

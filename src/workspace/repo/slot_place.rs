@@ -1,7 +1,8 @@
-//! Where the slots of a checkout lie: outside the checkout and outside every git work tree.
+//! Location of a checkout's slots: outside the checkout and outside every git work tree.
 //!
-//! A slot inside the checkout sees what lies above it: node finds the user's own packages by walking up, Go finds the
-//! user's `go.work`, and the user's own test runner finds the tests of a failed phase.
+//! A slot inside the checkout would see the directories above: node finds the user's own packages
+//! by walking up, Go finds the user's `go.work`, and the user's own test runner finds the tests of
+//! a failed phase.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -15,13 +16,13 @@ use sha2::{Digest, Sha256};
 use super::is_git_dir;
 use crate::git::error::{Context, Result, WorkspaceError};
 
-/// The folder of ours in the user's state directory.
+/// Name of autopack's directory in the user's state directory.
 const OURS: &str = "autopack";
-/// Of the checkout's name; compilers and sockets have limits on paths.
+/// Maximum length of the checkout's name in characters; compilers and sockets have limits on paths.
 const LONGEST_LABEL: usize = 40;
 
-/// `f_type` of file systems that are somewhere else, or that a program serves: FUSE, NFS, SMB (three of them), 9p, AFS, Ceph,
-/// Lustre, Coda, OCFS2, GFS2 (statfs(2)).
+/// `f_type` of remote file systems and of file systems served by a program: FUSE, NFS, SMB (three variants), 9p, AFS,
+/// Ceph, Lustre, Coda, OCFS2, GFS2 (statfs(2)).
 const REMOTE: [u64; 12] = [
     0x6573_5546,
     0x6969,
@@ -37,7 +38,7 @@ const REMOTE: [u64; 12] = [
     0x0116_1970,
 ];
 
-/// What decides about the place.
+/// Settings and environment that determine the place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlaceSettings {
     /// `workspace.slots_dir`.
@@ -47,36 +48,36 @@ pub(crate) struct PlaceSettings {
     pub home: Option<PathBuf>,
 }
 
-/// Who named a place.
+/// Source of a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// `workspace.slots_dir`.
     Setting,
     /// The user's state directory.
     State,
-    /// The system's directory for what outlives a boot.
+    /// The system's temporary directory preserved across boots.
     Temporary,
 }
 
-/// The folder of a checkout's slots, and what they are called.
+/// The directory of a checkout's slots, and the slots' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Of all checkouts.
+    /// Directory of all checkouts' slots.
     pub home: PathBuf,
-    /// Of this one.
+    /// Directory of this checkout's slots.
     pub dir: PathBuf,
-    /// Slot 3 is `<name>-3`. Other checkouts have other names: programs such as Compose go by the folder's.
+    /// Slot 3 is `<name>-3`. Names differ between checkouts, because programs such as Compose use the directory's
+    /// name.
     pub name: String,
 }
 
 impl Place {
-    /// Chooses the place and makes its folder.
+    /// Chooses the place and creates its directory.
     ///
     /// # Errors
-    ///
-    /// [`WorkspaceError::NoPlaceForSlots`] where no place will do.
+    /// [`WorkspaceError::NoPlaceForSlots`] if every place is refused.
     pub fn choose(root: &Path, settings: &PlaceSettings) -> Result<Self> {
-        let real = root.canonicalize().doing("look at", root)?;
+        let real = root.canonicalize().doing("resolve", root)?;
         if let Some(wanted) = &settings.slots_dir {
             let home = expanded(wanted, settings, &real);
             let place = Self::under(home, &real);
@@ -108,7 +109,7 @@ impl Place {
         }
     }
 
-    /// Why the place that the configuration names will not do; nothing where it names none.
+    /// Returns the reason for refusing the configured place; `None` if no place is configured.
     pub fn refused_setting(root: &Path, settings: &PlaceSettings) -> Option<String> {
         let (wanted, real) = (settings.slots_dir.as_ref()?, root.canonicalize().ok()?);
         Self::under(expanded(wanted, settings, &real), &real).refusal(&real, Origin::Setting)
@@ -122,12 +123,12 @@ impl Place {
         Self { home, dir, name: format!("{label}-{}", &hash[..4]) }
     }
 
-    /// Why slots cannot lie here, as far as that can be told without making anything.
+    /// Returns the reason for refusing this place, without creating anything.
     fn refusal(&self, root: &Path, origin: Origin) -> Option<String> {
         let shown = self.home.display();
         let there = match nearest(&self.home) {
             Ok(there) => there,
-            Err(error) => return Some(format!("{shown} cannot be looked at: {error}")),
+            Err(error) => return Some(format!("{shown} cannot be read: {error}")),
         };
         if there.starts_with(root) || self.home.starts_with(root) {
             return Some(format!("{shown} is inside the checkout"));
@@ -136,7 +137,7 @@ impl Place {
         {
             return Some(format!("{shown} is inside the git repository {}", tree.display()));
         }
-        // Whoever names a place knows its file system.
+        // A configured place is used on any file system: the user knows it.
         if origin == Origin::Setting {
             return None;
         }
@@ -150,29 +151,30 @@ impl Place {
     fn make(&self) -> std::result::Result<(), String> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
         let usable = made.and_then(|()| {
-            // An agent may have closed it.
+            // An agent may have removed its permissions.
             crate::git::removal::open_up(&self.dir)?;
             access(&self.dir, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
         });
         usable.map_err(|error| format!("{} is not writable: {error}", self.dir.display()))
     }
 
-    /// The agent's checkout in a slot.
+    /// Returns the agent's checkout of a slot.
     pub fn checkout(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{}-{number}", self.name))
     }
 
-    /// CI's checkout in a slot.
+    /// Returns CI's checkout of a slot.
     pub fn ci_checkout(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{}-{number}-ci", self.name))
     }
 
-    /// The checkout of a slot in which a run's tip is tested once more.
+    /// Returns a slot's checkout for testing a run's tip again.
     pub fn clean_clone(&self, number: u32) -> PathBuf {
         self.dir.join(format!("{}-{number}-clean", self.name))
     }
 
-    /// Everything of a slot: both checkouts, our git folders for them, and what was set aside.
+    /// Returns all directories of a slot: both checkouts, our git directories for them, and the directories set
+    /// aside.
     pub fn of_slot(&self, number: u32) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -192,7 +194,7 @@ impl Place {
     }
 }
 
-/// Our git folder of a checkout in a slot.
+/// Returns our git directory for a checkout in a slot.
 pub(crate) fn git_dir_of(checkout: &Path) -> PathBuf {
     let mut name = checkout.as_os_str().to_owned();
     name.push(".git");
@@ -200,7 +202,7 @@ pub(crate) fn git_dir_of(checkout: &Path) -> PathBuf {
 }
 
 impl PlaceSettings {
-    /// A relative `XDG_STATE_HOME` is ignored, as the specification has it.
+    /// A relative `XDG_STATE_HOME` is ignored, as required by the specification.
     fn state(&self) -> Option<PathBuf> {
         let absolute = |path: &&PathBuf| path.is_absolute();
         let own = self.state_home.as_ref().filter(absolute).cloned();
@@ -213,7 +215,7 @@ fn expanded(wanted: &str, settings: &PlaceSettings, root: &Path) -> PathBuf {
         (Some(rest), Some(home)) => home.join(rest),
         _ => root.join(wanted),
     };
-    // By name alone: it may not be there yet.
+    // Computed from the name alone, because the path may not exist yet.
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
@@ -225,7 +227,7 @@ fn expanded(wanted: &str, settings: &PlaceSettings, root: &Path) -> PathBuf {
     plain
 }
 
-/// What there is of a path, without links.
+/// Returns the nearest existing directory of a path, without links.
 fn nearest(path: &Path) -> io::Result<PathBuf> {
     for at in path.ancestors() {
         match at.canonicalize() {
@@ -240,31 +242,34 @@ fn is_remote(path: &Path) -> bool {
     statfs(path).is_ok_and(|found| is_remote_kind(found.filesystem_type().0 as u64))
 }
 
-/// Negative for some where it has 32 bits; the lower half is what counts.
+/// `f_type` can be negative on systems with 32 bits; only the lower half is compared.
 fn is_remote_kind(kind: u64) -> bool {
     REMOTE.contains(&(kind & 0xFFFF_FFFF))
 }
 
-/// A folder that is ours alone, in one where everybody may write: nobody else may have made it, or a link of it.
+/// Creates a directory for us alone in a world-writable directory: another user's directory or link is refused.
 fn make_private(folder: &Path) -> std::result::Result<(), String> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(format!("cannot make {}: {error}", folder.display()));
+            return Err(format!("cannot create {}: {error}", folder.display()));
         }
         _ => {}
     }
     let found = fs::symlink_metadata(folder)
-        .map_err(|error| format!("cannot look at {}: {error}", folder.display()))?;
+        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     if !found.is_dir() || found.uid() != geteuid().as_raw() {
-        return Err(format!("{} is not a folder of yours", folder.display()));
+        return Err(format!("{} is not a directory of yours", folder.display()));
     }
     if found.mode() & 0o077 != 0 {
-        return Err(format!("{} is open to others; chmod it to 0700", folder.display()));
+        return Err(format!(
+            "{} is open to other users; change its mode to 0700",
+            folder.display()
+        ));
     }
     Ok(())
 }
 
-/// The checkout's name, as a folder's that no program stumbles over.
+/// Returns the checkout's name, reduced to characters safe for every program.
 fn label(root: &Path) -> String {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };

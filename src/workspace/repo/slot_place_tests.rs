@@ -1,4 +1,4 @@
-//! Where slots lie, and which places are refused.
+//! Location of slots, and refused places.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn slots_lie_in_the_state_directory_under_the_checkouts_own_name() {
     let second = Place::choose(&two, &state).unwrap();
     assert!(first.dir.starts_with(top.join("state/autopack")) && first.dir.is_dir());
     assert!(first.name.starts_with("my-app-"), "{first:?}");
-    // Same name, other place: programs that go by a folder's name must not meet.
+    // Same name, different place: programs that use a directory's name must not collide.
     assert_ne!(first.checkout(0).file_name(), second.checkout(0).file_name());
     let home = settings(Some(Path::new("relative")), Some(&top));
     let place = Place::choose(&one, &home).unwrap();
@@ -74,14 +74,14 @@ fn a_private_folder_that_somebody_else_could_have_made_is_refused() {
     make_private(&own).unwrap();
     make_private(&own).unwrap();
     std::os::unix::fs::symlink(&own, &link).unwrap();
-    assert!(make_private(&link).unwrap_err().contains("not a folder of yours"));
+    assert!(make_private(&link).unwrap_err().contains("not a directory of yours"));
     fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     assert!(make_private(&own).unwrap_err().contains("open to others"));
 }
 
 #[test]
 fn network_and_fuse_file_systems_are_told_by_their_numbers() {
-    // FUSE, NFS and 9p; SMB as a number of 32 bits, and as the negative one that it becomes.
+    // FUSE, NFS and 9p; SMB as an unsigned 32-bit number, and sign-extended.
     for remote in [0x6573_5546, 0x6969, 0x0102_1997, 0xFF53_4D42, 0xFFFF_FFFF_FF53_4D42] {
         assert!(is_remote_kind(remote), "{remote:x}");
     }
@@ -96,7 +96,7 @@ fn network_and_fuse_file_systems_are_told_by_their_numbers() {
 fn another_file_system_is_refused_for_the_state_directory_and_no_other() {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path().canonicalize().unwrap();
-    // The kernel's own, and never a disk.
+    // A file system of the kernel, never on a disk.
     let place = Place::under(PathBuf::from("/proc/autopack"), &root);
     let refused = place.refusal(&root, Origin::State);
     assert_eq!(

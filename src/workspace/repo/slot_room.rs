@@ -1,7 +1,7 @@
-//! Whether the disk has room for as many slots as a drain wants, looked at before it claims anything.
+//! Checks, before a drain claims anything, whether the disk has room for all the requested slots.
 //!
-//! A slot is two checkouts, each with the tree, what is linked into it and its own caches. How large caches get, a slot that is
-//! there already tells.
+//! A slot is two checkouts, each with the tree, linked directories and its own caches. The size of
+//! the caches is estimated from an existing slot.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,22 +16,27 @@ use crate::git::error::{Context, Result};
 use crate::git::path_bytes::from_bytes;
 use crate::workspace::slot::checkout::blocking;
 
-/// With as much for each slot, nothing is counted: a walk through large caches takes longer than it is worth.
+/// Free bytes for each slot that make measuring unnecessary: walking through large caches would take too long.
 const PLENTY: u64 = 20 << 30;
-/// What is to stay free beside slots: objects, logs, patches.
+/// Bytes to keep free besides slots: objects, logs, patches.
 const SPARE: u64 = 128 << 20;
 
-/// Room for fewer slots than were wanted.
+/// Room for fewer slots than requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotRoom {
-    /// At least one: whether that one fits shows when it is used.
+    /// Number of slots that fit; at least 1, since lack of room for the first slot is reported on use.
     pub slots: u32,
+    /// Estimated size of a slot in MiB.
     pub each_mib: u64,
+    /// Free space in MiB.
     pub free_mib: u64,
 }
 
 impl Repo {
-    /// `None`: there is room for all that are wanted.
+    /// Returns the shortage; `None` if there is room for all requested slots.
+    ///
+    /// # Errors
+    /// If git cannot list the repository's files.
     pub async fn room_for_slots(
         &self,
         wanted: u32,
@@ -68,14 +73,14 @@ impl Repo {
     }
 }
 
-/// How many slots there can be, where that is fewer than are wanted; so many are there already and take no more.
+/// Returns the number of slots that fit, if lower than requested; `there` slots exist already and need no more room.
 fn fitting(wanted: u32, there: u32, each: u64, free: u64) -> Option<u32> {
     let more = u32::try_from(free / each.max(1)).unwrap_or(u32::MAX);
     let slots = there.saturating_add(more).max(1);
     (slots < wanted).then_some(slots)
 }
 
-/// On disk; a file of which little is there takes little.
+/// Size on disk; a sparse file counts only its blocks.
 fn size(path: &Path) -> u64 {
     fs::symlink_metadata(path).map_or(0, |found| found.blocks().saturating_mul(512))
 }

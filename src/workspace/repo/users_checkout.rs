@@ -1,6 +1,7 @@
-//! Noticing what an attempt wrote into the user's own checkout, by an absolute path.
+//! Detects changes made by an attempt in the user's own checkout, through an absolute path.
 //!
-//! It cannot be prevented from here. It may also have been the user: what is noticed is said, no more.
+//! They cannot be prevented here. They may also be the user's own changes, so they are only
+//! reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
@@ -13,21 +14,25 @@ use crate::git::error::Result;
 use crate::git::path_bytes::{from_bytes, shown};
 use crate::git::refs::{refs_of_remotes, users_refs};
 
-/// More ignored files than these are not watched.
+/// Maximum number of ignored files to watch.
 const IGNORED: usize = 200;
 
-/// What the user's checkout looked like at one moment.
+/// Snapshot of the user's checkout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckoutState {
     files: BTreeMap<String, (Vec<u8>, Stamp)>,
     refs: BTreeMap<String, String>,
 }
 
-/// Size, time of the last change of content, of the file itself, and inode.
+/// Size, modification time, change time and inode.
 pub(crate) type Stamp = Option<(u64, i128, i128, u64)>;
 
 impl Repo {
-    /// The user's checkout now: what differs from its commit, what git runs by, branches and tags.
+    /// Takes a snapshot of the user's checkout: differences from its commit, git's configuration and hooks, branches
+    /// and tags.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn checkout_state(&self) -> Result<CheckoutState> {
         let args = [
             "status",
@@ -38,7 +43,7 @@ impl Repo {
             "--ignored=matching",
             "--no-renames",
         ];
-        let listed = self.git.call("look at the checkout", args).bytes().await?;
+        let listed = self.git.call("read the state of the checkout", args).bytes().await?;
         let mut state = BTreeMap::new();
         let mut ignored = 0;
         for line in fields(&listed) {
@@ -64,8 +69,12 @@ impl Repo {
         Ok(CheckoutState { files: state, refs })
     }
 
-    /// The paths that changed since, from the checkout's top; `HEAD` for another commit or branch; other branches, tags and
-    /// remote-tracking branches by their full names, and those of a remote on this machine after the remote's name.
+    /// Returns the paths changed since a snapshot, relative to the checkout's top: `HEAD` for another commit or
+    /// branch; changed branches, tags and remote-tracking branches by their full names; refs of a remote on this
+    /// machine after the remote's name.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn changed_since(&self, before: &CheckoutState) -> Result<Vec<String>> {
         let now = self.checkout_state().await?;
         let mut changed = differing(&now.files, &before.files);
@@ -73,7 +82,7 @@ impl Repo {
         Ok(changed.into_iter().collect())
     }
 
-    /// Configuration and hooks: whoever writes them can make the user's git run things.
+    /// Returns configuration and hooks: writing them can make the user's git run programs.
     fn steering(&self) -> Vec<(String, std::path::PathBuf)> {
         let mut files = vec![(".git/config".to_owned(), self.common_dir.join("config"))];
         let hooks = fs::read_dir(self.common_dir.join("hooks")).into_iter().flatten().flatten();
@@ -84,7 +93,8 @@ impl Repo {
     }
 }
 
-/// An ignored file that programs read their settings or secrets from. Others are caches and logs, which change by themselves.
+/// Whether an ignored file holds settings or secrets of programs. Other ignored files are caches and logs, changing
+/// all the time.
 fn is_configuration(path: &[u8]) -> bool {
     const ENDINGS: [&str; 15] = [
         ".env",
@@ -104,7 +114,7 @@ fn is_configuration(path: &[u8]) -> bool {
         ".pypirc",
     ];
     let path = String::from_utf8_lossy(path).to_ascii_lowercase();
-    // An ignored directory is named as a whole.
+    // An ignored directory is listed as a whole.
     let name = path.rsplit('/').next().unwrap_or_default();
     let begins = [".env", "local_settings", "secrets", "credentials"]
         .iter()
@@ -113,13 +123,13 @@ fn is_configuration(path: &[u8]) -> bool {
     begins || inside || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The keys at which two maps differ.
+/// Returns the keys with different values in two maps.
 fn differing<V: PartialEq>(a: &BTreeMap<String, V>, b: &BTreeMap<String, V>) -> BTreeSet<String> {
     let all = a.keys().chain(b.keys());
     all.filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
 }
 
-/// The path of a line of `--porcelain=v2 -z`, and whether it is one of a file.
+/// Returns the path of a `--porcelain=v2 -z` line, and whether the line is about a file.
 fn path_of(line: &[u8]) -> Option<(&[u8], bool)> {
     let columns = match line.first()? {
         b'#' if line.starts_with(b"# branch.oid") || line.starts_with(b"# branch.head") => {
@@ -133,7 +143,7 @@ fn path_of(line: &[u8]) -> Option<(&[u8], bool)> {
     line.splitn(columns + 1, |b| *b == b' ').nth(columns).map(|path| (path, true))
 }
 
-/// What tells whether a file was written since, by whomever.
+/// Returns the file's stamp, which changes with every write.
 pub(crate) fn stamp(file: &Path) -> Stamp {
     let found: Metadata = fs::symlink_metadata(file).ok()?;
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);

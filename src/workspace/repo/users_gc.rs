@@ -1,7 +1,8 @@
-//! A `git gc` of the user's that runs beside us.
+//! Waits for a `git gc` of the user's running at the same time.
 //!
-//! It removes what no ref named when it looked; with `--prune=now` also what was written a moment ago and is named by
-//! now. So whoever writes objects and then a ref waits for it, and writes them once more where it came in between.
+//! Gc removes objects without a ref at its start; with `--prune=now` also objects written a moment
+//! ago and named by a ref only now. So writers of objects and a ref wait for gc to end, and write
+//! the objects again if gc came in between.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,17 +15,18 @@ use nix::unistd::Pid;
 use super::Repo;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// A gc of a large repository takes minutes; nothing of ours waits that long for it.
+/// Number of checks. A gc of a large repository takes minutes; we do not wait this long.
 const LOOKS: u32 = 3000;
-/// As git itself has it: a file that is older was left behind, whoever has that process id by now.
+/// Maximum age of a lock file, as in git: an older file is stale, even if another process has the same process id by
+/// now.
 const LEFT_BEHIND: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The file of a gc that was waited for as long as it goes: it is not waited for again.
+/// Lock file of a gc whose wait timed out: not waited for again.
 #[derive(Clone, Default)]
 pub(crate) struct InVain(Arc<Mutex<Option<SystemTime>>>);
 
 impl Repo {
-    /// Whether one runs, or had to be waited for.
+    /// Waits for a running gc to end. Returns whether there was one.
     pub(crate) async fn until_gc_is_over(&self) -> bool {
         let mut looks = 0;
         while let Some(begun) = running(&self.gc_file()) {
@@ -36,7 +38,7 @@ impl Repo {
                 return true;
             }
             if looks == 0 {
-                tracing::info!("a git gc of yours runs: waiting for it, up to a minute");
+                tracing::info!("git gc is running in your repository; waiting for up to a minute");
             }
             tokio::time::sleep(LOOK_AGAIN).await;
             looks += 1;
@@ -59,7 +61,7 @@ impl InVain {
     }
 }
 
-/// When the gc began that names itself in this file, which one that was killed leaves behind.
+/// Returns the start time of the gc recorded in this file; a killed gc leaves the file behind.
 fn running(file: &Path) -> Option<SystemTime> {
     let begun = std::fs::metadata(file).ok()?.modified().ok()?;
     if begun.elapsed().is_ok_and(|age| age > LEFT_BEHIND) {
@@ -67,7 +69,7 @@ fn running(file: &Path) -> Option<SystemTime> {
     }
     let text = std::fs::read_to_string(file).ok()?;
     let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
-    // Somebody else's process is one, too; 0 and less are whole groups.
+    // A process of another user counts too; 0 and negative ids are process groups.
     let lives = pid > 0 && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM));
     lives.then_some(begun)
 }
@@ -96,7 +98,7 @@ mod tests {
         assert!(running(&dir.path().join("none")).is_none());
     }
 
-    /// The first process is root's, which a user may not signal.
+    /// The first process belongs to root; other users may not signal root's processes.
     #[test]
     fn a_gc_of_another_user_runs() {
         let dir = tempfile::tempdir().unwrap();

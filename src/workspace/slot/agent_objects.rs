@@ -1,13 +1,14 @@
-//! Refs and objects of an agent's git folder, read as files: git would go by the folder's configuration.
+//! Reads refs and objects of an agent's git directory from files: git would obey the directory's
+//! configuration.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// More objects of its own than these are no longer looked through.
+/// Maximum number of the agent's own objects to search.
 pub(super) const MOST_OBJECTS: usize = 20_000;
 
-/// The commit that a working folder's git folder is on; `own` has the branches.
+/// Returns the current commit of a git directory; `own` contains the branches.
 pub(super) fn head_of(own: &Path, git_dir: &Path) -> Option<String> {
     let head = fs::read_to_string(git_dir.join("HEAD")).ok()?;
     match head.trim_end().strip_prefix("ref: ") {
@@ -16,7 +17,7 @@ pub(super) fn head_of(own: &Path, git_dir: &Path) -> Option<String> {
     }
 }
 
-/// Name and id of each ref.
+/// Returns name and id of each ref.
 pub(super) fn refs(own: &Path) -> BTreeMap<String, String> {
     let mut refs = BTreeMap::new();
     let packed = fs::read_to_string(own.join("packed-refs")).unwrap_or_default();
@@ -41,7 +42,7 @@ pub(super) fn refs(own: &Path) -> BTreeMap<String, String> {
     refs
 }
 
-/// The ids of loose objects, and the indexes of packs.
+/// Returns the ids of loose objects, and the index files of packs.
 pub(super) fn objects(folder: &Path) -> (Vec<String>, Vec<PathBuf>) {
     let mut ids = Vec::new();
     for two in names(folder).into_iter().filter(|name| name.len() == 2) {

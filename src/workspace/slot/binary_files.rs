@@ -1,7 +1,7 @@
-//! What a patch does not show: lines that were added to files which git takes for binary.
+//! Lines added to files treated as binary by git, and therefore missing in a patch.
 //!
-//! A NUL byte or an attribute (`*.lock -diff`) makes a file one; what an agent wrote into it is to be looked through all
-//! the same.
+//! A NUL byte or an attribute (`*.lock -diff`) makes a file binary; text written into such a file
+//! by an agent must still be searched.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,14 +15,17 @@ use crate::git::error::Result;
 use crate::git::path_bytes::from_bytes;
 use crate::process::patch::{self, PatchLine};
 
-/// What a patch of the content of a binary file begins with.
+/// First line of a binary file's content in a patch.
 const HUNK: &[u8] = b"GIT binary patch\n";
-/// Larger files are not looked through: git compares no text of that size in reasonable time.
+/// Maximum size in bytes: git cannot compare larger files as text in reasonable time.
 const LARGEST: u64 = 256 << 20;
 
 impl Slot {
-    /// The change to binary files since `base`, as a patch of lines. NUL bytes are left out, so that text is found in
-    /// UTF-16 as well.
+    /// Returns the change to binary files since `base`, as a patch of lines. NUL bytes are left out, so that text in
+    /// UTF-16 is found too.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn lines_of_binaries(&self, base: &str, measured: &Measured) -> Result<Vec<u8>> {
         if !measured.without_binary && !has_binaries(&measured.patch) {
             return Ok(Vec::new());
@@ -43,7 +46,7 @@ impl Slot {
             ["diff-tree", "-r", "-p", "--text", "--no-renames", "--no-ext-diff", "--no-textconv"];
         let mut lines = Vec::new();
         for some in paths.chunks(500) {
-            let call = git.call("look through binary files", as_text);
+            let call = git.call("search binary files", as_text);
             let call = call.env("GIT_LITERAL_PATHSPECS", "1");
             let trees = trees.iter().chain(&["--"]).map(OsStr::new);
             let what = trees.chain(some.iter().map(OsString::as_os_str));
@@ -58,7 +61,7 @@ fn has_binaries(diff: &[u8]) -> bool {
     patch::lines(diff).any(|line| line == PatchLine::Header(HUNK))
 }
 
-/// The patch without what it holds of binary files, in which nothing can be redacted.
+/// Returns the patch without the content of binary files, because their content cannot be redacted.
 pub fn without_binaries(diff: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(diff.len());
     let mut within = false;

@@ -1,4 +1,4 @@
-//! One folder of files and our git folder for it: a slot's top, or a submodule in it.
+//! A directory of files with our git directory: the top of a slot, or a submodule.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -19,27 +19,27 @@ pub(crate) struct Checkout {
     pub dir: PathBuf,
     pub git_dir: PathBuf,
     pub git: Git,
-    /// Git for what concerns objects alone; it works whatever became of the folder.
+    /// Git for calls that use only objects; works whatever the state of the directory.
     pub store: Git,
-    /// Object folders of others that this one borrows.
+    /// Object directories borrowed from other repositories.
     pub borrows: Vec<PathBuf>,
-    /// The git folder of the user's that it stands for.
+    /// The corresponding git directory of the user's.
     pub stands_for: PathBuf,
     steering: Steering,
 }
 
-/// A checkout with a commit in it.
+/// A checkout of a commit.
 pub(crate) struct Placed {
     pub commit: String,
     pub tree: Arc<Tree>,
-    /// What stayed though the commit does not have it.
+    /// Paths outside the commit left in place.
     pub kept: Vec<Vec<u8>>,
-    /// The ignore patterns that hold there.
+    /// Ignore patterns in effect there.
     pub exclude: Vec<u8>,
 }
 
 impl Checkout {
-    /// `hold` is the slot's lock.
+    /// Describes a checkout; `hold` is the slot's lock.
     pub fn new(
         repo: &Repo,
         dir: PathBuf,
@@ -56,13 +56,13 @@ impl Checkout {
         Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned(), steering }
     }
 
-    /// The same with more objects.
+    /// Adds object directories to borrow from.
     pub fn borrowing(mut self, more: impl IntoIterator<Item = PathBuf>) -> Self {
         self.borrows.extend(more);
         self
     }
 
-    /// Its own, not those that it borrows.
+    /// Returns the checkout's own objects, without the borrowed directories.
     pub fn objects(&self, repo: &Repo) -> Objects {
         Objects { dir: self.git_dir.join("objects"), sha256: repo.sha256, durable: false }
     }
@@ -76,22 +76,22 @@ impl Checkout {
         }
     }
 
-    /// Readies our git folder, and lists what a commit has.
+    /// Prepares our git directory, and lists the paths of a commit.
     pub async fn open(&self, repo: &Repo, commit: &str) -> Result<Arc<Tree>> {
         self.write_private(repo)?;
         repo.tree_by(&self.store, commit).await
     }
 
-    /// Makes our git folder one that nobody else had a hand in, but for index and objects.
+    /// Rewrites our git directory to a known state, except for index and objects.
     pub fn write_private(&self, repo: &Repo) -> Result<()> {
         let exclude = Vec::new();
         self.steering.set(&self.git_dir, self.git_folder(repo).private(exclude)?)?;
-        // Of a git that was killed; the slot's lock says that none is running.
+        // Left by a killed git; the slot's lock guarantees that none is running.
         let lock = self.git_dir.join("index.lock");
         remove_any(&lock).doing("remove", &lock)
     }
 
-    /// Adds `lines` to the ignore patterns that the user has for this repository alone.
+    /// Appends `lines` to the user's ignore patterns for this repository.
     pub fn write_exclude(&self, repo: &Repo, lines: &[u8]) -> Result<Vec<u8>> {
         let folder = self.git_folder(repo);
         let all = folder.exclude(lines)?;
@@ -99,15 +99,15 @@ impl Checkout {
         Ok(all)
     }
 
-    /// Drops every object that is not the user's. Whoever can reach the folder can put something there whose content is not
-    /// what its name says.
+    /// Removes every object not in the user's repository. With access to the directory, someone could store an object
+    /// whose content does not match its name.
     pub fn drop_objects(&self) -> Result<()> {
         let objects = self.git_dir.join("objects");
         remove_any(&objects).doing("remove", &objects)?;
         self.steering.renew()
     }
 
-    /// Drops our index, unless it is as we left it. What it says of files is believed.
+    /// Removes our index if another process changed it, because git trusts its data about files.
     pub fn drop_strange_index(&self, repo: &Repo) -> Result<()> {
         let index = self.git_dir.join("index");
         if !repo.opened.is_as_left(&index) {
@@ -116,12 +116,12 @@ impl Checkout {
         Ok(())
     }
 
-    /// Nobody but us wrote the index that is there now.
+    /// Records the current index as written by us.
     pub fn leave_index(&self, repo: &Repo) {
         repo.opened.leave(&self.git_dir.join("index"));
     }
 
-    /// Makes the folder hold exactly this commit, and what may stay.
+    /// Makes the directory hold exactly this commit, and the paths allowed to stay.
     pub async fn place(
         &self,
         repo: &Repo,
@@ -131,7 +131,7 @@ impl Checkout {
     ) -> Result<Placed> {
         let exclude = self.write_exclude(repo, &outside.exclude_lines(&tree))?;
         let kept = self.sweep(tree.clone(), outside.clone()).await?;
-        // Everything in the way is gone by now, and nothing that a path leads through is a link.
+        // By now every obstacle is gone, and no parent directory is a link.
         let restore = ["read-tree", "--reset", "-u", commit];
         self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
         self.leave_index(repo);
@@ -143,14 +143,14 @@ impl Checkout {
         blocking(move || {
             if !std::fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
                 remove_any(&dir).doing("remove", &dir)?;
-                std::fs::create_dir_all(&dir).doing("make the folder", &dir)?;
+                std::fs::create_dir_all(&dir).doing("create the directory", &dir)?;
             }
             clean(&dir, &tree, &outside).doing("clean", &dir)
         })
         .await
     }
 
-    /// Whether our git folder is still one that git can use.
+    /// Whether our git directory can still be used by git.
     pub fn has_git_folder(&self) -> bool {
         let files = ["HEAD", "config", "objects/info/alternates"];
         files.iter().all(|file| self.git_dir.join(file).is_file())
@@ -161,7 +161,7 @@ impl Checkout {
     }
 }
 
-/// Runs what walks through folders where it holds nobody up.
+/// Runs a directory walk on a thread for blocking work.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -169,8 +169,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(join) => match join.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that is shutting down cancels it.
-            Err(_) => Err(WorkspaceError::ShuttingDown { doing: "go on with the slot".to_owned() }),
+            // Cancelled only if the runtime is shutting down.
+            Err(_) => {
+                Err(WorkspaceError::ShuttingDown { doing: "continue with the slot".to_owned() })
+            }
         },
     }
 }

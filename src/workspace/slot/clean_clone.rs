@@ -1,4 +1,4 @@
-//! A clean clone: CI's checkout of a slot in a new directory, which no agent, setup or CI has ever seen.
+//! A clean clone: CI's checkout of a slot in a new directory, never used by an agent, setup or CI.
 
 use super::Slot;
 use super::checkout::blocking;
@@ -8,18 +8,24 @@ use crate::workspace::repo::Repo;
 use crate::workspace::repo::slot_place::git_dir_of;
 
 impl Repo {
-    /// A slot whose checkout for CI is new: nothing of an earlier run is in it, caches included.
+    /// Acquires a slot with a new checkout for CI: nothing from an earlier run is in this checkout, not even caches.
+    ///
+    /// # Errors
+    /// If the slot cannot be created.
     pub async fn acquire_clean_clone(&self) -> Result<Slot> {
         let mut slot = self.acquire_slot().await?;
         slot.move_ci(self.place()?.clean_clone(slot.number()))?;
-        // One that a killed autopack left.
+        // Left by a killed autopack.
         slot.remove_clean_clone().await?;
         Ok(slot)
     }
 }
 
 impl Slot {
-    /// Removes what [`Repo::acquire_clean_clone`] made.
+    /// Removes the checkout created by [`Repo::acquire_clean_clone`].
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
     pub async fn remove_clean_clone(&mut self) -> Result<()> {
         self.ci_holding = None;
         self.repo.brought.forget(&self.ci);

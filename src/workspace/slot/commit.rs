@@ -1,4 +1,4 @@
-//! What an attempt becomes in git: a commit, a patch, a commit on another tip.
+//! Results of an attempt in git: a commit, a patch, a commit rebased onto another tip.
 
 use super::Slot;
 use crate::git::command::fields;
@@ -9,27 +9,38 @@ use crate::phase::{PhaseId, RunId};
 
 const LONGEST_SUBJECT: usize = 72;
 
-/// What a landing commit says.
+/// Content of a landing commit's message.
 #[derive(Clone, Copy, Debug)]
 pub struct CommitMessage<'a> {
+    /// Run of the phase.
     pub run: &'a RunId,
+    /// The landed phase.
     pub phase: &'a PhaseId,
+    /// Number of the attempt.
     pub attempt: u32,
-    /// The phase's name; becomes the subject.
+    /// The phase's name, used as the subject.
     pub name: &'a str,
-    /// What follows it; may be empty.
+    /// Text after the subject; may be empty.
     pub body: &'a str,
 }
 
-/// What came of putting a commit onto another tip.
+/// Result of rebasing a commit onto another tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rebased {
+    /// Id of the rebased commit.
     Commit(String),
-    Conflict { paths: Vec<String> },
+    /// The change conflicts with the other tip.
+    Conflict {
+        /// Paths with a conflict.
+        paths: Vec<String>,
+    },
 }
 
 impl Slot {
-    /// A commit of a measured tree. It is in the slot's store only, until it lands.
+    /// Creates a commit of a measured tree. Until landing, the commit exists only in the slot's store.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn commit(
         &self,
         tree: &str,
@@ -40,7 +51,7 @@ impl Slot {
             Ok(Some(commit)) => commit,
             Ok(None) | Err(_) => {
                 let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
-                let call = self.top.store.call("make the commit", args);
+                let call = self.top.store.call("create the commit", args);
                 call.stdin(message.text()).text().await?
             }
         };
@@ -48,7 +59,7 @@ impl Slot {
         Ok(commit)
     }
 
-    /// As `git commit-tree` writes it; `None` where names need what only git does to them.
+    /// Writes the commit in the format of `git commit-tree`; `None` if a name or an address needs git's cleanup.
     fn write_commit(
         &self,
         tree: &str,
@@ -76,17 +87,20 @@ impl Slot {
         Ok(Some(commit.id().to_owned()))
     }
 
-    /// The same change on another tip, without touching the slot's files.
+    /// Applies the same change to another tip, without touching the slot's files.
     ///
-    /// The three trees are wrapped in commits without history, so that the change is taken against
-    /// the commit's parent and nothing else, also where the tip is no descendant of it.
+    /// The three trees are wrapped in commits without history, so that the change is computed against the commit's
+    /// parent alone, even if the tip is no descendant of the parent.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn rebase(&self, commit: &str, onto: &str) -> Result<Rebased> {
         let parent = format!("{commit}^");
         let base = self.bare_commit(&parent, None).await?;
         let ours = self.bare_commit(onto, Some(&base)).await?;
         let theirs = self.bare_commit(commit, Some(&base)).await?;
         let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"];
-        let doing = format!("put {commit} onto {onto}");
+        let doing = format!("rebase {commit} onto {onto}");
         let call = self.top.store.call(&doing, args).args([&ours, &theirs]);
         let answer = call.answer().await?;
         let mut parts = fields(&answer.output.stdout).map(shown);
@@ -114,7 +128,7 @@ impl Slot {
         call.text().await
     }
 
-    /// The same commit, message, author and all, with another tree and parent.
+    /// Copies a commit, with message and author, to another tree and parent.
     async fn with_tree(&self, commit: &str, tree: &str, parent: &str) -> Result<String> {
         let git = &self.top.store;
         let read =
@@ -131,28 +145,41 @@ impl Slot {
         git.call("write the commit", args).stdin(new).text().await
     }
 
-    /// The paths that differ between two commits or trees.
+    /// Returns the paths with differences between two commits or trees.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn changed_between(&self, one: &str, other: &str) -> Result<Vec<String>> {
         let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff"];
         let call = self.top.store.call(format!("compare with {one}"), args).args([one, other]);
         Ok(fields(&call.bytes().await?).map(shown).collect())
     }
 
-    /// The id of a commit's tree.
+    /// Returns the id of a commit's tree.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn tree_of(&self, commit: &str) -> Result<String> {
         let call =
-            self.top.store.call(format!("name the tree of {commit}"), ["rev-parse", "--verify"]);
+            self.top.store.call(format!("find the tree of {commit}"), ["rev-parse", "--verify"]);
         call.arg(format!("{commit}^{{tree}}")).text().await
     }
 
-    /// Tracked files of CI's checkout that differ on disk from its commit: after CI, those that CI rewrote.
+    /// Returns the tracked files of CI's checkout whose content on disk differs from the commit: after CI, the files
+    /// rewritten by CI.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn rewritten(&self) -> Result<Vec<String>> {
         let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
-        let call = self.ci.git.call("look for rewritten files", args);
+        let call = self.ci.git.call("find rewritten files", args);
         Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(shown).collect())
     }
 
-    /// What a path holds in a commit or tree; None where there is no file.
+    /// Returns the content of a path in a commit or tree; `None` if the path is no file there.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn read_at(&self, tree: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let call = self.top.store.call(format!("read {path}"), ["cat-file", "blob"]);
         let answer = call.arg(format!("{tree}:{path}")).answer().await?;
@@ -183,7 +210,7 @@ impl CommitMessage<'_> {
     }
 }
 
-/// Whether git takes a name and an address as they are: it drops what could end them early, and punctuation around them.
+/// Whether git accepts a name and an address unchanged: git drops delimiters, and punctuation at both ends.
 fn is_plain((name, email): &(String, String)) -> bool {
     let around = |c: char| c <= ' ' || ".,:;<>\"\\'".contains(c);
     [name, email].into_iter().all(|text| {
@@ -194,7 +221,7 @@ fn is_plain((name, email): &(String, String)) -> bool {
     })
 }
 
-/// One line that git takes for a subject: the name, else the id.
+/// Returns a line accepted by git as a subject: the name, or else the id.
 fn subject(name: &str, id: &str) -> String {
     let one_line = |text: &str| {
         let clean = |c: char| if c.is_control() { ' ' } else { c };
@@ -209,7 +236,7 @@ fn subject(name: &str, id: &str) -> String {
     format!("{}…", cut.trim_end())
 }
 
-/// An id as the value of a trailer: as it is, or as a JSON string where it could be misread.
+/// Returns an id as the value of a trailer: unchanged, or as a JSON string if ambiguous.
 pub(crate) fn trailer(id: &str) -> String {
     let plain = !id.is_empty()
         && id.trim() == id

@@ -1,8 +1,9 @@
-//! Dependency directories in a copy: brought from the user's checkout once, and again when they change there. Where the copy's
-//! lock files ask for others, a frozen install makes them in the copy, and none of them is brought.
+//! Dependency directories in a copy: copied from the user's checkout, and again after changes
+//! there. If the copy's lock files ask for other dependencies, a frozen install creates the
+//! directories in the copy instead.
 //!
-//! What they are, whether they changed, how a copy stops naming the user's checkout and which command installs is
-//! `dependencies`' to know.
+//! The `dependencies` module finds the directories, detects changes, relocates copies, and chooses
+//! the install command.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,25 +24,25 @@ use crate::workspace::dependencies::{
 };
 use crate::workspace::repo::{Repo, users_checkout};
 
-/// What this process knows of the dependency directories in each checkout.
+/// State of the dependency directories of each checkout, as far as known to this process.
 #[derive(Clone, Default)]
 pub(crate) struct Brought(Arc<Mutex<BTreeMap<PathBuf, State>>>);
 
 #[derive(Default)]
 struct State {
-    /// Those that were brought, and as what they were then, by path.
+    /// Stamp of each copied directory at the time of the copy, by path.
     stamps: BTreeMap<String, String>,
-    /// Manifests that asked for the same as the user's: as what both were then.
+    /// Manifests with the same dependencies as the user's: the stamps of both files at the comparison.
     same: BTreeMap<String, [users_checkout::Stamp; 2]>,
     installed: Option<Installed>,
-    /// Somebody else may have installed something.
+    /// Whether another process may have installed something.
     is_stale: bool,
 }
 
-/// What frozen installs made.
+/// Result of frozen installs.
 #[derive(Clone)]
 struct Installed {
-    /// What it was made from; nothing while an install is under way, or where one failed.
+    /// Key of the installed manifests; `None` during an install, or after a failure.
     key: Option<String>,
     commands: Vec<InstallCommand>,
     dirs: Vec<String>,
@@ -53,7 +54,7 @@ impl Installed {
     }
 }
 
-/// What the manifests of a placed commit ask for beyond the user's dependencies.
+/// Dependencies of a placed commit beyond those of the user's checkout.
 #[derive(Default)]
 pub(crate) struct Wanted {
     changed: Vec<String>,
@@ -66,7 +67,7 @@ impl Brought {
         look(all.entry(checkout.dir.clone()).or_default())
     }
 
-    /// Nothing is known of a checkout that was removed.
+    /// Forgets a removed checkout.
     pub fn forget(&self, checkout: &Checkout) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&checkout.dir);
     }
@@ -79,14 +80,14 @@ impl Brought {
         self.with(checkout, |state| state.stamps.insert(path.to_owned(), stamp));
     }
 
-    /// Whether a frozen install made this path of a checkout.
+    /// Whether a frozen install created this path of a checkout.
     pub fn is_installed(&self, checkout: &Checkout, path: &str) -> bool {
         self.with(checkout, |state| state.installed.as_ref().is_some_and(|made| made.owns(path)))
     }
 }
 
 impl Repo {
-    /// The directories that a copy of this commit gets by itself: none where setup makes them.
+    /// Returns the directories linked automatically for a commit: none if `workspace.setup` is set.
     pub(crate) fn automatic_links(&self, tree: &Tree, settings: &WorkspaceSettings) -> Vec<String> {
         if settings.setup.is_some() {
             return Vec::new();
@@ -98,7 +99,7 @@ impl Repo {
         found
     }
 
-    /// Makes a copied path name its own checkout instead of the user's.
+    /// Returns the path replacement from the user's checkout to a copy.
     pub(crate) fn replacement(&self, checkout: &Checkout) -> PathReplacement {
         let real = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
         PathReplacement::new(&[self.root.clone(), real], &checkout.dir)
@@ -106,7 +107,7 @@ impl Repo {
 }
 
 impl Slot {
-    /// What installs left stays while the files of a commit are placed.
+    /// Keeps the results of installs while the files of a commit are placed.
     pub(super) fn keep_installed(&self, checkout: &Checkout, outside: &mut Outside) {
         let installed = self.repo.brought.with(checkout, |state| state.installed.clone());
         let dirs = installed.into_iter().flat_map(|installed| installed.dirs);
@@ -114,7 +115,8 @@ impl Slot {
         outside.dependencies.extend(known);
     }
 
-    /// Once a commit is placed: what it wants, and nothing that an install made for other wants. `links` would be brought.
+    /// Records the dependencies of a placed commit, and removes results of installs for other dependencies. `links`
+    /// are the directories to copy.
     pub(super) async fn settle_installed(
         &self,
         checkout: &Checkout,
@@ -139,7 +141,7 @@ impl Slot {
             let mut gone = Vec::new();
             let is_stale = std::mem::take(&mut state.is_stale);
             let installed = state.installed.take();
-            // An install may have changed what was brought, or left out what is there.
+            // An install may have changed a copied directory, or omitted an existing directory.
             let owned = |path: &&String| installed.as_ref().is_some_and(|made| made.owns(path));
             gone.extend(links.iter().filter(|path| is_stale || owned(path)).cloned());
             let stamped = |path: &&String| is_stale && state.stamps.contains_key(*path);
@@ -191,10 +193,11 @@ impl Slot {
         }
     }
 
-    /// The installs that what one of the checkouts holds asks for; none where they were run, or where setup sees to it.
+    /// Returns the installs required by a checkout's commit; empty if they already ran, or if setup does the
+    /// installing.
     ///
     /// # Errors
-    /// Where the checkout holds nothing.
+    /// If the checkout is empty.
     pub fn due_installs(
         &self,
         side: Side,
@@ -212,18 +215,18 @@ impl Slot {
         Ok(installs)
     }
 
-    /// Before installs run: whatever becomes of them, what they left does not stay unless [`Self::note_installed`] says so.
+    /// Marks the start of installs: unless [`Self::note_installed`] is called, their results do not survive a reset.
     ///
     /// # Errors
-    /// Where the checkout holds nothing.
+    /// If the checkout is empty.
     pub fn begin_installs(&self, side: Side, commands: &[InstallCommand]) -> Result<()> {
         self.put_installed(side, commands, false)
     }
 
-    /// They ran to their end: the directories that they own are this checkout's own.
+    /// Records successful installs: their directories now belong to this checkout.
     ///
     /// # Errors
-    /// Where the checkout holds nothing.
+    /// If the checkout is empty.
     pub fn note_installed(&self, side: Side, commands: &[InstallCommand]) -> Result<()> {
         self.put_installed(side, commands, true)
     }
@@ -238,7 +241,8 @@ impl Slot {
         Ok(())
     }
 
-    /// Somebody may have installed something in one of the checkouts: its next reset brings all of it anew.
+    /// Marks the dependencies of a checkout as possibly changed by another process: the next reset copies all of them
+    /// again.
     pub fn forget_dependencies(&self, side: Side) {
         self.repo.brought.with(self.checkout(side), |state| state.is_stale = true);
     }
@@ -248,7 +252,7 @@ impl Slot {
         Ok((self.checkout(side), &holding.wanted, &holding.placed.tree))
     }
 
-    /// Brings those that changed since they were brought, or that are not there.
+    /// Copies the directories that are missing or changed since the last copy.
     pub(crate) async fn bring_dependencies(
         &self,
         checkout: &Checkout,
@@ -260,8 +264,8 @@ impl Slot {
         Ok(())
     }
 
-    /// Brings what `workspace.link` names; false where the user's checkout does not have it. In CI's checkout, where no agent
-    /// writes, a stamp tells whether a dependency directory changed; everything else is compared file by file.
+    /// Copies a `workspace.link` path; false if missing in the user's checkout. In CI's checkout, with no agent
+    /// writing, a stamp detects changes of a dependency directory; everything else is compared file by file.
     pub(super) async fn bring_link(&self, checkout: &Checkout, path: &str) -> Result<bool> {
         if self.repo.brought.is_installed(checkout, path) {
             return Ok(true);
@@ -287,7 +291,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Makes a path of the user's checkout anew in a copy; false where it is not there.
+    /// Copies a path of the user's checkout again; false if missing there.
     async fn bring(&self, checkout: &Checkout, path: &str) -> Result<bool> {
         let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), path.to_owned());
         let replacement = self.repo.replacement(checkout);

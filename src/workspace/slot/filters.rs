@@ -1,20 +1,26 @@
-//! Filters that the user's git would run over a file, and ours does not: they are programs, and an agent chooses their
-//! input. What lands would be what is on disk, where the user's own commit would hold what the filter made of it.
+//! Finds files with filters run by the user's git but not by ours: filters are programs, and an
+//! agent would choose their input. Such a file would land unfiltered, while the user's own commit
+//! would contain the filter's output.
 
 use super::Slot;
 use crate::git::command::fields;
 use crate::git::error::Result;
 use crate::git::path_bytes::shown;
 
-/// A changed file, and the filter that it lacks.
+/// A changed file, and its missing filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfiltered {
+    /// Path of the file.
     pub path: String,
+    /// Name of the filter in the user's configuration.
     pub filter: String,
 }
 
 impl Slot {
-    /// The first of these paths that a filter of the user's configuration is for. LFS is run, where it is there.
+    /// Returns the first of these paths with a filter in the user's configuration. LFS is run, if installed.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn unfiltered<'a>(
         &self,
         paths: impl Iterator<Item = &'a str>,
@@ -24,7 +30,7 @@ impl Slot {
             return Ok(None);
         }
         let input: Vec<u8> = paths.flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
-        let call = self.top.git.call("look for filters", ["check-attr", "-z", "--stdin", "filter"]);
+        let call = self.top.git.call("find filters", ["check-attr", "-z", "--stdin", "filter"]);
         let said = call.stdin(input).bytes().await?;
         let said: Vec<&[u8]> = fields(&said).collect();
         let facts = said.chunks_exact(3).map(|facts| (shown(facts[0]), shown(facts[2])));

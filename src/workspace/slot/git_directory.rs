@@ -1,7 +1,8 @@
-//! What git folders hold, by plain file writes: one that only we use, and a copy's own, which an agent may do anything to.
+//! Writes git directories as plain files: a private directory only for autopack, and the copy's own
+//! directory, open to any change by an agent.
 //!
-//! Both borrow the user's objects and have no remote. Ours is never looked into by an agent's git;
-//! the agent's is never looked into by ours.
+//! Both borrow the user's objects and have no remote. The agent's git never reads the private
+//! directory; our git never reads the agent's.
 
 use std::fs;
 use std::io;
@@ -14,30 +15,31 @@ use crate::git::user_config::config_text;
 use crate::workspace::repo::Repo;
 use crate::workspace::repo::copied_refs::{CopiedRefs, origin_head};
 
-/// The branch that an agent finds itself on.
+/// Branch checked out for an agent.
 const AGENT_BRANCH: &str = "refs/heads/work";
 
-/// What steers git in the user's folder and holds in ours too, where it is there.
+/// Files of the user's git directory also used in ours, if present.
 const CARRIED: [&str; 2] = ["info/attributes", "shallow"];
 
-/// A git folder to write.
+/// A git directory to write.
 pub(crate) struct GitDir<'a> {
     pub repo: &'a Repo,
     pub path: &'a Path,
-    /// Object folders of others.
+    /// Object directories of other repositories.
     pub borrows: Vec<PathBuf>,
-    /// The git folder of the user's that this one stands for: its ignore patterns hold here too.
+    /// The corresponding git directory of the user's, whose ignore patterns apply here too.
     pub stands_for: &'a Path,
 }
 
 impl GitDir<'_> {
-    /// Ours: what git put there stays, what steers git is ours. `exclude` are the ignore patterns.
+    /// Returns the content of the private directory: files from git stay, configuration is ours. `exclude` has the
+    /// ignore patterns.
     pub fn private(&self, exclude: Vec<u8>) -> Result<Exact> {
         let mut exact = Exact::default();
         exact.file("config", self.private_config()).file("HEAD", "ref: refs/heads/none\n");
         exact.file("info/exclude", exclude).folder("refs");
         exact.open_folder("objects").file("objects/info/alternates", self.alternates());
-        // What git itself writes there, and what our calls do.
+        // Files written by git itself, and by our calls.
         let calls = [
             "diff",
             "lines",
@@ -48,7 +50,7 @@ impl GitDir<'_> {
         for own in ["index", "index.lock", "modules", "lfs"].into_iter().chain(calls) {
             exact.keep(own);
         }
-        self.carry(&mut exact).doing("read the git folder", self.stands_for)?;
+        self.carry(&mut exact).doing("read the git directory", self.stands_for)?;
         Ok(exact)
     }
 
@@ -61,7 +63,7 @@ impl GitDir<'_> {
         Ok(())
     }
 
-    /// A copy's own: as if new, at `commit`, with the index of `private`.
+    /// Returns the content of a copy's own directory: as if new, at `commit`, with the index of `private`.
     pub fn own(
         &self,
         private: &Path,
@@ -81,11 +83,11 @@ impl GitDir<'_> {
             }
             Ok(())
         };
-        add(&mut exact).doing("read the git folder", self.stands_for)?;
+        add(&mut exact).doing("read the git directory", self.stands_for)?;
         Ok(exact)
     }
 
-    /// The same for a submodule, at `below` in its parent's, for a working folder at `work_tree` from there.
+    /// Adds a submodule at `below` in its parent's directory, for a working directory at `work_tree` from there.
     pub fn add_module(
         &self,
         exact: &mut Exact,
@@ -97,7 +99,7 @@ impl GitDir<'_> {
         let mut config = self.agent_config();
         let work_tree = work_tree.to_string_lossy();
         config.push_str(&config_text([("core.worktree", &*work_tree)]));
-        self.add(exact, below, private, config).doing("read the git folder", self.stands_for)?;
+        self.add(exact, below, private, config).doing("read the git directory", self.stands_for)?;
         exact.file(below.join("HEAD"), format!("{commit}\n")).folder(below.join("refs/heads"));
         Ok(())
     }
@@ -130,7 +132,7 @@ impl GitDir<'_> {
         alternates
     }
 
-    /// The ignore patterns that the user has for this repository alone, and `lines`.
+    /// Returns the user's ignore patterns for this repository, and `lines`.
     pub fn exclude(&self, lines: &[u8]) -> Result<Vec<u8>> {
         let users = self.stands_for.join("info/exclude");
         let mut all = read_if_there(&users).doing("read", &users)?.unwrap_or_default();
@@ -146,7 +148,7 @@ impl GitDir<'_> {
             entries.extend(self.repo.config.lfs.iter().cloned());
             let storage = self.repo.config.lfs_storage(&self.repo.common_dir);
             entries.push(("lfs.storage".to_owned(), storage.to_string_lossy().into_owned()));
-            // An object that is nowhere stays a pointer; nothing is fetched while nobody watches.
+            // A missing LFS object stays a pointer: nothing is downloaded in an unattended run.
             entries.push(("lfs.skipdownloaderrors".to_owned(), "true".to_owned()));
         }
         config_text(entries.iter().map(|(k, v)| (k.as_str(), v.as_str())))
@@ -157,7 +159,7 @@ impl GitDir<'_> {
         entries.extend(self.repo.config.carried.iter().cloned());
         let (name, email) = &self.repo.config.identity.author;
         let hooks = self.path.join("hooks").to_string_lossy().into_owned();
-        // What the user has for all repositories: hooks, a monitor and keys are not for an agent.
+        // Disables the user's settings for all repositories: an agent must not use hooks, a monitor or keys.
         for (key, value) in [
             ("core.logallrefupdates", "true"),
             ("gc.auto", "0"),

@@ -1,4 +1,5 @@
-//! Deliverables that are there only as ignored files: the one case in which such files are taken in.
+//! Deliverables present only as ignored files: the only case in which ignored files become part of
+//! a change.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::git::path_bytes::shown;
 use crate::git::trees::Tree;
 use crate::phase::PathPattern;
 
-/// What git sees without being forced to.
+/// Files visible to git without force.
 pub(crate) struct Seen<'a> {
     pub top: &'a Path,
     pub tree: &'a Tree,
@@ -22,12 +23,12 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// Whether a deliverable is seen, or not there at all.
+    /// Whether a deliverable is visible, or missing.
     pub fn has(&self, deliverable: &PathPattern) -> bool {
         let path = deliverable.as_str();
         if deliverable.is_glob() {
             let glob = GlobBuilder::new(path).literal_separator(true).build();
-            // What is no pattern is no deliverable that anything could match.
+            // An invalid pattern can match no deliverable.
             return glob
                 .map(|glob| glob.compile_matcher())
                 .map_or(true, |glob| self.changed.iter().any(|changed| glob.is_match(changed)));
@@ -43,7 +44,7 @@ impl Seen<'_> {
 }
 
 impl Slot {
-    /// Takes in what ignore patterns hide of these; says whether there was anything.
+    /// Adds the deliverables hidden by ignore patterns; returns whether there were any.
     pub(crate) async fn add_ignored(
         &self,
         deliverables: impl Iterator<Item = &PathPattern>,
@@ -53,17 +54,17 @@ impl Slot {
             return Ok(false);
         }
         let args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"];
-        let call = self.top.git.call("look for ignored deliverables", args);
+        let call = self.top.git.call("find ignored deliverables", args);
         let listed = call.args(patterns).bytes().await?;
         let mut wanted: Vec<&[u8]> =
             fields(&listed).filter(|path| !Outside::is_dropping(&shown(path))).collect();
         if wanted.is_empty() {
             return Ok(false);
         }
-        // Each path is ended by a NUL, the last one too.
+        // Each path is ended by a NUL, including the last path.
         wanted.push(b"");
         let args = ["add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"];
-        let call = self.top.git.call("take in ignored deliverables", args);
+        let call = self.top.git.call("add ignored deliverables", args);
         let call = call.env("GIT_LITERAL_PATHSPECS", "1").stdin(wanted.join(&0));
         let answer = call.answer().await?;
         match answer.ok() {

@@ -1,5 +1,5 @@
-//! Landing: a commit's objects go into the user's repository, then one transaction moves the run's
-//! branch and verifies the fence.
+//! Landing: copies a commit's objects into the user's repository; a single transaction then moves
+//! the run's branch and checks the fence.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,23 +13,30 @@ use crate::workspace::repo::claim_ref::ClaimRef;
 use crate::workspace::repo::run_branch::Tip;
 use crate::workspace::repo::run_refs::{Names, Refs};
 
-/// Beyond the seconds that git itself waits for a lock. A `git gc` may get in the way several times in a row.
+/// Maximum number of rounds, each with git's own wait of seconds for a lock. A `git gc` may interfere several times
+/// in a row.
 const ROUNDS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What came of landing.
+/// Result of landing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Landing {
-    /// `held_by`: the user has the branch checked out there, and it could not move.
-    Landed { held_by: Option<PathBuf> },
-    /// Somebody else landed before; rebase on the new tip.
+    /// The commit is the run's tip.
+    Landed {
+        /// Worktree with the branch checked out: the branch could not move.
+        held_by: Option<PathBuf>,
+    },
+    /// Another attempt landed first; rebase onto this new tip.
     TipMoved(String),
-    /// The attempt was rescued: it is no longer ours.
+    /// The attempt was reclaimed: the claim is no longer ours.
     Fenced,
 }
 
 impl Slot {
-    /// Makes `commit` the run's tip, if the tip is still `old_tip` and the claim still ours.
+    /// Makes `commit` the run's tip, if the tip is still `old_tip` and the claim is still valid.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn land(
         &self,
         claim: &ClaimRef,
@@ -42,14 +49,15 @@ impl Slot {
         loop {
             let refs = self.repo.run_refs(&names).await?;
             let tip = self.repo.tip_of(&names, &refs).await?;
-            // A round before moved it, though git died before it could say so; somebody may have built on it since.
+            // A previous round moved the branch, though git died before reporting success; another landing may have
+            // followed.
             let there = round > 1 && self.repo.contains(&tip.commit, commit).await?;
             if there || tip.commit == commit {
                 self.hand_over(commit, old_tip).await?;
                 return Ok(Landing::Landed { held_by: tip.held_by });
             }
             let moved = tip.commit != old_tip;
-            // That the claim is ours is the transaction's to see; what failed at it is seen here.
+            // The transaction verifies the claim; only a failed transaction is explained here.
             if (moved || round > 1) && !self.repo.holds(claim).await? {
                 return Ok(Landing::Fenced);
             }
@@ -60,8 +68,8 @@ impl Slot {
             match self.hand_over_and_move(commit, old_tip, &orders).await {
                 Ok(()) => return Ok(Landing::Landed { held_by: refs.held_by }),
                 Err(error) if round == ROUNDS => return Err(error),
-                // A value moved, which the next look tells apart; a lock is in the way; or a `git gc` of the user's
-                // took objects that no ref had named yet.
+                // A ref changed, to be told apart in the next round; or there is a lock; or a `git gc` of the user's
+                // removed objects not yet named by a ref.
                 Err(_) => {
                     self.forget_handing_over();
                     tokio::time::sleep(PAUSE).await;
@@ -87,7 +95,10 @@ impl Slot {
         Ok(())
     }
 
-    /// Writes what the user's repository lacks of a commit, once.
+    /// Writes the objects of a commit missing in the user's repository, once.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn hand_over(&self, commit: &str, known: &str) -> Result<()> {
         if self.is_handed_over(commit) {
             return Ok(());
@@ -111,8 +122,8 @@ impl Slot {
     }
 }
 
-/// The one transaction of a landing. The claim goes with it: a ref for each phase that ever landed would make git slow
-/// for everybody.
+/// Builds the transaction of a landing. The claim is deleted in the same transaction: a ref for each phase ever
+/// landed would make git slow for everybody.
 fn orders(
     names: &Names,
     refs: &Refs,
@@ -133,7 +144,7 @@ fn orders(
         (None, beside) => {
             let old = beside.as_deref().unwrap_or(zero);
             orders.push_str(&format!("update {} {commit} {old}\n", names.beside));
-            // The user may commit to the branch meanwhile; then it is the tip.
+            // Meanwhile the user may commit to the branch; this commit is then the tip.
             if let Some(branch) = &refs.branch {
                 orders.push_str(&format!("verify {} {branch}\n", names.branch));
             }
@@ -142,7 +153,7 @@ fn orders(
     orders
 }
 
-/// From a pack's header.
+/// Reads the number of objects in a pack's header.
 fn object_count(pack: &[u8]) -> u32 {
     match pack.get(8..12).and_then(|bytes| bytes.try_into().ok()) {
         Some(bytes) => u32::from_be_bytes(bytes),
@@ -150,7 +161,7 @@ fn object_count(pack: &[u8]) -> u32 {
     }
 }
 
-/// Why a ref could not be moved: a lock is worth a word of its own.
+/// Explains why a ref could not be moved: a lock has an error of its own.
 pub(crate) fn ref_error(answer: Answer) -> WorkspaceError {
     let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
     let lock = said.split('\'').find(|part| part.ends_with(".lock"));

@@ -1,7 +1,7 @@
-//! Copies of what a slot needs from the user's checkout but git does not have: `workspace.link`.
+//! Copies paths needed in a slot from the user's checkout that are not in git: `workspace.link`.
 //!
-//! Copies, not symbolic links: through a link, an installer would write into the user's checkout.
-//! `fs::copy` shares the blocks where the file system can.
+//! They are copies, not symbolic links: through a link, an installer would write into the user's
+//! checkout. `fs::copy` shares the blocks if the file system supports sharing.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::git::removal::{open_up, remove_any};
 
-/// Where a copy comes from and where its links have to lead.
+/// Source of the copies, and base of their links' targets.
 pub(crate) struct Mirror<'a> {
     /// The top of the user's checkout.
     pub root: &'a Path,
@@ -19,11 +19,11 @@ pub(crate) struct Mirror<'a> {
 }
 
 impl Mirror<'_> {
-    /// Makes `path` in the slot what it is in the checkout; false where it is not there.
+    /// Makes `path` in the slot the same as in the checkout; false if missing in the checkout.
     pub fn bring(&self, path: &str) -> io::Result<bool> {
         let from = self.root.join(path);
         let to = self.slot.join(path);
-        // What the user made a link of is followed here, and only here.
+        // A link made by the user is followed here, and only here.
         let from = match from.canonicalize() {
             Ok(from) => from,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -39,7 +39,7 @@ impl Mirror<'_> {
         Ok(true)
     }
 
-    /// Makes the folders above a copy, none of them a link to elsewhere.
+    /// Creates the parent directories of a copy, none of them a link.
     fn real_folders(&self, folder: &Path) -> io::Result<()> {
         let Ok(below) = folder.strip_prefix(self.slot) else { return Ok(()) };
         let mut at = self.slot.to_owned();
@@ -71,7 +71,7 @@ impl Mirror<'_> {
             remove_any(to)?;
             fs::create_dir(to)?;
         }
-        // It is as read-only as its source only when it is complete.
+        // Permissions are set to the source's only after the copy is complete.
         open_up(to)?;
         let mut names = std::collections::HashSet::new();
         for entry in fs::read_dir(from)? {
@@ -88,7 +88,7 @@ impl Mirror<'_> {
         fs::set_permissions(to, found.permissions())
     }
 
-    /// A link into the checkout leads to the same place in the slot.
+    /// Copies a link. A target in the checkout becomes the same place in the slot.
     fn copy_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let target = fs::read_link(from)?;
         let target: PathBuf = match target.strip_prefix(self.root) {
@@ -103,7 +103,7 @@ impl Mirror<'_> {
     }
 }
 
-/// A file that has the same size and time is the same: copies bear the time of what they copy.
+/// Copies a file. The same size and time mean the same content, because copies keep the time of their source.
 fn copy_file(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
     if let Ok(there) = fs::symlink_metadata(to) {
         let same = there.is_file()
@@ -113,14 +113,14 @@ fn copy_file(from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
         if same {
             return Ok(());
         }
-        // Removed rather than overwritten: it may be a hard link to anything.
+        // Removed rather than overwritten, because the path may be a hard link to any file.
         remove_any(to)?;
     }
     fs::copy(from, to)?;
     let times = fs::FileTimes::new().set_modified(found.modified()?);
     match File::options().write(true).open(to) {
         Ok(file) => file.set_times(times),
-        // Read-only: its time is not worth more than that.
+        // Read-only: the time alone does not justify an error.
         Err(_) => Ok(()),
     }
 }

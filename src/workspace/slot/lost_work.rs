@@ -1,8 +1,9 @@
-//! Work that an agent committed or stashed and that is not in its files when it ends: on another branch, in a stash, in a
-//! second worktree, or behind a `git reset`. It does not land; it is kept as patches.
+//! Work committed or stashed by an agent and not in its files at the end: on another branch, in a
+//! stash, in a second worktree, or removed by a `git reset`. Lost work does not land; it is kept as
+//! patches.
 //!
-//! Only the agent's objects and the ids in its refs are read, by our git from a git folder of its own. Nothing of its
-//! configuration is.
+//! Our git reads only the agent's objects and the ids in its refs, from a separate git directory.
+//! The agent's configuration is never read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -20,32 +21,35 @@ use crate::git::removal::remove_any;
 
 const MOST_PATCHES: usize = 8;
 
-/// Work that is not in the change.
+/// Work outside the measured change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostWork {
-    /// For a file: `stashed`, `branch-x`.
+    /// Part of a file name: `stashed`, `branch-x`.
     pub name: String,
-    /// For people: "stashed", "committed on branch x".
+    /// Description for people: "stashed", "committed on branch x".
     pub what: String,
-    /// For `git apply`, without the content of binary files.
+    /// Patch for `git apply`, without the content of binary files.
     pub patch: Vec<u8>,
 }
 
-/// Where a commit was found.
+/// Source of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Found {
     Stash,
     Branch(String),
     Worktree(String),
-    /// No ref leads to it any more.
+    /// A commit without a ref.
     Nowhere,
 }
 
-/// A commit of the agent's.
+/// Parents of the agent's commits, by id.
 type Parents = HashMap<String, Vec<String>>;
 
 impl Slot {
-    /// What the agent committed or stashed and `measured` does not have.
+    /// Returns work committed or stashed by the agent and missing in `measured`.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn lost_work(&self, measured: &Measured) -> Result<Vec<LostWork>> {
         let own = self.top.dir.join(".git");
         if !is_folder(&own) {
@@ -112,11 +116,11 @@ impl Look<'_> {
         Ok(lost)
     }
 
-    /// The agent's commits, with their parents.
+    /// Returns the agent's commits, with their parents.
     async fn commits(&self, ids: &[String]) -> Result<Parents> {
         let git = &self.reading.store;
         let input = ids.join("\n") + "\n";
-        let kinds = git.call("look at what was made", ["cat-file", "--batch-check"]);
+        let kinds = git.call("read the types of new objects", ["cat-file", "--batch-check"]);
         let kinds = kinds.stdin(input).text().await?;
         let commits: Vec<&str> = kinds
             .lines()
@@ -126,7 +130,7 @@ impl Look<'_> {
             return Ok(Parents::new());
         }
         let args = ["rev-list", "--no-walk=unsorted", "--parents", "--ignore-missing", "--stdin"];
-        let call = git.call("look at what was committed", args);
+        let call = git.call("read the new commits", args);
         let listed = call.stdin(commits.join("\n") + "\n").text().await?;
         let mut parents = Parents::new();
         for line in listed.lines() {
@@ -138,7 +142,7 @@ impl Look<'_> {
         Ok(parents)
     }
 
-    /// Where refs of the agent's lead.
+    /// Returns the commits named by the agent's refs.
     fn named(&self, worktrees: &[String]) -> BTreeMap<String, Found> {
         let mut named = BTreeMap::new();
         let mut add = |id: String, found: Found| {
@@ -182,18 +186,18 @@ impl Look<'_> {
         let missing: HashSet<&[u8]> = missing.iter().map(|change| change.path.as_slice()).collect();
         let changed: BTreeSet<&str> =
             self.measured.changes.iter().map(|change| change.path.as_str()).collect();
-        // What was amended or done again is there in another form, and no ref says that it was to stay.
+        // Amended or redone work exists in another form, and no ref asks to keep the old form.
         let is_lost = |change: &RawChange| {
             missing.contains(change.path.as_slice())
                 && (*found != Found::Nowhere || !changed.contains(shown(&change.path).as_str()))
         };
         let mut lost = changes.iter().any(is_lost);
-        // `git stash -u` keeps what was untracked in a third parent.
+        // `git stash -u` keeps untracked files in a third parent.
         if let (Found::Stash, Some(untracked)) =
             (found, parents.get(tip).and_then(|parents| parents.get(2)))
         {
             let args = ["hash-object", "-t", "tree", "--stdin"];
-            let call = self.reading.store.call("name the empty tree", args).stdin("");
+            let call = self.reading.store.call("write the empty tree", args).stdin("");
             let empty = call.text().await?;
             let (changes, more) = self.compare(&empty, untracked).await?;
             lost |= changes.iter().any(|c| !changed.contains(shown(&c.path).as_str()));
@@ -203,12 +207,12 @@ impl Look<'_> {
     }
 
     async fn compare(&self, from: &str, to: &str) -> Result<(Vec<RawChange>, Vec<u8>)> {
-        let call = self.reading.store.call("compare what was committed", DIFF).args([from, to]);
+        let call = self.reading.store.call("compare the new commits", DIFF).args([from, to]);
         let diff = Diff::parse(String::new(), &call.bytes().await?);
         Ok((diff.changes, diff.patch))
     }
 
-    /// The files of a second worktree, and the commit that it is on.
+    /// Returns the files of a second worktree, and its current commit.
     async fn worktree(&self, name: &str) -> Result<Option<(Option<String>, Option<LostWork>)>> {
         let registered = self.own.join("worktrees").join(name);
         let Ok(git_file) = fs::read_to_string(registered.join("gitdir")) else { return Ok(None) };
@@ -219,7 +223,8 @@ impl Look<'_> {
         let points_back = fs::read_to_string(dir.join(".git")).unwrap_or_default();
         let points_back = points_back.trim_end().strip_prefix("gitdir: ").map(PathBuf::from);
         let root = &self.slot.repo.root;
-        // Only what the agent made: neither a folder that others lie in, nor one of the user's.
+        // Only directories created by the agent: neither a parent of other directories, nor a directory of the
+        // user's.
         let is_its_own = points_back.as_deref() == Some(registered.as_path())
             && !self.slot.path().starts_with(&dir)
             && !root.starts_with(&dir)
@@ -231,8 +236,10 @@ impl Look<'_> {
         let head = head_of(self.own, &registered);
         let from = head.clone().unwrap_or_else(|| self.base.to_owned());
         let git = self.reading.git.clone().pinned(&self.reading.git_dir, &dir);
-        git.call("list the worktree's commit", ["read-tree", &from]).bytes().await?;
-        git.call("take in the worktree", ["add", "-A", "--ignore-errors"]).answer().await?;
+        git.call("read the worktree's commit", ["read-tree", &from]).bytes().await?;
+        git.call("add the files of the worktree", ["add", "-A", "--ignore-errors"])
+            .answer()
+            .await?;
         let tree = git.call("write the tree", ["write-tree"]).text().await?;
         let (changes, patch) = self.compare(self.base, &tree).await?;
         let (missing, _) = self.compare(&self.measured.tree, &tree).await?;
@@ -255,14 +262,14 @@ impl Found {
                 (format!("worktree-{}", file_name(name)), format!("left in the worktree {name}"))
             }
             Self::Nowhere => {
-                (format!("commit-{short}"), format!("committed as {short} and reset again"))
+                (format!("commit-{short}"), format!("committed as {short} and removed by a reset"))
             }
         };
         LostWork { name, what, patch: without_binaries(patch) }
     }
 }
 
-/// The last of each line of commits that does not lead to where the agent stood at its end.
+/// Returns the latest commits not reachable from the agent's final HEAD.
 fn tips(
     parents: &Parents,
     head: Option<&str>,
@@ -288,7 +295,7 @@ fn tips(
     tips
 }
 
-/// Short and without what a file's name cannot have.
+/// Shortens a name to characters valid in a file name.
 fn file_name(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     name.chars().map(plain).take(60).collect()

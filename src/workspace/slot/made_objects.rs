@@ -1,5 +1,5 @@
-//! What the last measurement of a slot made, in objects: a landing carries just these over, and the next attempt need
-//! not list the tree that it begins with.
+//! New objects of a slot's last measurement: landing copies only these, and the next attempt need
+//! not list the tree of its base commit again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,17 +11,17 @@ use crate::git::loose_objects::Packed;
 use crate::git::trees::Tree;
 use crate::workspace::repo::Repo;
 
-/// As git's own `transfer.unpackLimit` has it: from here on a pack is better.
+/// Number of objects from which a pack is faster, as in git's `transfer.unpackLimit`.
 pub(crate) const MANY: usize = 100;
 
-/// The tree of a measurement, and what is new in it.
+/// The tree of a measurement, and its new objects.
 pub(crate) struct Made {
     base: String,
     tree: String,
     changes: Vec<RawChange>,
-    /// Ids of folders and files that the base does not have at their place.
+    /// Ids of directories and files not at the same place in the base.
     objects: Vec<String>,
-    /// The commit of the tree onto the base, once there is one.
+    /// The commit of the tree on top of the base, once created.
     commit: Option<String>,
 }
 
@@ -35,11 +35,11 @@ impl Made {
     }
 }
 
-/// Of a slot: nothing, until something was measured.
+/// The last measurement of a slot; empty before the first.
 #[derive(Default)]
 pub(crate) struct LastMade {
     measured: Mutex<Option<Made>>,
-    /// The last commit that the user's repository has all of.
+    /// The last commit completely copied into the user's repository.
     handed_over: Mutex<Option<String>>,
 }
 
@@ -48,7 +48,7 @@ impl Slot {
         *self.made.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     }
 
-    /// The measured tree has become a commit: the tree of the slot with the measured changes.
+    /// Records the commit of the measured tree: the slot's tree with the measured changes.
     pub(crate) fn remember_commit(&self, tree: &str, parent: &str, commit: &str) {
         let mut made = self.made.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(made) = made.as_mut().filter(|made| made.tree == tree && made.base == parent)
@@ -72,13 +72,13 @@ impl Slot {
         *last = Some(commit.to_owned());
     }
 
-    /// What was written may be gone again: no ref names it yet.
+    /// Forgets the copied commit: without a ref, its objects may have been removed again.
     pub(crate) fn forget_handing_over(&self) {
         *self.made.handed_over.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Copies what is new in a commit into the user's repository, file by file. `false`: it is not as simple as that,
-    /// and git has to do it.
+    /// Copies the new objects of a commit into the user's repository, file by file. Returns false if git has to do
+    /// the copying.
     pub(crate) async fn carry_over(&self, commit: &str, known: &str) -> Result<bool> {
         let Some(users) = self.repo.users_objects() else { return Ok(false) };
         let Some(objects) = self.new_objects(commit, known) else { return Ok(false) };
@@ -92,14 +92,14 @@ impl Slot {
             users.loose().put(&packed).doing("write an object to", &users.dir)?;
             Ok(true)
         });
-        // What is wrong git says better.
+        // Git reports the problem better.
         Ok(carried.await.unwrap_or_else(|error| {
-            tracing::debug!("leaving it to git: {error}");
+            tracing::debug!("leaving the copy to git: {error}");
             false
         }))
     }
 
-    /// The commit last, so that what it leads to is there before it.
+    /// Returns the new objects, with the commit last, so that the objects it refers to are present first.
     fn new_objects(&self, commit: &str, known: &str) -> Option<Vec<String>> {
         let made = self.made.measured.lock().unwrap_or_else(PoisonError::into_inner);
         let made = made.as_ref().filter(|made| {
@@ -112,7 +112,7 @@ impl Slot {
     }
 }
 
-/// Trees of commits, the latest last: of those that attempts begin with.
+/// Trees of recent base commits, the latest last.
 #[derive(Clone, Default)]
 pub(crate) struct Trees(Arc<Mutex<Vec<Known>>>);
 
@@ -120,7 +120,7 @@ pub(crate) struct Trees(Arc<Mutex<Vec<Known>>>);
 type Known = (String, Arc<Tree>);
 
 impl Trees {
-    /// A tree of twenty thousand files takes about 2 MiB.
+    /// Number of trees to keep. A tree of 20,000 files takes about 2 MiB.
     const KEPT: usize = 4;
 
     pub fn get(&self, commit: &str) -> Option<Arc<Tree>> {
@@ -139,7 +139,7 @@ impl Trees {
 }
 
 impl Repo {
-    /// The paths of a commit, listed by `git` where they are not known.
+    /// Returns the paths of a commit, listed by `git` if unknown.
     pub(crate) async fn tree_by(
         &self,
         git: &crate::git::command::Git,

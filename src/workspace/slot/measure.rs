@@ -1,7 +1,7 @@
-//! What an attempt changed, measured on disk against its base commit.
+//! Measures an attempt's change on disk against its base commit.
 //!
-//! Nothing that the agent's git says counts: not what it committed, staged, ignored or hid in a
-//! repository of its own. Our index sees the files as they are.
+//! The agent's git is not consulted: commits, staged files, ignored files and nested repositories
+//! of the agent are irrelevant. Our index sees the files on disk.
 
 use std::fs;
 use std::path::Path;
@@ -21,28 +21,31 @@ use crate::git::removal::remove_any;
 use crate::phase::PathPattern;
 use crate::phase::scope::{Change, ChangeKind};
 
-/// What an attempt changed.
+/// The measured change of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// The tree to commit.
+    /// Id of the tree to commit.
     pub tree: String,
-    /// In git's order of paths.
+    /// Changed paths, in git's order.
     pub changes: Vec<Change>,
-    /// Submodules in which something changed; each is among the changes too, and none can land.
+    /// Changed submodules; each is also listed in `changes`, and none can land.
     pub submodules: Vec<String>,
-    /// Repositories that the attempt made inside the tree; their files count as the tree's own.
+    /// Repositories created by the attempt in the tree; their files count as files of the tree.
     pub nested: Vec<String>,
-    /// New paths that are not in the tree only since `workspace.keep` names them.
+    /// New paths missing in the tree only because of `workspace.keep`.
     pub left_out: Vec<String>,
     /// The change as a patch for `git apply`.
     pub patch: Vec<u8>,
-    /// The patch lacks the content of binary files, since git could not make a patch of it.
+    /// Whether the patch lacks the content of binary files, because git failed to include them.
     pub without_binary: bool,
 }
 
 impl Slot {
-    /// What differs from `base` on disk. Ignored files are not seen, but where a deliverable is
-    /// there only as ignored files.
+    /// Measures the difference between `base` and the disk. Ignored files are left out, unless a deliverable is
+    /// present only as ignored files.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Unmeasurable`] if the attempt's files cannot be read; otherwise if git fails.
     pub async fn measure(&self, base: &str, deliverables: &[PathPattern]) -> Result<Measured> {
         let holding = self.holding()?;
         self.reopen();
@@ -51,23 +54,23 @@ impl Slot {
             return Err(WorkspaceError::SlotGone { dir: self.top.dir.clone() });
         }
         if !self.top.is_there() {
-            return gone("the attempt removed its own working folder");
+            return gone("the attempt removed its own working directory");
         }
         if !self.top.has_git_folder() {
-            return gone("the attempt removed the git folder that it is measured by");
+            return gone("the attempt removed the git directory used for measuring it");
         }
-        // What stands there now is the agent's, if it was led there.
+        // An agent with access to our git directory may have planted objects there.
         self.top.drop_objects()?;
         self.top.drop_strange_index(&self.repo)?;
         let before = holding.is_measured.swap(true, Ordering::Relaxed);
         if before || !self.top.git_dir.join("index").exists() {
-            // What was taken in before is an object no more.
+            // Objects from the previous measurement no longer exist.
             let args = ["read-tree", "--reset", &holding.placed.commit];
             self.top.git.call("list the files again", args).bytes().await?;
         }
         let mut nested = self.set_aside_in_submodules(holding)?;
         self.add_all(holding, &mut nested).await?;
-        // What is left out is neither in the index nor ever will be: both can look at once.
+        // Paths left out are never in the index, so both queries can run at once.
         let (compared, left_out) = tokio::join!(self.compare(base), self.left_out(holding));
         let (mut diff, left_out) = (compared?, left_out?);
         let repositories: Vec<Vec<u8>> =
@@ -102,7 +105,7 @@ impl Slot {
         Ok(measured)
     }
 
-    /// Our index takes in everything that is not ignored.
+    /// Adds every file that is not ignored to our index.
     async fn add_all(&self, holding: &Holding, nested: &mut Vec<String>) -> Result<()> {
         let Err(first) = self.try_add_all().await? else { return Ok(()) };
         tracing::debug!("slot {}: {first}; unlocking it", self.number());
@@ -114,27 +117,27 @@ impl Slot {
         }
     }
 
-    /// The inner result: what git could not read.
+    /// Adds the files. The inner error lists files git could not read.
     async fn try_add_all(&self) -> Result<std::result::Result<(), String>> {
-        let answer = self.top.git.call("take in the changes", ["add", "-A"]).answer().await?;
-        // Git only warns of a folder that it cannot list, and takes it for empty.
+        let answer = self.top.git.call("add the changes", ["add", "-A"]).answer().await?;
+        // Git only warns about an unreadable directory, and treats it as empty.
         let blind =
             String::from_utf8_lossy(&answer.output.stderr).contains("could not open directory");
         Ok(if answer.ok() && !blind { Ok(()) } else { Err(answer.said()) })
     }
 
-    /// All at once: the tree, what it changes, and how.
+    /// Compares with `base`: the tree, its changes, and the patch, in a single call.
     async fn compare(&self, base: &str) -> Result<Diff> {
         let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
         let first = match self.diff(base, &tree, true).await {
             Err(error @ WorkspaceError::Git { .. }) if !error.is_about_space() => error,
             done => return done,
         };
-        // Git miscounts in patches of files between 2 and 4 GiB, and can do without.
+        // Git miscounts in patches of files between 2 and 4 GiB; the patch works without their content.
         tracing::debug!("slot {}: {first}; comparing without binary content", self.number());
         match self.diff(base, &tree, false).await {
             Ok(diff) => Ok(Diff { whole: false, ..diff }),
-            // It is too large: nobody's fault but the attempt's.
+            // Out of memory: caused by the size of the attempt's files.
             Err(WorkspaceError::Git { said, .. }) if said.contains("Out of memory") => {
                 Err(WorkspaceError::Unmeasurable { why: said })
             }
@@ -149,7 +152,7 @@ impl Slot {
         Ok(Diff::parse(tree.to_owned(), &said))
     }
 
-    /// Repositories with commits came in as submodules: their files are to come in instead.
+    /// Replaces nested repositories, added as submodules, by their files.
     async fn open_repositories(
         &self,
         holding: &Holding,
@@ -159,17 +162,23 @@ impl Slot {
         let mut paths = repositories.join(&0);
         paths.push(0);
         let args = ["update-index", "--force-remove", "-z", "--stdin"];
-        self.top.git.call("take out nested repositories", args).stdin(paths).bytes().await?;
+        self.top
+            .git
+            .call("remove nested repositories from the index", args)
+            .stdin(paths)
+            .bytes()
+            .await?;
         self.set_aside_everywhere(holding, nested).await?;
         self.add_all(holding, nested).await
     }
 
-    /// An agent's own `.git` in a submodule would stand for the submodule's files.
+    /// Sets aside an agent's own `.git` in a submodule: git would read this repository instead of the submodule's
+    /// files.
     fn set_aside_in_submodules(&self, holding: &Holding) -> Result<Vec<String>> {
         let mut nested = Vec::new();
         for module in &holding.modules {
             let git = module.dir.join(".git");
-            // A folder on the way may be a link by now; then nothing is the submodule's any more.
+            // If a parent directory is now a link, the path is outside the submodule.
             if fs::symlink_metadata(&git).is_ok() && self.is_inside(&module.dir) {
                 let is_ours = module.has_its_git_file();
                 remove_any(&git).doing("remove", &git)?;
@@ -196,7 +205,7 @@ impl Slot {
         let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
         let tree = holding.placed.tree.clone();
         let found = blocking(move || {
-            let found = nested_git(&dir, &outside, &tree).doing("look through", &dir)?;
+            let found = nested_git(&dir, &outside, &tree).doing("search", &dir)?;
             for git in found.iter().map(|path| dir.join(from_bytes(path))) {
                 remove_any(&git).doing("remove", &git)?;
             }
@@ -231,11 +240,11 @@ impl Slot {
         Ok(())
     }
 
-    /// What our own ignore patterns kept out, and the repository's would not have. Git looks into all of it: what it
-    /// cannot read there is no part of the work, and no reason to stop.
+    /// Returns the paths left out by our own ignore patterns but not by the repository's. Git reads all of these
+    /// directories; unreadable ones are not part of the work, and no reason to stop.
     async fn left_out(&self, holding: &Holding) -> Result<Vec<String>> {
         let mut call = self.top.git.call(
-            "look for what was left out",
+            "find the files left out",
             ["ls-files", "-z", "--others", "--directory", "--no-empty-directory"],
         );
         call = call.arg("--exclude-per-directory=.gitignore");
@@ -262,7 +271,7 @@ impl Slot {
     }
 }
 
-/// Whether one of two paths is the other, or lies beneath it.
+/// Whether two paths are equal, or one contains the other.
 fn overlap(a: &[u8], b: &[u8]) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     long.strip_prefix(short).is_some_and(|rest| rest.first().is_none_or(|b| *b == b'/'))

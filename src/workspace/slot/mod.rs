@@ -1,7 +1,9 @@
-//! A slot: a folder in which one attempt after the other works, as a repository of its own.
+//! A slot: a directory for attempts, used by only a single attempt at a time, with a repository of
+//! its own.
 //!
-//! `slot_place.rs` says where they lie. The agent's checkout is its own, `.git` and all; the folder beside it whose name ends in
-//! `.git` is ours. `.autopack/slots/N.lock` is held as long as the slot is somebody's, by us and by the children that work in it.
+//! `slot_place.rs` determines the location. The agent's checkout belongs to the agent, including
+//! `.git`; the directory next to it with a name ending in `.git` is ours. `.autopack/slots/N.lock`
+//! is held while the slot is in use, by autopack and by child processes working in the slot.
 
 pub mod agent_objects;
 pub mod binary_files;
@@ -51,28 +53,30 @@ use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::process::FileLock;
 
-/// A working folder that is ours alone, until this is dropped.
+/// A working directory reserved for us until dropped.
 pub struct Slot {
     pub(super) repo: Repo,
     number: u32,
-    /// The agent's.
+    /// The agent's checkout.
     pub(super) top: Checkout,
     pub(super) holding: Option<Holding>,
-    /// CI's, in which no agent works.
+    /// CI's checkout; no agent works there.
     pub(super) ci: Checkout,
     pub(super) ci_holding: Option<Holding>,
     pub(super) made: LastMade,
     lock: FileLock,
 }
 
-/// One of the two checkouts of a slot.
+/// Selects a checkout of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
+    /// The agent's checkout.
     Agent,
+    /// CI's checkout.
     Ci,
 }
 
-/// The files that this process wrote and others can reach, as they were then.
+/// Stamps of files written by this process within reach of agents, taken after writing.
 #[derive(Clone, Default)]
 pub(super) struct Opened(Arc<Mutex<BTreeMap<PathBuf, Stamp>>>);
 
@@ -82,45 +86,48 @@ impl Opened {
         files.insert(file.to_owned(), stamp(file));
     }
 
-    /// Whether nobody wrote the file since. One that another process left is nobody's.
+    /// Whether the file is unchanged since we wrote it. False for a file from another process.
     pub fn is_as_left(&self, file: &Path) -> bool {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.get(file).is_some_and(|left| left.is_some() && *left == stamp(file))
     }
 }
 
-/// What a slot holds after a reset.
+/// Content of a checkout after a reset.
 pub(super) struct Holding {
     pub placed: Placed,
     pub outside: Outside,
     pub wanted: Wanted,
     pub modules: Vec<Module>,
     refs: CopiedRefs,
-    /// The copy's own git folder as it was written.
+    /// The copy's own git directory as written.
     pub own_git: Exact,
     pub is_measured: AtomicBool,
 }
 
-/// What there is to say about a reset.
+/// Findings of a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reset {
-    /// `workspace.link` paths that the user's checkout does not have.
+    /// `workspace.link` paths missing in the user's checkout.
     pub missing_links: Vec<String>,
-    /// `workspace.link` paths that the commit has itself; they were left as the commit has them.
+    /// `workspace.link` paths tracked by the commit; the commit's version was kept.
     pub tracked_links: Vec<String>,
-    /// Submodules whose commit the user has not fetched; their folders are empty.
+    /// Submodules whose commit was not fetched by the user; their directories are empty.
     pub missing_submodules: Vec<String>,
-    /// Where the slot's old folder lies, when it could not be cleaned.
+    /// New path of the slot's old directory, if it could not be cleaned.
     pub set_aside: Option<PathBuf>,
 }
 
 impl Repo {
-    /// The first slot that is nobody's, a new one if need be.
+    /// Acquires the first free slot, creating a slot if needed.
+    ///
+    /// # Errors
+    /// If no slot can be locked or created.
     pub async fn acquire_slot(&self) -> Result<Slot> {
         self.prepare_folder()?;
         let place = self.place()?;
         let locks = self.locks_dir();
-        fs::create_dir_all(&locks).doing("make the folder", &locks)?;
+        fs::create_dir_all(&locks).doing("create the directory", &locks)?;
         self.reopen(&locks);
         self.reopen(&place.dir);
         let mut number = 0;
@@ -138,21 +145,21 @@ impl Repo {
 impl Slot {
     fn open(repo: &Repo, number: u32, lock: FileLock) -> Result<Self> {
         let place = repo.place()?;
-        let hold = lock.fd().doing("hand on", lock.path())?;
+        let hold = lock.fd().doing("pass on the lock", lock.path())?;
         let checkout = |dir: PathBuf| {
             let git_dir = git_dir_of(&dir);
             Checkout::new(repo, dir, git_dir, &repo.common_dir, &hold)
         };
         let top = checkout(place.checkout(number));
-        // What an attempt made becomes a commit in the agent's; CI's is put at it.
+        // A commit of an attempt is created in the agent's checkout, then checked out in CI's.
         let ci = checkout(place.ci_checkout(number)).borrowing([top.git_dir.join("objects")]);
-        fs::create_dir_all(&top.dir).doing("make the folder", &top.dir)?;
+        fs::create_dir_all(&top.dir).doing("create the directory", &top.dir)?;
         let made = LastMade::default();
         let (holding, ci_holding) = (None, None);
         Ok(Self { repo: repo.clone(), number, top, holding, ci, ci_holding, made, lock })
     }
 
-    /// Puts CI's checkout into another directory.
+    /// Moves CI's checkout to another directory.
     pub(super) fn move_ci(&mut self, dir: PathBuf) -> Result<()> {
         let git_dir = git_dir_of(&dir);
         let checkout =
@@ -161,15 +168,17 @@ impl Slot {
         Ok(())
     }
 
+    /// Returns the slot's number.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// The agent's working folder.
+    /// Returns the agent's working directory.
     pub fn path(&self) -> &Path {
         &self.top.dir
     }
 
+    /// Returns the directory of a checkout.
     pub fn path_of(&self, side: Side) -> &Path {
         &self.checkout(side).dir
     }
@@ -181,20 +190,26 @@ impl Slot {
         }
     }
 
-    /// The lock, for children to inherit.
+    /// Returns the lock, for child processes to inherit.
+    ///
+    /// # Errors
+    /// If the file descriptor cannot be duplicated.
     pub fn lock_fd(&self) -> Result<Arc<OwnedFd>> {
-        self.lock.fd().doing("hand on", self.lock.path())
+        self.lock.fd().doing("pass on the lock", self.lock.path())
     }
 
-    /// Variables for whatever runs in the slot: where its `.git` is gone, git must not find the
-    /// user's repository above it.
+    /// Returns environment variables for every program in the slot: if the slot's `.git` is gone, git must not find
+    /// the user's repository in a parent directory.
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         let above = self.top.dir.parent().unwrap_or(&self.top.dir);
         vec![("GIT_CEILING_DIRECTORIES".into(), above.into())]
     }
 
-    /// Makes the agent's checkout hold exactly this commit: tracked files restored, everything else removed but
-    /// caches, links and submodules brought, its repository made anew.
+    /// Resets the agent's checkout to exactly this commit: restores tracked files, removes everything else except
+    /// caches, copies links and submodules, and recreates the repository.
+    ///
+    /// # Errors
+    /// If git fails, or files cannot be written.
     pub async fn reset(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
         self.holding = None;
         self.reopen();
@@ -203,7 +218,10 @@ impl Slot {
         Ok(reset)
     }
 
-    /// Resets one of the checkouts once more, to the commit that it holds.
+    /// Resets a checkout again to its current commit.
+    ///
+    /// # Errors
+    /// If the checkout was never reset, or as for [`Self::reset`].
     pub async fn reset_again(&mut self, side: Side, settings: &WorkspaceSettings) -> Result<Reset> {
         let holding = self.holding_of(side).ok_or(WorkspaceError::NotReset(self.number))?;
         let commit = holding.placed.commit.clone();
@@ -213,7 +231,10 @@ impl Slot {
         }
     }
 
-    /// The same for CI's checkout. `commit` may be one that has not landed.
+    /// Resets CI's checkout. `commit` may be a commit not landed yet.
+    ///
+    /// # Errors
+    /// As for [`Self::reset`].
     pub async fn reset_ci(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
         self.ci_holding = None;
         self.reopen();
@@ -276,7 +297,7 @@ impl Slot {
         {
             return first;
         }
-        // Something in it cannot be removed, or git lost its way: begin with an empty folder.
+        // A file cannot be removed, or git is confused: start with an empty directory.
         reset.set_aside = start_over(checkout)?;
         match checkout.place(&self.repo, commit, tree, outside).await {
             Err(WorkspaceError::Git { said, .. }) if self.repo.config.partial => {
@@ -287,7 +308,10 @@ impl Slot {
         }
     }
 
-    /// Makes the agent's own git folder anew at `commit`, whatever became of the one before.
+    /// Recreates the agent's own git directory at `commit`, whatever happened to the previous directory.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
     pub fn renew_agents_git(&self, commit: &str) -> Result<()> {
         let made = self.top.clone().borrowing([self.top.git_dir.join("objects")]);
         self.write_own_git(&made, commit, self.holding()?).map(drop)
@@ -301,12 +325,15 @@ impl Slot {
         for module in modules {
             module.add_own_git(&self.repo, &checkout.dir, &mut own)?;
         }
-        own.make(&path).doing("write the copy's git folder", &path)?;
+        own.make(&path).doing("write the slot's git directory", &path)?;
         modules.iter().try_for_each(Module::write_git_file)?;
         Ok(own)
     }
 
-    /// Removes all of the slot: a secret that an agent wrote stays nowhere.
+    /// Removes the whole slot, so that a secret written by an agent is kept nowhere.
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
     pub async fn remove(&mut self) -> Result<()> {
         (self.holding, self.ci_holding) = (None, None);
         self.repo.brought.forget(&self.top);
@@ -353,7 +380,7 @@ impl Slot {
     }
 }
 
-/// A new folder in place of one that cannot be cleaned (files of another user in it, say).
+/// Replaces a directory that cannot be cleaned, e.g. because of files of another user.
 fn start_over(checkout: &Checkout) -> Result<Option<PathBuf>> {
     let index = checkout.git_dir.join("index");
     remove_any(&index).doing("remove", &index)?;

@@ -1,7 +1,8 @@
-//! Slots of versions before this one, which lay in the checkout: `.autopack/slots/N`, `N.git` and `N.stuck.*`.
+//! Slots of earlier versions, located in the checkout: `.autopack/slots/N`, `N.git` and
+//! `N.stuck.*`.
 //!
-//! They are removed once nobody works in them, and what an attempt left there is kept as a patch first. None of their own
-//! configuration is read: our git is pointed at their files and objects from a git folder of its own.
+//! Unused old slots are removed, after saving changes in them as a patch. Their own configuration
+//! is never read: our git reads their files and objects from a separate git directory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,24 +19,28 @@ use crate::git::removal::remove_any;
 use crate::process::FileLock;
 use crate::workspace::repo::Repo;
 
-/// A slot of an older version in which nobody works, held until this is dropped.
+/// An unused slot of an older version, locked until dropped.
 pub struct OldSlot {
+    /// Number of the slot.
     pub number: u32,
     lock: FileLock,
     paths: Vec<PathBuf>,
 }
 
-/// What was left in one: a change that did not land.
+/// A change in an old slot that did not land.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldWork {
-    /// For `git apply`, without the content of binary files.
+    /// Patch for `git apply`, without the content of binary files.
     pub patch: Vec<u8>,
-    /// The commit that it was made on.
+    /// The change's base commit.
     pub base: String,
 }
 
 impl Repo {
-    /// The slots of older versions in which nobody works. Those that are held stay for the next drain.
+    /// Returns the unused slots of older versions. Slots in use are left to the next drain.
+    ///
+    /// # Errors
+    /// If the directories cannot be read.
     pub fn old_slots(&self) -> Result<Vec<OldSlot>> {
         let dir = self.locks_dir();
         let entries = match fs::read_dir(&dir) {
@@ -48,7 +53,7 @@ impl Repo {
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.ends_with(".lock") {
                 let number = name.split('.').next().and_then(|number| number.parse().ok());
-                // What was set aside without a number belongs to the first.
+                // Directories set aside without a number belong to the first slot.
                 paths.push((number.unwrap_or_default(), entry.path()));
             }
         }
@@ -65,7 +70,10 @@ impl Repo {
         Ok(old)
     }
 
-    /// What is in an old slot and not in the commit that it was reset to.
+    /// Returns the difference between an old slot's files and the commit of its last reset.
+    ///
+    /// # Errors
+    /// If git fails.
     pub async fn work_in(
         &self,
         old: &OldSlot,
@@ -76,7 +84,7 @@ impl Repo {
         if !fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
             return Ok(None);
         }
-        let hold = old.lock.fd().doing("hand on", old.lock.path())?;
+        let hold = old.lock.fd().doing("pass on the lock", old.lock.path())?;
         let git_dir = self.locks_dir().join(format!("{}.reading", old.number));
         let outside = Outside::new(settings)?;
         let checkout = Checkout::new(self, dir.clone(), git_dir.clone(), &self.common_dir, &hold);
@@ -93,7 +101,7 @@ impl Repo {
         outside: Outside,
     ) -> Result<Option<OldWork>> {
         checkout.write_private(self)?;
-        // A commit for CI is there until it lands; what it was made on is its parent.
+        // A commit for CI stays until landing; the base is its parent.
         let named = fs::read_to_string(dir.join(".git/refs/heads/work")).unwrap_or_default();
         let Some(mut base) = self.commit_in(checkout, named.trim()).await? else {
             return Ok(None);
@@ -108,7 +116,7 @@ impl Repo {
         checkout.write_exclude(self, &outside.exclude_lines(&tree))?;
         let top = dir.to_owned();
         blocking(move || {
-            for git in nested_git(&top, &outside, &tree).doing("look through", &top)? {
+            for git in nested_git(&top, &outside, &tree).doing("search", &top)? {
                 let git = top.join(crate::git::path_bytes::from_bytes(&git));
                 remove_any(&git).doing("remove", &git)?;
             }
@@ -116,29 +124,29 @@ impl Repo {
         })
         .await?;
         let git = &checkout.git;
-        git.call("list what the slot held", ["read-tree", &base]).bytes().await?;
-        git.call("take in what is left", ["add", "-A", "--ignore-errors"]).answer().await?;
+        git.call("list the files of the slot", ["read-tree", &base]).bytes().await?;
+        git.call("add the remaining files", ["add", "-A", "--ignore-errors"]).answer().await?;
         let left = git.call("write the tree", ["write-tree"]).text().await?;
-        let call = git.call("compare what is left", DIFF);
+        let call = git.call("compare the remaining files", DIFF);
         let said = through(&checkout.git_dir.join("diff"), call, [&base, &left]).await?;
         let diff = Diff::parse(left, &said);
         let patch = without_binaries(&diff.patch);
         Ok((!diff.changes.is_empty()).then_some(OldWork { patch, base }))
     }
 
-    /// The commit of this name, where there is one.
+    /// Resolves a revision to a commit, if there is one.
     async fn commit_in(&self, checkout: &Checkout, name: &str) -> Result<Option<String>> {
         let id = name.trim_end_matches('^');
         if id.is_empty() || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
         let args = ["rev-parse", "--verify", "--quiet", "--end-of-options"];
-        let call = checkout.store.call("look up what the slot held", args);
+        let call = checkout.store.call("read the commit of the slot", args);
         let answer = call.arg(format!("{name}^{{commit}}")).answer().await?;
         if answer.ok() { answer.text().map(Some) } else { Ok(None) }
     }
 
-    /// Removes an old slot. What cannot be removed is said in the log and stays.
+    /// Removes an old slot. Failures are logged and the files stay.
     pub fn remove_old(&self, old: OldSlot) {
         for path in &old.paths {
             if let Err(error) = remove_any(path) {

@@ -1,8 +1,8 @@
-//! What of a slot is outside the diff: caches that outlive a reset (`workspace.keep`), copies from the
-//! user's checkout (`workspace.link`), and what interpreters drop everywhere.
+//! Paths of a slot outside the diff: caches kept by a reset (`workspace.keep`), copies from the
+//! user's checkout (`workspace.link`), and files left everywhere by interpreters.
 //!
-//! A folder beneath which the commit has files is no cache, whatever it is called: a module may well
-//! be named `target`.
+//! A directory with files of the commit is no cache, whatever its name: a module may well be named
+//! `target`.
 
 use std::path::{Component, Path};
 
@@ -12,15 +12,15 @@ use crate::config::WorkspaceSettings;
 use crate::git::error::{Result, WorkspaceError};
 use crate::git::trees::Tree;
 
-/// Never part of anybody's work, also where a repository forgets to ignore it.
+/// Never part of a change, even if a repository forgets to ignore them.
 const DROPPINGS: &[&str] = &["__pycache__/", "*.pyc", ".DS_Store"];
 
-/// The patterns, read as git reads those of `git clean -e`.
+/// The patterns, interpreted like those of `git clean -e`.
 #[derive(Clone, Debug)]
 pub(crate) struct Outside {
     keep: Vec<Pattern>,
     pub links: Vec<String>,
-    /// Dependency directories that are linked without being named.
+    /// Dependency directories linked automatically.
     pub dependencies: Vec<String>,
 }
 
@@ -28,7 +28,8 @@ pub(crate) struct Outside {
 struct Pattern {
     text: String,
     glob: GlobMatcher,
-    /// It has a slash before its end: it is matched from the top. Any other matches a name anywhere.
+    /// Whether the pattern has a slash before its end and so matches from the top. Other patterns match a name at any
+    /// depth.
     anchored: bool,
     folders_only: bool,
 }
@@ -44,7 +45,7 @@ impl Outside {
         self.links.iter().chain(&self.dependencies)
     }
 
-    /// Whether a path that the commit does not have stays where it is.
+    /// Whether a path outside the commit stays in place.
     pub fn stays(&self, path: &[u8], is_folder: bool, tree: &Tree) -> bool {
         if is_folder && tree.is_folder(path) {
             return false;
@@ -53,13 +54,13 @@ impl Outside {
             || self.keep.iter().any(|pattern| pattern.matches(path, is_folder))
     }
 
-    /// Whether a listed path is a dropping: nobody misses it in a commit.
+    /// Whether a listed path is a file left by an interpreter, not needed in a commit.
     pub fn is_dropping(path: &str) -> bool {
         path.split('/').any(|name| name == "__pycache__" || name == ".DS_Store")
             || path.ends_with(".pyc")
     }
 
-    /// The same as ignore patterns, for `info/exclude`.
+    /// Returns the patterns as ignore patterns, for `info/exclude`.
     pub fn exclude_lines(&self, tree: &Tree) -> Vec<u8> {
         let mut text = Vec::new();
         for line in DROPPINGS.iter().copied().chain(self.keep.iter().map(|p| p.text.as_str())) {
@@ -78,10 +79,10 @@ impl Outside {
     }
 }
 
-/// One line that matches exactly this path from the top; none for a path that no line can hold.
+/// Adds a line matching exactly this path from the top; none if the path cannot be written in a line.
 fn push_literal(text: &mut Vec<u8>, path: &[u8]) {
     if path.contains(&b'\n') {
-        // The line is never left half written: `!` alone is a pattern that matches nothing.
+        // The line is never incomplete: `!` alone is a pattern without matches.
         text.push(b'\n');
         return;
     }
@@ -107,7 +108,7 @@ impl Pattern {
             return Err(bad("is not a path or a pattern"));
         }
         if text.starts_with(['!', '#']) {
-            return Err(bad("begins with ! or #, which are not supported here"));
+            return Err(bad("starts with ! or #; neither is supported here"));
         }
         let anchored = bare.contains('/');
         let glob = GlobBuilder::new(bare.trim_start_matches('/'))
@@ -136,7 +137,7 @@ fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or(path)
 }
 
-/// A path in the user's checkout, as components joined by `/`.
+/// Returns a path in the user's checkout, as components joined by `/`.
 fn link(path: &str) -> Result<String> {
     let bad = |why: &str| WorkspaceError::BadSetting {
         key: "workspace.link",

@@ -1,6 +1,7 @@
-//! Folders of ours that somebody closed, or removed: whoever works in a slot is the user that we are, and may do both.
+//! Reopens our directories after loss of permissions or removal: everything in a slot runs as our
+//! own user and may do both.
 //!
-//! Nothing here fails: what cannot be opened is said by whoever needs it.
+//! Nothing here fails: the next user of an unusable directory reports the error.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -11,7 +12,7 @@ use crate::git::removal::open_up;
 use crate::workspace::repo::Repo;
 
 impl Repo {
-    /// Makes a folder of ours one that we can work in, with those above it up to `.autopack`, or to the home of slots.
+    /// Makes our directory usable, including its parents up to `.autopack` or to the home of slots.
     pub fn reopen(&self, folder: &Path) {
         let slots = self.place().map(|place| place.home.clone());
         let homes = [Some(self.autopack_dir()), slots.ok()];
@@ -29,7 +30,8 @@ impl Repo {
 }
 
 impl Slot {
-    /// The same for what a slot is, but that an agent's folder which is gone stays gone: that is about the attempt.
+    /// Makes the slot's directories usable. A missing directory of an agent stays missing, because the attempt is
+    /// responsible.
     pub(crate) fn reopen(&self) {
         if let Some(place) = self.top.dir.parent() {
             self.repo.reopen(place);
@@ -40,7 +42,7 @@ impl Slot {
     }
 }
 
-/// What is no folder is left alone: it may be a link that the user made.
+/// Leaves anything except a directory alone: the path may be a link made by the user.
 fn open_if_folder(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path)?.is_dir() {
         true => open_up(path),

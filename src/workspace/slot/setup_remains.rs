@@ -1,4 +1,4 @@
-//! What `workspace.setup` depends on, and what of its work the next reset leaves.
+//! Inputs of `workspace.setup`, and results of setup that survive the next reset.
 
 use std::path::PathBuf;
 
@@ -12,17 +12,20 @@ use crate::git::command::fields;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::path_bytes::{from_bytes, shown};
 
-/// What is there after a setup.
+/// Paths in a checkout after a setup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remains {
-    /// What outlives a reset, from the top.
+    /// Paths that survive a reset, relative to the top.
     pub kept: Vec<PathBuf>,
-    /// Something else is there too, in the files or in the copy's git folder: a reset takes it away.
+    /// Whether there is anything else, in the files or in the copy's git directory: a reset removes it.
     pub goes: bool,
 }
 
 impl Slot {
-    /// What setup left in one of the checkouts.
+    /// Returns the results of setup in a checkout.
+    ///
+    /// # Errors
+    /// If the checkout was never reset, or cannot be read.
     pub async fn remains(&self, side: Side) -> Result<Remains> {
         let Some(holding) = self.holding_of(side) else {
             return Err(WorkspaceError::NotReset(self.number()));
@@ -31,7 +34,7 @@ impl Slot {
         let (tree, outside) = (holding.placed.tree.clone(), holding.outside.clone());
         let own_git = holding.own_git.clone();
         blocking(move || {
-            let (kept, strange) = look(&dir, &tree, &outside).doing("look through", &dir)?;
+            let (kept, strange) = look(&dir, &tree, &outside).doing("search", &dir)?;
             let goes = strange || !own_git.is_made(&dir.join(".git"));
             let kept = kept.iter().map(|path| from_bytes(path).to_owned()).collect();
             Ok(Remains { kept, goes })
@@ -39,7 +42,11 @@ impl Slot {
         .await
     }
 
-    /// Changes with the content of every file of a checkout's commit that `is_input`, or that one of the patterns is for.
+    /// Returns a key of the commit's files accepted by `is_input` or by a pattern; the key changes with their
+    /// content.
+    ///
+    /// # Errors
+    /// If a pattern is invalid, or git fails.
     pub async fn inputs_key(
         &self,
         side: Side,
@@ -55,10 +62,10 @@ impl Slot {
         paths.sort_unstable();
         let mut key = Sha256::new();
         if !paths.is_empty() {
-            // All that is in the index, by its content: a list of paths may be longer than a command line.
+            // Lists the whole index: the paths might be too long for a command line.
             let args = ["ls-files", "-s", "-z"];
             let git = &self.checkout(side).git;
-            let listed = git.call("look at what setup depends on", args).bytes().await?;
+            let listed = git.call("list the inputs of setup", args).bytes().await?;
             for field in fields(&listed) {
                 let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };
                 if paths.binary_search(&&*shown(&field[tab + 1..])).is_ok() {
@@ -71,7 +78,7 @@ impl Slot {
     }
 }
 
-/// One of `workspace.setup_inputs`: a file, a folder with all in it, or a pattern.
+/// An entry of `workspace.setup_inputs`: a file, a directory with everything in it, or a pattern.
 struct Input {
     path: String,
     glob: GlobMatcher,

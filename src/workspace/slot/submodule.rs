@@ -1,8 +1,8 @@
-//! Submodules in a slot: their files are there, from what the user has fetched; a change in one cannot
-//! land and is noticed.
+//! Submodules in a slot: filled from commits fetched by the user. A change in a submodule cannot
+//! land and is reported.
 //!
-//! Each has a git folder of the copy's own in `.git/modules`, as `git submodule update` makes them, and one that only we use. Both
-//! borrow the objects of the user's.
+//! Each submodule has a git directory for the agent in `.git/modules`, as created by `git submodule
+//! update`, and a private git directory. Both borrow the user's objects.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -22,31 +22,31 @@ use crate::workspace::repo::Repo;
 
 /// A submodule of a slot.
 pub(crate) struct Module {
-    /// From the slot's top.
+    /// Path from the slot's top.
     pub path: Vec<u8>,
     pub dir: PathBuf,
-    /// None where the user has not fetched its commit: an empty folder.
+    /// `None` if its commit was not fetched by the user: an empty directory.
     pub checkout: Option<Checkout>,
     pub commit: String,
-    /// Its git folder, from the slot's top; none where `.gitmodules` does not name it.
+    /// Its git directory, from the slot's top; `None` if missing in `.gitmodules`.
     pub own_git: Option<PathBuf>,
 }
 
-/// A checkout in a slot whose submodules are to be filled, and where the user has the same.
+/// A checkout in a slot with submodules to fill, and the user's corresponding git directories.
 pub(crate) struct Parent<'a> {
     pub path: &'a [u8],
     /// The slot's lock.
     pub hold: &'a Arc<OwnedFd>,
     pub checkout: &'a Checkout,
     pub tree: &'a Tree,
-    /// The checkout's own git folder, from the slot's top.
+    /// The checkout's own git directory, from the slot's top.
     pub own_git: Option<PathBuf>,
-    /// Git folders of the user's that may have `modules/`.
+    /// The user's git directories with a possible `modules/`.
     pub users_git: Vec<PathBuf>,
     pub users_dir: PathBuf,
 }
 
-/// Fills the submodules of a checkout, and theirs.
+/// Fills the submodules of a checkout, recursively.
 pub(crate) async fn fill(
     repo: &Repo,
     parent: Parent<'_>,
@@ -64,7 +64,7 @@ pub(crate) async fn fill(
         let own_git = parent.own_git.as_ref().zip(name.filter(|name| is_safe(name)));
         let own_git = own_git.map(|(above, name)| above.join("modules").join(name));
         let users_dir = parent.users_dir.join(from_bytes(path));
-        std::fs::create_dir_all(&dir).map_err(|source| io("make the folder", &dir, source))?;
+        std::fs::create_dir_all(&dir).map_err(|source| io("create the directory", &dir, source))?;
         let Some(users_git) = fetched(repo, &parent, name, &users_dir, commit).await? else {
             empty(&dir).map_err(|source| io("clean", &dir, source))?;
             let commit = commit.to_owned();
@@ -97,18 +97,18 @@ pub(crate) async fn fill(
     Ok(modules)
 }
 
-/// Whether the name of a submodule stays in `modules/`.
+/// Whether a submodule's name stays inside `modules/`.
 fn is_safe(name: &str) -> bool {
     !name.split('/').any(|part| part == ".." || part.is_empty())
 }
 
-/// From a folder at `from`, below a top, back to that top.
+/// Returns the relative path from a directory at `from` back to the top.
 fn up(from: &Path) -> PathBuf {
     from.components().map(|_| "..").collect()
 }
 
 impl Module {
-    /// Adds its git folder to that of the slot's top, whose path is `.git`.
+    /// Adds the submodule's git directory to the directory of the slot's top at `.git`.
     pub fn add_own_git(&self, repo: &Repo, top: &Path, exact: &mut Exact) -> Result<()> {
         let (Some(own_git), Some(checkout)) = (&self.own_git, &self.checkout) else {
             return Ok(());
@@ -120,14 +120,14 @@ impl Module {
         folder.add_module(exact, below, &checkout.git_dir, &self.commit, &work_tree)
     }
 
-    /// Leads git from the submodule's folder to its git folder.
+    /// Writes the file in the submodule's directory with the path of its git directory.
     pub fn write_git_file(&self) -> Result<()> {
         let Some(text) = self.git_file() else { return Ok(()) };
         let file = self.dir.join(".git");
         std::fs::write(&file, text).map_err(|source| io("write", &file, source))
     }
 
-    /// Whether that is what stands in the submodule's folder.
+    /// Whether the submodule's directory has this file.
     pub fn has_its_git_file(&self) -> bool {
         let file = self.dir.join(".git");
         let is_file = std::fs::symlink_metadata(&file).is_ok_and(|found| found.is_file());
@@ -140,10 +140,10 @@ impl Module {
         Some(format!("gitdir: {}\n", to.display()))
     }
 
-    /// Whether anything in it differs from its commit.
+    /// Whether anything in the submodule differs from its commit.
     pub async fn is_changed(&self) -> Result<bool> {
         if !std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir()) {
-            // Gone or replaced, which its parent shows.
+            // Missing or replaced, and so reported by its parent.
             return Ok(false);
         }
         let Some(checkout) = &self.checkout else {
@@ -152,12 +152,12 @@ impl Module {
             return Ok(entries.next().is_some());
         };
         let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
-        let doing = format!("look for changes in the submodule {}", shown(&self.path));
+        let doing = format!("check for changes in the submodule {}", shown(&self.path));
         Ok(!checkout.git.call(doing, args).bytes().await?.is_empty())
     }
 }
 
-/// The user's git folder of a submodule that has this commit.
+/// Finds a git directory of the user's with this commit of a submodule.
 async fn fetched(
     repo: &Repo,
     parent: &Parent<'_>,
@@ -174,14 +174,14 @@ async fn fetched(
     for git_dir in candidates.into_iter().filter(|dir| dir.join("objects").is_dir()) {
         let git = Git::at(&repo.root, &repo.env).pinned(&git_dir, &repo.root);
         let args = ["cat-file", "-e", &format!("{commit}^{{commit}}")];
-        if git.call("look for a submodule's commit", args).answer().await?.ok() {
+        if git.call("find a submodule's commit", args).answer().await?.ok() {
             return Ok(Some(git_dir));
         }
     }
     Ok(None)
 }
 
-/// Name and path of each submodule, as `.gitmodules` has them.
+/// Returns name and path of each submodule in `.gitmodules`.
 async fn names(git: &Git, tree: &Tree) -> Result<Vec<(String, Vec<u8>)>> {
     if !tree.has_file(".gitmodules") {
         return Ok(Vec::new());
@@ -200,7 +200,7 @@ async fn names(git: &Git, tree: &Tree) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(named.collect())
 }
 
-/// A submodule's path as a file name of ours.
+/// Converts a submodule's path to a file name.
 fn file_name(path: &[u8]) -> String {
     Sha256::digest(path).iter().take(8).map(|b| format!("{b:02x}")).collect()
 }

@@ -1,4 +1,5 @@
-//! The symbolic links of the measured tree, for `phase::scope`: which change lets one lead out of the repository.
+//! Symbolic links of the measured tree, for `phase::scope`: finds the change that makes a link lead
+//! out of the repository.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +12,12 @@ use crate::git::error::Result;
 use crate::git::path_bytes::{from_bytes, shown, to_bytes};
 use crate::phase::scope::{Change, Links};
 
-/// What `ls-files --stage` says first of a link.
+/// Start of a link's line in `ls-files --stage`.
 const LINK: &[u8] = b"120000 ";
 
 impl Slot {
-    /// Marks those of the changes by way of which a link leads out. Links that were there before may do so as well, where
-    /// what they go through has changed.
+    /// Marks the changes through which a link leads out of the repository. Older links can lead out as well, after a
+    /// change to a directory in their path.
     pub(crate) async fn mark_ways_out(
         &self,
         raw: &[RawChange],

@@ -1,7 +1,9 @@
-//! Files that nobody touched, and that git would add as something else than their commit holds: a file with CRLF under a later
-//! `*.bat text eol=crlf`, say. Git sees them as changed in each fresh checkout. They are nobody's change.
+//! Untouched files that git would add with other content than in their commit: a file with CRLF
+//! under a later `*.bat text eol=crlf`, for example. Git reports them as changed in every fresh
+//! checkout, but they are not part of any change.
 //!
-//! What git would add right after a checkout is found out by doing just that, beside the slot, for the changed files alone.
+//! The content git would add is determined by an actual checkout and add next to the slot, only for
+//! the changed files.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,13 +14,13 @@ use crate::git::diff::{Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::removal::remove_any;
 
-/// In our git folder.
+/// Directory in our git directory.
 pub(crate) const FOLDER: &str = "untouched";
 pub(crate) const INDEX: &str = "untouched.index";
 pub(crate) const INDEX_LOCK: &str = "untouched.index.lock";
 
 impl Slot {
-    /// Takes back what is nobody's change from our index; says whether there was any.
+    /// Reverts these files in our index; returns whether there were any.
     pub(super) async fn take_back_untouched(&self, holding: &Holding, diff: &Diff) -> Result<bool> {
         let candidates: Vec<&RawChange> =
             diff.changes.iter().filter(|change| change.is_new_content()).collect();
@@ -41,11 +43,11 @@ impl Slot {
             return Ok(false);
         }
         let args = ["update-index", "-z", "--index-info"];
-        self.top.git.call("take back what nobody changed", args).stdin(orders).bytes().await?;
+        self.top.git.call("restore untouched files", args).stdin(orders).bytes().await?;
         Ok(true)
     }
 
-    /// Whether files may differ between the commit and the disk at all.
+    /// Whether content on disk can differ from the commit's at all.
     fn may_convert(&self, holding: &Holding) -> bool {
         let config = &self.repo.config;
         let steers =
@@ -56,7 +58,7 @@ impl Slot {
             || holding.placed.tree.paths().any(|path| path.ends_with(".gitattributes"))
     }
 
-    /// Of these changed files, those that git would add as something else than the commit has, by path.
+    /// Returns, by path, the changed files that git would add with other content than in the commit.
     async fn added_after_checkout(
         &self,
         holding: &Holding,
@@ -64,7 +66,7 @@ impl Slot {
     ) -> Result<HashMap<Vec<u8>, RawChange>> {
         let folder = self.top.git_dir.join(FOLDER);
         remove_any(&folder).doing("remove", &folder)?;
-        fs::create_dir(&folder).doing("make the folder", &folder)?;
+        fs::create_dir(&folder).doing("create the directory", &folder)?;
         let mut git = self.top.git.clone().pinned(&self.top.git_dir, &folder);
         git.set("GIT_INDEX_FILE", OsString::from(self.top.git_dir.join(INDEX)));
         let commit = holding.placed.commit.as_str();
@@ -75,11 +77,11 @@ impl Slot {
             paths.push(0);
         }
         let args = ["checkout-index", "-f", "-z", "--stdin"];
-        git.call("write what the commit has", args).stdin(paths.clone()).bytes().await?;
+        git.call("check out the commit's files", args).stdin(paths.clone()).bytes().await?;
         let args = ["update-index", "-z", "--stdin"];
-        git.call("add it again", args).stdin(paths).bytes().await?;
+        git.call("add the files again", args).stdin(paths).bytes().await?;
         let args = ["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", commit];
-        let said = git.call("compare it with the commit", args).bytes().await?;
+        let said = git.call("compare with the commit", args).bytes().await?;
         let added = Diff::parse(String::new(), &said).changes;
         Ok(added.into_iter().map(|change| (change.path.clone(), change)).collect())
     }

@@ -1,9 +1,9 @@
-//! Removes from a slot everything that its commit does not have, but for what stays.
+//! Removes everything outside a slot's commit, except paths allowed to stay.
 //!
-//! Not `git clean`, which leaves sockets, pipes and `.git` folders inside tracked folders, gives up at
-//! a folder that an agent made read-only, and would look through an index that may be out of date.
-//! Nothing is followed: a symbolic link is removed, never what it leads to. Nor is anything walked by
-//! recursion: how deep it goes, an agent decides.
+//! `git clean` is not used: it leaves sockets, pipes and `.git` directories in tracked directories,
+//! gives up at a directory made read-only by an agent, and would trust an index that may be out of
+//! date. No link is followed: a symbolic link is removed, never its target. No walk is recursive,
+//! because an agent decides the depth.
 
 use std::fs::{self, DirEntry, FileType, Permissions};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use crate::git::path_bytes::{from_bytes, joined, to_bytes};
 use crate::git::removal::{entries, is_too_long, remove, remove_any};
 use crate::git::trees::{Entry, Tree};
 
-/// What was kept, by its topmost path.
+/// Removes the files; returns the topmost kept paths.
 pub(crate) fn clean(root: &Path, tree: &Tree, outside: &Outside) -> io::Result<Vec<Vec<u8>>> {
     let open = vec![(root.to_owned(), Vec::new())];
     let mut sweep = Sweep { tree, outside, open, strangers: Vec::new(), kept: Vec::new() };
@@ -25,13 +25,13 @@ pub(crate) fn clean(root: &Path, tree: &Tree, outside: &Outside) -> io::Result<V
             sweep.entry(&entry, path)?;
         }
     }
-    // Each comes after the one that it lies in.
+    // Children come after their parents, so the reverse order removes children first.
     sweep.strangers.iter().rev().try_for_each(|folder| remove_if_empty(folder))?;
     sweep.kept.sort();
     Ok(sweep.kept)
 }
 
-/// What stays, by its topmost path, and whether anything is there that would not.
+/// Returns the topmost paths that stay, and whether there are any others.
 pub(crate) fn look(
     root: &Path,
     tree: &Tree,
@@ -49,7 +49,7 @@ pub(crate) fn look(
             } else if outside.stays(&path, is_folder, tree) {
                 kept.push(path);
             } else if is_folder && !is_too_long(&entry.path()) {
-                // A folder of caches alone goes with nothing in it.
+                // A directory with only caches in it loses nothing in a reset.
                 open.push(path);
             } else {
                 strange = true;
@@ -63,9 +63,9 @@ pub(crate) fn look(
 struct Sweep<'a> {
     tree: &'a Tree,
     outside: &'a Outside,
-    /// Folders to look into.
+    /// Directories to visit.
     open: Vec<(PathBuf, Vec<u8>)>,
-    /// Folders that go unless something in them stays.
+    /// Directories to remove unless a path in them stays.
     strangers: Vec<PathBuf>,
     kept: Vec<Vec<u8>>,
 }
@@ -85,9 +85,9 @@ impl Sweep<'_> {
             return Ok(());
         }
         match self.tree.at(&path) {
-            // Its own reset sees to what is in it. Git would follow what stands for its git folder.
+            // Content is left to the submodule's own reset. Git would follow anything at its `.git` path.
             Some(Entry::Submodule) if kind.is_dir() => remove_any(&on_disk.join(".git")),
-            // Writing into a hard link would write to whatever else it is, outside the slot as well.
+            // Writing to a hard link would change its other names, even outside the slot.
             Some(Entry::Leaf) if kind.is_file() && entry.metadata()?.nlink() > 1 => {
                 remove(&on_disk, kind)
             }
@@ -98,16 +98,16 @@ impl Sweep<'_> {
     }
 
     fn stranger(&mut self, on_disk: PathBuf, path: Vec<u8>, kind: FileType) -> io::Result<()> {
-        // A link is no cache: through it, builds would go on writing elsewhere.
+        // A link is no cache: through a link, builds would continue to write elsewhere.
         if !kind.is_symlink() && self.outside.stays(&path, kind.is_dir(), self.tree) {
             self.kept.push(path);
             return Ok(());
         }
-        // No cache lies where no path leads.
+        // A path too long to open holds no cache.
         if !kind.is_dir() || is_too_long(&on_disk) {
             return remove(&on_disk, kind);
         }
-        // Something in it may stay.
+        // Some of its content may stay.
         self.strangers.push(on_disk.clone());
         self.open.push((on_disk, path));
         Ok(())
@@ -116,7 +116,7 @@ impl Sweep<'_> {
 
 fn remove_if_empty(folder: &Path) -> io::Result<()> {
     match fs::remove_dir(folder) {
-        // Some file systems say the one, some the other.
+        // File systems differ in this error code.
         Err(error)
             if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) =>
         {
@@ -130,7 +130,8 @@ fn is_git(entry: &DirEntry) -> bool {
     entry.file_name().eq_ignore_ascii_case(".git")
 }
 
-/// Makes what an agent locked away readable again: folders and files, but for what stays, and for what no path leads to.
+/// Makes everything locked by an agent readable again: directories and files, except paths that stay or are too long
+/// to open.
 pub(crate) fn unlock(root: &Path, outside: &Outside, tree: &Tree) -> io::Result<()> {
     walk(root, outside, tree, |entry, _| {
         if entry.file_type()?.is_file() {
@@ -143,7 +144,7 @@ pub(crate) fn unlock(root: &Path, outside: &Outside, tree: &Tree) -> io::Result<
     })
 }
 
-/// Every `.git` beneath the top, but in what stays: where an agent made repositories of its own.
+/// Returns every `.git` in subdirectories, except in paths that stay: repositories created by an agent.
 pub(crate) fn nested_git(root: &Path, outside: &Outside, tree: &Tree) -> io::Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     walk(root, outside, tree, |entry, path| {
@@ -155,7 +156,7 @@ pub(crate) fn nested_git(root: &Path, outside: &Outside, tree: &Tree) -> io::Res
     Ok(found)
 }
 
-/// Everything that does not stay, each with its path from the top; `.git` folders are not looked into.
+/// Visits every path that does not stay, relative to the top; `.git` directories are not entered.
 fn walk(
     root: &Path,
     outside: &Outside,
