@@ -288,7 +288,7 @@ fn a_ci_that_rewrites_tracked_files_is_named() {
         "{failure}"
     );
     assert!(
-        ran.stdout.contains("p1: CI changed tracked files: README.md; what the agent left lands"),
+        ran.stdout.contains("p1: CI changed tracked files: README.md; the agent's version lands"),
         "{ran:#?}"
     );
     assert_eq!(project.git(["show", "autopack/run:README.md"]), "# project\n");

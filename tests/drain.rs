@@ -86,7 +86,7 @@ fn what_setup_changes_is_not_taken_for_an_agents_work() {
     let ran = project.drain().exited(5);
     assert!(
         ran.stdout
-            .contains("workspace.setup changed what the repository holds: README.md, src/x.txt;"),
+            .contains("workspace.setup changed files not ignored by git: README.md, src/x.txt;"),
         "{ran:#?}"
     );
     let phase = project.phase("one");

@@ -117,7 +117,7 @@ esac"#;
         with_git(spoiler("pathlib.Path('core').write_bytes(bytes(range(256)))"), meddling);
     let ran = project.drain();
     let said = ran.stdout.clone() + &ran.stderr;
-    assert!(said.contains("the patch that is kept has no binary files in it"), "{said}");
+    assert!(said.contains("the kept patch has no binary files"), "{said}");
     assert_only_the_spoiler_failed(&project, ran);
     let breach = failure(&project, "spoiler")["message"].to_string();
     assert!(breach.contains("core: outside the scope"), "{breach}");

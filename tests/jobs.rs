@@ -139,7 +139,12 @@ os.rmdir(meeting / ("in-" + area))
     let plan = json!({ "phases": (0..18).map(phase).collect::<Vec<_>>() });
     let project = project(alone, GREEN).plan(plan);
     let ran = drain(&project, 6, &[]).succeeded();
-    assert_eq!(ran.stdout.matches("of 6 lines have work: what is queued touches").count(), 1);
+    assert_eq!(
+        ran.stdout
+            .matches("of 6 workers busy: the other queued phases touch the same paths")
+            .count(),
+        1
+    );
     assert!(!project.outside("meeting/DOUBLE").exists());
     let landed = project.landed();
     assert_eq!(landed.len(), 18);
@@ -265,7 +270,7 @@ write_deliverables()
     plan["phases"].as_array_mut().unwrap().iter_mut().for_each(|p| p["max_attempts"] = json!(1));
     let project = project(agent, GREEN).plan(plan);
     let ran = drain(&project, 3, &["--stop-on-first-failure"]).exited(4);
-    assert!(ran.stdout.contains("2 phases under way are finished first"), "{ran:#?}");
+    assert!(ran.stdout.contains("waiting for 2 running phases"), "{ran:#?}");
     let states = project.states();
     assert_eq!(states["p001"], "FAILED");
     assert_eq!((&*states["p000"], &*states["p002"]), ("COMPLETE", "COMPLETE"));
@@ -362,7 +367,7 @@ fn a_limited_agent_is_left_alone_by_all_lines() {
     let mut running = Running::start(&project, 3);
     let stderr = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let said: Vec<String> =
-        stderr.take_while(|line| !line.contains("all that is left is rate limited")).collect();
+        stderr.take_while(|line| !line.contains("all remaining phases are rate limited")).collect();
     project.autopack(["stop", "--run-id", "run"]).succeeded();
     assert_eq!(running.ended().0, Some(130), "{said:?}");
     let asked: usize = (0..7).map(|n| outcomes(&project, &format!("p{n:03}")).len()).sum();
@@ -383,7 +388,7 @@ write_deliverables()
     let ci = "ci: {command: [sh, -c, 'test -e d1/a.txt || exit 0; exit 127']}\nexecutor: {max_attempts: 1, circuit_breaker: 1}\n";
     let project = project(agent, ci).plan(apart(6));
     let ran = drain(&project, 3, &[]).exited(5);
-    assert!(ran.stdout.contains("no more is begun"), "{ran:#?}");
+    assert!(ran.stdout.contains("not starting new phases"), "{ran:#?}");
     let states = project.states();
     assert_eq!(states["p001"], "QUEUED");
     assert_eq!(project.phase("p001")["attempts"], 0, "it charges no try");

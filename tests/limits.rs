@@ -128,9 +128,12 @@ fn what_runs_while_a_budget_ends_may_be_ended_by_it_too() {
     ]});
     let project = Project::new().agent_with(body, &more).plan(apart);
     let ran = project.autopack(["drain", "--run-id", "run", "--jobs", "2"]).exited(5);
-    let note = "; a phase under way is finished first, unless it meets the drain's budget too\n";
+    let note = "; waiting for 1 running phase, unless it reaches the drain's budget too\n";
     assert!(ran.stdout.contains(note), "{ran:#?}");
-    assert!(ran.stdout.contains("no more is begun: the drain's budget is spent: the "), "{ran:#?}");
+    assert!(
+        ran.stdout.contains("not starting new phases: the drain's budget is spent: the "),
+        "{ran:#?}"
+    );
     assert!(project.landed().is_empty());
 }
 
@@ -234,7 +237,8 @@ fn a_limited_agent_is_left_alone_by_all_phases_and_by_the_next_drain() {
     for _ in 0..2 {
         let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let said = stderr.take_while(|line| !line.contains("all that is left is rate limited"));
+        let said =
+            stderr.take_while(|line| !line.contains("all remaining phases are rate limited"));
         let said: Vec<String> = said.collect();
         project.autopack(["stop", "--run-id", "run"]).succeeded();
         assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");

@@ -204,7 +204,7 @@ fn what_a_dead_drain_left_is_said_to_be_there_by_the_next() {
     child.wait().unwrap();
     let told = project.drain().succeeded().stdout;
     assert!(told.starts_with("draining run · 1 phase left by a drain that died · "), "{told}");
-    assert!(told.contains("a drain died during p000 of run: it is queued again"), "{told}");
+    assert!(told.contains("a drain died during p000 of run: the phase is queued again"), "{told}");
 }
 
 #[test]
@@ -370,7 +370,7 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/mended" ]; the
     assert_ne!(broken.code, Some(0));
     assert_eq!(project.states()["p000"], "EXECUTING");
     let said = broken.stdout + &broken.stderr;
-    assert!(said.contains("the next drain finds out whether p000 landed"), "{said}");
+    assert!(said.contains("the next drain checks whether p000 landed"), "{said}");
     std::fs::write(project.outside("bin/mended"), "").unwrap();
     project.drain().succeeded();
     assert_done_once(&project);

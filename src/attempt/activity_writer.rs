@@ -1,4 +1,4 @@
-//! Writing down what an attempt does, for whoever looks from another terminal: best effort, and seldom.
+//! Activity of an attempt, written to the store for commands in other terminals: best effort, and rate limited.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::process::Redactor;
 use crate::progress::fit;
 use crate::store::{AttemptKey, Store};
 
-/// What the agent says is written at most this often.
+/// Shortest interval between writes of agent output.
 const SELDOM: Duration = Duration::from_secs(1);
-/// What passes within this time is not worth a write.
+/// Activity shorter than this is not written.
 const FLEETING: Duration = Duration::from_millis(100);
-/// What is kept of a line.
+/// Longest stored text, in characters.
 const COLUMNS: usize = 200;
 
-/// Of one attempt. Dropping it ends the writing.
+/// Writer for one attempt. Dropping the value ends the writing.
 pub struct Activity {
     said: watch::Sender<Said>,
     writing: JoinHandle<()>,
@@ -29,28 +29,29 @@ pub struct Activity {
 struct Said {
     text: String,
     since: UnixMs,
-    /// How many steps there were: a new one is written without waiting.
+    /// Number of steps so far: a new step is written without waiting.
     steps: u64,
 }
 
 impl Activity {
+    /// Starts the writing task of an attempt.
     pub fn new(store: Store, attempt: AttemptKey, redact: Redactor) -> Self {
         let (said, heard) = watch::channel(Said::default());
         let writing = tokio::spawn(write(store, attempt, redact, heard));
         Self { said, writing }
     }
 
-    /// A step of ours.
+    /// Reports a step by autopack.
     pub fn step(&self, text: &str) {
         self.say(text, 1);
     }
 
-    /// What the agent does or says.
+    /// Reports an action or a message of the agent.
     pub fn says(&self, text: &str) {
         self.say(text, 0);
     }
 
-    /// The same words again are no news.
+    /// Reports a text unless equal to the current text.
     fn say(&self, text: &str, steps: u64) {
         let text = fit(text, COLUMNS);
         self.said.send_if_modified(|said| {
@@ -69,7 +70,7 @@ impl Drop for Activity {
     }
 }
 
-/// On a receiver of its own, so that what it sees stays to be written.
+/// Waits for a new step. Uses a separate receiver, so that the writing task still sees the change.
 async fn another_step(
     heard: &mut watch::Receiver<Said>,
     than: u64,
@@ -88,7 +89,7 @@ async fn write(
         let said = heard.borrow_and_update().clone();
         let written = store.note_activity(attempt, &redact.redact(&said.text), said.since).await;
         if let Err(error) = written {
-            tracing::debug!("what the attempt does is not written down yet: {error}");
+            tracing::debug!("cannot write the activity of the attempt yet: {error}");
             heard.mark_changed();
         }
         let again = Instant::now() + SELDOM;

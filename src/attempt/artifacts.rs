@@ -1,4 +1,4 @@
-//! Where an attempt's files are kept: `.autopack/attempts/<run>/<phase>/<attempt>/`.
+//! Directory of an attempt's files: `.autopack/attempts/<run>/<phase>/<attempt>/`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,18 @@ use crate::workspace::Side;
 
 const PATCH: &str = "changes.patch";
 
+/// Directory of one attempt's files.
 pub struct AttemptFolder {
     path: PathBuf,
 }
 
 impl AttemptFolder {
-    /// Makes the folder. An attempt number is used once, but a lost database starts over: what an
-    /// earlier attempt of that number left is moved aside, not overwritten.
+    /// Creates the directory. An attempt number is used once, but numbers start over with a new database: files of an
+    /// earlier attempt with this number are moved aside, not overwritten.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be created, or an old directory cannot be moved aside.
     pub fn create(
         autopack_dir: &Path,
         run: &RunId,
@@ -26,15 +31,16 @@ impl AttemptFolder {
         let path = Self::locate(autopack_dir, run, phase, attempt);
         move_aside(&path)
             .and_then(|()| std::fs::create_dir_all(&path))
-            .with_context(|| format!("cannot make the attempt's folder {}", path.display()))?;
+            .with_context(|| format!("cannot create the attempt directory {}", path.display()))?;
         Ok(Self { path })
     }
 
-    /// One that was made before, by its path.
+    /// Opens an existing directory by path.
     pub fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
+    /// Returns the path of an attempt's directory without creating anything.
     pub fn locate(autopack_dir: &Path, run: &RunId, phase: &PhaseId, attempt: u32) -> PathBuf {
         autopack_dir
             .join("attempts")
@@ -43,44 +49,52 @@ impl AttemptFolder {
             .join(attempt.to_string())
     }
 
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// As it is stored and shown: from the repository's top.
+    /// Returns the path relative to the repository root, as stored and shown.
     pub fn relative_to(&self, root: &Path) -> String {
         self.path.strip_prefix(root).unwrap_or(&self.path).display().to_string()
     }
 
+    /// Path of the prompt given to the agent.
     pub fn prompt(&self) -> PathBuf {
         self.path.join("prompt.md")
     }
 
+    /// Path of the phase in JSON, given to the agent.
     pub fn phase(&self) -> PathBuf {
         self.path.join("phase.json")
     }
 
+    /// Path of the result file, written by the agent.
     pub fn result(&self) -> PathBuf {
         self.path.join("result.json")
     }
 
+    /// Path of the agent's output.
     pub fn agent_log(&self) -> PathBuf {
         self.path.join("agent.log")
     }
 
-    /// What `AUTOPACK_LOG_DIR` names.
+    /// Path of the directory named by `AUTOPACK_LOG_DIR`.
     pub fn agent_files(&self) -> PathBuf {
         self.path.join("agent-files")
     }
 
+    /// Path of the output of `workspace.setup` for the agent.
     pub fn setup_log(&self) -> PathBuf {
         self.path.join("setup.log")
     }
 
+    /// Path of the output of `workspace.setup` for CI.
     pub fn ci_setup_log(&self) -> PathBuf {
         self.path.join("setup-ci.log")
     }
 
+    /// Path of the output of frozen installs in a checkout.
     pub fn install_log(&self, side: Side) -> PathBuf {
         self.path.join(match side {
             Side::Agent => "install.log",
@@ -88,6 +102,7 @@ impl AttemptFolder {
         })
     }
 
+    /// Path of the output of a CI run, counted from 1.
     pub fn ci_log(&self, run: u32) -> PathBuf {
         match run {
             1 => self.path.join("ci.log"),
@@ -95,11 +110,12 @@ impl AttemptFolder {
         }
     }
 
+    /// Path of the patch with the attempt's change.
     pub fn patch(&self) -> PathBuf {
         self.path.join(PATCH)
     }
 
-    /// Of work that is not part of the change, by a name that no other has here.
+    /// Path for a patch of work outside the change; never an existing file.
     pub fn beside_patch(&self, name: &str) -> PathBuf {
         let numbered = |n: u32| match n {
             1 => self.path.join(format!("{name}.patch")),
@@ -112,13 +128,13 @@ impl AttemptFolder {
         numbered(n)
     }
 
-    /// The patch of the attempt before this one, where that one left one.
+    /// Returns the patch of the previous attempt, if any.
     pub fn earlier_patch(&self) -> Option<PathBuf> {
         let number: u32 = self.path.file_name()?.to_str()?.parse().ok()?;
         kept_patch(&self.path.with_file_name(number.checked_sub(1)?.to_string()))
     }
 
-    /// What an attempt left of its work, where it did.
+    /// Returns the patch kept by an attempt, if any.
     pub fn patch_of(
         autopack_dir: &Path,
         run: &RunId,
@@ -128,6 +144,11 @@ impl AttemptFolder {
         kept_patch(&Self::locate(autopack_dir, run, phase, attempt))
     }
 
+    /// Writes a file of the attempt.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
     pub fn write(&self, file: &Path, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
         std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
     }

@@ -1,4 +1,4 @@
-//! The line of an attempt, straight down: slot, CI at the base, prompt, agent, diff, CI, landing. Each step is a file beside this one.
+//! Flow of one attempt: slot, CI at the base, prompt, agent, diff, CI, landing. Each step has a file in `steps/`.
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
@@ -20,36 +20,44 @@ use super::attempt_record::Record;
 use super::steps::setup_step::SetUp;
 use super::{AttemptFolder, Site, Trouble, lesson};
 
-/// More paths than these are counted in a message.
+/// Paths shown in a message; the rest are counted.
 const SHOWN: usize = 5;
 const MEASURED_AFTER_STOP: Duration = Duration::from_secs(30);
 const MEASURED_AFTER_STOP_NOW: Duration = Duration::from_secs(3);
 
-/// One attempt under way.
+/// Attempt in progress.
 pub(super) struct Attempt<'a> {
+    /// Context of the drain.
     pub site: &'a Site,
+    /// Claim being executed.
     pub claim: &'a Claim,
+    /// Slot with the agent's and CI's checkout.
     pub slot: Slot,
+    /// Ref whose value permits landing.
     pub fence: ClaimRef,
-    /// The run's.
+    /// Branch of the run.
     pub branch: String,
+    /// Directory of the attempt's files.
     pub folder: AttemptFolder,
+    /// Stop signal for this attempt.
     pub stop: &'a Stop,
+    /// Writer of the current activity.
     pub activity: Activity,
-    /// The tip that it is judged on; moves on when somebody else lands.
+    /// Commit used as the base of the verdict; moves on when another attempt lands.
     pub base: String,
+    /// Facts collected so far.
     pub record: &'a mut Record,
-    /// Whether the agent said that it used a tool.
+    /// Whether the agent reported a tool call.
     pub used_tools: AtomicBool,
-    /// What the drain had spent before it.
+    /// Usage of the drain before this attempt.
     pub drain_spent: Spent,
-    /// The user's checkout before the agent worked.
+    /// State of the user's checkout before the agent started.
     pub checkout: CheckoutState,
-    /// Which `workspace.setup` CI may have failed for.
+    /// Description of the missing `workspace.setup` if CI may have failed without setup.
     pub missing_setup: Option<String>,
 }
 
-/// The line itself. Each step either goes on or is the verdict.
+/// Runs all steps in order. Each step either continues or returns the verdict.
 pub(super) async fn attempt(
     site: &Site,
     claim: &Claim,
@@ -77,7 +85,7 @@ pub(super) async fn attempt(
         }
     };
     attempt.say_left_out(&measured);
-    // At once: what comes next may take us down, and this was paid for.
+    // The work is kept at once: it was paid for, and a later step may crash.
     let hidden = attempt.secret_in_binaries(&measured).await?;
     let kept = attempt.keep_work(&measured, hidden.is_some());
     let lost = attempt.keep_lost_work(&measured).await;
@@ -92,7 +100,7 @@ pub(super) async fn attempt(
     let verdict = lost.named_in(verdict);
     match (kept, &verdict) {
         (Err(error), Verdict::Passed { .. }) => {
-            tracing::warn!("{error}; it has landed all the same")
+            tracing::warn!("{error}; the change has landed anyway")
         }
         (kept, _) => kept?,
     }
@@ -100,13 +108,13 @@ pub(super) async fn attempt(
     attempt.look_for_repeats(&verdict, did_nothing).await?;
     attempt.learn(&measured, &verdict).await;
     if (is_secret || lost.is_secret) && !matches!(verdict, Verdict::Passed { .. }) {
-        // Neither the next attempt's agent nor a copy of the disk is to find it.
+        // The secret must be found neither by the next agent nor in a copy of the disk.
         attempt.slot.remove().await?;
     }
     Ok(verdict)
 }
 
-/// After a stop, what an agent left is measured and kept for so long: it may be large.
+/// Returns once the time for measuring after a stop is over: a large change may take long.
 async fn too_late(stop: &Stop) {
     stop.reached(StopLevel::Graceful).await;
     tokio::select! {
@@ -116,7 +124,7 @@ async fn too_late(stop: &Stop) {
 }
 
 impl<'a> Attempt<'a> {
-    /// The right to land, a slot that holds the run's tip, and a folder for what is kept.
+    /// Prepares the fence, a slot at the run's tip, and the directory of the attempt.
     async fn prepare(
         site: &'a Site,
         claim: &'a Claim,
@@ -140,7 +148,7 @@ impl<'a> Attempt<'a> {
         let shown = folder.relative_to(site.repo.root());
         let slot_name = slot.number().to_string();
         tracing::debug!(slot = slot_name, base = tip.commit, "slot taken");
-        // None of these waits for another, and nothing of the user's runs before all are done.
+        // These steps are independent, and no program of the user starts before all are done.
         let (fence, recorded, reset, checkout) = tokio::join!(
             site.repo.fence(run, phase, number, claim.owner.as_str()),
             site.store.record_slot(claim, &slot_name, &shown),
@@ -169,17 +177,17 @@ impl<'a> Attempt<'a> {
         attempt.say_reset(&reset?);
         if attempt.set_up(Side::Agent).await? == SetUp::Ran {
             attempt.refuse_changes_of_setup().await?;
-            // What it writes into the checkout is not the agent's doing.
+            // Changes by setup in the user's checkout are not the agent's.
             attempt.checkout = site.repo.checkout_state().await?;
         }
         attempt.install_for_agent().await?;
         Ok(attempt)
     }
 
-    /// Makes CI's checkout hold exactly this commit, set up as the configuration says. A failure is the change's.
+    /// Resets CI's checkout to exactly this commit and runs setup. A failure is attributed to the change.
     pub(super) async fn place_for_ci(&mut self, commit: &str) -> Result<Option<Failure>, Trouble> {
         let reset = self.slot.reset_ci(commit, &self.site.settings.workspace).await?;
-        // The rest was said of the agent's.
+        // The other notes were already given for the agent's checkout.
         self.say_reset(&Reset { set_aside: reset.set_aside, ..Reset::default() });
         Ok(match self.set_up(Side::Ci).await? {
             SetUp::DidNotRun | SetUp::Ran => self.install_for_ci().await?,
@@ -187,13 +195,13 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// They would be judged as the agent's, of whichever phase comes next.
+    /// Fails if setup changed files not ignored by git: they would count as work of each agent.
     async fn refuse_changes_of_setup(&self) -> Result<(), Trouble> {
         let changes = match self.slot.measure(&self.base, &[]).await {
             Ok(measured) => measured.changes,
             Err(error) if error.is_about_the_attempt() => {
                 return Err(Trouble::Systemic(format!(
-                    "workspace.setup left what cannot be read: {error}"
+                    "workspace.setup left unreadable files: {error}"
                 )));
             }
             Err(error) => return Err(error.into()),
@@ -203,8 +211,8 @@ impl<'a> Attempt<'a> {
         }
         let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
         Err(Trouble::Systemic(format!(
-            "workspace.setup changed what the repository holds: {}; it would count as each agent's work: commit it \
-             first, ignore it, name it in workspace.keep, or have setup leave it alone (`npm ci`, not `npm install`)",
+            "workspace.setup changed files not ignored by git: {}; they would count as each agent's work: commit them \
+             first, ignore them, name them in workspace.keep, or have setup leave them alone (`npm ci`, not `npm install`)",
             first_few(&paths, SHOWN)
         )))
     }
@@ -214,19 +222,19 @@ impl<'a> Attempt<'a> {
             self.note(&format!("workspace.link: {path} is not in your checkout"));
         }
         for path in &reset.tracked_links {
-            self.note(&format!("workspace.link: {path} is in the commit; it stays as it is there"));
+            self.note(&format!("workspace.link: {path} is in the commit; using that content"));
         }
         if let Some(aside) = &reset.set_aside {
-            self.note(&format!("the slot could not be cleaned; it lies in {}", aside.display()));
+            self.note(&format!("cannot clean the slot; moved to {}", aside.display()));
         }
         for path in &reset.missing_submodules {
-            self.note(&format!("submodule {path}: its commit is not fetched; its folder is empty"));
+            self.note(&format!("submodule {path}: commit not fetched; the directory is empty"));
         }
     }
 
     async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
         self.site.repo.reopen(self.folder.path());
-        // The slot and the user's checkout are looked at together.
+        // The slot and the user's checkout are measured in parallel.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
         let (measured, touched) =
             tokio::join!(measured, self.site.repo.changed_since(&self.checkout));
@@ -234,7 +242,7 @@ impl<'a> Attempt<'a> {
         if let Ok(measured) = &measured
             && measured.changes.iter().any(|change| is_input(&change.path))
         {
-            // Who changes a manifest installs, too: into this checkout, in which others will work.
+            // An agent changing a manifest probably installs, too: into this checkout, used by later phases.
             self.slot.forget_dependencies(Side::Agent);
         }
         match measured {
@@ -258,14 +266,14 @@ impl<'a> Attempt<'a> {
     fn say_left_out(&self, measured: &Measured) {
         if !measured.left_out.is_empty() {
             let paths = measured.left_out.join(", ");
-            self.note(&format!("new, and left out since workspace.keep names it: {paths}"));
+            self.note(&format!("new files left out because of workspace.keep: {paths}"));
         }
         if measured.without_binary {
-            self.note("git cannot make a patch of all that changed; the patch that is kept has no binary files in it");
+            self.note("git cannot create a full patch; the kept patch has no binary files");
         }
     }
 
-    /// As a patch, without the secrets that may be in it. It goes again when it has landed.
+    /// Keeps the work as a patch, with secrets removed. The patch is deleted after landing.
     fn keep_work(&mut self, measured: &Measured, in_binaries: bool) -> Result<(), Trouble> {
         if measured.changes.is_empty() {
             return Ok(());
@@ -280,7 +288,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// What the memory is told of the work itself. It may have landed: nothing here can take that back.
+    /// Collects data for the memory. The change may have landed already, so errors here are ignored.
     async fn learn(&mut self, measured: &Measured, verdict: &Verdict) {
         if !self.site.memory.is_on() {
             return;
@@ -299,14 +307,14 @@ impl<'a> Attempt<'a> {
         self.does(step.as_str());
     }
 
-    /// What we do for it now.
+    /// Reports the current action of autopack.
     pub(super) fn does(&self, what: &str) {
         tracing::debug!("{what}");
         self.activity.step(what);
         self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, what);
     }
 
-    /// It may be an agent's words.
+    /// Emits a note about this phase, with secrets removed: the text may be an agent's.
     pub(super) fn note(&self, text: &str) {
         let text = self.site.redactor.redact(text);
         self.site.progress.note(&format!("{}: {text}", self.claim.phase_id));

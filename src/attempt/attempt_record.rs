@@ -1,4 +1,4 @@
-//! What becomes known of an attempt on its way, whatever its verdict.
+//! Facts collected during an attempt, independent of the verdict.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,34 +12,41 @@ use crate::phase::Usage;
 use crate::phase::budget::Spent;
 use crate::store::BaseKey;
 
-/// What becomes known on the way, whatever the verdict.
+/// Facts collected during an attempt, independent of the verdict.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    /// Tokens and cost reported by the agent.
     pub usage: Usage,
-    /// What its output was expected to be, once it reached an agent.
+    /// Expected output tokens, set before the agent starts.
     pub estimated_output: Option<u64>,
+    /// Session of the agent, for a later attempt.
     pub session: Option<String>,
+    /// Consequence for the drain.
     pub after: After,
+    /// Run time of the agent, in milliseconds.
     pub agent_ms: Option<u64>,
+    /// Total time of CI.
     pub ci: Duration,
+    /// Number of CI runs.
     pub ci_runs: u32,
-    /// What the last green runs of CI said, by the plan's key.
+    /// Results of the last green CI runs, by key of the plan.
     pub green: Vec<(String, TestResults)>,
-    /// Tests that went with the attempt, since their files are its deliverables.
+    /// Note on tests replaced by the attempt because the test files are deliverables.
     pub replaced: Option<String>,
-    /// The same, of the tree that landed: the base of whoever comes next.
+    /// Test results for the landed tree, used as the base of later attempts.
     pub landed: Vec<(BaseKey, Arc<TestResults>)>,
-    /// The patch of the work, where there is any.
+    /// Path of the patch, if any work was kept.
     pub kept: Option<PathBuf>,
-    /// From here on the branch may have been moved to it.
+    /// Commit to land; once set, the branch may have moved to this commit.
     pub landing: Option<String>,
-    /// Paths that the attempt changed and may not change.
+    /// Forbidden paths changed by the attempt: outside the scope, or protected.
     pub breached: BTreeSet<String>,
+    /// Facts for the memory.
     pub lesson: Lesson,
 }
 
 impl Record {
-    /// For the budgets: what is unknown counts as the estimate.
+    /// Returns the usage for budgets; the estimate replaces unknown values.
     pub fn used(&self) -> Spent {
         let turned_away = matches!(self.after, After::Away { .. });
         let estimate = self.estimated_output.filter(|_| !turned_away);

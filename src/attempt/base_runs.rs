@@ -1,4 +1,4 @@
-//! What CI says of the commits that attempts begin with: shared by all workers of a drain, so that each is run once.
+//! CI results at the base commits of attempts, shared by all workers of a drain so that each base is tested once.
 
 use std::collections::BTreeMap;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -15,20 +15,20 @@ use crate::config::Settings;
 use crate::phase::RunId;
 use crate::store::BaseKey;
 
-/// Results that are kept in memory: those of the last landings.
+/// Results kept in memory; the oldest result is dropped first.
 const KEPT: usize = 32;
 
-/// Whether a command has run at a base in this drain. Held by the worker that runs it; the others wait.
+/// Result of a command at a base in this drain. Locked by the worker running the command; other workers wait.
 pub(super) type Proof = Arc<tokio::sync::Mutex<Option<BaseState>>>;
 
-/// What the workers of a drain know of their bases.
+/// Base results known to the workers of a drain.
 pub struct BaseRuns {
     setup: String,
     environment: String,
     known: Mutex<Known>,
-    /// By run and command.
+    /// Proofs by run and command.
     proofs: Mutex<HashMap<(RunId, String), Proof>>,
-    /// One for each result that is not known yet.
+    /// Lock for each result in progress.
     running: Mutex<HashMap<BaseKey, Arc<tokio::sync::Mutex<()>>>>,
     said: Mutex<HashSet<String>>,
 }
@@ -37,11 +37,12 @@ pub struct BaseRuns {
 struct Known {
     results: HashMap<BaseKey, Arc<TestResults>>,
     order: VecDeque<BaseKey>,
-    /// The trees of commits.
+    /// Tree ids by commit.
     trees: HashMap<String, String>,
 }
 
 impl BaseRuns {
+    /// Creates an empty cache for these settings and CI's environment.
     pub fn new(settings: &Settings, env: &BTreeMap<OsString, OsString>) -> Self {
         let workspace = &settings.workspace;
         let setup = format!("{:?} {:?} {:?}", workspace.setup, workspace.link, workspace.keep);
@@ -64,10 +65,10 @@ impl BaseRuns {
         Arc::clone(proofs.entry((run.clone(), command.to_owned())).or_default())
     }
 
-    /// Held while this result is being found out.
+    /// Returns the lock to hold while computing this result.
     pub(super) fn running(&self, key: &BaseKey) -> Arc<tokio::sync::Mutex<()>> {
         let mut running = locked(&self.running);
-        // What nobody waits for any more is known, or will be run by whoever asks next.
+        // Entries without a waiter are either known or computed by the next caller.
         running.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(running.entry(key.clone()).or_default())
     }
@@ -100,14 +101,14 @@ impl BaseRuns {
         trees.insert(commit.to_owned(), tree.to_owned());
     }
 
-    /// Whether nobody said this before.
+    /// Returns whether the text is new in this drain.
     fn is_news(&self, text: &str) -> bool {
         locked(&self.said).insert(text.to_owned())
     }
 }
 
 impl Site {
-    /// Said once in a drain, however many workers meet it.
+    /// Emits a note once per drain, for all workers.
     pub(super) fn say_once(&self, text: &str) {
         let text = self.redactor.redact(text);
         if self.bases.is_news(&text) {
@@ -115,8 +116,8 @@ impl Site {
         }
     }
 
-    /// What is known of this key. Of an earlier drain only what was green: what made it red may be mended outside of the
-    /// repository.
+    /// Returns the stored result for this key. From an earlier drain only green results count: the cause of a red
+    /// result may have been fixed outside of the repository.
     pub(super) async fn known_base(
         &self,
         run: &RunId,
@@ -126,7 +127,7 @@ impl Site {
             return Ok(Some(known));
         }
         let Some(json) = self.store.base_result(run, key).await? else { return Ok(None) };
-        // One that an older version wrote in another shape is taken again.
+        // A result stored in an old format is computed again.
         let kept = serde_json::from_str(&json).ok();
         let green = kept.filter(|kept: &TestResults| {
             matches!(kept.outcome, CiOutcome::Passed | CiOutcome::NoTests)
@@ -149,7 +150,7 @@ impl Site {
     }
 }
 
-/// Variables that differ from one terminal to the next, and that no test should care for.
+/// Environment variables of terminals, ignored by the key: tests should not depend on them.
 const OF_TERMINALS: [&str; 22] = [
     "COLORTERM",
     "COLUMNS",
@@ -176,7 +177,7 @@ const OF_TERMINALS: [&str; 22] = [
 ];
 const OF_TERMINALS_BY_START: [&str; 5] = ["AUTOPACK_", "SSH_", "TMUX", "VSCODE_", "XDG_"];
 
-/// A digest of the variables that may change what tests say.
+/// Returns a digest of environment variables with a possible influence on test results.
 fn environment(env: &BTreeMap<OsString, OsString>) -> String {
     let of_terminal = |name: &OsStr| {
         let name = name.to_string_lossy();

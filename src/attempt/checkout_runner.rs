@@ -1,4 +1,4 @@
-//! Runs what makes a checkout of a slot ready: `workspace.setup`, or the frozen installs that changed lock files ask for.
+//! Preparation of a checkout: runs `workspace.setup`, or the frozen installs for changed lock files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,51 +13,61 @@ use crate::process::{self, How, Job, Redactor, SpawnError, Stop, UsersCheckout};
 use crate::workspace::dependencies::{FrozenInstall, InstallCommand};
 use crate::workspace::{Repo, Side, Slot};
 
-/// Of a failed command's output: in a message, and with the failure.
+/// Output lines of a failed command in a message (`SHOWN_LINES`) and in the failure (`LAST_LINES`).
 const SHOWN_LINES: usize = 4;
 const LAST_LINES: usize = 40;
-/// npm explains all its options after what went wrong.
+/// Output lines examined: npm prints a long usage text after the error.
 const MOST_LINES: usize = 200;
 
-/// What every run in a checkout needs to know.
+/// Context for setup and installs in a checkout.
 #[derive(Clone, Copy)]
 pub(crate) struct CheckoutRunner<'a> {
+    /// Repository of the drain.
     pub repo: &'a Repo,
+    /// Configuration.
     pub settings: &'a Settings,
+    /// Environment of agents.
     pub agent_env: &'a Env,
+    /// Environment of CI.
     pub ci_env: &'a Env,
+    /// User's checkout.
     pub users_checkout: &'a UsersCheckout,
+    /// Removes secrets from output.
     pub redactor: &'a Redactor,
+    /// Python interpreters by path.
     pub pythons: &'a Pythons,
 }
 
-/// How a command ended.
+/// End of a command.
 enum CommandEnd {
     Done,
-    /// autopack was stopped.
+    /// The operator stopped autopack.
     Stopped,
     Failed(CommandFailure),
 }
 
-/// Why a command failed, and the end of what it said.
+/// Reason of a failed command, and the end of the output.
 struct CommandFailure {
     why: String,
     said: String,
     last_lines: String,
 }
 
-/// What came of the frozen installs of a checkout.
+/// Result of the frozen installs of a checkout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InstallReport {
-    /// Which `workspace.setup` is missing, where a manifest changed and nothing can be run for it.
+    /// Description of the missing `workspace.setup` if a manifest changed and no install command is known.
     pub missing: Option<String>,
+    /// First failed install.
     pub failed: Option<InstallFailure>,
 }
 
-/// A frozen install that failed.
+/// Failed frozen install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InstallFailure {
+    /// Reason, with the command and the log.
     pub why: String,
+    /// End of the output.
     pub last_lines: String,
 }
 
@@ -76,7 +86,8 @@ impl Site {
 }
 
 impl CheckoutRunner<'_> {
-    /// Runs a setup command in one of the checkouts of a slot. `None`: it ran to its end, or was stopped. Otherwise why it failed.
+    /// Runs a setup command in a checkout of a slot. Returns `None` on success or after a stop, otherwise the reason
+    /// of the failure.
     pub async fn run_setup(
         &self,
         command: &CommandLine,
@@ -108,8 +119,8 @@ impl CheckoutRunner<'_> {
         })
     }
 
-    /// Runs the frozen installs that are due in one of the checkouts. What they leave beside dependency directories goes
-    /// again, so that the checkout is the same for whoever comes next.
+    /// Runs the frozen installs due in a checkout. Files outside of dependency directories are removed again, so that
+    /// every later attempt finds the same checkout.
     pub async fn run_installs(
         &self,
         slot: &mut Slot,
@@ -136,7 +147,7 @@ impl CheckoutRunner<'_> {
             let env = with_variables(env.clone(), command);
             match self.run(command.argv.clone(), &dir, slot, env, log, stop).await? {
                 CommandEnd::Done => {}
-                // Whatever is run next notices the stop as well.
+                // The next program notices the stop, too.
                 CommandEnd::Stopped => return Ok(report),
                 CommandEnd::Failed(failure) => {
                     report.failed = Some(told(command, failure, log));
@@ -150,7 +161,7 @@ impl CheckoutRunner<'_> {
         Ok(report)
     }
 
-    /// Whether [`Self::run_installs`] would run one.
+    /// Returns whether [`Self::run_installs`] would run an install.
     pub fn is_install_due(&self, slot: &Slot, side: Side, env: &Env) -> Result<bool, Trouble> {
         let due = self.due_installs(slot, side, env)?;
         Ok(due.iter().any(|install| matches!(install, FrozenInstall::Run(_))))
@@ -218,7 +229,7 @@ fn with_variables(mut env: Env, command: &InstallCommand) -> Env {
     env
 }
 
-/// The lines of a failed command that say something, up to where it explains how it is called.
+/// Returns the meaningful output lines of a failed command, up to a usage text.
 fn said(output: &str) -> Vec<&str> {
     let content = |line: &&str| !matches!(line.trim(), "" | "npm error" | "npm ERR!");
     let is_usage = |line: &str| line.trim().trim_start_matches("npm error ") == "Usage:";
@@ -232,8 +243,8 @@ fn told(command: &InstallCommand, failure: CommandFailure, log: &Path) -> Instal
     };
     InstallFailure {
         why: format!(
-            "{} changed and `{}` failed: {}{said}; where this is not how the project installs its dependencies, set \
-             workspace.setup in autopack.yaml to the command that does; its output is in {}",
+            "{} changed and `{}` failed: {}{said}; if the project installs its dependencies in another way, set \
+             workspace.setup in autopack.yaml to that command; the output is in {}",
             command.because,
             command.line(),
             failure.why,

@@ -1,4 +1,4 @@
-//! The environment of what is run in a copy: agent, setup and CI.
+//! Environment of programs in a slot: agent, setup and CI.
 
 use std::ffi::OsStr;
 
@@ -9,7 +9,7 @@ use crate::process::Absent;
 use crate::process::child_env::{Env, OWNER, WORKTREE};
 use crate::workspace::{Side, Slot};
 
-/// What is started.
+/// Purpose of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Agent,
@@ -18,8 +18,9 @@ pub(super) enum Purpose {
 }
 
 impl CheckoutRunner<'_> {
-    /// The environment of whatever runs in a checkout of a slot. CI's is named to nobody who works in the agent's. Paths of
-    /// the user's checkout become those of this one, and Python imports from there.
+    /// Builds the environment of a program in a checkout of a slot. Programs in the agent's checkout never learn the
+    /// path of CI's checkout. Paths of the user's checkout are replaced by paths of this checkout, and Python imports
+    /// from there.
     pub(super) fn environment(&self, purpose: Purpose, slot: &Slot, side: Side) -> Env {
         let dir = slot.path_of(side);
         let (inherited, absent) = match purpose {
@@ -31,19 +32,19 @@ impl CheckoutRunner<'_> {
         env.extend(slot.environment());
         env.insert("AUTOPACK_WORKSPACE".into(), self.repo.root().into());
         env.insert(WORKTREE.into(), dir.into());
-        // For what several at once must not share: ports, databases.
+        // For resources not shared between parallel slots: ports, databases.
         env.insert("AUTOPACK_SLOT".into(), slot.number().to_string().into());
-        // Programs that believe the inherited one would work in the user's checkout.
+        // With the inherited value, programs trusting `PWD` would work in the user's checkout.
         env.insert("PWD".into(), dir.into());
         env.remove(OsStr::new("OLDPWD"));
         if purpose == Purpose::Setup {
-            // Package managers ask nothing, and keep to their lock files.
+            // Package managers do not prompt, and keep to the lock files.
             env.entry("CI".into()).or_insert_with(|| "1".into());
         }
         let guard = self.repo.autopack_dir().join("python");
         if let Err(error) = ci::guard_imports(&mut env, &guard) {
             tracing::warn!(
-                "cannot write {}: {error}; an editable install may be tested in place of the change",
+                "cannot write {}: {error}; CI may test an editable install instead of the change",
                 guard.display()
             );
         }
@@ -52,14 +53,15 @@ impl CheckoutRunner<'_> {
 }
 
 impl Attempt<'_> {
-    /// The environment of whatever runs in a checkout of this attempt: marked, so that leftovers of a dead drain can be found.
+    /// Builds the environment of a program in a checkout of this attempt, marked so that leftovers of a dead drain
+    /// can be found.
     pub(super) fn environment(&self, purpose: Purpose, side: Side) -> Env {
         let mut env = self.site.runner().environment(purpose, &self.slot, side);
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env
     }
 
-    /// Why a run of this plan on what CI's checkout holds would test the user's checkout.
+    /// Returns the reason if CI in this checkout would import from the user's checkout.
     pub(super) async fn misplaced_imports(&self, plan: &CiPlan) -> Option<String> {
         let env = self.environment(Purpose::Ci, Side::Ci);
         let root = self.site.repo.root();

@@ -1,5 +1,5 @@
-//! Setup or frozen installs, and CI, in a clean clone: a new directory that holds one commit, what `workspace.link` and the automatic links bring,
-//! and nothing else. It is removed again afterwards.
+//! Setup or frozen installs, then CI, in a clean clone: a new directory with only one commit, the paths of
+//! `workspace.link` and the automatic links. The clone is removed afterwards.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,17 @@ use crate::process::Stop;
 use crate::process::child_env::Env;
 use crate::workspace::{Side, Slot};
 
-/// Of CI's output.
+/// Lines of CI output kept with a red result.
 const LAST_LINES: usize = 20;
 
-/// What CI said of a commit in a clean clone.
+/// CI result of a commit in a clean clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CleanRun {
+    /// Result of CI.
     pub verdict: CloneVerdict,
-    /// The failing tests, where the runner reports single tests.
+    /// Failing tests, if the runner reports individual tests.
     pub failing: Option<BTreeSet<String>>,
-    /// The end of the output, where it is red.
+    /// End of the output of a red run.
     pub last_lines: String,
 }
 
@@ -32,38 +33,38 @@ pub(super) struct CleanRun {
 pub(super) enum CloneVerdict {
     Green,
     Red,
-    /// There is nothing to run.
+    /// No CI command to run.
     NoCi,
     /// The operator stopped autopack.
     Stopped,
 }
 
-/// What came of a commit in a clean clone, before anybody judges it.
+/// Outcome of testing a commit in a clean clone, before any comparison.
 pub(crate) enum CloneRun {
-    /// Setup or an install failed, for this reason.
+    /// Setup or an install failed.
     NotReady { why: String },
     Tested {
         plan: Box<CiPlan>,
         run: Box<CiRun>,
-        /// Which `workspace.setup` CI may have failed for.
+        /// Description of the missing `workspace.setup` if CI may have failed without setup.
         missing_setup: Option<String>,
     },
 }
 
-/// How often CI runs there.
+/// Number of CI runs in a clean clone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloneTest {
     Once,
-    /// As at the base of a run: what is red is run once more, and nothing may import from the user's checkout.
+    /// As at the base of a run: a red run is repeated, and imports from the user's checkout are refused.
     AsBase,
 }
 
 impl CheckoutRunner<'_> {
-    /// Runs setup or frozen installs, and CI, at a commit in a clean clone; `logs` is a directory that is there.
+    /// Runs setup or frozen installs, then CI, at a commit in a clean clone. `logs` is an existing directory.
     ///
     /// # Errors
     ///
-    /// What goes wrong with git or the disk. A red CI is no error.
+    /// Errors of git or the disk. A red CI is not an error.
     pub async fn test_in_clean_clone(
         &self,
         commit: &str,
@@ -105,7 +106,7 @@ impl CheckoutRunner<'_> {
         if plan.is_configured() {
             let log = logs.join("install.log");
             installed = self.run_installs(slot, Side::Ci, &prepare, &log, stop).await?;
-            // Which program runs the tests may depend on what was installed.
+            // The program for the tests may depend on the installed packages.
             plan = self.plan_in(slot, &env).await;
         }
         if let Some(failure) = installed.failed {
@@ -184,7 +185,7 @@ impl Site {
         })
     }
 
-    /// `.autopack/clean/<run>/<commit>/`, for people who wonder why it is red.
+    /// Returns `.autopack/clean/<run>/<commit>/`, created for people reading the logs of a red run.
     fn clean_logs(&self, run: &RunId, commit: &str) -> Result<PathBuf, Trouble> {
         let folder = self.repo.autopack_dir().join("clean").join(run.file_name());
         let folder = folder.join(short_commit(commit));

@@ -1,4 +1,4 @@
-//! What every attempt of a drain shares, and the few decisions that follow from it alone.
+//! Context shared by all attempts of a drain, and a few decisions based on this context alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -22,37 +22,49 @@ use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
 use crate::workspace::{Followed, Repo, RunBranch, Tip};
 
+/// Context shared by all attempts of a drain.
 pub struct Site {
+    /// Repository of the drain.
     pub repo: Repo,
+    /// Store with runs, phases and attempts.
     pub store: Store,
+    /// Configuration.
     pub settings: Settings,
-    /// `--agent`, over what the phase and the configuration say.
+    /// Agent from `--agent`; overrides the phase and the configuration.
     pub agent: Option<String>,
-    /// Where a run's branch begins: `--base`, over the configuration.
+    /// Start of a run's branch from `--base`; overrides the configuration.
     pub base: Option<String>,
-    /// What agents and CI inherit.
+    /// Environment of agents.
     pub agent_env: BTreeMap<OsString, OsString>,
+    /// Environment of CI.
     pub ci_env: BTreeMap<OsString, OsString>,
-    /// Whose paths nothing that runs in a copy may go by.
+    /// User's checkout; programs in a slot must not use paths of this checkout.
     pub users_checkout: UsersCheckout,
+    /// Removes secrets from text.
     pub redactor: Redactor,
+    /// Python interpreters by path.
     pub pythons: Pythons,
+    /// Progress output.
     pub progress: Progress,
+    /// Memory of the runs.
     pub memory: Memory,
+    /// Estimates of output tokens.
     pub foresight: Foresight,
-    /// What phase after phase fails with is no phase's fault.
+    /// Failures common to several phases in a row, not caused by these phases.
     pub repeats: Repeats,
+    /// Rate limits by agent.
     pub backoff: Backoff,
+    /// Merge queue within the drain.
     pub landings: LandingQueue,
-    /// What CI says of the commits that attempts begin with.
+    /// CI results at base commits.
     pub bases: BaseRuns,
     pub(super) setups: Setups,
-    /// Held while a run's branch is made.
+    /// Locked while a run's branch is created.
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
     said_unpriced: AtomicBool,
     pub(super) said_full: AtomicBool,
-    /// After which phases room was made, and how often.
+    /// Number of times space was freed after a phase.
     pub(super) room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
 }
 
@@ -61,6 +73,7 @@ impl Site {
         clippy::too_many_arguments,
         reason = "each is a part of its own, and named at the one call"
     )]
+    /// Creates a context with the memory off, without overrides and without calibration.
     pub fn new(
         repo: Repo,
         store: Store,
@@ -101,30 +114,36 @@ impl Site {
         }
     }
 
-    /// `--agent` and `--base`, over the configuration.
+    /// Sets the values of `--agent` and `--base`.
     pub fn overridden(mut self, agent: Option<String>, base: Option<String>) -> Self {
         self.agent = agent;
         self.base = base.or(self.base);
         self
     }
 
+    /// Sets the memory.
     pub fn remembering(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
     }
 
+    /// Sets the estimator.
     pub fn foreseeing(mut self, foresight: Foresight) -> Self {
         self.foresight = foresight;
         self
     }
 
-    /// The agent of a phase that does not name its own.
+    /// Returns the name of the agent for phases without an agent of their own.
     pub fn default_agent(&self) -> Option<&str> {
         let first = self.settings.wanted_agent(self.agent.as_deref(), None, 0);
         self.settings.agent(first).map(|(name, _)| name)
     }
 
-    /// The agent of a phase, by name.
+    /// Returns the agent of a phase, by name.
+    ///
+    /// # Errors
+    ///
+    /// No agent has this name.
     pub fn agent_of<'a>(
         &'a self,
         claim: &'a Claim,
@@ -132,13 +151,17 @@ impl Site {
         self.agent_for(&claim.phase, claim.tries)
     }
 
-    /// Output tokens that an attempt is expected to take; nothing where it has no agent to take them.
+    /// Returns the estimated output tokens of an attempt; 0 without an agent.
     pub fn expected_output(&self, claim: &Claim) -> u64 {
         let agent = self.agent_of(claim).ok();
         agent.map_or(0, |agent| self.foresight.early(&claim.phase, agent).output_tokens)
     }
 
-    /// `--agent`, else the phase's own, else whoever the ladder has for this try, else the default one.
+    /// Selects the agent: `--agent`, else the phase's, else the ladder's for this attempt, else the default.
+    ///
+    /// # Errors
+    ///
+    /// No agent has the selected name, or no default agent is configured.
     pub fn agent_for<'a>(
         &'a self,
         phase: &'a FixedSpec,
@@ -157,15 +180,19 @@ impl Site {
         })
     }
 
-    /// The run's branch, made at its first claim. Recorded before it is made, so that a crash in between leaves
-    /// no branch that nobody knows. Says where the run stands, too.
+    /// Returns the facts and the tip of a run; creates the branch at the first claim. The branch is recorded before
+    /// the creation, so that a crash in between leaves no unknown branch.
+    ///
+    /// # Errors
+    ///
+    /// The run belongs to another repository, or git or the database fails.
     pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), Trouble> {
         let _making = self.making_branch.lock().await;
         let facts = match self.store.run_facts(run).await? {
             Some(facts) => facts,
             None => self.settle_facts(run).await?,
         };
-        // Its first drain, or one that took it along, may have been another's since we looked.
+        // Another drain may have settled the run in the meantime.
         if let Some(refusal) = facts.refusal(run, &self.repo.identity()) {
             return Err(anyhow::Error::msg(refusal).into());
         }
@@ -181,7 +208,7 @@ impl Site {
                 let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
                 Ok(self.store.settle_run_facts(run, &facts).await?)
             }
-            // Another drain may have made it just now.
+            // Another drain may have settled the facts just now.
             Err(error) => match self.store.run_facts(run).await? {
                 Some(facts) => Ok(facts),
                 None => Err(error.into()),
@@ -189,30 +216,30 @@ impl Site {
         }
     }
 
-    /// Says which variables CI does not get as they are.
+    /// Notes the variables rewritten for CI.
     pub fn say_followed(&self) {
         let names = self.users_checkout.named_by(&self.ci_env);
         if !names.is_empty() {
             self.progress.note(&format!(
-                "ci gets these variables without your checkout's paths (CI's copy has them instead, where it has the file): {}",
+                "CI gets these variables without paths of your checkout (replaced by paths of CI's copy if the file exists there): {}",
                 names.join(", ")
             ));
         }
     }
 
-    /// Says that a landing could not move the branch itself, once in a drain.
+    /// Notes, once per drain, a branch not movable by a landing.
     pub fn say_held(&self, branch: &str, held_by: Option<&Path>) {
         let Some(path) = held_by else { return };
         if self.said_held.swap(true, Ordering::Relaxed) {
             return;
         }
         self.progress.note(&format!(
-            "{branch} is checked out in {}: landings wait beside it and the branch follows when it is free",
+            "{branch} is checked out in {}: landings are kept on a separate ref, and the branch follows when free",
             path.display()
         ));
     }
 
-    /// Says once that a budget in dollars does not see what an attempt used.
+    /// Notes, once, usage not counted in dollar budgets for lack of a price.
     pub fn say_unpriced(&self, usage: &Usage) {
         let budgets = &self.settings.executor.budgets;
         let used = usage.tokens.billed().is_some_and(|tokens| tokens > 0);
@@ -220,22 +247,26 @@ impl Site {
             return;
         }
         if !self.said_unpriced.swap(true, Ordering::Relaxed) {
-            let model = usage.model.as_deref().unwrap_or("a model that its agent does not name");
+            let model = usage.model.as_deref().unwrap_or("a model not named by its agent");
             self.progress.note(&format!(
-                "the price of {model} is unknown: what it costs is not counted in budgets of dollars; set prices.file \
-                 or a budget of tokens"
+                "the price of {model} is unknown: its cost is not counted in dollar budgets; set prices.file or a token \
+                 budget"
             ));
         }
     }
 
-    /// Lets the run's branch catch up with landings that went beside it while the user had it checked out.
+    /// Moves the run's branch forward to landings recorded while the user had the branch checked out.
+    ///
+    /// # Errors
+    ///
+    /// Git or the disk fails.
     pub async fn follow(&self, run: &RunId, branch: &str) -> Result<(), Trouble> {
         match self.repo.follow(run).await? {
             Followed::UpToDate => {}
-            Followed::Moved => self.progress.note(&format!("{branch} caught up with what had landed")),
+            Followed::Moved => self.progress.note(&format!("{branch} caught up with the landed commits")),
             Followed::Held(path) => self.say_held(branch, Some(&path)),
             Followed::Diverged => self.progress.note(&format!(
-                "{branch} has commits of its own; what landed since is on refs/autopack/runs/{}: merge it",
+                "{branch} has commits of its own; later landings are on refs/autopack/runs/{}: merge them",
                 run.file_name()
             )),
         }

@@ -1,4 +1,4 @@
-//! What is wrong with us, as the drain has to tell it apart.
+//! Attempt errors: problems of autopack itself, grouped by the reaction of the drain.
 
 use std::io;
 use std::path::Path;
@@ -9,35 +9,39 @@ use crate::process::SpawnError;
 use crate::store::{self, StoreError};
 use crate::workspace::WorkspaceError;
 
+/// Error ending an attempt without a verdict about the phase.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// The next phase would meet it too: the agent is missing, CI cannot start.
+    /// The next phase would fail in the same way: the agent is missing, CI cannot start.
     #[error("{0}")]
     Systemic(String),
-    /// The disk is full, or what we may use of it. It may have room again at any time.
+    /// The disk, or our share of the disk, is full. Space may become free at any time.
     #[error("{0}")]
     Full(String),
-    /// What ran in the slot took its supervisor down, or the slot is gone: counted as a crash, against this phase alone, until others do it too.
+    /// A program in the slot killed the supervisor, or the slot is gone: counted as a crash of this phase, until
+    /// other phases crash in the same way.
     #[error("{0}")]
     Crashed(String),
-    /// It may have landed, and nobody can tell now: whoever recovers it finds out.
+    /// The change may have landed, unknown for now: recovery finds out.
     #[error("{0}")]
     Unsettled(String),
-    /// Another drain has the phase now; nothing that we say about it counts.
-    #[error("another drain took the phase over")]
+    /// Another drain owns the phase now; results of this attempt do not count.
+    #[error("another drain reclaimed the phase")]
     LeaseLost,
+    /// autopack cannot continue: git, the database or the disk fails.
     #[error("{0:#}")]
     Ours(anyhow::Error),
 }
 
 impl Trouble {
+    /// Wraps an I/O error on a path.
     pub fn io(path: &Path, error: io::Error) -> Self {
         let text = format!("cannot use {}", path.display());
         anyhow::Error::new(error).context(text).into()
     }
 }
 
-/// A full disk is one wherever it shows.
+/// Recognizes a full disk in any error.
 impl From<anyhow::Error> for Trouble {
     fn from(error: anyhow::Error) -> Self {
         match error.chain().any(is_about_space) {

@@ -1,8 +1,7 @@
-//! What an attempt is expected to put out: the estimate that holds, for an agent as it is configured, and for the files
-//! that are there.
+//! Expected output of an attempt: the estimate in use, for an agent as configured and for the existing files.
 //!
-//! The same numbers serve budgets, `--dry-run` and the record of an attempt. The slot shows what is there; before there is one,
-//! the checkout stands in for it.
+//! The same numbers serve budgets, `--dry-run` and the record of an attempt. File sizes are read in the slot; before
+//! a slot exists, in the user's checkout.
 
 use std::path::{Path, PathBuf};
 
@@ -10,33 +9,35 @@ use crate::config::AgentSettings;
 use crate::phase::FixedSpec;
 use crate::telemetry::{Calibration, Features};
 
-/// What is foreseen of one attempt.
+/// Estimate for one attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreseen {
+    /// Expected output tokens.
     pub output_tokens: u64,
-    /// For each deliverable the size of what is there now, `None` where nothing is.
+    /// Current size of each deliverable in bytes; `None` for a missing file.
     pub existing_bytes: Vec<Option<u64>>,
 }
 
-/// Foresees by what was learnt, or by what is shipped.
+/// Estimates output tokens from the learned or the built-in calibration.
 #[derive(Clone, Debug, Default)]
 pub struct Foresight {
     calibration: Calibration,
-    /// The user's checkout.
+    /// Path of the user's checkout.
     checkout: PathBuf,
 }
 
 impl Foresight {
+    /// Creates an estimator.
     pub fn new(calibration: Calibration, checkout: PathBuf) -> Self {
         Self { calibration, checkout }
     }
 
-    /// Before there is a slot.
+    /// Estimates before a slot exists.
     pub fn early(&self, spec: &FixedSpec, agent: (&str, &AgentSettings)) -> Foreseen {
         self.of(spec, agent, &self.checkout)
     }
 
-    /// With what is in `folder`, which the agent is about to work in.
+    /// Estimates with the files in `folder`, the directory the agent is about to work in.
     pub fn of(&self, spec: &FixedSpec, agent: (&str, &AgentSettings), folder: &Path) -> Foreseen {
         let existing_bytes: Vec<Option<u64>> =
             spec.deliverables().iter().map(|path| size(folder, path.as_str())).collect();
@@ -47,7 +48,8 @@ impl Foresight {
     }
 }
 
-/// A folder that is there counts as there, whatever it holds; a glob names no file before it is matched.
+/// Returns the size of a file. An existing directory counts as present, regardless of contents; a glob names no file
+/// before matching.
 fn size(folder: &Path, path: &str) -> Option<u64> {
     let found = std::fs::metadata(folder.join(path.trim_end_matches('/'))).ok()?;
     Some(if found.is_file() { found.len() } else { 0 })

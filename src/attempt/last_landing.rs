@@ -1,17 +1,17 @@
-//! What a branch that is gone held: the store knows the commit that landed last, and git does not.
+//! Last landed commit of a deleted branch: known to the store, not to git.
 
 use super::{Site, Trouble};
 use crate::workspace::WorkspaceError;
 
 impl Site {
-    /// The same; where a run's branch is gone, with the commit that landed last.
+    /// Adds the last landed commit to an error about a deleted branch; returns other errors unchanged.
     pub async fn with_last_landing(&self, trouble: Trouble) -> Trouble {
         let Trouble::Ours(mut error) = trouble else { return trouble };
         let gone = match error.downcast_ref() {
             Some(WorkspaceError::BranchGone { branch, .. }) => branch.clone(),
             _ => return Trouble::Ours(error),
         };
-        // What is wrong stays what it was, also where this cannot be told.
+        // The error stays the same if the commit is unknown.
         let last = self.last_landing(&gone).await.unwrap_or_default();
         if let Some(WorkspaceError::BranchGone { last_landed, .. }) = error.downcast_mut() {
             *last_landed = last;
@@ -26,7 +26,7 @@ impl Site {
             if let Some(facts) = facts {
                 let landings = self.store.landings(&run.run_id).await?;
                 let last = self.repo.last_of(&facts.base_commit, &landings).await;
-                // Where git has pruned them, the store still knows which was the last.
+                // If git has pruned the commits, the store still knows the last landing.
                 return Ok(last.unwrap_or_default().or_else(|| landings.first().cloned()));
             }
         }

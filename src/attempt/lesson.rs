@@ -1,17 +1,17 @@
-//! How the patch that passed differs from the patch that failed: what a fix consisted of. Pure.
+//! Difference between the patch of a passed attempt and the patch of a failed attempt: the content of a fix. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::process::patch::{self, PatchLine};
 
-/// Of the difference; more would tell less.
+/// Lines kept of the difference; longer texts help less.
 const LINES: usize = 60;
 const LINE_CHARS: usize = 200;
 
-/// The added and removed lines of each file, by path.
+/// Added and removed lines of each file, by path.
 type Edits<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// Lines that only the passing patch has, then those that it does without; `None` where they say the same.
+/// Lists lines only in the passing patch, then lines only in the failing patch; `None` if equal.
 pub(super) fn difference(failed: &str, passed: &str) -> Option<String> {
     let (failed, passed) = (edits(failed), edits(passed));
     let mut lines = Vec::new();

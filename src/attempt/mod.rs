@@ -1,7 +1,8 @@
-//! One attempt of one claimed phase, to its end: executed (`attempt`), judged, and finished in the store (`finish`).
+//! One attempt of a claimed phase, from start to finish: executed (`attempt`), judged, and recorded in the store
+//! (`finish`).
 //!
-//! Whatever an agent says or exits with, only the diff and CI decide. What is wrong with us is
-//! [`Trouble`], and never becomes a verdict about the phase.
+//! Only the diff and CI decide, regardless of an agent's messages and exit code. Problems of autopack are
+//! [`Trouble`], and never become a verdict about the phase.
 
 mod activity_writer;
 mod artifacts;
@@ -48,35 +49,48 @@ pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{Asked, prompt_for};
 
-/// What came of an attempt, for whoever drives the drain.
+/// Result of an attempt, for the drain loop.
 #[derive(Debug)]
 pub struct Executed {
+    /// Verdict and state of the phase.
     pub finished: PhaseFinished,
-    /// What it used, known or estimated.
+    /// Known or estimated usage.
     pub used: Spent,
+    /// Consequence for the drain.
     pub after: After,
 }
 
-/// What an attempt's end means for the attempts to come.
+/// Consequence of an attempt for later attempts.
 #[derive(Debug, Default)]
 pub enum After {
+    /// No consequence.
     #[default]
     Nothing,
-    /// The next phase would meet it too.
+    /// The next phase would fail in the same way.
     Systemic(String),
     /// The disk is full.
     Full(String),
-    /// It was, and has room without what attempts had left behind.
+    /// The disk was full; removing old slots freed space.
     MadeRoom,
-    /// Something of ours is broken, and the drain ends with it.
+    /// autopack cannot continue; the drain ends.
     Ours(anyhow::Error),
-    /// A budget of the run or of the drain ran out under it.
+    /// The budget of the run or the drain was exhausted during the attempt.
     OverBudget(Exhausted),
-    /// This agent is not to be asked before then.
-    Away { agent: String, until: UnixMs },
+    /// The agent is rate limited.
+    Away {
+        /// Name of the agent.
+        agent: String,
+        /// End of the rate limit.
+        until: UnixMs,
+    },
 }
 
-/// Executes a claim to its end and finishes it. Only a lost lease leaves it unfinished: it is somebody else's then.
+/// Executes a claim and records the result. Only a lost lease leaves the claim unfinished: another drain owns the
+/// phase then.
+///
+/// # Errors
+///
+/// Another drain reclaimed the phase, recovery has to check for a landing, or the result cannot be recorded.
 pub async fn execute(
     site: &Site,
     claim: Claim,
@@ -87,7 +101,7 @@ pub async fn execute(
     execute_in_span(site, claim, drain_spent, stop).instrument(span).await
 }
 
-/// Each in the one before, so that every line names all three.
+/// Nests each span in the previous span, so that every log line names run, phase and attempt.
 fn span(claim: &Claim) -> Span {
     let run = tracing::error_span!("run", run = claim.run_id.as_str());
     let phase = tracing::error_span!(parent: &run, "phase", phase = claim.phase_id.as_str());
@@ -114,7 +128,7 @@ async fn execute_in_span(
         Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
         Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
         Err(Trouble::Crashed(why)) => match site.repeats.met_error(&claim.phase_id, &why) {
-            // By now it is not this phase's fault.
+            // The circuit breaker opened: the failure is not caused by this phase.
             Some(shared) => {
                 let message = shared.clone();
                 (Verdict::Requeued(Requeue::Systemic { message }), After::Systemic(shared))
@@ -140,12 +154,12 @@ async fn execute_in_span(
     match (finish(site, claim, verdict, record, started, stop).await, after) {
         (Ok(finished), after) => {
             if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
-                tracing::warn!("cannot remove the patch of what landed: {error}");
+                tracing::warn!("cannot remove the patch of a landed change: {error}");
             }
             site.memory.remember_all(lessons).await;
             Ok(Executed { finished, used, after })
         }
-        // What went wrong first is what the user has to know.
+        // The user needs to know the first error.
         (Err(later), After::Ours(first)) if !matches!(later, Trouble::LeaseLost) => {
             Err(Trouble::Ours(first))
         }
@@ -153,7 +167,8 @@ async fn execute_in_span(
     }
 }
 
-/// A provider that stays away over several drains is asked ever more rarely: each drain begins with what the phase knows.
+/// Extends the wait for a provider unavailable over several drains: each drain starts from the count stored with the
+/// phase.
 fn waiting_longer(claim: &Claim, verdict: Verdict, after: After) -> (Verdict, After) {
     match (verdict, after) {
         (
@@ -170,7 +185,7 @@ fn waiting_longer(claim: &Claim, verdict: Verdict, after: After) -> (Verdict, Af
 }
 
 impl After {
-    /// What broke an attempt off is not over with it.
+    /// Converts the error of an interrupted attempt into the consequence for the drain.
     fn of(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Full(why) => Self::Full(why),
@@ -180,7 +195,8 @@ impl After {
     }
 }
 
-/// What broke off may have moved the branch before: then it has passed, and another attempt would do it twice.
+/// Returns a passed verdict if the branch contains the commit of an interrupted attempt: another attempt would do the
+/// work twice.
 async fn unless_landed(
     site: &Site,
     claim: &Claim,
@@ -193,17 +209,18 @@ async fn unless_landed(
     };
     match site.repo.has_landed(&claim.run_id, &commit).await {
         Ok(true) => {
-            tracing::warn!("{trouble}; {commit} had landed before");
+            tracing::warn!("{trouble}; {commit} had already landed");
             Ok(Verdict::Passed { commit: Some(commit) })
         }
         Ok(false) => Err(trouble),
         Err(error) => Err(Trouble::Unsettled(format!(
-            "{trouble}; the next drain finds out whether {} landed: {error}",
+            "{trouble}; the next drain checks whether {} landed: {error}",
             claim.phase_id
         ))),
     }
 }
 
+/// Converts a duration to milliseconds.
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,5 @@
-//! The end of a run in words, for `status` and reports: CI on its tip in a clean clone, or that it was not run there.
+//! Result of a finished run in words, for `status` and reports: CI on the tip in a clean clone, or a hint if
+//! untested.
 
 use crate::config::FinalTest;
 use crate::phase::RunId;
@@ -6,12 +7,13 @@ use crate::phase::words::short_commit;
 use crate::progress::shown_id;
 use crate::store::{CleanOutcome, CleanTest, RunSummary};
 
-/// More failing tests than these are counted.
+/// Failing tests named; the rest are counted.
 const NAMED: usize = 3;
-/// Columns for a test's name.
+/// Columns for the name of a test.
 const LONGEST_NAME: usize = 60;
 
-/// Short lines, the result first. Empty while the run goes on without a result, and where nothing landed.
+/// Describes the result in short lines, the most important first. Empty while an untested run is in progress, or
+/// without a landing.
 pub fn run_end(run: &RunSummary, final_test: FinalTest) -> Vec<String> {
     let mut lines = run.clean_test.as_ref().map_or_else(Vec::new, |test| result(&run.run_id, test));
     if !run.is_untested || run.has_work() {
@@ -19,7 +21,7 @@ pub fn run_end(run: &RunSummary, final_test: FinalTest) -> Vec<String> {
     }
     lines.push(match lines.is_empty() {
         true => "the tip was not tested in a clean clone".to_owned(),
-        false => "more landed since, and was not tested in a clean clone".to_owned(),
+        false => "later landings were not tested in a clean clone".to_owned(),
     });
     let id = shown_id(run.run_id.as_str());
     lines.push(match final_test {
@@ -39,7 +41,7 @@ fn result(run: &RunId, test: &CleanTest) -> Vec<String> {
         }
         CleanOutcome::NotReproducible => {
             lines.push(format!("CI is red in a clean clone at {tip} and at the run's base"));
-            lines.push("not reproducible: the clone lacks what your checkout has".to_owned());
+            lines.push("not reproducible: the clone lacks something your checkout has".to_owned());
         }
         CleanOutcome::RedInCleanClone => {
             lines.push(format!("CI is red in a clean clone at {tip}"));
@@ -71,11 +73,11 @@ fn culprit(test: &CleanTest) -> String {
             short_commit(first),
             short_commit(last)
         ),
-        (None, ..) => "the landing that broke it is not determined".to_owned(),
+        (None, ..) => "the breaking landing is not determined".to_owned(),
     }
 }
 
-/// The end of a name tells more than its beginning.
+/// Shortens a name from the left: the end is more specific.
 fn shortened(name: &str) -> String {
     let count = name.chars().count();
     match count > LONGEST_NAME {
@@ -127,7 +129,7 @@ mod tests {
     fn a_search_that_ran_out_of_time_names_the_range() {
         let range = red(|test| test.suspects = vec!["b".repeat(40), "c".repeat(40)]);
         assert_eq!(range[1], "broken by one of 2 commits, bbbbbbbbbb to cccccccccc");
-        assert_eq!(red(|_| {})[1], "the landing that broke it is not determined");
+        assert_eq!(red(|_| {})[1], "the breaking landing is not determined");
         let base = red(|test| test.outcome = CleanOutcome::NotReproducible);
         assert!(base[1].starts_with("not reproducible"), "{base:?}");
     }

@@ -1,7 +1,8 @@
-//! The tip of a run, tested in a clean clone: green, red, or not reproducible; where it is red, the landing that broke it.
+//! Test of a run's tip in a clean clone: green, red, or not reproducible; for a red tip, a search for the breaking
+//! landing.
 //!
-//! Nothing that an attempt or an earlier CI run left behind can be in a clean clone (`clean_clone`), so that this is what
-//! anybody sees who clones the repository and checks out the branch.
+//! A clean clone (`clean_clone`) contains no leftovers of attempts or earlier CI runs, so the result equals CI in a
+//! fresh clone of the repository at this branch.
 
 use std::time::{Duration, Instant};
 
@@ -14,22 +15,25 @@ use crate::phase::bisection::Bisection;
 use crate::process::{FileLock, Stop};
 use crate::store::{CleanOutcome, CleanTest};
 
-/// The search for the breaking landing gets this many CI durations, and at least `LEAST_BUDGET`.
+/// Time for the search of the breaking landing: this many CI durations, at least `LEAST_BUDGET`.
 const BUDGET_RUNS: u32 = 3;
 const LEAST_BUDGET: Duration = Duration::from_secs(600);
 
-/// What came of the request to test a run's tip.
+/// Outcome of a request to test a run's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TipTest {
+    /// The tip was tested now.
     Tested {
+        /// Stored result.
         test: CleanTest,
+        /// Whether a red run was followed by a green run.
         is_flaky: bool,
     },
     /// This tip was tested before.
     Known(CleanTest),
     /// Nothing landed.
     NothingLanded,
-    /// Neither the configuration nor the files name a way to test.
+    /// No CI is configured or detected.
     NoCi,
     /// Another drain tests this run's tip.
     Busy,
@@ -37,11 +41,11 @@ pub enum TipTest {
     Stopped,
 }
 
-/// Tests the tip of a run. `again`: also a tip that was tested before, or at which nothing landed.
+/// Tests the tip of a run. `again`: even if the tip was tested before, or nothing landed.
 ///
 /// # Errors
 ///
-/// What goes wrong with git, the disk or the database. A red CI is no error.
+/// Errors of git, the disk or the database. A red CI is not an error.
 pub async fn test_tip(
     site: &Site,
     run: &RunId,
@@ -77,11 +81,11 @@ struct Tester<'a> {
     base: String,
 }
 
-/// Where the landing lies that broke the tests.
+/// Result of the search for the breaking landing.
 struct Search {
     broken_by: Option<String>,
     last_green: Option<String>,
-    /// The landings among which it is, where it was not determined; oldest first.
+    /// Candidates if the landing was not determined, oldest first.
     suspects: Vec<String>,
 }
 
@@ -152,7 +156,7 @@ impl Tester<'_> {
         Ok(TipTest::Tested { test, is_flaky })
     }
 
-    /// Bisects between the last commit that is known to be green, or the base, and the tip.
+    /// Bisects between the last commit known to be green, or the base, and the tip.
     async fn search(&self, base: Option<&CleanRun>, ci: Duration) -> Result<Search, Trouble> {
         let green = self.site.repo.green(self.run).await?.filter(|green| *green != self.tip);
         let mut commits = Vec::new();
@@ -166,7 +170,7 @@ impl Tester<'_> {
         let Some(mut bisection) = Bisection::new(commits.len()) else {
             return Ok(Search::nothing());
         };
-        // A base that is red in another way is where the search begins, and no commit to recommend.
+        // A base with other failures is the start of the search, but not a commit to recommend.
         let mut is_green = from_green || base.is_none();
         let limit = self
             .site
@@ -195,7 +199,8 @@ impl Tester<'_> {
         })
     }
 
-    /// Whether a commit fails beyond what the base does, twice; `None`: the operator stopped autopack.
+    /// Returns whether a commit has failures beyond the base's, twice in a row; `None` if the operator stopped
+    /// autopack.
     async fn breaks(&self, commit: &str, base: Option<&CleanRun>) -> Result<Option<bool>, Trouble> {
         for _ in 0..2 {
             let run = self.run(commit).await?;
@@ -221,12 +226,12 @@ impl Search {
     }
 }
 
-/// Whether a red run fails in another way than the base, where that is red too. Pure.
+/// Returns whether a red run fails in another way than a red base. Pure.
 fn fails_beyond(red: &CleanRun, base: Option<&CleanRun>) -> bool {
     let Some(base) = base else { return true };
     match (&red.failing, &base.failing) {
         (Some(red), Some(base)) => red.difference(base).next().is_some(),
-        // Without single results, the end of the output is all there is to compare.
+        // Without individual results, only the end of the output can be compared.
         (None, None) => normalise(&red.last_lines) != normalise(&base.last_lines),
         _ => true,
     }

@@ -1,4 +1,4 @@
-//! What a drain says at its start, between batches and at its end, and the exit code that follows.
+//! Summaries of a drain at start, between batches and at the end, and the exit code derived from them.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::progress::{
 };
 use crate::store::{Backlog, CleanOutcome, RunSummary};
 
-/// What a batch came to so far.
+/// Totals of the current batch.
 #[derive(Debug)]
 pub struct Tallies {
     started: Instant,
@@ -27,10 +27,12 @@ impl Default for Tallies {
 }
 
 impl Tallies {
+    /// Starts a new batch with all totals at zero.
     pub fn start_batch(&mut self) {
         *self = Self::default();
     }
 
+    /// Adds a finished phase to the totals.
     pub fn add(&mut self, phase: &PhaseFinished) {
         match phase.state {
             PhaseState::Complete => self.done += 1,
@@ -47,6 +49,7 @@ impl Tallies {
 }
 
 impl Drain<'_> {
+    /// Emits the start event and notes about unproven phases and relocated variables.
     pub(super) async fn announce(&self) -> anyhow::Result<()> {
         let runs = self.summaries().await?;
         let left_behind = self.left_behind().await?;
@@ -72,6 +75,7 @@ impl Drain<'_> {
         Ok(())
     }
 
+    /// Emits the totals of the batch and the size of the remaining backlog.
     pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
         let Backlog { queued, executing, blocked } =
             self.site.store.backlog(&self.request.runs).await?;
@@ -87,11 +91,12 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// Whether no phase of these runs can run or is running.
+    /// Returns whether no phase of these runs is running or can run.
     pub(super) async fn is_empty(&self) -> Result<bool, Trouble> {
         Ok(!self.site.store.has_work(&self.request.runs).await?)
     }
 
+    /// Emits the final summary, retires the owner and returns the exit code.
     pub(super) async fn conclude(self, halt: Halt) -> anyhow::Result<Exit> {
         let runs = self.summaries().await?;
         let is_red = |run: &RunSummary| {
@@ -111,7 +116,7 @@ impl Drain<'_> {
             Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
             Halt::Drained | Halt::MaxBatches => Exit::Done,
         };
-        // All went well, but for what nobody can vouch for.
+        // Every phase passed, but some phases count as settled without evidence.
         let unproven = self.unproven().await?.join("; ");
         let exit = match exit {
             Exit::Done | Exit::PhasesFailed if !unproven.is_empty() => Exit::OurFailure,
@@ -134,14 +139,14 @@ impl Drain<'_> {
         self.retire().await?;
         if let Some(why) = self.site.progress.unwritten() {
             tracing::error!(
-                "cannot write to stdout: {why}; the drain went on without, and `autopack status` shows what came of it"
+                "cannot write to stdout: {why}; the drain continued without output; run `autopack status` to see the result"
             );
         }
-        // It may have been the very line that was emitted.
+        // The write of the final event may have failed, too.
         Ok(self.unless_unwritten(exit))
     }
 
-    /// All was done, but whoever keeps what is said of it lacks some.
+    /// Replaces a success code if stdout is incomplete: a reader of the output lacks some events.
     fn unless_unwritten(&self, exit: Exit) -> Exit {
         match self.site.progress.unwritten() {
             Some(_) if exit == Exit::Done => Exit::OurFailure,
@@ -149,7 +154,7 @@ impl Drain<'_> {
         }
     }
 
-    /// A disk that filled at the very end is waited for, too.
+    /// Retires the owner. Waits for space if the disk is full.
     async fn retire(&self) -> anyhow::Result<()> {
         loop {
             match self.owner.retire(&self.site.store).await.map_err(Trouble::from) {
@@ -167,7 +172,7 @@ impl Drain<'_> {
             {
                 let held = tip.on != format!("refs/heads/{branch}");
                 counts.tip = Some(if held || tip.shadowed { tip.on } else { branch.clone() });
-                // What is red in a clean clone is nothing to merge.
+                // A tip with red CI in a clean clone is not offered for merging.
                 if let Some(test) = run.clean_test.as_ref().filter(|test| {
                     test.outcome == CleanOutcome::RedInCleanClone && test.commit == tip.commit
                 }) {

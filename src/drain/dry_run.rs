@@ -1,4 +1,4 @@
-//! What a drain would do, in its order, if every phase passed at its first try. Nothing is written.
+//! Dry run: lists the phases of a drain in order, assuming every phase passes at the first attempt. Writes nothing.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,25 +9,33 @@ use crate::config::Settings;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow};
 
-/// A queued phase, as the drain would take it.
+/// Queued phase in a dry run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Planned {
+    /// Run of the phase.
     pub run_id: RunId,
+    /// Id of the phase.
     pub phase_id: PhaseId,
+    /// Name in the plan.
     pub name: String,
-    /// Its turn, counted from 1; none for a phase that cannot run.
+    /// Position in the drain, counted from 1; `None` for a phase unable to run.
     pub order: Option<usize>,
+    /// Name of the agent; `None` if no configured agent matches.
     pub agent: Option<String>,
+    /// Estimated output tokens of the next attempt.
     pub estimated_output_tokens: Option<u64>,
-    /// What the auto-fixer would repair.
+    /// Repairs by the auto-fixer, in words.
     pub fixes: Vec<String>,
+    /// Reason why the auto-fixer cannot repair the spec.
     pub unfixable: Option<String>,
-    /// What it needs and will not get.
+    /// Dependencies not met by the end of this drain.
     pub waits_for: Vec<PhaseId>,
+    /// Time until which the phase is deferred.
     pub not_before: Option<UnixMs>,
 }
 
-/// The rows of one run, in the order of its plan.
+/// Plans the drain of one run: phases able to run in drain order, then the blocked phases. `rows`: all phases of the
+/// run, in the order of the plan.
 pub fn plan(
     rows: &[PhaseRow],
     fix: &Fixer<'_>,

@@ -1,4 +1,4 @@
-//! The end of a run: its tip is tested in a clean clone once nothing is left to run.
+//! Test of a run's tip in a clean clone, once the run has nothing left to execute.
 
 use super::Drain;
 use crate::attempt::{Site, TipTest, Trouble, test_tip};
@@ -9,13 +9,13 @@ use crate::process::StopLevel;
 use crate::progress::shown_id;
 use crate::store::{CleanOutcome, CleanTest};
 
-/// More failing tests than these are counted.
+/// Failing tests named in a message; the rest are counted.
 const SHOWN: usize = 3;
-/// Of CI's output.
+/// Lines of CI output shown in a message.
 const SHOWN_LINES: usize = 5;
 
 impl Drain<'_> {
-    /// Every run of this drain in which nothing is left to run and something landed since the last test.
+    /// Tests each run of this drain with no work left and a landing since the last test.
     pub(super) async fn test_tips(&self) -> Result<(), Trouble> {
         if self.site.settings.ci.final_test == FinalTest::Off {
             return Ok(());
@@ -35,7 +35,11 @@ impl Drain<'_> {
     }
 }
 
-/// What came of testing a run's tip, for people.
+/// Describes the result of a tip test, for people.
+///
+/// # Errors
+///
+/// Git cannot read the subject of the breaking commit.
 pub async fn lines(site: &Site, run: &RunId, tested: &TipTest) -> Result<Vec<String>, Trouble> {
     let run = shown_id(run.as_str());
     let line = match tested {
@@ -69,8 +73,8 @@ async fn told(
             return Ok(lines);
         }
         CleanOutcome::NotReproducible => lines.push(format!(
-            "{run}: CI is red in a clean clone at {tip}{failing}, but it is red in the same way at the base of the run; a clean \
-             clone lacks something that your checkout has: name it in workspace.setup or workspace.link"
+            "{run}: CI is red in a clean clone at {tip}{failing}, and fails in the same way at the base of the run; a clean \
+             clone lacks something your checkout has: add it to workspace.setup or workspace.link"
         )),
         CleanOutcome::RedInCleanClone => {
             lines.push(format!("{run}: CI is red in a clean clone at {tip}{failing}"));
@@ -85,7 +89,7 @@ async fn told(
         lines.push(culprit(site, run, test).await?);
         if let Some(green) = &test.last_green {
             lines.push(format!(
-                "{run}: the last commit that is green in a clean clone is {}",
+                "{run}: last green commit in a clean clone: {}",
                 short_commit(green)
             ));
         }
@@ -100,11 +104,11 @@ async fn culprit(site: &Site, run: &str, test: &CleanTest) -> Result<String, Tro
             format!("{run}: broken by {} {subject}", short_commit(commit))
         }
         (None, [first, .., last]) => format!(
-            "{run}: the landing that broke it is not determined; it is one of the {} commits from {} to {}",
+            "{run}: the breaking landing is not determined; it is one of the {} commits from {} to {}",
             test.suspects.len(),
             short_commit(first),
             short_commit(last)
         ),
-        (None, _) => format!("{run}: the landing that broke it is not determined"),
+        (None, _) => format!("{run}: the breaking landing is not determined"),
     })
 }

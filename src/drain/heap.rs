@@ -1,12 +1,12 @@
-//! Memory that was freed goes back to the system.
+//! Return of freed memory to the system.
 //!
-//! A drain runs for a night, and what it needs at its start, when it reads every spec, is many times what it needs later. The
-//! GNU C library keeps what was freed, in an arena for each few threads, wherever something still in use lies behind it.
+//! A drain runs for a night and needs many times more memory at the start, while reading every spec, than later. The
+//! GNU C library keeps freed memory in several arenas if a block still in use follows.
 
-/// Whether there was something to give back. Other C libraries than GNU's see to it themselves.
+/// Returns whether any memory was given back. Other C libraries than GNU's do this by themselves.
 pub(super) fn give_back() -> bool {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it takes the locks of the allocator that it trims, and nothing that is in use is moved.
+    // SAFETY: `malloc_trim` locks the allocator's arenas and moves no block in use.
     let given = unsafe { libc::malloc_trim(0) } == 1;
     #[cfg(not(target_env = "gnu"))]
     let given = false;

@@ -1,6 +1,6 @@
-//! Waiting for work: for a line of ours to end, for another drain's phase, for a limit to pass.
+//! Waiting for work: for one of our workers to finish, for a phase of another drain, or for a rate limit to pass.
 //!
-//! Our own lines and a stop wake it at once. Another process has no way to, so what it works on is looked at again.
+//! Our own workers and a stop request end the wait at once. Another process cannot notify us, so its phase is polled.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,24 +11,27 @@ use crate::clock::now;
 use crate::phase::{PhaseId, UnixMs};
 use crate::process::StopLevel;
 
-/// How often a drain that waits for another one looks again.
+/// Interval between polls while waiting for another drain.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// In steps of this a time is waited for: a clock that was set meanwhile, or new work, is seen.
+/// Longest single wait for a point in time, so that clock changes and new work are noticed.
 const STEP: Duration = Duration::from_secs(5);
 
-/// What may change that there is nothing to claim, beside a line of ours that ends.
+/// Events that can end an idle wait, besides the end of one of our workers.
 #[derive(Default)]
 pub(super) struct Waits {
-    /// A phase that another drain executes.
+    /// Phase executed by another drain.
     pub another: Option<PhaseId>,
+    /// Time at which the earliest deferred phase becomes ready.
     pub until: Option<UnixMs>,
 }
 
 impl Waits {
+    /// Waits for one of our workers only.
     pub fn for_a_line() -> Self {
         Self::default()
     }
 
+    /// Returns whether only the end of one of our workers can bring new work.
     pub fn is_for_a_line(&self) -> bool {
         self.another.is_none() && self.until.is_none()
     }
@@ -38,7 +41,7 @@ impl Waits {
         Some(Duration::from_millis(u64::try_from(until.0 - now().0).unwrap_or_default()))
     }
 
-    /// How long at most; without an end where only a line of ours can change it.
+    /// Returns the longest wait before the next poll; `None` if only the end of a worker can bring new work.
     fn pause(&self) -> Option<Duration> {
         let look_again = self.another.as_ref().map(|_| LOOK_AGAIN);
         let step = self.left().map(|left| left.min(STEP));
@@ -47,15 +50,15 @@ impl Waits {
 
     fn text(&self) -> Option<String> {
         if let Some(phase) = &self.another {
-            return Some(format!("waiting for {phase}, which another drain is working on"));
+            return Some(format!("waiting for {phase}, running in another drain"));
         }
         let left = self.left().filter(|left| !left.is_zero())?;
-        Some(format!("all that is left is rate limited; going on in {} s", left.as_secs()))
+        Some(format!("all remaining phases are rate limited; resuming in {} s", left.as_secs()))
     }
 }
 
 impl Drain<'_> {
-    /// Comes back with the line that ended, or with `None` when it is time to look again.
+    /// Returns the finished attempt, or `None` when the store must be polled again.
     pub(super) async fn wait(
         &mut self,
         waits: &Waits,
@@ -80,7 +83,7 @@ impl Drain<'_> {
             () = self.stop.reached(StopLevel::Graceful) => {}
         }
         if waits.another.is_some() {
-            // Should the other drain die, its phase is picked up here.
+            // If the other drain died, its phase is reclaimed here.
             self.recover().await?;
         }
         Ok(None)

@@ -1,8 +1,9 @@
-//! Whether another drain lives, as far as it can be told from here, and the looks at its heartbeat where it cannot.
+//! Liveness of another drain, and checks of the heartbeat if liveness cannot be determined at once.
 //!
-//! Only on its own machine, in its own boot and PID namespace, does the state of a lock or of a process id say anything.
-//! Everywhere else, and where a live process does not hold its lock, only the heartbeat counts: not its age, which is by
-//! another clock, or by ours after both were suspended, but whether it changes while we look.
+//! The state of a lock or a process id is meaningful only on the same machine, in the same boot and PID namespace.
+//! Everywhere else, and for a live process without a lock, only the heartbeat counts. The age of the heartbeat is not
+//! used: the clock may be another machine's, or both machines may have been suspended. A heartbeat counts as alive if
+//! the value changes during our checks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,18 +13,18 @@ use crate::process::lock::{self, LockState};
 use crate::process::{boot_clock_ms, boot_id, host_place};
 use crate::store::{Owner, OwnerId, OwnerRow, Place, Store};
 
-/// What can be told of another drain at once.
+/// Liveness of another drain, as far as known without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
-    /// Nothing of it can go on: its process is gone, its lock is free, or another drain fenced it.
+    /// No part of the drain can continue: the process is gone, the lock is free, or another drain fenced the owner.
     Dead,
-    /// It holds its lock. It may still be stuck.
+    /// The drain holds the lock. The process may still be stuck.
     Locked,
-    /// Its lock or its process cannot be judged from here.
+    /// The lock or the process cannot be checked from here.
     Unknown,
 }
 
-/// The place of this process.
+/// Returns the location of this process.
 pub(super) fn here() -> Place {
     let pid = std::process::id();
     Place {
@@ -43,7 +44,7 @@ fn host() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// What can be told of a drain without waiting.
+/// Determines the liveness of a drain without waiting.
 pub(super) fn liveness(row: &OwnerRow) -> Liveness {
     match row.fenced {
         true => Liveness::Dead,
@@ -61,8 +62,8 @@ fn of_owner(owner: &Owner) -> Liveness {
     judge(state, running, owner.place.pid == here.pid)
 }
 
-/// Whether a drain is to be shown as dead. Beside what is certain, that is one of before this host's last boot: recovery
-/// waits a while before it believes that.
+/// Returns whether a drain is shown as dead. Besides drains certainly dead, this includes a drain from before this
+/// host's last boot; for such a drain, recovery checks the heartbeat first.
 pub fn looks_dead(owner: &Owner) -> bool {
     match of_owner(owner) {
         Liveness::Dead => true,
@@ -76,21 +77,22 @@ pub fn looks_dead(owner: &Owner) -> bool {
     }
 }
 
-/// `state` is that of the lock file, `None` where it cannot be looked at; `running` that of the very process, `None` where
-/// only its id is there; `is_us`: it is this process, under an earlier name.
+/// Combines the checks. `state`: state of the lock file, `None` if not accessible; `running`: whether this exact
+/// process runs, `None` if only a process with the same id runs; `is_us`: the owner is this process under an earlier
+/// name.
 fn judge(state: Option<LockState>, running: Option<bool>, is_us: bool) -> Liveness {
     match (state, running) {
         (Some(LockState::Held), _) => Liveness::Locked,
         (_, Some(false)) => Liveness::Dead,
         (Some(LockState::Free), _) if is_us => Liveness::Dead,
-        // An older autopack did not say when its process began: its id may be another's by now.
+        // Older versions recorded no start time: the id may belong to another process by now.
         (Some(LockState::Free), None) => Liveness::Dead,
-        // Somebody deleted or replaced the file of a lock that is held on.
+        // The lock file was deleted or replaced while the lock is held.
         (_, Some(true) | None) => Liveness::Unknown,
     }
 }
 
-/// An older autopack recorded boot and host alone.
+/// Compares locations. Older versions recorded only boot and host.
 fn is_same_place(theirs: &Place, here: &Place) -> bool {
     let same = |theirs: &Option<String>, here: &Option<String>| theirs.is_none() || theirs == here;
     theirs.boot_id == here.boot_id
@@ -99,27 +101,27 @@ fn is_same_place(theirs: &Place, here: &Place) -> bool {
         && same(&theirs.pid_namespace, &here.pid_namespace)
 }
 
-/// The lease of an owner that did not record one is taken to be ours.
+/// Returns the lease of an owner; for an owner without a recorded lease, ours.
 fn lease(row: &OwnerRow, ours: Duration) -> Duration {
     row.owner.lease_ms.map_or(ours, Duration::from_millis)
 }
 
-/// So many quarters of its lease without a heartbeat, seen by us, where its age says already that it is overdue.
+/// Quarters of the lease without a heartbeat, observed by us, if the age says the heartbeat is overdue.
 const QUARTERS_OVERDUE: u32 = 2;
-/// The same where nothing else is known of it: as long as the lease.
+/// Quarters of the lease without a heartbeat, observed by us, if nothing else is known: a whole lease.
 const QUARTERS_UNKNOWN: u32 = 4;
 
-/// The looks at heartbeats that are under way.
+/// Heartbeat checks in progress.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    /// By owner.
+    /// Checks by owner.
     under_way: HashMap<OwnerId, Look>,
 }
 
 #[derive(Debug)]
 struct Look {
     task: tokio::task::JoinHandle<()>,
-    /// The heartbeat that did not change in all that time, once that is known.
+    /// Last heartbeat value, once unchanged for the whole check.
     silent_at: Arc<Mutex<Option<i64>>>,
 }
 
@@ -130,8 +132,8 @@ impl Drop for Look {
 }
 
 impl Looks {
-    /// Whether an owner is gone: dead, or silent for as long as its lease and our own looks ask. Never waits: where there
-    /// is doubt it begins to look, and a later call has the answer.
+    /// Returns whether an owner is gone: dead, or silent for as long as its lease and our checks require. Never
+    /// waits: in doubt, starts a check, and a later call has the answer.
     pub fn is_gone(&mut self, store: &Store, row: &OwnerRow, our_lease: Duration) -> bool {
         let id = &row.owner.id;
         let lease = lease(row, our_lease);
@@ -152,7 +154,7 @@ impl Looks {
             match silent_at {
                 Some(at) if at == row.heartbeat_boot_ms => return true,
                 None if !look.task.is_finished() => return false,
-                // It lived on; whether it still does is another question.
+                // The heartbeat changed; a new check starts for the new value.
                 Some(_) | None => {}
             }
         }
@@ -168,19 +170,19 @@ impl Looks {
         false
     }
 
-    /// Forgets owners that are not on the list any more.
+    /// Forgets owners no longer listed.
     pub fn retain(&mut self, rows: &[OwnerRow]) {
         self.under_way.retain(|id, _| rows.iter().any(|row| row.owner.id == *id));
     }
 }
 
-/// By the boot-time clock, which the owner shares with us.
+/// Returns the age of the heartbeat by the boot-time clock shared with the owner.
 fn age(row: &OwnerRow) -> Duration {
     let age = boot_clock_ms().saturating_sub(row.heartbeat_boot_ms);
     Duration::from_millis(u64::try_from(age).unwrap_or_default())
 }
 
-/// Looks at the heartbeat again after each quarter of the lease; ends at once when it changed.
+/// Polls the heartbeat after each quarter of the lease; ends as soon as the value changes.
 async fn look_on(
     store: Store,
     id: OwnerId,
@@ -193,15 +195,15 @@ async fn look_on(
         stay_awake_for(quarter).await;
         match store.heartbeat_of(&id).await {
             Ok(Some(now)) if now == first => {}
-            // A database that cannot be read says nothing about the owner.
+            // An unreadable database says nothing about the owner.
             _ => return,
         }
     }
     *silent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
 }
 
-/// Waits for as long while this process runs: time in which it was stopped or suspended, as the owner may have been with
-/// it, does not count.
+/// Waits for the given time while this process runs. Time spent stopped or suspended, possibly together with the
+/// owner, does not count.
 async fn stay_awake_for(time: Duration) {
     let step = (time / 8).clamp(Duration::from_millis(5), Duration::from_millis(500));
     let mut awake = Duration::ZERO;
@@ -224,7 +226,7 @@ mod tests {
             (Some(S::Held), Some(false), L::Locked),
             (Some(S::Free), Some(false), L::Dead),
             (Some(S::Free), None, L::Dead),
-            // Its file was replaced by another.
+            // The lock file was replaced by another file.
             (Some(S::Free), Some(true), L::Unknown),
             (Some(S::Missing), Some(true), L::Unknown),
             (Some(S::Missing), None, L::Unknown),

@@ -1,4 +1,4 @@
-//! The drain's side of the memory: what is planned goes in at its start; between batches it may move to Qdrant.
+//! Memory upkeep of a drain: stores the plans at the start, and moves to Qdrant between batches if needed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::phase::{PhaseState, RunId};
 use crate::store::{PhaseRow, Store, StoreError};
 
 impl Drain<'_> {
-    /// Between two batches: what serves may have changed, and whoever looks at the run wants to know.
+    /// Between two batches: checks for a changed backend and records the state for other commands.
     pub(super) async fn tend_memory(&mut self) -> Result<(), Trouble> {
         if let Some(line) = self.site.memory.at_batch().await {
             self.site.progress.note(&line);
@@ -29,19 +29,19 @@ impl Drain<'_> {
     }
 }
 
-/// So long the first phase waits for the plans of the others. A backlog of thousands goes on beside it.
+/// Time the first phase waits for the plans of the others. A backlog of thousands continues in the background.
 const A_MOMENT: Duration = Duration::from_millis(200);
-/// Between two of these it is seen that the drain has ended.
+/// Entries between two checks whether the drain has ended.
 const PART: usize = 256;
 
-/// The plans that are on their way into the memory.
+/// Task storing the plans in the memory.
 pub(super) struct Plans {
     writing: JoinHandle<()>,
     ended: Arc<AtomicBool>,
 }
 
 impl Plans {
-    /// What the queued phases of these runs are going to do, for those that run before them.
+    /// Stores the plans of the queued phases of these runs, so that earlier phases can recall later ones.
     pub async fn remember(site: &Site, runs: &[RunId]) -> Option<Self> {
         if !site.memory.is_on() {
             return None;
@@ -52,7 +52,7 @@ impl Plans {
         let mut writing = tokio::spawn(async move {
             for run in &runs {
                 if let Err(error) = plan_run(&store, &memory, run, &seen).await {
-                    tracing::warn!("memory: what {run} plans is not remembered: {error}");
+                    tracing::warn!("memory: cannot store the plans of {run}: {error}");
                 }
             }
         });
@@ -62,7 +62,7 @@ impl Plans {
         }
     }
 
-    /// What is left is for the next drain.
+    /// Ends the task. The next drain stores the remaining plans.
     pub async fn end(self) {
         self.ended.store(true, Ordering::SeqCst);
         let _ = self.writing.await;
@@ -87,7 +87,7 @@ async fn plan_run(
         );
         memory.remember_all(plans).await;
     }
-    // A phase that passed meanwhile took its plan back before the plan was there.
+    // A phase complete by now may have removed its plan before the plan was stored.
     let passed = store.phases(run, Some(PhaseState::Complete)).await?;
     let stale: Vec<EntryId> =
         passed.iter().filter_map(|row| planned.remove(&row.phase_id).flatten()).collect();
@@ -95,7 +95,7 @@ async fn plan_run(
     Ok(())
 }
 
-/// Repaired specs have their fields where they belong; of others there is the name.
+/// Builds the entry of a phase. Repaired specs have all fields in place; other specs contribute only the name.
 fn entry(row: &PhaseRow) -> Entry {
     let spec = &row.spec.0;
     let description = spec["description"].as_str().unwrap_or_default();

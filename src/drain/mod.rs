@@ -1,7 +1,7 @@
-//! The batch loop: recover -> repair -> claim -> execute -> finish, batch after batch.
+//! Batch loop: recover -> repair -> claim -> execute -> finish, batch after batch.
 //!
-//! It decides when to go on and when to end. Who works meanwhile is `crew`'s, the next thing to happen `turn`'s, what
-//! is waited for `waiting`'s; what one attempt does is `execute`'s, and what a dead drain left behind `recover`'s.
+//! Decides when to continue and when to stop. `workers` holds the running attempts, `scheduler` picks the next step,
+//! `idle_wait` waits, `attempt` executes one attempt, `recover` reclaims the work of dead drains.
 
 mod drain_summary;
 mod dry_run;
@@ -45,57 +45,69 @@ pub use final_test::lines as clean_test_lines;
 pub use liveness::looks_dead;
 pub use owner::{Registered, Signals};
 
+/// Scope and limits of a drain, as given on the command line.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Runs to drain.
     pub runs: Vec<RunId>,
     /// Attempts between two summaries.
     pub batch_size: u32,
+    /// Batches until the drain stops; unlimited if `None`.
     pub max_batches: Option<u32>,
-    /// Phases at a time; at least 1.
+    /// Phases in parallel; at least 1.
     pub jobs: u32,
+    /// Stop at the first failed phase.
     pub stop_on_first_failure: bool,
-    /// So many phases are tried first; the rest only if one of them passes.
+    /// Phases to try first; the rest run only if at least one of the sample passes.
     pub sample: Option<u32>,
 }
 
-/// The loop over one request.
+/// Batch loop over one request.
 pub struct Drain<'a> {
+    /// Context shared by all workers.
     pub site: Arc<Site>,
+    /// Registration of this drain in the store.
     pub owner: Registered,
+    /// Scope and limits.
     pub request: &'a Request,
+    /// Repairs specs before a claim.
     pub fix: &'a Fixer<'a>,
+    /// Stop level requested by the operator.
     pub stop: Stop,
+    /// Signals received by this process.
     pub signals: &'a Signals,
     crew: Crew,
     tallies: Tallies,
     limits: Limits,
-    /// Only these are claimed, while there are any.
+    /// Only these phases are claimed while the list is not empty.
     only: Vec<(RunId, PhaseId)>,
-    /// Whether the sample is over.
+    /// Whether the sample has ended.
     sampled: bool,
-    /// So many phases may still be claimed; without a limit, all.
+    /// Claims left in this drain under `--max-batches`; unlimited if `None`.
     claims_left: Option<u64>,
     batches_begun: u32,
-    /// So many times in a row a disk was said to be full that had room.
+    /// Reports in a row of a full disk despite free space.
     full_in_vain: u32,
-    /// Another drain took us for dead: what runs is nobody's any more, and the next claim is a new owner's.
+    /// Whether another drain fenced this owner: running attempts no longer count, and the next claim needs a new
+    /// owner.
     lost: bool,
-    /// Whether a phase ended FAILED in this drain.
+    /// Whether a phase ended as FAILED in this drain.
     had_failure: bool,
-    /// At drains that may be gone.
+    /// Heartbeat checks of drains possibly gone.
     looks: Looks,
-    /// Whether it was said that lines have nothing to do.
+    /// Whether idle workers were reported.
     said_idle: bool,
-    /// Of which phases it was said that the branch no longer holds them.
+    /// Phases already reported as lost from the branch.
     said_lost: HashSet<(RunId, PhaseId)>,
-    /// How the memory was opened, to be said once.
+    /// How the memory was opened, reported once.
     memory_line: Option<String>,
-    /// What the store knows of what serves the memory.
+    /// Backend recorded in the store.
     memory_noted: Option<Backend>,
     said: telemetry_check::Said,
 }
 
 impl<'a> Drain<'a> {
+    /// Creates a drain over a request.
     pub fn new(
         site: Site,
         owner: Registered,
@@ -130,21 +142,27 @@ impl<'a> Drain<'a> {
         }
     }
 
+    /// Sets the memory line of the start summary.
     pub fn saying(mut self, memory_line: Option<String>) -> Self {
         self.memory_line = memory_line;
         self
     }
 
+    /// Runs the drain to the end and returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// The database fails at the start or the end. Errors in between become the stop reason.
     pub async fn run(mut self) -> anyhow::Result<Exit> {
         self.announce().await?;
         let ended = self.batches().await;
-        // Also after a stop: what landed is to be found on the branch.
+        // Also after a stop: landed work must be on the branch.
         let followed = self.follow().await;
         let mut halt = match ended {
             Ok(halt) => halt,
             Err(trouble) => self.halt_after(trouble).await,
         };
-        // What went wrong first is what the user has to know.
+        // The user needs to know the first error.
         if let Err(trouble) = followed
             && halt.why().is_none()
         {
@@ -158,7 +176,7 @@ impl<'a> Drain<'a> {
         self.conclude(halt).await
     }
 
-    /// Over and over, where a disk fills: what was under way is queued again by then.
+    /// Runs batches, again after each full disk: interrupted phases are queued again by then.
     async fn batches(&mut self) -> Result<Halt, Trouble> {
         loop {
             let halt = match self.batches_while_there_is_space().await {
@@ -184,7 +202,7 @@ impl<'a> Drain<'a> {
         heap::give_back();
         let plans = memory_upkeep::Plans::remember(&self.site, &self.request.runs).await;
         let ended = self.batch_after_batch().await;
-        // A sample, or an error between two batches, leaves lines at work.
+        // After a sample, or an error between two batches, workers may still be running.
         let halt = self.wind_down_after(ended).await;
         if let Some(plans) = plans {
             plans.end().await;
@@ -201,7 +219,8 @@ impl<'a> Drain<'a> {
             self.claims_left = max_batches.map(|max| u64::from(max) * u64::from(batch_size));
         }
         for number in self.batches_begun + 1.. {
-            // Not by their number: one that a full disk ended goes on as another. What still runs belongs to the next.
+            // Claims are counted, not batches: a batch interrupted by a full disk continues under another number.
+            // Running attempts belong to the next batch.
             if self.claims_left == Some(0) && self.crew.is_empty() {
                 return Ok(Halt::MaxBatches);
             }
@@ -214,7 +233,7 @@ impl<'a> Drain<'a> {
             }
             let mark = self.mark().await?;
             let halt = match self.batch().await.transpose() {
-                // What still runs belongs to the last batch.
+                // Running attempts belong to the last batch.
                 Some(ended) => Some(self.wind_down_after(ended).await),
                 None => None,
             };
@@ -228,13 +247,13 @@ impl<'a> Drain<'a> {
         Ok(Halt::MaxBatches)
     }
 
-    /// So many attempts that end, whoever began them; `None` when there may be more to do. With several lines, those
-    /// that are at work go on beyond the end of a batch: what they do counts where it ends.
+    /// Processes one batch of finished attempts, from this or an earlier batch; returns `None` if more work may
+    /// exist. Workers continue beyond the end of a batch: an attempt counts in the batch where it ends.
     async fn batch(&mut self) -> Result<Option<Halt>, Trouble> {
         for _ in 0..self.request.batch_size {
             match self.turn().await? {
                 _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
-                // Lines that ended after a disk had filled were claimed for this batch, too.
+                // Attempts ended by a full disk were claimed for this batch, too.
                 Turn::NothingLeft if self.claims_left == Some(0) && !self.is_empty().await? => {
                     return Ok(Some(Halt::MaxBatches));
                 }
@@ -246,18 +265,19 @@ impl<'a> Drain<'a> {
                 Turn::Done(_) => {}
             }
         }
-        // A batch that was the last one says so, instead of starting an empty one.
+        // Reports the end with the last batch, instead of starting an empty batch.
         Ok(self.is_empty().await?.then_some(Halt::Drained))
     }
 
-    /// Where there is a reason to end, nothing more is claimed; what runs is finished and counted first.
+    /// Once a stop reason exists, claims nothing more, then finishes and counts the running attempts.
     async fn wind_down_after(&mut self, ended: Result<Halt, Trouble>) -> Halt {
         let halt = match ended {
             Ok(halt) => halt,
             Err(trouble) => self.halt_after(trouble).await,
         };
         self.wind_down(&halt).await;
-        // Who asked for the first failure is told of it, whatever ended the drain in the same moment.
+        // With `--stop-on-first-failure` a failure is reported as such, even if another stop reason occurred at the
+        // same moment.
         match halt {
             Halt::Systemic(why) if self.request.stop_on_first_failure && self.had_failure => {
                 self.site.progress.note(&why);

@@ -1,4 +1,5 @@
-//! Slots of versions that kept them in the checkout are removed when a drain starts; what did not land is kept as a patch.
+//! Removal of slots in the checkout, left by older versions, at the start of a drain. Work not landed is kept as a
+//! patch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,14 @@ use crate::store::InFlight;
 use crate::workspace::{OldSlot, OldWork};
 
 impl Drain<'_> {
-    /// The attempts of all drains that have a slot. Asked before what dead drains left is settled, which forgets them.
+    /// Lists attempts of all drains with a slot. Called before recovery, since recovery forgets them.
     pub(super) async fn attempts_in_slots(&self) -> Result<Vec<InFlight>, Trouble> {
         let owners = self.site.store.owners().await?;
         let all = owners.into_iter().flat_map(|owner| owner.executing);
         Ok(all.filter(|work| work.slot.is_some()).collect())
     }
 
+    /// Removes slots of older versions and keeps their work.
     pub(super) async fn remove_old_slots(&self, in_slots: &[InFlight]) -> Result<(), Trouble> {
         for old in self.site.repo.old_slots()? {
             let number = old.number;
@@ -23,9 +25,9 @@ impl Drain<'_> {
                 Ok(Some(work)) => self.keep_old_work(&old, &work, in_slots)?,
                 Ok(None) => {}
                 Err(error) => {
-                    // Better a folder too many than work that is gone.
+                    // An extra directory is better than lost work.
                     self.site.progress.note(&format!(
-                        "slot {number} of an older version stays in .autopack/slots, since it cannot be read: {error}"
+                        "slot {number} of an older version stays in .autopack/slots because it cannot be read: {error}"
                     ));
                     continue;
                 }
@@ -61,14 +63,14 @@ impl Drain<'_> {
         fs::create_dir_all(folder).map_err(|error| Trouble::io(folder, error))?;
         fs::write(&file, patch).map_err(|error| Trouble::io(&file, error))?;
         site.progress.note(&format!(
-            "slot {number} of an older version held work that did not land; it is kept in {}",
+            "slot {number} of an older version held work that did not land; the work is kept in {}",
             file.strip_prefix(site.repo.root()).unwrap_or(&file).display()
         ));
         Ok(())
     }
 }
 
-/// Whether an attempt kept just this.
+/// Returns whether an attempt already kept the same patch.
 fn is_kept(attempts: &Path, patch: &[u8]) -> bool {
     let below = |folder: PathBuf| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -1,5 +1,5 @@
-//! Being an owner: the lock that says that this drain lives, the heartbeat that says that it is not stuck, and
-//! the requests to stop that come back with it.
+//! Registration of a drain as an owner: the lock proves the process is alive, the heartbeat proves the drain is not
+//! stuck, and the heartbeat reads stop requests.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -17,21 +17,26 @@ use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, hangu
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
-/// How often a drain looks whether it was asked to stop.
+/// Interval between checks for a stop request.
 const LOOK_FOR_STOP: Duration = Duration::from_millis(500);
 
-/// A drain that others can see. Dropping it ends the heartbeat and frees the lock.
+/// Drain registered in the store. Dropping the value ends the heartbeat and frees the lock.
 #[derive(Debug)]
 pub struct Registered {
     id: OwnerId,
     lock: FileLock,
     pulse: JoinHandle<()>,
-    /// Ends what this owner executes: with the whole drain, or when nothing of it counts any more.
+    /// Stops the attempts of this owner: together with the drain, or when the owner is fenced.
     lines: StopHandle,
     following: JoinHandle<()>,
 }
 
 impl Registered {
+    /// Creates the lock file, registers the owner and starts the heartbeat.
+    ///
+    /// # Errors
+    ///
+    /// The lock file cannot be created, or the database fails.
     pub async fn register(
         store: &Store,
         repo: &Repo,
@@ -48,7 +53,7 @@ impl Registered {
         let path = folder.join(format!("{id}.lock"));
         let mut lock = FileLock::try_lock(&path)
             .with_context(cannot)?
-            .with_context(|| format!("{} is held by somebody else", path.display()))?;
+            .with_context(|| format!("{} is locked by another process", path.display()))?;
         lock.write(&format!("{pid}\n")).with_context(cannot)?;
         let lease = Duration::from_secs(settings.lease_seconds);
         let owner = Owner {
@@ -71,25 +76,30 @@ impl Registered {
         Ok(Self { id, lock, pulse, lines, following })
     }
 
+    /// Returns the owner's id.
     pub fn id(&self) -> &OwnerId {
         &self.id
     }
 
-    /// For whatever this owner executes.
+    /// Returns the stop signal for attempts of this owner.
     pub fn stop(&self) -> Stop {
         self.lines.watch()
     }
 
-    /// Nothing that it executes counts any more.
+    /// Stops all attempts of this owner: none of them counts any more.
     pub fn end_lines(&self) {
         self.lines.raise(StopLevel::Now);
     }
 
-    /// Leaves nothing behind, where no work is left. May be tried again where the disk was full.
+    /// Removes the owner if no work is left. Can be repeated after a full disk.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, for example on a full disk.
     pub async fn retire(&self, store: &Store) -> Result<(), StoreError> {
         self.pulse.abort();
         if store.unregister_owner(&self.id).await? {
-            // Whoever looks at a missing lock sees a free one.
+            // A missing lock file counts as a free lock.
             let _ = std::fs::remove_file(self.lock.path());
         }
         Ok(())
@@ -103,20 +113,20 @@ impl Drop for Registered {
     }
 }
 
-/// What the heartbeat may hear: that the drain shall stop, or that this owner's work is another's now.
+/// Stop handles used by the heartbeat: for the drain, and for this owner's attempts after a fence.
 struct Stops {
     drain: StopHandle,
     lines: StopHandle,
 }
 
-/// Says that the drain lives, and hears whether it shall stop. A database that is busy for a while is no reason to end.
+/// Sends heartbeats and reads stop requests. A database busy for a while does not end the drain.
 async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: Stops) {
     let renew_every = lease / 4;
     let look_every = renew_every.clamp(Duration::from_millis(50), LOOK_FOR_STOP);
     let mut renewed = Instant::now();
     loop {
         tokio::time::sleep(look_every).await;
-        // A renewal is a durable write, a look is none.
+        // A renewal is a durable write; reading the control row is not.
         let control = if renewed.elapsed() >= renew_every {
             renewed = Instant::now();
             store.heartbeat(&id, boot_clock_ms()).await
@@ -124,7 +134,7 @@ async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: Stops) {
             store.control(&id).await
         };
         match control {
-            // What it still does is refused where it counts; the loop registers anew.
+            // The store refuses results of fenced attempts; the loop registers again.
             Ok(Control { fenced: true, .. }) => return stops.lines.raise(StopLevel::Now),
             Ok(Control { stop: StopRequest::Graceful, .. }) => {
                 stops.drain.raise(StopLevel::Graceful);
@@ -136,7 +146,7 @@ async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: Stops) {
     }
 }
 
-/// Ctrl-C, SIGTERM, and the end of the terminal.
+/// Stop signals received by this process: Ctrl-C, SIGTERM and SIGHUP.
 #[derive(Debug)]
 pub struct Signals {
     handle: StopHandle,
@@ -144,8 +154,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From here on, SIGINT, SIGTERM and SIGHUP raise the stop level instead of ending the process. A SIGHUP that was
-    /// ignored before stays ignored.
+    /// Starts to listen: SIGINT, SIGTERM and SIGHUP raise the stop level instead of ending the process. A SIGHUP
+    /// ignored at start stays ignored.
+    ///
+    /// # Errors
+    ///
+    /// A signal handler cannot be installed.
     pub fn listen(handle: StopHandle) -> anyhow::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -165,7 +179,7 @@ impl Signals {
                             *lock(&terminated) = true;
                             handle.raise_one();
                         }
-                        // One terminal that closes may say so twice, by the kernel and by the shell.
+                        // A closing terminal may send two signals, from the kernel and from the shell.
                         () = next(&mut hangup) => {
                             *lock(&terminated) = true;
                             handle.raise(StopLevel::Graceful);
@@ -174,7 +188,7 @@ impl Signals {
                     if before < StopLevel::Graceful && handle.level() == StopLevel::Graceful {
                         tracing::info!(
                             target: crate::progress::NOTES,
-                            "stopping: what runs is ended and queued again; once more to kill it"
+                            "stopping: running phases are ended and queued again; repeat to kill them"
                         );
                     }
                 }
@@ -183,13 +197,13 @@ impl Signals {
         Ok(Self { handle, terminated })
     }
 
-    /// SIGTERM has a code of its own, which SIGHUP shares; everything else that stops a drain is an interrupt.
+    /// Returns the exit code: SIGTERM and SIGHUP share a code; every other stop is an interrupt.
     pub fn exit(&self) -> Exit {
         if *lock(&self.terminated) { Exit::Terminated } else { Exit::Interrupted }
     }
 }
 
-/// The next of these signals; never one where they are ignored.
+/// Waits for the next signal of this kind; forever if the signal is ignored.
 async fn next(signals: &mut Option<Signal>) {
     match signals {
         Some(signals) => drop(signals.recv().await),
@@ -201,7 +215,7 @@ fn lock(flag: &Mutex<bool>) -> std::sync::MutexGuard<'_, bool> {
     flag.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Unique together with the pid, also where a pid is used again.
+/// Returns a number unique together with the pid, even if a pid is reused.
 fn nanoseconds() -> u128 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |time| time.as_nanos())

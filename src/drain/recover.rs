@@ -1,8 +1,8 @@
-//! What a dead or stuck drain of this repository left behind: its processes are ended, its landing is recognised, its
-//! phases are queued again.
+//! Recovery after a dead or stuck drain of this repository: ends the processes, recognizes a landing, queues the
+//! phases again.
 //!
-//! Which drain is dead or stuck is `liveness`'s to tell. One database may serve several repositories: work is recovered
-//! only in its own, since only its branch can tell whether it landed.
+//! `liveness` decides which drains are dead or stuck. A database may serve several repositories: work is recovered
+//! only in the repository of the work, because only the branch there shows whether it landed.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::process::{lock, sweep_marked};
 use crate::store::{InFlight, Owner, OwnerId, OwnerRow, Rescue};
 use crate::workspace::Repo;
 
-/// How long the supervisors of a dead drain may take to end what they watch over; they need about two seconds.
+/// Time for the supervisors of a dead drain to end their programs; they need about two seconds.
 const SUPERVISORS_END: Duration = Duration::from_secs(10);
 
 impl Drain<'_> {
-    /// Takes up what owners left that are gone by now. Where there is doubt about one, a later call decides.
+    /// Reclaims the work of owners gone by now. An owner in doubt is left to a later call.
     pub(super) async fn recover(&mut self) -> Result<(), Trouble> {
         let us = self.owner.id().clone();
         let lease = Duration::from_secs(self.site.settings.executor.lease_seconds);
@@ -42,7 +42,7 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// How many phases of these runs are left by owners that are certainly gone: the first that a drain takes up.
+    /// Counts the phases of these runs left by owners certainly gone; a drain reclaims these first.
     pub(super) async fn left_behind(&self) -> Result<u64, Trouble> {
         let (mut left, runs) = (0, &self.request.runs);
         for row in self.site.store.owners().await? {
@@ -55,8 +55,8 @@ impl Drain<'_> {
     }
 }
 
-/// What an owner executes that is this repository's: of runs that are executed here. A run that is nowhere yet has landed
-/// nothing: it is the repository's that its owner works in, and of whoever is asked to drain it.
+/// Lists the work of an owner in this repository: attempts of runs executed here. A run without a repository has
+/// landed nothing: the work belongs to the owner's repository, and to any drain asked for this run.
 fn ours<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFlight> {
     let here = repo.identity();
     let is_ours = |work: &&InFlight| match &work.repo {
@@ -66,8 +66,8 @@ fn ours<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFligh
     row.executing.iter().filter(is_ours).collect()
 }
 
-/// Whether the owner works in this repository, also where that was moved since. An older autopack left only its lock's
-/// path to tell it by.
+/// Returns whether the owner works in this repository, even after a move. Older versions recorded only the path of
+/// the lock.
 fn is_registered_here(repo: &Repo, owner: &Owner) -> bool {
     match &owner.repo {
         Some(there) => *there == repo.identity() || repo.took_the_place_of(there),
@@ -83,27 +83,27 @@ async fn rescue(
 ) -> Result<(), Trouble> {
     let id = &owner.id;
     site.store.fence_owner(id).await?;
-    // First nobody can land any of it any more, then nothing of it runs, then it is queued again.
+    // Order matters: first block landings, then end the processes, then queue again.
     for work in &executing {
         site.repo.rescue_fence(&work.run_id, &work.phase_id, work.attempt, us.as_str()).await?;
     }
     let mark = id.to_string();
-    // It looks at every process again and again, and sleeps in between.
+    // The sweep checks every process repeatedly and sleeps in between.
     let swept = tokio::task::spawn_blocking(move || sweep_marked(OWNER, &mark)).await;
-    swept.map_err(|error| anyhow::anyhow!("the sweep of a dead drain broke off: {error}"))?;
+    swept.map_err(|error| anyhow::anyhow!("cannot end the processes of a dead drain: {error}"))?;
     let deadline = Instant::now() + SUPERVISORS_END;
     for work in executing {
         wait_for_slot(site, work, deadline).await;
         settle(site, work).await?;
     }
     if site.store.unregister_owner(id).await? {
-        // Somebody else may have been faster.
+        // Another drain may have removed the file already.
         let _ = std::fs::remove_file(&owner.lock_path);
     }
     Ok(())
 }
 
-/// A slot's lock is held by the supervisor too, until the last process of its tree is gone.
+/// Waits for a slot. The supervisor holds the slot's lock, too, until the last process of the tree is gone.
 async fn wait_for_slot(site: &Site, work: &InFlight, deadline: Instant) {
     let Some(slot) = &work.slot else { return };
     let path = site.repo.slot_lock(slot);
@@ -113,7 +113,7 @@ async fn wait_for_slot(site: &Site, work: &InFlight, deadline: Instant) {
         }
     };
     if tokio::time::timeout_at(deadline, ended).await.is_err() {
-        tracing::warn!("slot {slot} is still in use; another one is taken");
+        tracing::warn!("slot {slot} is still in use; using another slot");
     }
 }
 
@@ -129,18 +129,18 @@ async fn settle(site: &Site, work: &InFlight) -> Result<(), Trouble> {
     if let Some(state) = site.store.recover(work, how, now(), telemetry).await? {
         let (run, phase) = (&work.run_id, &work.phase_id);
         let what = match state {
-            _ if landed => "had landed",
-            PhaseState::Failed => "is given up, as that happened too often",
+            _ if landed => "had already landed",
+            PhaseState::Failed => "failed after too many crashes",
             _ => "is queued again",
         };
         let folder = &site.repo.autopack_dir();
         if let Some(patch) =
             AttemptFolder::patch_of(folder, run, phase, work.attempt).filter(|_| landed)
         {
-            // It is on the branch; a patch that stays says otherwise, and does no harm beyond that.
+            // The change is on the branch; a leftover patch is misleading, but harmless.
             let _ = std::fs::remove_file(patch);
         }
-        site.progress.note(&format!("a drain died during {phase} of {run}: it {what}"));
+        site.progress.note(&format!("a drain died during {phase} of {run}: the phase {what}"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What is done for the runs as a whole: their specs are repaired, their branches catch up.
+//! Upkeep of whole runs: repairs specs and moves branches forward to landed work.
 
 use super::Drain;
 use super::stop_reason::Halt;
@@ -7,11 +7,11 @@ use crate::phase::words::{first_few, quoted, short_commit};
 use crate::phase::{PhaseId, RunId};
 use crate::store::RunFacts;
 
-/// More phases than these are not named in a command.
+/// Phases named in a command; beyond this number a placeholder is shown.
 const NAMED: usize = 8;
 
 impl Drain<'_> {
-    /// Branches that the user had checked out catch up.
+    /// Moves branches forward to landed work if the user had them checked out before.
     pub(super) async fn follow(&mut self) -> Result<(), Trouble> {
         let request = self.request;
         for run in &request.runs {
@@ -23,7 +23,7 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// A branch that somebody moved back has lost what landed, and nothing else would say so. Each phase is said once.
+    /// Warns about a branch moved back by somebody, which lost landed phases. Each phase is reported once.
     async fn say_lost(&mut self, run: &RunId, facts: &RunFacts) -> Result<(), Trouble> {
         let landed = self.site.store.landed(run).await?;
         let mut lost = self.site.repo.missing(run, &facts.base_commit, &landed).await?;
@@ -35,18 +35,19 @@ impl Drain<'_> {
             n => format!(" and {n} more"),
         };
         self.site.progress.note(&format!(
-            "{branch} no longer holds what {first} landed as {short}{more}: somebody moved it; `git reflog {branch}` shows \
-             from where. If the work is gone, too: {}",
+            "{branch} no longer contains {first} ({short}){more}: the branch was moved; `git reflog {branch}` shows the \
+             previous tip. To execute lost phases again: {}",
             redo(run, &lost)
         ));
         Ok(())
     }
 
-    /// Why the drain ends after this.
+    /// Converts an error into the drain's stop reason.
     pub(super) async fn halt_after(&self, trouble: Trouble) -> Halt {
         self.site.with_last_landing(trouble).await.into()
     }
 
+    /// Repairs the specs of all runs.
     pub(super) async fn repair(&self) -> Result<(), Trouble> {
         for run in &self.request.runs {
             let counts =
@@ -60,7 +61,7 @@ impl Drain<'_> {
     }
 }
 
-/// The command that does these phases again.
+/// Returns the command to execute these phases again.
 fn redo(run: &RunId, lost: &[&(PhaseId, String)]) -> String {
     let phases: Vec<_> = lost.iter().map(|(phase, _)| quoted(phase.as_str())).collect();
     let run = quoted(run.as_str());

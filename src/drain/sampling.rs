@@ -1,4 +1,5 @@
-//! `--sample`: a few phases of different kinds first, so that what would fail every phase is met early and cheaply.
+//! `--sample`: a few phases of different categories run first, to detect early and cheaply any error common to all
+//! phases.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,10 @@ use crate::process::StopLevel;
 use crate::store::PhaseRow;
 
 impl Drain<'_> {
-    /// Tries the sample to its end; `Some` where the drain must not go on.
+    /// Runs the sample; returns `Some` if the drain must stop.
     pub(super) async fn sample(&mut self) -> Result<Option<Halt>, Trouble> {
         let Some(size) = self.request.sample.filter(|_| !self.sampled) else { return Ok(None) };
-        // One that a full disk broke off goes on.
+        // A sample interrupted by a full disk continues.
         if self.only.is_empty() {
             let mut rows = Vec::new();
             for run in &self.request.runs {
@@ -25,7 +26,7 @@ impl Drain<'_> {
         }
         let names: Vec<&str> = self.only.iter().map(|(_, id)| id.as_str()).collect();
         let (names, tried) = (names.join(", "), names.len());
-        self.site.progress.note(&format!("trying a sample first: {names}"));
+        self.site.progress.note(&format!("running a sample first: {names}"));
         self.site.repeats.while_sampling(true);
         loop {
             match self.turn().await? {
@@ -52,7 +53,7 @@ impl Drain<'_> {
         Ok(None)
     }
 
-    /// Of the sample; another drain may have taken some of it.
+    /// Counts passed phases of the sample; another drain may have claimed some of the phases.
     async fn passed(&self) -> Result<usize, Trouble> {
         let mut passed = 0;
         for run in &self.request.runs {
@@ -75,8 +76,8 @@ fn none_passed(tried: usize, names: &str) -> String {
     format!("{none} ({names}); `autopack phases log PHASE` shows why")
 }
 
-/// Phases that could run now, one of each category in turn, in the order of the plan; those that a limit put off
-/// only where there are no others.
+/// Picks phases ready to run, cycling through the categories, in the order of the plan. Deferred phases are picked
+/// only if no others exist.
 fn spread(rows: &[PhaseRow], size: usize) -> Vec<(RunId, PhaseId)> {
     let over = |row: &&PhaseRow| matches!(row.state, PhaseState::Complete | PhaseState::Skipped);
     let done: std::collections::HashSet<_> =

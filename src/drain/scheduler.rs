@@ -1,4 +1,4 @@
-//! The next thing to happen: free lines are given work, and whatever ends first is counted.
+//! Scheduler step: assigns phases to idle workers, then processes the first attempt to finish.
 
 use std::collections::HashSet;
 
@@ -12,18 +12,18 @@ use crate::process::StopLevel;
 use crate::progress::{Event, PhaseFinished};
 use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
 
-/// What happened.
+/// Outcome of a scheduler step.
 pub(super) enum Turn {
-    /// An attempt ended, or a phase was refused when its turn came.
+    /// An attempt ended, or a phase was refused at its claim.
     Done(PhaseState),
-    /// Nobody works, and there is nothing to claim.
+    /// No worker is busy, and no phase can be claimed.
     NothingLeft,
-    /// A budget is spent.
+    /// A budget is exhausted.
     Spent(Exhausted),
 }
 
 impl Drain<'_> {
-    /// Keeps all lines at work until one of them ends; waits for work where waiting helps.
+    /// Keeps all workers busy until an attempt ends; waits for work if waiting can help.
     pub(super) async fn turn(&mut self) -> Result<Turn, Trouble> {
         let mut said = false;
         loop {
@@ -48,7 +48,7 @@ impl Drain<'_> {
                     return Ok(Turn::Done(PhaseState::Failed));
                 }
                 Next::Stopped(budget) if self.crew.is_empty() => return Ok(Turn::Spent(budget)),
-                // What runs is expected to take the rest, and may take less.
+                // Running attempts are expected to use up the rest, but may use less.
                 Next::Stopped(_) => Waits::for_a_line(),
                 Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
                 Next::Held { by_another, until, overlapping } => {
@@ -71,13 +71,13 @@ impl Drain<'_> {
         }
     }
 
-    /// Once, so that nobody wonders where the other lines are.
+    /// Reports idle workers, once per drain.
     fn say_idle(&mut self, overlapping: bool) {
         if overlapping && !self.said_idle && !self.crew.is_empty() {
             self.said_idle = true;
             let (busy, jobs) = (self.crew.len(), self.request.jobs);
             self.site.progress.note(&format!(
-                "{busy} of {jobs} lines have work: what is queued touches the same paths as what runs"
+                "{busy} of {jobs} workers busy: the other queued phases touch the same paths"
             ));
         }
     }
@@ -137,7 +137,7 @@ impl Drain<'_> {
                 match executed.after {
                     After::Nothing => self.space_found(),
                     After::Systemic(why) => return Err(Trouble::Systemic(why)),
-                    // It was no try of the phase, and none of the drain.
+                    // The attempt counts neither for the phase nor for the batch.
                     After::MadeRoom => self.give_claim_back(),
                     After::Full(why) => {
                         self.give_claim_back();
@@ -152,7 +152,7 @@ impl Drain<'_> {
             Err(Trouble::LeaseLost) => {
                 self.site
                     .progress
-                    .note("another drain took this phase over; its result is dropped");
+                    .note("another drain reclaimed this phase; its result is discarded");
                 self.lose();
                 Ok(Turn::Done(PhaseState::Queued))
             }
@@ -166,8 +166,8 @@ impl Drain<'_> {
         self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
     }
 
-    /// We were stopped for longer than our lease. It was one for all lines: none of their results counts any more, and
-    /// they are ended before this drain starts over as a new owner.
+    /// Handles a lost lease: this drain was suspended for longer than the lease. All workers share the lease: their
+    /// results no longer count, and they are stopped before the drain registers as a new owner.
     fn lose(&mut self) {
         self.lost = true;
         self.owner.end_lines();
@@ -186,25 +186,25 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// Nothing more is claimed; what runs is finished and counted.
+    /// Stops claiming; finishes and counts the running attempts.
     pub(super) async fn wind_down(&mut self, halt: &Halt) {
         if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
-            // What the user has to mend is said where the drain ends.
+            // Errors for the user to fix are reported at the end of the drain.
             let why = halt.why().filter(|_| !halt.is_told_at_the_end());
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             let (under_way, meets) = match self.crew.len() {
-                1 => ("a phase under way is".to_owned(), "it meets"),
-                n => (format!("{n} phases under way are"), "they meet"),
+                1 => ("1 running phase".to_owned(), "it reaches"),
+                n => (format!("{n} running phases"), "they reach"),
             };
-            // What was left of the budget is the limit of what runs.
+            // The rest of the budget limits the running attempts.
             let unless = match halt.budget() {
                 Some(level) => format!(", unless {meets} the {level}'s budget too"),
                 None => String::new(),
             };
-            let first = format!("{under_way} finished first{unless}");
-            self.site.progress.note(&format!("no more is begun{why}; {first}"));
+            let first = format!("waiting for {under_way}{unless}");
+            self.site.progress.note(&format!("not starting new phases{why}; {first}"));
         }
-        // What all of them meet is said once.
+        // Each error is reported once, even if several attempts meet the same.
         let mut told: HashSet<String> = halt.why().map(str::to_owned).into_iter().collect();
         while let Some(ended) = self.crew.next().await {
             if let Err(trouble) = self.ended(ended) {

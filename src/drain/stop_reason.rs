@@ -1,4 +1,4 @@
-//! Why the loop ends.
+//! Reasons for a drain to stop.
 
 use crate::attempt::Trouble;
 use crate::failure::one_line;
@@ -10,16 +10,16 @@ pub(super) enum Halt {
     Drained,
     FirstFailure,
     Systemic(String),
-    /// A branch of the user's is in the way of the run's; the text says what to do.
+    /// A branch of the user blocks the run's branch; the text says how to resolve the conflict.
     BranchBlocked(String),
-    /// The disk is full: the drain goes on when it is not.
+    /// The disk is full: the drain resumes once space is free.
     Full(String),
-    /// A budget is spent.
+    /// A budget is exhausted.
     Budget(Exhausted),
-    /// Something is wrong with us.
+    /// autopack could not continue.
     Failed {
         why: String,
-        /// Whether that says what to do.
+        /// Whether the text names a remedy.
         names_cure: bool,
     },
     MaxBatches,
@@ -27,6 +27,7 @@ pub(super) enum Halt {
 }
 
 impl Halt {
+    /// Returns the reason shown in the final event.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Drained => Reason::Drained,
@@ -39,7 +40,7 @@ impl Halt {
         }
     }
 
-    /// In words, where the reason itself does not say it.
+    /// Returns the cause in words, if the reason alone does not tell.
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Systemic(why)
@@ -51,7 +52,7 @@ impl Halt {
         }
     }
 
-    /// Whose budget is spent, where it is one.
+    /// Returns the level of the exhausted budget.
     pub fn budget(&self) -> Option<Level> {
         match self {
             Self::Budget(exhausted) => Some(exhausted.level),
@@ -59,11 +60,12 @@ impl Halt {
         }
     }
 
+    /// Returns whether the text names a remedy.
     pub fn names_cure(&self) -> bool {
         matches!(self, Self::Failed { names_cure: true, .. } | Self::BranchBlocked(_))
     }
 
-    /// Whether the user has to mend it, and reads of it where the drain ends.
+    /// Returns whether the user has to fix the cause, reported at the end of the drain.
     pub fn is_told_at_the_end(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::BranchBlocked(_))
     }
@@ -88,7 +90,7 @@ fn is_blocked(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause, WorkspaceError::BranchBlocked { .. }))
 }
 
-/// Whether the error itself says what to do, so that nothing else has to be looked for.
+/// Returns whether the error names a remedy, so that no further hint is needed.
 fn names_cure(error: &anyhow::Error) -> bool {
     use WorkspaceError as E;
     error.chain().filter_map(|cause| cause.downcast_ref()).any(|error| {

@@ -1,12 +1,12 @@
-//! Says at once when a batch leaves no telemetry, or telemetry without what matters in it, and why that may be.
+//! Warnings after a batch with no telemetry, or with telemetry lacking token counts, and likely causes.
 
 use super::{Drain, Halt};
 use crate::attempt::Trouble;
 use crate::store::{Mark, Yield};
 
-const OFF: &str = "telemetry: switched off; no sample is kept of this drain";
+const OFF: &str = "telemetry: switched off; this drain records no samples";
 
-/// What was said already: once is enough for what the agent is like.
+/// Warnings already given: an agent's habits are reported once.
 #[derive(Debug, Default)]
 pub struct Said {
     off: bool,
@@ -14,7 +14,7 @@ pub struct Said {
 }
 
 impl Drain<'_> {
-    /// Where things stand before a batch; nothing to compare with where telemetry is off.
+    /// Records the state before a batch; `None` if telemetry is off.
     pub(super) async fn mark(&self) -> Result<Option<Mark>, Trouble> {
         match self.site.settings.telemetry.enabled {
             true => Ok(Some(self.site.store.mark().await?)),
@@ -22,7 +22,7 @@ impl Drain<'_> {
         }
     }
 
-    /// Looks at what the attempts since then left.
+    /// Checks the telemetry of attempts since the mark.
     pub(super) async fn look_at_yield(
         &mut self,
         since: Option<Mark>,
@@ -35,7 +35,7 @@ impl Drain<'_> {
             return Ok(());
         };
         let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
-        // What kept attempts from an agent and ends the drain is said where it ends.
+        // Errors before the agent started are reported where the drain ends.
         let tells = |halt: &Halt| halt.why().is_some() || matches!(halt, Halt::Interrupted);
         let explained = found.reached == 0 && halt.is_some_and(tells);
         if let Some(text) = none(&found).filter(|_| !explained) {
@@ -48,13 +48,13 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// A note is one line.
+    /// Emits each line of a text as a note.
     fn say(&self, text: &str) {
         text.lines().for_each(|line| self.site.progress.note(line));
     }
 }
 
-/// Attempts, and no sample.
+/// Describes attempts without a sample.
 fn none(found: &Yield) -> Option<String> {
     if found.attempts == 0 || found.samples > 0 {
         return None;
@@ -62,14 +62,14 @@ fn none(found: &Yield) -> Option<String> {
     let why = match (found.reached, found.attempts) {
         (0, 1) => "it did not reach an agent; the lines above say why",
         (0, _) => "none of them reached an agent; the lines above say why",
-        (_, 1) => "another drain took it over",
-        _ => "another drain took them over",
+        (_, 1) => "another drain reclaimed it",
+        _ => "another drain reclaimed them",
     };
     let attempts = of(found.attempts, "attempt");
-    Some(format!("telemetry: no sample came of {attempts} of this batch:\n           {why}"))
+    Some(format!("telemetry: no samples from {attempts} of this batch:\n           {why}"))
 }
 
-/// Samples, and not one that says how much was put out.
+/// Describes samples without any output token count.
 fn uncounted(found: &Yield) -> Option<String> {
     (found.finished > 0 && found.counted == 0).then(|| {
         let samples = of(found.finished, "sample");
@@ -94,7 +94,7 @@ mod tests {
         let good = Yield { attempts: 5, reached: 5, samples: 5, finished: 4, counted: 4 };
         assert_eq!((none(&good), uncounted(&good)), (None, None));
         assert_eq!((none(&Yield::default()), uncounted(&Yield::default())), (None, None));
-        // Turned away by a limit: nothing was used, and nothing is wrong.
+        // Rate limited: no usage, and no warning.
         let away = Yield { finished: 0, counted: 0, ..good };
         assert_eq!((none(&away), uncounted(&away)), (None, None));
         let silent = Yield { counted: 0, ..good };

@@ -1,5 +1,5 @@
-//! Phases that count as settled without evidence: told at a drain's start and end. They stay as they are until the operator
-//! decides.
+//! Phases counted as settled without evidence: reported at the start and end of a drain, and unchanged until the
+//! operator decides.
 
 use super::Drain;
 use crate::attempt::Trouble;
@@ -7,11 +7,11 @@ use crate::phase::RunId;
 use crate::phase::words::{first_few, quoted};
 use crate::store::Unproven;
 
-/// More phases than these are counted in a message.
+/// Phases named in a message; the rest are counted.
 const NAMED: usize = 8;
 
 impl Drain<'_> {
-    /// What is to be said of each run that has such phases; nothing where there are none.
+    /// Describes such phases for each run; empty if none.
     pub(super) async fn unproven(&self) -> Result<Vec<String>, Trouble> {
         let runs = &self.request.runs;
         let all = self.site.store.unproven(runs).await?;
@@ -32,7 +32,7 @@ fn text(run: &RunId, phases: &[&Unproven]) -> String {
         false => "PHASE...".to_owned(),
     };
     format!(
-        "{what}, but no attempt, import or command of yours made it so: something else changed the database. Look at it, \
+        "{what} without a matching attempt, import or command: the database was changed in another way. Check the work, \
          then accept it (`autopack phases accept --run-id {run} {these}`) or have it done \
          (`autopack phases retry --run-id {run} --redo {these}`)"
     )

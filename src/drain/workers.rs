@@ -1,6 +1,6 @@
-//! The lines at work: attempts of this drain that are under way, each a task of its own on a slot of its own.
+//! Worker pool: running attempts of this drain, each a task with a slot of its own.
 //!
-//! What they come to is for the loop: it alone claims, counts and decides, so that nothing here is shared.
+//! Only the batch loop claims, counts and decides, so nothing here is shared.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +16,12 @@ use crate::store::Claim;
 #[derive(Default)]
 pub(super) struct Crew {
     lines: JoinSet<Result<Executed, Trouble>>,
-    /// The output tokens that each is expected to take.
+    /// Estimated output tokens of each attempt.
     expected: HashMap<Id, u64>,
 }
 
 impl Crew {
+    /// Starts an attempt as a task.
     pub fn start(&mut self, site: &Arc<Site>, claim: Claim, drain_spent: Spent, stop: Stop) {
         let expected = site.expected_output(&claim);
         let site = Arc::clone(site);
@@ -29,24 +30,26 @@ impl Crew {
         self.expected.insert(id, expected);
     }
 
+    /// Returns the number of busy workers.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
+    /// Returns whether no worker is busy.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// What a drain has spent, with what these are expected to take.
+    /// Returns the usage of a drain plus the estimates for running attempts.
     pub fn and(&self, spent: Spent) -> Spent {
         spent.with_running(self.len() as u64, self.expected.values().sum())
     }
 
-    /// The next that ends; `None` where nobody works. Nothing is lost where this is given up halfway.
+    /// Waits for the next attempt to finish; returns `None` if no worker is busy. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<Executed, Trouble>> {
         let (id, ended) = match self.lines.join_next_with_id().await? {
             Ok(ended) => ended,
-            // Its phase stays EXECUTING, and the next drain takes it for a crash.
+            // The phase stays EXECUTING, and the next drain handles the attempt as a crash.
             Err(error) => {
                 (error.id(), Err(Trouble::Ours(anyhow::anyhow!("an attempt broke off: {error}"))))
             }

@@ -1,9 +1,9 @@
-//! The landing queue among drains: a lock on a file for each run, `.autopack/landing/<run>.lock`, under the name of the
-//! drain that holds it.
+//! Merge queue between drains: a file lock for each run, `.autopack/landing/<run>.lock`, holding the name of the
+//! owner.
 //!
-//! It is a courtesy. The branch's compare-and-swap keeps landings apart without it; but among many drains, whoever
-//! needs long (a slow CI on each moved tip) would lose every race. So nobody waits for a drain that was given up, and what
-//! is wrong with the file stops nothing.
+//! The lock is a courtesy. The branch's compare-and-swap already keeps landings apart; but among many drains, a slow
+//! drain (slow CI on each moved tip) would lose every race. So no drain waits for a fenced drain, and errors of the
+//! lock file stop nothing.
 
 use std::fs;
 use std::io;
@@ -17,17 +17,19 @@ use crate::process::{FileLock, Stop, StopLevel};
 use crate::store::{OwnerId, Store};
 use crate::workspace::Repo;
 
-/// How often somebody who waits asks whether the one before was given up.
+/// Interval between checks whether the current holder was fenced.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The order in which drains land on the runs of one repository.
+/// Order in which drains land on the runs of one repository.
 pub struct DrainOrder<'a> {
+    /// Repository of the runs.
     pub repo: &'a Repo,
+    /// Store with the owners.
     pub store: &'a Store,
 }
 
 impl DrainOrder<'_> {
-    /// Waits for this drain's turn among all. `None`: there is none to be had, and it is to be tried without.
+    /// Waits for this drain's queue position. Returns `None` if no lock is available; the caller then lands without.
     pub async fn turn_among_drains(
         &self,
         run: &RunId,
@@ -36,7 +38,7 @@ impl DrainOrder<'_> {
     ) -> Option<FileLock> {
         let turn = self.wait_for_turn(&self.repo.landing_lock(run), us, stop).await;
         turn.unwrap_or_else(|error| {
-            tracing::debug!("landing without a turn among drains: {error}");
+            tracing::debug!("landing without a queue position among drains: {error}");
             None
         })
     }
@@ -68,10 +70,10 @@ impl DrainOrder<'_> {
         Ok(None)
     }
 
-    /// Not for one that was rescued, and may be stopped for ever.
+    /// Returns whether to wait for the holder: not for a fenced drain, possibly stopped forever.
     async fn may_wait_for(&self, path: &Path) -> bool {
         let holder = fs::read_to_string(path).unwrap_or_default();
-        // Empty for the instant between the lock and the name.
+        // The file is empty for an instant between taking the lock and writing the name.
         if holder.is_empty() {
             return true;
         }
@@ -80,16 +82,17 @@ impl DrainOrder<'_> {
     }
 }
 
-/// A thread of its own: nothing else ends a wait for a lock, and a runtime would wait for it at its end.
+/// Waits on a separate thread: nothing else ends a wait for a lock, and a runtime would wait for the thread at
+/// shutdown.
 fn wait(path: PathBuf, us: OwnerId) -> io::Result<oneshot::Receiver<io::Result<FileLock>>> {
     let (tell, waiting) = oneshot::channel();
-    // Where nobody waits any more the lock is free again at once.
+    // If the receiver is gone, the lock is freed at once.
     let wait = move || drop(tell.send(FileLock::wait(&path).and_then(|turn| named(turn, &us))));
     std::thread::Builder::new().name("landing-turn".to_owned()).spawn(wait)?;
     Ok(waiting)
 }
 
-/// At once, so that nobody takes it for the one before, who may have ended.
+/// Writes the name at once, so that nobody mistakes the lock for the previous holder's.
 fn named(mut turn: FileLock, us: &OwnerId) -> io::Result<FileLock> {
     turn.write(us.as_str())?;
     Ok(turn)

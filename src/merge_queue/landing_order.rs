@@ -1,5 +1,5 @@
-//! The landing queue: of the attempts of one drain, one at a time lands on a run's branch, in the order in which they were
-//! ready. Drains among each other queue at a lock (`turn`).
+//! Merge queue within a drain: attempts land on a run's branch one at a time, in the order in which they were ready.
+//! Drains queue among each other at a lock (`drain_order`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,32 +8,33 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::phase::RunId;
 
-/// What is shared by all attempts of a drain.
+/// Merge queue shared by all attempts of a drain.
 #[derive(Debug, Default)]
 pub struct LandingQueue {
     runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Landed>>>>,
 }
 
-/// The last landing on a run's branch by this drain.
+/// Last commit landed on a run's branch by this drain.
 #[derive(Debug, Default)]
 pub struct Landed(Option<String>);
 
-/// It is this attempt's turn until this is dropped.
+/// Queue position of an attempt, held until dropped.
 pub type LandingTurn = OwnedMutexGuard<Landed>;
 
 impl Landed {
+    /// Records a landed commit.
     pub fn note(&mut self, commit: &str) {
         self.0 = Some(commit.to_owned());
     }
 
-    /// Whether the tip is another than this for sure. Other drains, and the user, move it too.
+    /// Returns whether the tip has certainly moved. Other drains and the user move the tip, too.
     pub fn is_beyond(&self, tip: &str) -> bool {
         self.0.as_ref().is_some_and(|last| last != tip)
     }
 }
 
 impl LandingQueue {
-    /// First come, first served; whoever gives up waiting leaves the queue.
+    /// Waits for this attempt's queue position, first come, first served. A caller giving up leaves the queue.
     pub async fn turn(&self, run: &RunId) -> LandingTurn {
         let queue = {
             let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The order in which tested work lands: among the attempts of one drain, and among drains.
+//! Merge queue: the order in which tested work lands, within one drain and between drains.
 
 pub mod drain_order;
 pub mod landing_order;

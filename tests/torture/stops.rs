@@ -177,7 +177,7 @@ fn refused(history: &History, first: &str, rescuer: &str) -> Refused {
         // It had not claimed yet, or was through.
         return Refused::default();
     }
-    assert!(first.contains("another drain took this phase over"), "{first}\n{rescuer}");
+    assert!(first.contains("another drain reclaimed this phase"), "{first}\n{rescuer}");
     let landed = |number: i64| {
         let of = attempts.iter().find(|attempt| attempt.attempt == number);
         of.is_some_and(|attempt| attempt.outcome.as_deref() == Some("landed"))

@@ -1,4 +1,4 @@
-//! A full disk is waited for: it is nobody's fault, and often over in minutes.
+//! Waiting on a full disk: nobody's fault, and often over in minutes.
 
 use std::pin::pin;
 use std::sync::PoisonError;
@@ -15,19 +15,22 @@ use crate::store::Claim;
 use crate::workspace::Shortage;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// While an attempt is under way: one call of the system, and an agent's failed write is over in less than a second.
+/// Interval while an attempt runs: each check is one system call, and a failed write of an agent may last less than a
+/// second.
 const LOOK_DURING: Duration = Duration::from_millis(250);
-/// So often is room made after one phase: its agent may be what fills the disk, and each time is paid for.
+/// Largest number of cleanups after the same phase: the agent may be filling the disk, and each
+/// new attempt costs money.
 const MADE_FOR_A_PHASE: u32 = 3;
 
 impl Site {
-    /// Where an attempt has no room to work, if anywhere.
+    /// Returns the shortage if an attempt has no room to work.
     pub fn shortage(&self) -> Option<Shortage> {
         let database = self.store.path();
         self.repo.shortage(&[database.parent().unwrap_or(database)])
     }
 
-    /// A moment, after which the write that failed may be tried again; said once. `false`: the drain was stopped.
+    /// Waits one interval before the failed write is retried; notes the wait once. Returns `false` if the drain was
+    /// stopped.
     pub async fn wait_for_space(&self, why: &str, stop: &Stop) -> bool {
         if !self.said_full.swap(true, Ordering::Relaxed) {
             self.progress.note(&format!("{why}; waiting for space"));
@@ -39,26 +42,27 @@ impl Site {
         stop.level() == StopLevel::Run
     }
 
+    /// Notes, once after a wait, that space is free again.
     pub fn say_space_again(&self) {
         if self.said_full.swap(false, Ordering::Relaxed) {
-            self.progress.note("there is space again: going on");
+            self.progress.note("there is space again: resuming");
         }
     }
 
-    /// Whether a disk that is full after an attempt has room without what attempts left in their slots.
+    /// Removes unused slots if the disk is full after an attempt; returns whether space is free now.
     pub(crate) async fn make_room(&self, claim: &Claim) -> bool {
         let Some(shortage) = self.shortage() else { return false };
         if !self.may_make_room(claim) {
             return false;
         }
         let removed = self.repo.make_room(&shortage).await.unwrap_or_else(|error| {
-            tracing::warn!("cannot make room: {error}");
+            tracing::warn!("cannot free space: {error}");
             0
         });
         let made = removed > 0 && self.shortage().is_none();
         if made {
             let slots = counted(removed as u64, "slot");
-            let what = "in which nobody worked: there is space again";
+            let what = "not in use: there is space again";
             self.progress.note(&format!("{shortage}; removed {slots} {what}"));
         }
         made
@@ -71,8 +75,8 @@ impl Site {
         *times <= MADE_FOR_A_PHASE
     }
 
-    /// An attempt, and where there was no room at any time that it took: what an agent could not write is missing long
-    /// after the disk was freed.
+    /// Runs an attempt and records any shortage during the run: files missing after a failed write of the agent stay
+    /// missing after space is free again.
     pub(crate) async fn with_shortage<T>(
         &self,
         attempt: impl Future<Output = T>,
@@ -83,7 +87,7 @@ impl Site {
         let mut met = None;
         let ended = loop {
             tokio::select! {
-                // First a look, before anything is written.
+                // Check first, before anything is written.
                 biased;
                 _ = looks.tick(), if met.is_none() => met = self.shortage(),
                 ended = &mut attempt => break ended,
@@ -93,7 +97,7 @@ impl Site {
     }
 }
 
-/// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
+/// Attributes any error during a shortage to the full disk: git does not always name the cause.
 pub(crate) fn unless_full(
     tried: Result<Verdict, Trouble>,
     shortage: Option<Shortage>,

@@ -1,4 +1,4 @@
-//! What holds attempts back or ends a drain early: rate limits, errors and verdicts that repeat, disks that are full.
+//! Limits on attempts: rate limits, repeated errors and verdicts, full disks.
 
 pub mod disk_shortage;
 pub mod rate_limit_backoff;

@@ -1,4 +1,4 @@
-//! How long an agent that was told to come back later stays away: as long as its provider said, else ever longer.
+//! Wait of a rate-limited agent: until the provider's reset time, else with exponential backoff.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,21 +11,22 @@ use crate::phase::UnixMs;
 
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// A reset further away than a month is a misreading.
+/// Reset times more than a month away are ignored as misread.
 const FURTHEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// What is shared by all attempts of a drain: how often each agent was turned away in a row, and until when it is.
+/// Rate limits shared by all attempts of a drain: per agent, the number of limits in a row and the end of the current
+/// limit.
 #[derive(Debug, Default)]
 pub struct Backoff {
     turned_away: Mutex<HashMap<String, (u32, UnixMs)>>,
 }
 
 impl Backoff {
-    /// When the agent may be asked again.
+    /// Returns when the agent is ready again.
     pub fn next(&self, agent: &str, until: Option<Until>, now: UnixMs) -> UnixMs {
         let mut agents = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
         let (times, away) = agents.entry(agent.to_owned()).or_insert((0, UnixMs(0)));
-        // Attempts that ran beside the first one meet the same limit, not one more.
+        // Parallel attempts hit the same limit; they do not count as further limits.
         let same = now.0 < away.0;
         *times += u32::from(!same);
         let said = match until {
@@ -33,7 +34,7 @@ impl Backoff {
             Some(Until::After(wait)) => millis(wait),
             None => 0,
         };
-        // A time that has passed says nothing; and a provider that was wrong before is not asked ever so quickly.
+        // Reset times in the past are ignored. If an earlier reset time proved too short, the wait grows anyway.
         let wait = match (said, *times - 1) {
             (0, before) => longer(before),
             (said, 0) => Duration::from_millis(said),
@@ -46,14 +47,14 @@ impl Backoff {
         *away
     }
 
-    /// The same for a phase that was turned away so often before, by this drain or by earlier ones, which knew more.
+    /// Returns the shortest wait for a phase limited this many times before, by this or earlier drains.
     pub fn at_least(times_before: u32, now: UnixMs) -> UnixMs {
         let Some(times) = times_before.checked_sub(1) else { return now };
         let wait = longer(times);
         UnixMs(now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// It answered.
+    /// Resets the count after a response of the agent.
     pub fn reset(&self, agent: &str) {
         self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
     }
@@ -63,7 +64,7 @@ fn longer(times_before: u32) -> Duration {
     FIRST.saturating_mul(1 << times_before.min(10)).min(LONGEST)
 }
 
-/// Up to a tenth more, ten seconds at most: several drains should not all come back in the same moment.
+/// Adds up to a tenth, 10 s at most, so that several drains do not retry at the same moment.
 fn jitter(wait: Duration) -> Duration {
     let most = (wait / 10).min(Duration::from_secs(10)).as_millis().max(1);
     let random = u128::from(RandomState::new().hash_one(0u8));
@@ -80,7 +81,7 @@ mod tests {
         (at.0 - NOW.0) / 1000
     }
 
-    /// How long it stays away each time that it comes back and is turned away again.
+    /// Returns the waits if the agent retries on time and is limited again each time.
     fn again_and_again(
         backoff: &Backoff,
         agent: &str,

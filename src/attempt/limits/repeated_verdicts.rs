@@ -1,6 +1,6 @@
-//! The circuit breaker: failures that phase after phase shares, with no landing in between, end the drain before all phases
-//! have used up their tries. They are the same error of the agent, its provider, its supervisor or CI's start; an agent
-//! that does nothing; CI that is red without the changes too; the same files outside every scope.
+//! Circuit breaker: ends the drain after the same failure in several phases without a landing in between, before all
+//! phases have used up their attempts. Counted are the same error of the agent, the provider, the supervisor or the
+//! start of CI; an agent doing nothing; CI red without the changes, too; the same files outside every scope.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,23 +16,23 @@ use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId, Verdict};
 use crate::workspace::Side;
 
-/// Paths and tests in a message.
+/// Paths and tests named in a message.
 const NAMED: usize = 5;
-/// Last lines of CI that are compared, and told.
+/// Last lines of CI compared and shown.
 const LINES: usize = 5;
 
-/// What several phases may fail with alike.
+/// Failure common to several phases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Signature {
-    /// An error of the agent, its provider, its supervisor or CI's start, without what differs from one time to the next.
+    /// Error of the agent, the provider, the supervisor or the start of CI, without the variable parts.
     Error(String),
     /// The agent did nothing.
     NoChange,
-    /// Exactly these files, which none of the phases may change.
+    /// Exactly these files, forbidden to each of the phases.
     Breach(BTreeSet<String>),
-    /// Exactly these tests.
+    /// Exactly these failing tests.
     Tests(BTreeSet<String>),
-    /// The last lines of CI, where it reports no single tests.
+    /// Last lines of CI, if individual tests are not reported.
     Lines(Vec<String>),
 }
 
@@ -41,8 +41,8 @@ impl Signature {
         Self::Error(normalise(error))
     }
 
-    /// `did_nothing`: the agent's silence is not explained by there being nothing to do. `breached`: the paths that the
-    /// attempt changed and may not change.
+    /// Derives the signature of a failure. `did_nothing`: the agent did nothing although work was left. `breached`:
+    /// forbidden paths changed by the attempt.
     fn of(failure: &Failure, did_nothing: bool, breached: &BTreeSet<String>) -> Option<Self> {
         let detail = &failure.detail;
         match failure.kind {
@@ -70,8 +70,8 @@ impl Signature {
     }
 }
 
-/// What went wrong, for an agent that exited without a change with its last line: one that cannot even start ends like
-/// this in every phase.
+/// Returns the error; for an agent without a change, with the last line of output: an agent unable to start fails
+/// like this in every phase.
 fn error_of(failure: &Failure) -> String {
     let last = last_lines(&failure.detail.log_tail).pop();
     match last.filter(|_| failure.exit_code.is_some()) {
@@ -85,31 +85,32 @@ fn last_lines(log: &str) -> Vec<&str> {
     lines[lines.len().saturating_sub(LINES)..].to_vec()
 }
 
-/// What is shared by all attempts of a drain: the failures since the last landing, each with the phases that met it, in the
-/// order of their ends.
+/// Failures since the last landing, shared by all attempts of a drain, each with the affected phases in order of
+/// their ends.
 #[derive(Debug)]
 pub struct Repeats {
-    /// Phases; 0: never.
+    /// Phases until the drain stops; 0: never.
     limit: u32,
-    /// The same for files outside of scopes.
+    /// The same limit for files outside of scopes.
     breach_limit: u32,
     rows: Mutex<Vec<(Signature, Vec<PhaseId>)>>,
-    /// A sample ends by a rule of its own.
+    /// A sample has a stop rule of its own.
     is_sampling: AtomicBool,
 }
 
 impl Repeats {
+    /// Creates a circuit breaker with both limits.
     pub fn new(limit: u32, breach_limit: u32) -> Self {
         Self { limit, breach_limit, rows: Mutex::default(), is_sampling: AtomicBool::new(false) }
     }
 
-    /// A phase met an error that is not about the phase. Says what the phases share once there are too many.
+    /// Counts an error not caused by the phase. Returns a description once the limit is reached.
     pub fn met_error(&self, phase: &PhaseId, error: &str) -> Option<String> {
         let phases = self.met(phase, &Signature::of_error(error))?;
         Some(format!("{} met the same error: {error}", row(&phases)))
     }
 
-    /// A phase failed. The phases that failed alike since the last landing, once there are too many.
+    /// Counts a failure. Returns the affected phases since the last landing once the limit is reached.
     fn met(&self, phase: &PhaseId, signature: &Signature) -> Option<Vec<PhaseId>> {
         if self.is_sampling.load(Ordering::Relaxed) {
             return None;
@@ -132,17 +133,17 @@ impl Repeats {
         is_full.then(|| phases.clone())
     }
 
-    /// Nothing is counted while a few phases are tried as a sample.
+    /// Suspends counting while a sample runs.
     pub fn while_sampling(&self, is_sampling: bool) {
         self.is_sampling.store(is_sampling, Ordering::Relaxed);
     }
 
-    /// Something landed.
+    /// Clears all counts after a landing.
     fn reset(&self) {
         self.rows().clear();
     }
 
-    /// These failures turned out to be the phases' own.
+    /// Forgets failures found to be caused by the phases.
     fn forget(&self, signature: &Signature) {
         self.rows().retain(|(before, _)| before != signature);
     }
@@ -152,15 +153,15 @@ impl Repeats {
     }
 }
 
-/// Several phases, by name.
+/// Names several phases.
 fn row(phases: &[PhaseId]) -> String {
     let names: Vec<&str> = phases.iter().map(PhaseId::as_str).collect();
     format!("{} phases in a row ({})", names.len(), names.join(", "))
 }
 
 impl Attempt<'_> {
-    /// Whether the agent left a deliverable missing, or did not even try. Of programs that do not report their tool calls,
-    /// only what is missing tells.
+    /// Returns whether the agent left a deliverable missing, or used no tool at all. For programs without reported
+    /// tool calls, only missing deliverables count.
     pub(crate) fn did_nothing(&self, verdict: &Verdict) -> Result<bool, Trouble> {
         if !matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::NoChange) {
             return Ok(false);
@@ -177,8 +178,8 @@ impl Attempt<'_> {
         Ok(is_missing || tells_of_tools && !self.used_tools.load(Ordering::Relaxed))
     }
 
-    /// Counts the verdict. An error that ends the drain: too many phases in a row failed alike, and none of them can help
-    /// it. This one's try is not charged.
+    /// Counts the verdict. Returns an error ending the drain after too many equal failures in a row, not caused by
+    /// the phases. The attempt is then not counted towards `max_attempts`.
     pub(crate) async fn look_for_repeats(
         &mut self,
         verdict: &Verdict,
@@ -190,7 +191,7 @@ impl Attempt<'_> {
                 repeats.reset();
                 return Ok(());
             }
-            // A phase that has nothing to do, or goes back to the queue, says nothing of the others.
+            // A phase without work, or back in the queue, says nothing about other phases.
             Verdict::Passed { commit: None } | Verdict::Requeued(_) => return Ok(()),
             Verdict::Failed(failure) => failure,
         };
@@ -207,7 +208,7 @@ impl Attempt<'_> {
         Err(Trouble::Systemic(why(&signature, &phases, failure)))
     }
 
-    /// Whether CI fails in the same way without the attempt's change.
+    /// Returns whether CI fails in the same way without the attempt's change.
     async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, Trouble> {
         let own = ci::check_plan(self.claim.phase.ci());
         let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci)));
@@ -226,7 +227,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Which phases, what they share, the last lines, and what to do.
+/// Describes the phases, the common failure, the last lines and the remedy.
 fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
     let row = row(phases);
     let lines = last_lines(&failure.detail.log_tail);
@@ -247,7 +248,7 @@ fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
         Signature::Breach(breaches) => {
             let paths: Vec<&String> = breaches.iter().collect();
             format!(
-                "{row} changed the same files that they may not change: {}; what writes them is no single phase: ignore \
+                "{row} changed the same files that they may not change: {}; the cause is not a single phase: ignore \
                  them in .gitignore, name them in workspace.keep or in the phases' scopes, or raise executor.repeat_limit",
                 first_few(&paths, NAMED)
             )
@@ -255,12 +256,12 @@ fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
         Signature::Tests(tests) => {
             let tests: Vec<&String> = tests.iter().collect();
             format!(
-                "{row} failed the same tests, which fail without their changes too: {}; mend them or the machine first",
+                "{row} failed the same tests, and these fail without the changes too: {}; fix the tests or the machine first",
                 first_few(&tests, NAMED)
             )
         }
         Signature::Lines(_) => format!(
-            "{row} failed CI in the same way, and it fails without their changes too{said}; mend CI, ci.command or \
+            "{row} failed CI in the same way, and CI fails without the changes too{said}; fix CI, ci.command or \
              workspace.setup first"
         ),
     }

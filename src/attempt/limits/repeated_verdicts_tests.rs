@@ -1,4 +1,4 @@
-//! Which failures are alike, and when they are too many.
+//! Tests of the circuit breaker: equal failures and limits.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! An agent's own files (`AUTOPACK_LOG_DIR`), kept with its attempt: without secrets, and within bounds.
+//! Files written by an agent to `AUTOPACK_LOG_DIR`, kept with the attempt: with secrets removed, and within limits.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,13 +9,13 @@ use crate::attempt::Trouble;
 use crate::phase::words::counted;
 use crate::process::Redactor;
 
-/// Of a longer file its end is kept: where a log tells why it ended.
+/// Longest file in bytes; a longer file keeps only the end, usually with the cause of an error.
 const LONGEST: u64 = 4 * 1024 * 1024;
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
 const MOST_FILES: usize = 1000;
 const DEEPEST: usize = 16;
 
-/// The directory of one attempt.
+/// Log directory of one attempt.
 pub(crate) struct AgentFiles {
     dir: PathBuf,
     bytes: u64,
@@ -25,15 +25,16 @@ pub(crate) struct AgentFiles {
 }
 
 impl AgentFiles {
+    /// Creates the directory.
     pub fn create(dir: PathBuf) -> Result<Self, Trouble> {
         fs::create_dir_all(&dir).map_err(|error| Trouble::io(&dir, error))?;
         Ok(Self { dir, bytes: 0, files: 0, shortened: 0, removed: 0 })
     }
 
-    /// Takes out secrets and what is too much. An empty directory goes. What was taken out is said, a line each.
+    /// Removes secrets, oversized files and an empty directory. Returns a line for each kind of removal.
     pub fn keep(mut self, redact: &Redactor) -> Vec<String> {
         let dir = self.dir.clone();
-        // The agent may have put a link in its place.
+        // The agent may have replaced the directory by a symbolic link.
         if !dir.symlink_metadata().is_ok_and(|found| found.is_dir()) {
             let _ = fs::remove_file(&dir);
             return Vec::new();
@@ -45,14 +46,14 @@ impl AgentFiles {
         if self.shortened > 0 {
             let longest = LONGEST / 1024 / 1024;
             notes.push(format!(
-                "of {} in AUTOPACK_LOG_DIR the last {longest} MiB are kept",
+                "{} in AUTOPACK_LOG_DIR shortened to the last {longest} MiB",
                 what(self.shortened)
             ));
         }
         if self.removed > 0 {
             let most = MOST_BYTES / 1024 / 1024;
             notes.push(format!(
-                "{} in AUTOPACK_LOG_DIR were not kept: {most} MiB in {MOST_FILES} files is the most, and nothing but files is kept",
+                "{} in AUTOPACK_LOG_DIR not kept: the limit is {most} MiB in {MOST_FILES} regular files",
                 what(self.removed)
             ));
         }
@@ -83,7 +84,7 @@ impl AgentFiles {
 
     fn keep_file(&mut self, path: &Path, length: u64, redact: &Redactor) -> bool {
         let kept = length.min(LONGEST);
-        // One that cannot be read could hold anything.
+        // Unreadable files may contain anything, so they are removed.
         if self.files >= MOST_FILES
             || self.bytes + kept > MOST_BYTES
             || clean(path, redact).is_err()
@@ -97,7 +98,7 @@ impl AgentFiles {
     }
 }
 
-/// Cuts a file down to its end and takes the secrets out.
+/// Cuts a file to the last bytes and removes secrets.
 fn clean(path: &Path, redact: &Redactor) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     let length = file.metadata()?.len();
@@ -108,7 +109,7 @@ fn clean(path: &Path, redact: &Redactor) -> io::Result<()> {
     if length <= LONGEST && *clean == bytes[..] {
         return Ok(());
     }
-    // A new file: what is there may have another name elsewhere.
+    // A new file is written, because the old file may have other hard links.
     fs::remove_file(path)?;
     File::create_new(path)?.write_all(&clean)
 }
@@ -151,7 +152,7 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(&outside).unwrap(), "theirs");
         assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes[0].starts_with("of 7 files") && notes[1].starts_with("3 files"), "{notes:?}");
+        assert!(notes[0].starts_with("7 files") && notes[1].starts_with("3 files"), "{notes:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The part of an attempt in which the agent runs.
+//! Agent step of an attempt.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// What this attempt may use: its own budget, and what is left of the larger ones.
+    /// Returns the budget of this attempt: the attempt budget, limited by the amounts left of the larger budgets.
     fn allowance(&self) -> AttemptBudget {
         let left = self.budgets().map(|(_, left)| left);
         let least = left.iter().fold(Budget::default(), |least, left| least.tightest(left));
@@ -77,20 +77,20 @@ impl Attempt<'_> {
         }
     }
 
-    /// Each budget with what is left of it, the largest first.
+    /// Returns each budget level with the amount left, the largest level first.
     fn budgets(&self) -> [(Level, Budget); 4] {
         let budgets = &self.site.settings.executor.budgets;
         let spent = &self.claim.spent;
         [
             (Level::Drain, budgets.drain.less(&self.drain_spent)),
-            // Its time is that of all attempts together, and others may be under way.
+            // The time of a run is summed over all attempts, and other attempts may be running.
             (Level::Run, budgets.run.less(&spent.run).with_time_for_each_of(spent.run.running + 1)),
             (Level::Phase, budgets.phase.less(&spent.phase)),
             (Level::Attempt, budgets.attempt),
         ]
     }
 
-    /// The failed try's session, if the agent that takes this one left it.
+    /// Returns the session of the failed attempt if left by the same agent.
     fn session(&self) -> Option<String> {
         let (name, _) = self.site.agent_of(self.claim).ok()?;
         let (agent, session) = self.claim.session.as_ref()?;
@@ -103,7 +103,7 @@ impl Attempt<'_> {
         }
         let text = match event {
             AgentEvent::Line(text) | AgentEvent::Tool(text) => text,
-            AgentEvent::Limit(text) => format!("held up: {text}"),
+            AgentEvent::Limit(text) => format!("rate limited: {text}"),
             AgentEvent::Error(text) => format!("error: {text}"),
             AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
         };
@@ -112,21 +112,21 @@ impl Attempt<'_> {
         self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, &text);
     }
 
-    /// The verdict on an attempt whose agent we ended: what it left may look whole, and is not trusted.
+    /// Returns the verdict if autopack stopped the agent: the work may look complete, but is not trusted.
     pub(crate) fn cut_short(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
         if let Some(verdict) = self.outcome(&reply.outcome, reply)? {
             return Ok(Some(verdict));
         }
         let (kind, what) = match reply.ended {
             How::Stopped => return Ok(Some(Verdict::Requeued(Requeue::Interrupted))),
-            How::TimedOut => (FailureKind::AgentTimeout, "the agent ran out of time"),
-            How::Stalled => (FailureKind::AgentStalled, "the agent gave no sign of life"),
+            How::TimedOut => (FailureKind::AgentTimeout, "the agent exceeded its time limit"),
+            How::Stalled => (FailureKind::AgentStalled, "the agent was idle for too long"),
             How::Exited(_) | How::Signalled(_) => return Ok(None),
         };
-        Ok(Some(failed(kind, format!("{what} and was ended"), reply)))
+        Ok(Some(failed(kind, format!("{what} and was stopped"), reply)))
     }
 
-    /// Of what an agent prints: a failure of its provider, where that is why it left its work undone.
+    /// Recognizes a provider error in the agent's output as the cause of unfinished work.
     pub(crate) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
         match &reply.excuse {
             Some(excuse) => self.outcome(excuse, reply),
@@ -134,7 +134,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// What the agent's own channel says, where that decides before the diff does.
+    /// Evaluates the agent's own reports, if they decide before the diff.
     fn outcome(
         &mut self,
         outcome: &Outcome,
@@ -161,20 +161,20 @@ impl Attempt<'_> {
                 failed(FailureKind::AgentFailed, format!("the agent failed: {message}"), reply)
             }
             Outcome::Looped { what } => {
-                failed(FailureKind::AgentLooped, format!("the agent was ended: {what}"), reply)
+                failed(FailureKind::AgentLooped, format!("the agent was stopped: {what}"), reply)
             }
             Outcome::OverBudget { what } => self.over_budget(what, reply),
         }))
     }
 
-    /// When the agent may be asked again: none of its phases is before.
+    /// Returns when the agent is ready again: all phases of this agent are deferred until then.
     fn turned_away(&mut self, agent: String, until: Option<Until>) -> UnixMs {
         let not_before = self.site.backoff.next(&agent, until, now());
         self.record.after = After::Away { agent, until: not_before };
         not_before
     }
 
-    /// What the agent wrote for itself is kept, without secrets and within bounds.
+    /// Keeps the agent's log directory, with secrets removed and within limits.
     async fn keep_agent_files(&self, files: AgentFiles) {
         let redact = self.site.redactor.clone();
         let kept = tokio::task::spawn_blocking(move || files.keep(&redact)).await;
@@ -182,7 +182,7 @@ impl Attempt<'_> {
         notes.iter().for_each(|note| self.note(note));
     }
 
-    /// Whose budget it was decides: the run's and the drain's end the drain, the others this try.
+    /// Handles an exhausted budget by level: run and drain budgets end the drain, others only this attempt.
     fn over_budget(&mut self, what: &str, reply: &AgentReply) -> Verdict {
         let used = Spent {
             wall: Duration::from_millis(self.record.agent_ms.unwrap_or_default()),

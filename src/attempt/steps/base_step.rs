@@ -1,4 +1,4 @@
-//! CI at the base: before the first agent is asked, and wherever a judgement needs to know what it says without the change.
+//! CI at the base: before the first agent starts, and for every comparison of a result with and without the change.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::store::BaseKey;
 use crate::workspace::Side;
 
 impl Attempt<'_> {
-    /// Runs each CI command of the phase that no phase of this drain had before, on what the agent will be given.
-    /// `None`: the agent may be asked.
+    /// Runs each CI command of the phase not yet tested in this drain, at the base. Returns `None` if the agent may
+    /// start.
     pub(crate) async fn check_base(&mut self) -> Result<Option<Verdict>, Trouble> {
         let runs_before = self.record.ci_runs;
         let own = ci::check_plan(self.claim.phase.ci()).map(|plan| plan.for_copy(self.slot.path()));
@@ -27,7 +27,7 @@ impl Attempt<'_> {
             }
         }
         if self.record.ci_runs > runs_before {
-            // What CI wrote into the user's checkout is none of the agent's.
+            // Changes by CI in the user's checkout are not the agent's.
             self.checkout = self.site.repo.checkout_state().await?;
         }
         Ok(None)
@@ -70,7 +70,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// Puts CI's checkout at the base, and refuses to ask an agent where CI would test the user's checkout.
+    /// Resets CI's checkout to the base; fails if CI would test the user's checkout.
     async fn check_place(&mut self, plan: &CiPlan) -> Result<(), Trouble> {
         let base = self.base.clone();
         if let Some(failure) = self.place_for_ci(&base).await? {
@@ -83,7 +83,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// What the plan says at the base, which CI's checkout holds: known, or run. `None`: the operator stopped the drain.
+    /// Returns the result at the base, from the cache or from a run. `None`: the operator stopped the drain.
     async fn first_run(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
@@ -92,7 +92,7 @@ impl Attempt<'_> {
         }
         let run = match plan.is_configured() {
             true => {
-                // Programs may lie in the checkout that CI runs in.
+                // Programs may be located in the checkout used by CI.
                 let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
                 self.run_at_base(&plan).await?
             }
@@ -105,10 +105,10 @@ impl Attempt<'_> {
         Ok(Some(run))
     }
 
-    /// CI's checkout holds the base. What is red is run once more: a flaky test is no reason to end a night.
+    /// Runs CI at the base, already checked out. A red result is repeated once: a flaky test must not end the drain.
     async fn run_at_base(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
         self.step(Step::Baseline);
-        // Files of the base decide which runner is detected, and programs may lie in this checkout.
+        // Files of the base determine the detected runner, and programs may be located in this checkout.
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
         let plan = plan.at_base(self.site.settings.ci.max_timeout_seconds);
         let run = self.run_ci(&plan).await?;
@@ -117,7 +117,7 @@ impl Attempt<'_> {
         Ok(with_base_rerun(&plan, run, again))
     }
 
-    /// What the same plan says without the change: known, or found out where the judgement needs it.
+    /// Returns the result of the same plan without the change, from the cache or from a run.
     pub(crate) async fn base_results(
         &mut self,
         plan: &CiPlan,
@@ -132,7 +132,7 @@ impl Attempt<'_> {
         }
         let running = self.site.bases.running(&key);
         let _held = running.lock().await;
-        // Another worker may have found it out meanwhile.
+        // Another worker may have finished the same run in the meantime.
         if let Some(known) = self.site.bases.result(&key) {
             return Ok(Some(known));
         }
@@ -140,7 +140,7 @@ impl Attempt<'_> {
         self.learn_base(key, &results).await.map(Some)
     }
 
-    /// The base once more, before a loss is believed: ids that come and go by themselves are no loss.
+    /// Runs the base again before a missing test counts as lost: unstable test ids are no loss.
     pub(crate) async fn steady_base(
         &mut self,
         plan: &CiPlan,
@@ -155,7 +155,7 @@ impl Attempt<'_> {
         self.learn_base(key, &steadied(known.clone(), &again)).await
     }
 
-    /// Runs CI at the base, and puts its checkout back to `commit`. `None`: there is no result.
+    /// Runs CI at the base and resets the checkout to `commit`. Returns `None` without a result.
     async fn look_back(
         &mut self,
         plan: &CiPlan,
@@ -166,8 +166,8 @@ impl Attempt<'_> {
         Ok(Some(run.results))
     }
 
-    /// Runs CI at the base, whatever is known of it; CI's checkout holds the base afterwards. `None`: the base cannot be
-    /// set up, or the operator stopped the drain.
+    /// Runs CI at the base, ignoring the cache; leaves CI's checkout at the base. Returns `None` if setup fails at
+    /// the base, or the operator stopped the drain.
     pub(crate) async fn run_base_again(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
         let base = self.base.clone();
         if self.place_for_ci(&base).await?.is_some() {
@@ -188,13 +188,13 @@ impl Attempt<'_> {
         Ok(shared)
     }
 
-    /// What CI said of this commit is the base of whoever comes next.
+    /// Records the green result of a commit as the base of later attempts.
     pub(crate) async fn note_green(&mut self, commit: &str) {
         for (command, results) in std::mem::take(&mut self.record.green) {
             let key = match self.tree_key(command, commit).await {
                 Ok(key) => key,
-                // It has landed all the same; CI runs there once more.
-                Err(error) => return tracing::warn!("cannot note what CI said: {error}"),
+                // The change has landed all the same; CI runs there once more.
+                Err(error) => return tracing::warn!("cannot store the CI result: {error}"),
             };
             let results = Arc::new(results);
             self.site.bases.put(key.clone(), Arc::clone(&results));

@@ -1,4 +1,4 @@
-//! CI on what the attempt made: what is red or gone is compared with the base, and looked at a second time before it counts.
+//! CI on the attempt's change: red or missing tests are compared with the base, and repeated before they count.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::progress::Step;
 use crate::telemetry::file_kind::{Kind, kind};
 use crate::workspace::Side;
 
-/// Files that CI changed, in a message.
+/// Files changed by CI, named in a message.
 const NAMED: usize = 5;
-/// Test files that are read to find tests that moved; a change of more is a loss where ids tell so.
+/// Test files read in search of moved tests; in larger changes, missing test ids count as lost.
 const MOST_SOURCES: usize = 200;
 
-/// What CI says about an attempt.
+/// Result of CI for an attempt.
 pub(crate) enum Gate {
     Green,
     Red(Failure),
@@ -29,7 +29,7 @@ pub(crate) enum Gate {
 }
 
 impl Attempt<'_> {
-    /// CI sees the commit that would land, in a checkout that no agent wrote to.
+    /// Runs CI on the commit to land, in a checkout never written by an agent.
     pub(crate) async fn ci(&mut self, commit: &str) -> Result<Gate, Trouble> {
         self.step(Step::Ci);
         self.record.green.clear();
@@ -73,13 +73,14 @@ impl Attempt<'_> {
             return Ok(Gate::Red(failure));
         }
         if let Some(rewritten) = rewritten {
-            self.note(&format!("{rewritten}; what the agent left lands, not what CI made of it"));
+            self.note(&format!("{rewritten}; the agent's version lands, not CI's"));
         }
         self.record.green.push((plan.command_key(), run.results));
         self.own_check(commit).await
     }
 
-    /// `test_cmd`, the phase's own check: it has to be green, whatever it was before. Tests that it ran have to run.
+    /// Runs `test_cmd`, the phase's own check: must be green, regardless of the base. Tests in the base must still
+    /// run.
     async fn own_check(&mut self, commit: &str) -> Result<Gate, Trouble> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
         let plan = plan.for_copy(self.slot.path_of(Side::Ci));
@@ -108,7 +109,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// What CI is for what one of the checkouts holds.
+    /// Returns the CI plan for the files in a checkout.
     pub(crate) async fn ci_plan(&self, side: Side) -> CiPlan {
         let env = self.environment(Purpose::Ci, side);
         let site =
@@ -116,8 +117,8 @@ impl Attempt<'_> {
         ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
     }
 
-    /// What is newly red is run once more: what passes then is flaky, and said. What is gone is looked for in other files,
-    /// and the base is run once more before it counts as lost.
+    /// Repeats newly red tests: tests passing now are flaky, and noted. Missing tests are searched for in other
+    /// files, and the base runs again before they count as lost.
     async fn second_look(
         &mut self,
         plan: &CiPlan,
@@ -165,7 +166,7 @@ impl Attempt<'_> {
         Terms { is_deliverable: &is_deliverable, delivers_tests, excuses, sources }.judge(run, base)
     }
 
-    /// What is known to come and go stays known.
+    /// Adds known unstable tests from the base.
     fn with_unstable(&self, mut run: CiRun, base: Option<&TestResults>) -> CiRun {
         if let Some(base) = base {
             run.results.unstable = base.unstable.carried_to(&run.results);
@@ -173,7 +174,7 @@ impl Attempt<'_> {
         run
     }
 
-    /// The files of tests that are gone, as they were, and of new ones, as they are.
+    /// Reads the old files of missing tests and the new files of new tests.
     async fn sources(
         &self,
         judgement: &Judgement,
@@ -200,7 +201,7 @@ impl Attempt<'_> {
 
     pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
         self.record.ci_runs += 1;
-        // What ran before may have closed it.
+        // An earlier program may have revoked access to the directory.
         self.site.repo.reopen(self.folder.path());
         let env = self.environment(Purpose::Ci, Side::Ci);
         let request = ci::Request {
@@ -218,7 +219,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether a deliverable is tests: a test file, a folder of them, or a glob over some.
+/// Returns whether a deliverable consists of tests: a test file, a directory of tests, or a glob over tests.
 fn is_of_tests(deliverable: &str) -> bool {
     let file = deliverable.replace(['*', '?'], "x");
     let file = if file.ends_with('/') { format!("{file}x.js") } else { file };

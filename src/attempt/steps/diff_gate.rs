@@ -1,4 +1,4 @@
-//! The diff against the phase: scope, protected paths, secrets, deliverables, and whether there is one at all.
+//! Checks of the diff against the phase: scope, protected paths, secrets, deliverables, and an empty diff.
 
 use std::fs;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::path::Path;
 use crate::agent::AgentReply;
 use crate::attempt::{Attempt, Trouble};
 use crate::phase::deliverables::{Presence, missing};
-use crate::phase::scope::{Breach, Change, ChangeKind, breaches};
+use crate::phase::scope::{Breach, BreachReason, Change, ChangeKind, breaches};
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
 use crate::process::How;
 use crate::workspace::{Measured, Unfiltered};
 
-/// Named in a one-line message; the detail has all of them.
+/// Paths named in a message; the details list all of them.
 const NAMED: usize = 5;
 
 impl Attempt<'_> {
-    /// `None`: nothing stands against the change, and CI may see it.
+    /// Checks the change. Returns `None` if CI may run.
     pub(crate) async fn judge_diff(
         &mut self,
         measured: &Measured,
@@ -54,20 +54,25 @@ impl Attempt<'_> {
             true => FailureKind::ProtectedPath,
             false => FailureKind::ScopeBreach,
         };
+        let lines: Vec<String> = breaches.iter().map(Breach::to_string).collect();
+        let paths: Vec<&str> = breaches.iter().map(|breach| breach.path.as_str()).collect();
+        let all_outside = breaches.iter().all(|breach| breach.reason == BreachReason::OutOfScope);
         let mut message = match breaches.len() {
             1 => format!("changed {first}"),
-            n => format!("changed {n} paths it may not change, {first} among them"),
+            n if all_outside => {
+                format!("changed {n} files outside its scope: {}", first_few(&paths, NAMED))
+            }
+            n => format!("changed {n} files it may not change: {}", first_few(&lines, NAMED)),
         };
         if breaches.iter().any(|breach| is_new_at_the_root(&breach.path, measured)) {
-            message
-                .push_str("; logs and notes of an agent belong in the directory $AUTOPACK_LOG_DIR");
+            message.push_str("; agents write logs and notes to the directory $AUTOPACK_LOG_DIR");
         }
         let mut failure = Failure::new(kind, message);
-        failure.detail.breaches = breaches.iter().map(Breach::to_string).collect();
+        failure.detail.breaches = lines;
         Ok(Some(failure))
     }
 
-    /// What files that git takes for binary hold of secrets.
+    /// Searches for secrets in files git treats as binary.
     pub(crate) async fn secret_in_binaries(
         &self,
         measured: &Measured,
@@ -76,19 +81,19 @@ impl Attempt<'_> {
         Ok(self.site.redactor.find_in_patch(&lines))
     }
 
-    /// What the user's own commit of the same change would not hold.
+    /// Fails for files a git filter would rewrite in the user's own commit of the same change.
     async fn unfiltered(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
         let there = measured.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
         let found = self.slot.unfiltered(there.map(|change| change.path.as_str())).await?;
         Ok(found.map(|Unfiltered { path, filter }| {
             let message = format!(
-                "changed {path}, which git's filter {filter} rewrites for a commit; it is not run here, so the file would land as it is"
+                "changed {path}, which git's filter {filter} rewrites on commit; autopack runs no filters, so the file would land unfiltered"
             );
             Failure::new(FailureKind::ScopeBreach, message)
         }))
     }
 
-    /// Whether a secret stands in the change, whatever else is wrong with it.
+    /// Returns whether the change contains a secret, regardless of other failures.
     pub(crate) fn holds_secret(&self, measured: &Measured) -> bool {
         self.secret(measured, None).is_some()
     }
@@ -98,7 +103,7 @@ impl Attempt<'_> {
         let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
         let what = redactor.find_in_patch(&measured.patch).or(in_binaries).or_else(in_a_path)?;
         let message = format!(
-            "the change holds a secret: {what}; it does not land, and its patch is kept without it"
+            "the change contains a secret: {what}; it does not land, and the kept patch omits the secret"
         );
         Some(Failure::new(FailureKind::SecretInDiff, message))
     }
@@ -118,7 +123,8 @@ impl Attempt<'_> {
         Some(failure)
     }
 
-    /// No diff is a failure, unless the phase allows it or another phase made all of it since the run began.
+    /// Judges an empty diff: a failure, unless allowed by the phase, or another phase made all deliverables since the
+    /// run began.
     async fn judge_no_change(&mut self, reply: &AgentReply) -> Result<Verdict, Trouble> {
         let failed = match reply.ended {
             How::Exited(code) => code != 0,
@@ -139,7 +145,7 @@ impl Attempt<'_> {
             How::TimedOut | How::Stalled | How::Stopped => String::new(),
         };
         let message = format!("the agent changed nothing{said}");
-        // It did not come to an end of its own: that is about the agent, and says nothing about the phase.
+        // The agent crashed or was killed: an agent failure, not evidence about the phase.
         let kind = if failed { FailureKind::AgentFailed } else { FailureKind::NoChange };
         let mut failure = Failure::new(kind, message);
         failure.exit_code = match reply.ended {
@@ -152,7 +158,7 @@ impl Attempt<'_> {
 
     async fn was_made_by_another(&self) -> Result<bool, Trouble> {
         let deliverables = self.claim.phase.deliverables();
-        // Whether a glob was matched before says nothing about this phase's own files.
+        // A glob matched before says nothing about this phase's own files.
         if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {
             return Ok(false);
         }
@@ -169,16 +175,16 @@ impl Attempt<'_> {
     }
 }
 
-/// What somebody left beside the repository's own files, as agents do with their logs.
+/// Returns whether a path is a new file in the root directory, a common place for agents' logs.
 fn is_new_at_the_root(path: &str, measured: &Measured) -> bool {
     let is_new = |change: &&Change| change.kind == ChangeKind::Added && change.path == path;
     !path.contains('/') && measured.changes.iter().any(|change| is_new(&change))
 }
 
-/// A change inside a submodule would be lost: its commits are another repository's, and none of it can land here.
+/// Fails for changes in a submodule: the commits belong to another repository and cannot land here.
 fn in_submodule(measured: &Measured) -> Option<Failure> {
     let first = measured.submodules.first()?;
-    let message = format!("changed the submodule {first}; nothing in a submodule can land");
+    let message = format!("changed the submodule {first}; changes in submodules cannot land");
     let mut failure = Failure::new(FailureKind::ScopeBreach, message);
     failure.detail.breaches.clone_from(&measured.submodules);
     Some(failure)

@@ -1,5 +1,5 @@
-//! The end of an attempt: what the store is told, and what is said of it. Nothing that an agent wrote passes here with a
-//! secret in it.
+//! End of an attempt: records the result in the store and reports the verdict. Removes secrets from all text of the
+//! agent.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::process::{Redactor, Stop};
 use crate::progress::PhaseFinished;
 use crate::store::{Claim, Finish, StoreError};
 
-/// Ends a claimed attempt in the store, for as long as that takes on a full disk, and says how it ended.
+/// Records a finished attempt, retrying on a full disk, and reports the verdict.
 pub(crate) async fn finish(
     site: &Site,
     claim: Claim,
@@ -58,18 +58,18 @@ pub(crate) async fn finish(
     };
     let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
     (finished.state, finished.failure) = (ended.state, ended.failure);
-    // Also one that goes back to the queue may have been charged.
+    // A requeued attempt may have been counted, too.
     finished.tries = finished.tries.max(ended.tries);
     for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
-        // Without it the next drain runs CI there again; what is finished is not undone by it.
+        // After this error the next drain runs CI again; the finished attempt stays finished.
         if let Err(trouble) = site.keep_base(&run, key, results).await {
-            tracing::warn!("cannot keep what CI said of the tree {}: {trouble}", key.tree);
+            tracing::warn!("cannot store the CI result of the tree {}: {trouble}", key.tree);
         }
     }
     Ok(finished)
 }
 
-/// An agent words paths, results and failures as it likes.
+/// Removes secrets: paths, results and failures may contain text of an agent.
 fn without_secrets(redactor: &Redactor, verdict: Verdict, usage: Usage) -> (Verdict, Usage) {
     let clean = |text: String| redactor.redact(&text).into_owned();
     let verdict = match verdict {

@@ -1,4 +1,4 @@
-//! The frozen installs of an attempt's two checkouts, where no `workspace.setup` sees to dependencies.
+//! Frozen installs for both checkouts of an attempt, unless `workspace.setup` installs the dependencies.
 
 use crate::attempt::checkout_runner::InstallReport;
 use crate::attempt::child_environment::Purpose;
@@ -8,8 +8,8 @@ use crate::phase::{Failure, FailureDetail, FailureKind};
 use crate::workspace::Side;
 
 impl Attempt<'_> {
-    /// For the agent, what the run's tip asks for. Where that fails the agent works with what the user's checkout has: only
-    /// CI decides.
+    /// Installs the dependencies of the run's tip for the agent. After a failure the agent works with the
+    /// dependencies of the user's checkout: only CI decides.
     pub(crate) async fn install_for_agent(&mut self) -> Result<(), Trouble> {
         let report = self.install(Side::Agent).await?;
         if let Some(failure) = report.failed {
@@ -21,7 +21,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// For CI, what its commit asks for. A failure is the change's.
+    /// Installs the dependencies of CI's commit. A failure is attributed to the change.
     pub(crate) async fn install_for_ci(&mut self) -> Result<Option<Failure>, Trouble> {
         self.missing_setup = None;
         let env = self.environment(Purpose::Setup, Side::Ci);
@@ -49,7 +49,7 @@ impl Attempt<'_> {
         runner.run_installs(&mut self.slot, side, &env, &log, self.stop).await
     }
 
-    /// Names the `workspace.setup` without which CI may have failed.
+    /// Adds the missing `workspace.setup` to a message, as a possible cause.
     pub(crate) fn with_missing_setup(&self, message: String) -> String {
         match &self.missing_setup {
             Some(why) => format!("{message}; {why}"),

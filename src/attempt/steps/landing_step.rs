@@ -1,10 +1,11 @@
-//! From a measured change to the run's tip: CI, then landing, in turn with the other attempts of this drain and with other
-//! drains.
+//! Landing of a measured change on the run's tip: CI, then a queue position among the attempts of this drain and
+//! among drains.
 //!
-//! CI first runs beside whatever the others do, so that a red change never stands in the queue. Whoever's turn it is and
-//! finds the tip moved runs CI again *in* its turn: nobody else can move the tip meanwhile, so that an attempt tests twice
-//! at most, and each turn ends with a landing or a verdict. Out of turn, all who wait would test the same tip at once, and
-//! all but one in vain. Only the user, and a drain that was given up and lives, can still be faster; then it starts over.
+//! CI first runs in parallel with other attempts, so that a red change never blocks the queue. If the tip moved, CI
+//! runs again *while holding* the queue position: nobody else can move the tip meanwhile, so an attempt is tested at
+//! most twice, and each queue position ends with a landing or a verdict. Without the queue, all waiting attempts
+//! would test the same tip at once, and all but the first in vain. Only the user, and a fenced drain still alive, can
+//! be faster; then the attempt starts over.
 
 use super::ci_gate::Gate;
 use crate::attempt::{Attempt, Trouble};
@@ -17,7 +18,7 @@ use crate::process::StopLevel;
 use crate::progress::Step;
 use crate::workspace::{CommitMessage, Landing, Measured, Rebased};
 
-/// Losing this many races in one attempt means that somebody else should have the branch for a while.
+/// Lost races per attempt until the attempt is requeued, to leave the branch to others for a while.
 const ROUNDS: u32 = 20;
 
 impl Attempt<'_> {
@@ -44,7 +45,7 @@ impl Attempt<'_> {
         self.land(turn, measured, tip, commit).await
     }
 
-    /// A green change, onto the tip as it is by now.
+    /// Lands a green change on the current tip.
     async fn land(
         &mut self,
         mut turn: LandingTurn,
@@ -56,20 +57,20 @@ impl Attempt<'_> {
         for _ in 0..ROUNDS {
             self.step(Step::Landing);
             self.record.landing = Some(commit.clone());
-            // Objects that no ref leads to are nobody's yet, so that they may go over while the commit is written down.
-            // Those of a commit that cannot land as it is would only lie about there.
+            // Objects without a ref are harmless, so they are copied while the commit is recorded. Objects of a
+            // commit unable to land as is would be useless there.
             let hand_over = async {
                 if turn.is_beyond(&tip) { Ok(()) } else { self.slot.hand_over(&commit, &tip).await }
             };
             let (recorded, handed) = tokio::join!(self.record_landing(&commit), hand_over);
             recorded?;
-            // Landing hands over what is missing, again and again where a `git gc` of the user's is in the way.
+            // Landing copies missing objects, repeatedly if a `git gc` of the user interferes.
             if let Err(error) = handed {
                 tracing::debug!("handing over ahead: {error}");
             }
             let moved = match self.slot.land(&self.fence, &claim.run_id, &tip, &commit).await? {
                 Landing::Landed { held_by } => {
-                    // Before the next in turn looks for it.
+                    // Recorded before the next attempt in the queue reads the result.
                     self.note_green(&commit).await;
                     turn.note(&commit);
                     self.site.say_held(&self.branch, held_by.as_deref());
@@ -91,7 +92,7 @@ impl Attempt<'_> {
                     return Ok(verdict);
                 }
             } else {
-                // What CI said is of another tree than the one that lands, and no baseline for it.
+                // The results of CI are for another tree than the landed tree, and no baseline.
                 self.record.green.clear();
             }
             (tip, commit) = (moved, rebased);
@@ -100,7 +101,7 @@ impl Attempt<'_> {
         Ok(Verdict::Requeued(Requeue::BaseMoved { message }))
     }
 
-    /// The work is done and green: a disk that is full is waited for, not a reason to do it again.
+    /// Records the commit to land. The work is complete and green, so a full disk is waited for.
     async fn record_landing(&self, commit: &str) -> Result<(), Trouble> {
         loop {
             match self.site.store.record_landing(self.claim, commit).await.map_err(Trouble::from) {
@@ -110,7 +111,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// `None`: it is green.
+    /// Runs CI at the commit. Returns `None` if green.
     async fn test(&mut self, commit: &str) -> Result<Option<Verdict>, Trouble> {
         Ok(match self.ci(commit).await? {
             Gate::Green => None,
@@ -119,9 +120,9 @@ impl Attempt<'_> {
         })
     }
 
-    /// `None`: the drain was stopped before its turn came.
+    /// Waits for the queue position. Returns `None` if the drain was stopped.
     async fn turn(&self) -> Option<LandingTurn> {
-        self.does("waiting for its turn to land");
+        self.does("waiting in the merge queue");
         tokio::select! {
             biased;
             turn = self.site.landings.turn(&self.claim.run_id) => Some(turn),
@@ -129,7 +130,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Whether what landed since CI was green may change what it says.
+    /// Returns whether landings since the green CI run may change the result.
     async fn is_to_be_tested_again(
         &self,
         measured: &Measured,
@@ -138,7 +139,7 @@ impl Attempt<'_> {
         if self.site.settings.ci.moved_tip == MovedTip::Always {
             return Ok(true);
         }
-        // From the tip that was tested, however many landings ago that is.
+        // Compared with the tested tip, regardless of the number of landings in between.
         let landed = self.slot.changed_between(&self.base, moved).await?;
         let changed: Vec<String> = measured.changes.iter().map(|c| c.path.clone()).collect();
         Ok(is_related(&Footprint::of(&self.claim.phase), &changed, &landed))

@@ -1,20 +1,20 @@
-//! Work that an agent committed or stashed and did not leave in its files: kept beside the change, named, never landed.
+//! Work committed or stashed by an agent and missing from the files: kept as patches and named, never landed.
 
 use crate::attempt::Attempt;
 use crate::phase::Verdict;
 use crate::workspace::{LostWork, Measured};
 
-/// What was kept of it.
+/// Patches of work outside the change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeptBeside {
-    /// What it is, and the file that it is in.
+    /// Description and file of each patch.
     told: Vec<String>,
-    /// A secret was in it.
+    /// Whether a secret was found.
     pub is_secret: bool,
 }
 
 impl KeptBeside {
-    /// A failure names what was kept: it may be all that the attempt came to.
+    /// Adds the kept patches to a failure: they may be the only result of the attempt.
     pub fn named_in(&self, mut verdict: Verdict) -> Verdict {
         if let (Verdict::Failed(failure), false) = (&mut verdict, self.told.is_empty()) {
             failure.message =
@@ -25,11 +25,12 @@ impl KeptBeside {
 }
 
 impl Attempt<'_> {
-    /// Keeps it as patches, without secrets. What cannot be read is left out: the change itself is measured already.
+    /// Keeps the work as patches, with secrets removed. Unreadable work is skipped: the change itself is measured
+    /// already.
     pub(crate) async fn keep_lost_work(&self, measured: &Measured) -> KeptBeside {
         let mut kept = KeptBeside::default();
         let lost = self.slot.lost_work(measured).await.unwrap_or_else(|error| {
-            tracing::warn!("cannot look for what the agent committed elsewhere: {error}");
+            tracing::warn!("cannot search for commits of the agent outside the change: {error}");
             Vec::new()
         });
         for LostWork { name, what, patch } in lost {
@@ -42,8 +43,8 @@ impl Attempt<'_> {
             }
             let root = self.site.repo.root();
             let file = file.strip_prefix(root).unwrap_or(&file).display().to_string();
-            self.note(&format!("{what} by the agent, and not part of the change: kept in {file}"));
-            kept.told.push(format!("what it {what} ({file})"));
+            self.note(&format!("{what} by the agent, but not part of the change: kept in {file}"));
+            kept.told.push(format!("work {what} by the agent ({file})"));
         }
         kept
     }

@@ -1,4 +1,4 @@
-//! What an attempt asks the memory before it starts, and what it leaves there when it is finished.
+//! Memory of an attempt: recalls entries before the start, and writes entries after the end.
 //!
 //! Nothing here can fail an attempt: the memory answers in time or not at all.
 
@@ -10,28 +10,29 @@ use crate::phase::{Failure, FailureKind, FixedSpec, Verdict};
 use crate::prompt::Snippet;
 use crate::store::Claim;
 
-/// So many are told, in so many characters: about 3,000 tokens beside a task of its own.
+/// Snippets and characters in a prompt, about 3,000 tokens besides the task.
 const SNIPPETS: usize = 6;
 const SNIPPET_CHARS: usize = 12_000;
-/// Of a description, where it stands for its phase.
+/// Characters of a description used to represent a phase.
 const DESCRIPTION_CHARS: usize = 800;
-/// Of a failing test's message, and of the end of a log without single tests.
+/// Lines of a failing test's message, or of the end of a log without individual tests.
 const MESSAGE_LINES: usize = 30;
-/// More tests than these fail of one cause, as a rule.
+/// Failing tests recorded; more usually have the same cause.
 const TESTS: usize = 5;
 const CHANGED: usize = 30;
 
-/// What an attempt's end teaches, beside its verdict.
+/// Facts learned from an attempt, besides the verdict.
 #[derive(Debug, Default)]
 pub(crate) struct Lesson {
-    /// Paths that it changed.
+    /// Changed paths.
     pub changed: Vec<String>,
+    /// Whether CI is configured.
     pub has_ci: bool,
-    /// On a retry that passes: how it differs from the try that failed.
+    /// Difference from the failed attempt, for a retry with a passed verdict.
     pub fix: Option<String>,
 }
 
-/// What is known that could help with this attempt, best first.
+/// Recalls entries relevant to this attempt, best first.
 pub(crate) async fn recall(memory: &Memory, asked: &Asked<'_>) -> Vec<Snippet> {
     let recalled = memory
         .recall(&Recall {
@@ -45,7 +46,7 @@ pub(crate) async fn recall(memory: &Memory, asked: &Asked<'_>) -> Vec<Snippet> {
     let own = |of: &crate::memory::Snippet| {
         of.run.as_ref() == Some(asked.run_id) && of.phase.as_ref() == Some(asked.phase.phase_id())
     };
-    // The phase's own plan says nothing that the task does not.
+    // The phase's own plan adds nothing to the task.
     let others = recalled
         .into_iter()
         .filter(|snippet| !(snippet.collection == Collection::Planning && own(snippet)));
@@ -56,7 +57,7 @@ pub(crate) async fn recall(memory: &Memory, asked: &Asked<'_>) -> Vec<Snippet> {
     others.take(SNIPPETS).map(told).collect()
 }
 
-/// What a snippet is, for the agent that reads it.
+/// Describes the kind of a snippet, for the agent.
 fn kind(collection: Collection) -> &'static str {
     match collection {
         Collection::RunSummaries => "what a phase did",
@@ -67,7 +68,7 @@ fn kind(collection: Collection) -> &'static str {
     }
 }
 
-/// What is to be remembered of an attempt with this verdict.
+/// Builds the entries for an attempt with this verdict.
 pub(crate) fn entries(
     memory: &Memory,
     claim: &Claim,
@@ -88,7 +89,7 @@ pub(crate) fn entries(
     }
 }
 
-/// What a phase is going to do, for those that run before it.
+/// Builds the plan entry of a phase, for recall by phases running earlier.
 pub fn plan(run: &crate::phase::RunId, phase: &crate::phase::PhaseId, text: String) -> Entry {
     let mut entry = Entry::new(Collection::Planning, format!("{run}/{phase}"), text);
     entry.key = Some("plan".to_owned());
@@ -109,7 +110,7 @@ fn landed(commit: Option<&str>, lesson: &Lesson) -> String {
     }
 }
 
-/// One for a phase: a later attempt's takes its place.
+/// Builds the summary of a phase; replaces the summary of an earlier attempt.
 fn summary(claim: &Claim, outcome: &str, lesson: &Lesson) -> Entry {
     let mut text = format!("{}\n{outcome}", topic(&claim.phase));
     if !lesson.changed.is_empty() {
@@ -121,21 +122,21 @@ fn summary(claim: &Claim, outcome: &str, lesson: &Lesson) -> Entry {
     entry
 }
 
-/// What fixed the failure that the try before met.
+/// Builds the hint about the fix of the previous attempt's failure.
 fn hint(claim: &Claim, lesson: &Lesson) -> Option<Entry> {
     let (failure, fix) = (claim.last_failure.as_ref()?, lesson.fix.as_ref()?);
     let symptom = normalise(&symptom(failure));
     let mut entry = of(
         claim,
         Collection::DoctorHints,
-        format!("{symptom}\n\nWhat the try that passed did differently:\n{fix}"),
+        format!("{symptom}\n\nDifferences in the attempt that passed:\n{fix}"),
     );
     entry.key = Some(symptom);
     entry.payload = serde_json::json!({ "kind": failure.kind.as_str(), "attempt": claim.attempt });
     Some(entry)
 }
 
-/// A failure of CI, test by test; normalised, so that the same error is found again.
+/// Builds the entries of a CI failure, test by test; normalized, so that equal errors match.
 fn errors(claim: &Claim, failure: &Failure) -> Vec<Entry> {
     let of_ci = matches!(
         failure.kind,
@@ -172,12 +173,13 @@ fn of(claim: &Claim, collection: Collection, text: String) -> Entry {
     Entry::new(collection, source, text).of(&claim.run_id, &claim.phase_id)
 }
 
-/// A phase in a few lines.
+/// Describes a phase in a few lines.
 pub(crate) fn topic(spec: &FixedSpec) -> String {
     let paths: Vec<&str> = spec.deliverables().iter().map(|path| path.as_str()).collect();
     topic_of(spec.name(), spec.description(), &paths)
 }
 
+/// Describes a phase from name, description and deliverables, in a few lines.
 pub fn topic_of(name: &str, description: &str, deliverables: &[&str]) -> String {
     let mut lines = vec![name.to_owned()];
     let description: String = description.chars().take(DESCRIPTION_CHARS).collect();
@@ -189,7 +191,7 @@ pub fn topic_of(name: &str, description: &str, deliverables: &[&str]) -> String 
     lines.join("\n")
 }
 
-/// What a failure looks like from outside.
+/// Describes the symptoms of a failure.
 fn symptom(failure: &Failure) -> String {
     let mut lines = vec![failure.message.clone()];
     for test in failure.detail.failing_tests.iter().take(TESTS) {

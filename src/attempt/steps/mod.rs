@@ -1,4 +1,4 @@
-//! The steps of an attempt, in their order: each is a file of its own.
+//! Steps of an attempt, in order of execution, each in a file of its own.
 
 pub mod agent_files;
 pub mod agent_step;

@@ -1,4 +1,4 @@
-//! The prompt of an attempt, and the files in which the agent finds it and its phase.
+//! Prompt of an attempt, and the files with the prompt and the phase for the agent.
 
 use std::path::Path;
 
@@ -12,23 +12,28 @@ use crate::process::Redactor;
 use crate::prompt::{self, MAX_CHARS, PromptInput};
 use crate::workspace::Side;
 
-/// A try at a phase, as far as its prompt depends on it.
+/// Inputs of an attempt's prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
+    /// Run of the phase.
     pub run_id: &'a RunId,
+    /// Phase to work on.
     pub phase: &'a FixedSpec,
-    /// Tries that were charged so far.
+    /// Counted attempts so far.
     pub tries: u32,
+    /// Limit of counted attempts.
     pub max_attempts: u32,
+    /// Failure of the previous attempt.
     pub last_failure: Option<&'a Failure>,
-    /// As a person would type it; none where there is no CI.
+    /// CI command as typed in a shell; `None` without CI.
     pub ci_command: Option<&'a str>,
+    /// Protected paths.
     pub protected: &'a [String],
-    /// What the attempt before left of its work.
+    /// Patch of the previous attempt.
     pub earlier_patch: Option<&'a Path>,
 }
 
-/// The whole prompt, with what the memory knows, without secrets.
+/// Builds the complete prompt with recalled entries, with secrets removed.
 pub async fn prompt_for(asked: &Asked<'_>, memory: &Memory, redact: &Redactor) -> String {
     let memories = memory_step::recall(memory, asked).await;
     let mut prompt = prompt::compose(&PromptInput {
@@ -43,7 +48,7 @@ pub async fn prompt_for(asked: &Asked<'_>, memory: &Memory, redact: &Redactor) -
     });
     if let Some(patch) = asked.earlier_patch {
         prompt.push_str(&format!(
-            "\nWhat the last attempt changed was not kept in the files here; it is the patch {}.\n",
+            "\nThe changes of the previous attempt are not in the files here; they are in the patch {}.\n",
             patch.display()
         ));
     }
@@ -73,7 +78,7 @@ impl Attempt<'_> {
         Ok(prompt)
     }
 
-    /// The shape of `phases list --json`, and the whole spec beside it.
+    /// Builds the phase file: fields as in `phases list --json`, plus the full spec.
     fn phase_json(&self) -> serde_json::Value {
         let claim = self.claim;
         let spec = &claim.phase;

@@ -1,4 +1,4 @@
-//! The phase's CI for an agent that asks, on what is in the slot now. It judges nothing: that is done afterwards.
+//! CI runs requested by an agent, on the current files in the slot. Results are informative; the verdict comes later.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::process::child_env::Env;
 use crate::process::{Redactor, Stop};
 use crate::workspace::Side;
 
-/// Of the end of CI's output, for the agent.
+/// Characters of CI's output shown to the agent, from the end.
 const SHOWN_CHARS: usize = 8_000;
 
 struct SlotChecks {
@@ -30,7 +30,7 @@ struct SlotChecks {
 }
 
 impl Attempt<'_> {
-    /// For an agent that can ask: planning CI for the others would be for nothing.
+    /// Returns the checks for an agent able to request them; `None` for other agents, to avoid planning CI.
     pub(crate) async fn checks(&self) -> Result<Option<Arc<dyn Checks>>, Trouble> {
         let (_, agent) = self.site.agent_of(self.claim)?;
         if !matches!(agent, AgentSettings::Builtin(_)) {
@@ -53,7 +53,7 @@ impl Checks for SlotChecks {
     fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
         Box::pin(async move {
             if !self.plan.is_configured() {
-                return "no CI is configured here; the deliverables alone decide".to_owned();
+                return "no CI is configured; only the deliverables are checked".to_owned();
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
             let request = ci::Request {
@@ -83,8 +83,10 @@ fn in_words(outcome: &CiOutcome) -> String {
     match outcome {
         CiOutcome::Passed => "passed".to_owned(),
         CiOutcome::Failed => "failed".to_owned(),
-        CiOutcome::TimedOut { ran_out_seconds } => format!("ran out of its {ran_out_seconds} s"),
-        CiOutcome::NoTests => "found no test".to_owned(),
+        CiOutcome::TimedOut { ran_out_seconds } => {
+            format!("exceeded its limit of {ran_out_seconds} s")
+        }
+        CiOutcome::NoTests => "found no tests".to_owned(),
         CiOutcome::CollectionError => "could not load the tests".to_owned(),
         CiOutcome::CouldNotStart { why } => format!("could not start: {why}"),
         CiOutcome::NotConfigured => "nothing to run".to_owned(),

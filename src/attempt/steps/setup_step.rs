@@ -1,5 +1,5 @@
-//! `workspace.setup` in each checkout of a slot: where it ran before on the same command, manifests and lock files, and all that
-//! it left is there, it does not run again.
+//! `workspace.setup` in each checkout of a slot: skipped if command, manifests and lock files are unchanged since the
+//! last run, and all results are still present.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use crate::phase::dependency_inputs::is_input;
 use crate::process::StopLevel;
 use crate::workspace::Side;
 
-/// The last setup of each checkout that this drain saw. Nothing of it is believed that lies on disk, where agents write.
+/// Last setup of each checkout in this drain. State on disk is not trusted, because agents can write there.
 #[derive(Default)]
 pub struct Setups(Mutex<HashMap<PathBuf, Done>>);
 
 #[derive(Clone)]
 struct Done {
     key: String,
-    /// What it left that outlives a reset; nothing where a reset takes something of it away.
+    /// Results surviving a reset; `None` if a reset removes some of them.
     kept: Option<Vec<PathBuf>>,
 }
 
-/// What came of a setup.
+/// Outcome of a setup step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SetUp {
-    /// There is none, or nothing changed since it ran, or the drain was stopped.
+    /// Skipped: no setup configured, nothing changed since the last run, or the drain was stopped.
     DidNotRun,
     Ran,
-    /// It ran on something else than it ran on for the agent, and failed: the change's fault.
+    /// Setup failed on other inputs than for the agent: attributed to the change.
     Failed {
         why: String,
     },
@@ -57,11 +57,11 @@ impl Done {
 }
 
 impl Attempt<'_> {
-    /// Without it, neither an agent nor CI can work here.
+    /// Runs setup in a checkout. Neither an agent nor CI can work without setup.
     ///
     /// # Errors
     ///
-    /// [`Trouble::Systemic`] where it fails on what it is to run on for every phase.
+    /// [`Trouble::Systemic`] if setup fails on inputs common to every phase.
     pub(crate) async fn set_up(&self, side: Side) -> Result<SetUp, Trouble> {
         let settings = &self.site.settings.workspace;
         let Some(command) = &settings.setup else { return Ok(SetUp::DidNotRun) };
@@ -92,7 +92,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// `None`: it ran to its end, or the drain was stopped. Otherwise why it failed.
+    /// Runs the command. Returns `None` on success or after a stop, otherwise the reason of the failure.
     async fn run_setup(
         &self,
         side: Side,

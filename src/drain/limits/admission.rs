@@ -1,4 +1,4 @@
-//! Whether the phase whose turn it is may be claimed now: budgets, and agents that were told to come back later.
+//! Admission of the next phase to a claim: budgets and rate-limited agents.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -8,12 +8,12 @@ use crate::phase::budget::{Budget, Exhausted, Level, Spent};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
 
-/// What this drain knows and the store does not.
+/// Limits known to this drain and not recorded in the store.
 #[derive(Debug)]
 pub struct Limits {
     started: Instant,
     spent: Spent,
-    /// Until when an agent is not to be asked.
+    /// Per agent: end of the rate limit.
     away: HashMap<String, UnixMs>,
 }
 
@@ -24,30 +24,31 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// An attempt of this drain has ended.
+    /// Adds the usage of an ended attempt of this drain.
     pub fn add(&mut self, used: &Spent) {
-        // One that was turned away says nothing of what the next will take.
+        // A rate-limited attempt uses no tokens and is no measure for the next attempt.
         self.spent.attempts += used.attempts.min(used.tokens);
         self.spent.tokens += used.tokens;
         self.spent.cost_usd += used.cost_usd;
     }
 
+    /// Defers all phases of an agent until the given time.
     pub fn send_away(&mut self, agent: String, until: UnixMs) {
         self.away.insert(agent, until);
     }
 
-    /// What this drain has used so far.
+    /// Returns the usage of this drain so far.
     pub fn spent(&self) -> Spent {
         Spent { wall: self.started.elapsed(), ..self.spent }
     }
 
-    /// Why not even waiting helps: the drain's own time runs on meanwhile.
+    /// Returns the exhausted drain budget if waiting cannot help: the drain's own time runs on meanwhile.
     pub fn over(&self, site: &Site) -> Option<Exhausted> {
         let drain = site.settings.executor.budgets.drain;
         drain.refuses(Level::Drain, &self.spent(), &Spent::default())
     }
 
-    /// `drain` is what this drain has used, with what its lines are expected to.
+    /// Decides whether a phase may be claimed. `drain`: usage of this drain plus the estimates for running attempts.
     pub fn admit(
         &self,
         site: &Site,
@@ -57,7 +58,8 @@ impl Limits {
     ) -> Admission {
         let agent = match site.agent_for(candidate.phase, candidate.tries) {
             Ok(agent) => agent,
-            // `--agent`, the ladder and the default one were checked before: the phase alone is wrong.
+            // `--agent`, the ladder and the default agent are checked earlier: only the agent named by the phase can
+            // be wrong.
             Err(trouble) => {
                 let why = format!("agent: {trouble}");
                 return Admission::Refuse(Failure::new(FailureKind::Unfixable, why));
@@ -77,7 +79,8 @@ impl Limits {
         if let Some(exhausted) = of_drain.or_else(of_run) {
             return Admission::Stop(exhausted);
         }
-        // Until one has told what it takes, predictions are all there is, and several at once could go over by several.
+        // Until a first attempt reports usage, estimates are all there is, and several attempts at once could exceed
+        // the budget several times over.
         let blind =
             |budget: &Budget, spent: &Spent| budget.limits_use() && spent.is_only_expected();
         if blind(&budgets.drain, drain) || blind(&budgets.run, run) {

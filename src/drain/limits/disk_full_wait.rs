@@ -1,15 +1,16 @@
-//! What a drain does when a disk is full: nothing is claimed until there is room again.
+//! Pause of a drain on a full disk: no phase is claimed until space is free again.
 //!
-//! The lines are through by then, and what they were at is queued again without a charge. A new attempt would spend
-//! tokens on work that cannot be kept, so that it is not by trying that the drain finds out, but by asking the file system.
+//! By then all workers have finished, and their phases are queued again without a charge. A new attempt would spend
+//! tokens on work with no room on disk, so the drain polls the file system instead of trying.
 
 use crate::drain::{Drain, Halt};
 
-/// A quota, or a limit on one file, is a full disk that shows no shortage: so often is it tried again.
+/// Largest number of retries in a row on a disk reported as full despite free space, as with a quota or a file
+/// size limit.
 const IN_VAIN: u32 = 5;
 
 impl Drain<'_> {
-    /// `None`: there is room, and the drain may go on.
+    /// Waits for free space. Returns `None` to continue the drain.
     pub(in crate::drain) async fn wait_for_space(&mut self, why: String) -> Option<Halt> {
         if self.site.shortage().is_none() {
             self.full_in_vain += 1;
@@ -19,7 +20,7 @@ impl Drain<'_> {
             }
         }
         let mut looks = 0;
-        // 2, 4, 8 looks, a second each, where the file system itself has room.
+        // Polls 2, 4, 8... times at one second each if the file system itself has room.
         while self.site.shortage().is_some() || looks < 1 << self.full_in_vain {
             if !self.site.wait_for_space(&why, &self.stop).await {
                 return Some(Halt::Interrupted);
@@ -30,7 +31,7 @@ impl Drain<'_> {
         None
     }
 
-    /// An attempt went through.
+    /// Resets the retry counter after an attempt without a full disk.
     pub(in crate::drain) fn space_found(&mut self) {
         self.full_in_vain = 0;
         self.site.say_space_again();
