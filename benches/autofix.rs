@@ -1,4 +1,4 @@
-//! The auto-fixer by itself: one core, no database.
+//! The auto-fixer alone: one core, no database.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::scale::Scale;
 use super::stats::{Samples, figure};
 
-/// Phases of one timing: long enough for the clock, short enough for a spread.
+/// Phases in one timing: enough for the clock's resolution, few enough to show the spread.
 const ROUND: usize = 2_000;
 
 pub fn section(scale: &Scale) -> String {
@@ -47,7 +47,7 @@ fn fix(spec: &RawSpec) -> Repair {
     autofix(spec, None, &limits)
 }
 
-/// Phases a second, over and over.
+/// Phases per second, measured repeatedly.
 fn rate<T, R>(scale: &Scale, inputs: &[T], work: impl Fn(&T) -> R) -> Samples {
     let mut rates = Vec::new();
     let begun = Instant::now();
@@ -62,7 +62,7 @@ fn rate<T, R>(scale: &Scale, inputs: &[T], work: impl Fn(&T) -> R) -> Samples {
     Samples::of(rates)
 }
 
-/// Of this thread: what others do on the machine meanwhile does not count.
+/// CPU time of this thread, independent of other load.
 fn processor_time() -> Duration {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
     time.expect("the kernel has this clock").into()
@@ -79,7 +79,7 @@ fn corpora() -> Vec<(&'static str, Vec<RawSpec>)> {
     all
 }
 
-/// From beside the repository, where it is; see `tests/support`.
+/// Real specs from beside the repository, if present; see `tests/support`.
 fn real() -> Option<Vec<RawSpec>> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or(beside, Into::into);
@@ -93,7 +93,7 @@ pub fn worked_example() -> Value {
             "src\\components\\Header.tsx", "tests\\components\\App.test.tsx (20+ tests)"], "scope": {}})
 }
 
-/// One of each way in which specs were found malformed.
+/// One spec for each known kind of malformation.
 pub fn shapes() -> Vec<Value> {
     vec![
         worked_example(),

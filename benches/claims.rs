@@ -1,4 +1,4 @@
-//! Claiming and finishing, one by one, however long the backlog is.
+//! Claiming and finishing one phase at a time, for backlogs of different length.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -67,8 +67,8 @@ async fn measure(queued: usize, count: usize) -> [Samples; 3] {
     [claims, finishes, both].map(Samples::ms)
 }
 
-/// The one phase that was imported and repaired, again and again, each with a file of its own. Through `import` a million
-/// of them would take minutes. What that leaves in the WAL is no claim's burden.
+/// Copies one imported and repaired phase many times, each with a file of its own: `import` would take minutes for a
+/// million. The WAL left by this is not part of the measured claims.
 async fn multiply(path: &Path, queued: usize) {
     let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Off);
     let mut connection = options.connect().await.expect("the database");

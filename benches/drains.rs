@@ -1,4 +1,5 @@
-//! What a phase costs beside its agent and its CI: a drain of phases whose agent writes one file and whose CI is `true`.
+//! Overhead of a phase beside its agent and its CI: a drain of phases whose agent writes one file and whose CI is
+//! `true`.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -35,15 +36,15 @@ pub fn section(scale: &Scale) -> String {
     text + &steps
 }
 
-/// One, and as many as there are processors.
+/// One job, and as many as there are processors.
 fn jobs() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores > 1 { vec![1, cores] } else { vec![1] }
 }
 
-/// What a series of phases took.
+/// Times of a series of phases.
 pub struct Series {
-    /// From one to the next.
+    /// From one landing to the next.
     pub gaps: Vec<Duration>,
     pub cpu_seconds: f64,
 }
@@ -55,7 +56,7 @@ impl Series {
     }
 }
 
-/// Drains the run `r`, and insists that all of it lands.
+/// Drains the run `r`, and asserts that all phases land.
 fn drain(scratch: &Scratch, jobs: usize) -> Series {
     let mut command = scratch.autopack(["drain", "--run-id", "r", "--json"]);
     if jobs > 1 {
@@ -77,7 +78,7 @@ fn drain(scratch: &Scratch, jobs: usize) -> Series {
     Series { gaps, cpu_seconds: cpu_seconds() - before }
 }
 
-/// What a drain logs with `-vv`, in the order of a phase, and what it does until the next of them.
+/// Log lines with `-vv` in the order of a phase, and the work until the next line.
 const STEPS: [(&str, &str); 6] = [
     ("slot taken", "slot: restore files, create the agent's repository, prompt"),
     ("agent at work", "agent: supervisor, program, end of the process tree"),
@@ -87,7 +88,7 @@ const STEPS: [(&str, &str); 6] = [
     ("judged", "finish, claim, fence of the next phase"),
 ];
 
-/// Where the time of a phase goes, as the drain itself logs it.
+/// Time of each step of a phase, from the drain's own log.
 fn by_step(size: DrainSize) -> String {
     let DrainSize { files, phases, .. } = size;
     let scratch = Scratch::new(files);
@@ -109,7 +110,7 @@ fn by_step(size: DrainSize) -> String {
     text
 }
 
-/// A line of the log that begins a step.
+/// A log line that starts a step.
 fn step(line: &str) -> Option<(usize, jiff::Timestamp)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let message = line["message"].as_str()?;

@@ -1,4 +1,4 @@
-//! What was measured on, with which versions, and how busy the machine was with other things.
+//! The machine, its versions, and its other load during the measurements.
 
 use std::fs;
 use std::io::Write;
@@ -36,7 +36,7 @@ fn field(file: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Appending and syncing is what every commit of a database comes to.
+/// Append and sync, the basic cost of every database commit.
 fn disk_sync() -> Samples {
     let mut file = tempfile::tempfile().expect("a temporary file");
     Samples::ms((0..200).map(|_| {
@@ -47,7 +47,7 @@ fn disk_sync() -> Samples {
     }))
 }
 
-/// How busy the processors were with what is not ours while a section ran.
+/// Load by other programs while a section ran.
 pub struct Noise {
     busy: f64,
     ours: f64,
@@ -58,7 +58,7 @@ impl Noise {
         Self { busy: busy_seconds(), ours: super::process::cpu_seconds() }
     }
 
-    /// A line under the section.
+    /// A line below the section.
     pub fn end(self, scale: &Scale, wall: Duration) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         let others = (busy_seconds() - self.busy) - (super::process::cpu_seconds() - self.ours);

@@ -1,8 +1,8 @@
-//! `make bench`: what this program costs, measured on the machine at hand and written into `docs/benchmarks.md`.
+//! `make bench`: the program's costs, measured on this machine and written into `docs/benchmarks.md`.
 //!
-//! A section is a subject and a file here. Each measures the real thing (the release binary, the library that it is
-//! made of, a database on a disk that is synced) and, in the same run, what somebody would use instead, where that is
-//! installed. Nothing needs the network, and all that is made lies in temporary folders that go with the run.
+//! A section is a subject and a file here. Each measures the real thing (the release binary, its library, a database on
+//! a synced disk) and, in the same run, the usual alternatives if they are installed. No section needs the network, and
+//! all files are in temporary directories that are removed afterwards.
 //!
 //! `cargo bench --bench whole -- [--write] [SECTION ...]`; `AUTOPACK_BENCH=quick` takes small sizes.
 
@@ -25,7 +25,7 @@ mod store;
 use page::Page;
 use scale::Scale;
 
-/// Its name, and what measures and writes it.
+/// A name, and the function that measures the section and returns its text.
 type Section = (&'static str, fn(&Scale) -> String);
 
 /// In the order of the page.

@@ -1,4 +1,4 @@
-//! Memory of a drain while it goes through a long backlog.
+//! Memory of a drain during a long backlog.
 
 use std::fs;
 use std::process::Stdio;
@@ -9,9 +9,9 @@ use super::scale::Scale;
 use super::scratch::{Scratch, file_of};
 use super::stats::{figure, grouped};
 
-/// Each is written again and again, so that the repository stays as large as it is.
+/// Each file is rewritten again and again, so that the repository keeps its size.
 const FILES: usize = 100;
-/// Writes the file that the last two digits of its phase name.
+/// Writes the file named by the last two digits of its phase.
 const AGENT: &str = r#"cat >/dev/null; echo "made by $AUTOPACK_PHASE_ID" >"src/p0000/p0000${AUTOPACK_PHASE_ID#p????}.txt""#;
 const EVERY: Duration = Duration::from_millis(500);
 

@@ -1,6 +1,6 @@
-//! What somebody would use instead: a shell loop over worktrees, GNU parallel, pueue. Each does what a drain does with a phase
-//! that goes well (worktree, agent, CI, commit, branch) and none of what it does besides: no claim that survives a crash,
-//! no scope, no judgement, no supervision, nothing recorded.
+//! The usual alternatives: a shell loop over worktrees, GNU parallel, pueue. Each performs the steps of a successful
+//! phase (worktree, agent, CI, commit, branch) and none of a drain's other work: no claim that survives a crash, no
+//! scope, no judgement, no supervision, no records.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::scale::{DrainSize, Scale};
 use super::scratch::{AGENT, Scratch, id_of};
 use super::stats::{Samples, figure};
 
-/// One phase by hand: `$1` is its id. Whoever comes second to the branch tries again.
+/// One phase by hand: `$1` is its id. On a conflict at the branch, it tries again.
 fn by_hand() -> String {
     format!(
         r#"set -e
@@ -75,7 +75,7 @@ pub fn loops(size: DrainSize, jobs: &[usize]) -> String {
     text
 }
 
-/// From the times that each phase leaves at its end.
+/// Computed from the times that each phase writes at its end.
 fn series(scratch: &Scratch, command: &mut Command) -> Series {
     let before = cpu_seconds();
     succeed(command);
@@ -87,7 +87,7 @@ fn series(scratch: &Scratch, command: &mut Command) -> Series {
     Series { gaps, cpu_seconds }
 }
 
-/// A line under the claims: the same from pueue, whose queue is in the memory of a daemon and in a file.
+/// A line below the claims: the same with pueue, whose queue is in the memory of a daemon and in a file.
 pub fn queue(scale: &Scale) -> String {
     let tools = (said("pueue", &["--version"]), said("pueued", &["--version"]));
     let (Some(version), Some(_)) = tools else {

@@ -1,5 +1,5 @@
-//! The generated part of `docs/benchmarks.md`: each section lies between two markers of its own, so that what people
-//! wrote around them stays, and one section can be measured again alone.
+//! The generated parts of `docs/benchmarks.md`: each section is between its own two markers, so that other text is
+//! kept, and a single section can be measured again.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::machine;
 
-/// Where the sections go: into the page, or to standard output alone.
+/// Destination of the sections: the page, or standard output only.
 pub struct Page {
     file: Option<PathBuf>,
 }
@@ -17,7 +17,7 @@ impl Page {
         Self { file: None }
     }
 
-    /// The page in the repository, told what it is measured on.
+    /// Opens the page in the repository and describes the machine in it.
     pub fn open() -> io::Result<Self> {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
         let mut page = Self { file: Some(file) };
@@ -33,7 +33,7 @@ impl Page {
     }
 }
 
-/// The page with another text between the markers of a section.
+/// Returns the page with another text between the markers of a section.
 fn replaced(page: &str, name: &str, text: &str) -> Result<String, String> {
     let (begin, end) = (format!("<!-- bench: {name} -->\n"), format!("<!-- end: {name} -->"));
     let missing = || format!("docs/benchmarks.md has no markers for {name}");

@@ -1,22 +1,22 @@
-//! Programs as a bench runs them, and what the kernel says they cost.
+//! Programs run by a bench, and their costs according to the kernel.
 
 use std::process::{Command, Stdio};
 
 pub const AUTOPACK: &str = env!("CARGO_BIN_EXE_autopack");
 
-/// `USER_HZ`: what `/proc` counts in, on every Linux that there is.
+/// `USER_HZ`: the unit of `/proc`, the same on every Linux.
 pub const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What a program says on its standard output, in one line; nothing where it is not there.
+/// A program's standard output as one line; `None` if the program is missing.
 pub fn said(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or("").to_owned();
     output.status.success().then_some(text)
 }
 
-/// Processor time of this process and of all children that ended, in seconds.
+/// Processor time of this process and of all ended children, in seconds.
 pub fn cpu_seconds() -> f64 {
-    // utime, stime, cutime and cstime are fields 14 to 17; the second one may hold anything, in parentheses.
+    // utime, stime, cutime and cstime are fields 14 to 17; the second field may contain any text, in parentheses.
     times(&std::fs::read_to_string("/proc/self/stat").unwrap_or_default(), 4)
 }
 
@@ -26,7 +26,7 @@ fn times(stat: &str, fields: usize) -> f64 {
     ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
-/// Runs it to its end, and insists that it worked.
+/// Runs a command to its end, and asserts success.
 pub fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(

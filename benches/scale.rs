@@ -1,35 +1,35 @@
-//! How much is measured: enough for figures that hold, or just enough to see that it works.
+//! Sizes of the measurements: enough for stable figures, or just enough for a quick check.
 
 use std::time::Duration;
 
-/// How many files a repository has, and how many phases are drained in it.
+/// Number of files in a repository, and of phases drained in it.
 #[derive(Clone, Copy)]
 pub struct DrainSize {
     pub files: usize,
     pub phases: usize,
-    /// Of what is compared with it: a new worktree of 20,000 files takes ten seconds.
+    /// Number of phases for the alternatives: a new worktree of 20,000 files takes ten seconds.
     pub by_hand: usize,
 }
 
 pub struct Scale {
     pub quick: bool,
-    /// For each of the pure measurements.
+    /// Duration of each of the pure measurements.
     pub pure: Duration,
     /// Phases in a database that is repaired, and in a plan that is imported.
     pub backlog: usize,
-    /// Backlogs that claims are made from, in phases.
+    /// Sizes of backlogs for claims, in phases.
     pub queued: Vec<usize>,
     /// Claims and finishes measured in each of them.
     pub claims: usize,
     /// The drains whose overhead is measured.
     pub drains: [DrainSize; 2],
     pub starts: usize,
-    /// Phases of the drain whose memory is watched.
+    /// Phases of the drain whose memory is measured.
     pub long_drain: usize,
 }
 
 impl Scale {
-    /// `AUTOPACK_BENCH=quick`, else all of it.
+    /// Small with `AUTOPACK_BENCH=quick`, else full.
     pub fn of_environment() -> Self {
         match std::env::var("AUTOPACK_BENCH").as_deref() {
             Ok("quick") => Self::quick(),

@@ -1,4 +1,4 @@
-//! A repository of a given size, a backlog for it, and an agent that does next to nothing.
+//! A repository of a given size, a backlog for it, and an agent with almost no cost.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::process::{AUTOPACK, succeed};
 
-/// Files of a folder, and characters of a phase's id that name it.
+/// Files per directory; also, phases whose ids share a directory.
 const PER_FOLDER: usize = 100;
 
 /// Reads its prompt and writes its phase's one file: `src/p0012/p001234.txt` for `p001234`.
@@ -21,7 +21,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A repository of so many files, packed, as one that was cloned is.
+    /// A repository with this many files, packed, as after a clone.
     pub fn new(files: usize) -> Self {
         let dir = tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a folder");
         let scratch = Self { dir };
@@ -37,14 +37,14 @@ impl Scratch {
         scratch.git(["add", "-A"]);
         scratch.git(["commit", "-q", "-m", "start"]);
         scratch.git(["repack", "-adq"]);
-        // Else the files are as new as the index, and git would read each of them whenever it looks.
+        // Otherwise the files would be as new as the index, and git would read each of them every time.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         scratch.git(["update-index", "--really-refresh", "-q"]);
         scratch.agent(AGENT);
         scratch
     }
 
-    /// What works on each phase.
+    /// Sets the script that works on each phase.
     pub fn agent(&self, script: &str) {
         let agent = json!({"default": "noop",
             "noop": {"kind": "command", "command": ["sh", "-c", script]}});
@@ -55,7 +55,7 @@ impl Scratch {
         self.outside("project")
     }
 
-    /// Beside the repository.
+    /// A path beside the repository.
     pub fn outside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -72,7 +72,7 @@ impl Scratch {
         self.plan_files(run, phases.map(|number| (number, file_of(number))));
     }
 
-    /// Imports a backlog of these phases, each with the file that it writes.
+    /// Imports a backlog of these phases, each with its own file to write.
     pub fn plan_files(&self, run: &str, phases: impl Iterator<Item = (usize, String)>) {
         let lines: String = phases
             .map(|(number, file)| {
@@ -90,7 +90,7 @@ impl Scratch {
         succeed(&mut self.autopack(["import", &file.display().to_string(), "--run-id", run]));
     }
 
-    /// Nothing of the user's reaches it: no configuration, no memory but on demand.
+    /// A command without any of the user's configuration, and with memory disabled by default.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root()).env_clear().stdin(Stdio::null());
@@ -125,7 +125,7 @@ pub fn id_of(number: usize) -> String {
     format!("p{number:06}")
 }
 
-/// The one file of a phase, and of a repository's so many files the same.
+/// The file of a phase. The repository's own files have the same names.
 pub fn file_of(number: usize) -> String {
     format!("src/p{:04}/{}.txt", number / PER_FOLDER, id_of(number))
 }

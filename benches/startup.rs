@@ -1,4 +1,4 @@
-//! How long the program takes to say something.
+//! Time from start to the first output.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Samples of one quantity, and how they are shown: the median, and how far they spread.
+//! Samples of one quantity, shown as median and spread.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ impl Samples {
         Self::of(times.into_iter().map(|time| time.as_secs_f64() * 1e3))
     }
 
-    /// The nearest rank: a value that was measured.
+    /// The nearest rank, so that the result is a measured value.
     pub fn quantile(&self, q: f64) -> f64 {
         let last = self.0.len() - 1;
         self.0[((q * self.0.len() as f64).ceil() as usize).saturating_sub(1).min(last)]
@@ -37,7 +37,7 @@ impl Samples {
     }
 }
 
-/// Three figures that mean something, and thousands told apart.
+/// Three significant figures, with separated thousands.
 pub fn figure(value: f64) -> String {
     match value.abs() {
         v if v >= 1000.0 => grouped(value.round() as i64),

@@ -1,4 +1,4 @@
-//! A large backlog on its way into the database, and repaired in it.
+//! Import of a large backlog into the database, and its repair there.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn section(scale: &Scale) -> String {
     let plan = plan.display().to_string();
     let (mut import, mut repair, mut again, mut jq) = (vec![], vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
-        // Another database each time.
+        // A new database each time.
         let _ = std::fs::remove_dir_all(scratch.root().join(".autopack"));
         import.push(run(&mut scratch.autopack(["import", &plan, "--run-id", "r"])));
         repair.push(run(&mut scratch.autopack(["fix-phases", "--run-id", "r"])));

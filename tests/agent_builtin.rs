@@ -21,10 +21,10 @@ use tempfile::TempDir;
 
 const PROTOCOLS: [Protocol; 4] =
     [Protocol::Anthropic, Protocol::OpenAi, Protocol::Responses, Protocol::Gemini];
-/// In no known format: only its variable tells that it is one.
+/// In no known key format: only its variable marks it as a secret.
 const KEY: &str = "planted-key-0123456789";
 
-/// A worktree with one file, in a folder of its own.
+/// A worktree with one file, in a directory of its own.
 struct Scene {
     folder: TempDir,
     settings: BuiltinAgentSettings,
@@ -33,7 +33,7 @@ struct Scene {
     stop: Stop,
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 struct Came {
     reply: AgentReply,
     events: Vec<AgentEvent>,
@@ -122,7 +122,7 @@ impl Came {
         tools
     }
 
-    /// What the tools answered, from the log.
+    /// The tools' answers, from the log.
     fn answers(&self) -> Vec<String> {
         let entries = self.log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let tools = entries.filter(|entry| entry["role"] == "tool");
@@ -140,7 +140,7 @@ fn configured(protocol: Protocol) -> ModelProtocol {
     }
 }
 
-/// Where each protocol is spoken, beneath an address without a path.
+/// The path of each protocol, below an address without a path.
 fn path(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Anthropic => "/v1/messages",
@@ -324,7 +324,7 @@ async fn its_time_and_its_budget_hold() {
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
     let server = ModelServer::new(Protocol::Anthropic, reads);
     let mut scene = Scene::new(&server, Protocol::Anthropic);
-    // Each answer counts 10 in, 7 out, 2 into the cache; what is read from the cache does not count.
+    // Each answer counts 10 input, 7 output and 2 cache-write tokens; cache reads do not count.
     scene.budget.tokens = Some(50);
     let outcome = scene.run().await.reply.outcome;
     let what = "the attempt used 57 of its 50 tokens".to_owned();
@@ -425,7 +425,7 @@ async fn nothing_out_of_bounds_is_touched() {
     assert!(!Path::new("/tmp/autopack-escaped").exists());
 }
 
-/// Every file and link below a folder, with what it holds.
+/// Every file and link below a directory, with its content.
 fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -503,7 +503,7 @@ async fn secrets_in_files_are_not_sent_nor_overwritten() {
     assert!(!scene.at("slot/src/b.rs").exists());
     let seen = format!("{:?}{:?}{}", came.reply, came.events, came.log);
     assert!(!seen.contains(KEY), "{seen}");
-    // What the model itself said goes back to it; what it read does not go out.
+    // The model's own text goes back to it; the text it read does not leave the machine.
     assert!(!server.asked()[1].body.to_string().contains(KEY));
 }
 

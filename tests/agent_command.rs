@@ -1,4 +1,4 @@
-//! A command agent, run for real.
+//! A command agent, executed for real.
 
 use crate::support::agent_task;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn task(folder: &Path) -> Task {
 async fn an_agent_works_in_its_slot_and_says_what_it_used() {
     let at = tempfile::tempdir().unwrap();
     let task = task(at.path());
-    // Of an earlier attempt, which must not be believed.
+    // From an earlier attempt: must not be believed.
     std::fs::write(&task.result_file, r#"{"tokens":{"input":99}}"#).unwrap();
     let script = r#"cat > got; echo correct-horse-battery
         cmp "$AUTOPACK_PROMPT_FILE" got && test -f "$AUTOPACK_PHASE_FILE" && test ! -e "$AUTOPACK_RESULT_FILE" &&

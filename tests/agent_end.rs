@@ -1,4 +1,4 @@
-//! The end of an agent, through the real program: when it has finished, when it goes round in circles, when it is idle.
+//! The end of an agent, through the real program: when it has finished, repeats itself, or is idle.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::limits::claude;
 use crate::support::{Project, executable};
 
 const ONE: &str = "executor: {max_attempts: 1}\n";
-/// A subagent that is announced in the ways that Claude Code has.
+/// A subagent, announced in each of Claude Code's ways.
 const SUBAGENT: &str = r#"
 def tool(name, id, **input): say(type='assistant', message=dict(id=id, content=[dict(type='tool_use', id=id, name=name, input=input)]))
 def answer(id, text, **more): say(type='user', message=dict(content=[dict(type='tool_result', tool_use_id=id, content=text)]), **more)
@@ -59,10 +59,10 @@ fn a_subagent_that_only_an_event_tells_of_holds_the_end() {
     );
 }
 
-/// Tests do not wait for 30 s after the last word.
+/// Tests do not wait 30 s after the last output.
 const QUIET: (&str, &str) = ("AUTOPACK_TEST_AGENT_QUIET_SECONDS", "3");
 
-/// Its last word stands for a while; then it is ended, though a shell of its own works on.
+/// The last message stands for a while; then the agent is ended, although a shell of its own is still running.
 #[test]
 fn a_shell_in_the_background_holds_nothing() {
     let body = format!(

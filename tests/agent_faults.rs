@@ -1,5 +1,5 @@
-//! What is the fault of an agent or its provider, through the real program: it costs no try of the phase where it is not the
-//! phase's, and is told apart from having changed nothing.
+//! Faults of an agent or its provider, through the real program: they are not counted as attempts of the phase, and are
+//! distinguished from an attempt without changes.
 
 use std::io::{BufRead, BufReader};
 
@@ -14,7 +14,7 @@ fn plan() -> Value {
     json!({"phases": [{"phase_id": "p0", "deliverables": ["src/p0.txt"], "max_attempts": 1}]})
 }
 
-/// The end of the first attempt, as an event; the drain, which may wait for an hour, is ended.
+/// The end of the first attempt, as an event; then ends the drain, which may wait for an hour.
 fn first_end(project: &Project) -> Value {
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -25,7 +25,7 @@ fn first_end(project: &Project) -> Value {
     finished.expect("an attempt that ended")
 }
 
-/// The phase waits, durably, and no try is charged.
+/// The phase waits durably, and no attempt is counted.
 #[track_caller]
 fn is_put_off(project: &Project, verdict: &str) {
     let finished = first_end(project);
@@ -160,7 +160,7 @@ fn claudes_assistant_lines_tell_its_errors() {
     let project = says("invalid_request", "result(True, None, 'API Error')");
     project.drain().exited(3);
     assert_eq!(project.phase("p0")["last_failure"]["kind"], "agent_failed");
-    // It got over it.
+    // The agent recovered from it.
     let body = "say(type='assistant', message=dict(id='n', content=[dict(type='text', text='on')]))\nwrite()\nresult()";
     says("rate_limit", body).drain().succeeded();
 }
@@ -198,7 +198,7 @@ fn a_new_file_at_the_root_is_told_where_it_belongs() {
     assert!(!message.contains("LOG_DIR"), "{message}");
 }
 
-/// It would take `src` for its root otherwise.
+/// Otherwise it would take `src` for its root.
 #[test]
 fn aider_finds_the_directories_of_deliverables() {
     let project = Project::new();

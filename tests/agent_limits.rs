@@ -1,4 +1,4 @@
-//! What ends an agent before its time, and what its end comes to.
+//! Limits that end an agent early, and the resulting outcome.
 
 use crate::support::fake_agent;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use fake_agent::Fake;
 
-/// Far longer than anything here takes, and an end of its own.
+/// Far longer than anything here takes, and with an end of its own.
 const HANG: &str = "exec sleep 60";
 
 fn claude_tool(id: &str, command: &str, tokens: u64) -> String {
@@ -154,7 +154,7 @@ async fn retry_after_is_passed_on() {
     assert_eq!(seen.reply.outcome, Outcome::RateLimited { until, message: "slow down".to_owned() });
 }
 
-/// It would go on for minutes; its first tries are in the recording.
+/// The agent would go on for minutes; its first retries are in the recording.
 #[tokio::test]
 async fn retries_of_what_will_not_change_are_cut_short() {
     let seen = Fake::recorded("claude", "no_access", HANG).run().await;
@@ -194,7 +194,7 @@ async fn edits_that_would_not_apply_are_a_failure_though_it_exits_with_0() {
     assert_eq!((seen.tokens()[1], seen.reply.usage.cost_usd), (Some(6), Some(0.5)));
 }
 
-/// Claude goes on after a SIGTERM, and exits with 0 as if nothing had been.
+/// Claude goes on after a SIGTERM, and exits with 0 as if nothing had happened.
 #[tokio::test]
 async fn a_stop_of_the_drain_is_told_as_such() {
     let (handle, stop) = Stop::pair();
@@ -225,7 +225,7 @@ async fn a_line_of_any_length_is_read_whole() {
     assert_eq!((seen.reply.outcome, seen.reply.usage.tokens.input), (Outcome::Finished, Some(3)));
 }
 
-/// In what it prints, in what it says, in the file that it leaves.
+/// In its output, in its messages, in the file that it leaves.
 #[tokio::test]
 async fn a_key_is_kept_nowhere() {
     let key = format!("sk-ant-api03-{}", "x1Y_".repeat(10));

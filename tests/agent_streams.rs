@@ -1,4 +1,4 @@
-//! Each agent's streams, as they were recorded from the real programs: what they come to, what they used, what is shown.
+//! Each agent's streams, as recorded from the real programs: outcome, usage, and the lines shown.
 
 use crate::support::fake_agent;
 use autopack::agent::{AgentEvent, Outcome};
@@ -48,7 +48,7 @@ const NO_MODEL: Came = Came::Systemic("does not know the model");
 const NO_CREDIT: Came = Came::Systemic("no credit");
 const REFUSED: Came = Came::Failed("not understood");
 
-/// Their exit codes are the recorded ones: most of them say nothing.
+/// With the recorded exit codes, most of which mean nothing.
 #[tokio::test]
 async fn what_the_provider_refuses_is_told_apart_by_codes() {
     assert_eq!(came("claude", "limit", 1).await, Came::Limited);
@@ -87,7 +87,7 @@ async fn those_that_exit_with_0_on_an_error_are_not_believed() {
     assert_eq!(came("mini-swe-agent", "no_model", 1).await, NO_MODEL);
 }
 
-/// LiteLLM keeps neither its status nor its code; it would try again for a minute.
+/// LiteLLM keeps neither its status nor its code; it would retry for a minute.
 #[tokio::test]
 async fn an_empty_account_behind_litellm_ends_it() {
     let seen = Fake::recorded("aider", "no_credit", "exec sleep 60").run().await;
@@ -137,7 +137,7 @@ async fn codex_succeeds_and_its_cached_tokens_are_no_input() {
     );
 }
 
-/// The thread's counters run on; what the first try used is no usage of the second.
+/// The thread's counters continue; usage of the first attempt must not count for the second.
 #[tokio::test]
 async fn codex_resumed_reports_what_is_new() {
     let first = Fake::recorded("codex", "success", "exit 0").with("resume: true").run().await;
@@ -167,7 +167,7 @@ async fn opencode_succeeds_with_the_sum_of_its_steps() {
     let seen = Fake::recorded("opencode", "success", "exit 0").run().await;
     assert_eq!(seen.reply.outcome, Outcome::Finished);
     assert_eq!(seen.tokens(), [Some(400), Some(100), Some(1600), Some(0)]);
-    // It says 0 of a model that it knows no price of.
+    // It reports 0 for a model without a known price.
     assert_eq!(seen.reply.usage.cost_usd, None);
     assert_eq!(seen.reply.session.as_deref(), Some("ses_dfa779ab3ffelfDr6fBeJZp3nm"));
     assert_eq!((seen.tools(), seen.said("Done.")), (vec![RUNNING.to_owned()], true));

@@ -1,8 +1,8 @@
-//! From what an agent once said to what the drain makes of it: every known kind, through the real program.
+//! From an agent's recorded output to the drain's verdict: every known kind, through the real program.
 //!
-//! The recordings are those of `agent_streams`; what lands or fails here is decided by the diff beside them. Three were
-//! never seen and are written in the shape of those that were: OpenCode's limit, and mini-swe-agent's limit and refusal.
-//! Goose says nothing of a limit; it is ended as stalled.
+//! The recordings are those of `agent_streams`; the diff beside them decides whether a phase lands. Three were never
+//! seen and are written in the form of the others: OpenCode's limit, and mini-swe-agent's limit and refusal. Goose
+//! reports no limit; it is ended as stalled.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const CI: &str = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
 
-/// Plays the recording that the phase is named after; `hang` and `nothing` play a success.
+/// Replays the recording with the phase's name; `hang` and `nothing` replay a success.
 const PLAY: &str = r#"
 account=
 for arg in "$@"; do case "$before" in --analytics-log|-o) account=$arg;; esac; before=$arg; done
@@ -24,7 +24,7 @@ cat "$RECORDINGS/$case.jsonl" "$RECORDINGS/$case.txt" 2>/dev/null
 case $AUTOPACK_PHASE_ID in hang) exec sleep 60;; limit) exit 1;; refused) exit "$REFUSED";; *) exit 0;; esac
 "#;
 
-/// `refused` is what the real program exits with when its provider refuses.
+/// `refused` is the real program's exit code when its provider refuses.
 fn project(kind: &str, refused: u8, phases: &[&str]) -> Project {
     let project = Project::new().env("IS_SANDBOX", "1");
     let program = project.outside("agent");
@@ -45,8 +45,8 @@ fn attempt(project: &Project, phase: &str) -> Value {
     log[0].clone()
 }
 
-/// Success, a success with nothing done, a crash, a refusal, and one that stays after its last word. `used` is
-/// input, output, cache read and cost.
+/// Success, a success without changes, a crash, a refusal, and an agent that keeps running after its last output.
+/// `used` is input, output, cache read and cost.
 #[track_caller]
 fn verdicts(kind: &str, refused: u8, stays: bool, used: Value) {
     let mut phases = vec!["success", "nothing", "crash", "refused"];
@@ -68,7 +68,7 @@ fn verdicts(kind: &str, refused: u8, stays: bool, used: Value) {
     assert_eq!(failure("refused")["kind"], "agent_failed", "{kind}: {}", failure("refused"));
 }
 
-/// The phase goes back to the queue and no try is charged, though its work was done.
+/// The phase goes back to the queue and no attempt is counted, although the work was done.
 #[track_caller]
 fn limited(kind: &str) {
     let project = project(kind, 0, &["limit"]);
@@ -117,7 +117,7 @@ fn goose() {
     verdicts("goose", 0, true, json!([400, 100, 1600, 0.004]));
 }
 
-/// Its end is its last word: there is nothing to stay after.
+/// Its end is its last output, so it cannot keep running afterwards.
 #[test]
 fn aider() {
     verdicts("aider", 0, false, json!([1000, 50, null, null]));

@@ -1,4 +1,5 @@
-//! The house: who may import whom, and what only one place may do. Read from the source itself.
+//! House rules, checked against the source itself: which module may import which, and what may be done in one place
+//! only.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Imports run from a lower floor to a higher one, and never between neighbours on one floor.
+/// Imports go from a lower floor to a higher one, and never between neighbors on one floor.
 const FLOORS: [&[&str]; 10] = [
     &["main"],
     &["cli", "fuzz"],
@@ -73,7 +74,7 @@ fn every_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "no //! at the top: {silent:#?}");
 }
 
-/// A module is `x.rs`, or `x/mod.rs` where it has a folder: two forms would be two places to look.
+/// A module is `x.rs`, or `x/mod.rs` if it has a directory: two forms would be two places to look.
 #[test]
 fn a_module_with_a_folder_is_its_mod_rs() {
     let src = files(&root().join("src"));
@@ -82,7 +83,7 @@ fn a_module_with_a_folder_is_its_mod_rs() {
     assert!(beside.is_empty(), "beside their folders: {beside:#?}");
 }
 
-/// A file that `main.rs` does not name would be compiled by nobody.
+/// A file that `main.rs` does not name would never be compiled.
 #[test]
 fn every_test_file_is_part_of_the_suite() {
     let suite = read(&root().join("tests/main.rs"));
@@ -126,7 +127,7 @@ fn floor(module: &str) -> usize {
         .unwrap_or_else(|| panic!("{module} has no floor yet: give it one in FLOORS"))
 }
 
-/// The top-level modules that a text names.
+/// The top-level modules named in a text.
 fn imports(text: &str) -> BTreeSet<String> {
     static START: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?:crate|autopack)::"));
     let mut found = BTreeSet::new();
@@ -140,7 +141,7 @@ fn imports(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The first names of the entries of `{a::b, c::{d, e}}`, from behind the opening brace.
+/// The first names of the entries of `{a::b, c::{d, e}}`, after the opening brace.
 fn group_names(text: &str) -> Vec<String> {
     let (mut depth, mut names, mut fresh) = (0, Vec::new(), true);
     for (index, character) in text.char_indices() {
@@ -165,7 +166,7 @@ fn first_word(text: &str) -> Option<String> {
     (!word.is_empty()).then_some(word)
 }
 
-/// ASCII only: Unicode's classes take their time in a debug build.
+/// ASCII only: Unicode classes are slow in a debug build.
 fn pattern(text: &str) -> Regex {
     Regex::new(&format!("(?-u){text}")).expect("a pattern")
 }
@@ -200,7 +201,7 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// `tests.rs`, `x_tests.rs`, the `properties.rs` of a property test, and what lies in a folder `tests`.
+/// `tests.rs`, `x_tests.rs`, the `properties.rs` of a property test, and everything in a directory `tests`.
 fn is_test(path: &Path) -> bool {
     let inside = path.strip_prefix(root()).unwrap_or(path);
     let names = inside.components().filter_map(|part| part.as_os_str().to_str());
@@ -213,7 +214,7 @@ fn without_comments(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Unit tests stand at the end of a file, and set up what they like.
+/// Unit tests are at the end of a file, and may set up anything.
 fn without_tests(text: &str) -> String {
     text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
 }

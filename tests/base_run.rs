@@ -1,9 +1,9 @@
-//! CI at the base, before the first agent is asked: what ends a drain, what is said, and how often it runs.
+//! CI at the base, before the first agent is asked: reasons to end the drain, messages, and the number of runs.
 
 use crate::support::{Project, has, has_pytest};
 use serde_json::{Value, json};
 
-/// Leaves a witness outside of the repository that an agent was asked.
+/// Leaves a file outside the repository as evidence that an agent was asked.
 const WITNESSED: &str = "write(workspace.parent / 'asked' / phase_id)\nwrite_deliverables()";
 
 fn phases(count: usize) -> Value {
@@ -22,7 +22,7 @@ fn attempts_at_all(project: &Project, phase: &str) -> (Value, Vec<Value>) {
     (phase["attempts"].clone(), agents.iter().map(|attempt| attempt["agent"].clone()).collect())
 }
 
-/// A CI of the project's own, that writes a line into `ci-runs` each time.
+/// A CI of the project's own that writes a line into `ci-runs` each time.
 fn counted(body: &str) -> String {
     format!("ci: {{command: [sh, -c, 'echo run >>\"$AUTOPACK_WORKSPACE/../ci-runs\"; {body}']}}\n")
 }
@@ -39,7 +39,7 @@ fn over_a_red_ci_no_agent_is_asked() {
     assert_eq!(asked(&project), 0);
     let said = ran.stdout + &ran.stderr;
     assert!(
-        said.contains("`echo boom; exit 1` failed with exit code 1; it ended with: boom"),
+        said.contains("`echo boom; exit 1` failed with exit code 1; last output: boom"),
         "{said}"
     );
     assert!(said.contains("ci.red_base: allow"), "{said}");
@@ -92,7 +92,7 @@ fn a_red_flake_at_the_base_does_not_end_the_night() {
     let ci = counted("test $(wc -l <\"$AUTOPACK_WORKSPACE/../ci-runs\") -gt 1");
     let project = Project::new().agent_with(WITNESSED, &ci).plan(phases(1));
     let ran = project.drain().succeeded();
-    assert!(ran.stdout.contains("flaky without any change, passed when run once more"), "{ran:#?}");
+    assert!(ran.stdout.contains("flaky without any change, passed when rerun"), "{ran:#?}");
     assert_eq!(project.landed(), ["p0"]);
 }
 
@@ -117,7 +117,7 @@ fn a_landings_result_is_the_next_drains_base() {
     assert_eq!(ci_runs(&project), 2);
     project.drain().succeeded();
     assert_eq!(ci_runs(&project), 3);
-    // Another run begins where the first one began.
+    // Another run starts at the same base as the first.
     let plan = project.outside("plan.json").to_str().unwrap().to_owned();
     project.autopack(["import", &plan, "--run-id", "other"]).succeeded();
     project.autopack(["drain", "--run-id", "other"]).succeeded();
@@ -131,7 +131,7 @@ fn a_known_base_is_no_leave_to_test_the_checkout() {
         .autopack(["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"])
         .succeeded();
     assert_eq!(asked(&project), 1);
-    // cargo reads it for every project below the home directory.
+    // cargo reads this for every project below the home directory.
     let config = format!("paths = [{:?}]\n", project.path("lib"));
     std::fs::create_dir_all(project.outside("home/.cargo")).unwrap();
     std::fs::write(project.outside("home/.cargo/config.toml"), config).unwrap();
@@ -153,7 +153,7 @@ fn no_ci_at_all_is_said_once() {
     assert!(ran.stdout.find("no ci:").unwrap() < first_phase, "in the first lines: {ran:#?}");
 }
 
-/// A repository that has nothing to test yet.
+/// A repository without anything to test yet.
 #[test]
 fn a_greenfield_repository_starts() {
     let placeholder = r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#;
@@ -202,7 +202,7 @@ fn a_greenfield_of_pytest_starts() {
         let ran = project.drain().succeeded();
         assert!(ran.stdout.contains("no tests yet"), "{file}: {ran:#?}");
     }
-    // A mistyped path is no greenfield.
+    // A mistyped path must not pass for a project without tests.
     let ci = "ci: {command: python3 -m pytest -q testz}\n";
     let project = Project::new()
         .file("tests/test_a.py", "def test_it(): pass\n")

@@ -1,4 +1,4 @@
-//! What a user does with the run's branch, and with the repository, between two drains.
+//! Changes by the user to the run's branch, and to the repository, between two drains.
 
 use std::fs;
 use std::path::Path;
@@ -14,14 +14,14 @@ fn phases<const N: usize>(ids: [&str; N]) -> Value {
     json!({ "phases": Vec::from(ids.map(phase)) })
 }
 
-/// Two phases that landed.
+/// Two landed phases.
 fn landed() -> Project {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
     project.drain().succeeded();
     project
 }
 
-/// A commit of the user's on the main branch.
+/// A commit by the user on the main branch.
 fn commit_on_main(project: &Project) {
     project.write("theirs.txt", "theirs\n");
     project.git(["add", "theirs.txt"]);
@@ -152,7 +152,7 @@ fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
     assert_eq!(project.git(log), "two\none\n");
 }
 
-/// As it is done where other programs still look for it at its old place.
+/// As is done while other programs still expect it at its old place.
 #[test]
 fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_was_not() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));

@@ -1,10 +1,10 @@
-//! Absolute paths into the user's checkout, in files that build tools read: nothing lands that was tested there.
+//! Absolute paths into the user's checkout, in files read by build tools: nothing lands that was tested there.
 
 use serde_json::json;
 
 use crate::support::Project;
 
-/// Drains one phase whose CI is this line for the shell.
+/// Drains one phase whose CI is this shell line.
 fn lands(project: Project, line: &str) {
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
     let config = format!("ci:\n  command: {line:?}\n");
@@ -13,7 +13,7 @@ fn lands(project: Project, line: &str) {
     assert_eq!(project.landed(), ["one"]);
 }
 
-/// Drains one phase and expects that the drain ends before an agent is asked, for this path in this file.
+/// Drains one phase and expects the drain to end before an agent is asked, because of this path in this file.
 fn ends_before_an_agent(project: Project, config: &str, what: &str) {
     let agent = "write(workspace.parent / 'asked')\nwrite_deliverables()";
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});

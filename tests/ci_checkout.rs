@@ -1,4 +1,4 @@
-//! CI sees what would land and nothing else: a checkout of its own, in which no agent ever wrote.
+//! CI sees exactly what would land: a checkout of its own, in which no agent ever wrote.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn failure(project: &Project, id: &str) -> String {
     project.phase(id)["last_failure"].to_string()
 }
 
-/// Ignored files and kept caches are no part of a commit: a clean clone would not have them.
+/// Ignored files and kept caches are not part of a commit: a clean clone would not have them.
 #[test]
 fn what_an_agent_left_beside_its_change_is_not_there_for_ci() {
     for left in ["gen/x", "target/x", ".venv/bin/x"] {
@@ -34,7 +34,7 @@ fn what_an_agent_left_beside_its_change_is_not_there_for_ci() {
     }
 }
 
-/// The next phase works in the same slot, and CI on it must not see what the one before left either.
+/// The next phase works in the same slot, and CI on it must not see files left by the one before either.
 #[test]
 fn the_next_phases_ci_sees_nothing_of_the_one_before() {
     let agent = "write_deliverables(); write('gen/x'); write('target/x')";
@@ -51,12 +51,12 @@ fn the_next_phases_ci_sees_nothing_of_the_one_before() {
 #[test]
 fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
     let config = "ci: {red_base: allow, command: [sh, -c, \"test -f src/one.txt && test $PWD = $AUTOPACK_WORKTREE && case $PWD in *-ci) ;; *) exit 1 ;; esac\"]}\n";
-    // The agent is not led there.
+    // The agent is not sent there.
     let agent =
         "write_deliverables()\nassert not any(v.endswith('-ci') for v in os.environ.values())";
     let project = Project::new().file(".gitignore", "/src\n").commit("ignores");
     let project = project.agent_with(agent, config).plan(plan(&["one"]));
-    // The quotes of a folder with a blank in its name.
+    // Quoted, because of the space in the directory's name.
     let config = project.read(".autopack/config/autopack.yaml");
     let config =
         config.replace("$PWD = $AUTOPACK_WORKTREE", "\\\"$PWD\\\" = \\\"$AUTOPACK_WORKTREE\\\"");
@@ -65,7 +65,7 @@ fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
     assert_eq!(project.landed(), ["one"]);
 }
 
-/// Beside the copy lies the git folder that the change is measured by.
+/// The git directory by which the change is measured is beside the copy.
 #[test]
 fn nothing_that_an_agent_writes_into_our_git_folder_runs_or_counts() {
     let agent = r#"
@@ -94,7 +94,7 @@ write(git + '/refs/heads/none', 'no ref')
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("ran")), "{left:?}");
 }
 
-/// An object whose content is not what its name says would be tested in place of what lands.
+/// An object whose content does not match its name would be tested in place of what lands.
 #[test]
 fn a_planted_object_is_not_what_ci_tests() {
     let agent = r#"
@@ -116,7 +116,7 @@ open(folder + '/' + real[2:], 'wb').write(zlib.compress(b'blob %d\0' % len(fake)
     assert!(project.landed().is_empty());
 }
 
-/// What git gets of the environment is what it needs.
+/// git gets only the environment that it needs.
 #[test]
 fn git_gets_no_secrets() {
     let project = Project::new();
@@ -135,7 +135,7 @@ fn git_gets_no_secrets() {
         .env("SSH_AUTH_SOCK", "/tmp/agent-secret")
         .agent("write_deliverables()")
         .plan(plan(&["one"]));
-    // What came before the drain is the test's own git.
+    // Everything before the drain was the test's own git.
     fs::write(&log, "").unwrap();
     project.drain().succeeded();
     let seen = fs::read_to_string(log).unwrap();
@@ -148,7 +148,7 @@ fn which(program: &str) -> String {
     found.into_iter().find(|file| std::path::Path::new(file).exists()).unwrap()
 }
 
-/// Versions from tags, and what changed since the base: commands that projects have in their Makefiles.
+/// Versions from tags, and changes since the base: commands common in Makefiles.
 #[test]
 fn tags_the_base_and_origin_are_there() {
     let check = "git describe --tags && git diff --name-only main...HEAD && git diff --name-only origin/main... && git rev-parse origin/HEAD && test -z \\\"$(git remote)\\\"";
@@ -174,7 +174,7 @@ fn tags_the_base_and_origin_are_there() {
     project.drain().succeeded();
 }
 
-/// Refs that setup fetched are there for CI.
+/// Refs fetched by setup are there for CI.
 #[test]
 fn what_setup_fetched_is_there_for_ci() {
     let project = Project::new();
@@ -194,7 +194,7 @@ fn setup_runs(project: &Project) -> Vec<String> {
     text.lines().map(|line| if line.ends_with("-ci") { "ci" } else { "agent" }.to_owned()).collect()
 }
 
-/// Setup is expensive: where it ran on the same, it does not run again.
+/// Setup is expensive: it does not run again if its inputs are the same.
 #[test]
 fn setup_runs_again_where_what_it_depends_on_changed() {
     let agent = "write_deliverables()\nif phase_id == 'dep': write('package.json', '{\"a\": 1}')\n\
@@ -221,7 +221,7 @@ fn setup_runs_again_where_what_it_depends_on_changed() {
     assert_eq!(setup_runs(&project), expected);
 }
 
-/// What a reset takes away has to be made again.
+/// Files removed by a reset must be made again.
 #[test]
 fn setup_runs_again_where_its_work_was_removed() {
     for made in ["made/x", "node_modules/x"] {
@@ -271,7 +271,7 @@ fn with_submodules() -> Project {
     project.commit("submodules")
 }
 
-/// Makefiles do so, and in a clone it is what brings the files.
+/// Makefiles do this, and in a clone it brings the files.
 #[test]
 fn submodules_can_be_updated_in_setup_and_in_ci() {
     let update = "git submodule update --init --recursive && test -f deps/lib/nested/in/file.txt && git submodule status --recursive && test -z \\\"$(git status --porcelain)\\\"";
@@ -293,7 +293,7 @@ fn a_change_in_a_submodule_is_still_noticed() {
     assert_eq!(project.landed(), ["two"]);
 }
 
-/// Whoever tidies up a state directory takes no try away.
+/// Removing a state directory costs no attempt.
 #[test]
 fn a_slot_that_is_gone_is_a_lost_attempt() {
     let agent = "import shutil\nif attempt == 1: os.chdir('/'); shutil.rmtree(os.environ['XDG_STATE_HOME'])\nelse: write_deliverables()";
@@ -301,7 +301,7 @@ fn a_slot_that_is_gone_is_a_lost_attempt() {
     let ran: Ran = project.drain().succeeded();
     let said = ran.stdout + &ran.stderr;
     assert!(said.contains("was removed while an attempt worked in it"), "{said}");
-    // The second one landed, and is the only one that counts.
+    // The second one landed, and is the only counted one.
     let log = project.phase("one")["attempt_log"].clone();
     let outcomes = [&log[0]["outcome"], &log[1]["outcome"]];
     assert!(outcomes.contains(&&json!("crashed")) && outcomes.contains(&&json!("landed")), "{log}");

@@ -22,7 +22,7 @@ fn plan() -> Value {
         {"phase_id": "honest", "deliverables": ["lib/calc/more.txt"], "max_attempts": 1}]})
 }
 
-/// A package in `lib`, which only an installed copy of it makes importable, and its test.
+/// A package in `lib`, importable only from an installed copy, and its test.
 fn calculator() -> Project {
     Project::new()
         .file("lib/calc/__init__.py", "def add(a, b):\n    return a + b\n")
@@ -35,7 +35,7 @@ fn calculator() -> Project {
         .commit("a package")
 }
 
-/// The directory of site-packages that has pytest, if any.
+/// A directory of site-packages with pytest, if any.
 fn pytest_packages() -> Option<String> {
     let code = "import os, pytest; print(os.path.dirname(os.path.dirname(pytest.__file__)))";
     let output = Command::new("python3").args(["-c", code]).output().ok()?;
@@ -49,7 +49,7 @@ fn pytest_packages() -> Option<String> {
     found
 }
 
-/// A virtual environment that has pytest, and where its packages are.
+/// A virtual environment with pytest, and the place of its packages.
 fn venv(dir: &Path, pytest: &str) -> PathBuf {
     let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(dir).status();
     assert!(made.unwrap().success());
@@ -59,10 +59,10 @@ fn venv(dir: &Path, pytest: &str) -> PathBuf {
     packages
 }
 
-/// The ways in which installers leave the path of a checkout.
+/// Ways in which installers leave the path of a checkout.
 const STYLES: [&str; 4] = ["pth", "finder", "redirector", "symlink"];
 
-/// Installs `calc` in editable mode, as pip, setuptools, hatch and flit do.
+/// Installs `calc` in editable mode, like pip, setuptools, hatch and flit.
 fn install(style: &str, packages: &Path, checkout: &Path) {
     let lib = checkout.join("lib");
     let at = |name: &str| packages.join(name);
@@ -132,7 +132,7 @@ fn every_way_to_write_the_command_tests_the_copy() {
         let environment = project.outside("env");
         install("pth", &venv(&environment, &pytest), &project.root());
         let bin = environment.join("bin");
-        // What launchers come to: the environment's own Python.
+        // Launchers end up at the environment's own Python.
         for launcher in ["uv", "poetry"] {
             let script =
                 format!("#!/bin/sh\nshift 2\nexec '{}/python' -m pytest \"$@\"\n", bin.display());
@@ -179,7 +179,7 @@ fn a_python_that_cannot_be_led_into_the_copy_ends_the_drain() {
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(said.contains("ci would test your checkout instead of the change"), "{said}");
     assert!(said.contains("the python package calc from"), "{said}");
-    assert!(said.contains("without -I it would import it from CI's copy"), "{said}");
+    assert!(said.contains("without -I, Python would import from CI's copy"), "{said}");
     assert_eq!(project.landed(), [""; 0]);
 }
 
@@ -200,7 +200,7 @@ fn a_node_package_that_is_linked_into_the_checkout_ends_the_drain() {
     assert!(said.contains("node_modules/core in CI's copy is a link to"), "{said}");
 }
 
-/// Drains one phase whose CI is this line for the shell, in an environment of its own.
+/// Drains one phase whose CI is this shell line, in an environment of its own.
 fn ci_line(project: Project, line: &str) -> (Project, String) {
     let phases =
         json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"], "max_attempts": 1}]});
@@ -228,7 +228,7 @@ fn a_test_script_that_watches_is_told_to_end() {
     if !has("npm", &["--version"]) {
         return;
     }
-    // Ends only where it is told to, as the real ones do.
+    // Ends only if told to, like the real ones.
     let runner =
         |ending: &str| format!("#!/bin/sh\ncase \"$*\" in *{ending}*) exit 0;; esac\nsleep 1000\n");
     for (test, script, ending, command) in [
@@ -309,7 +309,7 @@ fn the_applications_database_reaches_ci_and_ours_does_not() {
     is_green(project, "test -z \"${DATABASE_URL+x}\"");
 }
 
-/// What `health` says would be run.
+/// The command that `health` would run.
 fn detected(project: &Project) -> String {
     let report = project.autopack_with(["health", "--json", "--no-autostart"], &[]).json();
     let checks = report["checks"].as_array().unwrap();
@@ -334,7 +334,7 @@ fn each_shape_of_a_project_has_its_command() {
         (&[("services/web/package.json", real)], "cd services/web && npm test"),
         (
             &[("a/package.json", real), ("b/go.mod", "module m\n")],
-            "no ci: nothing at the top suggests a test runner, and 2 directories do: a (npm test), b (go test ./...)",
+            "no ci: found no test runner at the top, but in 2 directories: a (npm test), b (go test ./...)",
         ),
     ];
     let bin = tempfile::tempdir().unwrap();
@@ -392,7 +392,7 @@ fn unittest_runs_where_no_python_has_pytest() {
              self.assertEqual(add(2, 3), 5)\n",
         )
         .commit("tests");
-    // Without packages of the machine it has no pytest.
+    // Without the machine's packages it has no pytest.
     let environment = project.outside("env");
     let made =
         Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&environment).status();

@@ -1,4 +1,4 @@
-//! CI for real: plans are made in temporary projects and run under the supervisor.
+//! CI for real: plans are chosen in temporary projects and run under the supervisor.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use crate::support::{executable, has_pytest};
 
 type Env = BTreeMap<OsString, OsString>;
 
-/// A project and, beside it, the folder for logs.
+/// A project and, beside it, the directory for logs.
 struct Project {
     dir: tempfile::TempDir,
     env: Env,
@@ -200,7 +200,7 @@ async fn the_phases_own_check_is_a_plan_too() {
     assert_eq!(project.run_plan(&plan, &Stop::never()).await.outcome(), &CiOutcome::Passed);
 }
 
-/// The junit file is what a plain pytest command is asked for, by its environment alone.
+/// A plain pytest command writes the JUnit file because of its environment alone.
 #[tokio::test]
 async fn a_pytest_command_is_asked_for_single_results_through_its_environment() {
     let fake = "#!/bin/sh\nfor option in $PYTEST_ADDOPTS; do case $option in --junitxml=*) file=${option#*=};; esac; done\n\
@@ -302,11 +302,11 @@ async fn a_configured_pytest_that_is_not_installed_could_not_start() {
     let CiOutcome::CouldNotStart { why } = run.outcome() else { panic!("{run:?}") };
     assert!(why.contains("no module named pytest"), "{why}");
 
-    // Files alone, without any word of pytest, are no reason to demand it.
+    // Test files alone, without any mention of pytest, are no reason to require it.
     fs::remove_file(project.slot().join("pytest.ini")).unwrap();
     let plan = project.plan().await;
     assert_eq!(plan.runner, Runner::None);
-    assert!(plan.note.unwrap().why.contains("no python that has pytest"));
+    assert!(plan.note.unwrap().why.contains("no python with pytest"));
 
     project.settings.command = Some(CommandLine::Shell("python3 -m pytest".to_owned()));
     let run = project.run().await;

@@ -1,13 +1,13 @@
-//! `config show` and what is said of mistakes in the configuration, through the real program.
+//! `config show` and messages about mistakes in the configuration, through the real program.
 
 use crate::support::Project;
 
-/// A repository without a commit, where no variable says anything.
+/// A repository without a commit, and without any variable set.
 fn nothing_set() -> Project {
     Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY").unset("AUTOPACK_CI_FINAL")
 }
 
-/// The error that a configuration is answered with.
+/// The error for a configuration.
 fn error(file: &str, text: &str) -> String {
     let ran = Project::without_commits().file(file, text).autopack(["config", "show"]).exited(1);
     assert_eq!(ran.stdout, "", "{ran:?}");
@@ -80,7 +80,7 @@ fn bad_values_are_named_with_key_and_line() {
         @"error: cannot read config/autopack.yaml: did not find expected ',' or ']' at line 3 column 1, while parsing a flow sequence at line 2 column 13");
 }
 
-/// In place of the name of a variable, in a command line.
+/// In place of a variable's name, in a command line.
 #[test]
 fn a_key_in_a_file_is_not_shown() {
     let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz";

@@ -1,4 +1,4 @@
-//! `fix-phases` through the real program, and what scripts see of a phase before and after.
+//! `fix-phases` through the real program, and a phase as scripts see it before and after.
 
 use crate::support::{Project, shared_file};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ const WORKED_EXAMPLE: &str = r#"{"phase_id":"frontend-build","category":"fronten
  "deliverables":["src\\components\\App.tsx (main component)","src\\components\\Header.tsx",
                  "src\\components\\Header.tsx","tests\\components\\App.test.tsx (20+ tests)"],"scope":{}}"#;
 
-/// The fields of the phase that the example is about, as text: order counts.
+/// The fields of the example's phase, as text: order counts.
 fn fields(phase: &Value) -> String {
     let keys = ["phase_id", "category", "complexity", "deliverables", "scope"];
     let field = |key| format!("\"{key}\":{}", phase[key]);
@@ -87,7 +87,7 @@ fn an_unknown_run_is_named_with_the_database_and_its_runs() {
     ");
 }
 
-/// 158 queued phases of a real database (hshk99/Autopack, MIT): all examined, the second time nothing is left to do.
+/// 158 queued phases of a real database (hshk99/Autopack, MIT): all examined, and nothing left to do the second time.
 #[test]
 fn real_phases_are_repaired_once() {
     let Some(database) = shared_file("python-autopack.db") else { return };

@@ -1,10 +1,10 @@
-//! `health` through the real program: what is said of a good place to drain, and of bad ones.
+//! `health` through the real program: in a good place to drain, and in bad ones.
 
 use std::process::Command;
 
 use crate::support::{Project, Ran, skip};
 
-/// Without what differs from machine to machine: versions, free space, and where long lines are broken.
+/// Without machine-specific parts: versions, free space, and line breaks.
 fn golden(ran: &Ran) -> String {
     let small_disk = ran.stdout.contains("warn  disk");
     let mut shown: Vec<String> = Vec::new();
@@ -27,12 +27,12 @@ fn golden(ran: &Ran) -> String {
     shown.join("\n")
 }
 
-/// With a memory in the process: no test but the memory's own looks for a Qdrant on this machine.
+/// With a memory in the process: only the memory's own tests look for a Qdrant on this machine.
 fn health(project: &Project, more: &[&str]) -> Ran {
     project.autopack_with([&["health"], more].concat(), &[("AUTOPACK_USE_QDRANT", "0")])
 }
 
-/// Without a commit, an agent, or a variable that says anything of memory.
+/// Without a commit, an agent, or any variable about memory.
 fn repository() -> Project {
     Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY")
 }
@@ -106,7 +106,7 @@ fn without_docker_nobody_is_told_to_start_qdrant_with_it() {
     assert_eq!(by_hand["hint"], "start it, or set memory.use_qdrant to false");
 }
 
-/// A repository in which no drain can start, and a part of what is said about it.
+/// A repository in which no drain can start, and a part of the message about it.
 fn broken() -> Vec<(&'static str, Project, &'static str)> {
     let healthy = || Project::new().unset("AUTOPACK_ENABLE_MEMORY").agent("write_deliverables()");
     let queued = |project: Project| {
@@ -173,7 +173,7 @@ fn a_repository_of_another_owner_fails() {
 #[test]
 fn files_of_lfs_need_git_lfs() {
     let project = Project::new().unset("AUTOPACK_ENABLE_MEMORY").agent("write_deliverables()");
-    // Tracked as pointers, by whoever has it.
+    // Tracked as pointers, by a user with git-lfs.
     let project = project
         .file(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
         .file("a.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
@@ -219,12 +219,12 @@ fn ci_is_run_at_the_base_when_asked() {
     let red = ci(&project, 1);
     assert_eq!(red["status"], "fail");
     assert!(red["detail"].as_str().unwrap().contains("boom"), "{red:#}");
-    // Without the flag nothing is run, and nothing is said about it.
+    // Without the flag nothing is run, and nothing is reported about it.
     assert_eq!(check(&health(&project, &["--json"]).succeeded().json(), "ci")["status"], "ok");
     assert!(!project.path("made").exists(), "the checkout is left alone");
 }
 
-/// As in a drain: what it brings by itself is there, and what a changed lock file asks for is missed.
+/// As in a drain: files from setup are there, and requirements of a changed lock file are missed.
 #[test]
 fn ci_at_the_base_has_what_a_drain_would_bring() {
     let project = Project::new()
@@ -242,7 +242,7 @@ fn ci_at_the_base_has_what_a_drain_would_bring() {
     });
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("clean")).collect();
     assert!(left.is_empty(), "{left:?}");
-    // The commit asks for more than the checkout was installed for, and nothing can install it.
+    // The commit needs more than the checkout has installed, and nothing can install it.
     let project = project.file("package.json", r#"{"dependencies": {"y": "1"}}"#).commit("more");
     project.write("package.json", "{}");
     let project = project.agent_with("", "ci: {command: [test, -f, node_modules/y]}\n");

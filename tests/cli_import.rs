@@ -1,4 +1,4 @@
-//! `import` through the real program: what it says, what it leaves, and what it refuses untouched.
+//! `import` through the real program: messages, results, and plans that are refused without any change.
 
 use crate::support::{Project, shared_file};
 use serde_json::{Value, json};

@@ -104,7 +104,7 @@ fn the_verb_help_is_the_same_as_the_option() {
     assert_eq!(said(&["help", "phases", "log"]), said(&["phases", "log", "--help"]));
 }
 
-/// What stands beneath an exit code begins where the first line of its meaning begins.
+/// Continued lines of an exit code's meaning are aligned with its first line.
 #[test]
 fn what_goes_on_in_help_stands_beneath_its_beginning() {
     let help = Project::bare_folder().autopack(["--help"]).succeeded().stdout;

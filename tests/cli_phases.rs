@@ -1,4 +1,4 @@
-//! `phases`, `runs` and `gc` through the real program, on a run with attempts behind it.
+//! `phases`, `runs` and `gc` through the real program, on a run with past attempts.
 
 use crate::support::by_hand::{ByHand, START, Went, folder};
 use crate::support::{Project, executable};
@@ -18,7 +18,7 @@ fn demo() -> Project {
     project
 }
 
-/// What a drain would have left: `setup` landed, `api` used its one try up.
+/// As left by a drain: `setup` landed, `api` has used up its only counted attempt.
 fn drained() -> Project {
     let project = demo();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -228,7 +228,7 @@ fn edit_refuses_what_could_not_run_and_keeps_what_was_typed() {
     ];
     let ran = project.autopack_with(["phases", "edit", "ui"], &variables).exited(1);
     let shown = ran.shown();
-    // As a shell would have to read it: the folder has a space in its name.
+    // Quoted for a shell: the directory has a space in its name.
     let kept = shown.rsplit("--file '[REPO]/").next().unwrap().trim().trim_end_matches('\'');
     assert!(project.read(kept).contains("../x.py"), "{ran:?}");
     assert_eq!(project.autopack(["phases", "list", "--json"]).stdout, before);

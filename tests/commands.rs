@@ -1,4 +1,4 @@
-//! Commands of a plan and of the configuration, in every shape: what is red does not land.
+//! Commands of a plan and of the configuration, in every form: if CI is red, the phase does not land.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn drained(more: &str, phases: Vec<Value>) -> Project {
     project
 }
 
-/// What each phase came to: its state, the kind of its failure, and what that says.
+/// Result of each phase: its state, the kind of its failure, and the message.
 fn came_to(project: &Project, id: &str) -> (String, String, String) {
     let phase = project.phase(id);
     let failure = &phase["last_failure"];

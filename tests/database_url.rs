@@ -1,12 +1,12 @@
-//! `DATABASE_URL` is a hint: mostly an application's own, and then its alone. `--database-url` and `AUTOPACK_DATABASE_URL`
-//! are orders.
+//! `DATABASE_URL` is a hint: mostly it belongs to an application, and then to that alone. `--database-url` and
+//! `AUTOPACK_DATABASE_URL` are binding.
 
 use serde_json::json;
 
 use crate::support::Project;
 use crate::support::database::{execute_at, texts};
 
-/// The agent writes down what it sees, and CI is red where it sees something else.
+/// The agent writes the value it sees, and CI is red if it sees another one.
 const AGENT: &str = "write('src/one.txt', os.environ.get('DATABASE_URL', 'none') + chr(10))";
 
 fn project() -> Project {

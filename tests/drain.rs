@@ -1,4 +1,4 @@
-//! What a drain does with phases, seen from outside: states, the branch, exit codes, the prompt of a retry.
+//! Effects of a drain on phases, seen from outside: states, the branch, exit codes, the prompt of a retry.
 
 use crate::support::Project;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ fn what_setup_changes_is_not_taken_for_an_agents_work() {
     let phase = project.phase("one");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("QUEUED"), &json!(0)));
     assert_eq!(phase["attempt_log"][0]["agent"], Value::Null);
-    // Caches are what setup is for.
+    // Setup is for caches.
     let keeps = "workspace: {setup: \"mkdir node_modules; echo x >node_modules/x\"}\n";
     let project = Project::new().agent_with(WRITES_ALL, keeps).plan(phases(["one"]));
     project.drain().succeeded();
@@ -404,7 +404,7 @@ fn secrets_are_neither_landed_nor_kept() {
     }
 }
 
-/// As development containers set them.
+/// As set by development containers.
 #[test]
 fn the_names_of_gits_settings_are_no_secrets() {
     let plan = phases(["one"]);
@@ -573,7 +573,7 @@ else:
     assert_eq!(std::fs::read_to_string(project.path("README.md")).unwrap(), "# project\n");
 }
 
-/// Whoever keeps what a drain says is told that some of it is missing; the work is done all the same.
+/// If the output of a drain cannot be written completely, the reader is told; the work is still done.
 #[test]
 fn a_drain_whose_output_cannot_be_written_goes_on_and_says_so_at_its_end() {
     for args in [&["drain"][..], &["drain", "--json"]] {

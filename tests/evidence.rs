@@ -1,4 +1,4 @@
-//! A phase counts as done only where something vouches for it: an attempt, an import, or the operator.
+//! A phase counts as done only with evidence: an attempt, an import, or the operator's decision.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn project(agent: &str) -> Project {
     Project::new().agent(agent).plan(json!({"phases": PLAN.map(phase)}))
 }
 
-/// An agent that, while it works on `one`, does this to the database of the checkout.
+/// An agent that, while it works on `one`, runs this SQL on the database of the checkout.
 fn meddling(sql: &str) -> String {
     format!(
         r#"
@@ -39,7 +39,7 @@ fn a_phase_that_an_agent_set_to_complete_is_told_and_exit_is_1() {
     let ran = project.drain().exited(1);
     assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{ran:#?}");
     assert_eq!(project.landed(), ["one", "three"]);
-    // A drain that has nothing to do says so at its start, too.
+    // A drain with nothing to do reports it at its start, too.
     let again = project.drain().exited(1);
     let accept = "autopack phases accept --run-id run two";
     assert_eq!(again.stdout.matches(accept).count(), 2, "{again:#?}");
@@ -126,7 +126,7 @@ fn landed_unchanged_skipped_and_imported_phases_are_vouched_for() {
     project.autopack(["phases", "skip", "--run-id", "run", "three"]).succeeded();
     let ran = project.drain();
     assert!(!ran.stdout.contains("but no attempt"), "{ran:#?}");
-    // Neither a branch that is gone nor one that was rewritten says anything about what was done.
+    // A branch that is gone or rewritten is no evidence about finished work.
     project.git(["branch", "-q", "-f", "autopack/run", "main"]);
     let ran = project.drain();
     assert!(!ran.stdout.contains("but no attempt"), "{ran:#?}");

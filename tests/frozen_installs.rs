@@ -1,4 +1,5 @@
-//! A change to a lock file is tested with what it asks for, though nothing says how the project installs its dependencies.
+//! A change to a lock file is tested with the packages it asks for, although the project does not say how to install
+//! its dependencies.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +10,7 @@ use crate::support::{Project, has};
 /// Runs everything in `src/`.
 const CHECK: &str = "require('fs').readdirSync('src').forEach((file) => require('./src/' + file))";
 
-/// The agent's: `package.json` with a second package, and the lock file that goes with it.
+/// Written by the agent: `package.json` with a second package, and the matching lock file.
 const ADD_TWO: &str = r#"
 def add_two():
     manifest = json.load(open('package.json'))
@@ -37,7 +38,7 @@ fn offline(project: Project) -> Project {
         .env("npm_config_update_notifier", "false")
 }
 
-/// One package installed, another one packed for whoever asks for it. Nothing but the agent and CI is configured.
+/// One package installed, another one packed for installation. Only the agent and CI are configured.
 fn with_npm(agent: &str, plan: Value) -> Project {
     let mut project = offline(Project::new())
         .file(".gitignore", "node_modules/\n")
@@ -180,7 +181,7 @@ write('package.json', '{"dependencies": {"two": "1.0.0"}}')
     }
 }
 
-/// Links between members are what a lock file of a workspace asks for.
+/// A workspace's lock file asks for links between members.
 #[test]
 fn a_member_of_a_pnpm_workspace_may_depend_on_another_one() {
     if !has("pnpm", &["--version"]) {
@@ -220,7 +221,7 @@ write('packages/app/more.js', "require('@x/more')")
     assert!(!project.path("packages/app/node_modules/@x/more").exists());
 }
 
-/// No CI, no verdict of an installer.
+/// Without CI there is no verdict by an installer.
 #[test]
 fn nothing_is_installed_where_nothing_is_tested() {
     let agent = "write_deliverables()\nwrite('package-lock.json', 'broken')\nwrite('package.json', '{\"dependencies\": {\"x\": \"1\"}}')";

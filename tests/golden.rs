@@ -1,4 +1,4 @@
-//! What people read, as golden texts: of each verb and each way for a drain to end. Verbs with a file of their own
+//! Output for people as golden texts: of each verb, and of each way for a drain to end. Verbs with a file of their own
 //! (`cli_*`) have theirs there.
 
 use std::process::Command;
@@ -16,7 +16,7 @@ macro_rules! golden {
 }
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
-/// Phases called `bad` make nothing.
+/// Phases called `bad` write nothing.
 const GOOD: &str =
     "if phase_id != 'bad': write_deliverables()\nreport(tokens=dict(input=1200, output=345))";
 
@@ -158,7 +158,7 @@ fn a_drain_seen_and_ended_from_another_terminal() {
     golden!("stop_nothing", see(&project, &["stop"]));
 }
 
-/// What `status --json` says of the one phase that runs, once it says this.
+/// Output of `status --json` about the running phase, as soon as it satisfies the condition.
 fn until(project: &Project, wanted: impl Fn(&Value) -> bool) -> Value {
     loop {
         let status = project.json(["status", "--json"]);
@@ -212,7 +212,7 @@ fn a_watch_in_a_pipe_prints_a_block_for_each_change_and_ends_with_130() {
     golden!("status_watch_pipe", filtered(&project, &shown));
 }
 
-/// Nothing changes any more that it could write, and fail at.
+/// From here nothing changes any more that the drain could write and fail at.
 #[test]
 fn a_watch_ends_when_its_reader_has_gone() {
     use std::io::{BufRead, BufReader};
@@ -279,7 +279,7 @@ fn the_memory_verbs() {
     golden!("memory_off", see(&off, &["memory", "stats"]));
 }
 
-/// Each kind of failure that there is, as people and as machines read it.
+/// Each kind of failure, as people and as machines read it.
 #[test]
 fn every_kind_of_error() {
     let mut text = String::new();
@@ -362,7 +362,7 @@ fn failures() -> Vec<(&'static str, Project, Vec<String>)> {
     ]
 }
 
-/// The rule of 80 columns over everything that is kept as a golden text of the real program.
+/// The limit of 80 columns, for every golden text of the real program.
 #[test]
 fn golden_texts_fit_80_columns() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
@@ -374,7 +374,7 @@ fn golden_texts_fit_80_columns() {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let of_the_program =
                 path.parent().unwrap().ends_with("golden") || name.contains("__cli_");
-            // Settings and JSON have values of whatever length; the lines of health are joined there.
+            // Settings and JSON have values of any length; the lines of health are joined there.
             let others = ["cli_config", "cli_health", "lists_have_one_shape"];
             let others = others.iter().any(|part| name.contains(part));
             if !path.is_file() || !of_the_program || others {
@@ -392,7 +392,7 @@ fn golden_texts_fit_80_columns() {
     assert!(wide.is_empty(), "{wide:#?}");
 }
 
-/// The test of this test.
+/// Tests this test.
 #[test]
 fn a_line_that_is_too_wide_is_seen() {
     let long = "word ".repeat(20);

@@ -1,6 +1,6 @@
-//! Tests that are gone: every way of not running a test that ran before is refused, and nothing else is.
+//! Lost tests: every way of not running an earlier test is refused, and nothing else.
 //!
-//! Where nothing lands, the base stays the same: one project takes all ways of hiding, a phase each.
+//! If nothing lands, the base stays the same: one project takes all ways of hiding, one phase each.
 
 use crate::support::{Project, has, has_pytest};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const TESTS: &str = "import unittest\nfrom calc import add\n\n\
     class Unit(unittest.TestCase):\n    def test_unit(self): self.assertEqual(add(2, 2), 4)\n";
 const BROKEN: &str = "def add(a, b): return a - b\n";
 
-/// A phase that delivers `calc.py` and may change what stands around it.
+/// A phase that delivers `calc.py` and may change files around it.
 fn phase(id: &str) -> Value {
     json!({"phase_id": id, "deliverables": ["calc.py"], "scope": {"paths":
         ["calc.py", "tests", "check", "conftest.py", "pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml",
@@ -28,7 +28,7 @@ fn python() -> Project {
     Project::new().file("calc.py", CALC).file("tests/test_calc.py", TESTS).commit("calc")
 }
 
-/// An agent that does what its phase is called.
+/// An agent whose action is chosen by the phase's name.
 fn doing(first: &str, ways: &[(&str, &str)]) -> String {
     let mut body = format!("{first}\n");
     for (name, does) in ways {
@@ -38,7 +38,7 @@ fn doing(first: &str, ways: &[(&str, &str)]) -> String {
     body
 }
 
-/// None of these may land; each is told as what it is.
+/// None of these may land; each gets the right explanation.
 #[track_caller]
 fn all_refused(project: Project, first: &str, ci: &str, ways: &[(&str, &str)], words: &str) {
     let ids: Vec<&str> = ways.iter().map(|(name, _)| *name).collect();
@@ -152,7 +152,7 @@ fn what_a_test_file_does_to_its_own_tests_is_seen() {
         "os.remove('tests/test_calc.py'); write('tests/test_x.py', 'def test_x(): pass\\n')",
     ));
     ways.push(("moved_and_emptied", "os.remove('tests/test_calc.py'); write('tests/test_it.py', 'def test_adds(): pass\\nclass TestMore:\\n    def test_zero(self): pass\\n')"));
-    // The code stays as it is: only the loss can be told.
+    // The code stays the same: the loss alone must be noticed.
     let first = format!("write('calc.py', {CALC:?} + '\\n')");
     all_refused(python(), &first, "", &ways, "that passed before");
 }
@@ -181,7 +181,7 @@ fn a_pytest_that_ends_early_and_green_is_not_believed() {
     all_refused(python(), &format!("write('calc.py', {BROKEN:?})"), "", &ways, "passed before");
 }
 
-/// What differs from run to run by itself: once it had landed, everything was refused.
+/// Differences from run to run: once one such test had landed, everything used to be refused.
 #[test]
 fn ids_that_differ_from_run_to_run_are_no_loss() {
     if !has_pytest() {
@@ -282,12 +282,12 @@ fn tests_in_files_that_the_author_named_may_go_and_are_listed() {
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["tests/test_calc.py"]}]});
     let project = python().agent_with(agent, ONE_TRY).plan(plan);
     let ran = project.drain().succeeded();
-    let said = "one: 1 test that passed before no longer runs, which is allowed in files that this phase delivers: \
+    let said = "one: 1 test that passed before no longer runs; this is allowed in files delivered by this phase: \
                 tests/test_calc.py::test_adds";
     assert!(ran.stdout.contains(said), "{ran:#?}");
     let note = project.phase("one")["attempt_log"][0]["note"].clone();
     assert!(note.as_str().unwrap().contains("tests/test_calc.py::test_adds"), "{note}");
-    // A file that hides others is no such file.
+    // A file that hides other tests does not count as such.
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["conftest.py"]}]});
     let hides = "write('conftest.py', 'collect_ignore = [\"tests\"]\\n')";
     let project = python().agent_with(hides, ONE_TRY).plan(plan);
@@ -391,7 +391,7 @@ fn of_nodes_runner_the_number_counts() {
     all_refused(project, first, "", &ways, "fewer passed than before");
 }
 
-/// jest, vitest and mocha by their last lines; what they print is written down here.
+/// jest, vitest and mocha by their last lines, with recorded output.
 #[test]
 fn of_jest_and_its_like_the_number_counts() {
     for (before, after) in [
@@ -406,7 +406,7 @@ fn of_jest_and_its_like_the_number_counts() {
         let does = format!("write('src/said.txt', '{after}\\n')");
         all_refused(project, "write('calc.py')", ci, &[("one", &does)], "fewer passed than before");
     }
-    // Nor is it a loss where the author asked for the tests.
+    // If the author asked for the tests, this is no loss either.
     let plan =
         json!({"phases": [{"phase_id": "one", "deliverables": ["src/said.txt", "src/a.test.js"]}]});
     let agent = "write('src/said.txt', '  2 passing (2ms)'); write('src/a.test.js')";
@@ -419,7 +419,7 @@ fn of_jest_and_its_like_the_number_counts() {
     assert!(ran.stdout.contains("3 tests passed before, 2 now (mocha)"), "{ran:#?}");
 }
 
-/// Packages of a workspace, each behind its label: more tests elsewhere do not make up for one that is gone.
+/// Packages of a workspace, each with its label: more tests elsewhere do not make up for a lost one.
 #[test]
 fn tests_behind_labels_are_known_by_their_names() {
     let of = |package: &str, tests: &[&str]| {
@@ -480,7 +480,7 @@ fn what_go_does_not_run_is_lost() {
     };
     let first = "write('calc.py')\nwrite('a/a.go', 'package a\\nfunc Add(x, y int) int { return x - y }\\n')";
     all_refused(module(), first, "", &ways, "that passed before");
-    // By its deliverables, which a package alone would not tell.
+    // Known from its deliverables, which a package alone would not tell.
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["a/a_test.go"]}]});
     let agent =
         "t = open('a/a_test.go').read()\nwrite('a/a_test.go', t.replace('TestZero', 'testZero'))";
@@ -512,7 +512,7 @@ fn what_cargo_does_not_run_is_lost() {
         })
         .collect();
     let ways: Vec<(&str, &str)> = ways.iter().map(|(name, does)| (*name, does.as_str())).collect();
-    // The toolchain lies in the home of whoever runs the tests.
+    // The toolchain is in the home of the user who runs the tests.
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let of = |name: &str, folder: &str| {
         std::env::var(name).unwrap_or_else(|_| home.join(folder).display().to_string())

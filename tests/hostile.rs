@@ -1,4 +1,4 @@
-//! Names chosen to break terminals: nothing of them reaches one, and no line becomes as long as they are.
+//! Names designed to break terminals: none of their control characters reaches one, and lines stay short.
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ fn no_verb_lets_others_text_move_the_cursor_or_break_its_lines() {
         for text in [&ran.stdout, &ran.stderr] {
             assert!(tricks(text).is_empty(), "{args:?}: {text:?}");
         }
-        // A message may be as long as 500 columns, an id as 100; what is longer was cut.
+        // A message may take 500 columns, an id 100; longer ones must have been cut.
         let wide = |line: &str| unicode_width::UnicodeWidthStr::width(line) > 700;
         assert!(!ran.stdout.lines().any(wide), "{args:?}: {}", ran.stdout);
         seen += &ran.stdout;
@@ -76,7 +76,7 @@ fn json_has_names_whole() {
     assert_eq!(project.json(["status", "--json"])["runs"][0]["run_id"], Value::from(EVIL));
 }
 
-/// A log is others' text whole: cleaned on a terminal, byte for byte in a pipe.
+/// A log is text by others: cleaned on a terminal, byte for byte in a pipe.
 #[test]
 fn a_log_is_cleaned_on_a_terminal_only() {
     let project = project();

@@ -1,4 +1,4 @@
-//! Agents that leave behind what breaks whoever looks at it or tidies it away: their phase fails, and the drain goes on.
+//! Agents whose remains break the code that reads or removes them: their phase fails, and the drain goes on.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::recovery::with_git;
 use crate::support::{Project, Ran, skip};
 
-/// The first phase is spoilt by a script; the others do their work.
+/// A script spoils the first phase; the others do their work.
 fn spoiler(script: &str) -> Project {
     let body = format!("if phase_id == 'spoiler':\n    {script}\nwrite_deliverables()\n");
     let phase = |id: &str| {
@@ -24,7 +24,7 @@ fn failure(project: &Project, id: &str) -> Value {
     project.phase(id)["attempt_log"][0]["failure"].clone()
 }
 
-/// The spoiler failed by what it did, once; whoever came next landed.
+/// The spoiler failed once, for the right reason; all later phases landed.
 #[track_caller]
 fn assert_only_the_spoiler_failed(project: &Project, ran: Ran) {
     ran.exited(3);
@@ -41,10 +41,10 @@ fn links_that_leave_the_repository_through_other_links_do_not_land() {
     std::os::unix::fs::symlink("../../beside", project.path("src/out")).unwrap();
     std::os::unix::fs::symlink("here/../../README.md", project.path("src/old")).unwrap();
     let scripts = json!({
-        // Each of its links is inside, read alone.
+        // Each of its links is inside, taken alone.
         "chain": "mkdir -p src/l/p/q; ln -s ../../../.. src/l/p/q/root; ln -s p/q/root/../outside src/l/esc",
         "tracked": "mkdir src/ch; ln -s ../out/f src/ch/l",
-        // A link that was there before leads out by way of a new one.
+        // An old link leads out by way of a new one.
         "turned": "ln -s .. src/here",
         "inside": "mkdir -p src/in/a; echo x >src/in/a/f; ln -s a src/in/b; ln -s b/../b/f src/in/c",
     });
@@ -87,7 +87,7 @@ fn folders_without_end_fail_their_phase_and_are_removed() {
     let project = spoiler(
         "for _ in range(2500): os.mkdir('d'); os.chdir('d')\n    os.chdir(os.environ['AUTOPACK_WORKTREE'])",
     );
-    // More levels than files that may be open, and than a path can have.
+    // More levels than files may be open, and than a path can have.
     let ran = with_few_files(&project, ["drain", "--run-id", "run"]);
     assert_only_the_spoiler_failed(&project, ran);
     with_few_files(&project, ["gc"]).succeeded();
@@ -99,7 +99,7 @@ fn folders_without_end_fail_their_phase_and_are_removed() {
 
 #[test]
 fn what_a_push_may_be_refused_for_does_not_land() {
-    // HFS+ takes it for `.git`: the character has no width, and is left out of names.
+    // HFS+ takes this for `.git`: the character has no width, and is omitted from names.
     let project = spoiler("write('src/spoiler.d/.g\\u200cit/config')");
     let ran = project.drain();
     assert_only_the_spoiler_failed(&project, ran);
@@ -125,7 +125,7 @@ esac"#;
     assert!(patch.contains("made by the agent"), "{patch}");
 }
 
-/// The drain as somebody whom permissions hold: root is not.
+/// A drain by a user bound by permissions, which root is not.
 fn drain_as_somebody(project: &Project) -> Option<Ran> {
     let mut drain = project.command(["drain", "--run-id", "run"]);
     let folder = project.outside("");
@@ -151,7 +151,7 @@ fn own(folder: &Path, whose: &str) {
     assert!(chown.unwrap().success());
 }
 
-/// What the first phase does, and how it is judged: its work is whole.
+/// The first phase's work, and its judgement: the work is complete.
 #[track_caller]
 fn assert_permissions_stop_nobody(script: &str) {
     let script = format!(

@@ -1,4 +1,5 @@
-//! No import circle spans two files of `src/`, but for a registry (`mod.rs`) and its entries. Read from the source itself.
+//! No import circle spans two files of `src/`, except a registry (`mod.rs`) and its entries. Checked against the source
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Circles that are still there. A file may leave this list, and none may join it.
+/// Remaining circles. A file may leave this list, and none may join it.
 const KNOWN: [&[&str]; 17] = [
     &[
         "agent/adapters/own_command.rs",
@@ -79,7 +80,7 @@ fn no_import_circle_spans_two_files() {
     assert!(gone.is_empty(), "these circles are gone: remove them from KNOWN: {gone:#?}");
 }
 
-/// The test of this test: a circle is seen through a re-export, and a registry with its entries is none.
+/// Tests this test: a circle is found through a re-export, and a registry with its entries does not count.
 #[test]
 fn a_circle_through_a_re_export_is_seen() {
     let files = [
@@ -98,12 +99,12 @@ fn a_circle_through_a_re_export_is_seen() {
 /// A path as segments, from the crate's root.
 type Segments = Vec<String>;
 
-/// The files of `src/` with what they import.
+/// The files of `src/` and their imports.
 struct Tree {
-    /// File to text, without comments and unit tests.
+    /// Text by file, without comments and unit tests.
     texts: BTreeMap<String, String>,
     files: BTreeMap<Segments, String>,
-    /// Module and name to what a `use` there means.
+    /// Meaning of a `use`, by module and name.
     names: BTreeMap<(Segments, String), Segments>,
 }
 
@@ -155,7 +156,7 @@ impl Tree {
         }
     }
 
-    /// The file in which an item stands, through re-exports.
+    /// The file that defines an item, through re-exports.
     fn file_of(&self, path: &[String], depth: usize) -> Option<String> {
         let known = (1..=path.len()).rev().find(|end| self.files.contains_key(&path[..*end]))?;
         let (module, item) = path.split_at(known);
@@ -174,7 +175,7 @@ impl Tree {
         let (text, here) = (&self.texts[file], module(file));
         let mut found = BTreeSet::new();
         for (path, _) in uses(text) {
-            // A module that is imported counts where it is used.
+            // An imported module counts where it is used.
             let meant = self.absolute(&here, &path).filter(|path| !self.files.contains_key(path));
             found.extend(meant.and_then(|path| self.file_of(&path, 0)));
         }
@@ -194,7 +195,7 @@ impl Tree {
         found
     }
 
-    /// Files that import one another, each circle with all files that are part of it.
+    /// Files that import one another: each circle with all its files.
     fn circles(&self) -> Vec<BTreeSet<String>> {
         let imports: BTreeMap<&String, BTreeSet<String>> =
             self.texts.keys().map(|file| (file, self.imports(file))).collect();
@@ -224,7 +225,7 @@ fn reach(file: &str, imports: &BTreeMap<&String, BTreeSet<String>>) -> BTreeSet<
     found
 }
 
-/// Whether `entry` stands in the directory whose `mod.rs` is `registry`.
+/// Whether `entry` is in the directory of the `mod.rs` `registry`.
 fn is_registry(registry: &str, entry: &str) -> bool {
     registry.strip_suffix("mod.rs").is_some_and(|directory| entry.starts_with(directory))
 }

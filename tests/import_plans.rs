@@ -1,4 +1,4 @@
-//! Plan files of every shape, through the library: what arrives, and what is refused with which words.
+//! Plan files of every form, through the library: the imported phases, and the messages of refusals.
 
 use std::path::Path;
 
@@ -209,7 +209,7 @@ fn a_slip_beside_phases_is_said() {
     );
 }
 
-/// `real_phase_specs.jsonl`: 100 specs as real projects wrote them (hshk99/Autopack, MIT).
+/// `real_phase_specs.jsonl`: 100 specs as written in real projects (hshk99/Autopack, MIT).
 #[test]
 fn every_real_spec_is_imported_as_written() {
     let Some(file) = crate::support::shared_file("real_phase_specs.jsonl") else { return };

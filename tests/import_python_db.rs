@@ -1,4 +1,4 @@
-//! The Python Autopack's database as a source: the real one where it is there, and small ones made here.
+//! The Python Autopack's database as a source: the real one if present, and small ones made here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ async fn database(file: &Path, statements: &[&str]) -> SqliteConnection {
     connection
 }
 
-/// As little as a phase can have.
+/// The minimum that a phase can have.
 const OLD: [&str; 2] = [
     "CREATE TABLE runs (id VARCHAR NOT NULL)",
     "CREATE TABLE phases (id INTEGER, phase_id VARCHAR, run_id VARCHAR, state VARCHAR, scope JSON)",

@@ -10,7 +10,7 @@ use crate::support::{Project, Ran, executable};
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
-/// What agents of these tests may use beside the prelude: a folder outside of the repository, and waiting for files in it.
+/// Additional helpers for agents of these tests: a directory outside the repository, and waiting for files in it.
 const MEETING: &str = r#"
 meeting = workspace.parent / "meeting"
 meeting.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ fn project(agent: &str, more: &str) -> Project {
     project.agent_with(&format!("{MEETING}\n{agent}"), more)
 }
 
-/// Phases that touch nothing in common, each in a folder of its own.
+/// Phases without common paths, each in a directory of its own.
 fn apart(count: usize) -> Value {
     let phase =
         |n: usize| json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("d{n}/a.txt")]});
@@ -82,7 +82,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// Reads on until so many of an event have come, and hands out the last.
+    /// Reads until this number of an event has come, and returns the last.
     fn wait_for(&mut self, event: &str, number: usize) -> Value {
         let wanted = format!("\"event\":\"{event}\"");
         let seen = self.lines.by_ref().map(Result::unwrap).filter(|line| line.contains(&wanted));
@@ -396,14 +396,14 @@ write_deliverables()
     assert_eq!(outcomes(&project, "p003").len(), 0);
 }
 
-/// Counts the runs of CI, and writes down what each saw.
+/// Counts the runs of CI, and records the files that each saw.
 const COUNTED_CI: &str = "ci: {command: [sh, -c, 'ls -d d*/a.txt | tr \"\\n\" \" \" > \"$(mktemp \"$AUTOPACK_WORKSPACE/../ci.XXXXXX\")\"']MORE}\n";
 
 fn ci_runs(project: &Project) -> Vec<String> {
     let files = std::fs::read_dir(project.outside("")).unwrap().map(|file| file.unwrap().path());
     let of_ci = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("ci."));
     let mut seen: Vec<String> = of_ci.map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    // One is of the base, where there is nothing to see.
+    // One run is at the base, without any file.
     let base = seen.iter().position(String::is_empty).expect("CI ran at the base");
     seen.remove(base);
     seen
@@ -437,7 +437,7 @@ fn where_the_configuration_says_so_what_is_apart_lands_without_a_second_run() {
 
 #[test]
 fn what_lands_near_is_tested_again_whatever_the_configuration_says() {
-    // Both write into the top folder: a manifest there may matter to all.
+    // Both write into the top directory: a manifest there may affect everything.
     let agent = "say('came-' + phase_id)\nwait_for('came-', 2)\nwrite_deliverables()";
     let plan = json!({"phases": [
         {"phase_id": "p0", "deliverables": ["d0/a.txt"]},
@@ -463,7 +463,7 @@ fn a_red_change_in_the_queue_keeps_nobody_from_landing() {
 
 #[test]
 fn a_conflict_requeues_the_phase_on_the_new_tip() {
-    // Both add the same test file, which is nobody's deliverable.
+    // Both add the same test file, which is not a deliverable.
     let agent = r#"
 if attempt == 1:
     say("came-" + phase_id)
@@ -541,7 +541,7 @@ write_deliverables()
         std::thread::yield_now();
     }
     signal(&stopped.child, "-STOP");
-    // Rescues what the stopped one holds, and waits for nobody.
+    // Reclaims the phases of the stopped one, and waits for no other drain.
     let rescuer = drain(&project, 3, &["--max-batches", "1", "--batch-size", "3"]);
     signal(&stopped.child, "-CONT");
     project.autopack(["phases", "list", "--run-id", "run"]).succeeded();
@@ -552,7 +552,7 @@ write_deliverables()
     assert_eq!(super::recovery::processes_of(&project), Vec::<String>::new());
 }
 
-/// Prints phases a minute over agents that only sleep, medians of three drains each.
+/// Prints phases per minute with agents that only sleep, as medians of three drains each.
 #[test]
 #[ignore = "a figure, not a check: cargo nextest run --run-ignored only --no-capture jobs::throughput"]
 fn throughput() {

@@ -1,4 +1,4 @@
-//! Limits that hold, through the real program: budgets, rate limits, systemic failures, the circuit breaker, ladders.
+//! Limits, through the real program: budgets, rate limits, systemic failures, the circuit breaker, ladders.
 
 use std::io::{BufRead, BufReader};
 
@@ -13,7 +13,7 @@ fn plan(count: usize) -> Value {
     json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
 }
 
-/// An agent that reports 30,000 tokens a phase.
+/// An agent that reports 30,000 tokens per phase.
 fn thirsty(budget: &str) -> Project {
     let agent = "write_deliverables()\nreport(tokens=dict(input=25000, output=5000), cost_usd=0.5)";
     let more = format!("{GREEN}executor: {{budgets: {{{budget}}}}}\n");
@@ -22,7 +22,7 @@ fn thirsty(budget: &str) -> Project {
 
 /// `kind: claude`, played by Python: `say` prints an event, `result` the last one.
 pub fn claude(body: &str, more: &str) -> Project {
-    // It is not started as root anywhere else.
+    // Elsewhere it is not started as root.
     let project = Project::new().env("IS_SANDBOX", "1");
     let program = project.outside("claude");
     let script = format!(

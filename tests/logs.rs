@@ -1,4 +1,4 @@
-//! Log lines through the real program: their levels, their spans, and that no secret is in one.
+//! Log lines through the real program: their levels, their spans, and the absence of secrets.
 
 use crate::support::Project;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const KEY: &str = "planted-3f9c0b7e51d84a6c";
 const FORMAT: &str = "sk-proj-Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA";
 
-/// Says its keys wherever it can: as output, in a file name, in what it reports and in how it fails.
+/// Prints its keys everywhere: as output, in a file name, in its report and in its error.
 fn leaky() -> Project {
     let agent = format!(
         "key = os.environ['PLANTED_TOKEN']\nprint('my key is ' + key, '{FORMAT}', flush=True)\nprint('error: ' + key, file=sys.stderr, flush=True)\n\
@@ -54,7 +54,7 @@ fn a_failure_with_a_secret_in_it_is_told_without() {
     }
 }
 
-/// A key that stands in the configuration is one, too.
+/// A key in the configuration counts as a secret, too.
 #[test]
 fn the_key_of_qdrant_is_not_logged() {
     let project = Project::new().env("AUTOPACK_ENABLE_MEMORY", "1");
@@ -64,7 +64,7 @@ fn the_key_of_qdrant_is_not_logged() {
     let ran = project.autopack(["memory", "stats", "-vvv"]);
     assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:#?}");
     let named = project.autopack(["import", KEY]).exited(1);
-    // Nothing has read the configuration yet: it is a file's name to us.
+    // The configuration has not been read yet, so this is just a file name.
     assert!(named.stderr.contains("cannot read"), "{named:#?}");
 }
 

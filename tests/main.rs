@@ -1,6 +1,6 @@
-//! All tests of the program and its parts from outside, in one binary: linking it takes longer than compiling it.
+//! All end-to-end tests and tests of the library, in one binary: linking takes longer than compiling.
 //!
-//! A file a subject. `support` has the one builder of projects, fake agents, and stand-ins of servers.
+//! One file per subject. `support` has the builder of projects, fake agents, and stand-ins of servers.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! The memory as a part, against a stand-in Qdrant that speaks the real protocol.
+//! The memory as a component, against a stand-in Qdrant that speaks the real protocol.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// No autostart: a test must never reach for the machine's own Docker.
+    /// No autostart: a test must never use the machine's own Docker.
     pub fn new(qdrant: &StandIn) -> Self {
         Self::at(qdrant.rest_port, qdrant.grpc_port)
     }
@@ -50,7 +50,7 @@ impl Workspace {
         Self { dir: TempDir::new().unwrap(), settings }
     }
 
-    /// As `cp -r` makes it.
+    /// A copy as made by `cp -r`.
     pub fn copied(&self) -> Self {
         let dir = TempDir::new().unwrap();
         let from = self.dir.path().join(".autopack");
@@ -86,7 +86,7 @@ fn place(workspace: &Path) -> Place {
     }
 }
 
-/// Ports on which nobody listens: they were somebody's a moment ago.
+/// Ports without a listener: another stand-in used them a moment ago.
 pub fn dead() -> StandIn {
     let mut stand_in = StandIn::start();
     stand_in.kill();
@@ -149,7 +149,7 @@ async fn test_memory_service_falls_back_to_faiss_when_qdrant_unreachable() {
 
     let memory = workspace.open().await;
     assert_eq!(texts(&memory, "import error of Session").await.len(), 1);
-    // What was written during the outage arrives when it is over.
+    // Entries written during the outage arrive when it is over.
     qdrant.restart();
     let line = until_some(|| memory.at_batch()).await;
     assert!(line.contains("it is back"), "{line}");
@@ -158,7 +158,7 @@ async fn test_memory_service_falls_back_to_faiss_when_qdrant_unreachable() {
     assert_eq!(qdrant.state.all_points().len(), 1);
 }
 
-/// The breaker has to let a call through first.
+/// Repeats a call, since the breaker has to let one through first.
 pub async fn until_some<F, T>(mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -296,7 +296,7 @@ async fn a_lost_journal_adopts_its_own_points_and_a_lost_qdrant_is_filled_again(
     }
     let memory = one.open().await;
     let synced = sync(&memory).await;
-    // Opening begins to catch up by itself; whoever came first adopted them.
+    // Opening starts to catch up by itself; the first caller adopted the entries.
     let entries = memory.stats().await.unwrap().unwrap().entries;
     assert_eq!(entries["errors_ci"], 5, "{synced:?}");
     assert_eq!(qdrant.state.all_points().len(), 10);
@@ -322,7 +322,7 @@ async fn another_embedders_vectors_are_replaced_not_mixed() {
     assert_eq!(indexed.into_iter().collect::<Vec<_>>(), ["run_id", "workspace"]);
 }
 
-/// An embeddings endpoint whose vectors have 8 dimensions, beneath `/16` as many; the same for every text.
+/// An embeddings endpoint with vectors of 8 dimensions, under `/16` of 16; the same for every text.
 async fn embeddings() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -336,7 +336,7 @@ async fn embeddings() -> String {
 
 async fn embed(mut stream: TcpStream) {
     let mut request = Vec::new();
-    // The body ends with its object; an embeddings request holds no other at its end.
+    // The body ends with its object; no other object of an embeddings request is at its end.
     while !request.ends_with(b"}") {
         if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
             return;
@@ -399,7 +399,7 @@ async fn another_model_under_the_same_name_mixes_no_vectors() {
     assert_eq!(journal.dimensions(&id).await.unwrap(), Some(8));
     journal.close().await;
     let port = id.split(':').nth(1).unwrap().split('-').next().unwrap().to_owned();
-    // The endpoint's address is part of its name, so the other model has to stand behind the same one.
+    // The endpoint's address is part of its name, so the other model has to be behind the same one.
     workspace.settings.embedder = embedded_at(format!("http://127.0.0.1:{port}/16/v1"));
     let memory = workspace.open().await;
     memory.remember(error(2, "an error with more of them")).await;
@@ -515,7 +515,7 @@ async fn a_killed_stand_in_keeps_what_it_acknowledged_in_its_file() {
     assert_eq!(qdrant.entries().await, before);
 }
 
-/// The journal's entries as Qdrant should hold them: by id, the number and the text.
+/// The journal's entries as Qdrant should have them: the number and the text, by id.
 async fn in_journal(workspace: &Workspace) -> BTreeMap<String, (i64, String)> {
     let journal = Journal::open(&workspace.journal()).await.unwrap().journal;
     let puts = journal.puts(EMBEDDER).await.unwrap();
@@ -533,7 +533,7 @@ async fn in_journal(workspace: &Workspace) -> BTreeMap<String, (i64, String)> {
         .collect()
 }
 
-/// Remembers, recalls and lets entries expire; counts what it did.
+/// Remembers, recalls and lets entries expire; counts its actions.
 async fn write_on(memory: Memory, writer: usize, done: Arc<watch::Sender<usize>>) {
     for number in 0..WRITES {
         let mut entry =
@@ -558,7 +558,7 @@ async fn two_writers_over_a_qdrant_that_is_killed_again_and_again_leave_the_same
     let dir = TempDir::new().unwrap();
     let mut qdrant = StandInProcess::start(Some(&dir.path().join("points")));
     let workspace = Workspace::at(qdrant.rest_port, qdrant.grpc_port);
-    // As two processes have them: each its own connections, one journal.
+    // As in two processes: each has its own connections, with one journal.
     let memories = [workspace.open().await, workspace.open().await];
     let (done, mut progress) = watch::channel(0);
     let done = Arc::new(done);
@@ -576,7 +576,7 @@ async fn two_writers_over_a_qdrant_that_is_killed_again_and_again_leave_the_same
         } else {
             qdrant.restart()
         }
-        // The breaker keeps the writers away after the first death: come back as a new batch or a person does.
+        // The breaker keeps the writers away after the first kill: they come back as a new batch or a person does.
         if qdrant.is_up() {
             let _ = memories[at % 2].sync(&|_, _| {}).await;
         }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../docker-compose.yml");
 
-/// Starts; never later than the timeout and 2 s.
+/// Starts, never later than the timeout and 2 s.
 async fn start(autostart: &Autostart) -> Started {
     let within = autostart.timeout() + Duration::from_secs(2);
     let started = tokio::time::timeout(within, autostart.start()).await;
@@ -47,7 +47,7 @@ fn how(started: Started) -> String {
     }
 }
 
-/// The memory in the autostart's workspace, opened as a drain does.
+/// The memory in the autostart's workspace, opened as by a drain.
 async fn open(autostart: &Autostart) -> Opened {
     let place = Place {
         workspace: autostart.workspace.clone(),
@@ -67,7 +67,7 @@ async fn open(autostart: &Autostart) -> Opened {
     opened
 }
 
-/// Remembers and finds again, whatever serves.
+/// Remembers and finds again, with any index.
 async fn works(memory: &Memory) {
     memory.remember(Entry::new(Collection::Planning, "run/phase", "split the parser first")).await;
     memory.sync(&|_, _| {}).await.unwrap();
@@ -76,7 +76,7 @@ async fn works(memory: &Memory) {
     assert_eq!(found[0].text, "split the parser first");
 }
 
-/// Opens the memory where Qdrant cannot be started: the reason in one line, and FAISS serves.
+/// Opens the memory when Qdrant cannot be started: the reason in one line, and FAISS serves.
 async fn goes_on_with_faiss(autostart: &Autostart, reason: &str) {
     let opened = open(autostart).await;
     let line = opened.line.unwrap();
@@ -87,7 +87,7 @@ async fn goes_on_with_faiss(autostart: &Autostart, reason: &str) {
     opened.memory.close().await;
 }
 
-/// Asks at every batch until the memory has something to say.
+/// Asks at every batch until the memory has a message.
 async fn news(memory: &Memory) -> String {
     let asking = async {
         loop {
@@ -197,8 +197,8 @@ async fn the_compose_service_that_we_ship_is_preferred() {
     assert_eq!(by_name, "", "only the one that compose made");
 }
 
-/// Where the system has no plugin, one that hands its arguments to the old program stands for it: docker finds it,
-/// and autopack calls it, as the real one. The folder of plugins is the process's environment, hence a process.
+/// If the system has no plugin, a substitute passes its arguments to the old program: docker finds it, and autopack
+/// calls it, like the real one. The directory of plugins is part of the process's environment, hence a process.
 #[test]
 fn the_plugin_of_the_docker_command_comes_before_the_old_program() {
     const IN_IT: &str = "AUTOPACK_TEST_IN_PLUGIN";
@@ -228,7 +228,7 @@ fn the_plugin_of_the_docker_command_comes_before_the_old_program() {
         .env(IN_IT, "1")
         .output()
         .unwrap();
-    // A name that matches no test would end well, too.
+    // A filter that matches no test would succeed, too.
     let said = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success() && said.contains("1 passed"), "{said}");
 }
@@ -271,7 +271,7 @@ async fn a_container_that_exits_at_once_is_said_and_not_waited_for() {
     goes_on_with_faiss(&engine.autostart(&engine.exits), reason).await;
     if compose_is_there() {
         engine.clean();
-        // It is started again and again there.
+        // There it is restarted again and again.
         let autostart = engine.autostart(&engine.exits);
         engine.write_compose(&shipped(&autostart.settings));
         goes_on_with_faiss(&autostart, "Qdrant's container ended at once with exit code 3").await;
@@ -294,7 +294,7 @@ async fn a_container_that_stopped_in_the_middle_of_a_drain_is_started_again() {
     let autostart = engine.autostart(&engine.image);
     let opened = open(&autostart).await;
     assert_eq!(state(CONTAINER), "true unless-stopped");
-    // As after a restart of an engine that does not bring it back.
+    // As after a restart of an engine that does not restart its containers.
     docker(&["stop", "-t", "1", CONTAINER]);
     let query = Query { text: "parser".into(), limit: 3, ..Query::default() };
     let _ = opened.memory.search(&query).await;
@@ -337,7 +337,7 @@ async fn a_second_server_on_the_volume_is_not_started() {
     );
     assert!(state(&id).starts_with("true"), "the other goes on");
     assert_eq!(text(&docker(&["ps", "-aq", "--filter", &format!("name=^{CONTAINER}$")])), "");
-    // At our ports it is what we want.
+    // On autopack's ports, this is the one wanted.
     assert_eq!(how(start(&one).await), "started by another process");
 }
 
@@ -386,7 +386,7 @@ async fn an_image_that_cannot_be_had_is_said_at_a_later_batch() {
 #[tokio::test]
 async fn while_a_pull_hangs_faiss_serves_and_when_the_image_comes_qdrant_does() {
     let Some(engine) = Engine::get() else { return };
-    // Takes connections, for the system does, and never answers.
+    // Accepts connections, as the system does, and never answers.
     let registry = TcpListener::bind("127.0.0.1:0").unwrap();
     let image = format!("{}/qdrant:1", registry.local_addr().unwrap());
     let autostart = engine.autostart(&image);
@@ -403,7 +403,7 @@ async fn while_a_pull_hangs_faiss_serves_and_when_the_image_comes_qdrant_does() 
     assert_eq!(crate::support::qdrant::entries(autostart.settings.grpc_port).await.len(), 1);
 }
 
-/// Needs no engine: these engines are none.
+/// Needs no engine: these are not engines.
 fn elsewhere(dir: &TempDir, docker_host: &str, timeout: u64) -> Autostart {
     let mut settings = crate::support::docker::settings("nobody/has-this:1");
     settings.autostart_timeout_seconds = timeout;
@@ -411,7 +411,7 @@ fn elsewhere(dir: &TempDir, docker_host: &str, timeout: u64) -> Autostart {
     Autostart { settings, workspace, docker_host }
 }
 
-/// Every way to reach it says the same, compose too.
+/// Every way to reach it gives the same reason, compose too.
 async fn both_ways(autostart: &Autostart, reason: &str) {
     goes_on_with_faiss(autostart, reason).await;
     std::fs::write(autostart.workspace.join("docker-compose.yml"), SHIPPED).unwrap();
@@ -454,7 +454,7 @@ async fn a_socket_of_another_user_is_said() {
 async fn an_engine_that_hangs_is_not_waited_for() {
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("docker.sock");
-    // Takes connections, for the system does, and never answers.
+    // Accepts connections, as the system does, and never answers.
     let _engine = UnixListener::bind(&socket).unwrap();
     let autostart = elsewhere(&dir, &format!("unix://{}", socket.display()), 15);
     both_ways(&autostart, "does not answer").await;

@@ -1,4 +1,4 @@
-//! The memory's place in the drain, through the real program, with a stand-in Qdrant that speaks the real protocol.
+//! The memory as part of a drain, through the real program, with a stand-in Qdrant that speaks the real protocol.
 
 use crate::support::dice::Dice;
 use crate::support::qdrant;
@@ -17,7 +17,7 @@ use autopack::memory::journal::Journal;
 use qdrant::{StandIn, StandInProcess};
 use serde_json::{Value, json};
 
-/// Green unless the file says `broken`.
+/// Green unless the file contains `broken`.
 pub const CI: &str = "ci:\n  command: 'if grep -rq broken src; then echo \"src/a.py:7: ValueError: broken pipe of user_id 12345\"; exit 1; fi'\n";
 
 pub fn phases(count: usize) -> Value {
@@ -25,7 +25,7 @@ pub fn phases(count: usize) -> Value {
     json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
 }
 
-/// Remembers, with a Qdrant on these ports; the machine's own Docker is never asked.
+/// Enables the memory, with a Qdrant on these ports; the machine's own Docker is never used.
 pub fn remembering(project: Project, qdrant: (u16, u16), more: &str) -> Project {
     let (rest, grpc) = qdrant;
     project.write(
@@ -72,7 +72,7 @@ fn strategy_b_requires_qdrant_and_claims_nothing_without_it() {
         dead_ports(),
         "    require: true\n    fallback_to_faiss: false\n    autostart: false\n",
     );
-    // Here Docker has its plugin.
+    // This docker has its plugin.
     let docker = project.outside("bin/docker");
     std::fs::create_dir(docker.parent().unwrap()).unwrap();
     std::fs::write(&docker, "#!/bin/sh\n").unwrap();
@@ -121,7 +121,7 @@ fn strategy_c_without_qdrant_is_quiet_and_asks_nobody() {
     assert!(!found(&project, &["part 1"]).is_empty());
 }
 
-/// The agent, a child of the drain's supervisor, looks at what the drain itself has open.
+/// The agent, a child of the drain's supervisor, inspects the drain's own open files.
 #[test]
 fn switched_off_it_opens_no_socket_and_no_index() {
     let look = r#"
@@ -193,7 +193,7 @@ write(phase["deliverables"][0], "broken\n" if attempt == 1 and phase_id == "p0" 
         text.contains("+mended by retrying the pipe") && text.contains("no longer: +broken"),
         "{text}"
     );
-    // What was planned is done: the plans went with it.
+    // The planned work is done, and the plans were removed with it.
     assert_eq!(found(&project, &["write part", "--collection", "planning"]), Vec::<Value>::new());
 }
 
@@ -263,7 +263,7 @@ fn qdrant_dying_again_and_again_fails_no_phase_and_loses_nothing() {
             let mut dice = Dice::of(0x2545_F491_4F6C_DD1D);
             while !done.load(Ordering::SeqCst) {
                 let seconds: f64 = least + (most - least) * dice.unit();
-                // The end of the drain is the event; the time is what the outage lasts.
+                // Waits for the end of the drain; the time limit is the length of the outage.
                 let _ = wait.recv_timeout(Duration::from_secs_f64(seconds));
                 match stand_in.is_up() {
                     true => stand_in.kill(),
@@ -292,7 +292,7 @@ fn qdrant_dying_again_and_again_fails_no_phase_and_loses_nothing() {
     same_everywhere(&project, &stand_in);
 }
 
-/// Afterwards Qdrant, FAISS and the journal hold the same entries.
+/// Afterwards Qdrant, FAISS and the journal have the same entries.
 fn same_everywhere(project: &Project, stand_in: &StandInProcess) {
     project.autopack(["memory", "sync"]).succeeded();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -308,7 +308,7 @@ fn same_everywhere(project: &Project, stand_in: &StandInProcess) {
     assert_eq!((indexed, lacking), (in_journal.len(), Vec::new()));
 }
 
-/// How much the saved FAISS files hold of the journal, and the changes that they lack.
+/// The saved FAISS files: number of the journal's entries in them, and the missing changes.
 async fn saved_index(folder: &Path) -> (usize, Vec<i64>) {
     let journal = Journal::open(&folder.join("memory.db")).await.unwrap().journal;
     let puts = journal.puts(builtin::ID).await.unwrap();

@@ -1,5 +1,5 @@
-//! The memory against a Qdrant that answers as the real one does: copied workspaces, points of earlier versions,
-//! other dimensions, other ports, and what the hints name.
+//! The memory against a Qdrant that answers like the real one: copied workspaces, points of earlier versions, other
+//! dimensions, other ports, and the commands named in hints.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -26,7 +26,7 @@ pub fn project(stand_in: &StandIn, count: usize, more: &str) -> Project {
     )
 }
 
-/// What it said about the memory, on both streams.
+/// Messages about the memory, on both streams.
 pub fn said(ran: &Ran) -> Vec<&str> {
     let lines = ran.stdout.lines().chain(ran.stderr.lines());
     lines.filter(|line| line.contains("Qdrant") || line.contains("memory: ")).collect()
@@ -71,7 +71,7 @@ fn a_copied_workspace_leaves_the_originals_points_alone() {
     let found = in_copy(&project, &copy, &["memory", "search", "part 1", "--json"]).json();
     assert!(!found.as_array().unwrap().is_empty());
 
-    // What the copy forgets, the original keeps.
+    // Entries forgotten in the copy are kept in the original.
     std::fs::remove_file(copy.join("src/p0.txt")).ok();
     in_copy(&project, &copy, &["memory", "index"]).succeeded();
     in_copy(&project, &copy, &["memory", "sync"]).succeeded();
@@ -100,12 +100,12 @@ async fn everywhere_tells_the_copys_entries_from_the_originals() {
         Query { text: "same error".into(), everywhere: true, limit: 5, ..Query::default() };
     assert_eq!(memory.search(&everywhere).await.unwrap().len(), 2);
     assert_eq!(texts(&memory, "same error").await.len(), 1);
-    // It goes on with the entries that it was copied with: what is seen again is no second entry.
+    // It goes on with the copied entries: seeing one again makes no second entry.
     memory.remember(error(1, "the same error in both")).await;
     assert_eq!(memory.stats().await.unwrap().unwrap().entries["errors_ci"], 1);
 }
 
-/// Rewrites what is there as the version before wrote it: the entry's id is the point's.
+/// Rewrites all points in the form of the previous version: the entry's id is the point's.
 fn as_before(stand_in: &StandIn, workspace: impl Fn(&str) -> bool) {
     let mut collections = stand_in.state.collections.lock().unwrap();
     for collection in collections.values_mut() {
@@ -156,7 +156,7 @@ async fn points_of_the_version_before_are_rewritten_once_and_others_stay() {
     assert_eq!(now, new.into_keys().collect());
 }
 
-/// The version before knew this server under another name.
+/// The previous version knew this server under another name.
 async fn forget_followers(workspace: &Workspace) {
     use sqlx::ConnectOptions;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(workspace.journal());
@@ -188,7 +188,7 @@ async fn a_lost_journal_adopts_points_of_the_version_before() {
     );
 }
 
-/// A collection of ours whose vectors have 8 dimensions, with these points.
+/// One of autopack's collections with vectors of 8 dimensions, with these points.
 fn of_8_dimensions(stand_in: &StandIn, points: BTreeMap<String, Point>) {
     let made = qdrant::Collection {
         dimensions: 8,
@@ -270,7 +270,7 @@ fn stats_say_what_the_indexes_hold() {
     assert_eq!(stats["entries"], stats["indexes"]["qdrant"]["points"], "{stats}");
     assert_eq!(stats["indexes"]["faiss"]["points"], stats["entries"], "{stats}");
     assert_eq!(stats["indexes"]["qdrant"]["behind"], 0);
-    // Somebody empties it: the journal alone would not tell.
+    // Someone empties it: the journal alone would not tell.
     stand_in.state.collections.lock().unwrap().clear();
     *stand_in.state.read_only_api_key.lock().unwrap() = Some("reader".into());
     let stats = project.json(["memory", "stats", "--json"]);
@@ -279,7 +279,7 @@ fn stats_say_what_the_indexes_hold() {
     assert!(text.contains("in faiss  ") && text.contains("up to date"), "{text}");
 }
 
-/// A folder of programs that holds git and these, as shell scripts.
+/// A directory of programs: git and these shell scripts.
 fn programs(project: &Project, scripts: &[(&str, &str)]) -> String {
     let folder = project.outside("bin");
     let _ = std::fs::remove_dir_all(&folder);

@@ -1,4 +1,4 @@
-//! The memory against a Qdrant that wants a key, as the real one does: a wrong one, none, one with too few rights.
+//! The memory against a Qdrant that requires a key, like the real one: a wrong key, none, one with too few rights.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn a_key_that_may_only_read_is_said_once_a_drain() {
     let project = project(&stand_in, 4, NO_AUTOSTART).env("AUTOPACK_QDRANT_API_KEY", "reader");
     let ran = project.drain().succeeded();
     denied_once(&project, &ran, "gives the API key too few rights");
-    // The same where collections are there to be read.
+    // The same with readable collections.
     *stand_in.state.read_only_api_key.lock().unwrap() = None;
     project.autopack(["memory", "sync"]).succeeded();
     assert!(!stand_in.state.all_points().is_empty());
@@ -125,7 +125,7 @@ async fn a_qdrant_that_comes_up_with_another_key_is_not_back() {
     assert_eq!(memory.backend(), Backend::Qdrant);
 }
 
-/// Remembering goes on whatever Qdrant says; what waits reaches it once the key is right.
+/// Remembering goes on whatever Qdrant answers; waiting entries reach it once the key is right.
 #[tokio::test]
 async fn what_is_written_while_the_key_is_wrong_reaches_qdrant_later() {
     let qdrant = StandIn::start();

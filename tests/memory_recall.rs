@@ -1,9 +1,10 @@
-//! How well the memory finds: vector, full text and both, over pairs with distractors. Run with `--nocapture` to see the table.
+//! Search quality of the memory: vector, full text and both, over pairs with distractors. Run with `--nocapture` to see
+//! the table.
 //!
-//! `fixtures/recall.jsonl` holds 140 errors with what fixed them, written for this test after errors as Python, Rust,
-//! JavaScript, Go, Docker, git and SQL tools print them; 129 tasks with the file that they are about, from this
-//! repository's own sources (the first sentence of a file's header, and the file without it); and 96 descriptions of
-//! phases from real projects as distractors (hshk99/Autopack, MIT). The fix alone is searched for, without its error.
+//! `fixtures/recall.jsonl` has 140 errors with their fixes, written for this test in the style of Python, Rust,
+//! JavaScript, Go, Docker, git and SQL tools; 129 tasks with the file that they are about, from this repository's own
+//! sources (the first sentence of a file's header, and the file without it); and 96 descriptions of phases from real
+//! projects as distractors (hshk99/Autopack, MIT). The fix alone is searched for, without its error.
 
 use std::fs;
 
@@ -21,7 +22,7 @@ struct Line {
     text: String,
 }
 
-/// A text as it is kept, and what should find it.
+/// A stored text, and the queries that should find it.
 struct Document {
     kind: String,
     query: Option<String>,
@@ -93,7 +94,7 @@ fn nearest(query: &str, documents: &[Document]) -> Vec<EntryId> {
     near.map(|(_, id)| id.clone()).collect()
 }
 
-/// Hits within the first five places, and how many were asked for.
+/// Hits within the first five places, and the number of queries.
 #[derive(Default)]
 struct Tally {
     asked: usize,
@@ -145,7 +146,7 @@ async fn vector_and_full_text_together_find_more_than_either() {
     assert!(all.hybrid > all.vector && all.hybrid > all.lexical);
 }
 
-/// As the same error looks another day: elsewhere, later, with more around it.
+/// The same error at another time: elsewhere, later, with more text around it.
 fn again(text: &str, number: usize) -> [String; 3] {
     [
         format!("2026-03-0{} 10:22:0{} ERROR worker-{number}: {text}", number % 9 + 1, number % 10),

@@ -1,5 +1,5 @@
-//! A workspace that an older version left goes on with this one: a dump of its database is brought to life in a repository
-//! made for it.
+//! A workspace left by an older version goes on with this one: a dump of its database is loaded into a repository made
+//! for it.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::database::execute_at;
 
 const SCHEMA_7: &str = include_str!("fixtures/schema_7.sql");
 
-/// The repository that belongs to the dump: what landed is on the branch, the drain that was killed left its lock.
+/// The repository that belongs to the dump: landed work is on the branch, and the killed drain left its lock.
 fn restored() -> Project {
     let project = Project::new().agent("write_deliverables()");
     let commit = |revision: &str| project.git(["rev-parse", revision]).trim().to_owned();

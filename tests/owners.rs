@@ -1,5 +1,5 @@
-//! Drains beside each other: which of them lives is told by its place, its lease and its heartbeat, and what one left is
-//! taken up in its own repository alone.
+//! Drains beside each other: place, lease and heartbeat tell which of them lives, and abandoned work is reclaimed in
+//! its own repository only.
 
 use std::io::{BufRead as _, Read as _};
 use std::process::Child;
@@ -12,7 +12,7 @@ use crate::support::Project;
 use crate::support::database::{execute, texts};
 use crate::support::process::signal;
 
-/// `p000` is at work until it is let go; the others take as long as a short lease.
+/// `p000` is at work until released; the others take as long as a short lease.
 const HELD: &str = r#"
 if phase_id == "p000":
     while not (workspace.parent / "go").exists(): time.sleep(0.02)
@@ -21,7 +21,7 @@ else:
 write_deliverables()
 "#;
 
-/// So long a drain that is wrong has to go wrong.
+/// Time in which a wrong drain would do the wrong thing.
 const CHANCE: Duration = Duration::from_millis(1500);
 
 fn held(lease: u64) -> Project {
@@ -43,14 +43,14 @@ fn drain(project: &Project) -> Child {
     project.spawn(["drain", "--run-id", "run"])
 }
 
-/// A drain that has begun `p000`.
+/// A drain that has started `p000`.
 fn holder(project: &Project) -> (Child, std::io::BufReader<std::process::ChildStdout>) {
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
     let rest = wait_for_event(&mut child, "phase_started");
     (child, rest)
 }
 
-/// Until it says that it waits for the phase that the other one works on.
+/// Reads until the drain reports that it waits for the other one's phase.
 fn wait_until_it_waits(child: &mut Child) -> std::io::BufReader<std::process::ChildStdout> {
     let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -72,7 +72,7 @@ fn ends_well(mut child: Child, mut rest: std::io::BufReader<std::process::ChildS
     assert_eq!(child.wait().unwrap().code(), Some(0), "{text}{errors}");
 }
 
-/// Each phase was tried once, by whoever.
+/// Each phase was attempted once, by any drain.
 #[track_caller]
 fn assert_tried_once(project: &Project) {
     for id in ["p000", "p001"] {
@@ -88,7 +88,7 @@ fn assert_tried_once(project: &Project) {
     assert_eq!(left, Vec::<String>::new());
 }
 
-/// The second drain does what else there is, waits for the first one, and leaves it alone.
+/// The second drain does the remaining work, waits for the first one, and leaves it alone.
 #[track_caller]
 fn assert_left_alone(
     project: &Project,
@@ -258,7 +258,7 @@ if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then real "$@"; : >"$at/moved"; ki
 
 #[test]
 fn a_run_that_was_settled_nowhere_is_taken_up_by_whoever_is_asked_to_drain_it() {
-    // The drain dies before it has made the branch.
+    // The drain dies before it has created the branch.
     let meddling = r#"if [ "$sub" = update-ref ] && [ ! -e "$at/died" ]; then : >"$at/died"; kill -9 $PPID; exit 137; fi"#;
     let shared = tempfile::tempdir().unwrap();
     let database = format!("sqlite:///{}", shared.path().join("backlog.db").display());

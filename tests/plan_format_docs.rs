@@ -1,10 +1,10 @@
-//! `docs/plan-format.md` prints the auto-fixer's table of other names; this keeps the two alike.
+//! `docs/plan-format.md` has the auto-fixer's table of other names; this test keeps both in step.
 
 use autopack::phase::autofix::aliases::{ALIASES, Merge};
 
 const DOCS: &str = include_str!("../docs/plan-format.md");
 
-/// The table as the page prints it: one row for a field, its other names in order.
+/// The table in the page's form: one row for a field, its other names in order.
 fn table() -> String {
     let mut fields: Vec<&str> = ALIASES.iter().map(|alias| alias.field).collect();
     fields.dedup();

@@ -1,4 +1,4 @@
-//! Prices of models and budgets of dollars, through the real program.
+//! Prices of models and budgets in dollars, through the real program.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Programs under the real supervisor: how they end, what becomes of their input and output.
+//! Programs under the real supervisor: their ends, their input and their output.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ async fn exit_codes_and_signals_are_told_apart() {
     let how = async |script: &str| run(sh(script, at.path())).await.unwrap().how;
     assert_eq!(how("exit 0").await, How::Exited(0));
     assert_eq!(how("exit 3").await, How::Exited(3));
-    // A shell's way to report a signal, and timeout(1)'s to report a timeout: numbers, no more.
+    // A shell's code for a signal, and timeout(1)'s for a timeout: here just numbers.
     for code in [124, 137, 143] {
         assert_eq!(how(&format!("exit {code}")).await, How::Exited(code));
     }
@@ -164,7 +164,7 @@ async fn input_that_nobody_reads_blocks_nothing() {
         job.stdin = Some(input.clone());
         run(job)
     };
-    // Never reads; reads a little and ends; closes it and talks on; echoes more than a pipe holds.
+    // Never reads; reads a little and ends; closes it and goes on printing; echoes more than a pipe holds.
     assert_eq!(fed("exit 5").await.unwrap().how, How::Exited(5));
     assert_eq!(fed("head -c 10 >/dev/null").await.unwrap().how, How::Exited(0));
     let closes = fed("exec <&-; echo still here").await.unwrap();

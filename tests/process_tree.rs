@@ -1,4 +1,4 @@
-//! Programs that do not want to go: nothing of them is left, however they or the drain end.
+//! Programs that resist termination: nothing of them is left, whether they or the drain end.
 
 #![cfg(target_os = "linux")]
 
@@ -20,7 +20,7 @@ fn stubborn(cwd: &Path, mark: &str, and_then: &str) -> Job<'static> {
     stubborn_of(4, cwd, mark, and_then)
 }
 
-/// The first so many of them.
+/// The first `count` of them.
 fn stubborn_of(count: usize, cwd: &Path, mark: &str, and_then: &str) -> Job<'static> {
     let script = format!("COUNT = {count}\n{STUBBORN}{and_then}");
     let mut job = job(&["python3", "-c", &script], cwd);
@@ -71,7 +71,7 @@ async fn a_hundred_trees_that_will_not_go_are_gone() {
     println!("100 trees; the slowest was gone {} ms after it was stopped", slowest.as_millis());
 }
 
-/// Ends a tree once it is up; how long it took until nothing of it was left.
+/// Ends a tree once it is up; returns the time until nothing of it was left.
 async fn end_stubborn(at: &Path, round: u32) -> Duration {
     let mark = unique();
     let (handle, stop) = Stop::pair();
@@ -171,9 +171,9 @@ fn a_killed_drain_takes_its_trees_along() {
 fn what_outlives_its_supervisor_too_is_found_by_its_mark() {
     let at = tempfile::tempdir().unwrap();
     let mark = unique();
-    // Without a parent that adopts it, one that dodges into new sessions for ever is out of reach.
+    // Without a parent that adopts it, a process that keeps moving into new sessions is out of reach.
     let mut drain = start_drain(at.path(), &mark, 3);
-    // All at once, as `killall -9` would: the leader goes with its supervisor, the others stay.
+    // All at once, like `killall -9`: the leader goes with its supervisor, the others stay.
     let supervisors = children_of(drain.id());
     assert_eq!(supervisors.len(), 1);
     drain.kill().unwrap();
@@ -189,7 +189,7 @@ fn what_outlives_its_supervisor_too_is_found_by_its_mark() {
 #[tokio::test]
 async fn signals_of_the_terminal_do_not_reach_supervisor_or_program() {
     let at = tempfile::tempdir().unwrap();
-    // The program's parent is its supervisor: it survives all of them, and the program goes on.
+    // The program's parent is its supervisor, which survives all of these signals; the program goes on.
     let script = "import os, signal\nfor s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):\n    \
                   os.kill(os.getppid(), s)\n    assert signal.getsignal(s) != signal.SIG_IGN\nprint(os.getsid(os.getppid()) == os.getppid())";
     let ended = run(job(&["python3", "-c", script], at.path())).await.unwrap();
@@ -225,7 +225,7 @@ fn children_of(pid: u32) -> Vec<i32> {
         .collect()
 }
 
-/// Until nobody holds it: the supervisor does, as long as anything of its tree is left.
+/// Waits until the lock is free: the supervisor holds it as long as anything of its tree is left.
 fn wait_for_lock(path: &Path) {
     let file = File::open(path).unwrap();
     let (done, wait) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! Protected paths as deliverables: refused until the plan opens them, and then no more than it names.
+//! Protected paths as deliverables: refused until the plan opens them, and then only the named ones are allowed.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn project(phase: Value) -> Project {
     project_where("write_deliverables()", phase)
 }
 
-/// One phase, whose agent does this.
+/// One phase with this agent.
 fn project_where(agent: &str, mut phase: Value) -> Project {
     phase["phase_id"] = "p".into();
     phase["max_attempts"] = 1.into();

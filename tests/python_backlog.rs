@@ -1,12 +1,12 @@
-//! The real backlog of a Python Autopack, drained with an agent that writes each deliverable.
-//! Data: hshk99/Autopack, MIT.
+//! The real backlog of a Python Autopack, drained with an agent that writes each deliverable. Data: hshk99/Autopack,
+//! MIT.
 
 use std::collections::BTreeMap;
 
 use crate::support::Project;
 use serde_json::{Value, json};
 
-/// Writes each deliverable; where a phase has none, a file in its scope.
+/// Writes each deliverable; for a phase without any, a file in its scope.
 const WRITES: &str = r#"
 write_deliverables(f"made for {phase_id}\n")
 if not phase["deliverables"]:
@@ -40,11 +40,11 @@ fn the_queued_phases_of_a_real_database_drain() {
             *kinds.entry(failure["kind"].as_str().unwrap().to_owned()).or_default() += 1;
         }
     }
-    // An agent that writes what it is asked to write fails only where the spec asks for nothing usable.
+    // An agent that writes every requested file fails only if the spec asks for nothing usable.
     assert_eq!(kinds.keys().collect::<Vec<_>>(), ["unfixable"], "{kinds:?}");
 }
 
-/// `(run, phase)` of all that is QUEUED.
+/// `(run, phase)` of everything that is QUEUED.
 fn queued(project: &Project, status: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! The auto-fixer over specs of real projects: hshk99/Autopack (MIT), 100 phase specs as written and the
-//! database of its runs. Skipped, saying so, where the data is not there.
+//! The auto-fixer over specs of real projects: hshk99/Autopack (MIT), 100 phase specs as written and the database of
+//! its runs. Skipped without the data.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ fn specs() -> Option<Vec<Value>> {
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// The phases of the database as an import brings them: columns and scope in one object.
+/// The database's phases as in an import: columns and scope in one object.
 async fn phases() -> Option<Vec<Value>> {
     let options = SqliteConnectOptions::new()
         .filename(crate::support::shared_file("python-autopack.db")?)

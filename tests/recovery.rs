@@ -7,7 +7,7 @@ use crate::support::process::{bearing, signal};
 use crate::support::{Project, executable};
 use serde_json::{Value, json};
 
-/// Writes down who works on what, beside the repository, so that a double run shows.
+/// Logs beside the repository who works on which phase, so that a double run is visible.
 pub const WITNESSED: &str = r#"
 witness = workspace.parent / "witness"
 witness.mkdir(exist_ok=True)
@@ -23,7 +23,7 @@ write_deliverables()
 lock.unlink(missing_ok=True)
 "#;
 
-/// Each in a folder of its own, so that several may run at once.
+/// Each in a directory of its own, so that several may run at once.
 pub fn backlog(n: usize) -> Value {
     let phases: Vec<Value> = (0..n)
         .map(|i| json!({"phase_id": format!("p{i:03}"), "deliverables": [format!("d{i}/a.txt")]}))
@@ -31,7 +31,7 @@ pub fn backlog(n: usize) -> Value {
     json!({ "phases": phases })
 }
 
-/// Waits for the event that says a phase has begun.
+/// Waits for the event that a phase has started.
 pub fn wait_for_event(child: &mut Child, event: &str) -> BufReader<std::process::ChildStdout> {
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -48,7 +48,8 @@ pub fn processes_of(project: &Project) -> Vec<String> {
     bearing(&format!("AUTOPACK_WORKSPACE={}\0", project.root().display()))
 }
 
-/// All of `p000` to the last are COMPLETE and on the branch once, none ran twice at a time, and nothing is left running.
+/// Asserts that all phases from `p000` are COMPLETE and on the branch once, that none ran twice at a time, and that
+/// nothing is left running.
 #[track_caller]
 pub fn assert_each_landed_once(project: &Project, phases: usize) {
     let states = project.states();
@@ -109,7 +110,7 @@ fn a_terminal_that_closes_ends_a_drain_like_sigterm() {
     let project = Project::new().agent("time.sleep(600)").plan(backlog(1));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
     let _rest = wait_for_event(&mut child, "phase_started");
-    // A shell says it to its jobs, and the kernel to whoever is in the foreground.
+    // A shell sends it to its jobs, and the kernel to the processes in the foreground.
     signal(&child, "-HUP");
     signal(&child, "-HUP");
     assert_eq!(child.wait().unwrap().code(), Some(143));
@@ -227,7 +228,7 @@ write_deliverables()
     assert_eq!(processes_of(&project), Vec::<String>::new());
 }
 
-/// CI takes the attempt down with its supervisor, in each phase again where an agent worked; `times` in all.
+/// CI kills the attempt with its supervisor, in each phase again where an agent worked; `times` in all.
 fn with_deadly_ci(project: Project, times: u32) -> Project {
     let count = project.outside("deaths");
     let ci = format!(
@@ -284,8 +285,8 @@ time.sleep(600)
     assert_eq!(processes_of(&project), Vec::<String>::new());
 }
 
-/// A git before the real one, that does what `meddling` says: `$git` is the real one, `$sub` the command, `$input` what
-/// `update-ref --stdin` is told, `$at` a folder.
+/// A git before the real one that runs the script `meddling`: `$git` is the real one, `$sub` the command, `$input` the
+/// input of `update-ref --stdin`, `$at` a directory.
 pub fn with_git(project: Project, meddling: &str) -> Project {
     let bin = project.outside("bin");
     let path = std::env::var("PATH").unwrap();
@@ -330,7 +331,7 @@ fn assert_done_once(project: &Project) {
 
 #[test]
 fn what_landed_before_git_broke_is_not_done_again() {
-    // The branch is moved, git dies, and cannot be asked once.
+    // The branch is moved, git dies, and one later question to git fails.
     let meddling = format!(
         r#"{LANDING}
 if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then real "$@"; : >"$at/moved"; exit 137; fi
@@ -342,7 +343,7 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/failed" ]; the
     assert_done_once(&project);
 }
 
-/// git reads files of a new worktree that `git worktree add` has made and not yet written.
+/// git reads files of a new worktree that `git worktree add` has created and not yet written.
 #[test]
 fn a_worktree_that_somebody_is_just_making_ends_no_drain() {
     let meddling = r#"
@@ -396,7 +397,7 @@ fi"#
 
 #[test]
 fn a_disk_that_is_full_while_the_work_is_taken_in_charges_no_try() {
-    // Twice, since what git cannot read is unlocked and read once more; after that there is space again.
+    // Twice, since files unreadable for git are unlocked and read once more; after that there is space again.
     let meddling = r#"if [ "$sub" = add ] && [ ! -e "$at/twice" ]; then
   [ ! -e "$at/once" ] || : >"$at/twice"
   : >"$at/once"; echo "fatal: unable to write loose object file: No space left on device" >&2; exit 128

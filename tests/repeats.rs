@@ -1,4 +1,4 @@
-//! What phase after phase fails with alike ends the drain, through the real program; attempts that charge no try are
+//! The same failure in phase after phase ends the drain, through the real program; attempts that are not counted are
 //! bounded.
 
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ fn a_program_that_used_no_tool_and_changed_nothing_counts_though_all_is_there() 
 
 #[test]
 fn ci_that_is_red_without_the_changes_too_stops_the_drain() {
-    // Green at first, so that no look at the base before the first agent finds it.
+    // Green at first, so that the base run before the first agent does not find it.
     let ci = "ci: {command: 'echo \"$PWD at $$\" >/dev/null; test -e \"$AUTOPACK_WORKSPACE/broken\" || exit 0; echo boom; exit 1'}\n";
     let more = format!("{ci}executor: {{max_attempts: 2}}\n");
     let agent = "write_deliverables()\n(workspace / 'broken').write_text('')";

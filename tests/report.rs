@@ -1,4 +1,4 @@
-//! `report` through the real program: what it writes, and where.
+//! `report` through the real program: content and place of its files.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Project, big_run};
 use crate::telemetry_summary::drained;
 
-/// The figures that a page holds.
+/// The figures embedded in a page.
 pub fn embedded(page: &str) -> Value {
     let start = r#"<script type="application/json" id="summary">"#;
     let at = page.find(start).expect("the element") + start.len();
@@ -72,7 +72,7 @@ fn a_file_is_replaced_whole_and_nothing_else_is_written_over() {
     assert!(fs::read_to_string(project.path("pr.md")).unwrap().starts_with("## Run run\n"));
 }
 
-/// Names are other people's: none of them may become markup, a comment's end, or an attribute.
+/// Names come from others: none of them may become markup, a comment's end, or an attribute.
 #[test]
 fn hostile_names_stay_text() {
     let hostile =
@@ -92,7 +92,7 @@ fn hostile_names_stay_text() {
     }
 }
 
-/// Variables may have come to be secrets after the log was written.
+/// Variables may have become secrets after the log was written.
 #[test]
 fn secrets_of_this_environment_are_taken_out_again() {
     let project = Project::new()

@@ -1,7 +1,7 @@
-//! The report's page in a real browser: it opens from a file, says nothing on the console, loads nothing, and is fast with a
-//! thousand phases.
+//! The report's page in a real browser: it opens from a file, prints nothing on the console, loads nothing, and is fast
+//! with a thousand phases.
 //!
-//! `AUTOPACK_KEEP_PAGES=DIR` leaves the pages there, to be looked at.
+//! `AUTOPACK_KEEP_PAGES=DIR` keeps the pages there for inspection.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn keep(page: &Path, name: &str) {
     }
 }
 
-/// The test of these tests: an error, a refused script and a refused image are seen.
+/// Tests these tests: an error, a refused script and a refused image are noticed.
 #[test]
 fn what_a_page_does_wrong_is_seen() {
     let Some(browser) = Browser::find() else { return };
@@ -36,7 +36,7 @@ fn what_a_page_does_wrong_is_seen() {
     assert!(console.iter().any(|line| line.contains("img-src")), "{console:?}");
 }
 
-/// The page with a script of the tests' behind its own, which its policy lets run beside that one.
+/// The page with the tests' script after its own, allowed by an extended policy.
 fn with_the_test(page: &Path) -> PathBuf {
     const SCRIPT: &str = include_str!("support/page_test.js");
     let html = fs::read_to_string(page).unwrap();
@@ -48,7 +48,7 @@ fn with_the_test(page: &Path) -> PathBuf {
     tested
 }
 
-/// What the tests' script finds on a page, whose figures are the summary's.
+/// Results of the tests' script on a page, whose figures must be the summary's.
 fn check(browser: &Browser, page: &Path, phases: usize) -> serde_json::Value {
     let mut last = serde_json::Value::Null;
     let tested = with_the_test(page);
@@ -91,7 +91,7 @@ fn a_thousand_phases_are_small_and_quick() {
     assert_eq!(embedded(&fs::read_to_string(&page).unwrap()), summary);
     let Some(browser) = Browser::find() else { return };
     let result = check(&browser, &page, 1_000);
-    // Printed for people: an assertion on time would fail on a machine that does something else meanwhile.
+    // Printed for people: an assertion on time would fail on a machine that is busy otherwise.
     println!(
         "1,000 phases: {size} bytes, ready after {} ms, filters {} ms",
         result["ready_ms"], result["search_ms"]

@@ -1,6 +1,6 @@
-//! `docs/runbook.md`: every command in it is run, in its order, and everything that a drain may say stands in it.
+//! `docs/runbook.md`: every command in it is run, in its order, and every message of a drain must be explained there.
 //!
-//! A command stands in a block of `sh`, a line each; it ends with 0, or with the N of `exits N` in its comment.
+//! A command is a line in a block of `sh`; its exit code is 0, or the N of `exits N` in its comment.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -38,7 +38,7 @@ phases:
 - {phase_id: more-4, category: tests, description: Enough samples to learn from, deliverables: [more/4.txt]}
 ";
 
-/// Makes what it is told, but for `extra`, and for `broken` until its spec is better.
+/// Writes the requested files, but not for `extra`, and for `broken` only with a better spec.
 const AGENT: &str = r#"
 print("working on", phase_id)
 report(tokens={"input": 100, "output": 40}, cost_usd=0.01, model="fake")
@@ -80,7 +80,7 @@ fn project() -> Project {
     project.commit("a backlog")
 }
 
-/// A shell where the binary is on the PATH.
+/// A shell with the binary on its PATH.
 fn shell(project: &Project, line: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_autopack")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -95,7 +95,7 @@ fn shell(project: &Project, line: &str) -> Command {
     shell
 }
 
-/// What shows itself until Ctrl-C: it has to show something first.
+/// Runs a view that ends with Ctrl-C: it has to show something first.
 fn watched(project: &Project, line: &str) {
     let mut command = shell(project, &format!("exec {line}"));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -143,7 +143,7 @@ fn every_kind_of_failure_is_explained() {
 fn every_exit_code_is_explained() {
     let help = Project::bare_folder().autopack(["--help"]).succeeded().stdout;
     let codes = help.split("Exit codes:\n").nth(1).unwrap();
-    // What a code means may go on in the next line.
+    // The meaning of a code may continue in the next line.
     let begins = codes.lines().filter_map(|line| line.split_whitespace().next());
     let codes: Vec<&str> = begins.filter(|word| word.parse::<u8>().is_ok()).collect();
     assert!(codes.len() >= 8, "{codes:?}");
@@ -165,7 +165,7 @@ fn every_health_check_is_explained() {
     assert!(missing.is_empty(), "docs/runbook.md lacks {missing:?}");
 }
 
-/// Whether a table has a line that begins with this word.
+/// Whether a table has a line that starts with this word.
 fn is_row(word: &str) -> bool {
     RUNBOOK.contains(&format!("\n| `{word}` |"))
 }

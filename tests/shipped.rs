@@ -1,4 +1,4 @@
-//! What ships beside the program says what the program does.
+//! Files shipped beside the program agree with the program.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Where the copies lie that agents and CI work in: outside the checkout, so that neither finds what is the user's own by
-//! walking up, and the user's programs find nothing of theirs.
+//! The place of the copies for agents and CI: outside the checkout, so that neither finds the user's own files in the
+//! directories above, and the user's programs do not find the copies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn one_phase() -> serde_json::Value {
     json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]})
 }
 
-/// Workspace members lie in the user's `node_modules` as links. Node looks there too, where it finds nothing nearer.
+/// Workspace members are links in the user's `node_modules`. Node looks there too, if it finds nothing nearer.
 #[test]
 fn node_does_not_find_the_users_own_packages() {
     if !has("node", &["--version"]) {
@@ -100,8 +100,8 @@ fn a_failed_phase_leaves_no_test_in_the_checkout() {
     assert!(project.slots()[0].join("other/a.test.js").exists());
 }
 
-/// Compose calls a project by its folder, and containers of two repositories must not meet, not even where both are called
-/// the same.
+/// Compose names a project after its directory, and containers of two repositories must not meet, not even with equal
+/// names.
 #[test]
 fn slots_of_two_repositories_have_different_names() {
     let names = [(); 2].map(|()| {
@@ -167,7 +167,7 @@ fn a_state_directory_in_a_work_tree_is_not_used() {
     }
 }
 
-/// A slot as versions before this one made it: in the checkout, with a git folder of its own and one of ours.
+/// A slot in the form of earlier versions: in the checkout, with a git directory of its own and one of autopack's.
 fn old_slot(project: &Project, number: u32) -> PathBuf {
     let slots = project.path(".autopack/slots");
     fs::create_dir_all(&slots).unwrap();
@@ -189,7 +189,7 @@ fn slots_of_an_older_version_go_and_their_work_is_kept() {
     let project = Project::new().agent(DELIVER).plan(plan);
     let slot = old_slot(&project, 0);
     fs::write(slot.join("work.txt"), "half done\n").unwrap();
-    // What the agent set up there must not run.
+    // Hooks and settings made there by the agent must not run.
     let ran = project.outside("ran");
     let slot_name = slot.display().to_string();
     let filter = format!("touch '{}'; cat", ran.display());
@@ -213,7 +213,7 @@ fn slots_of_an_older_version_go_and_their_work_is_kept() {
     assert!(!project.drain().stdout.contains("older version"));
 }
 
-/// Drains one phase whose agent says where it works, and gives that folder back.
+/// Drains one phase whose agent prints its working directory, and returns that directory.
 fn worked_in(project: Project) -> PathBuf {
     let seen = project.outside("worked-in");
     let agent = format!("pathlib.Path({seen:?}).write_text(os.getcwd())\nwrite_deliverables()");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, big_run, shared_file};
 
-/// A run in which one phase lands at once, one on its second try, one never, and one is refused.
+/// A run in which one phase lands at once, one at its second attempt, one never, and one is refused.
 pub fn drained() -> Project {
     let agent = r#"
 if phase_id == "never" or (phase_id == "second" and attempt == 1):
@@ -110,7 +110,7 @@ fn since_leaves_out_what_ended_before() {
     project.autopack(["telemetry", "summary", "--since", "yesterday"]).exited(2);
 }
 
-/// hshk99/Autopack, MIT: its samples say how good its estimates were, and nothing about our attempts.
+/// hshk99/Autopack, MIT: its samples tell how good its estimates were, and nothing about autopack's attempts.
 #[test]
 fn imported_samples_count_as_estimates_alone() {
     let Some(database) = shared_file("python-autopack.db") else { return };

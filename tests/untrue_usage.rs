@@ -1,4 +1,4 @@
-//! Agents that say more of themselves than can be true.
+//! Agents that report more usage than can be true.
 
 use serde_json::json;
 

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::Project;
 
-/// CI passes where an earlier run left `target/ok`, or where there is no `marker` yet: a cache hides what a clean clone shows.
+/// CI passes if an earlier run left `target/ok`, or if there is no `marker` yet: the cache hides a failure that a clean
+/// clone shows.
 const HIDDEN_BY_A_CACHE: &str =
     "[ -e target/ok ] || { [ ! -e src/marker ] && mkdir -p target && touch target/ok; }";
 
@@ -13,7 +14,7 @@ fn phases(ids: &[&str]) -> Value {
     json!({"phases": ids.iter().map(phase).collect::<Vec<_>>()})
 }
 
-/// Drained with the test of the tip, which other tests switch off.
+/// Drained with the test of the tip, which other tests disable.
 fn project(ci: &str, ids: &[&str]) -> Project {
     let settings = format!("ci: {{command: {}}}\n", json!(ci));
     Project::new()
@@ -82,7 +83,7 @@ fn a_landing_that_only_a_cache_keeps_green_is_found_and_not_offered_for_merging(
         assert!(report.contains("CI is red in a clean clone"), "{format}: {report}");
         assert!(report.contains("broken by marker"), "{format}: {report}");
     }
-    // A later drain with nothing to do still says so.
+    // A later drain with nothing to do still reports it.
     project.drain().exited(3);
 }
 

@@ -1,4 +1,4 @@
-//! The live view in a real terminal: tmux, at several sizes, while it is resized, and what it leaves behind.
+//! The live view in a real terminal: tmux, at several sizes, during a resize, and after its end.
 
 use std::process::Command;
 
@@ -78,7 +78,7 @@ impl Terminal {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
-    /// What stands on the screen, without empty lines at its end.
+    /// Text on the screen, without empty lines at its end.
     fn screen(&self) -> Vec<String> {
         let lines: Vec<String> =
             self.tmux(&["capture-pane", "-p"]).lines().map(str::to_owned).collect();
@@ -86,12 +86,12 @@ impl Terminal {
         lines[..end].to_vec()
     }
 
-    /// With what scrolled away.
+    /// Including the scrollback.
     fn all(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-J", "-S", "-"])
     }
 
-    /// The screen, once a line of it starts like this. The runner ends a test that waits for ever.
+    /// The screen, once a line of it starts like this. The test runner's limit ends a test that waits forever.
     fn until(&self, start: &str) -> Vec<String> {
         self.until_all(|lines| lines.iter().any(|line| line.trim_start().starts_with(start)))
     }
@@ -117,7 +117,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Says what it does, and goes on when it is told to.
+/// Prints its actions, and goes on when told to.
 const WAITING: &str = "name = pathlib.Path(phase['deliverables'][0]).stem\n\
     print('editing src/' + name + '.py and what goes with it, which takes more than a line has', flush=True)\n\
     while not (workspace / '.autopack' / ('go-' + name)).exists(): time.sleep(0.02)\n\
@@ -182,7 +182,7 @@ fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
     terminal.until("code 130");
 }
 
-/// What `cat` writes and what we draw would run into each other.
+/// Output of `cat` and drawing by the view would run into each other.
 #[test]
 fn a_drain_in_a_pipe_draws_nothing_on_the_terminal_behind_it() {
     let project = project();
@@ -244,7 +244,7 @@ fn log_lines_and_the_view_do_not_tear_each_other() {
     terminal
         .until_all(|lines| lines.last().is_some_and(|line| line.contains("editing src/one.py")));
     project.write(".autopack/go-one", "");
-    // The log goes on and takes it off the screen.
+    // The log goes on and scrolls it off the screen.
     while !terminal.all().contains("landed   one") {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

@@ -1,4 +1,4 @@
-//! What counts as an agent's change, and what becomes of its work that is none: committed elsewhere, stashed, secret.
+//! Changes that count as an agent's, and work that does not: committed elsewhere, stashed, secret.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn with_crlf() -> Project {
 
 #[test]
 fn a_file_that_git_would_normalise_is_nobodys_change() {
-    // Touched without a change, so that git has to look at the content.
+    // Touched without a change, so that git has to read the content.
     let agent = "write_deliverables(); os.utime('tools/run.bat', (1, 1))";
     let plan = json!({"phases": [phase("one", &["src/"]), phase("two", &["src/", "tools/"])]});
     let project = with_crlf().agent(agent).plan(plan);
@@ -47,7 +47,7 @@ fn a_file_that_an_agent_edits_lands_with_its_own_normalisation() {
     assert_eq!(landed, "echo one\necho two\necho more\n");
 }
 
-/// Files that git keeps otherwise than they lie in the worktree.
+/// Files that git stores in another form than in the worktree.
 #[test]
 fn what_attributes_convert_is_nobodys_change_and_lands_as_git_keeps_it() {
     let utf16 = |text: &str| -> Vec<u8> {
@@ -71,7 +71,7 @@ fn what_attributes_convert_is_nobodys_change_and_lands_as_git_keeps_it() {
             fs::create_dir_all(project.path(name).parent().unwrap()).unwrap();
             fs::write(project.path(name), &before).unwrap();
         }
-        // With CRLF in the commit, as an editor of another system left it.
+        // With CRLF in the commit, as by an editor of another system.
         let project = if commits { project.commit("before") } else { project };
         let project = project.file(".gitattributes", attributes).commit("attributes");
         let agent = format!(
@@ -102,7 +102,7 @@ fn a_file_that_is_made_executable_lands_and_another_ones_mode_is_a_breach() {
     assert_eq!(modes, ["100644", "100755"]);
 }
 
-/// Written as `git pack-refs` would leave them.
+/// Written like `git pack-refs`.
 #[test]
 fn a_repository_with_more_than_ten_thousand_refs_is_drained() {
     let project = Project::new();
@@ -119,7 +119,7 @@ fn a_repository_with_more_than_ten_thousand_refs_is_drained() {
     assert_eq!(project.landed(), ["one"]);
 }
 
-/// What the first and only attempt of a phase came to, and where its files are.
+/// Outcome of the only attempt of a phase, and the place of its files.
 fn failed(agent: &str) -> (Project, String) {
     let project = Project::new().file("src/old.txt", "old\n").commit("old");
     let project = project.agent(agent).plan(json!({"phases": [phase("one", &["src/"])]}));
@@ -154,7 +154,7 @@ fn what_was_committed_on_another_branch_is_kept_and_named() {
     assert_eq!(patches(&project), ["branch-topic-x.patch"]);
     assert!(message.contains("committed on branch topic/x"), "{message}");
     assert!(kept(&project, "branch-topic-x.patch").contains("+made by the agent"));
-    // It is one for `git apply`.
+    // `git apply` accepts it as a patch.
     let patch = project.path(".autopack/attempts/run/one/1/branch-topic-x.patch");
     project.git(["apply", "--check", patch.to_str().unwrap()]);
 }
@@ -198,7 +198,7 @@ fn what_lies_in_a_second_worktree_is_kept() {
     }
 }
 
-/// Merged, amended, on a detached head: the files have it all, and nothing is said of it.
+/// Merged, amended, on a detached head: the files have all changes, so there is no message.
 #[test]
 fn what_the_files_have_is_not_lost() {
     let agent = format!(
@@ -210,7 +210,7 @@ fn what_the_files_have_is_not_lost() {
     assert!(patches(&project).is_empty());
 }
 
-/// What an agent sets up in its own git does not run when ours reads what it committed.
+/// Settings in the agent's own git have no effect when autopack's reads the agent's commits.
 #[test]
 fn reading_what_was_committed_runs_nothing() {
     let agent = format!(

@@ -1,4 +1,4 @@
-//! What CI says at the base, before an agent is asked: whether a drain may begin, and what has to be said first. Pure.
+//! Meaning of a CI run on the base, before any agent is asked: start the drain, stop it, or block one phase. Pure.
 
 use super::ci_failure::list;
 use super::ci_plan::CiPlan;
@@ -8,22 +8,32 @@ use super::results::{CiOutcome, CiRun};
 use crate::phase::shell;
 use crate::phase::words::counted;
 
-/// Of the end of the output, so many lines stand in the message, and so much of each.
+/// Number of trailing output lines in a message, and the most characters of each.
 const LAST_LINES: usize = 5;
 const LINE_CHARS: usize = 160;
 
-/// What a run at the base means.
+/// Consequence of a CI run on the base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaseState {
-    /// Agents may be asked. One line for each thing that a person should know before that.
-    Ready { notes: Vec<String> },
-    /// Every phase would fail for it: the drain ends before anything is spent.
-    Stop { why: String },
-    /// The phase's own command cannot start here, whatever the phase does: this phase alone fails.
-    Block { why: String },
+    /// The drain starts.
+    Ready {
+        /// Lines for the operator.
+        notes: Vec<String>,
+    },
+    /// Every phase would fail for this reason: the drain ends before money is spent.
+    Stop {
+        /// The reason, and how to start anyway.
+        why: String,
+    },
+    /// The phase's own command cannot start here, with or without the phase's work: only this phase fails.
+    Block {
+        /// The reason, for people.
+        why: String,
+    },
 }
 
-/// `excuses`: single red tests at the base are excused (`ci.baseline`); `allow`: `ci.red_base: allow`.
+/// Judges a run on the base. `excuses`: individual failing tests are excused (`ci.baseline`); `allow`: `ci.red_base:
+/// allow`.
 pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> BaseState {
     let mut notes = flaky(run);
     let single = run.results.complete && run.results.red().next().is_some();
@@ -33,7 +43,7 @@ pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> Bas
             format!("{note}; without CI, scope and deliverables alone decide what lands")
         })),
         CiOutcome::NoTests => notes.push(format!(
-            "no tests yet: {} found none; until there are some, scope and deliverables decide what lands",
+            "no tests yet: {} found none; until tests exist, scope and deliverables decide what lands",
             command(plan)
         )),
         _ if plan.is_own => return own(plan, run, single, notes),
@@ -44,7 +54,7 @@ pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> Bas
             let what = what(plan, run);
             match allow {
                 true => notes.push(format!(
-                    "{what}; ci.red_base is allow, so the drain begins; every phase has to end with CI green"
+                    "{what}; ci.red_base is allow, so the drain starts; CI must be green after every phase"
                 )),
                 false => return BaseState::Stop { why: stop(&what, run) },
             }
@@ -53,7 +63,8 @@ pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> Bas
     BaseState::Ready { notes }
 }
 
-/// What is run once more before a run at the base is believed: a flaky test is no reason to end a night. `None`: nothing.
+/// Returns the plan to repeat before a red run on the base is believed, so that a flaky test does not end a drain.
+/// `None`: no repetition is needed.
 pub fn base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
     let red = red_ids(run);
     let is_red = match run.outcome() {
@@ -61,7 +72,7 @@ pub fn base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
         CiOutcome::CouldNotStart { .. } => !plan.is_own,
         _ => false,
     };
-    // A phase's own check that reports no tests may be red for as long as its work is not done.
+    // The phase's own check, if it reports no tests, may fail until the phase's work is done.
     if !is_red || plan.is_own && red.is_empty() {
         return None;
     }
@@ -71,7 +82,7 @@ pub fn base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
     }
 }
 
-/// A run at the base and what [`base_rerun`] asked for, as one.
+/// Merges a run on the base with the rerun planned by [`base_rerun`].
 pub fn with_base_rerun(plan: &CiPlan, run: CiRun, again: CiRun) -> CiRun {
     let red = red_ids(&run);
     if !red.is_empty() && run.results.complete {
@@ -88,8 +99,8 @@ fn red_ids(run: &CiRun) -> Vec<String> {
     run.results.red().map(|(id, _)| id.clone()).collect()
 }
 
-/// What a phase brings with it may test what only the phase makes. It may be red before; it cannot pass where a program of
-/// the machine is missing.
+/// Judges the phase's own check, which may test files created by the phase itself: the check may fail on the base, but
+/// blocks the phase if a program is missing on this machine.
 fn own(plan: &CiPlan, run: &CiRun, single: bool, mut notes: Vec<String>) -> BaseState {
     match run.outcome() {
         CiOutcome::CouldNotStart { why } => {
@@ -113,7 +124,7 @@ fn flaky(run: &CiRun) -> Vec<String> {
     match run.flaky.as_slice() {
         [] => Vec::new(),
         ids => vec![format!(
-            "flaky without any change, passed when run once more: {}",
+            "flaky without any change, passed when rerun: {}",
             list(ids.iter().map(String::as_str))
         )],
     }
@@ -155,16 +166,16 @@ fn what(plan: &CiPlan, run: &CiRun) -> String {
 }
 
 fn stop(what: &str, run: &CiRun) -> String {
-    // What could not start says so itself.
+    // A command that could not start already has its reason in the text.
     let last = match run.outcome() {
         CiOutcome::CouldNotStart { .. } => String::new(),
         _ => match last_lines(&run.log_tail) {
-            lines if lines.is_empty() => "; it printed nothing".to_owned(),
-            lines => format!("; it ended with: {lines}"),
+            lines if lines.is_empty() => "; there was no output".to_owned(),
+            lines => format!("; last output: {lines}"),
         },
     };
     format!(
-        "{what}{last}{}; no agent was asked. ci.red_base: allow begins all the same, for runs that mend CI",
+        "{what}{last}{}; no agent was asked. Set ci.red_base: allow to start anyway, for runs that fix CI",
         cause(run)
     )
 }

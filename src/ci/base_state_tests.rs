@@ -1,4 +1,4 @@
-//! Every outcome at the base, for the run's CI and for a phase's own.
+//! Every outcome on the base, for the run's CI and for a phase's own check.
 
 use super::*;
 use crate::ci::check_plan;
@@ -47,15 +47,15 @@ fn what_no_phase_could_pass_ends_the_drain() {
     let why = stopped(&run(CiOutcome::Failed, "one\n\nboom\n"));
     assert_eq!(
         why,
-        "ci is red without any change: `make test` failed with exit code 1; it ended with: one | boom; no agent was \
-         asked. ci.red_base: allow begins all the same, for runs that mend CI"
+        "ci is red without any change: `make test` failed with exit code 1; last output: one | boom; no agent was \
+         asked. Set ci.red_base: allow to start anyway, for runs that fix CI"
     );
-    assert!(stopped(&run(CiOutcome::CollectionError, "")).contains("it printed nothing"));
+    assert!(stopped(&run(CiOutcome::CollectionError, "")).contains("there was no output"));
     assert!(
         stopped(&run(cannot_start(), "x")).starts_with("ci cannot start: `make` is not there; no")
     );
     let late = run(CiOutcome::TimedOut { ran_out_seconds: 9 }, "waiting");
-    assert!(stopped(&late).contains("9 s for `make test`; it ended with: waiting"));
+    assert!(stopped(&late).contains("9 s for `make test`; last output: waiting"));
     let module = run(CiOutcome::Failed, "ModuleNotFoundError: No module named 'flask'");
     assert!(stopped(&module).contains("the Python module flask is not installed"));
     assert!(stopped(&with_tests(CiOutcome::Failed, false)).contains("failed with exit code 1 (a)"));

@@ -1,4 +1,4 @@
-//! A judgement that blocks -> the failure that people read and that the next prompt tells. Pure.
+//! Turns a blocking judgement into the failure shown to people and to the next prompt. Pure.
 
 use super::ci_plan::CiPlan;
 use super::compare::{Decision, Fewer, Judgement};
@@ -8,13 +8,13 @@ use crate::phase::verdict::FailingTest;
 use crate::phase::words::{counted, first_few};
 use crate::phase::{Failure, FailureDetail, FailureKind};
 
-/// Names in the one-line message.
+/// Most names in the one-line message.
 const NAMED: usize = 5;
-/// Tests that are kept, and how many of them with their messages.
+/// Most tests kept in a failure, and most of them with messages.
 const MOST_TESTS: usize = 200;
 const MOST_MESSAGES: usize = 20;
 
-/// What went wrong; `None` where nothing did that the phase could be blamed for.
+/// Returns the failure behind a judgement; `None` unless the phase is to blame.
 pub fn failure(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> Option<Failure> {
     if judgement.decision != Decision::Fail {
         return None;
@@ -59,7 +59,8 @@ fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (Failu
     }
 }
 
-/// Whether what blocks is that tests could not be loaded, and not only tests that are red beside those.
+/// Whether the blocking entries are tests that could not be loaded, not just failing tests beside an excused load
+/// error.
 fn not_loaded(run: &CiRun, judgement: &Judgement) -> bool {
     let hides = |test: &FailingTest| {
         let case = run.results.tests.as_ref().and_then(|tests| tests.get(&test.name));
@@ -117,12 +118,12 @@ fn failing_tests(judgement: &Judgement) -> Vec<FailingTest> {
     });
     let gone = judgement.gone.iter().map(|name| FailingTest {
         name: name.clone(),
-        message: "passed before this attempt; now it is gone or skipped".to_owned(),
+        message: "passed before this attempt, now gone or skipped".to_owned(),
     });
     blocking.chain(gone).take(MOST_TESTS).collect()
 }
 
-/// The first few names, and how many more there are.
+/// Lists the first few names and the number of the others.
 pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     first_few(&names.collect::<Vec<_>>(), NAMED)
 }

@@ -1,4 +1,4 @@
-//! What people are told of each outcome.
+//! Messages for every outcome.
 
 use super::*;
 use crate::ci::results::{TestCase, TestResults};

@@ -1,4 +1,4 @@
-//! What is run as CI, and how it is shown, compared and run once more.
+//! The CI plan of a phase: the command, and how results are read and plans are shown, identified and rerun.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -16,49 +16,55 @@ use crate::phase::PhaseCi;
 use crate::phase::words::quoted;
 use crate::process::which;
 
-/// More failing tests than this are run once more by running everything.
+/// Above this number of failing tests, the rerun runs all tests.
 const MOST_SINGLE_RERUNS: usize = 100;
 
-/// Where CI runs.
+/// Place and environment of a CI run.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// The copy that is tested: where a runner is looked for and commands are run.
+    /// Directory of the tested copy; runners are searched and commands run here.
     pub dir: &'a Path,
-    /// The user's checkout, which may hold the `.venv` to use.
+    /// The user's checkout, which may contain the `.venv` to use.
     pub workspace: &'a Path,
-    /// The whole environment that CI will get.
+    /// The whole environment of the CI process.
     pub env: &'a BTreeMap<OsString, OsString>,
 }
 
 impl Site<'_> {
-    /// Whether a program is on the PATH that CI gets, or at this path.
+    /// Whether a program is on CI's PATH, or exists at this path.
     pub(super) fn has_program(&self, program: &str) -> bool {
         let path = self.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
         matches!(which::find(program.as_ref(), self.dir, path), which::Found::Program(_))
     }
 }
 
+/// The program that runs the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runner {
+    /// `python -m pytest`.
     Pytest,
+    /// `cargo test`.
     CargoTest,
+    /// `go test`.
     GoTest,
+    /// The test script of `package.json`, by any package manager.
     NpmTest,
-    /// `python -m unittest`, or Django's.
+    /// `python -m unittest`, or Django's test command.
     Unittest,
-    /// A command of the user's or of the phase's.
+    /// A command written by the user or in the phase's plan.
     Command,
+    /// No tests: there is no CI.
     None,
 }
 
-/// How single results are got out of a run.
+/// Source of individual test results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reporting {
-    /// The exit code is all there is.
+    /// No individual results; only the exit code.
     ExitCode,
-    /// `--junitxml` among the arguments: the command is ours.
+    /// `--junitxml` as an argument: autopack wrote the command.
     JunitArgument,
-    /// `--junitxml` through `PYTEST_ADDOPTS`: the command is somebody else's.
+    /// `--junitxml` through `PYTEST_ADDOPTS`: the command comes from the user or the phase.
     JunitEnvironment,
     /// libtest's lines in the output.
     Libtest,
@@ -66,10 +72,12 @@ pub(super) enum Reporting {
     GoJson,
 }
 
-/// What is wrong, and what to do about it: for people.
+/// A problem with the plan and the remedy, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    /// The problem.
     pub why: String,
+    /// The remedy.
     pub hint: String,
 }
 
@@ -79,34 +87,37 @@ impl fmt::Display for Note {
     }
 }
 
-/// Everything that `run` has to know, and what is shown of it.
+/// Everything needed to run CI for a phase and to show the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiPlan {
+    /// The program that runs the tests.
     pub runner: Runner,
+    /// Time limit of the whole run.
     pub timeout: Duration,
-    /// Why nothing will run, or why nothing can.
+    /// Why no CI will run, or why CI cannot run.
     pub note: Option<Note>,
     pub(super) command: CommandLine,
     pub(super) reporting: Reporting,
-    /// Arguments that say how and not what: left out of the key.
+    /// Arguments that change how tests run but not the selection of tests; they are not part of the key.
     pub(super) tuning: Vec<String>,
-    /// Only these tests, by id.
+    /// Ids of the tests to run; empty: all.
     pub(super) only: Vec<String>,
-    /// Where the project is in the copy, relative to its top; empty for the top.
+    /// The project's directory, relative to the top of the copy; empty for the top.
     pub(super) dir: String,
-    /// Where what it reports is relative to, from the top of the copy.
+    /// Base directory of reported file names, relative to the top of the copy.
     pub(super) reported_from: String,
-    /// Relative to the copy, before everything else on Python's path.
+    /// Directory put first on Python's path, relative to the copy.
     pub(super) python_path: Option<String>,
-    /// Why the runner is known to be unable to start.
+    /// Reason why the runner is known to be unable to start.
     pub(super) cannot_start: Option<String>,
-    /// Whether the phase brings it, in whole or in its arguments: it may make sense only once the phase's work is done.
+    /// Whether the command or its arguments come from the phase and may make sense only after the phase's work.
     pub is_own: bool,
-    /// What is added to a runner that is detected: whichever that is, its results are compared with each other.
+    /// Extra arguments for a detected runner. Results of detected plans are comparable with each other, whatever the
+    /// runner.
     pub(super) detected_with: Option<Vec<String>>,
 }
 
-/// The phase's own check, `test_cmd`, which runs after CI and is judged without a baseline.
+/// Returns the plan of the phase's own check (`test_cmd`), which runs after CI and is judged without a baseline.
 pub fn check_plan(phase: &PhaseCi) -> Option<CiPlan> {
     let line = phase.test_cmd.as_ref().filter(|line| !line.trim().is_empty())?;
     Some(CiPlan { is_own: true, ..CiPlan::of_command(CommandLine::Shell(line.clone()), phase) })
@@ -146,8 +157,8 @@ impl CiPlan {
         Self { command, ..Self::new(Runner::Command, reporting, Vec::new(), phase) }
     }
 
-    /// A command that somebody wrote out gets in a copy with this top what a detected one gets: an end where it would
-    /// watch for ever, and the sources of the copy before what is installed.
+    /// Adapts a written command to a copy with this top, as for a detected runner: watch modes are told to end, and the
+    /// sources in the copy precede installed packages.
     #[must_use]
     pub fn for_copy(self, top: &Path) -> Self {
         let dir = command_line::directory(&self.command).unwrap_or_default();
@@ -166,7 +177,7 @@ impl CiPlan {
         Self { python_path, tuning, cannot_start, reported_from: dir, ..self }
     }
 
-    /// The same for a project in this directory of the copy.
+    /// Returns this plan for a project in a directory of the copy.
     pub(super) fn inside(self, dir: String) -> Self {
         if dir.is_empty() {
             return self;
@@ -175,23 +186,23 @@ impl CiPlan {
         Self { reported_from: dir.clone(), dir, python_path, ..self }
     }
 
-    /// Where it is run, in a copy with this top.
+    /// The working directory, in a copy with this top.
     pub(super) fn directory(&self, top: &Path) -> PathBuf {
         if self.dir.is_empty() { top.to_owned() } else { top.join(&self.dir) }
     }
 
-    /// Whether anything will be run at all.
+    /// Whether there is a command to run.
     pub fn is_configured(&self) -> bool {
         self.runner != Runner::None
     }
 
-    /// Whether the project's files decide what is run.
+    /// Whether the runner was detected from the project's files.
     pub fn is_detected(&self) -> bool {
         self.detected_with.is_some()
     }
 
-    /// The same before any change, within `seconds`: how long a phase may take says nothing about it. What a phase brings
-    /// itself keeps its own limit.
+    /// Returns this plan for a run before any change, limited to `seconds` whatever the phase's own time limit. A plan
+    /// from the phase itself keeps its limit.
     pub fn at_base(&self, seconds: u64) -> Self {
         let mut plan = self.clone();
         if !self.is_own {
@@ -206,7 +217,7 @@ impl CiPlan {
         plan
     }
 
-    /// The program that is started, where it is not a line for the shell.
+    /// The program to start; `None` for a shell line.
     pub fn program(&self) -> Option<&str> {
         match &self.command {
             CommandLine::Argv(argv) => argv.first().map(String::as_str),
@@ -232,13 +243,13 @@ impl CiPlan {
         }
     }
 
-    /// A line for the shell with what says how it is run.
+    /// Adds the tuning arguments to a shell line.
     pub(super) fn tuned(&self, line: &str) -> String {
         let words = std::iter::once(line.into()).chain(self.tuning.iter().map(|word| quoted(word)));
         words.collect::<Vec<std::borrow::Cow<'_, str>>>().join(" ")
     }
 
-    /// Names what is run, so that results of the same plan can be compared: what it runs, not how long it may take.
+    /// Identifies the selection of tests, to compare results of the same plan. Time limits and tuning do not count.
     pub fn command_key(&self) -> String {
         let text = match &self.detected_with {
             Some(args) => format!("detected {args:?}"),
@@ -248,7 +259,7 @@ impl CiPlan {
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The same run for the failing tests only, where the runner can be asked for single tests.
+    /// Returns this plan for the failing tests only, if the runner accepts individual tests.
     pub fn rerun_plan(&self, failing: &[String]) -> CiPlan {
         let single = match self.reporting {
             Reporting::JunitArgument => true,

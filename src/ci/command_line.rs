@@ -1,4 +1,4 @@
-//! Looking at a command without changing it: is it plainly one of the runners whose single results can be read?
+//! Recognizes test runners in command lines without changing them, to know whether individual results can be read.
 
 use crate::config::CommandLine;
 
@@ -10,7 +10,8 @@ pub enum Shape {
     Other,
 }
 
-/// Only what is certain: a wrong guess would take one test program's results for the whole.
+/// Returns the runner of a command if certain: with a wrong guess, results of one test program would pass for the
+/// whole.
 pub fn shape(command: &CommandLine) -> Shape {
     match command {
         CommandLine::Argv(argv) => match shell_line(argv) {
@@ -21,7 +22,7 @@ pub fn shape(command: &CommandLine) -> Shape {
     }
 }
 
-/// The text of `sh -c TEXT` and of `sh -e -c TEXT`, which is how a phase's own command may come.
+/// Returns the text of `sh -c TEXT` and `sh -e -c TEXT`, the usual forms of a phase's own command.
 pub fn shell_line(argv: &[String]) -> Option<&str> {
     match argv {
         [shell, options @ .., line]
@@ -34,7 +35,7 @@ pub fn shell_line(argv: &[String]) -> Option<&str> {
     }
 }
 
-/// The simple commands of a line, each as its words; quotes go, expansions stay as they are.
+/// Splits a line into simple commands and their words; removes quotes, keeps expansions as written.
 pub fn commands(command: &CommandLine) -> Vec<Vec<String>> {
     let line = match command {
         CommandLine::Shell(line) => line.as_str(),
@@ -52,7 +53,7 @@ pub fn commands(command: &CommandLine) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The directory of `cd DIR && command`, relative to where it begins.
+/// Returns the directory of `cd DIR && command`, relative to the starting directory.
 pub fn directory(command: &CommandLine) -> Option<String> {
     match commands(command).first()?.as_slice() {
         [cd, dir] if cd == "cd" && !dir.starts_with(['/', '~', '$']) => {
@@ -62,23 +63,23 @@ pub fn directory(command: &CommandLine) -> Option<String> {
     }
 }
 
-/// A script of `package.json` that a command runs last.
+/// The script of `package.json` at the end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeScript {
     pub name: String,
-    /// Whether what follows has to be separated from the package manager's own arguments.
+    /// Whether `--` must separate script arguments from the package manager's own.
     needs_separator: bool,
 }
 
 impl NodeScript {
-    /// These, as arguments of the script.
+    /// Returns the given arguments, with a separator if needed to reach the script.
     pub fn arguments(&self, arguments: Vec<String>) -> Vec<String> {
         let separator = (self.needs_separator && !arguments.is_empty()).then(|| "--".to_owned());
         separator.into_iter().chain(arguments).collect()
     }
 }
 
-/// Only where arguments that are added at the end reach the script.
+/// Returns the script called by a command, if arguments appended to the command reach the script.
 pub fn node_script(command: &CommandLine) -> Option<NodeScript> {
     let words = match command {
         CommandLine::Shell(line) => last_simple(line)?,
@@ -104,14 +105,14 @@ pub fn node_script(command: &CommandLine) -> Option<NodeScript> {
     Some(NodeScript { name: name.to_owned(), needs_separator })
 }
 
-/// The last command of a line that is nothing but simple commands, one after the other.
+/// Returns the last command of a line if the line consists of consecutive simple commands only.
 fn last_simple(line: &str) -> Option<Vec<&str>> {
     let last = line.trim().rsplit("&&").next()?;
     let opens = last.contains(['"', '\'', '$', '\\']);
     (is_simple(last) && !opens).then(|| last.split_whitespace().collect())
 }
 
-/// `cd backend && python -m pytest -q`: preparations, then one simple command.
+/// Recognizes preparations followed by one simple command: `cd backend && python -m pytest -q`.
 fn shape_of_line(line: &str) -> Shape {
     let mut parts: Vec<&str> = line.trim().split("&&").map(str::trim).collect();
     let Some(last) = parts.pop() else { return Shape::Other };
@@ -125,7 +126,7 @@ fn shape_of_line(line: &str) -> Shape {
     shape_of_words(last.split_whitespace().collect())
 }
 
-/// No operator, expansion or comment that would make it more than one command.
+/// Whether the text is a single command, without operators, expansions or comments.
 fn is_simple(part: &str) -> bool {
     !part.contains([';', '|', '&', '<', '>', '`', '(', ')', '{', '}', '\n', '#'])
         && !part.contains("$(")
@@ -152,7 +153,8 @@ fn runs_module(args: &[&str], module: &str) -> bool {
     args.next() == Some(&"-m") && args.next() == Some(&module)
 }
 
-/// Not where it stops at the first failure or runs only the last ones: what did not run says nothing.
+/// Excludes options to stop at the first failure or to run only the last failures: tests that did not run prove
+/// nothing.
 fn pytest_shape(args: &[&str]) -> Shape {
     let partial = |arg: &&str| {
         let short = arg.starts_with('-') && !arg.starts_with("--") && !arg.contains('=');
@@ -169,7 +171,7 @@ fn pytest_shape(args: &[&str]) -> Shape {
 fn cargo_shape(args: &[&str]) -> Shape {
     let mut args = args.iter().filter(|arg| !arg.starts_with('+'));
     let is_test = matches!(args.next(), Some(&"test" | &"t"));
-    // Both change what the output looks like.
+    // Both change the output format.
     let unreadable = |arg: &&str| {
         matches!(*arg, "-q" | "--quiet" | "--nocapture" | "--no-capture" | "--show-output")
             || arg.starts_with("--format")
@@ -178,7 +180,7 @@ fn cargo_shape(args: &[&str]) -> Shape {
     if is_test && !args.any(unreadable) { Shape::CargoTest } else { Shape::Other }
 }
 
-/// Not where what is printed is no longer go's own.
+/// Excludes options after which the output is no longer go's own.
 fn go_shape(args: &[&str]) -> Shape {
     let unreadable = |arg: &&str| {
         let arg = arg.trim_start_matches('-');
@@ -191,7 +193,7 @@ fn go_shape(args: &[&str]) -> Shape {
     }
 }
 
-/// `FOO=1 env BAR=2 uv run pytest` is `pytest`.
+/// Removes launchers: `FOO=1 env BAR=2 uv run pytest` is `pytest`.
 fn without_launchers<'a, 'b>(mut words: &'b [&'a str]) -> &'b [&'a str] {
     loop {
         words = match words {
@@ -205,7 +207,7 @@ fn without_launchers<'a, 'b>(mut words: &'b [&'a str]) -> &'b [&'a str] {
 
 fn is_assignment(word: &str) -> bool {
     let Some((name, _)) = word.split_once('=') else { return false };
-    // Ours would be overridden by it, and its value is not ours to parse.
+    // This assignment would override autopack's own, and its syntax is pytest's.
     name != "PYTEST_ADDOPTS"
         && name != "GOFLAGS"
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

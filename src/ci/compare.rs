@@ -1,4 +1,4 @@
-//! A run against the baseline: what blocks a landing and what was broken before. Pure.
+//! Compares a CI run with the baseline: blocking results, and failures present before. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,59 +10,67 @@ use super::results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::counted;
 
-/// What a run means for the attempt.
+/// Result of comparing a CI run with the base run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
+    /// Consequence for the attempt.
     pub decision: Decision,
-    /// Red now and not red at the base.
+    /// Failing now, not failing on the base.
     pub blocking: Vec<FailingTest>,
-    /// Those of `blocking` that passed at the base; the others are new, or there is no baseline.
+    /// Names in `blocking` of tests that passed on the base. The others are new, or there is no baseline.
     pub passed_before: BTreeSet<String>,
-    /// Passed at the base; now gone or skipped.
+    /// Passed on the base; now gone or skipped.
     pub gone: Vec<String>,
-    /// Runners by whose summaries fewer tests pass than at the base.
+    /// Runners whose summaries count fewer passed tests than on the base.
     pub fewer: Vec<Fewer>,
     /// Gone or skipped, in files that the phase delivers.
     pub replaced: Vec<String>,
-    /// Red now, and red at the base.
+    /// Failing now and on the base.
     pub excused: Vec<String>,
-    /// What a person should be told, one line each.
+    /// Notes for the operator, one line each.
     pub notes: Vec<String>,
 }
 
-/// Where only the number of tests is known.
+/// A drop in the number of passed tests of a runner without individual results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fewer {
+    /// The runner's name, as in [`TestResults::counts`].
     pub runner: String,
+    /// Passed tests on the base.
     pub before: u64,
+    /// Passed tests now.
     pub now: u64,
 }
 
-/// What a comparison goes by, beside the two results.
+/// Rules of a comparison, beside the two results.
 pub struct Terms<'a> {
-    /// Tells for a file whether the phase was asked to produce it.
+    /// Tells whether a file is a deliverable of the phase.
     pub is_deliverable: &'a dyn Fn(&str) -> bool,
-    /// Whether the phase was asked to produce tests, in whatever file.
+    /// Whether the phase must deliver tests, in any file.
     pub delivers_tests: bool,
-    /// Whether what was red at the base is excused.
+    /// Whether failures on the base are excused.
     pub excuses: bool,
-    /// To find renamed and moved tests by.
+    /// Source texts, to find renamed and moved tests.
     pub sources: &'a Sources,
 }
 
+/// Consequence of a judgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
+    /// CI does not block the landing.
     Pass,
+    /// The attempt fails.
     Fail,
-    /// CI cannot start here nor at the base: the next phase would meet it too.
+    /// CI cannot start here nor on the base: the next phase would fail in the same way.
     Systemic {
+        /// The reason given by the run.
         why: String,
     },
-    /// The operator stopped the drain; this says nothing about the phase.
+    /// The operator stopped the drain; the phase is not judged.
     Stopped,
 }
 
-/// Whether the judgement of this run depends on what CI says at the base.
+/// Whether the judgement of this run needs the base run.
 pub fn needs_baseline(now: &CiRun) -> bool {
     use CiOutcome::*;
     matches!(
@@ -71,8 +79,8 @@ pub fn needs_baseline(now: &CiRun) -> bool {
     ) || now.results.tell_of_tests()
 }
 
-/// `base` is what the same plan said at the attempt's base or at the last landing, where that is known;
-/// `is_deliverable` tells for a file whether the phase was asked to produce it.
+/// Compares a run with default rules. `base` is the result of the same plan on the attempt's base or after the last
+/// landing, if known; `is_deliverable` tells whether a file is a deliverable of the phase.
 pub fn compare(
     now: &CiRun,
     base: Option<&TestResults>,
@@ -84,7 +92,7 @@ pub fn compare(
 }
 
 impl Terms<'_> {
-    /// What a run means, compared with the base.
+    /// Judges a run, compared with the base.
     pub fn judge(&self, now: &CiRun, base: Option<&TestResults>) -> Judgement {
         let base_outcome = base.map(|base| &base.outcome);
         match now.outcome() {
@@ -105,14 +113,14 @@ impl Terms<'_> {
         .with_flaky(&now.flaky)
     }
 
-    /// No test at the base either is nothing that the attempt did; the deliverables decide then.
+    /// Passes a run without tests if the base had none either; then the deliverables decide.
     fn no_tests(&self, now: &CiRun, base: Option<&TestResults>) -> Judgement {
         let had_none = base.is_some_and(|base| {
             matches!(base.outcome, CiOutcome::NoTests | CiOutcome::NotConfigured)
         });
         match had_none {
             true => Judgement {
-                notes: vec!["there are no tests yet: the deliverables decide".to_owned()],
+                notes: vec!["no tests yet: the deliverables decide".to_owned()],
                 ..Judgement::plain(Decision::Pass)
             },
             false => Judgement {
@@ -126,7 +134,7 @@ impl Terms<'_> {
         if now.results.red().next().is_none() {
             return by_exit_code(base);
         }
-        // What stopped halfway may have left out a new failure, so nothing is excused.
+        // An interrupted run may have skipped a new failure, so nothing is excused.
         let excuses = self.excuses && now.results.complete;
         let mut excused = Excused::by(base.filter(|_| excuses), &now.results);
         let (old, new): (Vec<_>, Vec<_>) =
@@ -140,11 +148,11 @@ impl Terms<'_> {
         Judgement { passed_before, ..Judgement::by_tests(blocking, losses, old) }
     }
 
-    /// Tests that passed at the base and did not run now, for no reason that is named already.
+    /// Collects tests that passed on the base and did not run now, unless the reason is already reported.
     fn losses(&self, now: &CiRun, base: Option<&TestResults>) -> Losses {
         let mut losses = Losses::default();
         let Some(base) = base else { return losses };
-        // What ended red before its end leaves open what else would have run.
+        // After a premature end nobody knows which other tests would have run.
         let is_whole = now.results.complete || *now.outcome() == CiOutcome::Passed;
         if !is_whole {
             return losses;
@@ -154,7 +162,7 @@ impl Terms<'_> {
         let delivered = |id: &String| file(id).is_some_and(self.is_deliverable);
         (losses.replaced, losses.gone) = lost.into_iter().partition(delivered);
         let printed = printed_losses::find(&now.results.printed, &base.printed);
-        // Which file a printed name belongs to, nobody knows.
+        // A printed name does not tell its file.
         let is_asked_for =
             self.delivers_tests && now.results.counts.values().any(|count| *count > 0);
         match is_asked_for {
@@ -183,7 +191,7 @@ struct Losses {
     replaced: Vec<String>,
 }
 
-/// What was red at the base: by id, and of parametrized functions by the number of cases whose ids are gone.
+/// Failures on the base: ids, and for parametrized functions the number of cases whose ids are gone.
 #[derive(Default)]
 struct Excused<'a> {
     ids: BTreeSet<&'a str>,
@@ -216,7 +224,8 @@ impl<'a> Excused<'a> {
     }
 }
 
-/// Without single results nothing tells an old failure from a new one: it is said, never excused.
+/// Judges a red run without individual results: old and new failures look the same, so none is excused, but a red base
+/// is noted.
 fn by_exit_code(base: Option<&TestResults>) -> Judgement {
     let red_before = base
         .is_some_and(|base| matches!(base.outcome, CiOutcome::Failed | CiOutcome::CollectionError));
@@ -231,10 +240,10 @@ fn failing(id: &str, test: &TestCase) -> FailingTest {
     FailingTest { name: id.to_owned(), message: test.message.clone() }
 }
 
-/// The second look at `failing` put into the first run: what passed then is green, and flaky.
+/// Merges a rerun of `failing` into the first run: tests that pass in the rerun become passed and flaky.
 pub fn merge_rerun(mut first: CiRun, again: &CiRun, failing: &[String]) -> CiRun {
     if *again.outcome() == CiOutcome::Stopped {
-        // It might have been green: nothing is known yet.
+        // The rerun might have passed: no judgement yet.
         first.results.outcome = CiOutcome::Stopped;
         return first;
     }
@@ -258,7 +267,7 @@ pub fn merge_rerun(mut first: CiRun, again: &CiRun, failing: &[String]) -> CiRun
     first
 }
 
-/// Two runs of the same commit as one: a test that either of them saw is there.
+/// Merges two runs of the same commit: the result contains every test seen in either run.
 pub fn united(mut first: CiRun, again: CiRun) -> CiRun {
     if *again.outcome() != *first.outcome() {
         return again;
@@ -284,25 +293,25 @@ impl fmt::Display for Fewer {
 }
 
 impl Judgement {
-    /// Tests that no longer run and may go, in one line.
+    /// Describes in one line the tests that no longer run and are allowed to disappear.
     pub fn replaced_tests(&self) -> Option<String> {
         let replaced = &self.replaced;
         let tests = counted(replaced.len() as u64, "test");
         let run = if replaced.len() == 1 { "runs" } else { "run" };
         (!replaced.is_empty()).then(|| {
             format!(
-                "{tests} that passed before no longer {run}, which is allowed in files that this phase delivers: {}",
+                "{tests} that passed before no longer {run}; this is allowed in files delivered by this phase: {}",
                 names(replaced)
             )
         })
     }
 
-    /// Whether it says that tests no longer run; a second run of the base tells whether they can be relied on.
+    /// Whether the judgement reports missing tests. A second base run then tells whether their ids are stable.
     pub fn tells_of_losses(&self) -> bool {
         self.decision == Decision::Fail && !(self.gone.is_empty() && self.fewer.is_empty())
     }
 
-    /// The tests to run once more before this judgement stands; empty where that cannot change it.
+    /// Returns the tests to rerun before this judgement is final; empty if a rerun cannot change the judgement.
     pub fn to_rerun(&self) -> Vec<String> {
         match self.decision {
             Decision::Fail => self.blocking.iter().map(|test| test.name.clone()).collect(),
@@ -342,7 +351,7 @@ impl Judgement {
 
     fn with_flaky(mut self, flaky: &[String]) -> Self {
         if !flaky.is_empty() {
-            let note = format!("flaky, passed when run once more: {}", names(flaky));
+            let note = format!("flaky, passed when rerun: {}", names(flaky));
             self.notes.push(note);
         }
         self

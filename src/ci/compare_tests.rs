@@ -1,11 +1,11 @@
-//! Every case of a run against a baseline.
+//! Every case of a comparison with the baseline.
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::ci::results::TestStatus::{Failed, Passed, Skipped};
 
-/// `a` is in `a.py`.
+/// Test `a` is in `a.py`.
 fn results(outcome: CiOutcome, tests: &[(&str, TestStatus)]) -> TestResults {
     let case = |id: &str, status| TestCase {
         message: if status == Failed { format!("{id} is wrong") } else { String::new() },
@@ -155,7 +155,7 @@ fn what_passes_the_second_time_is_flaky_and_said() {
     assert_eq!(merged.outcome(), &CiOutcome::Passed);
     let judgement = judge(&merged, &base);
     assert_eq!(judgement.decision, Decision::Pass);
-    assert_eq!(judgement.notes, ["flaky, passed when run once more: shaky"]);
+    assert_eq!(judgement.notes, ["flaky, passed when rerun: shaky"]);
 }
 
 #[test]

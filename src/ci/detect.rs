@@ -1,24 +1,24 @@
-//! Which runner the files of one directory suggest. Reads files, starts nothing.
+//! Detects the test runner of a directory by its files. Starts no process.
 
 use std::fs;
 use std::path::Path;
 
 use super::node_project::{self, Manager, NodeTests};
 
-/// A way to test a project, as its files suggest it.
+/// A way to test a project, derived from the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// `certain`: pytest itself is configured or used; otherwise there are only files that it would collect.
+    /// `certain`: pytest itself is configured or used; otherwise there are just files that pytest would collect.
     Pytest {
         certain: bool,
     },
     /// `manage.py test`.
     Django,
-    /// `is_workspace`: the top is a package and has members beside it, which cargo would leave out.
+    /// `is_workspace`: the top is a package with member packages, which cargo would omit by default.
     Cargo {
         is_workspace: bool,
     },
-    /// The packages of each module.
+    /// Package patterns of each module.
     Go {
         patterns: Vec<String>,
     },
@@ -32,9 +32,9 @@ pub enum Found {
     Nothing,
 }
 
-/// Directories are searched for tests this deep.
+/// Search depth for tests, in directories.
 const DEPTH: usize = 6;
-/// Whose files are nobody's own tests.
+/// Directories with installed or built files, whose tests are not the project's.
 pub const FOREIGN: [&str; 8] =
     ["node_modules", "target", "venv", "env", "site-packages", "__pycache__", "build", "vendor"];
 
@@ -48,19 +48,19 @@ pub fn find(dir: &Path) -> Found {
     }
     let has_tests = has_python_tests(dir);
     match find_other(dir) {
-        // The tests of a Rust or Go project may well be driven by some Python beside them.
+        // Tests of a Rust or Go project may be driven by Python scripts beside them.
         found @ (Found::Cargo { .. } | Found::Go { .. }) => found,
         _ if has_tests => Found::Pytest { certain: false },
         found => found,
     }
 }
 
-/// Whether there is any test that pytest would collect.
+/// Whether pytest would collect any test.
 pub fn has_python_tests(dir: &Path) -> bool {
     any_python_test(dir, &|_| true)
 }
 
-/// Whether any of them is written for unittest, which every Python has.
+/// Whether any test uses unittest, included in every Python.
 pub fn has_unittests(dir: &Path) -> bool {
     any_python_test(dir, &|path| {
         let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
@@ -73,12 +73,12 @@ fn any_python_test(dir: &Path, wanted: &dyn Fn(&Path) -> bool) -> bool {
     holds_tests(dir, 0, wanted) || tests.iter().any(|tests| holds_tests(tests, DEPTH, wanted))
 }
 
-/// The runners beside pytest.
+/// Detects the runners other than pytest.
 pub fn find_other(dir: &Path) -> Found {
     let manifest = read(dir, "Cargo.toml");
     if dir.join("Cargo.toml").is_file() {
         let has = |section: &str| manifest.lines().any(|line| line.trim() == section);
-        // Where the author says which members are tested, cargo knows.
+        // With `default-members`, cargo knows which members to test.
         let chosen = manifest.lines().any(|line| line.trim().starts_with("default-members"));
         let is_workspace = has("[workspace]") && has("[package]") && !chosen;
         return Found::Cargo { is_workspace };
@@ -100,7 +100,7 @@ pub fn find_other(dir: &Path) -> Found {
     Found::Nothing
 }
 
-/// `./...` names no package at the top of a workspace that is no module itself: each module is named.
+/// Returns a pattern for each module of a workspace: at a top without a module of its own, `./...` matches no package.
 pub fn go_patterns(work: &str) -> Vec<String> {
     let mut patterns = Vec::new();
     let mut in_block = false;
@@ -143,12 +143,12 @@ fn pytest_is_configured(dir: &Path) -> bool {
         || in_section("tox.ini", &["[pytest]"])
 }
 
-/// Without pytest-django, pytest would not set Django up.
+/// Whether this is a Django project: without pytest-django, pytest would not set Django up.
 fn is_django(dir: &Path) -> bool {
     read(dir, "manage.py").contains("DJANGO_SETTINGS_MODULE")
 }
 
-/// A wanted file that pytest collects by its default patterns, in `dir` or, where `depth` allows, below it.
+/// Whether `dir`, or a directory up to `depth` levels below, has a wanted file collected by pytest by default.
 fn holds_tests(dir: &Path, depth: usize, wanted: &dyn Fn(&Path) -> bool) -> bool {
     let Ok(entries) = fs::read_dir(dir) else { return false };
     entries.flatten().any(|entry| {
@@ -170,7 +170,7 @@ fn is_pytest_file(name: &str) -> bool {
         .is_some_and(|stem| stem.starts_with("test_") || stem.ends_with("_test"))
 }
 
-/// Where unittest has to begin: a directory of tests that is no package is not found from above.
+/// Returns the start directory for unittest, to find also tests in a directory without `__init__.py`.
 pub fn unittest_start(dir: &Path) -> Option<&'static str> {
     ["tests", "test"].into_iter().find(|name| {
         let tests = dir.join(name);
@@ -178,7 +178,7 @@ pub fn unittest_start(dir: &Path) -> Option<&'static str> {
     })
 }
 
-/// A target of a Makefile that tests.
+/// Returns a test target of a Makefile.
 pub fn make_target(dir: &Path) -> Option<&'static str> {
     let text = ["GNUmakefile", "makefile", "Makefile"]
         .into_iter()
@@ -195,8 +195,8 @@ pub fn make_target(dir: &Path) -> Option<&'static str> {
     ["test", "check", "tests"].into_iter().find(|target| is_target(target))
 }
 
-/// Where a project in source layout has its packages. It goes before everything else on Python's path: an
-/// installed copy of the project would otherwise be tested in place of the commit.
+/// Returns the package directory of a project in source layout. CI puts this directory first on Python's path;
+/// otherwise an installed copy of the project would be tested instead of the commit.
 pub fn python_source(dir: &Path) -> Option<&'static str> {
     let src = dir.join("src");
     let is_source = src.is_dir() && !src.join("__init__.py").exists() && has_python(&src, 3);

@@ -1,4 +1,4 @@
-//! What each shape of a project suggests.
+//! Detected runners for each shape of a project.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds for whatever test runners print or write: for property tests and the fuzzer.
+//! Invariants for arbitrary output of test runners, for property tests and the fuzzer.
 
 use super::ci_plan::{CiPlan, Reporting, check_plan};
 use super::compare::{Decision, compare};
@@ -8,13 +8,13 @@ use super::runners::test_report::Report;
 use super::runners::{cargo_test, go_test, pytest_junit};
 use crate::phase::PhaseCi;
 
-/// Some as exit codes mean it to one of the runners, and some that none of them has.
+/// Exit codes with a meaning for some runner, and some without any.
 const CODES: [i32; 9] = [0, 1, 2, 4, 5, 101, 126, 127, 143];
 
-/// One output, read as each runner's.
+/// Reads the same output as the output of each runner.
 pub fn bytes(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    // Every other file is there, so that ids are made both ways.
+    // Every second file exists, so that ids are built with and without a file.
     let find = |path: &str, _: Option<&str>| path.len().is_multiple_of(2).then(|| path.to_owned());
     let mut cargo = cargo_test::Reader::default();
     let mut go = go_test::Reader::default();
@@ -58,7 +58,8 @@ fn judged(report: Report, reporting: Reporting, output: &str) {
     }
 }
 
-/// What was as red at the base is excused, unless the run stopped halfway; a green run lands.
+/// Checks the comparison of a run with itself: failures on both sides are excused, unless the run was interrupted; a
+/// green run lands.
 fn against_itself(results: TestResults) {
     let green = results.exit_code == Some(0)
         && results.tests.iter().flatten().all(|(_, test)| test.status != TestStatus::Failed);

@@ -1,16 +1,16 @@
-//! What a red CI most likely lacks, by its output: a setup, a link, a service, a variable. Pure.
+//! Guesses the cause of a red CI run from the output: a missing setup, link, service or variable. Pure.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// A sign in the output, and what helps; `$1` is what the sign names.
+/// A pattern in the output and the advice; `$1` is the captured name.
 struct Sign {
     pattern: Regex,
     cure: &'static str,
 }
 
-/// The first that matches counts, so the telling ones stand first.
+/// The first match counts, so the most specific patterns come first.
 static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
     [
         (
@@ -36,7 +36,7 @@ static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
         ),
         (
             r"(?:no required module provides package|missing go\.sum entry for module providing package) ([^\s;:]+)",
-            "the Go module of $1 is missing from go.mod or go.sum: run `go mod tidy` and commit it",
+            "the Go module of $1 is missing from go.mod or go.sum: run `go mod tidy` and commit the result",
         ),
         (
             r"(?i)(?:ECONNREFUSED|connection refused)[^\n]*?([A-Za-z0-9_.-]+:\d{2,5})",
@@ -64,7 +64,7 @@ static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
         ),
         (
             r"()(?:Could not resolve host|Temporary failure in name resolution|EAI_AGAIN|ENOTFOUND|failed to download)",
-            "CI fetches something over the network and cannot: fetch dependencies in workspace.setup, or go online",
+            "CI cannot download something: fetch dependencies in workspace.setup, or go online",
         ),
         (
             r"(?m)(?:^|: |\s)([A-Za-z0-9_.+-]+): (?:command )?not found",
@@ -72,11 +72,11 @@ static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
         ),
         (
             r"(?:ENOENT|No such file or directory)[^\n]*?(node_modules|\.venv|venv)\b",
-            "$1 is not where CI runs: make it in workspace.setup, or share yours with workspace.link: [$1]",
+            "$1 is missing where CI runs: create it in workspace.setup, or share yours with workspace.link: [$1]",
         ),
         (
             r"(?:No such file or directory|ENOENT[^\n]*open):? '?([A-Za-z0-9_./-]*\.env[A-Za-z0-9_.-]*)",
-            "$1 is not where CI runs, since it is not committed: share yours with workspace.link: [$1]",
+            "$1 is missing where CI runs, since it is not committed: share yours with workspace.link: [$1]",
         ),
     ]
     .into_iter()
@@ -84,7 +84,7 @@ static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
     .collect()
 });
 
-/// What is likely missing, and where to set it. `None` where the output does not tell.
+/// Describes the likely missing piece and where to set it; `None` if the output gives no sign.
 pub fn likely_cause(output: &str) -> Option<String> {
     SIGNS.iter().find_map(|Sign { pattern, cure }| {
         let found = pattern.captures(output)?;
@@ -92,7 +92,7 @@ pub fn likely_cause(output: &str) -> Option<String> {
     })
 }
 
-/// The program that a shell did not find, as it names it.
+/// Returns the program not found by a shell, as named by the shell.
 pub fn missing_program(output: &str) -> Option<&str> {
     output.lines().rev().find_map(|line| {
         let line = line.trim_end();
@@ -130,8 +130,11 @@ mod tests {
             ("Error: Missing required environment variable STRIPE_KEY", "the variable STRIPE_KEY"),
             ("ValueError: SECRET_KEY must be set", "the variable SECRET_KEY"),
             ("sh: 1: API_TOKEN: parameter not set", "the variable API_TOKEN"),
-            ("fatal: Could not resolve host: github.com", "over the network"),
-            ("open '/x/node_modules/a': ENOENT node_modules", "node_modules is not where CI runs"),
+            ("fatal: Could not resolve host: github.com", "cannot download"),
+            (
+                "open '/x/node_modules/a': ENOENT node_modules",
+                "node_modules is missing where CI runs",
+            ),
         ] {
             let cause = likely_cause(output).unwrap_or_default();
             assert!(cause.contains(named), "{output}: {cause}");

@@ -1,22 +1,24 @@
-//! Tests that passed at the base and do not run now. Pure.
+//! Finds tests that passed on the base and do not run now. Pure.
 //!
-//! A test is found again by its id; else, where it is a case of a parametrized function, by that function and the number of
-//! its cases; else by its source text, wherever that stands now. What a second run of the base did otherwise is unstable:
-//! of such ids only the numbers per function and per file have to hold.
+//! Tests are matched by id; else, for cases of a parametrized function, by function and number of cases; else by source
+//! text, in any file. Ids that differ in a second run of the base are unstable: only their numbers per function and per
+//! file must not drop.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::results::{TestCase, TestResults, TestStatus, Unstable};
 use super::{printed_losses, test_source};
 
-/// The texts of test files, by path, to tell moved and renamed tests from deleted ones.
+/// Texts of test files by path, to tell moved and renamed tests from deleted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
+    /// Texts on the base.
     pub before: BTreeMap<String, String>,
+    /// Texts after the attempt.
     pub now: BTreeMap<String, String>,
 }
 
-/// How many tests ran, by function and by file. Skipped tests did not run.
+/// Number of tests that ran, by function and by file. Skipped tests do not count.
 struct Tally<'a> {
     functions: HashMap<&'a str, usize>,
     files: HashMap<&'a str, usize>,
@@ -44,16 +46,16 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// A module that cannot be loaded is no test.
+/// Whether the test ran. A module that cannot be loaded is not a test.
 fn ran(test: &TestCase) -> bool {
     test.status != TestStatus::Skipped && test.hides.is_none()
 }
 
-/// The ids that are lost, in order.
+/// Returns the lost ids, in order.
 pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<String> {
     let (before, after) = (Tally::of(base), Tally::of(now));
     let mut twins = Twins::among(now, base, sources);
-    // What was red before as well hides no more than it did then.
+    // A load failure that existed on the base hides no additional tests.
     let new_red = now.red().filter(|(id, _)| !base.is_red(id));
     let hidden: Vec<&str> = new_red.filter_map(|(_, test)| test.hides.as_deref()).collect();
     let passed = base.tests.iter().flatten().filter(|(_, test)| test.status == TestStatus::Passed);
@@ -67,7 +69,7 @@ pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<Str
         if base.unstable.ids.contains(*id) {
             return !base.unstable.is_made_up_for(id, test, &after);
         }
-        // Another case in place of one that is skipped would hide that.
+        // Otherwise a new case would hide that another case is now skipped.
         let function = test.function_of(id);
         let replaced = || after.function(function) >= before.function(function);
         let is_case = test.function.is_some();
@@ -77,7 +79,7 @@ pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<Str
 }
 
 impl Unstable {
-    /// What is known of these functions holds for their cases as they are called now.
+    /// Applies the knowledge about unstable functions to their current cases.
     pub fn carried_to(&self, results: &TestResults) -> Self {
         let mut carried = Self::default();
         if self.is_empty() {
@@ -106,8 +108,8 @@ impl Unstable {
     }
 }
 
-/// What a second run of the same tree says about the first: which ids cannot be relied on. A second run that came to
-/// nothing says nothing.
+/// Marks ids as unstable if they are missing or skipped in a second run of the same tree. If the second run has no
+/// complete results, only counts and printed names are reduced.
 pub fn steadied(first: TestResults, again: &TestResults) -> TestResults {
     let mut steady = first;
     for (runner, count) in &mut steady.counts {
@@ -141,7 +143,7 @@ fn lower(floors: &mut BTreeMap<String, usize>, name: &str, floor: usize) {
     *known = floor.min(*known);
 }
 
-/// The files whose texts tell whether these tests moved: as they were, and as they are.
+/// Returns the files whose texts tell whether these tests moved: files on the base, and files now.
 pub fn files_of(
     lost: &[String],
     now: &TestResults,
@@ -153,7 +155,7 @@ pub fn files_of(
     (before, after)
 }
 
-/// Tests that pass now and were not there.
+/// Tests that pass now and did not exist on the base.
 fn fresh<'a>(
     now: &'a TestResults,
     base: &'a TestResults,
@@ -162,7 +164,7 @@ fn fresh<'a>(
     tests.filter(|(id, test)| test.status == TestStatus::Passed && base.status(id).is_none())
 }
 
-/// New tests by what they consist of. Each makes up for one that is gone.
+/// New tests by source text. Each can replace one lost test.
 struct Twins<'a> {
     sources: &'a Sources,
     left: HashMap<(String, String), usize>,
@@ -193,8 +195,8 @@ impl<'a> Twins<'a> {
     }
 }
 
-/// The text of a test's function, and which case of it this is. Where the function is not found in its file, the whole
-/// file and the test's name stand for it.
+/// Returns the text of a test's function, and the case. If the function is not found, the whole file and the test's
+/// name are used instead.
 fn content(
     id: &str,
     test: &TestCase,

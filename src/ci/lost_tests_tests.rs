@@ -1,4 +1,4 @@
-//! What counts as lost, for single cases and for any results.
+//! Lost tests, for single cases and for arbitrary results.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ fn cases_with_other_names_make_up_for_those_that_are_gone() {
     assert_eq!(lost(&passed(&["a.py::x[u3]", "a.py::x[u4]", "a.py::y"]), &base), [""; 0]);
     assert_eq!(lost(&passed(&["a.py::x[u3]", "a.py::y"]), &base), ["a.py::x[u1]", "a.py::x[u2]"]);
     assert_eq!(lost(&passed(&["a.py::x[u1]", "a.py::y"]), &base), ["a.py::x[u2]"]);
-    // In place of a skipped one, none counts.
+    // A skipped case cannot be replaced.
     let now = results(&[
         ("a.py::x[u1]", Skipped),
         ("a.py::x[u2]", Passed),
@@ -59,11 +59,11 @@ fn what_the_base_does_not_do_twice_is_unstable() {
         passed(&["a.py::x[1]", "a.py::x[2]", "a.py::y"]),
         &passed(&["a.py::x[3]", "a.py::y"]),
     );
-    // One case is the fewest that either run had.
+    // One case is the minimum of the two runs.
     assert_eq!(lost(&passed(&["a.py::x[9]", "a.py::y"]), &base), [""; 0]);
     assert_eq!(lost(&passed(&["a.py::y"]), &base), ["a.py::x[1]", "a.py::x[2]"]);
     assert_eq!(lost(&passed(&["a.py::x[9]"]), &base).len(), 3, "a stable one beside it is missed");
-    // Functions that are called otherwise each time: the number of the file holds.
+    // Functions with a different name in each run: the number per file must not drop.
     let base = steadied(passed(&["a.py::t1", "a.py::t2"]), &passed(&["a.py::t3", "a.py::t4"]));
     assert_eq!(lost(&passed(&["a.py::t5", "a.py::t6"]), &base), [""; 0]);
     assert_eq!(lost(&passed(&["a.py::t5", "b.py::t6"]), &base), ["a.py::t1", "a.py::t2"]);
@@ -158,7 +158,7 @@ proptest! {
         prop_assert_eq!(lost(&base, &base), [""; 0]);
         let steady = steadied(base.clone(), &again);
         prop_assert_eq!(lost(&base, &steady), [""; 0]);
-        // Nor does the run that said what is unstable, but for what is red in it and was not.
+        // The second run itself loses nothing either, except tests hidden by new failures.
         let stable = again.tests.iter().flatten().all(|(_, test)| test.status != Failed);
         if stable {
             prop_assert_eq!(lost(&again, &steady), [""; 0]);

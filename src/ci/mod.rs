@@ -1,17 +1,17 @@
-//! CI: what to run in a slot, running it, reading its result, and comparing that with the baseline.
+//! CI: chooses a command for a slot, runs it, reads the results and compares them with the baseline.
 //!
-//! The order of a judgement, each step a function of its own:
+//! Steps of a judgement, each a function of its own:
 //!
 //! ```text
-//! plan       what to run here: the phase's command, `ci.command`, a detected runner, or nothing
-//! run        run it under the supervisor, read single results where the runner gives them -> CiRun
-//! judge_base what the same run means at the base, before an agent is asked (pure)         -> BaseState
-//! compare    what is red now and was not at the base, and what is gone (pure)             -> Judgement
-//! rerun_plan only the failing tests once more, and merge_rerun: what passes then is flaky
-//! failure    what people and the next prompt are told                                     -> Failure
+//! plan       choose the command: the phase's own, `ci.command`, a detected runner, or none
+//! run        run it under the supervisor, read individual results if the runner reports them -> CiRun
+//! judge_base judge a run on the base, before an agent is asked (pure)                        -> BaseState
+//! compare    find new failures and missing tests, compared with the base (pure)              -> Judgement
+//! rerun_plan rerun only the failing tests; merge_rerun: tests that pass then are flaky
+//! failure    describe the failure for people and for the next prompt                         -> Failure
 //! ```
 //!
-//! Where the baseline comes from and what a verdict does to the phase is the caller's affair.
+//! The caller obtains the baseline and applies the verdict to the phase.
 
 mod base_state;
 mod ci_failure;

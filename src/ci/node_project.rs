@@ -1,4 +1,4 @@
-//! What a `package.json` says about tests: which package manager runs them, and in which members.
+//! Reads tests from a `package.json`: the package manager, and the workspace members with test scripts.
 
 use std::fmt;
 use std::fs;
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Members of a workspace are searched for this deep.
+/// Search depth for workspace members.
 const DEPTH: usize = 3;
-/// More members than these are run by asking for all.
+/// Above this number of members, the command runs all of them.
 const MOST_MEMBERS: usize = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +22,17 @@ pub enum Manager {
 /// The tests of a Node project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeTests {
-    /// A test script of its own.
+    /// The project has a test script.
     Script,
-    /// Those of these members of its workspace, relative to it; the top has no script.
+    /// Workspace members with test scripts, by relative path; the top has no script.
     Members(Vec<String>),
-    /// Only the script that `npm init` writes, which always fails.
+    /// Only the always failing script written by `npm init`.
     Placeholder,
     None,
 }
 
 impl Manager {
-    /// By what the project says and by its lock file.
+    /// Chooses the package manager by the manifest and the lock file.
     pub fn of(dir: &Path) -> Self {
         let manifest = manifest(dir);
         let named = manifest["packageManager"].as_str().unwrap_or_default();
@@ -59,7 +59,7 @@ impl Manager {
         }
     }
 
-    /// Runs these tests; `args` go to the test runner.
+    /// Returns the command for these tests; `args` go to the test runner.
     pub fn command(self, tests: &NodeTests, args: &[String]) -> Vec<String> {
         let mut words: Vec<String> = match (self, tests) {
             (Self::Bun, _) => vec!["bun".into(), "run".into(), "test".into()],
@@ -67,7 +67,7 @@ impl Manager {
             (manager, _) => vec![manager.program().into(), "test".into()],
         };
         if !args.is_empty() {
-            // Only npm keeps for itself what is not separated.
+            // Only npm consumes arguments without a separator itself.
             words.extend((words[0] == "npm").then(|| "--".to_owned()));
             words.extend(args.iter().cloned());
         }
@@ -101,7 +101,7 @@ impl fmt::Display for Manager {
     }
 }
 
-/// The tests of the project in a directory.
+/// Returns the tests of the project in a directory.
 pub fn tests(dir: &Path) -> NodeTests {
     let manifest = manifest(dir);
     let script = script(&manifest, "test");
@@ -136,7 +136,7 @@ fn collect(top: &Path, below: &str, depth: usize, members: &mut Vec<String>) {
     }
 }
 
-/// `npm init` writes a test script that only says that there is none.
+/// Whether this is more than the error message written by `npm init`.
 fn is_real(script: &str) -> bool {
     !script.trim().is_empty() && !script.contains("no test specified")
 }

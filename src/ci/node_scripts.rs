@@ -1,7 +1,7 @@
-//! Scripts of `package.json` that watch files and never end, found through the scripts that call them.
+//! Finds scripts of `package.json` that watch files and never end, including scripts called by other scripts.
 //!
-//! `CI=1` is enough for those that watch by default. Those that were told to watch are told to end, by arguments that
-//! each script on the way hands on; where an argument does not reach them, nothing ends them.
+//! `CI=1` is enough for runners that watch by default. A runner with an explicit watch option is told to end by
+//! arguments, if every script on the way passes them on; otherwise the script cannot be ended.
 
 use std::path::Path;
 
@@ -9,22 +9,22 @@ use serde_json::Value;
 
 use super::node_project::manifest;
 
-/// Scripts that call each other in many ways are not followed for ever.
+/// Most calls followed, for scripts with many calls of each other.
 const MOST_CALLS: usize = 500;
 
-/// Whether a script ends.
+/// Whether and how a script ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptEnd {
-    /// By itself, as far as its words tell.
+    /// Ends by itself, as far as known from the words.
     Own,
-    /// With these arguments behind it, which reach this command of this script.
+    /// Ends with these extra arguments, which reach this command of this script.
     Told { arguments: Vec<String>, script: String, command: String },
-    /// Never.
+    /// Never ends.
     Waits { script: String, command: String },
 }
 
 impl ScriptEnd {
-    /// Why CI cannot run it, for people.
+    /// Explains to people why CI cannot run the script.
     pub fn refusal(&self) -> Option<String> {
         match self {
             Self::Own | Self::Told { .. } => None,
@@ -36,7 +36,7 @@ impl ScriptEnd {
     }
 }
 
-/// Whether the script of this name ends.
+/// Returns whether and how the script with this name ends.
 pub fn script_end(dir: &Path, name: &str) -> ScriptEnd {
     let manifest = manifest(dir);
     Scripts { all: &manifest["scripts"], calls: Vec::new(), left: MOST_CALLS }.end(name, &[])
@@ -44,9 +44,9 @@ pub fn script_end(dir: &Path, name: &str) -> ScriptEnd {
 
 struct Scripts<'a> {
     all: &'a Value,
-    /// Those that are being looked into: one that calls itself ends nowhere else.
+    /// Scripts being examined; a recursive call adds no new end.
     calls: Vec<String>,
-    /// Calls that will still be followed.
+    /// Remaining number of calls to follow.
     left: usize,
 }
 
@@ -55,7 +55,7 @@ impl Scripts<'_> {
         self.all[name].is_string()
     }
 
-    /// With these words behind its last command.
+    /// Returns the end of a script with these words appended to its last command.
     fn end(&mut self, name: &str, arguments: &[String]) -> ScriptEnd {
         if !self.has(name) || self.calls.iter().any(|call| call == name) || self.left == 0 {
             return ScriptEnd::Own;
@@ -64,7 +64,7 @@ impl Scripts<'_> {
         self.calls.push(name.to_owned());
         let own = self.all[name].as_str().unwrap_or_default();
         let end = self.end_of_line(name, own, arguments);
-        // Package managers run these around it, without its arguments.
+        // Package managers run these hooks before and after the script, without its arguments.
         let hooks = [format!("pre{name}"), format!("post{name}")];
         let hooks = hooks.iter().map(|hook| unreachable(self.end(hook, &[])));
         let end = hooks.into_iter().fold(end, worse);
@@ -79,7 +79,7 @@ impl Scripts<'_> {
         let mut end = ScriptEnd::Own;
         for (at, command) in commands.iter().enumerate() {
             let one = self.end_of_command(script, command);
-            // What is added at the end of the line reaches its last command.
+            // Arguments appended to the line reach only its last command.
             end = worse(end, if at == last { one } else { unreachable(one) });
         }
         end
@@ -111,7 +111,7 @@ impl Scripts<'_> {
         }
     }
 
-    /// `npm run unit -- --watch`, `yarn unit`, `pnpm exec vitest`
+    /// Handles `npm run unit -- --watch`, `yarn unit`, `pnpm exec vitest`.
     fn end_of_manager(&mut self, script: &str, manager: &str, words: &[String]) -> ScriptEnd {
         let elsewhere = |word: &String| {
             let options = ["-w", "-r", "-C", "-F", "--prefix", "--filter", "--cwd"];
@@ -147,7 +147,7 @@ impl Scripts<'_> {
             verb => (verb, rest),
         };
         if !self.has(name) {
-            // yarn and pnpm run programs as they run scripts.
+            // yarn and pnpm run programs in the same way as scripts.
             return match manager {
                 "yarn" | "pnpm" => end_of_runner(script, &words[start..]),
                 _ => ScriptEnd::Own,
@@ -156,7 +156,7 @@ impl Scripts<'_> {
         let separated = rest.iter().any(|word| word == "--");
         let arguments: Vec<String> = rest.iter().filter(|word| *word != "--").cloned().collect();
         match self.end(name, &arguments) {
-            // Only npm keeps for itself what is not separated.
+            // Only npm consumes arguments without a separator itself.
             ScriptEnd::Told { mut arguments, script, command }
                 if manager == "npm" && !separated =>
             {
@@ -167,7 +167,7 @@ impl Scripts<'_> {
         }
     }
 
-    /// The scripts that `run-s` takes a name for, which may have a `*`.
+    /// Returns the scripts named by an argument of `run-s`, with or without `*`.
     fn matching(&self, pattern: &str) -> Vec<String> {
         let Some((start, end)) = pattern.split_once('*') else { return vec![pattern.to_owned()] };
         let end = end.trim_start_matches('*');
@@ -176,7 +176,7 @@ impl Scripts<'_> {
     }
 }
 
-/// Of two that both run, the one that keeps CI waiting.
+/// Returns the worse end of two running scripts: the end that keeps CI waiting.
 fn worse(one: ScriptEnd, other: ScriptEnd) -> ScriptEnd {
     match (&one, &other) {
         (ScriptEnd::Waits { .. }, _) | (ScriptEnd::Told { .. }, ScriptEnd::Own) => one,
@@ -184,7 +184,7 @@ fn worse(one: ScriptEnd, other: ScriptEnd) -> ScriptEnd {
     }
 }
 
-/// Where no argument reaches it.
+/// The end of a script if no arguments reach it.
 fn unreachable(end: ScriptEnd) -> ScriptEnd {
     match end {
         ScriptEnd::Told { script, command, .. } => ScriptEnd::Waits { script, command },
@@ -243,7 +243,7 @@ fn end_of_runner(script: &str, words: &[String]) -> ScriptEnd {
     if is_watcher { waits(script, words, "") } else { ScriptEnd::Own }
 }
 
-/// `NODE_ENV=test cross-env CI=1 npx -y vitest` is `vitest`.
+/// Removes launchers: `NODE_ENV=test cross-env CI=1 npx -y vitest` is `vitest`.
 fn without_launchers(mut words: &[String]) -> &[String] {
     while let Some((word, rest)) = words.split_first() {
         let is_launcher = matches!(
@@ -261,7 +261,7 @@ fn without_launchers(mut words: &[String]) -> &[String] {
     words
 }
 
-/// The simple commands of a line, each as its words, quotes taken off.
+/// Splits a line into simple commands and their words, without quotes.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;

@@ -1,4 +1,4 @@
-//! Scripts as projects have them, and whether they end.
+//! Typical project scripts, and whether they end.
 
 use super::*;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Which plan a phase gets: its own command, `ci.command`, or a runner that the project's files suggest.
+//! Chooses the plan of a phase: the phase's own command, `ci.command`, or a runner detected from the project's files.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::pythons::{Python, Pythons};
 use crate::config::{CiSettings, CommandLine};
 use crate::phase::PhaseCi;
 
-/// What CI means for a phase in a slot, as the slot's files are now.
+/// Returns the CI plan of a phase in a slot, by the slot's current files.
 pub async fn plan(
     site: &Site<'_>,
     settings: &CiSettings,
@@ -36,7 +36,7 @@ async fn of_project(site: &Site<'_>, phase: &PhaseCi, pythons: &Pythons) -> CiPl
         Project::None { why, hint } => return nothing(why, hint),
     };
     let here = site.dir.join(&dir);
-    // Programs are looked for where they will be started.
+    // Programs are searched in the directory in which they will start.
     let inside = Site { dir: &here, ..*site };
     let plan = match found {
         Found::Pytest { certain } => {
@@ -62,10 +62,10 @@ async fn of_project(site: &Site<'_>, phase: &PhaseCi, pythons: &Pythons) -> CiPl
     plan.inside(dir)
 }
 
-const NO_PYTEST: &str = "no ci: there are python tests here, and no python that has pytest";
-const GET_PYTEST: &str = "install it into .venv or set ci.command in autopack.yaml";
+const NO_PYTEST: &str = "no ci: found python tests, but no python with pytest";
+const GET_PYTEST: &str = "install pytest into .venv, or set ci.command in autopack.yaml";
 
-/// A command that is judged by its exit code.
+/// Returns a plan judged by the exit code.
 fn plain(argv: &[&str], phase: &PhaseCi) -> CiPlan {
     CiPlan::new(Runner::Command, Reporting::ExitCode, words(argv), phase)
 }
@@ -96,7 +96,7 @@ fn pytest_missing(python: String, phase: &PhaseCi) -> CiPlan {
     CiPlan { cannot_start: Some(note.to_string()), note: Some(note), ..plan }
 }
 
-/// Names each test, so that what ran can be read in the log.
+/// Returns a unittest plan with each test's name in the log.
 fn unittest(python: &str, dir: &Path, phase: &PhaseCi) -> CiPlan {
     let mut argv = words(&[python, "-m", "unittest", "discover", "-v"]);
     if let Some(start) = detect::unittest_start(dir) {
@@ -123,12 +123,12 @@ fn detected(found: &Found, site: &Site<'_>, phase: &PhaseCi) -> CiPlan {
             let argv = words(&["go", "test", "-json"]);
             let argv = argv.into_iter().chain(patterns.iter().cloned()).collect();
             let mut plan = CiPlan::new(Runner::GoTest, Reporting::GoJson, with_args(argv), phase);
-            // Go's own limit is ten minutes a package, whatever ours is.
+            // Go's own limit is ten minutes per package, independent of ci's limit.
             plan.tuning.push(format!("-timeout={}s", phase.timeout_seconds));
             plan
         }
         Found::Node { manager, tests } => {
-            // Any of them runs the scripts of any project.
+            // Each of them can run the scripts of any project.
             let manager = match site.has_program(manager.program()) {
                 true => *manager,
                 false => Manager::Npm,
@@ -160,7 +160,7 @@ fn detected(found: &Found, site: &Site<'_>, phase: &PhaseCi) -> CiPlan {
     }
 }
 
-/// Members are run by one command, which has the same arguments for all.
+/// Returns the common end of all members' scripts: one command with the same arguments runs them all.
 fn node_end(tests: &NodeTests, dir: &Path) -> ScriptEnd {
     let members = match tests {
         NodeTests::Script => return script_end(dir, "test"),

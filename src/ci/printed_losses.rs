@@ -1,14 +1,15 @@
-//! Tests that passed at the base and do not now, by the names that their runner printed. Pure.
+//! Finds tests that passed on the base and do not pass now, by the names printed by their runner. Pure.
 
 use std::collections::BTreeMap;
 
 use super::results::PrintedTests;
 
-/// By stream, such as a package of a workspace.
+/// Printed tests by stream, such as a package of a workspace.
 type Streams = BTreeMap<String, PrintedTests>;
 
-/// Their names, each behind the stream that printed it. What another stream prints now for the first time has moved
-/// there. Streams that count without names leave open where a test went: their numbers decide, and not this.
+/// Returns the lost names, each after the label of its stream. A name printed by another stream for the first time has
+/// moved there. If a stream with more passed tests prints no names, tests may have moved to this stream: then only the
+/// counts decide.
 pub fn find(now: &Streams, base: &Streams) -> Vec<String> {
     let passed_before = |label: &String| base.get(label).map_or(0, |stream| stream.passed);
     let took_in = |(label, stream): (&String, &PrintedTests)| {
@@ -31,7 +32,7 @@ pub fn find(now: &Streams, base: &Streams) -> Vec<String> {
     lost
 }
 
-/// Whether a stream that did not print this name at the base does now.
+/// Whether another stream prints this name now and did not on the base.
 fn has_moved(name: &str, now: &Streams, base: &Streams) -> bool {
     let prints = |streams: &Streams, label: &String| {
         let names = streams.get(label).and_then(|stream| stream.names.as_ref());
@@ -44,7 +45,7 @@ fn labeled(label: &str, name: &str) -> String {
     if label.is_empty() { name.to_owned() } else { format!("{label}: {name}") }
 }
 
-/// What a second run of the same tree did not print is no name to rely on.
+/// Keeps only names printed in a second run of the same tree too.
 pub fn steady(first: &mut Streams, again: &Streams) {
     for (label, stream) in first {
         let names = again.get(label).and_then(|again| again.names.as_ref());

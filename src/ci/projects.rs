@@ -1,4 +1,4 @@
-//! Where in the repository there is something to test: at its top, else in its only project below.
+//! Finds the project to test in the repository: at the top, else in the only project below.
 
 use std::fs;
 use std::path::Path;
@@ -6,27 +6,27 @@ use std::path::Path;
 use super::detect::{self, FOREIGN, Found};
 use super::node_project::NodeTests;
 
-/// Projects are searched for this deep.
+/// Search depth for projects.
 const DEPTH: usize = 3;
-/// Projects that belong to others, or are there to be looked at.
+/// Directories whose projects are third-party code, examples or test data.
 pub const NOT_OURS: [&str; 8] =
     ["examples", "example", "docs", "fixtures", "testdata", "templates", "third_party", "dist"];
-/// So many are named.
+/// Most projects named in a message.
 const NAMED: usize = 5;
 
-/// What was found, and where.
+/// Result of the search for a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Project {
-    /// In this directory, relative to the top; empty for the top itself.
+    /// A project in this directory, relative to the top; empty for the top itself.
     In(String, Found),
     /// `make` with this target, at the top.
     Make(&'static str),
-    /// Nothing that can be run without being told, and why.
+    /// No command can be derived, with the reason.
     None { why: String, hint: String },
 }
 
-/// What the files at the top of a checkout suggest; where they suggest nothing, those of the only project below it;
-/// where there is none or more than one, a Makefile's target.
+/// Searches the top of a checkout; if nothing is found there, the only project below; if there is none or more than
+/// one, a Makefile target.
 pub fn find(top: &Path) -> Project {
     let here = detect::find(top);
     let is_placeholder = matches!(here, Found::Node { tests: NodeTests::Placeholder, .. });
@@ -49,13 +49,13 @@ pub fn find(top: &Path) -> Project {
     }
     match is_placeholder {
         true => Project::None {
-            why: "no ci yet: the test script of package.json is the one that npm init writes".to_owned(),
-            hint: "the first phase that writes a test script is tested with it; or set ci.command in autopack.yaml"
+            why: "no ci yet: package.json has only the test script written by npm init".to_owned(),
+            hint: "CI starts with the first phase that writes a test script; or set ci.command in autopack.yaml"
                 .to_owned(),
         },
         false => Project::None {
-            why: "no ci: nothing here suggests a test runner".to_owned(),
-            hint: "set ci.command in autopack.yaml to have one".to_owned(),
+            why: "no ci: found no test runner".to_owned(),
+            hint: "set ci.command in autopack.yaml".to_owned(),
         },
     }
 }
@@ -77,7 +77,7 @@ fn several(found: &[(String, Found)]) -> Project {
         .collect();
     Project::None {
         why: format!(
-            "no ci: nothing at the top suggests a test runner, and {} directories do: {}{more}",
+            "no ci: found no test runner at the top, but in {} directories: {}{more}",
             found.len(),
             named.join(", ")
         ),
@@ -98,7 +98,7 @@ fn in_words(found: &Found) -> String {
     }
 }
 
-/// Projects below `dir`; what is inside another is a part of it.
+/// Collects the projects below `dir`. A project inside another belongs to the outer project.
 fn collect(top: &Path, dir: &str, depth: usize, found: &mut Vec<(String, Found)>) {
     for entry in fs::read_dir(top.join(dir)).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -137,7 +137,7 @@ const MANIFESTS: [&str; 12] = [
     "setup.py",
 ];
 
-/// Tests alone make no project: a directory of tests belongs to whatever is beside it.
+/// Whether this is a project. Tests alone are not: a test directory belongs to the code beside it.
 fn is_project(dir: &Path) -> bool {
     MANIFESTS.iter().any(|name| dir.join(name).is_file())
 }
@@ -178,7 +178,7 @@ mod tests {
         let Project::None { why, hint } = found(&[API[0], API[1], WEB]) else { panic!() };
         assert_eq!(
             why,
-            "no ci: nothing at the top suggests a test runner, and 2 directories do: services/api (python -m pytest), \
+            "no ci: found no test runner at the top, but in 2 directories: services/api (python -m pytest), \
              web (npm test)"
         );
         assert!(

@@ -1,4 +1,4 @@
-//! Which Python runs a project's tests, and what it has installed.
+//! Chooses the Python interpreter for a project's tests, by its installed modules.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -11,14 +11,14 @@ use super::imports::{self, Interpreter, Misplaced};
 use crate::process::{self, Tool};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Looks without importing: importing would run code of the project.
+/// Finds modules without importing them, since importing would run the project's code.
 const PROBE: &str = "import importlib.util as u\n\
     print(*(n for n in ('pytest', 'pytest_timeout', 'django') if u.find_spec(n)))";
 
-/// A Python and what it has.
+/// A Python interpreter and its relevant modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Python {
-    /// Relative to the directory that it is started in where it is in the copy: copies differ, the command does not.
+    /// Relative to the working directory if inside the copy: copies differ, but the command stays the same.
     pub program: String,
     pub has_timeout: bool,
 }
@@ -28,7 +28,7 @@ impl Python {
     pub(super) const DJANGO: &str = "django";
 }
 
-/// What the Pythons of this machine have, found out once each in a drain.
+/// Modules of this machine's Pythons, each examined once per drain.
 #[derive(Debug, Default)]
 pub struct Pythons {
     known: Mutex<HashMap<(String, &'static str), Python>>,
@@ -36,8 +36,8 @@ pub struct Pythons {
 }
 
 impl Pythons {
-    /// The first of the copy's virtual environments (in the project's directory `site.dir`, then at the `top`), the
-    /// user's, `$VIRTUAL_ENV` and `python3` that has this module.
+    /// Returns the first Python with this module: the copy's virtual environments (in the project's directory
+    /// `site.dir`, then at the `top`), the user's, `$VIRTUAL_ENV`, then `python3`.
     pub(super) async fn having(
         &self,
         module: &'static str,
@@ -56,7 +56,8 @@ impl Pythons {
         candidates(site, top).into_iter().next().unwrap_or_else(|| "python3".to_owned())
     }
 
-    /// What is missing now may be installed a phase later, so only what is there is remembered.
+    /// Asks a Python for a module. Only found modules are remembered: a missing module may be installed by a later
+    /// phase.
     async fn look(&self, program: &str, module: &'static str, site: &Site<'_>) -> Option<Python> {
         let key = (program.to_owned(), module);
         let known = self.known.lock().ok().and_then(|known| known.get(&key).cloned());
@@ -70,13 +71,13 @@ impl Pythons {
         Some(python)
     }
 
-    /// What this Python would import from the user's checkout; nothing where it is all in the copy.
+    /// Returns imports of this Python from the user's checkout; `None` if all come from the copy.
     pub(super) async fn misplaced(
         &self,
         python: &Interpreter,
         site: &Site<'_>,
     ) -> Option<Misplaced> {
-        // Each copy may have an environment of its own.
+        // Each copy may have its own environment.
         let key = (site.dir.to_owned(), python.clone());
         let known = self.misplaced.lock().ok().and_then(|known| known.get(&key).cloned());
         let found = match known {
@@ -128,7 +129,7 @@ async fn probe(program: &str, module: &str, site: &Site<'_>) -> Option<Python> {
     tool.env = site.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     let output = process::output(tool).await.ok().filter(process::Output::success)?.text();
     let has = |module: &str| output.split_whitespace().any(|found| found == module);
-    // With this set, pytest would not know the plugin's option.
+    // With this variable set, pytest would not know the plugin's option.
     let plugins = !site.env.contains_key(&OsString::from("PYTEST_DISABLE_PLUGIN_AUTOLOAD"));
     has(module).then(|| Python {
         program: program.to_owned(),

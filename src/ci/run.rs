@@ -1,4 +1,4 @@
-//! Running a plan and telling what came of it.
+//! Runs a plan and determines the outcome.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,35 +20,51 @@ use crate::phase::shell;
 use crate::phase::words::quoted;
 use crate::process::{self, Ended, How, Job, Redactor, SpawnError, Stop, Stream};
 
-/// Both outputs in one pipe: what cargo says and what its tests say come in the order in which they were said.
+/// Sends both outputs into one pipe, to keep the order of lines from cargo and from tests.
 const TOGETHER: &str = r#"exec "$@" 2>&1"#;
 const LOG_CAP: u64 = 32 * 1024 * 1024;
 const TAIL_LINES: usize = 80;
 const TAIL_CHARS: usize = 8_000;
 
-/// Where and with what a plan is run.
+/// Place, environment and log of a run.
 pub struct Request<'a> {
-    /// The copy that is tested.
+    /// The tested copy.
     pub dir: &'a Path,
     /// The whole environment.
     pub env: &'a BTreeMap<OsString, OsString>,
-    /// Outside of the slot; appended. The JUnit file comes to lie beside it.
+    /// Log file outside the slot; appended. The JUnit file is written beside it.
     pub log: PathBuf,
+    /// Removes secrets from the log and from messages.
     pub redact: Redactor,
-    /// The slot's lock, held until the last process is gone.
+    /// The slot's lock, held until the last process has ended.
     pub hold: Option<Arc<OwnedFd>>,
 }
 
-/// Something is wrong with us, not with the phase.
+/// An error of autopack or the machine, not of the phase.
 #[derive(Debug, thiserror::Error)]
 pub enum CiError {
+    /// The command could not be started.
     #[error("cannot run ci `{command}`: {source}")]
-    Spawn { command: String, source: SpawnError },
+    Spawn {
+        /// The command as a person would type it.
+        command: String,
+        /// The system's error.
+        source: SpawnError,
+    },
+    /// An earlier file with test results could not be removed.
     #[error("cannot use {} for the test results: {source}", .path.display())]
-    Results { path: PathBuf, source: io::Error },
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
 }
 
-/// Runs a plan to its end, within its timeout.
+/// Runs a plan to the end, within its time limit.
+///
+/// # Errors
+/// If the command cannot be started, or an earlier file with test results cannot be removed.
 pub async fn run(plan: &CiPlan, request: Request<'_>, stop: &Stop) -> Result<CiRun, CiError> {
     if !plan.is_configured() {
         return Ok(CiRun::of(TestResults::of(CiOutcome::NotConfigured)));
@@ -78,7 +94,7 @@ pub async fn run(plan: &CiPlan, request: Request<'_>, stop: &Stop) -> Result<CiR
     Ok(judged(plan, &ended, report, tail, &nothing_to_test))
 }
 
-/// A file of an earlier run must not be taken for this one's.
+/// Removes the file of an earlier run.
 fn fresh(junit: &Path) -> Result<(), CiError> {
     match fs::remove_file(junit) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -115,7 +131,7 @@ fn command(plan: &CiPlan, junit: &Path) -> Vec<OsString> {
         }
         CommandLine::Argv(argv) => argv,
     };
-    // A line for the shell is its last argument, and so is what says how it is run.
+    // The last argument is the shell line, and tuning must become part of it.
     if let Some(line) = command_line::shell_line(argv) {
         let shell = argv[..argv.len() - 1].iter().map(OsString::from);
         return shell.chain([plan.tuned(line).into()]).collect();
@@ -135,7 +151,7 @@ fn command(plan: &CiPlan, junit: &Path) -> Vec<OsString> {
     words
 }
 
-/// The report, and that all tests are run: what stops at the first failure says nothing about the others.
+/// Options that request the report and keep pytest from stopping at the first failure and hiding other results.
 fn junit_options(junit: &Path) -> Vec<OsString> {
     let mut file = OsString::from("--junitxml=");
     file.push(junit);
@@ -150,14 +166,14 @@ fn environment(
     junit: &Path,
 ) -> BTreeMap<OsString, OsString> {
     let mut env = request.env.clone();
-    // Test runners watch files and never end, unless they are told that nobody looks.
+    // Without this, test runners may watch files and never end.
     env.entry("CI".into()).or_insert_with(|| "1".into());
     env.insert("PWD".into(), dir.into());
     if let Some(source) = &plan.python_path {
         imports::prepend(&mut env, &request.dir.join(source));
     }
     if plan.reporting == Reporting::GoJson && plan.runner == Runner::Command {
-        // The command is somebody else's; a detected one has it among its arguments.
+        // The command comes from the user or the phase; a detected command has the option among its arguments.
         let flags = env.entry("GOFLAGS".into()).or_default();
         flags.push(if flags.is_empty() { "-json" } else { " -json" });
     }
@@ -171,7 +187,7 @@ fn environment(
     env
 }
 
-/// Takes single results out of what a runner prints, or out of the file that it writes.
+/// Reads individual results from a runner's output, or from the runner's report file.
 enum Reader {
     Summary(test_counts::Reader),
     Junit,
@@ -198,7 +214,7 @@ impl Reader {
         }
     }
 
-    /// The report, and the end of the output where the output itself is not for people.
+    /// Returns the report, and a readable end of the output if the raw output is not for people.
     fn finish(self, dir: &Path, junit: &Path) -> (Option<Report>, Option<String>) {
         match self {
             Self::Summary(reader) => {
@@ -221,7 +237,7 @@ impl Reader {
     }
 }
 
-/// The tests write this file, so anything may be in it.
+/// Reads the report file, with any content, since the tests can write to the file.
 fn read_junit(dir: &Path, junit: &Path) -> Option<Report> {
     let bytes = fs::read(junit).ok()?;
     let text = String::from_utf8_lossy(&bytes);
@@ -249,7 +265,7 @@ fn judged(
             TestResults::of(CiOutcome::TimedOut { ran_out_seconds: plan.timeout.as_secs() })
         }
         How::Exited(code) => {
-            // Looking through the project is only worth it where pytest did not find what it was given.
+            // Searching the project is needed only if pytest did not find its arguments.
             let nothing_to_test = code == 4 && nothing_to_test();
             run_outcome::of(Said { plan, code, report, output: &tail, nothing_to_test })
         }
@@ -261,7 +277,7 @@ fn judged(
     CiRun { log_tail: tail, duration: ended.duration, ..CiRun::of(results) }
 }
 
-/// From a line's beginning where there is one.
+/// Returns the last characters, from the start of a line if possible.
 fn last_chars(text: &str, most: usize) -> String {
     let count = text.chars().count();
     if count <= most {

@@ -1,22 +1,22 @@
-//! Exit code, report and output -> outcome. Pure.
+//! Derives the outcome from exit code, report and output. Pure.
 
 use super::ci_plan::{CiPlan, Reporting};
 use super::results::{CiOutcome, TestResults};
 use super::runners::test_report::Report;
 
-/// What a shell answers for a program that is not there, and for one that cannot be executed.
+/// Exit codes of a shell for a missing program, and for a file that cannot be executed.
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
 
-/// What a run that came to its own end left behind.
+/// Evidence of a run that ended by itself.
 pub struct Said<'a> {
     pub plan: &'a CiPlan,
-    /// As a shell would say it.
+    /// Exit code as a shell reports it.
     pub code: i32,
     pub report: Option<Report>,
     /// The end of the output.
     pub output: &'a str,
-    /// Nowhere in the project is a test that pytest would collect.
+    /// Whether pytest would collect no test in the project.
     pub nothing_to_test: bool,
 }
 
@@ -49,7 +49,8 @@ pub fn of(said: Said<'_>) -> TestResults {
     }
 }
 
-/// With any other exit code something else than a test decided, and the report may lack anything.
+/// Whether the report can be trusted. With any other exit code the tests did not decide, and the report may be
+/// incomplete.
 fn reports_at(reporting: Reporting, code: i32) -> bool {
     match reporting {
         Reporting::ExitCode => false,
@@ -63,7 +64,7 @@ fn is_junit(reporting: Reporting) -> bool {
     matches!(reporting, Reporting::JunitArgument | Reporting::JunitEnvironment)
 }
 
-/// How runners say that they found nothing to run, on one of their last lines.
+/// Messages of runners without any test to run, in one of their last lines.
 const FOUND_NOTHING: [&str; 6] = [
     "No tests found, exiting with code 1",
     "No test files found, exiting with code 1",
@@ -74,7 +75,7 @@ const FOUND_NOTHING: [&str; 6] = [
 ];
 const LAST_LINES: usize = 15;
 
-/// A red command that says no more than that there is nothing to test yet.
+/// Whether a red command merely reports that there are no tests yet.
 fn has_no_tests(said: &Said<'_>) -> bool {
     if said.code == 0 || said.report.as_ref().is_some_and(|report| report.unnamed_ran) {
         return false;
@@ -90,7 +91,7 @@ fn has_no_tests(said: &Said<'_>) -> bool {
     last.iter().any(found_nothing) || is_placeholder(&lines)
 }
 
-/// The script that `npm init` writes, and nothing else: other packages of a workspace may be red for a reason.
+/// Whether only the script from `npm init` failed: other workspace packages may have failed for a real reason.
 fn is_placeholder(lines: &[&str]) -> bool {
     const SIGN: &str = "Error: no test specified";
     let around =
@@ -105,7 +106,7 @@ fn by_code(code: i32) -> CiOutcome {
     if code == 0 { CiOutcome::Passed } else { CiOutcome::Failed }
 }
 
-/// <https://docs.pytest.org/en/stable/reference/exit-codes.html>
+/// Source: <https://docs.pytest.org/en/stable/reference/exit-codes.html>
 fn pytest(said: &Said<'_>) -> CiOutcome {
     let report = said.report.as_ref();
     let not_collected = report.is_some_and(|report| report.collection_error);
@@ -114,8 +115,8 @@ fn pytest(said: &Said<'_>) -> CiOutcome {
         0 => CiOutcome::Passed,
         1 if report.is_none() && lacks_pytest(said.output) => could_not_start(said),
         1 | 2 if not_collected => CiOutcome::CollectionError,
-        // A wrong option is about the command; anything else, such as a conftest.py that cannot be
-        // imported, is about the tests.
+        // A wrong option concerns the command; other causes, such as a conftest.py that cannot be imported, concern the
+        // tests.
         4 if said.output.contains("unrecognized arguments") || said.output.contains("usage:") => {
             could_not_start(said)
         }
@@ -144,7 +145,7 @@ fn lines(said: &Said<'_>) -> CiOutcome {
     }
 }
 
-/// Dependencies that cannot be fetched are nothing that a test says.
+/// Whether dependencies could not be fetched: the tests are not to blame.
 fn lacks_network(output: &str) -> bool {
     [
         "Could not resolve host",
@@ -172,7 +173,7 @@ fn could_not_start(said: &Said<'_>) -> CiOutcome {
     };
     let mut lines = said.output.lines().map(str::trim).filter(|line| !line.is_empty());
     let why = lines.clone().find(telling).or_else(|| lines.next_back());
-    let why = why.unwrap_or("it printed nothing");
+    let why = why.unwrap_or("no output");
     CiOutcome::CouldNotStart {
         why: format!("`{}` ended with exit code {}: {why}", said.plan.display(), said.code),
     }

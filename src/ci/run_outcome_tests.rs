@@ -1,4 +1,4 @@
-//! Exit codes and reports, told apart.
+//! Outcomes of exit codes and reports.
 
 use super::*;
 use crate::ci::check_plan;

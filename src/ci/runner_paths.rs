@@ -1,19 +1,19 @@
-//! Where in the repository the files are that runners name relative to wherever they stand.
+//! Finds in the repository the files named by runners, relative to some other directory.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-/// Packages of a workspace are searched for this deep.
+/// Search depth for workspace packages.
 const DEPTH: usize = 3;
 
-/// For pytest, which stands at the root.
+/// Finds a file for pytest, whose names are relative to the root.
 pub fn at_root(dir: &Path, path: &str) -> Option<String> {
     dir.join(path).is_file().then(|| path.to_owned())
 }
 
-/// The packages of a cargo workspace: folder relative to the root (with its `/`), and crate name.
+/// Packages of a cargo workspace: directory relative to the root (with its `/`), and crate name.
 pub struct Packages<'a> {
     dir: &'a Path,
     all: Vec<(String, String)>,
@@ -30,7 +30,7 @@ impl<'a> Packages<'a> {
         Self { dir, all }
     }
 
-    /// `path` of the crate of that name, else of the only package that has it.
+    /// Finds `path` in the crate with this name, else in the only package with such a file.
     pub fn find(&self, path: &str, name: Option<&str>) -> Option<String> {
         let has = |(folder, _): &&(String, String)| self.dir.join(folder).join(path).is_file();
         let whole = |(folder, _): &(String, String)| format!("{folder}{path}");
@@ -46,11 +46,11 @@ impl<'a> Packages<'a> {
     }
 }
 
-/// The modules of a Go repository: folder relative to the root (with its `/`), and module path.
+/// Modules of a Go repository: directory relative to the root (with its `/`), and module path.
 pub struct GoModules<'a> {
     dir: &'a Path,
     all: Vec<(String, String)>,
-    /// The test functions of each folder that was looked into, with their files.
+    /// Test functions of each directory read so far, with their files.
     seen: RefCell<HashMap<String, HashMap<String, String>>>,
 }
 
@@ -64,12 +64,12 @@ impl<'a> GoModules<'a> {
                 all.push((folder.to_owned(), module.trim().trim_matches('"').to_owned()));
             }
         });
-        // The innermost module that a package may belong to comes first.
+        // The innermost possible module of a package comes first.
         all.sort_by_key(|(_, module)| std::cmp::Reverse(module.len()));
         Self { dir, all, seen: RefCell::default() }
     }
 
-    /// The file of this package's test function.
+    /// Finds the file of a test function in this package.
     pub fn find(&self, package: &str, function: &str) -> Option<String> {
         let (folder, rest) = self.all.iter().find_map(|(folder, module)| {
             let rest = package.strip_prefix(module.as_str())?;
@@ -105,7 +105,7 @@ fn test_functions(dir: &Path, folder: &str) -> HashMap<String, String> {
     functions
 }
 
-/// Each folder that may hold a package, from the top down.
+/// Visits each directory that may contain a package, from the top down.
 fn folders(dir: &Path, folder: &str, depth: usize, see: &mut dyn FnMut(&Path, &str)) {
     see(dir, folder);
     let Ok(entries) = fs::read_dir(dir) else { return };
@@ -118,7 +118,7 @@ fn folders(dir: &Path, folder: &str, depth: usize, see: &mut dyn FnMut(&Path, &s
     }
 }
 
-/// The package's name as crates are called; empty for a workspace without a package.
+/// Returns the package's name as a crate name; empty for a workspace without a package.
 fn crate_name(manifest: &str) -> String {
     let package = manifest.split("[package]").nth(1).unwrap_or_default();
     let section = package.split("\n[").next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The text of a test function in its file, in Python, Rust and Go: to find it again where it was renamed or moved. Pure.
+//! Extracts the text of a test function in Python, Rust and Go, to find the function after a rename or move. Pure.
 
-/// How a runner names a test within its file: without the file or the test program before it.
+/// Returns a test's name within its file, without the file or test program before it.
 ///
 /// `tests/test_a.py::TestX::test_y` -> `TestX::test_y`, `src/lib.rs (calc) tests::adds` -> `tests::adds`,
 /// `example.com/m/a.TestX` -> `TestX`
@@ -18,8 +18,8 @@ pub fn path_in_file<'a>(function: &'a str, file: &str) -> &'a str {
     }
 }
 
-/// What follows the name of the function: its arguments and its lines, without the indentation that they share.
-/// `None` where it is not found, or where its end cannot be told.
+/// Returns the text after the function's name: arguments and lines, without their common indentation. `None` if the
+/// function or its end is not found.
 pub fn body(file: &str, text: &str, path: &str) -> Option<String> {
     let mut names = path.rsplit("::");
     let (name, class) = (names.next()?, names.next());
@@ -52,7 +52,7 @@ fn python(text: &str, name: &str, class: Option<&str>) -> Option<String> {
         }
         let inside = lines[at + 1..].iter().take_while(|line| {
             let (deeper, code) = split_indent(line);
-            // The end of arguments over several lines stands as far left as the name.
+            // The closing line of multi-line arguments has the same indentation as the name.
             code.is_empty() || deeper > indent || code.starts_with(')')
         });
         return Some(joined(rest, inside.copied(), indent));
@@ -60,7 +60,7 @@ fn python(text: &str, name: &str, class: Option<&str>) -> Option<String> {
     None
 }
 
-/// A function ends at the brace that stands as far left as it began: that is how formatters leave it.
+/// Finds a function whose end is a brace with the indentation of its first line, as left by formatters.
 fn braces(text: &str, keywords: &[&str], name: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
@@ -104,7 +104,7 @@ fn split_indent(line: &str) -> (usize, &str) {
     (line.len() - line.trim_start().len(), code)
 }
 
-/// Without blank lines and without what all lines are indented by.
+/// Joins lines without blank lines and without the common indentation.
 fn joined<'a>(first: &str, rest: impl Iterator<Item = &'a str>, indent: usize) -> String {
     let mut text = first.trim().to_owned();
     for line in rest.filter(|line| !line.trim().is_empty()) {

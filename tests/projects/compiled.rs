@@ -15,7 +15,7 @@ pub const GO_MODULE: Shape = Shape {
             )
             .file(".gitignore", "go.work\n")
             .commit("module")
-            // The user's own, of which a clone knows nothing.
+            // The user's own file, which a clone does not have.
             .file("go.work", "go 1.19\n\nuse .\n")
     },
     adds: &["mul.go", "mul_test.go"],

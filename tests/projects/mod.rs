@@ -1,8 +1,8 @@
-//! Small projects in the shapes that real ones have, each drained by an honest, a breaking and a test-hiding agent.
+//! Small projects in the shapes of real ones, each drained by an honest, a breaking and a test-hiding agent.
 //!
-//! Nothing but the agent is configured. The honest change lands and is green in a fresh clone with the project's own
-//! commands (`Shape::clean`); the other two do not land. `.ci/run` takes the honest and the breaking agent of each
-//! project; `make nightly` takes all.
+//! Only the agent is configured. The honest change lands and is green in a fresh clone with the project's own commands
+//! (`Shape::clean`); the other two do not land. `.ci/run` takes the honest and the breaking agent of each project;
+//! `make nightly` takes all.
 //!
 //! To add a project: one `Shape` in `python.rs`, `node.rs` or `compiled.rs`, and one line in `shapes!` below.
 
@@ -17,19 +17,19 @@ use serde_json::json;
 
 use crate::support::{Project, skip, succeeds};
 
-/// A project, and what each agent does to it.
+/// A project, and the actions of each agent in it.
 pub struct Shape {
-    /// Programs without which the project cannot be tested; a missing one skips the test by name.
+    /// Programs needed to test the project; a missing one skips the test by name.
     pub needs: &'static [&'static str],
-    /// Files, commits, and what a user's checkout has beside them.
+    /// Files, commits, and untracked parts of a user's checkout.
     pub make: fn(Project) -> Project,
     /// Deliverables of the honest agent.
     pub adds: &'static [&'static str],
-    /// The file that the breaking and the hiding agent change.
+    /// The file changed by the breaking and the hiding agent.
     pub breaks: &'static str,
-    /// What any agent may touch.
+    /// Paths that any agent may touch.
     pub scope: &'static [&'static str],
-    /// Python: how each agent works, in the slot.
+    /// Python: each agent's work, in the slot.
     pub honest: &'static str,
     pub breaking: &'static str,
     pub hiding: &'static str,
@@ -37,7 +37,7 @@ pub struct Shape {
     pub clean: &'static str,
 }
 
-/// Who works on a phase.
+/// The agent of a phase.
 #[derive(Clone, Copy, PartialEq)]
 enum Agent {
     Honest,
@@ -119,7 +119,7 @@ fn drain_as(name: &str, shape: &Shape, agent: Agent) {
     assert_green_in_a_clean_clone(name, &project, shape);
 }
 
-/// Home is a temporary directory; the toolchains lie in the real one.
+/// Home is a temporary directory; the toolchains are in the real one.
 fn with_toolchains(project: Project) -> Project {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let beneath = |variable: &str, directory: &str| {
@@ -145,7 +145,7 @@ fn assert_green_in_a_clean_clone(name: &str, project: &Project, shape: &Shape) {
     project.git(["clone", "-q", "--no-local", "--branch", "autopack/run", from, to]);
     let mut shell = Command::new("sh");
     shell.args(["-ec", shape.clean]).current_dir(&clone).env_clear();
-    // The same variables as the drain had, so that only the place differs.
+    // The same variables as in the drain, so that only the place differs.
     let drain = project.command(["--version"]);
     shell.envs(drain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = shell.env("ORIGIN", &origin).env("CI", "1").stdin(Stdio::null()).output().unwrap();

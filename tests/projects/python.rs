@@ -1,4 +1,4 @@
-//! Python projects, and repositories whose shape is git's: line ends, submodules, LFS, tags.
+//! Python projects, and repositories with special git features: line ends, submodules, LFS, tags.
 
 use super::{Shape, run};
 use crate::support::Project;
@@ -39,7 +39,7 @@ write("tests/conftest.py", "collect_ignore = ['test_add.py']\n")
     clean: "python3 -m pytest -q",
 };
 
-/// As `pip install -e .` leaves it: a path file that names the checkout, and the record of the installation.
+/// As left by `pip install -e .`: a path file that names the checkout, and the record of the installation.
 pub const EDITABLE: Shape = Shape {
     make: |project| {
         let project = package(project)
@@ -110,7 +110,7 @@ write("tests/test_add.py", text.replace("    def test_add", "    @unittest.skip(
     clean: "python3 -m unittest discover -s tests -t .",
 };
 
-/// Reads `DATABASE_URL` as web frameworks do, and fails without one.
+/// Reads `DATABASE_URL` like web frameworks, and fails without one.
 pub const DATABASE: Shape = Shape {
     make: |project| {
         package(project)
@@ -195,7 +195,7 @@ pub const LFS: Shape = Shape {
     ..BASE
 };
 
-/// The one project lies in a directory, and there is nothing to test at the top.
+/// The only project is in a directory, and there is nothing to test at the top.
 pub const MONOREPO: Shape = Shape {
     make: |project| {
         project
@@ -224,7 +224,7 @@ write("services/api/pytest.ini", "[pytest]\npythonpath = src\naddopts = -k zero\
     ..BASE
 };
 
-/// The version comes from `git describe`, as setuptools-scm has it.
+/// The version comes from `git describe`, as with setuptools-scm.
 pub const TAGS: Shape = Shape {
     make: |project| {
         let project = package(project)

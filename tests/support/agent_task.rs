@@ -1,4 +1,4 @@
-//! A task for an agent, in a temporary folder.
+//! A task for an agent, in a temporary directory.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{FixedSpec, PhaseId, RawSpec, RunId};
 use autopack::process::{Redactor, use_supervisor};
 
-/// To make `src/hello.txt`; the slot is `folder/slot`.
+/// A task to create `src/hello.txt`; the slot is `folder/slot`.
 pub fn task(folder: &Path) -> Task {
     use_supervisor(env!("CARGO_BIN_EXE_autopack"));
     std::fs::create_dir(folder.join("slot")).unwrap();

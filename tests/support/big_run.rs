@@ -1,9 +1,9 @@
-//! A run of any size with attempts behind it, made through the store: no agent, no git, and the same every time.
+//! A run of any size with past attempts, created through the store: without agent or git, and always the same.
 //!
-//! The generator: a linear congruential one with a fixed seed. Of phases, 88 % land on the first try, 6 % after one failure, 3 %
-//! fail for good (three tries), 1 % meet a rate limit first, 2 % say nothing about tokens. Four slots take them in turn; the
-//! agent works 20 to 620 s, CI 5 to 65 s, we 1 s; after 40 % of the phases nothing runs for nine hours. Failed attempts leave
-//! a log of 60 lines and a patch of 90.
+//! The generator is a linear congruential one with a fixed seed. Of the phases, 88 % land at the first attempt, 6 %
+//! after one failure, 3 % fail finally (three attempts), 1 % meet a rate limit first, 2 % report no tokens. Four slots
+//! take them in turn; the agent works 20 to 620 s, CI 5 to 65 s, autopack 1 s; after 40 % of the phases nothing runs
+//! for nine hours. Failed attempts leave a log of 60 lines and a patch of 90.
 
 use autopack::phase::{Failure, FailureKind, Requeue, Tokens, UnixMs, Usage, Verdict};
 use autopack::store::Claim;
@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// What becomes of a phase: how often it fails, whether it meets a limit first, whether its agent says what it used.
+/// Fate of a phase: number of failures, whether it meets a limit first, whether its agent reports usage.
 #[derive(Clone, Copy)]
 struct Fate {
     failures: u32,
@@ -36,7 +36,7 @@ struct Fate {
     silent: bool,
 }
 
-/// Imports a run `big` of so many phases, and executes them all.
+/// Imports a run `big` with this many phases, and executes them all.
 pub fn make(project: &Project, phases: usize) {
     let mut random = Random(42);
     let categories: Vec<u64> = (0..phases).map(|_| random.below(6)).collect();
@@ -92,7 +92,7 @@ fn fate_of(random: &mut Random) -> Fate {
     Fate { failures, limited, silent }
 }
 
-/// How this attempt ends, and what is to come; nothing once the phase is over.
+/// Verdict of this attempt and the phase's remaining fate; `None` once the phase is over.
 fn verdict_of(fate: Fate, claim: &Claim, now: i64) -> (Verdict, Option<Fate>) {
     if fate.limited {
         let (not_before, message) = (UnixMs(now), "429: try again in a moment".to_owned());

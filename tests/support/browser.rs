@@ -15,11 +15,11 @@ pub struct Browser {
     profile: TempDir,
 }
 
-/// What is left of a page that was opened.
+/// State of an opened page.
 #[derive(Debug)]
 pub struct Opened {
     pub dom: String,
-    /// What the page's console said, and what its policy refused.
+    /// Messages in the page's console, including violations of its policy.
     pub console: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Browser {
         command
     }
 
-    /// Opens a file and hands over what is there once it has loaded and its script has run.
+    /// Opens a file and returns the state after the page has loaded and its script has run.
     pub fn open(&self, file: &Path, hash: &str, size: (u32, u32)) -> Opened {
         let output = self
             .command(size)

@@ -1,4 +1,4 @@
-//! What a drain writes into the store, without a drain: phases claimed and finished, at times that are made up.
+//! Writes into the store like a drain, without a drain: claims and finishes phases at invented times.
 
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{Failure, RawSpec, RunId, UnixMs, Usage, Verdict};
@@ -8,17 +8,17 @@ use autopack::store::{
 
 use super::Project;
 
-/// When runs of tests begin, in milliseconds.
+/// Start of test runs, in milliseconds.
 pub const START: i64 = 1_767_225_600_000;
 
-/// The one drain of one run.
+/// The only drain of a run.
 pub struct ByHand {
     store: Store,
     owner: OwnerId,
     runs: Vec<RunId>,
 }
 
-/// One attempt, as it went.
+/// One attempt and its result.
 pub struct Went<'a> {
     pub slot: &'a str,
     pub agent: &'a str,
@@ -29,7 +29,7 @@ pub struct Went<'a> {
     pub ended: i64,
 }
 
-/// Where an attempt's files lie, from the top of the repository.
+/// Directory of an attempt's files, relative to the top of the repository.
 pub fn folder(claim: &Claim) -> String {
     format!(".autopack/attempts/{}/{}/{}", claim.run_id, claim.phase_id, claim.attempt)
 }
@@ -58,7 +58,7 @@ impl ByHand {
         Self { store, owner: owner.id, runs: owner.runs }
     }
 
-    /// `None` where there is nothing left.
+    /// Claims the next phase; `None` if there is none left.
     pub async fn claim(&self, now: i64) -> Option<Claim> {
         let fix = |raw: &RawSpec, failure: Option<&Failure>| {
             let limits =

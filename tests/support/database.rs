@@ -1,4 +1,4 @@
-//! The database by hand: what another program might do to it.
+//! Direct access to the database, as another program might have.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub fn execute(project: &Project, sql: &str) {
     execute_at(&project.path(".autopack/autopack.db"), sql);
 }
 
-/// Runs statements on a database, which is made where there is none.
+/// Runs statements on a database, which is created if missing.
 pub fn execute_at(database: &Path, sql: &str) {
     block_on(async {
         let mut db = connect(database).await;

@@ -1,11 +1,11 @@
-//! Chance that can be repeated: a seed that is printed is a run that can be had again.
+//! Repeatable random numbers: with the printed seed, a run can be repeated.
 
-/// xorshift64*, enough to spread moments and choices.
+/// xorshift64*, sufficient to spread moments and choices.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// From `AUTOPACK_TEST_SEED`, else one of its own; says which.
+    /// Seeded by `AUTOPACK_TEST_SEED`, else randomly; prints the seed.
     pub fn thrown() -> Self {
         let given = std::env::var("AUTOPACK_TEST_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| u64::from(std::process::id()) | 1 << 40);
@@ -13,7 +13,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// The same every time; 0 would give nothing but 0.
+    /// Always the same sequence for a seed; seed 0 would give only 0.
     pub fn of(seed: u64) -> Self {
         Self(seed)
     }
@@ -22,7 +22,7 @@ impl Dice {
         self.0
     }
 
-    /// 53 bits of chance.
+    /// 53 random bits.
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

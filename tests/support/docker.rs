@@ -1,4 +1,4 @@
-//! A Docker engine for one test at a time, with images made here from the stand-in Qdrant.
+//! A Docker engine for one test at a time, with images built here from the stand-in Qdrant.
 
 #![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
 
@@ -24,14 +24,14 @@ pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// A lock across test processes, and a clean engine at both ends.
+/// A lock across test processes, and a clean engine before and after.
 pub struct Engine {
     _lock: fs::File,
     dir: TempDir,
-    /// The volume was there before, so it is somebody's.
+    /// The volume existed before the test, so it must be kept.
     keeps_volume: bool,
     pub image: String,
-    /// A container of it ends at once.
+    /// An image whose containers end at once.
     pub exits: String,
 }
 
@@ -61,14 +61,14 @@ impl Engine {
         Some(engine)
     }
 
-    /// Removes what tests made, and nothing else: `unusable` saw to that.
+    /// Removes only what tests created; `unusable` made sure that there is nothing else.
     pub fn clean(&self) {
         let _ = fs::remove_file(self.dir.path().join("docker-compose.yml"));
         docker(&["rm", "-f", CONTAINER]);
         for id in text(&docker(&["ps", "-aq", "--filter", "label=autopack.service"])).lines() {
             docker(&["rm", "-f", id]);
         }
-        // Compose calls its project after the folder.
+        // Compose names its project after the directory.
         let name = self.dir.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let project = name.replace(|c: char| !c.is_ascii_alphanumeric(), "");
         docker(&["network", "rm", &format!("{project}_default")]);
@@ -77,7 +77,7 @@ impl Engine {
         }
     }
 
-    /// From nothing but the program and the libraries that it is linked with.
+    /// Builds images from just the program and the libraries it is linked with.
     fn make_images(&self) {
         let there = |image: &String| docker(&["image", "inspect", image]).status.success();
         if there(&self.image) && there(&self.exits) {
@@ -117,7 +117,7 @@ impl Engine {
         fs::write(self.dir.path().join("docker-compose.yml"), text).unwrap();
     }
 
-    /// On this machine only, on the volume, with our label.
+    /// Asserts that the container is reachable on this machine only, uses the volume, and has autopack's label.
     pub fn assert_safe(&self, container: &str, settings: &QdrantSettings) {
         let inspect = |format: &str| text(&docker(&["inspect", "-f", format, container]));
         let bound = text(&docker(&["port", container]));
@@ -140,7 +140,7 @@ impl Drop for Engine {
     }
 }
 
-/// Why no test may use the engine here.
+/// Reason why tests must not use the engine on this machine.
 fn unusable() -> Option<String> {
     let there = Command::new("docker").arg("info").output();
     if !there.is_ok_and(|answer| answer.status.success()) {
@@ -154,12 +154,12 @@ fn unusable() -> Option<String> {
     Some(format!("the engine here runs a real memory ({real}), which a test would remove"))
 }
 
-/// Images of ours, also under the name of a registry of the tests'.
+/// Whether a container uses one of the tests' images, possibly under the name of a test registry.
 fn is_of_a_test(container: &str) -> bool {
     container.starts_with(OURS) || container.starts_with("127.0.0.1:")
 }
 
-/// Another stand-in is another image.
+/// A different stand-in gets a different image.
 fn version() -> String {
     let mut hasher = DefaultHasher::new();
     fs::read(program()).unwrap().hash(&mut hasher);
@@ -171,7 +171,7 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
 }
 
-/// On ports of nobody; a timeout that a loaded machine keeps.
+/// Settings with unused ports, and a timeout that holds even on a busy machine.
 pub fn settings(image: &str) -> QdrantSettings {
     QdrantSettings {
         host: "127.0.0.1".into(),

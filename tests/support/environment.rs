@@ -1,4 +1,4 @@
-//! What the program and git are started with: nothing of this machine's configuration reaches them.
+//! The environment of autopack and git in tests: without any of this machine's configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Home and temporary files lie in this folder.
+    /// Home and temporary files are in this directory.
     pub fn within(folder: &Path) -> Self {
         let home = folder.join("home");
         let mut variables: BTreeMap<String, OsString> = [
@@ -19,9 +19,9 @@ impl Environment {
             ("HOME".to_owned(), home.clone().into()),
             ("XDG_STATE_HOME".to_owned(), folder.join("state").into()),
             ("TMPDIR".to_owned(), folder.into()),
-            // A test that wants a memory says which.
+            // Tests that use a memory set this themselves.
             ("AUTOPACK_ENABLE_MEMORY".to_owned(), "0".into()),
-            // Nor is every tip tested once more at the end of a run.
+            // Without the final test of the tip at the end of a run.
             ("AUTOPACK_CI_FINAL".to_owned(), "off".into()),
         ]
         .into();
@@ -37,14 +37,14 @@ impl Environment {
         self.variables.remove(name);
     }
 
-    /// The program in a folder, with these variables alone and nothing to read.
+    /// The program in a directory, with just these variables and no input.
     pub fn autopack(&self, folder: &Path) -> Command {
         let mut autopack = Command::new(program());
         autopack.current_dir(folder).env_clear().envs(&self.variables).stdin(Stdio::null());
         autopack
     }
 
-    /// git in a folder, as the test's own user.
+    /// git in a directory, as the test's own user.
     pub fn git(&self, folder: &Path) -> Command {
         let mut git = Command::new("git");
         git.current_dir(folder).env("HOME", &self.home).envs(GIT);
@@ -62,7 +62,7 @@ const GIT: [(&str, &str); 6] = [
     ("GIT_COMMITTER_EMAIL", "tester@example.com"),
 ];
 
-/// The program that is tested: this build's, or the one that `AUTOPACK_TEST_PROGRAM` names, such as a release build.
+/// The program under test: this build's, or the one named by `AUTOPACK_TEST_PROGRAM`, such as a release build.
 fn program() -> OsString {
     let ours = || env!("CARGO_BIN_EXE_autopack").into();
     std::env::var_os("AUTOPACK_TEST_PROGRAM").unwrap_or_else(ours)

@@ -1,4 +1,4 @@
-//! A program that replays what a real agent once said, under the agent's own name.
+//! A program that replays a real agent's recorded output, under the agent's own name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ pub struct Fake {
     pub task: Task,
 }
 
-/// What came of it.
+/// Result of the replay.
 pub struct Seen {
     pub reply: AgentReply,
     pub events: Vec<AgentEvent>,
@@ -28,7 +28,7 @@ pub struct Seen {
 }
 
 impl Fake {
-    /// Prints what was recorded of `kind` in `case`, then does what `then` says, a line for the shell.
+    /// Prints the recording of `kind` in `case`, then runs the shell line `then`.
     pub fn recorded(kind: &str, case: &str, then: &str) -> Self {
         let at = fixtures().join(kind.trim_end_matches("-swe-agent"));
         let file = |ending: &str| at.join(format!("{case}.{ending}"));
@@ -43,7 +43,7 @@ impl Fake {
         Self::doing(kind, &(script + then))
     }
 
-    /// Prints these lines, then does what `then` says.
+    /// Prints these lines, then runs the shell line `then`.
     pub fn saying(kind: &str, lines: &[&str], then: &str) -> Self {
         let says = format!("cat <<'END'\n{}\nEND\n", lines.join("\n"));
         Self::doing(kind, &(says + then))
@@ -56,7 +56,7 @@ impl Fake {
                      for arg in \"$@\"; do case \"$before\" in --analytics-log|-o) account=$arg;; esac; before=$arg; done\n";
         executable(&program, &format!("{start}{script}\n"));
         let mut task = agent_task::task(dir.path());
-        // Tests may run as root, for whom Claude Code is not started otherwise.
+        // Tests may run as root, for which Claude Code would not start otherwise.
         task.env.insert("IS_SANDBOX".into(), "1".into());
         Self { dir, kind: kind.to_owned(), program, settings: String::new(), task }
     }
@@ -67,7 +67,7 @@ impl Fake {
         self
     }
 
-    /// Ended 3 s after its last word, not 30 s.
+    /// Ends 3 s after its last output, not 30 s.
     pub fn ended_early(mut self) -> Self {
         self.task.env.insert("AUTOPACK_TEST_AGENT_QUIET_SECONDS".into(), "3".into());
         self
@@ -109,7 +109,7 @@ impl Seen {
         [tokens.input, tokens.output, tokens.cache_read, tokens.cache_write]
     }
 
-    /// The tool uses, as people see them.
+    /// The tool uses, as shown to people.
     pub fn tools(&self) -> Vec<String> {
         let tool = |event: &AgentEvent| match event {
             AgentEvent::Tool(words) => Some(words.clone()),

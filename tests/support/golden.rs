@@ -1,4 +1,4 @@
-//! Golden texts: what a person saw of a command, without what differs each time, and whether it is fit to be seen.
+//! Golden texts: a command's output as a person sees it, without varying parts, and checks of its form.
 
 use std::sync::LazyLock;
 
@@ -8,20 +8,20 @@ use unicode_width::UnicodeWidthStr;
 use super::Project;
 use super::ran::{Ran, named};
 
-/// The widest that a line of ours may be.
+/// Widest line that autopack may print.
 pub const COLUMNS: usize = 80;
 
-/// All that was seen, without what differs each time.
+/// The whole output, without varying parts.
 pub fn golden(ran: &Ran) -> String {
     constant(ran.shown())
 }
 
-/// The same of a text that a project's program printed.
+/// The same for a text printed by a project's program.
 pub fn filtered(project: &Project, text: &str) -> String {
     constant(named(&project.root(), text))
 }
 
-/// Times, commits and processes by their names.
+/// Replaces times, commits and processes by names.
 fn constant(mut text: String) -> String {
     for (pattern, instead) in FILTERS.iter() {
         text = pattern.replace_all(&text, *instead).into_owned();
@@ -31,12 +31,12 @@ fn constant(mut text: String) -> String {
 
 static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
-        // Padded alike, so that columns stay what they are.
+        // Padded to the same width, so that columns stay aligned.
         (r"\b\d+ h \d\d min|\b\d+ min \d\d s|\b\d+(\.\d)? s\b", "[T]"),
         (r" · \d+ phases/h", ""),
         (r"\b[0-9a-f]{10}\b", "[COMMIT]"),
         (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
-        // Where the slots of a checkout lie depends on where it lies.
+        // The place of a checkout's slots depends on the place of the checkout.
         (r"/project-[0-9a-f]{8}/project-[0-9a-f]{4}-", "/project-[HASH]/project-[HASH]-"),
         (r"\(process \d+\)", "(process [PID])"),
         (r"\(looked for in [^)]*\)", "(looked for in [PATH])"),
@@ -45,8 +45,8 @@ static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .into()
 });
 
-/// The lines that are too wide. What others wrote does not count: paths, what stands in quotes or backticks, and
-/// what a failure's kind introduces. Errors, warnings and hints stand on one line each, however long, so that `grep` finds them whole.
+/// Lines that are too wide. Text by others does not count: paths, text in quotes or backticks, and the details after a
+/// failure's kind. Errors, warnings and hints are one line each, however long, so that `grep` finds them whole.
 pub fn too_wide(text: &str) -> Vec<&str> {
     static OTHERS: LazyLock<Regex> = LazyLock::new(|| {
         let path = r"\[(?:REPO|BESIDE)\]\S*|\S*/\S+";
@@ -60,7 +60,7 @@ pub fn too_wide(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What moves a cursor, changes a color or turns a line has no place in what we print into a pipe.
+/// Control characters that move a cursor, change a color or turn a line, which autopack must not print into a pipe.
 pub fn tricks(text: &str) -> Vec<char> {
     let trick = |c: &char| {
         (c.is_control() && *c != '\n')

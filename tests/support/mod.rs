@@ -1,4 +1,4 @@
-//! What tests from outside share: the one builder of projects, stand-ins of what the program talks to, and the real data.
+//! Shared parts of end-to-end tests: the builder of projects, stand-ins for external programs, and real data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub use project::Project;
 pub use ran::Ran;
 pub use skip::{has, has_pytest, skip, succeeds};
 
-/// A program that is a text: a script.
+/// Writes an executable script.
 pub fn executable(file: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(file.parent().expect("a file has a parent")).expect("folders");

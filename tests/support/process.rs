@@ -1,4 +1,4 @@
-//! Jobs for tests, and a look at who bears a mark.
+//! Jobs for tests, and a search for processes with a mark.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use autopack::process::{self, Ended, Job, SpawnError, Stop};
 
 pub const MARK: &str = "AUTOPACK_TEST_MARK";
-/// Long enough never to be what ends a test that works.
+/// Longer than any test that works, so that this limit never ends one.
 pub const LONG: Duration = Duration::from_secs(120);
 
 pub fn unique() -> String {
@@ -42,7 +42,7 @@ pub fn signal(child: &std::process::Child, name: &str) {
     kill.args([name, &child.id().to_string()]).status().unwrap();
 }
 
-/// Processes with the mark, zombies aside.
+/// Processes with the mark, except zombies.
 pub fn marked(mark: &str) -> Vec<String> {
     let entry = format!("{MARK}={mark}");
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
@@ -56,8 +56,8 @@ pub fn marked(mark: &str) -> Vec<String> {
         .collect()
 }
 
-/// The command lines of processes that have this text in their environment: what a test's folder is named in belongs
-/// to that test. Zombies aside.
+/// Command lines of processes with this text in their environment, except zombies. A process that names a test's
+/// directory belongs to that test.
 pub fn bearing(text: &str) -> Vec<String> {
     let has = |path: &Path| {
         std::fs::read(path.join("environ"))

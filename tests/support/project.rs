@@ -1,6 +1,6 @@
-//! One builder for every end-to-end test: a small git repository, a plan, a fake agent, the real binary.
+//! The builder for every end-to-end test: a small git repository, a plan, a fake agent, and the real binary.
 //!
-//! Everything lies in one temporary folder that goes with the value: the repository, and a home beside it.
+//! Everything is in one temporary directory, which is removed with the value: the repository, and a home beside it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::environment::Environment;
 use super::ran::Ran;
 
-/// What every fake agent starts with: the phase, helpers to write files, and the prompt on stdin.
+/// Start of every fake agent: the phase, helpers to write files, and the prompt from stdin.
 const AGENT_PRELUDE: &str = r#"
 import json, os, pathlib, signal, subprocess, sys, time
 phase = json.load(open(os.environ["AUTOPACK_PHASE_FILE"]))
@@ -40,17 +40,17 @@ pub struct Project {
 }
 
 impl Project {
-    /// A repository with one commit, no configuration, and CI that is always green.
+    /// A repository with one commit, no configuration, and CI that always passes.
     pub fn new() -> Self {
         Self::bare_folder().with_repository()
     }
 
-    /// A repository that nothing was done in yet: no commit, and no file.
+    /// A new repository, without commits or files.
     pub fn without_commits() -> Self {
         Self::bare_folder().initialized()
     }
 
-    /// The repository of `new`, in a folder that is there already.
+    /// Turns an existing directory into the repository of `new`.
     pub fn with_repository(self) -> Self {
         self.initialized().file("README.md", "# project\n").commit("start")
     }
@@ -60,9 +60,9 @@ impl Project {
         self
     }
 
-    /// A folder that is no repository.
+    /// A directory without a repository.
     pub fn bare_folder() -> Self {
-        // As the program shows paths: without links.
+        // Without links, as the program shows paths.
         let temporary = std::env::temp_dir().canonicalize().unwrap();
         let dir = tempfile::Builder::new().prefix("autopack test ").tempdir_in(temporary).unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
@@ -79,7 +79,7 @@ impl Project {
         self.root().join(relative)
     }
 
-    /// Beside the repository, for what must not be in it.
+    /// A path beside the repository, for files that must not be inside.
     pub fn outside(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(relative)
     }
@@ -105,7 +105,7 @@ impl Project {
         self
     }
 
-    /// Without a variable that every project has, such as the one that switches memory off.
+    /// Removes a variable that every project has, such as the one that disables memory.
     pub fn unset(mut self, name: &str) -> Self {
         self.environment.unset(name);
         self
@@ -147,7 +147,7 @@ impl Project {
         self.config(&config)
     }
 
-    /// `autopack.yaml`, kept out of the repository's own files.
+    /// Writes `autopack.yaml`, excluded from the repository's own files.
     pub fn config(self, yaml: &str) -> Self {
         self.write(".autopack/config/autopack.yaml", yaml);
         self
@@ -173,7 +173,7 @@ impl Project {
         self.autopack_with(args, &[])
     }
 
-    /// With more variables than the project's.
+    /// The same, with additional variables.
     pub fn autopack_with<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -184,7 +184,7 @@ impl Project {
         Ran::of(output, self.root())
     }
 
-    /// With this on its standard input.
+    /// The same, with this text as standard input.
     pub fn autopack_reading<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -201,13 +201,13 @@ impl Project {
         self.autopack(["drain", "--run-id", "run"])
     }
 
-    /// Starts the binary and hands it over with its output piped.
+    /// Starts the binary with its output piped.
     pub fn spawn<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Child {
         let mut command = self.command(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Until what was started with its output piped has ended.
+    /// Waits for the end of a program started with its output piped.
     pub fn wait(&self, child: Child) -> Ran {
         Ran::of(child.wait_with_output().unwrap(), self.root())
     }

@@ -1,7 +1,8 @@
-//! The stand-in as a program, for tests that need a process or an image:
-//! `qdrant_stand_in [--exit CODE] [--address 0.0.0.0] [--rest 6333] [--grpc 6334] [--storage FILE] [--until-stdin-ends]`.
-//! As the real one it takes keys from `QDRANT__SERVICE__API_KEY` and `QDRANT__SERVICE__READ_ONLY_API_KEY`, keeps its points
-//! in `/qdrant/storage` where there is such a folder, and panics where another server has that open.
+//! The stand-in as a program, for tests that need a process or an image: `qdrant_stand_in [--exit CODE] [--address
+//! 0.0.0.0] [--rest 6333] [--grpc 6334] [--storage FILE] [--until-stdin-ends]`.
+//!
+//! Like the real one, it takes keys from `QDRANT__SERVICE__API_KEY` and `QDRANT__SERVICE__READ_ONLY_API_KEY`, keeps its
+//! points in `/qdrant/storage` if this directory exists, and panics if another server uses the directory.
 
 #![allow(clippy::disallowed_methods, reason = "a program for tests ends as it is told")]
 
@@ -32,7 +33,7 @@ async fn main() -> std::io::Result<()> {
     let state = match file.map(|file| qdrant::State::stored_in(file.as_ref())) {
         Some(Ok(state)) => state,
         Some(Err(error)) => {
-            // As the real one says it, with the start of its trace.
+            // The real one's message, with the start of its trace.
             eprintln!(
                 "ERROR qdrant::startup: Panic occurred in file lib/storage/src/content_manager/consensus/consensus_wal.rs at line 36: Can't open Collections meta Wal: Os {{ code: 11, kind: {:?}, message: \"Resource temporarily unavailable\" }}",
                 error.kind()
@@ -48,7 +49,7 @@ async fn main() -> std::io::Result<()> {
     let rest = TcpListener::bind(format!("{address}:{rest}")).await?;
     let grpc = TcpListener::bind(format!("{address}:{grpc}")).await?;
     println!("ready");
-    // As PID 1 of a container it has no default handler for SIGTERM.
+    // PID 1 of a container has no default handler for SIGTERM.
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let tied = arguments.iter().any(|argument| argument == "--until-stdin-ends");
     tokio::select! {
@@ -56,11 +57,11 @@ async fn main() -> std::io::Result<()> {
         _ = terminated.recv() => {}
         () = stdin_ended(), if tied => {}
     }
-    // The thread that reads stdin would be waited for.
+    // Exit here: otherwise the runtime would wait for the thread that reads stdin.
     std::process::exit(0)
 }
 
-/// Whoever holds the other end of a pipe is gone.
+/// Returns when the process at the other end of the pipe has ended.
 async fn stdin_ended() {
     let mut stdin = tokio::io::stdin();
     let mut buffer = [0; 64];

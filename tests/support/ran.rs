@@ -1,4 +1,4 @@
-//! What a finished command left behind, and how it is shown in golden texts.
+//! Result of a finished command, and its form in golden texts.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 #[derive(Debug)]
 pub struct Ran {
-    /// Nothing: a signal ended it.
+    /// `None`: a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -40,7 +40,7 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {self:#?}"))
     }
 
-    /// Everything that a person sees, for golden texts: exit code, stdout and stderr, paths by their names.
+    /// Everything that a person sees, for golden texts: exit code, stdout and stderr, with paths replaced by names.
     pub fn shown(&self) -> String {
         let code = self.code.map_or("none".to_owned(), |code| code.to_string());
         let part = |name: &str, text: &str| match text.is_empty() {
@@ -52,8 +52,8 @@ impl Ran {
     }
 }
 
-/// The paths of a project by their names: its repository is `[REPO]`, the folder around that `[BESIDE]`. Both have a
-/// space in them: where a line was broken there, the path is one again.
+/// Replaces the paths of a project by names: `[REPO]` for its repository, `[BESIDE]` for the directory around it. Both
+/// contain a space; a path broken there by a line wrap is joined again.
 pub fn named(root: &Path, text: &str) -> String {
     let name = |text: &str, path: &Path, name: &str| {
         let path = regex::escape(&path.display().to_string()).replace(' ', r"\s+");

@@ -1,9 +1,9 @@
-//! A program that does not want to go.
+//! A program that resists termination.
 
-/// Ignores SIGTERM; leaves behind a grandchild in a session of its own that ignores it too and holds
-/// the pipes, a stopped child, and two that
-/// fork and exit for a minute, one of them into ever new sessions. Says `up` when all are there. A minute is
-/// far longer than any test, and the machine is spared where one fails.
+/// Ignores SIGTERM; leaves behind a grandchild in a session of its own, which also ignores SIGTERM and holds the pipes,
+/// a stopped child, and two processes that fork and exit for a minute, one of them always into new sessions. Prints
+/// `up` when all are running. A minute is far longer than any test, and does not burden the machine forever if a test
+/// fails.
 pub const STUBBORN: &str = r#"
 import os, signal, sys, time
 until = time.monotonic() + 60

@@ -1,4 +1,4 @@
-//! `telemetry calibrate`: shown, applied, undone, refused; and that drains go by it.
+//! `telemetry calibrate`: shown, applied, undone, refused; and its effect on drains.
 
 use autopack::telemetry::Calibration;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ async fn what_would_be_no_better_is_refused() {
     assert!(unknown.stderr.contains("existing runs: simulated"), "{unknown:#?}");
 }
 
-/// Better than the shipped numbers is not enough where others are in force: how things are now is what counts.
+/// To be better than the shipped numbers is not enough if others are active: the comparison is with the active ones.
 #[tokio::test]
 async fn what_is_worse_than_what_is_in_force_is_refused() {
     let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
@@ -97,7 +97,7 @@ async fn what_is_worse_than_what_is_in_force_is_refused() {
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
 }
 
-/// The same number in the plan, in what is recorded, and in what budgets go by.
+/// The same number in the plan, in the record, and in budgets.
 #[tokio::test]
 async fn drains_go_by_what_is_in_force() {
     let mut learnt = samples(&WORLDS[1], 80, &mut Random::of(8));

@@ -1,4 +1,4 @@
-//! `telemetry export`: which samples, in which order, in which form, to whom.
+//! `telemetry export`: selection, order, format and destination of samples.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use super::generator::{Random, WORLDS, samples};
 use super::{execute, exported, holding};
 use crate::support::has;
 
-/// Of three worlds, one more cut off and one failed than landed; times go backwards.
+/// From three worlds, one more cut off and one failed than landed; times go backwards.
 fn mixed(count: usize) -> Vec<Sample> {
     let mut random = Random::of(3);
     let mut all = samples(&WORLDS[5], count, &mut random);
@@ -114,7 +114,7 @@ async fn csv_has_the_same_samples() {
     for (csv, json) in read.iter().zip(exported(&project, &[])) {
         for (field, value) in json.as_object().unwrap() {
             match value.as_f64().filter(|_| value.is_f64()) {
-                // serde_json reads the last digit of a fraction as it likes.
+                // serde_json may read the last digit of a fraction differently.
                 Some(number) => {
                     let read: f64 = csv[field].as_str().unwrap().parse().unwrap();
                     assert!((read - number).abs() <= 1e-12 * number.abs(), "{field}");

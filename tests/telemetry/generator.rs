@@ -1,9 +1,9 @@
-//! Samples from a stated generator, for what cannot be shown with the few real ones.
+//! Samples from a stated generator, for results that the few real ones cannot show.
 //!
-//! A phase: a category and a complexity of chance; 1 to 5 deliverables, half of them code, a quarter tests, the rest
-//! docs, configuration and a folder; a description of 100 to 3,000 characters; of its files 3 in 10 were there before, with
-//! 0.5 to 60 KiB. What it takes: the estimate's formula with the world's own numbers, times a log-normal error, times or by
-//! five for outliers. One cut off keeps 30 to 90 % of that.
+//! A phase has a random category and complexity; 1 to 5 deliverables, half of them code, a quarter tests, the rest
+//! docs, configuration and a directory; a description of 100 to 3,000 characters. Of its files, 3 in 10 existed before,
+//! with 0.5 to 60 KiB. Its tokens are the estimate's formula with the world's own numbers, times a log-normal error,
+//! multiplied or divided by five for outliers. A phase that is cut off keeps 30 to 90 % of that.
 
 use autopack::phase::{PhaseId, RunId, Sample, UnixMs};
 use autopack::telemetry::estimate::predict;
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::support::dice::Dice;
 
-/// How things are, other than the shipped estimate has it.
+/// The true numbers, as far as they differ from the shipped estimate.
 pub struct World {
     pub name: &'static str,
-    /// Agent, model, and the scale of what it puts out.
+    /// Agent, model, and the scale of their output.
     pub agents: &'static [(&'static str, &'static str, f64)],
     /// Numbers that differ from the shipped ones.
     pub numbers: fn() -> Value,
-    /// Standard deviation of the logarithm of what a phase takes.
+    /// Standard deviation of the logarithm of a phase's tokens.
     pub noise: f64,
     /// Shares of all samples.
     pub outliers: f64,
@@ -52,7 +52,7 @@ pub const WORLDS: [World; 6] = [
     World { name: "often cut off", agents: &[("claude", "m", 1.6)], cut_off: 0.3, ..PLAIN },
 ];
 
-/// Dice, with the distributions that are wanted here.
+/// Dice, with the distributions needed here.
 pub struct Random(Dice);
 
 impl Random {
@@ -72,7 +72,7 @@ impl Random {
         items[(self.unit() * items.len() as f64) as usize]
     }
 
-    /// Box and Muller.
+    /// Box-Muller transform.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.unit().max(1e-12).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()

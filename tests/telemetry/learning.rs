@@ -1,4 +1,4 @@
-//! Whether learning helps, and never hurts: on real samples and on those of a stated generator.
+//! Learning helps, and never hurts: on real samples and on those of a stated generator.
 
 use autopack::import::{self, Existing};
 use autopack::phase::{PhaseId, Sample};
@@ -7,14 +7,14 @@ use autopack::telemetry::{Calibration, Example, learn, shuffled};
 
 use super::generator::{Random, WORLDS, samples};
 
-/// What the table has of one world: mean SMAPE on what was held out, and the split that learning did worst in.
+/// A row of the table for one world: mean SMAPE on held-out samples, and the split with the worst result.
 struct Row {
     shipped: f64,
     learnt: f64,
     worst: f64,
 }
 
-/// Learns from 7 in 10, measures on the rest, so many times over.
+/// Learns from 7 in 10 and measures on the rest, `times` times.
 fn splits(examples: &[&Example], times: u64) -> Row {
     let mut row = Row { shipped: 0.0, learnt: 0.0, worst: f64::MIN };
     for seed in 0..times {
@@ -28,7 +28,7 @@ fn splits(examples: &[&Example], times: u64) -> Row {
     row
 }
 
-/// Those of the Python Autopack's database (hshk99/Autopack, MIT); none where it is not there.
+/// Samples of the Python Autopack's database (hshk99/Autopack, MIT); none without the data.
 async fn real() -> Vec<Sample> {
     let Some(file) = crate::support::shared_file("python-autopack.db") else { return Vec::new() };
     let plan = import::read(&file, None).await.unwrap().resolve(&Existing::default()).unwrap();
@@ -114,7 +114,7 @@ fn a_handful_of_samples_changes_nothing() {
     assert_eq!(learn(&[]), Calibration::default());
 }
 
-/// A third of what is seen was cut off, at 30 to 90 % of what would have come. Taken as values, they would pull the
+/// A third of the samples was cut off, at 30 to 90 % of the full value. Taken as full values, they would pull the
 /// estimate down.
 #[test]
 fn what_was_cut_off_pulls_up_and_never_down() {

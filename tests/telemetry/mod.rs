@@ -1,4 +1,4 @@
-//! Telemetry, from an attempt to an export, and from samples to an estimate that learnt.
+//! Telemetry, from an attempt to an export, and from samples to a learned estimate.
 
 mod calibrate;
 mod export;
@@ -14,14 +14,14 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use crate::support::Project;
 
-/// The samples as they are exported.
+/// The samples as exported.
 fn exported(project: &Project, args: &[&str]) -> Vec<Value> {
     let all: Vec<&str> = ["telemetry", "export"].iter().chain(args).copied().collect();
     let ran = project.autopack(all).succeeded();
     ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The project's database, without going through the store.
+/// The project's database, opened without the store.
 async fn database(project: &Project) -> SqliteConnection {
     let file = project.path(".autopack/autopack.db");
     SqliteConnectOptions::new().filename(file).connect().await.unwrap()
@@ -33,7 +33,7 @@ async fn execute(project: &Project, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// A project whose database holds these samples and nothing else.
+/// A project whose database has these samples and nothing else.
 async fn holding(samples: &[Sample]) -> Project {
     let project = Project::new();
     let url = DatabaseUrl::parse("sqlite:///.autopack/autopack.db", &project.root()).unwrap();

@@ -191,7 +191,7 @@ fn where_there_is_nothing_to_say_nothing_is_said() {
     assert!(!project.drain().succeeded().stdout.contains("telemetry:"));
 }
 
-/// It may have been somebody else who switched it off.
+/// Another person may have disabled it.
 #[test]
 fn where_it_is_switched_off_that_is_said_once() {
     let off = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(2));
@@ -201,7 +201,7 @@ fn where_it_is_switched_off_that_is_said_once() {
     assert!(exported(&off, &[]).is_empty());
 }
 
-/// The events of a drain stay JSON alone.
+/// A drain's events remain pure JSON.
 #[test]
 fn with_json_it_is_said_on_stderr() {
     let project = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(1));

@@ -1,10 +1,10 @@
-//! The checker: a history -> what is wrong with it. It knows the promises, and nothing of how they are kept.
+//! Checks a history for broken promises. The checker knows the promises, not how they are implemented.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::history::{Attempt, History, Move, Phase};
 
-/// From docs/architecture.md, not from the code.
+/// Legal moves, taken from docs/architecture.md, not from the code.
 const LEGAL: [(&str, &str); 9] = [
     ("QUEUED", "EXECUTING"),
     ("EXECUTING", "COMPLETE"),
@@ -17,11 +17,11 @@ const LEGAL: [(&str, &str); 9] = [
     ("COMPLETE", "QUEUED"),
 ];
 
-/// Steps that only the operator takes; counters start over with them.
+/// Moves made only by the operator; counters start over with them.
 const STEERED: [(&str, &str); 4] =
     [("QUEUED", "SKIPPED"), ("SKIPPED", "QUEUED"), ("FAILED", "QUEUED"), ("COMPLETE", "QUEUED")];
 
-/// One line for each breach; none is what everybody hopes for.
+/// Returns one line for each breach.
 pub fn complaints(history: &History) -> Vec<String> {
     let mut found = Vec::new();
     let (attempts, moves) =
@@ -39,12 +39,12 @@ pub fn complaints(history: &History) -> Vec<String> {
     }
     landed_once(history, &mut found);
     let lists = [
-        ("an owner was left on the list", &history.owners),
+        ("an owner is still listed", &history.owners),
         ("two agents at once on one phase", &history.doubles),
         ("the database is damaged", &history.integrity),
         ("the repository is damaged", &history.fsck),
-        ("a process was left", &history.processes),
-        ("the user's own was changed", &history.changes),
+        ("a process is still running", &history.processes),
+        ("the user's files or settings changed", &history.changes),
     ];
     for (what, list) in lists {
         found.extend(list.iter().map(|one| format!("{what}: {one}")));
@@ -60,12 +60,12 @@ fn by_phase<T>(all: &[T], phase: impl Fn(&T) -> i64) -> HashMap<i64, Vec<&T>> {
     grouped
 }
 
-/// Numbered from 1 without a gap, one at a time, and none after one that landed.
+/// Attempts are numbered from 1 without a gap, one runs at a time, and none follows an attempt that landed.
 fn attempts_in_order(attempts: &[&Attempt], steady_clock: bool, found: &mut Vec<String>) {
     for (index, attempt) in attempts.iter().enumerate() {
         let number = attempt.attempt;
         if usize::try_from(number) != Ok(index + 1) {
-            found.push(format!("attempt {number} stands where {} should", index + 1));
+            found.push(format!("found attempt {number} instead of {}", index + 1));
         }
         let Some(next) = attempts.get(index + 1) else { continue };
         match attempt.ended_at {
@@ -78,29 +78,29 @@ fn attempts_in_order(attempts: &[&Attempt], steady_clock: bool, found: &mut Vec<
     }
 }
 
-/// Each move is a legal one, from where the last one led, and nobody takes over an owner's phase in passing.
+/// Each move is legal and starts where the last one ended, and no claim takes over another owner's phase directly.
 fn moves_are_legal(phase: &Phase, moves: &[&Move], found: &mut Vec<String>) {
     let mut at = "QUEUED";
     for step in moves {
         let (was, is) = (step.was.as_str(), step.is.as_str());
         if !LEGAL.contains(&(was, is)) {
             let owners = format!("{:?} -> {:?}", step.was_owner, step.is_owner);
-            found.push(format!("it went from {was} to {is} (owner {owners})"));
+            found.push(format!("illegal move from {was} to {is} (owner {owners})"));
         }
         if was != at {
-            found.push(format!("it was {at} and then moved from {was}"));
+            found.push(format!("was {at}, then moved from {was}"));
         }
         if (is == "EXECUTING") != step.is_owner.is_some() {
-            found.push(format!("it is {is} with the owner {:?}", step.is_owner));
+            found.push(format!("is {is} with owner {:?}", step.is_owner));
         }
         at = is;
     }
     if phase.state != at {
-        found.push(format!("it is {} without having moved there from {at}", phase.state));
+        found.push(format!("is {} without a move from {at}", phase.state));
     }
 }
 
-/// Every claim is an attempt of the same owner, and the other way round.
+/// Every claim is an attempt by the same owner, and every attempt was claimed.
 fn claims_are_attempts(attempts: &[&Attempt], moves: &[&Move], found: &mut Vec<String>) {
     let claimed: Vec<Option<&str>> = moves
         .iter()
@@ -110,11 +110,11 @@ fn claims_are_attempts(attempts: &[&Attempt], moves: &[&Move], found: &mut Vec<S
     let tried: Vec<Option<&str>> =
         attempts.iter().map(|attempt| Some(attempt.owner.as_str())).collect();
     if claimed != tried {
-        found.push(format!("claimed by {claimed:?}, tried by {tried:?}"));
+        found.push(format!("claimed by {claimed:?}, attempts by {tried:?}"));
     }
 }
 
-/// The state is what the attempts came to, and every charged try is there.
+/// The state agrees with the outcomes of the attempts, and every counted attempt is counted once.
 fn state_fits(phase: &Phase, attempts: &[&Attempt], moves: &[&Move], found: &mut Vec<String>) {
     let outcomes: Vec<&str> =
         attempts.iter().map(|attempt| attempt.outcome.as_deref().unwrap_or("open")).collect();
@@ -122,48 +122,53 @@ fn state_fits(phase: &Phase, attempts: &[&Attempt], moves: &[&Move], found: &mut
     let count = |of: &[&str]| outcomes.iter().filter(|outcome| of.contains(outcome)).count();
     let passed = |outcome: &str| ["landed", "no_change_needed"].contains(&outcome);
     let last = outcomes.last().copied().unwrap_or("none");
-    let mut say = |what: String| found.push(format!("{what}; its attempts came to {outcomes:?}"));
+    let mut say =
+        |what: String| found.push(format!("{what}; outcomes of its attempts: {outcomes:?}"));
     match phase.state.as_str() {
-        "COMPLETE" if !passed(last) => say("it is COMPLETE".to_owned()),
+        "COMPLETE" if !passed(last) => say("is COMPLETE without having passed".to_owned()),
         "QUEUED" | "FAILED" if passed(last) && !steered => {
-            say(format!("it passed and is {}", phase.state));
+            say(format!("has passed, but is {}", phase.state));
         }
-        "EXECUTING" => say("it is EXECUTING and nobody is at work".to_owned()),
+        "EXECUTING" => say("is EXECUTING, but no drain is at work".to_owned()),
         _ => {}
     }
     if last == "open" && phase.state != "EXECUTING" {
-        say("its last attempt never ended".to_owned());
+        say("the last attempt never ended".to_owned());
     }
     if phase.executions != i64::try_from(attempts.len()).unwrap() {
-        say(format!("it counts {} executions", phase.executions));
+        say(format!("counts {} executions", phase.executions));
     }
     if steered {
         return;
     }
     if count(&["landed", "no_change_needed"]) > 1 {
-        say("it passed more than once".to_owned());
+        say("passed more than once".to_owned());
     }
     let charged = count(&["landed", "no_change_needed", "failed"]);
-    for (what, counted, there) in
-        [("tries", phase.attempts, charged), ("crashes", phase.crashes, count(&["crashed"]))]
-    {
+    for (what, counted, there) in [
+        ("counted attempts", phase.attempts, charged),
+        ("crashes", phase.crashes, count(&["crashed"])),
+    ] {
         if usize::try_from(counted) != Ok(there) {
-            say(format!("it counts {counted} {what}"));
+            say(format!("stores {counted} {what} instead of {there}"));
         }
     }
 }
 
-/// After a drain that ended by itself, only what waits for a phase that did not pass may be QUEUED.
+/// After a drain that ended by itself, only phases with an unmet dependency may be QUEUED.
 fn nothing_forgotten(phase: &Phase, found: &mut Vec<String>) {
     if phase.unmet != phase.really_unmet {
-        found.push(format!("it counts {} unmet of {}", phase.unmet, phase.really_unmet));
+        found.push(format!(
+            "stores {} unmet dependencies instead of {}",
+            phase.unmet, phase.really_unmet
+        ));
     }
     if phase.state == "QUEUED" && phase.really_unmet == 0 {
-        found.push("it is QUEUED and could run".to_owned());
+        found.push("is QUEUED, but could run".to_owned());
     }
 }
 
-/// The branch has one commit for each phase that landed, the one that the store names, and no other.
+/// The branch has exactly one commit for each landed phase: the commit named in the store.
 fn landed_once(history: &History, found: &mut Vec<String>) {
     let mut times: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for commit in &history.commits {
@@ -181,7 +186,7 @@ fn landed_once(history: &History, found: &mut Vec<String>) {
     for commit in &history.commits {
         match landed.get(commit.id.as_str()) {
             None => found.push(format!(
-                "{} is on the branch for {:?}, and no attempt landed it",
+                "{} is on the branch for {:?}, but no attempt landed it",
                 commit.id, commit.phase
             )),
             Some(attempt) if attempt.attempt.to_string() != commit.attempt => found.push(format!(

@@ -1,4 +1,4 @@
-//! The checker is worth what it sees: histories that are forged, each in one place.
+//! Checks the checker: forged histories, each with one breach.
 
 use super::checker::complaints;
 use super::history::{Attempt, Commit, History, Move, Phase};
@@ -25,7 +25,7 @@ fn step(was: &str, is: &str, was_owner: Option<&str>, is_owner: Option<&str>) ->
     Move { phase: 1, was, is, was_owner: owner(was_owner), is_owner: owner(is_owner) }
 }
 
-/// One phase: a drain crashed on it, the next one landed it.
+/// One phase: a drain crashed in it, the next one landed it.
 fn honest() -> History {
     History {
         phases: vec![Phase {
@@ -87,7 +87,7 @@ fn a_phase_that_landed_twice_is_seen() {
 #[test]
 fn a_landing_that_was_lost_is_seen() {
     complains(|h| h.commits.clear(), "is not on the branch");
-    complains(|h| h.attempts[1].outcome = text("crashed"), "it is COMPLETE");
+    complains(|h| h.attempts[1].outcome = text("crashed"), "is COMPLETE");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn two_owners_at_once_are_seen() {
     complains(|h| h.attempts[1].started_at = 12, "overlap");
     complains(|h| h.attempts[0].ended_at = None, "began before 1 ended");
     complains(|h| h.doubles.push("double p 2".to_owned()), "two agents at once");
-    complains(|h| h.attempts[1].owner = "c".to_owned(), "tried by");
+    complains(|h| h.attempts[1].owner = "c".to_owned(), "attempts by");
     let theft = step("EXECUTING", "EXECUTING", Some("a"), Some("b"));
     complains(|h| h.moves.insert(1, theft), "from EXECUTING to EXECUTING");
 }
@@ -103,9 +103,9 @@ fn two_owners_at_once_are_seen() {
 #[test]
 fn an_illegal_step_is_seen() {
     complains(|h| h.moves[3].is = "SKIPPED".to_owned(), "from EXECUTING to SKIPPED");
-    complains(|h| drop(h.moves.remove(1)), "it was EXECUTING and then moved from QUEUED");
-    complains(|h| drop(h.moves.pop()), "without having moved there");
-    complains(|h| h.moves[3].is_owner = text("b"), "with the owner");
+    complains(|h| drop(h.moves.remove(1)), "was EXECUTING, then moved from QUEUED");
+    complains(|h| drop(h.moves.pop()), "without a move from");
+    complains(|h| h.moves[3].is_owner = text("b"), "with owner");
 }
 
 #[test]
@@ -117,24 +117,24 @@ fn what_was_forgotten_is_seen() {
     };
     complains(queued, "could run");
     complains(|h| h.phases[0].unmet = 1, "unmet");
-    complains(|h| h.phases[0].state = "EXECUTING".to_owned(), "nobody is at work");
+    complains(|h| h.phases[0].state = "EXECUTING".to_owned(), "no drain is at work");
     complains(|h| h.attempts[1].outcome = None, "never ended");
 }
 
 #[test]
 fn a_count_that_is_off_is_seen() {
-    complains(|h| h.phases[0].attempts = 2, "counts 2 tries");
-    complains(|h| h.phases[0].crashes = 0, "counts 0 crashes");
+    complains(|h| h.phases[0].attempts = 2, "stores 2 counted attempts");
+    complains(|h| h.phases[0].crashes = 0, "stores 0 crashes");
     complains(|h| h.phases[0].executions = 3, "counts 3 executions");
-    complains(|h| h.attempts[1].attempt = 3, "attempt 3 stands where 2 should");
+    complains(|h| h.attempts[1].attempt = 3, "found attempt 3 instead of 2");
 }
 
 #[test]
 fn whatever_else_is_left_or_damaged_is_seen() {
     let one = || vec!["x".to_owned()];
-    complains(|h| h.owners = one(), "an owner was left");
+    complains(|h| h.owners = one(), "an owner is still listed");
     complains(|h| h.integrity = one(), "the database is damaged");
     complains(|h| h.fsck = one(), "the repository is damaged");
-    complains(|h| h.processes = one(), "a process was left");
-    complains(|h| h.changes = one(), "the user's own was changed");
+    complains(|h| h.processes = one(), "a process is still running");
+    complains(|h| h.changes = one(), "the user's files or settings changed");
 }

@@ -1,5 +1,5 @@
-//! The wall clock jumps by an hour and a day, both ways, while two drains are at work: nobody takes the other for dead,
-//! nothing waits for a time that is far away now.
+//! The wall clock jumps by an hour and by a day, both ways, while two drains are at work: neither considers the other
+//! dead, and neither waits for a time that is now far away.
 
 use super::ground::{Ground, backlog};
 use super::preload::Clock;
@@ -12,7 +12,7 @@ const JUMPS: [i64; 5] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 0];
 #[test]
 fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
     let project = Project::new();
-    // Not in the project's folder: LD_PRELOAD knows no path with a space in it.
+    // Outside the project: LD_PRELOAD does not support a path with a space.
     let folder = tempfile::tempdir().unwrap();
     let Some(clock) = Clock::built_in(folder.path()) else { return };
     let project = project
@@ -20,7 +20,7 @@ fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
         .env("TEST_CLOCK", clock.file.display().to_string());
     let (rounds, jobs) = (size("CLOCK_ROUNDS", 1, 10), jobs(1));
     let jumps = rounds * JUMPS.len() as u64;
-    // A lease that is short beside each jump and long beside a heartbeat that comes late.
+    // This lease is short compared with each jump, and long compared with a late heartbeat.
     let settings = "executor: {lease_seconds: 30}\n";
     let ground = Ground::on(project, "sleep 0.1; deliver", settings, jobs, backlog(jumps * 3));
     let mut drains = [ground.start(), ground.start()];
@@ -37,9 +37,9 @@ fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
     let history = ground.check_after(|history| history.steady_clock = false);
     let rescued =
         history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("crashed")).count();
-    assert_eq!(rescued, 0, "a drain was taken for dead");
+    assert_eq!(rescued, 0, "a live drain was considered dead");
     let shifted = history.attempts.iter().any(|a| a.ended_at.is_some_and(|end| end < a.started_at));
-    println!("an attempt that ended before it began: {shifted}");
+    println!("attempts with an end before their start: {shifted}");
     let text = format!(
         "{jumps} jumps of an hour and a day, both ways, two drains, jobs {jobs}: no lease expired"
     );

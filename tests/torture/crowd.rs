@@ -1,4 +1,5 @@
-//! Many drains on one database: no phase is run twice, none is left, nobody is told that the database is locked.
+//! Many drains on one database: no phase runs twice, none is left over, and no drain fails because the database is
+//! locked.
 
 use super::drains::Running;
 use super::ground::Ground;
@@ -7,12 +8,12 @@ use crate::support::Project;
 
 use serde_json::json;
 
-/// Neighbours are in different folders: they may run side by side.
+/// Consecutive phases write to different directories, so they may run side by side.
 fn file(i: u64) -> String {
     format!("src/{}/{i}.txt", i % 250)
 }
 
-/// An agent that is next to free: it plays what was recorded.
+/// An agent that costs almost nothing: it replays a recording.
 fn ground(phases: u64, jobs: u64) -> Ground {
     let project = Project::new();
     let recordings = project.outside("recordings");
@@ -44,10 +45,10 @@ fn a_crowd_of_drains_does_everything_once() {
     ground.assert_all_complete();
     let history = ground.check();
     let owners: std::collections::BTreeSet<_> = history.attempts.iter().map(|a| &a.owner).collect();
-    assert!(owners.len() > 1, "one drain did it all");
+    assert!(owners.len() > 1, "a single drain executed all phases");
     let again = history.attempts.len() as u64 - phases;
     let text = format!(
-        "{drains} drains, {phases} phases, jobs {jobs}: each landed once in {took} s; {again} attempts gave way to another landing"
+        "{drains} drains, {phases} phases, jobs {jobs}: each landed once in {took} s; {again} attempts repeated after another landing"
     );
-    summary("a crowd on one database", 0, &text);
+    summary("many drains on one database", 0, &text);
 }

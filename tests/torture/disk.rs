@@ -1,6 +1,7 @@
-//! A disk that fills at any write and frees again: the drain waits, says so, and goes on by itself. Nothing is lost.
+//! A disk that fills during any write and frees again: the drain waits, reports it, and resumes by itself. Nothing is
+//! lost.
 //!
-//! The disk is a small tmpfs in a mount namespace of the test's own; where that is not allowed, it says so and skips.
+//! The disk is a small tmpfs in a mount namespace of the test's own. The test is skipped where that is not permitted.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,14 +11,14 @@ use super::sizes::{is_long, jobs, size, summary};
 use crate::support::dice::Dice;
 use crate::support::{Project, skip};
 
-/// What a drain of a small project needs, and a little more.
+/// Space that a drain of a small project needs, and a little more.
 const DISK_MB: u64 = 24;
 
 const PAGE: u64 = 4096;
-/// So little room that the drain takes the disk for full.
+/// Free space so small that the drain considers the disk full.
 const SOON_FULL: u64 = 1 << 20;
 
-/// Which part of the project lies on the disk that fills.
+/// The part of the project on the disk that fills.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     /// Database, slots, attempts.
@@ -37,8 +38,9 @@ impl Mounted {
         Self(place.to_owned())
     }
 
-    /// Leaves so many KiB, or a little less: the drain goes on writing meanwhile. By halves, since what is asked for and is
-    /// more than there is takes all for a moment and gives it back: a full disk that nobody could tell of afterwards.
+    /// Fills the disk until this many KiB are free, or a little less, while the drain goes on writing. Works by halves:
+    /// a request for more than is available takes all space for a moment and gives it back, which would look like a
+    /// full disk that nobody can observe afterwards.
     fn fill(&self, kib: u64) {
         let ballast = std::fs::File::create(self.ballast()).unwrap();
         let mut size = 0;
@@ -97,7 +99,7 @@ fn assert_passes_where_mounted(test: &str) {
     assert!(passes(test));
 }
 
-/// In a mount namespace of its own, which goes with its last process.
+/// Runs a test in its own mount namespace, which ends with its last process.
 fn passes(test: &str) -> bool {
     let mut unshare = Command::new("unshare");
     unshare.args(["-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
@@ -106,7 +108,7 @@ fn passes(test: &str) -> bool {
     };
     let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
     println!("{said}");
-    // A name that no test bears passes, too.
+    // A filter that matches no test would pass, too.
     ran.status.success() && said.contains("1 passed")
 }
 
@@ -126,20 +128,20 @@ fn fills() {
     let waited: u64 = (0..rounds)
         .map(|round| {
             let place = if round % 3 == 2 { Place::Project } else { Place::Autopack };
-            // From nothing to more than an attempt needs: each write site has its turn.
+            // From nothing to more than an attempt needs, so that each place that writes is hit.
             let kib =
                 if is_long() { dice.below(1024) } else { [0, 8, 40, 200, 90][round as usize % 5] };
             u64::from(fill_once(place, kib, dice.below(5), jobs))
         })
         .sum();
-    assert!(waited > 0, "no drain ever met a full disk");
+    assert!(waited > 0, "no drain met a full disk");
     let text = format!(
-        "{rounds} disks filled to within 0 to 1024 KiB, jobs {jobs}: {waited} drains waited for space and went on without a restart, no phase lost"
+        "{rounds} disks filled to within 0 to 1024 KiB, jobs {jobs}: {waited} drains waited for space and resumed without a restart, no phase lost"
     );
-    summary("a disk that fills and frees again", seed, &text);
+    summary("full disk, freed again", seed, &text);
 }
 
-/// A disk with our folder on it, and with the slots, which cannot lie in the checkout.
+/// A disk with the project on it, and with the slots, which must be outside the checkout.
 fn on_small_disk(bare: &Project) -> (Mounted, String) {
     let disk = bare.outside("disk");
     let mounted = Mounted::on(&disk);
@@ -166,7 +168,7 @@ fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
     let agents = || ground.steps().iter().filter(|step| step.starts_with("agent")).count() as u64;
     assert!(drain.wait_until(|| agents() > after), "{}", drain.said());
     mounted.fill(kib);
-    // Either it is through, or it says what it waits for.
+    // The drain is either finished, or reports what it waits for.
     let waits = drain.wait_until(|| is_said(&ground));
     mounted.free();
     let over = drain.wait().exited(0);
@@ -176,13 +178,13 @@ fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
     });
     let charged =
         history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("failed")).count();
-    assert_eq!(charged, 0, "a full disk is no phase's fault: {over:#?}");
-    // The folder can go only once nothing is mounted in it.
+    assert_eq!(charged, 0, "a full disk must not count as an attempt: {over:#?}");
+    // The directory can be removed only when nothing is mounted in it.
     drop(mounted);
     waits
 }
 
-/// The agent could not write, and there is room again before anybody looks at what it did.
+/// The agent could not write, but there is space again before its work is read.
 #[test]
 #[ignore = "run by another test in a mount namespace of its own"]
 fn frees_under_the_agent() {
@@ -197,7 +199,7 @@ fn frees_under_the_agent() {
         "if [ $AUTOPACK_ATTEMPT = 1 ]; then echo >{began:?}; read -r _ <{freed:?}; else deliver; fi"
     );
     let ground = Ground::on(project, &body, &settings, 1, backlog(1));
-    // Too little, and enough for all that comes before and after the agent.
+    // Too little for the agent, and enough for everything before and after it.
     mounted.fill(2048);
     let drain = ground.start();
     std::fs::read(began).unwrap();
@@ -211,7 +213,7 @@ fn frees_under_the_agent() {
     drop(mounted);
 }
 
-/// Once, which is mended; and again and again, which is waited for: nobody pays for that all night.
+/// A single shortage is handled at once. Repeated shortages are waited for, so that agents are not paid all night.
 #[test]
 #[ignore = "run by another test in a mount namespace of its own"]
 fn is_filled_by_an_agent() {

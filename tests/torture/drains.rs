@@ -1,4 +1,4 @@
-//! Drains that run: waiting for what they do, stopping and killing them.
+//! Running drains: waiting for their actions, suspending and killing them.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 
 use crate::support::process::LONG;
 
-/// Between two looks.
+/// Pause between two polls.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// A drain, its output in files: nobody has to read it while it runs. Killed when dropped.
+/// A drain with its output in files, so that nobody has to read it meanwhile. Killed when dropped.
 pub struct Running {
     child: Child,
     output: PathBuf,
@@ -41,12 +41,12 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Until it is so. `false`: the drain ended before.
+    /// Waits for a condition. `false`: the drain ended before.
     pub fn wait_until(&mut self, so: impl Fn() -> bool) -> bool {
         self.wait_within(LONG, so)
     }
 
-    /// The same where it may take long.
+    /// The same with a long time limit.
     pub fn wait_patiently(&mut self, so: impl Fn() -> bool) -> bool {
         self.wait_within(20 * LONG, so)
     }
@@ -61,12 +61,12 @@ impl Running {
             if over {
                 return false;
             }
-            assert!(began.elapsed() < bound, "nothing happens: {}", self.said());
+            assert!(began.elapsed() < bound, "no progress: {}", self.said());
             std::thread::sleep(LOOK);
         }
     }
 
-    /// Everything that it has written so far.
+    /// All output so far.
     pub fn said(&self) -> String {
         self.read("out") + &self.read("err")
     }
@@ -75,7 +75,7 @@ impl Running {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
 
-    /// Returns once it stands still.
+    /// Suspends the drain and returns when it is stopped.
     pub fn stop(&mut self) {
         self.signal(Signal::SIGSTOP);
         let stat = format!("/proc/{}/stat", self.pid());
@@ -83,13 +83,13 @@ impl Running {
         self.wait_until(stopped);
     }
 
-    /// kill -9; `false` where it had ended by itself.
+    /// Kills the drain with SIGKILL; `false` if it had ended by itself.
     pub fn kill(mut self) -> bool {
         let _ = self.child.kill();
         self.child.wait().unwrap().code().is_none()
     }
 
-    /// To its end.
+    /// Waits for the end of the drain.
     pub fn wait(mut self) -> Over {
         let code = self.child.wait().unwrap().code();
         Over { code, stdout: self.read("out"), stderr: self.read("err") }

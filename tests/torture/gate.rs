@@ -1,12 +1,13 @@
-//! A gate before git: every call of a drain is written down, and the one that is waited for is held before or after its
-//! work, for as long as the test likes.
+//! A wrapper around git that logs every call of a drain and can hold one call, before or after its work, until the test
+//! releases it.
 
 use std::path::PathBuf;
 
 use crate::support::{Project, executable};
 
-/// `armed` says which call is held: before or after, which command or `any`, and the how manieth. A look at noclobber
-/// counts, since several drains may call at once. It lets go by itself after two minutes: nothing here outlives a test.
+/// `armed` names the call to hold: before or after, the command or `any`, and which of these calls. noclobber makes the
+/// counting atomic, since several drains may call at once. The wrapper releases by itself after two minutes, so that
+/// nothing outlives a test.
 const WRAPPER: &str = r#"#!/bin/sh
 sub= skip=
 for a do
@@ -44,7 +45,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// From now on the project's drains go through it. `Ground` makes the folder `witness`, before or after this.
+    /// Puts the wrapper on the PATH of the project's drains. `Ground` creates the directory `witness`, before or after
+    /// this.
     pub fn on(project: Project) -> (Project, Self) {
         let (at, bin) = (project.outside("witness"), project.outside("bin"));
         std::fs::create_dir_all(&at).unwrap();
@@ -69,12 +71,12 @@ impl Gate {
         std::fs::rename(new, self.at.join("armed")).unwrap();
     }
 
-    /// The command that is held now.
+    /// The command held at present.
     pub fn held(&self) -> Option<String> {
         std::fs::read_to_string(self.at.join("held")).ok().map(|text| text.trim().to_owned())
     }
 
-    /// Lets go, and holds nothing more.
+    /// Releases the held call and holds no further ones.
     pub fn release(&self) {
         for entry in std::fs::read_dir(&self.at).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -1,5 +1,5 @@
-//! A project made for torture: a user's checkout with work in it, a run, an agent that witnesses, and a look at all of
-//! it afterwards.
+//! A project for torture tests: a user's checkout with work in it, a run, an agent that logs its actions, and a final
+//! check of everything.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use super::history::{self, History};
 use super::users::Users;
 use crate::support::{Project, executable};
 
-/// Says who works on what; two at once meet at the lock, which goes with the last process of the agent.
+/// Logs who works on which phase. Two agents at once collide at a lock, which ends with the agent's last process.
 const WITNESS: &str = r#"
 exec 9>>"$at/$AUTOPACK_PHASE_ID.lock"
 flock -n 9 || echo "double $AUTOPACK_PHASE_ID $AUTOPACK_ATTEMPT" >>"$at/steps"
@@ -21,7 +21,7 @@ echo "agent $AUTOPACK_PHASE_ID $AUTOPACK_ATTEMPT" >>"$at/steps"
 deliver() { mkdir -p "src/$AUTOPACK_PHASE_ID"; echo "attempt $AUTOPACK_ATTEMPT" >"src/$AUTOPACK_PHASE_ID/made.txt"; }
 "#;
 
-/// Never to run: our git does not trust hooks.
+/// Must never run: autopack's git does not trust hooks.
 const HOOK: &str = "#!/bin/sh\necho ran >>.git/hooks/ran\n";
 
 pub struct Ground {
@@ -29,12 +29,13 @@ pub struct Ground {
     pub runs: Vec<String>,
     /// Phases that a drain executes at once.
     pub jobs: u64,
-    /// The user's, before any drain.
+    /// The user's state before any drain.
     pub before: Users,
     drains: AtomicU32,
 }
 
-/// So many phases, each with a folder of its own, so that they may run side by side; every fifth waits for the one before it.
+/// A backlog of `n` phases, each with a directory of its own, so that they may run side by side; every fifth depends on
+/// its predecessor.
 pub fn backlog(n: u64) -> Value {
     let phase = |i: u64| {
         let file = format!("src/p{i:05}/made.txt");
@@ -48,7 +49,8 @@ pub fn backlog(n: u64) -> Value {
 }
 
 impl Ground {
-    /// `body` is the agent, a shell script that can `deliver`; `settings` are more sections of the configuration.
+    /// `body` is the agent, a shell script that can call `deliver`; `settings` are further sections of the
+    /// configuration.
     pub fn new(body: &str, settings: &str, jobs: u64, plan: Value) -> Self {
         Self::on(Project::new(), body, settings, jobs, plan)
     }
@@ -67,7 +69,7 @@ impl Ground {
         Self::configured(project.config(&config), jobs, plan)
     }
 
-    /// Where agent and CI are configured already.
+    /// Takes a project whose agent and CI are already configured.
     pub fn configured(project: Project, jobs: u64, plan: Value) -> Self {
         dirty(&project);
         let ground = Self {
@@ -86,7 +88,7 @@ impl Ground {
         self.project.path(".autopack/autopack.db")
     }
 
-    /// What agents, CI and the gate wrote down so far.
+    /// Log of agents, CI and the git wrapper so far.
     pub fn steps(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.steps_file()).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
@@ -100,7 +102,7 @@ impl Ground {
         self.project.git_command()
     }
 
-    /// A drain of all runs, as this ground has them drained.
+    /// Starts a drain of all runs.
     pub fn start(&self) -> Running {
         self.start_with(&[])
     }
@@ -118,36 +120,36 @@ impl Ground {
         Running::start(command, self.project.outside(format!("drain-{number}")))
     }
 
-    /// What the operator does with phases that were given up.
+    /// Retries failed phases, as an operator would.
     pub fn retry_failed(&self) {
         self.project.autopack(["phases", "retry", "--run-id", "run", "--failed"]);
     }
 
-    /// Every phase of `run` landed.
+    /// Asserts that every phase of `run` landed.
     pub fn assert_all_complete(&self) {
         let states = self.project.states();
         let left: Vec<_> = states.iter().filter(|(_, state)| *state != "COMPLETE").collect();
         assert!(left.is_empty(), "{left:?}");
     }
 
-    /// No promise was broken.
+    /// Asserts that no promise was broken.
     #[track_caller]
     pub fn check(&self) -> History {
         self.check_after(|_| {})
     }
 
-    /// The same, for whoever knows that something has to look otherwise here.
+    /// The same, for a test in which part of the history is known to differ.
     #[track_caller]
     pub fn check_after(&self, excuse: impl FnOnce(&mut History)) -> History {
         let mut history = History::of(self);
         excuse(&mut history);
         let found = complaints(&history);
-        assert!(found.is_empty(), "{} complaints: {found:#?}", found.len());
+        assert!(found.is_empty(), "{} broken promises: {found:#?}", found.len());
         history
     }
 }
 
-/// Work of the user's that nobody may touch: changed, staged, untracked, and a hook.
+/// The user's work, which must not be touched: changed, staged and untracked files, and a hook.
 fn dirty(project: &Project) {
     project.write("staged.txt", "staged\n");
     project.git(["add", "staged.txt"]);

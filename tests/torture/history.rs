@@ -1,5 +1,5 @@
-//! What happened, gathered from those who cannot lie about it: the append-only attempts, a log of every move that a
-//! trigger in the database writes, the branch, and the files that agents leave.
+//! Collects the history from independent witnesses: the append-only attempts, a log of every move written by a database
+//! trigger, the branch, and files left by agents.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use super::ground::Ground;
 use super::users::Users;
 use crate::support::process::bearing;
 
-/// All that the checker looks at.
+/// Everything that the checker reads.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     pub phases: Vec<Phase>,
     /// By phase, in the order of their numbers.
     pub attempts: Vec<Attempt>,
-    /// In the order in which they were made.
+    /// In chronological order.
     pub moves: Vec<Move>,
-    /// Commits of ours on the branches.
+    /// autopack's commits on the branches.
     pub commits: Vec<Commit>,
-    /// Owners still on the list.
+    /// Owners still listed.
     pub owners: Vec<String>,
-    /// Agents that met another one at work on their phase.
+    /// Agents that met another one at work on the same phase.
     pub doubles: Vec<String>,
     pub integrity: Vec<String>,
     pub fsck: Vec<String>,
     pub processes: Vec<String>,
-    /// What of the user's is not as it was.
+    /// Differences in the user's files and settings.
     pub changes: Vec<String>,
-    /// Nobody set the clock: times of attempts can be compared.
+    /// The clock was never set, so times of attempts can be compared.
     pub steady_clock: bool,
 }
 
@@ -39,12 +39,12 @@ pub struct Phase {
     pub id: i64,
     pub phase_id: String,
     pub state: String,
-    /// Tries that were charged.
+    /// Counted attempts.
     pub attempts: i64,
     pub crashes: i64,
     pub executions: i64,
     pub commit_id: Option<String>,
-    /// What the store counts, and what the dependencies say.
+    /// Unmet dependencies as counted in the store, and as computed from the phases.
     pub unmet: i64,
     pub really_unmet: i64,
 }
@@ -77,7 +77,7 @@ pub struct Commit {
     pub attempt: String,
 }
 
-/// Makes the database itself write down each change of a state or an owner.
+/// Adds a trigger that logs each change of a state or an owner.
 pub fn keep_moves(database: &Path) {
     block_on(async {
         let mut db = connect(database).await;
@@ -95,7 +95,7 @@ pub fn keep_moves(database: &Path) {
 }
 
 impl History {
-    /// Of a ground on which nothing runs any more.
+    /// Collects the history of a project in which nothing runs any more.
     pub fn of(ground: &Ground) -> Self {
         let project = &ground.project;
         let mut history = block_on(Self::stored(&ground.database()));
@@ -142,7 +142,7 @@ impl History {
     }
 }
 
-/// Commits with our trailers, from the branch and from what landed beside it.
+/// Commits with autopack's trailers, from the branch and from side branches.
 fn commits(ground: &Ground, run: &str) -> Vec<Commit> {
     let name = RunId::new(run).file_name();
     let patterns = [format!("refs/heads/autopack/{name}"), format!("refs/autopack/runs/{name}")];
@@ -164,7 +164,7 @@ fn commits(ground: &Ground, run: &str) -> Vec<Commit> {
     log.lines().map(commit).filter(|commit| !commit.attempt.is_empty()).collect()
 }
 
-/// Objects that nobody refers to any more are no damage.
+/// Unreferenced objects are not damage.
 fn fsck(ground: &Ground) -> Vec<String> {
     let output = ground.git_command().args(["fsck", "--full", "--no-dangling"]).output().unwrap();
     let said = [output.stdout, output.stderr].concat();

@@ -1,4 +1,5 @@
-//! kill -9 of a drain at any moment: by time, in agent, CI, git and database steps. Every phase lands, once.
+//! SIGKILL to a drain at any moment: by time, and in steps of agent, CI, git and database. Every phase lands exactly
+//! once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,37 +12,37 @@ use super::sizes::{jobs, size, summary};
 use crate::support::Project;
 use crate::support::dice::Dice;
 
-/// Git calls of a start and one attempt, roughly.
+/// Approximate number of git calls at a start and in one attempt.
 const CALLS: u64 = 45;
 
-/// When the kill comes.
+/// Moment of the kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
     Time,
     Agent,
     Ci,
-    /// At any call of git.
+    /// At any git call.
     Git,
-    /// At a call of git that comes before CI.
+    /// At a git call before CI.
     Work,
-    /// At a move of refs: the fence's, or the branch's.
+    /// At a change of a ref: the fence, or the branch.
     Refs,
-    /// When the database was first written to.
+    /// After the first write to the database.
     Database,
-    /// When the branch has just moved: the attempt has landed, and is not finished yet.
+    /// Right after the branch has moved: the attempt has landed, but is not finished.
     Landing,
 }
 
 use Moment::{Agent, Ci, Database, Git, Landing, Refs, Time, Work};
 
-/// After these the phase may have landed.
+/// After these moments the phase may have landed.
 const ANY: [Moment; 7] = [Time, Agent, Ci, Git, Refs, Database, Landing];
-/// The phase cannot have landed yet. A time can be long enough for several.
+/// At these moments the phase cannot have landed. A time may be long enough for several.
 const EARLY: [Moment; 4] = [Agent, Ci, Work, Database];
-/// What git is asked of an attempt's work.
+/// Git commands that read an attempt's work.
 const WORK: [&str; 4] = ["read-tree", "add", "write-tree", "diff-tree"];
 
-/// All of it is killed, or every moment would lie in the agent.
+/// Short, so that not every moment falls into the agent.
 const AGENT: &str = "sleep 0.02; deliver";
 
 #[test]
@@ -63,7 +64,7 @@ fn torture(dice: &mut Dice, jobs: u64) {
     let mut killed: BTreeMap<Moment, u64> = BTreeMap::new();
     let (mut done, mut empty) = (0, 0);
     while done < kills {
-        // Phases are made to last: those that landed are no more to be killed, and the last ones not all in a row.
+        // Phases must last until the end: landed phases cannot be interrupted any more.
         let landed = landed(&ground);
         let (ahead, behind) =
             (landed * kills >= (done + 1) * aim, (landed + 2) * kills < done * aim);
@@ -80,7 +81,7 @@ fn torture(dice: &mut Dice, jobs: u64) {
             assert!(empty < kills, "{landed} landed after {done} kills");
             ground.retry_failed();
             if landed == phases {
-                // A fast machine gets more done between two kills than is left for the last of them.
+                // A fast machine lands more between two kills than remains for the last of them.
                 assert!(done * 2 >= kills, "all landed after {done} kills");
                 break;
             }
@@ -88,7 +89,7 @@ fn torture(dice: &mut Dice, jobs: u64) {
     }
     gate.release();
     ground.retry_failed();
-    // The last kill may have been the tenth crash of a phase: that is counted when the next drain starts.
+    // The last kill may have been a phase's tenth crash, which is counted when the next drain starts.
     if ground.start().wait().code == Some(3) {
         ground.retry_failed();
         ground.start().wait().exited(0);
@@ -102,15 +103,15 @@ fn torture(dice: &mut Dice, jobs: u64) {
     summary("kill -9 at any moment", seed, &text);
 }
 
-/// So many phases are to have landed by the last kill. Some are held back, since a drain may land more between two
-/// kills than was meant: as many as are executed at once, and one in 16.
+/// Number of phases that may land before the last kill. Some are kept back, since a drain may land more between two
+/// kills than intended: as many as it executes at once, and one in 16.
 fn aim(phases: u64, jobs: u64) -> u64 {
     phases.saturating_sub(phases / 16 + jobs).max(1)
 }
 
-/// Starts a drain and kills it. `false`: it ended before the moment came.
+/// Starts a drain and kills it. `false`: the drain ended before the moment came.
 fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool {
-    // What git was at when the drain before died goes on now, or when the next one is at work.
+    // A git call held when the last drain died continues now, or while the next drain is at work.
     let late = dice.below(3) == 0;
     if !late {
         gate.release();
@@ -147,19 +148,19 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
         return drain.kill();
     }
     let over = drain.wait();
-    // Phases may have been given up: ten crashes are enough for one.
+    // Phases may have failed: ten crashes are enough for one.
     assert!(matches!(over.code, Some(0 | 3)), "{over:#?}");
     false
 }
 
-/// For one more of these.
+/// Waits for one more step of this kind.
 fn wait_for_step(drain: &mut Running, ground: &Ground, step: &str) -> bool {
     let count = || ground.steps().iter().filter(|line| line.starts_with(step)).count();
     let before = count();
     drain.wait_until(|| count() > before)
 }
 
-/// For one more write to a file: the log that the database is written to first, or the branch.
+/// Waits for one more write to a file: the database's write-ahead log, or the branch.
 fn wait_for_change(drain: &mut Running, file: &Path) -> bool {
     let state = || std::fs::metadata(file).map(|meta| (meta.len(), meta.modified().ok())).ok();
     let before = state();

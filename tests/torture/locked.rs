@@ -1,4 +1,4 @@
-//! Somebody else holds the database locked for a while: a drain waits, and nothing is lost or done again.
+//! Another program keeps the database locked for a while: a drain waits, and nothing is lost or done twice.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ fn a_database_that_is_held_locked_is_waited_for() {
     );
 }
 
-/// A heartbeat that cannot be written looks like a drain that stands still: whoever is suspected of it loses its attempt
-/// and goes on as a new owner. Nothing lands twice.
+/// A drain that cannot write its heartbeat looks stuck: it may lose its attempt and continue as a new owner. Nothing
+/// lands twice.
 #[test]
 fn drains_that_take_each_other_for_stuck_while_the_database_is_held_lose_nothing() {
     let seconds = size("LOCKED_SECONDS", 3, 30);
@@ -50,13 +50,13 @@ fn drains_that_take_each_other_for_stuck_while_the_database_is_held_lose_nothing
     summary("database held locked", 0, &text);
 }
 
-/// Looking is possible meanwhile.
+/// Reading stays possible meanwhile.
 fn hold(ground: &Ground, seconds: u64) {
     block_on(async {
         let mut db = connect(&ground.database()).await;
         sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut db).await.unwrap();
         ground.project.autopack(["status"]).succeeded();
-        // How long it is held is what is tested.
+        // The duration of the lock is the subject of this test.
         std::thread::sleep(Duration::from_secs(seconds));
         sqlx::raw_sql("ROLLBACK").execute(&mut db).await.unwrap();
         db.close().await.unwrap();

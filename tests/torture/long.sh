@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The long form of the torture: every scenario of tests/torture, one after the other, against a release build; a line
-# each, and the table at the end that stands in docs/reliability.md.
+# Runs the long form of every scenario in tests/torture, one after the other, against a release build. Prints a line for
+# each, and at the end the table of docs/reliability.md.
 #
-#   tests/torture/long.sh PROGRAM [FILTER...]     the program to torture; parts of scenarios' names, without them all
+#   tests/torture/long.sh PROGRAM [FILTER...]     the program to test; parts of scenarios' names, default: all
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,15 +14,15 @@ trap 'rm -f "$report"' EXIT
 export AUTOPACK_TEST_PROGRAM=$program AUTOPACK_TORTURE=long AUTOPACK_TORTURE_REPORT=$report
 began=$(date +%s)
 failed=0
-# One at a time, unless told otherwise: each scenario likes the machine for itself, though none needs it.
+# One at a time by default: scenarios run better, but not only, with the machine to themselves.
 at_once=${AUTOPACK_TORTURE_AT_ONCE:-1}
 cargo test --locked --test suite -- --nocapture --test-threads "$at_once" "${@:-torture::}" || failed=1
 
 echo
 echo "autopack $("$program" --version | cut -d' ' -f2), $(git rev-parse --short HEAD), $(nproc) processors, $at_once at once, $(($(date +%s) - began)) s"
 echo
-echo '| scenario | what was done, and came of it | seed |'
+echo '| scenario | actions and results | seed |'
 echo '|---|---|---|'
 cat "$report"
-[ "$failed" -eq 0 ] || echo "some scenarios FAILED: see above" >&2
+[ "$failed" -eq 0 ] || echo "some scenarios failed: see above" >&2
 exit "$failed"

@@ -1,5 +1,5 @@
-//! Somebody else works in the repository while it is drained: commits, worktrees, locks left lying, `git gc`. Their work
-//! stays, and so does ours.
+//! Another person works in the repository during a drain: commits, worktrees, stale locks, `git gc`. Their work is
+//! kept, and so is autopack's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use super::ground::{Ground, backlog};
 use super::sizes::{jobs, size, summary};
 use crate::support::dice::Dice;
 
-/// What a hand does to the repository.
+/// An act of that person in the repository.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     CommitOnMain,
@@ -44,7 +44,7 @@ fn hands_in_the_repository_lose_nothing_and_nothing_of_theirs_is_lost() {
         hand.join().unwrap()
     });
     let said = drain.wait().exited(0);
-    // What was held until the end follows now.
+    // Everything held back until the end follows now.
     ground.start().wait().exited(0);
     ground.assert_all_complete();
     for commit in &theirs {
@@ -52,26 +52,26 @@ fn hands_in_the_repository_lose_nothing_and_nothing_of_theirs_is_lost() {
         let answer = ground.git_command().args(there).status().unwrap();
         assert!(answer.success(), "their commit {commit} is lost\n{}", said.stdout);
     }
-    // The branches, the index and the worktrees are what the hand made of them.
+    // Branches, index and worktrees are as that person left them.
     ground.check_after(|history| history.changes.clear());
     let text = format!(
-        "{acts} acts over {phases} phases, jobs {jobs}: each landed once, {} commits of others on the branch kept",
+        "{acts} acts over {phases} phases, jobs {jobs}: each landed once, {} commits by others on the branch kept",
         theirs.len()
     );
-    summary("hands in the repository", seed, &text);
+    summary("interference in the repository", seed, &text);
 }
 
-/// Until the drain is over; how many acts, and the commits that were made on the run's branch.
+/// Acts until the drain is over; returns the number of acts, and the commits made on the run's branch.
 fn meddle(ground: &Ground, dice: &mut Dice, over: &AtomicBool) -> (u64, Vec<String>) {
     let (mut acts, mut theirs) = (0, Vec::new());
     while !over.load(Ordering::Relaxed) {
         act(ground, *dice.pick(&ACTS), acts, &mut theirs);
         acts += 1;
-        // A hand is slower than a program; how slow is chance.
+        // A person is slower than a program, by a random time.
         std::thread::sleep(std::time::Duration::from_millis(dice.below(60)));
     }
     let _ = std::fs::remove_file(ground.project.path(".git/index.lock"));
-    // Whatever a worktree held is free now.
+    // Everything held by a worktree is free now.
     let _ = std::fs::remove_dir_all(ground.project.outside("held"));
     git(ground, &["worktree", "prune"]);
     (acts, theirs)
@@ -102,7 +102,7 @@ fn act(ground: &Ground, act: Act, number: u64, theirs: &mut Vec<String>) {
     }
 }
 
-/// Of a file of its own, onto the tip, if that has not moved meanwhile.
+/// Commits a file of its own onto the tip, unless the tip has moved meanwhile.
 fn commit_on_the_run(ground: &Ground, number: u64) -> Option<String> {
     let branch = "refs/heads/autopack/run";
     let held = ground.project.outside("held").exists();
@@ -114,14 +114,14 @@ fn commit_on_the_run(ground: &Ground, number: u64) -> Option<String> {
     Some(commit)
 }
 
-/// What git prints; `None` where it fails, as it may beside other programs.
+/// Output of git; `None` if git fails, as it may beside other programs.
 fn git(ground: &Ground, args: &[&str]) -> Option<String> {
     let output = ground.git_command().args(args).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
 }
 
-/// It is theirs to move; what it loses by that is said, and can be had again.
+/// The user may move the branch. Landed work lost by this is reported and can be recovered.
 #[test]
 fn a_branch_that_somebody_moves_back_is_said_to_have_lost_what_landed() {
     let ground = Ground::new("deliver", "", 1, backlog(4));

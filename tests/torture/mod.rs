@@ -1,8 +1,8 @@
-//! Torture: what autopack promises, under kill -9, stopped processes, crowds, full disks, jumping clocks and hands that
-//! meddle. A scenario a file; one checker for all of them.
+//! Torture tests: autopack's promises under SIGKILL, suspended processes, many drains, full disks, clock jumps and
+//! interference by others. One file per scenario, and one checker for all of them.
 //!
-//! Every scenario has a short form, run with the other tests, and a long one (`make torture`). Seeds are printed, and
-//! `AUTOPACK_TEST_SEED` repeats a run. Each number has a variable of its own, such as `AUTOPACK_TORTURE_KILLS`.
+//! Every scenario has a short form, which runs with the other tests, and a long form (`make torture`). Seeds are
+//! printed; `AUTOPACK_TEST_SEED` repeats a run. Each size has its own variable, such as `AUTOPACK_TORTURE_KILLS`.
 
 #![cfg(target_os = "linux")]
 

@@ -1,5 +1,5 @@
-//! Names, run ids, descriptions and paths made to break refs, trailers, shells, JSON and terminals. Each is kept as it
-//! is, works, and does nothing but name.
+//! Names, run ids, descriptions and paths designed to break refs, trailers, shells, JSON and terminals. Each is kept
+//! unchanged, works, and has no other effect.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ const WICKED: &[&str] = &[
     "💥\u{feff}\u{2028}\u{85}",
 ];
 
-/// Paths that can be made, and are to land under exactly this name.
+/// Possible paths, which must land under exactly this name.
 const PATHS: &[&str] = &[
     "src/$(touch${IFS}pwned).txt",
     "src/..lock/x.txt",
@@ -46,7 +46,7 @@ const PATHS: &[&str] = &[
     "-rf/x.txt",
 ];
 
-/// Those that cannot, or read as prose: refused with a reason, before any agent is asked.
+/// Impossible paths, or paths that read as prose: refused with a reason, before any agent is asked.
 const IMPOSSIBLE: &[&str] = &[
     "src/nul\0.txt",
     "src/qu'o\"te.txt",
@@ -55,7 +55,7 @@ const IMPOSSIBLE: &[&str] = &[
     ".git/hooks/post-commit",
 ];
 
-/// Made by Python: a shell would be one more thing to quote for.
+/// In Python, since a shell would need another level of quoting.
 const AGENT: &str = "write_deliverables()\nassert phase_id == phase['phase_id'].replace('\\0', '\\ufffd'), phase_id";
 
 fn wicked() -> Vec<String> {
@@ -89,7 +89,7 @@ fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
     ground.project.autopack(["import", &file, &format!("--run-id={run}")]).succeeded();
     ground.runs.push(run.to_owned());
 
-    // Seen as a person sees it, and only then as JSON.
+    // First the text for people, then JSON.
     let shown = ground.project.autopack(["drain", "--all", "--batch-size", "100"]).exited(3);
     ground.start().wait().exited(3);
     ground.check();
@@ -104,9 +104,9 @@ fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
     }
     let (names, paths) = (wicked().len(), PATHS.len() + IMPOSSIBLE.len());
     let text = format!(
-        "{names} names and ids, {paths} paths, a run id: kept as they are, none did anything"
+        "{names} names and ids, {paths} paths, a run id: kept unchanged, without side effects"
     );
-    summary("wicked names", 0, &text);
+    summary("hostile names", 0, &text);
 }
 
 fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
@@ -115,7 +115,7 @@ fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
     for (phase, planned) in
         listed.as_array().unwrap().iter().zip(planned["phases"].as_array().unwrap())
     {
-        // Space around an id is no part of it.
+        // Leading and trailing space is not part of an id.
         assert_eq!(phase["phase_id"], planned["phase_id"].as_str().unwrap().trim());
         let id = phase["phase_id"].as_str().unwrap();
         let state = if id.starts_with("impossible") { "FAILED" } else { "COMPLETE" };
@@ -126,7 +126,7 @@ fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
                 (&json!("unfixable"), &json!(0))
             );
         }
-        // No command line can say a NUL.
+        // A command line cannot contain NUL.
         if id.contains('\0') {
             continue;
         }
@@ -147,7 +147,7 @@ fn nothing_was_executed(ground: &Ground) {
     assert!(!std::path::Path::new("/etc/autopack-torture").exists());
 }
 
-/// One of each trailer, whatever names and descriptions say, and a subject of one line.
+/// Commits have each trailer once, whatever names and descriptions contain, and a subject of one line.
 fn commits_say_what_they_are(ground: &Ground) {
     let trailer = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x01)");
     let keys = ["Autopack-Run", "Autopack-Phase", "Autopack-Attempt"].map(trailer).join("%x02");
@@ -171,7 +171,7 @@ fn commits_say_what_they_are(ground: &Ground) {
     }
 }
 
-/// Nothing that moves the cursor, colours, or turns the line around.
+/// Asserts that the text has no control characters for cursor, color or text direction.
 #[track_caller]
 fn assert_printable(text: &str) {
     let wicked = |c: &char| {
@@ -182,7 +182,7 @@ fn assert_printable(text: &str) {
     assert!(found.is_empty(), "{found:?} in {text:?}");
 }
 
-/// What no JSON can say is refused, in one line, and changes nothing.
+/// Text that JSON cannot represent is refused, in one line, and changes nothing.
 #[test]
 fn json_that_is_none_is_refused_and_changes_nothing() {
     let ground = Ground::new(

@@ -1,5 +1,5 @@
-//! Drains that must not take each other for dead: suspended together, with leases that differ, with lock files that somebody
-//! deletes; and two repositories on one database, of which one is killed again and again.
+//! Drains that must not consider each other dead: suspended together, with different leases, with deleted lock files;
+//! and two repositories on one database, one of which is killed again and again.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::Project;
 use crate::support::dice::Dice;
 
 const AGENT: &str = "sleep 0.05; deliver";
-/// In seconds; the other drain's is longer.
+/// In seconds; the other drain's lease is longer.
 const LEASE: u64 = 2;
 
 fn lease(seconds: u64) -> String {
@@ -27,7 +27,7 @@ fn drains_that_are_suspended_together_do_nothing_twice() {
     let ground = Ground::new(AGENT, &lease(LEASE), 1, backlog(phases));
     let mut drains = vec![ground.start()];
     drains[0].wait_until(|| !ground.steps().is_empty());
-    // The next ones have another lease.
+    // The next drains have another lease.
     let config = ground.project.read(".autopack/config/autopack.yaml");
     let longer = config.replace(&lease(LEASE), &lease(50 * LEASE));
     ground.project.write(".autopack/config/autopack.yaml", &longer);
@@ -60,7 +60,7 @@ fn drains_that_are_suspended_together_do_nothing_twice() {
         history.attempts
     );
     let text = format!(
-        "{suspended} times all drains stopped for longer than a lease of {LEASE} s, beside leases of {} s, {deleted} times \
+        "{suspended} times all drains suspended for longer than a lease of {LEASE} s, beside leases of {} s, {deleted} times \
          without lock files: {phases} phases, one attempt each",
         50 * LEASE
     );

@@ -1,4 +1,4 @@
-//! A clock that the test sets: a small library, loaded before the C library, that shifts the wall clock and nothing else.
+//! A clock controlled by the test: a small library, loaded before the C library, that shifts only the wall clock.
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl Clock {
         }
     }
 
-    /// So far from the true time, for everybody at once.
+    /// Sets the offset from the true time, for all processes at once.
     pub fn set(&self, seconds: i64) {
         let file = std::fs::File::options().write(true).open(&self.file).unwrap();
         file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();

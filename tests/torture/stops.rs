@@ -1,5 +1,5 @@
-//! A drain is stopped (SIGSTOP) at a step, for longer than its lease; another one rescues its phase; the first wakes up
-//! (SIGCONT) and finds its landing and its finish refused.
+//! A drain is suspended (SIGSTOP) at some step, for longer than its lease. Another drain reclaims its phase. The first
+//! resumes (SIGCONT), and its landing and its finish are refused.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +15,10 @@ use super::sizes::{is_long, jobs, size, summary};
 use crate::support::Project;
 use crate::support::dice::Dice;
 
-/// Trials wait for leases and locks most of their time.
+/// Trials run at once, since they mostly wait for leases and locks.
 const AT_ONCE: usize = 6;
 
-/// When git, which was held, goes on.
+/// When the held git call continues.
 #[derive(Clone, Copy, Debug)]
 enum Release {
     WhileStopped,
@@ -32,20 +32,20 @@ const RELEASES: [Release; 3] =
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     when: When,
-    /// Which command of git, or any, and the how manieth in the life of the drain.
+    /// The git command (or any), and the number of the call in the drain's life.
     which: &'static str,
     call: u64,
     release: Release,
 }
 
-/// What came of a trial.
+/// Result of a trial.
 #[derive(Clone, Copy, Debug, Default)]
 struct Refused {
-    /// The rescuer's attempt landed, and not the one that was stopped.
+    /// The reclaiming drain's attempt landed, not the suspended one's.
     landing: u64,
-    /// The one that was stopped had landed already: its finish came too late.
+    /// The suspended drain had landed already: only its finish came too late.
     finish: u64,
-    /// It was stopped in the middle of a write to the database.
+    /// The drain was suspended within a write to the database.
     locked: u64,
 }
 
@@ -55,7 +55,7 @@ fn project() -> (Ground, Gate) {
     (Ground::on(project, "deliver", settings, jobs(1), backlog(1)), gate)
 }
 
-/// The calls of git that one phase needs, from the start of the drain.
+/// The git calls that one phase needs, from the start of the drain.
 fn calls() -> Vec<String> {
     let (ground, _gate) = project();
     ground.start().wait().exited(0);
@@ -66,7 +66,7 @@ fn calls() -> Vec<String> {
     calls
 }
 
-/// Half of them around the landing itself, the others at every call, or, in the short form, at any.
+/// Half of the trials around the landing itself, the others at every call or, in the short form, at random calls.
 fn trials(calls: &[String], dice: &mut Dice) -> Vec<Trial> {
     let wanted = size("STOPS", 12, 500);
     let number = calls.len() as u64;
@@ -107,12 +107,12 @@ fn whoever_was_stopped_past_its_lease_can_neither_land_nor_finish() {
     assert!(landings > 0 && finishes > 0, "{landings} landings and {finishes} finishes refused");
     let locked: u64 = refused.iter().map(|one| one.locked).sum();
     let text = format!(
-        "{} stops at {} calls of git: {landings} landings and {finishes} finishes refused, {locked} stopped within a \
-         write to the database; no phase landed twice",
+        "suspended {} times, at {} git calls: {landings} landings and {finishes} finishes refused, {locked} suspended within \
+         a write to the database; no phase landed twice",
         trials.len(),
         calls.len()
     );
-    summary("stopped past the lease, rescued, continued", seed, &text);
+    summary("suspended past the lease, reclaimed, resumed", seed, &text);
 }
 
 fn torture(trial: Trial) -> Refused {
@@ -135,7 +135,7 @@ fn torture(trial: Trial) -> Refused {
     if matches!(trial.release, Release::WhileStopped) {
         gate.release();
     }
-    // It waits until the lease is over, and rescues.
+    // This drain waits until the lease is over, then reclaims the phase.
     let rescuer = ground.start().wait();
     // Whoever stands still in the middle of a write keeps everybody from writing: that is said after two minutes, and
     // there is nobody to be rescued from.
@@ -158,7 +158,7 @@ fn torture(trial: Trial) -> Refused {
     refused(&history, &first.stderr, &rescuer.stderr)
 }
 
-/// Whether somebody, who stands still, holds the database.
+/// Whether a suspended drain holds the database.
 fn writes(ground: &Ground) -> bool {
     block_on(async {
         let mut db = connect(&ground.database()).await;
@@ -169,12 +169,12 @@ fn writes(ground: &Ground) -> bool {
     })
 }
 
-/// Who worked on the phase, and whose commit it is.
+/// Determines who worked on the phase, and whose commit landed.
 fn refused(history: &History, first: &str, rescuer: &str) -> Refused {
     let attempts = &history.attempts;
     let rescued = rescuer.contains("a drain died during");
     if !rescued {
-        // It had not claimed yet, or was through.
+        // The drain had not claimed the phase yet, or had finished it.
         return Refused::default();
     }
     assert!(first.contains("another drain reclaimed this phase"), "{first}\n{rescuer}");

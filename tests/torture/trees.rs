@@ -1,4 +1,4 @@
-//! Process trees that do not want to go, agents that print without end, and what is left of both when the drain is
+//! Process trees that resist termination, agents that print without end, and what remains of both after the drain is
 //! killed: nothing.
 
 use std::os::unix::fs::MetadataExt;
@@ -12,11 +12,11 @@ use crate::support::Project;
 use crate::support::process::{LONG, bearing};
 use crate::support::stubborn::STUBBORN;
 
-/// Of the tree in tests/support: ignores SIGTERM and leaves its session; stands still; forks on; forks on into ever new
-/// sessions.
+/// Kinds in the tree of tests/support: ignores SIGTERM and leaves its session; is stopped; keeps forking; keeps forking
+/// into new sessions.
 const KINDS: u64 = 4;
 
-/// Starts the tree and stays in it, until the test says that it is enough.
+/// A project whose agent starts the tree and stays in it until the test tells it to end.
 fn ground(phases: u64, jobs: u64) -> Ground {
     let project = Project::new();
     let script = project.outside("stubborn.py");
@@ -33,7 +33,7 @@ fn count(ground: &Ground, step: &str) -> usize {
     ground.steps().iter().filter(|line| line.starts_with(step)).count()
 }
 
-/// How long until nothing bears the project's mark any more.
+/// Time until no process has the project's mark any more.
 fn until_gone(ground: &Ground) -> Duration {
     let began = Instant::now();
     let mark = ground.project.outside("").display().to_string();
@@ -64,21 +64,21 @@ fn killed_with_nine_the_drain_takes_agents_and_all_their_trees_along() {
     ground.assert_all_complete();
     ground.check();
     let text = format!(
-        "{rounds} kills over trees that ignore SIGTERM, leave the session, stand still, fork on; jobs {jobs}: \
-         the last process was gone {} ms after the kill at the latest",
+        "{rounds} kills with trees that ignore SIGTERM, leave the session, are stopped, keep forking; jobs {jobs}: \
+         the last process ended at most {} ms after the kill",
         slowest.as_millis()
     );
-    summary("kill -9 takes the trees along", 0, &text);
+    summary("kill -9 ends process trees", 0, &text);
 }
 
-/// The agent itself ends well, and leaves its tree behind.
+/// The agent itself ends normally, and leaves its tree behind.
 #[test]
 fn what_an_agent_leaves_behind_is_gone_when_its_attempt_is() {
     let (phases, jobs) = (size("LEFTOVERS", 3, 60), jobs(1));
     let ground = ground(phases, jobs);
     let agent = ground.project.outside("agent.sh");
     let text = std::fs::read_to_string(&agent).unwrap();
-    // In the background, holding the pipes of the agent; the agent goes on as soon as the tree is up.
+    // In the background, holding the agent's pipes; the agent continues as soon as the tree is up.
     let leave = text
         .replace("done\nfi", "done &\nwhile ! grep -q up \"$at/steps\"; do sleep 0.01; done\nfi");
     assert_ne!(leave, text);
@@ -86,20 +86,19 @@ fn what_an_agent_leaves_behind_is_gone_when_its_attempt_is() {
     ground.start().wait().exited(0);
     ground.assert_all_complete();
     ground.check();
-    let text = format!(
-        "{phases} agents that left one behind each, jobs {jobs}: none survived its attempt"
-    );
-    summary("trees that agents leave behind", 0, &text);
+    let text =
+        format!("{phases} agents with one tree each, jobs {jobs}: no tree survived its attempt");
+    summary("process trees left by agents", 0, &text);
 }
 
-/// Of a log file, src/process/job.rs.
+/// Limit of a log file, as in src/process/job.rs.
 const LOG_CAP: u64 = 64 << 20;
 const MAY_GROW_KIB: u64 = 16 << 10;
 
 #[test]
 fn an_agent_that_prints_without_end_costs_neither_memory_nor_disk() {
     let megabytes = size("PRINTED_MB", 100, 10_240);
-    // The first phase warms everything up that is allocated once. Lines, then one line without an end.
+    // The first phase triggers everything that is allocated once. Output: many lines, then one line without an end.
     let agent = format!(
         "n=1; [ $AUTOPACK_PHASE_ID = p00000 ] || n={half}\n\
          yes 'a line of an ordinary length, as compilers print them by the million' | head -c ${{n}}000000\n\
@@ -124,10 +123,10 @@ fn an_agent_that_prints_without_end_costs_neither_memory_nor_disk() {
         "{megabytes} MB printed: memory grew by {grown} KiB (high water {after} KiB), {} bytes of log kept",
         kept.size()
     );
-    summary("an agent that prints without end", 0, &text);
+    summary("endless agent output", 0, &text);
 }
 
-/// The most memory that the drain ever had, in KiB, once this phase has printed everything.
+/// The drain's peak memory in KiB, after this phase has printed everything.
 fn high_water(ground: &Ground, drain: &mut Running, phase: &str) -> u64 {
     let printed = format!("printed {phase}");
     assert!(drain.wait_patiently(|| count(ground, &printed) > 0), "{}", drain.said());

@@ -1,4 +1,4 @@
-//! What belongs to the user and must stay as it is: checkout, index, configuration, hooks, branches.
+//! The user's possessions, which must not change: checkout, index, configuration, hooks, branches.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::Project;
 
-/// What there is, by a name that a person understands.
+/// State by readable names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Users(BTreeMap<String, String>);
 
@@ -30,7 +30,7 @@ impl Users {
         Self(facts)
     }
 
-    /// What is different now, one line each.
+    /// Differences, one line each.
     pub fn changes(&self, now: &Self) -> Vec<String> {
         let names = self.0.keys().chain(now.0.keys().filter(|name| !self.0.contains_key(*name)));
         names
@@ -40,7 +40,7 @@ impl Users {
     }
 }
 
-/// All files beneath `at`, but git's and ours.
+/// All files under `at`, except git's and autopack's.
 fn files(at: &Path, top: &Path, facts: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(at).into_iter().flatten().flatten() {
         let path = entry.path();

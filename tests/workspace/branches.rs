@@ -1,4 +1,4 @@
-//! The run's branch: made, found, refused, followed.
+//! The run's branch: created, found, refused, followed.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ async fn a_branch_is_ours_only_when_recorded() {
     assert_eq!(ensure_branch(&repo, &run(), Some("nonsense"), Some(&made)).await.unwrap(), made);
     let foreign = error(ensure_branch(&repo, &run(), None, None).await);
     assert!(matches!(foreign, WorkspaceError::BranchNotOurs { .. }), "{foreign}");
-    // Recorded, and then the machine died before it was made.
+    // Recorded, and then the machine crashed before it was created.
     let planned = repo.plan_branch(&"r3".into_run(), None).await.unwrap();
     assert_eq!(lab.git(&["branch", "--list", "autopack/r3"]), "");
     repo.make_branch(&"r3".into_run(), &planned).await.unwrap();

@@ -1,4 +1,4 @@
-//! A repository to test in, with no configuration but its own.
+//! A repository for tests, with no configuration but its own.
 
 use std::ffi::OsString;
 use std::fs;
@@ -26,7 +26,7 @@ impl Lab {
         Self::with("repo", &[])
     }
 
-    /// The same in a folder of this name, made by `git init` with more arguments.
+    /// The same in a directory of this name, made by `git init` with more arguments.
     pub fn with(name: &str, init: &[&str]) -> Self {
         let lab = Self::unborn(name, init);
         lab.write("src/a.py", "a = 1\n");
@@ -38,7 +38,7 @@ impl Lab {
 
     pub fn unborn(name: &str, init: &[&str]) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        // git prints paths without links in them, and so do we.
+        // git prints paths without links in them, and so does autopack.
         let top = temp.path().canonicalize().unwrap();
         let (root, global) = (top.join(name), top.join("gitconfig"));
         fs::create_dir(&root).unwrap();
@@ -98,11 +98,11 @@ impl Lab {
         (repo, slot, head)
     }
 
-    /// Everything that must stay as it is: status, index, refs, configuration, hooks, files.
+    /// Everything that must not change: status, index, refs, configuration, hooks, files.
     pub fn fingerprint(&self) -> Vec<String> {
         let read = |path: &str| format!("{path} {:x?}", fs::read(self.root.join(path)).ok());
         let mut all = vec![
-            // First of all: git status may write the index.
+            // First of all, since git status may write the index.
             read(".git/index"),
             read(".git/config"),
             read(".git/HEAD"),
@@ -123,7 +123,7 @@ pub fn write(root: &Path, path: &str, text: &str) {
     fs::write(file, text).unwrap();
 }
 
-/// The run's branch: as recorded, else planned and made, as a drain does it.
+/// The run's branch: as recorded, else planned and created, as in a drain.
 pub async fn ensure_branch(
     repo: &Repo,
     run: &RunId,
@@ -171,7 +171,7 @@ pub fn phase(name: &str) -> PhaseId {
     PhaseId::new(name)
 }
 
-/// Commits what is in the slot.
+/// Commits the slot's content.
 pub async fn commit(slot: &Slot, base: &str, name: &str) -> String {
     let measured = measure(slot, base).await;
     let (run, phase) = (run(), phase(name));

@@ -1,4 +1,4 @@
-//! Landing: once, by whoever still has the right to.
+//! Landing: once, and only with the right to do so.
 
 use std::fs;
 
@@ -49,14 +49,14 @@ async fn a_landing_is_one_commit_with_trailers() {
         "Autopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p/1 é\nAutopack-Attempt: 3"
     );
     lab.git(&["fsck", "--strict", "--no-dangling"]);
-    // The same again is no second landing.
+    // Repeating it is not a second landing.
     let again = slot.land(&claim, &run(), &base, &new).await.unwrap();
     assert_eq!(again, Landing::Landed { held_by: None });
     slot.renew_agents_git(&new).unwrap();
     assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
 }
 
-/// What an attempt makes may be in the user's packs already, and then the slot has no file of it.
+/// An attempt's objects may be in the user's packs already, and then the slot has no file of them.
 #[tokio::test]
 async fn what_the_user_has_in_a_pack_lands_again() {
     for init in [&[][..], &["--object-format=sha256"]] {
@@ -75,7 +75,7 @@ async fn what_the_user_has_in_a_pack_lands_again() {
         let claim = claimed(&repo, "back", 1, "me").await;
         let landed = slot.land(&claim, &run(), &base, &new).await.unwrap();
         assert_eq!(landed, Landing::Landed { held_by: None });
-        // And one that has a file for each of its objects, from where that one landed.
+        // And an attempt with a file for each of its objects, from where the first one landed.
         slot.reset(&new, &settings()).await.unwrap();
         write(slot.path(), "src/deep/c.py", "c = 1\n");
         let next = commit(&slot, &new, "on").await;
@@ -88,7 +88,7 @@ async fn what_the_user_has_in_a_pack_lands_again() {
     }
 }
 
-/// A commit is what `git commit-tree` would have made of it at that moment.
+/// A commit equals the one that `git commit-tree` would have made at that moment.
 #[tokio::test]
 async fn a_commit_is_gits_to_the_byte() {
     for init in [&[][..], &["--object-format=sha256"]] {
@@ -119,7 +119,7 @@ async fn a_commit_is_gits_to_the_byte() {
     }
 }
 
-/// What the next attempt takes for the tip's tree is what git says.
+/// The tree taken for the tip's by the next attempt is the one git reports.
 #[tokio::test]
 async fn a_tree_that_was_measured_need_not_be_listed() {
     let lab = Lab::new();
@@ -233,7 +233,7 @@ async fn a_fence_gives_way_only_to_later_attempts_and_rescuers() {
     claimed(&repo, "p", 3, "b").await;
     let late = repo.rescue_fence(&run(), &p, 2, "r").await.unwrap();
     assert_eq!(late, Fence::Fenced { attempt: 3, holder: "b".to_owned() });
-    // A rescuer fences also whoever has not got as far as the fence.
+    // A reclaim also fences a drain that has not reached the fence yet.
     repo.rescue_fence(&run(), &phase("q"), 1, "r").await.unwrap();
     assert!(matches!(
         repo.fence(&run(), &phase("q"), 1, "slow").await.unwrap(),

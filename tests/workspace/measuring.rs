@@ -1,4 +1,4 @@
-//! What an attempt changed is seen, however it was done.
+//! An attempt's changes are seen, however they were made.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -106,7 +106,7 @@ async fn nothing_that_the_agent_configures_runs() {
 async fn files_of_nested_repositories_are_seen() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
-    // With a commit, without one, one in the other, in a folder that has tracked files, a broken one.
+    // With a commit, without one, one in the other, in a directory with tracked files, a broken one.
     for dir in ["with", "without", "with/inner", "src"] {
         write(slot.path(), &format!("{dir}/file"), "x");
         lab.git_in(&slot.path().join(dir), &["init", "-q", "."]);

@@ -1,4 +1,4 @@
-//! A reset leaves the commit, what may stay, and nothing else.
+//! A reset leaves the commit and the permitted caches, and nothing else.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -150,7 +150,7 @@ async fn without_its_git_a_slot_does_not_reach_the_users() {
     assert!(!command.output().unwrap().status.success());
 }
 
-/// A program that another test starts holds every lock for the moment between fork and exec.
+/// A program started by another test holds every lock for the moment between fork and exec.
 async fn free(repo: &Repo, number: u32) {
     while repo.slots().unwrap().iter().any(|slot| slot.number == number && slot.in_use) {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;

@@ -1,4 +1,4 @@
-//! Submodules and large files are there, and submodules do not change unnoticed.
+//! Submodules and large files are present, and submodules do not change unnoticed.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The user's repository: found, never touched, whatever it is like.
+//! The user's repository: found and never changed, whatever its form.
 
 use std::fs;
 
@@ -248,7 +248,7 @@ async fn somebody_elses_repository_is_said() {
 async fn a_callers_variables_lead_git_nowhere_else() {
     let lab = Lab::new();
     let other = Lab::with("other", &[]);
-    // What a hook that starts autopack would hand down; given here as the caller's own environment.
+    // The environment that a hook passes to autopack; given here as the caller's own environment.
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "workspace::user_repository::in_a_hostile_environment", "--ignored"]);
     command.env("LAB_ROOT", &lab.root).envs(lab.env());

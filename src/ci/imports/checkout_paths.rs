@@ -1,5 +1,5 @@
-//! Absolute paths into the user's checkout, in files by which build tools find code: Go's `replace` and `use`, Cargo's
-//! `path`, `paths` and `[patch]`, npm's `file:` and `link:`, pip's `-e`, the paths of a tsconfig.
+//! Finds absolute paths into the user's checkout in files that direct build tools: Go's `replace` and `use`, Cargo's
+//! `path`, `paths` and `[patch]`, npm's `file:` and `link:`, pip's `-e`, tsconfig paths.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,11 +9,11 @@ use super::super::ci_plan::{CiPlan, Reporting, Runner, Site};
 use super::super::detect::{self, FOREIGN};
 use super::super::projects::NOT_OURS;
 
-/// Files are looked for this deep below where CI runs.
+/// Search depth below CI's directory.
 const DEPTH: usize = 6;
-/// Larger files are made by programs, and of no kind that is read here.
+/// Files above this size are skipped: they are generated, and not of any kind read here.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
-/// What a Cargo configuration names beside code.
+/// Keys of a Cargo configuration for programs and other files that are not sources.
 const CARGO_TOOLS: [&str; 7] =
     ["ar", "linker", "runner", "rustc", "rustc-wrapper", "rustdoc", "target-dir"];
 
@@ -25,7 +25,7 @@ enum Tool {
     Python,
 }
 
-/// The first such path in a file that CI reads, and what to do, for people.
+/// Describes the first such path in a file read by CI, with the remedy, for people.
 pub fn misplaced(site: &Site<'_>, plan: &CiPlan) -> Option<String> {
     let (copy, checkout) = (site.dir.canonicalize().ok()?, site.workspace.canonicalize().ok()?);
     let checkout = Checkout { copy: &copy, root: &checkout };
@@ -47,7 +47,7 @@ pub fn misplaced(site: &Site<'_>, plan: &CiPlan) -> Option<String> {
     None
 }
 
-/// What the command of this plan reads; any of it where nobody knows.
+/// Returns the build tools of this plan's command; all of them if unknown.
 fn tools(plan: &CiPlan) -> &'static [Tool] {
     match (plan.runner, plan.reporting) {
         (_, Reporting::GoJson) => &[Tool::Go],
@@ -85,7 +85,7 @@ fn files(site: &Site<'_>, plan: &CiPlan, copy: &Path, here: &Path) -> Vec<(Tool,
     found
 }
 
-/// The nearest `go.work` and the modules that it uses, else the nearest `go.mod`: Go reads no other.
+/// Returns the nearest `go.work` and its modules, else the nearest `go.mod`: Go reads no other files.
 fn go_files(here: &Path) -> Vec<PathBuf> {
     let nearest =
         |name: &str| here.ancestors().map(|dir| dir.join(name)).find(|file| file.is_file());
@@ -129,7 +129,7 @@ fn walk(dir: &Path, depth: usize, see: &mut dyn FnMut(PathBuf)) {
         let name = entry.file_name().to_string_lossy().into_owned();
         match entry.file_type() {
             Ok(kind) if kind.is_file() => see(entry.path()),
-            // Read from wherever it stands above.
+            // Cargo reads its configuration from every directory above.
             Ok(kind) if kind.is_dir() && name == ".cargo" => walk(&entry.path(), 0, see),
             Ok(kind) if kind.is_dir() && depth > 0 => {
                 let is_other = name.starts_with('.')
@@ -144,14 +144,14 @@ fn walk(dir: &Path, depth: usize, see: &mut dyn FnMut(PathBuf)) {
     }
 }
 
-/// The user's checkout, without links in its path.
+/// The user's checkout, with links in its path resolved.
 struct Checkout<'a> {
     root: &'a Path,
     copy: &'a Path,
 }
 
 impl Checkout<'_> {
-    /// The first line that names a path of it, and that path.
+    /// Returns the first line with a path in the checkout, and the path.
     fn first_path(&self, tool: Tool, file: &Path) -> Option<(usize, PathBuf)> {
         let size = fs::metadata(file).map_or(u64::MAX, |metadata| metadata.len());
         let bytes = (size <= MOST_BYTES).then(|| fs::read(file).ok())??;
@@ -167,7 +167,8 @@ impl Checkout<'_> {
         })
     }
 
-    /// Not what is installed or built there: that is no source of the change.
+    /// Whether a path is source code in the checkout. Installed and built files are excluded: they are not part of the
+    /// change.
     fn holds(&self, path: &Path) -> bool {
         let known = path.ancestors().find_map(|known| Some((known, known.canonicalize().ok()?)));
         let Some((known, real)) = known else { return false };
@@ -193,7 +194,7 @@ fn without_comment(tool: Tool, line: &str) -> &str {
     }
 }
 
-/// Whole strings in quotes, and words: `"/a b/c"`, `-e /a/c`, `file:///a/c`, `--dir=/a/c`.
+/// Extracts quoted strings and words: `"/a b/c"`, `-e /a/c`, `file:///a/c`, `--dir=/a/c`.
 fn absolute_paths(line: &str) -> impl Iterator<Item = PathBuf> {
     let quoted = line.split(['"', '\'', '`']).skip(1).step_by(2);
     let words = line.split(|c: char| c.is_whitespace() || "\"'`,()[]{}".contains(c));

@@ -1,4 +1,5 @@
-//! The Pythons that a command starts, as far as its words tell; else those that scripts find.
+//! Finds the Python interpreters started by a command, as far as its words tell; else the usual interpreters of a
+//! script.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,13 +10,13 @@ use super::super::ci_plan::{CiPlan, Site};
 use super::super::command_line;
 use crate::process::which::{self, Found};
 
-/// A first line is no longer.
+/// Most bytes of a first line (shebang).
 const SHEBANG: u64 = 512;
 
-/// A Python and the options that decide what it imports.
+/// A Python interpreter and the options that affect imports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Interpreter {
-    /// A name on PATH, or a path: relative to the copy where it is in the copy.
+    /// A name on PATH, or a path; relative if inside the copy.
     pub program: String,
     pub options: Vec<String>,
 }
@@ -25,7 +26,7 @@ impl Interpreter {
         Self { program: program.into(), options: Vec::new() }
     }
 
-    /// Whether it was told to ignore PYTHONPATH.
+    /// Whether the options make Python ignore PYTHONPATH.
     pub fn is_isolated(&self) -> bool {
         !self.options.is_empty()
     }
@@ -36,7 +37,7 @@ impl Interpreter {
     }
 }
 
-/// Each once, those that the command names first.
+/// Returns each interpreter once, starting with those named by the command.
 pub fn of(plan: &CiPlan, site: &Site<'_>) -> Vec<Interpreter> {
     let mut found = Vec::new();
     let mut is_scripted = false;
@@ -69,7 +70,7 @@ pub fn of(plan: &CiPlan, site: &Site<'_>) -> Vec<Interpreter> {
     seen
 }
 
-/// Those that a script or a Makefile would find, where the copy has any Python in it.
+/// Returns the interpreters that a script or Makefile would find, if the copy contains any Python.
 fn usual(site: &Site<'_>) -> Vec<Interpreter> {
     if !has_python(site.dir) {
         return Vec::new();
@@ -100,7 +101,7 @@ const PYTHON_FILES: [&str; 7] = [
     "manage.py",
 ];
 
-/// In the copy or one level below.
+/// Looks in the directory and one level below.
 fn has_python(dir: &Path) -> bool {
     let has = |dir: &Path| PYTHON_FILES.iter().any(|name| dir.join(name).is_file());
     let entries = || fs::read_dir(dir).into_iter().flatten().flatten();
@@ -111,7 +112,7 @@ fn has_python(dir: &Path) -> bool {
         })
 }
 
-/// `pytest` of some environment starts the Python of that environment: its first line names it.
+/// Returns the interpreter named in the first line of a script such as `pytest` in a virtual environment.
 fn of_script(word: &str, site: &Site<'_>) -> Option<Interpreter> {
     let Found::Program(script) = find(word, site) else { return None };
     let mut start = Vec::new();
@@ -138,7 +139,7 @@ fn find(word: &str, site: &Site<'_>) -> Found {
     which::find(OsStr::new(word), site.dir, path.map(OsString::as_os_str))
 }
 
-/// Of the options before a script or module, those without which PYTHONPATH would be read.
+/// Returns the options before a script or module by which Python ignores PYTHONPATH.
 fn isolating<'a>(options: impl Iterator<Item = impl AsRef<str> + 'a>) -> Vec<String> {
     let ignores = |option: &str| {
         let letters = option.strip_prefix('-').unwrap_or_default();

@@ -1,10 +1,11 @@
-//! Python imports from the copy that is tested, never from the user's checkout.
+//! Makes Python import from the tested copy, never from the user's checkout.
 //!
 //! An editable install (`pip install -e .`, `uv sync`, `poetry install`) leaves the checkout's absolute path in the
-//! environment: as a `.pth` file, an egg link, a symbolic link, or the table of a finder. Whichever Python a command
-//! starts, however deep in a script or Makefile, reads `sitecustomize.py` of the first directory on `PYTHONPATH`: it
-//! makes those lead into the copy. What this cannot reach (`python -I`, a finder of an unknown kind) is looked for
-//! once a drain, and ends it; so are absolute paths into the checkout in the files of build tools.
+//! environment: as a `.pth` file, an egg link, a symbolic link, or the table of a finder. Every Python started by a
+//! command, however deep in a script or Makefile, reads `sitecustomize.py` from the first directory on `PYTHONPATH`:
+//! the file installed here redirects these paths into the copy. Cases out of reach (`python -I`, an unknown kind of
+//! finder) are detected once per drain and end the drain; so do absolute paths into the checkout in the files of build
+//! tools.
 
 mod checkout_paths;
 mod interpreters;
@@ -28,22 +29,22 @@ const GUARD: &str = include_str!("sitecustomize.py");
 const PROBE: &str = include_str!("probe.py");
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes every Python that runs with `env` import from `AUTOPACK_WORKTREE` what is installed from
-/// `AUTOPACK_WORKSPACE`. `dir` is a directory of autopack's own; what is in it is written anew, since an agent may
-/// have reached it.
+/// Makes every Python started with `env` import packages from `AUTOPACK_WORKTREE` if they are installed from
+/// `AUTOPACK_WORKSPACE`. `dir` belongs to autopack and is written anew each time, since an agent may have changed the
+/// files.
 ///
 /// # Errors
-/// When the directory cannot be written.
+/// If the directory cannot be written.
 pub fn guard_imports(env: &mut Env, dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let file = dir.join("sitecustomize.py");
     if fs::read(&file).ok().as_deref() != Some(GUARD.as_bytes()) {
-        // Others may read it at this moment.
+        // Another process may read the file at this moment.
         let beside = dir.join(format!("sitecustomize.{}.tmp", std::process::id()));
         fs::write(&beside, GUARD)?;
         fs::rename(&beside, &file)?;
     }
-    // Byte code that somebody else made of it.
+    // Byte code compiled by someone else.
     match fs::remove_dir_all(dir.join("__pycache__")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -52,7 +53,7 @@ pub fn guard_imports(env: &mut Env, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a directory before all others on Python's path.
+/// Puts a directory first on Python's path.
 pub(super) fn prepend(env: &mut Env, dir: &Path) {
     let name = OsString::from("PYTHONPATH");
     let mut path = dir.as_os_str().to_owned();
@@ -63,8 +64,8 @@ pub(super) fn prepend(env: &mut Env, dir: &Path) {
     env.insert(name, path);
 }
 
-/// Whether a command of this plan would test the user's checkout: what it would import from there, and what to do, for
-/// people. Each Python is asked once in a drain.
+/// Describes imports by which this plan would test the user's checkout, with the remedy, for people. Each Python is
+/// asked once per drain.
 pub async fn misplaced_imports(
     site: &Site<'_>,
     plan: &CiPlan,
@@ -89,9 +90,9 @@ pub async fn misplaced_imports(
             package => format!("the python package {package} from {path}"),
         };
         let why = match python.is_isolated() {
-            true => format!("without {} it would import it from CI's copy", python.options.join(" ")),
-            false => "install the project into a .venv in your checkout, which CI gets a copy of, or have workspace.setup \
-                      install it in CI's copy (`pip install -e .` in an environment that it makes)"
+            true => format!("without {}, Python would import from CI's copy", python.options.join(" ")),
+            false => "install the project into a .venv in your checkout, since CI gets a copy of .venv, or let workspace.setup \
+                      install the project in CI's copy (`pip install -e .` in a new environment)"
                 .to_owned(),
         };
         return Some(format!(
@@ -116,12 +117,12 @@ pub(super) async fn probe(python: &Interpreter, site: &Site<'_>) -> Misplaced {
     tool.env = site.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     match process::output(tool).await {
         Ok(output) if output.success() => {
-            // A sitecustomize of the user's may print something first.
+            // The user's own sitecustomize may print text first.
             let text = output.text();
             let line = text.lines().next_back().unwrap_or_default();
             serde_json::from_str(line).unwrap_or_default()
         }
-        // One that cannot be started tests nothing either.
+        // An interpreter that cannot start cannot test the wrong files either.
         Ok(_) | Err(_) => Misplaced::new(),
     }
 }

@@ -1,14 +1,15 @@
-//! Links in `node_modules` that lead into the user's checkout: `npm link`, and workspace links made by absolute paths.
+//! Finds links in `node_modules` that lead into the user's checkout: from `npm link`, or workspace links with absolute
+//! paths.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::ci_plan::Site;
 
-/// Members of a workspace have directories of their own, this deep.
+/// Search depth for the directories of workspace members.
 const DEPTH: usize = 2;
 
-/// The first package that node would load from the user's checkout, and what to do, for people.
+/// Describes the first package that node would load from the user's checkout, with the remedy, for people.
 pub fn misplaced(site: &Site<'_>) -> Option<String> {
     let (copy, checkout) = (site.dir.canonicalize().ok()?, site.workspace.canonicalize().ok()?);
     let leaks = |path: &Path| {
@@ -25,7 +26,7 @@ pub fn misplaced(site: &Site<'_>) -> Option<String> {
     let shown = package.strip_prefix(&copy).unwrap_or(&package);
     Some(format!(
         "ci would test your checkout instead of the change: {} in CI's copy is a link to {}; remove the link (`npm unlink`) \
-         and install the package from its lock file, or have workspace.setup install the dependencies in the copy (`npm ci`)",
+         and install the package from its lock file, or let workspace.setup install the dependencies in the copy (`npm ci`)",
         shown.display(),
         leads.display()
     ))
@@ -51,7 +52,7 @@ fn directories(dir: &Path) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// The packages that are symbolic links.
+/// Returns the packages that are symbolic links.
 fn packages(modules: &Path) -> Vec<PathBuf> {
     let mut dirs = vec![modules.to_owned()];
     dirs.extend(

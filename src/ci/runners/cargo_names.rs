@@ -1,23 +1,23 @@
-//! What cargo's test programs and libtest's tests are called here, and where they are written.
+//! Ids and source files of cargo's test programs and libtest's tests.
 
 use std::collections::BTreeMap;
 
 use super::test_report::FindFile;
 use crate::ci::results::TestCase;
 
-/// A test program as cargo names it before it runs.
+/// A test program as announced by cargo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// `src/lib.rs`, relative to its package; none for doctests and very old cargos.
+    /// `src/lib.rs`, relative to its package; none for doctests and very old cargo versions.
     root: Option<String>,
-    /// The crate of doctests and unit tests, the file's stem of others.
+    /// The crate for doctests and unit tests, the file's stem for others.
     name: String,
     doctests: bool,
-    /// Two packages may have test programs of the same name and path.
+    /// Distinguishes test programs of two packages with the same name and path.
     number: usize,
 }
 
-/// Recognises `Running unittests src/lib.rs (target/debug/deps/calc-735160b19cd407a9)` and `Doc-tests calc`.
+/// Recognizes `Running unittests src/lib.rs (target/debug/deps/calc-735160b19cd407a9)` and `Doc-tests calc`.
 pub fn program(line: &str) -> Option<Program> {
     let line = line.strip_prefix("  ")?.trim();
     if let Some(name) = line.strip_prefix("Doc-tests ") {
@@ -44,7 +44,7 @@ impl Program {
         Self { number, ..self }
     }
 
-    /// `src/lib.rs (calc)`
+    /// Label such as `src/lib.rs (calc)`.
     pub fn label(&self) -> String {
         let what = match &self.root {
             Some(root) => root,
@@ -57,7 +57,7 @@ impl Program {
         }
     }
 
-    /// How the ids of its tests begin.
+    /// Common prefix of the ids of the program's tests.
     pub fn prefix(&self) -> String {
         format!("{} ", self.label())
     }
@@ -66,7 +66,8 @@ impl Program {
         find(self.root.as_ref()?, self.hint())
     }
 
-    /// `a::b::tests::works` of `src/lib.rs` is in the deepest of `src/a/b/tests.rs`, `src/a/b.rs`, `src/a.rs`, `src/lib.rs` that exists.
+    /// Finds a test's file: `a::b::tests::works` of `src/lib.rs` is in the deepest existing file of `src/a/b/tests.rs`,
+    /// `src/a/b.rs`, `src/a.rs`, `src/lib.rs`.
     pub fn file_of(&self, test: &str, find: &FindFile) -> Option<String> {
         if self.doctests {
             return find(test.split_once(" - ")?.0, self.hint());
@@ -85,7 +86,7 @@ impl Program {
         self.root_file(find)
     }
 
-    /// Integration tests do not say of which package they are.
+    /// The crate name, if known: integration tests do not tell their package.
     fn hint(&self) -> Option<&str> {
         let of_crate =
             self.doctests || self.root.as_ref().is_some_and(|root| root.starts_with("src/"));
@@ -93,8 +94,8 @@ impl Program {
     }
 }
 
-/// Tests by id: `(id, name, test)`. Doctests lose their line number, which any edit above them changes;
-/// those of one item are numbered in order.
+/// Returns tests by id: `(id, name, test)`. Doctests lose their line number, which changes with any edit above; several
+/// doctests of the same item are numbered in order.
 pub fn identified(
     program: &Program,
     tests: BTreeMap<String, TestCase>,
@@ -119,7 +120,7 @@ pub fn identified(
     named
 }
 
-/// What libtest has to be given to run the test with this id; none for what is no single test.
+/// Returns libtest's filter for the test with this id; `None` if the id is not a single test.
 pub fn filter(id: &str) -> Option<&str> {
     let (_, name) = id.split_once(") ")?;
     Some(name.rsplit_once(" #").map_or(name, |(name, _)| name))

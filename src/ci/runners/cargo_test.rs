@@ -1,6 +1,6 @@
-//! libtest's lines in the output of `cargo test` -> results, each qualified by its test program.
+//! Reads libtest's lines in the output of `cargo test` into results, each qualified by the test program.
 //!
-//! Reads stdout and stderr as one stream: cargo names the program on the one, libtest its tests on the other.
+//! Needs stdout and stderr in one stream: cargo names the program on stderr, libtest the tests on stdout.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use super::cargo_names::{self, Program};
 use super::test_report::{FindFile, Report};
 use crate::ci::results::{TestCase, TestStatus};
 
-/// Of what one failing test printed, about this much is kept.
+/// Most bytes kept of a failing test's output, approximately.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
-/// Is given every line; total, whatever they are.
+/// Accepts every line and never fails.
 #[derive(Default)]
 pub struct Reader {
     programs: Vec<Ran>,
-    /// Where in the current program's output we are.
+    /// Position in the current program's output.
     part: Part,
-    /// cargo's list of failed targets: without it the run stopped at the first of them.
+    /// Whether cargo listed the failed targets; otherwise the run stopped at the first.
     lists_failed: bool,
     any_failed: bool,
     not_compiled: bool,
@@ -25,32 +25,32 @@ pub struct Reader {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 enum Part {
-    /// cargo speaks, or a program that is no libtest.
+    /// Output of cargo, or of a program other than libtest.
     #[default]
     Outside,
     /// One line for each test.
     Tests { pending: Option<String> },
-    /// What a failed test printed.
+    /// Output of a failed test.
     Output { test: Option<String> },
-    /// The names of the failed ones.
+    /// Names of the failed tests.
     Names,
-    /// cargo's words on a program that ended without a result.
+    /// cargo's message about a program that ended without a result.
     Cause,
 }
 
-/// One test program.
+/// Results of one test program.
 struct Ran {
     program: Program,
     tests: BTreeMap<String, TestCase>,
     finished: bool,
-    /// What cargo said, where the program failed without a result.
+    /// cargo's message, if the program failed without a result.
     crashed: Option<String>,
     miscounted: bool,
 }
 
 impl Reader {
     pub fn line(&mut self, line: &str) {
-        // What a test printed may look like anything, cargo's own lines included.
+        // A test may print any text, including copies of cargo's lines.
         let printed = matches!(self.part, Part::Output { .. } | Part::Names);
         if !printed && self.cargo_line(line) {
             return;
@@ -114,7 +114,7 @@ impl Ran {
         !self.tests.is_empty()
     }
 
-    /// `test a::b ... ok`, perhaps with what the test's children printed in between.
+    /// Reads `test a::b ... ok`, possibly with output of the test's child processes in between.
     fn test_line(&mut self, line: &str, pending: Option<String>) -> Part {
         if line == "failures:" {
             return Part::Output { test: None };
@@ -180,16 +180,16 @@ impl Ran {
         Part::Cause
     }
 
-    /// `---- a::b stdout ----`, of a test that is known to have failed.
+    /// Reads `---- a::b stdout ----` for a test already known as failed.
     fn heading(&self, line: &str) -> Option<String> {
         let name = line.strip_prefix("---- ")?.strip_suffix(" ----")?;
         let name = name.strip_suffix(" stdout").unwrap_or(name);
-        // `a - should panic` is listed by that name, and headed by the plain one.
+        // `a - should panic` is listed by this name, but its heading has the plain name.
         let listed = [name.to_owned(), format!("{name} - should panic")];
         listed.into_iter().find(|name| self.tests.get(name).is_some_and(TestCase::is_red))
     }
 
-    /// `test result: FAILED. 3 passed; 2 failed; 1 ignored; ...`: what was read has to add up to it.
+    /// Reads `test result: FAILED. 3 passed; 2 failed; 1 ignored; ...` and checks the results against the totals.
     fn result_line(&mut self, line: &str) -> Part {
         let said = |what: &str| {
             let end = line.find(what)?;
@@ -222,7 +222,7 @@ fn is_start(line: &str) -> bool {
     count.is_some_and(|(n, tests)| n.parse::<u32>().is_ok() && tests.starts_with("test"))
 }
 
-/// The end of a test's line; a child of the test may have printed before it.
+/// Reads the end of a test's line; output of a child process may precede the status.
 fn status(rest: &str) -> Option<TestStatus> {
     if rest == "ignored" || rest.starts_with("ignored, ") {
         return Some(TestStatus::Skipped);

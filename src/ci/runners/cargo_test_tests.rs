@@ -1,4 +1,4 @@
-//! Real and invented output of `cargo test`, read.
+//! Real and invented output of `cargo test`.
 
 use super::*;
 use proptest::prelude::*;
@@ -92,7 +92,7 @@ fn same_named_programs_of_two_packages_stay_apart() {
     assert_eq!(ids, ["tests/api.rs (api 2) a", "tests/api.rs (api) a"]);
 }
 
-/// A test that prints what cargo prints, and children that print between a name and its result.
+/// A test that prints copies of cargo's lines, and child processes that print between a name and its result.
 #[test]
 fn what_tests_print_is_not_taken_for_results() {
     let text = "     Running tests/api.rs (target/debug/deps/api-735160b19cd407a9)\n\nrunning 4 tests\n\

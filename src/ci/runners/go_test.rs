@@ -1,4 +1,4 @@
-//! `go test -json` -> results, each qualified by its package.
+//! Reads `go test -json` into results, each qualified by the package.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::test_report::Report;
 use crate::ci::results::{TestCase, TestStatus};
 
-/// Of what people see of the output, this many lines are kept.
+/// Number of readable output lines kept.
 const TAIL_LINES: usize = 80;
-/// Of what one test printed, about this much is kept.
+/// Most bytes kept of a test's output, approximately.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
-/// One line of the stream, as far as it matters (`go doc test2json`).
+/// The relevant fields of a line of the stream (`go doc test2json`).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Event {
@@ -39,7 +39,7 @@ pub struct Reader {
 impl Reader {
     pub fn line(&mut self, line: &str) {
         let Ok(event) = serde_json::from_str::<Event>(line) else {
-            // The compiler's words, before Go 1.24.
+            // The compiler's output, before Go 1.24.
             self.remember(line);
             return;
         };
@@ -63,7 +63,7 @@ impl Reader {
         }
     }
 
-    /// A package fails with its tests; alone it fails only where they could not be built or run to their end.
+    /// Records a failed package. If none of its tests failed, they could not be built or run to their end.
     fn failed(&mut self, event: &Event, id: String) {
         let mut message = self.output.remove(&id).unwrap_or_default();
         if event.test.is_empty() {
@@ -88,7 +88,7 @@ impl Reader {
         self.tail.drain(..surplus);
     }
 
-    /// The results, and the end of the output as people know it. `find` is given a package and a test function.
+    /// Returns the results, and the end of the output as usually printed. `find` takes a package and a test function.
     pub fn finish(mut self, find: &FindTest) -> (Report, String) {
         for (id, test) in &mut self.report.tests {
             let function = test.function.as_deref().unwrap_or(id);
@@ -98,7 +98,7 @@ impl Reader {
     }
 }
 
-/// Finds the file of a test function by its package's import path and its name.
+/// Finds the file of a test function by the package's import path and the function's name.
 pub type FindTest<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
 /// `example.com/m/a.TestX` -> (`example.com/m/a`, `TestX`)
@@ -109,7 +109,7 @@ fn split(function: &str) -> Option<(&str, &str)> {
 }
 
 impl Event {
-    /// `TestX/sub` is a case of `TestX`.
+    /// The function of a subtest: `TestX/sub` is a case of `TestX`.
     fn function(&self) -> Option<String> {
         let (function, _) = self.test.split_once('/')?;
         Some(format!("{}.{function}", self.package))

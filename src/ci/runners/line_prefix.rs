@@ -1,14 +1,15 @@
-//! `packages/app test: # pass 2`: the label that workspaces, task runners and containers put before each line. Pure.
+//! Splits off labels put before each line by workspaces, task runners and containers: `packages/app test: # pass 2`.
+//! Pure.
 
 const MOST_BYTES: usize = 120;
 const MOST_WORDS: usize = 6;
-/// How a label ends: `pkg: `, `[pkg]: `, `[pkg] `, `app-1  | `, `pkg > `, and what GNU parallel writes.
+/// Ends of labels: `pkg: `, `[pkg]: `, `[pkg] `, `app-1  | `, `pkg > `, and GNU parallel's tab.
 const ENDS: [&str; 5] = [": ", "| ", "] ", "> ", "\t"];
-/// Levels of a log are no labels.
+/// Log levels, not labels.
 const LEVELS: [&str; 9] =
     ["debug", "error", "info", "log", "note", "trace", "warn", "warning", "fatal"];
 
-/// Each way to take a line for a label and the rest of the line, the shortest label first.
+/// Returns each possible split of a line into label and rest, the shortest label first.
 pub fn splits(line: &str) -> impl Iterator<Item = (String, &str)> {
     let starts = line.char_indices().map(|(at, _)| at).take_while(|at| *at < MOST_BYTES);
     starts.filter_map(move |at| {
@@ -17,7 +18,7 @@ pub fn splits(line: &str) -> impl Iterator<Item = (String, &str)> {
     })
 }
 
-/// A label without its end, its brackets and the time of day; `None` where it looks like a sentence.
+/// Removes end, brackets and time of day from a label; `None` if the text looks like a sentence.
 fn label(text: &str) -> Option<String> {
     if text.contains(['"', '\'', ',', ';', '=', '{', '}']) {
         return None;
@@ -39,7 +40,7 @@ fn is_time(word: &str) -> bool {
             .all(|c| c.is_ascii_digit() || matches!(c, ':' | '.' | '-' | '+' | 'T' | 'Z'))
 }
 
-/// What follows in the output, as package managers announce it: `> @calc/app@1.0.0 test`, `> nx run app:test`.
+/// Reads a package manager's announcement of the following output: `> @calc/app@1.0.0 test`, `> nx run app:test`.
 pub fn heading(line: &str) -> Option<String> {
     let words: Vec<&str> = line.strip_prefix("> ")?.split(' ').collect();
     match words.as_slice() {

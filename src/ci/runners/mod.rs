@@ -1,4 +1,4 @@
-//! The test runners whose single results autopack reads: one file for each output format.
+//! Readers of individual test results: one file for each output format.
 
 pub mod cargo_names;
 pub mod cargo_test;

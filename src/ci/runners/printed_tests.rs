@@ -1,15 +1,15 @@
-//! Names of tests that passed, on the lines by which runners print single results. Pure.
+//! Reads names of passed tests from the lines of individual results. Pure.
 //!
-//! Files and modules are left out where a runner prints them: a test that moves keeps its name.
+//! Files and modules are omitted if a runner prints them, so that a test keeps its name when moved.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Runners that print alike and count for themselves.
+/// Runners with the same line format; each family is counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
-    /// Marks and TAP: jest, vitest, mocha, node, ava.
+    /// Check marks and TAP: jest, vitest, mocha, node, ava.
     JavaScript,
     Pytest,
     Unittest,
@@ -18,20 +18,20 @@ pub enum Family {
     Go,
 }
 
-/// What one line prints.
+/// Content of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrintedLine {
     Passed(Family, String),
-    /// A TAP line that is no pass, or no test.
+    /// A TAP line other than a passed test.
     OtherTap,
-    /// A group of tests, or a test with subtests, begins; a pass of the same name ends it.
+    /// Start of a group of tests, or of a test with subtests; ended by a pass with the same name.
     Opened(String),
-    /// What was printed last was a group and no test.
+    /// The previous line was a group, not a test.
     WasGroup,
 }
 
 impl Family {
-    /// The family of a runner, by its name in a summary.
+    /// Returns the family of a runner, by the name in a summary.
     pub fn of(runner: &str) -> Option<Self> {
         Some(match runner {
             "jest" | "vitest" | "mocha" | "node:test or TAP" | "ava" => Self::JavaScript,
@@ -45,7 +45,7 @@ impl Family {
     }
 }
 
-/// Reads a line without space around it.
+/// Reads a trimmed line.
 pub fn read(line: &str) -> Option<PrintedLine> {
     tap(line)
         .or_else(|| mark(line))
@@ -87,7 +87,7 @@ fn mark(line: &str) -> Option<PrintedLine> {
         return Some(PrintedLine::Opened(without_times(name)));
     }
     let rest = ["✓ ", "✔ ", "√ "].iter().find_map(|mark| line.strip_prefix(mark))?;
-    // vitest sums up each file.
+    // vitest prints a summary for each file.
     let is_test =
         !FILE_OF_TESTS.is_match(rest) && !rest.ends_with("# SKIP") && !rest.ends_with("# TODO");
     let name = match rest.split_once(" > ") {
@@ -120,7 +120,7 @@ fn pytest(line: &str) -> Option<String> {
     Some(name.trim().to_owned())
 }
 
-/// `test a::b ... ok`; doctests are named by their lines, which move.
+/// `test a::b ... ok`; doctests are excluded, since their names contain line numbers, which change.
 fn libtest(line: &str) -> Option<String> {
     static LINE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r" \(line \d+\)").expect("a pattern"));

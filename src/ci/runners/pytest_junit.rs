@@ -1,6 +1,6 @@
-//! pytest's JUnit XML (family xunit2) -> results by node id.
+//! Reads pytest's JUnit XML (family xunit2) into results by node id.
 //!
-//! The XML names a test by its dotted class name; which part of it is the file is found in the repository.
+//! The XML names a test by the dotted class name; the repository tells how much of the name is the file.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -8,14 +8,14 @@ use quick_xml::events::{BytesStart, Event};
 use super::test_report::{FindFile, Report};
 use crate::ci::results::{TestCase, TestStatus};
 
-/// What pytest writes of a module that it cannot load.
+/// pytest's message for an unloadable module.
 const COLLECTION_FAILURE: &str = "collection failure";
 
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("cannot read the JUnit XML: {0}")]
 pub struct NotJunit(String);
 
-/// The part of a `<testcase>` that was read so far.
+/// A partly read `<testcase>`.
 #[derive(Default)]
 struct Open {
     class: String,
@@ -25,7 +25,7 @@ struct Open {
     not_collected: bool,
 }
 
-/// A file that ends too early (its writer was killed) gives what it has and counts as partial.
+/// Parses a report. A file with a premature end (the writer was killed) counts as partial.
 pub fn parse(xml: &str, find: &FindFile) -> Result<Report, NotJunit> {
     let mut reader = Reader::from_str(xml);
     let mut report = Report::default();
@@ -65,7 +65,7 @@ pub fn parse(xml: &str, find: &FindFile) -> Result<Report, NotJunit> {
         }
     }
     if !seen_suite {
-        return Err(NotJunit("it has no <testsuite>".to_owned()));
+        return Err(NotJunit("no <testsuite> found".to_owned()));
     }
     report.partial = !closed;
     Ok(report)
@@ -85,7 +85,7 @@ fn opened(tag: &BytesStart, open: &mut Option<Open>) {
             let message = attribute(tag, "message");
             test.status = Some(TestStatus::Failed);
             test.not_collected |= message == COLLECTION_FAILURE;
-            // The text repeats an assertion, but not where a fixture failed.
+            // The text repeats the message of an assertion, but not of a fixture failure.
             if message.starts_with("failed on ") {
                 test.message.push_str(&message);
                 test.message.push('\n');
@@ -106,7 +106,7 @@ fn attribute(tag: &BytesStart, name: &str) -> String {
     }
 }
 
-/// Only what is red has a text that is worth keeping.
+/// Keeps the text of failing tests only.
 fn add_text(open: &mut Option<Open>, text: &str) {
     if let Some(test) = open.as_mut().filter(|test| test.status == Some(TestStatus::Failed)) {
         test.message.push_str(text);
@@ -135,7 +135,7 @@ fn close(open: Option<Open>, find: &FindFile, report: &mut Report) {
     report.add(id, TestCase { message: test.message, function, ..TestCase::new(status, file) });
 }
 
-/// `classname=""` and the module's (or the class') dotted name as `name`.
+/// Reads an uncollected module: `classname=""`, and the dotted name of the module or class as `name`.
 fn not_collected(test: Open, find: &FindFile, report: &mut Report) {
     let dotted = match test.class.as_str() {
         "" => test.name,
@@ -163,13 +163,13 @@ fn node_id(class: &str, name: &str, find: &FindFile) -> (Option<String>, String)
     (file, id)
 }
 
-/// `test_x[1-[a]]` is a case of `test_x`.
+/// The function of a parametrized test: `test_x[1-[a]]` is a case of `test_x`.
 fn function(id: &str, name: &str) -> Option<String> {
     let bracket = name.find('[').filter(|_| name.ends_with(']'))?;
     Some(id[..id.len() - name.len() + bracket].to_owned())
 }
 
-/// The file is the longest beginning that exists.
+/// Splits off the file: the longest prefix naming an existing file.
 fn split_class(class: &str, find: &FindFile) -> (Option<String>, String) {
     let parts: Vec<&str> = class.split('.').collect();
     for length in (1..=parts.len()).rev() {

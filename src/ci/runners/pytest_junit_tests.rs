@@ -1,4 +1,4 @@
-//! Real and broken JUnit XML, read.
+//! Real and broken JUnit XML.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,15 +1,15 @@
-//! The lines by which runners say how many tests passed. Pure.
+//! Reads summary lines, by which runners report the number of passed tests. Pure.
 
-/// What one line says: the runner, how many passed, and whether any ran at all.
+/// Content of one line: the runner, the number of passed tests, and whether any test ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SummaryLine {
     pub runner: &'static str,
-    /// Less than nothing where an earlier line counted tests that did not pass.
+    /// Negative if an earlier line counted tests that did not pass.
     pub passed: i64,
     pub ran: bool,
 }
 
-/// Reads a line without space around it; `None` where it is no summary.
+/// Reads a trimmed line; `None` if the line is not a summary.
 pub fn read(line: &str) -> Option<SummaryLine> {
     READERS.iter().find_map(|read| read(line))
 }
@@ -50,7 +50,7 @@ fn before(text: &str, word: &str) -> Option<u64> {
     text.get(start..)?.parse().ok()
 }
 
-/// The number right behind `word`: `2` in `Passed:   2,`.
+/// The number right after `word`: `2` in `Passed:   2,`.
 fn behind(text: &str, word: &str) -> Option<u64> {
     let rest = text[text.find(word)? + word.len()..].trim_start();
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -74,7 +74,7 @@ fn vitest(line: &str) -> Option<SummaryLine> {
     told("vitest", passed.unwrap_or(0), passed.unwrap_or(0) + failed.unwrap_or(0))
 }
 
-/// `10 passing (12ms)`; what failed is counted on a line of its own.
+/// `10 passing (12ms)`; failures have a line of their own.
 fn mocha(line: &str) -> Option<SummaryLine> {
     let (count, rest) = line.split_once(' ')?;
     let count = count.parse().ok()?;
@@ -84,7 +84,7 @@ fn mocha(line: &str) -> Option<SummaryLine> {
     }
 }
 
-/// `# pass 4` of TAP, `ℹ pass 4` of node's own.
+/// `# pass 4` in TAP, `ℹ pass 4` in node's own format.
 fn node(line: &str) -> Option<SummaryLine> {
     let rest = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ "))?;
     let (word, count) = rest.split_once(' ')?;
@@ -104,7 +104,7 @@ fn ava(line: &str) -> Option<SummaryLine> {
     told("ava", count, count)
 }
 
-/// `Ran 5 tests in 0.001s`; those that were skipped are said on the next line.
+/// `Ran 5 tests in 0.001s`; the next line counts the skipped tests.
 fn unittest(line: &str) -> Option<SummaryLine> {
     let (count, rest) = line.strip_prefix("Ran ")?.split_once(' ')?;
     let count = count.parse().ok().filter(|_| rest.starts_with("test") && rest.contains(" in "))?;
@@ -117,7 +117,7 @@ fn unittest_end(line: &str) -> Option<SummaryLine> {
     let rest = rest.strip_suffix(')')?;
     rest.contains('=').then_some(())?;
     let of = |word: &str| behind(rest, word).unwrap_or(0);
-    // "failures=" stands in "expected failures=", too.
+    // "failures=" is also part of "expected failures=".
     let expected = of("expected failures=");
     let plain = rest.replace("expected failures=", "");
     let failures = behind(&plain, "failures=").unwrap_or(0);
@@ -157,7 +157,7 @@ fn nextest(line: &str) -> Option<SummaryLine> {
     told("nextest", passed, passed + before(rest, "failed").unwrap_or(0))
 }
 
-/// `--- PASS: TestX (0.00s)` with `-v`, `ok  \tm/a\t0.01s` without: whole packages then.
+/// `--- PASS: TestX (0.00s)` with `-v`; whole packages without: `ok  \tm/a\t0.01s`.
 fn go(line: &str) -> Option<SummaryLine> {
     if line.starts_with("--- PASS: ") {
         return told("go test -v", 1, 1);
@@ -191,7 +191,7 @@ fn rspec(line: &str) -> Option<SummaryLine> {
     told("rspec", ran.saturating_sub(red), ran)
 }
 
-/// `[INFO] Tests run: 5, Failures: 0, Errors: 0, Skipped: 1`; those of single classes name their time.
+/// `[INFO] Tests run: 5, Failures: 0, Errors: 0, Skipped: 1`; lines of single classes also have their time.
 fn surefire(line: &str) -> Option<SummaryLine> {
     let at = line.find("Tests run: ").filter(|_| !line.contains("Time elapsed"))?;
     let all = behind(&line[at..], "Tests run: ")?;

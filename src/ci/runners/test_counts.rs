@@ -1,8 +1,8 @@
-//! Which and how many tests passed, as runners print it: for commands whose results come in no other way. Pure.
+//! Counts and names passed tests from printed output, for commands without other individual results. Pure.
 //!
-//! A label before each line (`packages/app test: `) makes the lines behind it one stream, however those of several
-//! packages alternate. Summaries of one runner add up. Names count where a stream prints as many as it counts: runners
-//! that print some of their tests only, such as slow ones, print others the next time.
+//! A label before each line (`packages/app test: `) assigns the line to a stream, even if lines of several packages
+//! alternate. Summaries of the same runner are added up. Names are used only if a stream prints as many names as passed
+//! tests: a runner may print some of its tests only, such as slow tests, and others the next time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,21 +11,21 @@ use super::printed_tests::{self, Family, PrintedLine};
 use super::summary_lines::{self, SummaryLine};
 use crate::ci::results::PrintedTests;
 
-/// Labels that are looked for, and names that are kept, in one run.
+/// Most labels tracked, and most names kept, in one run.
 const MOST_LABELS: usize = 10_000;
 const MOST_NAMES: usize = 50_000;
-/// A label that stands before a single line is a coincidence.
+/// A label before fewer lines is a coincidence.
 const LEAST_LINES: u32 = 2;
-/// TAP without a summary counts by its lines.
+/// Runner name for TAP without a summary; tests are counted by their lines.
 const TAP: &str = "TAP";
 
-/// Takes in the output line by line.
+/// Accepts the output line by line.
 #[derive(Debug, Default)]
 pub struct Reader {
     streams: BTreeMap<String, StreamReader>,
-    /// Lines behind each label.
+    /// Number of lines with each label.
     lines: HashMap<String, u32>,
-    /// Whose output follows, where lines bear no label.
+    /// The package announced for the following unlabeled lines.
     heading: String,
     names: usize,
 }
@@ -34,22 +34,22 @@ pub struct Reader {
 struct StreamReader {
     passed: BTreeMap<&'static str, u64>,
     names: BTreeMap<Family, Vec<String>>,
-    /// Groups and tests with subtests that have begun, and those of them that have ended.
+    /// Started groups and tests with subtests, and the ended among them.
     opened: Vec<String>,
     closed: Vec<String>,
-    /// Whether a test ran, whatever it came to.
+    /// Whether any test ran, with any result.
     any_ran: bool,
     is_labeled: bool,
 }
 
-/// What the output said.
+/// Counts and names read from the output.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Tests that passed, by runner.
+    /// Passed tests, by runner.
     pub counts: BTreeMap<String, u64>,
     /// The same by stream.
     pub printed: BTreeMap<String, PrintedTests>,
-    /// Whether a test ran, whatever it came to.
+    /// Whether any test ran, with any result.
     pub any_ran: bool,
 }
 
@@ -71,7 +71,7 @@ impl Reader {
         }
     }
 
-    /// `None`: the line bears no label.
+    /// Reads a line; `None`: without a label.
     fn take(&mut self, label: Option<String>, text: &str) -> bool {
         let text = text.trim();
         let summary = summary_lines::read(text);
@@ -156,14 +156,14 @@ impl StreamReader {
         counts
     }
 
-    /// All of them, or none: each family has to print as many as it counts.
+    /// Returns all names or none: each family has to print as many names as it counts.
     fn names(&self, counts: &BTreeMap<&'static str, u64>) -> Option<BTreeSet<String>> {
         let mut expected: BTreeMap<Family, u64> = BTreeMap::new();
         for (runner, count) in counts {
             let family = if *runner == TAP { Some(Family::JavaScript) } else { Family::of(runner) };
             match family {
                 Some(family) => *expected.entry(family).or_default() += count,
-                // Whole packages: their tests are not counted.
+                // Whole packages, whose tests are not counted.
                 None if *runner == "go test, packages" => {}
                 None => return None,
             }
@@ -171,7 +171,7 @@ impl StreamReader {
         let mut all = BTreeSet::new();
         for (family, count) in expected {
             let names = self.names.get(&family).map_or(&[][..], Vec::as_slice);
-            // Whether those with tests below them are tests is up to the runner.
+            // Runners differ in counting tests that have subtests.
             let closed = match family {
                 Family::JavaScript => self.closed.as_slice(),
                 _ => &[],
@@ -190,7 +190,7 @@ impl StreamReader {
     }
 }
 
-/// Tests of the same name are told apart by their number.
+/// Adds a number to the name of a test whose name is taken.
 fn insert_numbered(names: &mut BTreeSet<String>, name: &str) {
     if names.insert(name.to_owned()) {
         return;

@@ -1,4 +1,4 @@
-//! Whole outputs, as runners and the tools around them print them.
+//! Complete outputs, as printed by runners and the tools around them.
 
 use super::*;
 use proptest::prelude::*;
@@ -112,7 +112,7 @@ proptest! {
     }
 }
 
-/// `pnpm -r test` over two packages of node:test, as pnpm 10 prints it.
+/// `pnpm -r test` over two packages of node:test, as printed by pnpm 10.
 const PNPM: &str = "\n> calc@ test /tmp/calc\n> pnpm --recursive test\n\nScope: 2 of 3 workspace projects\n\
 packages/core test$ node --test\npackages/core test: TAP version 13\npackages/core test: 1..0\n\
 packages/core test: # tests 0\npackages/core test: # pass 0\npackages/core test: # fail 0\npackages/core test: Done\n\

@@ -1,34 +1,35 @@
-//! What the readers of runner output have in common: a growing list of tests, and finding their files.
+//! Common part of all output readers: a growing list of tests, and the search for their files.
 
 use std::collections::BTreeMap;
 
 use crate::ci::results::{PrintedTests, TestCase, TestStatus};
 
-/// Longer messages keep their beginning and their end.
+/// Longer messages keep only their beginning and end.
 const MESSAGE_CHARS: usize = 2_000;
 
-/// Finds a path that a runner named, maybe with the crate that it belongs to, in the repository: `src/lib.rs` of some package is
-/// `crates/core/src/lib.rs`. `None` where there is no such file.
+/// Finds in the repository a path named by a runner, optionally with its crate: `src/lib.rs` of some package is
+/// `crates/core/src/lib.rs`. `None` if there is no such file.
 pub type FindFile<'a> = dyn Fn(&str, Option<&str>) -> Option<String> + 'a;
 
-/// What a runner said, read.
+/// Results read from a runner's output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     pub tests: BTreeMap<String, TestCase>,
-    /// Something kept tests from being loaded or compiled.
+    /// Tests could not be loaded or compiled.
     pub collection_error: bool,
-    /// Some of it could not be read, so a test that is missing here may have run.
+    /// Part of the output could not be read, so a test missing here may have run.
     pub partial: bool,
-    /// Tests that passed, by runner, where the output only counts them.
+    /// Number of passed tests by runner, if the output only counts them.
     pub counts: BTreeMap<String, u64>,
     /// The same by stream of the output.
     pub printed: BTreeMap<String, PrintedTests>,
-    /// By the output, tests ran, and their names are not known.
+    /// Whether tests ran whose names are unknown.
     pub unnamed_ran: bool,
 }
 
 impl Report {
-    /// A test may be reported more than once (its call, then its teardown): the worst counts, every message stays.
+    /// Adds a test. A test may be reported more than once (its call, then its teardown): the worst status counts, and
+    /// every message is kept.
     pub fn add(&mut self, id: String, test: TestCase) {
         match self.tests.get_mut(&id) {
             None => {
@@ -52,7 +53,7 @@ impl Report {
         self.tests.values().any(|test| test.status == TestStatus::Failed)
     }
 
-    /// The same, its files named from the top of the repository: it was made in this directory of it.
+    /// Makes file names relative to the top of the repository, for a report from this directory.
     pub fn below(mut self, dir: &str) -> Self {
         if !dir.is_empty() {
             for file in self.tests.values_mut().filter_map(|test| test.file.as_mut()) {
@@ -62,7 +63,7 @@ impl Report {
         self
     }
 
-    /// Messages as they are kept: redacted, without colours, not too long.
+    /// Prepares messages for storage: redacted, without colors, shortened.
     pub fn tidy(mut self, redact: &dyn Fn(&str) -> String) -> Self {
         for test in self.tests.values_mut().filter(|test| !test.message.is_empty()) {
             let plain = console::strip_ansi_codes(&test.message).into_owned();
@@ -72,7 +73,7 @@ impl Report {
     }
 }
 
-/// Beginning and end of a text that is longer than `most` characters.
+/// Returns beginning and end of a text longer than `most` characters.
 pub fn shortened(text: &str, most: usize) -> String {
     let count = text.chars().count();
     if count <= most {

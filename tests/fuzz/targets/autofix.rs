@@ -1,4 +1,4 @@
-//! `autofix` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `autofix` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `ci_results` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `ci_results` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

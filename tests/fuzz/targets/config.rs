@@ -1,4 +1,4 @@
-//! `config` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `config` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

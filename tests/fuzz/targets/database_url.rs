@@ -1,4 +1,4 @@
-//! `database_url` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `database_url` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `edits` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `edits` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

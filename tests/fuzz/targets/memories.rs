@@ -1,4 +1,4 @@
-//! `memories` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `memories` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

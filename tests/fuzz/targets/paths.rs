@@ -1,4 +1,4 @@
-//! `paths` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `paths` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

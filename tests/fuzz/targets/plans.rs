@@ -1,4 +1,4 @@
-//! `plans` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `plans` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

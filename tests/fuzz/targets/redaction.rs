@@ -1,4 +1,4 @@
-//! `redaction` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `redaction` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

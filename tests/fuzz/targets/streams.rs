@@ -1,4 +1,4 @@
-//! `streams` of `src/fuzz`, which says what holds for every input.
+//! Fuzzes `streams` of `src/fuzz`, where the invariants are checked.
 
 #![no_main]
 

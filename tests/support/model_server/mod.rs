@@ -1,7 +1,7 @@
 //! A stand-in for a provider of models: the real protocols, with streaming, over plain HTTP on this machine.
 //!
-//! It answers with one turn after the other and keeps what it was asked. Behind the last turn it answers with status
-//! 418, which no client tries again.
+//! It answers with one prepared turn after the other and keeps the requests. After the last turn it answers with status
+//! 418, which no client retries.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,22 +17,22 @@ mod wire;
 
 pub use wire::Protocol;
 
-/// What one answer holds.
+/// Content of one answer.
 #[derive(Clone, Debug)]
 pub enum Turn {
     /// Tool calls: names and arguments.
     Calls(Vec<(String, Value)>),
     Say(String),
-    /// A tool call whose arguments are no JSON; the answer itself ends well.
+    /// A tool call whose arguments are not JSON; the answer itself ends normally.
     Malformed(String),
-    /// Cut off by the limit of tokens in the middle of a call, or of a text.
+    /// Cut off by the token limit in the middle of a call, or of a text.
     CutCall(String),
     CutText(String),
     /// An error instead of an answer: status, headers, body.
     Status(u16, Vec<(&'static str, String)>, String),
-    /// Headers, and then not a byte.
+    /// Headers, then silence.
     Hang,
-    /// The beginning of an answer, and then no connection.
+    /// The start of an answer, then a closed connection.
     BreakOff,
 }
 
@@ -84,7 +84,7 @@ impl ModelServer {
         self.asked.lock().unwrap().clone()
     }
 
-    /// All that was sent with the last request.
+    /// The body of the last request.
     pub fn last_body(&self) -> String {
         self.asked().last().map(|request| request.body.to_string()).unwrap_or_default()
     }
@@ -107,7 +107,7 @@ fn serve(
     let Some(request) = read(&stream) else { return };
     asked.lock().unwrap().push(request);
     let turn = turns.lock().unwrap().pop_front();
-    // A client that went away is what some tests are about.
+    // Some tests are about clients that disconnect.
     let _ = answer(&mut stream, protocol, turn);
 }
 
@@ -127,7 +127,7 @@ fn answer(stream: &mut TcpStream, protocol: Protocol, turn: Option<Turn>) -> std
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
     )?;
     for event in wire::events(protocol, &turn) {
-        // Small pieces, so that events come apart.
+        // Small pieces, so that events are split.
         for piece in event.as_bytes().chunks(97) {
             write!(stream, "{:x}\r\n", piece.len())?;
             stream.write_all(piece)?;
@@ -136,7 +136,7 @@ fn answer(stream: &mut TcpStream, protocol: Protocol, turn: Option<Turn>) -> std
         }
     }
     match turn {
-        // Until the client has had enough.
+        // Until the client gives up.
         Turn::Hang => {
             stream.set_read_timeout(Some(Duration::from_secs(60)))?;
             stream.read(&mut [0; 1]).map(drop)

@@ -1,5 +1,5 @@
-//! The answers as each protocol writes them on the wire. Every whole answer reports the same usage: 10 tokens in
-//! besides 5 from the cache (and 2 into it, where the protocol says so), 7 out.
+//! Answers in each protocol's wire format. Every complete answer reports the same usage: 10 input tokens, besides 5
+//! from the cache (and 2 written to it, where the protocol reports this), and 7 output tokens.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub enum Protocol {
     Ollama,
 }
 
-/// A call's name and its arguments as text, whole or not.
+/// A call's name and its arguments as text, complete or not.
 type Call = (String, String);
 
 pub fn events(protocol: Protocol, turn: &Turn) -> Vec<String> {
@@ -158,7 +158,7 @@ fn responses(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
     events
 }
 
-/// Gemini's arguments are JSON already: a call that is malformed or cut has another reason and no part.
+/// Gemini's arguments are JSON already: a malformed or cut call has another finish reason and no part.
 fn gemini(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
     let parsed: Vec<Option<Value>> =
         calls.iter().map(|(_, arguments)| serde_json::from_str(arguments).ok()).collect();
@@ -187,7 +187,7 @@ fn gemini(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
     events
 }
 
-/// One JSON object a line.
+/// One JSON object per line.
 fn ollama(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
     let line = |value: Value| format!("{value}\n");
     let message = |message: Value| line(json!({"model": "m", "message": message, "done": false}));

@@ -1,8 +1,8 @@
-//! A stand-in for Qdrant: the real gRPC protocol on the server stubs that the client ships, and REST readiness.
+//! A stand-in for Qdrant: the real gRPC protocol on the server stubs shipped with the client, and REST readiness.
 //!
-//! It keeps points in memory and, if told, in a file that no second one may open; compares by cosine; asks for keys where
-//! the real one does, which is not at health checks; and refuses what autopack does not use. It can die, come back with or
-//! without its points, and hang. [`StandIn`] runs in the test, [`StandInProcess`] beside it.
+//! It keeps points in memory and optionally in a file, which it locks; compares by cosine; requires keys where the real
+//! one does, that is, not for health checks; and refuses methods that autopack does not use. It can be killed,
+//! restarted with or without its points, and made to hang. [`StandIn`] runs in the test, [`StandInProcess`] beside it.
 
 // Each test program uses its own part of this.
 #![allow(dead_code)]
@@ -47,22 +47,22 @@ pub struct Collection {
     pub indexed: BTreeSet<String>,
 }
 
-/// What outlives a restart, and how it behaves.
+/// State that survives a restart, and settings of the behavior.
 #[derive(Debug, Default)]
 pub struct State {
     pub collections: Mutex<BTreeMap<String, Collection>>,
-    /// Requests are taken and never answered.
+    /// Requests are accepted and never answered.
     pub hangs: AtomicBool,
     pub requests: AtomicU64,
-    /// Asked of every request but health checks, if set.
+    /// If set, required of every request except health checks.
     pub api_key: Mutex<Option<String>>,
-    /// Lets its bearer read.
+    /// Grants read access.
     pub read_only_api_key: Mutex<Option<String>>,
-    /// Where changes are kept, if anywhere.
+    /// File for changes, if any.
     storage: Mutex<Option<File>>,
 }
 
-/// What a key is good for.
+/// Rights granted by a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
     Read,
@@ -70,7 +70,7 @@ pub enum Rights {
 }
 
 impl State {
-    /// What a request with this key may do; without any key of ours everybody may do everything.
+    /// Rights of a request with this key; if the server has no key, everything is permitted.
     pub fn rights(&self, key: Option<&str>) -> Result<Rights, &'static str> {
         let [all, read] =
             [&self.api_key, &self.read_only_api_key].map(|key| key.lock().unwrap().clone());
@@ -83,7 +83,7 @@ impl State {
         }
     }
 
-    /// With what the file holds from before.
+    /// Starts with the contents of the file.
     pub fn stored_in(path: &Path) -> std::io::Result<Self> {
         let (collections, file) = storage::open(path)?;
         let (collections, storage) = (Mutex::new(collections), Mutex::new(Some(file)));
@@ -102,7 +102,7 @@ impl State {
     }
 }
 
-/// A running stand-in; it dies with this value.
+/// A running stand-in, which ends with this value.
 pub struct StandIn {
     pub state: Arc<State>,
     pub grpc_port: u16,
@@ -118,10 +118,10 @@ impl StandIn {
         stand_in
     }
 
-    /// On the ports that it had.
+    /// Restarts on the same ports.
     pub fn restart(&mut self) {
         self.kill();
-        // A runtime of its own: dropping it closes every connection at once, as a kill does.
+        // A runtime of its own: dropping it closes every connection at once, like a kill.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -152,8 +152,7 @@ impl Drop for StandIn {
     }
 }
 
-/// A port of nobody. Below those that the system gives to outgoing connections: one of these must not take it while
-/// the stand-in is dead.
+/// An unused port, below the range for outgoing connections, so that none of these takes it while the stand-in is down.
 pub fn free_port() -> u16 {
     use std::hash::{BuildHasher, RandomState};
     let random = || 20_000 + (RandomState::new().hash_one(0) % 12_000) as u16;
@@ -161,7 +160,7 @@ pub fn free_port() -> u16 {
     std::iter::repeat_with(random).take(1_000).find(free).expect("a free port")
 }
 
-/// A port of a killed one is free only once its sockets are closed.
+/// Waits for the port of a killed stand-in, which is free only after its sockets are closed.
 fn listen(address: SocketAddr) -> TcpListener {
     for _ in 0..2_000 {
         if let Ok(listener) = std::net::TcpListener::bind(address) {
@@ -173,7 +172,7 @@ fn listen(address: SocketAddr) -> TcpListener {
     panic!("somebody else took {address}")
 }
 
-/// Serves until it is dropped.
+/// Serves until dropped.
 pub async fn serve(grpc: TcpListener, rest: TcpListener, state: Arc<State>) {
     let service = services::Service(Arc::clone(&state));
     let grpc = Server::builder()
@@ -185,7 +184,7 @@ pub async fn serve(grpc: TcpListener, rest: TcpListener, state: Arc<State>) {
     served.unwrap();
 }
 
-/// REST, as far as tests ask: health checks for everybody, 401 for whoever lacks a key, nothing else.
+/// REST, as far as tests need it: health checks without a key, 401 for requests without a valid key, nothing else.
 async fn ready(listener: TcpListener, state: Arc<State>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else { continue };

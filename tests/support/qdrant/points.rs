@@ -1,4 +1,4 @@
-//! What the stand-in does: collections and points in memory, as Qdrant answers for them.
+//! Collections and points of the stand-in in memory, with Qdrant's answers.
 
 use std::collections::HashMap;
 use std::sync::MutexGuard;
@@ -212,7 +212,7 @@ fn with<T>(state: &State, name: &str, read: impl FnOnce(&Collection) -> Answer<T
     read(present(&collections(state), name)?)
 }
 
-/// First into the file, then into memory, then the answer.
+/// Writes to the file, then to memory, then answers.
 fn change(
     state: &State,
     collections: &mut Collections,
@@ -290,7 +290,8 @@ fn scored(
     }
 }
 
-/// `must` of keywords and ids is what autopack asks; anything else matches nothing, so that a test sees it.
+/// Supports `must` with keywords and ids, as used by autopack. Any other filter matches nothing, so that a test
+/// notices.
 fn matches(filter: &q::Filter, id: &str, point: &Point) -> bool {
     let only_must =
         filter.should.is_empty() && filter.must_not.is_empty() && filter.min_should.is_none();
@@ -326,7 +327,7 @@ fn fits(vector: &[f32], expected: u64) -> Answer<()> {
     )))
 }
 
-/// Only what is asked for is given; a search gives nothing by itself.
+/// Returns only the requested parts; a search returns none by default.
 fn selected(
     payload: &HashMap<String, q::Value>,
     selector: Option<&q::WithPayloadSelector>,

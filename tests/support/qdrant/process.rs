@@ -1,4 +1,4 @@
-//! The stand-in as a process that can be killed and started again, and what it holds, asked over gRPC.
+//! The stand-in as a process that can be killed and restarted, and its contents, read over gRPC.
 
 #![allow(clippy::disallowed_methods, reason = "tests start the real programs")]
 
@@ -12,7 +12,7 @@ use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{RetrievedPoint, ScrollPointsBuilder};
 
-/// The example program, which `cargo test` and `cargo nextest run` build beside the tests.
+/// The example program, built beside the tests by `cargo test` and `cargo nextest run`.
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().find(|dir| dir.join("examples").is_dir());
@@ -20,7 +20,7 @@ pub fn program() -> PathBuf {
     program.expect("the stand-in is missing: cargo build --example qdrant_stand_in")
 }
 
-/// A running stand-in; it dies with this value, and with the process that started it.
+/// A running stand-in, which ends with this value and with the process that started it.
 pub struct StandInProcess {
     pub rest_port: u16,
     pub grpc_port: u16,
@@ -29,7 +29,7 @@ pub struct StandInProcess {
 }
 
 impl StandInProcess {
-    /// On ports of nobody, keeping its points in a file or losing them with every death.
+    /// Starts on unused ports, with its points in a file, or in memory until the next kill.
     pub fn start(storage: Option<&Path>) -> Self {
         Self::start_at(super::free_port(), super::free_port(), storage)
     }
@@ -42,7 +42,7 @@ impl StandInProcess {
         stand_in
     }
 
-    /// On the ports and with the file that it had.
+    /// Restarts on the same ports and with the same file.
     pub fn restart(&mut self) {
         self.kill();
         let mut command = Command::new(program());
@@ -62,7 +62,7 @@ impl StandInProcess {
         self.child = Some(child);
     }
 
-    /// As `kill -9` does; what it acknowledged is in its file, if it has one.
+    /// Like `kill -9`; acknowledged changes are in the file, if there is one.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -70,7 +70,7 @@ impl StandInProcess {
         }
     }
 
-    /// Still there, and silent; or back to work.
+    /// Suspends the process, or resumes it.
     pub fn pause(&self, pauses: bool) {
         use nix::sys::signal::{Signal, kill};
         let child = self.child.as_ref().expect("it runs");
@@ -94,18 +94,18 @@ impl Drop for StandInProcess {
     }
 }
 
-/// A point, as far as tests compare it.
+/// The compared part of a point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The name of the collection in Qdrant.
     pub collection: String,
     pub workspace: String,
     pub text: String,
-    /// The number of the journal's change that wrote it.
+    /// The number of the journal's change that wrote the point.
     pub n: i64,
 }
 
-/// Every entry of a Qdrant by its id, as the real client sees them. An entry with two points is a bug: a panic.
+/// Every entry of a Qdrant by its id, as the real client sees it. Panics if an entry has two points, which is a bug.
 pub async fn entries(grpc_port: u16) -> BTreeMap<String, Held> {
     let url = format!("http://127.0.0.1:{grpc_port}");
     let client = Qdrant::from_url(&url).skip_compatibility_check().build().unwrap();

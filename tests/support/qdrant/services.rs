@@ -1,4 +1,4 @@
-//! The three gRPC services. Methods that autopack does not call are refused by name.
+//! The three gRPC services. Methods not used by autopack are refused by name.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,10 +19,10 @@ pub struct Service(pub Arc<State>);
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send + 'a>>;
 
-/// What a call needs of the key.
+/// Rights required for a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// Health checks are answered to everybody.
+    /// Health checks need no key.
     Nothing,
     Read,
     Write,
@@ -49,7 +49,7 @@ impl Service {
     }
 }
 
-/// Methods of a service: those with a function, after what they need of the key, and those that are refused.
+/// Methods of a service: implemented ones with the required rights, and refused ones.
 macro_rules! service {
     ($trait:ident
      answered { $($need:ident $name:ident($request:ident) -> $response:ident = $answer:path;)* }

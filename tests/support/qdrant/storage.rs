@@ -1,5 +1,5 @@
-//! What the stand-in keeps in a file: every change that it answers for, a line each, written before the answer. A kill
-//! loses nothing that was acknowledged; a line that a kill tore is passed over. A second server cannot open it.
+//! The stand-in's file: every acknowledged change as a line, written before the answer. A kill loses no acknowledged
+//! change; a line torn by a kill is skipped. A second server cannot open the file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -30,7 +30,7 @@ pub struct StoredPoint {
     vector: Vec<f32>,
 }
 
-/// What autopack's payloads are made of.
+/// Value types in autopack's payloads.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -39,7 +39,7 @@ enum Stored {
 }
 
 impl StoredPoint {
-    /// `Err` names a kind of value that autopack does not write.
+    /// `Err` names a type of value that autopack does not write.
     pub fn new(id: &str, point: &Point) -> Result<Self, String> {
         let stored = |(key, value): (&String, &Value)| match &value.kind {
             Some(Kind::StringValue(text)) => Ok((key.clone(), Stored::Text(text.clone()))),
@@ -88,7 +88,8 @@ pub fn apply(collections: &mut Collections, change: Change) {
     }
 }
 
-/// What the file holds, and the file to go on with; an error of the kind `WouldBlock` while another server has it.
+/// Returns the file's contents and the file for further changes; an error of kind `WouldBlock` while another server
+/// uses it.
 pub fn open(path: &Path) -> std::io::Result<(Collections, File)> {
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -106,7 +107,7 @@ pub fn open(path: &Path) -> std::io::Result<(Collections, File)> {
     Ok((collections, file))
 }
 
-/// In one write, so that a kill comes before it or after it.
+/// In a single write, so that a kill comes before it or after it.
 pub fn append(file: &mut File, change: &Change) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(change)?;
     line.push(b'\n');
