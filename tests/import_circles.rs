@@ -171,7 +171,8 @@ impl Tree {
     }
 
     fn imports(&self, file: &str) -> BTreeSet<String> {
-        static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b([a-z_]\w*)((?:::\w+)+)"));
+        static PATH: LazyLock<Regex> =
+            LazyLock::new(|| pattern(r"(?-u:\b)[a-z_][0-9A-Za-z_]*(?:::[0-9A-Za-z_]+)+"));
         let (text, here) = (&self.texts[file], module(file));
         let mut found = BTreeSet::new();
         for (path, _) in uses(text) {
@@ -287,9 +288,8 @@ fn without_comments_and_tests(text: &str) -> String {
     text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
 }
 
-/// ASCII only: Unicode's classes take their time in a debug build.
 fn pattern(text: &str) -> Regex {
-    Regex::new(&format!("(?-u){text}")).expect("a pattern")
+    Regex::new(text).expect("a pattern")
 }
 
 fn collect(src: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
