@@ -137,7 +137,7 @@ fn a_file_called_config_is_the_projects_own() {
 #[test]
 fn a_workspace_that_was_named_must_be_one() {
     let ran = Project::without_commits().autopack(["--workspace", "nowhere", "config", "show"]);
-    assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: there is no folder [REPO]/nowhere\n");
+    assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: directory [REPO]/nowhere does not exist\n");
 }
 
 #[test]

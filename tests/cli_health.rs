@@ -13,7 +13,7 @@ fn golden(ran: &Ran) -> String {
         let line = match words.as_slice() {
             ["ok" | "warn", "disk", ..] => "ok    disk  [FREE]".to_owned(),
             [status, "git", ..] => format!("{status:4}  git  [VERSION]"),
-            ["->", "make", "room;", ..] => continue,
+            ["->", "free", "disk", "space;", ..] => continue,
             ["degraded:", ..] if small_disk => "healthy: a drain can start".to_owned(),
             ["->", ..] => line.to_owned(),
             _ if line.starts_with(' ') => {
@@ -55,7 +55,7 @@ fn without_an_agent_it_is_degraded() {
     assert_eq!(report["status"], "degraded");
     let agent = check(&report, "agent");
     assert_eq!(agent["status"], "warn");
-    assert_eq!(agent["hint"], "name one under `agents` in autopack.yaml");
+    assert_eq!(agent["hint"], "add an agent under `agents` in autopack.yaml");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn ci_is_run_at_the_base_when_asked() {
     };
     let green = ci(&with("test -f README.md -a -f .env -a -f made"), 0);
     assert_eq!(green["status"], "ok", "{green:#}");
-    assert!(green["detail"].as_str().unwrap().contains("green at "), "{green:#}");
+    assert!(green["detail"].as_str().unwrap().contains("passes at "), "{green:#}");
     let project = with("echo boom; exit 1");
     let red = ci(&project, 1);
     assert_eq!(red["status"], "fail");

@@ -39,7 +39,7 @@ fn importing_twice_adds_nothing_and_update_replaces() {
     project.write("plan.yaml", &format!("{}- id: docs\n", PLAN.replace("src/a.py", "src/b.py")));
     let ran = project.autopack(["import", "plan.yaml"]);
     assert!(
-        ran.stdout.contains("1 added, 1 unchanged, 1 kept as before (--update replaces"),
+        ran.stdout.contains("1 added, 1 unchanged, 1 different here and kept (--update replaces"),
         "{ran:?}"
     );
     assert_eq!(phases(&project, "demo")[0], before[0]);
@@ -224,7 +224,7 @@ fn what_is_done_elsewhere_is_not_done_again() {
     let ran = project.autopack(["import", "plan.json", "--run-id", "run"]).succeeded();
     assert!(
         ran.stdout.contains(
-            "9 added, 5 done elsewhere and COMPLETE here, 2 given up elsewhere and SKIPPED here"
+            "9 added, 5 complete (done in the source), 2 skipped (dropped in the source)"
         ),
         "{ran:?}"
     );
@@ -258,11 +258,11 @@ fn update_takes_over_what_became_of_phases_elsewhere_and_nothing_that_was_done_h
     project.drain().succeeded();
     project.autopack(["phases", "retry", "--run-id", "run", "done", "gone", "open"]).succeeded();
     project.write("plan.json", &plan(["cancelled", "done", "cancelled", "done", "todo"]));
-    assert!(import(&[]).contains("kept as before (--update replaces them)"));
+    assert!(import(&[]).contains("different here and kept (--update replaces them)"));
     assert_eq!(project.states()["done"], "QUEUED");
     let said = import(&["--update"]);
     assert!(
-        said.contains("1 done elsewhere and COMPLETE here, 1 given up elsewhere and SKIPPED here"),
+        said.contains("1 complete (done in the source), 1 skipped (dropped in the source)"),
         "{said}"
     );
     let states = project.states();

@@ -68,7 +68,7 @@ fn a_repository_without_a_checkout_and_a_git_folder_are_said_to_be_that() {
 #[test]
 fn a_workspace_that_is_not_there_is_named() {
     let ran = Project::without_commits().autopack(["--workspace", "nowhere", "init"]);
-    assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: there is no folder [REPO]/nowhere\n");
+    assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: directory [REPO]/nowhere does not exist\n");
 }
 
 #[test]

@@ -63,6 +63,30 @@ fn a_list_is_one_line_a_phase() {
 }
 
 #[test]
+fn states_are_accepted_in_both_spellings_and_shown_in_lower_case() {
+    let project = drained();
+    let list =
+        |state: &str| project.autopack(["phases", "list", "--state", state]).succeeded().stdout;
+    assert!(list("failed").contains("api    failed  "), "{}", list("failed"));
+    assert_eq!(list("FAILED"), list("failed"));
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let claim =
+        runtime.block_on(async { ByHand::begin(&project, "demo").await.claim(START).await });
+    assert!(claim.is_some(), "docs is claimed and stays so");
+    for state in ["running", "Running", "EXECUTING", "executing"] {
+        assert!(list(state).contains("docs   running  "), "{state}: {}", list(state));
+    }
+    let stored = project.json(["phases", "list", "--state", "running", "--json"]);
+    assert_eq!(stored[0]["state"], "EXECUTING", "JSON keeps the stored name");
+    let refused = project.autopack(["phases", "edit", "docs", "--file", "plan.json"]).exited(1);
+    assert!(refused.stderr.contains("phase docs is running and cannot"), "{refused:#?}");
+    let unknown = project.autopack(["phases", "list", "--state", "done"]).exited(2);
+    let names = "expected queued, running, complete, failed or skipped";
+    assert!(unknown.stderr.contains(names), "{unknown:#?}");
+}
+
+#[test]
 fn lists_have_one_shape_whatever_the_spec_is() {
     let project = drained();
     let list = project.json(["phases", "list", "--json"]);
@@ -135,8 +159,8 @@ fn log_prints_what_an_attempt_left() {
     let all = project.autopack(["phases", "log", "api", "--attempt", "1", "--all"]);
     assert!(all.stdout.contains("prompt.md <==\ndo it\n"));
     for (arguments, said) in [
-        (&["phases", "log", "ui"][..], "phase ui was never executed"),
-        (&["phases", "log", "api", "--attempt", "2"], "has no attempt 2; the last one is 1"),
+        (&["phases", "log", "ui"][..], "phase ui has no attempts"),
+        (&["phases", "log", "api", "--attempt", "2"], "has no attempt 2; the last attempt is 1"),
     ] {
         let ran = project.autopack(arguments).exited(1);
         assert!(ran.stderr.contains(said), "{ran:?}");
@@ -147,21 +171,18 @@ fn log_prints_what_an_attempt_left() {
 fn retry_and_skip_move_what_may_be_moved() {
     let project = drained();
     let said = |arguments: &[&str]| project.autopack([&["phases"], arguments].concat()).shown();
-    assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\napi: FAILED -> QUEUED\n");
-    assert_eq!(
-        said(&["retry", "--failed"]),
-        "exit 0\n--- stdout\nrun demo has no phase that is FAILED\n"
-    );
+    assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\napi: failed -> queued\n");
+    assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\nrun demo has no failed phases\n");
     assert_eq!(
         said(&["skip", "ui", "docs"]),
-        "exit 0\n--- stdout\nui: QUEUED -> SKIPPED\ndocs: QUEUED -> SKIPPED\n"
+        "exit 0\n--- stdout\nui: queued -> skipped\ndocs: queued -> skipped\n"
     );
     let refused = said(&["retry", "docs", "setup"]);
-    assert!(refused.contains("it is COMPLETE, so it is retried only with --redo"), "{refused}");
-    assert!(said(&["list", "docs"]).contains("SKIPPED"), "all or none");
+    assert!(refused.contains("it is complete, so it is retried only with --redo"), "{refused}");
+    assert!(said(&["list", "docs"]).contains("skipped"), "all or none");
     assert_eq!(
         said(&["retry", "setup", "--redo"]),
-        "exit 0\n--- stdout\nsetup: COMPLETE -> QUEUED\n"
+        "exit 0\n--- stdout\nsetup: complete -> queued\n"
     );
     let api = project.json(["phases", "show", "api", "--json"]);
     assert_eq!((&api["attempts"], api["attempt_log"].as_array().unwrap().len()), (&json!(0), 1));
@@ -187,7 +208,7 @@ fn edit_takes_a_spec_from_a_file_or_the_editor() {
     let show = |phase: &str| project.json(["phases", "show", phase, "--json"]);
     let spec = "phase_id: ui\ndeliverables: [src/other.py]\ndepends_on: [docs]\n";
     let ran = project.autopack_reading(["phases", "edit", "ui", "--file", "-"], spec);
-    assert_eq!(ran.shown(), "exit 0\n--- stdout\nui: has its new spec\n");
+    assert_eq!(ran.shown(), "exit 0\n--- stdout\nui: spec replaced\n");
     assert_eq!(
         (&show("ui")["deliverables"], &show("ui")["depends_on"]),
         (&json!(["src/other.py"]), &json!(["docs"]))
@@ -197,10 +218,10 @@ fn edit_takes_a_spec_from_a_file_or_the_editor() {
     executable(&editor, "#!/bin/sh\nsed -i s/README/GUIDE/ \"$1\"\n");
     let quoted = format!("'{}'", editor.display());
     let ran = project.autopack_with(["phases", "edit", "docs"], &[("EDITOR", &quoted)]);
-    assert_eq!(ran.shown(), "exit 0\n--- stdout\ndocs: has its new spec\n");
+    assert_eq!(ran.shown(), "exit 0\n--- stdout\ndocs: spec replaced\n");
     assert_eq!(show("docs")["deliverables"], json!(["GUIDE.md"]));
     let ran = project.autopack_with(["phases", "edit", "docs"], &[("EDITOR", "true")]);
-    assert_eq!(ran.stdout, "docs: nothing was changed\n");
+    assert_eq!(ran.stdout, "docs: unchanged\n");
 }
 
 #[test]
@@ -215,12 +236,12 @@ fn edit_refuses_what_could_not_run_and_keeps_what_was_typed() {
     let said = refused("ui", r#"{"phase_id": "ui", "deliverables": ["/etc/passwd"]}"#);
     assert!(said.contains("phase ui could not be executed: "), "{said}");
     let said = refused("ui", r#"{"phase_id": "api"}"#);
-    assert!(said.contains("the spec is about phase api; expected ui"), "{said}");
+    assert!(said.contains("the spec has phase_id api; expected ui"), "{said}");
     let said = refused("ui", r#"{"phase_id": "ui", "depends_on": ["ui"]}"#);
     assert!(said.contains("ui -> ui"), "{said}");
     let said = refused("ui", "{\"phase_id\": \"ui\"");
     assert!(said.contains("standard input:1:"), "{said}");
-    assert!(refused("setup", "{}").contains("phase setup is COMPLETE and cannot be edited"));
+    assert!(refused("setup", "{}").contains("phase setup is complete and cannot be edited"));
 
     let variables = [
         ("EDITOR", "sed -i 's/\"src.*/\"..\\/x.py\"/'"),
@@ -266,14 +287,14 @@ fn gc_keeps_work_that_did_not_land_until_told() {
     exit 0
     --- stdout
     would remove [REPO]/.autopack/attempts/demo/setup/1
-    would remove 1 attempt folder, 0 slots and 0 refs
-    kept 1 attempt folder with work that did not land; --all-attempts removes them
+    would remove 1 attempt directory, 0 slots and 0 refs
+    kept 1 attempt directory without a landing; remove with --all-attempts
     ");
     assert!(there("setup/1") && there("api/1"));
     assert_eq!(project.json(["gc", "--json"])["kept_attempts"], 1);
     assert!(!there("setup") && there("api/1"));
     let log = project.autopack(["phases", "log", "setup"]);
-    assert!(log.stderr.contains("`gc` may have removed it"), "{log:?}");
+    assert!(log.stderr.contains("`autopack gc` may have removed them"), "{log:?}");
 
     project.autopack(["runs", "remove", "demo"]).succeeded();
     project.autopack(["gc"]).succeeded();
@@ -296,8 +317,8 @@ write_deliverables()";
     let gc = project.autopack(["gc", "--all-attempts"]).succeeded().stdout;
     std::fs::write(project.outside("go"), "").unwrap();
     project.wait(drain).succeeded();
-    assert!(gc.contains("kept 1 attempt folder in use by a drain"), "{gc}");
-    assert!(!gc.contains("--all-attempts removes"), "{gc}");
+    assert!(gc.contains("kept 1 attempt directory in use by a drain"), "{gc}");
+    assert!(!gc.contains("remove with --all-attempts"), "{gc}");
 }
 
 #[test]
@@ -314,7 +335,7 @@ fn a_run_of_another_repository_is_left_alone() {
     let before = refs();
 
     let gc = ours.autopack(["gc"]).succeeded();
-    assert!(gc.stdout.contains("left run run alone: it belongs to another repository"), "{gc:#?}");
+    assert!(gc.stdout.contains("skipped run run: it belongs to another repository"), "{gc:#?}");
     assert_eq!(ours.json(["gc", "--json"])["elsewhere"], json!(["run"]));
     for refused in [&["gc", "--run-id", "run"][..], &["runs", "remove", "run"]] {
         let ran = ours.autopack(refused).exited(1);

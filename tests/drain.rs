@@ -279,7 +279,7 @@ fn what_next_where_nothing_is_queued_depends_on_what_failed() {
     let project = Project::new().agent(WRITES_ALL).plan(phases(["one"]));
     project.drain().succeeded();
     let done = project.autopack(["drain"]).exited(2);
-    assert!(done.stderr.contains("no run has a queued phase: run"), "{done:#?}");
+    assert!(done.stderr.contains("no run has queued phases: run"), "{done:#?}");
     assert!(!done.stderr.contains("retry"), "nothing failed: {done:#?}");
     let project = Project::new().agent("").plan(
         json!({"phases": [{"phase_id": "one", "deliverables": ["a.txt"], "max_attempts": 1}]}),

@@ -37,16 +37,16 @@ fn meddled_with(sql: &str) -> Project {
 fn a_phase_that_an_agent_set_to_complete_is_told_and_exit_is_1() {
     let project = meddled_with("UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is complete, but no attempt"), "{ran:#?}");
     assert_eq!(project.landed(), ["one", "three"]);
     // A drain with nothing to do reports it at its start, too.
     let again = project.drain().exited(1);
     let accept = "autopack phases accept --run-id run two";
     assert_eq!(again.stdout.matches(accept).count(), 2, "{again:#?}");
     let accepted = project.autopack(accept.split(' ').skip(1)).succeeded();
-    assert_eq!(accepted.stdout, "two: COMPLETE, accepted\n");
+    assert_eq!(accepted.stdout, "two: complete, accepted\n");
     let quiet = project.drain().succeeded();
-    assert!(!quiet.stdout.contains("two is COMPLETE"), "{quiet:#?}");
+    assert!(!quiet.stdout.contains("two is complete"), "{quiet:#?}");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn forged_evidence_is_told() {
             "UPDATE phases SET state = 'COMPLETE', evidence = '{evidence}' WHERE phase_id = 'two'"
         );
         let ran = meddled_with(&sql).drain().exited(1);
-        assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{evidence}: {ran:#?}");
+        assert!(ran.stdout.contains("two is complete, but no attempt"), "{evidence}: {ran:#?}");
     }
 }
 
@@ -68,13 +68,13 @@ fn what_was_skipped_or_done_again_does_not_vouch_for_a_forged_state() {
     assert!(!skipped.stdout.contains("but no attempt"), "{skipped:#?}");
     execute(&project, "UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is complete, but no attempt"), "{ran:#?}");
     // The operator takes back what was said of it.
     project.autopack(["phases", "retry", "--run-id", "run", "--redo", "two"]).succeeded();
     let sql = "UPDATE phases SET state = 'SKIPPED', evidence = 'operator' WHERE phase_id = 'two'";
     execute(&project, sql);
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is SKIPPED, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is skipped, but no attempt"), "{ran:#?}");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn what_an_agent_set_to_complete_is_done_after_redo() {
 fn a_phase_that_an_agent_skipped_is_told() {
     let project = meddled_with("UPDATE phases SET state = 'SKIPPED' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is SKIPPED, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is skipped, but no attempt"), "{ran:#?}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_phase_that_is_done_again_is_not_vouched_for_by_what_it_landed_before() {
         (SELECT landing_commit FROM attempts WHERE attempts.phase = phases.id) WHERE phase_id = 'two'";
     execute(&project, sql);
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is COMPLETE, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is complete, but no attempt"), "{ran:#?}");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn only_what_is_settled_can_be_accepted() {
     let project = project("write_deliverables()");
     let refused = project.autopack(["phases", "accept", "--run-id", "run", "one"]).exited(1);
     assert!(
-        refused.stderr.contains("it is QUEUED, so it cannot be accepted as done"),
+        refused.stderr.contains("it is queued, so it cannot be accepted as done"),
         "{refused:#?}"
     );
 }
@@ -152,5 +152,5 @@ fn a_landed_phase_is_not_shown_with_the_failure_that_it_overcame() {
         .plan(json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]}));
     project.drain().succeeded();
     let shown = project.autopack(["phases", "show", "--run-id", "run", "one"]).succeeded().stdout;
-    assert!(shown.contains("COMPLETE") && !shown.contains("last failure"), "{shown}");
+    assert!(shown.contains("complete") && !shown.contains("last failure"), "{shown}");
 }

@@ -252,7 +252,7 @@ fn status_says_with_what_a_waiting_phase_overlaps() {
     drain.wait_for("phase_started", 1);
     let status = project.autopack(["status"]).succeeded();
     std::fs::write(project.outside("meeting/seen"), "").unwrap();
-    let line = "waiting  second of run: may write where first does, which is running\n";
+    let line = "waiting  second of run: overlaps with the scope of first, which is running\n";
     assert!(status.stdout.contains(line), "{status:#?}");
     assert_eq!(drain.ended().0, Some(0));
 }

@@ -90,8 +90,8 @@ fn without_attempts_nothing_is_made_up() {
     exit 0
     --- stdout
     r
-    no attempt has ended yet
-      estimates   no sample to compare
+    no finished attempts yet
+      estimates   no samples to compare
     ");
     let ran = project.autopack(["telemetry", "summary", "--run-id", "nope"]).exited(1);
     assert!(ran.stderr.contains("existing runs: r"), "{ran:?}");

@@ -1,4 +1,4 @@
-//! What verbs that run agents or CI share: the repository, and the site of their attempts.
+//! Shared by commands that run agents or CI: opens the repository and builds the drain context.
 
 use std::io::{IsTerminal, stdout};
 
@@ -10,13 +10,13 @@ use crate::progress::{Mode, Progress};
 use crate::store::Store;
 use crate::workspace::Repo;
 
-/// The repository of the workspace, with its slots where the configuration puts them.
+/// Returns the repository of the workspace, with the configured slots directory.
 pub(super) async fn repository(context: &Context) -> Result<Repo, Failure> {
     let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
     Ok(Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir))
 }
 
-/// A site with the configuration and the environment of this process.
+/// Builds a drain context from the configuration and environment of this process.
 pub(super) fn site(
     context: &Context,
     repo: Repo,

@@ -1,4 +1,4 @@
-//! The auto-fixer with the limits that configuration and workspace set.
+//! Builds the auto-fixer with the limits of configuration and workspace.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::phase::autofix::{Limits, autofix};
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::{Failure, RawSpec, Repair};
 
-/// A path that is not UTF-8 is in no spec, so nothing is relative to it.
+/// Returns the auto-fixer. A workspace path that is not UTF-8 is ignored, because specs cannot contain such paths.
 pub fn fixer(
     settings: &Settings,
     workspace: &Path,

@@ -1,4 +1,4 @@
-//! `completions`: a script for the user's shell.
+//! `completions`: prints a shell completion script.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -6,14 +6,15 @@ use clap_complete::Shell;
 use super::{Cli, Context};
 use crate::failure::{Exit, Failure};
 
-/// Print the completions of a shell
+/// Print a shell completion script
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The shell to complete in
     shell: Shell,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    // Straight to stdout it would panic when the reader goes away.
+    // clap_complete panics if stdout is closed, so the script is buffered first.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "autopack", &mut script);
     context.out.bytes(&script)?;

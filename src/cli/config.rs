@@ -1,4 +1,4 @@
-//! `config show`: every setting with where it comes from.
+//! `config show`: lists all settings with their origin.
 
 use clap::Subcommand;
 use console::style;
@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure};
 use crate::process::Redactor;
 use crate::progress::printable;
 
-/// Show every setting and where it comes from
+/// Show all settings and their origin
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,7 +19,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Every setting in force, and where it comes from
+    /// Show all settings in effect and their origin
     Show {
         /// Print a list of {key, value, origin}
         #[arg(long)]
@@ -42,7 +42,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A key may stand where nobody looks for one, in a command line.
+/// Redacts secrets in any string, because command lines may contain keys.
 fn redact(value: &mut Value, redactor: &Redactor) {
     match value {
         Value::String(text) => *text = redactor.redact(text).into_owned(),
@@ -52,6 +52,7 @@ fn redact(value: &mut Value, redactor: &Redactor) {
     }
 }
 
+/// Formats the database URL as a setting.
 fn database(choice: &DatabaseChoice) -> Setting {
     Setting {
         key: "database_url".to_owned(),
@@ -60,7 +61,7 @@ fn database(choice: &DatabaseChoice) -> Setting {
     }
 }
 
-/// An application's own URL may bear one.
+/// Hides credentials in a URL; an application's own DATABASE_URL may contain a password.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority = rest.find('/').unwrap_or(rest.len());
@@ -70,7 +71,7 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// The value comes last: lists are long.
+/// Formats settings as columns. Values come last, because lists are long.
 fn table(settings: &[Setting]) -> String {
     let width = |text: fn(&Setting) -> &str| settings.iter().map(|s| text(s).len()).max();
     let keys = width(|setting| &setting.key).unwrap_or(0);

@@ -1,7 +1,7 @@
-//! What every verb is handed: where it works, how it is configured, where it writes.
+//! Context of a command: workspace, configuration, environment and output.
 //!
-//! Each is found when first asked for, so that `completions` needs no repository and `health` can tell
-//! what is wrong with the configuration instead of failing by it.
+//! Values are resolved on first use: `completions` needs no repository, and `health` can report configuration
+//! errors instead of failing because of them.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -19,30 +19,41 @@ use crate::progress::NOTES;
 use crate::store::DatabaseUrl;
 use crate::workspace::Repo;
 
-/// Relative to the workspace.
+/// Default database URL, relative to the workspace.
 const DEFAULT_DATABASE: &str = "sqlite:///.autopack/autopack.db";
 
+/// Context of a command, shared by all subcommands.
 pub struct Context {
+    /// Global command-line options.
     pub global: Global,
+    /// Environment of this process.
     pub env: Env,
+    /// Standard output for results.
     pub out: Output,
-    /// Where the search for the repository starts.
+    /// Directory where the search for the repository starts.
     start: PathBuf,
     config: OnceLock<Config>,
     shared_database: OnceLock<SharedDatabase>,
     said_database: AtomicBool,
 }
 
-/// Which database, and who said so.
+/// Database URL and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseChoice {
+    /// URL as configured.
     pub url: String,
+    /// Source of the URL: option, variable or default.
     pub origin: Origin,
 }
 
 impl Context {
+    /// Creates a context from the global options and the environment.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the current directory cannot be determined.
     pub fn new(global: Global) -> Result<Self, Failure> {
-        let here = std::env::current_dir().context("cannot tell the current folder")?;
+        let here = std::env::current_dir().context("cannot determine the current directory")?;
         let start = global.workspace.as_ref().map_or(here.clone(), |dir| here.join(dir));
         let env = Env::of_process();
         Ok(Self {
@@ -56,10 +67,14 @@ impl Context {
         })
     }
 
-    /// The top of the git repository that is worked on.
+    /// Returns the root of the git repository.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the directory does not exist or is outside a git repository.
     pub fn workspace(&self) -> Result<PathBuf, Failure> {
         if !self.start.is_dir() {
-            return Err(Failure::new(format!("there is no folder {}", self.start.display())));
+            return Err(Failure::new(format!("directory {} does not exist", self.start.display())));
         }
         let start = self.start.canonicalize().context("cannot resolve the workspace")?;
         Repo::top_of(&start).map_err(|error| match error.hint() {
@@ -68,14 +83,22 @@ impl Context {
         })
     }
 
-    /// Knows what is neither kept nor shown: of the environment, and of the configuration.
+    /// Returns a redactor for the secrets of the environment and the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration is invalid.
     pub fn redactor(&self) -> Result<Redactor, Failure> {
         let config = self.config()?;
         let env = self.env.all().clone().into_iter().chain(config.variables_held());
         Ok(Redactor::knowing(env, &config.key_variables()))
     }
 
-    /// Both files and the environment, checked.
+    /// Loads and checks both configuration files and the environment, once.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration is invalid or `--workspace` names no repository.
     pub fn config(&self) -> Result<&Config, Failure> {
         if let Some(config) = self.config.get() {
             return Ok(config);
@@ -83,7 +106,7 @@ impl Context {
         let chosen = self.global.config_dir.clone().or_else(|| self.env.config_dir());
         let workspace = match self.workspace() {
             Ok(root) => Some(root),
-            // Outside of a repository there is still the shipped configuration.
+            // Outside a repository, the shipped configuration applies.
             Err(_) if self.global.workspace.is_none() => None,
             Err(failure) => return Err(failure),
         };
@@ -93,8 +116,14 @@ impl Context {
         Ok(self.config.get_or_init(|| config))
     }
 
-    /// Which database is used, and who said so. `DATABASE_URL` is a hint: where it names an application's database, that is
-    /// said once, and the usual one is used.
+    /// Returns the database URL and its origin.
+    ///
+    /// `DATABASE_URL` is a hint only: if it names an application's database, autopack prints a note once and uses the
+    /// default database.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a database variable is not valid UTF-8.
     pub fn database(&self) -> Result<DatabaseChoice, Failure> {
         if let Some(url) = &self.global.database_url {
             let origin = Origin::Option("--database-url");
@@ -112,14 +141,14 @@ impl Context {
         if !self.said_database.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 target: NOTES,
-                "DATABASE_URL names no database of autopack's: it is left alone, and .autopack/autopack.db is used \
-                 (--database-url or AUTOPACK_DATABASE_URL choose another)"
+                "ignoring DATABASE_URL: it is not an autopack database; using .autopack/autopack.db \
+                 (set --database-url or AUTOPACK_DATABASE_URL to use another)"
             );
         }
         Ok(usual)
     }
 
-    /// Looks whose the database of `DATABASE_URL` is: once, before anything asks for it.
+    /// Checks whether `DATABASE_URL` names an autopack database. Runs once, before the first use.
     pub async fn look_at_shared_database(&self) {
         let (Some(url), Ok(workspace)) = (self.env.shared_database_url(), self.workspace()) else {
             return;
@@ -133,12 +162,12 @@ impl Context {
         self.shared_database.get().copied().unwrap_or(SharedDatabase::Application)
     }
 
-    /// What agents inherit of the environment.
+    /// Returns the environment variables that agents inherit.
     pub fn agent_env(&self) -> child_env::Env {
         child_env::for_agent(self.env.all().clone(), self.shared_database())
     }
 
-    /// What CI and setup commands inherit of the environment.
+    /// Returns the environment variables that CI and setup commands inherit.
     pub fn ci_env(&self, config: &Config) -> child_env::Env {
         let env = self.env.all().clone();
         child_env::for_ci(env, self.shared_database(), &config.key_variables())

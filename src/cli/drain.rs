@@ -1,4 +1,4 @@
-//! `drain`: from the command line to a drain, and from how it ended to an exit code.
+//! `drain`: starts a drain from the command line and maps its stop reason to an exit code.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
@@ -25,46 +25,46 @@ use crate::progress::{
 use crate::store::{RunSummary, Store};
 use crate::workspace::SlotRoom;
 
-/// Drain a backlog: repair, execute, judge and land phase after phase
+/// Drain a backlog: repair, execute, verify and land phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run to drain; may repeat [default: the only run that has queued phases]
+    /// Run to drain; may repeat [default: the only run with queued phases]
     #[arg(long = "run-id", value_name = "RUN")]
     run_ids: Vec<String>,
 
-    /// Drain every run, in the order of their import
+    /// Drain all runs, in import order
     #[arg(long, conflicts_with = "run_ids")]
     all: bool,
 
-    /// Attempts between two summary lines
+    /// Attempts per batch; each batch ends with a summary
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
 
-    /// End at the first phase that ends FAILED, with exit code 4
+    /// Stop at the first failed phase, with exit code 4
     #[arg(long)]
     stop_on_first_failure: bool,
 
-    /// End after this many batches
+    /// Stop after N batches
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_batches: Option<u32>,
 
-    /// Phases at a time, each on a slot of its own; never two whose scopes overlap [default: executor.jobs]
+    /// Number of workers; phases with overlapping scopes never run at the same time [default: executor.jobs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
     jobs: Option<u32>,
 
-    /// The agent to use, whatever phases and configuration say
+    /// Use this agent for all phases, overriding plan and configuration
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 
-    /// Where a run's branch begins, if it has none yet [default: workspace.base, else HEAD]
+    /// Base revision of new run branches [default: workspace.base, else HEAD]
     #[arg(long, value_name = "REVISION")]
     base: Option<String>,
 
-    /// Try so many phases of different categories first, and go on only if one of them passes
+    /// Run N phases of different categories first; continue only if at least one passes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
 
-    /// Only say what would be done: order, agents, estimates, repairs
+    /// Show the plan without running: order, agents, estimates, repairs
     #[arg(
         long,
         conflicts_with_all =
@@ -72,7 +72,7 @@ pub struct Args {
     )]
     dry_run: bool,
 
-    /// Print one JSON event a line; with --dry-run, a list of phases
+    /// Print an event per line as JSON; with --dry-run, a list of phases
     #[arg(long)]
     json: bool,
 }
@@ -89,11 +89,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     super::price_check::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
     open_database::take_along(&store, &repo, &mut runs, Moved::Record).await?;
     for run in &runs {
-        let hint = "drain it there, or import its plan under another --run-id here";
+        let hint = "drain it there, or import its plan here with another --run-id";
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
     repo.prepare_folder()?;
-    // Before anything is claimed.
+    // Checked before the first claim.
     repo.slots_place()?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
@@ -120,7 +120,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .foreseeing(foresight);
     if let Some(SlotRoom { slots, each_mib, free_mib }) = room {
         site.progress.note(&format!(
-            "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: {} instead of {wanted}",
+            "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: using {} instead of {wanted}",
             site.repo.slots_place()?.display(),
             counted(slots.into(), "worker")
         ));
@@ -132,7 +132,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(drained?)
 }
 
-/// The whole plan; nothing is written anywhere.
+/// Prints the plan; writes nothing.
 async fn dry_run(
     args: &Args,
     context: &Context,
@@ -152,7 +152,7 @@ async fn dry_run(
         true => context.out.json(&planned)?,
         false => context.out.text(&plan_text(&planned, screen::output_columns()))?,
     }
-    // What it would meet before any phase is no part of the plan.
+    // Problems that prevent a start are no part of the plan.
     if let Err(failure) = check_agent(args, context) {
         let hint = failure.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
         tracing::warn!("a drain would not start: {}{hint}", failure.text());
@@ -160,12 +160,12 @@ async fn dry_run(
     Ok(Exit::Done)
 }
 
-/// What stands before the lines of a phase.
+/// Indentation of the remarks of a phase, in columns.
 const BENEATH: usize = 7;
-/// On a terminal, an id or a line is cut to no less than this.
+/// Minimum width of an id or a line on a terminal.
 const LEAST: usize = 12;
 
-/// In a pipe, each remark stands on one line; on a terminal of so many columns it goes on in the next.
+/// Formats the plan. Remarks wrap at `columns`; in a pipe, each remark stays on a single line.
 fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
     let mut text = String::new();
     for phase in planned {
@@ -196,21 +196,23 @@ fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
     text +=
         &format!("{} would run, {} would not", counted(run as u64, "phase"), planned.len() - run);
     let estimates = planned.iter().filter_map(|phase| phase.estimated_output_tokens);
-    // Nothing is known of what nobody would do.
+    // Phases that would not run have no estimate.
     if let Some(tokens) = estimates.reduce(|all, one| all + one) {
         text += &format!(" · about {} tokens out", thousands(tokens));
     }
     text + "\n"
 }
 
+/// Returns the remaining rate limit of a deferred phase as text.
 fn put_off(phase: &Planned) -> Option<String> {
     let left = phase.not_before?.0.saturating_sub(now().0);
     let left = Duration::from_millis(u64::try_from(left).ok().filter(|left| *left > 0)?);
     Some(format!("rate limited for another {}", duration(left)))
 }
 
+/// Selects the output: JSON events, live view or lines.
 fn mode(args: &Args, context: &Context) -> Mode {
-    // What is piped often comes out on the same terminal, when it pleases the program behind the pipe.
+    // The reader of a pipe often writes to the same terminal at any time, so no live view then.
     let drawable = stderr().is_terminal() && !context.out.is_piped() && !context.env.is_dumb();
     let live = context.global.is_interactive() && drawable;
     match (args.json, live) {
@@ -220,7 +222,7 @@ fn mode(args: &Args, context: &Context) -> Mode {
     }
 }
 
-/// The runs that were named, all, or the only one that has something to do.
+/// Returns the named runs, all runs, or the only run with queued phases.
 async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> {
     let all = store.runs().await?;
     if args.all {
@@ -242,10 +244,10 @@ async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> 
         all.iter().filter(|run| run.counts.queued + run.counts.executing > 0).cloned().collect();
     match (open.len(), all.is_empty()) {
         (1, _) => Ok(vec![open.remove(0)]),
-        (0, true) => Err(Failure::new(format!("{} holds no run", store.path().display()))
-            .hint("`autopack import FILE` brings one in")
+        (0, true) => Err(Failure::new(format!("{} has no runs", store.path().display()))
+            .hint("import one with `autopack import FILE`")
             .exit(Exit::Usage)),
-        (0, false) => Err(Failure::new(format!("no run has a queued phase: {}", names(&all)))
+        (0, false) => Err(Failure::new(format!("no run has queued phases: {}", names(&all)))
             .hint(after_all(&all))
             .exit(Exit::Usage)),
         _ => Err(Failure::new(format!("several runs have queued phases: {}", names(&open)))
@@ -254,34 +256,34 @@ async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> 
     }
 }
 
-/// What next, where no run has a queued phase: that nothing is left is an error only where no run was named.
+/// Suggests the next command if no run has queued phases. An error only if no run was named.
 fn after_all(runs: &[RunSummary]) -> String {
     match runs.iter().find(|run| run.counts.failed > 0) {
         Some(run) => format!(
-            "`autopack phases retry --run-id {} --failed` gives failed ones fresh tries",
+            "`autopack phases retry --run-id {} --failed` queues failed phases again",
             quoted(run.run_id.as_str())
         ),
-        None => "nothing is left to do; with --run-id or --all, drain ends with 0 here".to_owned(),
+        None => "nothing is left to do; with --run-id or --all, drain exits with 0".to_owned(),
     }
 }
 
-/// A name that was given, or the configuration that lacks one.
+/// Builds the error for an unknown agent name or a missing default.
 fn no_agent(wanted: Option<&str>, known: &str) -> Failure {
     match wanted {
-        Some(name) => Failure::new(format!("no agent is called {name:?}; there are {known}"))
+        Some(name) => Failure::new(format!("unknown agent {name:?}; configured agents: {known}"))
             .exit(Exit::Usage),
-        None => Failure::new(format!("no agent is the default one; there are {known}"))
-            .hint("name one under `agents.default` in config/autopack.yaml, or with --agent"),
+        None => Failure::new(format!("no default agent is set; configured agents: {known}"))
+            .hint("set `agents.default` in config/autopack.yaml, or use --agent"),
     }
 }
 
-/// That the agent is not there is seen before anything is claimed.
+/// Checks that the agents can be started, before the first claim.
 fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let settings = &context.config()?.settings;
     let known = settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     if known.is_empty() {
         return Err(Failure::new("no agent is configured").hint(
-            "`autopack init` writes config/autopack.yaml; name an agent under `agents` there",
+            "`autopack init` writes config/autopack.yaml; add an agent under `agents` there",
         ));
     }
     let ladder = &settings.executor.ladder;

@@ -1,4 +1,4 @@
-//! The last word of a verb that failed: what, where and what to do next, in one line or as one JSON object.
+//! Final error of a failed command: cause, place and next step, as text or as a JSON object.
 
 use anyhow::Error;
 use console::style;
@@ -16,7 +16,7 @@ use crate::progress::{printable, screen};
 use crate::store::{BadDatabaseUrl, StoreError};
 use crate::workspace::WorkspaceError;
 
-/// Tells it on stderr; says nothing where only nobody reads our output any more.
+/// Prints the error to stderr. Prints nothing if the failure is only a closed stdout.
 pub fn tell(failure: &Failure, format: LogFormat) {
     screen::close();
     if failure.reader_is_gone() {
@@ -44,7 +44,9 @@ fn json_line(failure: &Failure) -> String {
     logging::json_line(Level::ERROR, "autopack", object(fields))
 }
 
-/// What clap has to say, where it was asked for JSON: there is no command line yet to have read that from.
+/// Prints a usage error as JSON if `--log-format json` was given, and returns whether it did.
+///
+/// Reads the raw arguments, because clap has no parsed command line at this point.
 pub fn usage_as_json(error: &clap::Error) -> bool {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let asked = args.iter().any(|arg| arg == "--log-format=json")
@@ -71,7 +73,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Where the fault lies, for whoever sorts failures by machine.
+/// Returns the error category for scripts.
 fn kind(failure: &Failure) -> &'static str {
     match failure.exit_code() {
         code if code == Exit::Usage.code() => return "usage",

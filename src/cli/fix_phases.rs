@@ -1,4 +1,4 @@
-//! `fix-phases`: the auto-fixer over queued phases, and what it did.
+//! `fix-phases`: repairs the specs of queued phases and lists the repairs.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -15,10 +15,10 @@ use crate::store::{RepairCounts, Repaired};
 /// Repair the specs of queued phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this run [default: all]
+    /// Only this run [default: all runs]
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
-    /// Change nothing; show each spec before and after
+    /// Change nothing; show a diff of each spec
     #[arg(long)]
     dry_run: bool,
     /// Print {examined, changed, unfixable, phases}
@@ -39,13 +39,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What is printed, phase by phase as it comes; JSON at the end.
+/// Output of the command: text per phase at once, JSON at the end.
 #[derive(Default)]
 struct Shown {
     json: bool,
     dry_run: bool,
     phases: Vec<Fixed>,
-    /// The first line that could not be printed: the repair itself goes on.
+    /// First output error; repairs continue.
     failure: Option<Failure>,
 }
 
@@ -107,10 +107,10 @@ fn text(repaired: &Repaired, dry_run: bool) -> String {
     text
 }
 
-/// What `diff -u` would say of both specs.
+/// Returns a unified diff of both specs.
 fn diff(name: &str, before: &Value, after: &Value) -> String {
     let [before, after] = [before, after].map(|spec| format!("{spec:#}\n"));
     let diff = TextDiff::from_lines(&before, &after);
     let mut unified = diff.unified_diff();
-    unified.header(&format!("{name} as it is"), &format!("{name} repaired")).to_string()
+    unified.header(&format!("{name} before"), &format!("{name} after")).to_string()
 }

@@ -1,7 +1,7 @@
-//! `gc`: removes what is no longer needed of what autopack keeps in the workspace.
+//! `gc`: removes attempt directories, slots and refs that are no longer needed.
 //!
-//! Attempts that did not land are kept work: they go only with `--all-attempts`. Nothing outside of `.autopack/` and
-//! of autopack's own refs is ever removed.
+//! Attempts without a landing are kept work and are removed only with `--all-attempts`. Files outside `.autopack/`
+//! and refs of others are never removed.
 
 use std::collections::HashSet;
 use std::fs;
@@ -20,16 +20,16 @@ use crate::progress::shown_id;
 use crate::store::{AttemptFolder, AttemptOutcome, RunSummary, Store};
 use crate::workspace::Repo;
 
-/// Remove attempt folders, slots and refs that are no longer needed
+/// Remove attempt directories, slots and refs that are no longer needed
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this run's; slots belong to none and stay
+    /// Only this run; slots belong to no run and stay
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
-    /// Attempts that did not land too, with their patches and logs, and those of runs that were removed
+    /// Also remove attempts that did not land, with their patches and logs, and attempts of removed runs
     #[arg(long)]
     all_attempts: bool,
-    /// Only say what would be removed
+    /// Only list the directories and refs to remove
     #[arg(long)]
     dry_run: bool,
     /// Print {attempts, slots, refs, kept_attempts, elsewhere}
@@ -37,18 +37,18 @@ pub struct Args {
     json: bool,
 }
 
-/// What was removed, or would be.
+/// Items removed, or to be removed in a dry run.
 #[derive(Debug, Default, Serialize)]
 struct Removed {
     attempts: Vec<PathBuf>,
     slots: Vec<PathBuf>,
     refs: usize,
-    /// Folders of attempts that did not land.
+    /// Number of kept attempt directories.
     kept_attempts: usize,
-    /// Of those kept, the ones that stay whatever is asked for: their attempts have not ended.
+    /// Number of kept attempt directories in use; `--all-attempts` keeps them too.
     #[serde(skip)]
     in_use: usize,
-    /// Runs that were drained in other repositories; what they have is there.
+    /// Runs of other repositories; their files are there.
     elsewhere: Vec<RunId>,
 }
 
@@ -73,7 +73,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The run that was named, or all; and those among all that belong to other repositories.
+/// Returns the named run or all runs of this repository, and the runs of other repositories.
 async fn runs(
     store: &Store,
     repo: &Repo,
@@ -84,7 +84,12 @@ async fn runs(
         let mut runs = [store.run(run).await?];
         open_database::take_along(store, repo, &mut runs, moved).await?;
         let [run] = runs;
-        open_database::check_repository(&run.run_id, run.facts.as_ref(), repo, "collect there")?;
+        open_database::check_repository(
+            &run.run_id,
+            run.facts.as_ref(),
+            repo,
+            "run `autopack gc` there",
+        )?;
         return Ok((vec![run], Vec::new()));
     }
     let mut all = store.runs().await?;
@@ -94,6 +99,7 @@ async fn runs(
     Ok((here, elsewhere.into_iter().map(|run| run.run_id).collect()))
 }
 
+/// Removes attempt directories and counts the kept ones.
 async fn attempts(
     store: &Store,
     repo: &Repo,
@@ -120,7 +126,7 @@ async fn attempts(
         }
     }
     known.extend(removed.attempts.iter().cloned());
-    // Another database may have an attempt under way in a folder that this one does not know.
+    // An unknown directory may belong to a running attempt of another database.
     let quiet = !repo.slots()?.iter().any(|slot| slot.in_use);
     for folder in unknown_attempts(&home, run, &known)? {
         if args.all_attempts && quiet {
@@ -138,7 +144,7 @@ fn has_landed(attempt: &AttemptFolder) -> bool {
     matches!(attempt.outcome, Some(AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded))
 }
 
-/// Whether the folder is there, and truly beneath `home`: a database may say anything.
+/// Checks that the directory exists and is really inside `home`, because a database may contain any path.
 fn is_within(folder: &Path, home: &Path) -> bool {
     match (folder.canonicalize(), home.canonicalize()) {
         (Ok(folder), Ok(home)) => folder != home && folder.starts_with(home),
@@ -146,7 +152,7 @@ fn is_within(folder: &Path, home: &Path) -> bool {
     }
 }
 
-/// Folders `<run>/<phase>/<attempt>` that no attempt in the database has: its run was removed.
+/// Lists the directories `<run>/<phase>/<attempt>` unknown to the database, left by removed runs.
 fn unknown_attempts(
     home: &Path,
     run: Option<&RunId>,
@@ -167,6 +173,7 @@ fn unknown_attempts(
     Ok(folders)
 }
 
+/// Lists the subdirectories of a directory, sorted.
 fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot list {}", folder.display());
     let entries = match fs::read_dir(folder) {
@@ -176,7 +183,7 @@ fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in entries {
         let entry = entry.with_context(cannot)?;
-        // Links are not followed: what they lead to is not ours.
+        // Links are not followed: their targets are not ours.
         if entry.file_type().with_context(cannot)?.is_dir() {
             folders.push(entry.path());
         }
@@ -185,7 +192,7 @@ fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Removes the folder, and those above it that are empty then.
+/// Removes the directory and its empty parents.
 fn remove_folder(folder: &Path, home: &Path, dry_run: bool) -> anyhow::Result<()> {
     if dry_run {
         return Ok(());
@@ -200,6 +207,7 @@ fn remove_folder(folder: &Path, home: &Path, dry_run: bool) -> anyhow::Result<()
     Ok(())
 }
 
+/// Removes free slots, or lists them in a dry run.
 fn slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
     let mut slots = match dry_run {
         true => repo.slots()?,
@@ -209,7 +217,7 @@ fn slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
     Ok(slots.into_iter().map(|slot| slot.path).collect())
 }
 
-/// The fences of runs in which nothing is left to run.
+/// Removes the fences of runs without open phases and returns their number.
 async fn refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<usize, Failure> {
     let mut refs = 0;
     for summary in runs {
@@ -232,25 +240,21 @@ fn text(removed: &Removed, dry_run: bool) -> String {
     let count = |n: usize, what| counted(n as u64, what);
     text += &format!(
         "{word} {}, {} and {}\n",
-        count(removed.attempts.len(), "attempt folder"),
+        count(removed.attempts.len(), "attempt directory"),
         count(removed.slots.len(), "slot"),
         count(removed.refs, "ref")
     );
     if removed.in_use > 0 {
-        let kept = count(removed.in_use, "attempt folder");
-        text += &format!(
-            "kept {kept} in use by a drain, or by one that died: the next one settles that\n"
-        );
+        let kept = count(removed.in_use, "attempt directory");
+        text += &format!("kept {kept} in use by a drain, or left by a dead one\n");
     }
     if removed.kept_attempts > removed.in_use {
-        let kept = count(removed.kept_attempts - removed.in_use, "attempt folder");
-        text += &format!("kept {kept} with work that did not land; --all-attempts removes them\n");
+        let kept = count(removed.kept_attempts - removed.in_use, "attempt directory");
+        text += &format!("kept {kept} without a landing; remove with --all-attempts\n");
     }
     for run in &removed.elsewhere {
-        text += &format!(
-            "left run {} alone: it belongs to another repository\n",
-            shown_id(run.as_str())
-        );
+        text +=
+            &format!("skipped run {}: it belongs to another repository\n", shown_id(run.as_str()));
     }
     text
 }

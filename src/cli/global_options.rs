@@ -1,4 +1,4 @@
-//! The options that every verb takes, and the terminal that they set up.
+//! Global options, and the terminal setup they control.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -8,61 +8,69 @@ use clap::{Args, ValueEnum};
 use super::output::logging;
 use crate::config::Env;
 
+/// Options of all subcommands.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The git repository to work on [default: the one around the current folder]
+    /// Git repository to work on [default: the repository of the current directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
 
-    /// Where autopack.yaml and memory.yaml are looked for first [env: AUTOPACK_CONFIG_DIR]
+    /// First directory to search for autopack.yaml and memory.yaml [env: AUTOPACK_CONFIG_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
 
-    /// The database [env: AUTOPACK_DATABASE_URL, DATABASE_URL] [default: sqlite:///.autopack/autopack.db]
+    /// Database URL [env: AUTOPACK_DATABASE_URL, DATABASE_URL] [default: sqlite:///.autopack/autopack.db]
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Say more on stderr: -v milestones, -vv every decision and every call of git, -vvv all that agents say too
+    /// Log more to stderr: -v milestones, -vv decisions and git calls, -vvv agent output too
     ///
-    /// Without it, warnings (the work went on despite) and errors (somebody has to do something). Lines bear their time, and
-    /// the run, phase and attempt that they are about. Secrets are taken out of every line.
+    /// By default, only warnings (work continues) and errors (action is needed) are logged. Verbose lines start with the
+    /// time and end with run, phase and attempt. Secrets are redacted.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Say only errors on stderr
+    /// Log errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// How log lines on stderr look; json is one object a line, the last word of a failure too
+    /// Format of log lines on stderr; json prints an object per line, including the final error
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// When to color
+    /// When to use color
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 }
 
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
+    /// Text for people
     #[default]
     Text,
+    /// JSON objects, one per line
     Json,
 }
 
+/// Use of color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
+    /// On terminals, unless NO_COLOR is set
     #[default]
     Auto,
+    /// In files and pipes too
     Always,
+    /// Without color
     Never,
 }
 
 impl Global {
-    /// Colors and log lines, once, before anything is said.
+    /// Sets up colors and logging. Called once, before any output.
     pub fn set_up_terminal(&self) {
         match self.color {
-            // `console` looks at the terminal and at NO_COLOR by itself.
+            // `console` checks the terminal and NO_COLOR itself.
             Color::Auto => {}
             choice => {
                 console::set_colors_enabled(choice == Color::Always);
@@ -72,7 +80,7 @@ impl Global {
         logging::start(self, Env::of_process());
     }
 
-    /// Whether somebody watches stderr.
+    /// Checks whether stderr is a terminal and output is wanted.
     pub fn is_interactive(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
     }

@@ -1,4 +1,4 @@
-//! `health`: the T0 checks, as a table or as JSON.
+//! `health`: runs the T0 checks and prints a table or JSON.
 
 use std::path::Path;
 
@@ -23,11 +23,11 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Run CI where a drain would begin, in a copy of that commit
+    /// Also run CI in a copy of the base commit
     #[arg(long)]
     ci: bool,
 
-    /// Do not start Qdrant where it is down; only look
+    /// Do not start Qdrant, only check
     #[arg(long)]
     no_autostart: bool,
 }
@@ -41,6 +41,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if report.status == Overall::Failed { Exit::OurFailure } else { Exit::Done })
 }
 
+/// Runs all checks.
 async fn look(args: &Args, context: &Context) -> Report {
     let workspace = context.workspace();
     let config = context.config();
@@ -65,7 +66,7 @@ async fn look(args: &Args, context: &Context) -> Report {
         match super::open_database::url(context) {
             Ok(url) => database_checks::database(&url).await,
             Err(_) if root.is_none() => Finding::skip("needs the workspace"),
-            Err(failure) => settings_checks::failed(&failure, "name one with --database-url"),
+            Err(failure) => settings_checks::failed(&failure, "set it with --database-url"),
         }
     };
     let starting = if args.no_autostart { Starting::OnlyLook } else { Starting::Allowed };
@@ -102,12 +103,12 @@ async fn look(args: &Args, context: &Context) -> Report {
     ])
 }
 
-/// Where the workspace or the configuration is what is wrong.
+/// Result of checks skipped because workspace or configuration is invalid.
 fn unknown() -> Finding {
     Finding::skip("needs the workspace and the configuration")
 }
 
-/// One line a check, what to do about it beneath.
+/// Formats a line per check, with the hint below.
 fn text(report: &Report) -> String {
     let width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -134,7 +135,7 @@ fn text(report: &Report) -> String {
     text
 }
 
-/// Breaks between words so that all stays within the columns; what goes on is indented.
+/// Wraps text between words at the column limit and indents continuation lines.
 fn wrapped(text: &str, indent: usize) -> String {
     let (mut broken, mut column) = (String::new(), indent);
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! `import`: a plan file or another system's database becomes runs and phases.
+//! `import`: converts a plan file or another system's database into runs and phases.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use crate::phase::plan::{Plan, PlanRun};
 use crate::progress::{shown_id, shown_message};
 use crate::store::{ImportReport, Store, StoreError};
 
-/// How many notes of a run are shown.
+/// Maximum number of notes shown per run.
 const NOTES: usize = 10;
 
 /// Import a plan (YAML, JSON, JSONL) or the Python Autopack's database
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The plan or database; `-` is standard input
+    /// Plan or database file; `-` is standard input
     file: PathBuf,
-    /// The run that all phases go to; of a database, the run that is taken
+    /// Import all phases into this run; from a database, import only this run
     #[arg(long, value_name = "RUN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     run_id: Option<String>,
-    /// Replace the specs of phases that are here already, unless they are COMPLETE or EXECUTING
+    /// Replace the specs of existing phases, except complete and running ones
     #[arg(long)]
     update: bool,
     /// Print {database, runs}
@@ -40,7 +40,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for warning in &draft.warnings {
         tracing::warn!("{warning}");
     }
-    // Nothing is made for a plan that is refused.
+    // A refused plan creates no database.
     let existing = match Store::open_existing(&url).await {
         Ok(store) => known(&store, &draft).await?,
         Err(StoreError::NoDatabase { .. }) => Existing::default(),
@@ -59,7 +59,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What the store has of the draft's runs: new phases may depend on those.
+/// Returns the stored phases of the draft's runs, because new phases may depend on them.
 async fn known(store: &Store, draft: &Draft) -> Result<Existing, Failure> {
     let mut existing = Existing::default();
     for run in draft.run_ids() {
@@ -106,7 +106,7 @@ impl<'a> Imported<'a> {
             samples: report.samples,
             done: report.done,
             skipped: report.skipped,
-            // Said when it was decided, not each time the same file is brought again.
+            // Shown once, not on each repeated import of the same file.
             notes: if report.added + report.done + report.skipped > 0 {
                 notes.collect()
             } else {
@@ -115,16 +115,17 @@ impl<'a> Imported<'a> {
         }
     }
 
+    /// Formats the counts of a run.
     fn line(&self) -> String {
         let parts = [
             (self.added, "added"),
             (self.updated, "updated"),
             (self.unchanged, "unchanged"),
-            (self.differing, "kept as before (--update replaces them)"),
-            (self.kept, "kept, since work on them has moved on"),
+            (self.differing, "different here and kept (--update replaces them)"),
+            (self.kept, "kept because work on them has started"),
             (self.samples, "telemetry samples"),
-            (self.done, "done elsewhere and COMPLETE here"),
-            (self.skipped, "given up elsewhere and SKIPPED here"),
+            (self.done, "complete (done in the source)"),
+            (self.skipped, "skipped (dropped in the source)"),
         ];
         let said: Vec<String> = parts
             .into_iter()
@@ -149,7 +150,7 @@ fn text(plan: &Plan, runs: &[Imported], database: &str) -> String {
             text += &format!("  {}\n", shown_message(note));
         }
         if let Some(more) = run.notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
-            text += &format!("  ... and {more} more notes; `phases show` has them\n");
+            text += &format!("  ... and {more} more notes; see `autopack phases show`\n");
         }
     }
     let phases: usize = plan.runs.iter().map(|run| run.phases.len()).sum();

@@ -1,4 +1,4 @@
-//! `init`: what a repository needs to start, where it is missing.
+//! `init`: writes the missing configuration files of a repository.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 
 const COMPOSE_FILE: (&str, &str) = ("docker-compose.yml", include_str!("../../docker-compose.yml"));
 
-/// Write config/ and docker-compose.yml where they are missing
+/// Write config/ and docker-compose.yml unless they exist
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -27,13 +27,13 @@ pub async fn run(_: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Whether the file was missing, and is there now.
+/// Writes the file unless present, and returns whether it was written.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let cannot = || format!("cannot write {}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(cannot)?;
     }
-    // `create_new` also leaves alone a link that leads nowhere.
+    // `create_new` also keeps dangling links.
     match File::create_new(path) {
         Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).with_context(cannot),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),

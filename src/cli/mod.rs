@@ -1,6 +1,6 @@
-//! The command line: global options, one file per verb, and what every verb is handed.
+//! Command line: global options, a file per command, and the shared context.
 //!
-//! A verb parses its arguments, calls the part that does the work, and shows what came of it.
+//! A command parses its arguments, calls the module that does the work, and prints the result.
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
@@ -38,16 +38,16 @@ pub use output::Output;
 
 use crate::failure::{Exit, Failure};
 
-/// Shown by `--help`, and part of the contract with scripts.
+/// Exit codes shown by `--help`; part of the contract with scripts.
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done, nothing failed
-    1  autopack's own failure: configuration, database, git, or a health check
-    2  wrong usage
-    3  a drained run has a phase that failed or is blocked
-    4  stopped at the first failure (--stop-on-first-failure);
-       what ran beside it was finished
-    5  stopped by a failure that every phase would meet, or by a spent budget
+    1  autopack failed: configuration, database, git, or a health check
+    2  usage error
+    3  a drained run has a failed or blocked phase
+    4  stopped at the first failed phase (--stop-on-first-failure);
+       phases already running were finished
+    5  stopped by a failure that affects all phases, or by a spent budget
   130  interrupted
   143  terminated";
 
@@ -59,22 +59,25 @@ const STYLES: Styles = Styles::styled()
 
 /// Drains a backlog of coding work unattended.
 ///
-/// Repairs malformed phases, gives each to a coding agent in an isolated copy of the repository, and lands on
-/// the run's branch what stays in scope and passes CI.
+/// Repairs malformed phases, gives each phase to a coding agent in an isolated copy of the repository, and lands
+/// changes that stay in scope and pass CI on the run's branch.
 #[derive(Debug, Parser)]
 #[command(name = "autopack", version, after_help = EXIT_CODES, styles = STYLES)]
 #[command(max_term_width = 80)]
 pub struct Cli {
+    /// Global options.
     #[command(flatten)]
     pub global: Global,
+    /// Subcommand to run.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// The verbs: a line here and a `mod` above is all that a new one needs. The text of its help is the doc
-/// comment of its `Args`.
+/// Registers the commands. A new command needs a line here and a `mod` above. Its help text is the doc comment of
+/// its `Args`.
 macro_rules! verbs {
     ($($(#[$meta:meta])* $name:ident => $module:ident,)*) => {
+        /// Subcommands of `autopack`.
         #[derive(Debug, Subcommand)]
         pub enum Verb {
             $($(#[$meta])* $name($module::Args),)*
@@ -107,7 +110,11 @@ verbs! {
     Completions => completions,
 }
 
-/// Runs the verb to its end.
+/// Runs a command and returns its exit code.
+///
+/// # Errors
+///
+/// Returns the failure of the command.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

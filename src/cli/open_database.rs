@@ -1,4 +1,4 @@
-//! Opening the store for a verb, and which run the verb is about.
+//! Opens the store for a command and selects the run.
 
 use jiff::Timestamp;
 
@@ -10,13 +10,14 @@ use crate::progress::{NOTES, shown_id};
 use crate::store::{DatabaseUrl, RunFacts, RunSummary, Store, StoreError};
 use crate::workspace::Repo;
 
+/// Parses the configured database URL.
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
     let choice = context.database()?;
     DatabaseUrl::parse(&choice.url, &context.workspace()?)
         .or_hint(format!("the URL comes from {}", choice.origin))
 }
 
-/// The store, made where there is none; then git is told to overlook our folder.
+/// Opens or creates the store. A store in `.autopack/` is also excluded from git.
 pub async fn make(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     if url.path().starts_with(repo.autopack_dir()) {
@@ -25,12 +26,12 @@ pub async fn make(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure
     Ok(Store::open(url).await?)
 }
 
-/// The store; that there is none yet is an error.
+/// Opens the store; a missing database is an error.
 pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
     let opened = Store::open_existing(&url(context)?).await;
     let choice = context.database()?;
     match opened {
-        // An application's own DATABASE_URL is not always meant for us.
+        // The error names the origin: DATABASE_URL may be meant for an application.
         Err(error @ StoreError::NoDatabase { .. }) if choice.origin != Origin::Shipped => {
             Err(error).or_hint(format!("the URL comes from {}", choice.origin))
         }
@@ -38,7 +39,7 @@ pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
     }
 }
 
-/// That there is such a run, for a verb that needs no store otherwise; without a store nobody can tell.
+/// Checks that the run exists, for commands without another use of the store. Passes if there is no database.
 pub async fn require_run(context: &Context, run: RunId) -> Result<(), Failure> {
     let store = match Store::open_existing(&url(context)?).await {
         Err(StoreError::NoDatabase { .. }) => return Ok(()),
@@ -49,7 +50,7 @@ pub async fn require_run(context: &Context, run: RunId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The run that was named, or the only one there is.
+/// Returns the named run, or the only run in the store.
 pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failure> {
     if let Some(name) = named {
         let run = RunId::new(name);
@@ -59,8 +60,8 @@ pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failur
     let runs: Vec<RunId> = store.runs().await?.into_iter().map(|run| run.run_id).collect();
     match runs.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(Failure::new(format!("{} holds no run", store.path().display()))
-            .hint("`autopack import FILE` brings one in")),
+        [] => Err(Failure::new(format!("{} has no runs", store.path().display()))
+            .hint("import one with `autopack import FILE`")),
         many => {
             let names: Vec<&str> = many.iter().map(RunId::as_str).collect();
             Err(Failure::new(format!("there are several runs: {}", names.join(", ")))
@@ -70,22 +71,25 @@ pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failur
     }
 }
 
-/// Whether the run was drained in another repository, whose branch, refs and kept work it has: one database may
-/// serve several.
+/// Checks whether the run belongs to another repository, where its branch, refs and kept work are. Several
+/// repositories may share a database.
 pub fn is_elsewhere(facts: Option<&RunFacts>, repo: &Repo) -> bool {
     facts.is_some_and(|facts| facts.repo != repo.identity())
 }
 
-/// What becomes of a repository that was found to have been moved.
+/// Handling of a moved repository.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
+    /// The new location is stored.
     Record,
     /// Nothing is written.
     Look,
 }
 
-/// A repository that was moved takes its runs along: where they were there is none any more, here is the ref that their
-/// branch was made with, and what landed is here. A copy, whose original is still there, gets none of them.
+/// Reassigns runs to a repository that was moved.
+///
+/// Requires three conditions: the old location has no repository, the base ref of the run is here, and all landed
+/// commits are here. A copy gets no runs while the original exists.
 pub async fn take_along(
     store: &Store,
     repo: &Repo,
@@ -101,19 +105,19 @@ pub async fn take_along(
             continue;
         }
         if moved == Moved::Record {
-            // Where another copy was faster, it is that one's.
+            // Another copy may have taken the run first.
             if !store.move_run(&run.run_id, &facts.repo, &here).await? {
                 continue;
             }
             let (run, from) = (shown_id(run.run_id.as_str()), &facts.repo);
-            tracing::info!(target: NOTES, "run {run} goes on here: its repository was moved from {from} to {here}");
+            tracing::info!(target: NOTES, "run {run} continues here: its repository moved from {from} to {here}");
         }
         facts.repo.clone_from(&here);
     }
     Ok(())
 }
 
-/// An older copy lacks what landed since.
+/// Checks that the repository has the base ref and all landed commits; an older copy lacks some.
 async fn has_all_of(
     store: &Store,
     repo: &Repo,
@@ -127,7 +131,7 @@ async fn has_all_of(
     Ok(repo.missing(run, &facts.base_commit, &landed).await?.is_empty())
 }
 
-/// Refuses a run of another repository; `hint` says what to do instead.
+/// Refuses a run of another repository; `hint` names the alternative.
 pub fn check_repository(
     run: &RunId,
     facts: Option<&RunFacts>,
@@ -140,7 +144,7 @@ pub fn check_repository(
     }
 }
 
-/// A point in time as people and scripts write it.
+/// Formats a time as RFC 3339.
 pub fn time(at: UnixMs) -> String {
     Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }

@@ -1,4 +1,4 @@
-//! Prices before a drain: the user's own list, and whether a budget of dollars can be held with what is known.
+//! Checks prices before a drain: reads the user's price list and verifies that a dollar budget can be enforced.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::{AgentSettings, Settings};
 use crate::failure::Failure;
 use crate::phase::budget::Budget;
 
-/// Reads `prices.file`, and refuses a budget of dollars that nothing could be counted in.
+/// Reads `prices.file`, and refuses a dollar budget if no cost could be counted.
 pub fn check(settings: &Settings, workspace: &Path, agent: Option<&str>) -> Result<(), Failure> {
     if let Some(file) = &settings.prices.file {
         prices::set_own(read(&workspace.join(file), file)?);
@@ -26,24 +26,24 @@ pub fn check(settings: &Settings, workspace: &Path, agent: Option<&str>) -> Resu
             Some(model) if prices::price(model).is_some() => {}
             Some(model) if budget.tokens.is_none() => {
                 return Err(Failure::new(format!(
-                    "executor.budgets.{level}.cost_usd cannot be held: the price of {model:?}, the model of agent {name}, is unknown"
+                    "cannot enforce executor.budgets.{level}.cost_usd: the price of {model:?}, the model of agent {name}, is unknown"
                 ))
                 .hint(format!(
-                    "name its price in a file and the file in prices.file, or set executor.budgets.{level}.tokens beside it"
+                    "add its price to the file in prices.file, or also set executor.budgets.{level}.tokens"
                 )));
             }
             Some(model) => tracing::warn!(
-                "the price of {model:?}, the model of agent {name}, is unknown: only the budget of tokens holds it"
+                "the price of {model:?}, the model of agent {name}, is unknown: only the token budget applies"
             ),
             None => tracing::warn!(
-                "agent {name} chooses its model by itself: a budget of dollars counts only what it reports, or what has a known price"
+                "agent {name} chooses its own model: the dollar budget counts only reported costs and models with known prices"
             ),
         }
     }
     Ok(())
 }
 
-/// The first budget of dollars, those without one of tokens beside them before the others.
+/// Returns the first dollar budget; budgets without a token limit come first.
 fn limited(settings: &Settings) -> Option<(&'static str, Budget)> {
     let budgets = &settings.executor.budgets;
     let all = [
@@ -57,7 +57,7 @@ fn limited(settings: &Settings) -> Option<(&'static str, Budget)> {
     of_dollars.first().copied()
 }
 
-/// The model as far as it is known before, and whether the agent says itself what it cost.
+/// Returns the configured model, and whether the agent reports its cost.
 fn model_of(agent: &AgentSettings) -> (Option<&str>, bool) {
     match agent {
         AgentSettings::Command(_) | AgentSettings::Replay(_) => (None, false),
@@ -73,7 +73,7 @@ fn model_of(agent: &AgentSettings) -> (Option<&str>, bool) {
     }
 }
 
-/// YAML, or JSON, which is YAML too. Errors name the file, the model and the line.
+/// Reads prices from YAML or JSON. Errors name the file, the model and the line.
 fn read(path: &Path, name: &str) -> Result<OwnPrices, Failure> {
     let refused = |why: String| Failure::new(format!("cannot read prices.file {name}: {why}"));
     let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! `report`: a run as one page for a browser, or as Markdown for a pull request.
+//! `report`: writes a run as an HTML page or as Markdown for a pull request.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,29 +11,32 @@ use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::report;
 
-/// Make a report of a run: a page that needs no network, or Markdown for a pull request
+/// Write a report of a run: a self-contained HTML page, or Markdown for a pull request
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run [default: the only one there is]
+    /// The run [default: the only run]
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
 
-    /// Write it to this file; `-` is standard output, the default
+    /// Write to this file [default: `-`, standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// A page (html), or short text for a pull request (md) [default: by the file's ending, else html]
+    /// HTML page, or short Markdown text [default: by file extension, else html]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// Self-contained page for a browser
     Html,
+    /// Short text for a pull request
     Md,
 }
 
 impl Format {
+    /// Returns the format of a file extension.
     fn of(path: Option<&Path>) -> Self {
         let ending = path.and_then(Path::extension).and_then(|ending| ending.to_str());
         match ending {
@@ -69,23 +72,23 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Before any work: what is there and is no plain file is somebody's device, folder or link.
+/// Refuses to replace a device, directory or link. Checked before any work.
 fn refuse_other_than_file(path: &Path) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(about) if !about.is_file() => Err(Failure::new(format!(
-            "cannot write {}: it is there and is no plain file",
+            "cannot write {}: it exists and is not a regular file",
             path.display()
         ))
-        .hint("name a file with -o, or leave -o out and redirect standard output")
+        .hint("choose another file with -o, or omit -o and redirect standard output")
         .exit(Exit::Usage)),
         _ => Ok(()),
     }
 }
 
-/// Beside it first, then in its place: whoever reads it sees the old one or the new one, whole.
+/// Replaces the file atomically: readers see the old or the new content.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    // Without the file's own name, which may be as long as names can be.
+    // The file's own name is left out, because it may have the maximum length.
     let beside = path.with_file_name(format!(".autopack-report.{}.tmp", std::process::id()));
     let written = OpenOptions::new()
         .write(true)
@@ -94,7 +97,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
-        // What is left of it is ours; that it cannot be removed either changes nothing.
+        // Best effort: the write has already failed.
         let _ = fs::remove_file(&beside);
     }
     written

@@ -1,4 +1,4 @@
-//! `runs`: which runs there are, and taking one out.
+//! `runs`: lists runs and removes them.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::progress::shown_id;
 use crate::store::RunSummary;
 use crate::workspace::{Followed, Repo};
 
-/// List runs, or remove one
+/// List and remove runs
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -27,8 +27,9 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a run with its phases and their history; its branch, kept work and telemetry stay
+    /// Remove runs with their phases and history; branches, kept work and telemetry stay
     Remove {
+        /// Runs to remove
         #[arg(value_name = "RUN", required = true)]
         runs: Vec<String>,
     },
@@ -51,7 +52,7 @@ async fn list(json: bool, context: &Context) -> Result<(), Failure> {
         return context.out.json(&runs.iter().map(object).collect::<Vec<_>>());
     }
     if runs.is_empty() {
-        return context.out.line(format_args!("{database} holds no run"));
+        return context.out.line(format_args!("{database} has no runs"));
     }
     let rows = runs.iter().map(cells).collect();
     context.out.text(&table(&["RUN", "PHASES", "STATES", "SOURCE"], &[1], rows))
@@ -79,7 +80,7 @@ fn object(run: &RunSummary) -> serde_json::Value {
     })
 }
 
-/// Landings that are on no branch of the user's would be lost from sight with the run.
+/// Refuses to remove a run whose landings are not all on its branch, because they would be lost.
 fn refuse_beside(run: &RunId, followed: Followed) -> Result<(), Failure> {
     let why = match followed {
         Followed::UpToDate | Followed::Moved => return Ok(()),
@@ -88,15 +89,15 @@ fn refuse_beside(run: &RunId, followed: Followed) -> Result<(), Failure> {
     };
     let beside = format!("refs/autopack/runs/{}", run.file_name());
     Err(Failure::new(format!(
-        "cannot remove run {run}: {why}, and what landed since is on {beside}"
+        "cannot remove run {run}: {why}, and later landings are only on {beside}"
     ))
-    .hint(format!("`git merge {beside}` there first")))
+    .hint(format!("run `git merge {beside}` there first")))
 }
 
 async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     let store = open_database::open_existing(context).await?;
     let runs: Vec<RunId> = names.iter().map(RunId::new).collect();
-    // One unknown name removes none.
+    // An unknown name removes nothing.
     store.require_runs(&runs).await?;
     let repo = Repo::discover(&context.workspace()?).await?;
     let mut known = store.runs().await?;
@@ -108,7 +109,7 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);
         if branch.is_some() {
-            // What landed beside the branch while it was checked out is to be found on it.
+            // Landings made while the branch was checked out must be on the branch first.
             refuse_beside(run, repo.follow(run).await?)?;
         }
         let phases = counted(store.remove_run(run).await?, "phase");
@@ -116,7 +117,7 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
         if let Some(branch) = branch {
             repo.forget_run(run).await?;
             context.out.line(format_args!(
-                "its branch {branch} stays; `git branch -D {branch}` removes it"
+                "kept its branch {branch}; remove it with `git branch -D {branch}`"
             ))?;
         }
     }

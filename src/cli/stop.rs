@@ -1,4 +1,4 @@
-//! `stop`: ends a running drain from another terminal, as Ctrl-C does.
+//! `stop`: stops a running drain from another terminal, like Ctrl-C.
 
 use super::{Context, open_database};
 use crate::drain::looks_dead;
@@ -7,14 +7,14 @@ use crate::phase::RunId;
 use crate::progress::shown_id;
 use crate::store::StopRequest;
 
-/// Stop a running drain, as Ctrl-C does
+/// Stop a running drain, like Ctrl-C
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only drains of this run [default: all of this database]
+    /// Only drains of this run [default: all drains of this database]
     #[arg(long = "run-id", value_name = "RUN")]
     run_id: Option<String>,
 
-    /// Kill what runs instead of asking it to end
+    /// Kill running agents and CI instead of asking them to stop
     #[arg(long)]
     now: bool,
 }
@@ -25,7 +25,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     store.require_runs(&runs).await?;
     let how = if args.now { StopRequest::Now } else { StopRequest::Graceful };
     let asked = store.request_stop(&runs, how).await?;
-    // A dead drain is still listed until the next one recovers its work.
+    // A dead drain stays listed until the next drain reclaims its work.
     let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| looks_dead(owner));
     for owner in &alive {
         let runs: Vec<String> = owner.runs.iter().map(|run| shown_id(run.as_str())).collect();
@@ -35,7 +35,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     if alive.is_empty() {
         let more =
-            if dead.is_empty() { "" } else { "; one died, the next drain picks its work up" };
+            if dead.is_empty() { "" } else { "; a drain died, the next drain reclaims its work" };
         context.out.line(format!("no drain is running{more}"))?;
     }
     Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `verify`: CI on the tip of a run in a clean clone, at any time.
+//! `verify`: runs CI on the tip of a run in a clean clone, at any time.
 
 use serde_json::json;
 
@@ -14,19 +14,19 @@ use crate::store::CleanOutcome;
 
 /// Test the tip of a run in a clean clone
 ///
-/// Runs setup and CI in a fresh clone of the repository, without caches and without anything that an agent or an earlier CI
-/// run left behind. Where CI is red, the base of the run is tested too, and the landing that broke it is searched for.
+/// Runs setup and CI in a fresh clone of the repository, without caches and without leftovers of agents or earlier CI
+/// runs. If CI fails, autopack also tests the base of the run and searches for the landing that broke CI.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run whose tip is tested
+    /// Run to test
     #[arg(value_name = "RUN", required_unless_present = "run_id")]
     run: Option<String>,
 
-    /// The same, as other commands name it
+    /// Same as RUN, for consistency with other commands
     #[arg(long, value_name = "RUN", conflicts_with = "run")]
     run_id: Option<String>,
 
-    /// Print an object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -78,7 +78,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let lines = match &tested {
             TipTest::NothingLanded => vec![format!("{run}: nothing has landed")],
             TipTest::NoCi => {
-                vec![format!("{run}: there is no CI to run: set ci.command in autopack.yaml")]
+                vec![format!("{run}: no CI is configured: set ci.command in autopack.yaml")]
             }
             tested => clean_test_lines(&site, &run, tested).await?,
         };

@@ -1,6 +1,6 @@
-//! The check of the agents: each program is there and could be started, in a version that autopack was tried with.
+//! Health check of agents: programs exist, can be started, and have a version tested with autopack.
 //!
-//! Only programs of the known kinds are asked for their version; any other would take `--version` for a task, and do it.
+//! Only known agent kinds are asked for their version; any other program could take `--version` as a task.
 
 use std::path::Path;
 
@@ -11,13 +11,18 @@ use crate::agent::{self, AgentError};
 use crate::config::{AgentSettings, Settings};
 use crate::process::child_env::Env;
 
-/// The default agent must be startable, and those that its ladder leads to; another that is not only warns.
+/// Checks all agents. The default agent and the agents of the ladder must be startable; other failures only warn.
 pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let Some((default, _)) = settings.agent(None) else {
         return match named.is_empty() {
-            true => Finding::warn("none is configured", "name one under `agents` in autopack.yaml"),
-            false => Finding::warn("none is the default", "name it as `agents.default`"),
+            true => Finding::warn(
+                "no agent is configured",
+                "add an agent under `agents` in autopack.yaml",
+            ),
+            false => {
+                Finding::warn("no default agent is set", "set `agents.default` in autopack.yaml")
+            }
         };
     };
     let broken: Vec<(&str, AgentError)> = named
@@ -40,7 +45,7 @@ pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding
     versions(default, settings, workspace, env).await
 }
 
-/// All are there: the default's name, then what else has a version, each with its program's.
+/// Lists the default agent and other agents with a version, each with its program version.
 async fn versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let looks = named.iter().map(|(name, agent)| version_of(name, agent, workspace, env));
@@ -62,7 +67,7 @@ async fn versions(default: &str, settings: &Settings, workspace: &Path, env: &En
     }
 }
 
-/// An agent, its program's version in words where it has one, and what there is to say against that.
+/// Agent with the version of its program and a warning about the version.
 struct Seen<'a> {
     name: &'a str,
     version: Option<String>,
@@ -83,21 +88,21 @@ async fn version_of<'a>(
         Some(found) if version.is_tried() => (format!("{program} {found}"), None),
         Some(found) => {
             let why = format!(
-                "{program} {found} was never tried with autopack (tried: {tried}): watch its first phases"
+                "{program} {found} is untested with autopack (tested: {tried}): watch its first phases"
             );
             (format!("{program} {found}"), Some(why))
         }
         None => {
             let why = format!(
-                "{program} does not tell its version (tried: {tried}): run it with --version to see why"
+                "{program} does not report its version (tested: {tried}): run it with --version to see why"
             );
-            (format!("{program} of an unknown version"), Some(why))
+            (format!("{program}, unknown version"), Some(why))
         }
     };
     Seen { name, version: Some(said), warning }
 }
 
-/// The error in two halves: what is wrong, what to do.
+/// Splits an error into cause and hint.
 fn halves(error: &AgentError) -> (String, &str) {
     match error {
         AgentError::Missing { program, searched, hint } => {
@@ -115,7 +120,7 @@ mod tests {
     use super::*;
     use crate::config::CommandAgentSettings;
 
-    /// Agents `a`, `b`, ... of these commands; the first is the default.
+    /// Checks agents `a`, `b`, ... with these commands; the first is the default.
     async fn finding(commands: &[&str]) -> Finding {
         laddered(commands, &[]).await
     }
@@ -150,7 +155,7 @@ mod tests {
         assert_eq!(finding(&[]).await.status, Status::Warn);
     }
 
-    /// Of a Codex that says `says`.
+    /// Checks a fake Codex whose version output is `says`.
     async fn codex(says: &str) -> Finding {
         let at = tempfile::tempdir().unwrap();
         let program = at.path().join("codex");
@@ -167,10 +172,8 @@ mod tests {
         let new = codex("codex-cli 9.0.0").await;
         assert_eq!((new.status, new.detail.as_str()), (Status::Warn, "mine (codex 9.0.0)"));
         assert!(
-            new.hint
-                .unwrap()
-                .contains("codex 9.0.0 was never tried with autopack (tried: 0.169.0)")
+            new.hint.unwrap().contains("codex 9.0.0 is untested with autopack (tested: 0.169.0)")
         );
-        assert_eq!(codex("what?").await.detail, "mine (codex of an unknown version)");
+        assert_eq!(codex("what?").await.detail, "mine (codex, unknown version)");
     }
 }

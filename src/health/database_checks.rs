@@ -1,16 +1,17 @@
-//! The check of the database: there or not, ours, whole, of a version that we know.
+//! Health check of the database: existence, owner, integrity and schema version.
 
 use super::Finding;
 use crate::store::{DatabaseUrl, Store, StoreError};
 
-/// What is said of a damaged file at most.
+/// Maximum number of integrity errors shown.
 const COMPLAINTS: usize = 3;
 
+/// Checks the database. A missing database is fine.
 pub async fn database(url: &DatabaseUrl) -> Finding {
     let path = url.path().display();
     match Store::open_existing(url).await {
         Err(StoreError::NoDatabase { .. }) => {
-            Finding::ok(format!("none yet at {path}; `autopack import` makes it"))
+            Finding::ok(format!("no database at {path} yet; `autopack import` creates it"))
         }
         Err(error) => failed(&error),
         Ok(store) => {
@@ -21,6 +22,7 @@ pub async fn database(url: &DatabaseUrl) -> Finding {
     }
 }
 
+/// Checks the integrity and reads the versions.
 async fn look(store: &Store) -> Result<Finding, StoreError> {
     let damage = store.integrity_check().await?;
     let path = store.path().display();
@@ -28,14 +30,14 @@ async fn look(store: &Store) -> Result<Finding, StoreError> {
         let some: Vec<&str> = damage.iter().take(COMPLAINTS).map(String::as_str).collect();
         return Ok(Finding::fail(
             format!("{path} is damaged: {}", some.join("; ")),
-            "stop all drains, keep a copy of it, and restore it from a backup",
+            "stop all drains, copy the file, and restore a backup",
         ));
     }
     let (schema, sqlite) = (store.schema_version().await?, store.sqlite_version().await?);
-    Ok(Finding::ok(format!("{path}, whole, schema {schema}, SQLite {sqlite}")))
+    Ok(Finding::ok(format!("{path}, intact, schema {schema}, SQLite {sqlite}")))
 }
 
-/// What to do stands beneath, and not in the line itself too.
+/// Converts an error to a finding, with the hint removed from the message.
 fn failed(error: &StoreError) -> Finding {
     let text = error.to_string();
     match error.hint() {
@@ -43,7 +45,7 @@ fn failed(error: &StoreError) -> Finding {
             let what = text.strip_suffix(&*hint).unwrap_or(&text);
             Finding::fail(what.strip_suffix("; ").unwrap_or(what), hint)
         }
-        None => Finding::fail(text, "name another with --database-url"),
+        None => Finding::fail(text, "choose another database with --database-url"),
     }
 }
 
@@ -60,7 +62,7 @@ mod tests {
         let url = DatabaseUrl::parse("sqlite:///a.db", dir.path()).unwrap();
         let none = database(&url).await;
         assert_eq!(none.status, Status::Ok);
-        assert!(none.detail.starts_with("none yet at "), "{}", none.detail);
+        assert!(none.detail.starts_with("no database at "), "{}", none.detail);
         assert!(!url.path().exists(), "looking makes nothing");
 
         let store = Store::open(&url).await.unwrap();
@@ -68,7 +70,7 @@ mod tests {
         store.close().await;
         let whole = database(&url).await;
         assert_eq!(whole.status, Status::Ok, "{whole:?}");
-        let expected = format!("a.db, whole, schema {schema}, SQLite 3.");
+        let expected = format!("a.db, intact, schema {schema}, SQLite 3.");
         assert!(whole.detail.contains(&expected), "{}", whole.detail);
 
         fs::write(url.path(), "not a database, and long enough to be seen as none".repeat(9))
@@ -76,6 +78,6 @@ mod tests {
         let other = database(&url).await;
         assert_eq!(other.status, Status::Fail);
         assert!(other.detail.ends_with("a.db: it is not an SQLite database"), "{}", other.detail);
-        assert_eq!(other.hint.as_deref(), Some("name another with --database-url"));
+        assert_eq!(other.hint.as_deref(), Some("choose another database with --database-url"));
     }
 }

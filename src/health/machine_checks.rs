@@ -1,4 +1,4 @@
-//! The checks of the machine: room on the disk, the git that is installed.
+//! Health checks of the machine: free disk space and the git version.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,20 +10,21 @@ use super::Finding;
 use crate::workspace::{self, OLDEST_GIT};
 
 const MIB: u128 = 1024 * 1024;
-/// A database page that cannot be written stops everything.
+/// Minimum free space in bytes: the database must be writable.
 const TOO_LITTLE: u128 = 100 * MIB;
-/// A slot and its build caches want about as much.
+/// Recommended free space in bytes: about a slot with its build caches.
 const LITTLE: u128 = 2048 * MIB;
 
 const GIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Checks the free space of the file system.
 pub fn disk(dir: &Path) -> Finding {
     match statvfs(dir) {
-        // Of different widths on different systems, and u128 holds the product of any.
+        // Integer widths differ between systems; u128 holds any product.
         Ok(stat) => room(u128::from(stat.blocks_available()) * u128::from(stat.fragment_size())),
         Err(error) => Finding::warn(
-            format!("cannot tell the free space of {}: {}", dir.display(), error.desc()),
-            "look at it with `df`",
+            format!("cannot read the free space of {}: {}", dir.display(), error.desc()),
+            "check it with `df`",
         ),
     }
 }
@@ -33,7 +34,7 @@ fn room(free: u128) -> Finding {
         mib if mib < 10 * 1024 => format!("{mib} MiB free"),
         mib => format!("{} GiB free", mib / 1024),
     };
-    let hint = "make room; `autopack gc` removes what is no longer needed";
+    let hint = "free disk space; `autopack gc` removes unneeded data";
     match free {
         free if free < TOO_LITTLE => Finding::fail(detail, hint),
         free if free < LITTLE => Finding::warn(detail, hint),
@@ -41,11 +42,11 @@ fn room(free: u128) -> Finding {
     }
 }
 
-/// The git that every command of ours will run.
+/// Checks the git version used by autopack.
 pub async fn git(dir: &Path) -> Finding {
     let told = match timeout(GIT_TIMEOUT, workspace::git_version(dir)).await {
         Ok(told) => told.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("git did not tell its version within {} s", GIT_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("git did not report its version within {} s", GIT_TIMEOUT.as_secs())),
     };
     judged(told)
 }
@@ -59,7 +60,7 @@ fn judged(version: Result<String, String>) -> Finding {
     match numbers(line) {
         Some(version) if version < OLDEST_GIT => Finding::fail(line, hint),
         Some(_) => Finding::ok(line),
-        None => Finding::warn(format!("cannot tell the version from {line:?}"), hint),
+        None => Finding::warn(format!("cannot read the version in {line:?}"), hint),
     }
 }
 

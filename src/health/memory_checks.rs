@@ -1,6 +1,6 @@
-//! The checks of the memory: the engine that starts Qdrant, Qdrant, and what stands in for it.
+//! Health checks of the memory: Docker engine, Qdrant, FAISS, journal and embedder.
 //!
-//! The memory stops no drain but one that requires Qdrant; so nothing else here fails a check.
+//! Only a required Qdrant can prevent a drain, so all other problems only warn.
 
 use super::Finding;
 use crate::config::MemorySettings;
@@ -9,25 +9,34 @@ use crate::memory::index::qdrant::address;
 use crate::memory::journal::JournalError;
 use crate::memory::{Backend, MemoryError, Place, Starting, part_checks};
 
-/// What there is to look at.
+/// Part of the memory to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Docker engine that starts Qdrant.
     Docker,
+    /// Qdrant server.
     Qdrant,
+    /// FAISS index.
     Faiss,
+    /// Journal file.
     Journal,
+    /// Embedding model.
     Embedder,
 }
 
-/// How it is configured, and whether Qdrant may be started.
+/// Input of the memory checks.
 #[derive(Debug)]
 pub struct Looking<'a> {
+    /// Memory settings.
     pub settings: &'a MemorySettings,
+    /// Paths, keys and Docker host.
     pub place: Place,
+    /// Whether Qdrant may be started.
     pub starting: Starting,
 }
 
 impl Looking<'_> {
+    /// Checks a part of the memory.
     pub async fn look(&self, part: Part) -> Finding {
         if !self.settings.enabled {
             return Finding::skip("the memory is off");
@@ -47,10 +56,10 @@ impl Looking<'_> {
             return Finding::skip("memory.use_qdrant is false");
         }
         if !qdrant.autostart || !is_local(&qdrant.host) {
-            return Finding::skip("Qdrant is not started from here");
+            return Finding::skip("autopack does not start Qdrant here");
         }
         match part_checks::engine(self.place.docker_host.as_deref()).await {
-            Ok(()) => Finding::ok("the engine answers"),
+            Ok(()) => Finding::ok("the engine responds"),
             Err(why) => {
                 let how = match &self.place.docker_host {
                     Some(_) => "start Docker there, or correct DOCKER_HOST",
@@ -90,8 +99,9 @@ impl Looking<'_> {
         }
     }
 
-    /// It is there and does not take our key, or it is not there. Nothing where only Docker could start it here and
-    /// does not answer: what helps with that stands beside that.
+    /// Returns a hint for an unreachable Qdrant or a rejected key.
+    ///
+    /// Returns `None` if Docker would start Qdrant but does not respond; the Docker check has the hint.
     async fn mend_qdrant(&self, refused: bool) -> Option<String> {
         if refused {
             return Some(
@@ -114,7 +124,7 @@ impl Looking<'_> {
         }
         let probed = tokio::task::spawn_blocking(part_checks::faiss).await;
         match probed {
-            Ok(Ok(())) => Finding::ok("finds what it holds"),
+            Ok(Ok(())) => Finding::ok("search works"),
             Ok(Err(error)) => Finding::warn(error.to_string(), "report it: the build is broken"),
             Err(error) => Finding::warn(error.to_string(), "report it: the build is broken"),
         }
@@ -122,7 +132,7 @@ impl Looking<'_> {
 
     async fn journal(&self) -> Finding {
         match part_checks::journal(&self.place).await {
-            Ok(None) => Finding::ok("none yet; the first drain makes it"),
+            Ok(None) => Finding::ok("no journal yet; the first drain creates it"),
             Ok(Some(1)) => Finding::ok("1 entry"),
             Ok(Some(n)) => Finding::ok(format!("{n} entries")),
             Err(error) => Finding::warn(error.to_string(), mend_journal(&error)),
@@ -139,25 +149,27 @@ impl Looking<'_> {
     }
 }
 
-/// What helps with a journal like this one.
+/// Returns a hint for a journal error.
 fn mend_journal(error: &MemoryError) -> &'static str {
-    let MemoryError::Journal(error) = error else { return "look at .autopack" };
+    let MemoryError::Journal(error) = error else { return "check the directory .autopack" };
     match error {
         JournalError::Broken { .. } => {
-            "the next drain sets it aside and starts a new one, with what Qdrant still knows"
+            "the next drain sets it aside and starts a new journal with the entries still in Qdrant"
         }
         JournalError::Newer { .. } => "update autopack",
-        JournalError::Sql { .. } if error.is_busy() => "try again when the other process is done",
+        JournalError::Sql { .. } if error.is_busy() => {
+            "try again when the other process has finished"
+        }
         JournalError::Open { .. } => {
-            "let your user write .autopack/memory.db; or move it away, and the next drain starts a new one"
+            "make .autopack/memory.db writable for your user; or move it away, and the next drain starts a new journal"
         }
         JournalError::Foreign { .. } | JournalError::BadRow(_) | JournalError::Sql { .. } => {
-            "move .autopack/memory.db away: the next drain starts a new one"
+            "move .autopack/memory.db away: the next drain starts a new journal"
         }
     }
 }
 
-/// "autostarted and reachable" where it had to be started, with how.
+/// Formats the address, with "autostarted and reachable" and the method if autopack started Qdrant.
 fn reachable(at: &str, how: Option<String>) -> String {
     match how {
         Some(how) => format!("Qdrant at {at} autostarted and reachable: {how}"),

@@ -1,7 +1,7 @@
-//! The T0 checks: whether a drain could start here and now, and what to do where it could not.
+//! T0 health checks: whether a drain can start now, with hints for problems.
 //!
-//! Each check is a small function over what it looks at. None makes or repairs anything, and only the memory's Qdrant is
-//! started, as a drain would start it.
+//! Each check is a function that returns a [`Finding`]. Checks change nothing, except that Qdrant may be started as a
+//! drain would start it.
 
 use std::time::Instant;
 
@@ -14,49 +14,66 @@ pub mod machine_checks;
 pub mod memory_checks;
 pub mod settings_checks;
 
-/// What all checks came to; the JSON of `health --json`.
+/// Result of all checks; the JSON of `health --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
+    /// Overall result.
     pub status: Overall,
+    /// Checks in order.
     pub checks: Vec<Check>,
 }
 
+/// Overall result of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overall {
+    /// No warnings or failures.
     Ok,
-    /// Something warns; a drain would start.
+    /// Warnings only; a drain can start.
     Degraded,
+    /// Some check failed; a drain cannot start.
     Failed,
 }
 
+/// Check with its finding and duration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
+    /// Name of the check.
     pub name: &'static str,
+    /// Finding of the check.
     #[serde(flatten)]
     pub finding: Finding,
+    /// Duration in milliseconds.
     pub elapsed_ms: u64,
 }
 
+/// Finding of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// Severity.
     pub status: Status,
+    /// Description of the state or problem.
     pub detail: String,
-    /// What fixes it.
+    /// How to fix the problem.
     pub hint: Option<String>,
 }
 
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// Works.
     Ok,
+    /// A problem that does not prevent a drain.
     Warn,
+    /// A problem that prevents a drain.
     Fail,
-    /// Could not be looked at, for what another check says.
+    /// Not checked: disabled, or another check failed.
     Skip,
 }
 
 impl Report {
+    /// Combines checks; the worst finding decides the overall status.
     pub fn new(checks: Vec<Check>) -> Self {
         let any = |status| checks.iter().any(|check| check.finding.status == status);
         let status = match (any(Status::Fail), any(Status::Warn)) {
@@ -69,7 +86,7 @@ impl Report {
 }
 
 impl Check {
-    /// Looks, and takes the time.
+    /// Runs a check and measures its duration.
     pub async fn of(name: &'static str, look: impl Future<Output = Finding>) -> Self {
         let start = Instant::now();
         let finding = look.await;
@@ -79,18 +96,22 @@ impl Check {
 }
 
 impl Finding {
+    /// Returns a finding without problems.
     pub fn ok(detail: impl Into<String>) -> Self {
         Self { status: Status::Ok, detail: detail.into(), hint: None }
     }
 
+    /// Returns a warning.
     pub fn warn(detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status: Status::Warn, detail: detail.into(), hint: Some(hint.into()) }
     }
 
+    /// Returns a failure.
     pub fn fail(detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status: Status::Fail, detail: detail.into(), hint: Some(hint.into()) }
     }
 
+    /// Returns a skipped check.
     pub fn skip(detail: impl Into<String>) -> Self {
         Self { status: Status::Skip, detail: detail.into(), hint: None }
     }

@@ -1,4 +1,4 @@
-//! The checks of what the user wrote: the configuration, the repository it is for, its CI.
+//! Health checks of user settings: configuration, repository and CI.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,10 +13,11 @@ use crate::process::which::{self, Found};
 use crate::workspace::obstacles;
 use crate::workspace::{Obstacle, Repo, WorkspaceError};
 
+/// Checks the configuration files.
 pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
     match config {
         Err(failure) => {
-            failed(failure, "correct it; docs/configuration.md lists every key and variable")
+            failed(failure, "correct it; see docs/configuration.md for all keys and variables")
         }
         Ok(config) if config.files.is_empty() => Finding::ok("shipped defaults"),
         Ok(config) => {
@@ -26,14 +27,14 @@ pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>
     }
 }
 
-/// What judges the attempts, as it would be chosen in the user's checkout.
+/// Checks the CI command, as chosen in the user's checkout.
 pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let site = Site { dir: workspace, workspace, env };
     let plan = ci::plan(&site, &settings.ci, &PhaseCi::default(), &Pythons::default()).await;
     match (&plan.note, plan.program()) {
         (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, &note.hint),
         (Some(note), _) => {
-            Finding::warn(format!("{}: the deliverables alone decide", note.why), &note.hint)
+            Finding::warn(format!("{}: only deliverables are checked", note.why), &note.hint)
         }
         (None, Some(program)) => runnable(&plan.display(), program, workspace, env),
         (None, None) => Finding::ok(plan.display()),
@@ -46,20 +47,20 @@ fn runnable(command: &str, program: &str, workspace: &Path, env: &Env) -> Findin
     match which::find(program.as_ref(), workspace, path) {
         Found::Program(_) => Finding::ok(command),
         Found::NotExecutable(file) => {
-            Finding::fail(format!("{command}: {} may not be executed", file.display()), hint)
+            Finding::fail(format!("{command}: {} is not executable", file.display()), hint)
         }
         Found::Nowhere(_) => Finding::fail(format!("{command}: {program} is missing"), hint),
     }
 }
 
-/// The repository as git sees it, and whatever of it would make a drain refuse. `settings`: where it can be read.
+/// Checks the repository for problems that prevent a drain. `settings` is `None` if the configuration is invalid.
 pub async fn workspace(
     workspace: &Result<PathBuf, Failure>,
     settings: Option<&Settings>,
 ) -> Finding {
     let root = match workspace {
         Ok(root) => root,
-        Err(failure) => return failed(failure, "name one with --workspace"),
+        Err(failure) => return failed(failure, "choose a repository with --workspace"),
     };
     match in_the_way(root, settings).await {
         Ok(found) if found.is_empty() => Finding::ok(root.display().to_string()),
@@ -69,8 +70,9 @@ pub async fn workspace(
             Finding::fail(what.join("; "), cures.join("; "))
         }
         Err(error) => {
-            let hint =
-                error.hint().unwrap_or("a drain meets the same; `git status` there says more");
+            let hint = error
+                .hint()
+                .unwrap_or("a drain would fail the same way; run `git status` there for details");
             Finding::fail(error.to_string(), hint)
         }
     }
@@ -86,7 +88,7 @@ async fn in_the_way(
     obstacles(&repo, settings.and_then(|settings| settings.base.as_deref())).await
 }
 
-/// What an error says, with its own hint where it has one.
+/// Converts a failure to a finding; the hint of the failure takes precedence.
 pub fn failed(failure: &Failure, hint: &str) -> Finding {
     Finding::fail(failure.text(), failure.hint_text().unwrap_or(hint))
 }
@@ -123,7 +125,7 @@ mod tests {
     async fn without_ci_it_warns_and_says_what_decides() {
         let finding = ci_of(None).await;
         assert_eq!(finding.status, Status::Warn);
-        assert!(finding.detail.ends_with("the deliverables alone decide"), "{}", finding.detail);
+        assert!(finding.detail.ends_with("only deliverables are checked"), "{}", finding.detail);
         assert!(finding.hint.unwrap().starts_with("set ci.command"));
     }
 }

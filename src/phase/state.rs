@@ -59,7 +59,7 @@ impl Event {
             Self::Claim => "be started",
             Self::Land => "land",
             Self::Requeue => "be queued again",
-            Self::GiveUp | Self::RefuseSpec => "end as FAILED",
+            Self::GiveUp | Self::RefuseSpec => "fail",
             Self::Skip => "be skipped",
             Self::Retry => "be retried",
             Self::Redo => "be done again",
@@ -107,26 +107,40 @@ impl PhaseState {
     pub fn satisfies_dependents(self) -> bool {
         matches!(self, Self::Complete | Self::Skipped)
     }
+
+    /// Returns the name that people are shown.
+    pub fn display_name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Executing => "running",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
+/// Writes the name for people; [`PhaseState::as_str`] is the stored name.
 impl fmt::Display for PhaseState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.display_name())
     }
 }
 
 /// A text that is not the name of a state.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown phase state {0:?}")]
+#[error("unknown state {0:?}; expected queued, running, complete, failed or skipped")]
 pub struct UnknownState(pub String);
 
 impl FromStr for PhaseState {
     type Err = UnknownState;
 
+    /// Parses the stored name or the name for people, in any case: `EXECUTING` or `running`.
     fn from_str(text: &str) -> Result<Self, UnknownState> {
+        let names = |state: &Self| [state.as_str(), state.display_name()];
         Self::ALL
             .into_iter()
-            .find(|state| state.as_str() == text)
+            .find(|state| names(state).iter().any(|name| name.eq_ignore_ascii_case(text)))
             .ok_or_else(|| UnknownState(text.to_owned()))
     }
 }
@@ -143,7 +157,8 @@ mod tests {
             .into_iter()
             .flat_map(|from| events.into_iter().map(move |event| (from, event)))
             .filter_map(|(from, event)| {
-                Some(format!("{from} {event:?} {}", next(from, event).ok()?))
+                let to = next(from, event).ok()?;
+                Some(format!("{} {event:?} {}", from.as_str(), to.as_str()))
             })
             .collect();
         assert_eq!(
@@ -167,11 +182,27 @@ mod tests {
         let told = |from, event| next(from, event).unwrap_err().to_string();
         assert_eq!(
             told(PhaseState::Skipped, Event::Skip),
-            "it is SKIPPED, so it cannot be skipped"
+            "it is skipped, so it cannot be skipped"
         );
         assert_eq!(
             told(PhaseState::Executing, Event::Retry),
-            "it is EXECUTING, so it cannot be retried"
+            "it is running, so it cannot be retried"
+        );
+    }
+
+    #[test]
+    fn both_names_are_parsed_in_any_case() {
+        for state in PhaseState::ALL {
+            for name in [state.as_str(), state.display_name()] {
+                assert_eq!(name.parse::<PhaseState>().unwrap(), state);
+                assert_eq!(name.to_uppercase().parse::<PhaseState>().unwrap(), state);
+                assert_eq!(name.to_lowercase().parse::<PhaseState>().unwrap(), state);
+            }
+        }
+        assert_eq!(PhaseState::Executing.to_string(), "running");
+        assert_eq!(
+            "done".parse::<PhaseState>().unwrap_err().to_string(),
+            "unknown state \"done\"; expected queued, running, complete, failed or skipped"
         );
     }
 }

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 /// Formats a count with its noun: `1 phase`, `2 phases`.
 pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    match what.strip_suffix("ry") {
+        _ if count == 1 => format!("{count} {what}"),
+        Some(stem) => format!("{count} {stem}ries"),
+        None => format!("{count} {what}s"),
+    }
 }
 
 /// Formats the first few items and the number of further items: `a, b and 3 more`.

@@ -34,7 +34,7 @@ async fn it_is_applied_version_by_version_and_undone_the_same_way() {
     assert_eq!((&first["applied"], &first["after"]["version"]), (&json!(true), &json!(1)));
     let again = project.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
     assert!(
-        again.stderr.contains("it is what calibration 1, in force, says already"),
+        again.stderr.contains("the result is the same as the active calibration 1"),
         "{again:#?}"
     );
 
@@ -48,7 +48,7 @@ async fn it_is_applied_version_by_version_and_undone_the_same_way() {
     assert_eq!(undo(), json!({"undone": 3, "active": 1}), "not the one that was undone");
     assert_eq!(undo(), json!({"undone": 1, "active": null}));
     let ran = project.autopack(["telemetry", "calibrate", "--undo"]).succeeded();
-    assert_eq!(ran.stdout, "the shipped estimate is in force already; there is nothing to undo\n");
+    assert_eq!(ran.stdout, "nothing to undo: the shipped estimator is active\n");
 }
 
 #[tokio::test]

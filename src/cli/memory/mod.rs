@@ -1,4 +1,4 @@
-//! `memory`: look into what earlier phases left behind, and keep it in order.
+//! `memory`: searches and maintains the memory of earlier phases.
 
 mod open_memory;
 mod search;
@@ -13,7 +13,7 @@ use crate::workspace::Repo;
 
 pub use open_memory::{close, open, place};
 
-/// Search the memory of earlier phases, and keep it in order
+/// Search and maintain the memory of earlier phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -40,23 +40,23 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The memory, where it is on; what there is to say about it goes to stderr.
+/// Opens the memory, or fails if disabled. Status messages go to stderr.
 async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure> {
     if context.config()?.memory.enabled {
-        // Kept out of git status before something is in it.
+        // The directory is excluded from git before any file is in it.
         Repo::discover(&context.workspace()?).await?.prepare_folder()?;
     }
     let opened = open(context, starting).await?;
     if !context.config()?.memory.enabled {
         return Err(Failure::new("the memory is off")
-            .hint("switch it on: memory.enabled in memory.yaml, or AUTOPACK_ENABLE_MEMORY=1"));
+            .hint("enable it: memory.enabled in memory.yaml, or AUTOPACK_ENABLE_MEMORY=1"));
     }
     if !opened.memory.is_on() {
         return Err(Failure::new(opened.line.unwrap_or_else(|| "the memory is off".to_owned())));
     }
     match (opened.line, starting) {
         (Some(line), Starting::Allowed) => tracing::info!("{line}"),
-        // Whoever only looks has `memory stats` for it.
+        // Read-only commands show the status with `memory stats` only.
         (Some(line), Starting::OnlyLook) => {
             tracing::debug!("{line}");
             if let Some(trouble) = &opened.trouble {

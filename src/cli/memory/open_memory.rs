@@ -1,4 +1,4 @@
-//! Opening the memory for a verb, from its settings and the environment.
+//! Opens the memory for a command, from its settings and the environment.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use crate::config::{EmbedderSettings, MemorySettings};
 use crate::failure::Failure;
 use crate::memory::{Memory, Opened, Place, Starting};
 
-/// What is in the journal is safe; the way to the indexes is not worth a longer wait at the end.
+/// Maximum wait for the indexes at the end. Journal entries are safe already.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// Returns the paths, keys and Docker host of the memory.
 pub fn place(context: &Context, settings: &MemorySettings) -> Result<Place, Failure> {
     let workspace = context.workspace()?;
     let provider_key = match &settings.embedder {
@@ -25,14 +26,15 @@ pub fn place(context: &Context, settings: &MemorySettings) -> Result<Place, Fail
     })
 }
 
+/// Opens the memory.
 pub async fn open(context: &Context, starting: Starting) -> Result<Opened, Failure> {
     let settings = &context.config()?.memory;
     Ok(Memory::open(settings, &place(context, settings)?, starting).await?)
 }
 
-/// Waits for what is under way, but not for long.
+/// Waits a short time for pending index updates.
 pub async fn close(memory: &Memory) {
     if tokio::time::timeout(CLOSING, memory.close()).await.is_err() {
-        tracing::info!("memory: the indexes are behind the journal; the next drain brings them up");
+        tracing::info!("memory: the indexes are behind the journal; the next drain updates them");
     }
 }

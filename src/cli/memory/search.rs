@@ -1,4 +1,4 @@
-//! `memory search`: what is known about something.
+//! `memory search`: searches the memory.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use console::style;
@@ -11,26 +11,26 @@ use crate::memory::{Collection, Filter, Query, Snippet, Starting};
 use crate::phase::RunId;
 use crate::progress::printable;
 
-/// Of an entry's text; `--json` has all of it.
+/// Maximum number of text lines per entry; `--json` prints the full text.
 const SHOWN_LINES: usize = 6;
 const SHOWN_COLUMNS: usize = 78;
 
-/// Find what is known about something
+/// Search the memory for a text
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What to look for: an error, a task, a name
+    /// Search text: an error, a task, a name
     #[arg(value_name = "TEXT", required = true)]
     text: Vec<String>,
-    /// Only what this run learned
+    /// Only entries of this run
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
-    /// Only in this collection; may repeat
+    /// Only this collection; may repeat
     #[arg(long, value_name = "NAME", value_parser = collections())]
     collection: Vec<Collection>,
-    /// In other repositories too, where they share the Qdrant
+    /// Also search other repositories that share the Qdrant server
     #[arg(long, conflicts_with = "run_id")]
     everywhere: bool,
-    /// At most so many
+    /// Maximum number of results
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     limit: u16,
     /// Print a list of {id, collection, run_id, phase_id, text, score, source}
@@ -38,7 +38,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// `--help` names them all.
+/// Parses a collection name; `--help` lists the names.
 fn collections() -> impl TypedValueParser<Value = Collection> {
     PossibleValuesParser::new(Collection::ALL.map(Collection::as_str))
         .try_map(|name| name.parse::<Collection>())
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let found = memory.search(&query).await?;
     close(&memory).await;
-    // What a removed run had learned may still be there.
+    // Entries of a removed run may still exist, so the run is checked only without results.
     if let Some(run) = run.filter(|_| found.is_empty()) {
         open_database::require_run(context, run).await?;
     }
@@ -64,12 +64,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return context.out.json(&found);
     }
     if found.is_empty() {
-        return context.out.line("nothing is known about that");
+        return context.out.line("no results");
     }
     context.out.text(&found.iter().map(text).collect::<Vec<_>>().join("\n"))
 }
 
-/// `source` is what found it; `from` is where it comes from.
+/// Formats a result as JSON. `source` is the search method; `from` is the origin of the entry.
 fn value(snippet: &Snippet) -> serde_json::Value {
     json!({
         "id": snippet.id.as_str(),
@@ -95,7 +95,7 @@ fn text(snippet: &Snippet) -> String {
         text += &format!("      {cut}\n");
     }
     if lines.len() > SHOWN_LINES {
-        text += &format!("      … {} lines more\n", lines.len() - SHOWN_LINES);
+        text += &format!("      … {} more lines\n", lines.len() - SHOWN_LINES);
     }
     text
 }

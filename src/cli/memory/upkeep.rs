@@ -1,4 +1,4 @@
-//! `memory stats|sync|prune|index`: how the memory stands, and bringing it in order.
+//! `memory stats|sync|prune|index`: shows and maintains the memory.
 
 use std::io::{IsTerminal, stderr};
 
@@ -13,7 +13,7 @@ use crate::progress::screen::{self, Size};
 use crate::progress::view::{self, Fraction};
 use crate::workspace::Repo;
 
-/// Show how much is remembered, and what the indexes hold of it
+/// Show the number of entries and the state of the indexes
 #[derive(Debug, clap::Args)]
 pub(super) struct StatsArgs {
     /// Print {backend, embedder, journal, entries, waiting, qdrant, indexes, problem}
@@ -21,7 +21,7 @@ pub(super) struct StatsArgs {
     json: bool,
 }
 
-/// Bring journal, vectors, Qdrant and FAISS together; starts Qdrant where that is allowed
+/// Update vectors, Qdrant and FAISS from the journal; starts Qdrant if allowed
 #[derive(Debug, clap::Args)]
 pub(super) struct SyncArgs {
     /// Print {backend, written, deleted, adopted}
@@ -29,7 +29,7 @@ pub(super) struct SyncArgs {
     json: bool,
 }
 
-/// Remove what outlived its lifetime
+/// Remove expired entries
 #[derive(Debug, clap::Args)]
 pub(super) struct PruneArgs {
     /// Print {removed}
@@ -37,9 +37,9 @@ pub(super) struct PruneArgs {
     json: bool,
 }
 
-/// Take in the repository's files, as far as they changed
+/// Index changed files of the repository
 ///
-/// What is binary, generated or too large is passed over.
+/// Binary, generated and very large files are skipped.
 #[derive(Debug, clap::Args)]
 pub(super) struct IndexArgs {
     /// Print {indexed, unchanged, removed, passed_over}
@@ -60,7 +60,7 @@ pub(super) async fn stats(args: StatsArgs, context: &Context) -> Result<(), Fail
 
 pub(super) async fn sync(args: SyncArgs, context: &Context) -> Result<(), Failure> {
     let memory = opened(context, Starting::Allowed).await?;
-    // A bar only where somebody watches.
+    // A progress bar only on a terminal.
     let watched = context.global.is_interactive() && stderr().is_terminal();
     let synced = memory
         .sync(&|done, of| {
@@ -83,13 +83,13 @@ pub(super) async fn sync(args: SyncArgs, context: &Context) -> Result<(), Failur
     }
     match backend {
         "qdrant" => context.out.line(format_args!(
-            "Qdrant holds what the journal holds: {} written, {} deleted, {} adopted",
+            "Qdrant is up to date with the journal: {} written, {} deleted, {} adopted",
             synced.written, synced.deleted, synced.adopted
         )),
-        "faiss" => context.out.line("FAISS holds what the journal holds"),
+        "faiss" => context.out.line("FAISS is up to date with the journal"),
         _ => context
             .out
-            .line("Qdrant is down and nothing stands in for it; the journal waits for it"),
+            .line("Qdrant is down and there is no fallback; entries stay in the journal until Qdrant is back"),
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn prune(args: PruneArgs, context: &Context) -> Result<(), Fail
     close(&memory).await;
     match args.json {
         true => context.out.json(&json!({ "removed": removed })),
-        false => context.out.line(format_args!("removed {}", entries(removed as u64))),
+        false => context.out.line(format_args!("removed {}", counted(removed as u64, "entry"))),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
         }));
     }
     context.out.line(format_args!(
-        "{} taken in, {} unchanged, {} gone, {} passed over",
+        "indexed {}, unchanged {}, removed {}, skipped {}",
         counted(indexed.indexed as u64, "file"),
         indexed.unchanged,
         indexed.removed,
@@ -125,17 +125,13 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
     ))
 }
 
-/// How far it is, in the line that it was said in before.
+/// Draws the progress bar in place.
 fn show(done: u64, of: u64) {
     let columns = view::room(Size::of_terminal());
     let fraction = Fraction { done, of };
     let line =
         view::bar(fraction, &["syncing".to_owned()], columns, console::colors_enabled_stderr());
     screen::paint(vec![line]);
-}
-
-fn entries(n: u64) -> String {
-    if n == 1 { "1 entry".to_owned() } else { format!("{n} entries") }
 }
 
 fn value(stats: &Stats) -> serde_json::Value {
@@ -171,7 +167,7 @@ fn text(stats: &Stats) -> String {
         lines.push(format!("problem   {problem}"));
     }
     let total: u64 = stats.entries.values().sum();
-    lines.push(format!("holds     {}", entries(total)));
+    lines.push(format!("holds     {}", counted(total, "entry")));
     let held = stats.entries.iter().filter(|(_, n)| **n > 0);
     lines.extend(held.map(|(collection, n)| format!("          {n:>6}  {collection}")));
     for (name, holding) in [("qdrant", &stats.in_qdrant), ("faiss", &stats.faiss)] {
@@ -179,19 +175,19 @@ fn text(stats: &Stats) -> String {
     }
     if stats.waiting > 0 {
         lines.push(format!(
-            "waiting   {} for their vectors; `autopack memory sync`",
-            entries(stats.waiting)
+            "waiting   {} without vectors; run `autopack memory sync`",
+            counted(stats.waiting, "entry")
         ));
     }
     lines.join("\n") + "\n"
 }
 
-/// What an index holds, and how far behind the journal it is.
+/// Formats the size of an index and the number of pending changes.
 fn index_lines(name: &str, holding: &Holding) -> Vec<String> {
     let total = counted(holding.points.values().sum(), "vector");
     let behind = match holding.behind {
         0 => "up to date".to_owned(),
-        n => format!("{} behind; `autopack memory sync`", counted(n, "change")),
+        n => format!("{} behind; run `autopack memory sync`", counted(n, "change")),
     };
     let mut lines = vec![format!("in {name:<7}{total}, {behind}")];
     let held = holding.points.iter();

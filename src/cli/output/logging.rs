@@ -1,7 +1,7 @@
-//! What is logged and how it looks: levels, two formats, the spans of a drain, and that no secret gets out.
+//! Logging to stderr: levels, text and JSON formats, span fields, and redaction of secrets.
 //!
-//! One line for each event, on stderr, above the live view where there is one. What a level means is documented with
-//! `--help`; results are none of this, they go to stdout.
+//! Each event is a line, printed above the live view if present. `--help` documents the levels. Results go to
+//! stdout instead.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -24,17 +24,17 @@ use crate::config::{Config, Env};
 use crate::process::Redactor;
 use crate::progress::{printable, screen, shown_id};
 
-/// What must not get out. Known before anything is logged, and looked for in every line.
+/// Secrets to redact in all lines, set before the first line is logged.
 static SECRETS: Mutex<Secrets> =
     Mutex::new(Secrets { env: None, keys: Vec::new(), held: Vec::new(), redactor: None });
 
 struct Secrets {
     env: Option<Env>,
-    /// Variables that the configuration calls keys.
+    /// Names of key variables in the configuration.
     keys: Vec<String>,
-    /// What stands in the configuration itself.
+    /// Secrets in the configuration itself.
     held: Vec<(OsString, OsString)>,
-    /// Made when first needed: many verbs never log a line.
+    /// Built on first use, because many commands log nothing.
     redactor: Option<Redactor>,
 }
 
@@ -49,15 +49,15 @@ impl Secrets {
     }
 }
 
-/// Once, before anything is said.
+/// Starts logging. Called once, before any output.
 pub(crate) fn start(global: &Global, env: Env) {
     secrets(|secrets| secrets.env = Some(env));
     let lines = Lines { format: global.log_format, detailed: global.verbose > 0 };
-    // A second subscriber can only be a test's own.
+    // A second subscriber exists only in tests.
     let _ = Registry::default().with(lines.with_filter(filter(global))).try_init();
 }
 
-/// The configuration names keys of its own, and may hold some.
+/// Adds the key variables and secrets of the configuration.
 pub(crate) fn know(config: &Config) {
     secrets(|secrets| {
         secrets.keys = config.key_variables().into_iter().map(str::to_owned).collect();
@@ -66,16 +66,16 @@ pub(crate) fn know(config: &Config) {
     });
 }
 
-/// The text without secrets.
+/// Redacts secrets in the text.
 pub(crate) fn redact(text: &str) -> String {
     secrets(|secrets| secrets.redactor().redact(text).into_owned())
 }
 
-/// One whole line to stderr.
+/// Writes a line to stderr.
 pub(crate) fn write(line: &str) {
     let line = redact(line);
     screen::above(|| {
-        // There is nobody left to tell that stderr is closed.
+        // A closed stderr cannot be reported.
         let _ = writeln!(io::stderr().lock(), "{line}");
     });
 }
@@ -84,8 +84,10 @@ fn secrets<T>(act: impl FnOnce(&mut Secrets) -> T) -> T {
     act(&mut SECRETS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// `genai` logs what providers say and `h2` what is sent: neither is ever shown. What verbs and the drain say to their
-/// user is `info` and always shown, but for `-q`. What ended a drain stands on stdout for people already.
+/// Builds the level filter.
+///
+/// Notes to the user have level `info` and are always shown, except with `-q`. `genai` (provider responses) and `h2`
+/// (raw traffic) are never shown. In text format, the end of a drain is omitted, because stdout has it already.
 fn filter(global: &Global) -> Targets {
     let (others, ours) = match (global.quiet, global.verbose) {
         (true, _) => (Level::ERROR, Level::ERROR),
@@ -110,14 +112,14 @@ fn filter(global: &Global) -> Targets {
     filter
 }
 
-/// Writes events as lines.
+/// Tracing layer that writes events as lines.
 struct Lines {
     format: LogFormat,
-    /// With the time, the level and all fields.
+    /// Whether lines include time, level and fields.
     detailed: bool,
 }
 
-/// The fields of a span, kept with it.
+/// Fields of a span, stored in its extensions.
 struct Fields(Map<String, Value>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
@@ -151,7 +153,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     }
 }
 
-/// One object, flat: what is always there comes first.
+/// Formats an event as a flat JSON object; fields common to all events come first.
 pub(crate) fn json_line(level: Level, target: &str, mut fields: Map<String, Value>) -> String {
     let mut line = Map::new();
     line.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
@@ -165,7 +167,7 @@ pub(crate) fn json_line(level: Level, target: &str, mut fields: Map<String, Valu
 impl Lines {
     fn text_line(&self, level: Level, mut fields: Map<String, Value>) -> String {
         let message = fields.remove("message").map(|message| plain(&message)).unwrap_or_default();
-        // There is one in a process, and people see where they started it. JSON of several may be kept in one place.
+        // A process runs a single drain, so its id matters only in JSON logs of several drains.
         fields.remove("drain");
         if self.detailed {
             let time = Timestamp::now().strftime("%H:%M:%S%.3f");
@@ -190,7 +192,7 @@ impl Lines {
     }
 }
 
-/// Ids as people see them: each line bears them, and some are as long as books.
+/// Shortens ids, because each line has them and some are very long.
 fn shown(name: &str, value: &Value) -> String {
     if matches!(name, "run" | "phase") { shown_id(&plain(value)) } else { plain(value) }
 }
@@ -199,7 +201,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Fields as JSON values.
+/// Collects fields as JSON values.
 struct Collect<'a>(&'a mut Map<String, Value>);
 
 impl Visit for Collect<'_> {

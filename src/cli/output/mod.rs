@@ -1,4 +1,4 @@
-//! Results, on stdout. Everything that people are told beside them goes to stderr, by `tracing`.
+//! Writes results to stdout. All other messages go to stderr through `tracing`.
 
 pub mod logging;
 pub mod table;
@@ -15,31 +15,41 @@ use serde::Serialize;
 use crate::failure::{Failure, ReaderGone};
 use crate::progress::{printable_lines, screen};
 
-/// stdout, whose reader may go away at any time.
+/// Standard output, which may be closed by its reader at any time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output(());
 
 impl Output {
+    /// Writes a line.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn line(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
         self.text(&format!("{text}\n"))
     }
 
-    /// Above the live lines of a terminal, where there are some.
+    /// Writes a line above the live view, if present.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn line_above(&self, text: &str) -> Result<(), Failure> {
         let mut written = Ok(());
         screen::above(|| written = self.line(text));
         written
     }
 
-    /// Whether another program reads what is written.
+    /// Checks whether stdout is a pipe or socket.
     pub fn is_piped(&self) -> bool {
         let about = io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let kind = about.and_then(|stdout| stdout.metadata()).map(|about| about.file_type());
         kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
     }
 
-    /// Nothing that was written could be read any more: stdout is a pipe or socket whose other end is closed. A writer learns
-    /// it when it writes; whoever waits for something to write has to ask.
+    /// Checks whether the reader of a pipe or socket has closed its end.
+    ///
+    /// A write would report the same; this is for waiting without writing.
     pub fn reader_is_gone(&self) -> bool {
         let stdout = io::stdout();
         let mut asked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
@@ -48,7 +58,11 @@ impl Output {
             && asked[0].revents().is_some_and(|events| events.intersects(gone))
     }
 
-    /// Other people's text, whole: on a terminal without what would move its cursor, in a pipe byte for byte.
+    /// Writes foreign text: without control sequences on a terminal, byte for byte in a pipe.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn quoted(&self, bytes: &[u8]) -> Result<(), Failure> {
         match io::stdout().is_terminal() {
             true => self.text(&printable_lines(&String::from_utf8_lossy(bytes))),
@@ -56,21 +70,38 @@ impl Output {
         }
     }
 
-    /// As it is, without a newline.
+    /// Writes text without adding a newline.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
         self.bytes(text.as_bytes())
     }
 
-    /// One JSON value, indented for people who look at it.
+    /// Writes an indented JSON value.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(serde_json::to_string_pretty(value).context("cannot write JSON")?)
     }
 
-    /// One JSON value on one line.
+    /// Writes a JSON value on a single line.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(serde_json::to_string(value).context("cannot write JSON")?)
     }
 
+    /// Writes bytes and flushes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if stdout cannot be written.
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());

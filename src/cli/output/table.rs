@@ -1,17 +1,19 @@
-//! Tables for people, which `grep` and `awk` can read too: one line a row, no frames.
+//! Text tables, readable by people and by `grep` and `awk`: a line per row, no frames.
 
 pub use crate::phase::words::counted;
 use crate::progress::{fill, fit, screen, shown_id, width};
 
-/// Narrower than this, a terminal is not taken at its word.
+/// Minimum terminal width; smaller reported widths are ignored.
 const NARROWEST: usize = 40;
-/// A first column is cut to no less than this, where the others leave it so little.
+/// Minimum width of the first column.
 const LEAST_FIRST: usize = 12;
+/// Minimum width of the last column.
 const LEAST_LAST: usize = 16;
 const GAP: usize = 2;
 
-/// `numbers` are the columns that are aligned to the right. The first column holds ids. On a terminal the last column,
-/// and then the first, is cut to fit; elsewhere only ids that no plain one is as long as.
+/// Formats a table. The columns in `numbers` are aligned to the right; the first column has ids.
+///
+/// On a terminal, the last column and then the first are cut to fit. Elsewhere, only extremely long ids are cut.
 pub fn table(headers: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> String {
     render(headers, numbers, rows, screen::output_columns().map(|columns| columns.max(NARROWEST)))
 }
@@ -38,7 +40,7 @@ fn render(
     lines.iter().map(|line| format!("{}\n", row(line, &widths, numbers).trim_end())).collect()
 }
 
-/// Takes from the last column what is too much, as far as it is text, and the rest from the first.
+/// Shrinks the last column if it has text, then the first column, until the row fits.
 fn squeeze(widths: &mut [usize], numbers: &[usize], columns: usize) {
     let Some(last) = widths.len().checked_sub(1) else { return };
     let mut over = (widths.iter().sum::<usize>() + GAP * last).saturating_sub(columns);
@@ -61,7 +63,7 @@ fn row(cells: &[String], widths: &[usize], numbers: &[usize]) -> String {
     cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
 }
 
-/// What a cell may hold: no line breaks, nothing that moves the cursor.
+/// Removes line breaks and control sequences from a cell.
 pub fn one_line(text: &str) -> String {
     let clean = crate::progress::printable(text);
     clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! `phases edit`: another spec for a phase, out of an editor or a file.
+//! `phases edit`: replaces the spec of a phase from an editor or a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use crate::process::editor;
 use crate::progress::shown_id;
 use crate::store::{PhaseDetail, Store};
 
-/// Edit a phase's spec in $EDITOR, or replace it by a file's
+/// Edit the spec of a phase in $EDITOR, or replace the spec from a file
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Its id, as `phases list` shows it
+    /// Phase id, as in `phases list`
     #[arg(value_name = "PHASE")]
     phase: String,
-    /// Take the spec (JSON or YAML) from here; `-` is standard input
+    /// Read the spec (JSON or YAML) from this file; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -46,23 +46,25 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Before the editor opens, not after.
+/// Refuses complete and running phases. Checked before the editor opens.
 fn refuse_by_state(detail: &PhaseDetail) -> Result<(), Failure> {
     let row = &detail.row;
     match row.state {
-        PhaseState::Complete => {
-            Err(Failure::new(format!("phase {} is COMPLETE and cannot be edited", row.phase_id))
-                .hint("`phases retry --redo` queues it again"))
-        }
-        PhaseState::Executing => {
-            Err(Failure::new(format!("phase {} is EXECUTING and cannot be edited", row.phase_id))
-                .hint("`autopack stop` ends the drain"))
-        }
+        PhaseState::Complete => Err(Failure::new(format!(
+            "phase {} is {} and cannot be edited",
+            row.phase_id, row.state
+        ))
+        .hint("`phases retry --redo` queues it again")),
+        PhaseState::Executing => Err(Failure::new(format!(
+            "phase {} is {} and cannot be edited",
+            row.phase_id, row.state
+        ))
+        .hint("`autopack stop` ends the drain")),
         PhaseState::Queued | PhaseState::Failed | PhaseState::Skipped => Ok(()),
     }
 }
 
-/// What is refused stays in its file, so that nobody types it twice.
+/// Opens the spec in an editor and stores the result. A refused spec is kept in the file.
 async fn edit(
     store: &Store,
     run: &RunId,
@@ -72,15 +74,18 @@ async fn edit(
     let before = format!("{:#}\n", detail.row.spec.0);
     let prefix = format!("autopack-{}-", detail.row.phase_id.file_name());
     let mut builder = tempfile::Builder::new();
-    let file =
-        builder.prefix(&prefix).suffix(".json").tempfile().context("cannot make a file to edit")?;
+    let file = builder
+        .prefix(&prefix)
+        .suffix(".json")
+        .tempfile()
+        .context("cannot create a file to edit")?;
     fs::write(file.path(), &before).context("cannot write the file to edit")?;
     editor::open(&context.env.editor(), file.path()).await?;
     let after = fs::read_to_string(file.path()).context("cannot read the edited file")?;
     if after == before {
         return context
             .out
-            .line(format_args!("{}: nothing was changed", shown_id(detail.row.phase_id.as_str())));
+            .line(format_args!("{}: unchanged", shown_id(detail.row.phase_id.as_str())));
     }
     let edited = match read(file.path(), run, &detail.row.phase_id, store).await {
         Ok(phase) => replace(store, run, phase, context).await,
@@ -89,9 +94,9 @@ async fn edit(
     match edited {
         Ok(()) => Ok(()),
         Err(error) => {
-            let kept = file.keep().map(|(_, path)| path).context("cannot keep what was edited")?;
+            let kept = file.keep().map(|(_, path)| path).context("cannot keep the edited file")?;
             let again = format!(
-                "what you wrote is kept: mend it and give it with --file {}",
+                "your edit is kept: correct the file and pass it with --file {}",
                 quoted(&kept.to_string_lossy())
             );
             Err(error).or_hint(again)
@@ -99,7 +104,7 @@ async fn edit(
     }
 }
 
-/// One phase, by the same reader as a plan's.
+/// Reads a phase with the same parser as plans.
 async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
     let draft = import::read(file, Some(run)).await?;
     let mut existing = Existing::default();
@@ -111,12 +116,15 @@ async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<P
     let plan = draft.resolve(&existing)?;
     let mut phases: Vec<PlanPhase> = plan.runs.into_iter().flat_map(|run| run.phases).collect();
     let (Some(phase), true) = (phases.pop(), phases.is_empty()) else {
-        return Err(Failure::new(format!("{} holds several phases; expected one", file.display())));
+        return Err(Failure::new(format!(
+            "{} contains several phases; expected a single phase",
+            file.display()
+        )));
     };
     if phase.phase_id != *id {
         let found = &phase.phase_id;
-        return Err(Failure::new(format!("the spec is about phase {found}; expected {id}"))
-            .hint("a phase keeps its id; leave `phase_id` as it was"));
+        return Err(Failure::new(format!("the spec has phase_id {found}; expected {id}"))
+            .hint("phase ids cannot change; restore `phase_id`"));
     }
     Ok(phase)
 }
@@ -132,5 +140,5 @@ async fn replace(
         return Err(Failure::new(format!("phase {} could not be executed: {why}", phase.phase_id)));
     }
     store.edit(run, &phase).await?;
-    context.out.line(format_args!("{}: has its new spec", shown_id(phase.phase_id.as_str())))
+    context.out.line(format_args!("{}: spec replaced", shown_id(phase.phase_id.as_str())))
 }

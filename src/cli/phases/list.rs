@@ -1,4 +1,4 @@
-//! `phases list`: the phases of a run, in their order.
+//! `phases list`: lists the phases of a run in order.
 
 use std::collections::HashSet;
 
@@ -16,25 +16,18 @@ use crate::store::PhaseRow;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Only these
+    /// Only these phases
     #[arg(value_name = "PHASE")]
     phases: Vec<String>,
-    /// Only those in this state
-    #[arg(long, value_name = "STATE", value_parser = state)]
+    /// Only phases in this state: queued, running, complete, failed or skipped
+    #[arg(long, value_name = "STATE")]
     state: Option<PhaseState>,
-    /// Only those that are FAILED
+    /// Only failed phases
     #[arg(long, conflicts_with = "state")]
     failed: bool,
     /// Print a list of objects
     #[arg(long)]
     json: bool,
-}
-
-fn state(text: &str) -> Result<PhaseState, String> {
-    text.to_ascii_uppercase().parse().map_err(|_| {
-        let names = PhaseState::ALL.map(PhaseState::as_str).join(", ");
-        format!("expected one of {names}")
-    })
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -61,13 +54,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 fn text(rows: &[PhaseRow], max_attempts: u32) -> String {
     let cells = |row: &PhaseRow| {
-        let tries = format!("{}/{}", row.attempts, row.max_attempts.unwrap_or(max_attempts));
-        vec![row.phase_id.to_string(), row.state.to_string(), tries, remark(row)]
+        let attempts = format!("{}/{}", row.attempts, row.max_attempts.unwrap_or(max_attempts));
+        vec![row.phase_id.to_string(), row.state.to_string(), attempts, remark(row)]
     };
-    table(&["PHASE", "STATE", "TRIES", "REMARK"], &[2], rows.iter().map(cells).collect())
+    table(&["PHASE", "STATE", "ATTEMPTS", "REMARK"], &[2], rows.iter().map(cells).collect())
 }
 
-/// What a look at the phase would be for: why it failed or waits, else what it is.
+/// Returns the reason why a phase failed or cannot run, else the commit or name.
 fn remark(row: &PhaseRow) -> String {
     if row.state == PhaseState::Complete {
         let commit = row.commit.as_deref().map(short_commit);

@@ -1,4 +1,4 @@
-//! `phases log`: what the agent and CI wrote during an attempt.
+//! `phases log`: prints the agent and CI logs of an attempt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use crate::failure::{Failure, OrHint};
 use crate::phase::PhaseId;
 use crate::store::AttemptRow;
 
-/// Print what the agent and CI wrote during the last attempt
+/// Print the agent and CI logs of the last attempt
 ///
-/// On a terminal without what would move its cursor or color it; in a pipe byte for byte.
+/// Control sequences are removed on a terminal. In a pipe, logs are printed byte for byte.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Its id, as `phases list` shows it
+    /// Phase id, as in `phases list`
     #[arg(value_name = "PHASE")]
     phase: String,
-    /// This attempt instead of the last one
+    /// Show attempt N instead of the last attempt
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
-    /// Everything that was kept: the prompt and the patch too
+    /// Print all kept files, including prompt and patch
     #[arg(long)]
     all: bool,
 }
@@ -36,12 +36,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let attempt = choose(&detail.attempt_log, args.attempt, &args.phase)?;
     let Some(log_dir) = &attempt.log_dir else {
         return Err(Failure::new(format!(
-            "attempt {} of phase {} kept no logs",
+            "attempt {} of phase {} has no logs",
             attempt.attempt, args.phase
         )));
     };
     let folder = context.workspace()?.join(log_dir);
-    for file in files(&folder, args.all).or_hint("`gc` may have removed it")? {
+    for file in files(&folder, args.all).or_hint("`autopack gc` may have removed them")? {
         let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         context.out.line(format_args!("==> {} <==", file.display()))?;
         context.out.quoted(&content)?;
@@ -58,18 +58,18 @@ fn choose<'a>(
     phase: &str,
 ) -> Result<&'a AttemptRow, Failure> {
     let Some(last) = log.last() else {
-        return Err(Failure::new(format!("phase {phase} was never executed; there is no log")));
+        return Err(Failure::new(format!("phase {phase} has no attempts, so there is no log")));
     };
     let Some(number) = number else { return Ok(last) };
     log.iter().find(|row| row.attempt == number).ok_or_else(|| {
         Failure::new(format!(
-            "phase {phase} has no attempt {number}; the last one is {}",
+            "phase {phase} has no attempt {number}; the last attempt is {}",
             last.attempt
         ))
     })
 }
 
-/// The logs of a folder: the agent's before CI's, as it came.
+/// Lists the logs of an attempt directory in chronological order: agent, then CI.
 fn files(folder: &Path, all: bool) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read the logs in {}", folder.display());
     let mut files = Vec::new();

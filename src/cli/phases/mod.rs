@@ -1,4 +1,4 @@
-//! `phases`: look at single phases and steer them.
+//! `phases`: shows phases and runs operator actions.
 
 mod edit;
 mod list;
@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseId, RunId};
 use crate::store::Store;
 
-/// Look at phases, retry, skip, accept or edit them
+/// Show, retry, skip, accept and edit phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -33,10 +33,10 @@ enum Action {
     Edit(edit::Args),
 }
 
-/// The run that an action is about.
+/// Run of an action.
 #[derive(Debug, clap::Args)]
 struct RunArg {
-    /// The run [default: the only one there is]
+    /// The run [default: the only run]
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! A phase as JSON: the shape that scripts rely on, whatever shape the spec has so far.
+//! JSON of a phase: a stable shape for scripts, also for specs not repaired yet.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,6 +8,7 @@ use crate::phase::autofix::aliases::written;
 use crate::phase::{Failure, PhaseId, PhaseState, RunId};
 use crate::store::{AttemptRow, PhaseDetail, PhaseRow};
 
+/// JSON object of a phase.
 #[derive(Serialize)]
 pub(super) struct PhaseView {
     pub run_id: RunId,
@@ -25,7 +26,7 @@ pub(super) struct PhaseView {
     /// `{kind, exit_code, message}`.
     pub last_failure: Option<Value>,
     pub commit: Option<String>,
-    /// Why it will be refused when its turn comes.
+    /// Reason why the spec will be refused.
     pub unfixable: Option<String>,
 }
 
@@ -53,19 +54,19 @@ impl PhaseView {
     }
 }
 
-/// The author's word; without one, what holds then.
+/// Returns the complexity as written, or the default.
 fn complexity(spec: &Map<String, Value>) -> String {
     let written = text(spec, "complexity");
     if written.is_empty() { "medium".to_owned() } else { written }
 }
 
-/// A field of the spec, also where it is not repaired yet and goes by another name.
+/// Returns a text field of the spec, also under an alias.
 fn text(spec: &Map<String, Value>, field: &str) -> String {
     let mut texts = written(spec, field).filter_map(|(_, value)| value.as_str());
     texts.find(|text| !text.trim().is_empty()).unwrap_or_default().to_owned()
 }
 
-/// The strings of whatever shape the deliverables have, as they are written.
+/// Returns all deliverables as written, from any shape.
 fn deliverables(spec: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     let nested = spec.get("scope").and_then(|scope| scope.get("deliverables"));
@@ -88,7 +89,7 @@ fn collect(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// A scope that is no object yet stands under `text`.
+/// Returns the scope; a scope that is not an object is returned as `text`.
 fn scope(spec: &Map<String, Value>) -> Map<String, Value> {
     match spec.get("scope") {
         Some(Value::Object(scope)) => scope.clone(),
@@ -97,7 +98,7 @@ fn scope(spec: &Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// One phase with its history.
+/// Returns the JSON of a phase with its history.
 pub(super) fn detail(detail: &PhaseDetail, default_max_attempts: u32) -> Value {
     let mut view = json!(PhaseView::new(&detail.row, default_max_attempts));
     let more = json!({

@@ -1,4 +1,4 @@
-//! `phases retry`, `skip` and `accept`: the operator moves phases, or vouches for where they are.
+//! `phases retry`, `skip` and `accept`: operator actions on the state of phases.
 
 use super::{RunArg, ids};
 use crate::cli::Context;
@@ -16,41 +16,41 @@ struct Selection {
     named: Named,
 }
 
-/// Which phases; one way of naming them is needed.
+/// Phases by id, or all failed phases. Exactly one option is required.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Named {
-    /// Their ids, as `phases list` shows them
+    /// Phase ids, as in `phases list`
     #[arg(value_name = "PHASE")]
     phases: Vec<String>,
-    /// All that are FAILED
+    /// All failed phases
     #[arg(long)]
     failed: bool,
 }
 
-/// Queue phases again with fresh tries; their history stays
+/// Queue phases again with all attempts; history is kept
 #[derive(Debug, clap::Args)]
 pub(super) struct RetryArgs {
     #[command(flatten)]
     selection: Selection,
-    /// COMPLETE phases too, after their commit was reverted
+    /// Also complete phases, after their commit was reverted
     #[arg(long)]
     redo: bool,
 }
 
-/// Leave phases out; those that depend on them may run
+/// Skip phases; phases that depend on them may run
 #[derive(Debug, clap::Args)]
 pub(super) struct SkipArgs {
     #[command(flatten)]
     selection: Selection,
 }
 
-/// Vouch for phases that are COMPLETE or SKIPPED although no attempt made them so
+/// Confirm complete or skipped phases that have no evidence
 #[derive(Debug, clap::Args)]
 pub(super) struct AcceptArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Their ids, as `phases list` shows them
+    /// Phase ids, as in `phases list`
     #[arg(value_name = "PHASE", required = true)]
     phases: Vec<String>,
 }
@@ -95,7 +95,7 @@ fn say(run: &RunId, moved: &[Steered], context: &Context) -> Result<(), Failure>
     if moved.is_empty() {
         return context
             .out
-            .line(format_args!("run {} has no phase that is FAILED", shown_id(run.as_str())));
+            .line(format_args!("run {} has no failed phases", shown_id(run.as_str())));
     }
     for Steered { phase_id, from, to } in moved {
         context.out.line(format_args!("{}: {from} -> {to}", shown_id(phase_id.as_str())))?;

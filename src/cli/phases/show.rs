@@ -1,4 +1,4 @@
-//! `phases show`: one phase with all that is known about it.
+//! `phases show`: shows a phase with spec, state and attempts.
 
 use super::{RunArg, phase_json};
 use crate::cli::Context;
@@ -11,7 +11,7 @@ use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseId, PhaseState};
 use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
 use crate::store::{AttemptRow, PhaseDetail};
 
-/// How many lines of a log are shown.
+/// Number of log lines shown.
 const TAIL: usize = 15;
 
 /// Show a phase and its attempts
@@ -19,10 +19,10 @@ const TAIL: usize = 15;
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Its id, as `phases list` shows it
+    /// Phase id, as in `phases list`
     #[arg(value_name = "PHASE")]
     phase: String,
-    /// Print the prompt that its next try would get, and nothing else
+    /// Print only the prompt of the next attempt
     #[arg(long, conflicts_with = "json")]
     prompt: bool,
     /// Print the object of `phases list`, with attempt_log
@@ -52,10 +52,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// A value, and what its line is called; a line without a name goes with the one before.
+/// Label and value of a line. An empty label continues the previous line.
 type Named = (&'static str, String);
 
-/// What holds at the next try: the phase's own `ci` over its scope's, and what is filled in.
+/// Formats the CI settings of the next attempt: `ci` of the phase, then of the scope, then defaults.
 fn ci(ci: &PhaseCi) -> Vec<Named> {
     let PhaseCi { timeout_seconds, per_test_timeout, command, test_cmd, args } = ci;
     let words = |name: &str, words: &[String]| {
@@ -78,7 +78,7 @@ fn ci(ci: &PhaseCi) -> Vec<Named> {
     .collect()
 }
 
-/// Of a spec that cannot be repaired: nothing of it is in force.
+/// Formats the CI settings as written, for specs that cannot be repaired.
 fn written_ci(spec: &serde_json::Value) -> Vec<Named> {
     let own = spec.get("ci").map(|ci| ("ci", ci.to_string()));
     let scope = spec.get("scope").and_then(|scope| scope.get("ci"));
@@ -94,7 +94,7 @@ fn text(detail: &PhaseDetail, max_attempts: u32, ci: Vec<Named>, columns: Option
     page.line("", heading.trim_end());
     page.field(
         "state",
-        &format!("{} after {} of {} tries", row.state, view.attempts, view.max_attempts),
+        &format!("{} after {} of {} counted attempts", row.state, view.attempts, view.max_attempts),
     );
     page.field("commit", view.commit.as_deref().unwrap_or_default());
     page.field("category", &view.category);
@@ -108,7 +108,7 @@ fn text(detail: &PhaseDetail, max_attempts: u32, ci: Vec<Named>, columns: Option
     page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());
     page.field("note", detail.note.as_deref().unwrap_or_default());
     page.list("repaired", detail.fixes.iter().cloned());
-    // A failure that was overcome stands with its attempt, below.
+    // A failure of a complete phase is listed with its attempt below.
     if row.state != PhaseState::Complete {
         page.failure(row.last_failure.as_ref());
     }
@@ -148,15 +148,16 @@ fn attempts(log: &[AttemptRow]) -> String {
     table(&headers, &[0, 2, 3, 4], log.iter().map(cells).collect())
 }
 
-/// Names to the left, values beside them.
+/// Page with labels on the left and values on the right.
 struct Page {
     text: String,
-    /// Of the terminal, where it is one: lines go on in the next. In a pipe they are whole.
+    /// Terminal width for wrapping; `None` in a pipe.
     columns: Option<usize>,
 }
 
+/// Width of labels.
 const NAMES: usize = 14;
-/// A line is cut to no less than this.
+/// Minimum width of values.
 const LEAST: usize = 20;
 
 impl Page {
@@ -166,7 +167,7 @@ impl Page {
         }
     }
 
-    /// What goes on stands beneath the beginning of the text.
+    /// Adds a line. Continuation lines are aligned with the start of the text.
     fn line(&mut self, before: &str, text: &str) {
         let text = printable(text);
         let room = self.columns.map(|columns| columns.saturating_sub(width(before)).max(LEAST));

@@ -1,4 +1,4 @@
-//! `phases show --prompt`: what the next try would be told. Nothing is claimed, repaired or started for it.
+//! `phases show --prompt`: prints the prompt of the next attempt without claiming, repairing or starting anything.
 
 use crate::attempt::{Asked, AttemptFolder, prompt_for};
 use crate::ci::{self, Pythons};
@@ -15,10 +15,10 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let repair = autofix_limits::fixer(settings, &root)(&row.spec, row.last_failure.as_ref());
     let phase = repair.result.map_err(|why| {
         Failure::new(format!(
-            "phase {} gets no prompt: its spec is unfixable: {}",
+            "phase {} has no prompt: its spec cannot be repaired: {}",
             row.phase_id, why.0
         ))
-        .hint("`autopack phases edit` changes it")
+        .hint("change it with `autopack phases edit`")
     })?;
     let env = context.ci_env(config);
     let site = ci::Site { dir: &root, workspace: &root, env: &env };
@@ -27,7 +27,7 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let max_attempts = phase.max_attempts().or(row.max_attempts);
     let (dir, last) = (root.join(".autopack"), row.executions);
     let patch = AttemptFolder::patch_of(&dir, &row.run_id, &row.phase_id, last);
-    // Nothing comes after its end but `retry`, which gives fresh tries.
+    // After its end, a phase can only be retried, with all attempts.
     let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
     let fresh = over.then_some(0);
     let asked = Asked {
@@ -47,13 +47,13 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     context.out.quoted(prompt.as_bytes())
 }
 
-/// Looking makes no journal where there is none.
+/// Opens the memory without creating a journal.
 async fn remembered(context: &Context) -> Result<Memory, Failure> {
     let journal = context.workspace()?.join(".autopack/memory.db");
     if !journal.is_file() {
         return Ok(Memory::off());
     }
-    // A Qdrant that is required and down keeps a drain from starting, but nobody from looking.
+    // A required Qdrant that is down prevents a drain, but not this command.
     Ok(memory::open(context, Starting::OnlyLook)
         .await
         .map_or(Memory::off(), |opened| opened.memory))

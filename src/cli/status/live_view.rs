@@ -1,4 +1,4 @@
-//! `status --watch` on a terminal: a moment of the store as lines that fit. Pure.
+//! `status --watch` on a terminal: formats a snapshot as lines that fit. Pure.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::progress::view::{self, Fraction, Running};
 use crate::progress::{fill, fit, shown_id, thousands, width};
 use crate::store::{InFlight, RunSummary};
 
-/// A run's name is cut to a third of the line, but to no less than this.
+/// Minimum width of a run name; the maximum is a third of the line.
 const LEAST_NAME: usize = 8;
 
-/// Runs, what runs, what waits, and what to do where no drain is there; each with how many more there are.
+/// Formats runs, running phases, waiting phases and advice, each cut to the screen with the number of further items.
 pub(super) fn lines(seen: &Seen, size: Size, color: bool) -> Vec<String> {
     let columns = view::room(size);
     let advice: Vec<String> = match seen.runs.is_empty() {
-        true => vec![fit(&format!("{} holds no run", seen.database), columns)],
+        true => vec![fit(&format!("{} has no runs", seen.database), columns)],
         false => seen.advice().map(|text| fit(&text, columns)).into_iter().collect(),
     };
-    // One row stays free for the prompt that was there before.
+    // A row stays free for the shell prompt.
     let rows = size.rows.saturating_sub(1 + advice.len()).max(1);
     let [runs, running, waiting] =
         shares(rows, [seen.runs.len(), seen.running.len(), seen.waiting()]);
@@ -30,7 +30,7 @@ pub(super) fn lines(seen: &Seen, size: Size, color: bool) -> Vec<String> {
     lines
 }
 
-/// Rows for runs, running and waiting: what needs less than its share leaves the rest to the others.
+/// Distributes rows among runs, running and waiting phases. Unused rows go to the others.
 fn shares(rows: usize, wanted: [usize; 3]) -> [usize; 3] {
     let mut given = [0; 3];
     let mut left = rows;
@@ -45,7 +45,7 @@ fn shares(rows: usize, wanted: [usize; 3]) -> [usize; 3] {
     given
 }
 
-/// Those with something to do first.
+/// Formats progress bars; runs with open phases come first.
 fn bars(seen: &Seen, columns: usize, color: bool) -> Vec<String> {
     let mut runs: Vec<&RunSummary> = seen.runs.iter().map(|(run, _)| run).collect();
     runs.sort_by_key(|run| (run.counts.executing == 0, run.counts.queued == 0));
@@ -86,7 +86,7 @@ fn at_work(seen: &Seen, work: &InFlight) -> Running {
     }
 }
 
-/// Of what a dead drain left: that, since its last sign of life.
+/// Returns the activity of a phase. For a dead drain, the time since its last activity.
 fn activity(seen: &Seen, work: &InFlight) -> Option<(String, Duration)> {
     let said = work.activity.as_ref();
     match seen.is_left(work) {
@@ -98,7 +98,7 @@ fn activity(seen: &Seen, work: &InFlight) -> Option<(String, Duration)> {
     }
 }
 
-/// All of them are counted, but only so many are made.
+/// Formats up to `most` waiting phases, and pads the list to the total count.
 fn kept(seen: &Seen, most: usize, columns: usize) -> Vec<String> {
     let waiting =
         seen.runs.iter().flat_map(|(run, waiting)| waiting.iter().map(move |phase| (run, phase)));
@@ -110,7 +110,7 @@ fn kept(seen: &Seen, most: usize, columns: usize) -> Vec<String> {
                 _ => format!("{}/{}", run.run_id, phase.phase_id),
             };
             let name = fit(&name, LEAST_NAME.max(columns / 3));
-            fit(&format!("  {name}  waits: {}", why(phase, seen.at, true)), columns)
+            fit(&format!("  {name}  waiting: {}", why(phase, seen.at, true)), columns)
         })
         .collect();
     lines.resize(seen.waiting(), String::new());

@@ -1,4 +1,4 @@
-//! `status`: what each run has done, what runs now, and why the rest cannot.
+//! `status`: shows counts per run, running phases, and why other phases wait.
 
 mod live_view;
 mod status_json;
@@ -10,17 +10,18 @@ use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 
-/// Show counts, what runs now, tokens, and why queued phases cannot run
+/// Show counts, running phases, tokens, and why queued phases wait
 ///
-/// With --watch the view of `drain`, from any terminal, until Ctrl-C (exit code 130) or SIGTERM (143). In a pipe it prints
-/// the status once, and again whenever it has changed but for times and for what agents say; it ends when nobody reads on.
+/// With --watch, shows the live view of `drain` in any terminal until Ctrl-C (exit code 130) or SIGTERM (143). In a
+/// pipe, prints the status at the start and after each change, except changes of times and agent activity, until the
+/// reader ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this run
     #[arg(long = "run-id", value_name = "RUN")]
     run_id: Option<String>,
 
-    /// Go on showing it, with what finishes meanwhile, until Ctrl-C
+    /// Keep showing the status and finished phases until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     watch: bool,
 

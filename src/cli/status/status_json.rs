@@ -1,4 +1,4 @@
-//! `status --json`: the shape that scripts rely on.
+//! `status --json`: a stable JSON shape for scripts.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What `status` looks at: one moment of the store, and which drains live.
+//! Snapshot of the store for `status`, and the liveness of drains.
 
 use std::time::Duration;
 
@@ -11,28 +11,29 @@ use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::progress::{duration, printable, shown_id, shown_message};
 use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
 
-/// One moment.
+/// Snapshot of runs, phases and drains.
 pub(super) struct Seen {
     pub database: String,
     pub runs: Vec<(RunSummary, Vec<Waiting>)>,
-    /// What is claimed; that of a dead drain as well ([`Seen::is_left`]).
+    /// Claimed phases, including phases of dead drains ([`Seen::is_left`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
-    /// Whether drains test a run's tip in a clean clone.
+    /// Whether drains test the tip of a run in a clean clone.
     pub final_test: FinalTest,
-    /// Tries of a phase that sets none of its own.
+    /// Default maximum of counted attempts.
     pub max_attempts: u32,
     pub at: UnixMs,
 }
 
-/// The drains of the runs that are shown.
+/// Drains of the shown runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Drains {
     pub alive: usize,
-    /// Died with work that the next drain picks up.
+    /// Dead drains whose work the next drain reclaims.
     pub dead: Vec<OwnerId>,
 }
 
+/// Reads a snapshot.
 pub(super) async fn look(
     store: &Store,
     wanted: Option<&RunId>,
@@ -57,7 +58,7 @@ pub(super) async fn look(
     Ok(Seen { database, runs, running, drains, final_test, max_attempts, at })
 }
 
-/// One that nobody can judge from here, such as one in a container, counts as alive.
+/// Counts alive and dead drains. Drains of unknown liveness, such as drains in a container, count as alive.
 fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
     let mut drains = Drains::default();
     for row in owners {
@@ -73,7 +74,7 @@ fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
 }
 
 impl Seen {
-    /// What to say where nothing works on what is left.
+    /// Suggests the next command if no drain is running.
     pub fn advice(&self) -> Option<String> {
         if self.drains.alive > 0 || self.runs.is_empty() {
             return None;
@@ -83,7 +84,7 @@ impl Seen {
         let died =
             if !self.drains.dead.is_empty() { "a drain died" } else { "no drain is running" };
         Some(match open.as_slice() {
-            [] => "no drain is running, and nothing is left that could run".to_owned(),
+            [] => "no drain is running, and no phase can run".to_owned(),
             [run] => format!(
                 "{died}; start: autopack drain --run-id {}",
                 quoted(&shown_id(run.run_id.as_str()))
@@ -92,7 +93,7 @@ impl Seen {
         })
     }
 
-    /// Its drain died: nothing works on it, and the next drain takes it up.
+    /// Checks whether the drain of a claimed phase died; the next drain will reclaim the phase.
     pub fn is_left(&self, work: &InFlight) -> bool {
         self.drains.dead.contains(&work.owner)
     }
@@ -106,16 +107,16 @@ impl Seen {
     }
 }
 
-/// Everything that keeps a phase; `times` says for how long, too.
+/// Lists all reasons why a phase waits; `times` adds remaining times.
 pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
     let mut reasons = needs(&phase.needs);
     if let Some((id, state)) = &phase.overlaps {
         let what = match state {
             PhaseState::Executing => "is running",
-            _ => "goes before it",
+            _ => "runs first",
         };
         let id = printable(&shown_id(id.as_str()));
-        reasons.push(format!("may write where {id} does, which {what}"));
+        reasons.push(format!("overlaps with the scope of {id}, which {what}"));
     }
     if let Some(until) = phase.not_before {
         let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or(0));
@@ -130,7 +131,7 @@ pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
     reasons.join("; ")
 }
 
-/// The first few; a phase may wait for hundreds.
+/// Lists the first few dependencies, because a phase may have hundreds.
 fn needs(needs: &[(PhaseId, PhaseState)]) -> Vec<String> {
     const NAMED: usize = 3;
     let mut reasons: Vec<String> = Vec::new();
@@ -138,12 +139,12 @@ fn needs(needs: &[(PhaseId, PhaseState)]) -> Vec<String> {
         let what = match state {
             PhaseState::Failed => "failed",
             PhaseState::Executing => "is running",
-            _ => "is not done",
+            _ => "is not complete",
         };
         reasons.push(format!("{} {what}", printable(&shown_id(id.as_str()))));
     }
     if needs.len() > NAMED {
-        reasons.push(format!("{} more are not done", needs.len() - NAMED));
+        reasons.push(format!("{} more are not complete", needs.len() - NAMED));
     }
     reasons
 }

@@ -1,4 +1,4 @@
-//! `status` for people: a table of runs, a line for what runs, a line for what waits.
+//! `status` as text: a table of runs, and lines for running and waiting phases.
 
 use super::status_snapshot::{Seen, why};
 use crate::attempt::run_end;
@@ -6,21 +6,21 @@ use crate::cli::output::table::table;
 use crate::progress::{duration, printable, shown_id, thousands};
 use crate::store::{InFlight, RunSummary, Waiting};
 
-/// Queued phases that are named with what keeps them.
+/// Maximum number of waiting phases listed per run.
 const NAMED: usize = 10;
 
 pub(super) fn text(seen: &Seen) -> String {
     page(seen, true)
 }
 
-/// Without times and without what agents say: what is equal here has not changed.
+/// Formats the status without times and agent activity, for change detection.
 pub(super) fn unchanging(seen: &Seen) -> String {
     page(seen, false)
 }
 
 fn page(seen: &Seen, times: bool) -> String {
     if seen.runs.is_empty() {
-        return format!("{} holds no run\n", seen.database);
+        return format!("{} has no runs\n", seen.database);
     }
     let numbers = [1, 2, 3, 4, 5, 6, 7];
     let headers =
@@ -43,7 +43,7 @@ fn page(seen: &Seen, times: bool) -> String {
 }
 
 impl Seen {
-    /// Whether there is something that a drain would do.
+    /// Checks whether a drain has work.
     fn left(&self) -> bool {
         self.runs.iter().any(|(run, _)| run.has_work())
     }
@@ -57,7 +57,7 @@ fn running(seen: &Seen, work: &InFlight, times: bool) -> String {
         work.attempt,
     );
     if seen.is_left(work) {
-        return format!("left     {what}: its drain died, the next one takes it up\n");
+        return format!("left     {what}: its drain died, the next drain reclaims it\n");
     }
     let mut text = format!("running  {what}");
     if times {
@@ -70,7 +70,7 @@ fn running(seen: &Seen, work: &InFlight, times: bool) -> String {
     text + "\n"
 }
 
-/// What keeps queued phases from running, the first few by name.
+/// Lists waiting phases with reasons, the first few by name.
 fn kept(seen: &Seen, run: &RunSummary, waiting: &[Waiting], times: bool) -> String {
     let mut text = String::new();
     let name = shown_id(run.run_id.as_str());
@@ -84,7 +84,7 @@ fn kept(seen: &Seen, run: &RunSummary, waiting: &[Waiting], times: bool) -> Stri
     text
 }
 
-/// CI on the run's tip in a clean clone.
+/// Formats the result of CI on the tip in a clean clone.
 fn tested(seen: &Seen, run: &RunSummary) -> String {
     let mut lines = run_end(run, seen.final_test).into_iter();
     let Some(first) = lines.next() else { return String::new() };

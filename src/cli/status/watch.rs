@@ -1,4 +1,4 @@
-//! `status --watch`: looks again and again, until somebody ends it.
+//! `status --watch`: repeats the status until interrupted.
 
 use std::collections::HashSet;
 use std::io::{IsTerminal, stderr, stdout};
@@ -17,6 +17,7 @@ use crate::progress::screen::{self, Size};
 use crate::progress::{Look, PhaseFinished, finished_line};
 use crate::store::{Bookmark, Ended, Store};
 
+/// Interval between snapshots.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn watch(
@@ -48,13 +49,14 @@ pub(super) async fn watch(
     Ok(exit)
 }
 
-/// What ends the watch, and what makes it look at once.
+/// Signals that end the watch or refresh the view at once.
 struct Ending {
     interrupt: Hearing,
     terminate: Hearing,
     resized: Hearing,
 }
 
+/// Listener for a signal.
 struct Hearing(Signal);
 
 impl Hearing {
@@ -79,10 +81,10 @@ impl Ending {
     }
 }
 
-/// How it is shown: at the bottom of a terminal with what ends above, or as a block for each change.
+/// Output of the watch: a live view below finished phases, or a text block per change.
 enum Shown {
     Live(News),
-    /// The last block, without what changes all the time.
+    /// Last block, without times and activity.
     Blocks(String),
 }
 
@@ -126,7 +128,7 @@ impl Shown {
     }
 }
 
-/// What has ended since the last look.
+/// Tracks attempts that ended since the last snapshot.
 struct News {
     mark: Bookmark,
     told: HashSet<Bookmark>,
@@ -140,7 +142,7 @@ impl News {
     }
 
     async fn since(&mut self, store: &Store) -> Result<Vec<Ended>, Failure> {
-        // Taken first: what begins meanwhile is behind it.
+        // Taken first, so that attempts started meanwhile come after the bookmark.
         let next = store.bookmark().await?;
         let mut ended = store.ended_behind(self.mark).await?;
         ended.retain(|ended| self.told.insert(ended.mark));

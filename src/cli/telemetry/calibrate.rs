@@ -1,4 +1,4 @@
-//! `telemetry calibrate`: what the estimate would learn, how good that is, and putting it in force or taking it back.
+//! `telemetry calibrate`: fits the estimator to samples, shows the accuracy, and applies or reverts a calibration.
 
 use serde_json::json;
 
@@ -10,21 +10,21 @@ use crate::phase::{RunId, UnixMs};
 use crate::store::{NewCalibration, Store};
 use crate::telemetry::{Calibration, Example, Proposal, held_out};
 
-/// Agents and models change: older samples than these say little, and take time.
+/// Maximum number of samples. Older samples say little, because agents and models change.
 const LATEST: u32 = 2_000;
 
-/// Learn the estimate from samples; nothing changes without --apply
+/// Calibrate the estimator from samples; changes nothing without --apply
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only from samples of this run; may repeat
+    /// Only samples of this run; may repeat
     #[arg(long = "run-id", value_name = "RUN")]
     run_ids: Vec<String>,
 
-    /// Put what was learnt in force, for drains from now on
+    /// Apply the calibration to future drains
     #[arg(long)]
     apply: bool,
 
-    /// Go back to the version before; before the first one is the shipped estimate
+    /// Return to the previous version, or to the shipped estimator
     #[arg(long, conflicts_with_all = ["apply", "run_ids"])]
     undo: bool,
 
@@ -33,9 +33,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What is in force, and under which number.
+/// Active calibration with its version.
 pub(super) struct InForce {
-    /// And since when; `None`: the shipped numbers.
+    /// Version and start time; `None` for the shipped numbers.
     pub version: Option<(u32, UnixMs)>,
     pub calibration: Calibration,
 }
@@ -63,12 +63,12 @@ async fn undo(args: &Args, context: &Context, store: &Store) -> Result<(), Failu
         return context.out.json(&json!({ "undone": was, "active": now }));
     }
     context.out.line(match undone {
-        None => "the shipped estimate is in force already; there is nothing to undo".to_owned(),
+        None => "nothing to undo: the shipped estimator is active".to_owned(),
         Some((was, None)) => {
-            format!("calibration {was} is undone; the shipped estimate is in force")
+            format!("reverted calibration {was}; the shipped estimator is active")
         }
         Some((was, Some(now))) => {
-            format!("calibration {was} is undone; calibration {now} is in force")
+            format!("reverted calibration {was}; calibration {now} is active")
         }
     })
 }
@@ -93,7 +93,7 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
     }
     match refused {
         Some(why) if args.apply => Err(Failure::new(format!("nothing was applied: {why}"))
-            .hint("more samples of different phases help; docs/telemetry.md says how to get them")),
+            .hint("collect more samples of different phases; see docs/telemetry.md")),
         _ => Ok(()),
     }
 }
@@ -101,7 +101,7 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
 fn refusal(proposal: &Proposal, before: &InForce) -> Option<String> {
     let same = before.number().filter(|_| before.calibration.is_like(&proposal.calibration));
     let same =
-        same.map(|version| format!("it is what calibration {version}, in force, says already"));
+        same.map(|version| format!("the result is the same as the active calibration {version}"));
     same.or_else(|| proposal.refusal())
 }
 

@@ -1,4 +1,4 @@
-//! What `telemetry calibrate` shows of a proposal, as text and as JSON.
+//! Formats a proposal of `telemetry calibrate` as text and as JSON.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::progress::printable;
 use crate::telemetry::held_out::{Errors, Whose};
 use crate::telemetry::{Calibration, Coefficients, Proposal};
 
-/// Numbers that differ by less than this share look the same.
+/// Relative difference below which numbers count as equal.
 const SAME: f64 = 0.005;
 
 pub(super) fn text(
@@ -18,7 +18,7 @@ pub(super) fn text(
     applied: Option<u32>,
 ) -> String {
     let mut text = format!(
-        "{} to learn from, and {} that were cut off (lower bounds)\n",
+        "{} to learn from, and {} cut off (lower bounds)\n",
         counted(proposal.known as u64, "sample"),
         proposal.bounds
     );
@@ -28,7 +28,7 @@ pub(super) fn text(
     }
     if let (Some(against), Some(number)) = (&proposal.against, before.number()) {
         text += &format!(
-            "\n{} since calibration {number}: {:.1} % by it, {:.1} % by what was learnt\n",
+            "\n{} since calibration {number}: {:.1} % with it, {:.1} % with the new calibration\n",
             counted(against.samples as u64, "sample"),
             against.in_force,
             against.learnt
@@ -41,10 +41,10 @@ pub(super) fn text(
     text += &match (refused, applied) {
         (Some(why), _) => format!("nothing to apply: {why}\n"),
         (None, Some(version)) => format!(
-            "calibration {version} is in force from the next drain on; \
-             `autopack telemetry calibrate --undo` takes it back\n"
+            "calibration {version} is active from the next drain on; \
+             revert it with `autopack telemetry calibrate --undo`\n"
         ),
-        (None, None) => "better on held-out samples; --apply puts it in force\n".to_owned(),
+        (None, None) => "better on held-out samples; use it with --apply\n".to_owned(),
     };
     text
 }
@@ -61,10 +61,10 @@ fn errors(proposal: &Proposal) -> String {
         ]
     };
     let rows = proposal.errors.iter().map(row).collect();
-    table(&["GROUP", "SAMPLES", "SHIPPED", "LEARNT", ""], &[1, 2, 3], rows)
+    table(&["GROUP", "SAMPLES", "SHIPPED", "LEARNED", ""], &[1, 2, 3], rows)
 }
 
-/// All, and every group that has numbers of its own, before or after.
+/// Returns the overall group and all groups with own numbers, before or after.
 fn groups(proposal: &Proposal, before: &InForce) -> Vec<Whose> {
     let of = |calibration: &Calibration| -> Vec<Whose> {
         let groups = calibration.groups.iter();
@@ -91,7 +91,7 @@ fn lookup<'a>(calibration: &'a Calibration, whose: &Whose) -> &'a Coefficients {
     }
 }
 
-/// The numbers that would change; nothing where none would.
+/// Formats the numbers that would change, or nothing.
 fn numbers(whose: &Whose, proposal: &Proposal, before: &InForce) -> String {
     let shipped = Coefficients::default();
     let [was, is] = [&before.calibration, &proposal.calibration].map(|c| lookup(c, whose));
@@ -108,11 +108,11 @@ fn numbers(whose: &Whose, proposal: &Proposal, before: &InForce) -> String {
         return String::new();
     }
     let before = before.number().map_or("NOW (SHIPPED)".to_owned(), |n| format!("NOW ({n})"));
-    let headers = ["NUMBER", "SHIPPED", before.as_str(), "LEARNT"];
+    let headers = ["NUMBER", "SHIPPED", before.as_str(), "LEARNED"];
     format!("\n{}\n\n{}", name(whose), table(&headers, &[1, 2, 3], rows))
 }
 
-/// Tokens as whole ones, factors with two places.
+/// Formats tokens as integers and factors with two decimals.
 fn number(value: f64) -> String {
     if value >= 20.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }

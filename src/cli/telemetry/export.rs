@@ -1,4 +1,4 @@
-//! `telemetry export`: the samples, page by page, so that their number does not matter.
+//! `telemetry export`: writes samples page by page, in constant memory.
 
 use clap::ValueEnum;
 
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::store::SampleFilter;
 use crate::telemetry::sample_export::{CSV_HEADER, csv_line, ndjson_line};
 
-/// Samples between two writes; what is in memory is a page and its text.
+/// Samples per page; memory holds a single page and its text.
 const PAGE: u32 = 500;
 
 /// Write the samples to standard output, oldest first
@@ -17,11 +17,11 @@ pub(super) struct Args {
     #[command(flatten)]
     which: Which,
 
-    /// Only samples to learn from: landed, and not cut off
+    /// Only samples for calibration: landed and not cut off
     #[arg(long)]
     quality: bool,
 
-    /// One JSON object a line, or CSV with a header
+    /// Lines of JSON objects, or CSV with a header
     #[arg(long, value_name = "FORMAT", default_value = "ndjson")]
     format: Format,
 }

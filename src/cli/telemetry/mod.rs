@@ -1,4 +1,4 @@
-//! `telemetry`: what attempts used, exported, and learnt from.
+//! `telemetry`: summarizes and exports usage, and calibrates the estimator.
 
 mod calibrate;
 mod calibration_text;
@@ -13,7 +13,7 @@ use clap::Subcommand;
 use super::Context;
 use crate::failure::{Exit, Failure};
 
-/// Show and export what attempts used, and let the estimate learn from it
+/// Summarize and export usage of attempts, and calibrate the estimator
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

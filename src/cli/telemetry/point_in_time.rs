@@ -1,4 +1,4 @@
-//! A point in the past, as people say it: a date, a time, or how long ago.
+//! Parses a start time: a date, a time, or an age.
 
 use std::time::Duration;
 
@@ -8,13 +8,17 @@ use jiff::tz::TimeZone;
 
 use crate::phase::UnixMs;
 
+/// Start time, absolute or relative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Since {
+    /// Absolute time.
     At(UnixMs),
+    /// Age relative to now.
     Ago(Duration),
 }
 
 impl Since {
+    /// Returns the absolute time, with ages subtracted from `now`.
     pub(super) fn before(self, now: UnixMs) -> UnixMs {
         match self {
             Self::At(at) => at,
@@ -25,7 +29,7 @@ impl Since {
     }
 }
 
-/// Without an offset, times and dates are UTC, as the export itself writes them.
+/// Parses a start time. Dates and times without an offset are UTC, as in the export.
 pub(super) fn since(text: &str) -> Result<Since, String> {
     let text = text.trim();
     let at = |time: Timestamp| Since::At(UnixMs(time.as_millisecond()));
@@ -33,7 +37,7 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some(age) = age(text) {
         return Ok(Since::Ago(age));
     }
-    // A date first: a time is read from it as well, in no zone.
+    // Dates are parsed first, because a date also parses as a local time.
     let found = match text.parse::<Date>() {
         Ok(date) if text.len() <= "2026-01-31".len() => utc(date.to_datetime(Default::default())),
         _ => text.parse::<Timestamp>().ok().or_else(|| text.parse::<DateTime>().ok().and_then(utc)),
@@ -44,7 +48,7 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     })
 }
 
-/// A whole number and one of `s m h d w`.
+/// Parses an age: an integer and a unit of `s m h d w`.
 fn age(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;
     let seconds = match unit {

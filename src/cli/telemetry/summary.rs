@@ -1,4 +1,4 @@
-//! `telemetry summary`: how many phases landed, what they used, how good the estimates were, where time went.
+//! `telemetry summary`: success rates, usage, accuracy of estimates, and time.
 
 use super::sample_choice::Which;
 use super::summary_text;
@@ -6,13 +6,13 @@ use crate::cli::{Context, open_database};
 use crate::failure::Failure;
 use crate::report;
 
-/// Show success rates, tokens and cost, how good the estimates were, and where time went
+/// Show success rates, tokens, cost, accuracy of estimates, and time
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
 
-    /// Print one object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! The summary for people, in 80 columns.
+//! Formats the telemetry summary as text in 80 columns.
 
 use crate::cli::output::table::{one_line, table};
 use crate::progress::printable;
@@ -8,9 +8,9 @@ use crate::report::figure_words::{
 use crate::telemetry::summary::{Accuracy, Group, Summary, TokenSums, Used};
 
 const WIDTH: usize = 80;
-/// Where values begin.
+/// Column where values start.
 const INDENT: usize = 12;
-/// A longer name of a group is cut, so that a line keeps its width.
+/// Maximum length of group names; longer names are cut.
 const LONGEST_NAME: usize = 16;
 const NAMED_RUNS: usize = 3;
 
@@ -18,7 +18,7 @@ pub(super) fn page(summary: &Summary) -> String {
     let mut page = Page(String::new());
     page.0 += &format!("{}\n", title(summary));
     if summary.attempts.ended == 0 {
-        page.0 += "no attempt has ended yet\n";
+        page.0 += "no finished attempts yet\n";
     } else {
         phases(&mut page, summary);
         used(&mut page, summary);
@@ -58,10 +58,10 @@ fn phases(page: &mut Page, summary: &Summary) {
     page.line(
         "success",
         match phases.success.of {
-            0 => vec!["nothing decided yet".to_owned()],
+            0 => vec!["no finished phases yet".to_owned()],
             _ => vec![
                 format!("{} % landed", rate(&phases.success)),
-                format!("{} % on the first try", rate(&phases.first_try)),
+                format!("{} % on the first attempt", rate(&phases.first_try)),
             ],
         },
     );
@@ -96,7 +96,7 @@ fn used(page: &mut Page, summary: &Summary) {
     page.line(
         "retries",
         match retries.attempts {
-            0 => vec!["none: each attempt landed".to_owned()],
+            0 => vec!["none: all attempts landed".to_owned()],
             attempts => vec![
                 format!("{} did not land", counted(attempts, "attempt")),
                 format!(
@@ -136,7 +136,7 @@ fn cost(used: &Used) -> Vec<String> {
 }
 
 fn silent(attempts: u64) -> Option<String> {
-    (attempts > 0).then(|| format!("{} did not say", counted(attempts, "attempt")))
+    (attempts > 0).then(|| format!("{} did not report", counted(attempts, "attempt")))
 }
 
 fn time(page: &mut Page, summary: &Summary) {
@@ -147,14 +147,14 @@ fn time(page: &mut Page, summary: &Summary) {
     };
     let part = |ms: u64, what: &str| format!("{what} {}", share(ms, time.attempts_ms));
     let mut parts =
-        vec![part(time.agent_ms, "agent"), part(time.ci_ms, "CI"), part(time.ours_ms, "ours")];
+        vec![part(time.agent_ms, "agent"), part(time.ci_ms, "CI"), part(time.ours_ms, "autopack")];
     if time.unknown_ms > 0 {
         parts.push(part(time.unknown_ms, "unknown"));
     }
     page.line("time", parts);
     let waiting = [(time.rate_limited_ms, "rate limited"), (time.idle_ms, "idle")];
-    let mut parts = vec![format!("{} in all", millis(time.span_ms))];
-    parts.push(format!("at work {}", share(time.busy_ms, time.span_ms)));
+    let mut parts = vec![format!("{} total", millis(time.span_ms))];
+    parts.push(format!("busy {}", share(time.busy_ms, time.span_ms)));
     let some = waiting.into_iter().filter(|(ms, _)| *ms > 0);
     parts.extend(some.map(|(ms, what)| format!("{what} {}", share(ms, time.span_ms))));
     page.line("", parts);
@@ -163,11 +163,11 @@ fn time(page: &mut Page, summary: &Summary) {
 fn estimates(page: &mut Page, estimate: &Accuracy) {
     let n = estimate.samples;
     if n == 0 {
-        return page.line("estimates", vec!["no sample to compare".to_owned()]);
+        return page.line("estimates", vec!["no samples to compare".to_owned()]);
     }
     let mut parts = vec![counted(n, "sample")];
     if estimate.imported > 0 {
-        parts.push(format!("{} of them imported", estimate.imported));
+        parts.push(format!("{} imported", estimate.imported));
     }
     page.line("estimates", parts);
     let smape = &estimate.smape_percent;
@@ -179,7 +179,7 @@ fn estimates(page: &mut Page, estimate: &Accuracy) {
             format!("p90 {} %", figure(&smape.p90, n, 0)),
         ],
     );
-    page.line("too low", vec![format!("{} % of them", rate(&estimate.underestimated))]);
+    page.line("too low", vec![format!("{} % of samples", rate(&estimate.underestimated))]);
     let waste = &estimate.waste_ratio;
     page.line(
         "waste ratio",
@@ -198,13 +198,13 @@ fn failures(page: &mut Page, summary: &Summary) {
         vec![printable(&failure.kind), failure.attempts.to_string(), failure.phases.to_string()]
     });
     page.0 += "\n";
-    page.0 += &table(&["FAILURE", "ATTEMPTS", "PHASES FAILED WITH IT"], &[1, 2], rows.collect());
+    page.0 += &table(&["FAILURE", "ATTEMPTS", "FAILED PHASES"], &[1, 2], rows.collect());
 }
 
 struct Page(String);
 
 impl Page {
-    /// A name to the left, parts beside it, broken between parts before they grow too wide.
+    /// Adds a label with parts; wraps between parts at the page width.
     fn line(&mut self, name: &str, parts: Vec<String>) {
         let mut line = format!("  {name:INDENT$}");
         let mut fresh = true;
@@ -222,7 +222,7 @@ impl Page {
     }
 
     fn groups(&mut self, name: &str, groups: &[Group]) {
-        // One group without a name, or none: the lines above say the same.
+        // Without named groups, the table would repeat the lines above.
         if groups.iter().all(|group| group.name.is_none()) {
             return;
         }
@@ -243,7 +243,7 @@ impl Page {
     }
 }
 
-/// Where it is cut, its end tells more than its middle: `claude-so…20250929`.
+/// Shortens a name in the middle, because the end says more: `claude-so…20250929`.
 fn short(name: &str) -> String {
     let name = one_line(&printable(name));
     let characters: Vec<char> = name.chars().collect();

@@ -46,7 +46,7 @@ fn phases(report: &Report) -> Card {
                 (PhaseState::Queued, blocked) if blocked > 0 => format!(" ({blocked} blocked)"),
                 _ => String::new(),
             };
-            format!("{} {}{blocked}", counts.get(state), state.as_str().to_lowercase())
+            format!("{} {state}{blocked}", counts.get(state))
         })
         .collect();
     Card {

@@ -83,11 +83,11 @@ async fn a_phase_that_cannot_run_says_why() {
     assert_eq!(
         told,
         [
-            r#"behind: blocked true, needs ["fails FAILED"], later false, -"#,
-            r#"far: blocked true, needs ["behind QUEUED"], later false, -"#,
+            r#"behind: blocked true, needs ["fails failed"], later false, -"#,
+            r#"far: blocked true, needs ["behind queued"], later false, -"#,
             r#"limited: blocked false, needs [], later true, -"#,
             r#"bad: blocked false, needs [], later false, no path"#,
-            r#"after: blocked false, needs ["limited QUEUED"], later false, -"#,
+            r#"after: blocked false, needs ["limited queued"], later false, -"#,
         ]
     );
 }
@@ -112,9 +112,9 @@ async fn phases_that_overlap_are_told_with_whom() {
         told().await,
         [
             "last None",
-            r#"under Some("runs EXECUTING")"#,
-            r#"wide Some("runs EXECUTING")"#,
-            r#"behind Some("wide QUEUED")"#,
+            r#"under Some("runs running")"#,
+            r#"wide Some("runs running")"#,
+            r#"behind Some("wide queued")"#,
         ]
     );
 }
