@@ -21,10 +21,9 @@
 //! report       a page about a finished run
 //! ```
 //!
-//! `health` checks whether a drain could start. `process` is the only module that starts programs, `config` the only
-//! reader of configuration files and variables, `clock` the wall clock, and `http` the only source of HTTP clients.
-//! `cli` has a file for each command and is imported by no other module. `failure` holds errors for the user and exit
-//! codes. `docs/architecture.md` explains the reasons.
+//! `health` looks whether a drain could start. `process` is the only place that starts a program, `config` the only reader of files and variables that
+//! configure, `clock` the wall clock, `schema_version` the migrations of both databases, `http` the only maker of HTTP clients. `cli` has one file per verb, and nothing
+//! imports it. `failure` is what the user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
 
 // Unit tests use programs and variables of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
@@ -50,6 +49,7 @@ pub mod process;
 pub mod progress;
 pub mod prompt;
 pub mod report;
+mod schema_version;
 pub mod store;
 pub mod telemetry;
 pub mod workspace;

@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 10] = [
     &["merge_queue"],
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
     &["git"],
-    &["failure", "http", "process"],
+    &["failure", "http", "process", "schema_version"],
     &["clock", "config"],
     &["phase"],
 ];

@@ -18,7 +18,7 @@ use crate::workspace::{
 use super::activity_writer::Activity;
 use super::attempt_record::Record;
 use super::steps::setup_step::SetUp;
-use super::{AttemptFolder, Site, Trouble, lesson};
+use super::{AttemptError, AttemptFolder, Site, lesson};
 
 /// Paths shown in a message; the rest are counted.
 const SHOWN: usize = 5;
@@ -64,7 +64,7 @@ pub(super) async fn attempt(
     drain_spent: Spent,
     stop: &Stop,
     record: &mut Record,
-) -> Result<Verdict, Trouble> {
+) -> Result<Verdict, AttemptError> {
     let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
     if let Some(verdict) = attempt.check_base().await? {
         attempt.look_for_repeats(&verdict, false).await?;
@@ -131,7 +131,7 @@ impl<'a> Attempt<'a> {
         drain_spent: Spent,
         stop: &'a Stop,
         record: &'a mut Record,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, AttemptError> {
         let (facts, tip) = site.ensure_branch(&claim.run_id).await?;
         site.progress.emit(&Event::PhaseStarted(PhaseStarted {
             run_id: claim.run_id.clone(),
@@ -155,7 +155,7 @@ impl<'a> Attempt<'a> {
             slot.reset(&tip.commit, &site.settings.workspace),
             site.repo.checkout_state(),
         );
-        let Fence::Ours(fence) = fence? else { return Err(Trouble::LeaseLost) };
+        let Fence::Ours(fence) = fence? else { return Err(AttemptError::LeaseLost) };
         recorded?;
         let mut attempt = Self {
             site,
@@ -185,7 +185,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// Resets CI's checkout to exactly this commit and runs setup. A failure is attributed to the change.
-    pub(super) async fn place_for_ci(&mut self, commit: &str) -> Result<Option<Failure>, Trouble> {
+    pub(super) async fn place_for_ci(
+        &mut self,
+        commit: &str,
+    ) -> Result<Option<Failure>, AttemptError> {
         let reset = self.slot.reset_ci(commit, &self.site.settings.workspace).await?;
         // The other notes were already given for the agent's checkout.
         self.say_reset(&Reset { set_aside: reset.set_aside, ..Reset::default() });
@@ -196,11 +199,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Fails if setup changed files not ignored by git: they would count as work of each agent.
-    async fn refuse_changes_of_setup(&self) -> Result<(), Trouble> {
+    async fn refuse_changes_of_setup(&self) -> Result<(), AttemptError> {
         let changes = match self.slot.measure(&self.base, &[]).await {
             Ok(measured) => measured.changes,
             Err(error) if error.is_about_the_attempt() => {
-                return Err(Trouble::Systemic(format!(
+                return Err(AttemptError::Systemic(format!(
                     "workspace.setup left unreadable files: {error}"
                 )));
             }
@@ -210,7 +213,7 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
-        Err(Trouble::Systemic(format!(
+        Err(AttemptError::Systemic(format!(
             "workspace.setup changed files not ignored by git: {}; they would count as each agent's work: commit them \
              first, ignore them, name them in workspace.keep, or have setup leave them alone (`npm ci`, not `npm install`)",
             first_few(&paths, SHOWN)
@@ -232,7 +235,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn measure(&mut self) -> Result<Result<Measured, Failure>, Trouble> {
+    async fn measure(&mut self) -> Result<Result<Measured, Failure>, AttemptError> {
         self.site.repo.reopen(self.folder.path());
         // The slot and the user's checkout are measured in parallel.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
@@ -274,7 +277,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Keeps the work as a patch, with secrets removed. The patch is deleted after landing.
-    fn keep_work(&mut self, measured: &Measured, in_binaries: bool) -> Result<(), Trouble> {
+    fn keep_work(&mut self, measured: &Measured, in_binaries: bool) -> Result<(), AttemptError> {
         if measured.changes.is_empty() {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::After;
+use super::NextStep;
 use super::steps::memory_step::Lesson;
 use crate::ci::TestResults;
 use crate::phase::Usage;
@@ -22,7 +22,7 @@ pub(super) struct Record {
     /// Session of the agent, for a later attempt.
     pub session: Option<String>,
     /// Consequence for the drain.
-    pub after: After,
+    pub next: NextStep,
     /// Run time of the agent, in milliseconds.
     pub agent_ms: Option<u64>,
     /// Total time of CI.
@@ -48,7 +48,7 @@ pub(super) struct Record {
 impl Record {
     /// Returns the usage for budgets; the estimate replaces unknown values.
     pub fn used(&self) -> Spent {
-        let turned_away = matches!(self.after, After::Away { .. });
+        let turned_away = matches!(self.next, NextStep::AvoidAgent { .. });
         let estimate = self.estimated_output.filter(|_| !turned_away);
         let tokens = self.usage.tokens.billed().or(estimate).unwrap_or_default();
         Spent {

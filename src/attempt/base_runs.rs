@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{Site, Trouble};
+use super::{AttemptError, Site};
 use crate::ci::{BaseState, CiOutcome, TestResults};
 use crate::clock::now;
 use crate::config::Settings;
@@ -122,7 +122,7 @@ impl Site {
         &self,
         run: &RunId,
         key: &BaseKey,
-    ) -> Result<Option<Arc<TestResults>>, Trouble> {
+    ) -> Result<Option<Arc<TestResults>>, AttemptError> {
         if let Some(known) = self.bases.result(key) {
             return Ok(Some(known));
         }
@@ -144,7 +144,7 @@ impl Site {
         run: &RunId,
         key: &BaseKey,
         results: &TestResults,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AttemptError> {
         let json = serde_json::to_string(results).map_err(anyhow::Error::new)?;
         Ok(self.store.put_base_result(run, key, &json, now()).await?)
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Site, Trouble};
+use super::{AttemptError, Site};
 use crate::ci::Pythons;
 use crate::config::{CommandLine, Settings};
 use crate::phase::shell;
@@ -96,7 +96,7 @@ impl CheckoutRunner<'_> {
         env: Env,
         log: PathBuf,
         stop: &Stop,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, AttemptError> {
         let argv: Vec<String> = match command {
             CommandLine::Argv(argv) => argv.clone(),
             CommandLine::Shell(line) => shell::argv(line),
@@ -128,7 +128,7 @@ impl CheckoutRunner<'_> {
         env: &Env,
         log: &Path,
         stop: &Stop,
-    ) -> Result<InstallReport, Trouble> {
+    ) -> Result<InstallReport, AttemptError> {
         let mut report = InstallReport::default();
         let mut commands = Vec::new();
         for install in self.due_installs(slot, side, env)? {
@@ -162,7 +162,7 @@ impl CheckoutRunner<'_> {
     }
 
     /// Returns whether [`Self::run_installs`] would run an install.
-    pub fn is_install_due(&self, slot: &Slot, side: Side, env: &Env) -> Result<bool, Trouble> {
+    pub fn is_install_due(&self, slot: &Slot, side: Side, env: &Env) -> Result<bool, AttemptError> {
         let due = self.due_installs(slot, side, env)?;
         Ok(due.iter().any(|install| matches!(install, FrozenInstall::Run(_))))
     }
@@ -172,7 +172,7 @@ impl CheckoutRunner<'_> {
         slot: &Slot,
         side: Side,
         env: &Env,
-    ) -> Result<Vec<FrozenInstall>, Trouble> {
+    ) -> Result<Vec<FrozenInstall>, AttemptError> {
         let path = env.get(std::ffi::OsStr::new("PATH")).map(std::ffi::OsString::as_os_str);
         let has_program = |name: &str| {
             matches!(which::find(name.as_ref(), slot.path_of(side), path), Found::Program(_))
@@ -188,7 +188,7 @@ impl CheckoutRunner<'_> {
         env: Env,
         log: &Path,
         stop: &Stop,
-    ) -> Result<CommandEnd, Trouble> {
+    ) -> Result<CommandEnd, AttemptError> {
         let timeout = Duration::from_secs(self.settings.workspace.setup_timeout_seconds);
         let job = Job {
             log: Some(log.to_owned()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkout_runner::{CheckoutRunner, InstallReport};
 use super::child_environment::Purpose;
-use super::{Site, Trouble};
+use super::{AttemptError, Site};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, base_rerun, with_base_rerun};
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
@@ -71,7 +71,7 @@ impl CheckoutRunner<'_> {
         logs: &Path,
         test: CloneTest,
         stop: &Stop,
-    ) -> Result<CloneRun, Trouble> {
+    ) -> Result<CloneRun, AttemptError> {
         let mut slot = self.repo.acquire_clean_clone().await?;
         let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
         let ran = match slot.reset_ci(commit, &settings).await {
@@ -90,7 +90,7 @@ impl CheckoutRunner<'_> {
         logs: &Path,
         test: CloneTest,
         stop: &Stop,
-    ) -> Result<CloneRun, Trouble> {
+    ) -> Result<CloneRun, AttemptError> {
         let env = self.environment(Purpose::Ci, slot, Side::Ci);
         let prepare = self.environment(Purpose::Setup, slot, Side::Ci);
         if let Some(command) = &self.settings.workspace.setup {
@@ -143,7 +143,7 @@ impl CheckoutRunner<'_> {
         env: &Env,
         log: PathBuf,
         stop: &Stop,
-    ) -> Result<CiRun, Trouble> {
+    ) -> Result<CiRun, AttemptError> {
         let request = ci::Request {
             dir: slot.path_of(Side::Ci),
             env,
@@ -169,7 +169,7 @@ impl Site {
         run: &RunId,
         commit: &str,
         stop: &Stop,
-    ) -> Result<CleanRun, Trouble> {
+    ) -> Result<CleanRun, AttemptError> {
         let logs = self.clean_logs(run, commit)?;
         let tested =
             self.runner().test_in_clean_clone(commit, &logs, CloneTest::Once, stop).await?;
@@ -186,10 +186,10 @@ impl Site {
     }
 
     /// Returns `.autopack/clean/<run>/<commit>/`, created for people reading the logs of a red run.
-    fn clean_logs(&self, run: &RunId, commit: &str) -> Result<PathBuf, Trouble> {
+    fn clean_logs(&self, run: &RunId, commit: &str) -> Result<PathBuf, AttemptError> {
         let folder = self.repo.autopack_dir().join("clean").join(run.file_name());
         let folder = folder.join(short_commit(commit));
-        std::fs::create_dir_all(&folder).map_err(|error| Trouble::io(&folder, error))?;
+        std::fs::create_dir_all(&folder).map_err(|error| AttemptError::io(&folder, error))?;
         Ok(folder)
     }
 }

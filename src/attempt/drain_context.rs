@@ -1,22 +1,22 @@
 //! Context shared by all attempts of a drain, and a few decisions based on this context alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::base_runs::BaseRuns;
 use super::estimator::Foresight;
+use super::limits::disk_space::DiskHistory;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
 use super::steps::setup_step::Setups;
-use crate::attempt::Trouble;
+use crate::attempt::AttemptError;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::memory::Memory;
 use crate::merge_queue::landing_order::LandingQueue;
-use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
+use crate::phase::{FixedSpec, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
@@ -63,9 +63,7 @@ pub struct Site {
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
     said_unpriced: AtomicBool,
-    pub(super) said_full: AtomicBool,
-    /// Number of times space was freed after a phase.
-    pub(super) room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
+    pub(super) disk: DiskHistory,
 }
 
 impl Site {
@@ -109,8 +107,7 @@ impl Site {
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
             said_unpriced: AtomicBool::new(false),
-            said_full: AtomicBool::new(false),
-            room_made: Mutex::default(),
+            disk: DiskHistory::default(),
         }
     }
 
@@ -147,7 +144,7 @@ impl Site {
     pub fn agent_of<'a>(
         &'a self,
         claim: &'a Claim,
-    ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
+    ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
         self.agent_for(&claim.phase, claim.tries)
     }
 
@@ -166,12 +163,12 @@ impl Site {
         &'a self,
         phase: &'a FixedSpec,
         tries: u32,
-    ) -> Result<(&'a str, &'a AgentSettings), Trouble> {
+    ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
         let wanted = self.settings.wanted_agent(self.agent.as_deref(), phase.agent(), tries);
         self.settings.agent(wanted).ok_or_else(|| {
             let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
             let known = known.join(", ");
-            Trouble::Systemic(match wanted {
+            AttemptError::Systemic(match wanted {
                 Some(name) => format!("no agent is called {name:?}; autopack.yaml has {known}"),
                 None => {
                     format!("agents.default names none of the agents; set it to one of {known}")
@@ -186,7 +183,7 @@ impl Site {
     /// # Errors
     ///
     /// The run belongs to another repository, or git or the database fails.
-    pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), Trouble> {
+    pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), AttemptError> {
         let _making = self.making_branch.lock().await;
         let facts = match self.store.run_facts(run).await? {
             Some(facts) => facts,
@@ -202,7 +199,7 @@ impl Site {
         Ok((facts, tip))
     }
 
-    async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, Trouble> {
+    async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, AttemptError> {
         match self.repo.plan_branch(run, self.base.as_deref()).await {
             Ok(RunBranch { branch, base_commit }) => {
                 let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
@@ -260,7 +257,7 @@ impl Site {
     /// # Errors
     ///
     /// Git or the disk fails.
-    pub async fn follow(&self, run: &RunId, branch: &str) -> Result<(), Trouble> {
+    pub async fn follow(&self, run: &RunId, branch: &str) -> Result<(), AttemptError> {
         match self.repo.follow(run).await? {
             Followed::UpToDate => {}
             Followed::Moved => self.progress.note(&format!("{branch} caught up with the landed commits")),

@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::agent::AgentError;
 use crate::ci::CiError;
 use crate::process::SpawnError;
-use crate::store::{self, StoreError};
+use crate::store::StoreError;
 use crate::workspace::WorkspaceError;
 
 /// Error ending an attempt without a verdict about the phase.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum AttemptError {
     /// The next phase would fail in the same way: the agent is missing, CI cannot start.
     #[error("{0}")]
     Systemic(String),
@@ -33,7 +33,7 @@ pub enum Trouble {
     Ours(anyhow::Error),
 }
 
-impl Trouble {
+impl AttemptError {
     /// Wraps an I/O error on a path.
     pub fn io(path: &Path, error: io::Error) -> Self {
         let text = format!("cannot use {}", path.display());
@@ -42,26 +42,7 @@ impl Trouble {
 }
 
 /// Recognizes a full disk in any error.
-impl From<anyhow::Error> for Trouble {
-    fn from(error: anyhow::Error) -> Self {
-        match error.chain().any(is_about_space) {
-            true => Self::Full(format!("{error:#}")),
-            false => Self::Ours(error),
-        }
-    }
-}
-
-fn is_about_space(cause: &(dyn std::error::Error + 'static)) -> bool {
-    use io::ErrorKind::{QuotaExceeded, StorageFull};
-    let io = cause.downcast_ref::<io::Error>();
-    let store = cause.downcast_ref::<StoreError>();
-    let workspace = cause.downcast_ref::<WorkspaceError>();
-    io.is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded))
-        || store.is_some_and(|e| e.trouble() == Some(store::Trouble::Full))
-        || workspace.is_some_and(WorkspaceError::is_about_space)
-}
-
-impl From<StoreError> for Trouble {
+impl From<StoreError> for AttemptError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::LeaseLost { .. } | StoreError::Fenced { .. } => Self::LeaseLost,
@@ -70,7 +51,7 @@ impl From<StoreError> for Trouble {
     }
 }
 
-impl From<WorkspaceError> for Trouble {
+impl From<WorkspaceError> for AttemptError {
     fn from(error: WorkspaceError) -> Self {
         if matches!(error, WorkspaceError::SlotGone { .. }) {
             return Self::Crashed(error.to_string());
@@ -79,7 +60,7 @@ impl From<WorkspaceError> for Trouble {
     }
 }
 
-impl From<AgentError> for Trouble {
+impl From<AgentError> for AttemptError {
     fn from(error: AgentError) -> Self {
         match error {
             AgentError::Missing { .. } | AgentError::CannotStart { .. } => {
@@ -91,7 +72,7 @@ impl From<AgentError> for Trouble {
     }
 }
 
-impl From<CiError> for Trouble {
+impl From<CiError> for AttemptError {
     fn from(error: CiError) -> Self {
         match error {
             CiError::Spawn { source: SpawnError::SupervisorLost(_), .. } => {
@@ -102,7 +83,7 @@ impl From<CiError> for Trouble {
     }
 }
 
-impl From<SpawnError> for Trouble {
+impl From<SpawnError> for AttemptError {
     fn from(error: SpawnError) -> Self {
         match error {
             SpawnError::SupervisorLost(_) => Self::Crashed(error.to_string()),

@@ -1,25 +1,25 @@
 //! Last landed commit of a deleted branch: known to the store, not to git.
 
-use super::{Site, Trouble};
+use super::{AttemptError, Site};
 use crate::workspace::WorkspaceError;
 
 impl Site {
     /// Adds the last landed commit to an error about a deleted branch; returns other errors unchanged.
-    pub async fn with_last_landing(&self, trouble: Trouble) -> Trouble {
-        let Trouble::Ours(mut error) = trouble else { return trouble };
+    pub async fn with_last_landing(&self, error: AttemptError) -> AttemptError {
+        let AttemptError::Ours(mut error) = error else { return error };
         let gone = match error.downcast_ref() {
             Some(WorkspaceError::BranchGone { branch, .. }) => branch.clone(),
-            _ => return Trouble::Ours(error),
+            _ => return AttemptError::Ours(error),
         };
         // The error stays the same if the commit is unknown.
         let last = self.last_landing(&gone).await.unwrap_or_default();
         if let Some(WorkspaceError::BranchGone { last_landed, .. }) = error.downcast_mut() {
             *last_landed = last;
         }
-        Trouble::Ours(error)
+        AttemptError::Ours(error)
     }
 
-    async fn last_landing(&self, branch: &str) -> Result<Option<String>, Trouble> {
+    async fn last_landing(&self, branch: &str) -> Result<Option<String>, AttemptError> {
         let here = self.repo.identity();
         for run in self.store.runs().await? {
             let facts = run.facts.filter(|facts| facts.branch == branch && facts.repo == here);

@@ -1,8 +1,8 @@
 //! One attempt of a claimed phase, from start to finish: executed (`attempt`), judged, and recorded in the store
 //! (`finish`).
 //!
-//! Only the diff and CI decide, regardless of an agent's messages and exit code. Problems of autopack are
-//! [`Trouble`], and never become a verdict about the phase.
+//! Whatever an agent says or exits with, only the diff and CI decide. What is wrong with us is
+//! [`AttemptError`], and never becomes a verdict about the phase.
 
 mod activity_writer;
 mod artifacts;
@@ -34,7 +34,7 @@ use crate::progress::PhaseFinished;
 use crate::store::Claim;
 use attempt::{Attempt, attempt};
 use attempt_record::Record;
-use limits::disk_shortage::unless_full;
+use limits::disk_space::unless_full;
 use limits::rate_limit_backoff::Backoff;
 use steps::finish_step::finish;
 
@@ -42,47 +42,47 @@ pub use artifacts::AttemptFolder;
 pub(crate) use checkout_runner::CheckoutRunner;
 pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
 pub use drain_context::Site;
-pub use error::Trouble;
+pub use error::AttemptError;
 pub use estimator::{Foreseen, Foresight};
 pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{Asked, prompt_for};
 
-/// Result of an attempt, for the drain loop.
+/// Result of a claim's attempt, for the drain.
 #[derive(Debug)]
-pub struct Executed {
-    /// Verdict and state of the phase.
-    pub finished: PhaseFinished,
-    /// Known or estimated usage.
-    pub used: Spent,
-    /// Consequence for the drain.
-    pub after: After,
+pub struct AttemptResult {
+    pub finished: Option<Finished>,
+    /// Consequence for later attempts, or the error instead of a verdict.
+    pub next: Result<NextStep, AttemptError>,
 }
 
-/// Consequence of an attempt for later attempts.
+/// An attempt finished in the store.
+#[derive(Debug)]
+pub struct Finished {
+    /// Result for the progress output.
+    pub phase: PhaseFinished,
+    /// Known or estimated usage.
+    pub used: Spent,
+}
+
+/// Consequence of a verdict for later attempts.
 #[derive(Debug, Default)]
-pub enum After {
+pub enum NextStep {
     /// No consequence.
     #[default]
-    Nothing,
-    /// The next phase would fail in the same way.
-    Systemic(String),
-    /// The disk is full.
-    Full(String),
-    /// The disk was full; removing old slots freed space.
+    GoOn,
+    /// The disk was full; removing old slots freed space, and the attempt does not count.
     MadeRoom,
-    /// autopack cannot continue; the drain ends.
-    Ours(anyhow::Error),
-    /// The budget of the run or the drain was exhausted during the attempt.
-    OverBudget(Exhausted),
-    /// The agent is rate limited.
-    Away {
+    /// The agent must not be asked before `until`.
+    AvoidAgent {
         /// Name of the agent.
         agent: String,
         /// End of the rate limit.
         until: UnixMs,
     },
+    /// A budget of the run or of the drain ran out.
+    OverBudget(Exhausted),
 }
 
 /// Executes a claim and records the result. Only a lost lease leaves the claim unfinished: another drain owns the
@@ -91,12 +91,7 @@ pub enum After {
 /// # Errors
 ///
 /// Another drain reclaimed the phase, recovery has to check for a landing, or the result cannot be recorded.
-pub async fn execute(
-    site: &Site,
-    claim: Claim,
-    drain_spent: Spent,
-    stop: &Stop,
-) -> Result<Executed, Trouble> {
+pub async fn execute(site: &Site, claim: Claim, drain_spent: Spent, stop: &Stop) -> AttemptResult {
     let span = span(&claim);
     execute_in_span(site, claim, drain_spent, stop).instrument(span).await
 }
@@ -113,85 +108,81 @@ async fn execute_in_span(
     claim: Claim,
     drain_spent: Spent,
     stop: &Stop,
-) -> Result<Executed, Trouble> {
+) -> AttemptResult {
     let started = Instant::now();
     let mut record = Record::default();
     let (tried, shortage) =
         site.with_shortage(attempt(site, &claim, drain_spent, stop, &mut record)).await;
     let tried = match unless_full(tried, shortage) {
-        Err(trouble) => unless_landed(site, &claim, &record, trouble).await,
+        Err(error) => unless_landed(site, &claim, &record, error).await,
         judged => judged,
     };
     let used = record.used();
-    let (verdict, after) = match tried {
-        Ok(verdict) => (verdict, std::mem::take(&mut record.after)),
-        Err(Trouble::LeaseLost) => return Err(Trouble::LeaseLost),
-        Err(Trouble::Unsettled(why)) => return Err(Trouble::Unsettled(why)),
-        Err(Trouble::Crashed(why)) => match site.repeats.met_error(&claim.phase_id, &why) {
-            // The circuit breaker opened: the failure is not caused by this phase.
-            Some(shared) => {
-                let message = shared.clone();
-                (Verdict::Requeued(Requeue::Systemic { message }), After::Systemic(shared))
-            }
+    let next = std::mem::take(&mut record.next);
+    let (verdict, next) = match tried {
+        Ok(verdict) => {
+            let (verdict, next) = waiting_longer(&claim, verdict, next);
+            (verdict, Ok(next))
+        }
+        Err(error @ (AttemptError::LeaseLost | AttemptError::Unsettled(_))) => {
+            return AttemptResult::unfinished(error);
+        }
+        Err(AttemptError::Crashed(why)) => match site.repeats.met_error(&claim.phase_id, &why) {
+            Some(shared) => requeued(AttemptError::Systemic(shared)),
             None => {
                 site.progress.note(&format!("{}: {why}", claim.phase_id));
-                (Verdict::Requeued(Requeue::Crashed), std::mem::take(&mut record.after))
+                (Verdict::Requeued(Requeue::Crashed), Ok(next))
             }
         },
-        Err(trouble) => {
-            let message = trouble.to_string();
-            let after = match trouble {
-                Trouble::Full(_) if site.make_room(&claim).await => After::MadeRoom,
-                trouble => After::of(trouble),
-            };
-            (Verdict::Requeued(Requeue::Systemic { message }), after)
+        Err(error @ AttemptError::Full(_)) => {
+            let (verdict, full) = requeued(error);
+            let made_room = site.make_room(&claim).await;
+            (verdict, if made_room { Ok(NextStep::MadeRoom) } else { full })
         }
+        Err(error) => requeued(error),
     };
-    let (verdict, after) = waiting_longer(&claim, verdict, after);
     tracing::debug!(verdict = verdict.as_str(), "judged");
     let landed_patch = record.kept.take().filter(|_| matches!(verdict, Verdict::Passed { .. }));
     let lessons = steps::memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
-    match (finish(site, claim, verdict, record, started, stop).await, after) {
-        (Ok(finished), after) => {
+    match finish(site, claim, verdict, record, started, stop).await {
+        Ok(phase) => {
             if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
                 tracing::warn!("cannot remove the patch of a landed change: {error}");
             }
             site.memory.remember_all(lessons).await;
-            Ok(Executed { finished, used, after })
+            AttemptResult { finished: Some(Finished { phase, used }), next }
         }
         // The user needs to know the first error.
-        (Err(later), After::Ours(first)) if !matches!(later, Trouble::LeaseLost) => {
-            Err(Trouble::Ours(first))
-        }
-        (Err(trouble), _) => Err(trouble),
+        Err(AttemptError::LeaseLost) => AttemptResult::unfinished(AttemptError::LeaseLost),
+        Err(later) => AttemptResult::unfinished(match next {
+            Err(first @ AttemptError::Ours(_)) => first,
+            _ => later,
+        }),
     }
 }
 
 /// Extends the wait for a provider unavailable over several drains: each drain starts from the count stored with the
 /// phase.
-fn waiting_longer(claim: &Claim, verdict: Verdict, after: After) -> (Verdict, After) {
-    match (verdict, after) {
+impl AttemptResult {
+    pub fn unfinished(error: AttemptError) -> Self {
+        Self { finished: None, next: Err(error) }
+    }
+}
+fn requeued(error: AttemptError) -> (Verdict, Result<NextStep, AttemptError>) {
+    (Verdict::Requeued(Requeue::Systemic { message: error.to_string() }), Err(error))
+}
+fn waiting_longer(claim: &Claim, verdict: Verdict, next: NextStep) -> (Verdict, NextStep) {
+    match (verdict, next) {
         (
             Verdict::Requeued(Requeue::Unavailable { not_before, message }),
-            After::Away { agent, until },
+            NextStep::AvoidAgent { agent, until },
         ) => {
             let least = Backoff::at_least(claim.uncounted, now());
             let later = |at: UnixMs| UnixMs(at.0.max(least.0));
             let requeue = Requeue::Unavailable { not_before: later(not_before), message };
-            (Verdict::Requeued(requeue), After::Away { agent, until: later(until) })
+            (Verdict::Requeued(requeue), NextStep::AvoidAgent { agent, until: later(until) })
         }
         others => others,
-    }
-}
-
-impl After {
-    /// Converts the error of an interrupted attempt into the consequence for the drain.
-    fn of(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Full(why) => Self::Full(why),
-            Trouble::Ours(error) => Self::Ours(error),
-            trouble => Self::Systemic(trouble.to_string()),
-        }
     }
 }
 
@@ -201,20 +192,20 @@ async fn unless_landed(
     site: &Site,
     claim: &Claim,
     record: &Record,
-    trouble: Trouble,
-) -> Result<Verdict, Trouble> {
-    let Some(commit) = record.landing.clone().filter(|_| !matches!(trouble, Trouble::LeaseLost))
+    error: AttemptError,
+) -> Result<Verdict, AttemptError> {
+    let Some(commit) = record.landing.clone().filter(|_| !matches!(error, AttemptError::LeaseLost))
     else {
-        return Err(trouble);
+        return Err(error);
     };
     match site.repo.has_landed(&claim.run_id, &commit).await {
         Ok(true) => {
-            tracing::warn!("{trouble}; {commit} had already landed");
+            tracing::warn!("{error}; {commit} had already landed");
             Ok(Verdict::Passed { commit: Some(commit) })
         }
-        Ok(false) => Err(trouble),
-        Err(error) => Err(Trouble::Unsettled(format!(
-            "{trouble}; the next drain checks whether {} landed: {error}",
+        Ok(false) => Err(error),
+        Err(unknown) => Err(AttemptError::Unsettled(format!(
+            "{error}; the next drain checks whether {} landed: {unknown}",
             claim.phase_id
         ))),
     }

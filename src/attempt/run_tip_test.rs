@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::clean_clone_ci::{CleanRun, CloneVerdict};
-use super::{Site, Trouble};
+use super::{AttemptError, Site};
 use crate::clock::now;
 use crate::memory::normalise::normalise;
 use crate::phase::RunId;
@@ -51,7 +51,7 @@ pub async fn test_tip(
     run: &RunId,
     again: bool,
     stop: &Stop,
-) -> Result<TipTest, Trouble> {
+) -> Result<TipTest, AttemptError> {
     let Some(facts) = site.store.run_facts(run).await? else { return Ok(TipTest::NothingLanded) };
     let tip = site.repo.tip(run).await?.commit;
     if !again {
@@ -65,9 +65,10 @@ pub async fn test_tip(
     }
     let lock = site.repo.clean_test_lock(run);
     if let Some(folder) = lock.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Trouble::io(folder, error))?;
+        std::fs::create_dir_all(folder).map_err(|error| AttemptError::io(folder, error))?;
     }
-    let Some(_lock) = FileLock::try_lock(&lock).map_err(|error| Trouble::io(&lock, error))? else {
+    let Some(_lock) = FileLock::try_lock(&lock).map_err(|error| AttemptError::io(&lock, error))?
+    else {
         return Ok(TipTest::Busy);
     };
     Tester { site, run, stop, tip, base: facts.base_commit }.test().await
@@ -90,7 +91,7 @@ struct Search {
 }
 
 impl Tester<'_> {
-    async fn test(&self) -> Result<TipTest, Trouble> {
+    async fn test(&self) -> Result<TipTest, AttemptError> {
         let started = Instant::now();
         let first = self.run(&self.tip).await?;
         let duration = started.elapsed();
@@ -136,7 +137,7 @@ impl Tester<'_> {
         self.keep(test, false).await
     }
 
-    async fn green(&self, is_flaky: bool) -> Result<TipTest, Trouble> {
+    async fn green(&self, is_flaky: bool) -> Result<TipTest, AttemptError> {
         self.site.repo.set_green(self.run, &self.tip).await?;
         let test = CleanTest {
             commit: self.tip.clone(),
@@ -151,13 +152,13 @@ impl Tester<'_> {
         self.keep(test, is_flaky).await
     }
 
-    async fn keep(&self, test: CleanTest, is_flaky: bool) -> Result<TipTest, Trouble> {
+    async fn keep(&self, test: CleanTest, is_flaky: bool) -> Result<TipTest, AttemptError> {
         self.site.store.put_clean_test(self.run, &test, now()).await?;
         Ok(TipTest::Tested { test, is_flaky })
     }
 
     /// Bisects between the last commit known to be green, or the base, and the tip.
-    async fn search(&self, base: Option<&CleanRun>, ci: Duration) -> Result<Search, Trouble> {
+    async fn search(&self, base: Option<&CleanRun>, ci: Duration) -> Result<Search, AttemptError> {
         let green = self.site.repo.green(self.run).await?.filter(|green| *green != self.tip);
         let mut commits = Vec::new();
         if let Some(green) = &green {
@@ -201,7 +202,11 @@ impl Tester<'_> {
 
     /// Returns whether a commit has failures beyond the base's, twice in a row; `None` if the operator stopped
     /// autopack.
-    async fn breaks(&self, commit: &str, base: Option<&CleanRun>) -> Result<Option<bool>, Trouble> {
+    async fn breaks(
+        &self,
+        commit: &str,
+        base: Option<&CleanRun>,
+    ) -> Result<Option<bool>, AttemptError> {
         for _ in 0..2 {
             let run = self.run(commit).await?;
             match run.verdict {
@@ -215,7 +220,7 @@ impl Tester<'_> {
         Ok(Some(true))
     }
 
-    async fn run(&self, commit: &str) -> Result<CleanRun, Trouble> {
+    async fn run(&self, commit: &str) -> Result<CleanRun, AttemptError> {
         self.site.run_in_clean_clone(self.run, commit, self.stop).await
     }
 }

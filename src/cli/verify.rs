@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let site = site(context, repo, store.clone(), Mode::Lines)?;
     let tested = match test_tip(&site, &run, true, &stop).await {
         Ok(tested) => tested,
-        Err(trouble) => return Err(site.with_last_landing(trouble).await.into()),
+        Err(error) => return Err(site.with_last_landing(error).await.into()),
     };
     let exit = match &tested {
         TipTest::Tested { test, .. } | TipTest::Known(test) => match test.outcome {

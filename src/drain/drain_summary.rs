@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use super::{Drain, Halt};
-use crate::attempt::{Trouble, millis};
+use super::stop_reason::is_our_failure;
+use super::{Drain, StopReason};
+use crate::attempt::{AttemptError, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{
@@ -76,7 +77,7 @@ impl Drain<'_> {
     }
 
     /// Emits the totals of the batch and the size of the remaining backlog.
-    pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), Trouble> {
+    pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), AttemptError> {
         let Backlog { queued, executing, blocked } =
             self.site.store.backlog(&self.request.runs).await?;
         self.site.progress.emit(&Event::BatchFinished(BatchFinished {
@@ -92,29 +93,28 @@ impl Drain<'_> {
     }
 
     /// Returns whether no phase of these runs is running or can run.
-    pub(super) async fn is_empty(&self) -> Result<bool, Trouble> {
+    pub(super) async fn is_empty(&self) -> Result<bool, AttemptError> {
         Ok(!self.site.store.has_work(&self.request.runs).await?)
     }
 
     /// Emits the final summary, retires the owner and returns the exit code.
-    pub(super) async fn conclude(self, halt: Halt) -> anyhow::Result<Exit> {
+    pub(super) async fn conclude(self, reason: StopReason) -> anyhow::Result<Exit> {
         let runs = self.summaries().await?;
         let is_red = |run: &RunSummary| {
             run.clean_test
                 .as_ref()
                 .is_some_and(|test| test.outcome == CleanOutcome::RedInCleanClone)
         };
-        let trouble =
+        let is_troubled =
             runs.iter().any(|run| run.counts.failed > 0 || run.blocked > 0 || is_red(run));
-        let exit = match &halt {
-            Halt::FirstFailure => Exit::StoppedAtFirstFailure,
-            Halt::Systemic(_) | Halt::BranchBlocked(_) | Halt::Full(_) | Halt::Budget(_) => {
-                Exit::Systemic
-            }
-            Halt::Failed { .. } => Exit::OurFailure,
-            Halt::Interrupted => self.signals.exit(),
-            Halt::Drained | Halt::MaxBatches if trouble => Exit::PhasesFailed,
-            Halt::Drained | Halt::MaxBatches => Exit::Done,
+        let exit = match &reason {
+            StopReason::FirstFailure => Exit::StoppedAtFirstFailure,
+            StopReason::Budget(_) => Exit::Systemic,
+            StopReason::Error(error) if is_our_failure(error) => Exit::OurFailure,
+            StopReason::Error(_) => Exit::Systemic,
+            StopReason::Interrupted => self.signals.exit(),
+            StopReason::Drained | StopReason::MaxBatches if is_troubled => Exit::PhasesFailed,
+            StopReason::Drained | StopReason::MaxBatches => Exit::Done,
         };
         // Every phase passed, but some phases count as settled without evidence.
         let unproven = self.unproven().await?.join("; ");
@@ -125,14 +125,11 @@ impl Drain<'_> {
         let exit = self.unless_unwritten(exit);
         self.site.progress.emit(&Event::DrainFinished(DrainFinished {
             counts: self.counts(&runs).await,
-            reason: halt.reason(),
+            reason: reason.reason(),
             exit_code: exit.code(),
-            message: halt
-                .why()
-                .map(str::to_owned)
-                .or(Some(unproven).filter(|text| !text.is_empty())),
-            names_cure: halt.names_cure(),
-            budget: halt.budget(),
+            message: reason.why().or(Some(unproven).filter(|text| !text.is_empty())),
+            names_cure: reason.names_cure(),
+            budget: reason.budget(),
             unborn: self.site.repo.is_unborn().await.unwrap_or_default(),
             duration_ms: millis(self.site.progress.elapsed()),
         }));
@@ -156,12 +153,8 @@ impl Drain<'_> {
 
     /// Retires the owner. Waits for space if the disk is full.
     async fn retire(&self) -> anyhow::Result<()> {
-        loop {
-            match self.owner.retire(&self.site.store).await.map_err(Trouble::from) {
-                Err(Trouble::Full(why)) if self.site.wait_for_space(&why, &self.stop).await => {}
-                retired => return Ok(retired?),
-            }
-        }
+        let retire = || self.owner.retire(&self.site.store);
+        Ok(self.site.retry_while_full(&self.stop, retire).await?)
     }
 
     async fn counts(&self, runs: &[RunSummary]) -> Vec<RunCounts> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::attempt::Foresight;
 use crate::config::Settings;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
-use crate::store::{Fixer, PhaseRow};
+use crate::store::{Fixer, PhaseRow, QueuePlace};
 
 /// Queued phase in a dry run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,12 +55,13 @@ pub fn plan(
         open.iter().for_each(|need| dependents.entry(*need).or_default().push(n));
     }
     let queued = |n: &usize| rows[*n].state == PhaseState::Queued;
-    let mut ready: BTreeSet<usize> =
-        (0..rows.len()).filter(queued).filter(|n| unmet[*n] == 0).collect();
+    let in_queue = |n: usize| (rows[n].place, n);
+    let mut ready: BTreeSet<(QueuePlace, usize)> =
+        (0..rows.len()).filter(queued).filter(|n| unmet[*n] == 0).map(in_queue).collect();
     let mut planned = Vec::new();
     let mut passed = BTreeSet::new();
     let mut order = 0;
-    while let Some(n) = ready.pop_first() {
+    while let Some((_, n)) = ready.pop_first() {
         let mut phase = one(&rows[n], fix, settings, agent, foresight);
         if phase.unfixable.is_none() {
             order += 1;
@@ -69,7 +70,7 @@ pub fn plan(
             for dependent in dependents.get(&n).into_iter().flatten() {
                 unmet[*dependent] -= 1;
                 if unmet[*dependent] == 0 {
-                    ready.insert(*dependent);
+                    ready.insert(in_queue(*dependent));
                 }
             }
         }
@@ -114,5 +115,49 @@ fn one(
         unfixable: repair.result.err().map(|why| why.0).or(nobody),
         waits_for: Vec::new(),
         not_before: row.not_before,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::RawSpec;
+    use crate::phase::autofix::{Limits, autofix};
+
+    fn row(id: &str, place: QueuePlace, needs: &[&str]) -> PhaseRow {
+        let spec = serde_json::json!({"phase_id": id, "name": id, "description": "do it"});
+        PhaseRow {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new(id),
+            name: id.to_owned(),
+            state: PhaseState::Queued,
+            place,
+            spec: RawSpec(spec),
+            repaired: false,
+            depends_on: needs.iter().map(|need| PhaseId::new(*need)).collect(),
+            attempts: 0,
+            executions: 0,
+            max_attempts: None,
+            last_failure: None,
+            commit: None,
+            not_before: None,
+            unfixable: None,
+        }
+    }
+
+    #[test]
+    fn phases_are_planned_in_the_order_of_the_queue() {
+        let rows = [
+            row("took drains down", QueuePlace::new(1, 0), &[]),
+            row("needs the last", QueuePlace::new(0, 1), &["last"]),
+            row("first", QueuePlace::new(0, 2), &[]),
+            row("last", QueuePlace::new(0, 3), &[]),
+        ];
+        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let fix = |raw: &RawSpec, last: Option<&_>| autofix(raw, last, &limits);
+        let planned = plan(&rows, &fix, &Settings::default(), None, &Foresight::default());
+        let order: Vec<&str> = planned.iter().map(|phase| phase.phase_id.as_str()).collect();
+        assert_eq!(order, ["first", "last", "needs the last", "took drains down"]);
+        assert!(planned.iter().all(|phase| phase.order.is_some()), "{planned:#?}");
     }
 }

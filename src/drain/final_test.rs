@@ -1,7 +1,7 @@
 //! Test of a run's tip in a clean clone, once the run has nothing left to execute.
 
 use super::Drain;
-use crate::attempt::{Site, TipTest, Trouble, test_tip};
+use crate::attempt::{AttemptError, Site, TipTest, test_tip};
 use crate::config::FinalTest;
 use crate::phase::RunId;
 use crate::phase::words::{first_few, short_commit};
@@ -16,7 +16,7 @@ const SHOWN_LINES: usize = 5;
 
 impl Drain<'_> {
     /// Tests each run of this drain with no work left and a landing since the last test.
-    pub(super) async fn test_tips(&self) -> Result<(), Trouble> {
+    pub(super) async fn test_tips(&self) -> Result<(), AttemptError> {
         if self.site.settings.ci.final_test == FinalTest::Off {
             return Ok(());
         }
@@ -40,7 +40,11 @@ impl Drain<'_> {
 /// # Errors
 ///
 /// Git cannot read the subject of the breaking commit.
-pub async fn lines(site: &Site, run: &RunId, tested: &TipTest) -> Result<Vec<String>, Trouble> {
+pub async fn lines(
+    site: &Site,
+    run: &RunId,
+    tested: &TipTest,
+) -> Result<Vec<String>, AttemptError> {
     let run = shown_id(run.as_str());
     let line = match tested {
         TipTest::Tested { test, is_flaky } => return told(site, &run, test, *is_flaky).await,
@@ -58,7 +62,7 @@ async fn told(
     run: &str,
     test: &CleanTest,
     is_flaky: bool,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, AttemptError> {
     let tip = short_commit(&test.commit);
     let failing: Vec<&str> = test.failing.iter().map(String::as_str).collect();
     let failing = match failing.as_slice() {
@@ -97,7 +101,7 @@ async fn told(
     Ok(lines)
 }
 
-async fn culprit(site: &Site, run: &str, test: &CleanTest) -> Result<String, Trouble> {
+async fn culprit(site: &Site, run: &str, test: &CleanTest) -> Result<String, AttemptError> {
     Ok(match (&test.broken_by, test.suspects.as_slice()) {
         (Some(commit), _) => {
             let subject = site.repo.subject_of(commit).await?;

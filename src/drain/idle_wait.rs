@@ -6,7 +6,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use super::Drain;
-use crate::attempt::{Executed, Trouble};
+use crate::attempt::{AttemptError, AttemptResult};
 use crate::clock::now;
 use crate::phase::{PhaseId, UnixMs};
 use crate::process::StopLevel;
@@ -63,7 +63,7 @@ impl Drain<'_> {
         &mut self,
         waits: &Waits,
         said: &mut bool,
-    ) -> Result<Option<Result<Executed, Trouble>>, Trouble> {
+    ) -> Result<Option<AttemptResult>, AttemptError> {
         if self.crew.is_empty()
             && !*said
             && let Some(text) = waits.text()

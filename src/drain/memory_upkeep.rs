@@ -9,14 +9,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Drain;
-use crate::attempt::{Site, Trouble, plan, topic_of};
+use crate::attempt::{AttemptError, Site, plan, topic_of};
 use crate::memory::{Entry, EntryId, Memory};
 use crate::phase::{PhaseState, RunId};
 use crate::store::{PhaseRow, Store, StoreError};
 
 impl Drain<'_> {
     /// Between two batches: checks for a changed backend and records the state for other commands.
-    pub(super) async fn tend_memory(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn tend_memory(&mut self) -> Result<(), AttemptError> {
         if let Some(line) = self.site.memory.at_batch().await {
             self.site.progress.note(&line);
         }

@@ -25,18 +25,18 @@ mod workers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::attempt::{Site, Trouble};
+use crate::attempt::{AttemptError, Site};
 use crate::failure::Exit;
 use crate::memory::Backend;
-use crate::phase::{PhaseId, PhaseState, RunId};
-use crate::process::{Stop, StopLevel};
+use crate::phase::{PhaseId, RunId};
+use crate::process::Stop;
 use crate::progress::Event;
 use crate::store::Fixer;
 
 use limits::admission::Limits;
 use liveness::Looks;
-use scheduler::Turn;
-use stop_reason::Halt;
+use scheduler::SchedulerStep;
+use stop_reason::StopReason;
 use workers::Crew;
 
 pub use drain_summary::Tallies;
@@ -87,7 +87,6 @@ pub struct Drain<'a> {
     claims_left: Option<u64>,
     batches_begun: u32,
     /// Reports in a row of a full disk despite free space.
-    full_in_vain: u32,
     /// Whether another drain fenced this owner: running attempts no longer count, and the next claim needs a new
     /// owner.
     lost: bool,
@@ -130,7 +129,6 @@ impl<'a> Drain<'a> {
             sampled: false,
             claims_left: None,
             batches_begun: 0,
-            full_in_vain: 0,
             lost: false,
             had_failure: false,
             looks: Looks::default(),
@@ -158,42 +156,43 @@ impl<'a> Drain<'a> {
         let ended = self.batches().await;
         // Also after a stop: landed work must be on the branch.
         let followed = self.follow().await;
-        let mut halt = match ended {
-            Ok(halt) => halt,
-            Err(trouble) => self.halt_after(trouble).await,
+        let mut reason = match ended {
+            Ok(reason) => reason,
+            Err(error) => self.stop_after(error).await,
         };
         // The user needs to know the first error.
-        if let Err(trouble) = followed
-            && halt.why().is_none()
+        if let Err(error) = followed
+            && reason.why().is_none()
         {
-            halt = self.halt_after(trouble).await;
+            reason = self.stop_after(error).await;
         }
-        if let Halt::Drained = halt
-            && let Err(trouble) = self.test_tips().await
+        if let StopReason::Drained = reason
+            && let Err(error) = self.test_tips().await
         {
-            halt = self.halt_after(trouble).await;
+            reason = self.stop_after(error).await;
         }
-        self.conclude(halt).await
+        self.conclude(reason).await
     }
 
     /// Runs batches, again after each full disk: interrupted phases are queued again by then.
-    async fn batches(&mut self) -> Result<Halt, Trouble> {
+    async fn batches(&mut self) -> Result<StopReason, AttemptError> {
         loop {
-            let halt = match self.batches_while_there_is_space().await {
-                Ok(halt) => halt,
-                Err(trouble) => self.halt_after(trouble).await,
+            let reason = match self.batches_while_there_is_space().await {
+                Ok(reason) => reason,
+                Err(error) => self.stop_after(error).await,
             };
-            match halt {
-                Halt::Full(why) => match self.wait_for_space(why).await {
-                    Some(halt) => return Ok(halt),
-                    None => continue,
-                },
-                halt => return Ok(halt),
+            match reason {
+                StopReason::Error(AttemptError::Full(why)) => {
+                    if !self.site.wait_out_full_disk(why, &self.stop).await? {
+                        return Ok(StopReason::Interrupted);
+                    }
+                }
+                reason => return Ok(reason),
             }
         }
     }
 
-    async fn batches_while_there_is_space(&mut self) -> Result<Halt, Trouble> {
+    async fn batches_while_there_is_space(&mut self) -> Result<StopReason, AttemptError> {
         let in_slots = self.attempts_in_slots().await?;
         self.recover().await?;
         self.remove_old_slots(&in_slots).await?;
@@ -203,14 +202,14 @@ impl<'a> Drain<'a> {
         let plans = memory_upkeep::Plans::remember(&self.site, &self.request.runs).await;
         let ended = self.batch_after_batch().await;
         // After a sample, or an error between two batches, workers may still be running.
-        let halt = self.wind_down_after(ended).await;
+        let reason = self.wind_down_after(ended).await;
         if let Some(plans) = plans {
             plans.end().await;
         }
-        Ok(halt)
+        Ok(reason)
     }
 
-    async fn batch_after_batch(&mut self) -> Result<Halt, Trouble> {
+    async fn batch_after_batch(&mut self) -> Result<StopReason, AttemptError> {
         if let Some(sampled) = self.sample().await.transpose() {
             return sampled;
         }
@@ -222,7 +221,7 @@ impl<'a> Drain<'a> {
             // Claims are counted, not batches: a batch interrupted by a full disk continues under another number.
             // Running attempts belong to the next batch.
             if self.claims_left == Some(0) && self.crew.is_empty() {
-                return Ok(Halt::MaxBatches);
+                return Ok(StopReason::MaxBatches);
             }
             self.batches_begun = number;
             self.site.progress.emit(&Event::BatchStarted { batch: number, batch_size });
@@ -232,58 +231,55 @@ impl<'a> Drain<'a> {
                 self.recover().await?;
             }
             let mark = self.mark().await?;
-            let halt = match self.batch().await.transpose() {
+            let reason = match self.batch().await.transpose() {
                 // Running attempts belong to the last batch.
                 Some(ended) => Some(self.wind_down_after(ended).await),
                 None => None,
             };
-            self.look_at_yield(mark, halt.as_ref()).await?;
+            self.look_at_yield(mark, reason.as_ref()).await?;
             self.batch_finished(number).await?;
             heap::give_back();
-            if let Some(halt) = halt {
-                return Ok(halt);
+            if let Some(reason) = reason {
+                return Ok(reason);
             }
         }
-        Ok(Halt::MaxBatches)
+        Ok(StopReason::MaxBatches)
     }
 
     /// Processes one batch of finished attempts, from this or an earlier batch; returns `None` if more work may
     /// exist. Workers continue beyond the end of a batch: an attempt counts in the batch where it ends.
-    async fn batch(&mut self) -> Result<Option<Halt>, Trouble> {
+    async fn batch(&mut self) -> Result<Option<StopReason>, AttemptError> {
         for _ in 0..self.request.batch_size {
-            match self.turn().await? {
-                _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
-                // Attempts ended by a full disk were claimed for this batch, too.
-                Turn::NothingLeft if self.claims_left == Some(0) && !self.is_empty().await? => {
-                    return Ok(Some(Halt::MaxBatches));
+            match self.step().await? {
+                SchedulerStep::Stop(reason) => return Ok(Some(reason)),
+                SchedulerStep::NothingLeft
+                    if self.claims_left == Some(0) && !self.is_empty().await? =>
+                {
+                    return Ok(Some(StopReason::MaxBatches));
                 }
-                Turn::NothingLeft => return Ok(Some(Halt::Drained)),
-                Turn::Spent(budget) => return Ok(Some(Halt::Budget(budget))),
-                Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
-                    return Ok(Some(Halt::FirstFailure));
-                }
-                Turn::Done(_) => {}
+                SchedulerStep::NothingLeft => return Ok(Some(StopReason::Drained)),
+                SchedulerStep::PhaseEnded => {}
             }
         }
         // Reports the end with the last batch, instead of starting an empty batch.
-        Ok(self.is_empty().await?.then_some(Halt::Drained))
+        Ok(self.is_empty().await?.then_some(StopReason::Drained))
     }
 
     /// Once a stop reason exists, claims nothing more, then finishes and counts the running attempts.
-    async fn wind_down_after(&mut self, ended: Result<Halt, Trouble>) -> Halt {
-        let halt = match ended {
-            Ok(halt) => halt,
-            Err(trouble) => self.halt_after(trouble).await,
+    async fn wind_down_after(&mut self, ended: Result<StopReason, AttemptError>) -> StopReason {
+        let reason = match ended {
+            Ok(reason) => reason,
+            Err(error) => self.stop_after(error).await,
         };
-        self.wind_down(&halt).await;
-        // With `--stop-on-first-failure` a failure is reported as such, even if another stop reason occurred at the
-        // same moment.
-        match halt {
-            Halt::Systemic(why) if self.request.stop_on_first_failure && self.had_failure => {
+        self.wind_down(&reason).await;
+        match reason {
+            StopReason::Error(AttemptError::Systemic(why))
+                if self.request.stop_on_first_failure && self.had_failure =>
+            {
                 self.site.progress.note(&why);
-                Halt::FirstFailure
+                StopReason::FirstFailure
             }
-            halt => halt,
+            reason => reason,
         }
     }
 }

@@ -5,20 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Drain;
-use crate::attempt::{AttemptFolder, Trouble};
+use crate::attempt::{AttemptError, AttemptFolder};
 use crate::store::InFlight;
 use crate::workspace::{OldSlot, OldWork};
 
 impl Drain<'_> {
     /// Lists attempts of all drains with a slot. Called before recovery, since recovery forgets them.
-    pub(super) async fn attempts_in_slots(&self) -> Result<Vec<InFlight>, Trouble> {
+    pub(super) async fn attempts_in_slots(&self) -> Result<Vec<InFlight>, AttemptError> {
         let owners = self.site.store.owners().await?;
         let all = owners.into_iter().flat_map(|owner| owner.executing);
         Ok(all.filter(|work| work.slot.is_some()).collect())
     }
 
     /// Removes slots of older versions and keeps their work.
-    pub(super) async fn remove_old_slots(&self, in_slots: &[InFlight]) -> Result<(), Trouble> {
+    pub(super) async fn remove_old_slots(&self, in_slots: &[InFlight]) -> Result<(), AttemptError> {
         for old in self.site.repo.old_slots()? {
             let number = old.number;
             match self.site.repo.work_in(&old, &self.site.settings.workspace).await {
@@ -43,7 +43,7 @@ impl Drain<'_> {
         old: &OldSlot,
         work: &OldWork,
         in_slots: &[InFlight],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AttemptError> {
         let site = &self.site;
         let patch = site.redactor.redact_bytes(&work.patch);
         let attempts = site.repo.autopack_dir().join("attempts");
@@ -60,8 +60,8 @@ impl Drain<'_> {
         let beside = || attempts.join(format!("slot-{number}.patch"));
         let file = own.filter(|patch| !patch.exists()).unwrap_or_else(beside);
         let folder = file.parent().unwrap_or(&attempts);
-        fs::create_dir_all(folder).map_err(|error| Trouble::io(folder, error))?;
-        fs::write(&file, patch).map_err(|error| Trouble::io(&file, error))?;
+        fs::create_dir_all(folder).map_err(|error| AttemptError::io(folder, error))?;
+        fs::write(&file, patch).map_err(|error| AttemptError::io(&file, error))?;
         site.progress.note(&format!(
             "slot {number} of an older version held work that did not land; the work is kept in {}",
             file.strip_prefix(site.repo.root()).unwrap_or(&file).display()

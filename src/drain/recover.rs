@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Drain;
 use super::liveness::{Liveness, liveness};
-use crate::attempt::{AttemptFolder, Site, Trouble};
+use crate::attempt::{AttemptError, AttemptFolder, Site};
 use crate::clock::now;
 use crate::phase::{PhaseState, RunId};
 use crate::process::child_env::OWNER;
@@ -23,7 +23,7 @@ const SUPERVISORS_END: Duration = Duration::from_secs(10);
 
 impl Drain<'_> {
     /// Reclaims the work of owners gone by now. An owner in doubt is left to a later call.
-    pub(super) async fn recover(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn recover(&mut self) -> Result<(), AttemptError> {
         let us = self.owner.id().clone();
         let lease = Duration::from_secs(self.site.settings.executor.lease_seconds);
         let rows = self.site.store.owners().await?;
@@ -43,7 +43,7 @@ impl Drain<'_> {
     }
 
     /// Counts the phases of these runs left by owners certainly gone; a drain reclaims these first.
-    pub(super) async fn left_behind(&self) -> Result<u64, Trouble> {
+    pub(super) async fn left_behind(&self) -> Result<u64, AttemptError> {
         let (mut left, runs) = (0, &self.request.runs);
         for row in self.site.store.owners().await? {
             if row.owner.id != *self.owner.id() && liveness(&row) == Liveness::Dead {
@@ -80,7 +80,7 @@ async fn rescue(
     us: &OwnerId,
     owner: &Owner,
     executing: Vec<&InFlight>,
-) -> Result<(), Trouble> {
+) -> Result<(), AttemptError> {
     let id = &owner.id;
     site.store.fence_owner(id).await?;
     // Order matters: first block landings, then end the processes, then queue again.
@@ -117,7 +117,7 @@ async fn wait_for_slot(site: &Site, work: &InFlight, deadline: Instant) {
     }
 }
 
-async fn settle(site: &Site, work: &InFlight) -> Result<(), Trouble> {
+async fn settle(site: &Site, work: &InFlight) -> Result<(), AttemptError> {
     let how = match &work.landing_commit {
         Some(commit) if site.repo.has_landed(&work.run_id, commit).await? => {
             Rescue::Landed(commit.clone())

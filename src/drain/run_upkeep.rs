@@ -1,8 +1,8 @@
 //! Upkeep of whole runs: repairs specs and moves branches forward to landed work.
 
 use super::Drain;
-use super::stop_reason::Halt;
-use crate::attempt::Trouble;
+use super::stop_reason::StopReason;
+use crate::attempt::AttemptError;
 use crate::phase::words::{first_few, quoted, short_commit};
 use crate::phase::{PhaseId, RunId};
 use crate::store::RunFacts;
@@ -12,7 +12,7 @@ const NAMED: usize = 8;
 
 impl Drain<'_> {
     /// Moves branches forward to landed work if the user had them checked out before.
-    pub(super) async fn follow(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn follow(&mut self) -> Result<(), AttemptError> {
         let request = self.request;
         for run in &request.runs {
             if let Some(facts) = self.site.store.run_facts(run).await? {
@@ -24,7 +24,7 @@ impl Drain<'_> {
     }
 
     /// Warns about a branch moved back by somebody, which lost landed phases. Each phase is reported once.
-    async fn say_lost(&mut self, run: &RunId, facts: &RunFacts) -> Result<(), Trouble> {
+    async fn say_lost(&mut self, run: &RunId, facts: &RunFacts) -> Result<(), AttemptError> {
         let landed = self.site.store.landed(run).await?;
         let mut lost = self.site.repo.missing(run, &facts.base_commit, &landed).await?;
         lost.retain(|(phase, _)| self.said_lost.insert((run.clone(), phase.clone())));
@@ -43,12 +43,12 @@ impl Drain<'_> {
     }
 
     /// Converts an error into the drain's stop reason.
-    pub(super) async fn halt_after(&self, trouble: Trouble) -> Halt {
-        self.site.with_last_landing(trouble).await.into()
+    pub(super) async fn stop_after(&self, error: AttemptError) -> StopReason {
+        StopReason::Error(self.site.with_last_landing(error).await)
     }
 
     /// Repairs the specs of all runs.
-    pub(super) async fn repair(&self) -> Result<(), Trouble> {
+    pub(super) async fn repair(&self) -> Result<(), AttemptError> {
         for run in &self.request.runs {
             let counts =
                 self.site.store.repair_queued(Some(run), self.fix, false, &mut |_| {}).await?;

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drain, Halt, Turn};
-use crate::attempt::Trouble;
+use super::{Drain, SchedulerStep, StopReason};
+use crate::attempt::AttemptError;
 use crate::phase::{PhaseId, PhaseState, RunId};
-use crate::process::StopLevel;
 use crate::store::PhaseRow;
 
 impl Drain<'_> {
     /// Runs the sample; returns `Some` if the drain must stop.
-    pub(super) async fn sample(&mut self) -> Result<Option<Halt>, Trouble> {
+    pub(super) async fn sample(&mut self) -> Result<Option<StopReason>, AttemptError> {
         let Some(size) = self.request.sample.filter(|_| !self.sampled) else { return Ok(None) };
         // A sample interrupted by a full disk continues.
         if self.only.is_empty() {
@@ -29,14 +28,10 @@ impl Drain<'_> {
         self.site.progress.note(&format!("running a sample first: {names}"));
         self.site.repeats.while_sampling(true);
         loop {
-            match self.turn().await? {
-                _ if self.stop.level() > StopLevel::Run => return Ok(Some(Halt::Interrupted)),
-                Turn::Spent(budget) => return Ok(Some(Halt::Budget(budget))),
-                Turn::NothingLeft => break,
-                Turn::Done(PhaseState::Failed) if self.request.stop_on_first_failure => {
-                    return Ok(Some(Halt::FirstFailure));
-                }
-                Turn::Done(_) => {}
+            match self.step().await? {
+                SchedulerStep::Stop(reason) => return Ok(Some(reason)),
+                SchedulerStep::NothingLeft => break,
+                SchedulerStep::PhaseEnded => {}
             }
         }
         self.site.repeats.while_sampling(false);
@@ -44,7 +39,8 @@ impl Drain<'_> {
         self.only.clear();
         self.sampled = true;
         if passed == 0 {
-            return Ok(Some(Halt::Systemic(none_passed(tried, &names))));
+            let error = AttemptError::Systemic(none_passed(tried, &names));
+            return Ok(Some(StopReason::Error(error)));
         }
         self.site.progress.note(&match tried {
             1 => "the sampled phase passed".to_owned(),
@@ -54,7 +50,7 @@ impl Drain<'_> {
     }
 
     /// Counts passed phases of the sample; another drain may have claimed some of the phases.
-    async fn passed(&self) -> Result<usize, Trouble> {
+    async fn passed(&self) -> Result<usize, AttemptError> {
         let mut passed = 0;
         for run in &self.request.runs {
             let complete = self.site.store.phases(run, Some(PhaseState::Complete)).await?;
@@ -101,6 +97,7 @@ fn spread(rows: &[PhaseRow], size: usize) -> Vec<(RunId, PhaseId)> {
 mod tests {
     use super::*;
     use crate::phase::{RawSpec, UnixMs};
+    use crate::store::QueuePlace;
 
     fn row(id: &str, category: &str, needs: &[&str]) -> PhaseRow {
         PhaseRow {
@@ -108,6 +105,7 @@ mod tests {
             phase_id: PhaseId::new(id),
             name: id.to_owned(),
             state: PhaseState::Queued,
+            place: QueuePlace::default(),
             spec: RawSpec(serde_json::json!({ "category": category })),
             repaired: true,
             depends_on: needs.iter().map(|need| PhaseId::new(*need)).collect(),

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::idle_wait::Waits;
-use super::{Drain, Halt, Registered};
-use crate::attempt::{After, Executed, Trouble};
+use super::{Drain, Registered, StopReason};
+use crate::attempt::{AttemptError, AttemptResult, Finished, NextStep};
 use crate::clock::now;
 use crate::phase::PhaseState;
 use crate::phase::budget::Exhausted;
@@ -13,18 +13,25 @@ use crate::progress::{Event, PhaseFinished};
 use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
 
 /// Outcome of a scheduler step.
-pub(super) enum Turn {
+pub(super) enum SchedulerStep {
     /// An attempt ended, or a phase was refused at its claim.
-    Done(PhaseState),
+    PhaseEnded,
     /// No worker is busy, and no phase can be claimed.
     NothingLeft,
     /// A budget is exhausted.
-    Spent(Exhausted),
+    Stop(StopReason),
 }
 
 impl Drain<'_> {
     /// Keeps all workers busy until an attempt ends; waits for work if waiting can help.
-    pub(super) async fn turn(&mut self) -> Result<Turn, Trouble> {
+    pub(super) async fn step(&mut self) -> Result<SchedulerStep, AttemptError> {
+        let step = self.assign_and_wait().await?;
+        Ok(match self.stop.level() > StopLevel::Run {
+            true => SchedulerStep::Stop(StopReason::Interrupted),
+            false => step,
+        })
+    }
+    async fn assign_and_wait(&mut self) -> Result<SchedulerStep, AttemptError> {
         let mut said = false;
         loop {
             if !self.may_claim() {
@@ -33,7 +40,7 @@ impl Drain<'_> {
                     None if self.lost && self.stop.level() == StopLevel::Run => {
                         self.register_again().await?;
                     }
-                    None => return Ok(Turn::NothingLeft),
+                    None => return Ok(SchedulerStep::NothingLeft),
                 }
                 continue;
             }
@@ -44,10 +51,9 @@ impl Drain<'_> {
                 }
                 Next::Unfixable { run_id, phase_id, failure } => {
                     self.count_claim();
-                    self.finished(PhaseFinished::refused(run_id, phase_id, failure));
-                    return Ok(Turn::Done(PhaseState::Failed));
+                    return Ok(self.finished(PhaseFinished::refused(run_id, phase_id, failure)));
                 }
-                Next::Stopped(budget) if self.crew.is_empty() => return Ok(Turn::Spent(budget)),
+                Next::Stopped(budget) if self.crew.is_empty() => return Ok(spent(budget)),
                 // Running attempts are expected to use up the rest, but may use less.
                 Next::Stopped(_) => Waits::for_a_line(),
                 Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
@@ -59,10 +65,10 @@ impl Drain<'_> {
             };
             if self.crew.is_empty() {
                 if let Some(budget) = self.limits.over(&self.site) {
-                    return Ok(Turn::Spent(budget));
+                    return Ok(spent(budget));
                 }
                 if waits.is_for_a_line() {
-                    return Ok(Turn::NothingLeft);
+                    return Ok(SchedulerStep::NothingLeft);
                 }
             }
             if let Some(ended) = self.wait(&waits, &mut said).await? {
@@ -89,7 +95,7 @@ impl Drain<'_> {
             && self.crew.len() < self.request.jobs as usize
     }
 
-    async fn claim(&mut self) -> Result<Next, Trouble> {
+    async fn claim(&mut self) -> Result<Next, AttemptError> {
         self.site.memory.may_claim().map_err(anyhow::Error::new)?;
         let at = now();
         let executor = &self.site.settings.executor;
@@ -128,42 +134,45 @@ impl Drain<'_> {
         self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
     }
 
-    fn ended(&mut self, ended: Result<Executed, Trouble>) -> Result<Turn, Trouble> {
-        match ended {
-            Ok(executed) => {
-                let state = executed.finished.state;
-                self.finished(executed.finished);
-                self.limits.add(&executed.used);
-                match executed.after {
-                    After::Nothing => self.space_found(),
-                    After::Systemic(why) => return Err(Trouble::Systemic(why)),
-                    // The attempt counts neither for the phase nor for the batch.
-                    After::MadeRoom => self.give_claim_back(),
-                    After::Full(why) => {
-                        self.give_claim_back();
-                        return Err(Trouble::Full(why));
-                    }
-                    After::Ours(error) => return Err(Trouble::Ours(error)),
-                    After::OverBudget(budget) => return Ok(Turn::Spent(budget)),
-                    After::Away { agent, until } => self.limits.send_away(agent, until),
-                }
-                Ok(Turn::Done(state))
+    fn ended(&mut self, ended: AttemptResult) -> Result<SchedulerStep, AttemptError> {
+        let step = match ended.finished {
+            Some(Finished { phase, used }) => {
+                self.limits.add(&used);
+                self.finished(phase)
             }
-            Err(Trouble::LeaseLost) => {
+            None => SchedulerStep::PhaseEnded,
+        };
+        match ended.next {
+            Ok(NextStep::GoOn) => self.site.space_found(),
+            // It was no try of the phase, and none of the drain.
+            Ok(NextStep::MadeRoom) => self.give_claim_back(),
+            Ok(NextStep::AvoidAgent { agent, until }) => self.limits.send_away(agent, until),
+            Ok(NextStep::OverBudget(budget)) => return Ok(spent(budget)),
+            Err(AttemptError::LeaseLost) => {
                 self.site
                     .progress
                     .note("another drain reclaimed this phase; its result is discarded");
                 self.lose();
-                Ok(Turn::Done(PhaseState::Queued))
             }
-            Err(trouble) => Err(trouble),
+            Err(error) => {
+                if matches!(error, AttemptError::Full(_)) {
+                    self.give_claim_back();
+                }
+                return Err(error);
+            }
         }
+        Ok(step)
     }
 
-    fn finished(&mut self, ended: PhaseFinished) {
-        self.had_failure |= ended.state == PhaseState::Failed;
+    fn finished(&mut self, ended: PhaseFinished) -> SchedulerStep {
+        let failed = ended.state == PhaseState::Failed;
+        self.had_failure |= failed;
         self.tallies.add(&ended);
         self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
+        match failed && self.request.stop_on_first_failure {
+            true => SchedulerStep::Stop(StopReason::FirstFailure),
+            false => SchedulerStep::PhaseEnded,
+        }
     }
 
     /// Handles a lost lease: this drain was suspended for longer than the lease. All workers share the lease: their
@@ -173,7 +182,7 @@ impl Drain<'_> {
         self.owner.end_lines();
     }
 
-    async fn register_again(&mut self) -> Result<(), Trouble> {
+    async fn register_again(&mut self) -> Result<(), AttemptError> {
         self.owner = Registered::register(
             &self.site.store,
             &self.site.repo,
@@ -187,17 +196,17 @@ impl Drain<'_> {
     }
 
     /// Stops claiming; finishes and counts the running attempts.
-    pub(super) async fn wind_down(&mut self, halt: &Halt) {
+    pub(super) async fn wind_down(&mut self, reason: &StopReason) {
         if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
             // Errors for the user to fix are reported at the end of the drain.
-            let why = halt.why().filter(|_| !halt.is_told_at_the_end());
+            let why = reason.why().filter(|_| !reason.is_told_at_the_end());
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             let (under_way, meets) = match self.crew.len() {
                 1 => ("1 running phase".to_owned(), "it reaches"),
                 n => (format!("{n} running phases"), "they reach"),
             };
             // The rest of the budget limits the running attempts.
-            let unless = match halt.budget() {
+            let unless = match reason.budget() {
                 Some(level) => format!(", unless {meets} the {level}'s budget too"),
                 None => String::new(),
             };
@@ -205,14 +214,18 @@ impl Drain<'_> {
             self.site.progress.note(&format!("not starting new phases{why}; {first}"));
         }
         // Each error is reported once, even if several attempts meet the same.
-        let mut told: HashSet<String> = halt.why().map(str::to_owned).into_iter().collect();
+        let mut told: HashSet<String> = reason.why().into_iter().collect();
         while let Some(ended) = self.crew.next().await {
-            if let Err(trouble) = self.ended(ended) {
-                let met = self.halt_after(trouble).await;
-                if let Some(why) = met.why().filter(|why| told.insert((*why).to_owned())) {
-                    self.site.progress.note(why);
+            if let Err(error) = self.ended(ended) {
+                let met = self.stop_after(error).await;
+                if let Some(why) = met.why().filter(|why| told.insert(why.clone())) {
+                    self.site.progress.note(&why);
                 }
             }
         }
     }
+}
+
+fn spent(budget: Exhausted) -> SchedulerStep {
+    SchedulerStep::Stop(StopReason::Budget(budget))
 }

@@ -1,53 +1,42 @@
 //! Reasons for a drain to stop.
 
-use crate::attempt::Trouble;
+use crate::attempt::AttemptError;
 use crate::failure::one_line;
 use crate::phase::budget::{Exhausted, Level};
 use crate::progress::Reason;
 use crate::workspace::WorkspaceError;
 
-pub(super) enum Halt {
+pub(super) enum StopReason {
     Drained,
     FirstFailure,
-    Systemic(String),
-    /// A branch of the user blocks the run's branch; the text says how to resolve the conflict.
-    BranchBlocked(String),
-    /// The disk is full: the drain resumes once space is free.
-    Full(String),
-    /// A budget is exhausted.
-    Budget(Exhausted),
-    /// autopack could not continue.
-    Failed {
-        why: String,
-        /// Whether the text names a remedy.
-        names_cure: bool,
-    },
     MaxBatches,
     Interrupted,
+    /// A budget is spent.
+    Budget(Exhausted),
+    /// The drain cannot go on. With [`AttemptError::Full`] it goes on when there is room again.
+    Error(AttemptError),
 }
 
-impl Halt {
+impl StopReason {
     /// Returns the reason shown in the final event.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Drained => Reason::Drained,
             Self::FirstFailure => Reason::StoppedOnFailure,
-            Self::Systemic(_) | Self::BranchBlocked(_) | Self::Full(_) => Reason::Systemic,
-            Self::Budget(_) => Reason::Budget,
-            Self::Failed { .. } => Reason::Failed,
             Self::MaxBatches => Reason::MaxBatches,
             Self::Interrupted => Reason::Interrupted,
+            Self::Budget(_) => Reason::Budget,
+            Self::Error(error) if is_our_failure(error) => Reason::Failed,
+            Self::Error(_) => Reason::Systemic,
         }
     }
 
     /// Returns the cause in words, if the reason alone does not tell.
-    pub fn why(&self) -> Option<&str> {
+    pub fn why(&self) -> Option<String> {
         match self {
-            Self::Systemic(why)
-            | Self::BranchBlocked(why)
-            | Self::Full(why)
-            | Self::Budget(Exhausted { why, .. })
-            | Self::Failed { why, .. } => Some(why),
+            Self::Budget(Exhausted { why, .. }) => Some(why.clone()),
+            Self::Error(AttemptError::Ours(error)) => Some(one_line(error)),
+            Self::Error(error) => Some(error.to_string()),
             Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
         }
     }
@@ -62,26 +51,28 @@ impl Halt {
 
     /// Returns whether the text names a remedy.
     pub fn names_cure(&self) -> bool {
-        matches!(self, Self::Failed { names_cure: true, .. } | Self::BranchBlocked(_))
+        match self {
+            Self::Error(AttemptError::Ours(error)) => is_blocked(error) || names_cure(error),
+            _ => false,
+        }
     }
 
     /// Returns whether the user has to fix the cause, reported at the end of the drain.
     pub fn is_told_at_the_end(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::BranchBlocked(_))
+        match self {
+            Self::Error(AttemptError::Systemic(_) | AttemptError::Full(_)) => false,
+            Self::Error(_) => true,
+            _ => false,
+        }
     }
 }
 
-impl From<Trouble> for Halt {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Systemic(why) => Self::Systemic(why),
-            Trouble::Full(why) => Self::Full(why),
-            Trouble::Ours(error) if is_blocked(&error) => Self::BranchBlocked(one_line(&error)),
-            Trouble::Ours(error) => {
-                Self::Failed { names_cure: names_cure(&error), why: one_line(&error) }
-            }
-            trouble => Self::Failed { why: trouble.to_string(), names_cure: false },
-        }
+/// A branch of the user's that is in the way of the run's is the user's to move.
+pub(super) fn is_our_failure(error: &AttemptError) -> bool {
+    match error {
+        AttemptError::Systemic(_) | AttemptError::Full(_) => false,
+        AttemptError::Ours(error) => !is_blocked(error),
+        _ => true,
     }
 }
 
@@ -112,20 +103,20 @@ mod tests {
     use super::*;
     use anyhow::Error;
 
-    fn halt(error: WorkspaceError) -> Halt {
-        Halt::from(Trouble::Ours(Error::from(error)))
+    fn reason(error: WorkspaceError) -> StopReason {
+        StopReason::Error(AttemptError::Ours(Error::from(error)))
     }
 
     #[test]
     fn an_error_that_names_its_cure_is_told_from_one_that_does_not() {
-        assert!(halt(WorkspaceError::BranchNotOurs { branch: "a".to_owned() }).names_cure());
-        assert!(!halt(WorkspaceError::NotReset(1)).names_cure());
+        assert!(reason(WorkspaceError::BranchNotOurs { branch: "a".to_owned() }).names_cure());
+        assert!(!reason(WorkspaceError::NotReset(1)).names_cure());
     }
 
     #[test]
     fn the_cause_of_an_error_is_said_once() {
         let source = std::io::Error::other("File exists");
         let error = WorkspaceError::Io { doing: "make the folder", path: "/a".into(), source };
-        assert_eq!(halt(error).why(), Some("cannot make the folder /a: File exists"));
+        assert_eq!(reason(error).why().unwrap(), "cannot make the folder /a: File exists");
     }
 }

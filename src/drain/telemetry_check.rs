@@ -1,7 +1,7 @@
 //! Warnings after a batch with no telemetry, or with telemetry lacking token counts, and likely causes.
 
-use super::{Drain, Halt};
-use crate::attempt::Trouble;
+use super::{Drain, StopReason};
+use crate::attempt::AttemptError;
 use crate::store::{Mark, Yield};
 
 const OFF: &str = "telemetry: switched off; this drain records no samples";
@@ -15,7 +15,7 @@ pub struct Said {
 
 impl Drain<'_> {
     /// Records the state before a batch; `None` if telemetry is off.
-    pub(super) async fn mark(&self) -> Result<Option<Mark>, Trouble> {
+    pub(super) async fn mark(&self) -> Result<Option<Mark>, AttemptError> {
         match self.site.settings.telemetry.enabled {
             true => Ok(Some(self.site.store.mark().await?)),
             false => Ok(None),
@@ -26,8 +26,8 @@ impl Drain<'_> {
     pub(super) async fn look_at_yield(
         &mut self,
         since: Option<Mark>,
-        halt: Option<&Halt>,
-    ) -> Result<(), Trouble> {
+        reason: Option<&StopReason>,
+    ) -> Result<(), AttemptError> {
         let Some(mark) = since else {
             if !std::mem::replace(&mut self.said.off, true) {
                 self.say(OFF);
@@ -36,8 +36,10 @@ impl Drain<'_> {
         };
         let found = self.site.store.yield_since(&mark, self.owner.id()).await?;
         // Errors before the agent started are reported where the drain ends.
-        let tells = |halt: &Halt| halt.why().is_some() || matches!(halt, Halt::Interrupted);
-        let explained = found.reached == 0 && halt.is_some_and(tells);
+        let tells = |reason: &StopReason| {
+            reason.why().is_some() || matches!(reason, StopReason::Interrupted)
+        };
+        let explained = found.reached == 0 && reason.is_some_and(tells);
         if let Some(text) = none(&found).filter(|_| !explained) {
             self.say(&text);
         }

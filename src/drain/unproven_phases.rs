@@ -2,7 +2,7 @@
 //! operator decides.
 
 use super::Drain;
-use crate::attempt::Trouble;
+use crate::attempt::AttemptError;
 use crate::phase::RunId;
 use crate::phase::words::{first_few, quoted};
 use crate::store::Unproven;
@@ -12,7 +12,7 @@ const NAMED: usize = 8;
 
 impl Drain<'_> {
     /// Describes such phases for each run; empty if none.
-    pub(super) async fn unproven(&self) -> Result<Vec<String>, Trouble> {
+    pub(super) async fn unproven(&self) -> Result<Vec<String>, AttemptError> {
         let runs = &self.request.runs;
         let all = self.site.store.unproven(runs).await?;
         let of = |run: &RunId| all.iter().filter(|phase| phase.run_id == *run).collect::<Vec<_>>();

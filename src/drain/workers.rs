@@ -8,14 +8,14 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument as _;
 
-use crate::attempt::{Executed, Site, Trouble, execute};
+use crate::attempt::{AttemptError, AttemptResult, Site, execute};
 use crate::phase::budget::Spent;
 use crate::process::Stop;
 use crate::store::Claim;
 
 #[derive(Default)]
 pub(super) struct Crew {
-    lines: JoinSet<Result<Executed, Trouble>>,
+    lines: JoinSet<AttemptResult>,
     /// Estimated output tokens of each attempt.
     expected: HashMap<Id, u64>,
 }
@@ -46,12 +46,13 @@ impl Crew {
     }
 
     /// Waits for the next attempt to finish; returns `None` if no worker is busy. Cancel safe.
-    pub async fn next(&mut self) -> Option<Result<Executed, Trouble>> {
+    pub async fn next(&mut self) -> Option<AttemptResult> {
         let (id, ended) = match self.lines.join_next_with_id().await? {
             Ok(ended) => ended,
             // The phase stays EXECUTING, and the next drain handles the attempt as a crash.
             Err(error) => {
-                (error.id(), Err(Trouble::Ours(anyhow::anyhow!("an attempt broke off: {error}"))))
+                let why = anyhow::anyhow!("an attempt broke off: {error}");
+                (error.id(), AttemptResult::unfinished(AttemptError::Ours(why)))
             }
         };
         self.expected.remove(&id);

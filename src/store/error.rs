@@ -7,7 +7,7 @@ use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
 use super::queue::owners::OwnerId;
-use super::sqlite::Trouble;
+use super::sqlite::DatabaseErrorKind;
 
 const IMPORT_MAKES_ONE: &str = "create one with `autopack import`";
 const START_AGAIN: &str =
@@ -223,12 +223,12 @@ pub enum StoreError {
     },
 
     /// SQLite or the file system reported an error.
-    #[error("cannot {} the database{}: {trouble}", verb(*trouble), at(path.as_ref()))]
+    #[error("cannot {} the database{}: {kind}", verb(*kind), at(path.as_ref()))]
     Database {
         /// Path of the database.
         path: Option<PathBuf>,
         /// Kind of fault.
-        trouble: Trouble,
+        kind: DatabaseErrorKind,
         /// Underlying error.
         source: sqlx::Error,
     },
@@ -257,15 +257,15 @@ impl StoreError {
             Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),
             Self::NewerSchema { .. } => Cow::Borrowed(BE_NEWER),
             Self::BadRow { .. } => Cow::Borrowed(RESTORE_IT),
-            Self::Database { trouble, .. } => Cow::Borrowed(trouble.hint()?),
+            Self::Database { kind, .. } => Cow::Borrowed(kind.hint()?),
             _ => return None,
         })
     }
 
     /// Returns the kind of database fault, for [`StoreError::Database`].
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn database_kind(&self) -> Option<DatabaseErrorKind> {
         match self {
-            Self::Database { trouble, .. } => Some(*trouble),
+            Self::Database { kind, .. } => Some(*kind),
             _ => None,
         }
     }
@@ -273,15 +273,18 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
-        Self::Database { path: None, trouble: Trouble::of(&source), source }
+        Self::Database { path: None, kind: DatabaseErrorKind::of(&source), source }
     }
 }
 
-fn verb(trouble: Trouble) -> &'static str {
-    match trouble {
-        Trouble::Full | Trouble::ReadOnly => "write",
-        Trouble::Corrupt => "read",
-        Trouble::Busy | Trouble::Io | Trouble::CannotOpen | Trouble::Other => "use",
+fn verb(kind: DatabaseErrorKind) -> &'static str {
+    match kind {
+        DatabaseErrorKind::Full | DatabaseErrorKind::ReadOnly => "write",
+        DatabaseErrorKind::Corrupt => "read",
+        DatabaseErrorKind::Busy
+        | DatabaseErrorKind::Io
+        | DatabaseErrorKind::CannotOpen
+        | DatabaseErrorKind::Other => "use",
     }
 }
 
@@ -312,9 +315,9 @@ mod tests {
     #[test]
     fn what_to_do_is_what_the_text_ends_with() {
         let path = PathBuf::from("/tmp/odd; name/a.db");
-        let database = |code: Trouble| StoreError::Database {
+        let database = |code: DatabaseErrorKind| StoreError::Database {
             path: Some(path.clone()),
-            trouble: code,
+            kind: code,
             source: sqlx::Error::PoolClosed,
         };
         let (what, why) = ("a table `x`".to_owned(), "no number".to_owned());
@@ -325,12 +328,12 @@ mod tests {
             StoreError::OtherApplication { path: path.clone(), what },
             StoreError::NewerSchema { path: path.clone(), found: 9, known: 1 },
             StoreError::BadRow { row: "run r".to_owned(), why },
-            database(Trouble::Busy),
-            database(Trouble::Full),
+            database(DatabaseErrorKind::Busy),
+            database(DatabaseErrorKind::Full),
         ] {
             let hint = error.hint().unwrap();
             assert!(error.to_string().ends_with(&format!("; {hint}")), "{error}: {hint}");
         }
-        assert_eq!(database(Trouble::Other).hint(), None);
+        assert_eq!(database(DatabaseErrorKind::Other).hint(), None);
     }
 }

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
-use sqlx::{AssertSqlSafe, Transaction};
 
 use super::database_probe::{self, Found};
 use super::database_url::DatabaseUrl;
 use super::error::StoreError;
-use super::sqlite::{self, APPLICATION_ID, Trouble};
+use super::sqlite::{self, APPLICATION_ID, DatabaseErrorKind};
+use crate::schema_version::{Schema, version_of};
 
-/// Migrations in order; the database's `user_version` is the number of applied migrations.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_memory_backend.sql"),
@@ -29,7 +29,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_clean_tests.sql"),
     include_str!("migrations/0012_settlements.sql"),
 ];
-pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
+pub(super) const SCHEMA_VERSION: i64 = SCHEMA.version();
 
 /// An open database. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -105,7 +106,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn schema_version(&self) -> Result<i64, StoreError> {
-        self.named(async { Ok(user_version(&self.reader).await?) }).await
+        self.named(async { Ok(version_of(&mut *self.reader.acquire().await?).await?) }).await
     }
 
     /// Returns the version of the SQLite library.
@@ -179,29 +180,20 @@ impl Store {
     /// Applies all missing migrations in one transaction, so two processes opening a new database concurrently create
     /// the schema once.
     async fn migrate(&self) -> Result<(), StoreError> {
-        if user_version(&self.writer).await? == SCHEMA_VERSION {
+        if version_of(&mut *self.writer.acquire().await?).await? == SCHEMA_VERSION {
             return Ok(());
         }
         let mut tx = self.begin().await?;
         database_probe::refuse_foreign(&mut tx, &self.path).await?;
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
+        let version = version_of(&mut tx).await?;
         database_probe::refuse_newer(&self.path, version)?;
-        let applied = usize::try_from(version)
-            .map_err(|_| StoreError::bad_row("user_version", format!("{version} is negative")))?;
-        for migration in &MIGRATIONS[applied..] {
-            sqlx::raw_sql(*migration).execute(&mut *tx).await?;
+        if version < 0 {
+            return Err(StoreError::bad_row("user_version", format!("{version} is negative")));
         }
         // Pragmas take no bound values; both numbers are constants of autopack.
-        let mark = format!(
-            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}"
-        );
-        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *tx).await?;
+        SCHEMA.migrate(&mut tx, version).await?;
         Ok(tx.commit().await?)
     }
-}
-
-async fn user_version(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await
 }
 
 /// Returns device and inode.
@@ -219,7 +211,7 @@ async fn first_connection(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         match sqlite::writer(path).await {
             // A pool timeout has waited long enough.
             Err(error @ sqlx::Error::Database(_))
-                if Trouble::of(&error) == Trouble::Busy && tries < TRIES =>
+                if DatabaseErrorKind::of(&error) == DatabaseErrorKind::Busy && tries < TRIES =>
             {
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;

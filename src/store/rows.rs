@@ -7,6 +7,7 @@ use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId,
 use super::columns::{json, number, parse};
 use super::error::StoreError;
 use super::queue::owners::OwnerId;
+use super::queue::queue_order::QueuePlace;
 use super::state_step::Standing;
 use super::token_columns::TokenColumns;
 
@@ -21,6 +22,7 @@ pub struct PhaseRow {
     pub name: String,
     /// Present state.
     pub state: PhaseState,
+    pub place: QueuePlace,
     /// The repaired spec, or the spec as written before the first repair.
     pub spec: RawSpec,
     /// Whether the spec was repaired.
@@ -65,6 +67,8 @@ pub(super) struct PhaseRecord {
     pub unfixable: Option<String>,
     pub note: Option<String>,
     pub footprint: Option<String>,
+    #[sqlx(flatten)]
+    pub place: QueuePlace,
 }
 
 /// Selects [`PhaseRecord`]s with the given conditions.
@@ -73,7 +77,7 @@ macro_rules! select_phases {
         concat!(
             "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.uncounted, p.max_attempts,
                     p.not_before, p.commit_id, p.last_failure,
-                    p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note, p.footprint
+                    p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note, p.footprint, p.band, p.position
                FROM phases p JOIN runs r ON r.id = p.run ",
             $conditions
         )
@@ -116,6 +120,7 @@ impl TryFrom<PhaseRecord> for PhaseRow {
         Ok(Self {
             state: parse(&row.state, name)?,
             spec: row.current_spec()?,
+            place: row.place,
             repaired: row.spec.is_some(),
             depends_on: Vec::new(),
             attempts: number(row.attempts, name)?,

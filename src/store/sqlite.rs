@@ -31,9 +31,9 @@ pub(super) const ROW_BUFFER: usize = 1024;
 /// 1000, one claim in fifty would wait for a checkpoint.
 const WAL_PAGES: &str = "2500";
 
-/// Kind of a database fault.
+/// What kind of error the database reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DatabaseErrorKind {
     /// The disk, or the quota, is full.
     Full,
     /// The disk reports an error.
@@ -50,7 +50,7 @@ pub enum Trouble {
     Other,
 }
 
-impl Trouble {
+impl DatabaseErrorKind {
     /// Classifies an error by code; sqlx reports all of them as `ErrorKind::Other`.
     pub(super) fn of(error: &sqlx::Error) -> Self {
         let code = match error {
@@ -72,7 +72,7 @@ impl Trouble {
     }
 }
 
-impl Trouble {
+impl DatabaseErrorKind {
     /// Returns the remedy, if known.
     pub(super) fn hint(self) -> Option<&'static str> {
         match self {
@@ -86,7 +86,7 @@ impl Trouble {
 }
 
 /// Formats the fault, and after a `; ` the remedy.
-impl fmt::Display for Trouble {
+impl fmt::Display for DatabaseErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the disk is full",
@@ -207,8 +207,8 @@ mod tests {
 
     #[test]
     fn a_queue_for_the_writer_that_takes_too_long_is_a_busy_database() {
-        assert_eq!(Trouble::of(&sqlx::Error::PoolTimedOut), Trouble::Busy);
-        assert_eq!(Trouble::of(&sqlx::Error::PoolClosed), Trouble::Other);
+        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolTimedOut), DatabaseErrorKind::Busy);
+        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolClosed), DatabaseErrorKind::Other);
     }
 
     #[test]

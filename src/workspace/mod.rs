@@ -19,7 +19,6 @@ pub use crate::git::error::WorkspaceError;
 pub use crate::git::trees::Tree;
 pub use repo::Repo;
 pub use repo::claim_ref::{ClaimRef, Fence};
-pub use repo::free_space::Shortage;
 pub use repo::leftovers::SlotInfo;
 pub use repo::obstacles::{Obstacle, obstacles};
 pub use repo::run_branch::{Followed, RunBranch, Tip};

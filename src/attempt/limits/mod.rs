@@ -1,5 +1,5 @@
 //! Limits on attempts: rate limits, repeated errors and verdicts, full disks.
 
-pub mod disk_shortage;
+pub mod disk_space;
 pub mod rate_limit_backoff;
 pub mod repeated_verdicts;

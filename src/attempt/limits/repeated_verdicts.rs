@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::attempt::steps::diff_gate::presence;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, compare};
 use crate::config::AgentSettings;
 use crate::memory::normalise::normalise;
@@ -162,7 +162,7 @@ fn row(phases: &[PhaseId]) -> String {
 impl Attempt<'_> {
     /// Returns whether the agent left a deliverable missing, or used no tool at all. For programs without reported
     /// tool calls, only missing deliverables count.
-    pub(crate) fn did_nothing(&self, verdict: &Verdict) -> Result<bool, Trouble> {
+    pub(crate) fn did_nothing(&self, verdict: &Verdict) -> Result<bool, AttemptError> {
         if !matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::NoChange) {
             return Ok(false);
         }
@@ -184,7 +184,7 @@ impl Attempt<'_> {
         &mut self,
         verdict: &Verdict,
         did_nothing: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AttemptError> {
         let repeats = &self.site.repeats;
         let failure = match verdict {
             Verdict::Passed { commit: Some(_) } => {
@@ -205,11 +205,11 @@ impl Attempt<'_> {
             self.site.repeats.forget(&signature);
             return Ok(());
         }
-        Err(Trouble::Systemic(why(&signature, &phases, failure)))
+        Err(AttemptError::Systemic(why(&signature, &phases, failure)))
     }
 
     /// Returns whether CI fails in the same way without the attempt's change.
-    async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, Trouble> {
+    async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, AttemptError> {
         let own = ci::check_plan(self.claim.phase.ci());
         let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci)));
         let plans = [Some(self.ci_plan(Side::Ci).await), own];

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::attempt::Trouble;
+use crate::attempt::AttemptError;
 use crate::phase::words::counted;
 use crate::process::Redactor;
 
@@ -26,8 +26,8 @@ pub(crate) struct AgentFiles {
 
 impl AgentFiles {
     /// Creates the directory.
-    pub fn create(dir: PathBuf) -> Result<Self, Trouble> {
-        fs::create_dir_all(&dir).map_err(|error| Trouble::io(&dir, error))?;
+    pub fn create(dir: PathBuf) -> Result<Self, AttemptError> {
+        fs::create_dir_all(&dir).map_err(|error| AttemptError::io(&dir, error))?;
         Ok(Self { dir, bytes: 0, files: 0, shortened: 0, removed: 0 })
     }
 

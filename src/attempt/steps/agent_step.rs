@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::agent_files::AgentFiles;
 use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task, Until};
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{After, Attempt, Trouble, millis};
+use crate::attempt::{Attempt, AttemptError, NextStep, millis};
 use crate::clock::now;
 use crate::phase::budget::{Budget, Exhausted, Level, Spent};
 use crate::phase::{Failure, FailureKind, Requeue, UnixMs, Verdict};
@@ -15,7 +15,7 @@ use crate::progress::Step;
 use crate::workspace::Side;
 
 impl Attempt<'_> {
-    pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, Trouble> {
+    pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, AttemptError> {
         let (name, settings) = self.site.agent_of(self.claim)?;
         let foresight = &self.site.foresight;
         let foreseen = foresight.of(&self.claim.phase, (name, settings), self.slot.path());
@@ -39,7 +39,7 @@ impl Attempt<'_> {
         Ok(reply)
     }
 
-    async fn task(&self, prompt: String) -> Result<Task, Trouble> {
+    async fn task(&self, prompt: String) -> Result<Task, AttemptError> {
         let claim = self.claim;
         Ok(Task {
             run_id: claim.run_id.clone(),
@@ -113,7 +113,10 @@ impl Attempt<'_> {
     }
 
     /// Returns the verdict if autopack stopped the agent: the work may look complete, but is not trusted.
-    pub(crate) fn cut_short(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+    pub(crate) fn cut_short(
+        &mut self,
+        reply: &AgentReply,
+    ) -> Result<Option<Verdict>, AttemptError> {
         if let Some(verdict) = self.outcome(&reply.outcome, reply)? {
             return Ok(Some(verdict));
         }
@@ -127,7 +130,7 @@ impl Attempt<'_> {
     }
 
     /// Recognizes a provider error in the agent's output as the cause of unfinished work.
-    pub(crate) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, Trouble> {
+    pub(crate) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, AttemptError> {
         match &reply.excuse {
             Some(excuse) => self.outcome(excuse, reply),
             None => Ok(None),
@@ -139,7 +142,7 @@ impl Attempt<'_> {
         &mut self,
         outcome: &Outcome,
         reply: &AgentReply,
-    ) -> Result<Option<Verdict>, Trouble> {
+    ) -> Result<Option<Verdict>, AttemptError> {
         let name = self.site.agent_of(self.claim)?.0.to_owned();
         if !matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unavailable { .. })
             && reply.excuse.is_none()
@@ -156,7 +159,7 @@ impl Attempt<'_> {
                 let not_before = self.turned_away(name, *until);
                 Verdict::Requeued(Requeue::Unavailable { not_before, message: message.clone() })
             }
-            Outcome::Systemic { message } => return Err(Trouble::Systemic(message.clone())),
+            Outcome::Systemic { message } => return Err(AttemptError::Systemic(message.clone())),
             Outcome::Failed { message } => {
                 failed(FailureKind::AgentFailed, format!("the agent failed: {message}"), reply)
             }
@@ -170,7 +173,7 @@ impl Attempt<'_> {
     /// Returns when the agent is ready again: all phases of this agent are deferred until then.
     fn turned_away(&mut self, agent: String, until: Option<Until>) -> UnixMs {
         let not_before = self.site.backoff.next(&agent, until, now());
-        self.record.after = After::Away { agent, until: not_before };
+        self.record.next = NextStep::AvoidAgent { agent, until: not_before };
         not_before
     }
 
@@ -192,7 +195,7 @@ impl Attempt<'_> {
         let level = reached.map_or(Level::Attempt, |(level, _)| level);
         let message = format!("the {level}'s budget is spent: {what}");
         if level.ends_the_drain() {
-            self.record.after = After::OverBudget(Exhausted { level, why: message.clone() });
+            self.record.next = NextStep::OverBudget(Exhausted { level, why: message.clone() });
             return Verdict::Requeued(Requeue::Systemic { message });
         }
         failed(FailureKind::OverBudget, message, reply)

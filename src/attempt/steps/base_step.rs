@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::attempt::base_runs::Proof;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{
     self, BaseState, CiOutcome, CiPlan, CiRun, TestResults, base_rerun, judge_base, steadied,
     with_base_rerun,
@@ -17,7 +17,7 @@ use crate::workspace::Side;
 impl Attempt<'_> {
     /// Runs each CI command of the phase not yet tested in this drain, at the base. Returns `None` if the agent may
     /// start.
-    pub(crate) async fn check_base(&mut self) -> Result<Option<Verdict>, Trouble> {
+    pub(crate) async fn check_base(&mut self) -> Result<Option<Verdict>, AttemptError> {
         let runs_before = self.record.ci_runs;
         let own = ci::check_plan(self.claim.phase.ci()).map(|plan| plan.for_copy(self.slot.path()));
         let plans = [Some(self.ci_plan(Side::Agent).await), own];
@@ -33,7 +33,7 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    async fn prove(&mut self, plan: &CiPlan) -> Result<Option<Verdict>, Trouble> {
+    async fn prove(&mut self, plan: &CiPlan) -> Result<Option<Verdict>, AttemptError> {
         let command = plan.command_key();
         let proof: Proof = self.site.bases.proof(&self.claim.run_id, &command);
         let mut state = proof.lock().await;
@@ -62,7 +62,7 @@ impl Attempt<'_> {
                 None
             }
             Some(BaseState::Stop { why }) => {
-                return Err(Trouble::Systemic(self.site.redactor.redact(&why).into_owned()));
+                return Err(AttemptError::Systemic(self.site.redactor.redact(&why).into_owned()));
             }
             Some(BaseState::Block { why }) => {
                 Some(Verdict::Failed(Failure::new(FailureKind::CiCannotStart, why)))
@@ -71,20 +71,20 @@ impl Attempt<'_> {
     }
 
     /// Resets CI's checkout to the base; fails if CI would test the user's checkout.
-    async fn check_place(&mut self, plan: &CiPlan) -> Result<(), Trouble> {
+    async fn check_place(&mut self, plan: &CiPlan) -> Result<(), AttemptError> {
         let base = self.base.clone();
         if let Some(failure) = self.place_for_ci(&base).await? {
-            return Err(Trouble::Systemic(failure.message));
+            return Err(AttemptError::Systemic(failure.message));
         }
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
         match self.misplaced_imports(&plan).await {
-            Some(why) => Err(Trouble::Systemic(why)),
+            Some(why) => Err(AttemptError::Systemic(why)),
             None => Ok(()),
         }
     }
 
     /// Returns the result at the base, from the cache or from a run. `None`: the operator stopped the drain.
-    async fn first_run(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
+    async fn first_run(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, AttemptError> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
         if let Some(known) = self.site.known_base(&self.claim.run_id, &key).await? {
@@ -106,7 +106,7 @@ impl Attempt<'_> {
     }
 
     /// Runs CI at the base, already checked out. A red result is repeated once: a flaky test must not end the drain.
-    async fn run_at_base(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
+    async fn run_at_base(&mut self, plan: &CiPlan) -> Result<CiRun, AttemptError> {
         self.step(Step::Baseline);
         // Files of the base determine the detected runner, and programs may be located in this checkout.
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
@@ -123,7 +123,7 @@ impl Attempt<'_> {
         plan: &CiPlan,
         needs: bool,
         commit: &str,
-    ) -> Result<Option<Arc<TestResults>>, Trouble> {
+    ) -> Result<Option<Arc<TestResults>>, AttemptError> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
         let known = self.site.known_base(&self.claim.run_id, &key).await?;
@@ -146,7 +146,7 @@ impl Attempt<'_> {
         plan: &CiPlan,
         known: &TestResults,
         commit: &str,
-    ) -> Result<Arc<TestResults>, Trouble> {
+    ) -> Result<Arc<TestResults>, AttemptError> {
         let Some(again) = self.look_back(plan, commit).await? else {
             return Ok(Arc::new(known.clone()));
         };
@@ -160,7 +160,7 @@ impl Attempt<'_> {
         &mut self,
         plan: &CiPlan,
         commit: &str,
-    ) -> Result<Option<TestResults>, Trouble> {
+    ) -> Result<Option<TestResults>, AttemptError> {
         let Some(run) = self.run_base_again(plan).await? else { return Ok(None) };
         self.place_for_ci(commit).await?;
         Ok(Some(run.results))
@@ -168,7 +168,10 @@ impl Attempt<'_> {
 
     /// Runs CI at the base, ignoring the cache; leaves CI's checkout at the base. Returns `None` if setup fails at
     /// the base, or the operator stopped the drain.
-    pub(crate) async fn run_base_again(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, Trouble> {
+    pub(crate) async fn run_base_again(
+        &mut self,
+        plan: &CiPlan,
+    ) -> Result<Option<CiRun>, AttemptError> {
         let base = self.base.clone();
         if self.place_for_ci(&base).await?.is_some() {
             return Ok(None);
@@ -181,7 +184,7 @@ impl Attempt<'_> {
         &self,
         key: BaseKey,
         results: &TestResults,
-    ) -> Result<Arc<TestResults>, Trouble> {
+    ) -> Result<Arc<TestResults>, AttemptError> {
         let shared = Arc::new(results.clone());
         self.site.keep_base(&self.claim.run_id, &key, results).await?;
         self.site.bases.put(key, Arc::clone(&shared));
@@ -202,11 +205,11 @@ impl Attempt<'_> {
         }
     }
 
-    async fn base_key(&self, plan: &CiPlan, commit: &str) -> Result<BaseKey, Trouble> {
+    async fn base_key(&self, plan: &CiPlan, commit: &str) -> Result<BaseKey, AttemptError> {
         self.tree_key(plan.command_key(), commit).await
     }
 
-    async fn tree_key(&self, command: String, commit: &str) -> Result<BaseKey, Trouble> {
+    async fn tree_key(&self, command: String, commit: &str) -> Result<BaseKey, AttemptError> {
         let bases = &self.site.bases;
         let tree = match bases.tree_of(commit) {
             Some(tree) => tree,

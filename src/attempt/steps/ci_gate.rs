@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{
     self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
     needs_baseline, united,
@@ -30,7 +30,7 @@ pub(crate) enum Gate {
 
 impl Attempt<'_> {
     /// Runs CI on the commit to land, in a checkout never written by an agent.
-    pub(crate) async fn ci(&mut self, commit: &str) -> Result<Gate, Trouble> {
+    pub(crate) async fn ci(&mut self, commit: &str) -> Result<Gate, AttemptError> {
         self.step(Step::Ci);
         self.record.green.clear();
         if let Some(failure) = self.place_for_ci(commit).await? {
@@ -56,7 +56,7 @@ impl Attempt<'_> {
         match judgement.decision.clone() {
             Decision::Stopped => return Ok(Gate::Stopped),
             Decision::Systemic { why } => {
-                return Err(Trouble::Systemic(format!("ci cannot start: {why}")));
+                return Err(AttemptError::Systemic(format!("ci cannot start: {why}")));
             }
             Decision::Fail | Decision::Pass => {}
         }
@@ -81,7 +81,7 @@ impl Attempt<'_> {
 
     /// Runs `test_cmd`, the phase's own check: must be green, regardless of the base. Tests in the base must still
     /// run.
-    async fn own_check(&mut self, commit: &str) -> Result<Gate, Trouble> {
+    async fn own_check(&mut self, commit: &str) -> Result<Gate, AttemptError> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
         let plan = plan.for_copy(self.slot.path_of(Side::Ci));
         if let Some(why) = self.misplaced_imports(&plan).await {
@@ -126,7 +126,7 @@ impl Attempt<'_> {
         mut base: Option<Arc<TestResults>>,
         excuses: bool,
         commit: &str,
-    ) -> Result<(CiRun, Judgement), Trouble> {
+    ) -> Result<(CiRun, Judgement), AttemptError> {
         let mut sources = Sources::default();
         let mut judgement = self.judge(&run, base.as_deref(), excuses, &sources);
         let failing = judgement.to_rerun();
@@ -181,7 +181,7 @@ impl Attempt<'_> {
         now: &TestResults,
         base: &TestResults,
         commit: &str,
-    ) -> Result<Sources, Trouble> {
+    ) -> Result<Sources, AttemptError> {
         let (before, after) = files_of(&judgement.gone, now, base);
         let mut sources = Sources::default();
         if before.len() + after.len() > MOST_SOURCES {
@@ -199,7 +199,7 @@ impl Attempt<'_> {
         Ok(sources)
     }
 
-    pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, Trouble> {
+    pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, AttemptError> {
         self.record.ci_runs += 1;
         // An earlier program may have revoked access to the directory.
         self.site.repo.reopen(self.folder.path());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::agent::AgentReply;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::phase::deliverables::{Presence, missing};
 use crate::phase::scope::{Breach, BreachReason, Change, ChangeKind, breaches};
 use crate::phase::words::first_few;
@@ -22,7 +22,7 @@ impl Attempt<'_> {
         measured: &Measured,
         reply: &AgentReply,
         in_binaries: Option<String>,
-    ) -> Result<Option<Verdict>, Trouble> {
+    ) -> Result<Option<Verdict>, AttemptError> {
         if measured.changes.is_empty() {
             return self.judge_no_change(reply).await.map(Some);
         }
@@ -40,7 +40,7 @@ impl Attempt<'_> {
         Ok(self.unfiltered(measured).await?.map(Verdict::Failed))
     }
 
-    async fn breach(&mut self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+    async fn breach(&mut self, measured: &Measured) -> Result<Option<Failure>, AttemptError> {
         let base = self.site.repo.tree(&self.base).await?;
         let existed = |path: &str| base.has_file(path) || base.has_folder(path);
         let protected = &self.site.settings.workspace.protected_paths;
@@ -76,13 +76,13 @@ impl Attempt<'_> {
     pub(crate) async fn secret_in_binaries(
         &self,
         measured: &Measured,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, AttemptError> {
         let lines = self.slot.lines_of_binaries(&self.base, measured).await?;
         Ok(self.site.redactor.find_in_patch(&lines))
     }
 
     /// Fails for files a git filter would rewrite in the user's own commit of the same change.
-    async fn unfiltered(&self, measured: &Measured) -> Result<Option<Failure>, Trouble> {
+    async fn unfiltered(&self, measured: &Measured) -> Result<Option<Failure>, AttemptError> {
         let there = measured.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
         let found = self.slot.unfiltered(there.map(|change| change.path.as_str())).await?;
         Ok(found.map(|Unfiltered { path, filter }| {
@@ -125,7 +125,7 @@ impl Attempt<'_> {
 
     /// Judges an empty diff: a failure, unless allowed by the phase, or another phase made all deliverables since the
     /// run began.
-    async fn judge_no_change(&mut self, reply: &AgentReply) -> Result<Verdict, Trouble> {
+    async fn judge_no_change(&mut self, reply: &AgentReply) -> Result<Verdict, AttemptError> {
         let failed = match reply.ended {
             How::Exited(code) => code != 0,
             How::Signalled(_) => true,
@@ -156,7 +156,7 @@ impl Attempt<'_> {
         Ok(Verdict::Failed(failure))
     }
 
-    async fn was_made_by_another(&self) -> Result<bool, Trouble> {
+    async fn was_made_by_another(&self) -> Result<bool, AttemptError> {
         let deliverables = self.claim.phase.deliverables();
         // A glob matched before says nothing about this phase's own files.
         if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {

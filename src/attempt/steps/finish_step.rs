@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 
 use crate::attempt::attempt_record::Record;
-use crate::attempt::{Site, Trouble, millis};
+use crate::attempt::{AttemptError, Site, millis};
 use crate::clock::now;
 use crate::phase::{PhaseState, Usage, Verdict};
 use crate::process::{Redactor, Stop};
@@ -21,7 +21,7 @@ pub(crate) async fn finish(
     record: Record,
     started: Instant,
     stop: &Stop,
-) -> Result<PhaseFinished, Trouble> {
+) -> Result<PhaseFinished, AttemptError> {
     let (verdict, usage) = without_secrets(&site.redactor, verdict, record.usage);
     let mut finished = PhaseFinished {
         run_id: claim.run_id.clone(),
@@ -62,8 +62,8 @@ pub(crate) async fn finish(
     finished.tries = finished.tries.max(ended.tries);
     for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
         // After this error the next drain runs CI again; the finished attempt stays finished.
-        if let Err(trouble) = site.keep_base(&run, key, results).await {
-            tracing::warn!("cannot store the CI result of the tree {}: {trouble}", key.tree);
+        if let Err(error) = site.keep_base(&run, key, results).await {
+            tracing::warn!("cannot store the CI result of the tree {}: {error}", key.tree);
         }
     }
     Ok(finished)

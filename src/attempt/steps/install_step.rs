@@ -2,7 +2,7 @@
 
 use crate::attempt::checkout_runner::InstallReport;
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::ci;
 use crate::phase::{Failure, FailureDetail, FailureKind};
 use crate::workspace::Side;
@@ -10,7 +10,7 @@ use crate::workspace::Side;
 impl Attempt<'_> {
     /// Installs the dependencies of the run's tip for the agent. After a failure the agent works with the
     /// dependencies of the user's checkout: only CI decides.
-    pub(crate) async fn install_for_agent(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn install_for_agent(&mut self) -> Result<(), AttemptError> {
         let report = self.install(Side::Agent).await?;
         if let Some(failure) = report.failed {
             self.note(&format!(
@@ -22,7 +22,7 @@ impl Attempt<'_> {
     }
 
     /// Installs the dependencies of CI's commit. A failure is attributed to the change.
-    pub(crate) async fn install_for_ci(&mut self) -> Result<Option<Failure>, Trouble> {
+    pub(crate) async fn install_for_ci(&mut self) -> Result<Option<Failure>, AttemptError> {
         self.missing_setup = None;
         let env = self.environment(Purpose::Setup, Side::Ci);
         let is_due = self.site.runner().is_install_due(&self.slot, Side::Ci, &env)?;
@@ -42,7 +42,7 @@ impl Attempt<'_> {
             || self.ci_plan(Side::Ci).await.is_configured()
     }
 
-    async fn install(&mut self, side: Side) -> Result<InstallReport, Trouble> {
+    async fn install(&mut self, side: Side) -> Result<InstallReport, AttemptError> {
         let runner = self.site.runner();
         let env = self.environment(Purpose::Setup, side);
         let log = self.folder.install_log(side);

@@ -8,7 +8,7 @@
 //! be faster; then the attempt starts over.
 
 use super::ci_gate::Gate;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::config::MovedTip;
 use crate::merge_queue::drain_order::DrainOrder;
 use crate::merge_queue::landing_order::LandingTurn;
@@ -22,7 +22,10 @@ use crate::workspace::{CommitMessage, Landing, Measured, Rebased};
 const ROUNDS: u32 = 20;
 
 impl Attempt<'_> {
-    pub(crate) async fn test_and_land(&mut self, measured: &Measured) -> Result<Verdict, Trouble> {
+    pub(crate) async fn test_and_land(
+        &mut self,
+        measured: &Measured,
+    ) -> Result<Verdict, AttemptError> {
         let claim = self.claim;
         let message = CommitMessage {
             run: &claim.run_id,
@@ -52,7 +55,7 @@ impl Attempt<'_> {
         measured: &Measured,
         mut tip: String,
         mut commit: String,
-    ) -> Result<Verdict, Trouble> {
+    ) -> Result<Verdict, AttemptError> {
         let claim = self.claim;
         for _ in 0..ROUNDS {
             self.step(Step::Landing);
@@ -76,7 +79,7 @@ impl Attempt<'_> {
                     self.site.say_held(&self.branch, held_by.as_deref());
                     return Ok(Verdict::Passed { commit: Some(commit) });
                 }
-                Landing::Fenced => return Err(Trouble::LeaseLost),
+                Landing::Fenced => return Err(AttemptError::LeaseLost),
                 Landing::TipMoved(moved) => moved,
             };
             let rebased = match self.slot.rebase(&commit, &moved).await? {
@@ -102,17 +105,13 @@ impl Attempt<'_> {
     }
 
     /// Records the commit to land. The work is complete and green, so a full disk is waited for.
-    async fn record_landing(&self, commit: &str) -> Result<(), Trouble> {
-        loop {
-            match self.site.store.record_landing(self.claim, commit).await.map_err(Trouble::from) {
-                Err(Trouble::Full(why)) if self.site.wait_for_space(&why, self.stop).await => {}
-                recorded => return recorded,
-            }
-        }
+    async fn record_landing(&self, commit: &str) -> Result<(), AttemptError> {
+        let record = || self.site.store.record_landing(self.claim, commit);
+        self.site.retry_while_full(self.stop, record).await
     }
 
     /// Runs CI at the commit. Returns `None` if green.
-    async fn test(&mut self, commit: &str) -> Result<Option<Verdict>, Trouble> {
+    async fn test(&mut self, commit: &str) -> Result<Option<Verdict>, AttemptError> {
         Ok(match self.ci(commit).await? {
             Gate::Green => None,
             Gate::Red(failure) => Some(Verdict::Failed(failure)),
@@ -135,7 +134,7 @@ impl Attempt<'_> {
         &self,
         measured: &Measured,
         moved: &str,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, AttemptError> {
         if self.site.settings.ci.moved_tip == MovedTip::Always {
             return Ok(true);
         }

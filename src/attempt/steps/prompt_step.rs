@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::memory_step;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::memory::Memory;
 use crate::phase::{Failure, FixedSpec, RunId};
 use crate::process::Redactor;
@@ -56,7 +56,7 @@ pub async fn prompt_for(asked: &Asked<'_>, memory: &Memory, redact: &Redactor) -
 }
 
 impl Attempt<'_> {
-    pub(crate) async fn prompt(&self) -> Result<String, Trouble> {
+    pub(crate) async fn prompt(&self) -> Result<String, AttemptError> {
         let claim = self.claim;
         let plan = self.ci_plan(Side::Agent).await;
         let command = plan.is_configured().then(|| plan.display());

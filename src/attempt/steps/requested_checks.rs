@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::agent::Checks;
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
 use crate::process::child_env::Env;
@@ -31,7 +31,7 @@ struct SlotChecks {
 
 impl Attempt<'_> {
     /// Returns the checks for an agent able to request them; `None` for other agents, to avoid planning CI.
-    pub(crate) async fn checks(&self) -> Result<Option<Arc<dyn Checks>>, Trouble> {
+    pub(crate) async fn checks(&self) -> Result<Option<Arc<dyn Checks>>, AttemptError> {
         let (_, agent) = self.site.agent_of(self.claim)?;
         if !matches!(agent, AgentSettings::Builtin(_)) {
             return Ok(None);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{Attempt, Trouble};
+use crate::attempt::{Attempt, AttemptError};
 use crate::config::CommandLine;
 use crate::phase::dependency_inputs::is_input;
 use crate::process::StopLevel;
@@ -62,7 +62,7 @@ impl Attempt<'_> {
     /// # Errors
     ///
     /// [`Trouble::Systemic`] if setup fails on inputs common to every phase.
-    pub(crate) async fn set_up(&self, side: Side) -> Result<SetUp, Trouble> {
+    pub(crate) async fn set_up(&self, side: Side) -> Result<SetUp, AttemptError> {
         let settings = &self.site.settings.workspace;
         let Some(command) = &settings.setup else { return Ok(SetUp::DidNotRun) };
         let inputs = self.slot.inputs_key(side, &is_input, &settings.setup_inputs).await?;
@@ -86,7 +86,7 @@ impl Attempt<'_> {
                 let agents = setups.get(self.slot.path_of(Side::Agent));
                 match side == Side::Ci && agents.is_some_and(|agents| agents.key != key) {
                     true => Ok(SetUp::Failed { why }),
-                    false => Err(Trouble::Systemic(why)),
+                    false => Err(AttemptError::Systemic(why)),
                 }
             }
         }
@@ -97,7 +97,7 @@ impl Attempt<'_> {
         &self,
         side: Side,
         command: &CommandLine,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, AttemptError> {
         let log = match side {
             Side::Agent => self.folder.setup_log(),
             Side::Ci => self.folder.ci_setup_log(),

@@ -141,6 +141,7 @@ fn attempt(row: &AttemptRow) -> Value {
 mod tests {
     use super::*;
     use crate::phase::RawSpec;
+    use crate::store::QueuePlace;
 
     fn view(spec: Value) -> PhaseView {
         let row = PhaseRow {
@@ -148,6 +149,7 @@ mod tests {
             phase_id: PhaseId::new("p"),
             name: "p".to_owned(),
             state: PhaseState::Queued,
+            place: QueuePlace::default(),
             spec: RawSpec(spec),
             repaired: false,
             depends_on: Vec::new(),

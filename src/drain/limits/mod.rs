@@ -1,4 +1,3 @@
-//! Reasons for a drain to start no phase: budgets, rate limits, a full disk.
+//! What keeps a drain from starting a phase: budgets and rate limits.
 
 pub mod admission;
-pub mod disk_full_wait;

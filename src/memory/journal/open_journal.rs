@@ -4,21 +4,24 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlitePool};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::{Doing, Journal, JournalError, Result};
 use crate::process::FileLock;
+use crate::schema_version::{Schema, version_of};
 
 /// "apMe": distinguishes the journal from other SQLite databases.
-const APPLICATION_ID: i64 = 0x6170_4d65;
+const APPLICATION_ID: u32 = 0x6170_4d65;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const READERS: u32 = 4;
 /// Checking a large journal takes a second or two.
 const OPENING: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-static MIGRATIONS: Migrator = sqlx::migrate!("src/memory/journal/migrations");
+const SCHEMA: Schema = Schema {
+    application_id: APPLICATION_ID,
+    migrations: &[include_str!("migrations/0001_start.sql")],
+};
 
 /// An open journal, with the path of a broken predecessor.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ impl Journal {
             check(&writer).await?;
         }
         identify(&writer, path).await?;
-        MIGRATIONS.run(&writer).await.map_err(|error| migration_error(error, path))?;
+        migrate(&writer, path).await?;
         let readers = pool(options.read_only(true), READERS).await?;
         Ok(Self { writer, readers, path: path.to_owned() })
     }
@@ -91,7 +94,7 @@ impl Journal {
 async fn look_into(pool: &SqlitePool, path: &Path) -> Result<Option<u64>> {
     check(pool).await?;
     let id: i64 = scalar(pool, "PRAGMA application_id").await?;
-    if id != APPLICATION_ID {
+    if id != i64::from(APPLICATION_ID) {
         let tables: i64 = scalar(pool, "SELECT count(*) FROM sqlite_master").await?;
         return if tables > 0 {
             Err(JournalError::Foreign { path: path.to_owned() })
@@ -99,13 +102,47 @@ async fn look_into(pool: &SqlitePool, path: &Path) -> Result<Option<u64>> {
             Ok(None)
         };
     }
-    let version: i64 =
-        scalar(pool, "SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await?;
-    if !MIGRATIONS.version_exists(version) {
-        return Err(JournalError::Newer { path: path.to_owned() });
+    let mut connection = pool.acquire().await.doing("read from")?;
+    let version = schema_version(&mut connection).await.doing("read from")?;
+    drop(connection);
+    refuse_newer(version, path)?;
+    if version == 0 {
+        return Ok(None);
     }
     let entries: i64 = scalar(pool, "SELECT count(*) FROM entry").await?;
     Ok(Some(entries.unsigned_abs()))
+}
+
+/// All that is missing, in one transaction.
+async fn migrate(writer: &SqlitePool, path: &Path) -> Result<()> {
+    let mut connection = writer.acquire().await.doing("migrate")?;
+    if version_of(&mut connection).await.doing("migrate")? == SCHEMA.version() {
+        return Ok(());
+    }
+    drop(connection);
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.doing("migrate")?;
+    let version = schema_version(&mut tx).await.doing("migrate")?;
+    refuse_newer(version, path)?;
+    SCHEMA.migrate(&mut tx, version).await.doing("migrate")?;
+    tx.commit().await.doing("migrate")
+}
+
+/// Journals of earlier versions of autopack count their migrations in a table.
+async fn schema_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let version = version_of(connection).await?;
+    let has_table = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations')";
+    if version > 0 || !sqlx::query_scalar(has_table).fetch_one(&mut *connection).await? {
+        return Ok(version);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+    sqlx::query_scalar(newest).fetch_one(connection).await
+}
+
+fn refuse_newer(version: i64, path: &Path) -> Result<()> {
+    if version > SCHEMA.version() {
+        return Err(JournalError::Newer { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 async fn scalar(pool: &SqlitePool, sql: &'static str) -> Result<i64> {
@@ -176,7 +213,7 @@ const CORRUPT: &str = "corrupt";
 async fn identify(pool: &SqlitePool, path: &Path) -> Result<()> {
     let id: i64 =
         sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await.doing("open")?;
-    if id == APPLICATION_ID {
+    if id == i64::from(APPLICATION_ID) {
         return Ok(());
     }
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
@@ -186,18 +223,7 @@ async fn identify(pool: &SqlitePool, path: &Path) -> Result<()> {
     if tables > 0 {
         return Err(JournalError::Foreign { path: path.to_owned() });
     }
-    sqlx::query("PRAGMA application_id = 1634749797").execute(pool).await.doing("create")?;
     Ok(())
-}
-
-fn migration_error(error: MigrateError, path: &Path) -> JournalError {
-    match error {
-        MigrateError::VersionMissing(_) => JournalError::Newer { path: path.to_owned() },
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
-            JournalError::Sql { doing: "migrate", source }
-        }
-        other => JournalError::Open { path: path.to_owned(), why: other.to_string() },
-    }
 }
 
 /// Checks for SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), or a failed integrity check.

@@ -271,3 +271,30 @@ async fn a_journal_that_cannot_be_opened_is_named() {
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_journal_of_an_earlier_version_is_taken_over_and_a_newer_one_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("memory.db");
+    let first = journal(&dir).await;
+    put(&first, &kept("an error")).await;
+    let earlier =
+        "PRAGMA user_version = 0; CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY);
+                   INSERT INTO _sqlx_migrations VALUES (1)";
+    sqlx::raw_sql(earlier).execute(&first.writer).await.unwrap();
+    first.close().await;
+    assert_eq!(Journal::look(&path).await.unwrap(), Some(1));
+    let taken_over = journal(&dir).await;
+    assert_eq!(taken_over.counts().await.unwrap()["errors_ci"], 1);
+    let version: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&taken_over.writer).await.unwrap();
+    assert_eq!(version, 1);
+    for newer in [
+        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 0; INSERT INTO _sqlx_migrations VALUES (2)",
+    ] {
+        sqlx::raw_sql(newer).execute(&taken_over.writer).await.unwrap();
+        assert!(matches!(Journal::look(&path).await, Err(JournalError::Newer { .. })), "{newer}");
+        assert!(matches!(Journal::open(&path).await, Err(JournalError::Newer { .. })), "{newer}");
+    }
+}

@@ -155,7 +155,7 @@ impl TryFrom<EndedRecord> for Ended {
         let landed = outcome == AttemptOutcome::Landed;
         let state = match outcome {
             AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded => PhaseState::Complete,
-            // The phase was executed again or queued since: it had counted attempts left.
+            // AttemptResult again since, or queued for it: it had tries left.
             _ if row.executions == row.attempt && now == PhaseState::Failed => PhaseState::Failed,
             _ => PhaseState::Queued,
         };

@@ -12,7 +12,7 @@ use super::owners::is_fenced;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::sqlite::Trouble;
+use crate::store::sqlite::DatabaseErrorKind;
 use crate::store::state_step::Standing;
 
 /// Result of an attempt, as reported by the worker.
@@ -91,7 +91,9 @@ impl Store {
     ) -> Result<Ended, StoreError> {
         loop {
             match self.try_to_finish(&claim, finish).await {
-                Err(error) if error.trouble() == Some(Trouble::Full) && wait(&error).await => {}
+                Err(error)
+                    if error.database_kind() == Some(DatabaseErrorKind::Full)
+                        && wait(&error).await => {}
                 ended => return ended,
             }
         }

@@ -9,6 +9,7 @@ pub mod finish;
 pub mod in_flight;
 pub mod overlaps;
 pub mod owners;
+pub mod queue_order;
 pub mod reclaim;
 pub mod recovery_facts;
 pub mod repair;

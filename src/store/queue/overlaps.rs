@@ -8,6 +8,7 @@ use crate::phase::{PhaseId, PhaseState, UnixMs};
 
 use crate::store::columns::json;
 use crate::store::error::StoreError;
+use crate::store::queue::queue_order::queue_order;
 
 /// Number of phases compared, from the head of the queue. Every pair is compared; phases farther back wait for other
 /// reasons first.
@@ -39,9 +40,10 @@ pub(crate) async fn overlaps(
         return Ok(Vec::new());
     }
     let queue: Vec<(i64, String, String)> = sqlx::query_as(
+        concat!(
         "SELECT position, phase_id, footprint FROM phases
           WHERE run = ? AND state = 'QUEUED' AND unmet = 0 AND not_before <= ? AND footprint IS NOT NULL
-          ORDER BY band, position LIMIT ?",
+          ORDER BY ", queue_order!(), " LIMIT ?")
     )
     .bind(run)
     .bind(now.0)

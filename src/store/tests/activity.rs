@@ -24,7 +24,7 @@ async fn a_database_that_is_held_holds_up_no_note_and_no_note_holds_up_the_attem
     let other = open(&bed.dir).await;
     let held = other.begin().await.unwrap();
     let refused = bed.store.note_activity(claim.key(), "editing", NOW).await.unwrap_err();
-    assert_eq!(refused.trouble(), Some(Trouble::Busy));
+    assert_eq!(refused.database_kind(), Some(DatabaseErrorKind::Busy));
     held.rollback().await.unwrap();
     bed.store.note_activity(claim.key(), "editing", NOW).await.unwrap();
     assert_eq!(bed.finish(claim, passed()).await, PhaseState::Complete);

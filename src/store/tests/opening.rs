@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::*;
 use crate::store::open::SCHEMA_VERSION;
-use crate::store::sqlite::Trouble;
+use crate::store::sqlite::DatabaseErrorKind;
 
 /// Creates a file at the path of the database.
 async fn made_by(dir: &TempDir, sql: &str) -> PathBuf {
@@ -74,7 +74,7 @@ async fn every_connection_has_the_settings() {
         assert_eq!(mode, "wal");
     }
     let write = sqlx::query("DELETE FROM runs").execute(&bed.store.reader).await.unwrap_err();
-    assert_eq!(Trouble::of(&write), Trouble::ReadOnly);
+    assert_eq!(DatabaseErrorKind::of(&write), DatabaseErrorKind::ReadOnly);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_damaged_database_is_named() {
         Ok(store) => store.runs().await.unwrap_err(),
         Err(error) => error,
     };
-    assert_eq!(error.trouble(), Some(Trouble::Corrupt), "{error}");
+    assert_eq!(error.database_kind(), Some(DatabaseErrorKind::Corrupt), "{error}");
     assert!(error.to_string().contains("autopack.db: it is damaged"), "{error}");
 }
 
@@ -232,7 +232,7 @@ async fn a_full_disk_is_said_and_survived() {
         let plan = Plan { runs: vec![run] };
         limit(&bed, 1).await;
         let error = bed.store.import(&plan, false, NOW).await.unwrap_err();
-        assert_eq!(error.trouble(), Some(Trouble::Full), "{error}");
+        assert_eq!(error.database_kind(), Some(DatabaseErrorKind::Full), "{error}");
         assert!(error.to_string().contains("the disk is full"), "{error}");
         assert_eq!(bed.store.runs().await.unwrap().len(), 1);
         limit(&bed, u32::MAX - 1).await;

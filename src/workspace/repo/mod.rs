@@ -6,7 +6,6 @@
 
 pub mod claim_ref;
 pub mod copied_refs;
-pub mod free_space;
 pub mod green_commit;
 pub mod leftovers;
 pub mod obstacles;
@@ -147,6 +146,9 @@ impl Repo {
         &self.root
     }
 
+    pub fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
     /// Returns the path of autopack's directory in the checkout.
     pub fn autopack_dir(&self) -> PathBuf {
         self.root.join(FOLDER)

@@ -14,22 +14,35 @@ use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::queue::owners::OwnerId;
+use crate::store::queue::queue_order::{QueuePlace, queue_order};
+
+/// Those of the selected phases that can run, in the order of the queue, from a place on.
+macro_rules! candidates {
+    ($selected:literal) => {
+        concat!(
+            $selected,
+            " WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
+                AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (",
+            queue_order!(),
+            ") > (?3, ?4)
+                AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
+              ORDER BY ",
+            queue_order!(),
+            " LIMIT ?6"
+        )
+    };
+}
 
 /// Selects the next few phases after (band, position), without known overlapping footprints. Answered by the index
 /// `phases_claimable` alone, whatever the number of phases.
-pub(in crate::store) const CANDIDATES: &str = "SELECT id, band, position, footprint FROM phases
-      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (band, position) > (?3, ?4)
-        AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
-      ORDER BY band, position LIMIT ?6";
+pub(in crate::store) const CANDIDATES: &str =
+    candidates!("SELECT id, band, position, footprint FROM phases");
 
 /// Selects candidates among named phases; only these are looked up.
-const CANDIDATES_AMONG: &str = "SELECT phases.id, band, position, footprint
-       FROM (SELECT value AS wanted FROM json_each(?7)) CROSS JOIN phases ON phase_id = wanted
-      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (band, position) > (?3, ?4)
-        AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
-      ORDER BY band, position LIMIT ?6";
+const CANDIDATES_AMONG: &str = candidates!(
+    "SELECT phases.id, band, position, footprint
+       FROM (SELECT value AS wanted FROM json_each(?7)) CROSS JOIN phases ON phase_id = wanted"
+);
 
 /// Number of rows in the first and in the largest page. Overlapping phases are usually adjacent, and a row costs
 /// microseconds.
@@ -53,8 +66,7 @@ struct InRun<'a> {
     run: &'a RunId,
     /// Footprints of executing phases and of skipped phases ahead in the queue.
     taken: Ground,
-    band: i64,
-    position: i64,
+    place: QueuePlace,
     size: i64,
     found: VecDeque<(i64, Option<String>)>,
     overlapping: BTreeSet<String>,
@@ -119,7 +131,8 @@ impl<'a> InRun<'a> {
         let size = if taken.is_empty() { 1 } else { FIRST };
         let (found, overlapping) = (VecDeque::new(), BTreeSet::new());
         let has_passed_over = false;
-        Ok(Self { run, taken, band: -1, position: 0, size, found, overlapping, has_passed_over })
+        let place = QueuePlace::START;
+        Ok(Self { run, taken, place, size, found, overlapping, has_passed_over })
     }
 
     /// Reads the next page; `false` at the end of the queue.
@@ -134,8 +147,8 @@ impl<'a> InRun<'a> {
         let mut query = sqlx::query_as(sql)
             .bind(self.run.as_str())
             .bind(now.0)
-            .bind(self.band)
-            .bind(self.position)
+            .bind(self.place.band())
+            .bind(self.place.position())
             .bind(passed_over)
             .bind(self.size);
         if !claimer.only.is_empty() {
@@ -143,7 +156,7 @@ impl<'a> InRun<'a> {
         }
         let rows: Vec<(i64, i64, i64, Option<String>)> = query.fetch_all(tx).await?;
         let Some(last) = rows.last() else { return Ok(false) };
-        (self.band, self.position) = (last.1, last.2);
+        self.place = QueuePlace::new(last.1, last.2);
         self.size = (self.size * 4).min(MOST);
         self.found.extend(rows.into_iter().map(|(id, _, _, footprint)| (id, footprint)));
         Ok(true)

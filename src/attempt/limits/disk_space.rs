@@ -1,0 +1,254 @@
+//! A full disk, in all its parts: when a disk counts as full, which errors say so, and waiting until there is room again.
+//! It is nobody's fault, and often over in minutes.
+//!
+//! While it lasts the drain claims nothing. Its attempts are through by then, and their phases are queued again without a
+//! charge. A new attempt would spend tokens on work that cannot be kept, so that the drain does not find out by trying, but
+//! by asking the file system.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::statvfs::statvfs;
+use tokio::time::MissedTickBehavior;
+
+use crate::attempt::{AttemptError, Site};
+use crate::phase::words::counted;
+use crate::phase::{Failure, PhaseId, RunId, Verdict};
+use crate::process::{Stop, StopLevel};
+use crate::store::{Claim, DatabaseErrorKind, StoreError};
+use crate::workspace::WorkspaceError;
+
+/// What a slot, its logs and a landing need at least, unless the whole file system is small.
+const NEEDED: u64 = 64 << 20;
+/// Of a small file system, this part.
+const PART: u64 = 10;
+const NEEDED_FILES: u64 = 1000;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// While an attempt is under way: one call of the system, and an agent's failed write is over in less than a second.
+const LOOK_DURING: Duration = Duration::from_millis(250);
+/// So often is room made after one phase: its agent may be what fills the disk, and each time is paid for.
+const MADE_FOR_A_PHASE: u32 = 3;
+/// A quota, or a limit on one file, is a full disk that shows no shortage: so often is it tried again.
+const IN_VAIN: u32 = 5;
+
+/// A place that is too full to work in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    path: PathBuf,
+    free_mib: u64,
+    needed_mib: u64,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, free_mib, needed_mib } = self;
+        write!(f, "{} has {free_mib} MiB left, and {needed_mib} MiB are needed", path.display())
+    }
+}
+
+/// What a drain remembers of full disks.
+#[derive(Default)]
+pub(in crate::attempt) struct DiskHistory {
+    /// Whether the user was told that the drain waits.
+    is_told: AtomicBool,
+    /// After which phases room was made, and how often.
+    room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
+    /// So many times in a row a disk was said to be full that had room.
+    full_in_vain: AtomicU32,
+}
+
+impl Site {
+    /// The first place that is too full to work in: our folder, the user's objects, the slots' place, or the database's.
+    /// A place that cannot be asked is not.
+    pub fn shortage(&self) -> Option<Shortage> {
+        let autopack = self.repo.autopack_dir();
+        let database = self.store.path();
+        let database = database.parent().unwrap_or(database);
+        let places = [autopack.as_path(), self.repo.common_dir(), database];
+        places.into_iter().chain(self.repo.slots_place().ok()).find_map(shortage_at)
+    }
+
+    /// A moment, after which the write that failed may be tried again; said once. `false`: the drain was stopped.
+    pub(in crate::attempt) async fn wait_for_space(&self, why: &str, stop: &Stop) -> bool {
+        if !self.disk.is_told.swap(true, Ordering::Relaxed) {
+            self.progress.note(&format!("{why}; waiting for space"));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = stop.reached(StopLevel::Graceful) => {}
+        }
+        stop.level() == StopLevel::Run
+    }
+
+    /// Does what must not be lost, again and again while the disk is full.
+    ///
+    /// # Errors
+    /// Those of `work`; [`AttemptError::Full`] only where the drain was stopped.
+    pub async fn retry_while_full<T, E, F>(
+        &self,
+        stop: &Stop,
+        work: impl Fn() -> F,
+    ) -> Result<T, AttemptError>
+    where
+        E: Into<AttemptError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        loop {
+            match work().await.map_err(Into::into) {
+                Err(AttemptError::Full(why)) if self.wait_for_space(&why, stop).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits before the next batch until there is room. `false`: the drain was stopped.
+    ///
+    /// # Errors
+    /// [`AttemptError::Systemic`] where writes fail though the file system has room.
+    pub async fn wait_out_full_disk(&self, why: String, stop: &Stop) -> Result<bool, AttemptError> {
+        let mut in_vain = self.disk.full_in_vain.load(Ordering::Relaxed);
+        if self.shortage().is_none() {
+            in_vain += 1;
+            self.disk.full_in_vain.store(in_vain, Ordering::Relaxed);
+            if in_vain > IN_VAIN {
+                let what = "free some space, or raise the quota, and start the drain again";
+                return Err(AttemptError::Systemic(format!("{why}; {what}")));
+            }
+        }
+        let mut looks = 0;
+        // 2, 4, 8 looks, a second each, where the file system itself has room.
+        while self.shortage().is_some() || looks < 1 << in_vain {
+            if !self.wait_for_space(&why, stop).await {
+                return Ok(false);
+            }
+            looks += 1;
+        }
+        self.say_space_again();
+        Ok(true)
+    }
+
+    /// An attempt went through.
+    pub fn space_found(&self) {
+        self.disk.full_in_vain.store(0, Ordering::Relaxed);
+        self.say_space_again();
+    }
+
+    fn say_space_again(&self) {
+        if self.disk.is_told.swap(false, Ordering::Relaxed) {
+            self.progress.note("there is space again: going on");
+        }
+    }
+
+    /// Whether a disk that is full after an attempt has room without what attempts left in their slots.
+    pub(in crate::attempt) async fn make_room(&self, claim: &Claim) -> bool {
+        let Some(shortage) = self.shortage() else { return false };
+        if !self.may_make_room(claim) {
+            return false;
+        }
+        let removed = self.remove_free_slots(&shortage.path).await.unwrap_or_else(|error| {
+            tracing::warn!("cannot make room: {error}");
+            0
+        });
+        let made = removed > 0 && self.shortage().is_none();
+        if made {
+            let slots = counted(removed as u64, "slot");
+            let what = "in which nobody worked: there is space again";
+            self.progress.note(&format!("{shortage}; removed {slots} {what}"));
+        }
+        made
+    }
+
+    fn may_make_room(&self, claim: &Claim) -> bool {
+        let mut made = self.disk.room_made.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = made.entry((claim.run_id.clone(), claim.phase_id.clone())).or_default();
+        *times += 1;
+        *times <= MADE_FOR_A_PHASE
+    }
+
+    /// The slots in which nobody works, where they lie on the file system that is full; says how many. What attempts left
+    /// in them, and what builds put aside for the next one, can be had again.
+    async fn remove_free_slots(&self, full: &Path) -> anyhow::Result<usize> {
+        let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+        let at = device(full);
+        if at.is_none() || at != device(self.repo.slots_place()?) {
+            return Ok(0);
+        }
+        let repo = self.repo.clone();
+        Ok(tokio::task::spawn_blocking(move || repo.remove_free_slots()).await??.len())
+    }
+
+    /// An attempt, and where there was no room at any time that it took: what an agent could not write is missing long
+    /// after the disk was freed.
+    pub(in crate::attempt) async fn with_shortage<T>(
+        &self,
+        attempt: impl Future<Output = T>,
+    ) -> (T, Option<Shortage>) {
+        let mut attempt = pin!(attempt);
+        let mut looks = tokio::time::interval(LOOK_DURING);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut met = None;
+        let ended = loop {
+            tokio::select! {
+                // First a look, before anything is written.
+                biased;
+                _ = looks.tick(), if met.is_none() => met = self.shortage(),
+                ended = &mut attempt => break ended,
+            }
+        };
+        (ended, met.or_else(|| self.shortage()))
+    }
+}
+
+fn shortage_at(path: &Path) -> Option<Shortage> {
+    let fs = statvfs(path).ok()?;
+    let size = |blocks: u64| blocks.saturating_mul(fs.fragment_size());
+    let (free, needed) = (size(fs.blocks_available()), NEEDED.min(size(fs.blocks()) / PART));
+    // Some file systems do not count their files, and say 0 of 0.
+    let few_files = fs.files() > 0 && fs.files_available() < NEEDED_FILES.min(fs.files() / PART);
+    (free < needed || few_files).then(|| Shortage {
+        path: path.to_owned(),
+        free_mib: free >> 20,
+        needed_mib: needed.div_ceil(1 << 20),
+    })
+}
+
+/// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
+pub(in crate::attempt) fn unless_full(
+    tried: Result<Verdict, AttemptError>,
+    shortage: Option<Shortage>,
+) -> Result<Verdict, AttemptError> {
+    let Some(shortage) = shortage else { return tried };
+    let why = match tried {
+        Ok(Verdict::Failed(Failure { message, .. })) => message,
+        Err(AttemptError::Ours(error)) => format!("{error:#}"),
+        tried => return tried,
+    };
+    Err(AttemptError::Full(format!("{why}, while {shortage}")))
+}
+
+/// A full disk is one wherever it shows.
+impl From<anyhow::Error> for AttemptError {
+    fn from(error: anyhow::Error) -> Self {
+        match error.chain().any(is_about_space) {
+            true => Self::Full(format!("{error:#}")),
+            false => Self::Ours(error),
+        }
+    }
+}
+
+fn is_about_space(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let io = cause.downcast_ref::<io::Error>();
+    let store = cause.downcast_ref::<StoreError>();
+    let workspace = cause.downcast_ref::<WorkspaceError>();
+    io.is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded))
+        || store.is_some_and(|e| e.database_kind() == Some(DatabaseErrorKind::Full))
+        || workspace.is_some_and(WorkspaceError::is_about_space)
+}
