@@ -22,6 +22,7 @@ const KNOWN: [&[&str]; 17] = [
         "attempt/attempt.rs",
         "attempt/attempt_record.rs",
         "attempt/base_runs.rs",
+        "attempt/checkout_runner.rs",
         "attempt/child_environment.rs",
         "attempt/drain_context.rs",
         "attempt/limits/repeated_verdicts.rs",
@@ -236,8 +237,9 @@ fn module(file: &str) -> Segments {
     path.split('/').map(str::to_owned).collect()
 }
 
-static USE: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?m)^[ \t]*(?:pub(?:\([^)]*\))? )?use ([^;]+);"));
+static USE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)^[ \t]*(?:pub(?:\([^)]*\))? )?use ([^;]+);").expect("a pattern")
+});
 
 /// The paths of all `use` declarations, each with its `as`.
 fn uses(text: &str) -> Vec<(Segments, Option<String>)> {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::base_runs::BaseRuns;
 use super::estimator::Foresight;
-use super::limits::disk_space::DiskHistory;
+use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
 use super::steps::setup_step::Setups;
@@ -45,7 +46,7 @@ pub struct Site {
     /// Python interpreters by path.
     pub pythons: Pythons,
     /// Progress output.
-    pub progress: Progress,
+    pub progress: Arc<Progress>,
     /// Memory of the runs.
     pub memory: Memory,
     /// Estimates of output tokens.
@@ -63,7 +64,7 @@ pub struct Site {
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
     said_unpriced: AtomicBool,
-    pub(super) disk: DiskHistory,
+    pub disk: DiskSpace,
 }
 
 impl Site {
@@ -83,6 +84,8 @@ impl Site {
         progress: Progress,
     ) -> Self {
         let circuit_breaker = settings.executor.circuit_breaker;
+        let progress = Arc::new(progress);
+        let disk = DiskSpace::new(&repo, store.path(), &progress);
         let bases = BaseRuns::new(&settings, &ci_env);
         let repeat_limit = settings.executor.repeat_limit;
         Self {
@@ -107,7 +110,7 @@ impl Site {
             making_branch: tokio::sync::Mutex::default(),
             said_held: AtomicBool::new(false),
             said_unpriced: AtomicBool::new(false),
-            disk: DiskHistory::default(),
+            disk,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod activity_writer;
 mod artifacts;
+#[expect(clippy::module_inception, reason = "the file with the steps of an attempt on one screen")]
 mod attempt;
 mod attempt_record;
 mod base_runs;
@@ -112,7 +113,7 @@ async fn execute_in_span(
     let started = Instant::now();
     let mut record = Record::default();
     let (tried, shortage) =
-        site.with_shortage(attempt(site, &claim, drain_spent, stop, &mut record)).await;
+        site.disk.watch(attempt(site, &claim, drain_spent, stop, &mut record)).await;
     let tried = match unless_full(tried, shortage) {
         Err(error) => unless_landed(site, &claim, &record, error).await,
         judged => judged,
@@ -136,7 +137,7 @@ async fn execute_in_span(
         },
         Err(error @ AttemptError::Full(_)) => {
             let (verdict, full) = requeued(error);
-            let made_room = site.make_room(&claim).await;
+            let made_room = site.disk.make_room(&claim).await;
             (verdict, if made_room { Ok(NextStep::MadeRoom) } else { full })
         }
         Err(error) => requeued(error),

@@ -154,7 +154,7 @@ impl Drain<'_> {
     /// Retires the owner. Waits for space if the disk is full.
     async fn retire(&self) -> anyhow::Result<()> {
         let retire = || self.owner.retire(&self.site.store);
-        Ok(self.site.retry_while_full(&self.stop, retire).await?)
+        Ok(self.site.disk.retry_while_full(&self.stop, retire).await?)
     }
 
     async fn counts(&self, runs: &[RunSummary]) -> Vec<RunCounts> {

@@ -183,7 +183,7 @@ impl<'a> Drain<'a> {
             };
             match reason {
                 StopReason::Error(AttemptError::Full(why)) => {
-                    if !self.site.wait_out_full_disk(why, &self.stop).await? {
+                    if !self.site.disk.wait_until_free(why, &self.stop).await? {
                         return Ok(StopReason::Interrupted);
                     }
                 }

@@ -143,7 +143,7 @@ impl Drain<'_> {
             None => SchedulerStep::PhaseEnded,
         };
         match ended.next {
-            Ok(NextStep::GoOn) => self.site.space_found(),
+            Ok(NextStep::GoOn) => self.site.disk.note_success(),
             // It was no try of the phase, and none of the drain.
             Ok(NextStep::MadeRoom) => self.give_claim_back(),
             Ok(NextStep::AvoidAgent { agent, until }) => self.limits.send_away(agent, until),

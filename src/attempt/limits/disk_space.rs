@@ -12,18 +12,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 use tokio::time::MissedTickBehavior;
 
-use crate::attempt::{AttemptError, Site};
+use crate::attempt::AttemptError;
 use crate::phase::words::counted;
 use crate::phase::{Failure, PhaseId, RunId, Verdict};
 use crate::process::{Stop, StopLevel};
+use crate::progress::Progress;
 use crate::store::{Claim, DatabaseErrorKind, StoreError};
-use crate::workspace::WorkspaceError;
+use crate::workspace::{Repo, WorkspaceError};
 
 /// What a slot, its logs and a landing need at least, unless the whole file system is small.
 const NEEDED: u64 = 64 << 20;
@@ -53,9 +54,12 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// What a drain remembers of full disks.
-#[derive(Default)]
-pub(in crate::attempt) struct DiskHistory {
+/// The places that a drain writes to, and what it remembers of full disks. A drain and its attempts share one.
+pub struct DiskSpace {
+    repo: Repo,
+    /// The directory of the database.
+    database: PathBuf,
+    progress: Arc<Progress>,
     /// Whether the user was told that the drain waits.
     is_told: AtomicBool,
     /// After which phases room was made, and how often.
@@ -64,20 +68,29 @@ pub(in crate::attempt) struct DiskHistory {
     full_in_vain: AtomicU32,
 }
 
-impl Site {
+impl DiskSpace {
+    pub(in crate::attempt) fn new(repo: &Repo, database: &Path, progress: &Arc<Progress>) -> Self {
+        Self {
+            repo: repo.clone(),
+            database: database.parent().unwrap_or(database).to_owned(),
+            progress: Arc::clone(progress),
+            is_told: AtomicBool::new(false),
+            room_made: Mutex::default(),
+            full_in_vain: AtomicU32::new(0),
+        }
+    }
+
     /// The first place that is too full to work in: our folder, the user's objects, the slots' place, or the database's.
     /// A place that cannot be asked is not.
     pub fn shortage(&self) -> Option<Shortage> {
         let autopack = self.repo.autopack_dir();
-        let database = self.store.path();
-        let database = database.parent().unwrap_or(database);
-        let places = [autopack.as_path(), self.repo.common_dir(), database];
+        let places = [autopack.as_path(), self.repo.common_dir(), &self.database];
         places.into_iter().chain(self.repo.slots_place().ok()).find_map(shortage_at)
     }
 
     /// A moment, after which the write that failed may be tried again; said once. `false`: the drain was stopped.
-    pub(in crate::attempt) async fn wait_for_space(&self, why: &str, stop: &Stop) -> bool {
-        if !self.disk.is_told.swap(true, Ordering::Relaxed) {
+    pub(in crate::attempt) async fn wait_a_moment(&self, why: &str, stop: &Stop) -> bool {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
             self.progress.note(&format!("{why}; waiting for space"));
         }
         tokio::select! {
@@ -102,7 +115,7 @@ impl Site {
     {
         loop {
             match work().await.map_err(Into::into) {
-                Err(AttemptError::Full(why)) if self.wait_for_space(&why, stop).await => {}
+                Err(AttemptError::Full(why)) if self.wait_a_moment(&why, stop).await => {}
                 done => return done,
             }
         }
@@ -112,11 +125,11 @@ impl Site {
     ///
     /// # Errors
     /// [`AttemptError::Systemic`] where writes fail though the file system has room.
-    pub async fn wait_out_full_disk(&self, why: String, stop: &Stop) -> Result<bool, AttemptError> {
-        let mut in_vain = self.disk.full_in_vain.load(Ordering::Relaxed);
+    pub async fn wait_until_free(&self, why: String, stop: &Stop) -> Result<bool, AttemptError> {
+        let mut in_vain = self.full_in_vain.load(Ordering::Relaxed);
         if self.shortage().is_none() {
             in_vain += 1;
-            self.disk.full_in_vain.store(in_vain, Ordering::Relaxed);
+            self.full_in_vain.store(in_vain, Ordering::Relaxed);
             if in_vain > IN_VAIN {
                 let what = "free some space, or raise the quota, and start the drain again";
                 return Err(AttemptError::Systemic(format!("{why}; {what}")));
@@ -125,23 +138,23 @@ impl Site {
         let mut looks = 0;
         // 2, 4, 8 looks, a second each, where the file system itself has room.
         while self.shortage().is_some() || looks < 1 << in_vain {
-            if !self.wait_for_space(&why, stop).await {
+            if !self.wait_a_moment(&why, stop).await {
                 return Ok(false);
             }
             looks += 1;
         }
-        self.say_space_again();
+        self.tell_space_again();
         Ok(true)
     }
 
     /// An attempt went through.
-    pub fn space_found(&self) {
-        self.disk.full_in_vain.store(0, Ordering::Relaxed);
-        self.say_space_again();
+    pub fn note_success(&self) {
+        self.full_in_vain.store(0, Ordering::Relaxed);
+        self.tell_space_again();
     }
 
-    fn say_space_again(&self) {
-        if self.disk.is_told.swap(false, Ordering::Relaxed) {
+    fn tell_space_again(&self) {
+        if self.is_told.swap(false, Ordering::Relaxed) {
             self.progress.note("there is space again: going on");
         }
     }
@@ -166,7 +179,7 @@ impl Site {
     }
 
     fn may_make_room(&self, claim: &Claim) -> bool {
-        let mut made = self.disk.room_made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.room_made.lock().unwrap_or_else(PoisonError::into_inner);
         let times = made.entry((claim.run_id.clone(), claim.phase_id.clone())).or_default();
         *times += 1;
         *times <= MADE_FOR_A_PHASE
@@ -186,7 +199,7 @@ impl Site {
 
     /// An attempt, and where there was no room at any time that it took: what an agent could not write is missing long
     /// after the disk was freed.
-    pub(in crate::attempt) async fn with_shortage<T>(
+    pub(in crate::attempt) async fn watch<T>(
         &self,
         attempt: impl Future<Output = T>,
     ) -> (T, Option<Shortage>) {

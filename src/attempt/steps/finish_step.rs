@@ -54,7 +54,7 @@ pub(crate) async fn finish(
     let run = claim.run_id.clone();
     let wait = |error: &StoreError| {
         let why = error.to_string();
-        async move { site.wait_for_space(&why, stop).await }.boxed()
+        async move { site.disk.wait_a_moment(&why, stop).await }.boxed()
     };
     let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
     (finished.state, finished.failure) = (ended.state, ended.failure);

@@ -107,7 +107,7 @@ impl Attempt<'_> {
     /// Records the commit to land. The work is complete and green, so a full disk is waited for.
     async fn record_landing(&self, commit: &str) -> Result<(), AttemptError> {
         let record = || self.site.store.record_landing(self.claim, commit);
-        self.site.retry_while_full(self.stop, record).await
+        self.site.disk.retry_while_full(self.stop, record).await
     }
 
     /// Runs CI at the commit. Returns `None` if green.

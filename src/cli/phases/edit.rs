@@ -139,6 +139,6 @@ async fn replace(
     if let Err(why) = fix(&phase.spec, None).result {
         return Err(Failure::new(format!("phase {} could not be executed: {why}", phase.phase_id)));
     }
-    store.edit(run, &phase).await?;
+    store.operator().edit(run, &phase).await?;
     context.out.line(format_args!("{}: spec replaced", shown_id(phase.phase_id.as_str())))
 }

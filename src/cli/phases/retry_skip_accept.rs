@@ -58,7 +58,7 @@ pub(super) struct AcceptArgs {
 pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.selection.run.open(context).await?;
     let ids = args.selection.ids();
-    let moved = store.retry(&run, args.selection.which(&ids), args.redo).await?;
+    let moved = store.operator().retry(&run, args.selection.which(&ids), args.redo).await?;
     store.close().await;
     say(&run, &moved, context)
 }
@@ -66,14 +66,14 @@ pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Fail
 pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.selection.run.open(context).await?;
     let ids = args.selection.ids();
-    let moved = store.skip(&run, args.selection.which(&ids)).await?;
+    let moved = store.operator().skip(&run, args.selection.which(&ids)).await?;
     store.close().await;
     say(&run, &moved, context)
 }
 
 pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.run.open(context).await?;
-    let accepted = store.accept(&run, &ids(&args.phases)).await?;
+    let accepted = store.operator().accept(&run, &ids(&args.phases)).await?;
     store.close().await;
     for Steered { phase_id, to, .. } in accepted {
         context.out.line(format_args!("{}: {to}, accepted", shown_id(phase_id.as_str())))?;

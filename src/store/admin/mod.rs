@@ -4,3 +4,4 @@ pub mod evidence;
 pub mod import_plan;
 pub mod operator_actions;
 pub mod remove_run;
+pub mod run_settlement;

@@ -34,7 +34,18 @@ pub struct Steered {
     pub to: PhaseState,
 }
 
+/// What the operator does to phases of a run.
+#[derive(Clone, Copy)]
+pub struct OperatorActions<'a> {
+    store: &'a Store,
+}
+
 impl Store {
+    pub fn operator(&self) -> OperatorActions<'_> {
+        OperatorActions { store: self }
+    }
+}
+impl OperatorActions<'_> {
     /// Requeues phases with a fresh count of attempts, keeping the history. COMPLETE phases are requeued only with
     /// `redo`.
     ///
@@ -46,18 +57,19 @@ impl Store {
         which: Which<'_>,
         redo: bool,
     ) -> Result<Vec<Steered>, StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            let mut steered = Vec::new();
-            for row in self.meant(&mut tx, run, which).await? {
-                let event = retry_event(&row.standing()?, redo)?;
-                steered.push(walk(&mut tx, &row, &[event]).await?);
-                freshen(&mut tx, &row).await?;
-            }
-            tx.commit().await?;
-            Ok(steered)
-        })
-        .await
+        self.store
+            .named(async {
+                let mut tx = self.store.begin().await?;
+                let mut steered = Vec::new();
+                for row in self.meant(&mut tx, run, which).await? {
+                    let event = retry_event(&row.standing()?, redo)?;
+                    steered.push(walk(&mut tx, &row, &[event]).await?);
+                    freshen(&mut tx, &row).await?;
+                }
+                tx.commit().await?;
+                Ok(steered)
+            })
+            .await
     }
 
     /// Marks phases as SKIPPED; their dependents may run. A FAILED phase is requeued first.
@@ -65,21 +77,22 @@ impl Store {
     /// # Errors
     /// A phase is unknown or in another state, or the database cannot be written; nothing is changed then.
     pub async fn skip(&self, run: &RunId, which: Which<'_>) -> Result<Vec<Steered>, StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            let mut steered = Vec::new();
-            for row in self.meant(&mut tx, run, which).await? {
-                let events: &[Event] = match row.standing()?.state {
-                    PhaseState::Failed => &[Event::Retry, Event::Skip],
-                    _ => &[Event::Skip],
-                };
-                steered.push(walk(&mut tx, &row, events).await?);
-                mark(&mut tx, row.id, OPERATOR).await?;
-            }
-            tx.commit().await?;
-            Ok(steered)
-        })
-        .await
+        self.store
+            .named(async {
+                let mut tx = self.store.begin().await?;
+                let mut steered = Vec::new();
+                for row in self.meant(&mut tx, run, which).await? {
+                    let events: &[Event] = match row.standing()?.state {
+                        PhaseState::Failed => &[Event::Retry, Event::Skip],
+                        _ => &[Event::Skip],
+                    };
+                    steered.push(walk(&mut tx, &row, events).await?);
+                    mark(&mut tx, row.id, OPERATOR).await?;
+                }
+                tx.commit().await?;
+                Ok(steered)
+            })
+            .await
     }
 
     /// Records the operator's confirmation that phases are rightly COMPLETE or SKIPPED. Their state does not change.
@@ -87,22 +100,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::WrongState`] for a phase in another state; then none is accepted.
     pub async fn accept(&self, run: &RunId, ids: &[PhaseId]) -> Result<Vec<Steered>, StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            let mut accepted = Vec::new();
-            for row in self.meant(&mut tx, run, Which::Ids(ids)).await? {
-                let standing = row.standing()?;
-                if !standing.state.satisfies_dependents() {
-                    return Err(wrong_state(&standing, "cannot be accepted as done"));
+        self.store
+            .named(async {
+                let mut tx = self.store.begin().await?;
+                let mut accepted = Vec::new();
+                for row in self.meant(&mut tx, run, Which::Ids(ids)).await? {
+                    let standing = row.standing()?;
+                    if !standing.state.satisfies_dependents() {
+                        return Err(wrong_state(&standing, "cannot be accepted as done"));
+                    }
+                    mark(&mut tx, row.id, OPERATOR).await?;
+                    let state = standing.state;
+                    accepted.push(Steered { phase_id: standing.phase_id, from: state, to: state });
                 }
-                mark(&mut tx, row.id, OPERATOR).await?;
-                let state = standing.state;
-                accepted.push(Steered { phase_id: standing.phase_id, from: state, to: state });
-            }
-            tx.commit().await?;
-            Ok(accepted)
-        })
-        .await
+                tx.commit().await?;
+                Ok(accepted)
+            })
+            .await
     }
 
     /// Replaces the spec and the dependencies of a QUEUED, FAILED or SKIPPED phase. The state does not change.
@@ -110,25 +124,26 @@ impl Store {
     /// # Errors
     /// The phase is unknown or in another state, a dependency is unknown or cyclic, or the database cannot be written.
     pub async fn edit(&self, run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            let row = self.phase_record(&mut tx, run, &phase.phase_id).await?;
-            let standing = row.standing()?;
-            if matches!(standing.state, PhaseState::Complete | PhaseState::Executing) {
-                return Err(wrong_state(&standing, "cannot be edited"));
-            }
-            replace_spec(&mut tx, row.id, phase).await?;
-            let run_row = self.run_row(&mut tx, run).await?;
-            let ids: Vec<(String, i64)> =
-                sqlx::query_as("SELECT phase_id, id FROM phases WHERE run = ?")
-                    .bind(run_row)
-                    .fetch_all(&mut *tx)
-                    .await?;
-            rewire(&mut tx, run, &[phase], &ids.into_iter().collect()).await?;
-            settle_dependencies(&mut tx, run_row, run).await?;
-            Ok(tx.commit().await?)
-        })
-        .await
+        self.store
+            .named(async {
+                let mut tx = self.store.begin().await?;
+                let row = self.store.phase_record(&mut tx, run, &phase.phase_id).await?;
+                let standing = row.standing()?;
+                if matches!(standing.state, PhaseState::Complete | PhaseState::Executing) {
+                    return Err(wrong_state(&standing, "cannot be edited"));
+                }
+                replace_spec(&mut tx, row.id, phase).await?;
+                let run_row = self.store.run_row(&mut tx, run).await?;
+                let ids: Vec<(String, i64)> =
+                    sqlx::query_as("SELECT phase_id, id FROM phases WHERE run = ?")
+                        .bind(run_row)
+                        .fetch_all(&mut *tx)
+                        .await?;
+                rewire(&mut tx, run, &[phase], &ids.into_iter().collect()).await?;
+                settle_dependencies(&mut tx, run_row, run).await?;
+                Ok(tx.commit().await?)
+            })
+            .await
     }
 
     async fn meant(
@@ -140,7 +155,7 @@ impl Store {
         let ids: Vec<PhaseId> = match which {
             Which::Ids(ids) => unique(ids),
             Which::Failed => {
-                let run = self.run_row(tx, run).await?;
+                let run = self.store.run_row(tx, run).await?;
                 let ids: Vec<String> = sqlx::query_scalar(
                     "SELECT phase_id FROM phases WHERE run = ? AND state = 'FAILED' ORDER BY position",
                 )
@@ -152,7 +167,7 @@ impl Store {
         };
         let mut rows = Vec::with_capacity(ids.len());
         for id in &ids {
-            rows.push(self.phase_record(tx, run, id).await?);
+            rows.push(self.store.phase_record(tx, run, id).await?);
         }
         Ok(rows)
     }

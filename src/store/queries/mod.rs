@@ -1,6 +1,8 @@
 //! Reads of the store. Nothing here writes.
 
 pub mod attempt_history;
+pub mod in_flight;
+pub mod overlaps;
 pub mod run_facts;
 pub mod snapshots;
 pub mod wait_reasons;

@@ -110,71 +110,7 @@ impl Store {
     ///
     /// # Errors
     /// The run is unknown, or the database cannot be written.
-    pub async fn settle_run_facts(
-        &self,
-        run: &RunId,
-        facts: &RunFacts,
-    ) -> Result<RunFacts, StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            sqlx::query(
-                "UPDATE runs SET repo = ?, branch = ?, base_commit = ? WHERE run_id = ? AND repo IS NULL",
-            )
-            .bind(&facts.repo)
-            .bind(&facts.branch)
-            .bind(&facts.base_commit)
-            .bind(run.as_str())
-            .execute(&mut *tx)
-            .await?;
-            let settled = self.facts_of(&mut tx, run).await?;
-            tx.commit().await?;
-            Ok(settled.unwrap_or_else(|| facts.clone()))
-        })
-        .await
-    }
-
-    /// Records that the run's repository has moved from one identity to another. Returns `false`, without a change, if
-    /// the recorded identity is no longer `from`.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<bool, StoreError> {
-        self.named(async {
-            let moved = sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
-                .bind(to)
-                .bind(run.as_str())
-                .bind(from)
-                .execute(&self.writer)
-                .await?;
-            Ok(moved.rows_affected() == 1)
-        })
-        .await
-    }
-
-    /// Records the memory backend of a drain of these runs, for display.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn note_memory_backend(
-        &self,
-        runs: &[RunId],
-        backend: &str,
-    ) -> Result<(), StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            for run in runs {
-                sqlx::query("UPDATE runs SET memory_backend = ? WHERE run_id = ?")
-                    .bind(backend)
-                    .bind(run.as_str())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            Ok(tx.commit().await?)
-        })
-        .await
-    }
-
-    async fn facts_of(
+    pub(in crate::store) async fn facts_of(
         &self,
         connection: &mut SqliteConnection,
         run: &RunId,

@@ -6,10 +6,10 @@ use sqlx::FromRow;
 
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
+use super::overlaps::{Overlap, overlaps};
 use crate::store::columns::parse;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::overlaps::{Overlap, overlaps};
 
 /// A QUEUED phase that cannot be claimed now, with all reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]

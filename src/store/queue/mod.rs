@@ -6,8 +6,6 @@ pub mod claim;
 pub mod clean_tests;
 pub mod dependencies;
 pub mod finish;
-pub mod in_flight;
-pub mod overlaps;
 pub mod owners;
 pub mod queue_order;
 pub mod reclaim;

@@ -4,9 +4,9 @@
 use crate::phase::{PhaseState, Requeue, UnixMs, Verdict};
 
 use super::finish::{Finish, end};
-use super::in_flight::InFlight;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
+use crate::store::queries::in_flight::InFlight;
 
 /// Outcome of a reclaimed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]

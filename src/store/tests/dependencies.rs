@@ -56,8 +56,10 @@ async fn apply(bed: &Bed, held: &mut Vec<Claim>, op: Op) {
         }
         Op::Finish(..) => {}
         // Refused in some states; the counters must hold then too.
-        Op::Skip(at) => drop(bed.store.skip(&run(), Which::Ids(&name(at))).await),
-        Op::Retry(at) => drop(bed.store.retry(&run(), Which::Ids(&name(at)), true).await),
+        Op::Skip(at) => drop(bed.store.operator().skip(&run(), Which::Ids(&name(at))).await),
+        Op::Retry(at) => {
+            drop(bed.store.operator().retry(&run(), Which::Ids(&name(at)), true).await)
+        }
         Op::Rewire(at, on) => {
             bed.store.import(&Plan { runs: vec![rewired(at, &on)] }, true, NOW).await.unwrap();
         }

@@ -36,7 +36,10 @@ async fn an_unknown_run_names_the_database_and_its_runs() {
     assert_eq!(unknown(bed.store.run(&ghost).await.unwrap_err()), text);
     assert_eq!(unknown(bed.store.phases(&ghost, None).await.unwrap_err()), text);
     assert_eq!(unknown(bed.store.remove_run(&ghost).await.unwrap_err()), text);
-    assert_eq!(unknown(bed.store.retry(&ghost, Which::Failed, false).await.unwrap_err()), text);
+    assert_eq!(
+        unknown(bed.store.operator().retry(&ghost, Which::Failed, false).await.unwrap_err()),
+        text
+    );
 }
 
 #[tokio::test]

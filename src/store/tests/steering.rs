@@ -18,7 +18,7 @@ async fn retry_gives_fresh_tries_and_keeps_the_history() {
     let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     fail(&bed).await;
     assert_eq!(bed.store.run(&run()).await.unwrap().blocked, 1);
-    let steered = bed.store.retry(&run(), Which::Failed, false).await.unwrap();
+    let steered = bed.store.operator().retry(&run(), Which::Failed, false).await.unwrap();
     let expected =
         Steered { phase_id: PhaseId::new("a"), from: PhaseState::Failed, to: PhaseState::Queued };
     assert_eq!(steered, [expected]);
@@ -33,7 +33,7 @@ async fn retry_gives_fresh_tries_and_keeps_the_history() {
 async fn a_refused_spec_is_forgotten_when_it_is_retried() {
     let bed = Bed::with(vec![broken("a")]).await;
     bed.next().await;
-    bed.store.retry(&run(), Which::Failed, false).await.unwrap();
+    bed.store.operator().retry(&run(), Which::Failed, false).await.unwrap();
     assert_eq!(bed.row("a").await.last_failure, None);
 }
 
@@ -43,9 +43,10 @@ async fn a_finished_phase_is_redone_only_on_demand() {
     let claim = bed.claim().await;
     bed.finish(claim, passed()).await;
     let names = ids(&["a"]);
-    let refused = bed.store.retry(&run(), which(&names), false).await.unwrap_err().to_string();
+    let refused =
+        bed.store.operator().retry(&run(), which(&names), false).await.unwrap_err().to_string();
     assert!(refused.contains("--redo"), "{refused}");
-    bed.store.retry(&run(), which(&names), true).await.unwrap();
+    bed.store.operator().retry(&run(), which(&names), true).await.unwrap();
     assert_eq!(bed.row("a").await.commit, None);
     // The dependent waits again.
     let claim = bed.claim().await;
@@ -58,12 +59,12 @@ async fn skipping_frees_the_dependents_and_is_taken_back() {
     let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     fail(&bed).await;
     let names = ids(&["a", "a"]);
-    let steered = bed.store.skip(&run(), which(&names)).await.unwrap();
+    let steered = bed.store.operator().skip(&run(), which(&names)).await.unwrap();
     assert_eq!(steered.len(), 1);
     assert_eq!((steered[0].from, steered[0].to), (PhaseState::Failed, PhaseState::Skipped));
     let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
     assert!(waiting.is_empty(), "{waiting:?}");
-    bed.store.retry(&run(), which(&names), false).await.unwrap();
+    bed.store.operator().retry(&run(), which(&names), false).await.unwrap();
     assert_eq!(bed.claim().await.phase_id.as_str(), "a");
 }
 
@@ -72,7 +73,7 @@ async fn all_that_were_named_or_none() {
     let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let _executing = bed.claim().await;
     for names in [ids(&["b", "ghost"]), ids(&["b", "a"])] {
-        let error = bed.store.skip(&run(), which(&names)).await.unwrap_err();
+        let error = bed.store.operator().skip(&run(), which(&names)).await.unwrap_err();
         assert!(
             matches!(error, StoreError::UnknownPhase { .. } | StoreError::IllegalStep { .. }),
             "{error}"
@@ -85,14 +86,14 @@ async fn all_that_were_named_or_none() {
 async fn an_edit_replaces_spec_and_dependencies() {
     let bed = Bed::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
     let edited = PlanPhase { name: "B".into(), ..phase("b", &["c"]) };
-    bed.store.edit(&run(), &edited).await.unwrap();
+    bed.store.operator().edit(&run(), &edited).await.unwrap();
     let row = bed.row("b").await;
     assert_eq!((row.name.as_str(), row.depends_on), ("B", ids(&["c"])));
     assert_eq!(bed.claim().await.phase_id.as_str(), "a");
     assert_eq!(bed.claim().await.phase_id.as_str(), "c");
-    let cycle = bed.store.edit(&run(), &phase("b", &["b"])).await.unwrap_err();
+    let cycle = bed.store.operator().edit(&run(), &phase("b", &["b"])).await.unwrap_err();
     assert!(matches!(cycle, StoreError::Cycle { .. }), "{cycle}");
-    let executing = bed.store.edit(&run(), &phase("a", &[])).await.unwrap_err();
+    let executing = bed.store.operator().edit(&run(), &phase("a", &[])).await.unwrap_err();
     assert!(executing.to_string().contains("it is running, so it cannot be edited"), "{executing}");
 }
 
