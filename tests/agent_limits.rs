@@ -32,13 +32,14 @@ fn saying(lines: &[String], then: &str) -> Fake {
 
 #[tokio::test]
 async fn an_agent_that_finished_but_stays_is_ended_and_its_result_kept() {
-    let kinds = ["claude", "codex", "opencode", "gemini", "goose"];
-    let runs = kinds.map(|kind| Fake::recorded(kind, "success", HANG).ended_early().run());
-    for (kind, seen) in kinds.into_iter().zip(join_all(runs).await) {
+    let lingers = |kind: &&str| fake_agent::expected(kind)["success"]["lingers"] == true;
+    let kinds: Vec<_> = autopack::agent::program_kinds().into_iter().filter(lingers).collect();
+    let runs = kinds.iter().map(|kind| Fake::recorded(kind, "success", HANG).ended_early().run());
+    for (kind, seen) in kinds.iter().zip(join_all(runs).await) {
         let came = (seen.reply.ended, &seen.reply.outcome);
         assert_eq!(came, (How::Exited(0), &Outcome::Finished), "{kind}");
-        let output = if kind == "claude" { 80 } else { 100 };
-        assert_eq!(seen.tokens()[1], Some(output), "{kind}");
+        let output = fake_agent::expected(kind)["success"]["used"][1].as_u64();
+        assert_eq!(seen.tokens()[1], output, "{kind}");
         assert!(seen.reply.notes.iter().any(|note| note.contains("did not exit")), "{kind}");
     }
 }
@@ -52,7 +53,7 @@ async fn a_good_last_word_counts_more_than_the_exit_code() {
 
 #[tokio::test]
 async fn without_a_last_word_it_failed_whatever_its_exit_code() {
-    for kind in ["claude", "codex", "opencode", "gemini", "goose", "aider", "mini-swe-agent"] {
+    for kind in autopack::agent::program_kinds() {
         let failed = |code: i32, why: &str| Outcome::Failed {
             message: format!(
                 "{} exited with {code}: {why}",
@@ -87,7 +88,7 @@ async fn a_budget_of_cost_ends_it_by_our_own_list_of_prices() {
     fake.task.budget = AttemptBudget { cost_usd: Some(1.0), ..AttemptBudget::default() };
     let seen = fake.run().await;
     assert!(
-        matches!(seen.reply.outcome, Outcome::OverBudget { what } if what.starts_with("$1.50"))
+        matches!(seen.reply.outcome, Outcome::OverBudget { what } if what.starts_with("used $1.50"))
     );
     assert!(seen.reply.notes.iter().any(|note| note.contains("computed from list prices")));
 }

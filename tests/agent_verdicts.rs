@@ -5,9 +5,8 @@
 //! reports no limit; it is ended as stalled.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 
-use crate::support::{Project, executable};
+use crate::support::{Project, executable, fake_agent};
 use serde_json::{Value, json};
 
 const CI: &str = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
@@ -15,7 +14,7 @@ const CI: &str = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1, circuit
 /// Replays the recording with the phase's name; `hang` and `nothing` replay a success.
 const PLAY: &str = r#"
 account=
-for arg in "$@"; do case "$before" in --analytics-log|-o) account=$arg;; esac; before=$arg; done
+for arg in "$@"; do case "$arg" in */account) account=$arg;; esac; done
 case $AUTOPACK_PHASE_ID in hang|nothing) case=success;; crash) echo 'it broke' >&2; exit 7;; *) case=$AUTOPACK_PHASE_ID;; esac
 case $AUTOPACK_PHASE_ID in nothing) ;; *) mkdir -p src; echo made > "src/$AUTOPACK_PHASE_ID.txt";; esac
 cat "$RECORDINGS/$case.jsonl" "$RECORDINGS/$case.txt" 2>/dev/null
@@ -28,9 +27,7 @@ case $AUTOPACK_PHASE_ID in hang) exec sleep 60;; limit) exit 1;; refused) exit "
 fn project(kind: &str, refused: u8, phases: &[&str]) -> Project {
     let project = Project::new().env("IS_SANDBOX", "1");
     let program = project.outside("agent");
-    let recordings = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/agents")
-        .join(kind.trim_end_matches("-swe-agent"));
+    let recordings = fake_agent::recordings(kind);
     let head = format!("#!/bin/sh\nRECORDINGS='{}'\nREFUSED={refused}\n", recordings.display());
     executable(&program, &(head + PLAY));
     let phase = |id: &&str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]});
@@ -88,44 +85,21 @@ fn limited(kind: &str) {
     assert!(why.contains("rate limited for another"), "{kind}: {why}");
 }
 
+/// What is known of each kind stands in its `expected.json`. A program whose end is its last word has nothing to stay after.
 #[test]
-fn claude() {
-    verdicts("claude", 1, true, json!([240, 80, 1600, 0.011625]));
-    limited("claude");
-}
-
-#[test]
-fn codex() {
-    verdicts("codex", 1, true, json!([400, 100, 1600, null]));
-    limited("codex");
-}
-
-#[test]
-fn opencode() {
-    verdicts("opencode", 1, true, json!([400, 100, 1600, null]));
-    limited("opencode");
-}
-
-#[test]
-fn gemini() {
-    verdicts("gemini", 144, true, json!([400, 100, 1600, 0.000418]));
-    limited("gemini");
-}
-
-#[test]
-fn goose() {
-    verdicts("goose", 0, true, json!([400, 100, 1600, 0.004]));
-}
-
-/// Its end is its last output, so it cannot keep running afterwards.
-#[test]
-fn aider() {
-    verdicts("aider", 0, false, json!([1000, 50, null, null]));
-    limited("aider");
-}
-
-#[test]
-fn mini_swe_agent() {
-    verdicts("mini-swe-agent", 1, false, json!([400, 100, 1600, null]));
-    limited("mini-swe-agent");
+fn each_kind_gets_its_verdicts() {
+    std::thread::scope(|scope| {
+        for kind in autopack::agent::program_kinds() {
+            scope.spawn(move || {
+                let expected = fake_agent::expected(kind);
+                let (success, refused) = (&expected["success"], &expected["refused"]["exit"]);
+                let refused = u8::try_from(refused.as_u64().unwrap()).unwrap();
+                let lingers = success["lingers"].as_bool().unwrap();
+                verdicts(kind, refused, lingers, success["used"].clone());
+                if expected["limit"]["outcome"] == "limited" {
+                    limited(kind);
+                }
+            });
+        }
+    });
 }

@@ -193,7 +193,7 @@ fn bad_input_is_refused_with_its_place_and_what_was_expected() {
         assert!(error.starts_with(start), "{text:?}: {error}");
     }
     assert!(refused("p.yaml", b"a: \xFF").starts_with("p.yaml:1: byte 4 is not UTF-8"));
-    assert!(refused("-", b"SQLite format 3\0rest").contains("name its file"));
+    assert!(refused("-", b"SQLite format 3\0rest").contains("pass the file name"));
 }
 
 #[test]

@@ -179,7 +179,7 @@ async fn test_memory_service_disabled_env() {
     let dir = TempDir::new().unwrap();
     let env = Env::new([("AUTOPACK_ENABLE_MEMORY", "0")]);
     let places = autopack::config::Places { chosen: None, workspace: Some(dir.path().to_owned()) };
-    let config = autopack::config::load(&places, &env).unwrap();
+    let config = autopack::config::load(&places, &env, &[]).unwrap();
     assert!(!config.memory.enabled);
     let opened = Memory::open(&config.memory, &place(dir.path()), Starting::Allowed).await.unwrap();
     assert_eq!((opened.memory.backend(), opened.line), (Backend::Off, None));

@@ -19,7 +19,7 @@ fn every_key_and_variable_is_documented() {
     for (name, text) in autopack::config::shipped() {
         collect("", &serde_yaml::from_str(text).expect(name), &mut keys);
     }
-    for sample in AgentSettings::samples() {
+    for sample in AgentSettings::samples(&autopack::agent::program_kinds()) {
         collect("", &serde_yaml::to_value(sample).expect("plain data"), &mut keys);
     }
     for sample in EmbedderSettings::samples() {

@@ -3,27 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::adapters::{Kind, aider, claude, codex, gemini, goose, mini, opencode};
+use super::adapters::{ADAPTERS, Adapter};
 use super::runner::event::AttemptBudget;
 use super::runner::result_file;
 use super::runner::stream::Stream;
 use crate::phase::Usage;
 use crate::process::How;
 
-pub(super) const KINDS: [&Kind; 7] = [
-    &claude::KIND,
-    &codex::KIND,
-    &opencode::KIND,
-    &gemini::KIND,
-    &goose::KIND,
-    &aider::KIND,
-    &mini::KIND,
-];
-
 /// Reads an output as every kind of agent's stream, and as a result file.
 pub fn stream(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    KINDS.iter().for_each(|kind| read(kind, &text));
+    ADAPTERS.iter().for_each(|adapter| read(*adapter, &text));
     let said = result_file::parse(&text);
     is_sound(&said.usage);
 }
@@ -34,10 +24,10 @@ pub fn edits(input: &[u8]) {
 }
 
 /// Reads all channels to the end.
-fn read(kind: &'static Kind, text: &str) {
-    let mut reader = (kind.reader)(Path::new("/slot"));
+fn read(adapter: &'static dyn Adapter, text: &str) {
+    let mut reader = adapter.reader(Path::new("/slot"));
     let budget = AttemptBudget { tokens: Some(1), cost_usd: Some(0.1), wall_time: None };
-    let mut stream = Stream::new(kind, budget, crate::agent::runner::stream::QUIET);
+    let mut stream = Stream::new(adapter, budget, crate::agent::runner::stream::QUIET);
     reader.resume(text);
     for line in text.lines() {
         let signals = [reader.line(line), reader.error_line(line)].concat();

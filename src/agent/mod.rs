@@ -1,6 +1,6 @@
 //! Runs an agent: takes a prompt, lets the agent edit files in a worktree, returns the usage.
 //!
-//! Each kind of agent has a file. Programs with an output stream (listed in `kind`) share the runner
+//! Each kind of agent has a file. Programs with an output stream (listed in `adapters`) share the runner
 //! `program`; each file only defines the command line and the meaning of the stream. Success reported by an
 //! agent is passed on without effect: the diff and CI decide elsewhere. An error of this module would also
 //! affect the next phase.
@@ -28,6 +28,7 @@ use crate::process::child_env::Env;
 use crate::process::{How, Redactor, SpawnError, Stop};
 use adapters::Runner;
 
+pub use adapters::program_kinds;
 pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, Until};
 pub use runner::start_check::{Checked, check};
@@ -134,15 +135,29 @@ pub async fn run(
     stop: &Stop,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
-    match Runner::of(settings) {
-        Runner::Program(kind, settings) => {
-            runner::program::run(kind, settings, task, stop, on_event).await
+    match Runner::of(settings)? {
+        Runner::Program(adapter, settings) => {
+            runner::program::run(adapter, settings, task, stop, on_event).await
         }
         Runner::Command(settings) => {
             adapters::own_command::run(settings, task, stop, on_event).await
         }
         Runner::Replay(settings) => adapters::replay::run(settings, task, stop, on_event).await,
         Runner::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
+    }
+}
+
+/// Whether the agent reports its cost. If not, a budget in dollars needs the price of its model.
+pub fn reports_cost(settings: &AgentSettings) -> bool {
+    matches!(Runner::of(settings), Ok(Runner::Program(adapter, _)) if adapter.reports_cost())
+}
+
+/// Whether the agent reports its tool calls: then an attempt without any did nothing.
+pub fn reports_tool_calls(settings: &AgentSettings) -> bool {
+    match Runner::of(settings) {
+        Ok(Runner::Program(adapter, _)) => adapter.reports_tool_calls(),
+        Ok(Runner::Builtin(_)) => true,
+        Ok(Runner::Command(_) | Runner::Replay(_)) | Err(_) => false,
     }
 }
 

@@ -1,24 +1,27 @@
 //! Property tests: any agent output is read without a panic and in bounded memory.
 
+use std::path::Path;
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::invariants::stream;
+use super::program_kinds;
 use crate::fuzz::tests::cases;
 
-const RECORDED: [&str; 12] = [
-    include_str!("../../tests/fixtures/agents/claude/success.jsonl"),
-    include_str!("../../tests/fixtures/agents/claude/limit.jsonl"),
-    include_str!("../../tests/fixtures/agents/codex/success.jsonl"),
-    include_str!("../../tests/fixtures/agents/codex/no_access.jsonl"),
-    include_str!("../../tests/fixtures/agents/opencode/success.jsonl"),
-    include_str!("../../tests/fixtures/agents/opencode/refused.jsonl"),
-    include_str!("../../tests/fixtures/agents/gemini/success.jsonl"),
-    include_str!("../../tests/fixtures/agents/gemini/no_access.jsonl"),
-    include_str!("../../tests/fixtures/agents/goose/success.jsonl"),
-    include_str!("../../tests/fixtures/agents/goose/no_credit.jsonl"),
-    include_str!("../../tests/fixtures/agents/aider/limit.txt"),
-    include_str!("../../tests/fixtures/agents/mini/success.account"),
-];
+/// Recordings of every adapter's streams.
+static RECORDED: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents");
+    let of_kind = |kind: &'static str| {
+        let entries = std::fs::read_dir(folder.join(kind)).expect(kind);
+        let mut files: Vec<_> = entries.map(|entry| entry.expect(kind).path()).collect();
+        files.retain(|file| !file.ends_with("expected.json"));
+        files.sort();
+        files.into_iter().map(move |file| std::fs::read_to_string(file).expect(kind))
+    };
+    let all: Vec<String> = program_kinds().into_iter().flat_map(of_kind).collect();
+    all.into_iter().filter(|text| !text.is_empty()).collect()
+});
 
 /// A recording with a changed piece.
 fn spoiled() -> impl Strategy<Value = String> {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 
 use super::output::logging;
 use super::{Global, Output};
+use crate::agent;
 use crate::config::{self, Config, Env, Origin, Places, env};
 use crate::failure::Failure;
 use crate::process::Redactor;
@@ -111,7 +112,7 @@ impl Context {
             Err(failure) => return Err(failure),
         };
         let places = Places { chosen, workspace };
-        let config = config::load(&places, &self.env)?;
+        let config = config::load(&places, &self.env, &agent::program_kinds())?;
         logging::know(&config);
         Ok(self.config.get_or_init(|| config))
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::agent;
 use crate::agent::prices::{self, OwnPrices};
 use crate::config::{AgentSettings, Settings};
 use crate::failure::Failure;
@@ -58,18 +59,10 @@ fn limited(settings: &Settings) -> Option<(&'static str, Budget)> {
 }
 
 /// Returns the configured model, and whether the agent reports its cost.
-fn model_of(agent: &AgentSettings) -> (Option<&str>, bool) {
-    match agent {
-        AgentSettings::Command(_) | AgentSettings::Replay(_) => (None, false),
-        AgentSettings::Codex(agent) | AgentSettings::Gemini(agent) => {
-            (agent.model.as_deref(), false)
-        }
-        AgentSettings::Builtin(agent) => (Some(&agent.model), false),
-        AgentSettings::Claude(_)
-        | AgentSettings::Opencode(_)
-        | AgentSettings::Goose(_)
-        | AgentSettings::Aider(_)
-        | AgentSettings::MiniSweAgent(_) => (None, true),
+fn model_of(settings: &AgentSettings) -> (Option<&str>, bool) {
+    match agent::reports_cost(settings) {
+        true => (None, true),
+        false => (settings.model(), false),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_yaml::{Mapping, Value};
 
 /// All configured agents. `agents.default` names the default agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,30 +17,60 @@ pub struct AgentsSettings {
     pub named: BTreeMap<String, AgentSettings>,
 }
 
-/// Settings of an agent, by kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+/// Settings of an agent, by kind. In files, `kind` stands beside the other keys.
+#[derive(Clone, Debug, PartialEq)]
 pub enum AgentSettings {
     /// Any program that edits files.
     Command(CommandAgentSettings),
     /// Recorded edits, for tests and demonstrations.
     Replay(ReplayAgentSettings),
-    /// Claude Code.
-    Claude(ProgramAgentSettings),
-    /// Codex.
-    Codex(ProgramAgentSettings),
-    /// OpenCode.
-    Opencode(ProgramAgentSettings),
-    /// Gemini CLI.
-    Gemini(ProgramAgentSettings),
-    /// Goose.
-    Goose(ProgramAgentSettings),
-    /// Aider.
-    Aider(ProgramAgentSettings),
-    /// mini-swe-agent.
-    MiniSweAgent(ProgramAgentSettings),
+    /// A coding agent with an adapter. `load` refuses kinds without an adapter.
+    Program {
+        /// Name of the adapter.
+        kind: String,
+        /// Keys of all these agents.
+        settings: ProgramAgentSettings,
+    },
     /// The agent built into autopack.
     Builtin(BuiltinAgentSettings),
+}
+
+const COMMAND: &str = "command";
+const REPLAY: &str = "replay";
+const BUILTIN: &str = "builtin";
+
+impl Serialize for AgentSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a, T> {
+            kind: &'a str,
+            #[serde(flatten)]
+            settings: &'a T,
+        }
+        match self {
+            Self::Command(settings) => Entry { kind: COMMAND, settings }.serialize(serializer),
+            Self::Replay(settings) => Entry { kind: REPLAY, settings }.serialize(serializer),
+            Self::Program { kind, settings } => Entry { kind, settings }.serialize(serializer),
+            Self::Builtin(settings) => Entry { kind: BUILTIN, settings }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut entry = Mapping::deserialize(deserializer)?;
+        let kind = entry.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
+        let kind = String::deserialize(kind).map_err(D::Error::custom)?;
+        let rest = Value::Mapping(entry);
+        match kind.as_str() {
+            COMMAND => CommandAgentSettings::deserialize(rest).map(Self::Command),
+            REPLAY => ReplayAgentSettings::deserialize(rest).map(Self::Replay),
+            BUILTIN => BuiltinAgentSettings::deserialize(rest).map(Self::Builtin),
+            _ => ProgramAgentSettings::deserialize(rest)
+                .map(|settings| Self::Program { kind, settings }),
+        }
+        .map_err(D::Error::custom)
+    }
 }
 
 /// Settings of a program that edits files in its working directory.
@@ -149,13 +181,7 @@ impl AgentSettings {
     fn program(&self) -> Option<&ProgramAgentSettings> {
         match self {
             Self::Command(_) | Self::Replay(_) | Self::Builtin(_) => None,
-            Self::Claude(program)
-            | Self::Codex(program)
-            | Self::Opencode(program)
-            | Self::Gemini(program)
-            | Self::Goose(program)
-            | Self::Aider(program)
-            | Self::MiniSweAgent(program) => Some(program),
+            Self::Program { settings, .. } => Some(settings),
         }
     }
 
@@ -175,10 +201,14 @@ impl AgentSettings {
         }
     }
 
-    /// Returns a sample of each kind, used as the schema of its keys.
-    pub fn samples() -> [Self; 10] {
-        let program = ProgramAgentSettings::default;
-        [
+    /// Returns a sample of each kind, used as the schema of its keys. `program_kinds` are the kinds with an
+    /// adapter.
+    pub fn samples(program_kinds: &[&str]) -> Vec<Self> {
+        let program = |kind: &&str| Self::Program {
+            kind: (*kind).to_owned(),
+            settings: ProgramAgentSettings::default(),
+        };
+        let mut samples = vec![
             Self::Command(CommandAgentSettings {
                 command: Vec::new(),
                 prompt: PromptBy::default(),
@@ -187,15 +217,10 @@ impl AgentSettings {
                 env: BTreeMap::new(),
             }),
             Self::Replay(ReplayAgentSettings { folder: String::new() }),
-            Self::Claude(program()),
-            Self::Codex(program()),
-            Self::Opencode(program()),
-            Self::Gemini(program()),
-            Self::Goose(program()),
-            Self::Aider(program()),
-            Self::MiniSweAgent(program()),
-            Self::Builtin(BuiltinAgentSettings::default()),
-        ]
+        ];
+        samples.extend(program_kinds.iter().map(program));
+        samples.push(Self::Builtin(BuiltinAgentSettings::default()));
+        samples
     }
 }
 

@@ -23,67 +23,65 @@ pub struct Places {
     pub workspace: Option<PathBuf>,
 }
 
-/// Reads both files, even if the features configured there are switched off.
+/// Reads both files, even if the features configured there are switched off. `program_kinds` are the kinds of
+/// agents with an adapter ([`agent::program_kinds`](crate::agent::program_kinds)).
 ///
 /// # Errors
 ///
 /// Fails if a file or variable cannot be read, has an unknown key or an invalid value.
-pub fn load(places: &Places, env: &Env) -> Result<Config, ConfigError> {
+pub fn load(places: &Places, env: &Env, program_kinds: &[&str]) -> Result<Config, ConfigError> {
     if let Some(dir) = places.chosen.as_ref().filter(|dir| !dir.is_dir()) {
         return Err(ConfigError::NoSuchFolder { dir: dir.clone() });
     }
     let mut origins = Origins::default();
     let mut files = Vec::new();
-    let settings = document::<Settings>(places, env, &mut origins, &mut files, |settings| {
-        validate::settings(settings)
-    })?;
-    let memory = document::<MemoryFile>(places, env, &mut origins, &mut files, |file| {
+    let mut reader = Reader { env, program_kinds, origins: &mut origins, files: &mut files };
+    let settings = reader.document(places.find(Settings::FILE)?, validate::settings)?;
+    let memory = reader.document(places.find(MemoryFile::FILE)?, |file: &MemoryFile| {
         validate::memory(&file.memory)
     })?;
     Ok(Config { settings, memory: memory.memory, files, origins })
 }
 
-/// Lays a file over the shipped defaults, and the environment over both.
-fn document<D: Document>(
-    places: &Places,
-    env: &Env,
-    origins: &mut Origins,
-    files: &mut Vec<PathBuf>,
-    validate: impl FnOnce(&D) -> Result<(), Problem>,
-) -> Result<D, ConfigError> {
-    let file = places.find(D::FILE)?;
-    over_defaults(file, env, origins, files, validate)
+/// Reads the files and keeps what was read.
+struct Reader<'a> {
+    env: &'a Env,
+    program_kinds: &'a [&'a str],
+    origins: &'a mut Origins,
+    files: &'a mut Vec<PathBuf>,
 }
 
-fn over_defaults<D: Document>(
-    file: Option<FileText>,
-    env: &Env,
-    origins: &mut Origins,
-    files: &mut Vec<PathBuf>,
-    validate: impl FnOnce(&D) -> Result<(), Problem>,
-) -> Result<D, ConfigError> {
-    let given = file.as_ref().map_or(Ok(Vec::new()), FileText::leaves::<D>)?;
-    let line = |path: &[String]| file.as_ref().and_then(|file| line_of(&file.text, path));
-    let mut document = schema::lay_over(&D::default(), &given)
-        .map_err(|problem| said(&problem, file.as_ref(), Origin::Shipped))?;
-    if let Some(file) = &file {
-        files.push(file.path.clone());
-        for leaf in given {
-            let origin = Origin::File { name: file.name.clone(), line: line(&leaf.path) };
-            origins.record(leaf.path, origin);
+impl Reader<'_> {
+    /// Lays a file over the shipped defaults, and the environment over both.
+    fn document<D: Document>(
+        &mut self,
+        file: Option<FileText>,
+        validate: impl FnOnce(&D) -> Result<(), Problem>,
+    ) -> Result<D, ConfigError> {
+        let given =
+            file.as_ref().map_or(Ok(Vec::new()), |file| file.leaves::<D>(self.program_kinds))?;
+        let line = |path: &[String]| file.as_ref().and_then(|file| line_of(&file.text, path));
+        let mut document = schema::lay_over(&D::default(), &given)
+            .map_err(|problem| said(&problem, file.as_ref(), Origin::Shipped))?;
+        if let Some(file) = &file {
+            self.files.push(file.path.clone());
+            for leaf in given {
+                let origin = Origin::File { name: file.name.clone(), line: line(&leaf.path) };
+                self.origins.record(leaf.path, origin);
+            }
         }
+        for (variable, leaf) in self.env.overrides(|root| has_root::<D>(root))? {
+            let origin = Origin::Variable(variable);
+            document = schema::lay_over(&document, std::slice::from_ref(&leaf))
+                .map_err(|problem| said(&problem, None, origin.clone()))?;
+            self.origins.record(leaf.path, origin);
+        }
+        validate(&document).map_err(|problem| {
+            let origin = self.origins.of(&problem.path);
+            said(&problem, file.as_ref(), origin)
+        })?;
+        Ok(document)
     }
-    for (variable, leaf) in env.overrides(|root| has_root::<D>(root))? {
-        let origin = Origin::Variable(variable);
-        document = schema::lay_over(&document, std::slice::from_ref(&leaf))
-            .map_err(|problem| said(&problem, None, origin.clone()))?;
-        origins.record(leaf.path, origin);
-    }
-    validate(&document).map_err(|problem| {
-        let origin = origins.of(&problem.path);
-        said(&problem, file.as_ref(), origin)
-    })?;
-    Ok(document)
 }
 
 /// Reads a text as a configuration file, without an environment.
@@ -94,7 +92,8 @@ pub(super) fn read_text<D: Document>(
     validate: impl FnOnce(&D) -> Result<(), Problem>,
 ) -> Result<D, ConfigError> {
     let file = FileText { path: name.into(), name: name.to_owned(), text: text.to_owned() };
-    over_defaults(Some(file), &Env::default(), &mut Origins::default(), &mut Vec::new(), validate)
+    let (env, origins, files) = (&Env::default(), &mut Origins::default(), &mut Vec::new());
+    Reader { env, program_kinds: &["codex"], origins, files }.document(Some(file), validate)
 }
 
 fn has_root<D: Document>(root: &str) -> bool {
@@ -136,14 +135,15 @@ struct FileText {
 }
 
 impl FileText {
-    fn leaves<D: Document>(&self) -> Result<Vec<Leaf>, ConfigError> {
+    fn leaves<D: Document>(&self, program_kinds: &[&str]) -> Result<Vec<Leaf>, ConfigError> {
         let refused = |why| ConfigError::File { name: self.name.clone(), why };
         let value: Value = serde_yaml::from_str(&self.text)
             .map_err(|error| refused(parse_errors::plain_syntax(&error.to_string())))?;
         if !matches!(value, Value::Mapping(_) | Value::Null) {
             return Err(refused("expected keys and values".to_owned()));
         }
-        schema::leaves::<D>(&value).map_err(|problem| said(&problem, Some(self), Origin::Shipped))
+        schema::leaves::<D>(&value, program_kinds)
+            .map_err(|problem| said(&problem, Some(self), Origin::Shipped))
     }
 }
 

@@ -23,18 +23,19 @@ pub trait Document: Default + Serialize + DeserializeOwned {
     /// Shipped file, including comments.
     const SHIPPED: &'static str;
 
-    /// Returns a sample of each kind, for entries whose `kind` decides their other keys.
-    fn kinds(path: &[String]) -> Vec<Value>;
+    /// Returns a sample of each kind, for entries whose `kind` decides their other keys. `program_kinds` are
+    /// the kinds of agents with an adapter.
+    fn kinds(path: &[String], program_kinds: &[&str]) -> Vec<Value>;
 }
 
 impl Document for Settings {
     const FILE: &'static str = "autopack.yaml";
     const SHIPPED: &'static str = include_str!("../../config/autopack.yaml");
 
-    fn kinds(path: &[String]) -> Vec<Value> {
+    fn kinds(path: &[String], program_kinds: &[&str]) -> Vec<Value> {
         match path {
             [agents, name] if agents == "agents" && name != "default" => {
-                AgentSettings::samples().iter().map(value_of).collect()
+                AgentSettings::samples(program_kinds).iter().map(value_of).collect()
             }
             _ => Vec::new(),
         }
@@ -45,7 +46,7 @@ impl Document for MemoryFile {
     const FILE: &'static str = "memory.yaml";
     const SHIPPED: &'static str = include_str!("../../config/memory.yaml");
 
-    fn kinds(path: &[String]) -> Vec<Value> {
+    fn kinds(path: &[String], _program_kinds: &[&str]) -> Vec<Value> {
         match path {
             [memory, embedder] if memory == "memory" && embedder == "embedder" => {
                 EmbedderSettings::samples().iter().map(value_of).collect()
@@ -84,10 +85,10 @@ pub struct Leaf {
 
 /// Returns the single values of `given`, in order. An entry with a `kind` starts with the defaults of this
 /// kind.
-pub fn leaves<D: Document>(given: &Value) -> Result<Vec<Leaf>, Problem> {
-    let mut found = Vec::new();
-    collect::<D>(&mut Vec::new(), &value_of(&D::default()), given, &mut found)?;
-    Ok(found)
+pub fn leaves<D: Document>(given: &Value, program_kinds: &[&str]) -> Result<Vec<Leaf>, Problem> {
+    let mut collector = Collector { program_kinds, found: Vec::new() };
+    collector.collect::<D>(&mut Vec::new(), &value_of(&D::default()), given)?;
+    Ok(collector.found)
 }
 
 /// Lays the leaves over the defaults; fails on the first leaf the types reject.
@@ -129,46 +130,56 @@ pub fn value_of<T: Serialize>(settings: &T) -> Value {
     serde_yaml::to_value(settings).expect("settings are plain data")
 }
 
-fn collect<D: Document>(
-    path: &mut KeyPath,
-    default: &Value,
-    given: &Value,
-    found: &mut Vec<Leaf>,
-) -> Result<(), Problem> {
-    let kinds = D::kinds(path);
-    if !kinds.is_empty() {
-        let sample = of_its_kind(path, kinds, given)?;
-        found.push(Leaf { path: path.clone(), value: sample.clone() });
-        return each_key::<D>(path, mapping(&sample), mapping(given), found);
-    }
-    match (default, given) {
-        (Value::Mapping(known), Value::Mapping(given)) => each_key::<D>(path, known, given, found),
-        (Value::Mapping(_), Value::Null) => Ok(()),
-        (Value::Mapping(_), _) => Err(bad(path, "expected keys under it, not a value")),
-        _ => {
-            found.push(Leaf { path: path.clone(), value: given.clone() });
-            Ok(())
-        }
-    }
+/// Collects the single values of a file.
+struct Collector<'a> {
+    program_kinds: &'a [&'a str],
+    found: Vec<Leaf>,
 }
 
-fn each_key<D: Document>(
-    path: &mut KeyPath,
-    known: &Mapping,
-    given: &Mapping,
-    found: &mut Vec<Leaf>,
-) -> Result<(), Problem> {
-    for (key, value) in given {
-        path.push(key_text(key));
-        let takes_any = known.is_empty() || !D::kinds(path).is_empty();
-        let Some(default) = known.get(key).or(takes_any.then_some(&Value::Null)) else {
-            let known = known.keys().map(key_text).collect();
-            return Err(Problem { path: path.clone(), what: What::UnknownKey(known) });
-        };
-        collect::<D>(path, default, value, found)?;
-        path.pop();
+impl Collector<'_> {
+    fn collect<D: Document>(
+        &mut self,
+        path: &mut KeyPath,
+        default: &Value,
+        given: &Value,
+    ) -> Result<(), Problem> {
+        let kinds = D::kinds(path, self.program_kinds);
+        if !kinds.is_empty() {
+            let sample = of_its_kind(path, kinds, given)?;
+            self.found.push(Leaf { path: path.clone(), value: sample.clone() });
+            return self.each_key::<D>(path, mapping(&sample), mapping(given));
+        }
+        match (default, given) {
+            (Value::Mapping(known), Value::Mapping(given)) => {
+                self.each_key::<D>(path, known, given)
+            }
+            (Value::Mapping(_), Value::Null) => Ok(()),
+            (Value::Mapping(_), _) => Err(bad(path, "expected keys under it, not a value")),
+            _ => {
+                self.found.push(Leaf { path: path.clone(), value: given.clone() });
+                Ok(())
+            }
+        }
     }
-    Ok(())
+
+    fn each_key<D: Document>(
+        &mut self,
+        path: &mut KeyPath,
+        known: &Mapping,
+        given: &Mapping,
+    ) -> Result<(), Problem> {
+        for (key, value) in given {
+            path.push(key_text(key));
+            let takes_any = known.is_empty() || !D::kinds(path, self.program_kinds).is_empty();
+            let Some(default) = known.get(key).or(takes_any.then_some(&Value::Null)) else {
+                let known = known.keys().map(key_text).collect();
+                return Err(Problem { path: path.clone(), what: What::UnknownKey(known) });
+            };
+            self.collect::<D>(path, default, value)?;
+            path.pop();
+        }
+        Ok(())
+    }
 }
 
 /// Returns the sample of the `kind` named by an entry.
@@ -224,7 +235,7 @@ mod tests {
 
     fn read<D: Document>(text: &str) -> Result<D, Problem> {
         let given: Value = serde_yaml::from_str(text).expect("yaml");
-        lay_over(&D::default(), &leaves::<D>(&given)?)
+        lay_over(&D::default(), &leaves::<D>(&given, &["codex"])?)
     }
 
     fn problem(text: &str) -> (String, What) {

@@ -83,13 +83,7 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
                 at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
                 variables(key("env"), &agent.env)?;
             }
-            AgentSettings::Claude(agent)
-            | AgentSettings::Codex(agent)
-            | AgentSettings::Opencode(agent)
-            | AgentSettings::Gemini(agent)
-            | AgentSettings::Goose(agent)
-            | AgentSettings::Aider(agent)
-            | AgentSettings::MiniSweAgent(agent) => program_agent(&key, agent)?,
+            AgentSettings::Program { settings, .. } => program_agent(&key, settings)?,
             AgentSettings::Builtin(agent) => {
                 at_path(key("model"), filled(&agent.model))?;
                 let name = agent.api_key_env.as_deref().unwrap_or_default();
@@ -230,7 +224,8 @@ mod tests {
         let complaint = |change: fn(&mut ProgramAgentSettings)| {
             let mut agent = ProgramAgentSettings::default();
             change(&mut agent);
-            complaint(|s| s.agents.named = [("x".to_owned(), AgentSettings::Codex(agent))].into())
+            let agent = AgentSettings::Program { kind: "codex".to_owned(), settings: agent };
+            complaint(|s| s.agents.named = [("x".to_owned(), agent)].into())
         };
         assert!(
             complaint(|a| a.model = Some("-m".to_owned())).starts_with("agents.x.model is \"-m\"")

@@ -128,7 +128,8 @@ mod tests {
     async fn laddered(commands: &[&str], ladder: &[&str]) -> Finding {
         let mut settings = Settings::default();
         for (name, command) in ["a", "b"].iter().zip(commands) {
-            let [AgentSettings::Command(sample), ..] = AgentSettings::samples() else { panic!() };
+            let samples = AgentSettings::samples(&[]);
+            let Some(AgentSettings::Command(sample)) = samples.into_iter().next() else { panic!() };
             let command = vec![(*command).to_owned()];
             let agent = AgentSettings::Command(CommandAgentSettings { command, ..sample });
             settings.agents.named.insert((*name).to_owned(), agent);

@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use super::plan_shapes::{Document, PHASES};
+use super::plan_document::{Document, PHASES};
 use super::source_place::Place;
 use super::{ImportError, json_text};
 

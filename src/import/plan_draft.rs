@@ -1,10 +1,7 @@
 //! A plan as read, before dependencies are checked against each other and the store.
 
-use std::collections::HashMap;
-use std::path::Path;
-
+use crate::phase::RunId;
 use crate::phase::plan::{ImportedSample, Plan, PlanPhase, PlanRun};
-use crate::phase::{PhaseId, RunId};
 
 use super::depends::{self, Existing};
 use super::error::ImportError;
@@ -69,79 +66,5 @@ impl Draft {
         let runs: Vec<PlanRun> = runs.into_iter().map(resolve).collect();
         ImportError::all(errors)?;
         Ok(Plan { runs })
-    }
-}
-
-/// Sorts phases into runs in order of appearance, and refuses duplicate ids.
-pub(super) struct Drafting {
-    source: String,
-    draft: Draft,
-    runs: HashMap<RunId, usize>,
-    seen: HashMap<(usize, PhaseId), Place>,
-}
-
-impl Drafting {
-    pub(super) fn new(source: &str) -> Self {
-        let source = source.to_owned();
-        Self { source, draft: Draft::default(), runs: HashMap::new(), seen: HashMap::new() }
-    }
-
-    pub(super) fn warn(&mut self, warning: String) {
-        self.draft.warnings.push(warning);
-    }
-
-    pub(super) fn fail(&mut self, error: ImportError) {
-        match error {
-            ImportError::Several(errors) => self.draft.errors.extend(errors),
-            error => self.draft.errors.push(error),
-        }
-    }
-
-    /// Returns the file name without directories.
-    pub(super) fn source(&self) -> String {
-        let name = Path::new(&self.source).file_name();
-        name.map_or_else(|| self.source.clone(), |name| name.to_string_lossy().into_owned())
-    }
-
-    pub(super) fn add(&mut self, run_id: &RunId, place: Place, phase: PlanPhase) {
-        let run = self.run(run_id);
-        let key = (run, phase.phase_id.clone());
-        if let Some(first) = self.seen.get(&key) {
-            return self.draft.errors.push(ImportError::Duplicate {
-                run: run_id.clone(),
-                phase: phase.phase_id,
-                first: first.to_string(),
-                second: place.to_string(),
-            });
-        }
-        self.seen.insert(key, place.clone());
-        self.draft.runs[run].phases.push(DraftPhase { place, phase });
-    }
-
-    pub(super) fn add_sample(&mut self, run_id: &RunId, sample: ImportedSample) {
-        let run = self.run(run_id);
-        self.draft.runs[run].samples.push(sample);
-    }
-
-    /// Returns the draft; an input without phases is an error, because an empty import is never intended.
-    pub(super) fn finish(self) -> Result<Draft, ImportError> {
-        if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
-            return Err(ImportError::Empty { name: self.source });
-        }
-        Ok(self.draft)
-    }
-
-    fn run(&mut self, run_id: &RunId) -> usize {
-        if let Some(index) = self.runs.get(run_id) {
-            return *index;
-        }
-        self.runs.insert(run_id.clone(), self.draft.runs.len());
-        self.draft.runs.push(DraftRun {
-            run_id: run_id.clone(),
-            source: self.source.clone(),
-            phases: Vec::new(),
-            samples: Vec::new(),
-        });
-        self.draft.runs.len() - 1
     }
 }

@@ -3,25 +3,15 @@
 use serde_json::{Map, Value};
 
 use crate::phase::json::kind;
-use crate::phase::plan::PlanPhase;
 use crate::phase::words::meant;
-use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
-use super::plan_draft::{Draft, Drafting};
+use super::drafting::Drafting;
+use super::error::ImportError;
+use super::plan_document::{Document, PHASES};
 use super::plan_source::Source;
 use super::source_place::Place;
-use super::standing::{self, Standing};
-use super::{Format, ImportError, json, spec_keys, yaml};
+use super::spec_keys;
 
-/// One value of a file with possibly several values.
-pub(super) struct Document {
-    pub(super) value: Value,
-    pub(super) place: Place,
-    /// Line of each phase, if known.
-    pub(super) lines: Vec<usize>,
-}
-
-pub(super) const PHASES: &str = "phases";
 const DEFAULTS: &str = "defaults";
 /// Keys beside `phases` with a meaning to autopack or to people.
 const RUN_KEYS: [&str; 11] = [
@@ -40,27 +30,10 @@ const RUN_KEYS: [&str; 11] = [
 /// Names used by other tools for `phases`.
 const NEAR_PHASES: [&str; 5] = ["tasks", "tiers", "runs", "backlog", "items"];
 
-pub(super) fn documents(
-    name: &str,
-    format: Format,
-    text: &str,
-) -> Result<Vec<Document>, ImportError> {
-    match format {
-        Format::Yaml => yaml::documents(name, text),
-        Format::Json => json::whole(name, text),
-        Format::Lines => json::lines(name, text),
-    }
-}
-
-pub(super) fn draft(
-    name: &str,
-    stem: RunId,
-    source: Source,
-    run_id: Option<&RunId>,
-) -> Result<Draft, ImportError> {
-    let mut drafting = Drafting::new(name);
+/// Adds the phases of all documents.
+pub(super) fn draft(source: Source, drafting: &mut Drafting) {
     source.warnings.into_iter().for_each(|warning| drafting.warn(warning));
-    let mut reader = Reader { drafting, told: run_id.cloned(), stem, items: 0 };
+    let mut reader = Reader { drafting, items: 0 };
     let mut common = RunKeys::default();
     for (index, document) in source.documents.into_iter().enumerate() {
         let Document { value, place, lines } = document;
@@ -82,7 +55,6 @@ pub(super) fn draft(
         };
         read.unwrap_or_else(|error| reader.drafting.fail(error));
     }
-    reader.drafting.finish()
 }
 
 fn is_header(object: &Map<String, Value>) -> bool {
@@ -130,16 +102,13 @@ impl RunKeys {
     }
 }
 
-struct Reader {
-    drafting: Drafting,
-    /// `--run-id`, overriding everything.
-    told: Option<RunId>,
-    stem: RunId,
+struct Reader<'a> {
+    drafting: &'a mut Drafting,
     /// Number of phases without a line so far.
     items: usize,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn run(
         &mut self,
         place: &Place,
@@ -175,14 +144,13 @@ impl Reader {
                 (Place::Line(file, line), _) => Place::ItemAt(file.clone(), *line, index + 1),
                 (other, _) => other.clone(),
             };
-            let read = match item {
+            match item {
                 Value::Object(spec) => self.phase(place, spec, keys),
                 other => {
                     let message = format!("expected a phase (an object), found {}", kind(&other));
-                    Err(ImportError::malformed(place, message))
+                    self.drafting.fail(ImportError::malformed(place, message));
                 }
-            };
-            read.unwrap_or_else(|error| self.drafting.fail(error));
+            }
         }
     }
 
@@ -208,59 +176,13 @@ impl Reader {
             }
             place => place,
         };
-        self.phase(place, spec, keys)
-    }
-
-    fn phase(
-        &mut self,
-        place: Place,
-        mut spec: Map<String, Value>,
-        keys: &RunKeys,
-    ) -> Result<(), ImportError> {
-        merge(&mut spec, &keys.defaults);
-        let read = read_keys(&spec).map_err(|message| ImportError::malformed(&place, message))?;
-        let run_id =
-            self.told.clone().or(read.run_id).or_else(|| keys.run_id.as_ref().map(RunId::new));
-        let run_id = run_id.unwrap_or_else(|| self.stem.clone());
-        name_itself(&mut spec, &read.phase_id);
-        let (state, note) = self.standing(&place, &read.phase_id, standing::of(&spec));
-        let phase = PlanPhase {
-            name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
-            phase_id: read.phase_id,
-            max_attempts: spec_keys::max_attempts(&spec),
-            spec: RawSpec(Value::Object(spec)),
-            depends_on: Vec::new(),
-            state,
-            attempts: 0,
-            last_failure: None,
-            note,
-        };
-        self.drafting.add(&run_id, place, phase);
+        self.phase(place, spec, keys);
         Ok(())
     }
 
-    /// Returns the state of a phase according to the source, and a note with the reason: work done elsewhere is not
-    /// repeated, and work given up elsewhere is not started.
-    fn standing(
-        &mut self,
-        place: &Place,
-        phase: &PhaseId,
-        standing: Standing,
-    ) -> (PhaseState, Option<String>) {
-        let source = self.drafting.source();
-        match standing {
-            Standing::Open => (PhaseState::Queued, None),
-            Standing::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
-            Standing::Dropped(word) => {
-                (PhaseState::Skipped, Some(format!("{word:?} in {source}: skipped")))
-            }
-            Standing::Unknown(word) => {
-                self.drafting.warn(format!(
-                    "{place}: phase `{phase}` has the unknown status {word:?}; it is queued"
-                ));
-                (PhaseState::Queued, None)
-            }
-        }
+    fn phase(&mut self, place: Place, mut spec: Map<String, Value>, keys: &RunKeys) {
+        merge(&mut spec, &keys.defaults);
+        self.drafting.phase_of_run(place, spec, keys.run_id.as_deref());
     }
 
     /// Warns of unknown keys beside `phases`; they may be typing errors.
@@ -271,31 +193,6 @@ impl Reader {
                 None => format!("; put settings for every phase under `{DEFAULTS}`"),
             };
             self.drafting.warn(format!("{place}: `{key}` beside `{PHASES}` is not used{hint}"));
-        }
-    }
-}
-
-struct PhaseKeys {
-    run_id: Option<RunId>,
-    phase_id: PhaseId,
-    name: Option<String>,
-}
-
-fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
-    Ok(PhaseKeys {
-        run_id: spec_keys::label(spec, "run_id")?.map(RunId::new),
-        phase_id: spec_keys::phase_id(spec)?,
-        name: spec_keys::name(spec)?,
-    })
-}
-
-/// Adds the phase id to the spec: the auto-fixer and the agent later receive the spec alone.
-fn name_itself(spec: &mut Map<String, Value>, phase_id: &PhaseId) {
-    let id = Value::from(phase_id.as_str());
-    match spec.get_mut("phase_id") {
-        Some(own) => *own = id,
-        None => {
-            spec.shift_insert(0, "phase_id".to_owned(), id);
         }
     }
 }

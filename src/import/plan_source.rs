@@ -1,12 +1,14 @@
 //! Splits the text of a plan into documents, including plans inside a Markdown fence or with JSON comments.
 //!
-//! A text is first read in its own format. If that fails and another reading yields a plan, the other reading is used,
+//! A text is first read in its own syntax. If that fails and another reading yields a plan, the other reading is used,
 //! with a warning.
 
 use serde_json::Value;
 
-use super::plan_shapes::{Document, PHASES, documents};
-use super::{Format, ImportError, json_text};
+use super::error::ImportError;
+use super::json_text;
+use super::plan_document::{Document, PHASES};
+use super::plan_syntax::Syntax;
 
 /// Documents of a text, with warnings about the reading.
 pub(super) struct Source {
@@ -14,9 +16,9 @@ pub(super) struct Source {
     pub(super) warnings: Vec<String>,
 }
 
-pub(super) fn read(name: &str, format: Format, text: &str) -> Result<Source, ImportError> {
+pub(super) fn read(name: &str, syntax: Syntax, text: &str) -> Result<Source, ImportError> {
     let blocks = fenced(text);
-    let read = documents(name, format, text);
+    let read = syntax.documents(name, text);
     match read {
         // YAML reads Markdown as a text.
         Ok(documents)
@@ -26,7 +28,7 @@ pub(super) fn read(name: &str, format: Format, text: &str) -> Result<Source, Imp
         }
         read => match from_fence(name, text, &blocks) {
             Some(found) => found,
-            None => without_comments(name, format, text).map_or_else(
+            None => without_comments(name, syntax, text).map_or_else(
                 || read.map(|documents| Source { documents, warnings: Vec::new() }),
                 Ok,
             ),
@@ -38,12 +40,12 @@ fn is_text(value: &Value) -> bool {
     matches!(value, Value::String(_) | Value::Null)
 }
 
-fn without_comments(name: &str, format: Format, text: &str) -> Option<Source> {
-    if format == Format::Yaml {
+fn without_comments(name: &str, syntax: Syntax, text: &str) -> Option<Source> {
+    if syntax == Syntax::Yaml {
         return None;
     }
     let (clean, line) = json_text::without_comments(text)?;
-    let documents = documents(name, Format::Json, &clean).ok()?;
+    let documents = Syntax::Json.documents(name, &clean).ok()?;
     let warning = format!(
         "{name}:{line}: JSON does not allow comments or trailing commas; read without them"
     );
@@ -54,7 +56,7 @@ fn without_comments(name: &str, format: Format, text: &str) -> Option<Source> {
 struct Block {
     /// Line of the opening fence.
     line: usize,
-    format: Option<Format>,
+    syntax: Option<Syntax>,
     /// The whole text with everything outside the block blanked, to keep line numbers.
     text: String,
 }
@@ -71,7 +73,7 @@ fn fenced(text: &str) -> Vec<Block> {
                 let word = bare.trim_start_matches(['`', '~']).trim().to_ascii_lowercase();
                 open = Some((
                     fence,
-                    Block { line: number, format: format_of(&word), text: "\n".repeat(number) },
+                    Block { line: number, syntax: syntax_of(&word), text: "\n".repeat(number) },
                 ));
             }
             (Some((begun, _)), Some(fence))
@@ -85,18 +87,18 @@ fn fenced(text: &str) -> Vec<Block> {
     }
     // A truncated text may lack the closing fence.
     blocks.extend(open.map(|(_, block)| block));
-    blocks.retain(|block| block.format.is_some());
+    blocks.retain(|block| block.syntax.is_some());
     blocks
 }
 
-fn format_of(word: &str) -> Option<Format> {
+fn syntax_of(word: &str) -> Option<Syntax> {
     let first = word.split([' ', '{', ',']).next().unwrap_or_default();
     match first {
-        "json" | "jsonc" | "json5" => Some(Format::Json),
-        "jsonl" | "ndjson" => Some(Format::Lines),
-        "yaml" | "yml" => Some(Format::Yaml),
+        "json" | "jsonc" | "json5" => Some(Syntax::Json),
+        "jsonl" | "ndjson" => Some(Syntax::Lines),
+        "yaml" | "yml" => Some(Syntax::Yaml),
         // The content decides.
-        "" => Some(Format::Json),
+        "" => Some(Syntax::Json),
         _ => None,
     }
 }
@@ -104,16 +106,17 @@ fn format_of(word: &str) -> Option<Format> {
 /// Returns the only block with a plan; `None` if no block is a plan.
 fn from_fence(name: &str, text: &str, blocks: &[Block]) -> Option<Result<Source, ImportError>> {
     let read = |block: &Block| {
-        let format = match block.format? {
-            Format::Json if !block.text.trim_start().starts_with(['{', '[', '/']) => {
-                Format::by_content(&block.text)
+        let syntax = match block.syntax? {
+            Syntax::Json if !block.text.trim_start().starts_with(['{', '[', '/']) => {
+                Syntax::by_content(&block.text)
             }
-            Format::Json => Format::by_content(&block.text).json_or(Format::Json),
-            format => format,
+            Syntax::Json => Syntax::by_content(&block.text).json_or(Syntax::Json),
+            syntax => syntax,
         };
-        let read = documents(name, format, &block.text)
+        let read = syntax
+            .documents(name, &block.text)
             .map(|documents| Source { documents, warnings: Vec::new() });
-        let source = read.ok().or_else(|| without_comments(name, format, &block.text))?;
+        let source = read.ok().or_else(|| without_comments(name, syntax, &block.text))?;
         source
             .documents
             .iter()
@@ -156,8 +159,9 @@ mod tests {
     use super::*;
 
     fn values(name: &str, text: &str) -> Result<(Vec<Value>, Vec<String>), String> {
-        let format = Format::of(std::path::Path::new(name), text);
-        let source = read(name, format, text).map_err(|error| error.to_string())?;
+        let extension = std::path::Path::new(name).extension().and_then(|e| e.to_str());
+        let syntax = Syntax::of(extension, text);
+        let source = read(name, syntax, text).map_err(|error| error.to_string())?;
         Ok((source.documents.into_iter().map(|document| document.value).collect(), source.warnings))
     }
 
@@ -182,7 +186,7 @@ mod tests {
             assert!(warnings[0].contains("the plan is inside a Markdown fence"), "{warnings:?}");
         }
         let two = "```json\n[{\"id\": \"a\"}]\n```\n\n```json\n[{\"id\": \"b\"}]\n```\n";
-        assert!(values("p.md", two).unwrap_err().contains("at lines 1, 5; save the one"));
+        assert!(values("p.md", two).unwrap_err().contains("at lines 1, 5; save the intended plan"));
         // A fence within a description is no plan.
         let (all, warnings) = values(
             "p.yaml",

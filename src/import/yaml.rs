@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use serde_yaml::Value as Yaml;
 
 use super::ImportError;
-use super::plan_shapes::{Document, PHASES};
+use super::plan_document::{Document, PHASES};
 use super::source_place::Place;
 use super::written_numbers::{Along, Position, Written, is_another};
 

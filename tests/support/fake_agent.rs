@@ -30,7 +30,7 @@ pub struct Seen {
 impl Fake {
     /// Prints the recording of `kind` in `case`, then runs the shell line `then`.
     pub fn recorded(kind: &str, case: &str, then: &str) -> Self {
-        let at = fixtures().join(kind.trim_end_matches("-swe-agent"));
+        let at = recordings(kind);
         let file = |ending: &str| at.join(format!("{case}.{ending}"));
         let stream = ["jsonl", "txt"].map(file).into_iter().find(|file| file.exists());
         let mut script = format!("cat '{}'\n", stream.expect("a recording").display());
@@ -53,7 +53,7 @@ impl Fake {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("agent");
         let start = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$0.args\"\ncat > \"$0.stdin\"\naccount=\n\
-                     for arg in \"$@\"; do case \"$before\" in --analytics-log|-o) account=$arg;; esac; before=$arg; done\n";
+                     for arg in \"$@\"; do case \"$arg\" in */account) account=$arg;; esac; done\n";
         executable(&program, &format!("{start}{script}\n"));
         let mut task = agent_task::task(dir.path());
         // Tests may run as root, for which Claude Code would not start otherwise.
@@ -123,6 +123,13 @@ impl Seen {
     }
 }
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents")
+/// The directory of a kind's recordings.
+pub fn recordings(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents").join(kind)
+}
+
+/// What each recording of a kind comes to: `expected.json`.
+pub fn expected(kind: &str) -> serde_json::Map<String, serde_json::Value> {
+    let text = std::fs::read_to_string(recordings(kind).join("expected.json")).expect(kind);
+    serde_json::from_str(&text).expect(kind)
 }

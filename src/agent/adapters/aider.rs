@@ -4,59 +4,91 @@
 //! a started but unsent message failed, for the reason printed under LiteLLM's name. Edits that do not apply
 //! are recognized by Aider's own words at the beginning of a line.
 
-use super::{Ask, Call, Kind, PromptVia, litellm_errors};
-use crate::agent::runner::signal::{Fault, Finish, Look, Reader, Signal, Spent, object};
+use std::path::Path;
+
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, litellm_errors,
+    object,
+};
 use crate::phase::Tokens;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "aider",
-    tried: &["0.86.2"],
-    install: "python3 -m pip install aider-chat",
-    login: "set the key of its provider, such as OPENAI_API_KEY",
-    says_when_done: true,
-    own_time_is_life: true,
-    call,
-    refuses: |_, _| None,
-    reader: |_| Box::new(Aider::default()),
-};
+/// The adapter of Aider.
+pub(crate) struct Aider;
 
-fn call(ask: &Ask<'_>) -> Call {
-    let scratch = |name: &str| ask.scratch.join(name).display().to_string();
-    let mut args: Vec<String> = Vec::new();
-    if let Some(model) = &ask.settings.model {
-        args.extend(["--model".to_owned(), model.clone()]);
+impl Adapter for Aider {
+    fn kind(&self) -> &'static str {
+        "aider"
     }
-    args.extend(["--message-file".to_owned(), ask.prompt_file.display().to_string()]);
-    let quiet = [
-        "--yes-always",
-        "--no-stream",
-        "--no-pretty",
-        "--no-check-update",
-        "--no-show-release-notes",
-        "--no-show-model-warnings",
-        "--no-gitignore",
-        "--no-auto-commits",
-        "--no-detect-urls",
-        "--no-analytics",
-    ];
-    args.extend(quiet.map(str::to_owned));
-    // Beside the slot: Aider's notes are not part of the phase.
-    args.extend(["--analytics-log".to_owned(), ask.file.display().to_string()]);
-    args.extend(["--chat-history-file".to_owned(), scratch("chat.md")]);
-    args.extend(["--input-history-file".to_owned(), scratch("input")]);
-    let is_file = |path: &&String| !path.contains(['*', '?', '[']) && !path.ends_with('/');
-    let last: Vec<String> = ask.deliverables.iter().filter(is_file).cloned().collect();
-    // Aider treats a file in a missing directory as part of another repository, with this directory as the
-    // root.
-    let parent = |path: &String| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
-    let folders = last.iter().filter_map(parent).collect();
-    // Without this variable, a price list is downloaded at each start.
-    let env = vec![("LITELLM_LOCAL_MODEL_COST_MAP", "True")];
-    Call { args, last, prompt: PromptVia::File, env, leaves: Some(".aider.tags.cache.v"), folders }
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["0.86.2"]
+    }
+
+    fn install(&self) -> &'static str {
+        "python3 -m pip install aider-chat"
+    }
+
+    fn login(&self) -> &'static str {
+        "set the key of its provider, such as OPENAI_API_KEY"
+    }
+
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let scratch = |name: &str| ask.scratch.join(name).display().to_string();
+        let mut args: Vec<String> = Vec::new();
+        if let Some(model) = &ask.settings.model {
+            args.extend(["--model".to_owned(), model.clone()]);
+        }
+        args.extend(["--message-file".to_owned(), ask.prompt_file.display().to_string()]);
+        let quiet = [
+            "--yes-always",
+            "--no-stream",
+            "--no-pretty",
+            "--no-check-update",
+            "--no-show-release-notes",
+            "--no-show-model-warnings",
+            "--no-gitignore",
+            "--no-auto-commits",
+            "--no-detect-urls",
+            "--no-analytics",
+        ];
+        args.extend(quiet.map(str::to_owned));
+        // Beside the slot: Aider's notes are not part of the phase.
+        args.extend(["--analytics-log".to_owned(), ask.file.display().to_string()]);
+        args.extend(["--chat-history-file".to_owned(), scratch("chat.md")]);
+        args.extend(["--input-history-file".to_owned(), scratch("input")]);
+        let is_file = |path: &&String| !path.contains(['*', '?', '[']) && !path.ends_with('/');
+        let last: Vec<String> = ask.deliverables.iter().filter(is_file).cloned().collect();
+        // Aider treats a file in a missing directory as part of another repository, with this directory as the
+        // root.
+        let parent = |path: &String| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
+        let folders = last.iter().filter_map(parent).collect();
+        // Without this variable, a price list is downloaded at each start.
+        let env = vec![("LITELLM_LOCAL_MODEL_COST_MAP", "True")];
+        Call {
+            args,
+            last,
+            prompt: PromptVia::File,
+            env,
+            leaves: Some(".aider.tags.cache.v"),
+            folders,
+        }
+    }
+
+    fn reader(&self, _worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream::default())
+    }
+
+    fn reports_cost(&self) -> bool {
+        true
+    }
+
+    fn reports_tool_calls(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Default)]
-struct Aider {
+struct Stream {
     /// The class of the last printed error, and the line.
     error: Option<(String, String)>,
     /// Lines after an error explain the error and show no progress.
@@ -64,7 +96,7 @@ struct Aider {
     unapplied: Option<String>,
 }
 
-impl Aider {
+impl Stream {
     /// Joins lines broken after 80 characters. Returns the fault read with this line, if different.
     fn wrapped(&mut self, line: &str) -> Option<Fault> {
         const LONGEST: usize = 1000;
@@ -79,7 +111,7 @@ impl Aider {
     }
 }
 
-impl Reader for Aider {
+impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         if let Some(class) = litellm_errors::class(line) {
             let fault = litellm_errors::fault(class, line);

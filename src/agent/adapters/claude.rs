@@ -11,43 +11,66 @@ use nix::unistd::geteuid;
 use serde_json::Value;
 
 use super::claude_tasks::Tasks;
-use super::{Ask, Call, Kind, PromptVia};
-use crate::agent::runner::event::Until;
-use crate::agent::runner::signal::{
-    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status,
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Refusal, Signal, Spent, ToolResult,
+    Until, object, status, tool_use,
 };
-use crate::agent::runner::tool_words::tool_use;
 use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
 use crate::process::child_env::Env;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "claude",
-    tried: &["2.1.197"],
-    install: "npm install -g @anthropic-ai/claude-code",
-    login: "run `claude` once and log in, or set ANTHROPIC_API_KEY",
-    says_when_done: true,
-    own_time_is_life: true,
-    call,
-    refuses,
-    reader: |worktree| {
-        Box::new(Claude { worktree: worktree.to_owned(), tasks: Tasks::default(), error: None })
-    },
-};
+/// The adapter of Claude Code.
+pub(crate) struct Claude;
 
-fn call(ask: &Ask<'_>) -> Call {
-    let mut args =
-        ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
-    if !has_own_mode(ask.settings) {
-        args.push("--dangerously-skip-permissions".to_owned());
+impl Adapter for Claude {
+    fn kind(&self) -> &'static str {
+        "claude"
     }
-    if let Some(model) = &ask.settings.model {
-        args.extend(["--model".to_owned(), model.clone()]);
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["2.1.197"]
     }
-    if let Some(session) = ask.session {
-        args.extend(["--resume".to_owned(), session.to_owned()]);
+
+    fn install(&self) -> &'static str {
+        "npm install -g @anthropic-ai/claude-code"
     }
-    Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+
+    fn login(&self) -> &'static str {
+        "run `claude` once and log in, or set ANTHROPIC_API_KEY"
+    }
+
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let mut args =
+            ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
+        if !has_own_mode(ask.settings) {
+            args.push("--dangerously-skip-permissions".to_owned());
+        }
+        if let Some(model) = &ask.settings.model {
+            args.extend(["--model".to_owned(), model.clone()]);
+        }
+        if let Some(session) = ask.session {
+            args.extend(["--resume".to_owned(), session.to_owned()]);
+        }
+        Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+    }
+
+    fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream { worktree: worktree.to_owned(), tasks: Tasks::default(), error: None })
+    }
+
+    fn reports_cost(&self) -> bool {
+        true
+    }
+
+    /// Claude Code would exit with a line of prose in every phase.
+    fn refuses(&self, settings: &ProgramAgentSettings, env: &Env) -> Option<Refusal> {
+        let name = "IS_SANDBOX";
+        let sandbox = settings.env.contains_key(name) || env.contains_key(OsStr::new(name));
+        (geteuid().is_root() && !sandbox && !has_own_mode(settings)).then_some(Refusal {
+            why: "Claude Code does not skip permissions for root",
+            hint: "run autopack as another user, or set IS_SANDBOX=1 if this machine is a sandbox",
+        })
+    }
 }
 
 /// A limit set by `extra_args` is intended by the user.
@@ -55,24 +78,14 @@ fn has_own_mode(settings: &ProgramAgentSettings) -> bool {
     settings.extra_args.iter().any(|arg| arg.starts_with("--permission-mode"))
 }
 
-/// Claude Code would exit with a line of prose in every phase.
-fn refuses(settings: &ProgramAgentSettings, env: &Env) -> Option<(&'static str, &'static str)> {
-    let name = "IS_SANDBOX";
-    let sandbox = settings.env.contains_key(name) || env.contains_key(OsStr::new(name));
-    (geteuid().is_root() && !sandbox && !has_own_mode(settings)).then_some((
-        "Claude Code does not skip permissions for root",
-        "run autopack as another user, or set IS_SANDBOX=1 if this machine is a sandbox",
-    ))
-}
-
-struct Claude {
+struct Stream {
     worktree: PathBuf,
     tasks: Tasks,
     /// Error code and text of the last message, if the message was an error.
     error: Option<(String, String)>,
 }
 
-impl Reader for Claude {
+impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         let Some(said) = object(line) else { return Vec::new() };
         match (said.str("/type"), said.str("/subtype")) {
@@ -96,7 +109,7 @@ impl Reader for Claude {
     }
 }
 
-impl Claude {
+impl Stream {
     fn assistant(&mut self, said: &Value) -> Vec<Signal> {
         let words = || said.list("/message/content").iter().find_map(|part| part.text("/text"));
         // An answer over the limit is cut off, and the session continues.

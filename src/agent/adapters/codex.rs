@@ -8,50 +8,61 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Ask, Call, Kind, PromptVia};
-use crate::agent::runner::signal::{
-    Fault, Finish, Look, Purpose, Reader, Signal, Spent, ToolResult, ToolUse, object,
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Purpose, Reader, Signal, Spent, ToolResult,
+    ToolUse, command_use, editing, object, tool_use,
 };
-use crate::agent::runner::tool_words::{command_use, editing, tool_use};
 use crate::phase::Tokens;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "codex",
-    tried: &["0.169.0"],
-    install: "npm install -g @openai/codex",
-    login: "run `codex login`, or set the key of its model provider",
-    says_when_done: true,
-    own_time_is_life: true,
-    call,
-    refuses: |_, _| None,
-    reader: |worktree| {
-        Box::new(Codex {
+/// Separates a thread's id from the usage so far.
+const USED: char = '+';
+
+/// The adapter of Codex.
+pub(crate) struct Codex;
+
+impl Adapter for Codex {
+    fn kind(&self) -> &'static str {
+        "codex"
+    }
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["0.169.0"]
+    }
+
+    fn install(&self) -> &'static str {
+        "npm install -g @openai/codex"
+    }
+
+    fn login(&self) -> &'static str {
+        "run `codex login`, or set the key of its model provider"
+    }
+
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
+        let own = |flags: &[&str]| {
+            ask.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()))
+        };
+        if !own(&["-s", "--sandbox", "--dangerously-bypass-approvals-and-sandbox"]) {
+            args.extend(["-s", "workspace-write"].map(str::to_owned));
+        }
+        if let Some(model) = &ask.settings.model {
+            args.extend(["-m".to_owned(), model.clone()]);
+        }
+        let last = match ask.session {
+            Some(session) => ["resume", thread_of(session).0, "-"].map(str::to_owned).to_vec(),
+            None => vec!["-".to_owned()],
+        };
+        Call { args, last, prompt: PromptVia::Stdin, ..Call::default() }
+    }
+
+    fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream {
             worktree: worktree.to_owned(),
             thread: String::new(),
             before: None,
             said: None,
         })
-    },
-};
-
-/// Separates a thread's id from the usage so far.
-const USED: char = '+';
-
-fn call(ask: &Ask<'_>) -> Call {
-    let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
-    let own =
-        |flags: &[&str]| ask.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()));
-    if !own(&["-s", "--sandbox", "--dangerously-bypass-approvals-and-sandbox"]) {
-        args.extend(["-s", "workspace-write"].map(str::to_owned));
     }
-    if let Some(model) = &ask.settings.model {
-        args.extend(["-m".to_owned(), model.clone()]);
-    }
-    let last = match ask.session {
-        Some(session) => ["resume", thread_of(session).0, "-"].map(str::to_owned).to_vec(),
-        None => vec!["-".to_owned()],
-    };
-    Call { args, last, prompt: PromptVia::Stdin, ..Call::default() }
 }
 
 fn thread_of(session: &str) -> (&str, [u64; 4]) {
@@ -60,7 +71,7 @@ fn thread_of(session: &str) -> (&str, [u64; 4]) {
     (thread, std::array::from_fn(|_| numbers.next().unwrap_or(0)))
 }
 
-struct Codex {
+struct Stream {
     worktree: PathBuf,
     thread: String,
     /// Usage of the thread before this attempt.
@@ -68,7 +79,7 @@ struct Codex {
     said: Option<String>,
 }
 
-impl Reader for Codex {
+impl Reader for Stream {
     fn resume(&mut self, session: &str) {
         self.before = Some(thread_of(session).1);
     }
@@ -93,7 +104,7 @@ impl Reader for Codex {
     }
 }
 
-impl Codex {
+impl Stream {
     fn session(&self, used: [u64; 4]) -> String {
         format!("{}{USED}{}", self.thread, used.map(|n| n.to_string()).join(","))
     }

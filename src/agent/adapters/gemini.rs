@@ -3,48 +3,58 @@
 //! The exit code of an error is the status cut to a byte (400 becomes 144). The error is JSON in the text of
 //! the last line, or a field on a line of standard error, where retries are reported as well.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Ask, Call, Kind, PromptVia};
-use crate::agent::runner::signal::{
-    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status,
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, object,
+    status, tool_use,
 };
-use crate::agent::runner::tool_words::tool_use;
 use crate::phase::Tokens;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "gemini",
-    tried: &["0.61.0"],
-    install: "npm install -g @google/gemini-cli",
-    login: "run `gemini` once and log in, or set GEMINI_API_KEY",
-    says_when_done: true,
-    own_time_is_life: true,
-    call,
-    refuses: |_, _| None,
-    reader: |worktree| {
-        Box::new(Gemini {
+/// The adapter of Gemini CLI.
+pub(crate) struct Gemini;
+
+impl Adapter for Gemini {
+    fn kind(&self) -> &'static str {
+        "gemini"
+    }
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["0.61.0"]
+    }
+
+    fn install(&self) -> &'static str {
+        "npm install -g @google/gemini-cli"
+    }
+
+    fn login(&self) -> &'static str {
+        "run `gemini` once and log in, or set GEMINI_API_KEY"
+    }
+
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let mut args = ["--yolo", "--skip-trust", "-o", "stream-json"].map(str::to_owned).to_vec();
+        if let Some(model) = &ask.settings.model {
+            args.extend(["-m".to_owned(), model.clone()]);
+        }
+        if let Some(session) = ask.session {
+            args.extend(["--resume".to_owned(), session.to_owned()]);
+        }
+        Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+    }
+
+    fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream {
             worktree: worktree.to_owned(),
             said: String::new(),
             status: None,
             why: None,
         })
-    },
-};
-
-fn call(ask: &Ask<'_>) -> Call {
-    let mut args = ["--yolo", "--skip-trust", "-o", "stream-json"].map(str::to_owned).to_vec();
-    if let Some(model) = &ask.settings.model {
-        args.extend(["-m".to_owned(), model.clone()]);
     }
-    if let Some(session) = ask.session {
-        args.extend(["--resume".to_owned(), session.to_owned()]);
-    }
-    Call { args, prompt: PromptVia::Stdin, ..Call::default() }
 }
 
-struct Gemini {
+struct Stream {
     worktree: PathBuf,
     said: String,
     /// The last status on standard error.
@@ -53,7 +63,7 @@ struct Gemini {
     why: Option<String>,
 }
 
-impl Reader for Gemini {
+impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         let Some(said) = object(line) else { return Vec::new() };
         match said.str("/type") {
@@ -102,7 +112,7 @@ impl Reader for Gemini {
     }
 }
 
-impl Gemini {
+impl Stream {
     fn result(&mut self, said: &Value) -> Vec<Signal> {
         let count = |key: &str| said.count(&format!("/stats/{key}"));
         let tokens = Tokens {
@@ -164,7 +174,7 @@ mod tests {
     use super::*;
 
     fn failed(stderr: &[&str], message: &str) -> Fault {
-        let mut reader = (KIND.reader)(std::path::Path::new("/slot"));
+        let mut reader = Gemini.reader(std::path::Path::new("/slot"));
         stderr.iter().for_each(|line| drop(reader.error_line(line)));
         let line =
             serde_json::json!({"type": "result", "status": "error", "error": {"message": message}});
@@ -188,7 +198,7 @@ mod tests {
             [&format!("Error when talking to Gemini API _ApiError: {inner}"), "  status: 400"];
         let fault = failed(&stderr, "[API Error: [object Object]]");
         assert_eq!((fault.status, fault.message.as_str()), (Some(400), "API key not valid"));
-        let mut reader = (KIND.reader)(std::path::Path::new("/slot"));
+        let mut reader = Gemini.reader(std::path::Path::new("/slot"));
         reader.error_line(stderr[0]);
         let Some(Signal::Held(fault)) = reader.error_line(stderr[1]).pop() else { panic!() };
         assert_eq!(fault.message, "API key not valid");

@@ -7,57 +7,73 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Ask, Call, Kind, PromptVia};
-use crate::agent::runner::signal::{
-    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object,
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, object,
+    tool_use,
 };
-use crate::agent::runner::tool_words::tool_use;
 use crate::phase::Tokens;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "goose",
-    tried: &["1.52.0"],
-    install: "npm install -g @aaif/goose-binary-linux-x64, and name its `program`",
-    login: "run `goose configure`, or set the key of its provider",
-    says_when_done: true,
-    own_time_is_life: true,
-    call,
-    refuses: |_, _| None,
-    reader: |worktree| Box::new(Goose { worktree: worktree.to_owned(), said: None, failed: None }),
-};
+/// The adapter of Goose.
+pub(crate) struct Goose;
 
-const OWN_ERROR: &str = "Ran into this error: ";
-
-/// A model may have the form `provider/model`.
-fn call(ask: &Ask<'_>) -> Call {
-    let mut args = ["run", "--no-session", "--no-profile", "--with-builtin", "developer"]
-        .map(str::to_owned)
-        .to_vec();
-    match ask.settings.model.as_deref().map(|model| (model, model.split_once('/'))) {
-        Some((_, Some((provider, model)))) => {
-            args.extend(["--provider", provider, "--model", model].map(str::to_owned));
-        }
-        Some((model, None)) => args.extend(["--model", model].map(str::to_owned)),
-        None => {}
+impl Adapter for Goose {
+    fn kind(&self) -> &'static str {
+        "goose"
     }
-    args.extend(["--output-format", "stream-json"].map(str::to_owned));
-    let env = vec![("GOOSE_MODE", "auto"), ("GOOSE_DISABLE_KEYRING", "1")];
-    Call {
-        args,
-        last: ["-i", "-"].map(str::to_owned).to_vec(),
-        prompt: PromptVia::Stdin,
-        env,
-        ..Call::default()
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["1.52.0"]
+    }
+
+    fn install(&self) -> &'static str {
+        "npm install -g @aaif/goose-binary-linux-x64, and name its `program`"
+    }
+
+    fn login(&self) -> &'static str {
+        "run `goose configure`, or set the key of its provider"
+    }
+
+    /// A model may have the form `provider/model`.
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let mut args = ["run", "--no-session", "--no-profile", "--with-builtin", "developer"]
+            .map(str::to_owned)
+            .to_vec();
+        match ask.settings.model.as_deref().map(|model| (model, model.split_once('/'))) {
+            Some((_, Some((provider, model)))) => {
+                args.extend(["--provider", provider, "--model", model].map(str::to_owned));
+            }
+            Some((model, None)) => args.extend(["--model", model].map(str::to_owned)),
+            None => {}
+        }
+        args.extend(["--output-format", "stream-json"].map(str::to_owned));
+        let env = vec![("GOOSE_MODE", "auto"), ("GOOSE_DISABLE_KEYRING", "1")];
+        Call {
+            args,
+            last: ["-i", "-"].map(str::to_owned).to_vec(),
+            prompt: PromptVia::Stdin,
+            env,
+            ..Call::default()
+        }
+    }
+
+    fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream { worktree: worktree.to_owned(), said: None, failed: None })
+    }
+
+    fn reports_cost(&self) -> bool {
+        true
     }
 }
 
-struct Goose {
+const OWN_ERROR: &str = "Ran into this error: ";
+
+struct Stream {
     worktree: PathBuf,
     said: Option<String>,
     failed: Option<Fault>,
 }
 
-impl Reader for Goose {
+impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         let Some(said) = object(line) else { return Vec::new() };
         match said.str("/type") {
@@ -73,7 +89,7 @@ impl Reader for Goose {
     }
 }
 
-impl Goose {
+impl Stream {
     fn message(&mut self, said: &Value) -> Vec<Signal> {
         let from_model = said.pointer("/message/metadata/inference").is_some();
         let mut signals: Vec<Signal> = said

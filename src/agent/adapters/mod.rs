@@ -1,48 +1,112 @@
-//! Definition of each kind of agent: how to start the program and read the stream.
+//! The registry of coding agents: programs that edit files and print a stream.
+//!
+//! Each adapter is one file: how the program is started, and how its stream is read. A new adapter is that file, its
+//! `mod` line and its entry in [`ADAPTERS`] here, recordings in `tests/fixtures/agents/<kind>/`, and rows in docs/agents.md.
+//! Agents without a stream ([`own_command`], [`replay`]) are no adapters.
 
-pub mod aider;
+mod aider;
 pub mod claude;
-pub mod claude_tasks;
-pub mod codex;
-pub mod gemini;
-pub mod goose;
-pub mod litellm_errors;
-pub mod mini;
-pub mod opencode;
+mod claude_tasks;
+mod codex;
+mod gemini;
+mod goose;
+mod litellm_errors;
+mod mini_swe_agent;
+mod opencode;
 pub mod own_command;
 pub mod replay;
 
 use std::path::Path;
 
-use super::runner::signal::Reader;
+use super::AgentError;
+use super::runner::event::Until;
+use super::runner::signal::{
+    Fault, Finish, Look, Purpose, Reader, Signal, Spent, ToolResult, ToolUse, object, status,
+};
+use super::runner::tool_words::{command_use, editing, tool_use};
 use crate::config::{
     AgentSettings, BuiltinAgentSettings, CommandAgentSettings, ProgramAgentSettings,
     ReplayAgentSettings,
 };
 use crate::process::child_env::Env;
 
-pub(super) struct Kind {
-    /// The program's own name.
-    pub program: &'static str,
-    /// Versions tested with autopack.
-    pub tried: &'static [&'static str],
-    pub install: &'static str,
-    /// How to get access.
-    pub login: &'static str,
+/// All adapters, in the order in which messages and documentation name them.
+pub(crate) static ADAPTERS: &[&dyn Adapter] = &[
+    &claude::Claude,
+    &codex::Codex,
+    &opencode::OpenCode,
+    &gemini::Gemini,
+    &goose::Goose,
+    &aider::Aider,
+    &mini_swe_agent::MiniSweAgent,
+];
+
+/// A coding agent that is a program with a stream. One value serves all attempts; the state of an attempt is in its
+/// [`Reader`].
+pub(crate) trait Adapter: Sync {
+    /// Value of `kind` in autopack.yaml, unique; also the directory of its recordings.
+    fn kind(&self) -> &'static str;
+
+    /// Name of the program on PATH.
+    fn program(&self) -> &'static str {
+        self.kind()
+    }
+
+    /// Versions tested with autopack; `autopack health` warns about others.
+    fn tried(&self) -> &'static [&'static str];
+
+    /// Command that installs the program, for hints.
+    fn install(&self) -> &'static str;
+
+    /// How to get access to the provider, for hints.
+    fn login(&self) -> &'static str;
+
+    /// Returns the command line and environment of an attempt.
+    fn call(&self, ask: &Ask<'_>) -> Call;
+
+    /// Creates the reader of one attempt's stream; `worktree` is the slot.
+    fn reader(&self, worktree: &Path) -> Box<dyn Reader>;
+
     /// Whether an end without a final message is a failure.
-    pub says_when_done: bool,
-    /// Whether the program's own processor time shows life. Some programs use processor time while waiting
-    /// for an answer that never comes.
-    pub own_time_is_life: bool,
-    pub call: fn(&Ask<'_>) -> Call,
-    /// Why an installed program would not start here, with a hint.
-    pub refuses: fn(&ProgramAgentSettings, &Env) -> Option<(&'static str, &'static str)>,
-    /// Creates a reader; takes the slot.
-    pub reader: fn(&Path) -> Box<dyn Reader>,
+    fn says_when_done(&self) -> bool {
+        true
+    }
+
+    /// Whether the program uses processor time while waiting for an answer that may never come: then processor time
+    /// shows no life.
+    fn is_busy_while_waiting(&self) -> bool {
+        false
+    }
+
+    /// Whether the program reports its cost. If not, a budget in dollars needs the price of the model.
+    fn reports_cost(&self) -> bool {
+        false
+    }
+
+    /// Whether the stream contains tool calls: then an attempt without any did nothing.
+    fn reports_tool_calls(&self) -> bool {
+        true
+    }
+
+    /// Returns why an installed program would not start here.
+    fn refuses(&self, _settings: &ProgramAgentSettings, _env: &Env) -> Option<Refusal> {
+        None
+    }
+
+    /// Variables for `PROGRAM --version`.
+    fn version_env(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+}
+
+/// Why an installed program would not start, and what to do.
+pub(crate) struct Refusal {
+    pub why: &'static str,
+    pub hint: &'static str,
 }
 
 /// Input for the arguments.
-pub(super) struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     pub settings: &'a ProgramAgentSettings,
     /// Session to resume.
     pub session: Option<&'a str>,
@@ -56,7 +120,7 @@ pub(super) struct Ask<'a> {
 
 /// Command line: `args`, the user's arguments, the prompt if passed by a flag, `last`.
 #[derive(Default)]
-pub(super) struct Call {
+pub(crate) struct Call {
     pub args: Vec<String>,
     pub last: Vec<String>,
     pub prompt: PromptVia,
@@ -68,8 +132,9 @@ pub(super) struct Call {
     pub folders: Vec<String>,
 }
 
+/// How a program gets its prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum PromptVia {
+pub(crate) enum PromptVia {
     #[default]
     Stdin,
     /// The program reads the prompt's file itself.
@@ -77,35 +142,46 @@ pub(super) enum PromptVia {
     Flag(&'static str),
 }
 
+/// Returns the adapter of a kind.
+pub(crate) fn find(kind: &str) -> Option<&'static dyn Adapter> {
+    ADAPTERS.iter().copied().find(|adapter| adapter.kind() == kind)
+}
+
+/// Returns the kinds of all adapters, in order.
+pub fn program_kinds() -> Vec<&'static str> {
+    ADAPTERS.iter().map(|adapter| adapter.kind()).collect()
+}
+
 /// Runner of an agent: the common runner of programs with a stream, or a special runner.
 pub(super) enum Runner<'a> {
-    Program(&'static Kind, &'a ProgramAgentSettings),
+    Program(&'static dyn Adapter, &'a ProgramAgentSettings),
     Command(&'a CommandAgentSettings),
     Replay(&'a ReplayAgentSettings),
     Builtin(&'a BuiltinAgentSettings),
 }
 
 impl<'a> Runner<'a> {
-    pub fn of(settings: &'a AgentSettings) -> Self {
-        match settings {
-            AgentSettings::Claude(settings) => Self::Program(&claude::KIND, settings),
-            AgentSettings::Codex(settings) => Self::Program(&codex::KIND, settings),
-            AgentSettings::Opencode(settings) => Self::Program(&opencode::KIND, settings),
-            AgentSettings::Gemini(settings) => Self::Program(&gemini::KIND, settings),
-            AgentSettings::Goose(settings) => Self::Program(&goose::KIND, settings),
-            AgentSettings::Aider(settings) => Self::Program(&aider::KIND, settings),
-            AgentSettings::MiniSweAgent(settings) => Self::Program(&mini::KIND, settings),
+    /// # Errors
+    ///
+    /// If no adapter has the configured kind.
+    pub fn of(settings: &'a AgentSettings) -> Result<Self, AgentError> {
+        Ok(match settings {
+            AgentSettings::Program { kind, settings } => {
+                let adapter = find(kind).ok_or_else(|| AgentError::CannotStart {
+                    program: kind.clone(),
+                    why: "no agent has this kind".to_owned(),
+                    hint: format!("use one of {}", program_kinds().join(", ")),
+                })?;
+                Self::Program(adapter, settings)
+            }
             AgentSettings::Command(settings) => Self::Command(settings),
             AgentSettings::Replay(settings) => Self::Replay(settings),
             AgentSettings::Builtin(settings) => Self::Builtin(settings),
-        }
-    }
-
-    /// Returns `None` for kinds without a program with a stream.
-    pub fn program(&self) -> Option<(&'static Kind, &'a ProgramAgentSettings)> {
-        match self {
-            Self::Program(kind, settings) => Some((kind, settings)),
-            Self::Command(_) | Self::Replay(_) | Self::Builtin(_) => None,
-        }
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;

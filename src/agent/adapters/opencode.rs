@@ -7,44 +7,63 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Ask, Call, Kind, PromptVia};
-use crate::agent::runner::event::Until;
-use crate::agent::runner::signal::{
-    Fault, Finish, Look, Reader, Signal, Spent, ToolResult, object, status,
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, Until,
+    object, status, tool_use,
 };
-use crate::agent::runner::tool_words::tool_use;
 use crate::phase::Tokens;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "opencode",
-    tried: &["1.18.33"],
-    install: "npm install -g opencode-ai",
-    login: "run `opencode auth login`, or set the key of its provider",
-    says_when_done: true,
-    own_time_is_life: false,
-    call,
-    refuses: |_, _| None,
-    reader: |worktree| Box::new(OpenCode { worktree: worktree.to_owned(), said: None }),
-};
+/// The adapter of OpenCode.
+pub(crate) struct OpenCode;
 
-fn call(ask: &Ask<'_>) -> Call {
-    let mut args = ["run", "--format", "json", "--auto"].map(str::to_owned).to_vec();
-    if let Some(model) = &ask.settings.model {
-        args.extend(["-m".to_owned(), model.clone()]);
+impl Adapter for OpenCode {
+    fn kind(&self) -> &'static str {
+        "opencode"
     }
-    if let Some(session) = ask.session {
-        args.extend(["--session".to_owned(), session.to_owned()]);
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["1.18.33"]
     }
-    let env = [("OPENCODE_DISABLE_AUTOUPDATE", "1")];
-    Call { args, prompt: PromptVia::Stdin, env: env.to_vec(), ..Call::default() }
+
+    fn install(&self) -> &'static str {
+        "npm install -g opencode-ai"
+    }
+
+    fn login(&self) -> &'static str {
+        "run `opencode auth login`, or set the key of its provider"
+    }
+
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let mut args = ["run", "--format", "json", "--auto"].map(str::to_owned).to_vec();
+        if let Some(model) = &ask.settings.model {
+            args.extend(["-m".to_owned(), model.clone()]);
+        }
+        if let Some(session) = ask.session {
+            args.extend(["--session".to_owned(), session.to_owned()]);
+        }
+        let env = [("OPENCODE_DISABLE_AUTOUPDATE", "1")];
+        Call { args, prompt: PromptVia::Stdin, env: env.to_vec(), ..Call::default() }
+    }
+
+    fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream { worktree: worktree.to_owned(), said: None })
+    }
+
+    fn is_busy_while_waiting(&self) -> bool {
+        true
+    }
+
+    fn reports_cost(&self) -> bool {
+        true
+    }
 }
 
-struct OpenCode {
+struct Stream {
     worktree: PathBuf,
     said: Option<String>,
 }
 
-impl Reader for OpenCode {
+impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         let Some(said) = object(line) else { return Vec::new() };
         let mut signals: Vec<Signal> =
@@ -63,7 +82,7 @@ impl Reader for OpenCode {
     }
 }
 
-impl OpenCode {
+impl Stream {
     fn step(&mut self, said: &Value) -> Vec<Signal> {
         let count = |key: &str| said.count(&format!("/part/tokens/{key}"));
         let output =

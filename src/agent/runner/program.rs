@@ -16,7 +16,7 @@ use super::slot_folders::{make_folders, tidy};
 use super::start_check::{find_program, path_of};
 use super::stream::{QUIET, Stream};
 use crate::agent::adapters::own_command::{environment, explain};
-use crate::agent::adapters::{Ask, Call, Kind, PromptVia};
+use crate::agent::adapters::{Adapter, Ask, Call, PromptVia, Refusal};
 use crate::agent::{AgentError, AgentReply, Task};
 use crate::config::ProgramAgentSettings;
 use crate::config::env::agent_quiet;
@@ -32,7 +32,7 @@ const LONGEST_ARGUMENT: usize = 120 * 1024;
 const STDERR_LINES: usize = 10;
 
 pub(crate) async fn run(
-    kind: &'static Kind,
+    adapter: &'static dyn Adapter,
     settings: &ProgramAgentSettings,
     task: Task,
     stop: &Stop,
@@ -51,16 +51,16 @@ pub(crate) async fn run(
         scratch: scratch.path(),
         file: &file,
     };
-    let call = (kind.call)(&ask);
+    let call = adapter.call(&ask);
     let env = with_defaults(environment(&settings.env, &task), &call, settings, &task.env);
-    let program = find(kind, settings, &task.worktree, &env)?;
-    let mut reader = (kind.reader)(&task.worktree);
+    let program = find(adapter, settings, &task.worktree, &env)?;
+    let mut reader = adapter.reader(&task.worktree);
     if let Some(session) = session {
         reader.resume(session);
     }
-    let run = Run::new(kind, reader, (&task, settings.model.as_deref()), on_event);
+    let run = Run::new(adapter, reader, (&task, settings.model.as_deref()), on_event);
     let argv = argv(program.into(), &call, settings, &task);
-    let job = job(kind, settings, &task, argv, env, &call);
+    let job = job(adapter, settings, &task, argv, env, &call);
     let made = make_folders(&task.worktree, &call.folders);
     on_event(AgentEvent::Started);
     let (ended, by_deadline) =
@@ -74,12 +74,12 @@ pub(crate) async fn run(
 
 /// Finds the program to start.
 pub(crate) fn find(
-    kind: &Kind,
+    adapter: &dyn Adapter,
     settings: &ProgramAgentSettings,
     cwd: &Path,
     env: &Env,
 ) -> Result<PathBuf, AgentError> {
-    let program = settings.program.as_deref().unwrap_or(kind.program);
+    let program = settings.program.as_deref().unwrap_or(adapter.program());
     let path = path_of(&settings.env, env);
     let found = find_program(program.as_ref(), cwd, path).map_err(|error| match error {
         AgentError::Missing { program, searched, .. } => AgentError::Missing {
@@ -87,14 +87,14 @@ pub(crate) fn find(
             searched,
             hint: format!(
                 "install it (`{}`), or name its `program` in autopack.yaml",
-                kind.install
+                adapter.install()
             ),
         },
         other => other,
     })?;
-    match (kind.refuses)(settings, env) {
+    match adapter.refuses(settings, env) {
         None => Ok(found),
-        Some((why, hint)) => Err(AgentError::CannotStart {
+        Some(Refusal { why, hint }) => Err(AgentError::CannotStart {
             program: program.to_owned(),
             why: why.to_owned(),
             hint: hint.to_owned(),
@@ -112,7 +112,7 @@ fn scratch() -> Result<tempfile::TempDir, AgentError> {
     })
 }
 
-/// Adds the kind's variables below the user's settings and environment.
+/// Adds the adapter's variables below the user's settings and environment.
 fn with_defaults(
     mut env: Env,
     call: &Call,
@@ -153,7 +153,7 @@ fn prompt_argument(task: &Task) -> String {
 }
 
 fn job(
-    kind: &Kind,
+    adapter: &dyn Adapter,
     settings: &ProgramAgentSettings,
     task: &Task,
     argv: Vec<OsString>,
@@ -164,7 +164,7 @@ fn job(
     let mut job = task.job(argv, env, timeout, idle);
     job.stdin = (call.prompt == PromptVia::Stdin).then(|| task.prompt.clone().into_bytes());
     job.longest_line = LONGEST_LINE;
-    job.idler = (!kind.own_time_is_life).then_some(kind.program);
+    job.idler = adapter.is_busy_while_waiting().then_some(adapter.program());
     job
 }
 
@@ -178,13 +178,13 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(
-        kind: &'static Kind,
+        adapter: &'static dyn Adapter,
         reader: Box<dyn Reader>,
         (task, model): (&Task, Option<&str>),
         on_event: &'a (dyn Fn(AgentEvent) + Sync),
     ) -> Self {
         let quiet = agent_quiet(&task.env).unwrap_or(QUIET);
-        let mut stream = Stream::new(kind, task.budget, quiet);
+        let mut stream = Stream::new(adapter, task.budget, quiet);
         // The configured model until the stream names another: some streams never do, and the cost depends on
         // the model.
         stream.meter.model = model.map(str::to_owned);

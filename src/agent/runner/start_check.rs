@@ -33,9 +33,9 @@ pub struct Checked {
 ///
 /// If the agent's program, script or recordings are missing or cannot be used; the error has a hint.
 pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Checked, AgentError> {
-    match Runner::of(settings) {
-        Runner::Program(kind, settings) => {
-            program::find(kind, settings, workspace, env).map(|path| Checked { path })
+    match Runner::of(settings)? {
+        Runner::Program(adapter, settings) => {
+            program::find(adapter, settings, workspace, env).map(|path| Checked { path })
         }
         Runner::Command(settings) => check_command(settings, workspace, workspace, env),
         Runner::Replay(settings) => {

@@ -13,7 +13,7 @@ use super::fault::{Cause, provider_fault, shorten};
 use super::loop_detection::Loops;
 use super::signal::{Fault, Finish, Purpose, Signal};
 use super::usage_meter::Meter;
-use crate::agent::adapters::Kind;
+use crate::agent::adapters::Adapter;
 use crate::agent::prices;
 use crate::phase::Usage;
 use crate::process::How;
@@ -35,7 +35,7 @@ const KEPT_OF_A_LINE: usize = 500;
 const NOTES: usize = 20;
 
 pub(crate) struct Stream {
-    kind: &'static Kind,
+    adapter: &'static dyn Adapter,
     budget: AttemptBudget,
     /// [`QUIET`], or a test's value.
     quiet: Duration,
@@ -65,9 +65,9 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub fn new(kind: &'static Kind, budget: AttemptBudget, quiet: Duration) -> Self {
+    pub fn new(adapter: &'static dyn Adapter, budget: AttemptBudget, quiet: Duration) -> Self {
         Self {
-            kind,
+            adapter,
             budget,
             quiet,
             meter: Meter::default(),
@@ -157,7 +157,7 @@ impl Stream {
             self.hopeless += 1;
         }
         if self.hopeless >= HOPELESS_RETRIES {
-            self.end(fault.outcome(self.kind.login));
+            self.end(fault.outcome(self.adapter.login()));
         }
         // The agent retries: earlier messages were not final.
         self.surprised |= self.dismissed;
@@ -271,7 +271,7 @@ impl Stream {
         if self.finished.is_some() && self.fault.is_none() {
             return Outcome::Finished;
         }
-        let login = self.kind.login;
+        let login = self.adapter.login();
         match (how, self.fault.take()) {
             (How::Exited(_) | How::Signalled(_), Some(fault)) => fault.outcome(login),
             // Stopped for another reason, or too late to matter.
@@ -282,7 +282,7 @@ impl Stream {
                 fault.outcome(login)
             }
             (How::TimedOut | How::Stalled | How::Stopped, _) => Outcome::Finished,
-            (How::Exited(0), None) if !self.kind.says_when_done => Outcome::Finished,
+            (How::Exited(0), None) if !self.adapter.says_when_done() => Outcome::Finished,
             (How::Exited(code), None) => {
                 if let Some(outcome) = provider_fault(printed) {
                     return outcome;
@@ -293,11 +293,11 @@ impl Stream {
                     shorten(printed)
                 };
                 Outcome::Failed {
-                    message: format!("{} exited with {code}: {why}", self.kind.program),
+                    message: format!("{} exited with {code}: {why}", self.adapter.program()),
                 }
             }
             (How::Signalled(signal), None) => Outcome::Failed {
-                message: format!("{} was ended by signal {signal}", self.kind.program),
+                message: format!("{} was ended by signal {signal}", self.adapter.program()),
             },
         }
     }

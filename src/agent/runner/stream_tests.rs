@@ -14,7 +14,7 @@ fn left(stream: &Stream) -> Option<u64> {
 
 #[tokio::test]
 async fn a_limit_is_waited_for_a_while_unless_it_gets_on() {
-    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default(), QUIET);
+    let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     assert_eq!(left(&stream), None);
     stream.take(limited());
     assert_eq!(left(&stream), Some(HELD.as_secs()));
@@ -29,8 +29,11 @@ async fn a_limit_is_waited_for_a_while_unless_it_gets_on() {
 
 #[tokio::test]
 async fn after_the_last_word_nothing_else_counts() {
-    let mut stream =
-        Stream::new(&claude::KIND, AttemptBudget { tokens: Some(1), ..Default::default() }, QUIET);
+    let mut stream = Stream::new(
+        &claude::Claude,
+        AttemptBudget { tokens: Some(1), ..Default::default() },
+        QUIET,
+    );
     stream.take(Signal::Finished(Finish::default()));
     assert_eq!(left(&stream), Some(QUIET.as_secs()));
     stream.take(Signal::Total(crate::agent::runner::signal::Spent {
@@ -51,7 +54,7 @@ fn result(id: &str) -> Signal {
 }
 
 fn dismissed(signals: Vec<Signal>) -> Stream {
-    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default(), QUIET);
+    let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     signals.into_iter().for_each(|signal| drop(stream.take(signal)));
     stream.heard -= QUIET;
     stream.dismiss();
@@ -60,7 +63,7 @@ fn dismissed(signals: Vec<Signal>) -> Stream {
 
 #[tokio::test]
 async fn a_subagent_at_work_holds_the_end() {
-    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default(), QUIET);
+    let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     stream.take(tool("1", Purpose::Subagent));
     stream.take(Signal::Finished(Finish::default()));
     assert_eq!(left(&stream), None);
@@ -79,7 +82,7 @@ async fn whatever_its_stream_says_puts_the_end_off() {
     let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
     assert!(stream.lingered());
     assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
-    let mut stream = Stream::new(&claude::KIND, AttemptBudget::default(), QUIET);
+    let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     stream.take(Signal::Finished(Finish::default()));
     stream.heard -= QUIET;
     stream.heard();

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::agent;
 use crate::attempt::steps::diff_gate::presence;
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, compare};
-use crate::config::AgentSettings;
 use crate::memory::normalise::normalise;
 use crate::phase::deliverables::Presence;
 use crate::phase::words::first_few;
@@ -170,11 +170,8 @@ impl Attempt<'_> {
             let place = self.slot.path().join(path.as_str().trim_end_matches('/'));
             !path.is_glob() && matches!(presence(&place), Presence::Absent)
         });
-        let (_, agent) = self.site.agent_of(self.claim)?;
-        let tells_of_tools = !matches!(
-            agent,
-            AgentSettings::Command(_) | AgentSettings::Replay(_) | AgentSettings::Aider(_)
-        );
+        let (_, settings) = self.site.agent_of(self.claim)?;
+        let tells_of_tools = agent::reports_tool_calls(settings);
         Ok(is_missing || tells_of_tools && !self.used_tools.load(Ordering::Relaxed))
     }
 

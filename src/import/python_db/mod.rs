@@ -17,8 +17,9 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::phase::RunId;
 
+use super::drafting::Drafting;
 use super::error::ImportError;
-use super::plan_draft::{Draft, Drafting};
+use super::format::{Format, Input, Reading, Recognition};
 use foreign_rows::{Row, Table};
 
 /// Tables and columns identifying a database of the Python Autopack; `tiers` and the events are newer or optional.
@@ -27,14 +28,48 @@ const NEEDED: [(&str, &[&str]); 2] =
 /// Run for samples without a run.
 const ORPHANS: &str = "imported";
 
-pub(super) async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
-    let name = file.display().to_string();
-    let failed = |why: String| ImportError::Database { name: name.clone(), why };
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// The format: recognized as any SQLite database.
+pub(crate) struct PythonAutopack;
+
+impl Format for PythonAutopack {
+    fn name(&self) -> &'static str {
+        "python-autopack"
+    }
+
+    fn recognize(&self, input: &Input) -> Recognition {
+        match input.head().starts_with(SQLITE_MAGIC) {
+            true => Recognition::Certain,
+            false => Recognition::No,
+        }
+    }
+
+    /// Refuses the content of a database: only a file can be opened.
+    fn read(&self, input: &Input, _draft: &mut Drafting) -> Result<(), ImportError> {
+        Err(ImportError::malformed(
+            input.name(),
+            "is an SQLite database; pass the file name instead of the content",
+        ))
+    }
+
+    fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut Drafting) -> Reading<'a> {
+        Box::pin(async move {
+            match input.path() {
+                Some(file) => read(file, input.name(), draft).await,
+                None => self.read(input, draft),
+            }
+        })
+    }
+}
+
+async fn read(file: &Path, name: &str, draft: &mut Drafting) -> Result<(), ImportError> {
+    let failed = |why: String| ImportError::Database { name: name.to_owned(), why };
     let before = stamp(file);
     let snapshot = Snapshot::of(file).map_err(|error| failed(error.to_string()))?;
     let content = match snapshot.open().await {
         Ok(mut connection) => {
-            let content = Content::read(&mut connection, &name).await;
+            let content = Content::read(&mut connection, name).await;
             // Closing cannot lose anything, because nothing was written.
             let _ = connection.close().await;
             content
@@ -46,7 +81,7 @@ pub(super) async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, I
         let why = "it changed during the read; stop the program writing to it and try again";
         return Err(failed(why.to_owned()));
     }
-    content.into_draft(&name, run_id)
+    content.add_to(draft, name)
 }
 
 fn stamp(file: &Path) -> Option<(u64, Option<SystemTime>)> {
@@ -144,16 +179,16 @@ impl Content {
         Ok(Self { runs, tiers, phases, events })
     }
 
-    fn into_draft(mut self, name: &str, wanted: Option<&RunId>) -> Result<Draft, ImportError> {
+    fn add_to(mut self, drafting: &mut Drafting, name: &str) -> Result<(), ImportError> {
         self.sort();
         let runs = self.run_ids();
-        if let Some(run) = wanted.filter(|run| !runs.contains(run)) {
+        let wanted = drafting.told().cloned();
+        if let Some(run) = wanted.as_ref().filter(|run| !runs.contains(run)) {
             return Err(ImportError::UnknownRun { name: name.to_owned(), run: run.clone(), runs });
         }
-        let is_wanted = |run: &RunId| wanted.is_none_or(|wanted| wanted == run);
+        let is_wanted = |run: &RunId| wanted.as_ref().is_none_or(|wanted| wanted == run);
         let goals: HashMap<String, String> = self.runs.iter().filter_map(run_goal).collect();
         let tiers = TierNames::of(&self.tiers);
-        let mut drafting = Drafting::new(name);
         let known = self.runs.iter().filter_map(|row| row.text("id")).map(RunId::new);
         let mut homes = sample_rows::Homes::new(known.chain(runs).collect());
         for row in &self.phases {
@@ -171,7 +206,7 @@ impl Content {
                 drafting.add_sample(&run, sample);
             }
         }
-        drafting.finish()
+        Ok(())
     }
 
     /// Sorts runs by creation; within each run, by tier and phase.

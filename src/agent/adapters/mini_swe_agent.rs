@@ -1,43 +1,72 @@
 //! mini-swe-agent. The output is for people; the trajectory, written at the end, has the facts: how the run
 //! ended (possibly the name of an exception) and the usage of each answer.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use super::{Ask, Call, Kind, PromptVia, litellm_errors};
-use crate::agent::runner::signal::{Fault, Finish, Look, Reader, Signal, Spent};
+use super::{
+    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, litellm_errors,
+};
 use crate::phase::Tokens;
 
-pub(crate) const KIND: Kind = Kind {
-    program: "mini",
-    tried: &["2.4.6"],
-    install: "python3 -m pip install mini-swe-agent mcp",
-    login: "run `mini-extra config setup`, or set the key of its provider",
-    says_when_done: true,
-    own_time_is_life: true,
-    call,
-    refuses: |_, _| None,
-    reader: |_| Box::new(Mini),
-};
+/// The adapter of mini-swe-agent.
+pub(crate) struct MiniSweAgent;
 
-fn call(ask: &Ask<'_>) -> Call {
-    let mut args: Vec<String> = Vec::new();
-    if let Some(model) = &ask.settings.model {
-        args.extend(["-m".to_owned(), model.clone()]);
+impl Adapter for MiniSweAgent {
+    fn kind(&self) -> &'static str {
+        "mini-swe-agent"
     }
-    args.extend(["-y", "--exit-immediately", "-o"].map(str::to_owned));
-    args.push(ask.file.display().to_string());
-    let env = vec![
-        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
-        // Otherwise: a question at the first start, and an end for models without a price.
-        ("MSWEA_CONFIGURED", "true"),
-        ("MSWEA_COST_TRACKING", "ignore_errors"),
-    ];
-    Call { args, prompt: PromptVia::Flag("-t"), env, ..Call::default() }
+
+    fn program(&self) -> &'static str {
+        "mini"
+    }
+
+    fn tried(&self) -> &'static [&'static str] {
+        &["2.4.6"]
+    }
+
+    fn install(&self) -> &'static str {
+        "python3 -m pip install mini-swe-agent mcp"
+    }
+
+    fn login(&self) -> &'static str {
+        "run `mini-extra config setup`, or set the key of its provider"
+    }
+
+    fn call(&self, ask: &Ask<'_>) -> Call {
+        let mut args: Vec<String> = Vec::new();
+        if let Some(model) = &ask.settings.model {
+            args.extend(["-m".to_owned(), model.clone()]);
+        }
+        args.extend(["-y", "--exit-immediately", "-o"].map(str::to_owned));
+        args.push(ask.file.display().to_string());
+        let env = vec![
+            ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+            // Otherwise: a question at the first start, and an end for models without a price.
+            ("MSWEA_CONFIGURED", "true"),
+            ("MSWEA_COST_TRACKING", "ignore_errors"),
+        ];
+        Call { args, prompt: PromptVia::Flag("-t"), env, ..Call::default() }
+    }
+
+    fn reader(&self, _worktree: &Path) -> Box<dyn Reader> {
+        Box::new(Stream)
+    }
+
+    fn reports_cost(&self) -> bool {
+        true
+    }
+
+    fn version_env(&self) -> &'static [(&'static str, &'static str)] {
+        // Otherwise: questions at the first start.
+        &[("MSWEA_CONFIGURED", "true")]
+    }
 }
 
-struct Mini;
+struct Stream;
 
-impl Reader for Mini {
+impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
         match litellm_errors::class(line) {
             Some(class) => vec![Signal::Held(litellm_errors::fault(class, line))],

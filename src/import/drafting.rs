@@ -1,0 +1,194 @@
+//! Collects the phases of an input, for every format alike.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::phase::plan::{ImportedSample, PlanPhase};
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
+
+use super::error::ImportError;
+use super::input::Input;
+use super::plan_draft::{Draft, DraftPhase, DraftRun};
+use super::source_place::Place;
+use super::spec_keys;
+use super::standing::{self, Standing};
+
+/// Sorts phases into runs in order of appearance, and refuses duplicate ids.
+pub(crate) struct Drafting {
+    source: String,
+    /// `--run-id`, overriding everything.
+    told: Option<RunId>,
+    /// Run of phases that name none.
+    stem: RunId,
+    draft: Draft,
+    runs: HashMap<RunId, usize>,
+    seen: HashMap<(usize, PhaseId), Place>,
+}
+
+impl Drafting {
+    pub(super) fn new(input: &Input, told: Option<&RunId>) -> Self {
+        Self {
+            source: input.name().to_owned(),
+            told: told.cloned(),
+            stem: input.stem().clone(),
+            draft: Draft::default(),
+            runs: HashMap::new(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// The run requested by `--run-id`.
+    pub(super) fn told(&self) -> Option<&RunId> {
+        self.told.as_ref()
+    }
+
+    /// Adds a phase as written. Its id, name, run, status and dependencies follow the rules of plans; an error is kept
+    /// and reported with all others.
+    // Plans give the run of the file; formats without one use this.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for formats without runs"))]
+    pub(super) fn phase(&mut self, place: Place, spec: Map<String, Value>) {
+        self.phase_of_run(place, spec, None);
+    }
+
+    /// Like [`phase`](Self::phase); `run_id` is the run of a phase that names none.
+    pub(super) fn phase_of_run(
+        &mut self,
+        place: Place,
+        mut spec: Map<String, Value>,
+        run_id: Option<&str>,
+    ) {
+        let read = match read_keys(&spec) {
+            Ok(read) => read,
+            Err(message) => return self.fail(ImportError::malformed(&place, message)),
+        };
+        let run_id = self.told.clone().or(read.run_id).or_else(|| run_id.map(RunId::new));
+        let run_id = run_id.unwrap_or_else(|| self.stem.clone());
+        name_itself(&mut spec, &read.phase_id);
+        let (state, note) = self.standing(&place, &read.phase_id, standing::of(&spec));
+        let phase = PlanPhase {
+            name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
+            phase_id: read.phase_id,
+            max_attempts: spec_keys::max_attempts(&spec),
+            spec: RawSpec(Value::Object(spec)),
+            depends_on: Vec::new(),
+            state,
+            attempts: 0,
+            last_failure: None,
+            note,
+        };
+        self.add(&run_id, place, phase);
+    }
+
+    /// Returns the state of a phase according to the source, and a note with the reason: work done elsewhere is not
+    /// repeated, and work given up elsewhere is not started.
+    fn standing(
+        &mut self,
+        place: &Place,
+        phase: &PhaseId,
+        standing: Standing,
+    ) -> (PhaseState, Option<String>) {
+        let source = self.source();
+        match standing {
+            Standing::Open => (PhaseState::Queued, None),
+            Standing::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
+            Standing::Dropped(word) => {
+                (PhaseState::Skipped, Some(format!("{word:?} in {source}: skipped")))
+            }
+            Standing::Unknown(word) => {
+                self.warn(format!(
+                    "{place}: phase `{phase}` has the unknown status {word:?}; it is queued"
+                ));
+                (PhaseState::Queued, None)
+            }
+        }
+    }
+
+    /// Adds a warning for the author.
+    pub(super) fn warn(&mut self, warning: String) {
+        self.draft.warnings.push(warning);
+    }
+
+    /// Adds an error; the input is then refused as a whole.
+    pub(super) fn fail(&mut self, error: ImportError) {
+        match error {
+            ImportError::Several(errors) => self.draft.errors.extend(errors),
+            error => self.draft.errors.push(error),
+        }
+    }
+
+    /// Returns the file name without directories.
+    fn source(&self) -> String {
+        let name = Path::new(&self.source).file_name();
+        name.map_or_else(|| self.source.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Adds a phase with a state of its own.
+    pub(super) fn add(&mut self, run_id: &RunId, place: Place, phase: PlanPhase) {
+        let run = self.run(run_id);
+        let key = (run, phase.phase_id.clone());
+        if let Some(first) = self.seen.get(&key) {
+            return self.draft.errors.push(ImportError::Duplicate {
+                run: run_id.clone(),
+                phase: phase.phase_id,
+                first: first.to_string(),
+                second: place.to_string(),
+            });
+        }
+        self.seen.insert(key, place.clone());
+        self.draft.runs[run].phases.push(DraftPhase { place, phase });
+    }
+
+    pub(super) fn add_sample(&mut self, run_id: &RunId, sample: ImportedSample) {
+        let run = self.run(run_id);
+        self.draft.runs[run].samples.push(sample);
+    }
+
+    /// Returns the draft; an input without phases is an error, because an empty import is never intended.
+    pub(super) fn finish(self) -> Result<Draft, ImportError> {
+        if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
+            return Err(ImportError::Empty { name: self.source });
+        }
+        Ok(self.draft)
+    }
+
+    fn run(&mut self, run_id: &RunId) -> usize {
+        if let Some(index) = self.runs.get(run_id) {
+            return *index;
+        }
+        self.runs.insert(run_id.clone(), self.draft.runs.len());
+        self.draft.runs.push(DraftRun {
+            run_id: run_id.clone(),
+            source: self.source.clone(),
+            phases: Vec::new(),
+            samples: Vec::new(),
+        });
+        self.draft.runs.len() - 1
+    }
+}
+
+struct PhaseKeys {
+    run_id: Option<RunId>,
+    phase_id: PhaseId,
+    name: Option<String>,
+}
+
+fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
+    Ok(PhaseKeys {
+        run_id: spec_keys::label(spec, "run_id")?.map(RunId::new),
+        phase_id: spec_keys::phase_id(spec)?,
+        name: spec_keys::name(spec)?,
+    })
+}
+
+/// Adds the phase id to the spec: the auto-fixer and the agent later receive the spec alone.
+fn name_itself(spec: &mut Map<String, Value>, phase_id: &PhaseId) {
+    let id = Value::from(phase_id.as_str());
+    match spec.get_mut("phase_id") {
+        Some(own) => *own = id,
+        None => {
+            spec.shift_insert(0, "phase_id".to_owned(), id);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The trait of import formats.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+use super::drafting::Drafting;
+use super::error::ImportError;
+pub(super) use super::input::Input;
+
+/// A format of backlogs. Formats copy specs and never repair them.
+pub(crate) trait Format: Sync {
+    /// Name, unique; also the directory of its fixtures.
+    #[cfg_attr(not(test), expect(dead_code, reason = "names fixtures and documentation"))]
+    fn name(&self) -> &'static str;
+
+    /// Returns whether the input has this format. Never fails: an unreadable input is not recognized.
+    fn recognize(&self, input: &Input) -> Recognition;
+
+    /// Adds the phases of the input, each as a spec with the keys of docs/plan-format.md. Errors of single items go to
+    /// [`Drafting::fail`], to be reported together.
+    ///
+    /// # Errors
+    ///
+    /// If the input cannot be understood at all. No other format is tried then.
+    fn read(&self, input: &Input, draft: &mut Drafting) -> Result<(), ImportError>;
+
+    /// Like [`read`](Self::read), for formats that read the file by themselves.
+    fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut Drafting) -> Reading<'a> {
+        Box::pin(ready(self.read(input, draft)))
+    }
+}
+
+/// Future of [`Format::read_file`].
+pub(crate) type Reading<'a> = Pin<Box<dyn Future<Output = Result<(), ImportError>> + 'a>>;
+
+/// How sure a format is. The first certain format reads the input, else the first possible format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recognition {
+    No,
+    Possible,
+    Certain,
+}
