@@ -332,6 +332,19 @@ async fn its_time_and_its_budget_hold() {
 }
 
 #[tokio::test]
+async fn its_budget_in_dollars_holds_for_a_model_with_a_price() {
+    let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
+    let server = ModelServer::new(Protocol::Anthropic, reads);
+    let mut scene = Scene::new(&server, Protocol::Anthropic);
+    scene.settings.model = "claude-opus-4-1".to_owned();
+    scene.budget.cost_usd = Some(0.0015);
+    let reply = scene.run().await.reply;
+    assert!(matches!(&reply.outcome, Outcome::OverBudget { what } if what.contains('$')));
+    assert_eq!(server.asked().len(), 3, "{:?}", reply.outcome);
+    assert!(reply.usage.cost_usd.is_some_and(|cost| cost > 0.0015), "{:?}", reply.usage);
+}
+
+#[tokio::test]
 async fn turns_and_loops_are_bounded() {
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
     let server = ModelServer::new(Protocol::OpenAi, reads);

@@ -47,7 +47,6 @@ async fn each_recording_comes_to_its_expected_outcome() {
     }
 }
 
-
 #[tokio::test]
 async fn claude_succeeds() {
     let seen = Fake::recorded("claude", "success", "exit 0").with("model: opus").run().await;

@@ -315,7 +315,46 @@ fn all_errors_of_a_plan_are_said_at_once_with_their_lines() {
         "plan.yaml:7, phase 5: phase `c` depends on `y`",
         "5 errors: nothing was imported",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert_eq!(said.lines().filter(|line| line.contains(part)).count(), 1, "{part}: {said}");
     }
+    assert_eq!(said.lines().count(), 6, "one line each: {said}");
+    let json = project.autopack(["--log-format", "json", "import", "plan.yaml"]).exited(1).stderr;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["errors"].as_array().unwrap().len(), 5, "{json}");
     assert!(!project.path(".autopack").exists());
+}
+
+#[test]
+fn a_status_in_another_spelling_or_place_is_read_or_named() {
+    let phases = json!([{"id": "a", "Status": "done"}, {"id": "b", "status": ["done"]}, {"id": "c", "isDone": true},
+        {"id": "d", "metadata": {"status": "done"}}, {"id": "e", "fields": {"status": "closed"}}, {"id": "f", "jira": {"status": "Done"}}]);
+    let project = Project::new().file("plan.json", &phases.to_string());
+    let ran = project.autopack(["import", "plan.json", "--run-id", "run"]).succeeded();
+    assert!(ran.stdout.contains("6 added, 5 complete (done in the source)"), "{ran:?}");
+    let named = "phase `f` is queued: `jira.status`: \"Done\" looks like a status, but is not read";
+    assert!(ran.stderr.contains(named), "{ran:?}");
+    assert_eq!(project.states()["f"], "QUEUED");
+}
+
+#[test]
+fn dependencies_under_other_spellings_gate_or_are_named() {
+    for key in ["waits_for", "waitsFor", "predecessors", "blocked_on", "DependsOn", "depends on"] {
+        let phases = json!([{"id": "a", "blocks": ["b"]}, {"id": "b", key: ["a"]}]);
+        let project = Project::new().file("plan.json", &phases.to_string());
+        let ran = project.autopack(["import", "plan.json", "--run-id", "run"]).succeeded();
+        assert_eq!(project.phase("b")["depends_on"], json!(["a"]), "{key}");
+        assert!(ran.stdout.contains("a: `blocks` is not read as dependencies"), "{ran:?}");
+    }
+    let plan = "- id: 22.10\n- id: b\n  prerequisites: {phase: 22.10}\n";
+    let project = Project::new().file("plan.yaml", plan);
+    let ran = project.autopack(["import", "plan.yaml"]).succeeded();
+    assert!(ran.stdout.contains(r#"{"phase":"22.10"}"#), "{ran:?}");
+}
+
+#[test]
+fn a_path_behind_a_note_with_a_dash_is_a_deliverable() {
+    let phases = json!([{"id": "a", "deliverables": "src/z.py — the thing, src/q.py"}]);
+    let project = Project::new().plan(phases);
+    project.autopack(["fix-phases"]).succeeded();
+    assert_eq!(project.phase("a")["deliverables"], json!(["src/z.py", "src/q.py"]));
 }

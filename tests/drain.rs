@@ -352,6 +352,7 @@ fn no_writing_of_a_secret_lands() {
         format!("write('a.txt', 'token: ' + {})", base64(&format!("'{token}'"))),
         format!("write('a.txt', ({known}).encode().hex())"),
         format!("import urllib.parse; write('a.txt', urllib.parse.quote({known}, safe=''))"),
+        "write('a.txt', 'AWS_SECRET_ACCESS_KEY=' + 'q8Vd2/Xk3ZpLr7Yt+Wn5' + 'Bm1Cs9Hf4Jg6Ae0Uo8Ti')".into(),
     ] {
         let plan = json!([{"id": "p", "deliverables": ["a.txt"], "max_attempts": 1}]);
         let project = Project::new()

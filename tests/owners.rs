@@ -277,3 +277,31 @@ fn a_run_that_was_settled_nowhere_is_taken_up_by_whoever_is_asked_to_drain_it() 
     there.autopack(["drain", "--run-id", "run"]).succeeded();
     assert_eq!(there.landed(), ["p000"]);
 }
+
+#[test]
+fn with_a_shared_database_each_repository_drains_its_own_runs() {
+    let shared = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:///{}", shared.path().join("backlog.db").display());
+    let here = Project::new().env("AUTOPACK_DATABASE_URL", &database);
+    let here = here.agent("write_deliverables()").plan(backlog(2));
+    here.autopack(["drain", "--all", "--max-batches", "1", "--batch-size", "1"]).succeeded();
+    let there = beside(&database);
+
+    let advice = there.autopack(["status"]).succeeded().stdout;
+    assert!(advice.ends_with("start: autopack drain --run-id other\n"), "{advice}");
+    let plan = there.json(["drain", "--all", "--dry-run", "--json"]);
+    assert_eq!(plan.as_array().unwrap().len(), 1, "{plan}");
+    let ran = there.autopack(["drain", "--all"]).succeeded();
+    let said = "runs of other repositories are not drained here: run (";
+    assert_eq!(ran.stderr.lines().filter(|line| line.starts_with(said)).count(), 1, "{ran:#?}");
+    let others = ["phases", "list", "--run-id", "other", "--json"];
+    assert_eq!(there.json(others)[0]["state"], "COMPLETE");
+    assert_eq!(here.states()["p001"], "QUEUED");
+    let advice = there.autopack(["status"]).succeeded().stdout;
+    assert!(advice.contains("drain the runs of other repositories there: run ("), "{advice}");
+
+    // One of several open runs is this repository's.
+    there.autopack(["phases", "retry", "--run-id", "other", "p000", "--redo"]).succeeded();
+    here.autopack(["drain"]).succeeded();
+    assert_eq!(here.landed(), ["p000", "p001"]);
+}

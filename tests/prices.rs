@@ -87,3 +87,48 @@ fn own_prices_that_cannot_be_read_are_refused_before_the_drain() {
     }
     assert_eq!(project.phase("p0")["attempt_log"], json!([]));
 }
+
+/// `kind: command` that reports tokens and a model, without a cost.
+fn reporting(model: &str, more: &str) -> Project {
+    let agent = format!(
+        "write_deliverables()\nreport(tokens={{'input': 1000, 'output': 500}}, model='{model}')"
+    );
+    let phases: Vec<_> = (0..3)
+        .map(|n| json!({"phase_id": format!("p{n}"), "deliverables": [format!("src/p{n}.txt")]}))
+        .collect();
+    Project::new()
+        .agent_with(&agent, &format!("ci: {{command: [\"true\"]}}\n{more}"))
+        .plan(json!({ "phases": phases }))
+}
+
+#[test]
+fn a_dollar_budget_holds_for_a_command_agent_that_reports_tokens_and_a_model() {
+    let more = "executor: {budgets: {run: {cost_usd: 0.000001}}}\n";
+    let project = reporting("claude-sonnet-4-5", more);
+    let ran = project.drain().exited(5);
+    assert!(!ran.stdout.contains("is unknown"), "{ran:#?}");
+    assert_eq!(project.landed(), ["p0"]);
+    assert_eq!(cost(&project), json!(0.0105));
+}
+
+#[test]
+fn own_prices_count_for_a_command_agent() {
+    let more = "executor: {budgets: {run: {cost_usd: 1}}}\nprices: {file: config/prices.yaml}\n";
+    let project = reporting("house-model", more);
+    project.write("config/prices.yaml", "house-model: {input: 500, output: 1000}\n");
+    project.drain().exited(5);
+    assert_eq!(project.landed(), ["p0"]);
+    assert_eq!(cost(&project), json!(1.0));
+}
+
+#[test]
+fn a_token_budget_is_advised_only_where_none_is_set() {
+    let alone = "executor: {budgets: {run: {cost_usd: 5}}}\n";
+    let ran = reporting("house-model", alone).drain().succeeded();
+    assert!(ran.stdout.contains("; set prices.file or a token budget"), "{ran:#?}");
+    let both = "executor: {budgets: {run: {cost_usd: 5, tokens: 9000000}}}\n";
+    let ran = reporting("house-model", both).drain().succeeded();
+    assert!(ran.stdout.contains("the price of house-model is unknown"), "{ran:#?}");
+    assert!(ran.stdout.contains("; only the token budget applies"), "{ran:#?}");
+    assert!(!ran.stdout.contains("or a token budget"), "{ran:#?}");
+}

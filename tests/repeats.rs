@@ -38,9 +38,32 @@ fn an_agent_that_has_nothing_to_do_stops_nothing() {
     for n in 0..5 {
         project = project.file(&format!("src/p{n}.txt"), "there");
     }
-    let project = project.commit("all").agent_with("pass", &more).plan(plan(5));
-    project.drain().exited(3);
-    assert!(project.states().values().all(|state| state == "FAILED"));
+    let mut project = project.commit("all").plan(plan(5));
+    let said = "print(['all', 'of', 'it', 'is', 'there'][int(phase_id[1:])])";
+    for (agent, retried) in [(said, false), ("report(tokens={'output': 7})", true)] {
+        project = project.agent_with(agent, &more);
+        if retried {
+            project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
+        }
+        project.drain().exited(3);
+        assert!(project.states().values().all(|state| state == "FAILED"));
+    }
+}
+
+#[test]
+fn a_command_that_does_and_says_the_same_in_each_phase_stops_the_drain_though_all_is_there() {
+    for agent in ["pass", "print('logged out at', time.strftime('%H:%M:%S'))"] {
+        let mut project = Project::new();
+        for n in 0..5 {
+            project = project.file(&format!("src/p{n}.txt"), "there");
+        }
+        let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+        let project = project.commit("all").agent_with(agent, &more).plan(plan(5));
+        let ran = project.drain().exited(5);
+        let why = "3 phases in a row (p0, p1, p2) ended without a change by the agent";
+        assert!(ran.stdout.contains(why), "{ran:#?}");
+        assert!(ran.stdout.contains("model in .autopack/config/autopack.yaml"), "{ran:#?}");
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub async fn run(
     stop: &Stop,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
-    match Runner::of(settings)? {
+    let mut reply = match Runner::of(settings)? {
         Runner::Program(adapter, settings) => {
             runner::program::run(adapter, settings, task, stop, on_event).await
         }
@@ -144,7 +144,9 @@ pub async fn run(
         }
         Runner::Replay(settings) => adapters::replay::run(settings, task, stop, on_event).await,
         Runner::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
-    }
+    }?;
+    reply.notes.extend(prices::add_cost(&mut reply.usage));
+    Ok(reply)
 }
 
 /// Whether the agent reports its cost. If not, a budget in dollars needs the price of its model.

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::phase::Tokens;
+use crate::phase::{Tokens, Usage};
 
 /// Lines of the list: model, input, output, cache_read and cache_write, sorted by model.
 const LIST: &str = include_str!("prices.tsv");
@@ -206,6 +206,20 @@ pub(super) fn cost(model: &str, tokens: &Tokens) -> Option<f64> {
         part(tokens.cache_write, price.cache_write),
     ];
     known.into_iter().sum()
+}
+
+/// Computes the cost of usage reported without a cost. Returns a note if it did.
+pub(super) fn add_cost(usage: &mut Usage) -> Option<String> {
+    if usage.cost_usd.is_some() {
+        return None;
+    }
+    usage.cost_usd = cost(usage.model.as_deref()?, &usage.tokens).filter(|cost| *cost > 0.0);
+    usage.cost_usd.map(|_| computed_note())
+}
+
+/// Describes the source of a computed cost.
+pub(super) fn computed_note() -> String {
+    format!("the cost is computed from list prices of {AS_OF}")
 }
 
 #[cfg(test)]

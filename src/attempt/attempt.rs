@@ -67,7 +67,7 @@ pub(super) async fn attempt(
 ) -> Result<Verdict, AttemptError> {
     let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
     if let Some(verdict) = attempt.check_base().await? {
-        attempt.look_for_repeats(&verdict, false).await?;
+        attempt.look_for_repeats(&verdict).await?;
         return Ok(verdict);
     }
     let prompt = attempt.prompt().await?;
@@ -80,7 +80,7 @@ pub(super) async fn attempt(
     let measured = match measured {
         Ok(measured) => measured,
         Err(failure) => {
-            attempt.look_for_repeats(&Verdict::Failed(failure.clone()), false).await?;
+            attempt.look_for_repeats(&Verdict::Failed(failure.clone())).await?;
             return Ok(Verdict::Failed(failure));
         }
     };
@@ -104,8 +104,7 @@ pub(super) async fn attempt(
         }
         (kept, _) => kept?,
     }
-    let did_nothing = attempt.did_nothing(&verdict)?;
-    attempt.look_for_repeats(&verdict, did_nothing).await?;
+    attempt.look_for_repeats(&verdict).await?;
     attempt.learn(&measured, &verdict).await;
     if (is_secret || lost.is_secret) && !matches!(verdict, Verdict::Passed { .. }) {
         // The secret must be found neither by the next agent nor in a copy of the disk.

@@ -31,6 +31,8 @@ pub struct Site {
     pub store: Store,
     /// Configuration.
     pub settings: Settings,
+    /// Name of the configuration file with the agents, for messages.
+    pub settings_file: String,
     /// Agent from `--agent`; overrides the phase and the configuration.
     pub agent: Option<String>,
     /// Start of a run's branch from `--base`; overrides the configuration.
@@ -94,6 +96,7 @@ impl Site {
             repo,
             store,
             settings,
+            settings_file: "autopack.yaml".to_owned(),
             agent: None,
             agent_env,
             ci_env,
@@ -118,6 +121,12 @@ impl Site {
     pub fn overridden(mut self, agent: Option<String>, base: Option<String>) -> Self {
         self.agent = agent;
         self.base = base.or(self.base);
+        self
+    }
+
+    /// Sets the name of the configuration file.
+    pub fn configured_in(mut self, settings_file: String) -> Self {
+        self.settings_file = settings_file;
         self
     }
 
@@ -172,7 +181,9 @@ impl Site {
             let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
             let known = known.join(", ");
             AttemptError::Systemic(match wanted {
-                Some(name) => format!("no agent is called {name:?}; autopack.yaml has {known}"),
+                Some(name) => {
+                    format!("no agent is called {name:?}; {} has {known}", self.settings_file)
+                }
                 None => {
                     format!("agents.default names none of the agents; set it to one of {known}")
                 }
@@ -248,9 +259,12 @@ impl Site {
         }
         if !self.said_unpriced.swap(true, Ordering::Relaxed) {
             let model = usage.model.as_deref().unwrap_or("a model not named by its agent");
+            let remedy = match budgets.limit_dollars_alone() {
+                true => "set prices.file or a token budget",
+                false => "only the token budget applies, unless prices.file names its price",
+            };
             self.progress.note(&format!(
-                "the price of {model} is unknown: its cost is not counted in dollar budgets; set prices.file or a token \
-                 budget"
+                "the price of {model} is unknown: its cost is not counted in dollar budgets; {remedy}"
             ));
         }
     }

@@ -24,7 +24,8 @@ pub(super) fn site(
     mode: Mode,
 ) -> Result<Site, Failure> {
     let config = context.config()?;
-    Ok(Site::new(
+    let settings_file = config.settings_file(Some(repo.root()));
+    let site = Site::new(
         repo,
         store,
         config.settings.clone(),
@@ -33,5 +34,6 @@ pub(super) fn site(
         context.redactor()?,
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
-    ))
+    );
+    Ok(site.configured_in(settings_file))
 }

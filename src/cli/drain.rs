@@ -20,10 +20,10 @@ use crate::phase::RunId;
 use crate::phase::words::quoted;
 use crate::process::Stop;
 use crate::progress::{
-    Mode, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
+    Mode, NOTES, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
 use crate::store::{RunSummary, Store};
-use crate::workspace::SlotRoom;
+use crate::workspace::{Repo, SlotRoom};
 
 /// Drain a backlog: repair, execute, verify and land phases
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long = "run-id", value_name = "RUN")]
     run_ids: Vec<String>,
 
-    /// Drain all runs, in import order
+    /// Drain all runs of this repository, in import order
     #[arg(long, conflicts_with = "run_ids")]
     all: bool,
 
@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = repository(context).await?;
     let store = open_database::open_existing(context).await?;
-    let mut runs = choose(&args, &store).await?;
+    let mut runs = choose(&args, &store, &repo).await?;
     if args.dry_run {
         return dry_run(&args, context, &store, &runs).await;
     }
@@ -222,12 +222,9 @@ fn mode(args: &Args, context: &Context) -> Mode {
     }
 }
 
-/// Returns the named runs, all runs, or the only run with queued phases.
-async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> {
+/// Returns the named runs, all runs of this repository, or the only one with queued phases.
+async fn choose(args: &Args, store: &Store, repo: &Repo) -> Result<Vec<RunSummary>, Failure> {
     let all = store.runs().await?;
-    if args.all {
-        return Ok(all);
-    }
     if !args.run_ids.is_empty() {
         let mut named = Vec::new();
         for id in args.run_ids.iter().map(RunId::new) {
@@ -237,6 +234,17 @@ async fn choose(args: &Args, store: &Store) -> Result<Vec<RunSummary>, Failure> 
         }
         return Ok(named);
     }
+    let elsewhere = open_database::elsewhere(store, repo, &all).await?;
+    let (others, here): (Vec<RunSummary>, Vec<RunSummary>) =
+        all.iter().cloned().partition(|run| elsewhere.contains_key(&run.run_id));
+    if args.all {
+        if let Some(names) = open_database::name_all(&elsewhere) {
+            tracing::info!(target: NOTES, "runs of other repositories are not drained here: {names}");
+        }
+        return Ok(here);
+    }
+    // A run of another repository is only an error if nothing else is meant.
+    let all = if here.is_empty() { others } else { here };
     let names = |runs: &[RunSummary]| {
         runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>().join(", ")
     };
@@ -268,23 +276,27 @@ fn after_all(runs: &[RunSummary]) -> String {
 }
 
 /// Builds the error for an unknown agent name or a missing default.
-fn no_agent(wanted: Option<&str>, known: &str) -> Failure {
+fn no_agent(wanted: Option<&str>, known: &str, file: &str) -> Failure {
     match wanted {
         Some(name) => Failure::new(format!("unknown agent {name:?}; configured agents: {known}"))
             .exit(Exit::Usage),
         None => Failure::new(format!("no default agent is set; configured agents: {known}"))
-            .hint("set `agents.default` in config/autopack.yaml, or use --agent"),
+            .hint(format!("set `agents.default` in {file}, or use --agent")),
     }
 }
 
 /// Checks that the agents can be started, before the first claim.
 fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
-    let settings = &context.config()?.settings;
+    let config = context.config()?;
+    let settings = &config.settings;
+    let file = config.settings_file(Some(&context.workspace()?));
     let known = settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     if known.is_empty() {
-        return Err(Failure::new("no agent is configured").hint(
-            "`autopack init` writes config/autopack.yaml; add an agent under `agents` there",
-        ));
+        let hint = match config.files.is_empty() {
+            true => format!("`autopack init` writes {file}; add an agent under `agents` there"),
+            false => format!("add an agent under `agents` in {file}"),
+        };
+        return Err(Failure::new("no agent is configured").hint(hint));
     }
     let ladder = &settings.executor.ladder;
     let wanted: Vec<Option<&str>> = match &args.agent {
@@ -295,7 +307,7 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let env = context.agent_env();
     for wanted in wanted {
         let Some((_, agent)) = settings.agent(wanted) else {
-            return Err(no_agent(wanted, &known));
+            return Err(no_agent(wanted, &known, &file));
         };
         let checked = agent::check(agent, &context.workspace()?, &env);
         checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;

@@ -26,7 +26,15 @@ pub fn tell(failure: &Failure, format: LogFormat) {
         LogFormat::Json => logging::write(&json_line(failure)),
         LogFormat::Text => {
             let paint = |word: &'static str| style(word).for_stderr().bold();
-            logging::write(&format!("{} {}", paint("error:").red(), printable(&failure.text())));
+            let errors = single_errors(failure);
+            let text = match errors.len() {
+                0 => failure.text(),
+                count => format!("{count} errors: nothing was imported"),
+            };
+            logging::write(&format!("{} {}", paint("error:").red(), printable(&text)));
+            for error in errors {
+                logging::write(&format!("  {}", printable(&error)));
+            }
             if let Some(hint) = failure.hint_text() {
                 logging::write(&format!("{} {}", paint("hint:").cyan(), printable(hint)));
             }
@@ -35,13 +43,23 @@ pub fn tell(failure: &Failure, format: LogFormat) {
 }
 
 fn json_line(failure: &Failure) -> String {
-    let fields = json!({
+    let mut fields = json!({
         "message": failure.text(),
         "kind": kind(failure),
         "hint": failure.hint_text(),
         "exit_code": failure.exit_code(),
     });
+    let errors = single_errors(failure);
+    if !errors.is_empty() {
+        fields["errors"] = errors.into();
+    }
     logging::json_line(Level::ERROR, "autopack", object(fields))
+}
+
+/// Returns the errors of a plan if there are several.
+fn single_errors(failure: &Failure) -> Vec<String> {
+    let plan = failure.error().chain().find_map(|cause| cause.downcast_ref::<ImportError>());
+    plan.map_or(&[][..], ImportError::several).iter().map(ToString::to_string).collect()
 }
 
 /// Prints a usage error as JSON if `--log-format json` was given, and returns whether it did.

@@ -1,14 +1,20 @@
 //! Opens the store for a command and selects the run.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::Context;
 use crate::config::Origin;
 use crate::failure::{Exit, Failure, OrHint};
+use crate::phase::words::first_few;
 use crate::phase::{RunId, UnixMs};
-use crate::progress::{NOTES, shown_id};
+use crate::progress::{NOTES, printable, shown_id};
 use crate::store::{DatabaseUrl, RunFacts, RunSummary, Store, StoreError};
 use crate::workspace::Repo;
+
+/// Runs of other repositories named in a line.
+const NAMED: usize = 5;
 
 /// Parses the configured database URL.
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
@@ -75,6 +81,27 @@ pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failur
 /// repositories may share a database.
 pub fn is_elsewhere(facts: Option<&RunFacts>, repo: &Repo) -> bool {
     facts.is_some_and(|facts| facts.repo != repo.identity())
+}
+
+/// Returns the runs that belong to other repositories, with their repository.
+pub async fn elsewhere(
+    store: &Store,
+    repo: &Repo,
+    runs: &[RunSummary],
+) -> Result<BTreeMap<RunId, String>, Failure> {
+    let mut runs = runs.to_vec();
+    take_along(store, repo, &mut runs, Moved::Look).await?;
+    let others = runs.into_iter().filter(|run| is_elsewhere(run.facts.as_ref(), repo));
+    Ok(others.filter_map(|run| Some((run.run_id, run.facts?.repo))).collect())
+}
+
+/// Names the first few runs of other repositories, with their repository.
+pub fn name_all(elsewhere: &BTreeMap<RunId, String>) -> Option<String> {
+    let names: Vec<String> = elsewhere
+        .iter()
+        .map(|(run, repo)| format!("{} ({})", shown_id(run.as_str()), printable(repo)))
+        .collect();
+    (!names.is_empty()).then(|| first_few(&names, NAMED))
 }
 
 /// Handling of a moved repository.

@@ -4,7 +4,7 @@
 //! shipped defaults. Environment variables override both. The origin of every setting is recorded.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 mod agent_settings;
 mod bounds;
@@ -91,6 +91,17 @@ impl Config {
         let qdrant = ("memory.qdrant.api_key".into(), self.memory.qdrant.api_key.clone().into());
         let agents = agents.map(|(name, value)| (name.into(), value.into()));
         agents.chain([qdrant]).collect()
+    }
+
+    /// Returns the name of the `autopack.yaml` in use, relative to the workspace if inside; without one, of the
+    /// file that `init` writes.
+    pub fn settings_file(&self, workspace: Option<&Path>) -> String {
+        let file = self.files.iter().find(|file| file.ends_with(Settings::FILE));
+        let relative = |file: &PathBuf| {
+            let inside = workspace.and_then(|root| file.strip_prefix(root).ok());
+            inside.unwrap_or(file).display().to_string()
+        };
+        file.map_or_else(|| format!("config/{}", Settings::FILE), relative)
     }
 
     /// Returns every setting with its origin, in file order.

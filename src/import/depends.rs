@@ -1,27 +1,56 @@
 //! Dependencies of phases under all spellings of the key; checks that they name phases of the run and form no cycle.
 //!
-//! [`Needs`] tells names from notes. Each name under `depends_on` and its other spellings must be a phase of the run.
-//! [`LOOSE`] keys also hold packages and notes: names of phases become dependencies, and a note reports the rest.
+//! [`Needs`] tells names from notes. Each name under a [`STRICT`] key must be a phase of the run. [`LOOSE`] keys also hold packages and notes: names of phases become dependencies, and a note reports the rest.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use crate::phase::autofix::aliases::{ALIASES, written};
 use crate::phase::needs::Needs;
 use crate::phase::{PhaseId, PhaseState, RunId, cycle};
 
 use super::error::ImportError;
 use super::plan_draft::{DraftPhase, DraftRun};
+use super::standing::plain_key;
 
-const DEPENDS_ON: &str = "depends_on";
+// Keys in their plain form, see `plain_key`.
+/// Keys whose names must be phases of the run.
+const STRICT: [&str; 6] =
+    ["dependson", "depends", "blockedby", "after", "predecessors", "predecessor"];
 /// Keys that may also hold packages, tools and notes.
-const LOOSE: [&str; 6] =
-    ["requires", "needs", "prerequisites", "prerequisite", DEPENDENCIES, "deps"];
+const LOOSE: [&str; 12] = [
+    "requires",
+    "needs",
+    "prerequisites",
+    "prerequisite",
+    DEPENDENCIES,
+    "deps",
+    "dependency",
+    "waitsfor",
+    "waitfor",
+    "waitingfor",
+    "waitingon",
+    "blockedon",
+];
 /// The loose key under which names of packages beside names of phases are no mistake.
 const DEPENDENCIES: &str = "dependencies";
-/// Objects of a phase that may contain the loose keys.
-const WITHIN: [&str; 2] = ["scope", "metadata"];
+/// Objects of a phase that may contain these keys, except those with another meaning there.
+const WITHIN: [&str; 4] = ["scope", "metadata", "fields", "meta"];
+const OUTSIDE_ONLY: [&str; 4] = ["after", "depends", "needs", "deps"];
+/// Parts of keys that look like dependencies.
+const LIKE_DEPENDENCIES: [&str; 11] = [
+    "depend",
+    "block",
+    "prereq",
+    "predecessor",
+    "successor",
+    "wait",
+    "requir",
+    "upstream",
+    "downstream",
+    "runafter",
+    "runsafter",
+];
 /// Length of a reported note, in characters.
 const SHOWN_CHARS: usize = 120;
 
@@ -42,10 +71,11 @@ pub(super) struct Wanted {
 
 /// Checks whether a key may hold dependencies.
 pub(super) fn is_spelling(key: &str) -> bool {
-    let alias = |name: &str| name.rsplit('.').next() == Some(key);
-    key == DEPENDS_ON
-        || LOOSE.contains(&key)
-        || ALIASES.iter().any(|other| other.field == DEPENDS_ON && alias(other.name))
+    is_one_of(&plain_key(key), &[&STRICT, &LOOSE])
+}
+
+fn is_one_of(plain: &str, lists: &[&[&str]]) -> bool {
+    lists.iter().any(|list| list.contains(&plain))
 }
 
 /// Returns the dependencies of each phase of `run`, in order, and all errors.
@@ -79,15 +109,17 @@ fn wanted(
             .into_iter()
             .map(|name| found(name, known))
             .partition(|name| known.contains(name.as_str()));
-        let last = key.rsplit('.').next().unwrap_or(key);
+        let last = plain_key(key.rsplit('.').next().unwrap_or(&key));
         let (wrong, idle): (Vec<String>, Vec<String>) = unknown.into_iter().partition(|name| {
-            !is_over && (!LOOSE.contains(&last) || is_slip(last, name, !names.is_empty(), known))
+            !is_over
+                && (STRICT.contains(&last.as_str())
+                    || is_slip(&last, name, !names.is_empty(), known))
         });
         errors.extend(wrong.into_iter().map(|dependency| ImportError::UnknownDependency {
             place: draft.place.to_string(),
             run: run.run_id.clone(),
             phase: draft.phase.phase_id.clone(),
-            hint: hint(key, &dependency, known),
+            hint: hint(&key, &dependency, known),
             dependency,
         }));
         let idle: Vec<String> =
@@ -103,23 +135,48 @@ fn wanted(
             }
         }
     }
+    wanted.notes.extend(unread(spec, draft.phase.phase_id.as_str(), known));
     wanted
 }
 
-/// Returns the fields that may hold dependencies, with their names.
-fn fields(spec: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
-    const NESTED: [(&str, &str); 4] = [
-        ("scope.dependencies", DEPENDENCIES),
-        ("scope.requires", "requires"),
-        ("metadata.dependencies", DEPENDENCIES),
-        ("metadata.requires", "requires"),
-    ];
-    let loose = LOOSE.iter().filter_map(|key| Some((*key, spec.get(*key)?)));
-    let nested = WITHIN.iter().flat_map(move |object| {
-        let of = NESTED.iter().filter(move |(name, _)| name.starts_with(object));
-        of.filter_map(move |(name, key)| Some((*name, spec.get(*object)?.get(*key)?)))
-    });
-    written(spec, DEPENDS_ON).chain(loose).chain(nested)
+/// Returns the fields that may hold dependencies, with their names: strict keys first, nested keys last.
+fn fields(spec: &Map<String, Value>) -> impl Iterator<Item = (String, &Value)> {
+    let own = |list: &'static [&'static str]| {
+        spec.iter()
+            .filter(move |(key, _)| list.contains(&plain_key(key).as_str()))
+            .map(|(key, value)| (key.clone(), value))
+    };
+    let nested = spec
+        .iter()
+        .filter(|(object, _)| WITHIN.contains(&plain_key(object).as_str()))
+        .flat_map(|(object, fields)| {
+            fields.as_object().into_iter().flatten().map(move |f| (object, f))
+        })
+        .filter(|(_, (key, _))| {
+            is_spelling(key) && !OUTSIDE_ONLY.contains(&plain_key(key).as_str())
+        })
+        .map(|(object, (key, value))| (format!("{object}.{key}"), value));
+    own(&STRICT).chain(own(&LOOSE)).chain(nested)
+}
+
+/// Describes keys that look like dependencies, hold names of phases, and are not read.
+fn unread(spec: &Map<String, Value>, id: &str, known: &HashSet<&str>) -> Vec<String> {
+    let names_phases = |(key, value): (&String, &Value)| {
+        let plain = plain_key(key);
+        if is_spelling(key) || !LIKE_DEPENDENCIES.iter().any(|part| plain.contains(part)) {
+            return None;
+        }
+        let names = needs(value, known).names.into_iter().map(|name| found(name, known));
+        // `dependsUpon` can mean nothing else.
+        let is_phase =
+            |name: &String| known.contains(name.as_str()) || plain.starts_with("depends");
+        let names: Vec<String> = names.filter(|name| name != id && is_phase(name)).collect();
+        (!names.is_empty()).then(|| {
+            let names = shortened(&names.join(", "));
+            format!("`{key}` is not read as dependencies (use `depends_on`): {names}")
+        })
+    };
+    spec.iter().filter_map(names_phases).collect()
 }
 
 /// Parses a field. A whole text equal to a phase id is an id, because ids may contain spaces and commas.

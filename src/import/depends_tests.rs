@@ -40,6 +40,16 @@ fn other_names_for_it_gate_too() {
         "needs",
         "prerequisites",
         "dependencies",
+        "waits_for",
+        "waitsFor",
+        "wait for",
+        "predecessors",
+        "blocked_on",
+        "Blocked By",
+        "DependsOn",
+        "depends on",
+        "DEPENDS-ON",
+        "PreRequisites",
     ] {
         for given in [json!(["a"]), json!("a"), json!([{"id": "a"}])] {
             assert_eq!(
@@ -173,4 +183,30 @@ fn phases_of_the_store_may_be_named_and_close_a_cycle() {
     let error = draft(json!([{"id": "new", "depends_on": "old"}])).resolve(&existing);
     assert!(error.unwrap_err().to_string().contains("new -> old -> new"));
     draft(json!([{"id": "other", "depends_on": "old"}])).resolve(&existing).unwrap();
+}
+
+#[test]
+fn keys_in_metadata_and_fields_gate_too() {
+    for (object, key) in [("metadata", "waitsFor"), ("fields", "Depends On"), ("Meta", "blockedBy")]
+    {
+        let phases = json!([{"id": "a"}, {"id": "b", object: {key: ["a"]}}]);
+        assert_eq!(depends_on(phases).unwrap()[1], ["a"], "{object}.{key}");
+    }
+}
+
+#[test]
+fn a_key_that_looks_like_a_dependency_and_is_not_read_is_named() {
+    let phases = json!([{"id": "a", "blocks": ["b"]}, {"id": "b", "dependsUpon": ["a", "x"]},
+        {"id": "c", "requirements": ["docker"], "blocking_reason": "none", "dependency_notes": "two words"}]);
+    let plan = draft(phases).resolve(&Existing::default()).unwrap();
+    let notes: Vec<&str> =
+        plan.runs[0].phases.iter().map(|phase| phase.note.as_deref().unwrap_or_default()).collect();
+    assert_eq!(
+        notes,
+        [
+            "`blocks` is not read as dependencies (use `depends_on`): b",
+            "`dependsUpon` is not read as dependencies (use `depends_on`): a, x",
+            ""
+        ]
+    );
 }

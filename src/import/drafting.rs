@@ -66,7 +66,16 @@ impl Drafting {
         let run_id = self.told.clone().or(read.run_id).or_else(|| run_id.map(RunId::new));
         let run_id = run_id.unwrap_or_else(|| self.stem.clone());
         name_itself(&mut spec, &read.phase_id);
-        let (state, note) = self.standing(&place, &read.phase_id, standing::of(&spec));
+        let standing = standing::of(&spec);
+        if standing == Standing::Open {
+            for field in standing::unread(&spec) {
+                self.warn(format!(
+                    "{place}: phase `{}` is queued: {field} looks like a status, but is not read; use `status`",
+                    read.phase_id
+                ));
+            }
+        }
+        let (state, note) = self.standing(&place, &read.phase_id, standing);
         let phase = PlanPhase {
             name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
             phase_id: read.phase_id,

@@ -105,6 +105,14 @@ impl ImportError {
         }
     }
 
+    /// Returns the single errors if there are several.
+    pub fn several(&self) -> &[Self] {
+        match self {
+            Self::Several(errors) => errors,
+            _ => &[],
+        }
+    }
+
     pub(super) fn malformed(place: impl ToString, message: impl Into<String>) -> Self {
         Self::Malformed { place: place.to_string(), message: message.into() }
     }

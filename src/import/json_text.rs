@@ -106,6 +106,8 @@ fn line_of(text: &str, at: usize) -> usize {
 struct Open {
     /// Role of the next value.
     position: Position,
+    /// Role of values without regard to their keys.
+    inside: Position,
     is_list: bool,
     is_key_next: bool,
 }
@@ -122,8 +124,8 @@ pub(super) fn quote_names(text: &str) -> Cow<'_, str> {
                     let is_list = sign == b'[';
                     let around = open.last().map_or(Position::Plain, |open| open.position);
                     // Items of a list have the role of the list.
-                    let position = if is_list { around } else { Position::Plain };
-                    open.push(Open { position, is_list, is_key_next: !is_list });
+                    let inside = if is_list { around } else { around.inside() };
+                    open.push(Open { position: inside, inside, is_list, is_key_next: !is_list });
                 }
                 b'}' | b']' => drop(open.pop()),
                 b',' => {
@@ -133,11 +135,11 @@ pub(super) fn quote_names(text: &str) -> Cow<'_, str> {
             },
             Token::Text(range) => {
                 if let Some(open) = open.last_mut().filter(|open| open.is_key_next) {
-                    open.position = Position::of(text[range].trim_matches('"'));
+                    open.position = open.inside.under(text[range].trim_matches('"'));
                 }
             }
             Token::Word(range) => {
-                let names = open.last().is_some_and(|open| open.position == Position::Name);
+                let names = open.last().is_some_and(|open| open.position != Position::Plain);
                 if names && loses_text(&text[range.clone()]) {
                     quoted.push_str(&text[copied..range.start]);
                     quoted.extend(["\"", &text[range.clone()], "\""]);
@@ -229,6 +231,10 @@ mod tests {
             (
                 r#"[{"id": 1e3, "depends_on": [22.10, 2, {"id": 1.0}]}]"#,
                 r#"[{"id": "1e3", "depends_on": ["22.10", 2, {"id": 1.0}]}]"#,
+            ),
+            (
+                r#"{"Waits-For": {"phase": 22.10, "or": [{"n": 1e3}]}, "x": {"y": 1.20}}"#,
+                r#"{"Waits-For": {"phase": "22.10", "or": [{"n": "1e3"}]}, "x": {"y": 1.20}}"#,
             ),
             (
                 r#"{"scope": {"phase_id": 1.20}, "x": [1.20]}"#,

@@ -14,11 +14,12 @@ pub(super) enum Standing {
     Unknown(String),
 }
 
+// Keys in their plain form, see `plain_key`.
 /// Keys for the status.
-const STATUS: [&str; 6] =
-    ["status", "state", "task_status", "phase_status", "state_reason", "stateReason"];
-/// Flags of done phases.
-const DONE_FLAGS: [&str; 14] = [
+const STATUS: [&str; 5] = ["status", "state", "taskstatus", "phasestatus", REASON];
+const REASON: &str = "statereason";
+/// Flags of done phases; `is_done`, `isDone` are the same.
+const DONE_FLAGS: [&str; 10] = [
     "passes",
     "passed",
     "completed",
@@ -29,25 +30,19 @@ const DONE_FLAGS: [&str; 14] = [
     "resolved",
     "finished",
     "checked",
-    "is_done",
-    "is_complete",
-    "is_completed",
-    "isCompleted",
 ];
 const DROPPED_FLAGS: [&str; 7] =
     ["cancelled", "canceled", "deferred", "deleted", "skipped", "archived", "abandoned"];
 /// Timestamps present only on done phases.
-const DONE_AT: [&str; 8] = [
-    "completed_at",
-    "completedAt",
-    "closed_at",
-    "closedAt",
-    "merged_at",
-    "mergedAt",
-    "done_at",
-    "finished_at",
-];
-const TITLES: [&str; 5] = ["name", "title", "task_name", "phase_name", "display_name"];
+const DONE_AT: [&str; 7] =
+    ["completedat", "closedat", "mergedat", "doneat", "finishedat", "resolvedat", "completedon"];
+const TITLES: [&str; 5] = ["name", "title", "taskname", "phasename", "displayname"];
+/// Objects of a phase read for a status if the phase has none beside them.
+const WITHIN: [&str; 5] = ["metadata", "fields", "meta", "attributes", "properties"];
+/// Parts and ends of keys that look like a status.
+const LIKE_STATUS: [&str; 2] = ["status", "state"];
+const LIKE_DONE: [&str; 8] =
+    ["passes", "passed", "completed", "complete", "done", "closed", "resolved", "finished"];
 
 const DONE: [&str; 27] = [
     "accepted",
@@ -166,55 +161,133 @@ const OPEN: [&str; 55] = [
     "needsreview",
 ];
 
-/// Returns the combined status of a spec: done takes precedence over dropped, and both over an unknown word.
+/// Returns the status of a spec: its own, else that of `metadata`, `fields` and so on.
 pub(super) fn of(spec: &Map<String, Value>) -> Standing {
+    let nested = || objects(spec).filter(|(key, _)| is_one_of(key, &WITHIN));
+    stated(spec)
+        .or_else(|| nested().find_map(|(_, fields)| stated(fields)))
+        .unwrap_or(Standing::Open)
+}
+
+/// Returns the combined status in the fields of one object: done takes precedence over dropped, and both over an
+/// unknown word.
+fn stated(fields: &Map<String, Value>) -> Option<Standing> {
     let mut said: Vec<Standing> = Vec::new();
-    for key in STATUS {
-        said.extend(spec.get(key).and_then(status_text).map(|text| of_word(&text)));
-    }
-    if DONE_FLAGS.iter().any(|key| spec.get(*key).is_some_and(is_yes)) {
-        said.push(Standing::Done);
-    }
-    if let Some(key) = DROPPED_FLAGS.iter().find(|key| spec.get(**key).is_some_and(is_yes)) {
-        said.push(Standing::Dropped((*key).to_owned()));
-    }
-    if TITLES.iter().any(|key| spec.get(*key).and_then(Value::as_str).is_some_and(is_ticked)) {
-        said.push(Standing::Done);
+    let (mut is_ticked_off, mut is_dated) = (false, false);
+    for (key, value) in fields {
+        let key = plain_key(key);
+        match key.as_str() {
+            // `state: CLOSED, state_reason: not_planned` is not done.
+            REASON if matches!(status(value), Some(Standing::Dropped(_))) => return status(value),
+            key if STATUS.contains(&key) => said.extend(status(value)),
+            key if is_flag(key, &DONE_FLAGS) => said.extend(flag(value)),
+            key if is_flag(key, &DROPPED_FLAGS) && is_yes(value) => {
+                said.push(Standing::Dropped(key.to_owned()));
+            }
+            key if TITLES.contains(&key) => {
+                is_ticked_off |= value.as_str().is_some_and(is_ticked);
+            }
+            key => is_dated |= DONE_AT.contains(&key) && is_date(value),
+        }
     }
     // A reopened issue keeps its date.
-    let dated = DONE_AT.iter().any(|key| spec.get(*key).is_some_and(is_date));
-    if dated && said.is_empty() {
+    if is_ticked_off || is_dated && said.is_empty() {
         said.push(Standing::Done);
     }
-    let dropped = |standing: &&Standing| matches!(standing, Standing::Dropped(_));
-    let unknown = |standing: &&Standing| matches!(standing, Standing::Unknown(_));
-    // `state: CLOSED, state_reason: not_planned` is not done.
-    let reason = ["state_reason", "stateReason"].iter().find_map(|key| spec.get(*key));
-    if let Some(standing @ Standing::Dropped(_)) =
-        reason.and_then(status_text).map(|text| of_word(&text))
-    {
-        return standing;
+    let rank = |standing: &Standing| match standing {
+        Standing::Done => 0,
+        Standing::Dropped(_) => 1,
+        Standing::Unknown(_) => 2,
+        Standing::Open => 3,
+    };
+    said.into_iter().min_by_key(rank)
+}
+
+/// Returns the keys that look like a status of done work but are not read, with their values.
+pub(super) fn unread(spec: &Map<String, Value>) -> Vec<String> {
+    let mut found = unread_of("", spec, true);
+    for (name, fields) in objects(spec) {
+        found.extend(unread_of(&format!("{name}."), fields, is_one_of(name, &WITHIN)));
     }
-    match said.iter().find(|standing| **standing == Standing::Done) {
-        Some(done) => done.clone(),
-        None => said
-            .iter()
-            .find(dropped)
-            .or_else(|| said.iter().find(unknown))
-            .cloned()
-            .unwrap_or(Standing::Open),
+    found
+}
+
+/// `is_read`: the known keys of the object are read.
+fn unread_of(within: &str, fields: &Map<String, Value>, is_read: bool) -> Vec<String> {
+    let looks_done = |key: &str, value: &Value| {
+        let key = plain_key(key);
+        let is_known = STATUS.contains(&key.as_str()) || is_flag(&key, &DONE_FLAGS);
+        let like_flag = LIKE_DONE.iter().any(|end| key.ends_with(end))
+            && !["incomplete", "notdone"].iter().any(|end| key.ends_with(end));
+        let like_status = LIKE_STATUS.iter().any(|part| key.contains(part));
+        let is_short = value.as_str().is_none_or(|text| text.split_whitespace().count() <= 2);
+        match value {
+            _ if is_known && is_read || !(like_status || like_flag) => false,
+            Value::Bool(yes) => like_flag && *yes,
+            Value::Number(_) => false,
+            value => is_short && status(value) == Some(Standing::Done),
+        }
+    };
+    let found = fields.iter().filter(|(key, value)| looks_done(key, value));
+    found.map(|(key, value)| format!("`{within}{key}`: {value}")).collect()
+}
+
+/// Returns a key without case, spaces, `_` and `-`: names differ in these from tool to tool.
+pub(super) fn plain_key(key: &str) -> String {
+    let letters = key.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'));
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+fn is_one_of(key: &str, plain: &[&str]) -> bool {
+    plain.contains(&plain_key(key).as_str())
+}
+
+/// Checks a plain key: `done`, `isdone`.
+fn is_flag(key: &str, flags: &[&str]) -> bool {
+    flags.contains(&key.strip_prefix("is").unwrap_or(key))
+}
+
+fn objects(spec: &Map<String, Value>) -> impl Iterator<Item = (&str, &Map<String, Value>)> {
+    spec.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_object()?)))
+}
+
+/// Returns the status under a key for statuses: `"Done"`, `{"name": "Done"}`, `["done"]`.
+fn status(value: &Value) -> Option<Standing> {
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => Some(of_word(text.trim())),
+        Value::Bool(_) | Value::Number(_) => Some(of_word(&value.to_string())),
+        Value::Object(fields) => {
+            let named = |(key, value): (&String, &Value)| {
+                is_one_of(key, &["name", "status", "state", "label", "value", "title"])
+                    .then(|| status(value))?
+            };
+            let unknown = || Standing::Unknown(value.to_string());
+            (!fields.is_empty()).then(|| fields.iter().find_map(named).unwrap_or_else(unknown))
+        }
+        Value::Array(items) => {
+            let mut all = items.iter().filter_map(status);
+            let first = all.next()?;
+            let agree = all.all(|other| other == first);
+            Some(if agree { first } else { Standing::Unknown(value.to_string()) })
+        }
     }
 }
 
-/// Returns the status as text: `"Done"`, `{"name": "Done"}`.
-fn status_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Object(fields) => ["name", "status", "label", "value"]
-            .iter()
-            .find_map(|key| status_text(fields.get(*key)?)),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Null | Value::Array(_) => None,
+/// Returns the status under a key for done phases; `None` for "no".
+fn flag(value: &Value) -> Option<Standing> {
+    const NO: [&str; 8] = ["", "false", "no", "n", "off", "0", "never", "pending"];
+    let text = value.as_str().map(str::trim);
+    match text.map(of_word) {
+        _ if is_yes(value) => Some(Standing::Done),
+        Some(standing @ Standing::Done) => Some(standing),
+        // A sentence is a definition of done, not a status.
+        Some(standing @ Standing::Unknown(_)) => text
+            .filter(|text| text.split_whitespace().count() <= 2)
+            .filter(|text| !NO.contains(&text.to_lowercase().as_str()))
+            .map(|_| standing),
+        _ => None,
     }
 }
 

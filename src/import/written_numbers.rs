@@ -13,6 +13,8 @@ use super::depends;
 pub(super) enum Position {
     /// An id or a name.
     Name,
+    /// Within an object under a key for dependencies.
+    Within,
     Plain,
 }
 
@@ -34,6 +36,19 @@ impl Position {
         match NAMES.contains(&key) || depends::is_spelling(key) {
             true => Self::Name,
             false => Self::Plain,
+        }
+    }
+
+    /// Returns the role of values in an object with this role, without regard to their keys.
+    pub(super) fn inside(self) -> Self {
+        if self == Self::Plain { Self::Plain } else { Self::Within }
+    }
+
+    /// Returns the role under this key, in an object with values of this role.
+    pub(super) fn under(self, key: &str) -> Self {
+        match Self::of(key) {
+            Self::Plain => self,
+            named => named,
         }
     }
 }

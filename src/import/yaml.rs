@@ -105,9 +105,10 @@ impl Refused {
 
 /// Converts a value. `written` holds the original spelling of the scalars, if known.
 fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result<Value, Refused> {
-    let text = written.and_then(Written::text).filter(|_| position == Position::Name);
+    let text = written.and_then(Written::text).filter(|_| position != Position::Plain);
     Ok(match value {
         Yaml::Null => Value::Null,
+        Yaml::Bool(value) if position == Position::Within => value.into(),
         Yaml::Bool(value) => text.map_or_else(|| value.into(), Value::from),
         Yaml::Number(number) => match (number_to_json(&number), text) {
             (json, Some(text)) if is_another(&json.to_string(), text) => text.into(),
@@ -130,7 +131,7 @@ fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result
                 Some(Written::Object(fields)) => fields.as_slice(),
                 _ => &[],
             };
-            Value::Object(object(mapping, written)?)
+            Value::Object(object(mapping, written, position.inside())?)
         }
         Yaml::Tagged(tagged) => {
             let tag = tagged.tag.to_string();
@@ -152,13 +153,14 @@ fn number_to_json(number: &serde_yaml::Number) -> Value {
 fn object(
     mapping: serde_yaml::Mapping,
     written: &[(Written, Written)],
+    inside: Position,
 ) -> Result<Map<String, Value>, Refused> {
     let mut object = Map::new();
     let mut merged = Vec::new();
     for (at, (key, value)) in mapping.into_iter().enumerate() {
         let written = written.get(at);
         let key = key_text(&key, written.map(|(key, _)| key))?;
-        let value = to_json(value, written.map(|(_, value)| value), Position::of(&key));
+        let value = to_json(value, written.map(|(_, value)| value), inside.under(&key));
         let value = value.map_err(|refused| refused.under(&key))?;
         if key == MERGE_KEY {
             merged.extend(merge_sources(value)?);
@@ -246,7 +248,7 @@ mod tests {
             ),
             (
                 "depends_on:\n- {id: 3.10, n: 3.10}\nid: +5",
-                r#"{"depends_on":[{"id":"3.10","n":3.1}],"id":"+5"}"#,
+                r#"{"depends_on":[{"id":"3.10","n":"3.10"}],"id":"+5"}"#,
             ),
         ] {
             assert_eq!(read(text).unwrap(), [expected], "{text}");

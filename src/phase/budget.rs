@@ -94,6 +94,12 @@ impl Budgets {
         [self.attempt, self.phase, self.run, self.drain].iter().any(|b| b.cost_usd.is_some())
     }
 
+    /// Checks whether any budget limits the cost without limiting the tokens.
+    pub fn limit_dollars_alone(&self) -> bool {
+        let alone = |budget: &Budget| budget.cost_usd.is_some() && budget.tokens.is_none();
+        [self.attempt, self.phase, self.run, self.drain].iter().any(alone)
+    }
+
     /// Checks whether anything beyond a single attempt is limited, so past usage must be read.
     pub fn look_back(&self) -> bool {
         [self.phase, self.run, self.drain].iter().any(|budget| *budget != Budget::default())

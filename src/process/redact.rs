@@ -315,6 +315,11 @@ c2VjcmV0
         assert_eq!(find("-x = 'correct-horse-battery'\n correct-horse-battery\n"), None);
         assert_eq!(find("+aws = 'AKIAIOSFODNN7EXAMPLE'\n"), None);
         assert_eq!(find("+aws = 'AKIAIOSFODNN7REALONE'\n").as_deref(), Some("an AWS access key"));
+        let secret = |value: &str| find(&format!("+AWS_SECRET_ACCESS_KEY={value}\n"));
+        let real = "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";
+        assert_eq!(secret(real).as_deref(), Some("an AWS secret access key"));
+        assert_eq!(secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), None);
+        assert_eq!(secret(&"x".repeat(40)), None);
         let added: String = KEY.lines().map(|line| format!("+{line}\n")).collect();
         assert_eq!(find(&added).as_deref(), Some("a private key"));
         assert_eq!(find("+if '-----BEGIN PRIVATE KEY-----' in text:\n+    pass\n"), None);

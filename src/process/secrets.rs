@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 pub(super) const SHORTEST: usize = 12;
 
 /// Known key formats: description, and a pattern over bytes.
-pub(super) const FORMATS: [(&str, &str); 12] = [
+pub(super) const FORMATS: [(&str, &str); 13] = [
     ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
     ("an API key", r"\bsk-(?:proj|svcacct|admin|or-v1|live|test|None)-[A-Za-z0-9_-]{20,}"),
     ("an OpenAI key", r"\bsk-[A-Za-z0-9]{20,}"),
@@ -16,6 +16,11 @@ pub(super) const FORMATS: [(&str, &str); 12] = [
     ("a GitHub token", r"\bgithub_pat_[A-Za-z0-9_]{22,}"),
     ("a GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
     ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    // A secret key has no form of its own: base64 of 30 bytes, known by its name.
+    (
+        AWS_SECRET_KEY,
+        r#"(?i:aws_?secret_?(?:access_?)?key|secret_?access_?key)["']?[ \t]*(?:[:=]=?|=>)[ \t]*["']?[A-Za-z0-9/+]{40}"#,
+    ),
     ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}"),
     ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
     ("a Stripe key", r"\b[sr]k_live_[A-Za-z0-9]{16,}"),
@@ -27,6 +32,7 @@ pub(super) const FORMATS: [(&str, &str); 12] = [
 ];
 
 pub(super) const PRIVATE_KEY: &str = "a private key";
+const AWS_SECRET_KEY: &str = "an AWS secret access key";
 
 static COMPILED: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     FORMATS
@@ -40,9 +46,11 @@ pub(super) fn format_of(secret: &[u8]) -> Option<&'static str> {
     COMPILED.iter().find(|(_, pattern)| pattern.is_match(secret)).map(|(name, _)| *name)
 }
 
-/// Checks for the example key of AWS's documentation, common in tests.
+/// Checks for the example keys of AWS's documentation, common in tests, and for placeholders like `xxxx`.
 pub(super) fn is_example(secret: &[u8]) -> bool {
-    secret.ends_with(b"EXAMPLE")
+    let last = &secret[secret.len().saturating_sub(40)..];
+    let is_filler = last.len() == 40 && last.iter().all(|byte| *byte == last[0]);
+    is_filler || secret.ends_with(b"EXAMPLE") || secret.ends_with(b"EXAMPLEKEY")
 }
 
 /// Checks whether a variable of this name contains a secret, as opposed to the path of a secret.
@@ -116,6 +124,9 @@ mod tests {
             format!("AIza{}", "x".repeat(35)),
             format!("xoxb-{}", x(5)),
             format!("glpat-{}", x(7)),
+            format!("AWS_SECRET_ACCESS_KEY={}7", x(13)),
+            format!("aws_secret_access_key = '{}/'", x(13)),
+            format!("\"SecretAccessKey\": \"{}+\"", x(13)),
         ];
         assert_eq!(keys.iter().find(|key| format_of(key.as_bytes()).is_none()), None);
         let others = [
@@ -125,6 +136,8 @@ mod tests {
             "disk-usage",
             "AKIA",
             "BEGIN PRIVATE KEY",
+            "AWS_SECRET_ACCESS_KEY=${SECRET_FROM_THE_VAULT_OF_THE_TEAM_OPS}",
+            "AWS_SECRET_ACCESS_KEY=os.environ[\"AWS_SECRET_ACCESS_KEY\"]",
         ];
         assert_eq!(others.iter().find(|text| format_of(text.as_bytes()).is_some()), None);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use genai::chat::StopReason;
 use serde_json::{Value, json};
 
+use super::super::prices;
 use super::super::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use super::conversation::Conversation;
 use super::edit_bench::Bench;
@@ -19,6 +20,7 @@ use super::tools;
 use super::transcript::Transcript;
 use super::worktree::Worktree;
 use crate::config::BuiltinAgentSettings;
+use crate::phase::budget::dollars;
 use crate::process::How;
 
 /// Limit of malformed or truncated answers in a row: more of them do not improve.
@@ -133,6 +135,14 @@ impl<'a> Session<'a> {
         let turns = self.settings.max_turns;
         if self.turn >= turns {
             return Some(failed(format!("the model used all {turns} turns without finishing")));
+        }
+        let usage = &self.totals.usage;
+        let cost = usage.model.as_deref().and_then(|model| prices::cost(model, &usage.tokens));
+        let limit = self.task.budget.cost_usd;
+        if let Some((cost, limit)) = cost.zip(limit).filter(|(cost, limit)| cost >= limit) {
+            let [cost, limit] = dollars([cost, limit]);
+            let what = format!("the attempt used {cost} of its {limit}");
+            return Some(End::Told(Outcome::OverBudget { what }));
         }
         let tokens = self.task.budget.tokens.filter(|tokens| self.totals.spent >= *tokens)?;
         let what = format!("the attempt used {} of its {tokens} tokens", self.totals.spent);

@@ -314,7 +314,7 @@ impl Stream {
 
     pub fn usage(&mut self) -> Usage {
         if self.meter.computed() {
-            self.note(format!("the cost is computed from list prices of {}", prices::AS_OF));
+            self.note(prices::computed_note());
         }
         self.meter.usage()
     }

@@ -28,6 +28,8 @@ enum Signature {
     Error(String),
     /// The agent did nothing.
     NoChange,
+    /// An agent without reported tool calls changed nothing and printed exactly these last lines.
+    SameOutput(Vec<String>),
     /// Exactly these files, forbidden to each of the phases.
     Breach(BTreeSet<String>),
     /// Exactly these failing tests.
@@ -41,15 +43,19 @@ impl Signature {
         Self::Error(normalise(error))
     }
 
-    /// Derives the signature of a failure. `did_nothing`: the agent did nothing although work was left. `breached`:
+    /// Derives the signature of a failure. `idle`: what an unchanged tree says about the agent. `breached`:
     /// forbidden paths changed by the attempt.
-    fn of(failure: &Failure, did_nothing: bool, breached: &BTreeSet<String>) -> Option<Self> {
+    fn of(failure: &Failure, idle: Idle, breached: &BTreeSet<String>) -> Option<Self> {
         let detail = &failure.detail;
         match failure.kind {
             FailureKind::AgentFailed | FailureKind::CiCannotStart => {
                 Some(Self::of_error(&error_of(failure)))
             }
-            FailureKind::NoChange if did_nothing => Some(Self::NoChange),
+            FailureKind::NoChange => match idle {
+                Idle::No => None,
+                Idle::Perhaps => Some(Self::SameOutput(normal_lines(&detail.log_tail))),
+                Idle::Yes => Some(Self::NoChange),
+            },
             FailureKind::ScopeBreach | FailureKind::ProtectedPath => {
                 (!breached.is_empty()).then(|| Self::Breach(breached.clone()))
             }
@@ -57,8 +63,7 @@ impl Signature {
                 detail.failing_tests.iter().map(|test| test.name.clone()).collect(),
             )),
             FailureKind::CiFailed => {
-                let lines = last_lines(&detail.log_tail);
-                let lines: Vec<String> = lines.iter().map(|line| normalise(line)).collect();
+                let lines = normal_lines(&detail.log_tail);
                 (!lines.is_empty()).then_some(Self::Lines(lines))
             }
             _ => None,
@@ -83,6 +88,21 @@ fn error_of(failure: &Failure) -> String {
 fn last_lines(log: &str) -> Vec<&str> {
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].to_vec()
+}
+
+/// Returns the last lines without the variable parts.
+fn normal_lines(log: &str) -> Vec<String> {
+    last_lines(log).iter().map(|line| normalise(line)).collect()
+}
+
+/// Whether an agent that changed nothing did nothing at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Idle {
+    No,
+    /// All deliverables exist, and the agent reports neither tool calls nor tokens: the same output in phase after
+    /// phase shows that it does not work.
+    Perhaps,
+    Yes,
 }
 
 /// Failures since the last landing, shared by all attempts of a drain, each with the affected phases in order of
@@ -160,11 +180,11 @@ fn row(phases: &[PhaseId]) -> String {
 }
 
 impl Attempt<'_> {
-    /// Returns whether the agent left a deliverable missing, or used no tool at all. For programs without reported
-    /// tool calls, only missing deliverables count.
-    pub(crate) fn did_nothing(&self, verdict: &Verdict) -> Result<bool, AttemptError> {
+    /// Returns whether the agent left a deliverable missing, or used no tool at all. Of programs without reported
+    /// tool calls, nothing is known if all deliverables exist.
+    fn idle(&self, verdict: &Verdict) -> Result<Idle, AttemptError> {
         if !matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::NoChange) {
-            return Ok(false);
+            return Ok(Idle::No);
         }
         let is_missing = self.claim.phase.deliverables().iter().any(|path| {
             let place = self.slot.path().join(path.as_str().trim_end_matches('/'));
@@ -172,16 +192,20 @@ impl Attempt<'_> {
         });
         let (_, settings) = self.site.agent_of(self.claim)?;
         let tells_of_tools = agent::reports_tool_calls(settings);
-        Ok(is_missing || tells_of_tools && !self.used_tools.load(Ordering::Relaxed))
+        let is_silent = !self.used_tools.load(Ordering::Relaxed);
+        let has_used_tokens = self.record.usage.tokens.billed().is_some_and(|tokens| tokens > 0);
+        Ok(match tells_of_tools {
+            _ if is_missing => Idle::Yes,
+            true if is_silent => Idle::Yes,
+            false if is_silent && !has_used_tokens => Idle::Perhaps,
+            _ => Idle::No,
+        })
     }
 
     /// Counts the verdict. Returns an error ending the drain after too many equal failures in a row, not caused by
     /// the phases. The attempt is then not counted towards `max_attempts`.
-    pub(crate) async fn look_for_repeats(
-        &mut self,
-        verdict: &Verdict,
-        did_nothing: bool,
-    ) -> Result<(), AttemptError> {
+    pub(crate) async fn look_for_repeats(&mut self, verdict: &Verdict) -> Result<(), AttemptError> {
+        let idle = self.idle(verdict)?;
         let repeats = &self.site.repeats;
         let failure = match verdict {
             Verdict::Passed { commit: Some(_) } => {
@@ -192,7 +216,7 @@ impl Attempt<'_> {
             Verdict::Passed { commit: None } | Verdict::Requeued(_) => return Ok(()),
             Verdict::Failed(failure) => failure,
         };
-        let Some(signature) = Signature::of(failure, did_nothing, &self.record.breached) else {
+        let Some(signature) = Signature::of(failure, idle, &self.record.breached) else {
             return Ok(());
         };
         let Some(phases) = repeats.met(&self.claim.phase_id, &signature) else {
@@ -202,7 +226,8 @@ impl Attempt<'_> {
             self.site.repeats.forget(&signature);
             return Ok(());
         }
-        Err(AttemptError::Systemic(why(&signature, &phases, failure)))
+        let file = &self.site.settings_file;
+        Err(AttemptError::Systemic(why(&signature, &phases, failure, file)))
     }
 
     /// Returns whether CI fails in the same way without the attempt's change.
@@ -215,7 +240,7 @@ impl Attempt<'_> {
             let judgement = compare(&run, None, &|_| false);
             let failure = ci::failure(&plan, &run, &judgement);
             let at_base =
-                failure.and_then(|failure| Signature::of(&failure, false, &BTreeSet::new()));
+                failure.and_then(|failure| Signature::of(&failure, Idle::No, &BTreeSet::new()));
             if at_base.as_ref() == Some(signature) {
                 return Ok(true);
             }
@@ -224,8 +249,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Describes the phases, the common failure, the last lines and the remedy.
-fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
+/// Describes the phases, the common failure, the last lines and the remedy. `file`: the configuration in use.
+fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure, file: &str) -> String {
     let row = row(phases);
     let lines = last_lines(&failure.detail.log_tail);
     let said = match lines.is_empty() {
@@ -234,12 +259,12 @@ fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure) -> String {
     };
     match signature {
         Signature::Error(_) => format!("{row} met the same error: {}", error_of(failure)),
-        Signature::NoChange => {
+        Signature::NoChange | Signature::SameOutput(_) => {
             let said =
                 if said.is_empty() { said } else { format!("; the agent's last lines{said}") };
             format!(
                 "{row} ended without a change by the agent{said}; run the agent by hand, and check its command, login \
-                 and model in config/autopack.yaml"
+                 and model in {file}"
             )
         }
         Signature::Breach(breaches) => {

@@ -9,7 +9,7 @@ fn failure(kind: FailureKind, message: &str, log: &str) -> Failure {
 }
 
 fn signature(failure: &Failure) -> Option<Signature> {
-    Signature::of(failure, false, &BTreeSet::new())
+    Signature::of(failure, Idle::No, &BTreeSet::new())
 }
 
 fn red(lines: &str) -> Signature {
@@ -19,7 +19,7 @@ fn red(lines: &str) -> Signature {
 fn breach(paths: &[&str]) -> Signature {
     let paths: BTreeSet<String> = paths.iter().map(|path| (*path).to_owned()).collect();
     let failure = failure(FailureKind::ScopeBreach, "changed", "");
-    Signature::of(&failure, false, &paths).unwrap()
+    Signature::of(&failure, Idle::No, &paths).unwrap()
 }
 
 fn met(repeats: &Repeats, phase: &str, signature: &Signature) -> Option<usize> {
@@ -76,7 +76,7 @@ fn a_limit_of_0_and_a_sample_count_nothing() {
 #[test]
 fn what_is_about_a_phase_alone_has_no_signature() {
     let none = BTreeSet::new();
-    let of = |kind| Signature::of(&Failure::new(kind, "x"), true, &none);
+    let of = |kind| Signature::of(&Failure::new(kind, "x"), Idle::Yes, &none);
     assert_eq!(of(FailureKind::NoChange), Some(Signature::NoChange));
     assert_eq!(signature(&Failure::new(FailureKind::NoChange, "x")), None);
     assert_eq!([of(FailureKind::MissingDeliverable), of(FailureKind::Unfixable)], [None, None]);
@@ -90,4 +90,16 @@ fn the_last_line_of_an_agent_that_did_not_start_is_part_of_its_error() {
     assert_eq!(error_of(&ended), "changed nothing");
     ended.exit_code = Some(127);
     assert_eq!(error_of(&ended), "changed nothing: not found");
+}
+
+#[test]
+fn the_same_output_counts_where_nothing_else_tells_of_work() {
+    let none = BTreeSet::new();
+    let of = |log: &str| {
+        let failure = failure(FailureKind::NoChange, "the agent changed nothing", log);
+        Signature::of(&failure, Idle::Perhaps, &none).unwrap()
+    };
+    assert_eq!(of("nothing at 10:00:01\n"), of("nothing at 10:00:02"));
+    assert_eq!(of(""), of("\n"));
+    assert_ne!(of("the parser is done"), of("the printer is done"));
 }

@@ -33,11 +33,10 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
     let wanted = args.run_id.map(RunId::new);
-    let settings = &context.config()?.settings;
     if args.watch {
-        return watch::watch(&store, wanted.as_ref(), settings, context).await;
+        return watch::watch(&store, wanted.as_ref(), context).await;
     }
-    let seen = status_snapshot::look(&store, wanted.as_ref(), settings).await?;
+    let seen = status_snapshot::look(&store, wanted.as_ref(), context).await?;
     match args.json {
         true => context.out.json(&status_json::json(&seen))?,
         false => context.out.text(&status_text::text(&seen))?,

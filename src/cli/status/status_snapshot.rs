@@ -1,20 +1,25 @@
 //! Snapshot of the store for `status`, and the liveness of drains.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::cli::{Context, open_database};
 use crate::clock::now;
-use crate::config::{FinalTest, Settings};
+use crate::config::FinalTest;
 use crate::drain::looks_dead;
 use crate::failure::Failure;
 use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::progress::{duration, printable, shown_id, shown_message};
 use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
+use crate::workspace::Repo;
 
 /// Snapshot of runs, phases and drains.
 pub(super) struct Seen {
     pub database: String,
     pub runs: Vec<(RunSummary, Vec<Waiting>)>,
+    /// Runs of other repositories, with their repository.
+    pub elsewhere: BTreeMap<RunId, String>,
     /// Claimed phases, including phases of dead drains ([`Seen::is_left`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
@@ -37,12 +42,17 @@ pub(super) struct Drains {
 pub(super) async fn look(
     store: &Store,
     wanted: Option<&RunId>,
-    settings: &Settings,
+    context: &Context,
 ) -> Result<Seen, Failure> {
+    let settings = &context.config()?.settings;
     let at = now();
     let summaries = match wanted {
         Some(run) => vec![store.run(run).await?],
         None => store.runs().await?,
+    };
+    let elsewhere = match Repo::discover(&context.workspace()?).await {
+        Ok(repo) => open_database::elsewhere(store, &repo, &summaries).await?,
+        Err(_) => BTreeMap::new(),
     };
     let mut runs = Vec::new();
     for run in summaries {
@@ -55,7 +65,7 @@ pub(super) async fn look(
     let running = executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
     let database = store.path().display().to_string();
     let (final_test, max_attempts) = (settings.ci.final_test, settings.executor.max_attempts);
-    Ok(Seen { database, runs, running, drains, final_test, max_attempts, at })
+    Ok(Seen { database, runs, elsewhere, running, drains, final_test, max_attempts, at })
 }
 
 /// Counts alive and dead drains. Drains of unknown liveness, such as drains in a container, count as alive.
@@ -80,10 +90,19 @@ impl Seen {
             return None;
         }
         let runs = self.runs.iter().map(|(run, _)| run);
-        let open: Vec<&RunSummary> = runs.filter(|run| run.has_work()).collect();
+        let (others, open): (Vec<&RunSummary>, Vec<&RunSummary>) = runs
+            .filter(|run| run.has_work())
+            .partition(|run| self.elsewhere.contains_key(&run.run_id));
         let died =
             if !self.drains.dead.is_empty() { "a drain died" } else { "no drain is running" };
         Some(match open.as_slice() {
+            [] if !others.is_empty() => {
+                let open = |run: &RunId| others.iter().any(|other| other.run_id == *run);
+                let elsewhere = self.elsewhere.iter().filter(|(run, _)| open(run));
+                let elsewhere = elsewhere.map(|(run, repo)| (run.clone(), repo.clone())).collect();
+                let names = open_database::name_all(&elsewhere).unwrap_or_default();
+                format!("{died}; drain the runs of other repositories there: {names}")
+            }
             [] => "no drain is running, and no phase can run".to_owned(),
             [run] => format!(
                 "{died}; start: autopack drain --run-id {}",

@@ -10,7 +10,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::status_snapshot::{Seen, look};
 use super::{live_view, status_text};
 use crate::cli::Context;
-use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::screen::{self, Size};
@@ -23,7 +22,6 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn watch(
     store: &Store,
     wanted: Option<&RunId>,
-    settings: &Settings,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let mut ending = Ending::listen()?;
@@ -33,7 +31,7 @@ pub(super) async fn watch(
         false => Shown::Blocks(String::new()),
     };
     let exit = loop {
-        let seen = look(store, wanted, settings).await?;
+        let seen = look(store, wanted, context).await?;
         if context.out.reader_is_gone() {
             return Ok(Exit::Done);
         }

@@ -166,31 +166,40 @@ impl Reader<'_> {
         let (_, others) = parts.split_last().filter(|(_, others)| !others.is_empty())?;
         let mut entry = Entry::default();
         let mut set_off_by_words = Vec::new();
+        // The sign before the last note, which may go on behind a comma.
+        let mut sign = None;
         for part in parts.iter().copied() {
             let (token, rest) = set_off(part).unwrap_or_else(|| text::first_token(part));
             let rest = rest.trim();
             let bracketed = rest.starts_with(['(', '[']) && rest.ends_with([')', ']']);
             let plain = rest.is_empty() || bracketed || token.cut && rest == ":";
-            let is_path = token.is_path() && !removal(&token.text) && !self.is_half(&token, rest);
+            // In `src/a.py: why, b.py`, the bare name may belong to the note.
+            let is_clear = sign != Some(':') || token.shape == Shape::Firm || !rest.is_empty();
+            let is_path =
+                token.is_path() && is_clear && !removal(&token.text) && !self.is_half(&token, rest);
+            if !is_path && sign.is_some() && names_nothing(part) {
+                continue;
+            }
             if !is_path || is_arrow(rest) {
                 return None;
             }
             entry.prose |= !rest.is_empty();
+            sign = rest.chars().next().filter(|c| !plain && matches!(c, '-' | '–' | '—' | ':'));
             if begins_with_removal(rest) {
                 self.mention(&token.text, &mut entry);
                 continue;
             }
             if !plain {
-                let named = text::named(rest);
-                let says_paths = !named.paths.is_empty() || !named.names.is_empty();
-                if says_paths {
+                if !names_nothing(rest) {
                     return None;
                 }
-                set_off_by_words.push(part);
+                if sign.is_none() {
+                    set_off_by_words.push(part);
+                }
             }
             self.take(&token.text, &mut entry);
         }
-        // In `src/a.py - why, src/b.py` the rest may belong to the note: either each part has a note, or only
+        // In `src/a.py with b, src/c.py` the rest may belong to the note: either each part has a note, or only
         // the last.
         let clear = set_off_by_words.len() == parts.len()
             || others.iter().all(|part| !set_off_by_words.contains(part));
@@ -270,6 +279,11 @@ fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why>
 
 fn is_joint(word: &str) -> bool {
     matches!(word, "and" | "&" | "+" | "or")
+}
+
+fn names_nothing(text: &str) -> bool {
+    let named = text::named(text);
+    named.paths.is_empty() && named.names.is_empty()
 }
 
 fn begins_with_removal(text: &str) -> bool {

@@ -154,6 +154,29 @@ fn several_paths_in_one_entry_are_all_taken() {
 }
 
 #[test]
+fn a_note_behind_a_dash_loses_no_later_path() {
+    for (line, paths) in [
+        ("src/z.py — the thing, src/q.py", vec!["src/z.py", "src/q.py"]),
+        ("src/z.py - the thing, with care, src/q.py", vec!["src/z.py", "src/q.py"]),
+        ("src/z.py – new, setup.py", vec!["src/z.py", "setup.py"]),
+        (
+            "src/z.py: the thing, src/q.py - why, docs/a.md",
+            vec!["src/z.py", "src/q.py", "docs/a.md"],
+        ),
+        ("docs/a.md: cover install, config.yaml", vec!["docs/a.md"]),
+        ("src/z.py - calls src/q.py, and tests", vec!["src/z.py"]),
+        ("src/z.py - faster, and smaller", vec!["src/z.py"]),
+    ] {
+        let entry = read(line);
+        assert_eq!(
+            (entry.paths.iter().map(String::as_str).collect(), entry.prose),
+            (paths, true),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn prose_is_no_path() {
     for line in [
         "Improved error messages throughout codebase",
