@@ -184,6 +184,28 @@ fn a_greenfield_repository_starts() {
 }
 
 #[test]
+fn a_module_without_packages_is_a_green_base() {
+    if !has("go", &["version"]) {
+        return;
+    }
+    for ci in ["", "ci: {command: go test ./...}\n", "ci: {command: make}\n"] {
+        let project = Project::new()
+            .file("go.mod", "module m\n\ngo 1.19\n")
+            .file("Makefile", "all:\n\tgo test ./...\n")
+            .commit("module")
+            .agent_with(WITNESSED, ci)
+            .plan(phases(1));
+        let health = project.autopack(["health", "--ci"]).stdout;
+        let health = health.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(health.contains("has no tests at"), "{health}");
+        assert!(!health.contains("-timeout=0s"), "{health}");
+        let ran = project.drain().succeeded();
+        assert!(ran.stdout.contains("no tests yet"), "{ci}: {ran:#?}");
+        assert_eq!(project.landed(), ["p0"], "{ci}");
+    }
+}
+
+#[test]
 fn a_greenfield_of_pytest_starts() {
     if !has_pytest() {
         return;

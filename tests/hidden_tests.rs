@@ -264,10 +264,24 @@ fn tests_that_moved_or_were_renamed_are_no_loss() {
             "split",
             "t = open('tests/unit/test_numbers.py').read()\ncut = t.index('class Unit')\nwrite('tests/unit/test_numbers.py', t[:cut])\nwrite('tests/test_unit.py', 'import unittest\\nfrom calc import add\\n\\n' + t[cut:])",
         ),
+        (
+            "parameters",
+            "t = open('tests/unit/test_numbers.py').read()\nwrite('tests/unit/test_numbers.py', t.replace('def test_addition()', 'import pytest\\n@pytest.mark.parametrize(\"n\", [1, 2])\\ndef test_addition(n)'))",
+        ),
+        (
+            "into_class",
+            "write('tests/test_plain.py', 'from calc import add\\nclass TestPlain:\\n    def test_plain(self):\\n        assert add(5,5) == 10\\n')",
+        ),
+        (
+            "formatted",
+            "write('tests/test_plain.py', 'from calc import add\\ndef test_sum():\\n  assert add(5, 5) == 10\\n')",
+        ),
     ];
     let ids = ways.map(|(name, _)| name);
     let first = "write('calc.py', open('calc.py').read() + '# ' + phase_id + '\\n')";
-    let project = python().agent_with(&doing(first, &ways), ONE_TRY).plan(plan(&ids));
+    let plain = "from calc import add\ndef test_plain():\n    assert add(5,5) == 10\n";
+    let project = python().file("tests/test_plain.py", plain).commit("plain");
+    let project = project.agent_with(&doing(first, &ways), ONE_TRY).plan(plan(&ids));
     project.drain().succeeded();
     assert_eq!(project.landed(), ids);
 }
@@ -406,17 +420,176 @@ fn of_jest_and_its_like_the_number_counts() {
         let does = format!("write('src/said.txt', '{after}\\n')");
         all_refused(project, "write('calc.py')", ci, &[("one", &does)], "fewer passed than before");
     }
-    // If the author asked for the tests, this is no loss either.
-    let plan =
-        json!({"phases": [{"phase_id": "one", "deliverables": ["src/said.txt", "src/a.test.js"]}]});
-    let agent = "write('src/said.txt', '  2 passing (2ms)'); write('src/a.test.js')";
+    // A delivered file may have fewer tests, by as many as the number falls.
+    let tests =
+        |count: usize| -> String { (0..count).map(|n| format!("test('{n}', f);\\n")).collect() };
+    for (left, state) in [(2, "COMPLETE"), (3, "FAILED")] {
+        let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/said.txt", "src/a.test.js"]}]});
+        let agent = format!(
+            "write('src/said.txt', '  2 passing (2ms)'); write('src/a.test.js', '// x\\n{}')",
+            tests(left)
+        );
+        let project = Project::new()
+            .file("src/said.txt", "  3 passing (2ms)\n")
+            .file("src/a.test.js", &tests(3).replace("\\n", "\n"))
+            .commit("tests")
+            .agent_with(&agent, &format!("ci: {{command: cat src/said.txt}}\n{ONE_TRY}"))
+            .plan(plan);
+        let ran = project.drain();
+        assert_eq!(project.phase("one")["state"], state, "{ran:#?}");
+        let said = ran.stdout.contains("3 tests passed before, 2 now (mocha)");
+        assert_eq!(said, state == "COMPLETE", "{ran:#?}");
+    }
+}
+
+/// A phase that delivers code and a new test file: the commonest kind.
+fn with_new_test(id: &str, test: &str) -> Value {
+    let phase = phase(id);
+    json!({"phase_id": id, "deliverables": ["calc.py", test], "scope": phase["scope"]})
+}
+
+#[test]
+fn a_delivered_test_file_excuses_no_other_file() {
+    let node = has("node", &["--test", "--version"]) && has("npm", &["--version"]);
+    let js = |lines: &str| {
+        format!(
+            "const test = require('node:test'); const assert = require('node:assert');\n{lines}"
+        )
+    };
+    let old = js("const { add } = require('../src/calc.js');\n\
+        test('adds', () => assert.equal(add(1, 2), 3));\ntest('zero', () => assert.equal(add(0, 0), 0));\n");
+    let ways = [
+        ("deleted", "os.remove('tests/a.test.js')"),
+        ("skipped", "write('tests/a.test.js', t.replace(\"test('\", \"test.skip('\"))"),
+        (
+            "same_name",
+            "os.remove('tests/a.test.js'); new += \"test('adds', () => {}); test('zero', () => {});\"",
+        ),
+        ("mine", "write('tests/new.test.js', new)"),
+    ];
+    let first = "t = open('tests/a.test.js').read(); new = \"const test = require('node:test'); test('new', () => {});\"\n\
+        write('calc.py', '#' + phase_id)";
+    let body = doing(first, &ways) + "write('tests/new.test.js', new)\n";
+    let ids = ways.map(|(id, _)| id);
+    let phases = ids.map(|id| with_new_test(id, "tests/new.test.js"));
+    if node {
+        let project = Project::new()
+            .file("src/calc.js", "exports.add = (a, b) => a + b;\n")
+            .file("tests/a.test.js", &old)
+            .file("package.json", "{\"scripts\": {\"test\": \"node --test tests/\"}}")
+            .commit("calc")
+            .agent_with(&body, ONE_TRY)
+            .plan(json!({ "phases": phases }));
+        project.drain().exited(3);
+        assert_eq!(project.landed(), ["mine"]);
+        for id in ["deleted", "skipped", "same_name"] {
+            let failure = project.phase(id)["last_failure"].clone();
+            assert!(failure["message"].as_str().unwrap().contains("gone or skipped"), "{failure}");
+        }
+    }
+    let tests = "import unittest\nfrom calc import add\nclass T(unittest.TestCase):\n    \
+        def test_a(self):\n        self.assertEqual(add(1, 2), 3)\n    def test_b(self):\n        self.assertEqual(add(1, 0), 1)\n";
+    let with = |methods: &str| format!("import unittest\\nclass Q(unittest.TestCase):\\n{methods}");
+    let (one, two) = (
+        with("    def test_n(self): pass\\n"),
+        with("    def test_a(self): pass\\n    def test_b(self): pass\\n"),
+    );
+    let ways = [
+        (
+            "deleted",
+            format!("os.remove('tests/test_calc.py'); write('tests/test_new.py', '{one}')"),
+        ),
+        (
+            "as_many",
+            format!("os.remove('tests/test_calc.py'); write('tests/test_new.py', '{two}')"),
+        ),
+        (
+            "uncollected",
+            format!(
+                "os.rename('tests/test_calc.py', 'tests/calc.py'); write('tests/test_new.py', '{two}')"
+            ),
+        ),
+        ("mine", format!("write('tests/test_new.py', '{one}')")),
+    ];
+    let ways: Vec<(&str, &str)> = ways.iter().map(|(id, does)| (*id, does.as_str())).collect();
+    for options in ["-v", "-b"] {
+        let phases: Vec<Value> =
+            ways.iter().map(|(id, _)| with_new_test(id, "tests/test_new.py")).collect();
+        let ci = format!("ci: {{command: python3 -m unittest discover {options}}}\n{ONE_TRY}");
+        let project = Project::new()
+            .file("calc.py", CALC)
+            .file("tests/__init__.py", "")
+            .file("tests/test_calc.py", tests)
+            .commit("calc")
+            .agent_with(&doing(&format!("write('calc.py', {CALC:?} + '#' + phase_id)"), &ways), &ci)
+            .plan(json!({ "phases": phases }));
+        let ran = project.drain().exited(3);
+        let landed = project.landed();
+        assert!(landed.contains(&"mine".to_owned()), "{ran:#?}");
+        assert!(!landed.contains(&"deleted".to_owned()), "{ran:#?}");
+        assert!(!landed.contains(&"as_many".to_owned()), "{ran:#?}");
+        // Without names, tests in a file that no longer runs count as moved.
+        assert_eq!(landed.contains(&"uncollected".to_owned()), options == "-b", "{ran:#?}");
+    }
+}
+
+#[test]
+fn javascript_tests_that_were_renamed_or_moved_are_no_loss() {
+    if !has("node", &["--test", "--version"]) || !has("npm", &["--version"]) {
+        return;
+    }
+    let tests = "const test = require('node:test'); const assert = require('node:assert');\n\
+        test('adds', () => {\n  assert.equal(1+2, 3);\n});\ntest('zero', () => assert.equal(0, 0));\n";
+    let ways = [
+        ("renamed", "edit(\"'adds'\", \"'adds two numbers'\")"),
+        ("formatted", "edit(\"'adds two numbers'\", \"'sums'\"); edit('1+2', '1 + 2')"),
+        (
+            "moved",
+            "write('tests/b.test.js', open('tests/a.test.js').read().replace('zero', 'nothing')); os.remove('tests/a.test.js')",
+        ),
+        (
+            "emptied",
+            "write('tests/b.test.js', open('tests/b.test.js').read().replace('nothing', 'void').replace('assert.equal(0, 0)', '{}'))",
+        ),
+    ];
+    let first = "def edit(one, other):\n    t = open('tests/a.test.js').read()\n    assert one in t\n    write('tests/a.test.js', t.replace(one, other))\n\
+        write('calc.py', '#' + phase_id)";
+    let ids = ways.map(|(name, _)| name);
     let project = Project::new()
-        .file("src/said.txt", "  3 passing (2ms)\n")
+        .file("tests/a.test.js", tests)
+        .file("package.json", "{\"scripts\": {\"test\": \"node --test tests/\"}}")
         .commit("tests")
-        .agent_with(agent, "ci: {command: cat src/said.txt}\n")
-        .plan(plan);
-    let ran = project.drain().succeeded();
-    assert!(ran.stdout.contains("3 tests passed before, 2 now (mocha)"), "{ran:#?}");
+        .agent_with(&doing(first, &ways), ONE_TRY)
+        .plan(plan(&ids));
+    let ran = project.drain().exited(3);
+    assert_eq!(project.landed(), ["renamed", "formatted", "moved"], "{ran:#?}");
+}
+
+#[test]
+fn an_exit_code_that_hides_failures_is_not_believed() {
+    if !has_pytest() {
+        return;
+    }
+    let project =
+        python().file("check/Makefile", "test:\n\tpython3 -m pytest -q tests\n").commit("make");
+    let hide = |with: &str| {
+        format!(
+            "write('check/Makefile', 'test:\\n\\t{with}\\n'); write('tests/test_c.py', 'def test_c(): pass\\n')"
+        )
+    };
+    let (dash, or_true) =
+        (hide("-python3 -m pytest -q tests"), hide("python3 -m pytest -q tests || true"));
+    let ways = [("dash", dash.as_str()), ("or_true", or_true.as_str())];
+    let ci = "ci: {command: make -f check/Makefile test}\n";
+    let words = "but CI ended with exit code 0";
+    all_refused(project, &format!("write('calc.py', {BROKEN:?})"), ci, &ways, words);
+    // Failures that were there before do not block.
+    let project = Project::new()
+        .file("red.sh", "echo '=== 1 failed, 2 passed in 0.1s ==='\n")
+        .commit("red")
+        .agent_with("write('calc.py')", &format!("ci: {{command: sh red.sh}}\n{ONE_TRY}"))
+        .plan(plan(&["one"]));
+    project.drain().succeeded();
 }
 
 /// Packages of a workspace, each with its label: more tests elsewhere do not make up for a lost one.

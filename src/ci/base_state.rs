@@ -2,8 +2,8 @@
 
 use super::ci_failure::list;
 use super::ci_plan::CiPlan;
-use super::compare::merge_rerun;
 use super::likely_cause::{likely_cause, missing_program};
+use super::merged_runs::merge_rerun;
 use super::results::{CiOutcome, CiRun};
 use crate::phase::shell;
 use crate::phase::words::counted;

@@ -1,8 +1,9 @@
 //! Turns a blocking judgement into the failure shown to people and to the next prompt. Pure.
 
 use super::ci_plan::CiPlan;
-use super::compare::{Decision, Fewer, Judgement};
+use super::compare::{Decision, Judgement, UnreportedFailures};
 use super::results::{CiOutcome, CiRun, TestStatus};
+use super::unnamed_losses::Fewer;
 use crate::phase::shell;
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::{counted, first_few};
@@ -71,7 +72,7 @@ fn not_loaded(run: &CiRun, judgement: &Judgement) -> bool {
 }
 
 fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
-    let Judgement { blocking, gone, fewer, .. } = judgement;
+    let Judgement { blocking, gone, fewer, unreported, .. } = judgement;
     let mut parts = Vec::new();
     if !blocking.is_empty() {
         let all_passed = blocking.iter().all(|test| judgement.passed_before.contains(&test.name));
@@ -96,6 +97,15 @@ fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
         format!(
             "{} fewer passed than before: {now} of {before} ({runner})",
             counted(before - now, "test")
+        )
+    }));
+    parts.extend(unreported.iter().map(|failures| {
+        let UnreportedFailures { runner, before, now } = failures;
+        let of_base = if *before == 0 { String::new() } else { format!(", {before} before") };
+        let fail = if *now == 1 { "fails" } else { "fail" };
+        format!(
+            "{} {fail}{of_base} ({runner}), but CI ended with exit code 0",
+            counted(*now, "test")
         )
     }));
     (!parts.is_empty()).then(|| parts.join("; "))

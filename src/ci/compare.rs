@@ -1,12 +1,12 @@
 //! Compares a CI run with the baseline: blocking results, and failures present before. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use super::ci_failure::list;
-use super::lost_tests::{self, Sources};
-use super::printed_losses;
+use super::lost_tests;
 use super::results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
+use super::test_source::Sources;
+use super::unnamed_losses::{self, Fewer, Losses};
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::counted;
 
@@ -23,6 +23,8 @@ pub struct Judgement {
     pub gone: Vec<String>,
     /// Runners whose summaries count fewer passed tests than on the base.
     pub fewer: Vec<Fewer>,
+    /// Runners whose summaries count more failed tests than on the base, though CI succeeds.
+    pub unreported: Vec<UnreportedFailures>,
     /// Gone or skipped, in files that the phase delivers.
     pub replaced: Vec<String>,
     /// Failing now and on the base.
@@ -31,14 +33,14 @@ pub struct Judgement {
     pub notes: Vec<String>,
 }
 
-/// A drop in the number of passed tests of a runner without individual results.
+/// Failed tests in a runner's summary, in a run with exit code 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fewer {
-    /// The runner's name, as in [`TestResults::counts`].
+pub struct UnreportedFailures {
+    /// The runner's name, as in [`TestResults::failed`].
     pub runner: String,
-    /// Passed tests on the base.
+    /// Failed tests on the base.
     pub before: u64,
-    /// Passed tests now.
+    /// Failed tests now.
     pub now: u64,
 }
 
@@ -46,8 +48,6 @@ pub struct Fewer {
 pub struct Terms<'a> {
     /// Tells whether a file is a deliverable of the phase.
     pub is_deliverable: &'a dyn Fn(&str) -> bool,
-    /// Whether the phase must deliver tests, in any file.
-    pub delivers_tests: bool,
     /// Whether failures on the base are excused.
     pub excuses: bool,
     /// Source texts, to find renamed and moved tests.
@@ -87,8 +87,7 @@ pub fn compare(
     is_deliverable: &dyn Fn(&str) -> bool,
 ) -> Judgement {
     let sources = Sources::default();
-    Terms { is_deliverable, delivers_tests: false, excuses: true, sources: &sources }
-        .judge(now, base)
+    Terms { is_deliverable, excuses: true, sources: &sources }.judge(now, base)
 }
 
 impl Terms<'_> {
@@ -107,6 +106,7 @@ impl Terms<'_> {
             CiOutcome::NoTests => self.no_tests(now, base),
             CiOutcome::Passed | CiOutcome::NotConfigured => {
                 Judgement::by_tests(Vec::new(), self.losses(now, base), Vec::new())
+                    .with_unreported(unreported(&now.results, base))
             }
             CiOutcome::Failed | CiOutcome::CollectionError => self.red(now, base),
         }
@@ -150,45 +150,33 @@ impl Terms<'_> {
 
     /// Collects tests that passed on the base and did not run now, unless the reason is already reported.
     fn losses(&self, now: &CiRun, base: Option<&TestResults>) -> Losses {
-        let mut losses = Losses::default();
-        let Some(base) = base else { return losses };
+        let Some(base) = base else { return Losses::default() };
         // After a premature end nobody knows which other tests would have run.
         let is_whole = now.results.complete || *now.outcome() == CiOutcome::Passed;
         if !is_whole {
-            return losses;
+            return Losses::default();
         }
+        let mut losses =
+            unnamed_losses::find(&now.results, base, self.sources, self.is_deliverable);
         let lost = lost_tests::find(&now.results, base, self.sources);
         let file = |id: &String| base.tests.as_ref()?.get(id)?.file.as_deref();
         let delivered = |id: &String| file(id).is_some_and(self.is_deliverable);
-        (losses.replaced, losses.gone) = lost.into_iter().partition(delivered);
-        let printed = printed_losses::find(&now.results.printed, &base.printed);
-        // A printed name does not tell its file.
-        let is_asked_for =
-            self.delivers_tests && now.results.counts.values().any(|count| *count > 0);
-        match is_asked_for {
-            true => losses.replaced.extend(printed),
-            false => losses.gone.extend(printed),
-        }
-        for (runner, before) in &base.counts {
-            let count = now.results.counts.get(runner).copied().unwrap_or_default();
-            if count >= *before {
-                continue;
-            }
-            let fewer = Fewer { runner: runner.clone(), before: *before, now: count };
-            match self.delivers_tests && count > 0 {
-                true => losses.replaced.push(fewer.to_string()),
-                false => losses.fewer.push(fewer),
-            }
-        }
+        let (replaced, gone): (Vec<_>, Vec<_>) = lost.into_iter().partition(delivered);
+        losses.replaced.extend(replaced);
+        losses.gone.extend(gone);
         losses
     }
 }
 
-#[derive(Default)]
-struct Losses {
-    gone: Vec<String>,
-    fewer: Vec<Fewer>,
-    replaced: Vec<String>,
+/// Returns the runners whose summaries count more failed tests than on the base, though CI succeeds.
+fn unreported(now: &TestResults, base: Option<&TestResults>) -> Vec<UnreportedFailures> {
+    let Some(base) = base else { return Vec::new() };
+    let more = now.failed.iter().filter_map(|(runner, count)| {
+        let before = base.failed.get(runner).copied().unwrap_or_default();
+        let more = UnreportedFailures { runner: runner.clone(), before, now: *count };
+        (*count > before).then_some(more)
+    });
+    more.collect()
 }
 
 /// Failures on the base: ids, and for parametrized functions the number of cases whose ids are gone.
@@ -240,56 +228,8 @@ fn failing(id: &str, test: &TestCase) -> FailingTest {
     FailingTest { name: id.to_owned(), message: test.message.clone() }
 }
 
-/// Merges a rerun of `failing` into the first run: tests that pass in the rerun become passed and flaky.
-pub fn merge_rerun(mut first: CiRun, again: &CiRun, failing: &[String]) -> CiRun {
-    if *again.outcome() == CiOutcome::Stopped {
-        // The rerun might have passed: no judgement yet.
-        first.results.outcome = CiOutcome::Stopped;
-        return first;
-    }
-    let failing: BTreeSet<&String> = failing.iter().collect();
-    let Some(tests) = first.results.tests.as_mut() else { return first };
-    for (id, test) in tests.iter_mut() {
-        let passes = again.results.status(id) == Some(TestStatus::Passed);
-        if failing.contains(id) && test.is_red() && passes {
-            let function = test.function.take();
-            *test = TestCase { function, ..TestCase::new(TestStatus::Passed, test.file.take()) };
-            first.flaky.push(id.clone());
-        }
-    }
-    first.duration += again.duration;
-    let judged_by_tests =
-        matches!(first.results.outcome, CiOutcome::Failed | CiOutcome::CollectionError);
-    if judged_by_tests && !first.flaky.is_empty() && first.results.red().next().is_none() {
-        first.results.outcome = CiOutcome::Passed;
-        first.results.exit_code = Some(0);
-    }
-    first
-}
-
-/// Merges two runs of the same commit: the result contains every test seen in either run.
-pub fn united(mut first: CiRun, again: CiRun) -> CiRun {
-    if *again.outcome() != *first.outcome() {
-        return again;
-    }
-    if let (Some(tests), Some(more)) = (first.results.tests.as_mut(), again.results.tests) {
-        for (id, test) in more {
-            tests.entry(id).or_insert(test);
-        }
-    }
-    first.duration += again.duration;
-    first
-}
-
 fn names(ids: &[String]) -> String {
     list(ids.iter().map(String::as_str))
-}
-
-impl fmt::Display for Fewer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runner, before, now } = self;
-        write!(f, "{before} tests passed before, {now} now ({runner})")
-    }
 }
 
 impl Judgement {
@@ -326,6 +266,7 @@ impl Judgement {
             passed_before: BTreeSet::new(),
             gone: Vec::new(),
             fewer: Vec::new(),
+            unreported: Vec::new(),
             replaced: Vec::new(),
             excused: Vec::new(),
             notes: Vec::new(),
@@ -347,6 +288,14 @@ impl Judgement {
             Self { blocking, gone, fewer, replaced, excused, notes, ..Self::plain(decision) };
         let replaced = judgement.replaced_tests();
         Self { notes: judgement.notes.iter().cloned().chain(replaced).collect(), ..judgement }
+    }
+
+    fn with_unreported(mut self, unreported: Vec<UnreportedFailures>) -> Self {
+        if !unreported.is_empty() {
+            self.decision = Decision::Fail;
+            self.unreported = unreported;
+        }
+        self
     }
 
     fn with_flaky(mut self, flaky: &[String]) -> Self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::ci::merged_runs::merge_rerun;
 use crate::ci::results::TestStatus::{Failed, Passed, Skipped};
 
 /// Test `a` is in `a.py`.
@@ -116,6 +117,20 @@ fn without_single_results_the_exit_code_decides() {
 fn red_without_a_red_test_blocks() {
     let base = results(CiOutcome::Failed, &[("a", Passed)]);
     assert_eq!(judge(&failed(&[("a", Passed)]), &base).decision, Decision::Fail);
+}
+
+#[test]
+fn more_failures_in_a_summary_block_whatever_the_exit_code() {
+    let with = |failed: u64| TestResults {
+        exit_code: Some(0),
+        counts: [("pytest".to_owned(), 2)].into(),
+        failed: [("pytest".to_owned(), failed)].into(),
+        ..TestResults::of(CiOutcome::Passed)
+    };
+    let decision = |now: u64, base: u64| judge(&CiRun::of(with(now)), &with(base)).decision;
+    assert_eq!((decision(1, 0), decision(2, 1)), (Decision::Fail, Decision::Fail));
+    assert_eq!((decision(1, 1), decision(0, 1)), (Decision::Pass, Decision::Pass));
+    assert_eq!(compare(&CiRun::of(with(1)), None, &|_| false).decision, Decision::Pass);
 }
 
 #[test]

@@ -6,17 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::printed_losses;
 use super::results::{TestCase, TestResults, TestStatus, Unstable};
-use super::{printed_losses, test_source};
-
-/// Texts of test files by path, to tell moved and renamed tests from deleted ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources {
-    /// Texts on the base.
-    pub before: BTreeMap<String, String>,
-    /// Texts after the attempt.
-    pub now: BTreeMap<String, String>,
-}
+use super::test_source::{self, Sources};
 
 /// Number of tests that ran, by function and by file. Skipped tests do not count.
 struct Tally<'a> {
@@ -69,11 +61,10 @@ pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<Str
         if base.unstable.ids.contains(*id) {
             return !base.unstable.is_made_up_for(id, test, &after);
         }
-        // Otherwise a new case would hide that another case is now skipped.
+        // A test may have become cases with parameters. With a status, a new case would hide that this case is skipped.
         let function = test.function_of(id);
         let replaced = || after.function(function) >= before.function(function);
-        let is_case = test.function.is_some();
-        !(status.is_none() && (is_case && replaced() || twins.take(id, test)))
+        !(status.is_none() && (replaced() || twins.take(id, test)))
     });
     lost.map(|(id, _)| id.clone()).collect()
 }
@@ -114,6 +105,10 @@ pub fn steadied(first: TestResults, again: &TestResults) -> TestResults {
     let mut steady = first;
     for (runner, count) in &mut steady.counts {
         *count = (*count).min(again.counts.get(runner).copied().unwrap_or_default());
+    }
+    for (runner, count) in &again.failed {
+        let known = steady.failed.entry(runner.clone()).or_default();
+        *known = (*known).max(*count);
     }
     printed_losses::steady(&mut steady.printed, &again.printed);
     if again.tests.is_none() || !again.complete {

@@ -54,6 +54,14 @@ fn cases_with_other_names_make_up_for_those_that_are_gone() {
 }
 
 #[test]
+fn a_test_that_got_parameters_is_no_loss() {
+    let base = passed(&["a.py::x", "a.py::y"]);
+    assert_eq!(lost(&passed(&["a.py::x[1]", "a.py::x[2]", "a.py::y"]), &base), [""; 0]);
+    let now = results(&[("a.py::x[1]", Skipped), ("a.py::y", Passed)]);
+    assert_eq!(lost(&now, &base), ["a.py::x"]);
+}
+
+#[test]
 fn what_the_base_does_not_do_twice_is_unstable() {
     let base = steadied(
         passed(&["a.py::x[1]", "a.py::x[2]", "a.py::y"]),

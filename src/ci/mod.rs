@@ -18,12 +18,14 @@ mod ci_failure;
 mod ci_plan;
 mod command_line;
 mod compare;
+mod declared_tests;
 mod detect;
 mod imports;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod likely_cause;
 mod lost_tests;
+mod merged_runs;
 mod node_project;
 mod node_scripts;
 mod plan_choice;
@@ -36,17 +38,20 @@ mod run_outcome;
 mod runner_paths;
 mod runners;
 mod test_source;
+mod unnamed_losses;
 
 pub use base_state::{BaseState, base_rerun, judge_base, with_base_rerun};
 pub use ci_failure::failure;
 pub use ci_plan::{CiPlan, Runner, Site, check_plan};
-pub use compare::{
-    Decision, Fewer, Judgement, Terms, compare, merge_rerun, needs_baseline, united,
-};
+pub use compare::{Decision, Judgement, Terms, UnreportedFailures, compare, needs_baseline};
 pub use imports::{guard_imports, misplaced_imports};
 pub use likely_cause::likely_cause;
-pub use lost_tests::{Sources, files_of, steadied};
+pub use lost_tests::{files_of, steadied};
+pub use merged_runs::{merge_rerun, united};
 pub use plan_choice::plan;
+pub use printed_losses::search_words;
 pub use pythons::Pythons;
 pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, Unstable};
 pub use run::{CiError, Request, run};
+pub use test_source::Sources;
+pub use unnamed_losses::Fewer;

@@ -50,7 +50,10 @@ pub struct TestResults {
     /// Number of passed tests by runner, from summaries in the output; used without individual results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
-    /// The same by stream of the output (a package of a workspace, a container), with test names.
+    /// Number of failed tests by runner, from the same summaries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, u64>,
+    /// The passed tests by stream of the output (a package of a workspace, a container), with test names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub printed: BTreeMap<String, PrintedTests>,
     /// Differences in a second run of the same tree.
@@ -133,6 +136,7 @@ impl TestResults {
             tests: None,
             complete: true,
             counts: BTreeMap::new(),
+            failed: BTreeMap::new(),
             printed: BTreeMap::new(),
             unstable: Unstable::default(),
         }
@@ -150,7 +154,7 @@ impl TestResults {
 
     /// Whether the results give any number of tests.
     pub fn tell_of_tests(&self) -> bool {
-        self.tests.is_some() || !self.counts.is_empty()
+        self.tests.is_some() || !self.counts.is_empty() || !self.failed.is_empty()
     }
 
     /// The number of passed tests, as far as known.

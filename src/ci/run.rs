@@ -218,8 +218,9 @@ impl Reader {
     fn finish(self, dir: &Path, junit: &Path) -> (Option<Report>, Option<String>) {
         match self {
             Self::Summary(reader) => {
-                let Summary { counts, printed, any_ran } = reader.finish();
-                let report = Report { counts, printed, unnamed_ran: any_ran, ..Report::default() };
+                let Summary { counts, failed, printed, any_ran } = reader.finish();
+                let unnamed_ran = any_ran;
+                let report = Report { counts, failed, printed, unnamed_ran, ..Report::default() };
                 (Some(report), None)
             }
             Self::Junit => (read_junit(dir, junit), None),

@@ -31,10 +31,8 @@ pub fn of(said: Said<'_>) -> TestResults {
             Reporting::Libtest | Reporting::GoJson => lines(&said),
         },
     };
-    let (counts, printed) = match (said.plan.reporting, &said.report) {
-        (Reporting::ExitCode, Some(report)) => (report.counts.clone(), report.printed.clone()),
-        _ => Default::default(),
-    };
+    let summary = said.report.clone().filter(|_| said.plan.reporting == Reporting::ExitCode);
+    let Report { counts, failed, printed, .. } = summary.unwrap_or_default();
     let trusted = said.report.filter(|_| reports_at(said.plan.reporting, said.code));
     let complete = trusted.as_ref().is_none_or(|report| !report.partial)
         && !(is_junit(said.plan.reporting) && said.code == 2);
@@ -44,6 +42,7 @@ pub fn of(said: Said<'_>) -> TestResults {
         tests,
         complete,
         counts,
+        failed,
         printed,
         ..TestResults::of(outcome)
     }
@@ -65,13 +64,17 @@ fn is_junit(reporting: Reporting) -> bool {
 }
 
 /// Messages of runners without any test to run, in one of their last lines.
-const FOUND_NOTHING: [&str; 6] = [
+const FOUND_NOTHING: [&str; 9] = [
     "No tests found, exiting with code 1",
     "No test files found, exiting with code 1",
     "No test files found, exiting with code 1.",
     "Error: No test files found",
     "NO TESTS RAN",
     "npm error Missing script: \"test\"",
+    // Go and cargo, with a manifest and no source yet.
+    "no packages to test",
+    "go: no packages to test",
+    "no targets specified in the manifest",
 ];
 const LAST_LINES: usize = 15;
 
@@ -140,6 +143,7 @@ fn lines(said: &Said<'_>) -> CiOutcome {
         0 if report.has_red() => CiOutcome::Failed,
         0 => CiOutcome::Passed,
         _ if report.collection_error => CiOutcome::CollectionError,
+        _ if report.is_empty() && has_no_tests(said) => CiOutcome::NoTests,
         _ if report.is_empty() && lacks_network(said.output) => could_not_start(said),
         _ => CiOutcome::Failed,
     }

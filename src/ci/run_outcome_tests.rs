@@ -95,6 +95,20 @@ fn a_green_exit_does_not_hide_a_red_test() {
 }
 
 #[test]
+fn a_manifest_without_source_has_no_tests_yet() {
+    let go = "go: warning: \"./...\" matched no packages\nno packages to test\n";
+    let cargo = "error: failed to parse manifest at `/x/Cargo.toml`\n\nCaused by:\n  no targets specified in the manifest\n  \
+        either src/lib.rs, src/main.rs, a [lib] section, or [[bin]] section must be present\n";
+    for (line, code, output) in
+        [("go test ./...", 1, go), ("cargo test", 101, cargo), ("make test", 2, go)]
+    {
+        let outcome = outcome(line, code, Some(Report::default()), output);
+        assert_eq!(outcome, CiOutcome::NoTests, "{line}");
+    }
+    assert_eq!(outcome("go test ./...", 1, Some(red()), go), CiOutcome::Failed);
+}
+
+#[test]
 fn cargo_outcomes_are_told_apart() {
     assert_eq!(outcome("cargo test", 0, Some(Report::default()), ""), CiOutcome::NoTests);
     let broken = Report { collection_error: true, ..Report::default() };

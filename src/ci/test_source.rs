@@ -1,4 +1,16 @@
-//! Extracts the text of a test function in Python, Rust and Go, to find the function after a rename or move. Pure.
+//! Extracts the text of a test function in Python, Rust and Go, to find the function after a rename or move, without
+//! differences in whitespace. Pure.
+
+use std::collections::BTreeMap;
+
+/// Texts of test files by path, to tell moved and renamed tests from deleted ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Texts on the base.
+    pub before: BTreeMap<String, String>,
+    /// Texts after the attempt.
+    pub now: BTreeMap<String, String>,
+}
 
 /// Returns a test's name within its file, without the file or test program before it.
 ///
@@ -55,9 +67,19 @@ fn python(text: &str, name: &str, class: Option<&str>) -> Option<String> {
             // The closing line of multi-line arguments has the same indentation as the name.
             code.is_empty() || deeper > indent || code.starts_with(')')
         });
-        return Some(joined(rest, inside.copied(), indent));
+        return Some(without_self(&joined(rest, inside.copied(), indent)));
     }
     None
+}
+
+/// Drops the first argument of a method, which a function does not have.
+fn without_self(text: &str) -> String {
+    let arguments = text.strip_prefix('(').map(str::trim_start);
+    let rest = arguments.and_then(|text| text.strip_prefix("self")).map(str::trim_start);
+    match rest.and_then(|rest| rest.strip_prefix(',').or(rest.starts_with(')').then_some(rest))) {
+        Some(rest) => format!("({}", rest.trim_start()),
+        None => text.to_owned(),
+    }
 }
 
 /// Finds a function whose end is a brace with the indentation of its first line, as left by formatters.
@@ -73,7 +95,7 @@ fn braces(text: &str, keywords: &[&str], name: &str) -> Option<String> {
         });
         let Some(rest) = starts.next() else { continue };
         if rest.trim_end().ends_with('}') {
-            return Some(rest.trim_end().to_owned());
+            return Some(joined(rest, std::iter::empty(), indent));
         }
         let length = lines[at + 1..].iter().position(|line| {
             let (deeper, code) = split_indent(line);
@@ -94,22 +116,60 @@ fn after_name<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     rest.trim_start().starts_with(['(', '<', '[']).then_some(rest)
 }
 
-fn word(text: &str) -> &str {
+pub(super) fn word(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
 
-fn split_indent(line: &str) -> (usize, &str) {
+pub(super) fn split_indent(line: &str) -> (usize, &str) {
     let code = line.trim();
     (line.len() - line.trim_start().len(), code)
 }
 
-/// Joins lines without blank lines and without the common indentation.
-fn joined<'a>(first: &str, rest: impl Iterator<Item = &'a str>, indent: usize) -> String {
-    let mut text = first.trim().to_owned();
+/// Joins lines without blank lines; indentation is counted in levels, and other whitespace only separates words.
+pub(super) fn joined<'a>(
+    first: &str,
+    rest: impl Iterator<Item = &'a str>,
+    indent: usize,
+) -> String {
+    let mut text = compact(first);
+    let mut levels = vec![indent];
     for line in rest.filter(|line| !line.trim().is_empty()) {
+        let (deep, code) = split_indent(line);
+        levels.retain(|level| *level < deep);
+        levels.push(deep);
         text.push('\n');
-        text.push_str(line.get(indent..).unwrap_or(line).trim_end());
+        text.push_str(&"    ".repeat(levels.len().saturating_sub(1)));
+        text.push_str(&compact(code));
+    }
+    text
+}
+
+/// Drops whitespace next to punctuation, outside of quotes.
+fn compact(line: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut text = String::with_capacity(line.len());
+    let (mut quote, mut gap) = (None, false);
+    let mut chars = line.trim().chars();
+    while let Some(c) = chars.next() {
+        if let Some(open) = quote {
+            text.push(c);
+            match c {
+                '\\' => text.extend(chars.next()),
+                _ => quote = (c != open).then_some(open),
+            }
+            continue;
+        }
+        if c.is_whitespace() {
+            gap = true;
+            continue;
+        }
+        if gap && is_word(c) && text.chars().next_back().is_some_and(is_word) {
+            text.push(' ');
+        }
+        gap = false;
+        quote = matches!(c, '"' | '\'' | '`').then_some(c);
+        text.push(c);
     }
     text
 }
@@ -126,9 +186,9 @@ mod tests {
     fn a_python_function_is_told_by_its_class() {
         let body = |path| body("tests/test_a.py", PYTHON, path);
         assert_eq!(body("test_x").as_deref(), Some("(tmp):\n    assert a.f(tmp)\n    assert 1"));
-        assert_eq!(body("TestA::test_x").as_deref(), Some("(self): pass"));
-        assert_eq!(body("TestB::test_x").as_deref(), Some("(self):\n    assert 3"));
-        assert_eq!(body("TestA::test_long").as_deref(), Some("(\n    self,\n):\n    assert 2"));
+        assert_eq!(body("TestA::test_x").as_deref(), Some("():pass"));
+        assert_eq!(body("TestB::test_x").as_deref(), Some("():\n    assert 3"));
+        assert_eq!(body("TestA::test_long").as_deref(), Some("():\n    assert 2"));
         assert_eq!((body("test_y"), body("TestC::test_x"), body("X")), (None, None, None));
     }
 
@@ -136,15 +196,26 @@ mod tests {
     fn functions_with_braces_end_where_they_began() {
         let rust = "mod tests {\n    #[test]\n    fn adds() {\n        if true {\n        }\n        assert!(f());\n    }\n    #[test] fn short() { g() }\n}\n";
         let body_of = |path| body("src/lib.rs", rust, path);
-        let adds = "() {\n    if true {\n    }\n    assert!(f());";
+        let adds = "(){\n    if true{\n    }\n    assert!(f());";
         assert_eq!(body_of("tests::adds").as_deref(), Some(adds));
-        assert_eq!(body_of("tests::short").as_deref(), Some("() { g() }"));
+        assert_eq!(body_of("tests::short").as_deref(), Some("(){g()}"));
         assert_eq!(body_of("tests::add"), None);
         let go = "func TestX(t *testing.T) {\n\tt.Fatal()\n}\n";
         assert_eq!(
             body("a/a_test.go", go, "TestX").as_deref(),
-            Some("(t *testing.T) {\n\tt.Fatal()")
+            Some("(t*testing.T){\n    t.Fatal()")
         );
+    }
+
+    #[test]
+    fn a_body_does_not_depend_on_class_and_whitespace() {
+        let body = |text: &str, path| body("t.py", text, path).unwrap();
+        let plain = body("def test_x(tmp):\n    assert add(5,5) == 10\n", "test_x");
+        let method = "class T:\n  def test_y(self, tmp):\n\n      assert add(5, 5)==10\n";
+        assert_eq!(body(method, "T::test_y"), plain);
+        assert_ne!(body("def test_x(tmp):\n    assert add(5, 5) == 'a b'\n", "test_x"), plain);
+        let quoted = |text: &str| body(&format!("def test_x():\n    f('{text}')\n"), "test_x");
+        assert_ne!(quoted("a  b"), quoted("a b"));
     }
 
     #[test]

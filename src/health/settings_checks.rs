@@ -30,7 +30,9 @@ pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>
 /// Checks the CI command, as chosen in the user's checkout.
 pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let site = Site { dir: workspace, workspace, env };
-    let plan = ci::plan(&site, &settings.ci, &PhaseCi::default(), &Pythons::default()).await;
+    let timeout_seconds = settings.ci.max_timeout_seconds;
+    let limits = PhaseCi { timeout_seconds, ..PhaseCi::default() };
+    let plan = ci::plan(&site, &settings.ci, &limits, &Pythons::default()).await;
     match (&plan.note, plan.program()) {
         (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, &note.hint),
         (Some(note), _) => {

@@ -1,24 +1,26 @@
 //! CI on the attempt's change: red or missing tests are compared with the base, and repeated before they count.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{
     self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
-    needs_baseline, united,
+    needs_baseline, search_words, united,
 };
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
 use crate::progress::Step;
-use crate::telemetry::file_kind::{Kind, kind};
 use crate::workspace::Side;
 
 /// Files changed by CI, named in a message.
 const NAMED: usize = 5;
-/// Test files read in search of moved tests; in larger changes, missing test ids count as lost.
-const MOST_SOURCES: usize = 200;
+/// Files read in search of lost and moved tests; in larger changes, missing tests count as lost.
+const MOST_SOURCES: usize = 400;
+/// Names of lost tests searched for; of more, none is found in any file.
+const MOST_WORDS: usize = 500;
 
 /// Result of CI for an attempt.
 pub(crate) enum Gate {
@@ -127,7 +129,12 @@ impl Attempt<'_> {
         excuses: bool,
         commit: &str,
     ) -> Result<(CiRun, Judgement), AttemptError> {
-        let mut sources = Sources::default();
+        let mut sources = match base.as_deref() {
+            Some(base) if base.tests.is_none() && run.results.tests.is_none() => {
+                self.unnamed_sources(&run.results, base, commit).await?
+            }
+            _ => Sources::default(),
+        };
         let mut judgement = self.judge(&run, base.as_deref(), excuses, &sources);
         let failing = judgement.to_rerun();
         if !failing.is_empty() {
@@ -142,8 +149,11 @@ impl Attempt<'_> {
             let again = self.run_ci(plan).await?;
             run = united(run, again);
         }
-        sources = self.sources(&judgement, &run.results, &known, commit).await?;
-        judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        if known.tests.is_some() {
+            let (before, now) = files_of(&judgement.gone, &run.results, &known);
+            sources = self.sources(before, now, commit).await?;
+            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+        }
         if judgement.tells_of_losses() && judgement.blocking.is_empty() {
             self.step(Step::Baseline);
             base = Some(self.steady_base(plan, &known, commit).await?);
@@ -161,9 +171,7 @@ impl Attempt<'_> {
     ) -> Judgement {
         let phase = &self.claim.phase;
         let is_deliverable = |file: &str| delivers(phase, file);
-        let delivers_tests =
-            phase.deliverables().iter().any(|deliverable| is_of_tests(deliverable.as_str()));
-        Terms { is_deliverable: &is_deliverable, delivers_tests, excuses, sources }.judge(run, base)
+        Terms { is_deliverable: &is_deliverable, excuses, sources }.judge(run, base)
     }
 
     /// Adds known unstable tests from the base.
@@ -174,21 +182,39 @@ impl Attempt<'_> {
         run
     }
 
-    /// Reads the old files of missing tests and the new files of new tests.
-    async fn sources(
+    /// Reads the changed files, and the files on the base that contain the names of lost tests.
+    async fn unnamed_sources(
         &self,
-        judgement: &Judgement,
         now: &TestResults,
         base: &TestResults,
         commit: &str,
     ) -> Result<Sources, AttemptError> {
-        let (before, after) = files_of(&judgement.gone, now, base);
+        if base.counts.is_empty() && now.counts.is_empty() {
+            return Ok(Sources::default());
+        }
+        let changed = self.slot.changed_between(&self.base, commit).await?;
+        let mut files: BTreeSet<String> = changed.into_iter().collect();
+        let words = search_words(&now.printed, &base.printed);
+        if words.len() > MOST_WORDS {
+            return Ok(Sources::default());
+        }
+        files.extend(self.slot.files_with(&self.base, &words).await?);
+        self.sources(files.clone(), files, commit).await
+    }
+
+    /// Reads these files on the base, and those after the attempt.
+    async fn sources(
+        &self,
+        before: BTreeSet<String>,
+        now: BTreeSet<String>,
+        commit: &str,
+    ) -> Result<Sources, AttemptError> {
         let mut sources = Sources::default();
-        if before.len() + after.len() > MOST_SOURCES {
+        if before.len() + now.len() > MOST_SOURCES {
             return Ok(sources);
         }
         for (files, at, texts) in
-            [(before, self.base.as_str(), &mut sources.before), (after, commit, &mut sources.now)]
+            [(before, self.base.as_str(), &mut sources.before), (now, commit, &mut sources.now)]
         {
             for file in files {
                 if let Some(bytes) = self.slot.read_at(at, &file).await? {
@@ -217,11 +243,4 @@ impl Attempt<'_> {
         self.record.ci += run.duration;
         Ok(run)
     }
-}
-
-/// Returns whether a deliverable consists of tests: a test file, a directory of tests, or a glob over tests.
-fn is_of_tests(deliverable: &str) -> bool {
-    let file = deliverable.replace(['*', '?'], "x");
-    let file = if file.ends_with('/') { format!("{file}x.js") } else { file };
-    kind(&file) == Kind::Tests
 }

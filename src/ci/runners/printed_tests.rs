@@ -1,6 +1,6 @@
 //! Reads names of passed tests from the lines of individual results. Pure.
 //!
-//! Files and modules are omitted if a runner prints them, so that a test keeps its name when moved.
+//! Files and modules are part of a name if a runner prints them, so that no test takes another's place.
 
 use std::sync::LazyLock;
 
@@ -22,8 +22,12 @@ pub enum Family {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrintedLine {
     Passed(Family, String),
-    /// A TAP line other than a passed test.
+    /// A failed test in TAP.
+    FailedTap,
+    /// Another TAP line that is no passed test.
     OtherTap,
+    /// The name of a test whose description and result follow.
+    Announced(String),
     /// Start of a group of tests, or of a test with subtests; ended by a pass with the same name.
     Opened(String),
     /// The previous line was a group, not a test.
@@ -54,6 +58,7 @@ pub fn read(line: &str) -> Option<PrintedLine> {
         .or_else(|| passed(Family::Unittest, unittest(line)))
         .or_else(|| passed(Family::Nextest, nextest(line)))
         .or_else(|| passed(Family::Go, go(line)))
+        .or_else(|| announced(line))
 }
 
 fn passed(family: Family, name: Option<String>) -> Option<PrintedLine> {
@@ -75,9 +80,10 @@ fn tap(line: &str) -> Option<PrintedLine> {
     // node reports each file as a test of its own.
     let is_file = name.starts_with('/');
     let is_test = !is_file && !directive.starts_with("skip") && !directive.starts_with("todo");
-    Some(match is_test && !is_red {
-        true => PrintedLine::Passed(Family::JavaScript, without_times(name)),
-        false => PrintedLine::OtherTap,
+    Some(match (is_test, is_red) {
+        (true, false) => PrintedLine::Passed(Family::JavaScript, without_times(name)),
+        (true, true) => PrintedLine::FailedTap,
+        (false, _) => PrintedLine::OtherTap,
     })
 }
 
@@ -90,11 +96,7 @@ fn mark(line: &str) -> Option<PrintedLine> {
     // vitest prints a summary for each file.
     let is_test =
         !FILE_OF_TESTS.is_match(rest) && !rest.ends_with("# SKIP") && !rest.ends_with("# TODO");
-    let name = match rest.split_once(" > ") {
-        Some((file, name)) if file.contains('.') && !file.contains(' ') => name,
-        _ => rest,
-    };
-    is_test.then(|| PrintedLine::Passed(Family::JavaScript, without_times(name)))
+    is_test.then(|| PrintedLine::Passed(Family::JavaScript, without_times(rest)))
 }
 
 static FILE_OF_TESTS: LazyLock<Regex> =
@@ -116,8 +118,7 @@ fn pytest(line: &str) -> Option<String> {
             (rest.trim().is_empty() || rest.trim().starts_with('[')).then_some(id)?
         }
     };
-    let (_, name) = id.split_once("::")?;
-    Some(name.trim().to_owned())
+    id.contains("::").then(|| id.trim().to_owned())
 }
 
 /// `test a::b ... ok`; doctests are excluded, since their names contain line numbers, which change.
@@ -131,8 +132,29 @@ fn libtest(line: &str) -> Option<String> {
 /// `test_x (tests.test_a.T.test_x) ... ok`
 fn unittest(line: &str) -> Option<String> {
     let name = line.strip_suffix(" ... ok")?;
-    let name = name.split_once(" (").map_or(name, |(name, _)| name);
-    (!name.is_empty()).then(|| name.to_owned())
+    (!name.is_empty()).then(|| with_module(name).unwrap_or_else(|| name.to_owned()))
+}
+
+/// The first of two lines for a test with a description.
+fn announced(line: &str) -> Option<PrintedLine> {
+    let is_whole = line.starts_with("test") && line.ends_with(')');
+    is_whole.then(|| with_module(line).map(PrintedLine::Announced))?
+}
+
+/// `test_x (tests.test_a.T.test_x)`; before Python 3.11, `test_x (tests.test_a.T)`
+fn with_module(text: &str) -> Option<String> {
+    let (test, rest) = text.split_once(" (")?;
+    let place = rest.split_once(')')?.0;
+    (is_dotted(place) && !test.contains(' ')).then_some(())?;
+    Some(match place.rsplit_once('.') {
+        Some((_, last)) if last == test => place.to_owned(),
+        _ => format!("{place}.{test}"),
+    })
+}
+
+/// Whether this is a dotted name of Python.
+pub fn is_dotted(name: &str) -> bool {
+    name.contains('.') && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
 }
 
 /// `PASS [   0.010s] (1/5) calc tests::adds`
@@ -166,13 +188,27 @@ mod tests {
             ("✓ adds (3 ms)", Family::JavaScript, "adds"),
             ("✓ adds", Family::JavaScript, "adds"),
             ("✔ adds (0.291415ms)", Family::JavaScript, "adds"),
-            ("✓ src/a.test.ts > calc > adds 2ms", Family::JavaScript, "calc > adds"),
+            (
+                "✓ src/a.test.ts > calc > adds 2ms",
+                Family::JavaScript,
+                "src/a.test.ts > calc > adds",
+            ),
             ("✓ adds 12ms (retry x1)", Family::JavaScript, "adds"),
-            ("tests/test_a.py::test_x PASSED        [ 50%]", Family::Pytest, "test_x"),
-            ("[gw0] [ 50%] PASSED tests/test_a.py::test_x", Family::Pytest, "test_x"),
+            (
+                "tests/test_a.py::test_x PASSED        [ 50%]",
+                Family::Pytest,
+                "tests/test_a.py::test_x",
+            ),
+            (
+                "[gw0] [ 50%] PASSED tests/test_a.py::test_x",
+                Family::Pytest,
+                "tests/test_a.py::test_x",
+            ),
             ("test tests::adds ... ok", Family::Libtest, "tests::adds"),
             ("test src/lib.rs - add (line 12) ... ok", Family::Libtest, "src/lib.rs - add"),
-            ("test_x (tests.test_a.T.test_x) ... ok", Family::Unittest, "test_x"),
+            ("test_x (tests.test_a.T.test_x) ... ok", Family::Unittest, "tests.test_a.T.test_x"),
+            ("test_x (tests.test_a.T) ... ok", Family::Unittest, "tests.test_a.T.test_x"),
+            ("Adds two numbers. ... ok", Family::Unittest, "Adds two numbers."),
             ("PASS [   0.010s] (1/5) calc tests::adds", Family::Nextest, "calc tests::adds"),
             ("--- PASS: TestX/sub (0.00s)", Family::Go, "TestX/sub"),
         ] {
@@ -182,11 +218,15 @@ mod tests {
 
     #[test]
     fn what_did_not_pass_has_no_name() {
-        for line in
-            ["not ok 1 - adds", "ok 2 - adds # SKIP later", "ok 3 - adds # TODO", "ok 4 - /a/b.js"]
-        {
+        for line in [
+            "not ok 1 - adds # TODO",
+            "ok 2 - adds # SKIP later",
+            "ok 3 - adds # TODO",
+            "ok 4 - /a/b.js",
+        ] {
             assert_eq!(read(line), Some(PrintedLine::OtherTap), "{line}");
         }
+        assert_eq!(read("not ok 1 - adds"), Some(PrintedLine::FailedTap));
         for line in [
             "✕ adds (3 ms)",
             "✓ src/a.test.ts (3 tests) 5ms",

@@ -1,11 +1,12 @@
-//! Reads summary lines, by which runners report the number of passed tests. Pure.
+//! Reads summary lines, by which runners report the number of passed and failed tests. Pure.
 
-/// Content of one line: the runner, the number of passed tests, and whether any test ran.
+/// Content of one line: the runner, the numbers of passed and failed tests, and whether any test ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SummaryLine {
     pub runner: &'static str,
     /// Negative if an earlier line counted tests that did not pass.
     pub passed: i64,
+    pub failed: u64,
     pub ran: bool,
 }
 
@@ -35,8 +36,10 @@ const READERS: [ReadLine; 16] = [
     deno,
 ];
 
+/// `all`: passed and failed tests.
 fn told(runner: &'static str, passed: u64, all: u64) -> Option<SummaryLine> {
-    Some(SummaryLine { runner, passed: i64::try_from(passed).ok()?, ran: all > 0 })
+    let failed = all.saturating_sub(passed);
+    Some(SummaryLine { runner, passed: i64::try_from(passed).ok()?, failed, ran: all > 0 })
 }
 
 /// The number right before `word`: `2` in `1 failed, 2 passed`.
@@ -96,12 +99,16 @@ fn node(line: &str) -> Option<SummaryLine> {
     }
 }
 
-/// `10 tests passed`
+/// `10 tests passed`, `1 test failed`
 fn ava(line: &str) -> Option<SummaryLine> {
-    let line = line.trim_start_matches(['✔', ' ']);
-    let count = line.strip_suffix(" tests passed").or_else(|| line.strip_suffix(" test passed"))?;
+    let line = line.trim_start_matches(['✔', '✘', ' ']);
+    let (count, word) = line.split_once(" test")?;
     let count = count.parse().ok()?;
-    told("ava", count, count)
+    match word.trim_start_matches('s') {
+        " passed" => told("ava", count, count),
+        " failed" => told("ava", 0, count),
+        _ => None,
+    }
 }
 
 /// `Ran 5 tests in 0.001s`; the next line counts the skipped tests.
@@ -121,8 +128,10 @@ fn unittest_end(line: &str) -> Option<SummaryLine> {
     let expected = of("expected failures=");
     let plain = rest.replace("expected failures=", "");
     let failures = behind(&plain, "failures=").unwrap_or(0);
-    let not_passed = of("skipped=") + expected + failures + of("errors=");
-    Some(SummaryLine { runner: "unittest", passed: -i64::try_from(not_passed).ok()?, ran: false })
+    let failed = failures.saturating_add(of("errors="));
+    let not_passed = of("skipped=").saturating_add(expected).saturating_add(failed);
+    let passed = -i64::try_from(not_passed).ok()?;
+    Some(SummaryLine { runner: "unittest", passed, failed, ran: false })
 }
 
 /// `=== 1 failed, 5 passed in 0.10s ===`
@@ -157,13 +166,17 @@ fn nextest(line: &str) -> Option<SummaryLine> {
     told("nextest", passed, passed + before(rest, "failed").unwrap_or(0))
 }
 
-/// `--- PASS: TestX (0.00s)` with `-v`; whole packages without: `ok  \tm/a\t0.01s`.
+/// `--- PASS: TestX (0.00s)` with `-v`; whole packages without: `ok  \tm/a\t0.01s`,
+/// `FAIL\tm/a\t0.01s`.
 fn go(line: &str) -> Option<SummaryLine> {
     if line.starts_with("--- PASS: ") {
         return told("go test -v", 1, 1);
     }
     if line.starts_with("--- FAIL: ") {
         return told("go test -v", 0, 1);
+    }
+    if line.starts_with("FAIL\t") {
+        return told("go test, packages", 0, 1);
     }
     let rest = line.strip_prefix("ok ").filter(|rest| rest.contains('\t'))?;
     (!rest.contains("[no tests to run]")).then(|| told("go test, packages", 1, 1))?

@@ -1,4 +1,4 @@
-//! Counts and names passed tests from printed output, for commands without other individual results. Pure.
+//! Counts passed and failed tests, and names passed tests, from printed output, for commands without other individual results. Pure.
 //!
 //! A label before each line (`packages/app test: `) assigns the line to a stream, even if lines of several packages
 //! alternate. Summaries of the same runner are added up. Names are used only if a stream prints as many names as passed
@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::line_prefix;
-use super::printed_tests::{self, Family, PrintedLine};
+use super::printed_tests::{self, Family, PrintedLine, is_dotted};
 use super::summary_lines::{self, SummaryLine};
 use crate::ci::results::PrintedTests;
 
@@ -33,6 +33,11 @@ pub struct Reader {
 #[derive(Debug, Default)]
 struct StreamReader {
     passed: BTreeMap<&'static str, u64>,
+    failed: BTreeMap<&'static str, u64>,
+    /// Failed tests in lines of TAP.
+    failed_lines: u64,
+    /// The name of a test whose description is printed in the next line.
+    announced: Option<String>,
     names: BTreeMap<Family, Vec<String>>,
     /// Started groups and tests with subtests, and the ended among them.
     opened: Vec<String>,
@@ -47,7 +52,9 @@ struct StreamReader {
 pub struct Summary {
     /// Passed tests, by runner.
     pub counts: BTreeMap<String, u64>,
-    /// The same by stream.
+    /// Failed tests, by runner.
+    pub failed: BTreeMap<String, u64>,
+    /// The passed tests by stream.
     pub printed: BTreeMap<String, PrintedTests>,
     /// Whether any test ran, with any result.
     pub any_ran: bool,
@@ -107,6 +114,10 @@ impl Reader {
                 let all = summary.counts.entry((*runner).to_owned()).or_default();
                 *all = all.saturating_add(*count);
             }
+            for (runner, count) in stream.failures() {
+                let all = summary.failed.entry(runner.to_owned()).or_default();
+                *all = all.saturating_add(count);
+            }
             if !counts.is_empty() {
                 let printed = PrintedTests {
                     passed: counts.values().fold(0, |all, count| all.saturating_add(*count)),
@@ -123,12 +134,19 @@ impl StreamReader {
     fn count(&mut self, line: SummaryLine) {
         let count = self.passed.entry(line.runner).or_default();
         *count = count.saturating_add_signed(line.passed);
+        if line.failed > 0 {
+            let failed = self.failed.entry(line.runner).or_default();
+            *failed = failed.saturating_add(line.failed);
+        }
         self.any_ran |= line.ran;
     }
 
     fn print(&mut self, line: PrintedLine) {
         match line {
             PrintedLine::Passed(family, name) => {
+                let announced = self.announced.take();
+                let is_described = family == Family::Unittest && !is_dotted(&name);
+                let name = announced.filter(|_| is_described).unwrap_or(name);
                 let is_end = self.opened.iter().rposition(|opened| *opened == name);
                 match is_end {
                     Some(at) => {
@@ -142,6 +160,11 @@ impl StreamReader {
             PrintedLine::WasGroup => {
                 self.names.get_mut(&Family::JavaScript).and_then(Vec::pop);
             }
+            PrintedLine::Announced(name) => self.announced = Some(name),
+            PrintedLine::FailedTap => {
+                self.any_ran = true;
+                self.failed_lines += 1;
+            }
             PrintedLine::OtherTap => self.any_ran = true,
         }
     }
@@ -154,6 +177,15 @@ impl StreamReader {
             counts.insert(TAP, names as u64);
         }
         counts
+    }
+
+    fn failures(&self) -> BTreeMap<&'static str, u64> {
+        let mut failed = self.failed.clone();
+        let of_family = |runner: &&str| Family::of(runner) == Some(Family::JavaScript);
+        if self.failed_lines > 0 && !self.passed.keys().any(|runner| of_family(&runner)) {
+            failed.insert(TAP, self.failed_lines);
+        }
+        failed
     }
 
     /// Returns all names or none: each family has to print as many names as it counts.

@@ -76,6 +76,34 @@ fn summaries_of_every_runner_are_counted() {
 }
 
 #[test]
+fn failures_of_every_runner_are_counted() {
+    for (output, failed) in [
+        ("Tests:       1 failed, 2 skipped, 10 passed, 13 total", 1),
+        ("      Tests  2 failed | 10 passed (12)", 2),
+        ("  10 passing (12ms)\n  2 failing", 2),
+        ("# pass 4\n# fail 1", 1),
+        ("  ✘ 1 test failed\n  3 tests passed", 1),
+        ("Ran 5 tests in 0.001s\n\nFAILED (failures=1, errors=1, skipped=1)", 2),
+        ("Ran 5 tests in 0.001s\n\nOK (expected failures=1)", 0),
+        ("==== 1 failed, 5 passed, 1 error in 0.10s ====", 2),
+        ("test result: FAILED. 5 passed; 1 failed; 1 ignored", 1),
+        ("     Summary [   0.010s] 5 tests run: 4 passed, 1 failed, 1 skipped", 1),
+        ("--- FAIL: TestA (0.00s)\nFAIL", 1),
+        ("FAIL\tm/a\t0.01s", 1),
+        ("Tests: 5, Assertions: 10, Failures: 1, Skipped: 1.", 1),
+        ("5 examples, 1 failure, 1 pending", 1),
+        ("[INFO] Tests run: 5, Failures: 1, Errors: 1, Skipped: 1", 2),
+        ("Failed!  - Failed:     1, Passed:     4, Skipped:     0, Total:     5", 1),
+        ("FAILED | 5 passed | 1 failed (10ms)", 1),
+        ("1..2\nok 1 adds\nnot ok 2 zero\nnot ok 3 later # TODO", 1),
+        ("not ok 1 - zero\n# pass 0\n# fail 1", 1),
+    ] {
+        let failed_of = summary(output).failed;
+        assert_eq!(failed_of.values().sum::<u64>(), failed, "{output}: {failed_of:?}");
+    }
+}
+
+#[test]
 fn what_is_no_summary_is_not_counted() {
     for line in [
         "Tests: are good",
@@ -149,8 +177,8 @@ fn packages_that_take_turns_by_the_line_are_streams_of_their_own() {
         @calc/core:test:       Tests  1 passed (1)\n@calc/app:test:  ✓ src/a.test.ts > zero 1ms\n\
         @calc/app:test:       Tests  2 passed (2)\n Tasks:    2 successful, 2 total\n";
     assert_eq!(counted(output, "vitest"), 3);
-    is_named(output, "@calc/app:test", &["adds", "zero"]);
-    is_named(output, "@calc/core:test", &["multiplies"]);
+    is_named(output, "@calc/app:test", &["src/a.test.ts > adds", "src/a.test.ts > zero"]);
+    is_named(output, "@calc/core:test", &["src/c.test.ts > multiplies"]);
 }
 
 #[test]
@@ -196,9 +224,10 @@ fn runners_of_other_languages_are_named_too() {
     is_named(libtest, "", &["src/lib.rs - add", "tests::adds"]);
     let pytest = "tests/test_a.py::test_x PASSED   [ 50%]\ntests/test_a.py::test_y SKIPPED [100%]\n\
         ==== 1 passed, 1 skipped in 0.10s ====\n";
-    is_named(pytest, "", &["test_x"]);
-    let unittest = "test_x (t.T.test_x) ... ok\ntest_y (t.T.test_y) ... skipped 'x'\n\nRan 2 tests in 0.001s\n\nOK (skipped=1)";
-    is_named(unittest, "", &["test_x"]);
+    is_named(pytest, "", &["tests/test_a.py::test_x"]);
+    let unittest = "test_x (t.T.test_x) ... ok\ntest_y (t.T.test_y) ... skipped 'x'\n\
+        test_z (t.T.test_z)\nAdds two numbers. ... ok\n\nRan 3 tests in 0.001s\n\nOK (skipped=1)";
+    is_named(unittest, "", &["t.T.test_x", "t.T.test_z"]);
     let go = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n    --- PASS: TestA/x (0.00s)\nPASS\nok  \tm/a\t0.01s\n";
     is_named(go, "", &["TestA", "TestA/x"]);
     let bats = "1..2\nok 1 adds\nok 2 later # skip\n";

@@ -21,7 +21,9 @@ pub struct Report {
     pub partial: bool,
     /// Number of passed tests by runner, if the output only counts them.
     pub counts: BTreeMap<String, u64>,
-    /// The same by stream of the output.
+    /// Number of failed tests by runner, from the same summaries.
+    pub failed: BTreeMap<String, u64>,
+    /// The passed tests by stream of the output.
     pub printed: BTreeMap<String, PrintedTests>,
     /// Whether tests ran whose names are unknown.
     pub unnamed_ran: bool,

@@ -1,5 +1,7 @@
 //! Results of an attempt in git: a commit, a patch, a commit rebased onto another tip.
 
+use std::collections::BTreeSet;
+
 use super::Slot;
 use crate::git::command::fields;
 use crate::git::error::Result;
@@ -174,6 +176,31 @@ impl Slot {
         let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
         let call = self.ci.git.call("find rewritten files", args);
         Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(shown).collect())
+    }
+
+    /// Returns the text files of a commit that contain one of these texts.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn files_with(&self, commit: &str, texts: &BTreeSet<String>) -> Result<Vec<String>> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = ["grep", "-I", "-l", "-z", "-F", "--full-name", "--no-color", "--no-textconv"];
+        let mut call = self.top.store.call(format!("search {commit}"), args);
+        for text in texts {
+            call = call.arg("-e").arg(text);
+        }
+        let answer = call.arg(commit).answer().await?;
+        match answer.output.code {
+            Some(0) => {}
+            Some(1) => return Ok(Vec::new()),
+            _ => return Err(answer.error()),
+        }
+        let bytes = answer.bytes()?;
+        let start = format!("{commit}:");
+        let file = |field: &[u8]| shown(field).strip_prefix(&start).map(str::to_owned);
+        Ok(fields(&bytes).filter_map(file).collect())
     }
 
     /// Returns the content of a path in a commit or tree; `None` if the path is no file there.
