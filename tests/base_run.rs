@@ -53,7 +53,10 @@ fn over_a_red_ci_no_agent_is_asked() {
 fn a_ci_that_cannot_start_or_never_ends_asks_no_agent() {
     for (ci, why) in [
         ("ci: {command: [no-such-ci-program]}\n", "no-such-ci-program is not installed"),
-        ("ci: {command: exec sleep 600, max_timeout_seconds: 1}\n", "1 s for `exec sleep 600`"),
+        (
+            "ci: {command: exec sleep 600, max_timeout_seconds: 1}\n",
+            "1 s for `exec sleep 600`; there was no output; if the command watches for changes, set ci.command",
+        ),
         (
             "ci:\n  command: \"echo \\\"ModuleNotFoundError: No module named 'flask'\\\"; exit 1\"\n",
             "the Python module flask is not installed where CI runs: install it in workspace.setup",

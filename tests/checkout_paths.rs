@@ -79,6 +79,108 @@ fn a_path_of_the_checkout_that_ci_does_not_read_is_left_alone() {
     lands(project.file("api/a", "").commit("api"), "cd api && true");
 }
 
+/// `src/calc.py` and a test that imports `calc` from Python's path.
+fn calculator() -> Project {
+    Project::new()
+        .file("src/calc.py", "def add(a, b):\n    return a + b\n")
+        .file("check.py", "import calc\nassert calc.add(2, 3) == 5\n")
+        .file(".gitignore", "__pycache__/\n.env\n")
+        .commit("a module")
+}
+
+/// Commands that name the checkout, also through a link.
+fn commands(root: &str, link: &str) -> Vec<serde_json::Value> {
+    vec![
+        json!(format!("PYTHONPATH='{root}/src' python3 check.py")),
+        json!(format!("cd \"{root}\" && PYTHONPATH=src python3 check.py")),
+        json!(format!("cd {} && PYTHONPATH=src python3 check.py", root.replace(' ', "\\ "))),
+        json!(["env", format!("PYTHONPATH={root}/src"), "python3", format!("{root}/check.py")]),
+        json!(["sh", "-c", format!("export PYTHONPATH=/x:'{root}/src'; python3 check.py")]),
+        json!(["env", format!("PYTHONPATH={link}/src"), "python3", "check.py"]),
+    ]
+}
+
+#[test]
+fn a_command_that_names_the_checkout_tests_the_change() {
+    for at in 0..commands("", "").len() {
+        let project = calculator();
+        let (root, link) = (project.root(), project.outside("link"));
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let command =
+            commands(root.to_str().unwrap(), link.to_str().unwrap()).swap_remove(at).to_string();
+        let agent = "if phase_id == 'break': write('src/calc.py', 'def add(a, b): return a - b\\n')\n\
+                     else: write_deliverables()";
+        let phases = json!({"phases": [
+            {"phase_id": "break", "deliverables": ["src/calc.py"], "max_attempts": 1},
+            {"phase_id": "honest", "deliverables": ["more.txt"], "max_attempts": 1}]});
+        let config = format!("ci:\n  command: {command}\n");
+        let project = project.agent_with(agent, &config).plan(phases);
+        let ran = project.drain();
+        assert_eq!(project.states()["break"], "FAILED", "{command}: {ran:#?}");
+        assert_eq!(project.states()["honest"], "COMPLETE", "{command}: {ran:#?}");
+    }
+}
+
+/// Files that CI may read, with a line that names the checkout.
+fn mentions(src: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("tests/conftest.py", format!("import sys\nsys.path.insert(0, {src:?})\n")),
+        ("tests/test_a.py", format!("import sys\nsys.path.append('{src}')\n")),
+        ("Makefile", format!("test:\n\tPYTHONPATH='{src}' python3 check.py\n")),
+        ("scripts/paths.sh", format!("# paths\nexport PYTHONPATH=\"/x:{src}\"\n")),
+        (".env", format!("A=1\nPYTHONPATH={src}\n")),
+    ]
+}
+
+#[test]
+fn a_file_that_directs_ci_to_the_checkout_ends_the_drain() {
+    for at in 0..mentions("").len() {
+        let project = calculator();
+        let src = project.path("src").display().to_string();
+        let (file, text) = mentions(&src).swap_remove(at);
+        let project = project
+            .file("ci.sh", "set -a; . scripts/paths.sh; . ./.env; python3 check.py\n")
+            .file(file, &text)
+            .commit("by a path");
+        let config = "ci:\n  command: sh ci.sh\nworkspace:\n  link: [.env]\n";
+        ends_before_an_agent(project, config, &format!("2 of {file} names {src}"));
+    }
+}
+
+#[test]
+fn a_mention_that_cannot_direct_ci_is_left_alone() {
+    let project = calculator();
+    let root = project.root().display().to_string();
+    let project = project
+        .file("README.md", &format!("run `cd {root}`\n"))
+        .file("notebook.ipynb", &format!("{{\"path\": \"{root}/src\"}}\n"))
+        .file("deploy.sh", &format!("cd '{root}' && git pull\n"))
+        .file(
+            "Makefile",
+            &format!("# {root}\nDATA = '{root}/data'\nOTHER = '{root}-2/src'\ntest:\n"),
+        )
+        .commit("mentions");
+    lands(project, "make test");
+}
+
+#[test]
+fn an_agent_whose_test_code_names_the_checkout_fails_alone() {
+    let agent = "src = str(workspace / 'src')\n\
+                 write('tests/conftest.py', f'import sys\\nsys.path.insert(0, \"{src}\")\\n') if phase_id == 'break' else None\n\
+                 write('src/calc.py', 'def add(a, b): return a - b\\n') if phase_id == 'break' else write_deliverables()";
+    let phases = json!({"phases": [
+        {"phase_id": "break", "deliverables": ["src/calc.py", "tests/conftest.py"], "max_attempts": 1},
+        {"phase_id": "honest", "deliverables": ["more.txt"], "max_attempts": 1}]});
+    let config = "ci:\n  command: [\"true\"]\n";
+    let project = calculator().agent_with(agent, config).plan(phases);
+    let ran = project.drain();
+    assert_eq!(project.states()["break"], "FAILED", "{ran:#?}");
+    assert_eq!(project.states()["honest"], "COMPLETE", "{ran:#?}");
+    let failed = project.phase("break");
+    let message = failed["last_failure"]["message"].as_str().unwrap();
+    assert!(message.contains("line 2 of tests/conftest.py names"), "{message}");
+}
+
 #[test]
 fn an_agent_that_names_the_checkout_fails_alone() {
     let agent = "text = json.dumps({'dependencies': {'lib': 'file:' + str(workspace / 'lib')}})\n\

@@ -151,10 +151,10 @@ fn which(program: &str) -> String {
 /// Versions from tags, and changes since the base: commands common in Makefiles.
 #[test]
 fn tags_the_base_and_origin_are_there() {
-    let check = "git describe --tags && git diff --name-only main...HEAD && git diff --name-only origin/main... && git rev-parse origin/HEAD && test -z \\\"$(git remote)\\\"";
+    let check = "git describe --tags && git diff --name-only main...HEAD && git diff --name-only origin/main... && git rev-parse origin/HEAD";
     let agent = format!(
         "subprocess.run(['sh', '-c', {:?}], check=True); write_deliverables()",
-        check.replace("\\\"", "\"")
+        format!("{check} && test -z \"$(git remote)\"")
     );
     let config =
         format!("workspace: {{setup: \"{check}\"}}\nci: {{command: [sh, -c, \"{check}\"]}}\n");
@@ -172,6 +172,41 @@ fn tags_the_base_and_origin_are_there() {
     project.git(["pack-refs", "--all"]);
     let project = project.agent_with(&agent, &config).plan(plan(&["one", "two"]));
     project.drain().succeeded();
+}
+
+/// The user's remote is newer than the checkout, as in a clone some time after its last fetch.
+#[test]
+fn ci_and_setup_fetch_from_origin_and_nothing_pushes() {
+    let project = Project::new();
+    let (remote, other) = (project.outside("remote.git"), project.outside("other"));
+    let (remote, other) = (remote.to_str().unwrap(), other.to_str().unwrap());
+    project.git(["clone", "-q", "--bare", ".", remote]);
+    project.git(["clone", "-q", remote, other]);
+    project.git(["-C", other, "commit", "-q", "--allow-empty", "-m", "newer"]);
+    project.git(["-C", other, "tag", "v9"]);
+    project.git(["-C", other, "push", "-q", "--tags", "origin", "main"]);
+    project.git(["remote", "add", "origin", "../remote.git"]);
+    let check = "git fetch -q --tags origin && git rev-parse v9 && ! git merge-base --is-ancestor origin/main HEAD && \
+                 ! git push -q origin HEAD:refs/heads/pushed";
+    let config = format!(
+        "workspace: {{setup: \"{check}\", setup_inputs: [one.txt]}}\nci: {{command: [sh, -c, \"{check}\"]}}\n"
+    );
+    let agent = "assert not subprocess.check_output(['git', 'remote'])\n\
+                 assert subprocess.run(['git', 'fetch', 'origin']).returncode\nwrite_deliverables()";
+    let project = project.agent_with(agent, &config).plan(plan(&["one", "two"]));
+    let ran = project.drain().succeeded();
+    assert!(!ran.stdout.contains("committed"), "fetched commits are no lost work: {ran:#?}");
+    let branches = project.git(["--git-dir", remote, "branch", "--format=%(refname:short)"]);
+    assert_eq!(branches.trim(), "main");
+}
+
+#[test]
+fn a_fetch_from_another_remote_is_explained() {
+    let config = "ci: {command: git fetch -q upstream}\n";
+    let project = Project::new().agent_with("write_deliverables()", config).plan(plan(&["one"]));
+    let ran = project.drain().exited(5);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("only the remote origin"), "{said}");
 }
 
 /// Refs fetched by setup are there for CI.

@@ -76,6 +76,7 @@ impl Project {
     async fn run_plan(&self, plan: &CiPlan, stop: &Stop) -> CiRun {
         let request = Request {
             dir: &self.slot(),
+            checkout: &self.slot(),
             env: &self.env,
             log: self.log(),
             redact: Redactor::new(self.env.clone()),

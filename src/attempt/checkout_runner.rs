@@ -101,7 +101,10 @@ impl CheckoutRunner<'_> {
             CommandLine::Argv(argv) => argv.clone(),
             CommandLine::Shell(line) => shell::argv(line),
         };
-        Ok(match self.run(argv, slot.path_of(side), slot, env, &log, stop).await? {
+        slot.lend_remote(side)?;
+        let end = self.run(argv, slot.path_of(side), slot, env, &log, stop).await;
+        slot.withdraw_remote(side)?;
+        Ok(match end? {
             CommandEnd::Done | CommandEnd::Stopped => None,
             CommandEnd::Failed(CommandFailure { why, said, .. }) => {
                 Some(match said.lines().last() {

@@ -146,6 +146,7 @@ impl CheckoutRunner<'_> {
     ) -> Result<CiRun, AttemptError> {
         let request = ci::Request {
             dir: slot.path_of(Side::Ci),
+            checkout: self.repo.root(),
             env,
             log,
             redact: self.redactor.clone(),

@@ -12,6 +12,9 @@ use crate::phase::words::counted;
 const LAST_LINES: usize = 5;
 const LINE_CHARS: usize = 160;
 
+/// Advice after a run out of time.
+const MAY_WATCH: &str = "if the command watches for changes, set ci.command to a command that ends, else raise ci.max_timeout_seconds";
+
 /// Consequence of a CI run on the base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaseState {
@@ -181,7 +184,8 @@ fn stop(what: &str, run: &CiRun) -> String {
 }
 
 fn cause(run: &CiRun) -> String {
-    likely_cause(&run.log_tail).map_or(String::new(), |cause| format!("; {cause}"))
+    let late = matches!(run.outcome(), CiOutcome::TimedOut { .. }).then(|| MAY_WATCH.to_owned());
+    likely_cause(&run.log_tail).or(late).map_or(String::new(), |cause| format!("; {cause}"))
 }
 
 fn command(plan: &CiPlan) -> String {

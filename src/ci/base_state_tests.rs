@@ -55,7 +55,10 @@ fn what_no_phase_could_pass_ends_the_drain() {
         stopped(&run(cannot_start(), "x")).starts_with("ci cannot start: `make` is not there; no")
     );
     let late = run(CiOutcome::TimedOut { ran_out_seconds: 9 }, "waiting");
-    assert!(stopped(&late).contains("9 s for `make test`; last output: waiting"));
+    assert!(
+        stopped(&late)
+            .contains("9 s for `make test`; last output: waiting; if the command watches")
+    );
     let module = run(CiOutcome::Failed, "ModuleNotFoundError: No module named 'flask'");
     assert!(stopped(&module).contains("the Python module flask is not installed"));
     assert!(stopped(&with_tests(CiOutcome::Failed, false)).contains("failed with exit code 1 (a)"));

@@ -10,10 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::command_line::{self, Shape};
 use super::detect;
+use super::imports::CommandPaths;
 use super::node_scripts::{ScriptEnd, script_end};
 use crate::config::CommandLine;
 use crate::phase::PhaseCi;
 use crate::phase::words::quoted;
+use crate::process::child_env::Env;
 use crate::process::which;
 
 /// Above this number of failing tests, the rerun runs all tests.
@@ -157,11 +159,13 @@ impl CiPlan {
         Self { command, ..Self::new(Runner::Command, reporting, Vec::new(), phase) }
     }
 
-    /// Adapts a written command to a copy with this top, as for a detected runner: watch modes are told to end, and the
+    /// Adapts a written command to a copy of `checkout` with this top, as for a detected runner: watch modes are told to end, and the
     /// sources in the copy precede installed packages.
     #[must_use]
-    pub fn for_copy(self, top: &Path) -> Self {
-        let dir = command_line::directory(&self.command).unwrap_or_default();
+    pub fn for_copy(self, top: &Path, checkout: &Path) -> Self {
+        let paths = CommandPaths::new(checkout, &Env::new(), top);
+        let dir =
+            command_line::directory(&paths.in_command(&self.command), top).unwrap_or_default();
         let here = top.join(&dir);
         let python_path = detect::python_source(&here).map(|source| match dir.as_str() {
             "" => source.to_owned(),
@@ -175,6 +179,12 @@ impl CiPlan {
             _ => Vec::new(),
         };
         Self { python_path, tuning, cannot_start, reported_from: dir, ..self }
+    }
+
+    /// Returns this plan with the command for a copy: without paths of the user's checkout.
+    pub(super) fn moved(&self, paths: &CommandPaths) -> Self {
+        let tuning = self.tuning.iter().map(|word| paths.in_word(word)).collect();
+        Self { command: paths.in_command(&self.command), tuning, ..self.clone() }
     }
 
     /// Returns this plan for a project in a directory of the copy.

@@ -1,5 +1,7 @@
 //! Recognizes test runners in command lines without changing them, to know whether individual results can be read.
 
+use std::path::Path;
+
 use crate::config::CommandLine;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +55,13 @@ pub fn commands(command: &CommandLine) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Returns the directory of `cd DIR && command`, relative to the starting directory.
-pub fn directory(command: &CommandLine) -> Option<String> {
-    match commands(command).first()?.as_slice() {
-        [cd, dir] if cd == "cd" && !dir.starts_with(['/', '~', '$']) => {
-            Some(dir.trim_end_matches('/').trim_start_matches("./").to_owned())
-        }
-        _ => None,
-    }
+/// Returns the directory of `cd DIR && command`, relative to the starting directory `top`.
+pub fn directory(command: &CommandLine, top: &Path) -> Option<String> {
+    let commands = commands(command);
+    let [cd, dir] = commands.first()?.as_slice() else { return None };
+    let dir = Path::new(dir).strip_prefix(top).ok().and_then(Path::to_str).unwrap_or(dir);
+    (cd == "cd" && !dir.starts_with(['/', '~', '$']))
+        .then(|| dir.trim_end_matches('/').trim_start_matches("./").to_owned())
 }
 
 /// The script of `package.json` at the end of a command.
@@ -271,9 +272,12 @@ mod tests {
     #[test]
     fn the_directory_and_the_script_of_a_line_are_known() {
         let line = |text: &str| CommandLine::Shell(text.to_owned());
-        assert_eq!(directory(&line("cd ./backend/ && pytest")).as_deref(), Some("backend"));
-        assert_eq!(directory(&line("cd /srv && pytest")), None);
-        assert_eq!(directory(&line("pytest")), None);
+        let directory = |text: &str| directory(&line(text), Path::new("/copy"));
+        assert_eq!(directory("cd ./backend/ && pytest").as_deref(), Some("backend"));
+        assert_eq!(directory("cd /copy/backend && pytest").as_deref(), Some("backend"));
+        assert_eq!(directory("cd /copy && pytest").as_deref(), Some(""));
+        assert_eq!(directory("cd /srv && pytest"), None);
+        assert_eq!(directory("pytest"), None);
         let tuned = |text: &str| {
             let script = node_script(&line(text))?;
             let arguments = script.arguments(vec!["--run".to_owned()]);

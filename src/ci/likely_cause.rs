@@ -71,6 +71,11 @@ static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
             "$1 is not installed, or not on the PATH that the drain was started with",
         ),
         (
+            r"'([A-Za-z0-9_.-]+)' does not appear to be a git repository",
+            "CI and setup have only the remote origin, and only if your checkout has an origin: add it, fetch from the URL \
+             of $1, or fetch before the drain, since tags and origin/* are copied",
+        ),
+        (
             r"(?:ENOENT|No such file or directory)[^\n]*?(node_modules|\.venv|venv)\b",
             "$1 is missing where CI runs: create it in workspace.setup, or share yours with workspace.link: [$1]",
         ),
@@ -131,6 +136,10 @@ mod tests {
             ("ValueError: SECRET_KEY must be set", "the variable SECRET_KEY"),
             ("sh: 1: API_TOKEN: parameter not set", "the variable API_TOKEN"),
             ("fatal: Could not resolve host: github.com", "cannot download"),
+            (
+                "fatal: 'upstream' does not appear to be a git repository",
+                "fetch from the URL of upstream",
+            ),
             (
                 "open '/x/node_modules/a': ENOENT node_modules",
                 "node_modules is missing where CI runs",

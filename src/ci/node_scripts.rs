@@ -107,6 +107,12 @@ impl Scripts<'_> {
                 });
                 ends.fold(ScriptEnd::Own, worse)
             }
+            "sh" | "bash" | "dash" => match rest {
+                [options, line, ..] if options.starts_with('-') && options.ends_with('c') => {
+                    unreachable(self.end_of_line(script, line, &[]))
+                }
+                _ => ScriptEnd::Own,
+            },
             _ => end_of_runner(script, words),
         }
     }

@@ -82,6 +82,8 @@ fn a_watcher_that_no_argument_reaches_is_refused() {
         "concurrently npm:unit",
         "nodemon --exec jest",
         "node --test --watch",
+        "sh -c \"node --test --watch\"",
+        "bash -ec 'cd x && jest --watch'",
         "npm run hooked",
     ] {
         let scripts = json!({"test": script, "unit": "jest --watch", "unit:a": "vitest watch",

@@ -19,11 +19,12 @@ pub async fn plan(
     pythons: &Pythons,
 ) -> CiPlan {
     if let Some(argv) = phase.command.clone() {
-        let plan = CiPlan::of_command(CommandLine::Argv(argv), phase).for_copy(site.dir);
+        let plan =
+            CiPlan::of_command(CommandLine::Argv(argv), phase).for_copy(site.dir, site.workspace);
         return CiPlan { is_own: true, ..plan };
     }
     if let Some(command) = settings.command.clone() {
-        return CiPlan::of_command(command, phase).for_copy(site.dir);
+        return CiPlan::of_command(command, phase).for_copy(site.dir, site.workspace);
     }
     let plan = of_project(site, phase, pythons).await;
     CiPlan { is_own: !phase.args.is_empty(), detected_with: Some(phase.args.clone()), ..plan }

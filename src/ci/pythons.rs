@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::ci_plan::Site;
-use super::imports::{self, Interpreter, Misplaced};
+use super::imports::{self, Interpreter, Misplaced, SearchedFiles};
 use crate::process::{self, Tool};
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,11 +28,12 @@ impl Python {
     pub(super) const DJANGO: &str = "django";
 }
 
-/// Modules of this machine's Pythons, each examined once per drain.
+/// Modules of this machine's Pythons, each examined once per drain, and files without the checkout's path.
 #[derive(Debug, Default)]
 pub struct Pythons {
     known: Mutex<HashMap<(String, &'static str), Python>>,
     misplaced: Mutex<HashMap<(PathBuf, Interpreter), Misplaced>>,
+    pub(super) searched: SearchedFiles,
 }
 
 impl Pythons {

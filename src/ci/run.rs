@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ci_plan::{CiPlan, Reporting, Runner};
+use super::imports::CommandPaths;
 use super::results::{CiOutcome, CiRun, TestResults};
 use super::run_outcome::{self, Said};
 use super::runners::test_counts::Summary;
@@ -30,6 +31,8 @@ const TAIL_CHARS: usize = 8_000;
 pub struct Request<'a> {
     /// The tested copy.
     pub dir: &'a Path,
+    /// The user's checkout; the command's paths in the checkout are mapped to the copy.
+    pub checkout: &'a Path,
     /// The whole environment.
     pub env: &'a BTreeMap<OsString, OsString>,
     /// Log file outside the slot; appended. The JUnit file is written beside it.
@@ -81,8 +84,9 @@ pub async fn run(plan: &CiPlan, request: Request<'_>, stop: &Stop) -> Result<CiR
     };
     let redact = request.redact.clone();
     let dir = plan.directory(request.dir);
+    let paths = CommandPaths::new(request.checkout, request.env, request.dir);
     let reported_from = request.dir.join(&plan.reported_from);
-    let job = job(plan, request, &dir, &junit, &on_line);
+    let job = job(&plan.moved(&paths), request, &dir, &junit, &on_line);
     let ended = process::run(job, stop)
         .await
         .map_err(|source| CiError::Spawn { command: plan.display(), source })?;

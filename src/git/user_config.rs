@@ -39,6 +39,8 @@ pub(crate) struct UserConfig {
     pub special_objects: bool,
     /// The user's file of ignore patterns for all repositories.
     pub excludes_file: Option<PathBuf>,
+    /// URL of the remote `origin`, as written.
+    pub origin: Option<String>,
 }
 
 /// Author and committer of autopack's commits.
@@ -86,8 +88,19 @@ impl UserConfig {
             _ => false,
         };
         let special_objects = all.iter().any(special);
+        let origin = all.iter().find(|(key, _)| key == "remote.origin.url");
+        let origin = origin.map(|(_, url)| url.clone()).filter(|url| !url.is_empty());
         let identity = Identity::from(&all);
-        Ok(Self { identity, carried, lfs, filters, partial, special_objects, excludes_file })
+        Ok(Self {
+            identity,
+            carried,
+            lfs,
+            filters,
+            partial,
+            special_objects,
+            excludes_file,
+            origin,
+        })
     }
 
     /// Returns the directory of the user's LFS objects.

@@ -53,7 +53,7 @@ pub use descendants::sweep_marked;
 pub use job::{Ended, How, Job, OnLine, SpawnError, Stream, run};
 pub use launch::use_supervisor;
 pub use lock::FileLock;
-pub use path_replacement::PathReplacement;
+pub use path_replacement::{PathMatch, PathReplacement};
 pub use redact::Redactor;
 pub use stop::{Stop, StopHandle, StopLevel};
 pub use tool::{Output, Tool, ToolError, output};

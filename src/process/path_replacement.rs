@@ -2,13 +2,67 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Replaces all spellings of the user's checkout in a text by another path.
 #[derive(Clone, Debug)]
 pub struct PathReplacement {
     /// Search texts and replacements, the longest first.
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// An occurrence of the replaced directory in a text.
+#[derive(Clone, Copy, Debug)]
+pub struct PathMatch<'a> {
+    text: &'a [u8],
+    start: usize,
+    end: usize,
+    /// The other directory.
+    pub replacement: &'a [u8],
+}
+
+impl PathMatch<'_> {
+    /// Returns the text before the occurrence.
+    pub fn before(&self) -> &[u8] {
+        &self.text[..self.start]
+    }
+
+    /// Returns the whole path as written, as far as no delimiter of shells or programming languages ends the path.
+    pub fn written(&self) -> String {
+        String::from_utf8_lossy(&self.text[self.start..self.end + self.rest().len()]).into_owned()
+    }
+
+    /// Returns the whole path in the other directory; `None` if `..` leads out of the directory.
+    pub fn path(&self) -> Option<PathBuf> {
+        let rest = Path::new(OsStr::from_bytes(self.rest()));
+        let mut path = PathBuf::from(OsStr::from_bytes(self.replacement));
+        let mut depth = 0;
+        for part in rest.components() {
+            match part {
+                Component::ParentDir if depth == 0 => return None,
+                Component::ParentDir => {
+                    depth -= 1;
+                    path.pop();
+                }
+                Component::Normal(name) => {
+                    depth += 1;
+                    path.push(name);
+                }
+                _ => {}
+            }
+        }
+        Some(path)
+    }
+
+    fn rest(&self) -> &[u8] {
+        let rest = &self.text[self.end..];
+        if !rest.starts_with(b"/") {
+            return &[];
+        }
+        let ends =
+            |byte: &u8| byte.is_ascii_whitespace() || b"\"'`:;,|&()<>[]{}*?$\\#".contains(byte);
+        &rest[..rest.iter().position(ends).unwrap_or(rest.len())]
+    }
 }
 
 impl PathReplacement {
@@ -36,15 +90,30 @@ impl PathReplacement {
 
     /// Replaces all occurrences; `None` without any. Idempotent.
     pub fn apply(&self, text: &[u8]) -> Option<Vec<u8>> {
+        self.apply_with(text, |found| Some(found.replacement.to_vec()))
+    }
+
+    /// Replaces the occurrences for which `choose` returns a text; `None` without any.
+    pub fn apply_with(
+        &self,
+        text: &[u8],
+        mut choose: impl FnMut(&PathMatch<'_>) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
         let mut result: Option<Vec<u8>> = None;
         let (mut at, mut copied) = (0, 0);
         while at < text.len() {
             match self.found(text, at) {
                 Some((length, to)) => {
-                    if let Some(to) = to {
+                    let found = to.map(|replacement| PathMatch {
+                        text,
+                        start: at,
+                        end: at + length,
+                        replacement,
+                    });
+                    if let Some(to) = found.and_then(|found| choose(&found)) {
                         let result = result.get_or_insert_with(Vec::new);
                         result.extend_from_slice(&text[copied..at]);
-                        result.extend_from_slice(to);
+                        result.extend_from_slice(&to);
                         copied = at + length;
                     }
                     at += length;

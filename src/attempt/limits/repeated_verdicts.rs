@@ -233,7 +233,7 @@ impl Attempt<'_> {
     /// Returns whether CI fails in the same way without the attempt's change.
     async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, AttemptError> {
         let own = ci::check_plan(self.claim.phase.ci());
-        let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci)));
+        let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci), self.site.repo.root()));
         let plans = [Some(self.ci_plan(Side::Ci).await), own];
         for plan in plans.into_iter().flatten() {
             let Some(run) = self.run_base_again(&plan).await? else { return Ok(false) };

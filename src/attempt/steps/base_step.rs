@@ -19,7 +19,8 @@ impl Attempt<'_> {
     /// start.
     pub(crate) async fn check_base(&mut self) -> Result<Option<Verdict>, AttemptError> {
         let runs_before = self.record.ci_runs;
-        let own = ci::check_plan(self.claim.phase.ci()).map(|plan| plan.for_copy(self.slot.path()));
+        let own = ci::check_plan(self.claim.phase.ci());
+        let own = own.map(|plan| plan.for_copy(self.slot.path(), self.site.repo.root()));
         let plans = [Some(self.ci_plan(Side::Agent).await), own];
         for plan in plans.into_iter().flatten() {
             if let Some(verdict) = self.prove(&plan).await? {

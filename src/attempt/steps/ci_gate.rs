@@ -85,7 +85,7 @@ impl Attempt<'_> {
     /// run.
     async fn own_check(&mut self, commit: &str) -> Result<Gate, AttemptError> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
-        let plan = plan.for_copy(self.slot.path_of(Side::Ci));
+        let plan = plan.for_copy(self.slot.path_of(Side::Ci), self.site.repo.root());
         if let Some(why) = self.misplaced_imports(&plan).await {
             return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
         }
@@ -232,6 +232,7 @@ impl Attempt<'_> {
         let env = self.environment(Purpose::Ci, Side::Ci);
         let request = ci::Request {
             dir: self.slot.path_of(Side::Ci),
+            checkout: self.site.repo.root(),
             env: &env,
             log: self.folder.ci_log(self.record.ci_runs),
             redact: self.site.redactor.clone(),

@@ -21,6 +21,7 @@ const SHOWN_CHARS: usize = 8_000;
 struct SlotChecks {
     plan: CiPlan,
     dir: PathBuf,
+    checkout: PathBuf,
     env: Env,
     folder: PathBuf,
     redact: Redactor,
@@ -39,6 +40,7 @@ impl Attempt<'_> {
         Ok(Some(Arc::new(SlotChecks {
             plan: self.ci_plan(Side::Agent).await,
             dir: self.slot.path().to_owned(),
+            checkout: self.site.repo.root().to_owned(),
             env: self.environment(Purpose::Ci, Side::Agent),
             folder: self.folder.path().to_owned(),
             redact: self.site.redactor.clone(),
@@ -58,6 +60,7 @@ impl Checks for SlotChecks {
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
             let request = ci::Request {
                 dir: &self.dir,
+                checkout: &self.checkout,
                 env: &self.env,
                 log: self.folder.join(format!("ci-by-agent-{number}.log")),
                 redact: self.redact.clone(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::super::ci_plan::{CiPlan, Reporting, Runner, Site};
 use super::super::detect::{self, FOREIGN};
 use super::super::projects::NOT_OURS;
+use super::command_paths::is_made;
 
 /// Search depth below CI's directory.
 const DEPTH: usize = 6;
@@ -18,7 +19,7 @@ const CARGO_TOOLS: [&str; 7] =
     ["ar", "linker", "runner", "rustc", "rustc-wrapper", "rustdoc", "target-dir"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tool {
+pub(super) enum Tool {
     Go,
     Cargo,
     Node,
@@ -48,7 +49,7 @@ pub fn misplaced(site: &Site<'_>, plan: &CiPlan) -> Option<String> {
 }
 
 /// Returns the build tools of this plan's command; all of them if unknown.
-fn tools(plan: &CiPlan) -> &'static [Tool] {
+pub(super) fn tools(plan: &CiPlan) -> &'static [Tool] {
     match (plan.runner, plan.reporting) {
         (_, Reporting::GoJson) => &[Tool::Go],
         (_, Reporting::Libtest) => &[Tool::Cargo],
@@ -174,11 +175,7 @@ impl Checkout<'_> {
         let Some((known, real)) = known else { return false };
         let whole = real.join(path.strip_prefix(known).unwrap_or(Path::new("")));
         let Ok(below) = whole.strip_prefix(self.root) else { return false };
-        let is_made = below
-            .iter()
-            .filter_map(OsStr::to_str)
-            .any(|name| FOREIGN.contains(&name) || matches!(name, ".venv" | ".autopack"));
-        !is_made && !whole.starts_with(self.copy)
+        !is_made(below) && !whole.starts_with(self.copy)
     }
 }
 

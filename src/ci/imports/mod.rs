@@ -5,9 +5,11 @@
 //! command, however deep in a script or Makefile, reads `sitecustomize.py` from the first directory on `PYTHONPATH`:
 //! the file installed here redirects these paths into the copy. Cases out of reach (`python -I`, an unknown kind of
 //! finder) are detected once per drain and end the drain; so do absolute paths into the checkout in the files of build
-//! tools.
+//! tools, in test code and in scripts. In the command itself, such paths are mapped to the copy.
 
+mod checkout_mentions;
 mod checkout_paths;
+mod command_paths;
 mod interpreters;
 mod node_links;
 
@@ -18,6 +20,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+pub(super) use checkout_mentions::SearchedFiles;
+pub(super) use command_paths::CommandPaths;
 pub(super) use interpreters::Interpreter;
 
 use super::ci_plan::{CiPlan, Site};
@@ -71,10 +75,13 @@ pub async fn misplaced_imports(
     plan: &CiPlan,
     pythons: &Pythons,
 ) -> Option<String> {
-    if let Some(why) = checkout_paths::misplaced(site, plan).or_else(|| node_links::misplaced(site))
-    {
-        return Some(why);
+    let named = checkout_paths::misplaced(site, plan)
+        .or_else(|| node_links::misplaced(site))
+        .or_else(|| checkout_mentions::misplaced(site, plan, &pythons.searched));
+    if named.is_some() {
+        return named;
     }
+    let plan = &plan.moved(&CommandPaths::new(site.workspace, site.env, site.dir));
     let here = plan.directory(site.dir);
     let mut env = site.env.clone();
     if let Some(source) = &plan.python_path {

@@ -2,7 +2,7 @@
 //! --tags`, `git diff main...HEAD` and `git diff origin/main...` print the same in a slot as in a
 //! clone.
 //!
-//! They are copied, not shared: an agent can only change the copy. No remote is configured.
+//! They are copied, not shared: an agent can only change the copy. `fetch_remote` adds the remote for CI and setup.
 
 use std::collections::BTreeMap;
 use std::path::Path;

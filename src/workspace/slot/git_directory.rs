@@ -1,7 +1,7 @@
 //! Writes git directories as plain files: a private directory only for autopack, and the copy's own
 //! directory, open to any change by an agent.
 //!
-//! Both borrow the user's objects and have no remote. The agent's git never reads the private
+//! Both borrow the user's objects; only CI's checkout has a remote, to fetch from. The agent's git never reads the private
 //! directory; our git never reads the agent's.
 
 use std::fs;
@@ -63,17 +63,19 @@ impl GitDir<'_> {
         Ok(())
     }
 
-    /// Returns the content of a copy's own directory: as if new, at `commit`, with the index of `private`.
+    /// Returns the content of a copy's own directory: as if new, at `commit`, with the index of `private`. `remote` is a
+    /// section of the configuration.
     pub fn own(
         &self,
         private: &Path,
         commit: &str,
         exclude: &[u8],
         refs: &CopiedRefs,
+        remote: &str,
     ) -> Result<Exact> {
         let mut exact = Exact::default();
         let add = |exact: &mut Exact| -> io::Result<()> {
-            self.add(exact, Path::new(""), private, self.agent_config())?;
+            self.add(exact, Path::new(""), private, self.agent_config() + remote)?;
             exact.file("info/exclude", exclude);
             exact.file("HEAD", format!("ref: {AGENT_BRANCH}\n"));
             exact.file(AGENT_BRANCH, format!("{commit}\n"));

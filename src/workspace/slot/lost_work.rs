@@ -20,6 +20,7 @@ use crate::git::path_bytes::shown;
 use crate::git::removal::remove_any;
 
 const MOST_PATCHES: usize = 8;
+const REMOTES: &str = "refs/remotes/";
 
 /// Work outside the measured change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +109,8 @@ impl Look<'_> {
         }
         let parents = self.commits(&ids).await?;
         let named = self.named(worktrees);
-        for (tip, found) in tips(&parents, self.head().as_deref(), &named) {
+        let kept = self.head().into_iter().chain(self.fetched()).collect();
+        for (tip, found) in tips(&parents, kept, &named) {
             if lost.len() < MOST_PATCHES && !seen.contains(&tip) {
                 lost.extend(self.commit(&tip, &parents, &found).await?);
             }
@@ -152,6 +154,9 @@ impl Look<'_> {
                 .or_insert(found);
         };
         for (name, id) in refs(self.own) {
+            if name.starts_with(REMOTES) {
+                continue;
+            }
             let found = match name.strip_prefix("refs/heads/") {
                 Some(branch) => Found::Branch(branch.to_owned()),
                 None if name == "refs/stash" => Found::Stash,
@@ -169,6 +174,13 @@ impl Look<'_> {
             }
         }
         named
+    }
+
+    /// Returns the branches of remotes: others' commits, fetched by setup.
+    fn fetched(&self) -> Vec<String> {
+        let of_remotes = |name: &String| name.starts_with(REMOTES);
+        let refs = refs(self.own).into_iter();
+        refs.filter(|(name, _)| of_remotes(name)).map(|(_, id)| id).collect()
     }
 
     fn head(&self) -> Option<String> {
@@ -269,14 +281,14 @@ impl Found {
     }
 }
 
-/// Returns the latest commits not reachable from the agent's final HEAD.
+/// Returns the latest commits not reachable from the kept commits: the agent's final HEAD, and fetched branches.
 fn tips(
     parents: &Parents,
-    head: Option<&str>,
+    kept: Vec<String>,
     named: &BTreeMap<String, Found>,
 ) -> Vec<(String, Found)> {
     let mut reached = HashSet::new();
-    let mut open: Vec<&str> = head.into_iter().collect();
+    let mut open: Vec<&str> = kept.iter().map(String::as_str).collect();
     while let Some(id) = open.pop() {
         if reached.insert(id)
             && let Some(parents) = parents.get(id)
@@ -326,7 +338,7 @@ mod tests {
             ("y".to_owned(), Found::Branch("y".to_owned())),
             ("s".to_owned(), Found::Stash),
         ]);
-        let found = tips(&parents, Some("head"), &named);
+        let found = tips(&parents, vec!["head".to_owned()], &named);
         let found: Vec<_> = found.iter().map(|(id, found)| (id.as_str(), found)).collect();
         let branch = Found::Branch("y".to_owned());
         assert_eq!(found, [("s", &Found::Stash), ("y", &branch), ("gone", &Found::Nowhere)]);

@@ -11,6 +11,7 @@ pub mod checkout;
 pub mod clean_clone;
 pub mod commit;
 pub mod dependency_links;
+pub mod fetch_remote;
 pub mod filters;
 pub mod git_directory;
 pub mod ignored_deliverables;
@@ -321,7 +322,9 @@ impl Slot {
         let path = checkout.dir.join(".git");
         let folder = GitDir { path: &path, ..checkout.git_folder(&self.repo) };
         let Holding { placed, modules, refs, .. } = holding;
-        let mut own = folder.own(&checkout.git_dir, commit, &placed.exclude, refs)?;
+        let is_cis = checkout.dir == self.ci.dir;
+        let remote = if is_cis { self.repo.origin_config() } else { String::new() };
+        let mut own = folder.own(&checkout.git_dir, commit, &placed.exclude, refs, &remote)?;
         for module in modules {
             module.add_own_git(&self.repo, &checkout.dir, &mut own)?;
         }
