@@ -48,6 +48,102 @@ fn the_next_phases_ci_sees_nothing_of_the_one_before() {
     assert_eq!(project.landed(), ["one", "two"]);
 }
 
+const REACHES_CI: &str = "in CI's checkout was changed by another process, maybe by an agent";
+
+/// The path of CI's checkout is easily guessed, and its caches survive a reset.
+#[test]
+fn what_an_agent_writes_into_cis_checkout_is_removed_and_said() {
+    for planted in ["node_modules/ghost/index.js", "target/x", ".venv/lib/x"] {
+        let agent = format!(
+            "write_deliverables()\nif phase_id == 'liar': write(os.environ['AUTOPACK_WORKTREE'] + '-ci/{planted}')"
+        );
+        let config = format!(
+            "ci: {{command: [sh, -c, \"mkdir -p target && touch target/own && {{ test ! -f src/liar.txt || test -f {planted}; }}\"]}}\n"
+        );
+        let project =
+            Project::new().file(".gitignore", "node_modules/\ntarget/\n.venv/\n").commit("ignores");
+        let project = project.agent_with(&agent, &config).plan(plan(&["liar", "honest"]));
+        let ran = project.drain().exited(3);
+        assert_eq!(project.landed(), ["honest"], "{planted}");
+        assert!(failure(&project, "liar").contains("ci_failed"), "{planted}");
+        assert_eq!(ran.stdout.matches(REACHES_CI).count(), 1, "{planted}: {ran:#?}");
+    }
+}
+
+/// The attempt of the first drain ends without CI, and the second drain's base is known.
+#[test]
+fn what_an_agent_of_an_earlier_drain_wrote_there_is_removed_too() {
+    let agent = "if attempt == 1: write(os.environ['AUTOPACK_WORKTREE'] + '-ci/target/x')\n\
+                 else: write_deliverables()";
+    let config = "ci: {command: [sh, -c, \"test ! -f src/liar.txt || test -f target/x\"]}\n";
+    let project = Project::new().file(".gitignore", "target/\n").commit("ignores");
+    let project = project.agent_with(agent, config).plan(plan(&["liar"]));
+    project.drain().exited(3);
+    project.autopack(["phases", "retry", "--run-id", "run", "liar"]).succeeded();
+    let ran = project.drain().exited(3);
+    assert!(project.landed().is_empty());
+    assert!(ran.stdout.contains(REACHES_CI), "{ran:#?}");
+}
+
+/// Otherwise every phase would start with empty caches.
+#[test]
+fn cis_own_caches_survive_agents_and_drains() {
+    let agent = "write_deliverables(); write('target/x')\nif attempt == 1 and phase_id == 'two': sys.exit(1)";
+    let project = Project::new().file(".gitignore", "target/\n").commit("ignores");
+    let log = project.outside("runs");
+    let config = format!(
+        "ci: {{final: off, command: [sh, -c, \"mkdir -p target/a && echo x >> target/a/runs && cp target/a/runs '{}'\"]}}\n",
+        log.display()
+    );
+    let project = project.agent_with(agent, &config).plan(plan(&["one", "two"]));
+    let first = project.drain().exited(3);
+    let runs = fs::read_to_string(&log).unwrap().lines().count();
+    project.autopack(["phases", "retry", "--run-id", "run", "two"]).succeeded();
+    let second = project.drain().succeeded();
+    assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), runs + 1);
+    assert!(runs >= 2 && !(first.stdout + &second.stdout).contains(REACHES_CI));
+}
+
+/// The copies for CI and for the clean clone come from there.
+#[test]
+fn a_package_put_into_the_users_checkout_is_said_and_not_brought() {
+    let ci = "ci: {command: [sh, -c, \"if test -f src/liar.txt; then test -e ghost; else ! test -e ghost; fi && test -e real\"]}\n";
+    for (ghost, real, jobs) in [
+        ("node_modules/ghost/index.js", "node_modules/real/index.js", "1"),
+        ("node_modules/ghost/index.js", "node_modules/real/index.js", "2"),
+        // None was there.
+        ("node_modules/ghost/index.js", "README.md", "1"),
+        // The manifest beside comes with the change.
+        ("web/node_modules/ghost/index.js", "README.md", "1"),
+    ] {
+        let agent = format!(
+            "write_deliverables('{{}}')\nif phase_id == 'liar': write(workspace / '{ghost}')"
+        );
+        let config = ci
+            .replace("-e ghost", &format!("-e {ghost}"))
+            .replace("-e real", &format!("-e {real}"));
+        let project = Project::new()
+            .file(".gitignore", "node_modules/\n")
+            .file("package.json", "{}")
+            .commit("manifest")
+            .file(real, "");
+        project.git(["checkout", "-q", "README.md"]);
+        let plan = json!({"phases": [
+            {"phase_id": "liar", "deliverables": ["src/liar.txt", "web/package.json"], "max_attempts": 1},
+            {"phase_id": "honest", "deliverables": ["src/honest.txt"], "max_attempts": 1}]});
+        let project = project.agent_with(&agent, &config).plan(plan);
+        let ran = project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).exited(3);
+        assert_eq!(project.landed(), ["honest"], "{ghost} {real}: {ran:#?}");
+        assert!(ran.stdout.contains("CI is green in a clean clone"), "{ran:#?}");
+        let dir = ghost.split("ghost").next().unwrap();
+        let note = format!(
+            "your own checkout changed while the agent worked (by you, or by the agent): {dir}; CI keeps the earlier \
+             dependencies until the next drain"
+        );
+        assert!(ran.stdout.contains(&note), "{ran:#?}");
+    }
+}
+
 #[test]
 fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
     let config = "ci: {red_base: allow, command: [sh, -c, \"test -f src/one.txt && test $PWD = $AUTOPACK_WORKTREE && case $PWD in *-ci) ;; *) exit 1 ;; esac\"]}\n";

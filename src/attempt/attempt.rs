@@ -190,7 +190,11 @@ impl<'a> Attempt<'a> {
     ) -> Result<Option<Failure>, AttemptError> {
         let reset = self.slot.reset_ci(commit, &self.site.settings.workspace).await?;
         // The other notes were already given for the agent's checkout.
-        self.say_reset(&Reset { set_aside: reset.set_aside, ..Reset::default() });
+        self.say_reset(&Reset {
+            set_aside: reset.set_aside,
+            touched: reset.touched,
+            ..Reset::default()
+        });
         Ok(match self.set_up(Side::Ci).await? {
             SetUp::DidNotRun | SetUp::Ran => self.install_for_ci().await?,
             SetUp::Failed { why } => Some(Failure::new(FailureKind::CiFailed, why)),
@@ -229,6 +233,13 @@ impl<'a> Attempt<'a> {
         if let Some(aside) = &reset.set_aside {
             self.note(&format!("cannot clean the slot; moved to {}", aside.display()));
         }
+        if let Some(path) = &reset.touched {
+            self.note(&format!(
+                "{} in CI's checkout was changed by another process, maybe by an agent; caches and dependencies there are \
+                 made anew",
+                path.display()
+            ));
+        }
         for path in &reset.missing_submodules {
             self.note(&format!("submodule {path}: commit not fetched; the directory is empty"));
         }
@@ -257,12 +268,17 @@ impl<'a> Attempt<'a> {
     }
 
     fn say_touched(&self, touched: &[String]) {
-        if !touched.is_empty() {
-            self.note(&format!(
-                "your own checkout changed while the agent worked (by you, or by the agent): {}",
-                first_few(touched, SHOWN)
-            ));
+        if touched.is_empty() {
+            return;
         }
+        let effect = match touched.iter().any(|path| self.site.repo.is_dependencies(path)) {
+            true => "; CI keeps the earlier dependencies until the next drain",
+            false => "",
+        };
+        self.note(&format!(
+            "your own checkout changed while the agent worked (by you, or by the agent): {}{effect}",
+            first_few(touched, SHOWN)
+        ));
     }
 
     fn say_left_out(&self, measured: &Measured) {

@@ -53,10 +53,11 @@ impl From<StoreError> for AttemptError {
 
 impl From<WorkspaceError> for AttemptError {
     fn from(error: WorkspaceError) -> Self {
-        if matches!(error, WorkspaceError::SlotGone { .. }) {
-            return Self::Crashed(error.to_string());
+        match error {
+            WorkspaceError::SlotGone { .. } => Self::Crashed(error.to_string()),
+            WorkspaceError::DependenciesChanged { .. } => Self::Systemic(error.to_string()),
+            error => anyhow::Error::new(error).into(),
         }
-        anyhow::Error::new(error).into()
     }
 }
 

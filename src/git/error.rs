@@ -163,6 +163,16 @@ pub enum WorkspaceError {
         /// Path of the directory.
         dir: PathBuf,
     },
+    /// A dependency directory of the user's checkout changed after an agent started, and no copy of the earlier state
+    /// is left.
+    #[error(
+        "{path} in your checkout changed after an agent started, and there is no earlier copy for CI; check the \
+         directory, then start the drain again"
+    )]
+    DependenciesChanged {
+        /// Path of the directory, relative to the checkout's top.
+        path: String,
+    },
     /// The slot with this number has not been reset yet.
     #[error("slot {0} was not reset before it was used")]
     NotReset(u32),

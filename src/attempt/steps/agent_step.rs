@@ -23,6 +23,9 @@ impl Attempt<'_> {
         self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
         self.record.estimated_output = Some(estimate);
         self.step(Step::Agent);
+        // From here on, an agent may write anywhere.
+        self.slot.seal_ci()?;
+        self.site.repo.note_agent();
         let started = Instant::now();
         let show = |event| self.show(event);
         let files = AgentFiles::create(self.folder.agent_files())?;

@@ -65,6 +65,26 @@ pub fn dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories
     result
 }
 
+/// Returns the dependency directory that contains an ignored path of the user's checkout, or is this path. A directory
+/// may be listed as a whole, or by its entries.
+pub fn dependencies_around(root: &Path, path: &str) -> Option<String> {
+    let path = path.trim_end_matches('/');
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let is_product = |at: &str| {
+        PRODUCTS.iter().any(|product| {
+            let above = at.strip_suffix(product.path);
+            above.is_some_and(|above| above.is_empty() || above.ends_with('/'))
+        })
+    };
+    if let Some(end) = ends.into_iter().find(|end| is_product(&path[..*end])) {
+        return Some(path[..end].to_owned());
+    }
+    let is_venv = |at: &str| root.join(at).join(VENV_MARKER).is_file();
+    // An environment's own ignore file lists its entries.
+    let above = path.rsplit_once('/').map(|(above, _)| above);
+    [Some(path), above].into_iter().flatten().find(|at| is_venv(at)).map(str::to_owned)
+}
+
 /// Returns the directories with a manifest, always including the top.
 fn projects(tree: &Tree) -> BTreeSet<String> {
     let mut projects = BTreeSet::from([String::new()]);
@@ -173,6 +193,22 @@ mod tests {
         let tree = tree(&["web/package.json", "api/requirements-dev.txt"]);
         let root = checkout(&["node_modules/x/y", "venv/pyvenv.cfg", "web/x", "api/y"]);
         assert_eq!(dependency_directories(&tree, root.path()).found, ["node_modules", "venv"]);
+    }
+
+    #[test]
+    fn an_ignored_path_leads_to_its_dependency_directory() {
+        let root = checkout(&["api/.venv/pyvenv.cfg", "web/node_modules/x/y", "gen/x"]);
+        for (path, around) in [
+            ("node_modules/", Some("node_modules")),
+            ("web/node_modules/x/", Some("web/node_modules")),
+            ("api/.venv/", Some("api/.venv")),
+            ("api/.venv/pyvenv.cfg", Some("api/.venv")),
+            (".yarn/cache/", Some(".yarn/cache")),
+            ("gen/", None),
+            ("my_vendor/", None),
+        ] {
+            assert_eq!(dependencies_around(root.path(), path).as_deref(), around, "{path}");
+        }
     }
 
     #[test]

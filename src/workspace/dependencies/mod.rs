@@ -23,7 +23,7 @@ mod relocation;
 mod stamp;
 
 pub use changed_inputs::{changed_inputs, key_of};
-pub use directories::{DependencyDirectories, dependency_directories};
+pub use directories::{DependencyDirectories, dependencies_around, dependency_directories};
 pub use frozen_install::{FrozenInstall, InstallCommand, frozen_installs};
 pub use relocation::{Relocation, relocate};
 pub use stamp::stamp;

@@ -6,6 +6,7 @@
 
 pub mod claim_ref;
 pub mod copied_refs;
+pub mod dependency_baseline;
 pub mod green_commit;
 pub mod leftovers;
 pub mod obstacles;
@@ -21,6 +22,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use self::dependency_baseline::DependencyBaseline;
 use self::slot_place::{Place, PlaceSettings};
 use self::users_gc::InVain;
 use super::slot::Opened;
@@ -56,6 +58,7 @@ pub struct Repo {
     pub(super) gc_in_vain: InVain,
     pub(super) opened: Opened,
     pub(super) brought: Brought,
+    pub(super) dependency_baseline: DependencyBaseline,
     place_settings: PlaceSettings,
     place: Arc<OnceLock<Place>>,
 }
@@ -90,6 +93,7 @@ impl Repo {
             gc_in_vain: InVain::default(),
             opened: Opened::default(),
             brought: Brought::default(),
+            dependency_baseline: DependencyBaseline::default(),
             place_settings: place_settings(env),
             place: Arc::default(),
         })
@@ -139,6 +143,11 @@ impl Repo {
             }
         }
         Err(WorkspaceError::NotARepository(dir.to_owned()))
+    }
+
+    /// Records the start of an agent: it may write to dependency directories of the user's checkout.
+    pub fn note_agent(&self) {
+        self.dependency_baseline.note_agent();
     }
 
     /// Returns the top of the user's checkout.

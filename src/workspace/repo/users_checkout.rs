@@ -13,9 +13,12 @@ use crate::git::command::fields;
 use crate::git::error::Result;
 use crate::git::path_bytes::{from_bytes, shown};
 use crate::git::refs::{refs_of_remotes, users_refs};
+use crate::workspace::dependencies::{self, dependencies_around};
 
 /// Maximum number of ignored files to watch.
 const IGNORED: usize = 200;
+/// Maximum number of ignored paths examined for dependency directories.
+const EXAMINED: usize = 1000;
 
 /// Snapshot of the user's checkout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,9 +48,13 @@ impl Repo {
         ];
         let listed = self.git.call("read the state of the checkout", args).bytes().await?;
         let mut state = BTreeMap::new();
-        let mut ignored = 0;
+        let (mut ignored, mut examined) = (0, 0);
         for line in fields(&listed) {
             if let Some(path) = line.strip_prefix(b"! ") {
+                examined += 1;
+                if examined <= EXAMINED {
+                    self.add_dependencies(&mut state, path);
+                }
                 if ignored < IGNORED && is_configuration(path) {
                     ignored += 1;
                     state.insert(
@@ -80,6 +87,20 @@ impl Repo {
         let mut changed = differing(&now.files, &before.files);
         changed.extend(differing(&now.refs, &before.refs));
         Ok(changed.into_iter().collect())
+    }
+
+    /// Whether a changed path is a dependency directory.
+    pub fn is_dependencies(&self, changed: &str) -> bool {
+        changed.ends_with('/') && dependencies_around(&self.root, changed).is_some()
+    }
+
+    /// Adds the stamp of the dependency directory around an ignored path. Its name ends with a slash.
+    fn add_dependencies(&self, state: &mut BTreeMap<String, (Vec<u8>, Stamp)>, ignored: &[u8]) {
+        let Some(dir) = dependencies_around(&self.root, &String::from_utf8_lossy(ignored)) else {
+            return;
+        };
+        let stamp = || (dependencies::stamp(&self.root, &dir).into_bytes(), None);
+        state.entry(format!("{dir}/")).or_insert_with(stamp);
     }
 
     /// Returns configuration and hooks: writing them can make the user's git run programs.

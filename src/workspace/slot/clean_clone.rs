@@ -28,6 +28,7 @@ impl Slot {
     /// If a file cannot be removed.
     pub async fn remove_clean_clone(&mut self) -> Result<()> {
         self.ci_holding = None;
+        self.drop_seal()?;
         self.repo.brought.forget(&self.ci);
         let dir = self.ci.dir.clone();
         blocking(move || {

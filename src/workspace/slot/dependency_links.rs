@@ -1,15 +1,16 @@
 //! Dependency directories in a copy: copied from the user's checkout, and again after changes
-//! there. If the copy's lock files ask for other dependencies, a frozen install creates the
+//! there before the first agent. If the copy's lock files ask for other dependencies, a frozen install creates the
 //! directories in the copy instead.
 //!
 //! The `dependencies` module finds the directories, detects changes, relocates copies, and chooses
 //! the install command.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::checkout::{Checkout, blocking};
+use super::ci_seal::{end_of_use, first_change};
 use super::linked_paths::Mirror;
 use super::outside_diff::Outside;
 use super::{Side, Slot};
@@ -20,8 +21,9 @@ use crate::git::trees::Tree;
 use crate::process::PathReplacement;
 use crate::workspace::dependencies::{
     FrozenInstall, InstallCommand, changed_inputs, dependency_directories, frozen_installs,
-    is_dependency_directory, key_of, relocate, stamp,
+    is_dependency_directory, key_of, relocate,
 };
+use crate::workspace::repo::dependency_baseline::DependencySource;
 use crate::workspace::repo::{Repo, users_checkout};
 
 /// State of the dependency directories of each checkout, as far as known to this process.
@@ -35,6 +37,8 @@ struct State {
     /// Manifests with the same dependencies as the user's: the stamps of both files at the comparison.
     same: BTreeMap<String, [users_checkout::Stamp; 2]>,
     installed: Option<Installed>,
+    /// Whether the copies are for CI.
+    is_cis: bool,
     /// Whether another process may have installed something.
     is_stale: bool,
 }
@@ -76,8 +80,20 @@ impl Brought {
         self.with(checkout, |state| state.stamps.get(path).is_some_and(|known| known == stamp))
     }
 
-    fn note(&self, checkout: &Checkout, path: &str, stamp: String) {
-        self.with(checkout, |state| state.stamps.insert(path.to_owned(), stamp));
+    fn note(&self, checkout: &Checkout, path: &str, stamp: String, is_cis: bool) {
+        self.with(checkout, |state| {
+            state.is_cis = is_cis;
+            state.stamps.insert(path.to_owned(), stamp);
+        });
+    }
+
+    /// Returns CI's checkouts with a copy of this state of a directory.
+    fn copies_for_ci(&self, path: &str, stamp: &str) -> Vec<PathBuf> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_copy = |state: &State| {
+            state.is_cis && state.stamps.get(path).is_some_and(|known| known == stamp)
+        };
+        all.iter().filter(|(_, state)| is_copy(state)).map(|(dir, _)| dir.clone()).collect()
     }
 
     /// Whether a frozen install created this path of a checkout.
@@ -95,14 +111,9 @@ impl Repo {
         let named: BTreeSet<&str> =
             settings.link.iter().map(|path| path.trim_end_matches('/')).collect();
         let mut found = dependency_directories(tree, &self.root).found;
-        found.retain(|path| !named.contains(path.as_str()));
+        let is_new = |path: &str| self.dependency_baseline.is_new(&self.root, path);
+        found.retain(|path| !named.contains(path.as_str()) && !is_new(path));
         found
-    }
-
-    /// Returns the path replacement from the user's checkout to a copy.
-    pub(crate) fn replacement(&self, checkout: &Checkout) -> PathReplacement {
-        let real = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        PathReplacement::new(&[self.root.clone(), real], &checkout.dir)
     }
 }
 
@@ -270,31 +281,76 @@ impl Slot {
         if self.repo.brought.is_installed(checkout, path) {
             return Ok(true);
         }
-        let is_cis = checkout.dir == self.ci.dir;
-        match is_cis && is_dependency_directory(&self.repo.root.join(path)) {
-            true => self.bring_changed(checkout, path).await.map(|()| true),
-            false => self.bring(checkout, path).await,
+        if !is_dependency_directory(&self.repo.root.join(path)) {
+            return self.bring(checkout, path).await;
         }
+        if self.is_cis(checkout) {
+            return self.bring_changed(checkout, path).await;
+        }
+        // Recorded before the first agent starts, even if CI's checkout is filled later.
+        self.repo.dependency_baseline.source(&self.repo.root, path);
+        self.bring(checkout, path).await
     }
 
-    async fn bring_changed(&self, checkout: &Checkout, path: &str) -> Result<()> {
+    fn is_cis(&self, checkout: &Checkout) -> bool {
+        checkout.dir == self.ci.dir
+    }
+
+    /// Copies a directory that is missing or changed since the last copy; false if there is none to copy.
+    async fn bring_changed(&self, checkout: &Checkout, path: &str) -> Result<bool> {
         if self.repo.brought.is_installed(checkout, path) {
-            return Ok(());
+            return Ok(true);
         }
-        let now = stamp(&self.repo.root, path);
+        let source = self.repo.dependency_baseline.source(&self.repo.root, path);
+        let (DependencySource::Current(stamp) | DependencySource::Earlier(stamp)) = &source else {
+            let copy = checkout.dir.join(path);
+            remove_any(&copy).doing("remove", &copy)?;
+            return Ok(false);
+        };
         let there = checkout.dir.join(path).symlink_metadata().is_ok();
-        if there && self.repo.brought.is_as_it_was(checkout, path, &now) {
-            return Ok(());
+        if there && self.repo.brought.is_as_it_was(checkout, path, stamp) {
+            return Ok(true);
         }
-        self.bring(checkout, path).await?;
-        self.repo.brought.note(checkout, path, now);
-        Ok(())
+        match &source {
+            DependencySource::Earlier(stamp) => self.bring_earlier(checkout, path, stamp).await?,
+            _ => drop(self.bring(checkout, path).await?),
+        }
+        self.repo.brought.note(checkout, path, stamp.clone(), self.is_cis(checkout));
+        Ok(true)
+    }
+
+    /// Copies an earlier state of a directory from another checkout of CI's.
+    async fn bring_earlier(&self, checkout: &Checkout, path: &str, stamp: &str) -> Result<()> {
+        for from in self.repo.brought.copies_for_ci(path, stamp) {
+            let is_touched = || {
+                let copy = [from.join(path)];
+                end_of_use(&from).is_some_and(|sealed| first_change(&copy, sealed).is_some())
+            };
+            if from == checkout.dir || !from.join(path).is_dir() || is_touched() {
+                continue;
+            }
+            match self.bring_from(&from, checkout, path).await {
+                Ok(_) => return Ok(()),
+                // CI may be running there.
+                Err(error) => tracing::debug!("cannot copy {path}: {error}"),
+            }
+        }
+        match self.is_cis(checkout) {
+            true => Err(WorkspaceError::DependenciesChanged { path: path.to_owned() }),
+            // Only CI decides.
+            false => self.bring(checkout, path).await.map(drop),
+        }
     }
 
     /// Copies a path of the user's checkout again; false if missing there.
     async fn bring(&self, checkout: &Checkout, path: &str) -> Result<bool> {
-        let (root, slot, path) = (self.repo.root.clone(), checkout.dir.clone(), path.to_owned());
-        let replacement = self.repo.replacement(checkout);
+        self.bring_from(&self.repo.root, checkout, path).await
+    }
+
+    async fn bring_from(&self, root: &Path, checkout: &Checkout, path: &str) -> Result<bool> {
+        let (root, slot, path) = (root.to_owned(), checkout.dir.clone(), path.to_owned());
+        let real = root.canonicalize().unwrap_or_else(|_| root.clone());
+        let replacement = PathReplacement::new(&[root.clone(), real], &slot);
         blocking(move || {
             let mirror = Mirror { root: &root, slot: &slot };
             let there = mirror.bring(&path).doing("copy into the slot", &root.join(&path))?;

@@ -8,6 +8,7 @@
 pub mod agent_objects;
 pub mod binary_files;
 pub mod checkout;
+pub mod ci_seal;
 pub mod clean_clone;
 pub mod commit;
 pub mod dependency_links;
@@ -38,6 +39,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::checkout::{Checkout, Placed, blocking};
+use self::ci_seal::{ChangeTime, end_of_use, remove_touched};
 use self::dependency_links::Wanted;
 use self::git_directory::GitDir;
 use self::made_objects::LastMade;
@@ -64,6 +66,8 @@ pub struct Slot {
     /// CI's checkout; no agent works there.
     pub(super) ci: Checkout,
     pub(super) ci_holding: Option<Holding>,
+    /// Whether CI's checkout was reset since it was last sealed.
+    ci_in_use: bool,
     pub(super) made: LastMade,
     lock: FileLock,
 }
@@ -115,6 +119,8 @@ pub struct Reset {
     pub tracked_links: Vec<String>,
     /// Submodules whose commit was not fetched by the user; their directories are empty.
     pub missing_submodules: Vec<String>,
+    /// A kept path in CI's checkout written by another process since CI's last use; all kept paths were removed.
+    pub touched: Option<PathBuf>,
     /// New path of the slot's old directory, if it could not be cleaned.
     pub set_aside: Option<PathBuf>,
 }
@@ -157,7 +163,8 @@ impl Slot {
         fs::create_dir_all(&top.dir).doing("create the directory", &top.dir)?;
         let made = LastMade::default();
         let (holding, ci_holding) = (None, None);
-        Ok(Self { repo: repo.clone(), number, top, holding, ci, ci_holding, made, lock })
+        let repo = repo.clone();
+        Ok(Self { repo, number, top, holding, ci, ci_holding, ci_in_use: false, made, lock })
     }
 
     /// Moves CI's checkout to another directory.
@@ -214,7 +221,7 @@ impl Slot {
     pub async fn reset(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
         self.holding = None;
         self.reopen();
-        let (holding, reset) = self.fill(Side::Agent, commit, settings).await?;
+        let (holding, reset) = self.fill(Side::Agent, commit, settings, None).await?;
         self.holding = Some(holding);
         Ok(reset)
     }
@@ -239,7 +246,9 @@ impl Slot {
     pub async fn reset_ci(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
         self.ci_holding = None;
         self.reopen();
-        let (holding, reset) = self.fill(Side::Ci, commit, settings).await?;
+        let sealed = end_of_use(&self.ci.dir);
+        let (holding, reset) = self.fill(Side::Ci, commit, settings, sealed).await?;
+        self.break_seal()?;
         self.ci_holding = Some(holding);
         Ok(reset)
     }
@@ -249,6 +258,7 @@ impl Slot {
         side: Side,
         commit: &str,
         settings: &WorkspaceSettings,
+        sealed: Option<ChangeTime>,
     ) -> Result<(Holding, Reset)> {
         let mut outside = Outside::new(settings)?;
         let checkout = self.checkout(side);
@@ -259,7 +269,8 @@ impl Slot {
         let links = self.repo.automatic_links(&tree, settings);
         outside.dependencies.clone_from(&links);
         self.keep_installed(checkout, &mut outside);
-        let placed = self.place(checkout, commit, tree, &outside, &mut reset).await?;
+        let mut placed = self.place(checkout, commit, tree, &outside, &mut reset).await?;
+        reset.touched = remove_touched(checkout, &mut placed.kept, sealed).await?;
         let tree = &placed.tree;
         let wanted = self.settle_installed(checkout, tree, links, &mut outside, settings).await?;
         self.bring_links(checkout, &outside, &placed, &mut reset).await?;
@@ -273,7 +284,11 @@ impl Slot {
             users_git: vec![self.repo.git_dir.clone(), self.repo.common_dir.clone()],
             users_dir: self.repo.root.clone(),
         };
-        let modules = fill(&self.repo, parent, &outside).await?;
+        let mut modules = fill(&self.repo, parent, &outside).await?;
+        for module in &mut modules {
+            let touched = module.remove_touched(sealed).await?;
+            reset.touched = reset.touched.or(touched);
+        }
         let absent = modules.iter().filter(|module| module.checkout.is_none());
         reset.missing_submodules =
             absent.map(|module| crate::git::path_bytes::shown(&module.path)).collect();
@@ -338,7 +353,7 @@ impl Slot {
     /// # Errors
     /// If a file cannot be removed.
     pub async fn remove(&mut self) -> Result<()> {
-        (self.holding, self.ci_holding) = (None, None);
+        (self.holding, self.ci_holding, self.ci_in_use) = (None, None, false);
         self.repo.brought.forget(&self.top);
         self.repo.brought.forget(&self.ci);
         let place = self.repo.place()?.clone();

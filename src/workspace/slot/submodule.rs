@@ -11,6 +11,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::checkout::Checkout;
+use super::ci_seal::{self, ChangeTime};
 use super::git_directory::GitDir;
 use super::outside_diff::Outside;
 use crate::git::command::{Git, fields};
@@ -28,6 +29,8 @@ pub(crate) struct Module {
     /// `None` if its commit was not fetched by the user: an empty directory.
     pub checkout: Option<Checkout>,
     pub commit: String,
+    /// Paths outside the commit left in place.
+    pub kept: Vec<Vec<u8>>,
     /// Its git directory, from the slot's top; `None` if missing in `.gitmodules`.
     pub own_git: Option<PathBuf>,
 }
@@ -68,7 +71,8 @@ pub(crate) async fn fill(
         let Some(users_git) = fetched(repo, &parent, name, &users_dir, commit).await? else {
             empty(&dir).map_err(|source| io("clean", &dir, source))?;
             let commit = commit.to_owned();
-            modules.push(Module { path: whole, dir, checkout: None, commit, own_git: None });
+            let (checkout, kept, own_git) = (None, Vec::new(), None);
+            modules.push(Module { path: whole, dir, checkout, commit, kept, own_git });
             continue;
         };
         let git_dir = parent.checkout.git_dir.join("modules").join(file_name(path));
@@ -90,6 +94,7 @@ pub(crate) async fn fill(
             dir,
             checkout: Some(checkout.clone()),
             commit: commit.to_owned(),
+            kept: placed.kept,
             own_git,
         });
         modules.extend(below);
@@ -138,6 +143,13 @@ impl Module {
         let own_git = self.own_git.as_ref()?;
         let to = up(from_bytes(&self.path)).join(own_git);
         Some(format!("gitdir: {}\n", to.display()))
+    }
+
+    /// Removes the kept paths if one of them changed after the seal; returns the changed path from the slot's top.
+    pub async fn remove_touched(&mut self, sealed: Option<ChangeTime>) -> Result<Option<PathBuf>> {
+        let Some(checkout) = &self.checkout else { return Ok(None) };
+        let touched = ci_seal::remove_touched(checkout, &mut self.kept, sealed).await?;
+        Ok(touched.map(|path| from_bytes(&self.path).join(path)))
     }
 
     /// Whether anything in the submodule differs from its commit.
