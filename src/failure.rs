@@ -104,11 +104,11 @@ impl<E: Into<Error>> From<E> for Failure {
 }
 
 /// Adds a hint to a result with `.or_hint("...")`.
-pub trait OrHint<T> {
+pub trait WithHint<T> {
     fn or_hint(self, hint: impl Into<String>) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<Failure>> OrHint<T> for Result<T, E> {
+impl<T, E: Into<Failure>> WithHint<T> for Result<T, E> {
     fn or_hint(self, hint: impl Into<String>) -> Result<T, Failure> {
         self.map_err(|error| error.into().hint(hint))
     }

@@ -29,14 +29,14 @@ pub struct Limits {
 
 /// Target of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum HttpAccess {
     /// This machine: never through a proxy.
     Machine,
     /// Any host, through the proxy named by the environment, if any.
     Anywhere,
 }
 
-impl Reach {
+impl HttpAccess {
     /// Returns the target of a URL.
     pub fn of(url: &Url) -> Self {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -50,7 +50,7 @@ impl Reach {
 /// # Errors
 ///
 /// Fails if TLS cannot be configured.
-pub fn client(limits: Limits, reach: Reach) -> Result<Client, HttpError> {
+pub fn client(limits: Limits, reach: HttpAccess) -> Result<Client, HttpError> {
     let builder = Client::builder()
         .user_agent(concat!("autopack/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
@@ -59,8 +59,8 @@ pub fn client(limits: Limits, reach: Reach) -> Result<Client, HttpError> {
         .timeout(limits.whole)
         .tls_backend_preconfigured(tls()?);
     let builder = match reach {
-        Reach::Machine => builder.no_proxy(),
-        Reach::Anywhere => builder,
+        HttpAccess::Machine => builder.no_proxy(),
+        HttpAccess::Anywhere => builder,
     };
     builder.build().map_err(|error| HttpError(reason(error)))
 }
@@ -121,20 +121,20 @@ mod tests {
     #[test]
     fn loopback_is_this_machine() {
         for (url, reach) in [
-            ("http://localhost:1/v1", Reach::Machine),
-            ("http://127.0.0.2/", Reach::Machine),
-            ("http://[::1]:80/", Reach::Machine),
-            ("https://localhost.example/", Reach::Anywhere),
-            ("https://10.0.0.1/", Reach::Anywhere),
+            ("http://localhost:1/v1", HttpAccess::Machine),
+            ("http://127.0.0.2/", HttpAccess::Machine),
+            ("http://[::1]:80/", HttpAccess::Machine),
+            ("https://localhost.example/", HttpAccess::Anywhere),
+            ("https://10.0.0.1/", HttpAccess::Anywhere),
         ] {
-            assert_eq!(Reach::of(&url.parse().unwrap()), reach, "{url}");
+            assert_eq!(HttpAccess::of(&url.parse().unwrap()), reach, "{url}");
         }
     }
 
     #[tokio::test]
     async fn a_server_that_falls_silent_is_left_and_the_address_is_not_told() {
         let url = server("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
-        let client = client(SOON, Reach::Machine).unwrap();
+        let client = client(SOON, HttpAccess::Machine).unwrap();
         let answer = client.get(&url).send().await.unwrap();
         let why = reason(answer.bytes().await.unwrap_err());
         assert_eq!(why, "no answer in time");
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn redirects_are_not_followed() {
         let url = server("HTTP/1.1 307 Go\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n").await;
-        let answer = client(SOON, Reach::Machine).unwrap().get(&url).send().await.unwrap();
+        let answer = client(SOON, HttpAccess::Machine).unwrap().get(&url).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 307);
     }
 }

@@ -11,8 +11,8 @@ use autopack::config::{
 use autopack::memory::index::faiss::Faiss;
 use autopack::memory::journal::Journal;
 use autopack::memory::{
-    Backend, Collection, Entry, EntryId, Filter, Memory, MemoryError, Opened, Place, Query, Recall,
-    Starting, Via,
+    Backend, Collection, Entry, EntryId, Filter, MatchSource, Memory, MemoryError, Opened, Place,
+    Query, Recall, Starting,
 };
 use autopack::phase::{PhaseId, RunId};
 use autopack::process::Redactor;
@@ -103,7 +103,7 @@ pub async fn texts(memory: &Memory, query: &str) -> Vec<String> {
     memory.search(&query).await.unwrap().into_iter().map(|snippet| snippet.text).collect()
 }
 
-pub async fn sync(memory: &Memory) -> autopack::memory::Synced {
+pub async fn sync(memory: &Memory) -> autopack::memory::SyncSummary {
     memory.sync(&|_, _| {}).await.unwrap()
 }
 
@@ -129,7 +129,7 @@ async fn what_is_remembered_is_recalled_through_qdrant_and_outlives_the_process(
     };
     let found = memory.recall(&recall).await;
     assert_eq!(found[0].source, "run/phase-1");
-    assert_eq!(found[0].via, autopack::memory::Via::Both);
+    assert_eq!(found[0].via, autopack::memory::MatchSource::Both);
 }
 
 #[tokio::test]
@@ -300,7 +300,11 @@ async fn a_lost_journal_adopts_its_own_points_and_a_lost_qdrant_is_filled_again(
     let entries = memory.stats().await.unwrap().unwrap().entries;
     assert_eq!(entries["errors_ci"], 5, "{synced:?}");
     assert_eq!(qdrant.state.all_points().len(), 10);
-    assert_eq!(sync(&memory).await, autopack::memory::Synced::default(), "nothing is left to do");
+    assert_eq!(
+        sync(&memory).await,
+        autopack::memory::SyncSummary::default(),
+        "nothing is left to do"
+    );
 
     qdrant.state.collections.lock().unwrap().clear();
     let memory = two.open().await;
@@ -434,7 +438,7 @@ async fn a_qdrant_that_begins_to_refuse_is_stood_in_for() {
     *qdrant.state.api_key.lock().unwrap() = Some("a new one".into());
     let query = Query { text: "unsupported operand".into(), limit: 5, ..Query::default() };
     let found = memory.search(&query).await.unwrap();
-    assert_eq!(found[0].via, Via::Both, "the vectors answer too");
+    assert_eq!(found[0].via, MatchSource::Both, "the vectors answer too");
 }
 
 #[tokio::test]

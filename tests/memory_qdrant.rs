@@ -149,7 +149,7 @@ async fn points_of_the_version_before_are_rewritten_once_and_others_stay() {
         (10, 5),
         "the other's stay as they are"
     );
-    assert_eq!(sync(&memory).await, autopack::memory::Synced::default(), "once");
+    assert_eq!(sync(&memory).await, autopack::memory::SyncSummary::default(), "once");
     assert_eq!(texts(&memory, "error number 3").await.len(), 5);
     sync(&two.open().await).await;
     let now: BTreeSet<String> = qdrant.state.all_points().into_keys().collect();

@@ -9,8 +9,8 @@
 use std::fs;
 
 use autopack::memory::embed::builtin;
-use autopack::memory::journal::{Embedded, Journal};
-use autopack::memory::memory_entry::{Collection, Entry, EntryId, Filter, Kept};
+use autopack::memory::journal::{EntryVector, Journal};
+use autopack::memory::memory_entry::{Collection, Entry, EntryId, Filter, StoredEntry};
 use autopack::memory::recall::fuse;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -52,14 +52,14 @@ fn documents() -> Vec<Document> {
 
 async fn journal_of(documents: &[Document], dir: &TempDir) -> Journal {
     let journal = Journal::open(&dir.path().join("memory.db")).await.unwrap().journal;
-    let entries: Vec<(Kept, Vec<EntryId>)> = documents.iter().map(kept).collect();
+    let entries: Vec<(StoredEntry, Vec<EntryId>)> = documents.iter().map(kept).collect();
     journal.put(&entries).await.unwrap();
-    let embedded: Vec<Embedded> = journal
+    let embedded: Vec<EntryVector> = journal
         .unembedded(1_000)
         .await
         .unwrap()
         .into_iter()
-        .map(|pending| Embedded {
+        .map(|pending| EntryVector {
             vector: builtin::embed(&pending.text),
             id: pending.id,
             hash: pending.hash,
@@ -69,9 +69,9 @@ async fn journal_of(documents: &[Document], dir: &TempDir) -> Journal {
     journal
 }
 
-fn kept(document: &Document) -> (Kept, Vec<EntryId>) {
+fn kept(document: &Document) -> (StoredEntry, Vec<EntryId>) {
     let entry = Entry::new(Collection::DoctorHints, "benchmark", &document.text);
-    let kept = Kept {
+    let kept = StoredEntry {
         id: document.id.clone(),
         collection: entry.collection,
         run: None,

@@ -31,7 +31,7 @@ use adapters::Runner;
 pub use adapters::program_kinds;
 pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, Until};
-pub use runner::start_check::{Checked, check};
+pub use runner::start_check::{AgentCheck, check};
 
 /// An attempt, as input of an agent. The prompt and the phase file exist before the start.
 pub struct Task {

@@ -12,12 +12,12 @@ use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
 use crate::workspace::{
-    CheckoutState, ClaimRef, Fence, Measured, Reset, Side, Slot, without_binaries,
+    CheckoutState, ClaimRef, Fence, MeasuredChange, Reset, Side, Slot, without_binaries,
 };
 
 use super::activity_writer::Activity;
 use super::attempt_record::Record;
-use super::steps::setup_step::SetUp;
+use super::steps::setup_step::SetupOutcome;
 use super::{AttemptError, AttemptFolder, Site, lesson};
 
 /// Paths shown in a message; the rest are counted.
@@ -174,7 +174,7 @@ impl<'a> Attempt<'a> {
         };
         attempt.step(Step::Preparing);
         attempt.say_reset(&reset?);
-        if attempt.set_up(Side::Agent).await? == SetUp::Ran {
+        if attempt.set_up(Side::Agent).await? == SetupOutcome::Ran {
             attempt.refuse_changes_of_setup().await?;
             // Changes by setup in the user's checkout are not the agent's.
             attempt.checkout = site.repo.checkout_state().await?;
@@ -196,8 +196,8 @@ impl<'a> Attempt<'a> {
             ..Reset::default()
         });
         Ok(match self.set_up(Side::Ci).await? {
-            SetUp::DidNotRun | SetUp::Ran => self.install_for_ci().await?,
-            SetUp::Failed { why } => Some(Failure::new(FailureKind::CiFailed, why)),
+            SetupOutcome::DidNotRun | SetupOutcome::Ran => self.install_for_ci().await?,
+            SetupOutcome::Failed { why } => Some(Failure::new(FailureKind::CiFailed, why)),
         })
     }
 
@@ -245,7 +245,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn measure(&mut self) -> Result<Result<Measured, Failure>, AttemptError> {
+    async fn measure(&mut self) -> Result<Result<MeasuredChange, Failure>, AttemptError> {
         self.site.repo.reopen(self.folder.path());
         // The slot and the user's checkout are measured in parallel.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
@@ -281,7 +281,7 @@ impl<'a> Attempt<'a> {
         ));
     }
 
-    fn say_left_out(&self, measured: &Measured) {
+    fn say_left_out(&self, measured: &MeasuredChange) {
         if !measured.left_out.is_empty() {
             let paths = measured.left_out.join(", ");
             self.note(&format!("new files left out because of workspace.keep: {paths}"));
@@ -292,7 +292,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Keeps the work as a patch, with secrets removed. The patch is deleted after landing.
-    fn keep_work(&mut self, measured: &Measured, in_binaries: bool) -> Result<(), AttemptError> {
+    fn keep_work(
+        &mut self,
+        measured: &MeasuredChange,
+        in_binaries: bool,
+    ) -> Result<(), AttemptError> {
         if measured.changes.is_empty() {
             return Ok(());
         }
@@ -307,7 +311,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Collects data for the memory. The change may have landed already, so errors here are ignored.
-    async fn learn(&mut self, measured: &Measured, verdict: &Verdict) {
+    async fn learn(&mut self, measured: &MeasuredChange, verdict: &Verdict) {
         if !self.site.memory.is_on() {
             return;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::base_runs::BaseRuns;
-use super::estimator::Foresight;
+use super::estimator::Estimator;
 use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
@@ -52,7 +52,7 @@ pub struct Site {
     /// Memory of the runs.
     pub memory: Memory,
     /// Estimates of output tokens.
-    pub foresight: Foresight,
+    pub foresight: Estimator,
     /// Failures common to several phases in a row, not caused by these phases.
     pub repeats: Repeats,
     /// Rate limits by agent.
@@ -104,7 +104,7 @@ impl Site {
             pythons,
             progress,
             memory: Memory::off(),
-            foresight: Foresight::default(),
+            foresight: Estimator::default(),
             repeats: Repeats::new(circuit_breaker, repeat_limit),
             backoff: Backoff::default(),
             landings: LandingQueue::default(),
@@ -137,7 +137,7 @@ impl Site {
     }
 
     /// Sets the estimator.
-    pub fn foreseeing(mut self, foresight: Foresight) -> Self {
+    pub fn foreseeing(mut self, foresight: Estimator) -> Self {
         self.foresight = foresight;
         self
     }

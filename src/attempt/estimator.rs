@@ -20,13 +20,13 @@ pub struct Foreseen {
 
 /// Estimates output tokens from the learned or the built-in calibration.
 #[derive(Clone, Debug, Default)]
-pub struct Foresight {
+pub struct Estimator {
     calibration: Calibration,
     /// Path of the user's checkout.
     checkout: PathBuf,
 }
 
-impl Foresight {
+impl Estimator {
     /// Creates an estimator.
     pub fn new(calibration: Calibration, checkout: PathBuf) -> Self {
         Self { calibration, checkout }

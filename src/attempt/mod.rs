@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument as _, Span};
 
 use crate::clock::now;
-use crate::phase::budget::{Exhausted, Spent};
+use crate::phase::budget::{ExhaustedBudget, Spent};
 use crate::phase::{Requeue, UnixMs, Verdict};
 use crate::process::Stop;
 use crate::progress::PhaseFinished;
@@ -44,11 +44,11 @@ pub(crate) use checkout_runner::CheckoutRunner;
 pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
 pub use drain_context::Site;
 pub use error::AttemptError;
-pub use estimator::{Foreseen, Foresight};
+pub use estimator::{Estimator, Foreseen};
 pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
-pub use steps::prompt_step::{Asked, prompt_for};
+pub use steps::prompt_step::{PromptRequest, prompt_for};
 
 /// Result of a claim's attempt, for the drain.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub enum NextStep {
         until: UnixMs,
     },
     /// A budget of the run or of the drain ran out.
-    OverBudget(Exhausted),
+    OverBudget(ExhaustedBudget),
 }
 
 /// Executes a claim and records the result. Only a lost lease leaves the claim unfinished: another drain owns the

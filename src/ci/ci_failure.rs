@@ -3,7 +3,7 @@
 use super::ci_plan::CiPlan;
 use super::compare::{Decision, Judgement, UnreportedFailures};
 use super::results::{CiOutcome, CiRun, TestStatus};
-use super::unnamed_losses::Fewer;
+use super::unnamed_losses::MissingTestCount;
 use crate::phase::shell;
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::{counted, first_few};
@@ -93,7 +93,7 @@ fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
         parts.push(format!("{} {are} {what}: {names}", gone.len()));
     }
     parts.extend(fewer.iter().map(|fewer| {
-        let Fewer { runner, before, now } = fewer;
+        let MissingTestCount { runner, before, now } = fewer;
         format!(
             "{} fewer passed than before: {now} of {before} ({runner})",
             counted(before - now, "test")

@@ -6,7 +6,7 @@ use super::ci_failure::list;
 use super::lost_tests;
 use super::results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
 use super::test_source::Sources;
-use super::unnamed_losses::{self, Fewer, Losses};
+use super::unnamed_losses::{self, Losses, MissingTestCount};
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::counted;
 
@@ -22,7 +22,7 @@ pub struct Judgement {
     /// Passed on the base; now gone or skipped.
     pub gone: Vec<String>,
     /// Runners whose summaries count fewer passed tests than on the base.
-    pub fewer: Vec<Fewer>,
+    pub fewer: Vec<MissingTestCount>,
     /// Runners whose summaries count more failed tests than on the base, though CI succeeds.
     pub unreported: Vec<UnreportedFailures>,
     /// Gone or skipped, in files that the phase delivers.
@@ -136,7 +136,7 @@ impl Terms<'_> {
         }
         // An interrupted run may have skipped a new failure, so nothing is excused.
         let excuses = self.excuses && now.results.complete;
-        let mut excused = Excused::by(base.filter(|_| excuses), &now.results);
+        let mut excused = ExcusedTests::by(base.filter(|_| excuses), &now.results);
         let (old, new): (Vec<_>, Vec<_>) =
             now.results.red().partition(|(id, test)| excused.take(id, test));
         let losses = self.losses(now, base);
@@ -181,12 +181,12 @@ fn unreported(now: &TestResults, base: Option<&TestResults>) -> Vec<UnreportedFa
 
 /// Failures on the base: ids, and for parametrized functions the number of cases whose ids are gone.
 #[derive(Default)]
-struct Excused<'a> {
+struct ExcusedTests<'a> {
     ids: BTreeSet<&'a str>,
     cases: BTreeMap<&'a str, usize>,
 }
 
-impl<'a> Excused<'a> {
+impl<'a> ExcusedTests<'a> {
     fn by(base: Option<&'a TestResults>, now: &TestResults) -> Self {
         let mut excused = Self::default();
         for (id, test) in base.into_iter().flat_map(TestResults::red) {

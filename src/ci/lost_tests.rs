@@ -46,7 +46,7 @@ fn ran(test: &TestCase) -> bool {
 /// Returns the lost ids, in order.
 pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<String> {
     let (before, after) = (Tally::of(base), Tally::of(now));
-    let mut twins = Twins::among(now, base, sources);
+    let mut twins = ReplacementTests::among(now, base, sources);
     // A load failure that existed on the base hides no additional tests.
     let new_red = now.red().filter(|(id, _)| !base.is_red(id));
     let hidden: Vec<&str> = new_red.filter_map(|(_, test)| test.hides.as_deref()).collect();
@@ -160,12 +160,12 @@ fn fresh<'a>(
 }
 
 /// New tests by source text. Each can replace one lost test.
-struct Twins<'a> {
+struct ReplacementTests<'a> {
     sources: &'a Sources,
     left: HashMap<(String, String), usize>,
 }
 
-impl<'a> Twins<'a> {
+impl<'a> ReplacementTests<'a> {
     fn among(now: &TestResults, base: &TestResults, sources: &'a Sources) -> Self {
         let mut left: HashMap<(String, String), usize> = HashMap::new();
         if !sources.now.is_empty() {

@@ -54,4 +54,4 @@ pub use pythons::Pythons;
 pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, Unstable};
 pub use run::{CiError, Request, run};
 pub use test_source::Sources;
-pub use unnamed_losses::Fewer;
+pub use unnamed_losses::MissingTestCount;

@@ -18,14 +18,14 @@ pub struct Losses {
     /// Gone or skipped.
     pub gone: Vec<String>,
     /// Fallen numbers.
-    pub fewer: Vec<Fewer>,
+    pub fewer: Vec<MissingTestCount>,
     /// Gone or skipped, in files that the phase delivers.
     pub replaced: Vec<String>,
 }
 
 /// A drop in the number of passed tests of a runner without individual results.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fewer {
+pub struct MissingTestCount {
     /// The runner's name, as in [`TestResults::counts`].
     pub runner: String,
     /// Passed tests on the base.
@@ -34,7 +34,7 @@ pub struct Fewer {
     pub now: u64,
 }
 
-impl fmt::Display for Fewer {
+impl fmt::Display for MissingTestCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runner, before, now } = self;
         write!(f, "{before} tests passed before, {now} now ({runner})")
@@ -73,7 +73,7 @@ pub fn find(
         if fall == 0 {
             continue;
         }
-        let fewer = Fewer { runner: runner.clone(), before: *before, now: count };
+        let fewer = MissingTestCount { runner: runner.clone(), before: *before, now: count };
         let explained = if all_named { excused } else { change.lost.max(excused) };
         match count > 0 && paid == 0 && fall <= explained {
             true => losses.replaced.push(fewer.to_string()),

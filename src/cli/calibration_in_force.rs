@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::failure::{Failure, OrHint};
+use crate::failure::{Failure, WithHint};
 use crate::store::{CalibrationRow, Store};
 use crate::telemetry::Calibration;
 

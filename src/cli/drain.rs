@@ -10,10 +10,10 @@ use super::open_database::{self, Moved};
 use super::output::table::counted;
 use super::{Context, autofix_limits, calibration_in_force};
 use crate::agent;
-use crate::attempt::Foresight;
+use crate::attempt::Estimator;
 use crate::clock::now;
 use crate::config::MAX_JOBS;
-use crate::drain::{self, Drain, Planned, Registered, Request, Signals};
+use crate::drain::{self, Drain, Planned, RegisteredDrain, Request, Signals};
 use crate::failure::{Exit, Failure};
 use crate::memory::{Opened, Starting};
 use crate::phase::RunId;
@@ -109,11 +109,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
     let executor = &config.settings.executor;
-    let owner = Registered::register(&store, &repo, &request.runs, executor, &signals).await?;
+    let owner = RegisteredDrain::register(&store, &repo, &request.runs, executor, &signals).await?;
     let name = owner.id().to_string();
     let fix = autofix_limits::fixer(&config.settings, repo.root());
     let foresight =
-        Foresight::new(calibration_in_force::active(&store).await?, repo.root().to_owned());
+        Estimator::new(calibration_in_force::active(&store).await?, repo.root().to_owned());
     let site = site(context, repo, store.clone(), mode(&args, context))?
         .overridden(args.agent, args.base)
         .remembering(memory.clone())
@@ -142,7 +142,7 @@ async fn dry_run(
     let settings = &context.config()?.settings;
     let workspace = context.workspace()?;
     let fix = autofix_limits::fixer(settings, &workspace);
-    let foresight = Foresight::new(calibration_in_force::active(store).await?, workspace.clone());
+    let foresight = Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
     let mut planned = Vec::new();
     for run in runs {
         let rows = store.phases(&run.run_id, None).await?;

@@ -10,7 +10,7 @@ use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::{printable_lines, shown_id, shown_message};
-use crate::store::{RepairCounts, Repaired};
+use crate::store::{RepairCounts, RepairedPhase};
 
 /// Repair the specs of queued phases
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ struct Fixed {
 }
 
 impl Shown {
-    fn take(&mut self, repaired: Repaired, context: &Context) {
+    fn take(&mut self, repaired: RepairedPhase, context: &Context) {
         if !self.json && self.failure.is_none() {
             self.failure = context.out.text(&text(&repaired, self.dry_run)).err();
         }
@@ -91,7 +91,7 @@ impl Shown {
     }
 }
 
-fn text(repaired: &Repaired, dry_run: bool) -> String {
+fn text(repaired: &RepairedPhase, dry_run: bool) -> String {
     let (run, phase) = (repaired.run_id.as_str(), repaired.phase_id.as_str());
     let name = format!("{}/{}", shown_id(run), shown_id(phase));
     let mut text = format!("{name}\n");

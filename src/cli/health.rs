@@ -71,9 +71,9 @@ async fn look(args: &Args, context: &Context) -> Report {
     };
     let starting = if args.no_autostart { Starting::OnlyLook } else { Starting::Allowed };
     let memory = match &config {
-        Ok(config) => super::memory::place(context, &config.memory)
-            .ok()
-            .map(|place| memory_checks::Looking { settings: &config.memory, place, starting }),
+        Ok(config) => super::memory::place(context, &config.memory).ok().map(|place| {
+            memory_checks::MemoryCheckInput { settings: &config.memory, place, starting }
+        }),
         Err(_) => None,
     };
     let of_memory = |check: memory_checks::Part| {

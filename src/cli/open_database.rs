@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Context;
 use crate::config::Origin;
-use crate::failure::{Exit, Failure, OrHint};
+use crate::failure::{Exit, Failure, WithHint};
 use crate::phase::words::first_few;
 use crate::phase::{RunId, UnixMs};
 use crate::progress::{NOTES, printable, shown_id};

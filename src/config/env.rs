@@ -24,21 +24,29 @@ pub fn agent_quiet(variables: &BTreeMap<OsString, OsString>) -> Option<Duration>
 }
 /// Variables that override a key of a configuration file.
 pub const OVERRIDES: [Override; 11] = [
-    Override::new("AUTOPACK_CI_FINAL", &["ci", "final"], Form::Text),
-    Override::new("TELEMETRY_DB_ENABLED", &["telemetry", "enabled"], Form::Switch),
-    Override::new("AUTOPACK_ENABLE_MEMORY", &["memory", "enabled"], Form::Switch),
-    Override::new("AUTOPACK_USE_QDRANT", &["memory", "use_qdrant"], Form::Switch),
-    Override::new("AUTOPACK_QDRANT_AUTOSTART", &["memory", "qdrant", "autostart"], Form::Switch),
+    Override::new("AUTOPACK_CI_FINAL", &["ci", "final"], ValueForm::Text),
+    Override::new("TELEMETRY_DB_ENABLED", &["telemetry", "enabled"], ValueForm::Switch),
+    Override::new("AUTOPACK_ENABLE_MEMORY", &["memory", "enabled"], ValueForm::Switch),
+    Override::new("AUTOPACK_USE_QDRANT", &["memory", "use_qdrant"], ValueForm::Switch),
+    Override::new(
+        "AUTOPACK_QDRANT_AUTOSTART",
+        &["memory", "qdrant", "autostart"],
+        ValueForm::Switch,
+    ),
     Override::new(
         "AUTOPACK_QDRANT_AUTOSTART_TIMEOUT",
         &["memory", "qdrant", "autostart_timeout_seconds"],
-        Form::Number,
+        ValueForm::Number,
     ),
-    Override::new("AUTOPACK_QDRANT_HOST", &["memory", "qdrant", "host"], Form::Text),
-    Override::new("AUTOPACK_QDRANT_PORT", &["memory", "qdrant", "port"], Form::Number),
-    Override::new("AUTOPACK_QDRANT_GRPC_PORT", &["memory", "qdrant", "grpc_port"], Form::Number),
-    Override::new("AUTOPACK_QDRANT_API_KEY", &["memory", "qdrant", "api_key"], Form::Text),
-    Override::new("AUTOPACK_QDRANT_IMAGE", &["memory", "qdrant", "image"], Form::Text),
+    Override::new("AUTOPACK_QDRANT_HOST", &["memory", "qdrant", "host"], ValueForm::Text),
+    Override::new("AUTOPACK_QDRANT_PORT", &["memory", "qdrant", "port"], ValueForm::Number),
+    Override::new(
+        "AUTOPACK_QDRANT_GRPC_PORT",
+        &["memory", "qdrant", "grpc_port"],
+        ValueForm::Number,
+    ),
+    Override::new("AUTOPACK_QDRANT_API_KEY", &["memory", "qdrant", "api_key"], ValueForm::Text),
+    Override::new("AUTOPACK_QDRANT_IMAGE", &["memory", "qdrant", "image"], ValueForm::Text),
 ];
 
 /// A variable that overrides a configuration key.
@@ -47,11 +55,11 @@ pub struct Override {
     pub variable: &'static str,
     /// Path of the key.
     pub path: &'static [&'static str],
-    form: Form,
+    form: ValueForm,
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum ValueForm {
     Switch,
     Number,
     Text,
@@ -159,7 +167,7 @@ impl Env {
 }
 
 impl Override {
-    const fn new(variable: &'static str, path: &'static [&'static str], form: Form) -> Self {
+    const fn new(variable: &'static str, path: &'static [&'static str], form: ValueForm) -> Self {
         Self { variable, path, form }
     }
 
@@ -169,12 +177,12 @@ impl Override {
             why: format!("is {text:?}; expected {expected}"),
         };
         match self.form {
-            Form::Text => Ok(text.into()),
-            Form::Number => {
+            ValueForm::Text => Ok(text.into()),
+            ValueForm::Number => {
                 let number = text.trim().parse::<u64>().map(Value::from);
                 number.map_err(|_| refused("a whole number, not negative"))
             }
-            Form::Switch => {
+            ValueForm::Switch => {
                 let on =
                     switch(text).ok_or_else(|| refused("1/0, true/false, yes/no or on/off"))?;
                 Ok(on.into())

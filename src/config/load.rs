@@ -9,7 +9,7 @@ use super::env::Env;
 use super::locate::line_of;
 use super::memory_settings::MemoryFile;
 use super::origin::{Origin, Origins};
-use super::schema::{self, Document, KeyPath, Leaf, Problem, What};
+use super::schema::{self, Document, KeyPath, Leaf, Problem, SchemaEntry};
 use super::settings::Settings;
 use super::suggestion::suggestion;
 use super::{Config, ConfigError, parse_errors, validate};
@@ -102,16 +102,16 @@ fn has_root<D: Document>(root: &str) -> bool {
 
 /// Converts a problem to an error, with its line in the file or the name of its variable.
 fn said(problem: &Problem, file: Option<&FileText>, origin: Origin) -> ConfigError {
-    if let (Origin::Variable(name), What::BadValue(why)) = (&origin, &problem.what) {
+    if let (Origin::Variable(name), SchemaEntry::BadValue(why)) = (&origin, &problem.what) {
         return ConfigError::Variable { name, why: why.clone() };
     }
     let why = match &problem.what {
-        What::UnknownKey(known) => {
+        SchemaEntry::UnknownKey(known) => {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let (at, key) = (place(problem, file), problem.path.last().map_or("", |key| key));
             format!("unknown key {key:?}{at}; {}", suggestion(key, &known))
         }
-        What::BadValue(why) => {
+        SchemaEntry::BadValue(why) => {
             format!("{}{} {why}", problem.path.join("."), place(problem, file))
         }
     };

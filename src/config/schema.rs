@@ -62,12 +62,12 @@ pub struct Problem {
     /// Path of the key.
     pub path: KeyPath,
     /// Kind of problem.
-    pub what: What,
+    pub what: SchemaEntry,
 }
 
 /// Kind of problem with a key.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum SchemaEntry {
     /// The key is unknown; with the known keys at this level.
     UnknownKey(Vec<String>),
     /// The value is invalid, with the reason.
@@ -103,7 +103,7 @@ pub fn lay_over<D: Document>(base: &D, leaves: &[Leaf]) -> Result<D, Problem> {
     for leaf in leaves {
         set(&mut value, &leaf.path, leaf.value.clone());
         if let Err(error) = D::deserialize(value.clone()) {
-            let what = What::BadValue(refusal::<D>(&error.to_string(), value, &leaf.path));
+            let what = SchemaEntry::BadValue(refusal::<D>(&error.to_string(), value, &leaf.path));
             return Err(Problem { path: leaf.path.clone(), what });
         }
     }
@@ -173,7 +173,7 @@ impl Collector<'_> {
             let takes_any = known.is_empty() || !D::kinds(path, self.program_kinds).is_empty();
             let Some(default) = known.get(key).or(takes_any.then_some(&Value::Null)) else {
                 let known = known.keys().map(key_text).collect();
-                return Err(Problem { path: path.clone(), what: What::UnknownKey(known) });
+                return Err(Problem { path: path.clone(), what: SchemaEntry::UnknownKey(known) });
             };
             self.collect::<D>(path, default, value)?;
             path.pop();
@@ -200,7 +200,7 @@ fn of_its_kind(path: &[String], kinds: Vec<Value>, given: &Value) -> Result<Valu
 }
 
 fn bad(path: &[String], why: &str) -> Problem {
-    Problem { path: path.to_vec(), what: What::BadValue(why.to_owned()) }
+    Problem { path: path.to_vec(), what: SchemaEntry::BadValue(why.to_owned()) }
 }
 
 fn mapping(value: &Value) -> &Mapping {
@@ -238,7 +238,7 @@ mod tests {
         lay_over(&D::default(), &leaves::<D>(&given, &["codex"])?)
     }
 
-    fn problem(text: &str) -> (String, What) {
+    fn problem(text: &str) -> (String, SchemaEntry) {
         let problem = read::<Settings>(text).expect_err(text);
         (problem.path.join("."), problem.what)
     }
@@ -282,10 +282,12 @@ mod tests {
 
         let (path, what) = problem("agents: {a: {kind: replay, folder: x, comand: [y]}}");
         let keys = vec!["kind".to_owned(), "folder".to_owned()];
-        assert_eq!((path.as_str(), what), ("agents.a.comand", What::UnknownKey(keys)));
+        assert_eq!((path.as_str(), what), ("agents.a.comand", SchemaEntry::UnknownKey(keys)));
         let (path, what) = problem("agents: {a: {kind: comand}}");
         assert_eq!(path, "agents.a.kind");
-        assert!(matches!(what, What::BadValue(why) if why.contains("one of command, replay")));
+        assert!(
+            matches!(what, SchemaEntry::BadValue(why) if why.contains("one of command, replay"))
+        );
         assert_eq!(problem("agents: {a: {command: [x]}}").0, "agents.a");
         assert_eq!(problem("agents: {a: {kind: command, env: {A: 1}}}").0, "agents.a.env.A");
     }
@@ -293,7 +295,7 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_type_is_named() {
         let why = |text| match problem(text) {
-            (path, What::BadValue(why)) => format!("{path} {why}"),
+            (path, SchemaEntry::BadValue(why)) => format!("{path} {why}"),
             other => panic!("{other:?}"),
         };
         insta::assert_snapshot!(why("executor: {max_attempts: many}"),

@@ -10,7 +10,7 @@ use super::bounds::{
     revision, seconds, url, variable, without_nul, word,
 };
 use super::memory_settings::{EmbedderSettings, MemorySettings};
-use super::schema::{KeyPath, Problem, What};
+use super::schema::{KeyPath, Problem, SchemaEntry};
 use super::settings::{CommandLine, Settings};
 use super::suggestion::suggestion;
 
@@ -144,7 +144,7 @@ fn at(path: &str, result: Result<(), String>) -> Result<(), Problem> {
 }
 
 fn at_path(path: KeyPath, result: Result<(), String>) -> Result<(), Problem> {
-    result.map_err(|why| Problem { path, what: What::BadValue(why) })
+    result.map_err(|why| Problem { path, what: SchemaEntry::BadValue(why) })
 }
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
 
     fn said(result: Result<(), Problem>) -> String {
         match result.map_err(|problem| (problem.path.join("."), problem.what)) {
-            Err((path, What::BadValue(why))) => format!("{path} {why}"),
+            Err((path, SchemaEntry::BadValue(why))) => format!("{path} {why}"),
             other => panic!("{other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use crate::attempt::Foresight;
+use crate::attempt::Estimator;
 use crate::config::Settings;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow, QueuePlace};
@@ -41,7 +41,7 @@ pub fn plan(
     fix: &Fixer<'_>,
     settings: &Settings,
     agent: Option<&str>,
-    foresight: &Foresight,
+    foresight: &Estimator,
 ) -> Vec<Planned> {
     let at: HashMap<&PhaseId, usize> =
         rows.iter().enumerate().map(|(n, row)| (&row.phase_id, n)).collect();
@@ -92,7 +92,7 @@ fn one(
     fix: &Fixer<'_>,
     settings: &Settings,
     agent: Option<&str>,
-    foresight: &Foresight,
+    foresight: &Estimator,
 ) -> Planned {
     let repair = fix(&row.spec, row.last_failure.as_ref());
     let spec = repair.result.as_ref().ok();
@@ -155,7 +155,7 @@ mod tests {
         ];
         let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
         let fix = |raw: &RawSpec, last: Option<&_>| autofix(raw, last, &limits);
-        let planned = plan(&rows, &fix, &Settings::default(), None, &Foresight::default());
+        let planned = plan(&rows, &fix, &Settings::default(), None, &Estimator::default());
         let order: Vec<&str> = planned.iter().map(|phase| phase.phase_id.as_str()).collect();
         assert_eq!(order, ["first", "last", "needs the last", "took drains down"]);
         assert!(planned.iter().all(|phase| phase.order.is_some()), "{planned:#?}");

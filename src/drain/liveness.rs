@@ -113,7 +113,7 @@ const QUARTERS_UNKNOWN: u32 = 4;
 
 /// Heartbeat checks in progress.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct HeartbeatChecks {
     /// Checks by owner.
     under_way: HashMap<OwnerId, Look>,
 }
@@ -131,7 +131,7 @@ impl Drop for Look {
     }
 }
 
-impl Looks {
+impl HeartbeatChecks {
     /// Returns whether an owner is gone: dead, or silent for as long as its lease and our checks require. Never
     /// waits: in doubt, starts a check, and a later call has the answer.
     pub fn is_gone(&mut self, store: &Store, row: &OwnerRow, our_lease: Duration) -> bool {

@@ -34,16 +34,16 @@ use crate::progress::Event;
 use crate::store::Fixer;
 
 use limits::admission::Limits;
-use liveness::Looks;
+use liveness::HeartbeatChecks;
 use scheduler::SchedulerStep;
 use stop_reason::StopReason;
-use workers::Crew;
+use workers::WorkerPool;
 
 pub use drain_summary::Tallies;
 pub use dry_run::{Planned, plan};
 pub use final_test::lines as clean_test_lines;
 pub use liveness::looks_dead;
-pub use owner::{Registered, Signals};
+pub use owner::{RegisteredDrain, Signals};
 
 /// Scope and limits of a drain, as given on the command line.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub struct Drain<'a> {
     /// Context shared by all workers.
     pub site: Arc<Site>,
     /// Registration of this drain in the store.
-    pub owner: Registered,
+    pub owner: RegisteredDrain,
     /// Scope and limits.
     pub request: &'a Request,
     /// Repairs specs before a claim.
@@ -76,7 +76,7 @@ pub struct Drain<'a> {
     pub stop: Stop,
     /// Signals received by this process.
     pub signals: &'a Signals,
-    crew: Crew,
+    crew: WorkerPool,
     tallies: Tallies,
     limits: Limits,
     /// Only these phases are claimed while the list is not empty.
@@ -93,7 +93,7 @@ pub struct Drain<'a> {
     /// Whether a phase ended as FAILED in this drain.
     had_failure: bool,
     /// Heartbeat checks of drains possibly gone.
-    looks: Looks,
+    looks: HeartbeatChecks,
     /// Whether idle workers were reported.
     said_idle: bool,
     /// Phases already reported as lost from the branch.
@@ -109,7 +109,7 @@ impl<'a> Drain<'a> {
     /// Creates a drain over a request.
     pub fn new(
         site: Site,
-        owner: Registered,
+        owner: RegisteredDrain,
         request: &'a Request,
         fix: &'a Fixer<'a>,
         stop: Stop,
@@ -122,7 +122,7 @@ impl<'a> Drain<'a> {
             fix,
             stop,
             signals,
-            crew: Crew::default(),
+            crew: WorkerPool::default(),
             tallies: Tallies::default(),
             limits: Limits::default(),
             only: Vec::new(),
@@ -131,7 +131,7 @@ impl<'a> Drain<'a> {
             batches_begun: 0,
             lost: false,
             had_failure: false,
-            looks: Looks::default(),
+            looks: HeartbeatChecks::default(),
             said_idle: false,
             said_lost: HashSet::new(),
             memory_line: None,

@@ -22,7 +22,7 @@ const LOOK_FOR_STOP: Duration = Duration::from_millis(500);
 
 /// Drain registered in the store. Dropping the value ends the heartbeat and frees the lock.
 #[derive(Debug)]
-pub struct Registered {
+pub struct RegisteredDrain {
     id: OwnerId,
     lock: FileLock,
     pulse: JoinHandle<()>,
@@ -31,7 +31,7 @@ pub struct Registered {
     following: JoinHandle<()>,
 }
 
-impl Registered {
+impl RegisteredDrain {
     /// Creates the lock file, registers the owner and starts the heartbeat.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Registered {
             let (lines, whole) = (lines.clone(), signals.handle.watch());
             async move { match lines.follow(&whole).await {} }
         });
-        let stops = Stops { drain: signals.handle.clone(), lines: lines.clone() };
+        let stops = StopSignals { drain: signals.handle.clone(), lines: lines.clone() };
         let pulse = tokio::spawn(pulse(store.clone(), id.clone(), lease, stops));
         Ok(Self { id, lock, pulse, lines, following })
     }
@@ -106,7 +106,7 @@ impl Registered {
     }
 }
 
-impl Drop for Registered {
+impl Drop for RegisteredDrain {
     fn drop(&mut self) {
         self.pulse.abort();
         self.following.abort();
@@ -114,13 +114,13 @@ impl Drop for Registered {
 }
 
 /// Stop handles used by the heartbeat: for the drain, and for this owner's attempts after a fence.
-struct Stops {
+struct StopSignals {
     drain: StopHandle,
     lines: StopHandle,
 }
 
 /// Sends heartbeats and reads stop requests. A database busy for a while does not end the drain.
-async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: Stops) {
+async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: StopSignals) {
     let renew_every = lease / 4;
     let look_every = renew_every.clamp(Duration::from_millis(50), LOOK_FOR_STOP);
     let mut renewed = Instant::now();

@@ -15,7 +15,7 @@ use crate::clock::now;
 use crate::phase::{PhaseState, RunId};
 use crate::process::child_env::OWNER;
 use crate::process::{lock, sweep_marked};
-use crate::store::{InFlight, Owner, OwnerId, OwnerRow, Rescue};
+use crate::store::{InFlight, Owner, OwnerId, OwnerRow, ReclaimOutcome};
 use crate::workspace::Repo;
 
 /// Time for the supervisors of a dead drain to end their programs; they need about two seconds.
@@ -120,11 +120,11 @@ async fn wait_for_slot(site: &Site, work: &InFlight, deadline: Instant) {
 async fn settle(site: &Site, work: &InFlight) -> Result<(), AttemptError> {
     let how = match &work.landing_commit {
         Some(commit) if site.repo.has_landed(&work.run_id, commit).await? => {
-            Rescue::Landed(commit.clone())
+            ReclaimOutcome::Landed(commit.clone())
         }
-        _ => Rescue::Crashed,
+        _ => ReclaimOutcome::Crashed,
     };
-    let landed = matches!(how, Rescue::Landed(_));
+    let landed = matches!(how, ReclaimOutcome::Landed(_));
     let telemetry = site.settings.telemetry.enabled;
     if let Some(state) = site.store.recover(work, how, now(), telemetry).await? {
         let (run, phase) = (&work.run_id, &work.phase_id);

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::idle_wait::Waits;
-use super::{Drain, Registered, StopReason};
+use super::{Drain, RegisteredDrain, StopReason};
 use crate::attempt::{AttemptError, AttemptResult, Finished, NextStep};
 use crate::clock::now;
 use crate::phase::PhaseState;
-use crate::phase::budget::Exhausted;
+use crate::phase::budget::ExhaustedBudget;
 use crate::process::StopLevel;
 use crate::progress::{Event, PhaseFinished};
 use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
@@ -183,7 +183,7 @@ impl Drain<'_> {
     }
 
     async fn register_again(&mut self) -> Result<(), AttemptError> {
-        self.owner = Registered::register(
+        self.owner = RegisteredDrain::register(
             &self.site.store,
             &self.site.repo,
             &self.request.runs,
@@ -226,6 +226,6 @@ impl Drain<'_> {
     }
 }
 
-fn spent(budget: Exhausted) -> SchedulerStep {
+fn spent(budget: ExhaustedBudget) -> SchedulerStep {
     SchedulerStep::Stop(StopReason::Budget(budget))
 }

@@ -2,7 +2,7 @@
 
 use crate::attempt::AttemptError;
 use crate::failure::one_line;
-use crate::phase::budget::{Exhausted, Level};
+use crate::phase::budget::{ExhaustedBudget, Level};
 use crate::progress::Reason;
 use crate::workspace::WorkspaceError;
 
@@ -12,7 +12,7 @@ pub(super) enum StopReason {
     MaxBatches,
     Interrupted,
     /// A budget is spent.
-    Budget(Exhausted),
+    Budget(ExhaustedBudget),
     /// The drain cannot go on. With [`AttemptError::Full`] it goes on when there is room again.
     Error(AttemptError),
 }
@@ -34,7 +34,7 @@ impl StopReason {
     /// Returns the cause in words, if the reason alone does not tell.
     pub fn why(&self) -> Option<String> {
         match self {
-            Self::Budget(Exhausted { why, .. }) => Some(why.clone()),
+            Self::Budget(ExhaustedBudget { why, .. }) => Some(why.clone()),
             Self::Error(AttemptError::Ours(error)) => Some(one_line(error)),
             Self::Error(error) => Some(error.to_string()),
             Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,

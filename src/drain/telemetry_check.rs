@@ -2,7 +2,7 @@
 
 use super::{Drain, StopReason};
 use crate::attempt::AttemptError;
-use crate::store::{Mark, Yield};
+use crate::store::{Mark, YieldChange};
 
 const OFF: &str = "telemetry: switched off; this drain records no samples";
 
@@ -57,7 +57,7 @@ impl Drain<'_> {
 }
 
 /// Describes attempts without a sample.
-fn none(found: &Yield) -> Option<String> {
+fn none(found: &YieldChange) -> Option<String> {
     if found.attempts == 0 || found.samples > 0 {
         return None;
     }
@@ -72,7 +72,7 @@ fn none(found: &Yield) -> Option<String> {
 }
 
 /// Describes samples without any output token count.
-fn uncounted(found: &Yield) -> Option<String> {
+fn uncounted(found: &YieldChange) -> Option<String> {
     (found.finished > 0 && found.counted == 0).then(|| {
         let samples = of(found.finished, "sample");
         format!(
@@ -93,21 +93,24 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_said() {
-        let good = Yield { attempts: 5, reached: 5, samples: 5, finished: 4, counted: 4 };
+        let good = YieldChange { attempts: 5, reached: 5, samples: 5, finished: 4, counted: 4 };
         assert_eq!((none(&good), uncounted(&good)), (None, None));
-        assert_eq!((none(&Yield::default()), uncounted(&Yield::default())), (None, None));
+        assert_eq!(
+            (none(&YieldChange::default()), uncounted(&YieldChange::default())),
+            (None, None)
+        );
         // Rate limited: no usage, and no warning.
-        let away = Yield { finished: 0, counted: 0, ..good };
+        let away = YieldChange { finished: 0, counted: 0, ..good };
         assert_eq!((none(&away), uncounted(&away)), (None, None));
-        let silent = Yield { counted: 0, ..good };
-        let text = uncounted(&Yield { finished: 1_000_000, ..silent }).unwrap();
+        let silent = YieldChange { counted: 0, ..good };
+        let text = uncounted(&YieldChange { finished: 1_000_000, ..silent }).unwrap();
         assert!(text.contains("in the 1000000 samples"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        let unreached = Yield { attempts: 1, ..Yield::default() };
+        let unreached = YieldChange { attempts: 1, ..YieldChange::default() };
         let text = none(&unreached).unwrap();
         assert!(text.contains("the one attempt of this batch:\n"), "{text}");
         assert!(text.contains("it did not reach"), "{text}");
-        let text = none(&Yield { attempts: 2, ..Yield::default() }).unwrap();
+        let text = none(&YieldChange { attempts: 2, ..YieldChange::default() }).unwrap();
         assert!(text.contains("the 2 attempts of this batch:\n"), "{text}");
         assert!(text.contains("none of them reached"), "{text}");
     }

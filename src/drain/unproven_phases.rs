@@ -5,7 +5,7 @@ use super::Drain;
 use crate::attempt::AttemptError;
 use crate::phase::RunId;
 use crate::phase::words::{first_few, quoted};
-use crate::store::Unproven;
+use crate::store::UnprovenPhase;
 
 /// Phases named in a message; the rest are counted.
 const NAMED: usize = 8;
@@ -21,9 +21,9 @@ impl Drain<'_> {
     }
 }
 
-fn text(run: &RunId, phases: &[&Unproven]) -> String {
+fn text(run: &RunId, phases: &[&UnprovenPhase]) -> String {
     let ids: Vec<_> = phases.iter().map(|phase| quoted(phase.phase_id.as_str())).collect();
-    let named = |phase: &&Unproven| format!("{} is {}", phase.phase_id, phase.state);
+    let named = |phase: &&UnprovenPhase| format!("{} is {}", phase.phase_id, phase.state);
     let states: Vec<String> = phases.iter().map(named).collect();
     let states: Vec<&str> = states.iter().map(String::as_str).collect();
     let (run, what) = (quoted(run.as_str()), first_few(&states, NAMED));

@@ -14,13 +14,13 @@ use crate::process::Stop;
 use crate::store::Claim;
 
 #[derive(Default)]
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     lines: JoinSet<AttemptResult>,
     /// Estimated output tokens of each attempt.
     expected: HashMap<Id, u64>,
 }
 
-impl Crew {
+impl WorkerPool {
     /// Starts an attempt as a task.
     pub fn start(&mut self, site: &Arc<Site>, claim: Claim, drain_spent: Spent, stop: Stop) {
         let expected = site.expected_output(&claim);

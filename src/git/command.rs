@@ -97,14 +97,14 @@ pub(crate) struct Git {
     config: Vec<String>,
     cwd: PathBuf,
     hold: Option<Arc<OwnedFd>>,
-    steering: Option<Steering>,
+    steering: Option<PinnedGitFiles>,
 }
 
 /// The configuration files of a git directory of ours within reach of an agent: rewritten before each call.
 #[derive(Clone, Default)]
-pub(crate) struct Steering(Arc<Mutex<Option<(PathBuf, Exact)>>>);
+pub(crate) struct PinnedGitFiles(Arc<Mutex<Option<(PathBuf, Exact)>>>);
 
-impl Steering {
+impl PinnedGitFiles {
     /// Sets the files to write, and writes them now.
     pub fn set(&self, folder: &Path, exact: Exact) -> Result<()> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((folder.to_owned(), exact));
@@ -173,7 +173,7 @@ impl Git {
         self
     }
 
-    pub fn steered(mut self, steering: Steering) -> Self {
+    pub fn steered(mut self, steering: PinnedGitFiles) -> Self {
         self.steering = Some(steering);
         self
     }

@@ -108,7 +108,7 @@ impl Loose<'_> {
         written
     }
 
-    fn write_beside(&self, objects: &[Packed], beside: &mut Vec<Beside>) -> io::Result<()> {
+    fn write_beside(&self, objects: &[Packed], beside: &mut Vec<PendingRename>) -> io::Result<()> {
         for object in objects {
             let path = self.path(&object.id).ok_or(ErrorKind::InvalidInput)?;
             if let Ok(there) = File::open(&path) {
@@ -142,9 +142,9 @@ impl Packed {
 }
 
 /// A temporary file, its path, and its final path.
-type Beside = (File, PathBuf, PathBuf);
+type PendingRename = (File, PathBuf, PathBuf);
 
-fn sync(files: &[Beside]) -> io::Result<()> {
+fn sync(files: &[PendingRename]) -> io::Result<()> {
     if let [(file, ..)] = files {
         return file.sync_all();
     }

@@ -37,7 +37,7 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
 
 /// Removes directory by directory, with only one open at a time.
 fn remove_folder(top: &Path) -> io::Result<()> {
-    let mut pit = Pit { top, filled: 0 };
+    let mut pit = DeepMoveTarget { top, filled: 0 };
     let mut open = vec![(top.to_owned(), 0)];
     let mut emptied = Vec::new();
     while let Some((folder, depth)) = open.pop() {
@@ -58,12 +58,12 @@ fn remove_folder(top: &Path) -> io::Result<()> {
 }
 
 /// Target directory for entries too deep to remove: directly in the directory being removed.
-struct Pit<'a> {
+struct DeepMoveTarget<'a> {
     top: &'a Path,
     filled: u64,
 }
 
-impl Pit<'_> {
+impl DeepMoveTarget<'_> {
     fn take_up(&mut self, folder: &Path) -> io::Result<PathBuf> {
         // Moving a directory writes its `..`.
         open_up(folder)?;

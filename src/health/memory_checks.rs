@@ -26,7 +26,7 @@ pub enum Part {
 
 /// Input of the memory checks.
 #[derive(Debug)]
-pub struct Looking<'a> {
+pub struct MemoryCheckInput<'a> {
     /// Memory settings.
     pub settings: &'a MemorySettings,
     /// Paths, keys and Docker host.
@@ -35,7 +35,7 @@ pub struct Looking<'a> {
     pub starting: Starting,
 }
 
-impl Looking<'_> {
+impl MemoryCheckInput<'_> {
     /// Checks a part of the memory.
     pub async fn look(&self, part: Part) -> Finding {
         if !self.settings.enabled {

@@ -16,7 +16,7 @@ use super::spec_keys;
 use super::standing::{self, Standing};
 
 /// Sorts phases into runs in order of appearance, and refuses duplicate ids.
-pub(crate) struct Drafting {
+pub(crate) struct PlanDraftBuilder {
     source: String,
     /// `--run-id`, overriding everything.
     told: Option<RunId>,
@@ -27,7 +27,7 @@ pub(crate) struct Drafting {
     seen: HashMap<(usize, PhaseId), Place>,
 }
 
-impl Drafting {
+impl PlanDraftBuilder {
     pub(super) fn new(input: &Input, told: Option<&RunId>) -> Self {
         Self {
             source: input.name().to_owned(),

@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use super::drafting::Drafting;
+use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 pub(super) use super::input::Input;
 
@@ -22,10 +22,10 @@ pub(crate) trait Format: Sync {
     /// # Errors
     ///
     /// If the input cannot be understood at all. No other format is tried then.
-    fn read(&self, input: &Input, draft: &mut Drafting) -> Result<(), ImportError>;
+    fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError>;
 
     /// Like [`read`](Self::read), for formats that read the file by themselves.
-    fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut Drafting) -> Reading<'a> {
+    fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut PlanDraftBuilder) -> Reading<'a> {
         Box::pin(ready(self.read(input, draft)))
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn whole(name: &str, text: &str) -> Result<Vec<Document>, ImportError
 
 fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let file: Arc<str> = name.into();
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<UniqueKeys>();
     let mut documents: Vec<Document> = Vec::new();
     let (mut line, mut counted) = (1, 0);
     loop {
@@ -45,7 +45,7 @@ fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
         counted = start;
         match stream.next() {
             None => break,
-            Some(Ok(Strict(value))) => {
+            Some(Ok(UniqueKeys(value))) => {
                 documents.push(Document {
                     value,
                     place: Place::Line(file.clone(), line),
@@ -96,10 +96,10 @@ pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError
 }
 
 fn strict(line: &str) -> Result<Value, serde_json::Error> {
-    let Strict(value) = serde_json::from_str(line)?;
+    let UniqueKeys(value) = serde_json::from_str(line)?;
     match json_text::quote_names(line) {
         Cow::Borrowed(_) => Ok(value),
-        Cow::Owned(line) => serde_json::from_str(&line).map(|Strict(value)| value),
+        Cow::Owned(line) => serde_json::from_str(&line).map(|UniqueKeys(value)| value),
     }
 }
 
@@ -114,9 +114,9 @@ fn broken(place: String, error: &serde_json::Error) -> ImportError {
 }
 
 /// A value without duplicate keys.
-struct Strict(Value);
+struct UniqueKeys(Value);
 
-impl<'de> Deserialize<'de> for Strict {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(StrictVisitor).map(Self)
     }
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(UniqueKeys(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -166,7 +166,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             if object.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("the key `{key}` appears twice here")));
             }
-            let Strict(value) = entries.next_value()?;
+            let UniqueKeys(value) = entries.next_value()?;
             object.insert(key, value);
         }
         Ok(Value::Object(object))

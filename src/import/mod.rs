@@ -34,7 +34,7 @@ use std::path::Path;
 
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
-use drafting::Drafting;
+use drafting::PlanDraftBuilder;
 use format::{Format, Input, Recognition};
 
 pub use depends::Existing;
@@ -51,7 +51,7 @@ static FORMATS: &[&dyn Format] = &[&python_db::PythonAutopack, &plan_file::PlanF
 /// The file cannot be read or understood.
 pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
     let input = Input::open(file)?;
-    let mut draft = Drafting::new(&input, run_id);
+    let mut draft = PlanDraftBuilder::new(&input, run_id);
     format_of(FORMATS, &input).read_file(&input, &mut draft).await?;
     draft.finish()
 }
@@ -72,7 +72,7 @@ fn parse_with(
     run_id: Option<&RunId>,
 ) -> Result<Draft, ImportError> {
     let input = Input::of_bytes(file, bytes);
-    let mut draft = Drafting::new(&input, run_id);
+    let mut draft = PlanDraftBuilder::new(&input, run_id);
     format_of(formats, &input).read(&input, &mut draft)?;
     draft.finish()
 }

@@ -1,6 +1,6 @@
 //! Plans as autopack documents them: YAML, JSON, JSON Lines, also inside a Markdown fence.
 
-use super::drafting::Drafting;
+use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Format, Recognition};
 use super::input::Input;
@@ -19,7 +19,7 @@ impl Format for PlanFile {
         Recognition::Possible
     }
 
-    fn read(&self, input: &Input, draft: &mut Drafting) -> Result<(), ImportError> {
+    fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         let text = input.text()?;
         let syntax = Syntax::of(input.extension(), text);
         plan_shapes::draft(plan_source::read(input.name(), syntax, text)?, draft);

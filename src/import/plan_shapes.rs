@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::phase::json::kind;
 use crate::phase::words::meant;
 
-use super::drafting::Drafting;
+use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::plan_document::{Document, PHASES};
 use super::plan_source::Source;
@@ -31,7 +31,7 @@ const RUN_KEYS: [&str; 11] = [
 const NEAR_PHASES: [&str; 5] = ["tasks", "tiers", "runs", "backlog", "items"];
 
 /// Adds the phases of all documents.
-pub(super) fn draft(source: Source, drafting: &mut Drafting) {
+pub(super) fn draft(source: Source, drafting: &mut PlanDraftBuilder) {
     source.warnings.into_iter().for_each(|warning| drafting.warn(warning));
     let mut reader = Reader { drafting, items: 0 };
     let mut common = RunKeys::default();
@@ -103,7 +103,7 @@ impl RunKeys {
 }
 
 struct Reader<'a> {
-    drafting: &'a mut Drafting,
+    drafting: &'a mut PlanDraftBuilder,
     /// Number of phases without a line so far.
     items: usize,
 }

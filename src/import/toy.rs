@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::drafting::Drafting;
+use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Format, Input, Recognition};
 
@@ -23,7 +23,7 @@ impl Format for Toy {
         }
     }
 
-    fn read(&self, input: &Input, draft: &mut Drafting) -> Result<(), ImportError> {
+    fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         for (number, line) in (1..).zip(input.text()?.lines()) {
             let place = input.at_line(number);
             match item(line) {

@@ -77,9 +77,9 @@ impl Written {
 }
 
 /// Reads a document again, following the known value.
-pub(super) struct Along<'v>(pub &'v Yaml);
+pub(super) struct ScalarTextSeed<'v>(pub &'v Yaml);
 
-impl<'de> DeserializeSeed<'de> for Along<'_> {
+impl<'de> DeserializeSeed<'de> for ScalarTextSeed<'_> {
     type Value = Written;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Written, D::Error> {
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let Self::List(items) = self else { return Err(A::Error::custom("no list")) };
         let mut list = Vec::with_capacity(items.len());
         for item in items {
-            list.extend(access.next_element_seed(Along(item))?);
+            list.extend(access.next_element_seed(ScalarTextSeed(item))?);
         }
         Ok(Written::List(list))
     }
@@ -129,8 +129,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let Self::Object(fields) = self else { return Err(A::Error::custom("no object")) };
         let mut object = Vec::with_capacity(fields.len());
         for (key, value) in fields {
-            if let Some(key) = access.next_key_seed(Along(key))? {
-                object.push((key, access.next_value_seed(Along(value))?));
+            if let Some(key) = access.next_key_seed(ScalarTextSeed(key))? {
+                object.push((key, access.next_value_seed(ScalarTextSeed(value))?));
             }
         }
         Ok(Written::Object(object))

@@ -12,7 +12,7 @@ use serde_yaml::Value as Yaml;
 use super::ImportError;
 use super::plan_document::{Document, PHASES};
 use super::source_place::Place;
-use super::written_numbers::{Along, Position, Written, is_another};
+use super::written_numbers::{Position, ScalarTextSeed, Written, is_another};
 
 const MERGE_KEY: &str = "<<";
 
@@ -23,7 +23,8 @@ pub(super) fn documents(name: &str, text: &str) -> Result<Vec<Document>, ImportE
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = Yaml::deserialize(document).map_err(|error| broken(name, &error))?;
         // Anything this second reading cannot follow was refused by the first reading, or will be.
-        let written = again.next().and_then(|document| Along(&value).deserialize(document).ok());
+        let written =
+            again.next().and_then(|document| ScalarTextSeed(&value).deserialize(document).ok());
         let value = to_json(value, written.as_ref(), Position::Plain).map_err(|refused| {
             ImportError::malformed(name, format!("at `{}`: {}", refused.at(), refused.why))
         })?;

@@ -9,7 +9,7 @@ use super::autostart::start_commands::Commands;
 use super::autostart::{Autostart, Started, is_local, ready};
 use super::embed::{Embedder, Redact};
 use super::index::qdrant::{Qdrant, QdrantError, address};
-use super::inner::{Backend, Inner, PATIENCE};
+use super::inner::{Backend, MemoryWorker, PATIENCE};
 use super::journal::{self, JOURNAL, Journal};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
 use crate::config::{MemorySettings, QdrantSettings};
@@ -108,7 +108,7 @@ impl Memory {
 async fn build(
     settings: &MemorySettings,
     place: &Place,
-) -> Result<(Inner, Option<String>), MemoryError> {
+) -> Result<(MemoryWorker, Option<String>), MemoryError> {
     let setup = |why: std::io::Error| {
         MemoryError::Setup(format!("{}: {why}", place.autopack_dir.display()))
     };
@@ -133,7 +133,7 @@ async fn build(
         .transpose()?;
     let autostart = autostart(settings, place);
     let inner =
-        Inner::new(settings, place, workspace, journal, embedder, redact, qdrant, autostart);
+        MemoryWorker::new(settings, place, workspace, journal, embedder, redact, qdrant, autostart);
     Ok((inner, trouble))
 }
 

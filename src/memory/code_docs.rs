@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::MemoryError;
-use super::inner::Inner;
-use super::memory_entry::{Collection, Entry, EntryId, Kept, hash_of};
+use super::inner::MemoryWorker;
+use super::memory_entry::{Collection, Entry, EntryId, StoredEntry, hash_of};
 use crate::clock::now;
 
 const CHUNK_LINES: usize = 60;
@@ -33,7 +33,7 @@ const LOCKFILES: [&str; 8] = [
 
 /// Number of files by result of indexing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Indexed {
+pub struct IndexSummary {
     /// New or changed files.
     pub indexed: usize,
     /// Unchanged files.
@@ -44,14 +44,14 @@ pub struct Indexed {
     pub passed_over: usize,
 }
 
-impl Inner {
+impl MemoryWorker {
     pub async fn index(
         self: &Arc<Self>,
         root: &Path,
         paths: &[String],
-    ) -> Result<Indexed, MemoryError> {
+    ) -> Result<IndexSummary, MemoryError> {
         let mut known = self.journal.sources(Collection::CodeDocs).await?;
-        let mut indexed = Indexed::default();
+        let mut indexed = IndexSummary::default();
         let mut writing = Vec::new();
         for path in paths {
             let before = known.remove(path).unwrap_or_default();
@@ -91,9 +91,9 @@ impl Inner {
         path: &str,
         text: &str,
         hash: &str,
-        before: &[Kept],
-    ) -> Vec<(Kept, Vec<EntryId>)> {
-        let mut entries: Vec<(Kept, Vec<EntryId>)> = chunks(text)
+        before: &[StoredEntry],
+    ) -> Vec<(StoredEntry, Vec<EntryId>)> {
+        let mut entries: Vec<(StoredEntry, Vec<EntryId>)> = chunks(text)
             .into_iter()
             .enumerate()
             .map(|(number, chunk)| (self.chunk(path, number, chunk, hash), Vec::new()))
@@ -107,14 +107,14 @@ impl Inner {
         entries
     }
 
-    fn chunk(&self, path: &str, number: usize, chunk: Chunk, hash: &str) -> Kept {
+    fn chunk(&self, path: &str, number: usize, chunk: Chunk, hash: &str) -> StoredEntry {
         let mut entry = Entry::new(Collection::CodeDocs, path, format!("{path}\n{}", chunk.text));
         entry.key = Some(format!("{path}#{number}"));
         entry.payload = json!({"file_hash": hash, "lines": [chunk.first, chunk.last]});
-        Kept::from_entry(entry, &self.workspace.entries, now())
+        StoredEntry::from_entry(entry, &self.workspace.entries, now())
     }
 
-    async fn forget(&self, chunks: &[Kept]) -> Result<(), MemoryError> {
+    async fn forget(&self, chunks: &[StoredEntry]) -> Result<(), MemoryError> {
         let ids: Vec<EntryId> = chunks.iter().map(|chunk| chunk.id.clone()).collect();
         if !ids.is_empty() {
             self.journal.remove(&ids).await?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, timeout};
 
-use super::inner::{Backend, Inner, PATIENCE, locked};
-use super::memory_entry::{Collection, EntryId, Filter, Kept};
+use super::inner::{Backend, MemoryWorker, PATIENCE, locked};
+use super::memory_entry::{Collection, EntryId, Filter, StoredEntry};
 use super::normalise::normalise;
-use super::recall::{Ranked, fuse};
+use super::recall::{RankedEntry, fuse};
 use super::{MemoryError, Query, Recall, Snippet};
 
 /// Results of each kind to fuse, for any limit: an entry twentieth in both lists may be third in the result.
@@ -23,12 +23,12 @@ const FOR_A_FAILURE: [Collection; 3] =
 
 /// Results by vector, best first, with the whole entries of other workspaces.
 #[derive(Default)]
-struct Near {
+struct VectorMatches {
     ids: Vec<EntryId>,
-    foreign: HashMap<EntryId, Kept>,
+    foreign: HashMap<EntryId, StoredEntry>,
 }
 
-impl Inner {
+impl MemoryWorker {
     pub async fn recall(self: &Arc<Self>, recall: &Recall) -> Vec<Snippet> {
         if matches!(self.backend(), Backend::Suspended | Backend::Lost) {
             self.look_for_qdrant();
@@ -76,18 +76,22 @@ impl Inner {
             Ok(Ok(near)) => near,
             Ok(Err(error)) => {
                 self.note(error);
-                Near::default()
+                VectorMatches::default()
             }
-            Err(_) => Near::default(),
+            Err(_) => VectorMatches::default(),
         };
         let ranked = fuse(&near.ids, &lexical);
         self.snippets(ranked, near.foreign, query.limit).await
     }
 
-    async fn near(self: &Arc<Self>, query: &Query, pool: usize) -> Result<Near, MemoryError> {
+    async fn near(
+        self: &Arc<Self>,
+        query: &Query,
+        pool: usize,
+    ) -> Result<VectorMatches, MemoryError> {
         let vectors = self.embedder.embed(vec![query.text.clone()]).await?;
         let Some(vector) = vectors.into_iter().next() else {
-            return Ok(Near::default());
+            return Ok(VectorMatches::default());
         };
         if let Some(qdrant) = &self.qdrant
             && self.backend() == Backend::Qdrant
@@ -96,7 +100,7 @@ impl Inner {
                 Ok(found) => {
                     let found =
                         found.into_iter().filter(|found| found.score >= self.embedder.floor());
-                    let mut near = Near::default();
+                    let mut near = VectorMatches::default();
                     for found in found {
                         near.ids.push(found.id.clone());
                         near.foreign.extend(found.foreign.map(|entry| (found.id, entry)));
@@ -108,9 +112,9 @@ impl Inner {
         }
         self.look_for_qdrant();
         if !self.faiss_stands_in() {
-            return Ok(Near::default());
+            return Ok(VectorMatches::default());
         }
-        Ok(Near {
+        Ok(VectorMatches {
             ids: self.near_in_process(&vector, &query.filter, pool).await?,
             foreign: HashMap::new(),
         })
@@ -156,13 +160,13 @@ impl Inner {
 
     async fn snippets(
         &self,
-        ranked: Vec<Ranked>,
-        mut foreign: HashMap<EntryId, Kept>,
+        ranked: Vec<RankedEntry>,
+        mut foreign: HashMap<EntryId, StoredEntry>,
         limit: usize,
     ) -> Result<Vec<Snippet>, MemoryError> {
         let ids: Vec<EntryId> = ranked.iter().map(|ranked| ranked.id.clone()).collect();
         let mut entries = self.journal.entries(&ids).await?;
-        let snippets = ranked.into_iter().filter_map(|Ranked { id, score, via }| {
+        let snippets = ranked.into_iter().filter_map(|RankedEntry { id, score, via }| {
             let entry = entries.remove(&id).or_else(|| foreign.remove(&id))?;
             Some(Snippet {
                 id,

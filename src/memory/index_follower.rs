@@ -8,9 +8,9 @@ use tokio::time::{Duration, Instant, sleep};
 use super::MemoryError;
 use super::index::faiss;
 use super::index::faiss::{Faiss, FaissError};
-use super::inner::{Backend, Inner, locked};
-use super::journal::{Embedded, Pending};
-use super::reconcile::{self, Progress, Synced};
+use super::inner::{Backend, MemoryWorker, locked};
+use super::journal::{EntryVector, Pending};
+use super::reconcile::{self, Progress, SyncSummary};
 use crate::clock::now;
 use crate::process::FileLock;
 
@@ -23,7 +23,7 @@ const FAISS_BATCH: usize = 1_000;
 const WORTH_SAVING: usize = 5_000;
 const LET_OTHERS_IN: std::time::Duration = std::time::Duration::from_millis(2);
 
-impl Inner {
+impl MemoryWorker {
     /// Starts catching up in the background. If a round is already running, that round is repeated instead.
     pub fn catch_up_in_background(self: &Arc<Self>) {
         self.behind.store(true, Ordering::SeqCst);
@@ -77,12 +77,12 @@ impl Inner {
         let texts = waiting.iter().map(|pending| pending.text.clone()).collect();
         let vectors = self.embedder.embed(texts).await?;
         self.check_dimensions(&vectors).await?;
-        let pair = |(pending, vector): (Pending, Vec<f32>)| Embedded {
+        let pair = |(pending, vector): (Pending, Vec<f32>)| EntryVector {
             id: pending.id,
             hash: pending.hash,
             vector,
         };
-        let embedded: Vec<Embedded> = waiting.into_iter().zip(vectors).map(pair).collect();
+        let embedded: Vec<EntryVector> = waiting.into_iter().zip(vectors).map(pair).collect();
         Ok(self.journal.attach(self.embedder.id(), &embedded).await?)
     }
 
@@ -106,12 +106,12 @@ impl Inner {
         &self,
         progress: Progress<'_>,
         completely: bool,
-    ) -> Result<Synced, MemoryError> {
+    ) -> Result<SyncSummary, MemoryError> {
         let Some(qdrant) = &self.qdrant else {
-            return Ok(Synced::default());
+            return Ok(SyncSummary::default());
         };
         let Some(_lock) = self.sync_lock(completely).await? else {
-            return Ok(Synced::default());
+            return Ok(SyncSummary::default());
         };
         let embedder = self.embedder.id();
         let follows = self.compared.load(Ordering::SeqCst) && !completely;
@@ -149,12 +149,15 @@ impl Inner {
         }
     }
 
-    pub async fn sync(self: &Arc<Self>, progress: Progress<'_>) -> Result<Synced, MemoryError> {
+    pub async fn sync(
+        self: &Arc<Self>,
+        progress: Progress<'_>,
+    ) -> Result<SyncSummary, MemoryError> {
         let _alone = self.catching_up.lock().await;
         self.journal.expire(now()).await?;
         self.embed_what_waits().await?;
         self.ask_for_qdrant().await;
-        let mut synced = Synced::default();
+        let mut synced = SyncSummary::default();
         if self.backend() == Backend::Qdrant {
             let brought = self.bring_to_qdrant(progress, true).await;
             if let Err(MemoryError::Qdrant(error)) = &brought {

@@ -195,7 +195,7 @@ impl Entry {
 
 /// An entry as stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
+pub struct StoredEntry {
     /// Id of the entry.
     pub id: EntryId,
     /// Collection of the entry.
@@ -216,7 +216,7 @@ pub struct Kept {
     pub expires: Option<UnixMs>,
 }
 
-impl Kept {
+impl StoredEntry {
     pub(super) fn from_entry(entry: Entry, workspace: &str, now: UnixMs) -> Self {
         Self {
             id: entry.id(workspace),

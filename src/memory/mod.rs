@@ -30,13 +30,13 @@ use crate::phase::{RunId, UnixMs};
 use crate::process::Redactor;
 
 pub use choose_backend::Opened;
-pub use code_docs::Indexed;
+pub use code_docs::IndexSummary;
 pub use inner::Backend;
 pub use memory_entry::{Collection, Entry, EntryId, Filter};
-pub use recall::Via;
-pub use reconcile::Synced;
+pub use recall::MatchSource;
+pub use reconcile::SyncSummary;
 
-use inner::Inner;
+use inner::MemoryWorker;
 
 /// Failure of the memory.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +161,7 @@ pub struct Snippet {
     /// Relevance; 1.0 is first by vector and first by full text.
     pub score: f32,
     /// Search that found the entry.
-    pub via: Via,
+    pub via: MatchSource,
 }
 
 /// Statistics of the memory.
@@ -198,7 +198,7 @@ pub struct Holding {
 
 /// Handle of the memory. Cheap to clone; does nothing when disabled.
 #[derive(Clone, Debug)]
-pub struct Memory(Option<Arc<Inner>>);
+pub struct Memory(Option<Arc<MemoryWorker>>);
 
 impl Memory {
     /// Creates a disabled memory.
@@ -279,10 +279,13 @@ impl Memory {
     ///
     /// # Errors
     /// The embedder, Qdrant or the journal fails, or another process holds the sync lock for a minute.
-    pub async fn sync(&self, progress: reconcile::Progress<'_>) -> Result<Synced, MemoryError> {
+    pub async fn sync(
+        &self,
+        progress: reconcile::Progress<'_>,
+    ) -> Result<SyncSummary, MemoryError> {
         match &self.0 {
             Some(inner) => inner.sync(progress).await,
-            None => Ok(Synced::default()),
+            None => Ok(SyncSummary::default()),
         }
     }
 
@@ -302,10 +305,10 @@ impl Memory {
     ///
     /// # Errors
     /// The journal cannot be read or written.
-    pub async fn index(&self, root: &Path, paths: &[String]) -> Result<Indexed, MemoryError> {
+    pub async fn index(&self, root: &Path, paths: &[String]) -> Result<IndexSummary, MemoryError> {
         match &self.0 {
             Some(inner) => inner.index(root, paths).await,
-            None => Ok(Indexed::default()),
+            None => Ok(IndexSummary::default()),
         }
     }
 

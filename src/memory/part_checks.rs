@@ -17,7 +17,7 @@ const ENGINE: Duration = Duration::from_secs(3);
 
 /// Backend of a drain started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Serving {
+pub struct ServingIndex {
     /// The backend.
     pub backend: Backend,
     /// The backend, or the reason against Qdrant, in the words of a drain.
@@ -49,9 +49,9 @@ pub async fn serving(
     settings: &MemorySettings,
     place: &Place,
     starting: Starting,
-) -> Result<Serving, MemoryError> {
+) -> Result<ServingIndex, MemoryError> {
     let choice = choose(settings, place, starting).await?;
-    Ok(Serving {
+    Ok(ServingIndex {
         backend: choice.backend,
         line: choice.line.unwrap_or_default(),
         how: choice.how,

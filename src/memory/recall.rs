@@ -11,7 +11,7 @@ const DAMPING: f32 = 60.0;
 
 /// Search that found an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Via {
+pub enum MatchSource {
     /// Found by vector.
     Vector,
     /// Found by full text.
@@ -20,7 +20,7 @@ pub enum Via {
     Both,
 }
 
-impl Via {
+impl MatchSource {
     /// Returns the name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,32 +33,34 @@ impl Via {
 
 /// Place of an entry in the fused ranking.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ranked {
+pub struct RankedEntry {
     /// Id of the entry.
     pub id: EntryId,
     /// Fused score; 1.0 is first in both.
     pub score: f32,
     /// Search that found the entry.
-    pub via: Via,
+    pub via: MatchSource,
 }
 
 /// Fuses two lists; inputs and result are best first.
-pub fn fuse(vector: &[EntryId], lexical: &[EntryId]) -> Vec<Ranked> {
-    let mut fused: HashMap<&EntryId, (f32, Via)> = HashMap::new();
-    for (list, via) in [(vector, Via::Vector), (lexical, Via::Lexical)] {
+pub fn fuse(vector: &[EntryId], lexical: &[EntryId]) -> Vec<RankedEntry> {
+    let mut fused: HashMap<&EntryId, (f32, MatchSource)> = HashMap::new();
+    for (list, via) in [(vector, MatchSource::Vector), (lexical, MatchSource::Lexical)] {
         for (rank, id) in list.iter().enumerate() {
             let share = (DAMPING + 1.0) / (DAMPING + 1.0 + rank as f32) / 2.0;
             fused
                 .entry(id)
                 .and_modify(|(score, found_by)| {
                     *score += share;
-                    *found_by = Via::Both;
+                    *found_by = MatchSource::Both;
                 })
                 .or_insert((share, via));
         }
     }
-    let mut ranked: Vec<Ranked> =
-        fused.into_iter().map(|(id, (score, via))| Ranked { id: id.clone(), score, via }).collect();
+    let mut ranked: Vec<RankedEntry> = fused
+        .into_iter()
+        .map(|(id, (score, via))| RankedEntry { id: id.clone(), score, via })
+        .collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
     ranked
 }
@@ -76,8 +78,8 @@ mod tests {
         let ranked = fuse(&ids(&["a", "b", "c"]), &ids(&["d", "b"]));
         let order: Vec<&str> = ranked.iter().map(|ranked| ranked.id.as_str()).collect();
         assert_eq!(order, ["b", "a", "d", "c"]);
-        assert_eq!(ranked[0].via, Via::Both);
-        assert_eq!(ranked[2].via, Via::Lexical);
+        assert_eq!(ranked[0].via, MatchSource::Both);
+        assert_eq!(ranked[2].via, MatchSource::Lexical);
     }
 
     #[test]

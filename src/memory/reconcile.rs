@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::index::qdrant::{OwnPoint, Qdrant, QdrantError};
+use super::index::qdrant::{ListedPoint, Qdrant, QdrantError};
 use super::journal::{Change, Journal, JournalError};
-use super::memory_entry::{Collection, EntryId, Kept};
+use super::memory_entry::{Collection, EntryId, StoredEntry};
 use crate::phase::UnixMs;
 
 const BATCH: usize = 256;
@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, SyncError>;
 
 /// Number of points by result of a synchronization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Synced {
+pub struct SyncSummary {
     /// Points written to Qdrant.
     pub written: usize,
     /// Points deleted from Qdrant.
@@ -47,9 +47,9 @@ pub async fn follow(
     embedder: &str,
     now: UnixMs,
     progress: Progress<'_>,
-) -> Result<Synced> {
+) -> Result<SyncSummary> {
     let follower = qdrant.follower();
-    let mut synced = Synced::default();
+    let mut synced = SyncSummary::default();
     let mut at = journal.applied(&follower).await?;
     loop {
         let changes = journal.changes_after(at, embedder, BATCH as u32).await?;
@@ -65,7 +65,7 @@ pub async fn follow(
     }
 }
 
-async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result<Synced> {
+async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result<SyncSummary> {
     let (puts, tombstones): (Vec<&Change>, Vec<&Change>) =
         changes.iter().partition(|change| change.vector.is_some());
     let mut by_name: HashMap<String, Vec<EntryId>> = HashMap::new();
@@ -79,7 +79,7 @@ async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result
     let ids: Vec<EntryId> = puts.iter().map(|change| change.id.clone()).collect();
     let entries = journal.entries(&ids).await?;
     qdrant.upsert(&puts, &entries).await?;
-    Ok(Synced { written: puts.len(), deleted: tombstones.len(), adopted: 0 })
+    Ok(SyncSummary { written: puts.len(), deleted: tombstones.len(), adopted: 0 })
 }
 
 /// Removes this workspace's collections with vectors of another length; the journal fills them again. Unknown entries
@@ -99,7 +99,7 @@ pub async fn make_fit(
             qdrant.own(collection).await?.into_iter().map(|own| own.point).collect();
         for points in points.chunks(BATCH) {
             let found = qdrant.fetch(collection, points).await?;
-            let entries: Vec<Kept> = found.into_iter().map(|(entry, _)| entry).collect();
+            let entries: Vec<StoredEntry> = found.into_iter().map(|(entry, _)| entry).collect();
             journal.adopt_texts(&entries).await?;
         }
         qdrant.remove(collection).await?;
@@ -143,13 +143,13 @@ pub async fn compare(
     embedder: &str,
     now: UnixMs,
     progress: Progress<'_>,
-) -> Result<Synced> {
+) -> Result<SyncSummary> {
     let follower = qdrant.follower();
     // Later changes are followed afterwards.
     let up_to = journal.last_change().await?;
     // Without a position in this server, points may have numbers that a lost journal assigned to other texts.
     let met_before = journal.applied(&follower).await? > 0;
-    let mut synced = Synced::default();
+    let mut synced = SyncSummary::default();
     let mut wanted: HashMap<EntryId, (Collection, i64)> = HashMap::new();
     for put in journal.puts(embedder).await? {
         wanted.insert(put.id, (put.collection, put.n));
@@ -190,10 +190,10 @@ pub async fn compare(
 fn strike_out(
     qdrant: &Qdrant,
     collection: Collection,
-    own: Vec<OwnPoint>,
+    own: Vec<ListedPoint>,
     wanted: &mut HashMap<EntryId, (Collection, i64)>,
     numbers_count: bool,
-) -> Vec<OwnPoint> {
+) -> Vec<ListedPoint> {
     let mut unknown = Vec::new();
     for point in own {
         let counts = numbers_count && point.point == qdrant.point_of(&point.entry);
@@ -214,7 +214,7 @@ async fn settle(
     qdrant: &Qdrant,
     embedder: &str,
     collection: Collection,
-    unknown: &[OwnPoint],
+    unknown: &[ListedPoint],
 ) -> Result<(usize, usize)> {
     let (mut deleted, mut adopted) = (0, 0);
     for points in unknown.chunks(BATCH) {

@@ -81,7 +81,7 @@ impl fmt::Display for Level {
 
 /// An exhausted budget, with the reason in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exhausted {
+pub struct ExhaustedBudget {
     /// Level of the budget.
     pub level: Level,
     /// Reason, for people.
@@ -142,8 +142,8 @@ impl Spent {
 
 impl Budget {
     /// Returns why no attempt may start: the limit is reached, or another attempt would exceed it.
-    pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<Exhausted> {
-        self.why_not(level, spent, next).map(|why| Exhausted { level, why })
+    pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<ExhaustedBudget> {
+        self.why_not(level, spent, next).map(|why| ExhaustedBudget { level, why })
     }
 
     fn why_not(&self, level: Level, spent: &Spent, next: &Spent) -> Option<String> {
@@ -274,7 +274,7 @@ mod tests {
         let refuses = |spent: Spent| budget.refuses(Level::Run, &spent, &spent.next_attempt(2_000));
         assert_eq!(refuses(spent(0, 0)), None);
         assert_eq!(refuses(spent(2, 60_000)), None);
-        let of_run = |why: &str| Exhausted { level: Level::Run, why: why.to_owned() };
+        let of_run = |why: &str| ExhaustedBudget { level: Level::Run, why: why.to_owned() };
         let why = refuses(spent(3, 90_000)).unwrap();
         assert_eq!(
             why,

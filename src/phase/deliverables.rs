@@ -28,12 +28,12 @@ pub struct Missing {
     /// The deliverable as listed in the spec.
     pub deliverable: PathPattern,
     /// Why the deliverable counts as missing.
-    pub why: MissingWhy,
+    pub why: MissingReason,
 }
 
 /// Reason why a deliverable counts as missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingWhy {
+pub enum MissingReason {
     /// Nothing exists at the path.
     Absent,
     /// The file is empty.
@@ -49,11 +49,11 @@ pub enum MissingWhy {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.why {
-            MissingWhy::Absent => "does not exist",
-            MissingWhy::Empty => "is empty",
-            MissingWhy::NotADirectory => "is a file, not a directory",
-            MissingWhy::NothingBeneath => "is a directory without a file",
-            MissingWhy::NoNewMatch => "no new or changed file matches it",
+            MissingReason::Absent => "does not exist",
+            MissingReason::Empty => "is empty",
+            MissingReason::NotADirectory => "is a file, not a directory",
+            MissingReason::NothingBeneath => "is a directory without a file",
+            MissingReason::NoNewMatch => "no new or changed file matches it",
         };
         write!(f, "{}: {why}", self.deliverable.as_str())
     }
@@ -87,18 +87,18 @@ fn judge(
     deliverable: &PathPattern,
     changes: &[Change],
     presence: &dyn Fn(&str) -> Presence,
-) -> Option<MissingWhy> {
+) -> Option<MissingReason> {
     let path = deliverable.as_str().trim_end_matches('/');
     if deliverable.is_glob() {
         return no_match(path, changes, presence);
     }
     match presence(path) {
-        Presence::Absent => Some(MissingWhy::Absent),
+        Presence::Absent => Some(MissingReason::Absent),
         Presence::EmptyFile | Presence::File if deliverable.is_dir() => {
-            Some(MissingWhy::NotADirectory)
+            Some(MissingReason::NotADirectory)
         }
-        Presence::EmptyFile => (!may_be_empty(path)).then_some(MissingWhy::Empty),
-        Presence::EmptyDirectory => Some(MissingWhy::NothingBeneath),
+        Presence::EmptyFile => (!may_be_empty(path)).then_some(MissingReason::Empty),
+        Presence::EmptyDirectory => Some(MissingReason::NothingBeneath),
         Presence::File | Presence::Directory => None,
     }
 }
@@ -107,7 +107,7 @@ fn no_match(
     glob: &str,
     changes: &[Change],
     presence: &dyn Fn(&str) -> Presence,
-) -> Option<MissingWhy> {
+) -> Option<MissingReason> {
     let matcher = Matcher::new(glob);
     let filled = |path: &str| match presence(path) {
         Presence::EmptyFile => may_be_empty(path),
@@ -116,7 +116,7 @@ fn no_match(
     let made =
         |change: &&Change| change.kind != ChangeKind::Deleted && matcher.covers(&change.path);
     let found = changes.iter().filter(made).any(|change| filled(&change.path));
-    (!found).then_some(MissingWhy::NoNewMatch)
+    (!found).then_some(MissingReason::NoNewMatch)
 }
 
 fn may_be_empty(path: &str) -> bool {
@@ -131,7 +131,7 @@ mod tests {
         deliverable: &str,
         there: &[(&str, Presence)],
         changed: &[&str],
-    ) -> Option<MissingWhy> {
+    ) -> Option<MissingReason> {
         let spec = FixedSpec::sample("p", deliverable);
         let change = |path: &&str| Change {
             path: (*path).to_owned(),
@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn a_file_must_be_there_and_hold_something() {
-        assert_eq!(missing_of("a.py", &[], &[]), Some(MissingWhy::Absent));
+        assert_eq!(missing_of("a.py", &[], &[]), Some(MissingReason::Absent));
         assert_eq!(
             missing_of("a.py", &[("a.py", Presence::EmptyFile)], &[]),
-            Some(MissingWhy::Empty)
+            Some(MissingReason::Empty)
         );
         assert_eq!(missing_of("a.py", &[("a.py", Presence::File)], &[]), None);
     }
@@ -167,8 +167,8 @@ mod tests {
     fn a_directory_needs_a_file_beneath() {
         let with = |presence| missing_of("docs/", &[("docs", presence)], &[]);
         assert_eq!(with(Presence::Directory), None);
-        assert_eq!(with(Presence::EmptyDirectory), Some(MissingWhy::NothingBeneath));
-        assert_eq!(with(Presence::File), Some(MissingWhy::NotADirectory));
+        assert_eq!(with(Presence::EmptyDirectory), Some(MissingReason::NothingBeneath));
+        assert_eq!(with(Presence::File), Some(MissingReason::NotADirectory));
         assert_eq!(missing_of("docs", &[("docs", Presence::Directory)], &[]), None);
     }
 
@@ -176,14 +176,15 @@ mod tests {
     fn a_glob_needs_a_new_or_changed_match() {
         let there = [("v/1_a.py", Presence::File), ("v/2_b.py", Presence::EmptyFile)];
         assert_eq!(missing_of("v/*.py", &there, &["v/1_a.py"]), None);
-        assert_eq!(missing_of("v/*.py", &there, &[]), Some(MissingWhy::NoNewMatch));
-        assert_eq!(missing_of("v/*.py", &there, &["v/2_b.py"]), Some(MissingWhy::NoNewMatch));
-        assert_eq!(missing_of("v/*.py", &there, &["w/1_a.py"]), Some(MissingWhy::NoNewMatch));
+        assert_eq!(missing_of("v/*.py", &there, &[]), Some(MissingReason::NoNewMatch));
+        assert_eq!(missing_of("v/*.py", &there, &["v/2_b.py"]), Some(MissingReason::NoNewMatch));
+        assert_eq!(missing_of("v/*.py", &there, &["w/1_a.py"]), Some(MissingReason::NoNewMatch));
     }
 
     #[test]
     fn what_is_missing_is_said_in_words() {
-        let missing = Missing { deliverable: PathPattern("a.py".into()), why: MissingWhy::Empty };
+        let missing =
+            Missing { deliverable: PathPattern("a.py".into()), why: MissingReason::Empty };
         assert_eq!(missing.to_string(), "a.py: is empty");
     }
 }

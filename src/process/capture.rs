@@ -7,7 +7,7 @@ const KEEP: usize = 512 * 1024;
 
 /// Captured output of a program: the head, the tail and the total size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Captured {
+pub struct CapturedOutput {
     /// The first bytes.
     pub head: Vec<u8>,
     /// The last bytes after the head.
@@ -16,7 +16,7 @@ pub struct Captured {
     pub total: u64,
 }
 
-impl Captured {
+impl CapturedOutput {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let (head, rest) = bytes.split_at(bytes.len().min(KEEP - self.head.len()));
@@ -69,19 +69,19 @@ mod tests {
 
     #[test]
     fn little_is_kept_whole() {
-        let mut captured = Captured::default();
+        let mut captured = CapturedOutput::default();
         captured.push(b"one\ntwo\n");
         captured.push(b"three\n\n");
         let captured = captured.finish();
         assert_eq!(captured.text(), "one\ntwo\nthree\n\n");
         assert_eq!(captured.tail_lines(2), "two\nthree");
         assert_eq!(captured.tail_lines(9), "one\ntwo\nthree");
-        assert_eq!(Captured::default().tail_lines(3), "");
+        assert_eq!(CapturedOutput::default().tail_lines(3), "");
     }
 
     #[test]
     fn of_much_the_two_ends_are_kept() {
-        let mut captured = Captured::default();
+        let mut captured = CapturedOutput::default();
         let all: Vec<u8> = (0..5 * KEEP).map(|n| (n % 251) as u8).collect();
         for chunk in all.chunks(70_001) {
             captured.push(chunk);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn one_push_may_be_larger_than_all_that_is_kept() {
-        let mut captured = Captured::default();
+        let mut captured = CapturedOutput::default();
         captured.push(&vec![b'x'; 10 * KEEP]);
         let captured = captured.finish();
         assert_eq!((captured.head.len(), captured.tail.len()), (KEEP, KEEP));

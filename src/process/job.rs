@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::capture::Captured;
+use super::capture::CapturedOutput;
 use super::child_env::WORKTREE;
 use super::descendants::sweep_marked;
 use super::job_events::Watch;
@@ -56,13 +56,13 @@ pub struct Job<'a> {
     /// A lock held until the last process of the tree is gone.
     pub hold: Option<Arc<OwnedFd>>,
     /// Observer of the output.
-    pub on_line: Option<OnLine<'a>>,
+    pub on_line: Option<LineObserver<'a>>,
     /// Maximum number of bytes of a line passed to `on_line`.
     pub longest_line: usize,
 }
 
 /// Receives each line, redacted, as soon as possible.
-pub type OnLine<'a> = &'a (dyn Fn(Stream, &str) + Send + Sync);
+pub type LineObserver<'a> = &'a (dyn Fn(Stream, &str) + Send + Sync);
 
 /// Output stream of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,9 @@ pub struct Ended {
     /// How the program ended.
     pub how: How,
     /// Standard output, redacted.
-    pub stdout: Captured,
+    pub stdout: CapturedOutput,
     /// Standard error, redacted.
-    pub stderr: Captured,
+    pub stderr: CapturedOutput,
     /// Time from the start to the end.
     pub duration: Duration,
     /// Processes left behind by the program, or killed together with the program.
@@ -221,8 +221,8 @@ impl Ended {
     fn never_started() -> Self {
         Self {
             how: How::Stopped,
-            stdout: Captured::default(),
-            stderr: Captured::default(),
+            stdout: CapturedOutput::default(),
+            stderr: CapturedOutput::default(),
             duration: Duration::ZERO,
             swept: 0,
             pipes_held: false,

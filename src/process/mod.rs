@@ -48,9 +48,9 @@ mod users_checkout_paths;
 mod wake;
 
 pub use boot_clock::{boot_clock_ms, boot_id};
-pub use capture::Captured;
+pub use capture::CapturedOutput;
 pub use descendants::sweep_marked;
-pub use job::{Ended, How, Job, OnLine, SpawnError, Stream, run};
+pub use job::{Ended, How, Job, LineObserver, SpawnError, Stream, run};
 pub use launch::use_supervisor;
 pub use lock::FileLock;
 pub use path_replacement::{PathMatch, PathReplacement};

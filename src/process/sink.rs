@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::capture::Captured;
-use super::job::{Job, OnLine, Stream};
+use super::capture::CapturedOutput;
+use super::job::{Job, LineObserver, Stream};
 use super::log_file::CappedLog;
 use super::redact::Redactor;
 use super::redact_stream::RedactedStream;
@@ -12,13 +12,13 @@ pub(super) struct Sink<'a> {
     stdout: Channel,
     stderr: Channel,
     log: Option<CappedLog>,
-    on_line: Option<OnLine<'a>>,
+    on_line: Option<LineObserver<'a>>,
     longest_line: usize,
 }
 
 struct Channel {
     stream: RedactedStream,
-    captured: Captured,
+    captured: CapturedOutput,
     /// The beginning of an unfinished line.
     line: Vec<u8>,
 }
@@ -37,7 +37,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Flushes the last line, which may lack a line end.
-    pub fn finish(mut self) -> io::Result<(Captured, Captured)> {
+    pub fn finish(mut self) -> io::Result<(CapturedOutput, CapturedOutput)> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let mut clean = Vec::new();
             self.channel(stream).stream.finish(&mut clean);
@@ -81,7 +81,7 @@ impl<'a> Sink<'a> {
     }
 }
 
-fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
+fn show(stream: Stream, line: &[u8], on_line: LineObserver<'_>) {
     let text = String::from_utf8_lossy(line);
     // A progress bar redraws itself in a single line; a terminal shows the last state.
     let last = text.trim_end().rsplit('\r').next().unwrap_or_default();
@@ -92,7 +92,7 @@ fn show(stream: Stream, line: &[u8], on_line: OnLine<'_>) {
 
 impl Channel {
     fn new(redact: &Redactor) -> Self {
-        Self { stream: redact.stream(), captured: Captured::default(), line: Vec::new() }
+        Self { stream: redact.stream(), captured: CapturedOutput::default(), line: Vec::new() }
     }
 }
 

@@ -20,7 +20,7 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 use super::orders::Drain;
 use super::protocol::{Leader, Order, Report, Spec};
 use super::tree::Tree;
-use super::wake::Wake;
+use super::wake::WakeSignal;
 use super::which::{self, Found};
 
 /// The hidden subcommand.
@@ -48,7 +48,7 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     let control = files.next().ok_or(io::ErrorKind::InvalidInput)??;
     // Kept open, and thereby locked, as long as this process lives.
     let _hold: Vec<OwnedFd> = files.collect::<io::Result<_>>()?;
-    let wake = Wake::take()?;
+    let wake = WakeSignal::take()?;
     let mut drain = Drain::new(control.into());
     let Some(spec) = drain.spec()? else { return Ok(()) };
     let leader = match start(&spec) {
@@ -70,7 +70,7 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
 }
 
 /// Waits for the leader's end. Returns true if the end was ordered.
-fn watch(tree: &mut Tree, drain: &mut Drain, wake: &Wake) -> io::Result<bool> {
+fn watch(tree: &mut Tree, drain: &mut Drain, wake: &WakeSignal) -> io::Result<bool> {
     let mut ending: Option<Instant> = None;
     loop {
         tree.reap_orphans();

@@ -12,12 +12,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
 /// Source of wake-ups: the end of a child, or data from the drain.
-pub(super) struct Wake(#[cfg(target_os = "linux")] nix::sys::signalfd::SignalFd);
+pub(super) struct WakeSignal(#[cfg(target_os = "linux")] nix::sys::signalfd::SignalFd);
 
-impl Wake {
+impl WakeSignal {
     /// Blocks signals instead of ignoring them: programs inherit ignored signals, and could then not be asked
     /// to end. For the same reason, signals ignored by autopack's parent are reset.
-    pub fn take() -> io::Result<Wake> {
+    pub fn take() -> io::Result<WakeSignal> {
         use Signal::*;
         let mut set = SigSet::empty();
         for each in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD] {
@@ -27,7 +27,7 @@ impl Wake {
         }
         set.thread_block()?;
         adopt_orphans()?;
-        Wake::new()
+        WakeSignal::new()
     }
 }
 
@@ -45,7 +45,7 @@ fn adopt_orphans() -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-impl Wake {
+impl WakeSignal {
     fn new() -> io::Result<Self> {
         use nix::sys::signalfd::{SfdFlags, SignalFd};
         let mut children = SigSet::empty();
@@ -66,7 +66,7 @@ impl Wake {
 
 /// Without a signalfd, children are checked ten times a second.
 #[cfg(not(target_os = "linux"))]
-impl Wake {
+impl WakeSignal {
     fn new() -> io::Result<Self> {
         Ok(Self())
     }

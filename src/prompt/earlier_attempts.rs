@@ -1,7 +1,7 @@
 //! History in the prompt: the last attempt's failure, and memories of other work.
 
 use super::Snippet;
-use super::sections::{Cut, Section};
+use super::sections::{Section, SectionPriority};
 use crate::phase::verdict::FailingTest;
 use crate::phase::{Failure, FailureDetail};
 
@@ -20,16 +20,23 @@ pub fn failed(failure: &Failure) -> Vec<Section> {
     parts.extend(list("Missing or empty", missing.iter().map(|path| format!("- `{path}`"))));
     let names = failing_tests.iter().map(|test| format!("- `{}`", test.name));
     parts.extend(list("Failing tests", names));
-    let mut sections =
-        vec![Section::new(Cut::Never, "Failure of the last attempt", parts.join("\n\n"))];
+    let mut sections = vec![Section::new(
+        SectionPriority::Never,
+        "Failure of the last attempt",
+        parts.join("\n\n"),
+    )];
     sections.extend(failing_tests.iter().filter(|test| !test.message.is_empty()).map(message));
     let heading = "### End of the output".to_owned();
-    sections.push(Section::quoted(Cut::Log, heading, log_tail));
+    sections.push(Section::quoted(SectionPriority::Log, heading, log_tail));
     sections
 }
 
 fn message(test: &FailingTest) -> Section {
-    Section::quoted(Cut::Messages, format!("### {}", one_line(&test.name)), &test.message)
+    Section::quoted(
+        SectionPriority::Messages,
+        format!("### {}", one_line(&test.name)),
+        &test.message,
+    )
 }
 
 fn list(what: &str, lines: impl ExactSizeIterator<Item = String>) -> Option<String> {
@@ -54,7 +61,7 @@ pub fn memories(snippets: &[Snippet]) -> Vec<Section> {
                 ),
                 _ => of,
             };
-            Section::quoted(Cut::Memories, heading, &snippet.text)
+            Section::quoted(SectionPriority::Memories, heading, &snippet.text)
         })
         .collect()
 }

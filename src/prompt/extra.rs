@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::sections::{Cut, Section};
+use super::sections::{Section, SectionPriority};
 use crate::phase::FixedSpec;
 use crate::phase::needs::Needs;
 
@@ -48,7 +48,7 @@ pub fn section(spec: &FixedSpec) -> Section {
         });
     let fields: Vec<String> =
         own.chain(in_scope).filter_map(|(key, value)| field(key, value)).collect();
-    Section::new(Cut::Extra, "More from the author", fields.join("\n"))
+    Section::new(SectionPriority::Extra, "More from the author", fields.join("\n"))
 }
 
 /// Lists read-only paths with the reasons to read them.

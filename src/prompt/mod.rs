@@ -9,7 +9,7 @@ mod earlier_attempts;
 mod extra;
 mod sections;
 
-use sections::{Cut, Section};
+use sections::{Section, SectionPriority};
 
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::{Complexity, Failure, FixedSpec, PathPattern};
@@ -73,7 +73,7 @@ fn task(input: &PromptInput) -> Section {
     if !spec.description().trim().is_empty() {
         lines.extend([String::new(), spec.description().trim().to_owned()]);
     }
-    Section::new(Cut::Description, "", lines.join("\n"))
+    Section::new(SectionPriority::Description, "", lines.join("\n"))
 }
 
 fn deliverables(spec: &FixedSpec) -> Section {
@@ -96,7 +96,7 @@ fn deliverables(spec: &FixedSpec) -> Section {
             )
         }
     };
-    Section::new(Cut::Never, "Deliverables", body)
+    Section::new(SectionPriority::Never, "Deliverables", body)
 }
 
 fn scope(input: &PromptInput) -> Section {
@@ -138,12 +138,12 @@ fn scope(input: &PromptInput) -> Section {
         };
         parts.push(format!("Never touch {}{but}.", paths.join(", ")));
     }
-    Section::new(Cut::Never, "Scope", parts.join("\n\n"))
+    Section::new(SectionPriority::Never, "Scope", parts.join("\n\n"))
 }
 
 fn criteria(spec: &FixedSpec) -> Section {
     let list: Vec<String> = spec.acceptance_criteria().iter().map(|line| bullet(line)).collect();
-    Section::new(Cut::Criteria, "Acceptance criteria", list.join("\n"))
+    Section::new(SectionPriority::Criteria, "Acceptance criteria", list.join("\n"))
 }
 
 fn judgement(input: &PromptInput) -> Section {
@@ -181,7 +181,7 @@ fn judgement(input: &PromptInput) -> Section {
          $AUTOPACK_LOG_DIR, not to the repository."
             .to_owned(),
     ]);
-    Section::new(Cut::Never, "How your work is checked", lines.join("\n"))
+    Section::new(SectionPriority::Never, "How your work is checked", lines.join("\n"))
 }
 
 fn complexity(complexity: Complexity) -> &'static str {

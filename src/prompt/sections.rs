@@ -2,7 +2,7 @@
 
 /// Priority for cutting sections from a prompt over the limit, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cut {
+pub enum SectionPriority {
     /// Memories, last to first.
     Memories,
     /// Output of the last attempt; its end stays longest.
@@ -19,8 +19,14 @@ pub enum Cut {
     Never,
 }
 
-const ORDER: [Cut; 6] =
-    [Cut::Memories, Cut::Log, Cut::Messages, Cut::Extra, Cut::Criteria, Cut::Description];
+const ORDER: [SectionPriority; 6] = [
+    SectionPriority::Memories,
+    SectionPriority::Log,
+    SectionPriority::Messages,
+    SectionPriority::Extra,
+    SectionPriority::Criteria,
+    SectionPriority::Description,
+];
 
 /// Minimum length of a section; a shorter section is dropped.
 const LEAST: usize = 200;
@@ -29,7 +35,7 @@ const LEFT_OUT: &str = "... left out: the prompt would be too long ...";
 /// A heading and its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    cut: Cut,
+    cut: SectionPriority,
     heading: String,
     body: String,
     /// Whether the body is untrusted text, shown verbatim.
@@ -38,13 +44,13 @@ pub struct Section {
 
 impl Section {
     /// Creates a section of autopack's own text.
-    pub fn new(cut: Cut, heading: &str, body: String) -> Self {
+    pub fn new(cut: SectionPriority, heading: &str, body: String) -> Self {
         let heading = if heading.is_empty() { String::new() } else { format!("## {heading}") };
         Self { cut, heading, body, quoted: false }
     }
 
     /// Creates a section of untrusted text below the given headings.
-    pub fn quoted(cut: Cut, heading: String, body: &str) -> Self {
+    pub fn quoted(cut: SectionPriority, heading: String, body: &str) -> Self {
         Self { cut, heading, body: body.trim().to_owned(), quoted: true }
     }
 
@@ -67,7 +73,7 @@ impl Section {
         let keep = count.saturating_sub(surplus + note);
         self.body = match self.cut {
             _ if keep < LEAST => String::new(),
-            Cut::Log => {
+            SectionPriority::Log => {
                 let tail: String = self.body.chars().skip(count - keep).collect();
                 format!("{LEFT_OUT}\n{tail}")
             }

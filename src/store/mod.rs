@@ -23,7 +23,7 @@ mod token_columns;
 #[cfg(test)]
 mod tests;
 
-pub use admin::evidence::Unproven;
+pub use admin::evidence::UnprovenPhase;
 pub use admin::import_plan::ImportReport;
 pub use admin::operator_actions::{OperatorActions, Steered, Which};
 pub use admin::remove_run::AttemptFolder;
@@ -39,15 +39,15 @@ pub use queue::activity::{AttemptKey, Bookmark, Ended};
 pub use queue::base_results::BaseKey;
 pub use queue::claim::{Admission, Admit, Candidate, Claim, Claimer, Next, Spending};
 pub use queue::clean_tests::{CleanOutcome, CleanTest};
-pub use queue::finish::{Finish, WhileFull};
+pub use queue::finish::{DiskFullWait, Finish};
 pub use queue::owners::{Control, Owner, OwnerId, Place, StopRequest};
 pub use queue::queue_order::QueuePlace;
-pub use queue::reclaim::Rescue;
-pub use queue::repair::{RepairCounts, Repaired};
+pub use queue::reclaim::ReclaimOutcome;
+pub use queue::repair::{RepairCounts, RepairedPhase};
 pub use rows::{AttemptRow, PhaseRow};
 pub use sqlite::DatabaseErrorKind;
 pub use state_counts::Counts;
-pub use telemetry::batch_yield::{Mark, Yield};
+pub use telemetry::batch_yield::{Mark, YieldChange};
 pub use telemetry::calibrations::{CalibrationRow, NewCalibration};
 pub use telemetry::samples::SampleFilter;
 

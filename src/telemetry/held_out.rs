@@ -56,14 +56,14 @@ pub enum Whose {
 }
 
 /// Errors of a sample, with shipped and with learned coefficients.
-pub struct Scored<'a> {
+pub struct SampleErrors<'a> {
     example: &'a Example,
     shipped: f64,
     learnt: f64,
 }
 
 /// Learns ten times, each time without another tenth of the samples, and measures the errors on the tenth left out.
-pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<Scored<'a>> {
+pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<SampleErrors<'a>> {
     let order = shuffled(examples, SEED);
     let folds = FOLDS.min(order.len());
     (0..folds)
@@ -75,10 +75,10 @@ pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<Scored<'a>> {
 }
 
 /// Compares with the active calibration; `None` without samples after the activation.
-pub fn against(scored: &[Scored<'_>], in_force: &InForce<'_>) -> Option<Against> {
-    let later: Vec<&Scored<'_>> =
+pub fn against(scored: &[SampleErrors<'_>], in_force: &InForce<'_>) -> Option<Against> {
+    let later: Vec<&SampleErrors<'_>> =
         scored.iter().filter(|one| one.example.at > in_force.since).collect();
-    let mean = |error: &dyn Fn(&Scored<'_>) -> f64| {
+    let mean = |error: &dyn Fn(&SampleErrors<'_>) -> f64| {
         later.iter().map(|one| error(one)).sum::<f64>() / later.len() as f64
     };
     (!later.is_empty()).then(|| Against {
@@ -94,11 +94,11 @@ pub fn errors_of(examples: &[&Example], learnt: &Calibration) -> Errors {
     by_group(&scored).remove(&Whose::All).unwrap_or_default()
 }
 
-fn score<'a>(held: &[&'a Example], learnt: &Calibration) -> Vec<Scored<'a>> {
+fn score<'a>(held: &[&'a Example], learnt: &Calibration) -> Vec<SampleErrors<'a>> {
     let shipped = Calibration::default();
     let known = held.iter().filter(|example| !example.observation.bound);
     known
-        .map(|example| Scored {
+        .map(|example| SampleErrors {
             example,
             shipped: error(example, &shipped),
             learnt: error(example, learnt),
@@ -113,7 +113,7 @@ fn error(example: &Example, by: &Calibration) -> f64 {
 }
 
 /// Returns the mean errors of each group of samples.
-pub fn by_group(scored: &[Scored<'_>]) -> BTreeMap<Whose, Errors> {
+pub fn by_group(scored: &[SampleErrors<'_>]) -> BTreeMap<Whose, Errors> {
     let mut groups: BTreeMap<Whose, Errors> = BTreeMap::new();
     for one in scored {
         for whose in whose(one.example) {

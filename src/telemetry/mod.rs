@@ -24,5 +24,5 @@ pub use features::Features;
 pub use fit::Observation;
 pub use learn::{Example, learn};
 pub use proposal::Proposal;
-pub use sample_figures::{Figures, is_quality, smape_percent, waste_ratio};
+pub use sample_figures::{EstimateFigures, is_quality, smape_percent, waste_ratio};
 pub use shuffle::shuffled;

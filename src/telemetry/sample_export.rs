@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::sample_figures::Figures;
+use super::sample_figures::EstimateFigures;
 use crate::phase::{Sample, UnixMs};
 
 /// Field names, in order, as a CSV row.
@@ -15,7 +15,7 @@ pub const CSV_HEADER: &str = "run_id,phase_id,attempt,timestamp,category,complex
 
 /// A sample as a line of NDJSON. Unknown values are null.
 #[derive(Serialize)]
-struct Exported<'a> {
+struct ExportRecord<'a> {
     run_id: &'a str,
     phase_id: &'a str,
     attempt: Option<u32>,
@@ -47,7 +47,7 @@ struct Exported<'a> {
 /// # Errors
 /// The sample cannot be serialized.
 pub fn ndjson_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
-    *to += &serde_json::to_string(&Exported::from(sample))?;
+    *to += &serde_json::to_string(&ExportRecord::from(sample))?;
     to.push('\n');
     Ok(())
 }
@@ -57,7 +57,7 @@ pub fn ndjson_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::E
 /// # Errors
 /// The deliverables cannot be serialized.
 pub fn csv_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
-    let row = Exported::from(sample);
+    let row = ExportRecord::from(sample);
     let deliverables = serde_json::to_string(row.deliverables)?;
     let fields = [
         row.run_id.to_owned(),
@@ -114,9 +114,9 @@ fn rfc3339(at: UnixMs) -> String {
     Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| time.to_string())
 }
 
-impl<'a> From<&'a Sample> for Exported<'a> {
+impl<'a> From<&'a Sample> for ExportRecord<'a> {
     fn from(sample: &'a Sample) -> Self {
-        let figures = Figures::of(sample);
+        let figures = EstimateFigures::of(sample);
         Self {
             run_id: sample.run_id.as_str(),
             phase_id: sample.phase_id.as_str(),
@@ -205,9 +205,15 @@ mod tests {
     fn of_what_was_cut_off_only_the_bound_is_known() {
         let cut =
             |actual| Sample { truncated: true, actual_output_tokens: Some(actual), ..sample() };
-        let unknown = Figures::default();
-        assert_eq!(Figures::of(&cut(90)), unknown);
-        assert_eq!(Figures::of(&cut(110)), Figures { underestimated: Some(true), ..unknown });
-        assert_eq!(Figures::of(&Sample { actual_output_tokens: None, ..sample() }), unknown);
+        let unknown = EstimateFigures::default();
+        assert_eq!(EstimateFigures::of(&cut(90)), unknown);
+        assert_eq!(
+            EstimateFigures::of(&cut(110)),
+            EstimateFigures { underestimated: Some(true), ..unknown }
+        );
+        assert_eq!(
+            EstimateFigures::of(&Sample { actual_output_tokens: None, ..sample() }),
+            unknown
+        );
     }
 }

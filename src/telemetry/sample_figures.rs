@@ -32,7 +32,7 @@ fn pair(sample: &Sample) -> Option<(u64, u64)> {
 
 /// Error figures of a sample; empty when a number is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Figures {
+pub struct EstimateFigures {
     /// Symmetric error in percent, 0 to 200.
     pub smape_percent: Option<f64>,
     /// Predicted over actual.
@@ -41,7 +41,7 @@ pub struct Figures {
     pub underestimated: Option<bool>,
 }
 
-impl Figures {
+impl EstimateFigures {
     /// Computes the figures of a sample.
     pub fn of(sample: &Sample) -> Self {
         let Some((predicted, actual)) = pair(sample) else { return Self::default() };

@@ -8,7 +8,9 @@ use std::process::Command;
 use autopack::config::WorkspaceSettings;
 use autopack::phase::scope::ChangeKind;
 use autopack::phase::{PathPattern, PhaseId, RunId};
-use autopack::workspace::{CommitMessage, Fence, Measured, Repo, RunBranch, Slot, WorkspaceError};
+use autopack::workspace::{
+    CommitMessage, Fence, MeasuredChange, Repo, RunBranch, Slot, WorkspaceError,
+};
 
 pub use crate::support::executable;
 
@@ -148,7 +150,7 @@ pub fn pattern(path: &str) -> PathPattern {
 }
 
 /// `path kind`, in order.
-pub fn told(measured: &Measured) -> Vec<String> {
+pub fn told(measured: &MeasuredChange) -> Vec<String> {
     let letter = |kind| match kind {
         ChangeKind::Added => 'A',
         ChangeKind::Modified => 'M',
@@ -159,7 +161,7 @@ pub fn told(measured: &Measured) -> Vec<String> {
     measured.changes.iter().map(|c| format!("{} {}", letter(c.kind), c.path)).collect()
 }
 
-pub async fn measure(slot: &Slot, base: &str) -> Measured {
+pub async fn measure(slot: &Slot, base: &str) -> MeasuredChange {
     slot.measure(base, &[]).await.unwrap()
 }
 

@@ -3,7 +3,9 @@
 use std::fs;
 
 use autopack::phase::{PhaseId, RunId};
-use autopack::workspace::{CommitMessage, Fence, Landing, Rebased, Repo, Slot, WorkspaceError};
+use autopack::workspace::{
+    CommitMessage, Fence, Landing, RebaseOutcome, Repo, Slot, WorkspaceError,
+};
 
 use super::lab::{
     Lab, claimed, commit, ensure_branch, error, measure, phase, run, settings, write,
@@ -182,7 +184,7 @@ async fn only_one_of_two_landers_wins() {
     // The loser goes on top of the winner.
     let (slot, mine, name) =
         if expected.1 == first { (&two, &second, "two") } else { (&one, &first, "one") };
-    let Rebased::Commit(moved) = slot.rebase(mine, &expected.1).await.unwrap() else {
+    let RebaseOutcome::Commit(moved) = slot.rebase(mine, &expected.1).await.unwrap() else {
         panic!("no conflict between two files")
     };
     let claim = claimed(&repo, name, 2, "c").await;
@@ -202,7 +204,7 @@ async fn a_rebase_keeps_the_message_and_tells_conflicts() {
     // Commits of two slots meet in the user's repository.
     let claim = claimed(&repo, "aside", 1, "x").await;
     other.land(&claim, &run(), &base, &aside).await.unwrap();
-    let Rebased::Commit(moved) = slot.rebase(&mine, &aside).await.unwrap() else { panic!() };
+    let RebaseOutcome::Commit(moved) = slot.rebase(&mine, &aside).await.unwrap() else { panic!() };
     slot.renew_agents_git(&moved).unwrap();
     let show = |what| lab.git_in(slot.path(), &["log", "-1", &format!("--format={what}"), &moved]);
     assert_eq!(show("%P %s"), format!("{aside} src/a.py"));
@@ -213,7 +215,7 @@ async fn a_rebase_keeps_the_message_and_tells_conflicts() {
     let claim = claimed(&repo, "clash", 1, "x").await;
     other.land(&claim, &run(), &aside, &clash).await.unwrap();
     let conflict = slot.rebase(&mine, &clash).await.unwrap();
-    assert_eq!(conflict, Rebased::Conflict { paths: vec!["src/a.py".to_owned()] });
+    assert_eq!(conflict, RebaseOutcome::Conflict { paths: vec!["src/a.py".to_owned()] });
 }
 
 #[tokio::test]

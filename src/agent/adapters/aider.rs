@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, litellm_errors,
-    object,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
+    litellm_errors, object,
 };
 use crate::phase::Tokens;
 
@@ -32,7 +32,7 @@ impl Adapter for Aider {
         "set the key of its provider, such as OPENAI_API_KEY"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let scratch = |name: &str| ask.scratch.join(name).display().to_string();
         let mut args: Vec<String> = Vec::new();
         if let Some(model) = &ask.settings.model {
@@ -67,7 +67,7 @@ impl Adapter for Aider {
         Call {
             args,
             last,
-            prompt: PromptVia::File,
+            prompt: PromptChannel::File,
             env,
             leaves: Some(".aider.tags.cache.v"),
             folders,

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::claude_tasks::Tasks;
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Refusal, Signal, Spent, ToolResult,
-    Until, object, status, tool_use,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Refusal, Signal,
+    Spent, ToolResult, Until, object, status, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
@@ -39,7 +39,7 @@ impl Adapter for Claude {
         "run `claude` once and log in, or set ANTHROPIC_API_KEY"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args =
             ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
         if !has_own_mode(ask.settings) {
@@ -51,7 +51,7 @@ impl Adapter for Claude {
         if let Some(session) = ask.session {
             args.extend(["--resume".to_owned(), session.to_owned()]);
         }
-        Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+        Call { args, prompt: PromptChannel::Stdin, ..Call::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {

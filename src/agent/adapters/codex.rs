@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Purpose, Reader, Signal, Spent, ToolResult,
-    ToolUse, command_use, editing, object, tool_use,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Purpose, Reader, Signal,
+    Spent, ToolResult, ToolUse, command_use, editing, object, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -37,7 +37,7 @@ impl Adapter for Codex {
         "run `codex login`, or set the key of its model provider"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
         let own = |flags: &[&str]| {
             ask.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()))
@@ -52,7 +52,7 @@ impl Adapter for Codex {
             Some(session) => ["resume", thread_of(session).0, "-"].map(str::to_owned).to_vec(),
             None => vec!["-".to_owned()],
         };
-        Call { args, last, prompt: PromptVia::Stdin, ..Call::default() }
+        Call { args, last, prompt: PromptChannel::Stdin, ..Call::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {

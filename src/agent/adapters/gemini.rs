@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, object,
-    status, tool_use,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
+    ToolResult, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -33,7 +33,7 @@ impl Adapter for Gemini {
         "run `gemini` once and log in, or set GEMINI_API_KEY"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args = ["--yolo", "--skip-trust", "-o", "stream-json"].map(str::to_owned).to_vec();
         if let Some(model) = &ask.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
@@ -41,7 +41,7 @@ impl Adapter for Gemini {
         if let Some(session) = ask.session {
             args.extend(["--resume".to_owned(), session.to_owned()]);
         }
-        Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+        Call { args, prompt: PromptChannel::Stdin, ..Call::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {

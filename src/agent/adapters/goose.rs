@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, object,
-    tool_use,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
+    ToolResult, object, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -34,7 +34,7 @@ impl Adapter for Goose {
     }
 
     /// A model may have the form `provider/model`.
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args = ["run", "--no-session", "--no-profile", "--with-builtin", "developer"]
             .map(str::to_owned)
             .to_vec();
@@ -50,7 +50,7 @@ impl Adapter for Goose {
         Call {
             args,
             last: ["-i", "-"].map(str::to_owned).to_vec(),
-            prompt: PromptVia::Stdin,
+            prompt: PromptChannel::Stdin,
             env,
             ..Call::default()
         }

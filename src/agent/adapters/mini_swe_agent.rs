@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, litellm_errors,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
+    litellm_errors,
 };
 use crate::phase::Tokens;
 
@@ -34,7 +35,7 @@ impl Adapter for MiniSweAgent {
         "run `mini-extra config setup`, or set the key of its provider"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args: Vec<String> = Vec::new();
         if let Some(model) = &ask.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
@@ -47,7 +48,7 @@ impl Adapter for MiniSweAgent {
             ("MSWEA_CONFIGURED", "true"),
             ("MSWEA_COST_TRACKING", "ignore_errors"),
         ];
-        Call { args, prompt: PromptVia::Flag("-t"), env, ..Call::default() }
+        Call { args, prompt: PromptChannel::Flag("-t"), env, ..Call::default() }
     }
 
     fn reader(&self, _worktree: &Path) -> Box<dyn Reader> {

@@ -62,7 +62,7 @@ pub(crate) trait Adapter: Sync {
     fn login(&self) -> &'static str;
 
     /// Returns the command line and environment of an attempt.
-    fn call(&self, ask: &Ask<'_>) -> Call;
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call;
 
     /// Creates the reader of one attempt's stream; `worktree` is the slot.
     fn reader(&self, worktree: &Path) -> Box<dyn Reader>;
@@ -106,7 +106,7 @@ pub(crate) struct Refusal {
 }
 
 /// Input for the arguments.
-pub(crate) struct Ask<'a> {
+pub(crate) struct ArgumentInput<'a> {
     pub settings: &'a ProgramAgentSettings,
     /// Session to resume.
     pub session: Option<&'a str>,
@@ -123,7 +123,7 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Call {
     pub args: Vec<String>,
     pub last: Vec<String>,
-    pub prompt: PromptVia,
+    pub prompt: PromptChannel,
     /// Overrides inherited variables; overridden by the user's settings.
     pub env: Vec<(&'static str, &'static str)>,
     /// Prefix of the program's own files at the root of the slot, removed afterwards.
@@ -134,7 +134,7 @@ pub(crate) struct Call {
 
 /// How a program gets its prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum PromptVia {
+pub(crate) enum PromptChannel {
     #[default]
     Stdin,
     /// The program reads the prompt's file itself.

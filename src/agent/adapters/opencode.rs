@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, Until,
-    object, status, tool_use,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
+    ToolResult, Until, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -33,7 +33,7 @@ impl Adapter for OpenCode {
         "run `opencode auth login`, or set the key of its provider"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args = ["run", "--format", "json", "--auto"].map(str::to_owned).to_vec();
         if let Some(model) = &ask.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
@@ -42,7 +42,7 @@ impl Adapter for OpenCode {
             args.extend(["--session".to_owned(), session.to_owned()]);
         }
         let env = [("OPENCODE_DISABLE_AUTOUPDATE", "1")];
-        Call { args, prompt: PromptVia::Stdin, env: env.to_vec(), ..Call::default() }
+        Call { args, prompt: PromptChannel::Stdin, env: env.to_vec(), ..Call::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {

@@ -88,7 +88,7 @@ not a line of the stream
 async fn the_toy_adapter_works_as_documented() {
     let settings =
         ProgramAgentSettings { model: Some("toy-1".to_owned()), ..ProgramAgentSettings::default() };
-    let ask = Ask {
+    let ask = ArgumentInput {
         settings: &settings,
         session: Some("s0"),
         prompt_file: Path::new("/prompt.md"),
@@ -98,7 +98,7 @@ async fn the_toy_adapter_works_as_documented() {
     };
     let call = toy::Toy.call(&ask);
     assert_eq!(call.args.join(" "), "run --json --model toy-1 --resume s0");
-    assert_eq!((toy::Toy.program(), call.prompt), ("toy", PromptVia::Stdin));
+    assert_eq!((toy::Toy.program(), call.prompt), ("toy", PromptChannel::Stdin));
 
     let mut reader = toy::Toy.reader(Path::new("/slot"));
     let mut stream = Stream::new(&toy::Toy, AttemptBudget::default(), QUIET);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, Ask, Call, Fault, Finish, Look, PromptVia, Reader, Signal, Spent, ToolResult, object,
-    status, tool_use,
+    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
+    ToolResult, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -30,7 +30,7 @@ impl Adapter for Toy {
         "run `toy login`, or set TOY_API_KEY"
     }
 
-    fn call(&self, ask: &Ask<'_>) -> Call {
+    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
         let mut args = vec!["run".to_owned(), "--json".to_owned()];
         if let Some(model) = &ask.settings.model {
             args.extend(["--model".to_owned(), model.clone()]);
@@ -38,7 +38,7 @@ impl Adapter for Toy {
         if let Some(session) = ask.session {
             args.extend(["--resume".to_owned(), session.to_owned()]);
         }
-        Call { args, prompt: PromptVia::Stdin, ..Call::default() }
+        Call { args, prompt: PromptChannel::Stdin, ..Call::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {

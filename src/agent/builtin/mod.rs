@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::runner::agent_job;
-use super::runner::start_check::Checked;
+use super::runner::start_check::AgentCheck;
 use super::{AgentError, AgentEvent, AgentReply, Task};
 use crate::config::BuiltinAgentSettings;
 use crate::process::child_env::Env;
@@ -36,9 +36,9 @@ use provider::Provider;
 use session::{End, Session};
 
 /// Checks the requirements of a request, without sending anything.
-pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<Checked, AgentError> {
+pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<AgentCheck, AgentError> {
     let provider = Provider::of(settings, env)?;
-    Ok(Checked { path: PathBuf::from(provider.base.as_str()) })
+    Ok(AgentCheck { path: PathBuf::from(provider.base.as_str()) })
 }
 
 pub(super) async fn run(

@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::super::AgentError;
 use crate::config::{BuiltinAgentSettings, ModelProtocol};
-use crate::http::Reach;
+use crate::http::HttpAccess;
 use crate::process::child_env::Env;
 
 pub(super) struct Provider {
@@ -46,7 +46,8 @@ impl Provider {
     }
 
     fn has_what_it_needs(&self, names: &[String]) -> Result<(), AgentError> {
-        let optional = self.protocol == ModelProtocol::Ollama || self.reach() == Reach::Machine;
+        let optional =
+            self.protocol == ModelProtocol::Ollama || self.reach() == HttpAccess::Machine;
         match &self.key {
             None if !optional => Err(cannot(
                 &format!("the key for {} is missing: {} is not set", self.base, names.join(" or ")),
@@ -71,8 +72,8 @@ impl Provider {
         self.key_name.as_deref().unwrap_or("the key's variable")
     }
 
-    pub(super) fn reach(&self) -> Reach {
-        Reach::of(&self.base)
+    pub(super) fn reach(&self) -> HttpAccess {
+        HttpAccess::of(&self.base)
     }
 
     pub(super) fn target(&self) -> ServiceTarget {

@@ -82,7 +82,7 @@ impl Worktree {
         let result = result.and_then(|()| self.put_all(staged, &mut laid));
         if result.is_err() {
             // Leftover temporary files were never moved into place: clutter, but not an edit.
-            laid.iter().flatten().for_each(Laid::remove);
+            laid.iter().flatten().for_each(TemporaryFile::remove);
             made.iter().rev().for_each(|path| self.remove_folder(path));
         }
         result
@@ -91,7 +91,7 @@ impl Worktree {
     fn lay_all(
         &self,
         staged: &[Staged],
-        laid: &mut Vec<Option<Laid>>,
+        laid: &mut Vec<Option<TemporaryFile>>,
         made: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         for file in staged {
@@ -106,7 +106,11 @@ impl Worktree {
         Ok(())
     }
 
-    fn put_all(&self, staged: &[Staged], laid: &mut [Option<Laid>]) -> Result<(), Refusal> {
+    fn put_all(
+        &self,
+        staged: &[Staged],
+        laid: &mut [Option<TemporaryFile>],
+    ) -> Result<(), Refusal> {
         for (done, (file, laid)) in staged.iter().zip(laid.iter_mut()).enumerate() {
             let put = match laid.take() {
                 Some(new) => new.put(),
@@ -130,7 +134,7 @@ impl Worktree {
         }
     }
 
-    fn lay(&self, path: &str, text: &str, mode: Option<Mode>) -> Result<Laid, Refusal> {
+    fn lay(&self, path: &str, text: &str, mode: Option<Mode>) -> Result<TemporaryFile, Refusal> {
         let Some((folder, name)) = self.parent(path)? else {
             return Err(Refusal(format!("the directory of {path} is gone")));
         };
@@ -142,7 +146,7 @@ impl Worktree {
         let anyone = Mode::from_bits_truncate(0o666);
         let file = openat(&folder, temporary.as_str(), flags, anyone);
         let mut file = File::from(file.map_err(|error| failed("write", path)(error.into()))?);
-        let laid = Laid { folder, temporary, name: name.to_owned() };
+        let laid = TemporaryFile { folder, temporary, name: name.to_owned() };
         let written = file.write_all(text.as_bytes()).and_then(|()| match mode {
             Some(mode) => Ok(fchmod(&file, mode)?),
             None => Ok(()),
@@ -204,13 +208,13 @@ impl Worktree {
 }
 
 /// A temporary file beside the target file.
-struct Laid {
+struct TemporaryFile {
     folder: OwnedFd,
     temporary: String,
     name: String,
 }
 
-impl Laid {
+impl TemporaryFile {
     fn put(self) -> io::Result<()> {
         let put = renameat(&self.folder, self.temporary.as_str(), &self.folder, self.name.as_str());
         if put.is_err() {

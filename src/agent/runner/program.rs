@@ -16,7 +16,7 @@ use super::slot_folders::{make_folders, tidy};
 use super::start_check::{find_program, path_of};
 use super::stream::{QUIET, Stream};
 use crate::agent::adapters::own_command::{environment, explain};
-use crate::agent::adapters::{Adapter, Ask, Call, PromptVia, Refusal};
+use crate::agent::adapters::{Adapter, ArgumentInput, Call, PromptChannel, Refusal};
 use crate::agent::{AgentError, AgentReply, Task};
 use crate::config::ProgramAgentSettings;
 use crate::config::env::agent_quiet;
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let file = scratch.path().join("account");
     let deliverables: Vec<String> =
         task.spec.deliverables().iter().map(|path| path.as_str().to_owned()).collect();
-    let ask = Ask {
+    let ask = ArgumentInput {
         settings,
         session,
         prompt_file: &task.prompt_file,
@@ -136,7 +136,7 @@ fn argv(
 ) -> Vec<OsString> {
     let mut argv = vec![program];
     argv.extend(call.args.iter().chain(&settings.extra_args).map(OsString::from));
-    if let PromptVia::Flag(flag) = call.prompt {
+    if let PromptChannel::Flag(flag) = call.prompt {
         argv.extend([flag.into(), prompt_argument(task).into()]);
     }
     argv.extend(call.last.iter().map(OsString::from));
@@ -162,7 +162,7 @@ fn job(
 ) -> Job<'static> {
     let (timeout, idle) = (settings.timeout_seconds, settings.idle_timeout_seconds);
     let mut job = task.job(argv, env, timeout, idle);
-    job.stdin = (call.prompt == PromptVia::Stdin).then(|| task.prompt.clone().into_bytes());
+    job.stdin = (call.prompt == PromptChannel::Stdin).then(|| task.prompt.clone().into_bytes());
     job.longest_line = LONGEST_LINE;
     job.idler = adapter.is_busy_while_waiting().then_some(adapter.program());
     job

@@ -22,7 +22,7 @@ const FIX: &str = "install it, put it on PATH, or change `command` of this agent
 
 /// Result of a successful check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct AgentCheck {
     /// The program that would be started, or the directory of recordings.
     pub path: PathBuf,
 }
@@ -32,14 +32,18 @@ pub struct Checked {
 /// # Errors
 ///
 /// If the agent's program, script or recordings are missing or cannot be used; the error has a hint.
-pub fn check(settings: &AgentSettings, workspace: &Path, env: &Env) -> Result<Checked, AgentError> {
+pub fn check(
+    settings: &AgentSettings,
+    workspace: &Path,
+    env: &Env,
+) -> Result<AgentCheck, AgentError> {
     match Runner::of(settings)? {
         Runner::Program(adapter, settings) => {
-            program::find(adapter, settings, workspace, env).map(|path| Checked { path })
+            program::find(adapter, settings, workspace, env).map(|path| AgentCheck { path })
         }
         Runner::Command(settings) => check_command(settings, workspace, workspace, env),
         Runner::Replay(settings) => {
-            replay::folder(settings, workspace).map(|path| Checked { path })
+            replay::folder(settings, workspace).map(|path| AgentCheck { path })
         }
         Runner::Builtin(settings) => builtin::check(settings, env),
     }
@@ -51,7 +55,7 @@ pub(crate) fn check_command(
     workspace: &Path,
     worktree: &Path,
     env: &Env,
-) -> Result<Checked, AgentError> {
+) -> Result<AgentCheck, AgentError> {
     let filled = |template: &str| {
         fill(template, &[("{workspace}", workspace.as_ref()), ("{worktree}", worktree.as_ref())])
     };
@@ -66,7 +70,7 @@ pub(crate) fn check_command(
     if let Some(script) = script(settings) {
         require_script(Path::new(&filled(script)))?;
     }
-    Ok(Checked { path })
+    Ok(AgentCheck { path })
 }
 
 /// Returns the search path for programs: from the agent's settings, else inherited.
@@ -147,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn check_in(folder: &Path, command: &[&str]) -> Result<Checked, AgentError> {
+    fn check_in(folder: &Path, command: &[&str]) -> Result<AgentCheck, AgentError> {
         let settings = CommandAgentSettings {
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             prompt: Default::default(),
@@ -172,7 +176,7 @@ mod tests {
         write(&python, "#!/bin/sh\n", 0o755);
         write(&at.path().join("agent.py"), "", 0o644);
         let found = check_in(at.path(), &["python3.12", "{workspace}/agent.py"]).unwrap();
-        assert_eq!(found, Checked { path: python });
+        assert_eq!(found, AgentCheck { path: python });
     }
 
     #[test]

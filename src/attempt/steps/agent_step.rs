@@ -8,7 +8,7 @@ use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task, U
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError, NextStep, millis};
 use crate::clock::now;
-use crate::phase::budget::{Budget, Exhausted, Level, Spent};
+use crate::phase::budget::{Budget, ExhaustedBudget, Level, Spent};
 use crate::phase::{Failure, FailureKind, Requeue, UnixMs, Verdict};
 use crate::process::How;
 use crate::progress::Step;
@@ -198,7 +198,8 @@ impl Attempt<'_> {
         let level = reached.map_or(Level::Attempt, |(level, _)| level);
         let message = format!("the {level}'s budget is spent: {what}");
         if level.ends_the_drain() {
-            self.record.next = NextStep::OverBudget(Exhausted { level, why: message.clone() });
+            self.record.next =
+                NextStep::OverBudget(ExhaustedBudget { level, why: message.clone() });
             return Verdict::Requeued(Requeue::Systemic { message });
         }
         failed(FailureKind::OverBudget, message, reply)

@@ -10,7 +10,7 @@ use crate::phase::scope::{Breach, BreachReason, Change, ChangeKind, breaches};
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
 use crate::process::How;
-use crate::workspace::{Measured, Unfiltered};
+use crate::workspace::{MeasuredChange, UnfilteredFile};
 
 /// Paths named in a message; the details list all of them.
 const NAMED: usize = 5;
@@ -19,7 +19,7 @@ impl Attempt<'_> {
     /// Checks the change. Returns `None` if CI may run.
     pub(crate) async fn judge_diff(
         &mut self,
-        measured: &Measured,
+        measured: &MeasuredChange,
         reply: &AgentReply,
         in_binaries: Option<String>,
     ) -> Result<Option<Verdict>, AttemptError> {
@@ -40,7 +40,7 @@ impl Attempt<'_> {
         Ok(self.unfiltered(measured).await?.map(Verdict::Failed))
     }
 
-    async fn breach(&mut self, measured: &Measured) -> Result<Option<Failure>, AttemptError> {
+    async fn breach(&mut self, measured: &MeasuredChange) -> Result<Option<Failure>, AttemptError> {
         let base = self.site.repo.tree(&self.base).await?;
         let existed = |path: &str| base.has_file(path) || base.has_folder(path);
         let protected = &self.site.settings.workspace.protected_paths;
@@ -75,17 +75,17 @@ impl Attempt<'_> {
     /// Searches for secrets in files git treats as binary.
     pub(crate) async fn secret_in_binaries(
         &self,
-        measured: &Measured,
+        measured: &MeasuredChange,
     ) -> Result<Option<String>, AttemptError> {
         let lines = self.slot.lines_of_binaries(&self.base, measured).await?;
         Ok(self.site.redactor.find_in_patch(&lines))
     }
 
     /// Fails for files a git filter would rewrite in the user's own commit of the same change.
-    async fn unfiltered(&self, measured: &Measured) -> Result<Option<Failure>, AttemptError> {
+    async fn unfiltered(&self, measured: &MeasuredChange) -> Result<Option<Failure>, AttemptError> {
         let there = measured.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
         let found = self.slot.unfiltered(there.map(|change| change.path.as_str())).await?;
-        Ok(found.map(|Unfiltered { path, filter }| {
+        Ok(found.map(|UnfilteredFile { path, filter }| {
             let message = format!(
                 "changed {path}, which git's filter {filter} rewrites on commit; autopack runs no filters, so the file would land unfiltered"
             );
@@ -94,11 +94,11 @@ impl Attempt<'_> {
     }
 
     /// Returns whether the change contains a secret, regardless of other failures.
-    pub(crate) fn holds_secret(&self, measured: &Measured) -> bool {
+    pub(crate) fn holds_secret(&self, measured: &MeasuredChange) -> bool {
         self.secret(measured, None).is_some()
     }
 
-    fn secret(&self, measured: &Measured, in_binaries: Option<String>) -> Option<Failure> {
+    fn secret(&self, measured: &MeasuredChange, in_binaries: Option<String>) -> Option<Failure> {
         let redactor = &self.site.redactor;
         let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
         let what = redactor.find_in_patch(&measured.patch).or(in_binaries).or_else(in_a_path)?;
@@ -108,7 +108,7 @@ impl Attempt<'_> {
         Some(Failure::new(FailureKind::SecretInDiff, message))
     }
 
-    fn missing(&self, measured: &Measured, reply: &AgentReply) -> Option<Failure> {
+    fn missing(&self, measured: &MeasuredChange, reply: &AgentReply) -> Option<Failure> {
         let missing = missing(&self.claim.phase, &measured.changes, &|path| {
             presence(&self.slot.path().join(path))
         });
@@ -176,13 +176,13 @@ impl Attempt<'_> {
 }
 
 /// Returns whether a path is a new file in the root directory, a common place for agents' logs.
-fn is_new_at_the_root(path: &str, measured: &Measured) -> bool {
+fn is_new_at_the_root(path: &str, measured: &MeasuredChange) -> bool {
     let is_new = |change: &&Change| change.kind == ChangeKind::Added && change.path == path;
     !path.contains('/') && measured.changes.iter().any(|change| is_new(&change))
 }
 
 /// Fails for changes in a submodule: the commits belong to another repository and cannot land here.
-fn in_submodule(measured: &Measured) -> Option<Failure> {
+fn in_submodule(measured: &MeasuredChange) -> Option<Failure> {
     let first = measured.submodules.first()?;
     let message = format!("changed the submodule {first}; changes in submodules cannot land");
     let mut failure = Failure::new(FailureKind::ScopeBreach, message);

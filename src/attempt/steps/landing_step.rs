@@ -16,7 +16,7 @@ use crate::phase::footprint::{Footprint, is_related};
 use crate::phase::{Requeue, Verdict};
 use crate::process::StopLevel;
 use crate::progress::Step;
-use crate::workspace::{CommitMessage, Landing, Measured, Rebased};
+use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome};
 
 /// Lost races per attempt until the attempt is requeued, to leave the branch to others for a while.
 const ROUNDS: u32 = 20;
@@ -24,7 +24,7 @@ const ROUNDS: u32 = 20;
 impl Attempt<'_> {
     pub(crate) async fn test_and_land(
         &mut self,
-        measured: &Measured,
+        measured: &MeasuredChange,
     ) -> Result<Verdict, AttemptError> {
         let claim = self.claim;
         let message = CommitMessage {
@@ -52,7 +52,7 @@ impl Attempt<'_> {
     async fn land(
         &mut self,
         mut turn: LandingTurn,
-        measured: &Measured,
+        measured: &MeasuredChange,
         mut tip: String,
         mut commit: String,
     ) -> Result<Verdict, AttemptError> {
@@ -83,8 +83,8 @@ impl Attempt<'_> {
                 Landing::TipMoved(moved) => moved,
             };
             let rebased = match self.slot.rebase(&commit, &moved).await? {
-                Rebased::Commit(rebased) => rebased,
-                Rebased::Conflict { paths } => {
+                RebaseOutcome::Commit(rebased) => rebased,
+                RebaseOutcome::Conflict { paths } => {
                     let message = format!("another landing changed {}", paths.join(", "));
                     return Ok(Verdict::Requeued(Requeue::BaseMoved { message }));
                 }
@@ -132,7 +132,7 @@ impl Attempt<'_> {
     /// Returns whether landings since the green CI run may change the result.
     async fn is_to_be_tested_again(
         &self,
-        measured: &Measured,
+        measured: &MeasuredChange,
         moved: &str,
     ) -> Result<bool, AttemptError> {
         if self.site.settings.ci.moved_tip == MovedTip::Always {

@@ -2,18 +2,18 @@
 
 use crate::attempt::Attempt;
 use crate::phase::Verdict;
-use crate::workspace::{LostWork, Measured};
+use crate::workspace::{LostWork, MeasuredChange};
 
 /// Patches of work outside the change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KeptBeside {
+pub(crate) struct KeptPatches {
     /// Description and file of each patch.
     told: Vec<String>,
     /// Whether a secret was found.
     pub is_secret: bool,
 }
 
-impl KeptBeside {
+impl KeptPatches {
     /// Adds the kept patches to a failure: they may be the only result of the attempt.
     pub fn named_in(&self, mut verdict: Verdict) -> Verdict {
         if let (Verdict::Failed(failure), false) = (&mut verdict, self.told.is_empty()) {
@@ -27,8 +27,8 @@ impl KeptBeside {
 impl Attempt<'_> {
     /// Keeps the work as patches, with secrets removed. Unreadable work is skipped: the change itself is measured
     /// already.
-    pub(crate) async fn keep_lost_work(&self, measured: &Measured) -> KeptBeside {
-        let mut kept = KeptBeside::default();
+    pub(crate) async fn keep_lost_work(&self, measured: &MeasuredChange) -> KeptPatches {
+        let mut kept = KeptPatches::default();
         let lost = self.slot.lost_work(measured).await.unwrap_or_else(|error| {
             tracing::warn!("cannot search for commits of the agent outside the change: {error}");
             Vec::new()

@@ -2,7 +2,7 @@
 //!
 //! Nothing here can fail an attempt: the memory answers in time or not at all.
 
-use super::prompt_step::Asked;
+use super::prompt_step::PromptRequest;
 use crate::memory::normalise::normalise;
 use crate::memory::{Collection, Entry, Memory, Recall};
 use crate::phase::words::{first_few, short_commit};
@@ -33,7 +33,7 @@ pub(crate) struct Lesson {
 }
 
 /// Recalls entries relevant to this attempt, best first.
-pub(crate) async fn recall(memory: &Memory, asked: &Asked<'_>) -> Vec<Snippet> {
+pub(crate) async fn recall(memory: &Memory, asked: &PromptRequest<'_>) -> Vec<Snippet> {
     let recalled = memory
         .recall(&Recall {
             phase: topic(asked.phase),

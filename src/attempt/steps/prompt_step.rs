@@ -14,7 +14,7 @@ use crate::workspace::Side;
 
 /// Inputs of an attempt's prompt.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct PromptRequest<'a> {
     /// Run of the phase.
     pub run_id: &'a RunId,
     /// Phase to work on.
@@ -34,7 +34,7 @@ pub struct Asked<'a> {
 }
 
 /// Builds the complete prompt with recalled entries, with secrets removed.
-pub async fn prompt_for(asked: &Asked<'_>, memory: &Memory, redact: &Redactor) -> String {
+pub async fn prompt_for(asked: &PromptRequest<'_>, memory: &Memory, redact: &Redactor) -> String {
     let memories = memory_step::recall(memory, asked).await;
     let mut prompt = prompt::compose(&PromptInput {
         spec: asked.phase,
@@ -61,7 +61,7 @@ impl Attempt<'_> {
         let plan = self.ci_plan(Side::Agent).await;
         let command = plan.is_configured().then(|| plan.display());
         let patch = self.folder.earlier_patch();
-        let asked = Asked {
+        let asked = PromptRequest {
             run_id: &claim.run_id,
             phase: &claim.phase,
             tries: claim.tries,

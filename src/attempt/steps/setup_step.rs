@@ -25,7 +25,7 @@ struct Done {
 
 /// Outcome of a setup step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SetUp {
+pub(crate) enum SetupOutcome {
     /// Skipped: no setup configured, nothing changed since the last run, or the drain was stopped.
     DidNotRun,
     Ran,
@@ -62,30 +62,30 @@ impl Attempt<'_> {
     /// # Errors
     ///
     /// [`Trouble::Systemic`] if setup fails on inputs common to every phase.
-    pub(crate) async fn set_up(&self, side: Side) -> Result<SetUp, AttemptError> {
+    pub(crate) async fn set_up(&self, side: Side) -> Result<SetupOutcome, AttemptError> {
         let settings = &self.site.settings.workspace;
-        let Some(command) = &settings.setup else { return Ok(SetUp::DidNotRun) };
+        let Some(command) = &settings.setup else { return Ok(SetupOutcome::DidNotRun) };
         let inputs = self.slot.inputs_key(side, &is_input, &settings.setup_inputs).await?;
         let key = format!("{}\n{inputs}", serde_json::json!(command));
         let dir = self.slot.path_of(side);
         let setups = &self.site.setups;
         if setups.get(dir).is_some_and(|done| done.key == key && done.is_whole(dir)) {
             tracing::debug!(dir = %dir.display(), "nothing changed since setup ran here");
-            return Ok(SetUp::DidNotRun);
+            return Ok(SetupOutcome::DidNotRun);
         }
         setups.put(dir, None);
         match self.run_setup(side, command).await? {
-            None if self.stop.level() > StopLevel::Run => Ok(SetUp::DidNotRun),
+            None if self.stop.level() > StopLevel::Run => Ok(SetupOutcome::DidNotRun),
             None => {
                 let remains = self.slot.remains(side).await?;
                 let kept = (!remains.goes).then_some(remains.kept);
                 setups.put(dir, Some(Done { key, kept }));
-                Ok(SetUp::Ran)
+                Ok(SetupOutcome::Ran)
             }
             Some(why) => {
                 let agents = setups.get(self.slot.path_of(Side::Agent));
                 match side == Side::Ci && agents.is_some_and(|agents| agents.key != key) {
-                    true => Ok(SetUp::Failed { why }),
+                    true => Ok(SetupOutcome::Failed { why }),
                     false => Err(AttemptError::Systemic(why)),
                 }
             }

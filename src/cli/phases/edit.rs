@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::RunArg;
 use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
-use crate::failure::{Failure, OrHint};
+use crate::failure::{Failure, WithHint};
 use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;
 use crate::phase::words::quoted;

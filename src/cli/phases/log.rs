@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::RunArg;
 use crate::cli::Context;
-use crate::failure::{Failure, OrHint};
+use crate::failure::{Failure, WithHint};
 use crate::phase::PhaseId;
 use crate::store::AttemptRow;
 

@@ -1,6 +1,6 @@
 //! `phases show --prompt`: prints the prompt of the next attempt without claiming, repairing or starting anything.
 
-use crate::attempt::{Asked, AttemptFolder, prompt_for};
+use crate::attempt::{AttemptFolder, PromptRequest, prompt_for};
 use crate::ci::{self, Pythons};
 use crate::cli::{Context, autofix_limits, memory};
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     // After its end, a phase can only be retried, with all attempts.
     let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
     let fresh = over.then_some(0);
-    let asked = Asked {
+    let asked = PromptRequest {
         run_id: &row.run_id,
         phase: &phase,
         tries: fresh.unwrap_or(row.attempts),

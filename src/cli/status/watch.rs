@@ -27,7 +27,7 @@ pub(super) async fn watch(
     let mut ending = Ending::listen()?;
     let on_terminal = stdout().is_terminal() && stderr().is_terminal() && !context.env.is_dumb();
     let mut shown = match on_terminal {
-        true => Shown::Live(News::from_now(store).await?),
+        true => Shown::Live(NewlyEnded::from_now(store).await?),
         false => Shown::Blocks(String::new()),
     };
     let exit = loop {
@@ -49,15 +49,15 @@ pub(super) async fn watch(
 
 /// Signals that end the watch or refresh the view at once.
 struct Ending {
-    interrupt: Hearing,
-    terminate: Hearing,
-    resized: Hearing,
+    interrupt: ResizeSignal,
+    terminate: ResizeSignal,
+    resized: ResizeSignal,
 }
 
 /// Listener for a signal.
-struct Hearing(Signal);
+struct ResizeSignal(Signal);
 
-impl Hearing {
+impl ResizeSignal {
     fn of(kind: SignalKind) -> Result<Self, Failure> {
         Ok(Self(signal(kind).context("cannot listen for signals")?))
     }
@@ -72,16 +72,16 @@ impl Hearing {
 impl Ending {
     fn listen() -> Result<Self, Failure> {
         Ok(Self {
-            interrupt: Hearing::of(SignalKind::interrupt())?,
-            terminate: Hearing::of(SignalKind::terminate())?,
-            resized: Hearing::of(SignalKind::window_change())?,
+            interrupt: ResizeSignal::of(SignalKind::interrupt())?,
+            terminate: ResizeSignal::of(SignalKind::terminate())?,
+            resized: ResizeSignal::of(SignalKind::window_change())?,
         })
     }
 }
 
 /// Output of the watch: a live view below finished phases, or a text block per change.
 enum Shown {
-    Live(News),
+    Live(NewlyEnded),
     /// Last block, without times and activity.
     Blocks(String),
 }
@@ -127,12 +127,12 @@ impl Shown {
 }
 
 /// Tracks attempts that ended since the last snapshot.
-struct News {
+struct NewlyEnded {
     mark: Bookmark,
     told: HashSet<Bookmark>,
 }
 
-impl News {
+impl NewlyEnded {
     async fn from_now(store: &Store) -> Result<Self, Failure> {
         let mark = store.bookmark().await?;
         let told = store.ended_behind(mark).await?.into_iter().map(|ended| ended.mark).collect();

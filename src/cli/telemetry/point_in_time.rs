@@ -10,14 +10,14 @@ use crate::phase::UnixMs;
 
 /// Start time, absolute or relative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Since {
+pub(super) enum StartTime {
     /// Absolute time.
     At(UnixMs),
     /// Age relative to now.
     Ago(Duration),
 }
 
-impl Since {
+impl StartTime {
     /// Returns the absolute time, with ages subtracted from `now`.
     pub(super) fn before(self, now: UnixMs) -> UnixMs {
         match self {
@@ -30,12 +30,12 @@ impl Since {
 }
 
 /// Parses a start time. Dates and times without an offset are UTC, as in the export.
-pub(super) fn since(text: &str) -> Result<Since, String> {
+pub(super) fn since(text: &str) -> Result<StartTime, String> {
     let text = text.trim();
-    let at = |time: Timestamp| Since::At(UnixMs(time.as_millisecond()));
+    let at = |time: Timestamp| StartTime::At(UnixMs(time.as_millisecond()));
     let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
     if let Some(age) = age(text) {
-        return Ok(Since::Ago(age));
+        return Ok(StartTime::Ago(age));
     }
     // Dates are parsed first, because a date also parses as a local time.
     let found = match text.parse::<Date>() {

@@ -1,6 +1,6 @@
 //! Sample filter of `telemetry` commands.
 
-use super::point_in_time::{Since, since};
+use super::point_in_time::{StartTime, since};
 use crate::clock::now;
 use crate::phase::{RunId, UnixMs};
 
@@ -13,7 +13,7 @@ pub(super) struct Which {
 
     /// Only attempts that ended since then: a date, a time (RFC 3339), or an age such as 7d, 12h, 30m
     #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<Since>,
+    since: Option<StartTime>,
 }
 
 impl Which {

@@ -5,7 +5,7 @@ use crate::progress::printable;
 use crate::report::figure_words::{
     UNKNOWN, about, count, counted, figure, millis, money, percent, rate,
 };
-use crate::telemetry::summary::{Accuracy, Group, Summary, TokenSums, Used};
+use crate::telemetry::summary::{Accuracy, Group, MeasuredUsage, Summary, TokenSums};
 
 const WIDTH: usize = 80;
 /// Column where values start.
@@ -130,7 +130,7 @@ fn tokens(sums: &TokenSums) -> Vec<String> {
     parts
 }
 
-fn cost(used: &Used) -> Vec<String> {
+fn cost(used: &MeasuredUsage) -> Vec<String> {
     let known = used.cost_usd.map_or_else(|| "unknown".to_owned(), |usd| money(Some(usd)));
     std::iter::once(known).chain(silent(used.cost_unknown_attempts)).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::attempt::Site;
-use crate::phase::budget::{Budget, Exhausted, Level, Spent};
+use crate::phase::budget::{Budget, ExhaustedBudget, Level, Spent};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
 
@@ -43,7 +43,7 @@ impl Limits {
     }
 
     /// Returns the exhausted drain budget if waiting cannot help: the drain's own time runs on meanwhile.
-    pub fn over(&self, site: &Site) -> Option<Exhausted> {
+    pub fn over(&self, site: &Site) -> Option<ExhaustedBudget> {
         let drain = site.settings.executor.budgets.drain;
         drain.refuses(Level::Drain, &self.spent(), &Spent::default())
     }

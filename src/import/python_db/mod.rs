@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::phase::RunId;
 
-use super::drafting::Drafting;
+use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Format, Input, Reading, Recognition};
 use foreign_rows::{Row, Table};
@@ -46,14 +46,14 @@ impl Format for PythonAutopack {
     }
 
     /// Refuses the content of a database: only a file can be opened.
-    fn read(&self, input: &Input, _draft: &mut Drafting) -> Result<(), ImportError> {
+    fn read(&self, input: &Input, _draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         Err(ImportError::malformed(
             input.name(),
             "is an SQLite database; pass the file name instead of the content",
         ))
     }
 
-    fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut Drafting) -> Reading<'a> {
+    fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut PlanDraftBuilder) -> Reading<'a> {
         Box::pin(async move {
             match input.path() {
                 Some(file) => read(file, input.name(), draft).await,
@@ -63,7 +63,7 @@ impl Format for PythonAutopack {
     }
 }
 
-async fn read(file: &Path, name: &str, draft: &mut Drafting) -> Result<(), ImportError> {
+async fn read(file: &Path, name: &str, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
     let failed = |why: String| ImportError::Database { name: name.to_owned(), why };
     let before = stamp(file);
     let snapshot = Snapshot::of(file).map_err(|error| failed(error.to_string()))?;
@@ -179,7 +179,7 @@ impl Content {
         Ok(Self { runs, tiers, phases, events })
     }
 
-    fn add_to(mut self, drafting: &mut Drafting, name: &str) -> Result<(), ImportError> {
+    fn add_to(mut self, drafting: &mut PlanDraftBuilder, name: &str) -> Result<(), ImportError> {
         self.sort();
         let runs = self.run_ids();
         let wanted = drafting.told().cloned();

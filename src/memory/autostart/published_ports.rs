@@ -9,7 +9,7 @@ use crate::config::QdrantSettings;
 /// # Errors
 /// A single line with the port published instead and the remedy.
 pub fn check(file: &str, entries: &[Value], settings: &QdrantSettings) -> Result<(), String> {
-    let published: Vec<Published> =
+    let published: Vec<PortMapping> =
         entries.iter().map(|entry| published(entry, settings)).collect();
     for port in ports(settings) {
         if published.iter().any(|one| one.serves(&port)) {
@@ -56,7 +56,7 @@ pub fn variables(settings: &QdrantSettings) -> impl Iterator<Item = (&'static st
 }
 
 /// Ports published by an entry under `ports`.
-enum Published {
+enum PortMapping {
     Known {
         inside: u16,
         outside: u16,
@@ -65,7 +65,7 @@ enum Published {
     Unclear,
 }
 
-impl Published {
+impl PortMapping {
     fn serves(&self, port: &Port) -> bool {
         match self {
             Self::Known { inside, outside } => (*inside, *outside) == (port.inside, port.outside),
@@ -82,7 +82,7 @@ impl Published {
 }
 
 /// Parses an entry: `[IP:]OUTSIDE:INSIDE[/tcp]`, or a map of `target` and `published`.
-fn published(entry: &Value, settings: &QdrantSettings) -> Published {
+fn published(entry: &Value, settings: &QdrantSettings) -> PortMapping {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -102,8 +102,8 @@ fn published(entry: &Value, settings: &QdrantSettings) -> Published {
         }
     };
     match (fill(&pair.0, settings).parse(), fill(&pair.1, settings).parse()) {
-        (Ok(outside), Ok(inside)) => Published::Known { inside, outside },
-        _ => Published::Unclear,
+        (Ok(outside), Ok(inside)) => PortMapping::Known { inside, outside },
+        _ => PortMapping::Unclear,
     }
 }
 

@@ -6,7 +6,7 @@ use reqwest::Client;
 use tokio::time::{sleep, timeout};
 
 use crate::config::QdrantSettings;
-use crate::http::{self, Limits, Reach};
+use crate::http::{self, HttpAccess, Limits};
 use crate::memory::index::qdrant::{Qdrant, QdrantError, address};
 
 const PROBE: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// Waits until Qdrant is ready.
 pub async fn wait(settings: &QdrantSettings) {
     // Only servers on this machine are started. Without an HTTP client the gRPC port alone decides.
-    let client = http::client(Limits { whole: PROBE, silence: PROBE }, Reach::Machine).ok();
+    let client = http::client(Limits { whole: PROBE, silence: PROBE }, HttpAccess::Machine).ok();
     while !(rest(client.as_ref(), settings).await && grpc(settings).await) {
         sleep(PAUSE).await;
     }

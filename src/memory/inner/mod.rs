@@ -36,7 +36,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// Nothing is lost after this time: the journal has everything.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) struct Inner {
+pub(super) struct MemoryWorker {
     pub settings: MemorySettings,
     pub workspace: WorkspaceId,
     pub folder: PathBuf,
@@ -64,13 +64,13 @@ pub(super) struct Inner {
     writing: Mutex<JoinSet<()>>,
 }
 
-impl std::fmt::Debug for Inner {
+impl std::fmt::Debug for MemoryWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Memory({:?}, {})", self.backend(), self.folder.display())
     }
 }
 
-impl Inner {
+impl MemoryWorker {
     #[allow(clippy::too_many_arguments, reason = "the parts of the memory, each of its own type")]
     pub fn new(
         settings: &MemorySettings,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Inner;
+use super::MemoryWorker;
 use crate::memory::autostart::Started;
 use crate::memory::autostart::docker::Pull;
 use crate::memory::choose_backend::may_start;
@@ -99,7 +99,7 @@ impl Restarts {
     }
 }
 
-impl Inner {
+impl MemoryWorker {
     /// Handles a failure of Qdrant: switches to the configured fallback.
     pub fn qdrant_failed(self: &Arc<Self>, error: &QdrantError) {
         // A resting Qdrant failed before, and the failure was reported.

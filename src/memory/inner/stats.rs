@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Backend, Inner, locked};
+use super::{Backend, MemoryWorker, locked};
 use crate::memory::index::faiss::Faiss;
 use crate::memory::index::qdrant::Qdrant;
 use crate::memory::memory_entry::Collection;
 use crate::memory::{Holding, MemoryError, Stats};
 
-impl Inner {
+impl MemoryWorker {
     pub async fn stats(&self) -> Result<Stats, MemoryError> {
         let faiss = self.in_faiss().await?;
         let in_qdrant = match &self.qdrant {

@@ -6,10 +6,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Inner, PATIENCE};
+use super::{MemoryWorker, PATIENCE};
 use crate::clock::now;
 use crate::memory::journal::JournalError;
-use crate::memory::memory_entry::{Entry, EntryId, Kept};
+use crate::memory::memory_entry::{Entry, EntryId, StoredEntry};
 use crate::phase::json::map_texts;
 
 /// Entries per transaction: other processes give up after the journal has been locked for two seconds.
@@ -17,7 +17,7 @@ const WORTH_WRITING: usize = 128;
 /// Number of tries for a busy journal; each try waits for SQLite's busy timeout.
 const TRIES: u32 = 5;
 
-impl Inner {
+impl MemoryWorker {
     /// Writes entries; waits only briefly, the rest is written in the background.
     pub async fn remember(self: &Arc<Self>, entries: Vec<Entry>) {
         let (done, written) = oneshot::channel();
@@ -50,7 +50,7 @@ impl Inner {
         self.catch_up_in_background();
     }
 
-    async fn write_part(&self, part: &[(Kept, Vec<EntryId>)]) -> Result<(), JournalError> {
+    async fn write_part(&self, part: &[(StoredEntry, Vec<EntryId>)]) -> Result<(), JournalError> {
         for _ in 1..TRIES {
             match self.journal.put(part).await {
                 Err(error) if error.is_busy() => {}
@@ -69,10 +69,10 @@ impl Inner {
     }
 
     /// Converts an entry for storage: without secrets, with the ids of superseded entries.
-    fn kept(&self, mut entry: Entry) -> (Kept, Vec<EntryId>) {
+    fn kept(&self, mut entry: Entry) -> (StoredEntry, Vec<EntryId>) {
         entry.text = self.redact.apply(&entry.text);
         entry.payload = map_texts(entry.payload, &|text| self.redact.apply(text));
         let supersedes = std::mem::take(&mut entry.supersedes);
-        (Kept::from_entry(entry, &self.workspace.entries, now()), supersedes)
+        (StoredEntry::from_entry(entry, &self.workspace.entries, now()), supersedes)
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::{Doing, Journal, JournalError, Result, from_blob};
+use super::{Journal, JournalContext, JournalError, Result, from_blob};
 use crate::memory::memory_entry::{Collection, EntryId};
 use crate::phase::UnixMs;
 

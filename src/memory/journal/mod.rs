@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use sqlx::{FromRow, SqlitePool};
 
-use super::memory_entry::{Collection, EntryId, Kept};
+use super::memory_entry::{Collection, EntryId, StoredEntry};
 use crate::phase::{PhaseId, RunId, UnixMs};
 
 pub use changes::{Change, Pending, Put};
 pub use open_journal::Opened;
 pub use read_entries::Hit;
-pub use write_entries::{Embedded, Written};
+pub use write_entries::{EntryVector, Written};
 
 /// File name in `.autopack`.
 pub const JOURNAL: &str = "memory.db";
@@ -107,11 +107,11 @@ impl Journal {
 }
 
 /// Adds the attempted operation to an error of sqlx, for people.
-trait Doing<T> {
+trait JournalContext<T> {
     fn doing(self, doing: &'static str) -> Result<T>;
 }
 
-impl<T> Doing<T> for std::result::Result<T, sqlx::Error> {
+impl<T> JournalContext<T> for std::result::Result<T, sqlx::Error> {
     fn doing(self, doing: &'static str) -> Result<T> {
         self.map_err(|source| JournalError::Sql { doing, source })
     }
@@ -130,7 +130,7 @@ struct EntryRow {
     expires_ms: Option<i64>,
 }
 
-impl TryFrom<EntryRow> for Kept {
+impl TryFrom<EntryRow> for StoredEntry {
     type Error = JournalError;
 
     fn try_from(row: EntryRow) -> Result<Self> {

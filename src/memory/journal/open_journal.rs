@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
-use super::{Doing, Journal, JournalError, Result};
+use super::{Journal, JournalContext, JournalError, Result};
 use crate::process::FileLock;
 use crate::schema_version::{Schema, version_of};
 

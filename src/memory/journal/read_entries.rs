@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Doing, EntryRow, Journal, Result};
+use super::{EntryRow, Journal, JournalContext, Result};
 use crate::memory::embed::tokens;
-use crate::memory::memory_entry::{Collection, EntryId, Filter, Kept};
+use crate::memory::memory_entry::{Collection, EntryId, Filter, StoredEntry};
 
 /// A result of the full-text search; a higher score is a better match.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn entries(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Kept>> {
+    pub async fn entries(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, StoredEntry>> {
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT id, collection, run_id, phase_id, source, text, payload, created_ms, expires_ms
              FROM entry WHERE id IN (SELECT value FROM json_each(?))",
@@ -65,7 +65,7 @@ impl Journal {
         .fetch_all(&self.readers)
         .await
         .doing("read from")?;
-        rows.into_iter().map(|row| Kept::try_from(row).map(|e| (e.id.clone(), e))).collect()
+        rows.into_iter().map(|row| StoredEntry::try_from(row).map(|e| (e.id.clone(), e))).collect()
     }
 
     /// Returns the numbers of the vectors selected by a filter, for an index without knowledge of runs.
@@ -106,7 +106,10 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn sources(&self, collection: Collection) -> Result<BTreeMap<String, Vec<Kept>>> {
+    pub async fn sources(
+        &self,
+        collection: Collection,
+    ) -> Result<BTreeMap<String, Vec<StoredEntry>>> {
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT id, collection, run_id, phase_id, source, '' AS text, payload, created_ms, expires_ms
              FROM entry WHERE collection = ? ORDER BY source",
@@ -115,9 +118,9 @@ impl Journal {
         .fetch_all(&self.readers)
         .await
         .doing("read from")?;
-        let mut sources: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
+        let mut sources: BTreeMap<String, Vec<StoredEntry>> = BTreeMap::new();
         for row in rows {
-            let entry = Kept::try_from(row)?;
+            let entry = StoredEntry::try_from(row)?;
             sources.entry(entry.source.clone()).or_default().push(entry);
         }
         Ok(sources)

@@ -11,18 +11,19 @@ async fn journal(dir: &TempDir) -> Journal {
     Journal::open(&dir.path().join("memory.db")).await.unwrap().journal
 }
 
-fn kept(text: &str) -> Kept {
+fn kept(text: &str) -> StoredEntry {
     let entry =
         Entry::new(Collection::ErrorsCi, "r/p", text).of(&RunId::new("r"), &PhaseId::new("p"));
-    Kept::from_entry(entry, W, UnixMs(1_000))
+    StoredEntry::from_entry(entry, W, UnixMs(1_000))
 }
 
-async fn put(journal: &Journal, entry: &Kept) {
+async fn put(journal: &Journal, entry: &StoredEntry) {
     journal.put(&[(entry.clone(), Vec::new())]).await.unwrap();
 }
 
-async fn attach(journal: &Journal, entry: &Kept, embedder: &str, vector: &[f32]) {
-    let embedded = Embedded { id: entry.id.clone(), hash: entry.hash(), vector: vector.to_vec() };
+async fn attach(journal: &Journal, entry: &StoredEntry, embedder: &str, vector: &[f32]) {
+    let embedded =
+        EntryVector { id: entry.id.clone(), hash: entry.hash(), vector: vector.to_vec() };
     journal.attach(embedder, &[embedded]).await.unwrap();
 }
 

@@ -4,9 +4,9 @@ use sqlx::query::QueryScalar;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, Transaction};
 
-use super::{Doing, Journal, Result, to_blob};
+use super::{Journal, JournalContext, Result, to_blob};
 use crate::memory::embed::tokens;
-use crate::memory::memory_entry::{EntryId, Kept};
+use crate::memory::memory_entry::{EntryId, StoredEntry};
 use crate::phase::UnixMs;
 
 /// Number of entries by result of a write.
@@ -22,7 +22,7 @@ pub struct Written {
 
 /// A vector, with the hash of the embedded text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Embedded {
+pub struct EntryVector {
     /// Id of the entry.
     pub id: EntryId,
     /// Hash of the embedded text.
@@ -46,7 +46,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn put(&self, entries: &[(Kept, Vec<EntryId>)]) -> Result<Written> {
+    pub async fn put(&self, entries: &[(StoredEntry, Vec<EntryId>)]) -> Result<Written> {
         let mut tx = self.begin().await?;
         let mut written = Written::default();
         for (entry, supersedes) in entries {
@@ -64,7 +64,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn attach(&self, embedder: &str, vectors: &[Embedded]) -> Result<()> {
+    pub async fn attach(&self, embedder: &str, vectors: &[EntryVector]) -> Result<()> {
         let mut tx = self.begin().await?;
         for embedded in vectors {
             attach_one(&mut tx, embedder, embedded).await?;
@@ -76,7 +76,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn adopt(&self, embedder: &str, found: &[(Kept, Vec<f32>)]) -> Result<usize> {
+    pub async fn adopt(&self, embedder: &str, found: &[(StoredEntry, Vec<f32>)]) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut written = Written::default();
         for (entry, vector) in found {
@@ -85,7 +85,7 @@ impl Journal {
             }
             put_one(&mut tx, entry, &mut written).await?;
             let hash = entry.hash();
-            let embedded = Embedded { id: entry.id.clone(), hash, vector: vector.clone() };
+            let embedded = EntryVector { id: entry.id.clone(), hash, vector: vector.clone() };
             attach_one(&mut tx, embedder, &embedded).await?;
         }
         tx.commit().await.doing("write to")?;
@@ -96,7 +96,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn adopt_texts(&self, found: &[Kept]) -> Result<usize> {
+    pub async fn adopt_texts(&self, found: &[StoredEntry]) -> Result<usize> {
         let mut tx = self.begin().await?;
         let mut written = Written::default();
         for entry in found {
@@ -148,7 +148,7 @@ fn expired(now: UnixMs) -> Ids {
     sqlx::query_scalar("SELECT id FROM entry WHERE expires_ms <= ?").bind(now.0)
 }
 
-async fn put_one(tx: &mut Tx<'_>, entry: &Kept, written: &mut Written) -> Result<()> {
+async fn put_one(tx: &mut Tx<'_>, entry: &StoredEntry, written: &mut Written) -> Result<()> {
     let hash = entry.hash();
     let before: Option<(i64, String)> =
         sqlx::query_as("SELECT row_id, hash FROM entry WHERE id = ?")
@@ -173,7 +173,7 @@ async fn put_one(tx: &mut Tx<'_>, entry: &Kept, written: &mut Written) -> Result
     bury(tx, &entry.id).await
 }
 
-async fn insert(tx: &mut Tx<'_>, entry: &Kept, hash: &str) -> Result<i64> {
+async fn insert(tx: &mut Tx<'_>, entry: &StoredEntry, hash: &str) -> Result<i64> {
     let done = sqlx::query(
         "INSERT INTO entry (id, collection, run_id, phase_id, source, text, payload, hash, created_ms, expires_ms)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -195,7 +195,7 @@ async fn insert(tx: &mut Tx<'_>, entry: &Kept, hash: &str) -> Result<i64> {
 }
 
 /// Extends the lifetime of an entry written again.
-async fn renew(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
+async fn renew(tx: &mut Tx<'_>, row_id: i64, entry: &StoredEntry) -> Result<()> {
     sqlx::query(
         "UPDATE entry SET expires_ms = ?1 WHERE row_id = ?2
          AND (?1 IS NULL OR expires_ms IS NULL OR abs(?1 - expires_ms) >= ?3) AND ?1 IS NOT expires_ms",
@@ -209,7 +209,7 @@ async fn renew(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
     Ok(())
 }
 
-async fn index_terms(tx: &mut Tx<'_>, row_id: i64, entry: &Kept) -> Result<()> {
+async fn index_terms(tx: &mut Tx<'_>, row_id: i64, entry: &StoredEntry) -> Result<()> {
     let terms = tokens::terms(&entry.text);
     sqlx::query("INSERT INTO entry_terms (rowid, terms) VALUES (?, ?)")
         .bind(row_id)
@@ -256,7 +256,7 @@ async fn bury(tx: &mut Tx<'_>, id: &EntryId) -> Result<()> {
     Ok(())
 }
 
-async fn attach_one(tx: &mut Tx<'_>, embedder: &str, embedded: &Embedded) -> Result<()> {
+async fn attach_one(tx: &mut Tx<'_>, embedder: &str, embedded: &EntryVector) -> Result<()> {
     let collection: Option<String> = sqlx::query_scalar(
         "UPDATE entry SET embedder = ? WHERE id = ? AND hash = ? RETURNING collection",
     )

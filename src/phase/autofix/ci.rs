@@ -53,15 +53,15 @@ fn default_timeout(complexity: Complexity, category: &str) -> u64 {
 
 /// Where a CI setting is: in `ci` of the phase or of its scope, directly or under `pytest`.
 #[derive(Clone, Copy)]
-enum Spot {
+enum SettingLocation {
     Phase,
     Scope,
 }
 
 /// Converts `ci` and `ci.pytest` to objects and their timeouts to whole seconds.
 pub(super) fn normalize(draft: &mut Draft) {
-    shape(draft, Spot::Phase);
-    shape(draft, Spot::Scope);
+    shape(draft, SettingLocation::Phase);
+    shape(draft, SettingLocation::Scope);
 }
 
 /// Adds missing timeouts.
@@ -140,10 +140,10 @@ fn set_in_scope(draft: &mut Draft, key: &str, seconds: u64) {
     }
 }
 
-fn shape(draft: &mut Draft, spot: Spot) {
+fn shape(draft: &mut Draft, spot: SettingLocation) {
     let (object, name) = match spot {
-        Spot::Phase => (&mut draft.json, "ci"),
-        Spot::Scope => (&mut draft.scope, "scope.ci"),
+        SettingLocation::Phase => (&mut draft.json, "ci"),
+        SettingLocation::Scope => (&mut draft.scope, "scope.ci"),
     };
     let Some(given) = field::get_mut(object, "ci") else { return };
     if is_shaped(given) {

@@ -111,7 +111,7 @@ const DEEPEST: usize = 4;
 
 /// Builds an object that resembles a phase more than arbitrary JSON does.
 pub fn spec(bytes: &[u8]) -> Value {
-    let mut spelled = Spelled(bytes.iter());
+    let mut spelled = WordReader(bytes.iter());
     let mut spec = spelled.object(1);
     spec["deliverables"] = spelled.value(1);
     spec["scope"] = spelled.value(1);
@@ -122,9 +122,9 @@ pub fn spec(bytes: &[u8]) -> Value {
     spec
 }
 
-struct Spelled<'a>(std::slice::Iter<'a, u8>);
+struct WordReader<'a>(std::slice::Iter<'a, u8>);
 
-impl Spelled<'_> {
+impl WordReader<'_> {
     /// Returns the next byte, or 0 at the end of input. 0 ends every list.
     fn choice(&mut self) -> usize {
         self.0.next().copied().map_or(0, usize::from)

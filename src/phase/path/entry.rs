@@ -8,7 +8,7 @@ use super::bullet::strip_bullet;
 use super::lead::{Note, set_off};
 use super::shape::{Shape, shape};
 use super::text::{self, Token};
-use super::{Escape, Place, Why, is_normal, normalize, reserved};
+use super::{Escape, PathError, Place, is_normal, normalize, reserved};
 
 /// Kind of list with the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,13 +251,13 @@ impl Reader<'_> {
         }
     }
 
-    fn place(&self, token: &str) -> Result<Place, Why> {
+    fn place(&self, token: &str) -> Result<Place, PathError> {
         place(token, self.list, self.workspace)
     }
 }
 
 /// Normalizes a token by the rules of its list.
-fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why> {
+fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, PathError> {
     let mut path = Cow::Borrowed(token);
     // Normalization may uncover more to clean (`./**a.py**`); repeated, so that reading the result again
     // changes nothing.
@@ -265,7 +265,7 @@ fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, Why>
         let Place::Inside(normal) = normalize(&path, workspace)? else { return Ok(Place::Root) };
         let clean = text::clean(&normal);
         if let Some(dir) = reserved(&normal).filter(|_| list != List::Context) {
-            return Err(Why::Reserved(dir));
+            return Err(PathError::Reserved(dir));
         }
         if clean.chars().all(|c| matches!(c, '*' | '/')) {
             return Ok(Place::Root);

@@ -29,12 +29,12 @@ pub struct Escape {
     /// Path as written.
     pub path: String,
     /// Why the path is refused.
-    pub why: Why,
+    pub why: PathError,
 }
 
 /// Reason why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum PathError {
     /// Absolute and outside the workspace.
     Absolute,
     /// Leaves the repository through `..`.
@@ -53,12 +53,12 @@ impl fmt::Display for Escape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} ", self.path)?;
         match self.why {
-            Why::Absolute => f.write_str("is an absolute path outside the workspace"),
-            Why::Parent => f.write_str("leaves the repository through `..`"),
-            Why::Drive => f.write_str("is on a drive, outside the workspace"),
-            Why::Home => f.write_str("is in a home directory"),
-            Why::Nul => f.write_str("contains a NUL character"),
-            Why::Reserved(dir) => write!(f, "is under {dir}, closed to all phases"),
+            PathError::Absolute => f.write_str("is an absolute path outside the workspace"),
+            PathError::Parent => f.write_str("leaves the repository through `..`"),
+            PathError::Drive => f.write_str("is on a drive, outside the workspace"),
+            PathError::Home => f.write_str("is in a home directory"),
+            PathError::Nul => f.write_str("contains a NUL character"),
+            PathError::Reserved(dir) => write!(f, "is under {dir}, closed to all phases"),
         }
     }
 }
@@ -69,16 +69,16 @@ impl fmt::Display for Escape {
 /// # Errors
 ///
 /// Returns the reason if the path leaves the repository.
-pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
+pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, PathError> {
     if is_normal(path) {
         return Ok(Place::Inside(path.to_owned()));
     }
     if path.contains('\0') {
-        return Err(Why::Nul);
+        return Err(PathError::Nul);
     }
     let slashed = path.replace('\\', "/");
     if is_home(&slashed) {
-        return Err(Why::Home);
+        return Err(PathError::Home);
     }
     let drive = has_drive(&slashed);
     let absolute = drive || slashed.starts_with('/');
@@ -95,16 +95,16 @@ pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
                 climbs = true;
                 // `**` stands for any number of components, so its parent is unknown.
                 if parts.pop().is_none_or(|popped| popped.contains("**")) {
-                    return Err(Why::Parent);
+                    return Err(PathError::Parent);
                 }
             }
             part => parts.push(part),
         }
     }
     let outside = || match (drive, climbs && !absolute) {
-        (true, _) => Why::Drive,
-        (_, true) => Why::Parent,
-        _ => Why::Absolute,
+        (true, _) => PathError::Drive,
+        (_, true) => PathError::Parent,
+        _ => PathError::Absolute,
     };
     if absolute && root.is_empty() {
         return Err(outside());
@@ -118,7 +118,7 @@ pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, Why> {
         relative.push('/');
     }
     // `x/../~/a` hides `~/a`.
-    if is_home(&relative) { Err(Why::Home) } else { Ok(Place::Inside(relative)) }
+    if is_home(&relative) { Err(PathError::Home) } else { Ok(Place::Inside(relative)) }
 }
 
 /// Returns the reserved directory at or above `path`, at any depth. Reserved directories are closed to all

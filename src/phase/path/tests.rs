@@ -32,20 +32,20 @@ fn paths_come_out_relative_and_clean() {
 #[test]
 fn paths_that_leave_the_repository_are_told() {
     for (written, why) in [
-        ("/etc/passwd", Why::Absolute),
-        ("/home/u/project2/a.py", Why::Absolute),
-        ("/home/u/project/../other/a.py", Why::Absolute),
-        ("../a.py", Why::Parent),
-        ("src/../../a.py", Why::Parent),
-        ("..\\..\\a.py", Why::Parent),
-        ("src/**/../a.py", Why::Parent),
-        ("C:\\dev\\a.py", Why::Drive),
-        ("C:a.py", Why::Drive),
-        ("~/a.py", Why::Home),
-        ("~root/a.py", Why::Home),
-        ("x/../~/a.py", Why::Home),
-        ("\\\\server\\share\\a.py", Why::Absolute),
-        ("a\0b.py", Why::Nul),
+        ("/etc/passwd", PathError::Absolute),
+        ("/home/u/project2/a.py", PathError::Absolute),
+        ("/home/u/project/../other/a.py", PathError::Absolute),
+        ("../a.py", PathError::Parent),
+        ("src/../../a.py", PathError::Parent),
+        ("..\\..\\a.py", PathError::Parent),
+        ("src/**/../a.py", PathError::Parent),
+        ("C:\\dev\\a.py", PathError::Drive),
+        ("C:a.py", PathError::Drive),
+        ("~/a.py", PathError::Home),
+        ("~root/a.py", PathError::Home),
+        ("x/../~/a.py", PathError::Home),
+        ("\\\\server\\share\\a.py", PathError::Absolute),
+        ("a\0b.py", PathError::Nul),
     ] {
         assert_eq!(normalize(written, Some("/home/u/project")), Err(why), "{written}");
         assert!(normalize(written, None).is_err(), "{written}");

@@ -44,8 +44,8 @@ pub(super) fn start(
     actions.enter(start.cwd)?;
     let attributes = Attributes::new()?;
     let program = text(program.as_os_str())?;
-    let argv = Texts::of(argv.iter().map(|arg| text(arg)))?;
-    let env = Texts::of(start.env.iter().map(|(name, value)| variable(name, value)))?;
+    let argv = CStrings::of(argv.iter().map(|arg| text(arg)))?;
+    let env = CStrings::of(start.env.iter().map(|(name, value)| variable(name, value)))?;
     let mut pid = 0;
     // SAFETY: every pointer refers to data that lives until the call returns: initialized actions and
     // attributes, a C string, and two null-terminated lists of C strings.
@@ -124,12 +124,12 @@ impl Drop for Attributes {
 }
 
 /// C strings with a null-terminated array of pointers to them.
-struct Texts {
+struct CStrings {
     pointers: Vec<*mut c_char>,
     _texts: Vec<CString>,
 }
 
-impl Texts {
+impl CStrings {
     fn of(texts: impl Iterator<Item = io::Result<CString>>) -> io::Result<Self> {
         let texts: Vec<CString> = texts.collect::<io::Result<_>>()?;
         let pointers = texts.iter().map(|text| text.as_ptr().cast_mut());

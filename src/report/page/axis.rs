@@ -23,7 +23,7 @@ pub const ZOOMS: [u32; 4] = [1, 4, 16, 64];
 
 /// A segment of the axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Piece {
+pub struct AxisSegment {
     /// Start in milliseconds.
     pub from: i64,
     /// End in milliseconds.
@@ -40,12 +40,12 @@ pub struct Piece {
 #[derive(Clone, Debug)]
 pub struct Axis {
     /// Segments in order.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<AxisSegment>,
 }
 
 /// A label on the axis.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tick {
+pub struct AxisTick {
     /// Position in percent.
     pub x: f64,
     /// Text.
@@ -82,15 +82,16 @@ impl Axis {
     }
 
     /// Returns the labels in order.
-    pub fn ticks(&self) -> Vec<Tick> {
-        let mut ticks: Vec<Tick> = Vec::new();
+    pub fn ticks(&self) -> Vec<AxisTick> {
+        let mut ticks: Vec<AxisTick> = Vec::new();
         for zoom in ZOOMS {
             let Some(step) = self.step(zoom) else { continue };
             for tick in self.every(step) {
-                let near =
-                    |other: &&Tick| (other.x - tick.0).abs() < label_width(step) / f64::from(zoom);
+                let near = |other: &&AxisTick| {
+                    (other.x - tick.0).abs() < label_width(step) / f64::from(zoom)
+                };
                 if ticks.len() < MOST_TICKS && !ticks.iter().any(|other| near(&other)) {
-                    ticks.push(Tick { x: tick.0, label: label(tick.1, step), zoom });
+                    ticks.push(AxisTick { x: tick.0, label: label(tick.1, step), zoom });
                 }
             }
         }
@@ -129,13 +130,13 @@ fn longest(mut gaps: Vec<(i64, i64)>, least: i64) -> Vec<(i64, i64)> {
     gaps
 }
 
-fn pieces(first: i64, end: i64, cuts: &[(i64, i64)]) -> Vec<Piece> {
+fn pieces(first: i64, end: i64, cuts: &[(i64, i64)]) -> Vec<AxisSegment> {
     let hidden: i64 = cuts.iter().map(|(from, to)| to - from).sum();
     let scale = (100.0 - CUT_WIDTH * cuts.len() as f64) / (end - first - hidden).max(1) as f64;
     let (mut at, mut left, mut pieces) = (first, 0.0, Vec::new());
     let mut push = |from: i64, to: i64, width: f64, cut: bool| {
         if to > from {
-            pieces.push(Piece { from, to, left, right: left + width, cut });
+            pieces.push(AxisSegment { from, to, left, right: left + width, cut });
             left += width;
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::axis::{Axis, Piece};
+use super::axis::{Axis, AxisSegment};
 use super::time;
 use crate::phase::{AttemptOutcome, PhaseState, UnixMs};
 use crate::report::escape::Html;
@@ -15,7 +15,7 @@ const TOP: u32 = 20;
 const LANE: u32 = 30;
 
 /// An attempt in its lane.
-struct Bar<'a> {
+struct AttemptBar<'a> {
     phase: usize,
     story: &'a PhaseStory,
     attempt: &'a AttemptStory,
@@ -52,13 +52,13 @@ pub fn section(report: &Report) -> String {
     )
 }
 
-fn bars(report: &Report) -> Vec<Bar<'_>> {
+fn bars(report: &Report) -> Vec<AttemptBar<'_>> {
     let mut bars = Vec::new();
     for (phase, story) in report.phases.iter().enumerate() {
         for attempt in &story.attempts {
             let from = attempt.row.started_at.0;
             let to = attempt.row.ended_at.unwrap_or(report.made_at).0.max(from);
-            bars.push(Bar { phase, story, attempt, from, to });
+            bars.push(AttemptBar { phase, story, attempt, from, to });
         }
     }
     bars
@@ -69,7 +69,7 @@ fn lane_name(attempt: &AttemptStory) -> &str {
 }
 
 /// Returns the vertical position of each lane by name, with numbers sorted by value.
-fn lanes<'a>(bars: &[Bar<'a>]) -> BTreeMap<&'a str, u32> {
+fn lanes<'a>(bars: &[AttemptBar<'a>]) -> BTreeMap<&'a str, u32> {
     let mut names: Vec<&str> = bars.iter().map(|bar| lane_name(bar.attempt)).collect();
     names.sort_by_key(|name| (name.parse::<u32>().unwrap_or(u32::MAX), *name));
     names.dedup();
@@ -77,7 +77,7 @@ fn lanes<'a>(bars: &[Bar<'a>]) -> BTreeMap<&'a str, u32> {
 }
 
 fn ground(out: &mut String, axis: &Axis, height: u32) {
-    for Piece { left, right, from, to, .. } in axis.pieces.iter().filter(|piece| piece.cut) {
+    for AxisSegment { left, right, from, to, .. } in axis.pieces.iter().filter(|piece| piece.cut) {
         let length = millis(u64::try_from(to - from).unwrap_or(0));
         let width = right - left;
         let _ = write!(
@@ -100,7 +100,7 @@ fn ground(out: &mut String, axis: &Axis, height: u32) {
     }
 }
 
-fn draw(out: &mut String, axis: &Axis, bar: &Bar<'_>, top: u32) {
+fn draw(out: &mut String, axis: &Axis, bar: &AttemptBar<'_>, top: u32) {
     let (left, right) = (axis.x(bar.from), axis.x(bar.to));
     let shape = Shape::of(bar.attempt);
     let (y, height) = (top + shape.y, shape.height);

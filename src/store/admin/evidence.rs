@@ -19,7 +19,7 @@ pub(crate) const OPERATOR: &str = "operator";
 
 /// A COMPLETE or SKIPPED phase without evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unproven {
+pub struct UnprovenPhase {
     /// Run of the phase.
     pub run_id: RunId,
     /// Id of the phase.
@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn unproven(&self, runs: &[RunId]) -> Result<Vec<Unproven>, StoreError> {
+    pub async fn unproven(&self, runs: &[RunId]) -> Result<Vec<UnprovenPhase>, StoreError> {
         self.named(async {
             let runs = to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>());
             let rows: Vec<(String, String, String)> =
@@ -58,7 +58,7 @@ impl Store {
                 .map(|(run, phase, state)| {
                     let state = parse(&state, || format!("phase {phase} of run {run}"))?;
                     let (run_id, phase_id) = (RunId::new(run), PhaseId::new(phase));
-                    Ok(Unproven { run_id, phase_id, state })
+                    Ok(UnprovenPhase { run_id, phase_id, state })
                 })
                 .collect()
         })

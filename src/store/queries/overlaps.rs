@@ -23,7 +23,7 @@ pub(crate) struct Overlap {
 }
 
 /// Footprint of a phase with precedence.
-struct Taken {
+struct ReservedPaths {
     phase_id: PhaseId,
     state: PhaseState,
     footprint: Footprint,
@@ -57,13 +57,17 @@ pub(crate) async fn overlaps(
             continue;
         };
         let (phase_id, with) = (PhaseId::new(id), (first.phase_id.clone(), first.state));
-        taken.push(Taken { phase_id: phase_id.clone(), state: PhaseState::Queued, footprint });
+        taken.push(ReservedPaths {
+            phase_id: phase_id.clone(),
+            state: PhaseState::Queued,
+            footprint,
+        });
         waiting.push(Overlap { position, phase_id, with });
     }
     Ok(waiting)
 }
 
-async fn executing(tx: &mut SqliteConnection, run: i64) -> Result<Vec<Taken>, StoreError> {
+async fn executing(tx: &mut SqliteConnection, run: i64) -> Result<Vec<ReservedPaths>, StoreError> {
     let rows: Vec<(String, Option<String>)> = sqlx::query_as(
         "SELECT phase_id, footprint FROM phases WHERE owner IS NOT NULL AND run = ? ORDER BY position",
     )
@@ -76,7 +80,7 @@ async fn executing(tx: &mut SqliteConnection, run: i64) -> Result<Vec<Taken>, St
             // Claimed by an older version.
             None => Footprint::everything(),
         };
-        Ok(Taken { phase_id: PhaseId::new(id), state: PhaseState::Executing, footprint })
+        Ok(ReservedPaths { phase_id: PhaseId::new(id), state: PhaseState::Executing, footprint })
     });
     taken.collect()
 }

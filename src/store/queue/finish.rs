@@ -67,7 +67,7 @@ pub struct Ended {
 }
 
 /// Waits while the disk is full; returns `false` to stop waiting.
-pub type WhileFull<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
+pub type DiskFullWait<'a> = dyn Fn(&StoreError) -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
 impl Store {
     /// Ends the claimed attempt and returns the phase's new state.
@@ -87,7 +87,7 @@ impl Store {
         &self,
         claim: Claim,
         finish: &Finish,
-        wait: &WhileFull<'_>,
+        wait: &DiskFullWait<'_>,
     ) -> Result<Ended, StoreError> {
         loop {
             match self.try_to_finish(&claim, finish).await {

@@ -10,7 +10,7 @@ use crate::store::queries::in_flight::InFlight;
 
 /// Outcome of a reclaimed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rescue {
+pub enum ReclaimOutcome {
     /// The recorded commit is on the branch.
     Landed(String),
     /// No recorded commit is on the branch.
@@ -29,13 +29,13 @@ impl Store {
     pub async fn recover(
         &self,
         work: &InFlight,
-        how: Rescue,
+        how: ReclaimOutcome,
         now: UnixMs,
         telemetry: bool,
     ) -> Result<Option<PhaseState>, StoreError> {
         let verdict = match how {
-            Rescue::Landed(commit) => Verdict::Passed { commit: Some(commit) },
-            Rescue::Crashed => Verdict::Requeued(Requeue::Crashed),
+            ReclaimOutcome::Landed(commit) => Verdict::Passed { commit: Some(commit) },
+            ReclaimOutcome::Crashed => Verdict::Requeued(Requeue::Crashed),
         };
         let finish = Finish::of(verdict, now, telemetry);
         self.named(async {

@@ -16,7 +16,7 @@ pub struct Mark {
 
 /// Counts since a mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Yield {
+pub struct YieldChange {
     /// Ended attempts, except for interrupted attempts.
     pub attempts: u64,
     /// Ended attempts with a started agent.
@@ -63,7 +63,11 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn yield_since(&self, mark: &Mark, owner: &OwnerId) -> Result<Yield, StoreError> {
+    pub async fn yield_since(
+        &self,
+        mark: &Mark,
+        owner: &OwnerId,
+    ) -> Result<YieldChange, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;
             let (attempts, reached): (i64, i64) = sqlx::query_as(
@@ -93,7 +97,7 @@ impl Store {
             let [attempts, reached, samples, finished, counted] =
                 [attempts, reached, samples, finished, counted]
                     .map(|count| number(count, || "the counts of samples".to_owned()));
-            Ok(Yield {
+            Ok(YieldChange {
                 attempts: attempts?,
                 reached: reached?,
                 samples: samples?,

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn what_an_attempt_does_is_seen_until_it_ends() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     let key = claim.key();
     assert_eq!(bed.in_flight().await[0].activity, None);
@@ -19,7 +19,7 @@ async fn what_an_attempt_does_is_seen_until_it_ends() {
 
 #[tokio::test]
 async fn a_database_that_is_held_holds_up_no_note_and_no_note_holds_up_the_attempt() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     let other = open(&bed.dir).await;
     let held = other.begin().await.unwrap();
@@ -32,7 +32,7 @@ async fn a_database_that_is_held_holds_up_no_note_and_no_note_holds_up_the_attem
 
 #[tokio::test]
 async fn what_ended_since_a_look_is_told_with_what_became_of_its_phase() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let first = bed.claim().await;
     bed.finish(first, passed()).await;
     let mark = bed.store.bookmark().await.unwrap();
@@ -52,7 +52,7 @@ async fn what_ended_since_a_look_is_told_with_what_became_of_its_phase() {
 /// An attempt running at the time of the bookmark is reported at its end.
 #[tokio::test]
 async fn an_attempt_under_way_is_behind_the_mark() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let claim = bed.claim().await;
     let mark = bed.store.bookmark().await.unwrap();
     bed.finish(claim, passed()).await;

@@ -8,7 +8,7 @@ fn runs(names: &[&str]) -> Vec<RunId> {
 
 #[tokio::test]
 async fn phases_come_in_the_plans_order() {
-    let bed = Bed::with(vec![phase("b", &[]), phase("a", &[]), phase("c", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("b", &[]), phase("a", &[]), phase("c", &[])]).await;
     for (id, number) in [("b", 1), ("a", 1), ("c", 1)] {
         let claim = bed.claim().await;
         assert_eq!((claim.phase_id.as_str(), claim.attempt), (id, number));
@@ -20,7 +20,7 @@ async fn phases_come_in_the_plans_order() {
 
 #[tokio::test]
 async fn runs_come_in_the_order_given() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let two = Plan {
         runs: vec![plan_run("one", vec![phase("a", &[])]), plan_run("two", vec![phase("b", &[])])],
     };
@@ -33,7 +33,7 @@ async fn runs_come_in_the_order_given() {
 
 #[tokio::test]
 async fn dependencies_come_first() {
-    let bed = Bed::with(vec![phase("late", &["early"]), phase("early", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("late", &["early"]), phase("early", &[])]).await;
     let claim = bed.claim().await;
     assert_eq!(claim.phase_id.as_str(), "early");
     assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None, .. }));
@@ -46,7 +46,7 @@ async fn dependencies_come_first() {
 
 #[tokio::test]
 async fn a_phase_that_took_drains_down_goes_behind_the_others() {
-    let bed = Bed::with(vec![phase("poison", &[]), phase("good", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("poison", &[]), phase("good", &[])]).await;
     for _ in 0..3 {
         let claim = bed.claim().await;
         assert_eq!(claim.phase_id.as_str(), "poison");
@@ -59,7 +59,7 @@ async fn a_phase_that_took_drains_down_goes_behind_the_others() {
 
 #[tokio::test]
 async fn a_rate_limited_phase_waits_and_others_do_not() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let later = UnixMs(NOW.0 + 60_000);
     for _ in 0..2 {
         let claim = bed.claim().await;
@@ -73,7 +73,7 @@ async fn a_rate_limited_phase_waits_and_others_do_not() {
 
 #[tokio::test]
 async fn an_unfixable_spec_fails_when_its_turn_comes() {
-    let bed = Bed::with(vec![broken("bad"), phase("good", &[])]).await;
+    let bed = StoreFixture::with(vec![broken("bad"), phase("good", &[])]).await;
     let Next::Unfixable { phase_id, failure, .. } = bed.next().await else {
         panic!("the spec was taken")
     };
@@ -86,7 +86,7 @@ async fn an_unfixable_spec_fails_when_its_turn_comes() {
 
 #[tokio::test]
 async fn the_repair_is_kept_with_the_claim_and_not_repeated() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for _ in 0..2 {
         let claim = bed.claim().await;
         bed.finish(claim, red()).await;
@@ -100,7 +100,7 @@ async fn the_repair_is_kept_with_the_claim_and_not_repeated() {
 
 #[tokio::test]
 async fn the_fixer_learns_the_last_failure_and_so_does_the_claim() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let first = bed.claim().await;
     assert_eq!(first.last_failure, None);
     bed.finish(first, red()).await;
@@ -128,7 +128,7 @@ async fn the_fixer_learns_the_last_failure_and_so_does_the_claim() {
 #[tokio::test]
 async fn the_phases_own_bound_on_tries_wins() {
     let own = PlanPhase { max_attempts: Some(1), ..phase("a", &[]) };
-    let bed = Bed::with(vec![own]).await;
+    let bed = StoreFixture::with(vec![own]).await;
     let claim = bed.claim().await;
     assert_eq!(claim.max_attempts, 1);
     assert_eq!(bed.finish(claim, red()).await, PhaseState::Failed);
@@ -136,7 +136,7 @@ async fn the_phases_own_bound_on_tries_wins() {
 
 #[tokio::test]
 async fn only_registered_owners_that_are_not_fenced_claim() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let stranger = claim(&bed.store, &OwnerId::new("stranger"), &[run()], NOW).await;
     assert!(matches!(stranger, Err(StoreError::Fenced { .. })), "{stranger:?}");
     bed.store.fence_owner(&bed.owner).await.unwrap();
@@ -180,7 +180,7 @@ async fn twenty_claimers_over_several_handles_take_each_phase_once() {
 #[tokio::test]
 async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
     let phases = vec![within("a", "src/a"), within("b", "src/a/deep"), within("c", "src/c")];
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     let a = bed.claim_within().await.unwrap();
     let c = bed.claim_within().await.unwrap();
     assert_eq!((a.phase_id.as_str(), c.phase_id.as_str()), ("a", "c"));
@@ -196,7 +196,7 @@ async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
 
 #[tokio::test]
 async fn another_owners_phases_count_and_are_named() {
-    let bed = Bed::with(vec![within("a", "src"), within("b", "src")]).await;
+    let bed = StoreFixture::with(vec![within("a", "src"), within("b", "src")]).await;
     let other = register(&bed.store, "owner-2").await;
     let _theirs = claimed(claim(&bed.store, &other, &[run()], NOW).await.unwrap());
     let runs = [run()];
@@ -222,7 +222,7 @@ async fn a_phase_that_is_passed_over_is_not_overtaken_by_what_overlaps_with_it()
         within("narrow", "src/b"),
         within("apart", "docs"),
     ];
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     let runs = bed.claim_within().await.unwrap();
     assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "apart");
     assert!(bed.claim_within().await.is_none(), "src/b would keep src from its turn");
@@ -235,7 +235,7 @@ async fn a_phase_that_is_passed_over_is_not_overtaken_by_what_overlaps_with_it()
 
 #[tokio::test]
 async fn runs_do_not_wait_for_each_other() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let two = Plan {
         runs: vec![
             plan_run("one", vec![within("a", "src")]),
@@ -253,7 +253,7 @@ async fn runs_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn a_new_spec_has_a_new_footprint() {
-    let bed = Bed::with(vec![within("a", "src"), within("b", "src/b")]).await;
+    let bed = StoreFixture::with(vec![within("a", "src"), within("b", "src/b")]).await;
     let a = bed.claim_within().await.unwrap();
     assert!(bed.claim_within().await.is_none());
     bed.store.import(&plan(vec![within("b", "docs")]), true, NOW).await.unwrap();
@@ -263,7 +263,7 @@ async fn a_new_spec_has_a_new_footprint() {
 
 #[tokio::test]
 async fn what_may_not_begin_before_something_ended_waits() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let _a = bed.claim().await;
     let runs = [run()];
     let claimer = Claimer { admit: &|_| Admission::Hold, ..claimer(&bed.owner, &runs) };
@@ -276,7 +276,7 @@ async fn what_may_not_begin_before_something_ended_waits() {
 #[tokio::test]
 async fn what_may_write_anywhere_keeps_all_others_back() {
     let phases = vec![within("a", "src"), within("all", "."), within("free", "docs")];
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     let a = bed.claim_within().await.unwrap();
     assert!(bed.claim_within().await.is_none(), "`all` keeps its turn before `free`");
     let runs = [run()];

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[derive(Clone, Debug)]
-enum Op {
+enum StoreOperation {
     Claim,
     Finish(usize, u8),
     Skip(usize),
@@ -16,13 +16,13 @@ enum Op {
 
 const PHASES: usize = 7;
 
-fn op() -> impl Strategy<Value = Op> {
+fn op() -> impl Strategy<Value = StoreOperation> {
     prop_oneof![
-        3 => Just(Op::Claim),
-        3 => (0..PHASES, 0..4u8).prop_map(|(at, how)| Op::Finish(at, how)),
-        1 => (0..PHASES).prop_map(Op::Skip),
-        1 => (0..PHASES).prop_map(Op::Retry),
-        1 => (0..PHASES, prop::collection::vec(0..PHASES, 0..3)).prop_map(|(at, to)| Op::Rewire(at, to)),
+        3 => Just(StoreOperation::Claim),
+        3 => (0..PHASES, 0..4u8).prop_map(|(at, how)| StoreOperation::Finish(at, how)),
+        1 => (0..PHASES).prop_map(StoreOperation::Skip),
+        1 => (0..PHASES).prop_map(StoreOperation::Retry),
+        1 => (0..PHASES, prop::collection::vec(0..PHASES, 0..3)).prop_map(|(at, to)| StoreOperation::Rewire(at, to)),
     ]
 }
 
@@ -36,15 +36,15 @@ fn wired(at: usize, on: &[usize]) -> PlanPhase {
     PlanPhase { max_attempts: Some(2), ..phase(&format!("p{at}"), &needs) }
 }
 
-async fn apply(bed: &Bed, held: &mut Vec<Claim>, op: Op) {
+async fn apply(bed: &StoreFixture, held: &mut Vec<Claim>, op: StoreOperation) {
     let name = |at: usize| [PhaseId::new(format!("p{at}"))];
     match op {
-        Op::Claim => {
+        StoreOperation::Claim => {
             if let Next::Claimed(claim) = bed.next().await {
                 held.push(*claim);
             }
         }
-        Op::Finish(at, how) if !held.is_empty() => {
+        StoreOperation::Finish(at, how) if !held.is_empty() => {
             let claim = held.swap_remove(at % held.len());
             let verdict = match how {
                 0 => red(),
@@ -54,13 +54,15 @@ async fn apply(bed: &Bed, held: &mut Vec<Claim>, op: Op) {
             };
             bed.finish(claim, verdict).await;
         }
-        Op::Finish(..) => {}
+        StoreOperation::Finish(..) => {}
         // Refused in some states; the counters must hold then too.
-        Op::Skip(at) => drop(bed.store.operator().skip(&run(), Which::Ids(&name(at))).await),
-        Op::Retry(at) => {
+        StoreOperation::Skip(at) => {
+            drop(bed.store.operator().skip(&run(), Which::Ids(&name(at))).await)
+        }
+        StoreOperation::Retry(at) => {
             drop(bed.store.operator().retry(&run(), Which::Ids(&name(at)), true).await)
         }
-        Op::Rewire(at, on) => {
+        StoreOperation::Rewire(at, on) => {
             bed.store.import(&Plan { runs: vec![rewired(at, &on)] }, true, NOW).await.unwrap();
         }
     }
@@ -72,7 +74,7 @@ fn rewired(at: usize, on: &[usize]) -> PlanRun {
 }
 
 /// Compares waits and blocked phases with values recomputed from states and dependencies.
-async fn check(bed: &Bed) {
+async fn check(bed: &StoreFixture) {
     let wrong: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM phases p WHERE p.unmet <>
            (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
@@ -109,7 +111,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let phases = wiring.iter().enumerate().map(|(at, on)| wired(at, on)).collect();
-            let bed = Bed::with(phases).await;
+            let bed = StoreFixture::with(phases).await;
             let mut held = Vec::new();
             for op in ops {
                 apply(&bed, &mut held, op).await;

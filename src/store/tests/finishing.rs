@@ -23,7 +23,7 @@ fn full(verdict: Verdict) -> Finish {
 
 #[tokio::test]
 async fn a_landed_attempt_completes_its_phase_and_is_kept_whole() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.record_slot(&claim, "slot-1", "/logs/1").await.unwrap();
     bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
@@ -73,7 +73,7 @@ async fn each_verdict_has_its_outcome() {
         ),
     ];
     for (verdict, outcome, state) in cases {
-        let bed = Bed::with(vec![phase("a", &[])]).await;
+        let bed = StoreFixture::with(vec![phase("a", &[])]).await;
         let claim = bed.claim().await;
         assert_eq!(bed.finish(claim, verdict).await, state, "{outcome}");
         assert_eq!(bed.log("a").await[0].outcome.unwrap().as_str(), outcome);
@@ -83,7 +83,7 @@ async fn each_verdict_has_its_outcome() {
 
 #[tokio::test]
 async fn tries_are_used_up_and_the_last_failure_is_told() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for (tries, state) in
         [(0, PhaseState::Queued), (1, PhaseState::Queued), (2, PhaseState::Failed)]
     {
@@ -99,7 +99,7 @@ async fn tries_are_used_up_and_the_last_failure_is_told() {
 
 #[tokio::test]
 async fn free_requeues_are_bounded_across_attempts() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for _ in 0..9 {
         let claim = bed.claim().await;
         assert_eq!(bed.finish(claim, crashed()).await, PhaseState::Queued);
@@ -114,7 +114,7 @@ async fn free_requeues_are_bounded_across_attempts() {
 
 #[tokio::test]
 async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for verdict in [red(), Verdict::Requeued(Requeue::Interrupted), passed()] {
         let claim = bed.claim().await;
         bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
@@ -143,7 +143,7 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
 
 #[tokio::test]
 async fn no_agent_or_no_telemetry_means_no_sample() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.finish(claim, &full(red())).await.unwrap();
     let claim = bed.claim().await;
@@ -155,7 +155,7 @@ async fn no_agent_or_no_telemetry_means_no_sample() {
 
 #[tokio::test]
 async fn history_is_append_only() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.finish(claim, red()).await;
     for (sql, why) in [
@@ -171,7 +171,7 @@ async fn history_is_append_only() {
 
 #[tokio::test]
 async fn the_database_itself_refuses_what_cannot_be() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for sql in [
         "UPDATE phases SET state = 'DONE'",
         "UPDATE phases SET state = 'EXECUTING'",
@@ -190,7 +190,7 @@ async fn the_database_itself_refuses_what_cannot_be() {
 /// Budget usage of a run counts each attempt with a started agent, once, at its end.
 #[tokio::test]
 async fn what_a_run_spent_grows_with_each_end() {
-    let bed = Bed::with((0..6).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
+    let bed = StoreFixture::with((0..6).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let limited =
         Requeue::RateLimited { not_before: UnixMs(NOW.0 + 60_000), message: "429".into() };
     let ends = [

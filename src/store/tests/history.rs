@@ -4,7 +4,7 @@ use super::*;
 use crate::phase::{PhaseHistory, Tokens, Usage};
 
 /// Reads everything, `limit` phases at a time.
-async fn pages(bed: &Bed, limit: u32) -> Vec<PhaseHistory> {
+async fn pages(bed: &StoreFixture, limit: u32) -> Vec<PhaseHistory> {
     let (mut cursor, mut all) = (HistoryCursor::default(), Vec::new());
     loop {
         let page = bed.store.history_page(&run(), &mut cursor, limit).await.unwrap();
@@ -18,7 +18,7 @@ async fn pages(bed: &Bed, limit: u32) -> Vec<PhaseHistory> {
 
 #[tokio::test]
 async fn history_is_the_same_in_pages_of_any_size() {
-    let bed = Bed::with((0..5).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
+    let bed = StoreFixture::with((0..5).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     for verdict in [red(), crashed(), passed(), red()] {
         let claim = bed.claim().await;
         bed.store.record_agent(&claim, "a", Some(10), None).await.unwrap();
@@ -47,7 +47,7 @@ async fn history_is_the_same_in_pages_of_any_size() {
 
 #[tokio::test]
 async fn samples_stand_alone_once_their_run_is_gone() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.record_agent(&claim, "a", Some(10), None).await.unwrap();
     bed.finish(claim, passed()).await;

@@ -27,7 +27,7 @@ fn sample(origin: &str) -> ImportedSample {
 
 #[tokio::test]
 async fn importing_twice_adds_nothing() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let mut plan = plan(vec![phase("a", &[]), phase("b", &["a"])]);
     plan.runs[0].samples = vec![sample("1"), sample("2")];
     let first = bed.store.import(&plan, false, NOW).await.unwrap();
@@ -44,7 +44,8 @@ async fn importing_twice_adds_nothing() {
 
 #[tokio::test]
 async fn what_moved_on_is_not_overwritten() {
-    let bed = Bed::with(vec![phase("done", &[]), phase("runs", &[]), phase("waits", &[])]).await;
+    let bed =
+        StoreFixture::with(vec![phase("done", &[]), phase("runs", &[]), phase("waits", &[])]).await;
     let done = bed.claim().await;
     bed.finish(done, passed()).await;
     let _runs = bed.claim().await;
@@ -61,7 +62,7 @@ async fn what_moved_on_is_not_overwritten() {
 
 #[tokio::test]
 async fn an_update_voids_the_repair_and_keeps_state_and_tries() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.finish(claim, red()).await;
     assert!(bed.row("a").await.repaired);
@@ -74,7 +75,7 @@ async fn an_update_voids_the_repair_and_keeps_state_and_tries() {
 
 #[tokio::test]
 async fn new_phases_stand_behind_the_old_ones() {
-    let bed = Bed::with(vec![phase("m", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("m", &[])]).await;
     bed.store.import(&plan(vec![phase("a", &[]), phase("m", &[])]), false, NOW).await.unwrap();
     let rows = bed.store.phases(&run(), None).await.unwrap();
     let order: Vec<&str> = rows.iter().map(|row| row.phase_id.as_str()).collect();
@@ -83,7 +84,7 @@ async fn new_phases_stand_behind_the_old_ones() {
 
 #[tokio::test]
 async fn another_systems_history_comes_along() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let old = PlanPhase {
         state: PhaseState::Failed,
         attempts: 4,
@@ -102,7 +103,7 @@ async fn another_systems_history_comes_along() {
 
 /// Imports a plan with one bad phase at the end, and checks that nothing was stored.
 async fn nothing_of(phases: Vec<PlanPhase>) -> StoreError {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let plan = Plan { runs: vec![plan_run("fine", vec![phase("x", &[])]), plan_run("r", phases)] };
     let error = bed.store.import(&plan, false, NOW).await.unwrap_err();
     assert!(bed.store.runs().await.unwrap().is_empty());
@@ -126,7 +127,7 @@ async fn it_is_all_or_nothing() {
 
 #[tokio::test]
 async fn an_update_may_not_close_a_cycle() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let error = bed.store.import(&plan(vec![phase("a", &["b"])]), true, NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::Cycle { .. }), "{error}");
     assert!(bed.row("a").await.depends_on.is_empty());
@@ -134,7 +135,7 @@ async fn an_update_may_not_close_a_cycle() {
 
 #[tokio::test]
 async fn samples_without_phases_make_no_run() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let mut plan = plan(Vec::new());
     plan.runs[0].samples = vec![sample("1")];
     bed.store.import(&plan, false, NOW).await.unwrap();

@@ -5,7 +5,7 @@ use crate::phase::{Tokens, Usage};
 
 #[tokio::test]
 async fn a_run_is_summed_up() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[]), phase("c", &["b"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[]), phase("c", &["b"])]).await;
     let claim = bed.claim().await;
     let usage = Usage {
         tokens: Tokens { input: Some(3), ..Tokens::default() },
@@ -24,7 +24,7 @@ async fn a_run_is_summed_up() {
 
 #[tokio::test]
 async fn an_unknown_run_names_the_database_and_its_runs() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let ghost = RunId::new("ghost");
     let path = bed.store.path().display().to_string();
     let unknown = |error: StoreError| error.to_string();
@@ -44,7 +44,7 @@ async fn an_unknown_run_names_the_database_and_its_runs() {
 
 #[tokio::test]
 async fn phases_are_listed_by_state() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let _claim = bed.claim().await;
     let queued = bed.store.phases(&run(), Some(PhaseState::Queued)).await.unwrap();
     assert_eq!(queued.len(), 1);
@@ -54,7 +54,7 @@ async fn phases_are_listed_by_state() {
 
 #[tokio::test]
 async fn a_phase_that_cannot_run_says_why() {
-    let bed = Bed::with(vec![
+    let bed = StoreFixture::with(vec![
         phase("fails", &[]),
         phase("behind", &["fails"]),
         phase("far", &["behind"]),
@@ -102,7 +102,7 @@ async fn phases_that_overlap_are_told_with_whom() {
     let mut phases: Vec<PlanPhase> = phases.map(|(id, folder)| within(id, folder)).to_vec();
     phases.insert(0, phase("last", &["wide"]));
     phases.push(within("behind", "src/b"));
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     bed.store.repair_queued(None, &fix_within, false, &mut |_| {}).await.unwrap();
     let told = async || -> Vec<String> {
         let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
@@ -124,7 +124,7 @@ async fn phases_that_overlap_are_told_with_whom() {
 
 #[tokio::test]
 async fn where_a_run_is_executed_is_settled_once() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let facts = |repo: &str| RunFacts {
         repo: repo.into(),
         branch: "autopack/r".into(),
@@ -144,7 +144,7 @@ async fn where_a_run_is_executed_is_settled_once() {
 
 #[tokio::test]
 async fn what_ci_said_is_kept_by_all_that_decides_it() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let get = async |key: &BaseKey| bed.store.base_result(&run(), key).await.unwrap();
     let key = base_key("t1");
     assert_eq!(get(&key).await, None);
@@ -165,7 +165,7 @@ async fn what_ci_said_is_kept_by_all_that_decides_it() {
 
 #[tokio::test]
 async fn only_the_last_results_of_a_command_are_kept() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for at in 0..40 {
         let now = UnixMs(NOW.0 + at);
         bed.store.put_base_result(&run(), &base_key(&at.to_string()), "{}", now).await.unwrap();
@@ -176,7 +176,7 @@ async fn only_the_last_results_of_a_command_are_kept() {
 
 #[tokio::test]
 async fn a_value_that_cannot_be_read_is_named() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     sqlx::query("UPDATE phases SET raw_spec = '{'").execute(&bed.store.writer).await.unwrap();
     let error = bed.store.phases(&run(), None).await.unwrap_err().to_string();
     assert!(error.contains("phase a of run r"), "{error}");
@@ -187,7 +187,7 @@ async fn a_value_that_cannot_be_read_is_named() {
 /// Compares with counting all phases.
 #[tokio::test]
 async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
-    async fn has_work(bed: &Bed) -> bool {
+    async fn has_work(bed: &StoreFixture) -> bool {
         let summary = bed.store.run(&run()).await.unwrap();
         let counts = summary.counts;
         let has_work = bed.store.has_work(&[run(), RunId::new("none")]).await.unwrap();
@@ -207,7 +207,8 @@ async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
     }
     let one_try = |id: &str| PlanPhase { max_attempts: Some(1), ..phase(id, &[]) };
     let behind = phase("b", &["a"]);
-    let bed = Bed::with(vec![one_try("a"), behind, phase("c", &["b"]), phase("d", &[])]).await;
+    let bed =
+        StoreFixture::with(vec![one_try("a"), behind, phase("c", &["b"]), phase("d", &[])]).await;
     assert!(has_work(&bed).await);
     let (a, d) = (bed.claim().await, bed.claim().await);
     assert!(has_work(&bed).await, "two execute, and nothing else could");

@@ -30,7 +30,7 @@ use super::*;
 pub const NOW: UnixMs = UnixMs(1_000_000);
 
 /// A store with a registered owner.
-pub struct Bed {
+pub struct StoreFixture {
     pub dir: TempDir,
     pub store: Store,
     pub owner: OwnerId,
@@ -59,7 +59,7 @@ impl Store {
     }
 }
 
-impl Bed {
+impl StoreFixture {
     pub async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let store = open(&dir).await;

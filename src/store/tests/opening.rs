@@ -58,13 +58,13 @@ async fn a_new_database_is_made_and_found_again() {
 
 #[tokio::test]
 async fn the_linked_sqlite_is_free_of_the_wal_bug() {
-    let version = Bed::new().await.store.sqlite_version().await.unwrap();
+    let version = StoreFixture::new().await.store.sqlite_version().await.unwrap();
     assert!(crate::store::sqlite::is_new_enough(&version), "{version}");
 }
 
 #[tokio::test]
 async fn every_connection_has_the_settings() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     for pool in [&bed.store.writer, &bed.store.reader] {
         let one = |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool);
         assert_eq!(one("PRAGMA synchronous").await.unwrap(), 2);
@@ -228,7 +228,7 @@ async fn a_full_disk_is_said_and_survived() {
     let one_row =
         PlanRun { source: "x".repeat(100_000), ..plan_run("large", vec![phase("p", &[])]) };
     for run in [plan_run("many", rows), one_row] {
-        let bed = Bed::with(vec![phase("a", &[])]).await;
+        let bed = StoreFixture::with(vec![phase("a", &[])]).await;
         let plan = Plan { runs: vec![run] };
         limit(&bed, 1).await;
         let error = bed.store.import(&plan, false, NOW).await.unwrap_err();
@@ -243,7 +243,7 @@ async fn a_full_disk_is_said_and_survived() {
 }
 
 /// Limits the number of pages on the writer's present connection; never below the present number.
-async fn limit(bed: &Bed, pages: u32) {
+async fn limit(bed: &StoreFixture, pages: u32) {
     let sql = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
     sqlx::query(sql).execute(&bed.store.writer).await.unwrap();
 }

@@ -4,12 +4,12 @@ use super::*;
 
 #[tokio::test]
 async fn a_crashed_attempt_is_requeued_and_its_owners_finish_refused() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let stale = bed.claim().await;
     bed.store.record_agent(&stale, "default", None, None).await.unwrap();
     let orphan = bed.in_flight().await.remove(0);
     assert_eq!((orphan.attempt, orphan.agent.as_deref()), (1, Some("default")));
-    let state = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    let state = bed.store.recover(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap();
     assert_eq!(state, Some(PhaseState::Queued));
     assert!(matches!(
         bed.store.record_landing(&stale, "c0ffee").await,
@@ -27,14 +27,14 @@ async fn a_crashed_attempt_is_requeued_and_its_owners_finish_refused() {
 /// The phase is EXECUTING again, even for the same owner: only the attempt's number differs.
 #[tokio::test]
 async fn a_stale_finish_is_refused_while_the_next_attempt_runs() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let stale = bed.claim().await;
     let orphan = bed.in_flight().await.remove(0);
-    bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    bed.store.recover(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap();
     let current = bed.claim().await;
     let refused = bed.store.finish(stale, &Finish::of(red(), NOW, true)).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost { .. })), "{refused:?}");
-    let again = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    let again = bed.store.recover(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap();
     assert_eq!(again, None);
     assert_eq!(bed.finish(current, passed()).await, PhaseState::Complete);
     assert_eq!(bed.row("a").await.attempts, 1);
@@ -42,12 +42,13 @@ async fn a_stale_finish_is_refused_while_the_next_attempt_runs() {
 
 #[tokio::test]
 async fn a_landed_attempt_is_recognised_and_frees_its_dependents() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let claim = bed.claim().await;
     bed.store.record_landing(&claim, "c0ffee").await.unwrap();
     let orphan = bed.in_flight().await.remove(0);
     let commit = orphan.landing_commit.clone().unwrap();
-    let state = bed.store.recover(&orphan, Rescue::Landed(commit), NOW, true).await.unwrap();
+    let state =
+        bed.store.recover(&orphan, ReclaimOutcome::Landed(commit), NOW, true).await.unwrap();
     assert_eq!(state, Some(PhaseState::Complete));
     let row = bed.row("a").await;
     assert_eq!((row.commit.as_deref(), row.attempts), (Some("c0ffee"), 1));
@@ -56,14 +57,14 @@ async fn a_landed_attempt_is_recognised_and_frees_its_dependents() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_rescuers_one_wins() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let _dead = bed.claim().await;
     let orphan = bed.in_flight().await.remove(0);
     let mut rescuers = Vec::new();
     for _ in 0..4 {
         let (store, orphan) = (open(&bed.dir).await, orphan.clone());
         rescuers.push(tokio::spawn(async move {
-            store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap()
+            store.recover(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap()
         }));
     }
     let mut won = 0;
@@ -76,18 +77,18 @@ async fn of_two_rescuers_one_wins() {
 
 #[tokio::test]
 async fn an_owner_that_finished_in_time_leaves_nothing_to_rescue() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     let orphan = bed.in_flight().await.remove(0);
     bed.finish(claim, passed()).await;
-    let late = bed.store.recover(&orphan, Rescue::Crashed, NOW, true).await.unwrap();
+    let late = bed.store.recover(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap();
     assert_eq!(late, None);
     assert_eq!(bed.row("a").await.state, PhaseState::Complete);
 }
 
 #[tokio::test]
 async fn a_fenced_owner_learns_it_and_records_no_landing() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     let control = bed.store.heartbeat(&bed.owner, 2).await.unwrap();
     assert_eq!(control, Control { fenced: false, stop: StopRequest::None });
@@ -104,7 +105,7 @@ async fn a_fenced_owner_learns_it_and_records_no_landing() {
 
 #[tokio::test]
 async fn an_owner_leaves_only_without_work() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     assert!(!bed.store.unregister_owner(&bed.owner).await.unwrap());
     bed.finish(claim, passed()).await;
@@ -115,7 +116,7 @@ async fn an_owner_leaves_only_without_work() {
 
 #[tokio::test]
 async fn a_stop_reaches_the_drains_of_its_run_and_only_grows() {
-    let bed = Bed::new().await;
+    let bed = StoreFixture::new().await;
     let stop = async |runs: &[RunId], how| bed.store.request_stop(runs, how).await.unwrap().len();
     assert_eq!(stop(&[RunId::new("other")], StopRequest::Now).await, 0);
     assert_eq!(stop(&[run()], StopRequest::Now).await, 1);

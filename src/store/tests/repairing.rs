@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn repair(bed: &Bed, dry_run: bool) -> (RepairCounts, Vec<Repaired>) {
+async fn repair(bed: &StoreFixture, dry_run: bool) -> (RepairCounts, Vec<RepairedPhase>) {
     let mut told = Vec::new();
     let counts = bed
         .store
@@ -14,7 +14,7 @@ async fn repair(bed: &Bed, dry_run: bool) -> (RepairCounts, Vec<Repaired>) {
 
 #[tokio::test]
 async fn queued_phases_are_repaired_once_and_told() {
-    let bed = Bed::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
     let _executing = bed.claim().await;
     let (counts, told) = repair(&bed, false).await;
     assert_eq!(counts, RepairCounts { examined: 2, changed: 2, unfixable: 1 });
@@ -30,7 +30,7 @@ async fn queued_phases_are_repaired_once_and_told() {
 
 #[tokio::test]
 async fn a_dry_run_tells_the_same_and_changes_nothing() {
-    let bed = Bed::with(vec![phase("a", &[]), broken("b")]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), broken("b")]).await;
     let (dry, told_dry) = repair(&bed, true).await;
     let rows = bed.store.phases(&run(), None).await.unwrap();
     assert!(rows.iter().all(|row| !row.repaired && row.unfixable.is_none()));
@@ -50,7 +50,7 @@ fn claim_elsewhere(url: &DatabaseUrl) {
 
 #[tokio::test]
 async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
-    let bed = Bed::with(vec![phase("a", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let url = url(&bed.dir);
     let slow = |raw: &RawSpec, last: Option<&Failure>| {
         claim_elsewhere(&url);
@@ -66,7 +66,7 @@ async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
 #[tokio::test]
 async fn more_phases_than_one_batch_holds_are_all_examined_in_order() {
     let phases = (0..2600).map(|n| phase(&format!("p{n}"), &[])).collect();
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     let (counts, told) = repair(&bed, false).await;
     assert_eq!(counts, RepairCounts { examined: 2600, changed: 2600, unfixable: 0 });
     assert_eq!(told.len(), 2600);
@@ -79,7 +79,7 @@ async fn more_phases_than_one_batch_holds_are_all_examined_in_order() {
 #[tokio::test]
 async fn what_was_repaired_before_a_row_that_cannot_be_read_is_kept_and_told() {
     let phases = (0..1100).map(|n| phase(&format!("p{n}"), &[])).collect();
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     sqlx::query("UPDATE phases SET fixes = 'no list' WHERE phase_id = 'p1050'")
         .execute(&bed.store.writer)
         .await

@@ -27,7 +27,7 @@ async fn query_plan(store: &Store, sql: &'static str) -> String {
 /// times are printed for people and prove nothing.
 #[tokio::test]
 async fn a_claim_looks_up_however_many_phases_there_are() {
-    let bed = Bed::with((0..MANY).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
+    let bed = StoreFixture::with((0..MANY).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let plan = query_plan(&bed.store, CANDIDATES).await;
     let by_index = "USING COVERING INDEX phases_claimable (run=? AND (band,position)>(?,?))";
     assert!(plan.contains(by_index), "{plan}");
@@ -46,7 +46,7 @@ async fn a_claim_looks_up_however_many_phases_there_are() {
     assert!(!plan.contains("SCAN"), "{plan}");
 }
 
-async fn claim_a_hundred(bed: &Bed) -> std::time::Duration {
+async fn claim_a_hundred(bed: &StoreFixture) -> std::time::Duration {
     let started = Instant::now();
     for _ in 0..100 {
         let claim = bed.claim().await;
@@ -64,7 +64,7 @@ async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
         phases
             .extend((1..MANY).map(|n| within(&format!("p{n}"), &format!("src/d{}", n % folders))));
         phases.push(within("free", "docs"));
-        let bed = Bed::with(phases).await;
+        let bed = StoreFixture::with(phases).await;
         bed.store.repair_queued(None, &fix_within, false, &mut |_| {}).await.unwrap();
         let all = bed.claim_within().await.unwrap();
         assert_eq!(all.phase_id.as_str(), "all");
@@ -86,7 +86,7 @@ async fn phases_that_were_never_repaired_are_looked_at_once() {
     let mut phases = vec![within("all", "src")];
     phases.extend((1..2000).map(|n| within(&format!("p{n}"), "src/deep")));
     phases.push(within("free", "docs"));
-    let bed = Bed::with(phases).await;
+    let bed = StoreFixture::with(phases).await;
     bed.claim_within().await.unwrap();
     assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "free");
     let fixed = std::sync::atomic::AtomicUsize::new(0);

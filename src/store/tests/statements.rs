@@ -12,9 +12,9 @@ use super::*;
 
 /// Collects statements from sqlx's log events.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<BTreeSet<String>>>);
+struct StatementRecorder(Arc<Mutex<BTreeSet<String>>>);
 
-impl<S: tracing::Subscriber> Layer<S> for Heard {
+impl<S: tracing::Subscriber> Layer<S> for StatementRecorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "sqlx::query" {
             event.record(&mut Words(&mut self.0.lock().unwrap()));
@@ -40,7 +40,7 @@ impl Visit for Words<'_> {
 }
 
 /// Enables statement logging on the store's connections.
-fn overheard(bed: &mut Bed) {
+fn overheard(bed: &mut StoreFixture) {
     let options = SqliteConnectOptions::new()
         .filename(bed.store.path())
         .foreign_keys(true)
@@ -75,11 +75,11 @@ fn few(step: &str) -> bool {
 
 #[tokio::test]
 async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
-    let heard = Heard::default();
+    let heard = StatementRecorder::default();
     let subscriber = tracing_subscriber::registry().with(heard.clone());
     // The events come from threads of the connections.
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let mut bed = Bed::with((0..30).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
+    let mut bed = StoreFixture::with((0..30).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let late = phase("late", &["p0"]);
     bed.store.import(&plan(vec![late, broken("bad")]), false, NOW).await.unwrap();
     overheard(&mut bed);
@@ -107,7 +107,7 @@ async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
 
 /// Claims with and without executing phases; deferred, refused and skipped phases; ends of all kinds; the end of a
 /// batch.
-async fn everything_that_a_drain_asks(bed: &Bed) {
+async fn everything_that_a_drain_asks(bed: &StoreFixture) {
     let runs = [run()];
     let claimer = Claimer { spending: true, ..claimer(&bed.owner, &runs) };
     let first = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());

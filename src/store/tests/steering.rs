@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn fail(bed: &Bed) {
+async fn fail(bed: &StoreFixture) {
     for _ in 0..3 {
         let claim = bed.claim().await;
         bed.finish(claim, red()).await;
@@ -15,7 +15,7 @@ fn which(names: &[PhaseId]) -> Which<'_> {
 
 #[tokio::test]
 async fn retry_gives_fresh_tries_and_keeps_the_history() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     fail(&bed).await;
     assert_eq!(bed.store.run(&run()).await.unwrap().blocked, 1);
     let steered = bed.store.operator().retry(&run(), Which::Failed, false).await.unwrap();
@@ -31,7 +31,7 @@ async fn retry_gives_fresh_tries_and_keeps_the_history() {
 
 #[tokio::test]
 async fn a_refused_spec_is_forgotten_when_it_is_retried() {
-    let bed = Bed::with(vec![broken("a")]).await;
+    let bed = StoreFixture::with(vec![broken("a")]).await;
     bed.next().await;
     bed.store.operator().retry(&run(), Which::Failed, false).await.unwrap();
     assert_eq!(bed.row("a").await.last_failure, None);
@@ -39,7 +39,7 @@ async fn a_refused_spec_is_forgotten_when_it_is_retried() {
 
 #[tokio::test]
 async fn a_finished_phase_is_redone_only_on_demand() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let claim = bed.claim().await;
     bed.finish(claim, passed()).await;
     let names = ids(&["a"]);
@@ -56,7 +56,7 @@ async fn a_finished_phase_is_redone_only_on_demand() {
 
 #[tokio::test]
 async fn skipping_frees_the_dependents_and_is_taken_back() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     fail(&bed).await;
     let names = ids(&["a", "a"]);
     let steered = bed.store.operator().skip(&run(), which(&names)).await.unwrap();
@@ -70,7 +70,7 @@ async fn skipping_frees_the_dependents_and_is_taken_back() {
 
 #[tokio::test]
 async fn all_that_were_named_or_none() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let _executing = bed.claim().await;
     for names in [ids(&["b", "ghost"]), ids(&["b", "a"])] {
         let error = bed.store.operator().skip(&run(), which(&names)).await.unwrap_err();
@@ -84,7 +84,7 @@ async fn all_that_were_named_or_none() {
 
 #[tokio::test]
 async fn an_edit_replaces_spec_and_dependencies() {
-    let bed = Bed::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
     let edited = PlanPhase { name: "B".into(), ..phase("b", &["c"]) };
     bed.store.operator().edit(&run(), &edited).await.unwrap();
     let row = bed.row("b").await;
@@ -99,7 +99,7 @@ async fn an_edit_replaces_spec_and_dependencies() {
 
 #[tokio::test]
 async fn a_run_goes_with_its_history_but_not_while_it_is_drained() {
-    let bed = Bed::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let claim = bed.claim().await;
     bed.store.record_slot(&claim, "1", "/logs/a/1").await.unwrap();
     bed.store.record_agent(&claim, "default", None, None).await.unwrap();

@@ -17,7 +17,7 @@ pub struct Accuracy {
     /// Samples without an attempt in this database: imported from other systems, or from removed runs.
     pub imported: u64,
     /// Samples excluded, by reason.
-    pub left_out: LeftOut,
+    pub left_out: ExcludedSamples,
     /// `200 * |predicted - actual| / (predicted + actual)`: 0 is exact, 200 the worst.
     pub smape_percent: Spread,
     /// Share of samples with more output than predicted.
@@ -28,7 +28,7 @@ pub struct Accuracy {
 
 /// Excluded samples, each counted under the first matching reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct LeftOut {
+pub struct ExcludedSamples {
     /// The prediction or the output is unknown.
     pub unknown: u64,
     /// The attempt did not land.
@@ -53,7 +53,7 @@ pub(super) struct Pairs {
     waste: Vec<f64>,
     under: u64,
     imported: u64,
-    left_out: LeftOut,
+    left_out: ExcludedSamples,
 }
 
 impl Pairs {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::rate::Rate;
-use super::used::Used;
+use super::used::MeasuredUsage;
 use crate::phase::{AttemptFacts, AttemptOutcome, PhaseHistory, PhaseState};
 
 /// Figures of a group. A phase counts in each group with an attempt of the phase; the landing counts in the group of
@@ -22,7 +22,7 @@ pub struct Group {
     pub attempts: u64,
     /// Tokens and cost.
     #[serde(flatten)]
-    pub used: Used,
+    pub used: MeasuredUsage,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ struct Count {
     began: u64,
     first_try: u64,
     attempts: u64,
-    used: Used,
+    used: MeasuredUsage,
 }
 
 type Key = fn(&AttemptFacts) -> Option<&str>;

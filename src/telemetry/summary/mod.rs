@@ -19,13 +19,13 @@ use serde::Serialize;
 
 use crate::phase::{AttemptOutcome, RunId};
 
-pub use accuracy::{Accuracy, LeftOut};
+pub use accuracy::{Accuracy, ExcludedSamples};
 pub use groups::Group;
 pub use rate::Rate;
 pub use spread::{Figure, Spread};
 pub use summariser::Summariser;
 pub use time::Time;
-pub use used::{TokenSums, Used};
+pub use used::{MeasuredUsage, TokenSums};
 
 /// Figures of the selected runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,7 +38,7 @@ pub struct Summary {
     pub attempts: Attempts,
     /// Tokens and cost of all attempts.
     #[serde(flatten)]
-    pub used: Used,
+    pub used: MeasuredUsage,
     /// Usage per phase over all attempts, for phases with attempts and known usage.
     pub per_phase: PerPhase,
     /// All usage divided by the number of landed phases.
@@ -127,7 +127,7 @@ pub struct Retries {
     pub attempts: u64,
     /// Tokens and cost.
     #[serde(flatten)]
-    pub used: Used,
+    pub used: MeasuredUsage,
     /// Wall time in milliseconds.
     pub wall_ms: u64,
     /// Share of all billed tokens.

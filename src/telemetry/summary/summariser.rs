@@ -6,7 +6,8 @@ use super::accuracy::{Pair, Pairs};
 use super::groups::{self, Groups};
 use super::time::Clock;
 use super::{
-    Attempts, FailureCount, PerLanded, PerPhase, Phases, Rate, Retries, Spread, Summary, Used,
+    Attempts, FailureCount, MeasuredUsage, PerLanded, PerPhase, Phases, Rate, Retries, Spread,
+    Summary,
 };
 use crate::phase::{AttemptFacts, AttemptOutcome, PhaseHistory, PhaseState, RunId, Sample, UnixMs};
 
@@ -18,7 +19,7 @@ pub struct Summariser {
     phases: Phases,
     first_try: u64,
     attempts: Attempts,
-    used: Used,
+    used: MeasuredUsage,
     phase_tokens: Vec<f64>,
     phase_costs: Vec<f64>,
     groups: [Groups; 4],
@@ -41,7 +42,7 @@ impl Summariser {
             },
             first_try: 0,
             attempts: Attempts::default(),
-            used: Used::default(),
+            used: MeasuredUsage::default(),
             phase_tokens: Vec::new(),
             phase_costs: Vec::new(),
             groups: [
@@ -80,7 +81,7 @@ impl Summariser {
             return;
         }
         self.judge(phase, &counted);
-        let mut used = Used::default();
+        let mut used = MeasuredUsage::default();
         for attempt in &counted {
             self.attempt(phase, attempt);
             used.add(attempt);

@@ -84,7 +84,7 @@ fn what_nobody_said_is_counted_and_not_zero() {
     let all = summary(&[phase(PhaseState::Queued, vec![silent.clone(), unreached])]);
     assert_eq!(all.used.tokens, TokenSums { unknown_attempts: 1, ..TokenSums::default() });
     assert_eq!((all.used.cost_usd, all.used.cost_unknown_attempts), (None, 1));
-    assert_eq!(all.estimate.left_out, LeftOut { unknown: 1, ..LeftOut::default() });
+    assert_eq!(all.estimate.left_out, ExcludedSamples { unknown: 1, ..ExcludedSamples::default() });
     let both = summary(&[phase(PhaseState::Complete, vec![silent, attempt(2, Landed, 9, 14)])]);
     assert_eq!((both.used.tokens.billed, both.used.tokens.unknown_attempts), (Some(600), 1));
 }
@@ -98,7 +98,7 @@ fn estimates_are_judged_by_what_landed_whole() {
     )]);
     let estimate = all.estimate;
     assert_eq!((estimate.samples, estimate.imported), (1, 0));
-    assert_eq!(estimate.left_out, LeftOut { unknown: 0, did_not_land: 1, truncated: 1 });
+    assert_eq!(estimate.left_out, ExcludedSamples { unknown: 0, did_not_land: 1, truncated: 1 });
     assert_eq!(estimate.waste_ratio.p50.value, Some(2.0));
     assert!((estimate.smape_percent.mean.value.unwrap() - 66.666_667).abs() < 1e-3);
     assert_eq!(estimate.underestimated, Rate::new(0, 1));

@@ -6,7 +6,7 @@ use crate::phase::{AttemptFacts, Tokens};
 
 /// Tokens and cost of attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Used {
+pub struct MeasuredUsage {
     /// Tokens.
     pub tokens: TokenSums,
     /// Cost in US dollars; `null` when unknown.
@@ -27,7 +27,7 @@ pub struct TokenSums {
     pub unknown_attempts: u64,
 }
 
-impl Used {
+impl MeasuredUsage {
     pub fn add(&mut self, attempt: &AttemptFacts) {
         let (sums, tokens) = (&mut self.tokens, attempt.tokens);
         plus(&mut sums.known.input, tokens.input);

@@ -24,10 +24,10 @@ use std::sync::{Arc, OnceLock};
 
 use self::dependency_baseline::DependencyBaseline;
 use self::slot_place::{Place, PlaceSettings};
-use self::users_gc::InVain;
+use self::users_gc::AbandonedGcWait;
 use super::slot::Opened;
 use super::slot::checkout::blocking;
-use super::slot::dependency_links::Brought;
+use super::slot::dependency_links::LinkedDirectories;
 use super::slot::made_objects::Trees;
 use crate::config::Env;
 use crate::git::command::{Git, fields};
@@ -55,9 +55,9 @@ pub struct Repo {
     /// Git for the user's repository.
     pub(super) git: Git,
     pub(super) trees: Trees,
-    pub(super) gc_in_vain: InVain,
+    pub(super) gc_in_vain: AbandonedGcWait,
     pub(super) opened: Opened,
-    pub(super) brought: Brought,
+    pub(super) brought: LinkedDirectories,
     pub(super) dependency_baseline: DependencyBaseline,
     place_settings: PlaceSettings,
     place: Arc<OnceLock<Place>>,
@@ -90,9 +90,9 @@ impl Repo {
             env: env.to_vec(),
             git,
             trees: Trees::default(),
-            gc_in_vain: InVain::default(),
+            gc_in_vain: AbandonedGcWait::default(),
             opened: Opened::default(),
-            brought: Brought::default(),
+            brought: LinkedDirectories::default(),
             dependency_baseline: DependencyBaseline::default(),
             place_settings: place_settings(env),
             place: Arc::default(),

@@ -23,7 +23,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Lock file of a gc whose wait timed out: not waited for again.
 #[derive(Clone, Default)]
-pub(crate) struct InVain(Arc<Mutex<Option<SystemTime>>>);
+pub(crate) struct AbandonedGcWait(Arc<Mutex<Option<SystemTime>>>);
 
 impl Repo {
     /// Waits for a running gc to end. Returns whether there was one.
@@ -51,7 +51,7 @@ impl Repo {
     }
 }
 
-impl InVain {
+impl AbandonedGcWait {
     fn is(&self, begun: SystemTime) -> bool {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Some(begun)
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::Slot;
-use super::measure::Measured;
+use super::measure::MeasuredChange;
 use crate::git::command::fields;
 use crate::git::diff::through;
 use crate::git::error::Result;
@@ -26,7 +26,11 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn lines_of_binaries(&self, base: &str, measured: &Measured) -> Result<Vec<u8>> {
+    pub async fn lines_of_binaries(
+        &self,
+        base: &str,
+        measured: &MeasuredChange,
+    ) -> Result<Vec<u8>> {
         if !measured.without_binary && !has_binaries(&measured.patch) {
             return Ok(Vec::new());
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::git_directory::GitDir;
 use super::outside_diff::Outside;
 use super::untracked_removal::clean;
-use crate::git::command::{Git, Steering};
+use crate::git::command::{Git, PinnedGitFiles};
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::loose_objects::Objects;
 use crate::git::removal::remove_any;
@@ -25,11 +25,11 @@ pub(crate) struct Checkout {
     pub borrows: Vec<PathBuf>,
     /// The corresponding git directory of the user's.
     pub stands_for: PathBuf,
-    steering: Steering,
+    steering: PinnedGitFiles,
 }
 
 /// A checkout of a commit.
-pub(crate) struct Placed {
+pub(crate) struct PreparedCheckout {
     pub commit: String,
     pub tree: Arc<Tree>,
     /// Paths outside the commit left in place.
@@ -48,7 +48,7 @@ impl Checkout {
         hold: &Arc<OwnedFd>,
     ) -> Self {
         let mut git = Git::at(&dir, &repo.env).pinned(&git_dir, &dir).private(&git_dir);
-        let steering = Steering::default();
+        let steering = PinnedGitFiles::default();
         git = git.holding(hold.clone()).steered(steering.clone());
         repo.config.identity.set(&mut git);
         let store = git.clone().without_files(&git_dir);
@@ -128,14 +128,14 @@ impl Checkout {
         commit: &str,
         tree: Arc<Tree>,
         outside: &Outside,
-    ) -> Result<Placed> {
+    ) -> Result<PreparedCheckout> {
         let exclude = self.write_exclude(repo, &outside.exclude_lines(&tree))?;
         let kept = self.sweep(tree.clone(), outside.clone()).await?;
         // By now every obstacle is gone, and no parent directory is a link.
         let restore = ["read-tree", "--reset", "-u", commit];
         self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
         self.leave_index(repo);
-        Ok(Placed { commit: commit.to_owned(), tree, kept, exclude })
+        Ok(PreparedCheckout { commit: commit.to_owned(), tree, kept, exclude })
     }
 
     async fn sweep(&self, tree: Arc<Tree>, outside: Outside) -> Result<Vec<Vec<u8>>> {

@@ -28,7 +28,7 @@ pub struct CommitMessage<'a> {
 
 /// Result of rebasing a commit onto another tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rebased {
+pub enum RebaseOutcome {
     /// Id of the rebased commit.
     Commit(String),
     /// The change conflicts with the other tip.
@@ -96,7 +96,7 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn rebase(&self, commit: &str, onto: &str) -> Result<Rebased> {
+    pub async fn rebase(&self, commit: &str, onto: &str) -> Result<RebaseOutcome> {
         let parent = format!("{commit}^");
         let base = self.bare_commit(&parent, None).await?;
         let ours = self.bare_commit(onto, Some(&base)).await?;
@@ -108,11 +108,13 @@ impl Slot {
         let mut parts = fields(&answer.output.stdout).map(shown);
         let tree = parts.next();
         match (answer.output.code, tree) {
-            (Some(0), Some(tree)) => self.with_tree(commit, &tree, onto).await.map(Rebased::Commit),
+            (Some(0), Some(tree)) => {
+                self.with_tree(commit, &tree, onto).await.map(RebaseOutcome::Commit)
+            }
             (Some(1), Some(_)) => {
                 let mut paths: Vec<String> = parts.collect();
                 paths.dedup();
-                Ok(Rebased::Conflict { paths })
+                Ok(RebaseOutcome::Conflict { paths })
             }
             _ => {
                 drop(parts);

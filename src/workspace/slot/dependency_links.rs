@@ -28,7 +28,7 @@ use crate::workspace::repo::{Repo, users_checkout};
 
 /// State of the dependency directories of each checkout, as far as known to this process.
 #[derive(Clone, Default)]
-pub(crate) struct Brought(Arc<Mutex<BTreeMap<PathBuf, State>>>);
+pub(crate) struct LinkedDirectories(Arc<Mutex<BTreeMap<PathBuf, State>>>);
 
 #[derive(Default)]
 struct State {
@@ -65,7 +65,7 @@ pub(crate) struct Wanted {
     key: String,
 }
 
-impl Brought {
+impl LinkedDirectories {
     fn with<T>(&self, checkout: &Checkout, look: impl FnOnce(&mut State) -> T) -> T {
         let mut all: MutexGuard<'_, _> = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         look(all.entry(checkout.dir.clone()).or_default())

@@ -9,7 +9,7 @@ use crate::git::path_bytes::shown;
 
 /// A changed file, and its missing filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfiltered {
+pub struct UnfilteredFile {
     /// Path of the file.
     pub path: String,
     /// Name of the filter in the user's configuration.
@@ -24,7 +24,7 @@ impl Slot {
     pub async fn unfiltered<'a>(
         &self,
         paths: impl Iterator<Item = &'a str>,
-    ) -> Result<Option<Unfiltered>> {
+    ) -> Result<Option<UnfilteredFile>> {
         let configured = &self.repo.config.filters;
         if configured.is_empty() {
             return Ok(None);
@@ -35,6 +35,6 @@ impl Slot {
         let said: Vec<&[u8]> = fields(&said).collect();
         let facts = said.chunks_exact(3).map(|facts| (shown(facts[0]), shown(facts[2])));
         let mut lacking = facts.filter(|(_, filter)| configured.contains(filter));
-        Ok(lacking.next().map(|(path, filter)| Unfiltered { path, filter }))
+        Ok(lacking.next().map(|(path, filter)| UnfilteredFile { path, filter }))
     }
 }

@@ -13,7 +13,7 @@ use super::Slot;
 use super::agent_objects::{MOST_OBJECTS, head_of, is_folder, names, objects, refs};
 use super::binary_files::without_binaries;
 use super::checkout::Checkout;
-use super::measure::Measured;
+use super::measure::MeasuredChange;
 use crate::git::diff::{DIFF, Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::shown;
@@ -51,7 +51,7 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn lost_work(&self, measured: &Measured) -> Result<Vec<LostWork>> {
+    pub async fn lost_work(&self, measured: &MeasuredChange) -> Result<Vec<LostWork>> {
         let own = self.top.dir.join(".git");
         if !is_folder(&own) {
             return Ok(Vec::new());
@@ -81,7 +81,7 @@ struct Look<'a> {
     own: &'a Path,
     reading: &'a Checkout,
     base: &'a str,
-    measured: &'a Measured,
+    measured: &'a MeasuredChange,
 }
 
 impl Look<'_> {

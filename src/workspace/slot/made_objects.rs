@@ -15,7 +15,7 @@ use crate::workspace::repo::Repo;
 pub(crate) const MANY: usize = 100;
 
 /// The tree of a measurement, and its new objects.
-pub(crate) struct Made {
+pub(crate) struct MeasuredTree {
     base: String,
     tree: String,
     changes: Vec<RawChange>,
@@ -25,7 +25,7 @@ pub(crate) struct Made {
     commit: Option<String>,
 }
 
-impl Made {
+impl MeasuredTree {
     pub fn of(base: &str, diff: Diff) -> Self {
         let Diff { tree, changes, mut folders, .. } = diff;
         folders.push(tree.clone());
@@ -37,14 +37,14 @@ impl Made {
 
 /// The last measurement of a slot; empty before the first.
 #[derive(Default)]
-pub(crate) struct LastMade {
-    measured: Mutex<Option<Made>>,
+pub(crate) struct LastMeasuredTree {
+    measured: Mutex<Option<MeasuredTree>>,
     /// The last commit completely copied into the user's repository.
     handed_over: Mutex<Option<String>>,
 }
 
 impl Slot {
-    pub(crate) fn remember(&self, made: Made) {
+    pub(crate) fn remember(&self, made: MeasuredTree) {
         *self.made.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
     }
 

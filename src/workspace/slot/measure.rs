@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::checkout::blocking;
 use super::ignored_deliverables::Seen;
-use super::made_objects::Made;
+use super::made_objects::MeasuredTree;
 use super::outside_diff::Outside;
 use super::untracked_removal::{nested_git, unlock};
 use super::{Holding, Slot};
@@ -23,7 +23,7 @@ use crate::phase::scope::{Change, ChangeKind};
 
 /// The measured change of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
+pub struct MeasuredChange {
     /// Id of the tree to commit.
     pub tree: String,
     /// Changed paths, in git's order.
@@ -46,7 +46,11 @@ impl Slot {
     ///
     /// # Errors
     /// [`WorkspaceError::Unmeasurable`] if the attempt's files cannot be read; otherwise if git fails.
-    pub async fn measure(&self, base: &str, deliverables: &[PathPattern]) -> Result<Measured> {
+    pub async fn measure(
+        &self,
+        base: &str,
+        deliverables: &[PathPattern],
+    ) -> Result<MeasuredChange> {
         let holding = self.holding()?;
         self.reopen();
         let gone = |why: &str| Err(WorkspaceError::Unmeasurable { why: why.to_owned() });
@@ -90,18 +94,18 @@ impl Slot {
         let mut changes: Vec<Change> =
             diff.changes.iter().map(|change| change.told(self.path())).collect();
         self.mark_ways_out(&diff.changes, &mut changes).await?;
-        let mut measured = Measured {
+        let mut measured = MeasuredChange {
             tree: diff.tree.clone(),
             changes,
             nested,
             left_out,
             patch: std::mem::take(&mut diff.patch),
             without_binary: !diff.whole,
-            ..Measured::default()
+            ..MeasuredChange::default()
         };
         self.look_into_submodules(holding, &mut measured).await?;
         self.top.leave_index(&self.repo);
-        self.remember(Made::of(base, diff));
+        self.remember(MeasuredTree::of(base, diff));
         Ok(measured)
     }
 
@@ -223,7 +227,11 @@ impl Slot {
         unlocked.map_err(|error| WorkspaceError::Unmeasurable { why: error.to_string() })
     }
 
-    async fn look_into_submodules(&self, holding: &Holding, measured: &mut Measured) -> Result<()> {
+    async fn look_into_submodules(
+        &self,
+        holding: &Holding,
+        measured: &mut MeasuredChange,
+    ) -> Result<()> {
         for module in &holding.modules {
             if !module.is_changed().await? {
                 continue;

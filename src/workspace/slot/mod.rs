@@ -38,11 +38,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use self::checkout::{Checkout, Placed, blocking};
+use self::checkout::{Checkout, PreparedCheckout, blocking};
 use self::ci_seal::{ChangeTime, end_of_use, remove_touched};
 use self::dependency_links::Wanted;
 use self::git_directory::GitDir;
-use self::made_objects::LastMade;
+use self::made_objects::LastMeasuredTree;
 use self::outside_diff::Outside;
 use self::submodule::{Module, Parent, fill};
 use super::repo::Repo;
@@ -68,7 +68,7 @@ pub struct Slot {
     pub(super) ci_holding: Option<Holding>,
     /// Whether CI's checkout was reset since it was last sealed.
     ci_in_use: bool,
-    pub(super) made: LastMade,
+    pub(super) made: LastMeasuredTree,
     lock: FileLock,
 }
 
@@ -100,7 +100,7 @@ impl Opened {
 
 /// Content of a checkout after a reset.
 pub(super) struct Holding {
-    pub placed: Placed,
+    pub placed: PreparedCheckout,
     pub outside: Outside,
     pub wanted: Wanted,
     pub modules: Vec<Module>,
@@ -161,7 +161,7 @@ impl Slot {
         // A commit of an attempt is created in the agent's checkout, then checked out in CI's.
         let ci = checkout(place.ci_checkout(number)).borrowing([top.git_dir.join("objects")]);
         fs::create_dir_all(&top.dir).doing("create the directory", &top.dir)?;
-        let made = LastMade::default();
+        let made = LastMeasuredTree::default();
         let (holding, ci_holding) = (None, None);
         let repo = repo.clone();
         Ok(Self { repo, number, top, holding, ci, ci_holding, ci_in_use: false, made, lock })
@@ -307,7 +307,7 @@ impl Slot {
         tree: Arc<Tree>,
         outside: &Outside,
         reset: &mut Reset,
-    ) -> Result<Placed> {
+    ) -> Result<PreparedCheckout> {
         let first = checkout.place(&self.repo, commit, tree.clone(), outside).await;
         if let Ok(_) | Err(WorkspaceError::GitMissing | WorkspaceError::ShuttingDown { .. }) = first
         {
@@ -382,7 +382,7 @@ impl Slot {
         &self,
         checkout: &Checkout,
         outside: &Outside,
-        placed: &Placed,
+        placed: &PreparedCheckout,
         reset: &mut Reset,
     ) -> Result<()> {
         for link in &outside.links {

@@ -24,7 +24,7 @@ pub(super) fn replace(before: &str, old: &str, new: &str) -> Result<String, Refu
     match places(&plain, &old).as_slice() {
         [] => Err(not_found(&plain, &old)),
         [at] => {
-            let raw = Raw::new(body);
+            let raw = RawPositions::new(body);
             let (from, to) = (raw.offset(*at), raw.offset(at + old.len()));
             let new = if ending == "\r\n" { new.replace('\n', "\r\n") } else { new };
             let bom = if bom { &before[..before.len() - body.len()] } else { "" };
@@ -67,12 +67,12 @@ fn not_found(text: &str, old: &str) -> Refusal {
 }
 
 /// Maps positions in the text with plain line ends to positions in the original text.
-struct Raw {
+struct RawPositions {
     /// Positions in the plain text where a line end lost `\r`.
     lost: Vec<usize>,
 }
 
-impl Raw {
+impl RawPositions {
     fn new(body: &str) -> Self {
         let ends = body.match_indices("\r\n").enumerate();
         Self { lost: ends.map(|(before, (at, _))| at - before).collect() }

@@ -38,7 +38,7 @@ pub(super) fn search(search: &Search, bench: &Bench, limit: usize) -> Result<Str
             Refusal(format!("the pattern is not a valid regular expression: {error}"))
         })?;
     let path = clean(search.path.as_deref().unwrap_or(""))?;
-    let mut hunt = Hunt::new(pattern, bench, limit);
+    let mut hunt = FileSearch::new(pattern, bench, limit);
     match !path.is_empty() && bench.worktree.read(&path).is_ok_and(|text| text.is_some()) {
         true => hunt.file(&path),
         false => hunt.folder(&folder(bench, &path)?, &path),
@@ -46,7 +46,7 @@ pub(super) fn search(search: &Search, bench: &Bench, limit: usize) -> Result<Str
     Ok(hunt.told())
 }
 
-struct Hunt<'a> {
+struct FileSearch<'a> {
     pattern: Regex,
     bench: &'a Bench,
     began: Instant,
@@ -56,7 +56,7 @@ struct Hunt<'a> {
     cut: Option<&'static str>,
 }
 
-impl<'a> Hunt<'a> {
+impl<'a> FileSearch<'a> {
     fn new(pattern: Regex, bench: &'a Bench, limit: usize) -> Self {
         let (began, found) = (Instant::now(), Vec::new());
         Self { pattern, bench, began, files: 0, found, room: limit, cut: None }

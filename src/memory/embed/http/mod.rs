@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{EmbedError, Redact};
 use crate::config::HttpEmbedderSettings;
-use crate::http::{self, Limits, Reach};
+use crate::http::{self, HttpAccess, Limits};
 
 use answer::{Failed, Remedy, pause_asked_for, remedy, vectors, whole_body};
 use endpoint::{bearer, endpoint, id};
@@ -61,7 +61,7 @@ impl HttpEmbedder {
         if settings.model.is_empty() {
             return Err(EmbedError::Setup("memory.embedder.model is missing".to_owned()));
         }
-        let client = http::client(LIMITS, Reach::of(&endpoint));
+        let client = http::client(LIMITS, HttpAccess::of(&endpoint));
         Ok(Self {
             id: id(&endpoint, &settings.model),
             model: settings.model.clone(),

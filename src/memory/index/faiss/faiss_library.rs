@@ -4,7 +4,7 @@
 use faiss::index::{IndexImpl, SearchWithParamsMut};
 use faiss::{Idx, Index, MetricType, index_factory};
 
-use super::mask::{Bits, Masked};
+use super::mask::{Bits, MaskedSearch};
 use super::{Found, Result, library};
 
 unsafe extern "C" {
@@ -40,7 +40,7 @@ pub fn search(
 ) -> Result<Vec<Found>> {
     let result = match mask {
         None => index.search(query, k),
-        Some(mask) => index.search_with_params(query, k, &Masked::new(mask)?.params),
+        Some(mask) => index.search_with_params(query, k, &MaskedSearch::new(mask)?.params),
     };
     let result = result.map_err(library("search"))?;
     Ok(found(&result.labels, &result.distances))

@@ -30,7 +30,7 @@ impl Bits {
 }
 
 /// Search parameters that restrict a search to a mask.
-pub struct Masked<'a> {
+pub struct MaskedSearch<'a> {
     pub params: SearchParameters,
     /// `SearchParameters::new` forgets the selector and never frees the memory.
     _selector: IdSelector,
@@ -38,7 +38,7 @@ pub struct Masked<'a> {
     _mask: std::marker::PhantomData<&'a Bits>,
 }
 
-impl<'a> Masked<'a> {
+impl<'a> MaskedSearch<'a> {
     pub fn new(mask: &'a Bits) -> Result<Self> {
         let selector = IdSelector::bitmap(&mask.0).map_err(library("filter"))?;
         // SAFETY: `SearchParameters::new` forgets the original on success and drops the original on failure; this copy

@@ -86,7 +86,7 @@ pub struct Faiss {
 
 /// Result of `open`, for the log.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadedIndex {
     /// Files that could not be used, with the reason.
     pub unusable: Vec<String>,
     /// Numbers of vectors in the journal but not in the files: to be fetched and passed to `add`.
@@ -95,8 +95,8 @@ pub struct Loaded {
 
 impl Faiss {
     /// Loads the existing files and compares them with the journal's vectors (`puts`, complete up to `last`).
-    pub fn open(folder: &Path, embedder: &str, puts: &[Put], last: i64) -> (Self, Loaded) {
-        let mut loaded = Loaded::default();
+    pub fn open(folder: &Path, embedder: &str, puts: &[Put], last: i64) -> (Self, LoadedIndex) {
+        let mut loaded = LoadedIndex::default();
         let mut index = Self {
             folder: folder.to_owned(),
             embedder: embedder.to_owned(),

@@ -118,7 +118,7 @@ fn a_saved_index_comes_back_and_only_the_rest_is_missing() {
     changes.remove(9);
     changes.push(put(51, "51", Collection::ErrorsCi));
     let (mut index, loaded) = Faiss::open(dir.path(), "e", &puts(&changes), 51);
-    assert_eq!(loaded, Loaded { unusable: vec![], missing: vec![51] });
+    assert_eq!(loaded, LoadedIndex { unusable: vec![], missing: vec![51] });
     index.add(&changes[49..]).unwrap();
     let alive = (1..=51).filter(|n| *n != 10);
     assert_eq!(numbers(&mut index, 4, None, 50), expected(4, alive, 50));
@@ -135,7 +135,7 @@ fn a_broken_file_or_one_of_another_embedder_is_not_used() {
     let good = std::fs::read(&path).unwrap();
 
     let (_, other) = Faiss::open(dir.path(), "another", &puts(&changes), 1);
-    assert_eq!(other, Loaded { unusable: vec![], missing: vec![1] });
+    assert_eq!(other, LoadedIndex { unusable: vec![], missing: vec![1] });
     for length in [0, 10, good.len() / 2, good.len() - 1] {
         std::fs::write(&path, &good[..length]).unwrap();
         let (_, loaded) = Faiss::open(dir.path(), "e", &puts(&changes), 1);

@@ -27,7 +27,7 @@ pub use call::QdrantError;
 use call::Result;
 use call_breaker::Breaker;
 pub use nearest_points::Found;
-pub use point::OwnPoint;
+pub use point::ListedPoint;
 
 /// Longest wait of a phase for Qdrant.
 pub const DEADLINE: Duration = Duration::from_secs(2);

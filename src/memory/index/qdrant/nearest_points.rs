@@ -11,7 +11,7 @@ use qdrant_client::qdrant::{
 
 use super::call::{Result, absent};
 use super::{DEADLINE, Qdrant, point};
-use crate::memory::memory_entry::{Collection, EntryId, Filter, Kept};
+use crate::memory::memory_entry::{Collection, EntryId, Filter, StoredEntry};
 
 /// Deadline of a search over all collections; the rest of a phase's waiting time is for the fallback.
 const SEARCH_DEADLINE: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub struct Found {
     /// Cosine, from -1 to 1.
     pub score: f32,
     /// The entry, for a point of another workspace.
-    pub foreign: Option<Kept>,
+    pub foreign: Option<StoredEntry>,
 }
 
 impl Qdrant {

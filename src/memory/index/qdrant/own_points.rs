@@ -8,9 +8,9 @@ use qdrant_client::qdrant::{
 };
 
 use super::call::{Result, absent};
-use super::{BATCH_DEADLINE, OwnPoint, Qdrant, point};
+use super::{BATCH_DEADLINE, ListedPoint, Qdrant, point};
 use crate::memory::journal::Change;
-use crate::memory::memory_entry::{Collection, EntryId, Kept};
+use crate::memory::memory_entry::{Collection, EntryId, StoredEntry};
 
 const SCROLL_PAGE: u32 = 1_000;
 
@@ -22,7 +22,7 @@ impl Qdrant {
     pub async fn upsert(
         &self,
         changes: &[&Change],
-        entries: &HashMap<EntryId, Kept>,
+        entries: &HashMap<EntryId, StoredEntry>,
     ) -> Result<()> {
         let mut by_collection: HashMap<Collection, Vec<_>> = HashMap::new();
         for change in changes {
@@ -89,7 +89,7 @@ impl Qdrant {
     ///
     /// # Errors
     /// Qdrant does not answer or refuses.
-    pub async fn own(&self, collection: Collection) -> Result<Vec<OwnPoint>> {
+    pub async fn own(&self, collection: Collection) -> Result<Vec<ListedPoint>> {
         let name = Self::collection_name(collection, &self.embedder);
         let fields = vec![point::NUMBER.to_owned(), point::ENTRY.to_owned()];
         let mut own = Vec::new();
@@ -111,7 +111,7 @@ impl Qdrant {
             own.extend(page.result.into_iter().filter_map(|found| {
                 let point = point::id(found.id)?;
                 let entry = point::entry_id(&point, &found.payload);
-                Some(OwnPoint { point, entry, n: point::number(&found.payload) })
+                Some(ListedPoint { point, entry, n: point::number(&found.payload) })
             }));
             offset = page.next_page_offset;
             if offset.is_none() {
@@ -128,7 +128,7 @@ impl Qdrant {
         &self,
         collection: Collection,
         points: &[String],
-    ) -> Result<Vec<(Kept, Vec<f32>)>> {
+    ) -> Result<Vec<(StoredEntry, Vec<f32>)>> {
         let ids: Vec<PointId> = points.iter().cloned().map(PointId::from).collect();
         let request = GetPointsBuilder::new(Self::collection_name(collection, &self.embedder), ids)
             .with_payload(true)

@@ -11,7 +11,7 @@ use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::vectors_output::VectorsOptions;
 use qdrant_client::qdrant::{PointId, PointStruct, RetrievedPoint, Value};
 
-use crate::memory::memory_entry::{EntryId, Kept, uuid_from};
+use crate::memory::memory_entry::{EntryId, StoredEntry, uuid_from};
 use crate::phase::{PhaseId, RunId, UnixMs};
 
 pub const WORKSPACE: &str = "workspace";
@@ -24,7 +24,7 @@ pub const ENTRY: &str = "entry";
 
 /// A point of this workspace, as listed by `own`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnPoint {
+pub struct ListedPoint {
     /// Id of the point in Qdrant.
     pub point: String,
     /// Id of the entry.
@@ -38,7 +38,7 @@ pub fn id_of(workspace: &str, entry: &EntryId) -> String {
     uuid_from(&["point", workspace, entry.as_str()])
 }
 
-pub fn of(entry: &Kept, n: i64, vector: Vec<f32>, workspace: &str) -> PointStruct {
+pub fn of(entry: &StoredEntry, n: i64, vector: Vec<f32>, workspace: &str) -> PointStruct {
     let mut payload: HashMap<String, Value> = HashMap::from([
         (WORKSPACE.to_owned(), workspace.into()),
         (ENTRY.to_owned(), entry.id.as_str().into()),
@@ -92,8 +92,8 @@ fn integer(payload: &HashMap<String, Value>, key: &str) -> Option<i64> {
 }
 
 /// Converts a payload to an entry; `None` for a payload not written by autopack.
-pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<Kept> {
-    Some(Kept {
+pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<StoredEntry> {
+    Some(StoredEntry {
         id,
         collection: text(payload, "collection")?.parse().ok()?,
         run: text(payload, RUN).map(RunId::new),
@@ -106,7 +106,7 @@ pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<Kept> {
     })
 }
 
-pub fn entry(point: RetrievedPoint) -> Option<(Kept, Vec<f32>)> {
+pub fn entry(point: RetrievedPoint) -> Option<(StoredEntry, Vec<f32>)> {
     let kept = kept(entry_id(&id(point.id)?, &point.payload), &point.payload)?;
     let VectorsOptions::Vector(vector) = point.vectors?.vectors_options? else {
         return None;

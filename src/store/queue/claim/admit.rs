@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::spending::Spending;
 use super::{Next, moved};
-use crate::phase::budget::Exhausted;
+use crate::phase::budget::ExhaustedBudget;
 use crate::phase::state::Event;
 use crate::phase::{Failure, FixedSpec, RunId, UnixMs};
 use crate::store::columns::to_json;
@@ -40,7 +40,7 @@ pub enum Admission {
     /// Holds all phases until an executing phase ends.
     Hold,
     /// Stops all further claims: a budget is used up.
-    Stop(Exhausted),
+    Stop(ExhaustedBudget),
 }
 
 /// Decides on the admission of a candidate.

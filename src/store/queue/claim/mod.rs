@@ -6,7 +6,7 @@ mod spending;
 
 use sqlx::SqliteConnection;
 
-use crate::phase::budget::Exhausted;
+use crate::phase::budget::ExhaustedBudget;
 use crate::phase::state::Event;
 use crate::phase::{
     Complexity, Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
@@ -94,7 +94,7 @@ pub enum Next {
         failure: Failure,
     },
     /// A budget is used up; nothing more may be claimed.
-    Stopped(Exhausted),
+    Stopped(ExhaustedBudget),
     /// Nothing is executing, and nothing can run before this time.
     Waiting {
         /// Earliest time for the next claim.

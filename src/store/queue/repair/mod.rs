@@ -30,7 +30,7 @@ const ROWS: usize = 128;
 
 /// A phase changed or found unfixable by the auto-fixer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Repaired {
+pub struct RepairedPhase {
     /// Run of the phase.
     pub run_id: RunId,
     /// Id of the phase.
@@ -58,7 +58,7 @@ pub struct RepairCounts {
 
 /// Observer of repairs, and the counts reported so far.
 struct Told<'a> {
-    on: &'a mut (dyn FnMut(Repaired) + Send),
+    on: &'a mut (dyn FnMut(RepairedPhase) + Send),
     counts: RepairCounts,
     dry_run: bool,
 }
@@ -82,7 +82,7 @@ impl Store {
         run: Option<&RunId>,
         fix: &Fixer<'_>,
         dry_run: bool,
-        on: &mut (dyn FnMut(Repaired) + Send),
+        on: &mut (dyn FnMut(RepairedPhase) + Send),
     ) -> Result<RepairCounts, StoreError> {
         self.named(async {
             let mut told = Told { on, counts: RepairCounts::default(), dry_run };
@@ -107,16 +107,16 @@ impl Store {
         run: &RunId,
         fix: &Fixer<'_>,
         told: &mut Told<'_>,
-        saving: &mut Option<Saving>,
+        saving: &mut Option<PendingBatch>,
     ) -> Result<(), StoreError> {
         let mut rows = self.clone().queued_after(row, i64::MIN).await?;
         while let Some(last) = rows.last() {
-            let reading = Ahead::of(self.clone().queued_after(row, last.id));
+            let reading = PrefetchTask::of(self.clone().queued_after(row, last.id));
             let batch = Batch::of(&rows, run, fix);
             if let Some(before) = saving.take() {
                 before.end(told).await?;
             }
-            *saving = Some(Saving::of(self, batch?, told.dry_run));
+            *saving = Some(PendingBatch::of(self, batch?, told.dry_run));
             rows = reading.end().await?;
         }
         Ok(())
@@ -155,9 +155,9 @@ impl Store {
 }
 
 /// A task aborted when dropped.
-struct Ahead<T>(JoinSet<Result<T, StoreError>>);
+struct PrefetchTask<T>(JoinSet<Result<T, StoreError>>);
 
-impl<T: Send + 'static> Ahead<T> {
+impl<T: Send + 'static> PrefetchTask<T> {
     fn of(work: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(work);
@@ -175,17 +175,17 @@ impl<T: Send + 'static> Ahead<T> {
 }
 
 /// A batch being written to the database.
-struct Saving {
-    writing: Ahead<()>,
+struct PendingBatch {
+    writing: PrefetchTask<()>,
     counts: RepairCounts,
-    repaired: Vec<Repaired>,
+    repaired: Vec<RepairedPhase>,
 }
 
-impl Saving {
+impl PendingBatch {
     fn of(store: &Store, batch: Batch, dry_run: bool) -> Self {
         let Batch { counts, changes, repaired } = batch;
         let changes = if dry_run { Vec::new() } else { changes };
-        Self { writing: Ahead::of(store.clone().save_repairs(changes)), counts, repaired }
+        Self { writing: PrefetchTask::of(store.clone().save_repairs(changes)), counts, repaired }
     }
 
     /// Waits for the write, then reports the phases; unwritten phases are not reported.

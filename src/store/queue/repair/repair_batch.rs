@@ -11,7 +11,7 @@ use crate::store::columns::json;
 use crate::store::error::StoreError;
 
 use super::repair_change::{Change, Held};
-use super::{RepairCounts, Repaired};
+use super::{RepairCounts, RepairedPhase};
 
 /// Smallest part worth a thread: starting a thread takes as long as two or three repairs.
 const FEW: usize = 64;
@@ -35,7 +35,7 @@ pub(super) struct Batch {
     /// Changes to store.
     pub changes: Vec<Change>,
     /// Phases changed or found unfixable by the auto-fixer.
-    pub repaired: Vec<Repaired>,
+    pub repaired: Vec<RepairedPhase>,
 }
 
 impl Batch {
@@ -95,7 +95,7 @@ impl Batch {
         self.counts.changed += u64::from(!repair.fixes.is_empty());
         self.counts.unfixable += u64::from(repair.result.is_err());
         self.changes.extend(change);
-        self.repaired.push(Repaired {
+        self.repaired.push(RepairedPhase {
             run_id: run_id.clone(),
             phase_id: PhaseId::new(row.phase_id.clone()),
             before: before.0,
