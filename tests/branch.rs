@@ -141,7 +141,7 @@ fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
 
     fs::rename(project.root(), &moved).unwrap();
     fs::create_dir(project.root()).unwrap();
-    let said = "run run goes on here: its repository was moved";
+    let said = "run run continues here: its repository moved";
     let dry = at(&moved, &["gc", "--dry-run"]).succeeded();
     assert!(!dry.stderr.contains(said) && !dry.stdout.contains("another repository"), "{dry:#?}");
     let went_on = at(&moved, &drain).succeeded();
@@ -190,7 +190,7 @@ fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_wa
     fs::remove_dir(project.root()).unwrap();
     std::os::unix::fs::symlink(&moved, project.root()).unwrap();
     let went_on = at(&moved).succeeded();
-    assert!(went_on.stderr.contains("run run goes on here"), "{went_on:#?}");
+    assert!(went_on.stderr.contains("run run continues here"), "{went_on:#?}");
 }
 
 #[test]

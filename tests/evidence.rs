@@ -37,7 +37,7 @@ fn meddled_with(sql: &str) -> Project {
 fn a_phase_that_an_agent_set_to_complete_is_told_and_exit_is_1() {
     let project = meddled_with("UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is complete, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is complete without a matching attempt"), "{ran:#?}");
     assert_eq!(project.landed(), ["one", "three"]);
     // A drain with nothing to do reports it at its start, too.
     let again = project.drain().exited(1);
@@ -56,7 +56,10 @@ fn forged_evidence_is_told() {
             "UPDATE phases SET state = 'COMPLETE', evidence = '{evidence}' WHERE phase_id = 'two'"
         );
         let ran = meddled_with(&sql).drain().exited(1);
-        assert!(ran.stdout.contains("two is complete, but no attempt"), "{evidence}: {ran:#?}");
+        assert!(
+            ran.stdout.contains("two is complete without a matching attempt"),
+            "{evidence}: {ran:#?}"
+        );
     }
 }
 
@@ -65,16 +68,16 @@ fn what_was_skipped_or_done_again_does_not_vouch_for_a_forged_state() {
     let project = project("write_deliverables()");
     project.autopack(["phases", "skip", "--run-id", "run", "two"]).succeeded();
     let skipped = project.drain().succeeded();
-    assert!(!skipped.stdout.contains("but no attempt"), "{skipped:#?}");
+    assert!(!skipped.stdout.contains("without a matching attempt"), "{skipped:#?}");
     execute(&project, "UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is complete, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is complete without a matching attempt"), "{ran:#?}");
     // The operator takes back what was said of it.
     project.autopack(["phases", "retry", "--run-id", "run", "--redo", "two"]).succeeded();
     let sql = "UPDATE phases SET state = 'SKIPPED', evidence = 'operator' WHERE phase_id = 'two'";
     execute(&project, sql);
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is skipped, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is skipped without a matching attempt"), "{ran:#?}");
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn what_an_agent_set_to_complete_is_done_after_redo() {
 fn a_phase_that_an_agent_skipped_is_told() {
     let project = meddled_with("UPDATE phases SET state = 'SKIPPED' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is skipped, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is skipped without a matching attempt"), "{ran:#?}");
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_phase_that_is_done_again_is_not_vouched_for_by_what_it_landed_before() {
         (SELECT landing_commit FROM attempts WHERE attempts.phase = phases.id) WHERE phase_id = 'two'";
     execute(&project, sql);
     let ran = project.drain().exited(1);
-    assert!(ran.stdout.contains("two is complete, but no attempt"), "{ran:#?}");
+    assert!(ran.stdout.contains("two is complete without a matching attempt"), "{ran:#?}");
 }
 
 #[test]
@@ -125,14 +128,14 @@ fn landed_unchanged_skipped_and_imported_phases_are_vouched_for() {
     let project = Project::new().agent(agent).plan(plan);
     project.autopack(["phases", "skip", "--run-id", "run", "three"]).succeeded();
     let ran = project.drain();
-    assert!(!ran.stdout.contains("but no attempt"), "{ran:#?}");
+    assert!(!ran.stdout.contains("without a matching attempt"), "{ran:#?}");
     // A branch that is gone or rewritten is no evidence about finished work.
     project.git(["branch", "-q", "-f", "autopack/run", "main"]);
     let ran = project.drain();
-    assert!(!ran.stdout.contains("but no attempt"), "{ran:#?}");
+    assert!(!ran.stdout.contains("without a matching attempt"), "{ran:#?}");
     project.git(["branch", "-q", "-D", "autopack/run"]);
     let ran = project.drain();
-    assert!(!ran.stdout.contains("but no attempt"), "{ran:#?}");
+    assert!(!ran.stdout.contains("without a matching attempt"), "{ran:#?}");
 }
 
 #[test]

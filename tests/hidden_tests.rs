@@ -426,7 +426,7 @@ fn of_jest_and_its_like_the_number_counts() {
     for (left, state) in [(2, "COMPLETE"), (3, "FAILED")] {
         let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/said.txt", "src/a.test.js"]}]});
         let agent = format!(
-            "write('src/said.txt', '  2 passing (2ms)'); write('src/a.test.js', '// x\\n{}')",
+            "write('src/said.txt', '  2 passing (2ms)'); write('src/a.test.js', \"// x\\n{}\")",
             tests(left)
         );
         let project = Project::new()
@@ -660,7 +660,7 @@ fn what_go_does_not_run_is_lost() {
     let project = module().agent_with(agent, ONE_TRY).plan(plan);
     let ran = project.drain().succeeded();
     assert!(
-        ran.stdout.contains("files that this phase delivers: example.com/m/a.TestZero"),
+        ran.stdout.contains("files delivered by this phase: example.com/m/a.TestZero"),
         "{ran:#?}"
     );
 }

@@ -60,6 +60,7 @@ const KNOWN: [&[&str]; 16] = [
     &[
         "workspace/repo/mod.rs",
         "workspace/slot/checkout.rs",
+        "workspace/slot/ci_seal.rs",
         "workspace/slot/dependency_links.rs",
         "workspace/slot/git_directory.rs",
         "workspace/slot/made_objects.rs",

@@ -131,7 +131,7 @@ fn what_runs_while_a_budget_ends_may_be_ended_by_it_too() {
     let note = "; waiting for 1 running phase, unless it reaches the drain's budget too\n";
     assert!(ran.stdout.contains(note), "{ran:#?}");
     assert!(
-        ran.stdout.contains("not starting new phases: the drain's budget is spent: the "),
+        ran.stdout.contains("not starting new phases: the drain's budget is spent: used up "),
         "{ran:#?}"
     );
     assert!(project.landed().is_empty());
@@ -186,7 +186,7 @@ fn two_drains_do_not_both_take_the_last_of_a_budget() {
     assert_eq!(first.wait().unwrap().code(), Some(5));
     let second = second.exited(5);
     assert!(
-        second.stdout.contains("the run's budget of 85000 tokens does not reach"),
+        second.stdout.contains("the run's budget of 85000 tokens is too small for another attempt"),
         "{second:#?}"
     );
     assert_eq!(project.landed().len(), 2);

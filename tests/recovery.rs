@@ -221,7 +221,7 @@ write_deliverables()
     let told = project.drain().exited(3).stdout;
     let phase = project.phase("p000");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(0)));
-    let why = "the drain or its supervisor died during the attempt 10 times";
+    let why = "the drain or its supervisor died during 10 attempts";
     assert_eq!(phase["last_failure"]["message"], why);
     assert!(told.contains(&format!("\n         gave_up: {why}\n")), "{told}");
     assert_eq!(project.landed(), ["p001"]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{Project, has};
+use crate::support::{self, Project, has};
 
 const DELIVER: &str = "write_deliverables()";
 
@@ -243,7 +243,7 @@ fn a_state_directory_on_another_file_system_is_passed_over() {
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
     let memory = Path::new("/dev/shm");
     if device(memory).is_none() || device(memory) == device(&project.root()) {
-        eprintln!("skipped: /dev/shm is no other file system here");
+        support::skip("tmpfs", "/dev/shm is on the same file system");
         return;
     }
     let slot = worked_in(project.env("XDG_STATE_HOME", "/dev/shm/autopack-test-state"));

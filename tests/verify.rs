@@ -97,7 +97,7 @@ fn a_base_that_fails_in_the_same_way_makes_it_not_reproducible() {
     std::fs::remove_file(&flag).unwrap();
     let verified = project.autopack(["verify", "run"]).succeeded();
     assert!(
-        verified.stdout.contains("red in the same way at the base of the run"),
+        verified.stdout.contains("fails in the same way at the base of the run"),
         "{verified:#?}"
     );
     assert!(verified.stdout.contains("| no flag"), "{verified:#?}");

@@ -194,7 +194,7 @@ mod tests {
         let Project::None { why, .. } = found(&[PLACEHOLDER]) else { panic!() };
         assert!(why.starts_with("no ci yet:"), "{why}");
         let Project::None { why, .. } = found(&[("README.md", "")]) else { panic!() };
-        assert!(why.starts_with("no ci: nothing"), "{why}");
+        assert!(why.starts_with("no ci: found no"), "{why}");
         assert_eq!(found(&[("Makefile", "check:\n")]), Project::Make("check"));
     }
 }

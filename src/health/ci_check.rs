@@ -89,7 +89,7 @@ fn judged(
             Finding::ok(format!("{command}: has no tests at {commit} yet"))
         }
         (BaseState::Ready { notes }, _) if notes.is_empty() => {
-            Finding::ok(format!("{command}: green at {commit}"))
+            Finding::ok(format!("{command}: passes at {commit}"))
         }
         // Neither what is excused nor what is flaky keeps a drain from starting.
         (BaseState::Ready { notes }, _) => Finding::warn(

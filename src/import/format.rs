@@ -17,7 +17,7 @@ pub(crate) trait Format: Sync {
     fn recognize(&self, input: &Input) -> Recognition;
 
     /// Adds the phases of the input, each as a spec with the keys of docs/plan-format.md. Errors of single items go to
-    /// [`Drafting::fail`], to be reported together.
+    /// [`PlanDraftBuilder::fail`], to be reported together.
     ///
     /// # Errors
     ///

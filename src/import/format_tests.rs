@@ -66,13 +66,15 @@ async fn each_format_recognizes_its_fixtures_alone() {
     let scratch = tempfile::tempdir().unwrap();
     for format in FORMATS {
         let folder = fixtures(*format);
-        let entries = std::fs::read_dir(&folder).expect(format.name());
+        let entries =
+            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", format.name()));
         let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         let is_expected = |file: &PathBuf| file.to_string_lossy().ends_with(".expected.json");
         assert!(files.iter().any(|file| !is_expected(file)), "{}: empty", folder.display());
         for file in files.into_iter().filter(|file| !is_expected(file)) {
             let expected = PathBuf::from(format!("{}.expected.json", file.display()));
-            let expected = std::fs::read_to_string(&expected).expect(&expected.to_string_lossy());
+            let expected = std::fs::read_to_string(&expected)
+                .unwrap_or_else(|error| panic!("{}: {error}", expected.display()));
             let expected: Value = serde_json::from_str(&expected).unwrap();
             let name = file.display().to_string();
             let file = input_of(file, scratch.path()).await;

@@ -4,7 +4,7 @@
 //! phase ids, order and dependencies, and refuses the whole input if a part cannot be understood. Import writes
 //! nothing.
 //!
-//! The formats are a registry. A new format is one file, its `mod` line and its entry in [`FORMATS`] here, fixtures in
+//! The formats are a registry. A new format is one file, its `mod` line and its entry in `FORMATS` here, fixtures in
 //! `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
 
 mod depends;

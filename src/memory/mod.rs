@@ -1,6 +1,6 @@
 //! Memory of earlier phases: work done, failures, fixes, and the repository's own text.
 //!
-//! Everything is written to a journal first ([`journal`]); Qdrant ([`qdrant`]) and FAISS ([`faiss`]) are indexes of the
+//! Everything is written to a journal first ([`journal`]); Qdrant ([`index::qdrant`]) and FAISS ([`index::faiss`]) are indexes of the
 //! journal. The rest of the program uses [`Memory`]: chooses and starts a backend once, answers within two seconds, and
 //! never stops a phase. Independent of the store and of phases' states.
 

@@ -174,7 +174,7 @@ mod tests {
         for path in ["config/autopack.yaml", "Config/Memory.yaml"] {
             let why = refused(json!({"deliverables": [path], "allow_protected": true}))
                 .unwrap_or_default();
-            assert!(why.contains("no phase may change"), "{why}");
+            assert!(why.contains("closed to all phases"), "{why}");
         }
         for path in [".git/config", ".autopack/autopack.db"] {
             assert!(refused(json!({"deliverables": [path], "allow_protected": true})).is_some());

@@ -60,8 +60,8 @@ fn each_adapter_has_recordings() {
             assert!(names.iter().any(is_recording), "{}: no {case}.*", folder.display());
         }
         let expected = std::fs::read_to_string(folder.join("expected.json"));
-        let expected: serde_json::Value =
-            serde_json::from_str(&expected.unwrap_or_default()).expect(adapter.kind());
+        let expected: serde_json::Value = serde_json::from_str(&expected.unwrap_or_default())
+            .unwrap_or_else(|error| panic!("{}: {error}", adapter.kind()));
         for name in names.iter().filter(|name| *name != "expected.json") {
             let case = name.split('.').next().unwrap_or_default();
             assert!(expected.get(case).is_some(), "{}: no {case}", folder.display());

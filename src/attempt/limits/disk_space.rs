@@ -50,7 +50,7 @@ pub struct Shortage {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, free_mib, needed_mib } = self;
-        write!(f, "{} has {free_mib} MiB left, and {needed_mib} MiB are needed", path.display())
+        write!(f, "{} has {free_mib} MiB left; autopack needs {needed_mib} MiB", path.display())
     }
 }
 
@@ -155,7 +155,7 @@ impl DiskSpace {
 
     fn tell_space_again(&self) {
         if self.is_told.swap(false, Ordering::Relaxed) {
-            self.progress.note("there is space again: going on");
+            self.progress.note("there is space again: resuming");
         }
     }
 
@@ -166,13 +166,13 @@ impl DiskSpace {
             return false;
         }
         let removed = self.remove_free_slots(&shortage.path).await.unwrap_or_else(|error| {
-            tracing::warn!("cannot make room: {error}");
+            tracing::warn!("cannot free space: {error}");
             0
         });
         let made = removed > 0 && self.shortage().is_none();
         if made {
             let slots = counted(removed as u64, "slot");
-            let what = "in which nobody worked: there is space again";
+            let what = "not in use: there is space again";
             self.progress.note(&format!("{shortage}; removed {slots} {what}"));
         }
         made

@@ -61,7 +61,7 @@ impl Attempt<'_> {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Systemic`] if setup fails on inputs common to every phase.
+    /// [`AttemptError::Systemic`] if setup fails on inputs common to every phase.
     pub(crate) async fn set_up(&self, side: Side) -> Result<SetupOutcome, AttemptError> {
         let settings = &self.site.settings.workspace;
         let Some(command) = &settings.setup else { return Ok(SetupOutcome::DidNotRun) };

@@ -86,8 +86,8 @@ impl CommandPaths {
     /// Returns replacements of paths that lead into the checkout through symbolic links.
     fn links(&self, text: &str) -> Vec<PathReplacement> {
         let words = text.split(|c: char| c.is_whitespace() || "\"'`:=,;|&()<>".contains(c));
-        // A quoted path may contain spaces.
-        let words = words.chain(text.split(['"', '\'']));
+        // A quoted path, or an argument of a list, may contain spaces.
+        let words = words.chain(text.split(['"', '\''])).chain(text.split(['=', ':', ',']));
         let paths = words.filter(|word| word.starts_with('/')).map(Path::new);
         let links = paths.filter_map(|path| {
             if path.starts_with(&self.root) || path.starts_with(&self.copy) {

@@ -173,7 +173,7 @@ impl StreamReader {
         let mut counts = self.passed.clone();
         let of_family = |runner: &&str| Family::of(runner) == Some(Family::JavaScript);
         let names = self.names.get(&Family::JavaScript).map_or(0, Vec::len);
-        if names > 0 && !counts.keys().any(|runner| of_family(&runner)) {
+        if names > 0 && !counts.keys().any(of_family) {
             counts.insert(TAP, names as u64);
         }
         counts
@@ -182,7 +182,7 @@ impl StreamReader {
     fn failures(&self) -> BTreeMap<&'static str, u64> {
         let mut failed = self.failed.clone();
         let of_family = |runner: &&str| Family::of(runner) == Some(Family::JavaScript);
-        if self.failed_lines > 0 && !self.passed.keys().any(|runner| of_family(&runner)) {
+        if self.failed_lines > 0 && !self.passed.keys().any(of_family) {
             failed.insert(TAP, self.failed_lines);
         }
         failed

@@ -28,7 +28,7 @@ pub(super) fn text(
     }
     if let (Some(against), Some(number)) = (&proposal.against, before.number()) {
         text += &format!(
-            "\n{} since calibration {number}: {:.1} % with it, {:.1} % with the new calibration\n",
+            "\n{} since calibration {number}: {:.1} % with it, {:.1} % with the new one\n",
             counted(against.samples as u64, "sample"),
             against.in_force,
             against.learnt
@@ -39,7 +39,7 @@ pub(super) fn text(
     }
     text.push('\n');
     text += &match (refused, applied) {
-        (Some(why), _) => format!("nothing to apply: {why}\n"),
+        (Some(why), _) => format!("nothing to apply:\n{why}\n"),
         (None, Some(version)) => format!(
             "calibration {version} is active from the next drain on; \
              revert it with `autopack telemetry calibrate --undo`\n"

@@ -12,7 +12,7 @@
 //! | which paths in a copy name the user's checkout? | [`relocate`] |
 //! | does a change to this path require a new setup? |
 //! [`is_input`](crate::phase::dependency_inputs::is_input) |
-//! | which manifests ask for other dependencies than in the user's checkout? | [`changed_inputs`] |
+//! | which manifests ask for other dependencies than in the user's checkout? | [`changed_inputs()`] |
 //! | which command installs them? | [`frozen_installs`] |
 
 mod changed_inputs;

@@ -76,7 +76,7 @@ fn a_private_folder_that_somebody_else_could_have_made_is_refused() {
     std::os::unix::fs::symlink(&own, &link).unwrap();
     assert!(make_private(&link).unwrap_err().contains("not a directory of yours"));
     fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    assert!(make_private(&own).unwrap_err().contains("open to others"));
+    assert!(make_private(&own).unwrap_err().contains("open to other users"));
 }
 
 #[test]
