@@ -16,7 +16,9 @@ pub struct PrintedLoss {
     /// The stream on the base.
     label: String,
     /// The name as printed on the base.
-    pub name: String,
+    name: String,
+    /// Files that declare a test with this name on the base.
+    pub files: BTreeSet<String>,
 }
 
 impl fmt::Display for PrintedLoss {
@@ -43,6 +45,9 @@ pub fn find(now: &Streams, base: &Streams, sources: &Sources) -> Vec<PrintedLoss
             *left.entry(body).or_default() += 1;
         }
     }
+    for loss in &mut lost {
+        loss.files = before.named(&loss.name).map(|(file, _)| (*file).to_owned()).collect();
+    }
     lost.retain(|loss| {
         let mut bodies = before.named(&loss.name).filter_map(|(_, test)| test.body.as_deref());
         let body = bodies.find(|body| left.get(body).is_some_and(|left| *left > 0));
@@ -66,17 +71,6 @@ pub fn search_words(now: &Streams, base: &Streams) -> BTreeSet<String> {
     places.map(word).filter(|word| !word.is_empty() && !word.contains('\n')).collect()
 }
 
-/// Returns the files on the base that declare a test with this printed name.
-pub fn files_of_name<'a>(name: &str, sources: &'a Sources) -> BTreeSet<&'a str> {
-    let declares = |(file, text): (&'a String, &'a String)| {
-        let tests = declared(file, text);
-        let here =
-            |place: &Place| place.is_in(file) && tests.iter().any(|t| t.is_named(&place.name));
-        places(name).iter().any(here).then_some(file.as_str())
-    };
-    sources.before.iter().filter_map(declares).collect()
-}
-
 fn no_longer_printed(now: &Streams, base: &Streams) -> Vec<PrintedLoss> {
     let passed_before = |label: &String| base.get(label).map_or(0, |stream| stream.passed);
     let took_in = |(label, stream): (&String, &PrintedTests)| {
@@ -94,7 +88,11 @@ fn no_longer_printed(now: &Streams, base: &Streams) -> Vec<PrintedLoss> {
             None => false,
         };
         let gone = names.iter().filter(|name| !is_there(name) && !has_moved(name, now, base));
-        lost.extend(gone.map(|name| PrintedLoss { label: label.clone(), name: name.clone() }));
+        lost.extend(gone.map(|name| PrintedLoss {
+            label: label.clone(),
+            name: name.clone(),
+            files: BTreeSet::new(),
+        }));
     }
     lost
 }
@@ -304,8 +302,9 @@ mod tests {
             ("TestX/sub", &["a_test.go"][..]),
             ("nothing", &[][..]),
         ] {
-            let found: Vec<&str> = files_of_name(name, &sources).into_iter().collect();
-            assert_eq!(found, files, "{name}");
+            let tests = SourceTests::of(&sources.before);
+            let found: BTreeSet<&str> = tests.named(name).map(|(file, _)| *file).collect();
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), files, "{name}");
         }
     }
 
