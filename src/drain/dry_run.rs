@@ -127,21 +127,9 @@ mod tests {
     fn row(id: &str, place: QueuePlace, needs: &[&str]) -> PhaseRow {
         let spec = serde_json::json!({"phase_id": id, "name": id, "description": "do it"});
         PhaseRow {
-            run_id: RunId::new("r"),
-            phase_id: PhaseId::new(id),
-            name: id.to_owned(),
-            state: PhaseState::Queued,
             place,
-            spec: RawSpec(spec),
-            repaired: false,
             depends_on: needs.iter().map(|need| PhaseId::new(*need)).collect(),
-            attempts: 0,
-            executions: 0,
-            max_attempts: None,
-            last_failure: None,
-            commit: None,
-            not_before: None,
-            unfixable: None,
+            ..PhaseRow::sample(id, spec)
         }
     }
 

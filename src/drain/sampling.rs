@@ -96,26 +96,13 @@ fn spread(rows: &[PhaseRow], size: usize) -> Vec<(RunId, PhaseId)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::{RawSpec, UnixMs};
-    use crate::store::QueuePlace;
+    use crate::phase::UnixMs;
 
     fn row(id: &str, category: &str, needs: &[&str]) -> PhaseRow {
         PhaseRow {
-            run_id: RunId::new("r"),
-            phase_id: PhaseId::new(id),
-            name: id.to_owned(),
-            state: PhaseState::Queued,
-            place: QueuePlace::default(),
-            spec: RawSpec(serde_json::json!({ "category": category })),
             repaired: true,
             depends_on: needs.iter().map(|need| PhaseId::new(*need)).collect(),
-            attempts: 0,
-            executions: 0,
-            max_attempts: None,
-            last_failure: None,
-            commit: None,
-            not_before: None,
-            unfixable: None,
+            ..PhaseRow::sample(id, serde_json::json!({ "category": category }))
         }
     }
 

@@ -45,6 +45,30 @@ pub struct PhaseRow {
     pub unfixable: Option<String>,
 }
 
+#[cfg(test)]
+impl PhaseRow {
+    /// A queued phase without attempts, for tests.
+    pub(crate) fn sample(id: &str, spec: serde_json::Value) -> Self {
+        Self {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new(id),
+            name: id.to_owned(),
+            state: PhaseState::Queued,
+            place: QueuePlace::default(),
+            spec: RawSpec(spec),
+            repaired: false,
+            depends_on: Vec::new(),
+            attempts: 0,
+            executions: 0,
+            max_attempts: None,
+            last_failure: None,
+            commit: None,
+            not_before: None,
+            unfixable: None,
+        }
+    }
+}
+
 #[derive(FromRow)]
 pub(super) struct PhaseRecord {
     pub id: i64,

@@ -218,7 +218,6 @@ mod tests {
         let env = environment(&settings(&["a"], PromptBy::Stdin).env, &task);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
-        let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);
         assert_eq!(value("PWD"), "/w/worktree");
         assert_eq!(env.len(), 13);

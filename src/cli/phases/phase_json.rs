@@ -140,28 +140,9 @@ fn attempt(row: &AttemptRow) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::RawSpec;
-    use crate::store::QueuePlace;
 
     fn view(spec: Value) -> PhaseView {
-        let row = PhaseRow {
-            run_id: RunId::new("r"),
-            phase_id: PhaseId::new("p"),
-            name: "p".to_owned(),
-            state: PhaseState::Queued,
-            place: QueuePlace::default(),
-            spec: RawSpec(spec),
-            repaired: false,
-            depends_on: Vec::new(),
-            attempts: 0,
-            executions: 0,
-            max_attempts: None,
-            last_failure: None,
-            commit: None,
-            not_before: None,
-            unfixable: None,
-        };
-        PhaseView::new(&row, 3)
+        PhaseView::new(&PhaseRow::sample("p", spec), 3)
     }
 
     #[test]
