@@ -36,6 +36,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod failure;
+mod file_stamp;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod git;

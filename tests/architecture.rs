@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 10] = [
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
     &["git"],
     &["failure", "http", "process", "schema_version"],
-    &["clock", "config"],
+    &["clock", "config", "file_stamp"],
     &["phase"],
 ];
 

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +15,7 @@ use super::super::detect::FOREIGN;
 use super::super::projects::NOT_OURS;
 use super::checkout_paths::{Tool, tools};
 use super::command_paths::{is_made, spellings};
+use crate::file_stamp::FileStamp;
 use crate::process::{PathMatch, PathReplacement};
 
 /// Files above this size are skipped: nobody writes them by hand.
@@ -56,10 +56,7 @@ const DIRECTING: [&str; 27] = [
 
 /// Files known not to name the checkout, with their stamps.
 #[derive(Debug, Default)]
-pub struct SearchedFiles(Mutex<HashMap<PathBuf, Stamp>>);
-
-/// Size, inode, and times of change.
-type Stamp = (u64, u64, i64, i64, i64, i64);
+pub struct SearchedFiles(Mutex<HashMap<PathBuf, FileStamp>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -142,22 +139,21 @@ impl Search<'_> {
 }
 
 impl SearchedFiles {
-    fn knows(&self, file: &Path, stamp: Stamp) -> bool {
+    fn knows(&self, file: &Path, stamp: FileStamp) -> bool {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.get(file) == Some(&stamp)
     }
 
-    fn note(&self, file: &Path, stamp: Stamp) {
+    fn note(&self, file: &Path, stamp: FileStamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned(), stamp);
     }
 }
 
 /// Returns the stamp of a file to search; `None` for other files.
-fn stamp(file: &Path) -> Option<Stamp> {
+fn stamp(file: &Path) -> Option<FileStamp> {
     let at = fs::symlink_metadata(file).ok()?;
     let is_searched = at.is_file() && at.len() <= MOST_BYTES;
-    is_searched
-        .then(|| (at.len(), at.ino(), at.mtime(), at.mtime_nsec(), at.ctime(), at.ctime_nsec()))
+    is_searched.then(|| FileStamp::from(&at))
 }
 
 fn candidates(copy: &Path, tools: &[Tool]) -> Vec<Candidate> {

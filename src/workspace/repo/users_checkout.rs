@@ -4,11 +4,10 @@
 //! reported.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::fs;
 
 use super::Repo;
+use crate::file_stamp::FileStamp;
 use crate::git::command::fields;
 use crate::git::error::Result;
 use crate::git::path_bytes::{from_bytes, shown};
@@ -23,12 +22,9 @@ const EXAMINED: usize = 1000;
 /// Snapshot of the user's checkout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckoutState {
-    files: BTreeMap<String, (Vec<u8>, Stamp)>,
+    files: BTreeMap<String, (Vec<u8>, Option<FileStamp>)>,
     refs: BTreeMap<String, String>,
 }
-
-/// Size, modification time, change time and inode.
-pub(crate) type Stamp = Option<(u64, i128, i128, u64)>;
 
 impl Repo {
     /// Takes a snapshot of the user's checkout: differences from its commit, git's configuration and hooks, branches
@@ -59,17 +55,18 @@ impl Repo {
                     ignored += 1;
                     state.insert(
                         shown(path),
-                        (Vec::new(), stamp(&self.root.join(from_bytes(path)))),
+                        (Vec::new(), FileStamp::of(&self.root.join(from_bytes(path)))),
                     );
                 }
                 continue;
             }
             let Some((path, is_file)) = path_of(line) else { continue };
-            let stamp = if is_file { stamp(&self.root.join(from_bytes(path))) } else { None };
+            let stamp =
+                if is_file { FileStamp::of(&self.root.join(from_bytes(path))) } else { None };
             state.insert(shown(path), (line.to_vec(), stamp));
         }
         for (name, file) in self.steering() {
-            state.insert(name, (Vec::new(), stamp(&file)));
+            state.insert(name, (Vec::new(), FileStamp::of(&file)));
         }
         let mut refs = users_refs(&self.common_dir);
         refs.extend(refs_of_remotes(&self.common_dir, &self.root));
@@ -95,7 +92,11 @@ impl Repo {
     }
 
     /// Adds the stamp of the dependency directory around an ignored path. Its name ends with a slash.
-    fn add_dependencies(&self, state: &mut BTreeMap<String, (Vec<u8>, Stamp)>, ignored: &[u8]) {
+    fn add_dependencies(
+        &self,
+        state: &mut BTreeMap<String, (Vec<u8>, Option<FileStamp>)>,
+        ignored: &[u8],
+    ) {
         let Some(dir) = dependencies_around(&self.root, &String::from_utf8_lossy(ignored)) else {
             return;
         };
@@ -162,18 +163,6 @@ fn path_of(line: &[u8]) -> Option<(&[u8], bool)> {
         _ => return None,
     };
     line.splitn(columns + 1, |b| *b == b' ').nth(columns).map(|path| (path, true))
-}
-
-/// Returns the file's stamp, which changes with every write.
-pub(crate) fn stamp(file: &Path) -> Stamp {
-    let found: Metadata = fs::symlink_metadata(file).ok()?;
-    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    Some((
-        found.len(),
-        nanos(found.mtime(), found.mtime_nsec()),
-        nanos(found.ctime(), found.ctime_nsec()),
-        found.ino(),
-    ))
 }
 
 #[cfg(test)]

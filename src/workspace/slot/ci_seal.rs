@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::Slot;
 use super::checkout::{Checkout, blocking};
 use crate::clock::now;
+use crate::file_stamp::{changed_at, modified_at};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::from_bytes;
 use crate::git::removal::remove_any;
@@ -36,7 +37,7 @@ fn seal_of(checkout: &Path) -> PathBuf {
 
 /// Returns the end of the last use by CI; `None` during a use, or if the last use had no orderly end.
 pub(crate) fn end_of_use(checkout: &Path) -> Option<ChangeTime> {
-    fs::symlink_metadata(seal_of(checkout)).ok().as_ref().map(changed)
+    fs::symlink_metadata(seal_of(checkout)).ok().as_ref().map(changed_at)
 }
 
 /// Removes all kept paths of a checkout if one of them changed after the seal; returns the changed path.
@@ -68,8 +69,8 @@ pub(crate) fn first_change(paths: &[PathBuf], sealed: ChangeTime) -> Option<Path
         // Other names of a file may be in a package manager's store, and coming and going there changes `ctime`.
         let is_shared = found.is_file() && found.nlink() > 1;
         match is_shared {
-            true => (sealed + 1..=latest).contains(&modified(found)),
-            false => changed(found) > sealed,
+            true => (sealed + 1..=latest).contains(&modified_at(found)),
+            false => changed_at(found) > sealed,
         }
     };
     let mut open = VecDeque::new();
@@ -103,14 +104,6 @@ pub(crate) fn first_change(paths: &[PathBuf], sealed: ChangeTime) -> Option<Path
         }
     }
     None
-}
-
-fn changed(found: &Metadata) -> ChangeTime {
-    i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec())
-}
-
-fn modified(found: &Metadata) -> ChangeTime {
-    i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec())
 }
 
 impl Slot {
@@ -168,11 +161,11 @@ mod tests {
         // The clock of a file system may tick every few milliseconds only.
         let first = dir.join("first");
         write_seal(&first).unwrap();
-        let sealed = changed(&fs::symlink_metadata(&first).unwrap());
+        let sealed = changed_at(&fs::symlink_metadata(&first).unwrap());
         let probe = dir.join("probe");
         loop {
             write_seal(&probe).unwrap();
-            if changed(&fs::symlink_metadata(&probe).unwrap()) > sealed {
+            if changed_at(&fs::symlink_metadata(&probe).unwrap()) > sealed {
                 return sealed;
             }
         }

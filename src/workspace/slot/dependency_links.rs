@@ -15,6 +15,7 @@ use super::linked_paths::Mirror;
 use super::outside_diff::Outside;
 use super::{Side, Slot};
 use crate::config::WorkspaceSettings;
+use crate::file_stamp::FileStamp;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
@@ -23,8 +24,8 @@ use crate::workspace::dependencies::{
     FrozenInstall, InstallCommand, changed_inputs, dependency_directories, frozen_installs,
     is_dependency_directory, key_of, relocate,
 };
+use crate::workspace::repo::Repo;
 use crate::workspace::repo::dependency_baseline::DependencySource;
-use crate::workspace::repo::{Repo, users_checkout};
 
 /// State of the dependency directories of each checkout, as far as known to this process.
 #[derive(Clone, Default)]
@@ -35,7 +36,7 @@ struct State {
     /// Stamp of each copied directory at the time of the copy, by path.
     stamps: BTreeMap<String, String>,
     /// Manifests with the same dependencies as the user's: the stamps of both files at the comparison.
-    same: BTreeMap<String, [users_checkout::Stamp; 2]>,
+    same: BTreeMap<String, [Option<FileStamp>; 2]>,
     installed: Option<Installed>,
     /// Whether the copies are for CI.
     is_cis: bool,
@@ -186,7 +187,7 @@ impl Slot {
 
     fn wanted(&self, checkout: &Checkout, tree: &Tree) -> Wanted {
         let (users, copy) = (&self.repo.root, &checkout.dir);
-        let stamps = |path: &str| [users, copy].map(|dir| users_checkout::stamp(&dir.join(path)));
+        let stamps = |path: &str| [users, copy].map(|dir| FileStamp::of(&dir.join(path)));
         let changed = self.repo.brought.with(checkout, |state| {
             let known = std::mem::take(&mut state.same);
             let is_same = |path: &str| known.get(path).is_some_and(|known| *known == stamps(path));

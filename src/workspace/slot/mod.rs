@@ -48,8 +48,8 @@ use self::submodule::{Module, Parent, fill};
 use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
 use super::repo::slot_place::git_dir_of;
-use super::repo::users_checkout::{Stamp, stamp};
 use crate::config::WorkspaceSettings;
+use crate::file_stamp::FileStamp;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::exact_directory::Exact;
 use crate::git::removal::remove_any;
@@ -83,18 +83,18 @@ pub enum Side {
 
 /// Stamps of files written by this process within reach of agents, taken after writing.
 #[derive(Clone, Default)]
-pub(super) struct Opened(Arc<Mutex<BTreeMap<PathBuf, Stamp>>>);
+pub(super) struct Opened(Arc<Mutex<BTreeMap<PathBuf, Option<FileStamp>>>>);
 
 impl Opened {
     pub fn leave(&self, file: &Path) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.insert(file.to_owned(), stamp(file));
+        files.insert(file.to_owned(), FileStamp::of(file));
     }
 
     /// Whether the file is unchanged since we wrote it. False for a file from another process.
     pub fn is_as_left(&self, file: &Path) -> bool {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.get(file).is_some_and(|left| left.is_some() && *left == stamp(file))
+        files.get(file).is_some_and(|left| left.is_some() && *left == FileStamp::of(file))
     }
 }
 
