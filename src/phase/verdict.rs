@@ -12,7 +12,6 @@ use super::state::Event;
 
 /// Number of crashes after which a phase fails. Attempts that crash are not counted.
 pub const MAX_CRASHES: u32 = 10;
-/// Number of rate limits after which a phase fails. Attempts that meet a limit are not counted.
 /// Number of crashes after which the phase is claimed last.
 pub const CRASHES_BEFORE_LAST: u32 = 3;
 

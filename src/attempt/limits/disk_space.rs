@@ -1,9 +1,8 @@
-//! A full disk, in all its parts: when a disk counts as full, which errors say so, and waiting until there is room again.
-//! It is nobody's fault, and often over in minutes.
+//! Full disks: the limits, the errors caused by a full disk, and the wait for space. No phase is at fault, and often
+//! space returns within minutes.
 //!
-//! While it lasts the drain claims nothing. Its attempts are through by then, and their phases are queued again without a
-//! charge. A new attempt would spend tokens on work that cannot be kept, so that the drain does not find out by trying, but
-//! by asking the file system.
+//! On a full disk the drain claims nothing. Running attempts end, are not counted, and their phases are queued again.
+//! A new attempt would spend tokens on work with no space to keep, so the drain asks the file system instead of trying.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,20 +25,23 @@ use crate::progress::Progress;
 use crate::store::{Claim, DatabaseErrorKind, StoreError};
 use crate::workspace::{Repo, WorkspaceError};
 
-/// What a slot, its logs and a landing need at least, unless the whole file system is small.
+/// Minimum of free bytes for a slot, its logs and a landing, unless the whole file system is small.
 const NEEDED: u64 = 64 << 20;
-/// Of a small file system, this part.
+/// Minimum of a small file system: the size divided by this.
 const PART: u64 = 10;
+/// Minimum of free inodes.
 const NEEDED_FILES: u64 = 1000;
+/// Interval between checks during a wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// While an attempt is under way: one call of the system, and an agent's failed write is over in less than a second.
+/// Interval between checks during an attempt. A check is one system call, and a failed write of an agent takes less than
+/// a second.
 const LOOK_DURING: Duration = Duration::from_millis(250);
-/// So often is room made after one phase: its agent may be what fills the disk, and each time is paid for.
+/// Limit on freeing space after attempts of one phase: its agent may fill the disk, and each attempt costs tokens.
 const MADE_FOR_A_PHASE: u32 = 3;
-/// A quota, or a limit on one file, is a full disk that shows no shortage: so often is it tried again.
+/// Retries of a write that fails though the file system has space: a quota, or a limit on the size of a file.
 const IN_VAIN: u32 = 5;
 
-/// A place that is too full to work in.
+/// A directory with too little free space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
     path: PathBuf,
@@ -54,17 +56,17 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// The places that a drain writes to, and what it remembers of full disks. A drain and its attempts share one.
+/// Directories written by a drain, and its state on full disks. A drain shares one with all its attempts.
 pub struct DiskSpace {
     repo: Repo,
-    /// The directory of the database.
+    /// Directory of the database.
     database: PathBuf,
     progress: Arc<Progress>,
-    /// Whether the user was told that the drain waits.
+    /// Whether the wait was reported.
     is_told: AtomicBool,
-    /// After which phases room was made, and how often.
+    /// Number of times space was freed, by phase.
     room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
-    /// So many times in a row a disk was said to be full that had room.
+    /// Consecutive reports of a full disk with space left.
     full_in_vain: AtomicU32,
 }
 
@@ -80,15 +82,15 @@ impl DiskSpace {
         }
     }
 
-    /// The first place that is too full to work in: our folder, the user's objects, the slots' place, or the database's.
-    /// A place that cannot be asked is not.
+    /// Returns the first directory with too little space: `.autopack`, the user's objects, the slots, or the database's.
+    /// A directory without an answer from the file system has enough.
     pub fn shortage(&self) -> Option<Shortage> {
         let autopack = self.repo.autopack_dir();
         let places = [autopack.as_path(), self.repo.common_dir(), &self.database];
         places.into_iter().chain(self.repo.slots_place().ok()).find_map(shortage_at)
     }
 
-    /// A moment, after which the write that failed may be tried again; said once. `false`: the drain was stopped.
+    /// Waits before a failed write is retried, and reports the wait once. Returns `false` if the drain was stopped.
     pub(in crate::attempt) async fn wait_a_moment(&self, why: &str, stop: &Stop) -> bool {
         if !self.is_told.swap(true, Ordering::Relaxed) {
             self.progress.note(&format!("{why}; waiting for space"));
@@ -100,10 +102,10 @@ impl DiskSpace {
         stop.level() == StopLevel::Run
     }
 
-    /// Does what must not be lost, again and again while the disk is full.
+    /// Retries work with an indispensable result while the disk is full.
     ///
     /// # Errors
-    /// Those of `work`; [`AttemptError::Full`] only where the drain was stopped.
+    /// Errors of `work`; [`AttemptError::Full`] only if the drain was stopped.
     pub async fn retry_while_full<T, E, F>(
         &self,
         stop: &Stop,
@@ -121,10 +123,10 @@ impl DiskSpace {
         }
     }
 
-    /// Waits before the next batch until there is room. `false`: the drain was stopped.
+    /// Waits for space before the next batch. Returns `false` if the drain was stopped.
     ///
     /// # Errors
-    /// [`AttemptError::Systemic`] where writes fail though the file system has room.
+    /// [`AttemptError::Systemic`] if writes fail though the file system has space.
     pub async fn wait_until_free(&self, why: String, stop: &Stop) -> Result<bool, AttemptError> {
         let mut in_vain = self.full_in_vain.load(Ordering::Relaxed);
         if self.shortage().is_none() {
@@ -136,7 +138,7 @@ impl DiskSpace {
             }
         }
         let mut looks = 0;
-        // 2, 4, 8 looks, a second each, where the file system itself has room.
+        // 2, 4, 8 checks, one per second, if the file system itself has space.
         while self.shortage().is_some() || looks < 1 << in_vain {
             if !self.wait_a_moment(&why, stop).await {
                 return Ok(false);
@@ -147,7 +149,7 @@ impl DiskSpace {
         Ok(true)
     }
 
-    /// An attempt went through.
+    /// Records an attempt without a full disk.
     pub fn note_success(&self) {
         self.full_in_vain.store(0, Ordering::Relaxed);
         self.tell_space_again();
@@ -159,7 +161,7 @@ impl DiskSpace {
         }
     }
 
-    /// Whether a disk that is full after an attempt has room without what attempts left in their slots.
+    /// Frees space after an attempt by removing free slots. Returns whether the disk has enough space now.
     pub(in crate::attempt) async fn make_room(&self, claim: &Claim) -> bool {
         let Some(shortage) = self.shortage() else { return false };
         if !self.may_make_room(claim) {
@@ -185,8 +187,8 @@ impl DiskSpace {
         *times <= MADE_FOR_A_PHASE
     }
 
-    /// The slots in which nobody works, where they lie on the file system that is full; says how many. What attempts left
-    /// in them, and what builds put aside for the next one, can be had again.
+    /// Removes free slots on the full file system, and returns their number. Left files and build caches can be made
+    /// again.
     async fn remove_free_slots(&self, full: &Path) -> anyhow::Result<usize> {
         let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
         let at = device(full);
@@ -197,8 +199,8 @@ impl DiskSpace {
         Ok(tokio::task::spawn_blocking(move || repo.remove_free_slots()).await??.len())
     }
 
-    /// An attempt, and where there was no room at any time that it took: what an agent could not write is missing long
-    /// after the disk was freed.
+    /// Runs an attempt. Returns its result, and the first shortage during the attempt: a file which an agent failed to
+    /// write stays missing after the disk was freed.
     pub(in crate::attempt) async fn watch<T>(
         &self,
         attempt: impl Future<Output = T>,
@@ -209,7 +211,7 @@ impl DiskSpace {
         let mut met = None;
         let ended = loop {
             tokio::select! {
-                // First a look, before anything is written.
+                // Checks once before the first write.
                 biased;
                 _ = looks.tick(), if met.is_none() => met = self.shortage(),
                 ended = &mut attempt => break ended,
@@ -223,7 +225,7 @@ fn shortage_at(path: &Path) -> Option<Shortage> {
     let fs = statvfs(path).ok()?;
     let size = |blocks: u64| blocks.saturating_mul(fs.fragment_size());
     let (free, needed) = (size(fs.blocks_available()), NEEDED.min(size(fs.blocks()) / PART));
-    // Some file systems do not count their files, and say 0 of 0.
+    // Some file systems do not count inodes and report 0 of 0.
     let few_files = fs.files() > 0 && fs.files_available() < NEEDED_FILES.min(fs.files() / PART);
     (free < needed || few_files).then(|| Shortage {
         path: path.to_owned(),
@@ -232,7 +234,7 @@ fn shortage_at(path: &Path) -> Option<Shortage> {
     })
 }
 
-/// What fails while the disk is full fails for want of space, whatever it says: git does not always say why.
+/// Attributes a failure on a full disk to the disk, whatever the message: git does not always name the reason.
 pub(in crate::attempt) fn unless_full(
     tried: Result<Verdict, AttemptError>,
     shortage: Option<Shortage>,
@@ -246,7 +248,7 @@ pub(in crate::attempt) fn unless_full(
     Err(AttemptError::Full(format!("{why}, while {shortage}")))
 }
 
-/// A full disk is one wherever it shows.
+/// Recognizes a full disk in errors of every module.
 impl From<anyhow::Error> for AttemptError {
     fn from(error: anyhow::Error) -> Self {
         match error.chain().any(is_about_space) {

@@ -1,4 +1,4 @@
-//! What a drain writes about a run as a whole: where it is executed, and what serves its memory.
+//! Writes of a drain about a run as a whole: its repository, branch and base, and the backend of its memory.
 
 use crate::phase::RunId;
 use crate::store::error::StoreError;
@@ -6,7 +6,7 @@ use crate::store::open::Store;
 use crate::store::queries::run_facts::RunFacts;
 
 impl Store {
-    /// Settles where the run is executed, unless that is settled. Returns what holds, for the caller to compare.
+    /// Stores the repository, branch and base of a run without them. Returns the stored values, for the caller to compare.
     pub async fn settle_run_facts(
         &self,
         run: &RunId,
@@ -30,7 +30,8 @@ impl Store {
         .await
     }
 
-    /// The run's repository was moved, from one identity to another. `false`: it is elsewhere by now, and stays there.
+    /// Records that the run's repository moved from one identity to another. Returns `false`, and changes nothing, if the
+    /// run belongs to a third repository by now.
     pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<bool, StoreError> {
         self.named(async {
             let moved = sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
@@ -44,7 +45,7 @@ impl Store {
         .await
     }
 
-    /// What serves the memory of a drain of these runs, for whoever looks at them.
+    /// Records the backend of the memory of a drain of these runs, for `status`.
     pub async fn note_memory_backend(
         &self,
         runs: &[RunId],

@@ -1,8 +1,8 @@
-//! The order in which the phases of a run are taken: claims, the reasons to wait and the dry run's plan share it.
+//! Order of the phases of a run, shared by claims, the reasons to wait and the dry run.
 
 use sqlx::FromRow;
 
-/// The columns of [`QueuePlace`], to be ordered by.
+/// Columns of [`QueuePlace`] for `ORDER BY`.
 macro_rules! queue_order {
     () => {
         "band, position"
@@ -10,17 +10,17 @@ macro_rules! queue_order {
 }
 pub(in crate::store) use queue_order;
 
-/// Where a phase stands in the queue of its run.
+/// Position of a phase in the queue of its run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromRow)]
 pub struct QueuePlace {
-    /// 1: behind the others, after it took several drains down.
+    /// 1 after several crashes of a drain: behind the phases with 0.
     band: i64,
-    /// In the plan.
+    /// Position in the plan.
     position: i64,
 }
 
 impl QueuePlace {
-    /// Before every phase.
+    /// Position before all phases.
     pub(in crate::store) const START: Self = Self { band: -1, position: 0 };
 
     pub(crate) fn new(band: i64, position: i64) -> Self {
