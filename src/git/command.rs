@@ -18,9 +18,6 @@ use super::exact_directory::Exact;
 use crate::config::Env;
 use crate::process::{Output, Tool, ToolError, output};
 
-/// Oldest supported git version: `merge-tree --write-tree` came with 2.38.
-pub const OLDEST_GIT: (u32, u32) = (2, 38);
-
 /// Limit for a git process that hangs. Adding or writing a large tree takes minutes at worst.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::command::OLDEST_GIT;
+use super::OLDEST_GIT;
 use crate::process::ToolError;
 
 /// Error of the repository, of git or of a slot.

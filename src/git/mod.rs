@@ -11,3 +11,6 @@ pub mod refs;
 pub mod removal;
 pub mod trees;
 pub mod user_config;
+
+/// Oldest supported git version: `merge-tree --write-tree` came with 2.38.
+pub const OLDEST_GIT: (u32, u32) = (2, 38);

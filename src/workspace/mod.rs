@@ -14,7 +14,8 @@ pub mod dependencies;
 mod repo;
 mod slot;
 
-pub use crate::git::command::{OLDEST_GIT, git_version};
+pub use crate::git::OLDEST_GIT;
+pub use crate::git::command::git_version;
 pub use crate::git::error::WorkspaceError;
 pub use crate::git::trees::Tree;
 pub use repo::Repo;
