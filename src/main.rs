@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) if cli::usage_as_json(&error) => return ExitCode::from(Exit::Usage.code()),
         Err(error) => error.exit(),
     };
-    cli.global.set_up_terminal();
+    cli::set_up_terminal(&cli.global);
     let format = cli.global.log_format;
     let code = match cli::run(cli) {
         Ok(exit) => exit.code(),

@@ -1,12 +1,9 @@
-//! Global options, and the terminal setup they control.
+//! Global options.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-
-use super::output::logging;
-use crate::config::Env;
 
 /// Options of all subcommands.
 #[derive(Clone, Debug, Default, Args)]
@@ -67,19 +64,6 @@ pub enum Color {
 }
 
 impl Global {
-    /// Sets up colors and logging. Called once, before any output.
-    pub fn set_up_terminal(&self) {
-        match self.color {
-            // `console` checks the terminal and NO_COLOR itself.
-            Color::Auto => {}
-            choice => {
-                console::set_colors_enabled(choice == Color::Always);
-                console::set_colors_enabled_stderr(choice == Color::Always);
-            }
-        }
-        logging::start(self, Env::of_process());
-    }
-
     /// Checks whether stderr is a terminal and output is wanted.
     pub fn is_interactive(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()

@@ -34,7 +34,7 @@ mod verify;
 pub use context::{Context, DatabaseChoice};
 pub use error_report::{tell, usage_as_json};
 pub use global_options::{Color, Global, LogFormat};
-pub use output::Output;
+pub use output::{Output, set_up_terminal};
 
 use crate::failure::{Exit, Failure};
 

@@ -1,4 +1,4 @@
-//! Writes results to stdout. All other messages go to stderr through `tracing`.
+//! Writes results to stdout, and sets up the terminal. All other messages go to stderr through `tracing`.
 
 pub mod logging;
 pub mod table;
@@ -12,8 +12,23 @@ use anyhow::{Context, Error};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
+use super::global_options::{Color, Global};
+use crate::config::Env;
 use crate::failure::{Failure, ReaderGone};
 use crate::progress::{printable_lines, screen};
+
+/// Sets up colors and logging. Called once, before any output.
+pub fn set_up_terminal(global: &Global) {
+    match global.color {
+        // `console` checks the terminal and NO_COLOR itself.
+        Color::Auto => {}
+        choice => {
+            console::set_colors_enabled(choice == Color::Always);
+            console::set_colors_enabled_stderr(choice == Color::Always);
+        }
+    }
+    logging::start(global, Env::of_process());
+}
 
 /// Standard output, which may be closed by its reader at any time.
 #[derive(Clone, Copy, Debug, Default)]
