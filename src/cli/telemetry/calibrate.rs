@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::calibration_text as view;
-use crate::cli::{Context, calibration_in_force, open_database};
+use crate::cli::calibration_in_force::{InForce, in_force};
+use crate::cli::{Context, open_database};
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::phase::{RunId, UnixMs};
+use crate::phase::RunId;
 use crate::store::{NewCalibration, Store};
-use crate::telemetry::{Calibration, Example, Proposal, held_out};
+use crate::telemetry::{Example, Proposal, held_out};
 
 /// Maximum number of samples. Older samples say little, because agents and models change.
 const LATEST: u32 = 2_000;
@@ -31,19 +32,6 @@ pub(super) struct Args {
     /// Print {samples, errors, before, after, refused, applied}; with --undo, {undone, active}
     #[arg(long)]
     json: bool,
-}
-
-/// Active calibration with its version.
-pub(super) struct InForce {
-    /// Version and start time; `None` for the shipped numbers.
-    pub version: Option<(u32, UnixMs)>,
-    pub calibration: Calibration,
-}
-
-impl InForce {
-    pub(super) fn number(&self) -> Option<u32> {
-        self.version.map(|(number, _)| number)
-    }
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -103,12 +91,6 @@ fn refusal(proposal: &Proposal, before: &InForce) -> Option<String> {
     let same =
         same.map(|version| format!("the result is the same as the active calibration {version}"));
     same.or_else(|| proposal.refusal())
-}
-
-async fn in_force(store: &Store) -> Result<InForce, Failure> {
-    let row = store.active_calibration().await?;
-    let calibration = row.as_ref().map(calibration_in_force::read).transpose()?.unwrap_or_default();
-    Ok(InForce { version: row.map(|row| (row.version, row.created_at)), calibration })
 }
 
 async fn apply(store: &Store, proposal: &Proposal) -> Result<u32, Failure> {

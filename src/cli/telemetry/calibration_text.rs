@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::calibrate::InForce;
+use crate::cli::calibration_in_force::InForce;
 use crate::cli::output::table::{counted, table};
 use crate::progress::printable;
 use crate::telemetry::held_out::{Errors, Whose};
