@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use crate::phase::needs::Needs;
+use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RunId, cycle};
 
 use super::error::ImportError;
-use super::plan_draft::{DraftPhase, DraftRun};
+use super::plan_draft::{Draft, DraftPhase, DraftRun};
 use super::standing::plain_key;
 
 // Keys in their plain form, see `plain_key`.
@@ -63,10 +64,10 @@ pub struct Existing {
 
 /// Dependencies of a phase.
 #[derive(Default)]
-pub(super) struct Wanted {
-    pub(super) ids: Vec<PhaseId>,
+struct Wanted {
+    ids: Vec<PhaseId>,
     /// Entries that are not dependencies.
-    pub(super) notes: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// Checks whether a key may hold dependencies.
@@ -78,8 +79,40 @@ fn is_one_of(plain: &str, lists: &[&[&str]]) -> bool {
     lists.iter().any(|list| list.contains(&plain))
 }
 
+impl Draft {
+    /// Checks that every dependency names a phase of its run, here or in `existing`, and that dependencies form no
+    /// cycle.
+    ///
+    /// # Errors
+    /// All errors of the plan.
+    pub fn resolve(self, existing: &Existing) -> Result<Plan, ImportError> {
+        let Self { runs, mut errors, .. } = self;
+        let resolve_run = |run: DraftRun| {
+            let (dependencies, wrong) = resolve(&run, existing);
+            errors.extend(wrong);
+            let phases = run.phases.into_iter().zip(dependencies);
+            PlanRun {
+                run_id: run.run_id,
+                source: run.source,
+                phases: phases
+                    .map(|(draft, wanted)| {
+                        let notes: Vec<String> =
+                            draft.phase.note.into_iter().chain(wanted.notes).collect();
+                        let note = (!notes.is_empty()).then(|| notes.join("; "));
+                        PlanPhase { depends_on: wanted.ids, note, ..draft.phase }
+                    })
+                    .collect(),
+                samples: run.samples,
+            }
+        };
+        let runs: Vec<PlanRun> = runs.into_iter().map(resolve_run).collect();
+        ImportError::all(errors)?;
+        Ok(Plan { runs })
+    }
+}
+
 /// Returns the dependencies of each phase of `run`, in order, and all errors.
-pub(super) fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<Wanted>, Vec<ImportError>) {
+fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<Wanted>, Vec<ImportError>) {
     let stored = existing.runs.get(&run.run_id);
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
     let known: HashSet<&str> =
