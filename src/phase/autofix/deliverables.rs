@@ -38,13 +38,6 @@ pub(super) fn normalize(draft: &mut Draft) {
     field::put(&mut draft.json, KEY, kept.into_iter().map(Value::String).collect());
 }
 
-/// Returns the normalized paths of the deliverables, without refused ones.
-pub(super) fn paths<'d>(draft: &'d Draft) -> impl Iterator<Item = &'d str> {
-    let list = field::get(&draft.json, KEY).and_then(Value::as_array);
-    let paths = list.into_iter().flatten().filter_map(Value::as_str);
-    paths.filter(|path| !draft.refused.iter().any(|refused| refused == path))
-}
-
 fn take(
     draft: &mut Draft,
     text: &str,

@@ -53,6 +53,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Returns the normalized paths of the deliverables, without refused ones.
+    pub fn deliverables(&self) -> impl Iterator<Item = &str> {
+        let list = field::get(&self.json, "deliverables").and_then(Value::as_array);
+        let paths = list.into_iter().flatten().filter_map(Value::as_str);
+        paths.filter(|path| !self.refused.iter().any(|refused| refused == path))
+    }
+
     /// Returns a text field of the phase; empty if missing.
     pub fn text(&self, key: &str) -> &str {
         field::get(&self.json, key).and_then(Value::as_str).unwrap_or_default()

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, is_blank, words};
 use super::lists::{self, Item};
-use super::{criteria, deliverables, field};
+use super::{criteria, field};
 use crate::phase::path::bullet::{has_bullet, strip_bullet};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::parent;
@@ -196,7 +196,7 @@ pub(super) fn derive(draft: &mut Draft) {
 
 fn parents(draft: &Draft) -> Vec<String> {
     let mut unique = Vec::new();
-    for path in deliverables::paths(draft).chain(draft.mentions.iter().map(String::as_str)) {
+    for path in draft.deliverables().chain(draft.mentions.iter().map(String::as_str)) {
         add_place(draft, scope_of(path), &mut unique);
     }
     unique
