@@ -2,6 +2,7 @@
 
 use super::Redactor;
 use super::patch;
+use super::redact_stream::RedactedStream;
 
 /// Also in the fuzzer's dictionary (`tests/fuzz/redaction.dict`).
 const VALUES: [(&str, &str); 3] = [
@@ -30,7 +31,7 @@ pub fn redaction(input: &[u8]) {
     patches(&redactor, input, &text);
     // Piece sizes from 1 byte, chosen by the input.
     let size = 1 + input.first().map_or(0, |byte| usize::from(*byte) % 64);
-    let mut stream = redactor.stream();
+    let mut stream = RedactedStream::new(redactor.clone());
     let mut out = Vec::new();
     input.chunks(size).for_each(|piece| stream.push(piece, &mut out));
     stream.finish(&mut out);

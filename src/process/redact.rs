@@ -11,7 +11,6 @@ use std::sync::{Arc, LazyLock};
 use regex::bytes::{Match, Regex, RegexBuilder};
 
 use super::pem::{self, Pem};
-use super::redact_stream::RedactedStream;
 use super::secrets::{FORMATS, PRIVATE_KEY, SHORTEST, format_of, is_example, is_secret_name};
 use super::{encoded, patch};
 
@@ -80,11 +79,6 @@ impl Redactor {
         let mut out = Vec::with_capacity(text.len());
         self.scrub(text, &mut Pem::default(), &mut out);
         Cow::Owned(out)
-    }
-
-    /// Creates a redacted stream.
-    pub fn stream(&self) -> RedactedStream {
-        RedactedStream::new(self.clone())
     }
 
     /// Returns a description of the first secret in a text: the variable's name, or the kind of key.

@@ -15,6 +15,7 @@ pub struct RedactedStream {
 }
 
 impl RedactedStream {
+    /// Creates a stream with the redactor's secrets.
     pub(super) fn new(redactor: Redactor) -> Self {
         Self { redactor, pending: Vec::new(), pem: Pem::default() }
     }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     fn streamed(redactor: &Redactor, text: &[u8], size: usize) -> String {
-        let mut stream = redactor.stream();
+        let mut stream = RedactedStream::new(redactor.clone());
         let mut out = Vec::new();
         for chunk in text.chunks(size) {
             stream.push(chunk, &mut out);
@@ -102,7 +103,7 @@ mod tests {
             assert_eq!(out.matches("[redacted: MY_TOKEN]").count(), 200);
             assert!(!out.contains("horse") && !out.contains("MIIE"));
         }
-        let mut stream = redactor().stream();
+        let mut stream = RedactedStream::new(redactor());
         let mut out = Vec::new();
         for chunk in text.as_bytes().chunks(4096) {
             stream.push(chunk, &mut out);

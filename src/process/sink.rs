@@ -92,7 +92,11 @@ fn show(stream: Stream, line: &[u8], on_line: LineObserver<'_>) {
 
 impl Channel {
     fn new(redact: &Redactor) -> Self {
-        Self { stream: redact.stream(), captured: CapturedOutput::default(), line: Vec::new() }
+        Self {
+            stream: RedactedStream::new(redact.clone()),
+            captured: CapturedOutput::default(),
+            line: Vec::new(),
+        }
     }
 }
 
