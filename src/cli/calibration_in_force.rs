@@ -29,7 +29,7 @@ pub(super) async fn in_force(store: &Store) -> Result<InForce, Failure> {
 
 /// Returns the active calibration, or the shipped defaults if none was applied.
 pub(super) async fn active(store: &Store) -> Result<Calibration, Failure> {
-    store.active_calibration().await?.map_or_else(|| Ok(Calibration::default()), |row| read(&row))
+    Ok(in_force(store).await?.calibration)
 }
 
 /// Parses the coefficients of a stored calibration.
