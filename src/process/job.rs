@@ -1,10 +1,7 @@
-//! Runs long, untrusted programs (agents, CI, setup commands) and reports how they ended.
-//!
-//! The program runs under `autopack __supervise`. This module has the timers, the reasons to end a program,
-//! and the output, of which only a bounded part is in memory.
+//! A long, untrusted program (agent, CI, setup command) with its limits, and how the program ended.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -12,13 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::capture::CapturedOutput;
-use super::child_env::WORKTREE;
-use super::descendants::sweep_marked;
-use super::job_events::Watch;
-use super::launch::Supervised;
 use super::redact::Redactor;
-use super::sink::Sink;
-use super::stop::{Stop, StopLevel};
 
 /// Default size limit of a log file, in bytes.
 pub const LOG_CAP: u64 = 64 * 1024 * 1024;
@@ -156,69 +147,8 @@ impl Job<'_> {
     }
 }
 
-/// Runs a program to the end, at the latest a grace after the timeout, and leaves no process behind. Dropping
-/// the future ends the program too.
-///
-/// # Errors
-///
-/// If the program or the supervisor cannot be started, the supervisor is lost, or output or log fail.
-pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
-    if stop.level() >= StopLevel::Graceful {
-        return Ok(Ended::never_started());
-    }
-    let log = job.log.clone().unwrap_or_default();
-    let cannot_log = |source| SpawnError::Log { path: log.clone(), source };
-    let mut sink = Sink::open(&job).map_err(cannot_log)?;
-    let mut supervised = Supervised::start(&mut job).await?;
-    let mut watch = Watch::new(&job, &supervised);
-    let mut logged = Ok(());
-    while !watch.over() {
-        let read = match watch.next(&mut supervised, stop).await {
-            Ok(read) => read,
-            Err(error) => {
-                sweep_unsupervised(&job.env).await;
-                return Err(error);
-            }
-        };
-        if let Some((stream, bytes)) = read.filter(|_| logged.is_ok()) {
-            logged = sink.push(stream, bytes);
-            if logged.is_err() {
-                // Wait for the end: after an error, the caller may reuse the slot.
-                watch.kill(&mut supervised).await;
-            }
-        }
-    }
-    if watch.unanswered() {
-        sweep_unsupervised(&job.env).await;
-    }
-    if let Some(swept) = watch.swept() {
-        supervised.ended().await.map_err(SpawnError::Supervisor)?;
-        tracing::debug!(swept, "all processes of the program have ended");
-    }
-    let (stdout, stderr) = logged.and_then(|()| sink.finish()).map_err(cannot_log)?;
-    Ok(Ended {
-        how: watch.how(),
-        stdout,
-        stderr,
-        duration: watch.duration(),
-        swept: watch.swept().unwrap_or_default(),
-        pipes_held: watch.pipes_held(),
-    })
-}
-
-/// Ends all processes with the worktree's mark, for use without a supervisor.
-async fn sweep_unsupervised(env: &BTreeMap<OsString, OsString>) {
-    let Some(worktree) = env.get(OsStr::new(WORKTREE)).and_then(|value| value.to_str()) else {
-        return;
-    };
-    let worktree = worktree.to_owned();
-    // Scanning every process must not block the threads of the async runtime.
-    let swept = tokio::task::spawn_blocking(move || sweep_marked(WORKTREE, &worktree)).await;
-    tracing::debug!(?swept, "killed the processes left by a lost supervisor");
-}
-
 impl Ended {
-    fn never_started() -> Self {
+    pub(super) fn never_started() -> Self {
         Self {
             how: How::Stopped,
             stdout: CapturedOutput::default(),

@@ -1,7 +1,7 @@
 //! The only module that starts programs, with all process handling needed for this.
 //!
 //! Two entry points. [`tool::output`] is for short helper programs (git, `docker compose`): started directly,
-//! output captured whole. [`job::run`] is for long, untrusted programs (agents, CI, setup commands): each
+//! output captured whole. [`run`] is for long, untrusted programs (agents, CI, setup commands): each
 //! runs under its own supervisor (`autopack __supervise`, see [`supervise`]), which ends the whole process
 //! tree even if autopack is killed.
 //!
@@ -39,6 +39,7 @@ mod path_replacement;
 mod pem;
 mod protocol;
 mod redact_stream;
+mod run_job;
 mod secrets;
 mod sink;
 mod spawn;
@@ -50,11 +51,12 @@ mod wake;
 pub use boot_clock::{boot_clock_ms, boot_id};
 pub use capture::CapturedOutput;
 pub use descendants::sweep_marked;
-pub use job::{Ended, How, Job, LineObserver, SpawnError, Stream, run};
+pub use job::{Ended, How, Job, LineObserver, SpawnError, Stream};
 pub use launch::use_supervisor;
 pub use lock::FileLock;
 pub use path_replacement::{PathMatch, PathReplacement};
 pub use redact::Redactor;
+pub use run_job::run;
 pub use stop::{Stop, StopHandle, StopLevel};
 pub use tool::{Output, Tool, ToolError, output};
 pub use users_checkout_paths::{Absent, Followed, UsersCheckout};

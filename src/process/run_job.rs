@@ -1,0 +1,76 @@
+//! Runs long, untrusted programs (agents, CI, setup commands) and reports how they ended.
+//!
+//! The program runs under `autopack __supervise`. `timers` and `job_events` have the reasons to end a program; only a
+//! bounded part of the output is in memory.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use super::child_env::WORKTREE;
+use super::descendants::sweep_marked;
+use super::job::{Ended, Job, SpawnError};
+use super::job_events::Watch;
+use super::launch::Supervised;
+use super::sink::Sink;
+use super::stop::{Stop, StopLevel};
+
+/// Runs a program to the end, at the latest a grace after the timeout, and leaves no process behind. Dropping
+/// the future ends the program too.
+///
+/// # Errors
+///
+/// If the program or the supervisor cannot be started, the supervisor is lost, or output or log fail.
+pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
+    if stop.level() >= StopLevel::Graceful {
+        return Ok(Ended::never_started());
+    }
+    let log = job.log.clone().unwrap_or_default();
+    let cannot_log = |source| SpawnError::Log { path: log.clone(), source };
+    let mut sink = Sink::open(&job).map_err(cannot_log)?;
+    let mut supervised = Supervised::start(&mut job).await?;
+    let mut watch = Watch::new(&job, &supervised);
+    let mut logged = Ok(());
+    while !watch.over() {
+        let read = match watch.next(&mut supervised, stop).await {
+            Ok(read) => read,
+            Err(error) => {
+                sweep_unsupervised(&job.env).await;
+                return Err(error);
+            }
+        };
+        if let Some((stream, bytes)) = read.filter(|_| logged.is_ok()) {
+            logged = sink.push(stream, bytes);
+            if logged.is_err() {
+                // Wait for the end: after an error, the caller may reuse the slot.
+                watch.kill(&mut supervised).await;
+            }
+        }
+    }
+    if watch.unanswered() {
+        sweep_unsupervised(&job.env).await;
+    }
+    if let Some(swept) = watch.swept() {
+        supervised.ended().await.map_err(SpawnError::Supervisor)?;
+        tracing::debug!(swept, "all processes of the program have ended");
+    }
+    let (stdout, stderr) = logged.and_then(|()| sink.finish()).map_err(cannot_log)?;
+    Ok(Ended {
+        how: watch.how(),
+        stdout,
+        stderr,
+        duration: watch.duration(),
+        swept: watch.swept().unwrap_or_default(),
+        pipes_held: watch.pipes_held(),
+    })
+}
+
+/// Ends all processes with the worktree's mark, for use without a supervisor.
+async fn sweep_unsupervised(env: &BTreeMap<OsString, OsString>) {
+    let Some(worktree) = env.get(OsStr::new(WORKTREE)).and_then(|value| value.to_str()) else {
+        return;
+    };
+    let worktree = worktree.to_owned();
+    // Scanning every process must not block the threads of the async runtime.
+    let swept = tokio::task::spawn_blocking(move || sweep_marked(WORKTREE, &worktree)).await;
+    tracing::debug!(?swept, "killed the processes left by a lost supervisor");
+}
