@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::autostart::docker::Pull;
 use super::autostart::start_commands::Commands;
-use super::autostart::{Autostart, Started, is_local, ready};
+use super::autostart::{Autostart, Started, ready};
 use super::embed::{Embedder, Redact};
-use super::index::qdrant::{Qdrant, QdrantError, address};
-use super::inner::{Backend, MemoryWorker, PATIENCE};
+use super::index::qdrant::{Qdrant, address};
+use super::inner::{Absence, Backend, MemoryWorker, PATIENCE, may_start};
 use super::journal::{self, JOURNAL, Journal};
 use super::{Memory, MemoryError, Place, Starting, workspace_id};
 use crate::config::{MemorySettings, QdrantSettings};
@@ -36,32 +35,6 @@ pub(super) struct Choice {
     pub how: Option<String>,
     /// Reason why Qdrant does not serve.
     pub absence: Option<Absence>,
-}
-
-/// Reason why Qdrant does not serve.
-pub(super) struct Absence {
-    /// Full reason: "Qdrant at localhost:6334 cannot be reached: no Docker engine at ...".
-    pub why: String,
-    /// Part of the reason repeated by a later failed start.
-    pub cause: Option<String>,
-    /// Qdrant answers: starting would not help.
-    pub answers: bool,
-    /// Qdrant rejects the API key.
-    pub refused: bool,
-    pub pull: Option<Pull>,
-}
-
-impl From<String> for Absence {
-    fn from(why: String) -> Self {
-        Self { why, cause: None, answers: false, refused: false, pull: None }
-    }
-}
-
-impl From<QdrantError> for Absence {
-    fn from(error: QdrantError) -> Self {
-        let refused = matches!(error, QdrantError::Denied { .. });
-        Self { answers: error.is_configuration(), refused, ..error.to_string().into() }
-    }
 }
 
 impl Memory {
@@ -212,11 +185,6 @@ async fn find(
             Err(Absence { pull: Some(pull), ..why.into() })
         }
     }
-}
-
-/// Checks whether autopack may start Qdrant.
-pub(super) fn may_start(qdrant: &QdrantSettings, starting: Starting) -> bool {
-    qdrant.autostart && is_local(&qdrant.host) && starting == Starting::Allowed
 }
 
 /// Applies the configuration for an unavailable Qdrant.

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 
 use super::autostart::Autostart;
 use super::autostart::start_commands::Commands;
-use super::choose_backend::Absence;
 use super::embed::{Embedder, Redact};
 use super::index::faiss::Faiss;
 use super::index::qdrant::Qdrant;
@@ -29,6 +28,7 @@ use crate::config::MemorySettings;
 
 pub use serving::Backend;
 use serving::State;
+pub(super) use serving::{Absence, may_start};
 
 /// Longest wait of a phase for the memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::MemoryWorker;
-use crate::memory::autostart::Started;
+use crate::config::QdrantSettings;
 use crate::memory::autostart::docker::Pull;
-use crate::memory::choose_backend::may_start;
+use crate::memory::autostart::{Started, is_local};
 use crate::memory::index::qdrant::{Qdrant, QdrantError};
-use crate::memory::{MemoryError, reconcile};
+use crate::memory::{MemoryError, Starting, reconcile};
 
 /// Active backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,37 @@ impl Backend {
             Self::Faiss => "faiss",
         }
     }
+}
+
+/// Reason why Qdrant does not serve.
+pub(crate) struct Absence {
+    /// Full reason: "Qdrant at localhost:6334 cannot be reached: no Docker engine at ...".
+    pub why: String,
+    /// Part of the reason repeated by a later failed start.
+    pub cause: Option<String>,
+    /// Qdrant answers: starting would not help.
+    pub answers: bool,
+    /// Qdrant rejects the API key.
+    pub refused: bool,
+    pub pull: Option<Pull>,
+}
+
+impl From<String> for Absence {
+    fn from(why: String) -> Self {
+        Self { why, cause: None, answers: false, refused: false, pull: None }
+    }
+}
+
+impl From<QdrantError> for Absence {
+    fn from(error: QdrantError) -> Self {
+        let refused = matches!(error, QdrantError::Denied { .. });
+        Self { answers: error.is_configuration(), refused, ..error.to_string().into() }
+    }
+}
+
+/// Checks whether autopack may start Qdrant.
+pub(crate) fn may_start(qdrant: &QdrantSettings, starting: Starting) -> bool {
+    qdrant.autostart && is_local(&qdrant.host) && starting == Starting::Allowed
 }
 
 #[derive(Debug)]
