@@ -12,6 +12,7 @@ mod known_secrets;
 mod model_request;
 mod provider;
 mod rate_limit_reset;
+mod repeated_calls;
 mod request_failure;
 mod request_retries;
 mod retry_delay;

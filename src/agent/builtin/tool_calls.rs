@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use genai::chat::{ToolCall, ToolResponse};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::{AgentError, AgentEvent, Outcome};
 use super::conversation::cut;
 use super::edit::Refusal;
+use super::repeated_calls::SAME;
 use super::session::{End, PATIENCE, Session, too_malformed};
 use super::tools::{self, Call};
 
-/// Limit of identical calls with identical results in a row.
-const SAME: u32 = 5;
 /// Context tokens per character of a result: a token has four characters, and a result may take an eighth of
 /// the context.
 const SHARE: usize = 2;
@@ -24,22 +23,6 @@ enum Came {
     Refused(String),
     Malformed(String),
     Done(String),
-}
-
-/// The last call, and the number of repetitions with the same result.
-#[derive(Default)]
-pub(super) struct Repeats {
-    last: Option<(String, Value, String)>,
-    times: u32,
-}
-
-impl Repeats {
-    fn add(&mut self, call: &ToolCall, result: &str) -> u32 {
-        let this = (call.fn_name.clone(), call.fn_arguments.clone(), result.to_owned());
-        self.times = if self.last.as_ref() == Some(&this) { self.times + 1 } else { 1 };
-        self.last = Some(this);
-        self.times
-    }
 }
 
 impl Session<'_> {
@@ -150,25 +133,4 @@ fn shown(call: &ToolCall) -> String {
     let arguments = call.fn_arguments.to_string();
     let end = arguments.floor_char_boundary(200);
     format!("{}({})", call.fn_name, &arguments[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_same_call_with_the_same_result_in_a_row_counts() {
-        let call = |path: &str| ToolCall {
-            call_id: "x".to_owned(),
-            fn_name: "read".to_owned(),
-            fn_arguments: json!({ "path": path }),
-            thought_signatures: None,
-        };
-        let mut repeats = Repeats::default();
-        assert_eq!(repeats.add(&call("a"), "1"), 1);
-        assert_eq!(repeats.add(&call("a"), "1"), 2);
-        assert_eq!(repeats.add(&call("a"), "2"), 1);
-        assert_eq!(repeats.add(&call("b"), "2"), 1);
-        assert_eq!(repeats.add(&call("b"), "2"), 2);
-    }
 }
