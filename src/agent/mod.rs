@@ -18,7 +18,7 @@ mod properties;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use adapters::Runner;
 pub use adapters::program_kinds;
 pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, Until};
-pub use runner::start_check::{AgentCheck, check};
+pub use runner::start_check::AgentCheck;
 
 /// An attempt, as input of an agent. The prompt and the phase file exist before the start.
 pub struct Task {
@@ -124,6 +124,30 @@ pub enum AgentError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
 }
 
+/// Checks that the agent can be started. `env` is the environment for the agent.
+///
+/// # Errors
+///
+/// If the agent's program, script or recordings are missing or cannot be used; the error has a hint.
+pub fn check(
+    settings: &AgentSettings,
+    workspace: &Path,
+    env: &Env,
+) -> Result<AgentCheck, AgentError> {
+    match Runner::of(settings)? {
+        Runner::Program(adapter, settings) => {
+            runner::program::find(adapter, settings, workspace, env).map(|path| AgentCheck { path })
+        }
+        Runner::Command(settings) => {
+            runner::start_check::check_command(settings, workspace, workspace, env)
+        }
+        Runner::Replay(settings) => {
+            adapters::replay::folder(settings, workspace).map(|path| AgentCheck { path })
+        }
+        Runner::Builtin(settings) => builtin::check(settings, env),
+    }
+}
+
 /// Runs an agent on an attempt until the agent ends or a limit is reached.
 ///
 /// # Errors
@@ -166,7 +190,7 @@ pub fn reports_tool_calls(settings: &AgentSettings) -> bool {
 #[cfg(test)]
 impl Task {
     /// Creates a task with workspace `folder` and slot `folder/worktree`.
-    fn sample(folder: &std::path::Path, phase_id: &str) -> Self {
+    fn sample(folder: &Path, phase_id: &str) -> Self {
         Self {
             run_id: RunId::new("run"),
             phase_id: PhaseId::new(phase_id),

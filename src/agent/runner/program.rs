@@ -9,13 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::agent_job::{environment, explain};
 use super::event::{AgentEvent, Outcome};
 use super::fault::excuse;
 use super::signal::Reader;
 use super::slot_folders::{make_folders, tidy};
 use super::start_check::{find_program, path_of};
 use super::stream::{QUIET, Stream};
-use crate::agent::adapters::own_command::{environment, explain};
 use crate::agent::adapters::{Adapter, ArgumentInput, Call, PromptChannel, Refusal};
 use crate::agent::{AgentError, AgentReply, Task};
 use crate::config::ProgramAgentSettings;

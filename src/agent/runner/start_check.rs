@@ -7,10 +7,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::command_template::fill;
-use super::program;
-use crate::agent::adapters::{Runner, replay};
-use crate::agent::{AgentError, builtin};
-use crate::config::{AgentSettings, CommandAgentSettings};
+use crate::agent::AgentError;
+use crate::config::CommandAgentSettings;
 use crate::process::child_env::Env;
 use crate::process::which::{self, Found};
 
@@ -25,28 +23,6 @@ const FIX: &str = "install it, put it on PATH, or change `command` of this agent
 pub struct AgentCheck {
     /// The program that would be started, or the directory of recordings.
     pub path: PathBuf,
-}
-
-/// Checks that the agent can be started. `env` is the environment for the agent.
-///
-/// # Errors
-///
-/// If the agent's program, script or recordings are missing or cannot be used; the error has a hint.
-pub fn check(
-    settings: &AgentSettings,
-    workspace: &Path,
-    env: &Env,
-) -> Result<AgentCheck, AgentError> {
-    match Runner::of(settings)? {
-        Runner::Program(adapter, settings) => {
-            program::find(adapter, settings, workspace, env).map(|path| AgentCheck { path })
-        }
-        Runner::Command(settings) => check_command(settings, workspace, workspace, env),
-        Runner::Replay(settings) => {
-            replay::folder(settings, workspace).map(|path| AgentCheck { path })
-        }
-        Runner::Builtin(settings) => builtin::check(settings, env),
-    }
 }
 
 /// Checks a command; a relative program is searched for in `worktree`.
@@ -160,7 +136,7 @@ mod tests {
             env: Default::default(),
         };
         let env = Env::from([("PATH".into(), folder.join("bin").into())]);
-        check(&AgentSettings::Command(settings), folder, &env)
+        check_command(&settings, folder, folder, &env)
     }
 
     fn write(file: &Path, text: &str, mode: u32) {
