@@ -1,3 +1,5 @@
+//! Refs: errors of moving them, and reading them from files.
+//!
 //! Reads the current branches, tags and remote-tracking branches of the user, and those of remotes
 //! on this machine, from files: starting git would cost two processes for each attempt.
 //! Repositories with another ref format (reftable) yield no refs.
@@ -5,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::command::Answer;
+use super::error::WorkspaceError;
 
 /// Prefix of autopack's branches.
 const OURS: &str = "refs/heads/autopack/";
@@ -99,6 +104,16 @@ fn add_loose(common_dir: &Path, folder: &str, refs: &mut BTreeMap<String, String
         {
             refs.insert(name, leads_to.trim_end().to_owned());
         }
+    }
+}
+
+/// Explains why a ref could not be moved: a lock has an error of its own.
+pub(crate) fn ref_error(answer: Answer) -> WorkspaceError {
+    let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
+    let lock = said.split('\'').find(|part| part.ends_with(".lock"));
+    match lock.filter(|_| said.contains("File exists")) {
+        Some(lock) => WorkspaceError::RefLocked { doing: answer.doing, lock: lock.into() },
+        None => answer.error(),
     }
 }
 

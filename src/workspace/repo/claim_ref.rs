@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Repo;
 use crate::git::error::{Result, WorkspaceError};
+use crate::git::refs::ref_error;
 use crate::phase::{PhaseId, RunId};
 
 /// After losing this many rounds, claiming fails: a race does not last this long.
@@ -127,7 +128,7 @@ impl Repo {
             last = Some(answer);
         }
         Err(match last {
-            Some(answer) => crate::workspace::slot::land::ref_error(answer),
+            Some(answer) => ref_error(answer),
             None => WorkspaceError::OddAnswer { doing: "claim the phase".into(), answer: name },
         })
     }

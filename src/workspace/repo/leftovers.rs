@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Repo;
 use super::run_refs::Names;
 use crate::git::error::{Context, Result};
+use crate::git::refs::ref_error;
 use crate::git::removal::remove_any;
 use crate::phase::RunId;
 use crate::process::FileLock;
@@ -125,11 +126,7 @@ impl Repo {
         }
         orders.push('\n');
         let answer = self.transact("drop our refs", &orders).await?;
-        if answer.ok() {
-            Ok(orders.lines().count())
-        } else {
-            Err(crate::workspace::slot::land::ref_error(answer))
-        }
+        if answer.ok() { Ok(orders.lines().count()) } else { Err(ref_error(answer)) }
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::Slot;
 use super::made_objects::MANY;
-use crate::git::command::Answer;
-use crate::git::error::{Result, WorkspaceError};
+use crate::git::error::Result;
+use crate::git::refs::ref_error;
 use crate::phase::RunId;
 use crate::workspace::repo::claim_ref::ClaimRef;
 use crate::workspace::repo::run_branch::Tip;
@@ -158,15 +158,5 @@ fn object_count(pack: &[u8]) -> u32 {
     match pack.get(8..12).and_then(|bytes| bytes.try_into().ok()) {
         Some(bytes) => u32::from_be_bytes(bytes),
         None => 0,
-    }
-}
-
-/// Explains why a ref could not be moved: a lock has an error of its own.
-pub(crate) fn ref_error(answer: Answer) -> WorkspaceError {
-    let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
-    let lock = said.split('\'').find(|part| part.ends_with(".lock"));
-    match lock.filter(|_| said.contains("File exists")) {
-        Some(lock) => WorkspaceError::RefLocked { doing: answer.doing, lock: lock.into() },
-        None => answer.error(),
     }
 }
