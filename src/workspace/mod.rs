@@ -10,6 +10,7 @@
 //! explains why nothing configured by an agent or a repository can run. This module decides nothing
 //! about phases: `phase::scope` decides whether a change is in scope.
 
+mod blocking_work;
 pub mod dependencies;
 mod repo;
 mod slot;

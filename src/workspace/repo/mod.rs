@@ -26,7 +26,6 @@ use self::dependency_baseline::DependencyBaseline;
 use self::slot_place::{Place, PlaceSettings};
 use self::users_gc::AbandonedGcWait;
 use super::slot::Opened;
-use super::slot::checkout::blocking;
 use super::slot::dependency_links::LinkedDirectories;
 use super::slot::made_objects::Trees;
 use crate::config::Env;
@@ -36,6 +35,7 @@ use crate::git::loose_objects::Objects;
 use crate::git::trees::Tree;
 use crate::git::user_config::UserConfig;
 use crate::phase::RunId;
+use crate::workspace::blocking_work::blocking;
 
 /// Autopack's directory in the user's checkout.
 const FOLDER: &str = ".autopack";

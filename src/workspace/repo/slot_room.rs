@@ -14,7 +14,7 @@ use crate::config::WorkspaceSettings;
 use crate::git::command::fields;
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::from_bytes;
-use crate::workspace::slot::checkout::blocking;
+use crate::workspace::blocking_work::blocking;
 
 /// Free bytes for each slot that make measuring unnecessary: walking through large caches would take too long.
 const PLENTY: u64 = 20 << 30;

@@ -8,10 +8,11 @@ use super::git_directory::GitDir;
 use super::outside_diff::Outside;
 use super::untracked_removal::clean;
 use crate::git::command::{Git, PinnedGitFiles};
-use crate::git::error::{Context, Result, WorkspaceError};
+use crate::git::error::{Context, Result};
 use crate::git::loose_objects::Objects;
 use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
+use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
 
 #[derive(Clone)]
@@ -158,21 +159,5 @@ impl Checkout {
 
     pub fn is_there(&self) -> bool {
         std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
-    }
-}
-
-/// Runs a directory walk on a thread for blocking work.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(join) => match join.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Cancelled only if the runtime is shutting down.
-            Err(_) => {
-                Err(WorkspaceError::ShuttingDown { doing: "continue with the slot".to_owned() })
-            }
-        },
     }
 }

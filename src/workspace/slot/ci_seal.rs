@@ -15,12 +15,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Slot;
-use super::checkout::{Checkout, blocking};
+use super::checkout::Checkout;
 use crate::clock::now;
 use crate::file_stamp::{changed_at, modified_at};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::from_bytes;
 use crate::git::removal::remove_any;
+use crate::workspace::blocking_work::blocking;
 
 /// Entries and directories read in a search.
 const MOST_ENTRIES: usize = 2500;

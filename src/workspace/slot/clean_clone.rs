@@ -1,9 +1,9 @@
 //! A clean clone: CI's checkout of a slot in a new directory, never used by an agent, setup or CI.
 
 use super::Slot;
-use super::checkout::blocking;
 use crate::git::error::{Context, Result};
 use crate::git::removal::remove_any;
+use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
 use crate::workspace::repo::slot_place::git_dir_of;
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::checkout::{Checkout, blocking};
+use super::checkout::Checkout;
 use super::ci_seal::{end_of_use, first_change};
 use super::linked_paths::Mirror;
 use super::outside_diff::Outside;
@@ -20,6 +20,7 @@ use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::process::PathReplacement;
+use crate::workspace::blocking_work::blocking;
 use crate::workspace::dependencies::{
     FrozenInstall, InstallCommand, changed_inputs, dependency_directories, frozen_installs,
     is_dependency_directory, key_of, relocate,

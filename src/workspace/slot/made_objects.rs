@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Slot;
-use super::checkout::blocking;
 use crate::git::diff::{Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::loose_objects::Packed;
 use crate::git::trees::Tree;
+use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
 
 /// Number of objects from which a pack is faster, as in git's `transfer.unpackLimit`.

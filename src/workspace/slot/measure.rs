@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::checkout::blocking;
 use super::ignored_deliverables::Seen;
 use super::made_objects::MeasuredTree;
 use super::outside_diff::Outside;
@@ -20,6 +19,7 @@ use crate::git::path_bytes::{from_bytes, shown};
 use crate::git::removal::remove_any;
 use crate::phase::PathPattern;
 use crate::phase::scope::{Change, ChangeKind};
+use crate::workspace::blocking_work::blocking;
 
 /// The measured change of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use self::checkout::{Checkout, PreparedCheckout, blocking};
+use self::checkout::{Checkout, PreparedCheckout};
 use self::ci_seal::{ChangeTime, end_of_use, remove_touched};
 use self::dependency_links::Wanted;
 use self::git_directory::GitDir;
@@ -55,6 +55,7 @@ use crate::git::exact_directory::Exact;
 use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::process::FileLock;
+use crate::workspace::blocking_work::blocking;
 
 /// A working directory reserved for us until dropped.
 pub struct Slot {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::binary_files::without_binaries;
-use super::checkout::{Checkout, blocking};
+use super::checkout::Checkout;
 use super::outside_diff::Outside;
 use super::untracked_removal::nested_git;
 use crate::config::WorkspaceSettings;
@@ -17,6 +17,7 @@ use crate::git::diff::{DIFF, Diff, through};
 use crate::git::error::{Context, Result};
 use crate::git::removal::remove_any;
 use crate::process::FileLock;
+use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
 
 /// An unused slot of an older version, locked until dropped.

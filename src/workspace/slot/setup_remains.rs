@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest, Sha256};
 
-use super::checkout::blocking;
 use super::untracked_removal::look;
 use super::{Side, Slot};
 use crate::git::command::fields;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::path_bytes::{from_bytes, shown};
+use crate::workspace::blocking_work::blocking;
 
 /// Paths in a checkout after a setup.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::Slot;
-use super::checkout::blocking;
 use crate::git::command::fields;
 use crate::git::diff::RawChange;
 use crate::git::error::Result;
 use crate::git::path_bytes::{from_bytes, shown, to_bytes};
 use crate::phase::scope::{Change, Links};
+use crate::workspace::blocking_work::blocking;
 
 /// Start of a link's line in `ls-files --stage`.
 const LINK: &[u8] = b"120000 ";
