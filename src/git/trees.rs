@@ -1,7 +1,8 @@
-//! Paths of a commit, as listed by git.
+//! Paths of a commit, as listed by git; those of recent commits are kept.
 
 use crate::phase::dependency_inputs::is_input;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::command::{Git, fields};
 use super::diff::RawChange;
@@ -131,6 +132,42 @@ impl Tree {
 fn as_input(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
     is_input(path).then(|| path.to_owned())
+}
+
+/// Trees of recent base commits, the latest last.
+#[derive(Clone, Default)]
+pub(crate) struct Trees(Arc<Mutex<Vec<Known>>>);
+
+/// A commit and its tree.
+type Known = (String, Arc<Tree>);
+
+impl Trees {
+    /// Number of trees to keep. A tree of 20,000 files takes about 2 MiB.
+    const KEPT: usize = 4;
+
+    fn get(&self, commit: &str) -> Option<Arc<Tree>> {
+        let trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.iter().find(|(known, _)| known == commit).map(|(_, tree)| tree.clone())
+    }
+
+    pub fn keep(&self, commit: &str, tree: Arc<Tree>) {
+        let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.retain(|(known, _)| known != commit);
+        if trees.len() == Self::KEPT {
+            trees.remove(0);
+        }
+        trees.push((commit.to_owned(), tree));
+    }
+
+    /// Returns the paths of a commit, listed by `git` if unknown.
+    pub async fn list(&self, git: &Git, commit: &str) -> Result<Arc<Tree>> {
+        if let Some(tree) = self.get(commit) {
+            return Ok(tree);
+        }
+        let tree = Arc::new(Tree::list(git, commit).await?);
+        self.keep(commit, tree.clone());
+        Ok(tree)
+    }
 }
 
 #[cfg(test)]

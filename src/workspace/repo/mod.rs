@@ -27,12 +27,11 @@ use self::slot_place::{Place, PlaceSettings};
 use self::users_gc::AbandonedGcWait;
 use super::slot::Opened;
 use super::slot::dependency_links::LinkedDirectories;
-use super::slot::made_objects::Trees;
 use crate::config::Env;
 use crate::git::command::{Git, fields};
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::loose_objects::Objects;
-use crate::git::trees::Tree;
+use crate::git::trees::{Tree, Trees};
 use crate::git::user_config::UserConfig;
 use crate::phase::RunId;
 use crate::workspace::blocking_work::blocking;
@@ -294,7 +293,7 @@ impl Repo {
     /// # Errors
     /// If git fails.
     pub async fn tree(&self, commit: &str) -> Result<Arc<Tree>> {
-        self.tree_by(&self.git, commit).await
+        self.trees.list(&self.git, commit).await
     }
 
     /// Returns git's object id for "no value" in a ref transaction.

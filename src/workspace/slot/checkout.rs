@@ -80,7 +80,7 @@ impl Checkout {
     /// Prepares our git directory, and lists the paths of a commit.
     pub async fn open(&self, repo: &Repo, commit: &str) -> Result<Arc<Tree>> {
         self.write_private(repo)?;
-        repo.tree_by(&self.store, commit).await
+        repo.trees.list(&self.store, commit).await
     }
 
     /// Rewrites our git directory to a known state, except for index and objects.

@@ -7,9 +7,7 @@ use super::Slot;
 use crate::git::diff::{Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::loose_objects::Packed;
-use crate::git::trees::Tree;
 use crate::workspace::blocking_work::blocking;
-use crate::workspace::repo::Repo;
 
 /// Number of objects from which a pack is faster, as in git's `transfer.unpackLimit`.
 pub(crate) const MANY: usize = 100;
@@ -109,47 +107,5 @@ impl Slot {
         })?;
         let commit = std::iter::once(commit.to_owned());
         Some(made.objects.iter().cloned().chain(commit).collect())
-    }
-}
-
-/// Trees of recent base commits, the latest last.
-#[derive(Clone, Default)]
-pub(crate) struct Trees(Arc<Mutex<Vec<Known>>>);
-
-/// A commit and its tree.
-type Known = (String, Arc<Tree>);
-
-impl Trees {
-    /// Number of trees to keep. A tree of 20,000 files takes about 2 MiB.
-    const KEPT: usize = 4;
-
-    pub fn get(&self, commit: &str) -> Option<Arc<Tree>> {
-        let trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        trees.iter().find(|(known, _)| known == commit).map(|(_, tree)| tree.clone())
-    }
-
-    pub fn keep(&self, commit: &str, tree: Arc<Tree>) {
-        let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        trees.retain(|(known, _)| known != commit);
-        if trees.len() == Self::KEPT {
-            trees.remove(0);
-        }
-        trees.push((commit.to_owned(), tree));
-    }
-}
-
-impl Repo {
-    /// Returns the paths of a commit, listed by `git` if unknown.
-    pub(crate) async fn tree_by(
-        &self,
-        git: &crate::git::command::Git,
-        commit: &str,
-    ) -> Result<Arc<Tree>> {
-        if let Some(tree) = self.trees.get(commit) {
-            return Ok(tree);
-        }
-        let tree = Arc::new(Tree::list(git, commit).await?);
-        self.trees.keep(commit, tree.clone());
-        Ok(tree)
     }
 }

@@ -113,7 +113,7 @@ impl Repo {
             };
             base = parent;
         }
-        let tree = self.tree_by(&checkout.store, &base).await?;
+        let tree = self.trees.list(&checkout.store, &base).await?;
         checkout.write_exclude(self, &outside.exclude_lines(&tree))?;
         let top = dir.to_owned();
         blocking(move || {
