@@ -1,8 +1,10 @@
 //! Stamps of files: size, inode and times, to detect writes without reading a file.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Size, inode and times of a file. A stamp changes with every write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,24 @@ impl From<&Metadata> for FileStamp {
             modified: modified_at(found),
             changed: changed_at(found),
         }
+    }
+}
+
+/// Stamps of files written by this process within reach of agents, taken after writing.
+#[derive(Clone, Default)]
+pub struct Opened(Arc<Mutex<BTreeMap<PathBuf, Option<FileStamp>>>>);
+
+impl Opened {
+    /// Records the stamp of a file just written by us.
+    pub fn leave(&self, file: &Path) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(file.to_owned(), FileStamp::of(file));
+    }
+
+    /// Whether the file is unchanged since we wrote it. False for a file from another process.
+    pub fn is_as_left(&self, file: &Path) -> bool {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.get(file).is_some_and(|left| left.is_some() && *left == FileStamp::of(file))
     }
 }
 

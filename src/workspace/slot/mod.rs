@@ -30,13 +30,12 @@ pub mod symlinks;
 pub mod untouched_files;
 pub mod untracked_removal;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use self::checkout::{Checkout, PreparedCheckout};
 use self::ci_seal::{ChangeTime, end_of_use, remove_touched};
@@ -49,7 +48,6 @@ use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
 use super::repo::slot_place::git_dir_of;
 use crate::config::WorkspaceSettings;
-use crate::file_stamp::FileStamp;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::exact_directory::Exact;
 use crate::git::removal::remove_any;
@@ -80,23 +78,6 @@ pub enum Side {
     Agent,
     /// CI's checkout.
     Ci,
-}
-
-/// Stamps of files written by this process within reach of agents, taken after writing.
-#[derive(Clone, Default)]
-pub(super) struct Opened(Arc<Mutex<BTreeMap<PathBuf, Option<FileStamp>>>>);
-
-impl Opened {
-    pub fn leave(&self, file: &Path) {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.insert(file.to_owned(), FileStamp::of(file));
-    }
-
-    /// Whether the file is unchanged since we wrote it. False for a file from another process.
-    pub fn is_as_left(&self, file: &Path) -> bool {
-        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.get(file).is_some_and(|left| left.is_some() && *left == FileStamp::of(file))
-    }
 }
 
 /// Content of a checkout after a reset.
