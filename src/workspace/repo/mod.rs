@@ -9,6 +9,7 @@ pub mod copied_refs;
 pub mod dependency_baseline;
 pub mod green_commit;
 pub mod leftovers;
+pub mod linked_directories;
 pub mod obstacles;
 pub mod run_branch;
 pub mod run_refs;
@@ -23,9 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use self::dependency_baseline::DependencyBaseline;
+use self::linked_directories::LinkedDirectories;
 use self::slot_place::{Place, PlaceSettings};
 use self::users_gc::AbandonedGcWait;
-use super::slot::dependency_links::LinkedDirectories;
 use crate::config::Env;
 use crate::file_stamp::Opened;
 use crate::git::command::{Git, fields};

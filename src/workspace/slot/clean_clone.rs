@@ -29,7 +29,7 @@ impl Slot {
     pub async fn remove_clean_clone(&mut self) -> Result<()> {
         self.ci_holding = None;
         self.drop_seal()?;
-        self.repo.brought.forget(&self.ci);
+        self.repo.brought.forget(&self.ci.dir);
         let dir = self.ci.dir.clone();
         blocking(move || {
             for path in [git_dir_of(&dir), dir] {

@@ -6,8 +6,7 @@
 //! the install command.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
 use super::checkout::Checkout;
 use super::ci_seal::{end_of_use, first_change};
@@ -27,81 +26,13 @@ use crate::workspace::dependencies::{
 };
 use crate::workspace::repo::Repo;
 use crate::workspace::repo::dependency_baseline::DependencySource;
-
-/// State of the dependency directories of each checkout, as far as known to this process.
-#[derive(Clone, Default)]
-pub(crate) struct LinkedDirectories(Arc<Mutex<BTreeMap<PathBuf, State>>>);
-
-#[derive(Default)]
-struct State {
-    /// Stamp of each copied directory at the time of the copy, by path.
-    stamps: BTreeMap<String, String>,
-    /// Manifests with the same dependencies as the user's: the stamps of both files at the comparison.
-    same: BTreeMap<String, [Option<FileStamp>; 2]>,
-    installed: Option<Installed>,
-    /// Whether the copies are for CI.
-    is_cis: bool,
-    /// Whether another process may have installed something.
-    is_stale: bool,
-}
-
-/// Result of frozen installs.
-#[derive(Clone)]
-struct Installed {
-    /// Key of the installed manifests; `None` during an install, or after a failure.
-    key: Option<String>,
-    commands: Vec<InstallCommand>,
-    dirs: Vec<String>,
-}
-
-impl Installed {
-    fn owns(&self, path: &str) -> bool {
-        self.commands.iter().any(|command| command.owns(path))
-    }
-}
+use crate::workspace::repo::linked_directories::Installed;
 
 /// Dependencies of a placed commit beyond those of the user's checkout.
 #[derive(Default)]
 pub(crate) struct Wanted {
     changed: Vec<String>,
     key: String,
-}
-
-impl LinkedDirectories {
-    fn with<T>(&self, checkout: &Checkout, look: impl FnOnce(&mut State) -> T) -> T {
-        let mut all: MutexGuard<'_, _> = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        look(all.entry(checkout.dir.clone()).or_default())
-    }
-
-    /// Forgets a removed checkout.
-    pub fn forget(&self, checkout: &Checkout) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&checkout.dir);
-    }
-
-    fn is_as_it_was(&self, checkout: &Checkout, path: &str, stamp: &str) -> bool {
-        self.with(checkout, |state| state.stamps.get(path).is_some_and(|known| known == stamp))
-    }
-
-    fn note(&self, checkout: &Checkout, path: &str, stamp: String, is_cis: bool) {
-        self.with(checkout, |state| {
-            state.is_cis = is_cis;
-            state.stamps.insert(path.to_owned(), stamp);
-        });
-    }
-
-    /// Returns CI's checkouts with a copy of this state of a directory.
-    fn copies_for_ci(&self, path: &str, stamp: &str) -> Vec<PathBuf> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy = |state: &State| {
-            state.is_cis && state.stamps.get(path).is_some_and(|known| known == stamp)
-        };
-        all.iter().filter(|(_, state)| is_copy(state)).map(|(dir, _)| dir.clone()).collect()
-    }
-
-    /// Whether a frozen install created this path of a checkout.
-    pub fn is_installed(&self, checkout: &Checkout, path: &str) -> bool {
-        self.with(checkout, |state| state.installed.as_ref().is_some_and(|made| made.owns(path)))
-    }
 }
 
 impl Repo {
@@ -122,7 +53,7 @@ impl Repo {
 impl Slot {
     /// Keeps the results of installs while the files of a commit are placed.
     pub(super) fn keep_installed(&self, checkout: &Checkout, outside: &mut Outside) {
-        let installed = self.repo.brought.with(checkout, |state| state.installed.clone());
+        let installed = self.repo.brought.with(&checkout.dir, |state| state.installed.clone());
         let dirs = installed.into_iter().flat_map(|installed| installed.dirs);
         let known: BTreeSet<String> = outside.dependencies.drain(..).chain(dirs).collect();
         outside.dependencies.extend(known);
@@ -143,7 +74,7 @@ impl Slot {
             None => self.wanted(checkout, tree),
         };
         let there = |path: &String| checkout.dir.join(path).symlink_metadata().is_ok();
-        let gone = self.repo.brought.with(checkout, |state| {
+        let gone = self.repo.brought.with(&checkout.dir, |state| {
             let holds = !state.is_stale
                 && state.installed.as_ref().is_some_and(|installed| {
                     installed.key.as_ref() == Some(&wanted.key) && installed.dirs.iter().all(there)
@@ -163,7 +94,7 @@ impl Slot {
             state.stamps.retain(|path, _| !gone.contains(path));
             gone
         });
-        let kept = self.repo.brought.with(checkout, |state| state.installed.clone());
+        let kept = self.repo.brought.with(&checkout.dir, |state| state.installed.clone());
         outside.dependencies = links;
         if let Some(installed) = kept {
             outside.dependencies.retain(|path| !installed.owns(path));
@@ -189,7 +120,7 @@ impl Slot {
     fn wanted(&self, checkout: &Checkout, tree: &Tree) -> Wanted {
         let (users, copy) = (&self.repo.root, &checkout.dir);
         let stamps = |path: &str| [users, copy].map(|dir| FileStamp::of(&dir.join(path)));
-        let changed = self.repo.brought.with(checkout, |state| {
+        let changed = self.repo.brought.with(&checkout.dir, |state| {
             let known = std::mem::take(&mut state.same);
             let is_same = |path: &str| known.get(path).is_some_and(|known| *known == stamps(path));
             let mut same = BTreeMap::new();
@@ -217,7 +148,7 @@ impl Slot {
         has_program: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<FrozenInstall>> {
         let (checkout, wanted, tree) = self.wanted_of(side)?;
-        let is_done = self.repo.brought.with(checkout, |state| {
+        let is_done = self.repo.brought.with(&checkout.dir, |state| {
             state.installed.as_ref().is_some_and(|made| made.key.as_ref() == Some(&wanted.key))
         });
         let changed: Vec<&str> = wanted.changed.iter().map(String::as_str).collect();
@@ -250,14 +181,14 @@ impl Slot {
         dirs.retain(|path| commands.iter().any(|command| command.owns(path)));
         let key = done.then(|| wanted.key.clone());
         let installed = Installed { key, commands: commands.to_vec(), dirs };
-        self.repo.brought.with(checkout, |state| state.installed = Some(installed));
+        self.repo.brought.with(&checkout.dir, |state| state.installed = Some(installed));
         Ok(())
     }
 
     /// Marks the dependencies of a checkout as possibly changed by another process: the next reset copies all of them
     /// again.
     pub fn forget_dependencies(&self, side: Side) {
-        self.repo.brought.with(self.checkout(side), |state| state.is_stale = true);
+        self.repo.brought.with(self.path_of(side), |state| state.is_stale = true);
     }
 
     fn wanted_of(&self, side: Side) -> Result<(&Checkout, &Wanted, &Tree)> {
@@ -280,7 +211,7 @@ impl Slot {
     /// Copies a `workspace.link` path; false if missing in the user's checkout. In CI's checkout, with no agent
     /// writing, a stamp detects changes of a dependency directory; everything else is compared file by file.
     pub(super) async fn bring_link(&self, checkout: &Checkout, path: &str) -> Result<bool> {
-        if self.repo.brought.is_installed(checkout, path) {
+        if self.repo.brought.is_installed(&checkout.dir, path) {
             return Ok(true);
         }
         if !is_dependency_directory(&self.repo.root.join(path)) {
@@ -300,7 +231,7 @@ impl Slot {
 
     /// Copies a directory that is missing or changed since the last copy; false if there is none to copy.
     async fn bring_changed(&self, checkout: &Checkout, path: &str) -> Result<bool> {
-        if self.repo.brought.is_installed(checkout, path) {
+        if self.repo.brought.is_installed(&checkout.dir, path) {
             return Ok(true);
         }
         let source = self.repo.dependency_baseline.source(&self.repo.root, path);
@@ -310,14 +241,14 @@ impl Slot {
             return Ok(false);
         };
         let there = checkout.dir.join(path).symlink_metadata().is_ok();
-        if there && self.repo.brought.is_as_it_was(checkout, path, stamp) {
+        if there && self.repo.brought.is_as_it_was(&checkout.dir, path, stamp) {
             return Ok(true);
         }
         match &source {
             DependencySource::Earlier(stamp) => self.bring_earlier(checkout, path, stamp).await?,
             _ => drop(self.bring(checkout, path).await?),
         }
-        self.repo.brought.note(checkout, path, stamp.clone(), self.is_cis(checkout));
+        self.repo.brought.note(&checkout.dir, path, stamp.clone(), self.is_cis(checkout));
         Ok(true)
     }
 

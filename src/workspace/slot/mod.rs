@@ -336,8 +336,8 @@ impl Slot {
     /// If a file cannot be removed.
     pub async fn remove(&mut self) -> Result<()> {
         (self.holding, self.ci_holding, self.ci_in_use) = (None, None, false);
-        self.repo.brought.forget(&self.top);
-        self.repo.brought.forget(&self.ci);
+        self.repo.brought.forget(&self.top.dir);
+        self.repo.brought.forget(&self.ci.dir);
         let place = self.repo.place()?.clone();
         let number = self.number;
         blocking(move || {
