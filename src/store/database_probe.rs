@@ -8,7 +8,7 @@ use nix::unistd::{AccessFlags, access};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::error::StoreError;
-use super::open::SCHEMA_VERSION;
+use super::migrations::SCHEMA_VERSION;
 use super::sqlite::{APPLICATION_ID, Header, look_only};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

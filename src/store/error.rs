@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
-use super::queue::owners::OwnerId;
-use super::sqlite::DatabaseErrorKind;
+use super::owner_id::OwnerId;
+use super::sqlite::{DatabaseErrorKind, RESTORE_IT};
 
 const IMPORT_MAKES_ONE: &str = "create one with `autopack import`";
 const START_AGAIN: &str =
@@ -15,7 +15,6 @@ const START_AGAIN: &str =
 const MAKE_IT_WRITABLE: &str = "make it writable or choose another with --database-url";
 const NAME_OURS: &str = "choose autopack's own with --database-url or AUTOPACK_DATABASE_URL";
 const BE_NEWER: &str = "use a newer autopack";
-pub(super) const RESTORE_IT: &str = "restore it from a backup";
 
 fn take_over(path: &Path) -> String {
     let path = path.display();

@@ -12,25 +12,9 @@ use sqlx::sqlite::{Sqlite, SqlitePool};
 use super::database_probe::{self, Found};
 use super::database_url::DatabaseUrl;
 use super::error::StoreError;
-use super::sqlite::{self, APPLICATION_ID, DatabaseErrorKind};
-use crate::schema_version::{Schema, version_of};
-
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_initial.sql"),
-    include_str!("migrations/0002_memory_backend.sql"),
-    include_str!("migrations/0003_session.sql"),
-    include_str!("migrations/0004_footprint.sql"),
-    include_str!("migrations/0005_estimate.sql"),
-    include_str!("migrations/0006_activity.sql"),
-    include_str!("migrations/0007_backlog.sql"),
-    include_str!("migrations/0008_owners_and_evidence.sql"),
-    include_str!("migrations/0009_uncounted.sql"),
-    include_str!("migrations/0010_base_results.sql"),
-    include_str!("migrations/0011_clean_tests.sql"),
-    include_str!("migrations/0012_settlements.sql"),
-];
-const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
-pub(super) const SCHEMA_VERSION: i64 = SCHEMA.version();
+use super::migrations::{SCHEMA, SCHEMA_VERSION};
+use super::sqlite::{self, DatabaseErrorKind};
+use crate::schema_version::version_of;
 
 /// An open database. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]

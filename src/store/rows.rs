@@ -6,7 +6,7 @@ use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId,
 
 use super::columns::{json, number, parse};
 use super::error::StoreError;
-use super::queue::owners::OwnerId;
+use super::owner_id::OwnerId;
 use super::queue::queue_order::QueuePlace;
 use super::state_step::Standing;
 use super::token_columns::TokenColumns;

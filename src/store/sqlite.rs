@@ -11,7 +11,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::error::RESTORE_IT;
+/// Remedy for a damaged database.
+pub(super) const RESTORE_IT: &str = "restore it from a backup";
 
 /// Application id "apck", at offset 68 of every autopack database.
 pub(super) const APPLICATION_ID: u32 = 0x6170_636b;

@@ -6,7 +6,7 @@ use crate::phase::state::{self, Event};
 use crate::phase::{PhaseId, PhaseState, RunId};
 
 use super::error::StoreError;
-use super::queue::owners::OwnerId;
+use super::owner_id::OwnerId;
 
 /// Position of a phase when read.
 #[derive(Clone, Debug)]

@@ -9,7 +9,8 @@ use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::store::columns::{number, parse};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::owners::{Owner, OwnerId, OwnerRecord, StopRequest, stop_request};
+use crate::store::owner_id::OwnerId;
+use crate::store::queue::owners::{Owner, OwnerRecord, StopRequest, stop_request};
 use crate::store::state_step::Standing;
 
 /// A registered owner with the attempts in progress.

@@ -2,7 +2,6 @@
 //!
 //! Lock and heartbeat age decide elsewhere whether a silent owner is dead; this module only records the decision.
 
-use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::{RunId, UnixMs};
@@ -10,29 +9,7 @@ use crate::phase::{RunId, UnixMs};
 use crate::store::columns::{json, number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-
-/// Id of a drain; valid for the lifetime of the process.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OwnerId(String);
-
-impl OwnerId {
-    /// Creates an id from its text.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-
-    /// Returns the id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for OwnerId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::store::owner_id::OwnerId;
 
 /// Process of an owner, and the scope within which the process id is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]

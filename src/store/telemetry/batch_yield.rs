@@ -5,7 +5,7 @@ use crate::phase::{AttemptOutcome, FailureKind};
 use crate::store::columns::{number, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::owners::OwnerId;
+use crate::store::owner_id::OwnerId;
 
 /// Position in the lists of attempts and samples.
 #[derive(Clone, Copy, Debug, Default)]

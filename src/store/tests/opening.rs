@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::*;
-use crate::store::open::SCHEMA_VERSION;
+use crate::store::migrations::SCHEMA_VERSION;
 use crate::store::sqlite::DatabaseErrorKind;
 
 /// Creates a file at the path of the database.

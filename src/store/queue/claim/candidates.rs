@@ -13,7 +13,7 @@ use crate::phase::footprint::{Footprint, Ground};
 use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
-use crate::store::queue::owners::OwnerId;
+use crate::store::owner_id::OwnerId;
 use crate::store::queue::queue_order::{QueuePlace, queue_order};
 
 /// Those of the selected phases that can run, in the order of the queue, from a place on.

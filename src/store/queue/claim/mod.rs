@@ -19,12 +19,13 @@ use spending::spending;
 pub use admit::{Admission, Admit, Candidate};
 pub use spending::Spending;
 
-use super::owners::{OwnerId, is_fenced};
+use super::owners::is_fenced;
 use super::repair::save_repair;
 use crate::store::Fixer;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
+use crate::store::owner_id::OwnerId;
 use crate::store::rows::{PhaseRecord, select_phases};
 use crate::store::state_step::Standing;
 

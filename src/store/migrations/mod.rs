@@ -1,0 +1,23 @@
+//! The schema of the database as numbered migrations, never edited once released.
+
+use super::sqlite::APPLICATION_ID;
+use crate::schema_version::Schema;
+
+/// All migrations, in order. Their number is the schema version.
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001_initial.sql"),
+    include_str!("0002_memory_backend.sql"),
+    include_str!("0003_session.sql"),
+    include_str!("0004_footprint.sql"),
+    include_str!("0005_estimate.sql"),
+    include_str!("0006_activity.sql"),
+    include_str!("0007_backlog.sql"),
+    include_str!("0008_owners_and_evidence.sql"),
+    include_str!("0009_uncounted.sql"),
+    include_str!("0010_base_results.sql"),
+    include_str!("0011_clean_tests.sql"),
+    include_str!("0012_settlements.sql"),
+];
+pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
+/// Version of the schema after all migrations.
+pub(super) const SCHEMA_VERSION: i64 = SCHEMA.version();
