@@ -17,7 +17,7 @@ use crate::workspace::{
 
 use super::activity_writer::Activity;
 use super::attempt_record::Record;
-use super::steps::setup_step::SetupOutcome;
+use super::checkout_runner::SetupOutcome;
 use super::{AttemptError, AttemptFolder, Site, lesson};
 
 /// Paths shown in a message; the rest are counted.

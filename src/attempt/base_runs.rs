@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{AttemptError, Site};
+use super::AttemptError;
 use crate::ci::{BaseState, CiOutcome, TestResults};
 use crate::clock::now;
 use crate::config::Settings;
 use crate::phase::RunId;
-use crate::store::BaseKey;
+use crate::store::{BaseKey, Store};
 
 /// Results kept in memory; the oldest result is dropped first.
 const KEPT: usize = 32;
@@ -101,32 +101,18 @@ impl BaseRuns {
         trees.insert(commit.to_owned(), tree.to_owned());
     }
 
-    /// Returns whether the text is new in this drain.
-    fn is_news(&self, text: &str) -> bool {
-        locked(&self.said).insert(text.to_owned())
-    }
-}
-
-impl Site {
-    /// Emits a note once per drain, for all workers.
-    pub(super) fn say_once(&self, text: &str) {
-        let text = self.redactor.redact(text);
-        if self.bases.is_news(&text) {
-            self.progress.note(&text);
-        }
-    }
-
     /// Returns the stored result for this key. From an earlier drain only green results count: the cause of a red
     /// result may have been fixed outside of the repository.
-    pub(super) async fn known_base(
+    pub(super) async fn known(
         &self,
+        store: &Store,
         run: &RunId,
         key: &BaseKey,
     ) -> Result<Option<Arc<TestResults>>, AttemptError> {
-        if let Some(known) = self.bases.result(key) {
+        if let Some(known) = self.result(key) {
             return Ok(Some(known));
         }
-        let Some(json) = self.store.base_result(run, key).await? else { return Ok(None) };
+        let Some(json) = store.base_result(run, key).await? else { return Ok(None) };
         // A result stored in an old format is computed again.
         let kept = serde_json::from_str(&json).ok();
         let green = kept.filter(|kept: &TestResults| {
@@ -134,19 +120,26 @@ impl Site {
         });
         let known = green.map(Arc::new);
         if let Some(known) = &known {
-            self.bases.put(key.clone(), Arc::clone(known));
+            self.put(key.clone(), Arc::clone(known));
         }
         Ok(known)
     }
 
-    pub(super) async fn keep_base(
+    /// Stores a result for later drains.
+    pub(super) async fn keep(
         &self,
+        store: &Store,
         run: &RunId,
         key: &BaseKey,
         results: &TestResults,
     ) -> Result<(), AttemptError> {
         let json = serde_json::to_string(results).map_err(anyhow::Error::new)?;
-        Ok(self.store.put_base_result(run, key, &json, now()).await?)
+        Ok(store.put_base_result(run, key, &json, now()).await?)
+    }
+
+    /// Returns whether the text is new in this drain.
+    pub(super) fn is_news(&self, text: &str) -> bool {
+        locked(&self.said).insert(text.to_owned())
     }
 }
 

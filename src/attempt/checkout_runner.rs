@@ -1,9 +1,11 @@
 //! Preparation of a checkout: runs `workspace.setup`, or the frozen installs for changed lock files.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{AttemptError, Site};
+use super::AttemptError;
 use crate::ci::Pythons;
 use crate::config::{CommandLine, Settings};
 use crate::phase::shell;
@@ -38,6 +40,55 @@ pub(crate) struct CheckoutRunner<'a> {
     pub pythons: &'a Pythons,
 }
 
+/// Last setup of each checkout in this drain. State on disk is not trusted, because agents can write there.
+#[derive(Default)]
+pub(crate) struct Setups(Mutex<HashMap<PathBuf, Done>>);
+
+/// Last setup of a checkout.
+#[derive(Clone)]
+pub(crate) struct Done {
+    /// Command, manifests and lock files of the setup.
+    pub key: String,
+    /// Results surviving a reset; `None` if a reset removes some of them.
+    pub kept: Option<Vec<PathBuf>>,
+}
+
+/// Outcome of a setup step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SetupOutcome {
+    /// Skipped: no setup configured, nothing changed since the last run, or the drain was stopped.
+    DidNotRun,
+    Ran,
+    /// Setup failed on other inputs than for the agent: attributed to the change.
+    Failed {
+        why: String,
+    },
+}
+
+impl Setups {
+    /// Returns the last setup of a checkout.
+    pub fn get(&self, dir: &Path) -> Option<Done> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(dir).cloned()
+    }
+
+    /// Replaces the last setup of a checkout.
+    pub fn put(&self, dir: &Path, done: Option<Done>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match done {
+            Some(done) => drop(all.insert(dir.to_owned(), done)),
+            None => drop(all.remove(dir)),
+        }
+    }
+}
+
+impl Done {
+    /// Whether all results of the setup still exist.
+    pub fn is_whole(&self, dir: &Path) -> bool {
+        let there = |path: &PathBuf| dir.join(path).symlink_metadata().is_ok();
+        self.kept.as_ref().is_some_and(|kept| kept.iter().all(there))
+    }
+}
+
 /// End of a command.
 enum CommandEnd {
     Done,
@@ -69,20 +120,6 @@ pub(crate) struct InstallFailure {
     pub why: String,
     /// End of the output.
     pub last_lines: String,
-}
-
-impl Site {
-    pub(super) fn runner(&self) -> CheckoutRunner<'_> {
-        CheckoutRunner {
-            repo: &self.repo,
-            settings: &self.settings,
-            agent_env: &self.agent_env,
-            ci_env: &self.ci_env,
-            users_checkout: &self.users_checkout,
-            redactor: &self.redactor,
-            pythons: &self.pythons,
-        }
-    }
 }
 
 impl CheckoutRunner<'_> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::base_runs::BaseRuns;
+use super::checkout_runner::{CheckoutRunner, Setups};
 use super::estimator::Estimator;
 use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
-use super::steps::setup_step::Setups;
 use crate::attempt::AttemptError;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
@@ -224,6 +224,27 @@ impl Site {
                 Some(facts) => Ok(facts),
                 None => Err(error.into()),
             },
+        }
+    }
+
+    /// Emits a note once per drain, for all workers.
+    pub(super) fn say_once(&self, text: &str) {
+        let text = self.redactor.redact(text);
+        if self.bases.is_news(&text) {
+            self.progress.note(&text);
+        }
+    }
+
+    /// Returns the runner of setup and installs.
+    pub(super) fn runner(&self) -> CheckoutRunner<'_> {
+        CheckoutRunner {
+            repo: &self.repo,
+            settings: &self.settings,
+            agent_env: &self.agent_env,
+            ci_env: &self.ci_env,
+            users_checkout: &self.users_checkout,
+            redactor: &self.redactor,
+            pythons: &self.pythons,
         }
     }
 

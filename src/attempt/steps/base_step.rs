@@ -88,7 +88,9 @@ impl Attempt<'_> {
     async fn first_run(&mut self, plan: &CiPlan) -> Result<Option<CiRun>, AttemptError> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
-        if let Some(known) = self.site.known_base(&self.claim.run_id, &key).await? {
+        if let Some(known) =
+            self.site.bases.known(&self.site.store, &self.claim.run_id, &key).await?
+        {
             return Ok(Some(CiRun::of(TestResults::clone(&known))));
         }
         let run = match plan.is_configured() {
@@ -127,7 +129,7 @@ impl Attempt<'_> {
     ) -> Result<Option<Arc<TestResults>>, AttemptError> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
-        let known = self.site.known_base(&self.claim.run_id, &key).await?;
+        let known = self.site.bases.known(&self.site.store, &self.claim.run_id, &key).await?;
         if known.is_some() || !needs {
             return Ok(known);
         }
@@ -187,7 +189,7 @@ impl Attempt<'_> {
         results: &TestResults,
     ) -> Result<Arc<TestResults>, AttemptError> {
         let shared = Arc::new(results.clone());
-        self.site.keep_base(&self.claim.run_id, &key, results).await?;
+        self.site.bases.keep(&self.site.store, &self.claim.run_id, &key, results).await?;
         self.site.bases.put(key, Arc::clone(&shared));
         Ok(shared)
     }

@@ -62,7 +62,7 @@ pub(crate) async fn finish(
     finished.tries = finished.tries.max(ended.tries);
     for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
         // After this error the next drain runs CI again; the finished attempt stays finished.
-        if let Err(error) = site.keep_base(&run, key, results).await {
+        if let Err(error) = site.bases.keep(&site.store, &run, key, results).await {
             tracing::warn!("cannot store the CI result of the tree {}: {error}", key.tree);
         }
     }

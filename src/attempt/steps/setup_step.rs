@@ -1,60 +1,13 @@
 //! `workspace.setup` in each checkout of a slot: skipped if command, manifests and lock files are unchanged since the
 //! last run, and all results are still present.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
+use crate::attempt::checkout_runner::{Done, SetupOutcome};
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError};
 use crate::config::CommandLine;
 use crate::phase::dependency_inputs::is_input;
 use crate::process::StopLevel;
 use crate::workspace::Side;
-
-/// Last setup of each checkout in this drain. State on disk is not trusted, because agents can write there.
-#[derive(Default)]
-pub struct Setups(Mutex<HashMap<PathBuf, Done>>);
-
-#[derive(Clone)]
-struct Done {
-    key: String,
-    /// Results surviving a reset; `None` if a reset removes some of them.
-    kept: Option<Vec<PathBuf>>,
-}
-
-/// Outcome of a setup step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SetupOutcome {
-    /// Skipped: no setup configured, nothing changed since the last run, or the drain was stopped.
-    DidNotRun,
-    Ran,
-    /// Setup failed on other inputs than for the agent: attributed to the change.
-    Failed {
-        why: String,
-    },
-}
-
-impl Setups {
-    fn get(&self, dir: &Path) -> Option<Done> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(dir).cloned()
-    }
-
-    fn put(&self, dir: &Path, done: Option<Done>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match done {
-            Some(done) => drop(all.insert(dir.to_owned(), done)),
-            None => drop(all.remove(dir)),
-        }
-    }
-}
-
-impl Done {
-    fn is_whole(&self, dir: &Path) -> bool {
-        let there = |path: &PathBuf| dir.join(path).symlink_metadata().is_ok();
-        self.kept.as_ref().is_some_and(|kept| kept.iter().all(there))
-    }
-}
 
 impl Attempt<'_> {
     /// Runs setup in a checkout. Neither an agent nor CI can work without setup.
