@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::NextStep;
-use super::steps::memory_step::Lesson;
 use crate::ci::TestResults;
 use crate::phase::Usage;
 use crate::phase::budget::Spent;
@@ -59,4 +58,15 @@ impl Record {
             wall: Duration::ZERO,
         }
     }
+}
+
+/// Facts learned from an attempt, besides the verdict.
+#[derive(Debug, Default)]
+pub(crate) struct Lesson {
+    /// Changed paths.
+    pub changed: Vec<String>,
+    /// Whether CI is configured.
+    pub has_ci: bool,
+    /// Difference from the failed attempt, for a retry with a passed verdict.
+    pub fix: Option<String>,
 }

@@ -2,11 +2,11 @@
 //!
 //! Nothing here can fail an attempt: the memory answers in time or not at all.
 
-use super::prompt_step::PromptRequest;
+use crate::attempt::attempt_record::Lesson;
 use crate::memory::normalise::normalise;
 use crate::memory::{Collection, Entry, Memory, Recall};
 use crate::phase::words::{first_few, short_commit};
-use crate::phase::{Failure, FailureKind, FixedSpec, Verdict};
+use crate::phase::{Failure, FailureKind, FixedSpec, PhaseId, RunId, Verdict};
 use crate::prompt::Snippet;
 use crate::store::Claim;
 
@@ -21,30 +21,24 @@ const MESSAGE_LINES: usize = 30;
 const TESTS: usize = 5;
 const CHANGED: usize = 30;
 
-/// Facts learned from an attempt, besides the verdict.
-#[derive(Debug, Default)]
-pub(crate) struct Lesson {
-    /// Changed paths.
-    pub changed: Vec<String>,
-    /// Whether CI is configured.
-    pub has_ci: bool,
-    /// Difference from the failed attempt, for a retry with a passed verdict.
-    pub fix: Option<String>,
-}
-
 /// Recalls entries relevant to this attempt, best first.
-pub(crate) async fn recall(memory: &Memory, asked: &PromptRequest<'_>) -> Vec<Snippet> {
+pub(crate) async fn recall(
+    memory: &Memory,
+    run: &RunId,
+    phase: &FixedSpec,
+    last_failure: Option<&Failure>,
+) -> Vec<Snippet> {
     let recalled = memory
         .recall(&Recall {
-            phase: topic(asked.phase),
-            failure: asked.last_failure.map(symptom),
+            phase: topic(phase),
+            failure: last_failure.map(symptom),
             run: None,
             limit: SNIPPETS + 1,
             max_chars: SNIPPET_CHARS,
         })
         .await;
     let own = |of: &crate::memory::Snippet| {
-        of.run.as_ref() == Some(asked.run_id) && of.phase.as_ref() == Some(asked.phase.phase_id())
+        of.run.as_ref() == Some(run) && of.phase.as_ref() == Some(phase.phase_id())
     };
     // The phase's own plan adds nothing to the task.
     let others = recalled
@@ -90,7 +84,7 @@ pub(crate) fn entries(
 }
 
 /// Builds the plan entry of a phase, for recall by phases running earlier.
-pub fn plan(run: &crate::phase::RunId, phase: &crate::phase::PhaseId, text: String) -> Entry {
+pub fn plan(run: &RunId, phase: &PhaseId, text: String) -> Entry {
     let mut entry = Entry::new(Collection::Planning, format!("{run}/{phase}"), text);
     entry.key = Some("plan".to_owned());
     entry.of(run, phase)

@@ -35,7 +35,7 @@ pub struct PromptRequest<'a> {
 
 /// Builds the complete prompt with recalled entries, with secrets removed.
 pub async fn prompt_for(asked: &PromptRequest<'_>, memory: &Memory, redact: &Redactor) -> String {
-    let memories = memory_step::recall(memory, asked).await;
+    let memories = memory_step::recall(memory, asked.run_id, asked.phase, asked.last_failure).await;
     let mut prompt = prompt::compose(&PromptInput {
         spec: asked.phase,
         try_number: asked.tries + 1,
