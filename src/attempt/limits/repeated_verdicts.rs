@@ -6,15 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::agent;
-use crate::attempt::steps::diff_gate::presence;
-use crate::attempt::{Attempt, AttemptError};
-use crate::ci::{self, compare};
 use crate::memory::normalise::normalise;
-use crate::phase::deliverables::Presence;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind, PhaseId, Verdict};
-use crate::workspace::Side;
+use crate::phase::{Failure, FailureKind, PhaseId};
 
 /// Paths and tests named in a message.
 const NAMED: usize = 5;
@@ -23,7 +17,7 @@ const LINES: usize = 5;
 
 /// Failure common to several phases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Signature {
+pub(crate) enum Signature {
     /// Error of the agent, the provider, the supervisor or the start of CI, without the variable parts.
     Error(String),
     /// The agent did nothing.
@@ -45,7 +39,7 @@ impl Signature {
 
     /// Derives the signature of a failure. `idle`: what an unchanged tree says about the agent. `breached`:
     /// forbidden paths changed by the attempt.
-    fn of(failure: &Failure, idle: Idle, breached: &BTreeSet<String>) -> Option<Self> {
+    pub fn of(failure: &Failure, idle: Idle, breached: &BTreeSet<String>) -> Option<Self> {
         let detail = &failure.detail;
         match failure.kind {
             FailureKind::AgentFailed | FailureKind::CiCannotStart => {
@@ -70,7 +64,8 @@ impl Signature {
         }
     }
 
-    fn is_of_ci(&self) -> bool {
+    /// Whether CI failed.
+    pub fn is_of_ci(&self) -> bool {
         matches!(self, Self::Tests(_) | Self::Lines(_))
     }
 }
@@ -97,7 +92,7 @@ fn normal_lines(log: &str) -> Vec<String> {
 
 /// Whether an agent that changed nothing did nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Idle {
+pub(crate) enum Idle {
     No,
     /// All deliverables exist, and the agent reports neither tool calls nor tokens: the same output in phase after
     /// phase shows that it does not work.
@@ -131,7 +126,7 @@ impl Repeats {
     }
 
     /// Counts a failure. Returns the affected phases since the last landing once the limit is reached.
-    fn met(&self, phase: &PhaseId, signature: &Signature) -> Option<Vec<PhaseId>> {
+    pub(crate) fn met(&self, phase: &PhaseId, signature: &Signature) -> Option<Vec<PhaseId>> {
         if self.is_sampling.load(Ordering::Relaxed) {
             return None;
         }
@@ -159,12 +154,12 @@ impl Repeats {
     }
 
     /// Clears all counts after a landing.
-    fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.rows().clear();
     }
 
     /// Forgets failures found to be caused by the phases.
-    fn forget(&self, signature: &Signature) {
+    pub(crate) fn forget(&self, signature: &Signature) {
         self.rows().retain(|(before, _)| before != signature);
     }
 
@@ -179,78 +174,13 @@ fn row(phases: &[PhaseId]) -> String {
     format!("{} phases in a row ({})", names.len(), names.join(", "))
 }
 
-impl Attempt<'_> {
-    /// Returns whether the agent left a deliverable missing, or used no tool at all. Of programs without reported
-    /// tool calls, nothing is known if all deliverables exist.
-    fn idle(&self, verdict: &Verdict) -> Result<Idle, AttemptError> {
-        if !matches!(verdict, Verdict::Failed(failure) if failure.kind == FailureKind::NoChange) {
-            return Ok(Idle::No);
-        }
-        let is_missing = self.claim.phase.deliverables().iter().any(|path| {
-            let place = self.slot.path().join(path.as_str().trim_end_matches('/'));
-            !path.is_glob() && matches!(presence(&place), Presence::Absent)
-        });
-        let (_, settings) = self.site.agent_of(self.claim)?;
-        let tells_of_tools = agent::reports_tool_calls(settings);
-        let is_silent = !self.used_tools.load(Ordering::Relaxed);
-        let has_used_tokens = self.record.usage.tokens.billed().is_some_and(|tokens| tokens > 0);
-        Ok(match tells_of_tools {
-            _ if is_missing => Idle::Yes,
-            true if is_silent => Idle::Yes,
-            false if is_silent && !has_used_tokens => Idle::Perhaps,
-            _ => Idle::No,
-        })
-    }
-
-    /// Counts the verdict. Returns an error ending the drain after too many equal failures in a row, not caused by
-    /// the phases. The attempt is then not counted towards `max_attempts`.
-    pub(crate) async fn look_for_repeats(&mut self, verdict: &Verdict) -> Result<(), AttemptError> {
-        let idle = self.idle(verdict)?;
-        let repeats = &self.site.repeats;
-        let failure = match verdict {
-            Verdict::Passed { commit: Some(_) } => {
-                repeats.reset();
-                return Ok(());
-            }
-            // A phase without work, or back in the queue, says nothing about other phases.
-            Verdict::Passed { commit: None } | Verdict::Requeued(_) => return Ok(()),
-            Verdict::Failed(failure) => failure,
-        };
-        let Some(signature) = Signature::of(failure, idle, &self.record.breached) else {
-            return Ok(());
-        };
-        let Some(phases) = repeats.met(&self.claim.phase_id, &signature) else {
-            return Ok(());
-        };
-        if signature.is_of_ci() && !self.base_fails_with(&signature).await? {
-            self.site.repeats.forget(&signature);
-            return Ok(());
-        }
-        let file = &self.site.settings_file;
-        Err(AttemptError::Systemic(why(&signature, &phases, failure, file)))
-    }
-
-    /// Returns whether CI fails in the same way without the attempt's change.
-    async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, AttemptError> {
-        let own = ci::check_plan(self.claim.phase.ci());
-        let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci), self.site.repo.root()));
-        let plans = [Some(self.ci_plan(Side::Ci).await), own];
-        for plan in plans.into_iter().flatten() {
-            let Some(run) = self.run_base_again(&plan).await? else { return Ok(false) };
-            let judgement = compare(&run, None, &|_| false);
-            let failure = ci::failure(&plan, &run, &judgement);
-            let at_base =
-                failure.and_then(|failure| Signature::of(&failure, Idle::No, &BTreeSet::new()));
-            if at_base.as_ref() == Some(signature) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 /// Describes the phases, the common failure, the last lines and the remedy. `file`: the configuration in use.
-fn why(signature: &Signature, phases: &[PhaseId], failure: &Failure, file: &str) -> String {
+pub(crate) fn why(
+    signature: &Signature,
+    phases: &[PhaseId],
+    failure: &Failure,
+    file: &str,
+) -> String {
     let row = row(phases);
     let lines = last_lines(&failure.detail.log_tail);
     let said = match lines.is_empty() {

@@ -11,5 +11,6 @@ pub mod landing_step;
 pub mod lost_work_step;
 pub mod memory_step;
 pub mod prompt_step;
+pub mod repeats_step;
 pub mod requested_checks;
 pub mod setup_step;
