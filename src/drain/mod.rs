@@ -3,12 +3,12 @@
 //! Decides when to continue and when to stop. `workers` holds the running attempts, `scheduler` picks the next step,
 //! `idle_wait` waits, `attempt` executes one attempt, `recover` reclaims the work of dead drains.
 
+mod admission;
 mod drain_summary;
 mod dry_run;
 mod final_test;
 mod heap;
 mod idle_wait;
-mod limits;
 mod liveness;
 mod memory_upkeep;
 mod old_slot_removal;
@@ -33,7 +33,7 @@ use crate::process::Stop;
 use crate::progress::Event;
 use crate::store::Fixer;
 
-use limits::admission::Limits;
+use admission::Limits;
 use liveness::HeartbeatChecks;
 use scheduler::SchedulerStep;
 use stop_reason::StopReason;
