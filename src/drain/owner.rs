@@ -13,7 +13,7 @@ use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
-use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms, hangup};
+use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms};
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
@@ -163,7 +163,7 @@ impl Signals {
     pub fn listen(handle: StopHandle) -> anyhow::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let mut hangup = match hangup::is_ignored() {
+        let mut hangup = match is_hangup_ignored() {
             true => None,
             false => Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?),
         };
@@ -200,6 +200,18 @@ impl Signals {
     /// Returns the exit code: SIGTERM and SIGHUP share a code; every other stop is an interrupt.
     pub fn exit(&self) -> Exit {
         if *lock(&self.terminated) { Exit::Terminated } else { Exit::Interrupted }
+    }
+}
+
+/// Checks whether autopack was started with SIGHUP ignored, as by `nohup`: autopack should then outlive the
+/// terminal.
+fn is_hangup_ignored() -> bool {
+    let mut set = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action the call only writes the present action, for which all zeros are a valid
+    // value.
+    unsafe {
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), set.as_mut_ptr());
+        set.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -15,7 +15,6 @@ pub mod boot_clock;
 pub mod capture;
 pub mod child_env;
 pub mod editor;
-pub mod hangup;
 pub mod host_place;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
@@ -24,7 +23,6 @@ mod job_events;
 pub mod lock;
 mod log_file;
 pub mod patch;
-mod process_group;
 pub mod redact;
 pub mod stop;
 pub mod supervise;

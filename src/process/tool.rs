@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::process_group::kill_group;
+use super::descendants::kill_group;
 use super::spawn::{Start, Started, file_of};
 use crate::config::Env;
 
