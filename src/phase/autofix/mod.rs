@@ -19,17 +19,18 @@ mod lists;
 mod scope;
 #[cfg(any(test, fuzzing))]
 mod spelled;
-mod tries;
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::json::kind;
+use super::json::{count, kind};
 use super::repair::{Repair, Unfixable};
 use super::spec::RawSpec;
 use super::verdict::Failure;
-use draft::Draft;
+use draft::{Draft, is_blank, words};
+
+const MAX_ATTEMPTS: &str = "max_attempts";
 
 /// Limits that apply to every phase of a workspace.
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +59,32 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     ci_keys::settle(&mut draft);
     ci::normalize(&mut draft);
     commands::normalize(&mut draft);
-    tries::normalize(&mut draft);
+    drop_bad_max_attempts(&mut draft);
     scope::derive(&mut draft);
     ci::fill(&mut draft);
     ci::escalate(&mut draft, last_failure);
     criteria::append(&mut draft);
     fixed::finish(draft)
+}
+
+/// Removes a `max_attempts` that is not a number of attempts; its text is kept. Without one, the configured number
+/// applies.
+fn drop_bad_max_attempts(draft: &mut Draft) {
+    let given = field::get(&draft.json, MAX_ATTEMPTS);
+    if given.is_none_or(|value| is_blank(value) || count(value).is_some()) {
+        return;
+    }
+    let Some(given) = draft.json.shift_remove(MAX_ATTEMPTS) else { return };
+    let shown = match &given {
+        Value::Number(number) => number.to_string(),
+        other => {
+            draft.prose.push(format!("{MAX_ATTEMPTS}: {}", words(other)));
+            kind(other).to_owned()
+        }
+    };
+    draft.fixed(format!(
+        "{MAX_ATTEMPTS}: {shown} is not a number of attempts; using executor.{MAX_ATTEMPTS}"
+    ));
 }
 
 #[cfg(test)]
