@@ -1,4 +1,5 @@
-//! Preparation of a checkout: runs `workspace.setup`, or the frozen installs for changed lock files.
+//! Preparation of a checkout: runs `workspace.setup`, or the frozen installs for changed lock files. Remembers the last
+//! setup of each checkout.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
