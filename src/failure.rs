@@ -105,6 +105,11 @@ impl<E: Into<Error>> From<E> for Failure {
 
 /// Adds a hint to a result with `.or_hint("...")`.
 pub trait WithHint<T> {
+    /// Adds the hint to an error.
+    ///
+    /// # Errors
+    ///
+    /// The error of the result itself.
     fn or_hint(self, hint: impl Into<String>) -> Result<T, Failure>;
 }
 

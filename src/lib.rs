@@ -6,8 +6,8 @@
 //! import       plans and databases of other systems    -> RawSpecs
 //! store        stored plans, states and attempts; the only SQL
 //! phase        the pure core: auto-fixer, scope, states, verdicts
-//! drain        the batch loop: recover, repair, claim, execute, finish
-//! execute      a single attempt, from top to bottom:
+//! drain        the batch loop: recover, repair, claim, attempt, finish
+//! attempt      a single attempt, from top to bottom:
 //!   workspace    a slot at the tip of the run branch
 //!   memory       notes of earlier phases: recalled before, stored after
 //!   prompt       the task for the agent
@@ -27,6 +27,7 @@
 
 // Unit tests use programs and variables of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
+#![deny(missing_docs, clippy::missing_errors_doc)]
 
 pub mod agent;
 pub mod attempt;

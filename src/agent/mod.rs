@@ -112,16 +112,37 @@ pub struct AgentReply {
 pub enum AgentError {
     /// A program or file is missing.
     #[error("cannot start the agent: {program} is missing ({searched}); {hint}")]
-    Missing { program: String, searched: String, hint: String },
+    Missing {
+        /// Name or path.
+        program: String,
+        /// Searched places, for the message.
+        searched: String,
+        /// Advice, for the message.
+        hint: String,
+    },
     /// The agent exists but cannot be started.
     #[error("cannot start the agent: {program}: {why}; {hint}")]
-    CannotStart { program: String, why: String, hint: String },
+    CannotStart {
+        /// Name or path.
+        program: String,
+        /// Cause, for the message.
+        why: String,
+        /// Advice, for the message.
+        hint: String,
+    },
     /// The agent's program did not run.
     #[error("cannot run the agent: {0}")]
     Spawn(#[source] SpawnError),
     /// A file of the attempt cannot be read or written.
     #[error("cannot {what} {}: {source}", .path.display())]
-    Io { what: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        /// The action that failed, as a verb phrase.
+        what: &'static str,
+        /// File or directory.
+        path: PathBuf,
+        /// Error of the operating system.
+        source: io::Error,
+    },
 }
 
 /// Checks that the agent can be started. `env` is the environment for the agent.

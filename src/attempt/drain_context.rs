@@ -66,6 +66,7 @@ pub struct Site {
     making_branch: tokio::sync::Mutex<()>,
     said_held: AtomicBool,
     said_unpriced: AtomicBool,
+    /// Free disk space, watched for all workers.
     pub disk: DiskSpace,
 }
 

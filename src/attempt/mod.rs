@@ -53,6 +53,7 @@ pub use steps::prompt_step::{PromptRequest, prompt_for};
 /// Result of a claim's attempt, for the drain.
 #[derive(Debug)]
 pub struct AttemptResult {
+    /// The stored verdict; `None` if the attempt has none.
     pub finished: Option<Finished>,
     /// Consequence for later attempts, or the error instead of a verdict.
     pub next: Result<NextStep, AttemptError>,
@@ -162,9 +163,8 @@ async fn execute_in_span(
     }
 }
 
-/// Extends the wait for a provider unavailable over several drains: each drain starts from the count stored with the
-/// phase.
 impl AttemptResult {
+    /// Creates the result of an attempt that ended with an error before a verdict.
     pub fn unfinished(error: AttemptError) -> Self {
         Self { finished: None, next: Err(error) }
     }

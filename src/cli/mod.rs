@@ -79,6 +79,7 @@ macro_rules! verbs {
     ($($(#[$meta:meta])* $name:ident => $module:ident,)*) => {
         /// Subcommands of `autopack`.
         #[derive(Debug, Subcommand)]
+        #[expect(missing_docs, reason = "a variant's help text is the doc comment of its `Args`")]
         pub enum Verb {
             $($(#[$meta])* $name($module::Args),)*
         }

@@ -18,6 +18,7 @@ pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
 const AGENT_QUIET: &str = "AUTOPACK_TEST_AGENT_QUIET_SECONDS";
+/// Returns the shortened time without agent output used by tests, if set.
 pub fn agent_quiet(variables: &BTreeMap<OsString, OsString>) -> Option<Duration> {
     let seconds = variables.get(OsStr::new(AGENT_QUIET))?.to_str()?.parse().ok()?;
     Some(Duration::from_secs(seconds))

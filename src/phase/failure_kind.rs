@@ -67,6 +67,7 @@ impl FailureKind {
         Self::Imported,
     ];
 
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ScopeBreach => "scope_breach",

@@ -12,10 +12,20 @@ use tokio::process::Command;
 pub enum EditorError {
     /// The shell for the editor cannot be started.
     #[error("cannot start the editor {editor:?}: {source}")]
-    CannotStart { editor: String, source: io::Error },
+    CannotStart {
+        /// Shell command of the editor.
+        editor: String,
+        /// Error of the operating system.
+        source: io::Error,
+    },
     /// The editor ended with an error.
     #[error("the editor {editor:?} ended with {status}, so nothing was changed")]
-    Failed { editor: String, status: ExitStatus },
+    Failed {
+        /// Shell command of the editor.
+        editor: String,
+        /// Exit status.
+        status: ExitStatus,
+    },
 }
 
 /// Opens `file` and waits until the editor is closed. `editor` is a shell command, like `$EDITOR`.

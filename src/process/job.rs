@@ -102,10 +102,18 @@ pub struct Ended {
 pub enum SpawnError {
     /// The program does not exist.
     #[error("cannot run {}: there is no such program", .program.display())]
-    NotFound { program: OsString },
+    NotFound {
+        /// Name or path of the program.
+        program: OsString,
+    },
     /// The program cannot be started.
     #[error("cannot run {}: {source}", .program.display())]
-    CannotStart { program: OsString, source: io::Error },
+    CannotStart {
+        /// Name or path of the program.
+        program: OsString,
+        /// Error of the operating system.
+        source: io::Error,
+    },
     /// The supervisor cannot be started.
     #[error("cannot supervise a program: {0}")]
     Supervisor(io::Error),
@@ -117,7 +125,12 @@ pub enum SpawnError {
     Output(io::Error),
     /// The log cannot be written.
     #[error("cannot write the log {}: {source}", .path.display())]
-    Log { path: PathBuf, source: io::Error },
+    Log {
+        /// Path of the log.
+        path: PathBuf,
+        /// Error of the operating system.
+        source: io::Error,
+    },
 }
 
 impl Job<'_> {

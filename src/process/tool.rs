@@ -63,19 +63,42 @@ pub struct Output {
 pub enum ToolError {
     /// The program does not exist.
     #[error("cannot run {}: there is no such program", .program.display())]
-    NotFound { program: OsString },
+    NotFound {
+        /// Name or path of the program.
+        program: OsString,
+    },
     /// The program cannot be started.
     #[error("cannot run {}: {source}", .program.display())]
-    CannotStart { program: OsString, source: io::Error },
+    CannotStart {
+        /// Name or path of the program.
+        program: OsString,
+        /// Error of the operating system.
+        source: io::Error,
+    },
     /// The timeout was reached.
     #[error("{} did not end within {} s", .program.display(), .after.as_secs())]
-    TimedOut { program: OsString, after: Duration },
+    TimedOut {
+        /// Name or path of the program.
+        program: OsString,
+        /// The timeout.
+        after: Duration,
+    },
     /// The output limit was reached.
     #[error("{} wrote more than {cap} bytes", .program.display())]
-    TooMuchOutput { program: OsString, cap: u64 },
+    TooMuchOutput {
+        /// Name or path of the program.
+        program: OsString,
+        /// The output limit in bytes.
+        cap: u64,
+    },
     /// The output cannot be read.
     #[error("cannot read the output of {}: {source}", .program.display())]
-    Io { program: OsString, source: io::Error },
+    Io {
+        /// Name or path of the program.
+        program: OsString,
+        /// Error of the operating system.
+        source: io::Error,
+    },
 }
 
 impl Tool {

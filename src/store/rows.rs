@@ -22,6 +22,7 @@ pub struct PhaseRow {
     pub name: String,
     /// Present state.
     pub state: PhaseState,
+    /// Order in the queue.
     pub place: QueuePlace,
     /// The repaired spec, or the spec as written before the first repair.
     pub spec: RawSpec,

@@ -31,17 +31,39 @@ pub enum Outcome {
     #[default]
     Finished,
     /// The provider asked to retry later. The attempt is not counted.
-    RateLimited { until: Option<Until>, message: String },
+    RateLimited {
+        /// End of the limit, if the provider names one.
+        until: Option<Until>,
+        /// The provider's or the agent's message, redacted.
+        message: String,
+    },
     /// The provider is unreachable or failing: retry later. The attempt is not counted.
-    Unavailable { until: Option<Until>, message: String },
+    Unavailable {
+        /// Time to retry at, if the provider names one.
+        until: Option<Until>,
+        /// The provider's or the agent's message, redacted.
+        message: String,
+    },
     /// The next phase would fail too: credentials, unknown model, no credit. The message names a fix.
-    Systemic { message: String },
+    Systemic {
+        /// The provider's or the agent's message, redacted.
+        message: String,
+    },
     /// The agent or the provider failed in this attempt.
-    Failed { message: String },
+    Failed {
+        /// The provider's or the agent's message, redacted.
+        message: String,
+    },
     /// The same tool call with the same result, repeatedly.
-    Looped { what: String },
+    Looped {
+        /// The repeated tool call and the number of repetitions.
+        what: String,
+    },
     /// The attempt's budget is used up.
-    OverBudget { what: String },
+    OverBudget {
+        /// The budget and the amount used.
+        what: String,
+    },
 }
 
 /// End of a rate limit, as reported by the provider.

@@ -137,6 +137,10 @@ impl Compose {
     }
 
     /// Starts the service.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the message for the user when Compose cannot be run, ends with an error or does not end in time.
     pub async fn up(&self, file: &ComposeFile, left: Duration) -> Result<(), String> {
         let _alone = alone(file).await;
         let up = self.run(&on_file(file, &["up", "-d", "--no-deps", SERVICE]), left).await;

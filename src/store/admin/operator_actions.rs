@@ -41,6 +41,7 @@ pub struct OperatorActions<'a> {
 }
 
 impl Store {
+    /// Returns the operator's actions on this store.
     pub fn operator(&self) -> OperatorActions<'_> {
         OperatorActions { store: self }
     }

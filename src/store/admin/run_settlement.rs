@@ -7,6 +7,10 @@ use crate::store::queries::run_facts::RunFacts;
 
 impl Store {
     /// Stores the repository, branch and base of a run without them. Returns the stored values, for the caller to compare.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the database cannot be read or written.
     pub async fn settle_run_facts(
         &self,
         run: &RunId,
@@ -32,6 +36,10 @@ impl Store {
 
     /// Records that the run's repository moved from one identity to another. Returns `false`, and changes nothing, if the
     /// run belongs to a third repository by now.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the database cannot be read or written.
     pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<bool, StoreError> {
         self.named(async {
             let moved = sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
@@ -46,6 +54,10 @@ impl Store {
     }
 
     /// Records the backend of the memory of a drain of these runs, for `status`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the database cannot be read or written.
     pub async fn note_memory_backend(
         &self,
         runs: &[RunId],

@@ -28,6 +28,7 @@ pub struct TokenSums {
 }
 
 impl MeasuredUsage {
+    /// Adds the tokens of an attempt.
     pub fn add(&mut self, attempt: &AttemptFacts) {
         let (sums, tokens) = (&mut self.tokens, attempt.tokens);
         plus(&mut sums.known.input, tokens.input);

@@ -155,6 +155,7 @@ impl Repo {
         &self.root
     }
 
+    /// Returns the directory that git shares between work trees.
     pub fn common_dir(&self) -> &Path {
         &self.common_dir
     }

@@ -75,6 +75,10 @@ struct Tail {
 
 impl Part {
     /// Creates an empty part.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn new(kind: Kind, dimensions: usize) -> Result<Self> {
         let index = match kind {
             Kind::Exact => flat(dimensions)?,
@@ -101,6 +105,10 @@ impl Part {
     }
 
     /// Sets the parameters for building a graph.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn tune(&self) -> Result<()> {
         self.set("efConstruction", EF_CONSTRUCTION)
     }
@@ -114,18 +122,22 @@ impl Part {
         set.map_err(library("tune the index"))
     }
 
+    /// Returns the search method.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
+    /// Returns the FAISS index.
     pub fn index(&self) -> &IndexImpl {
         &self.index
     }
 
+    /// Returns the number of each vector, in the order of the index. Removed vectors are included.
     pub fn numbers(&self) -> &[i64] {
         &self.numbers
     }
 
+    /// Counts live and removed vectors.
     pub fn size(&self) -> Size {
         let live = self.of_entry.len();
         Size { live, dead: self.count() - live }
@@ -167,6 +179,10 @@ impl Part {
     }
 
     /// Adds vectors with numbers greater than all numbers in the part.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn add(&mut self, batch: &[(&Change, &[f32])]) -> Result<()> {
         use_threads(1);
         // Skip numbers already in the part, to avoid duplicates.
@@ -222,6 +238,10 @@ impl Part {
 
     /// Moves a few vectors from the tail into the graph; returns true while some are left. A vector in both is found
     /// once.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn move_some(&mut self, most: usize) -> Result<bool> {
         let Some(tail) = &self.tail else { return Ok(false) };
         let end = (tail.moved + most).min(tail.numbers.len());

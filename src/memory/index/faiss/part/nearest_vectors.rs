@@ -17,6 +17,10 @@ const EF_MOST: usize = 1_024;
 impl Part {
     /// Returns the nearest vectors of all, or of those in `only`. FAISS skips the others; where a graph would then miss
     /// some, every live vector is compared.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn search(
         &mut self,
         query: &[f32],

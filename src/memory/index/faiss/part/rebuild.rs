@@ -27,6 +27,10 @@ impl std::fmt::Debug for Snapshot {
 
 impl Snapshot {
     /// Builds the new part. Slow, but needs no lock, and leaves half of the processors to agents and CI.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn build(self) -> Result<Part> {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         use_threads((processors / 2).max(1));
@@ -53,6 +57,11 @@ impl Part {
         (outgrown || littered).then_some(fitting)
     }
 
+    /// Copies the live vectors, for a rebuild outside of the lock.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn snapshot(&self, kind: Kind) -> Result<Snapshot> {
         let mut entries: Vec<(EntryId, i64)> =
             self.of_entry.iter().map(|(id, n)| (id.clone(), *n)).collect();
@@ -65,6 +74,10 @@ impl Part {
     }
 
     /// Replaces `self`, after applying later changes.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the FAISS library reports an error.
     pub fn replace_with(&mut self, mut built: Self) -> Result<()> {
         let last = built.last().unwrap_or(0);
         let mut newer: Vec<(EntryId, i64)> = self
