@@ -82,8 +82,8 @@ fn corpora() -> Vec<(&'static str, Vec<RawSpec>)> {
 /// Real specs from beside the repository, if present; see `tests/support`.
 fn real() -> Option<Vec<RawSpec>> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or(beside, Into::into);
-    let text = std::fs::read_to_string(folder.join("real_phase_specs.jsonl")).ok()?;
+    let directory = std::env::var_os("AUTOPACK_SHARED_DATA").map_or(beside, Into::into);
+    let text = std::fs::read_to_string(directory.join("real_phase_specs.jsonl")).ok()?;
     text.lines().map(|line| serde_json::from_str(line).map(RawSpec).ok()).collect()
 }
 

@@ -43,7 +43,7 @@ pub fn section(scale: &Scale) -> String {
 }
 
 async fn measure(queued: usize, count: usize) -> [Samples; 3] {
-    let dir = tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a folder");
+    let dir = tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a directory");
     let url = DatabaseUrl::parse("sqlite:///queue.db", dir.path()).expect("a URL");
     let run = RunId::new("r");
     let store = Store::open(&url).await.expect("a database");
@@ -73,12 +73,12 @@ async fn multiply(path: &Path, queued: usize) {
     let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Off);
     let mut connection = options.connect().await.expect("the database");
     sqlx::query(
-        "WITH RECURSIVE numbers (n, old, new, folder) AS (
+        "WITH RECURSIVE numbers (n, old, new, directory) AS (
              SELECT 0, 'p000000', 'p000000', 'p0000/' UNION ALL
              SELECT n + 1, old, printf('p%06d', n + 1), printf('p%04d/', (n + 1) / 100) FROM numbers WHERE n + 1 < ?)
          INSERT INTO phases (run, phase_id, position, state, name, spec_version, fixes, raw_spec, spec, footprint)
-         SELECT run, new, n, state, name, spec_version, fixes, replace(replace(raw_spec, 'p0000/', folder), old, new),
-                replace(replace(spec, 'p0000/', folder), old, new), replace(replace(footprint, 'p0000/', folder), old, new)
+         SELECT run, new, n, state, name, spec_version, fixes, replace(replace(raw_spec, 'p0000/', directory), old, new),
+                replace(replace(spec, 'p0000/', directory), old, new), replace(replace(footprint, 'p0000/', directory), old, new)
            FROM numbers JOIN phases ON run = (SELECT id FROM runs) AND phase_id = old WHERE n > 0",
     )
     .bind(queued as i64)

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::process::said;
+use super::process::first_line_of;
 use super::scale::Scale;
 use super::stats::{Samples, figure};
 
@@ -18,13 +18,13 @@ pub fn described() -> String {
     format!(
         "MeasuredChange on {date}: {cores} cores of {cpu}, {memory} GiB, Linux {kernel}; {autopack}, {rustc}, {git}. On its disk\n\
          a write of 4 KiB with `fdatasync` takes {p50} ms (p50; p99 {p99} ms), the lower bound for a database commit.\n",
-        date = said("date", &["-u", "+%F"]).unwrap_or_default(),
+        date = first_line_of("date", &["-u", "+%F"]).unwrap_or_default(),
         cores = std::thread::available_parallelism().map_or(1, usize::from),
         memory = memory.div_ceil(1 << 20),
         kernel = kernel.trim(),
-        autopack = said(super::process::AUTOPACK, &["--version"]).unwrap_or_default(),
-        rustc = said("rustc", &["--version"]).unwrap_or_else(|| "rustc".to_owned()),
-        git = said("git", &["--version"]).unwrap_or_default(),
+        autopack = first_line_of(super::process::AUTOPACK, &["--version"]).unwrap_or_default(),
+        rustc = first_line_of("rustc", &["--version"]).unwrap_or_else(|| "rustc".to_owned()),
+        git = first_line_of("git", &["--version"]).unwrap_or_default(),
         p50 = figure(disk.median()),
         p99 = figure(disk.quantile(0.99)),
     )

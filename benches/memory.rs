@@ -24,7 +24,7 @@ pub fn section(scale: &Scale) -> String {
     let started = Instant::now();
     let mut seen = Vec::new();
     while child.try_wait().expect("a child").is_none() {
-        seen.extend(Look::at(child.id()));
+        seen.extend(MemorySample::at(child.id()));
         sleep(EVERY);
     }
     let took = started.elapsed();
@@ -41,8 +41,9 @@ pub fn section(scale: &Scale) -> String {
     );
     for (name, from, to) in [("first tenth", 0, 1), ("middle", 4, 6), ("last tenth", 9, 10)] {
         let part = &seen[seen.len() * from / 10..seen.len() * to / 10];
-        let largest =
-            |what: fn(&Look) -> u64| part.iter().map(what).max().unwrap_or(0) as f64 / 1024.0;
+        let largest = |what: fn(&MemorySample) -> u64| {
+            part.iter().map(what).max().unwrap_or(0) as f64 / 1024.0
+        };
         text += &format!(
             "| {name}, largest | {} | {} |\n",
             figure(largest(|look| look.resident)),
@@ -53,12 +54,12 @@ pub fn section(scale: &Scale) -> String {
 }
 
 /// In KiB.
-struct Look {
+struct MemorySample {
     resident: u64,
     own: u64,
 }
 
-impl Look {
+impl MemorySample {
     fn at(pid: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let kib = |name: &str| {

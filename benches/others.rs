@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::drains::Series;
-use super::process::{cpu_seconds, said, succeed};
+use super::process::{cpu_seconds, first_line_of, succeed};
 use super::scale::{DrainSize, Scale};
 use super::scratch::{AGENT, Scratch, id_of};
 use super::stats::{Samples, figure};
@@ -52,7 +52,7 @@ pub fn loops(size: DrainSize, jobs: &[usize]) -> String {
             .args(["-ec", &format!("while read -r id; do sh '{script}' \"$id\"; done <'{ids}'")]);
         command
     });
-    if said("parallel", &["--version"]).is_some() {
+    if first_line_of("parallel", &["--version"]).is_some() {
         for jobs in jobs {
             row(*jobs, "GNU parallel", &|scratch, script| {
                 let mut command = scratch.command("parallel");
@@ -89,7 +89,7 @@ fn series(scratch: &Scratch, command: &mut Command) -> Series {
 
 /// A line below the claims: the same with pueue, whose queue is in the memory of a daemon and in a file.
 pub fn queue(scale: &Scale) -> String {
-    let tools = (said("pueue", &["--version"]), said("pueued", &["--version"]));
+    let tools = (first_line_of("pueue", &["--version"]), first_line_of("pueued", &["--version"]));
     let (Some(version), Some(_)) = tools else {
         return "\npueue was not installed for comparison.\n".to_owned();
     };

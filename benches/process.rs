@@ -8,7 +8,7 @@ pub const AUTOPACK: &str = env!("CARGO_BIN_EXE_autopack");
 pub const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A program's standard output as one line; `None` if the program is missing.
-pub fn said(program: &str, args: &[&str]) -> Option<String> {
+pub fn first_line_of(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or("").to_owned();
     output.status.success().then_some(text)

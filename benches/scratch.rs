@@ -23,15 +23,16 @@ pub struct Scratch {
 impl Scratch {
     /// A repository with this many files, packed, as after a clone.
     pub fn new(files: usize) -> Self {
-        let dir = tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a folder");
+        let dir =
+            tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a directory");
         let scratch = Self { dir };
-        for folder in ["home", "project"] {
-            fs::create_dir(scratch.outside(folder)).expect("a folder");
+        for directory in ["home", "project"] {
+            fs::create_dir(scratch.outside(directory)).expect("a directory");
         }
         scratch.git(["init", "-q", "-b", "main"]);
         for number in 0..files {
             let file = scratch.root().join(file_of(number));
-            fs::create_dir_all(file.parent().expect("it has one")).expect("folders");
+            fs::create_dir_all(file.parent().expect("it has one")).expect("directories");
             fs::write(file, content(number)).expect("a file");
         }
         scratch.git(["add", "-A"]);
@@ -62,9 +63,9 @@ impl Scratch {
 
     /// JSON is YAML.
     pub fn configure(&self, autopack_yaml: &Value) {
-        let folder = self.root().join(".autopack/config");
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join("autopack.yaml"), autopack_yaml.to_string()).expect("a file");
+        let directory = self.root().join(".autopack/config");
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(directory.join("autopack.yaml"), autopack_yaml.to_string()).expect("a file");
     }
 
     /// Imports a backlog of these phases, each with a file of its own.

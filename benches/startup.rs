@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::process::{cpu_seconds, said, succeed};
+use super::process::{cpu_seconds, first_line_of, succeed};
 use super::scale::Scale;
 use super::scratch::Scratch;
 use super::stats::{Samples, figure, timed};
@@ -25,7 +25,7 @@ pub fn section(scale: &Scale) -> String {
         &["parallel", "--version"],
         &["python3", "-c", "pass"],
     ] {
-        if said(others[0], &others[1..]).is_some() {
+        if first_line_of(others[0], &others[1..]).is_some() {
             text += &row(scale, &others.join(" "), || {
                 let mut command = scratch.command(others[0]);
                 command.args(&others[1..]);

@@ -54,7 +54,7 @@ fn run(command: &mut Command) -> Duration {
 }
 
 fn copy_by_jq(plan: &str) -> Option<Duration> {
-    super::process::said("jq", &["--version"])?;
+    super::process::first_line_of("jq", &["--version"])?;
     Some(run(Command::new("jq").args(["-c", "."]).arg(plan)))
 }
 

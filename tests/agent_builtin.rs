@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::Project;
-use autopack::agent::{self, AgentEvent, AgentReply, AttemptBudget, Checks, Outcome, Task, Until};
+use autopack::agent::{
+    self, AgentEvent, AgentReply, AttemptBudget, Checks, Outcome, RateLimitReset, Task,
+};
 use autopack::config::{AgentSettings, BuiltinAgentSettings, ModelProtocol};
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{PhaseId, RawSpec, RunId, Tokens};
@@ -25,8 +27,8 @@ const PROTOCOLS: [Protocol; 4] =
 const KEY: &str = "planted-key-0123456789";
 
 /// A worktree with one file, in a directory of its own.
-struct Scene {
-    folder: TempDir,
+struct AgentFixture {
+    directory: TempDir,
     settings: BuiltinAgentSettings,
     budget: AttemptBudget,
     checks: Option<Arc<dyn Checks>>,
@@ -34,17 +36,17 @@ struct Scene {
 }
 
 /// Result of an attempt.
-struct Came {
+struct AgentRun {
     reply: AgentReply,
     events: Vec<AgentEvent>,
     log: String,
 }
 
-impl Scene {
+impl AgentFixture {
     fn new(server: &ModelServer, protocol: Protocol) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("slot/src")).unwrap();
-        fs::write(folder.path().join("slot/src/a.rs"), "fn a() {}\n").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("slot/src")).unwrap();
+        fs::write(directory.path().join("slot/src/a.rs"), "fn a() {}\n").unwrap();
         let settings = BuiltinAgentSettings {
             model: "a-model".to_owned(),
             protocol: Some(configured(protocol)),
@@ -53,11 +55,11 @@ impl Scene {
             ..BuiltinAgentSettings::default()
         };
         let (budget, checks, stop) = (AttemptBudget::default(), None, Stop::never());
-        Self { folder, settings, budget, checks, stop }
+        Self { directory, settings, budget, checks, stop }
     }
 
     fn at(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
+        self.directory.path().join(path)
     }
 
     fn read(&self, path: &str) -> String {
@@ -73,10 +75,10 @@ impl Scene {
             run_id: RunId::new("run"),
             phase_id: PhaseId::new("phase"),
             attempt: 1,
-            try_number: 1,
+            counted_attempt: 1,
             owner: "owner".to_owned(),
             prompt: "the prompt".to_owned(),
-            workspace: self.folder.path().to_owned(),
+            workspace: self.directory.path().to_owned(),
             worktree: self.at("slot"),
             prompt_file: self.at("prompt.md"),
             phase_file: self.at("phase.json"),
@@ -94,17 +96,17 @@ impl Scene {
         }
     }
 
-    async fn run(&self) -> Came {
+    async fn run(&self) -> AgentRun {
         let events = Mutex::new(Vec::new());
         let keep = |event| events.lock().unwrap().push(event);
         let settings = AgentSettings::Builtin(self.settings.clone());
         let reply = agent::run(&settings, self.task(), &self.stop, &keep).await.unwrap();
         let log = fs::read_to_string(self.at("agent.log")).unwrap();
-        Came { reply, events: events.into_inner().unwrap(), log }
+        AgentRun { reply, events: events.into_inner().unwrap(), log }
     }
 }
 
-impl Came {
+impl AgentRun {
     #[track_caller]
     fn finished(self) -> Self {
         let good = self.reply.outcome == Outcome::Finished && self.reply.ended == How::Exited(0);
@@ -171,23 +173,23 @@ async fn every_protocol_reads_edits_and_finishes() {
         ]);
         let read = call("read", json!({"path": "src/a.rs"}));
         let server = ModelServer::new(protocol, [read, both, finish("wrote b")]);
-        let scene = Scene::new(&server, protocol);
-        let came = scene.run().await.finished();
-        assert_eq!(scene.read("src/a.rs"), "fn a() { b() }\n", "{protocol:?}");
-        assert_eq!(scene.read("src/b.rs"), "fn b() {}\n");
-        assert_eq!(came.reply.summary.as_deref(), Some("wrote b"));
+        let fixture = AgentFixture::new(&server, protocol);
+        let run = fixture.run().await.finished();
+        assert_eq!(fixture.read("src/a.rs"), "fn a() { b() }\n", "{protocol:?}");
+        assert_eq!(fixture.read("src/b.rs"), "fn b() {}\n");
+        assert_eq!(run.reply.summary.as_deref(), Some("wrote b"));
         let cache_write = (protocol == Protocol::Anthropic).then_some(6);
         let tokens =
             Tokens { input: Some(30), output: Some(21), cache_read: Some(15), cache_write };
-        assert_eq!(came.reply.usage.tokens, tokens, "{protocol:?}");
-        assert_eq!(came.reply.usage.model.as_deref(), Some("a-model"));
+        assert_eq!(run.reply.usage.tokens, tokens, "{protocol:?}");
+        assert_eq!(run.reply.usage.model.as_deref(), Some("a-model"));
         assert_eq!(
-            came.tools(),
+            run.tools(),
             ["reading src/a.rs", "editing src/a.rs", "editing src/b.rs", "finishing"]
         );
-        assert!(came.events.contains(&AgentEvent::Line("Let me see.".to_owned())));
-        assert_eq!(came.events.first(), Some(&AgentEvent::Started));
-        assert_eq!(came.events.last(), Some(&AgentEvent::Finished));
+        assert!(run.events.contains(&AgentEvent::Line("Let me see.".to_owned())));
+        assert_eq!(run.events.first(), Some(&AgentEvent::Started));
+        assert_eq!(run.events.last(), Some(&AgentEvent::Finished));
         let last = server.last_body();
         assert!(last.contains("1 | fn a() {}") && last.contains("created src/b.rs"), "{last}");
         assert!(server.asked()[0].headers.contains(KEY), "{protocol:?}: the key goes with it");
@@ -199,13 +201,13 @@ async fn every_protocol_reads_edits_and_finishes() {
 async fn ollama_needs_no_key() {
     let turns = [Turn::CutText("so".to_owned()), write("src/b.rs", "b"), finish("done")];
     let server = ModelServer::new(Protocol::Ollama, turns);
-    let mut scene = Scene::new(&server, Protocol::Ollama);
-    scene.settings.api_key_env = None;
-    let came = scene.run().await.finished();
-    assert_eq!(scene.read("src/b.rs"), "b");
+    let mut fixture = AgentFixture::new(&server, Protocol::Ollama);
+    fixture.settings.api_key_env = None;
+    let run = fixture.run().await.finished();
+    assert_eq!(fixture.read("src/b.rs"), "b");
     let tokens =
         Tokens { input: Some(30), output: Some(21), cache_read: Some(15), cache_write: None };
-    assert_eq!((came.reply.usage.tokens, came.reply.usage.truncated), (tokens, true));
+    assert_eq!((run.reply.usage.tokens, run.reply.usage.truncated), (tokens, true));
     assert_eq!(server.asked()[0].path, path(Protocol::Ollama));
     assert!(!server.last_body().contains(KEY) && !server.asked()[0].headers.contains(KEY));
 }
@@ -216,32 +218,32 @@ async fn a_rate_limit_says_when_it_ends() {
         let headers = vec![("retry-after", "12".to_owned())];
         let body = json!({"error": {"message": "slow down", "type": "rate_limit_error"}});
         let server = ModelServer::new(protocol, [Turn::Status(429, headers, body.to_string())]);
-        let came = Scene::new(&server, protocol).run().await;
-        let Outcome::RateLimited { until, message } = &came.reply.outcome else {
-            panic!("{:?}", came.reply)
+        let run = AgentFixture::new(&server, protocol).run().await;
+        let Outcome::RateLimited { until, message } = &run.reply.outcome else {
+            panic!("{:?}", run.reply)
         };
-        assert_eq!(*until, Some(Until::After(Duration::from_secs(12))), "{protocol:?}");
+        assert_eq!(*until, Some(RateLimitReset::After(Duration::from_secs(12))), "{protocol:?}");
         assert!(message.contains("slow down (429)"), "{message}");
-        assert!(came.events.iter().any(|event| matches!(event, AgentEvent::Limit(_))));
+        assert!(run.events.iter().any(|event| matches!(event, AgentEvent::Limit(_))));
     }
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again() {
+async fn temporary_errors_are_retried() {
     for protocol in PROTOCOLS {
         let turns =
             [status(500, json!({})), Turn::BreakOff, write("src/b.rs", "b"), finish("done")];
         let server = ModelServer::new(protocol, turns);
-        let scene = Scene::new(&server, protocol);
-        let came = scene.run().await.finished();
-        assert_eq!(scene.read("src/b.rs"), "b", "{protocol:?}");
-        let errors = came.events.iter().filter(|event| matches!(event, AgentEvent::Error(_)));
-        assert_eq!(errors.count(), 2, "{:?}", came.events);
+        let fixture = AgentFixture::new(&server, protocol);
+        let run = fixture.run().await.finished();
+        assert_eq!(fixture.read("src/b.rs"), "b", "{protocol:?}");
+        let errors = run.events.iter().filter(|event| matches!(event, AgentEvent::Error(_)));
+        assert_eq!(errors.count(), 2, "{:?}", run.events);
     }
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_continued_and_its_calls_are_not_made() {
+async fn a_truncated_answer_is_continued_and_its_calls_are_dropped() {
     for protocol in PROTOCOLS {
         let half = r#"{"path": "src/b.rs", "content": "half of"#;
         let turns = [
@@ -251,11 +253,11 @@ async fn a_truncated_answer_is_continued_and_its_calls_are_not_made() {
             finish("done"),
         ];
         let server = ModelServer::new(protocol, turns);
-        let scene = Scene::new(&server, protocol);
-        let came = scene.run().await.finished();
-        assert!(!scene.at("slot/src/b.rs").exists() && scene.at("slot/src/c.rs").exists());
-        assert!(came.reply.usage.truncated, "{protocol:?}");
-        let reason = came.reply.usage.stop_reason.as_deref().unwrap();
+        let fixture = AgentFixture::new(&server, protocol);
+        let run = fixture.run().await.finished();
+        assert!(!fixture.at("slot/src/b.rs").exists() && fixture.at("slot/src/c.rs").exists());
+        assert!(run.reply.usage.truncated, "{protocol:?}");
+        let reason = run.reply.usage.stop_reason.as_deref().unwrap();
         let known = ["max_tokens", "length", "incomplete", "MAX_TOKENS"];
         assert!(known.contains(&reason), "{reason}");
         assert!(server.asked()[1].body.to_string().contains("cut off at 8192 tokens"));
@@ -269,13 +271,13 @@ async fn a_malformed_call_is_answered_with_what_is_wrong() {
         let unknown = call("delete_everything", json!({}));
         let turns = [Turn::Malformed("{\"path\": oops".to_owned()), unknown, finish("done")];
         let server = ModelServer::new(protocol, turns);
-        Scene::new(&server, protocol).run().await.finished();
+        AgentFixture::new(&server, protocol).run().await.finished();
         let second = server.asked()[1].body.to_string();
         assert!(second.contains("malformed"), "{protocol:?}: {second}");
         assert!(server.last_body().contains("there is no tool"), "{protocol:?}");
         let always = vec![Turn::Malformed("{\"path\": oops".to_owned()); 5];
         let server = ModelServer::new(protocol, always);
-        let reply = Scene::new(&server, protocol).run().await.reply;
+        let reply = AgentFixture::new(&server, protocol).run().await.reply;
         let Outcome::Failed { message } = &reply.outcome else { panic!("{reply:?}") };
         assert!(message.contains("5 malformed tool calls in a row"), "{message}");
     }
@@ -285,48 +287,48 @@ async fn a_malformed_call_is_answered_with_what_is_wrong() {
 async fn silence_is_a_stall_and_a_second_chance() {
     let mut turns = vec![Turn::Hang, finish("done"), Turn::Hang, Turn::Hang];
     let server = ModelServer::new(Protocol::OpenAi, turns.drain(..));
-    let mut scene = Scene::new(&server, Protocol::OpenAi);
-    scene.settings.idle_timeout_seconds = 1;
-    scene.run().await.finished();
-    assert_eq!(scene.run().await.reply.ended, How::Stalled);
+    let mut fixture = AgentFixture::new(&server, Protocol::OpenAi);
+    fixture.settings.idle_timeout_seconds = 1;
+    fixture.run().await.finished();
+    assert_eq!(fixture.run().await.reply.ended, How::Stalled);
 }
 
 #[tokio::test]
 async fn a_stop_ends_it_in_the_middle_of_a_request() {
     for level in [StopLevel::Graceful, StopLevel::Now] {
         let server = ModelServer::new(Protocol::Anthropic, [Turn::Hang]);
-        let mut scene = Scene::new(&server, Protocol::Anthropic);
+        let mut fixture = AgentFixture::new(&server, Protocol::Anthropic);
         let (handle, stop) = Stop::pair();
-        scene.stop = stop;
+        fixture.stop = stop;
         let raise = async {
             while server.asked().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             handle.raise(level);
         };
-        let (came, ()) = tokio::join!(scene.run(), raise);
-        assert_eq!((came.reply.ended, came.reply.outcome), (How::Stopped, Outcome::Finished));
+        let (run, ()) = tokio::join!(fixture.run(), raise);
+        assert_eq!((run.reply.ended, run.reply.outcome), (How::Stopped, Outcome::Finished));
     }
 }
 
 #[tokio::test]
 async fn its_time_and_its_budget_hold() {
     let server = ModelServer::new(Protocol::Gemini, [Turn::Hang, Turn::Hang]);
-    let mut scene = Scene::new(&server, Protocol::Gemini);
-    scene.settings.timeout_seconds = 1;
-    assert_eq!(scene.run().await.reply.ended, How::TimedOut);
-    scene.budget.wall_time = Some(Duration::from_millis(50));
-    let outcome = scene.run().await.reply.outcome;
+    let mut fixture = AgentFixture::new(&server, Protocol::Gemini);
+    fixture.settings.timeout_seconds = 1;
+    assert_eq!(fixture.run().await.reply.ended, How::TimedOut);
+    fixture.budget.wall_time = Some(Duration::from_millis(50));
+    let outcome = fixture.run().await.reply.outcome;
     assert!(
         matches!(&outcome, Outcome::OverBudget { what } if what.contains("used up the remaining"))
     );
 
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
     let server = ModelServer::new(Protocol::Anthropic, reads);
-    let mut scene = Scene::new(&server, Protocol::Anthropic);
+    let mut fixture = AgentFixture::new(&server, Protocol::Anthropic);
     // Each answer counts 10 input, 7 output and 2 cache-write tokens; cache reads do not count.
-    scene.budget.tokens = Some(50);
-    let outcome = scene.run().await.reply.outcome;
+    fixture.budget.tokens = Some(50);
+    let outcome = fixture.run().await.reply.outcome;
     let what = "the attempt used 57 of its 50 tokens".to_owned();
     assert_eq!((outcome, server.asked().len()), (Outcome::OverBudget { what }, 3));
 }
@@ -335,10 +337,10 @@ async fn its_time_and_its_budget_hold() {
 async fn its_budget_in_dollars_holds_for_a_model_with_a_price() {
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
     let server = ModelServer::new(Protocol::Anthropic, reads);
-    let mut scene = Scene::new(&server, Protocol::Anthropic);
-    scene.settings.model = "claude-opus-4-1".to_owned();
-    scene.budget.cost_usd = Some(0.0015);
-    let reply = scene.run().await.reply;
+    let mut fixture = AgentFixture::new(&server, Protocol::Anthropic);
+    fixture.settings.model = "claude-opus-4-1".to_owned();
+    fixture.budget.cost_usd = Some(0.0015);
+    let reply = fixture.run().await.reply;
     assert!(matches!(&reply.outcome, Outcome::OverBudget { what } if what.contains('$')));
     assert_eq!(server.asked().len(), 3, "{:?}", reply.outcome);
     assert!(reply.usage.cost_usd.is_some_and(|cost| cost > 0.0015), "{:?}", reply.usage);
@@ -348,21 +350,21 @@ async fn its_budget_in_dollars_holds_for_a_model_with_a_price() {
 async fn turns_and_loops_are_bounded() {
     let reads = (0..9).map(|line| call("read", json!({"path": "src/a.rs", "lines": line + 1})));
     let server = ModelServer::new(Protocol::OpenAi, reads);
-    let mut scene = Scene::new(&server, Protocol::OpenAi);
-    scene.settings.max_turns = 3;
-    let outcome = scene.run().await.reply.outcome;
+    let mut fixture = AgentFixture::new(&server, Protocol::OpenAi);
+    fixture.settings.max_turns = 3;
+    let outcome = fixture.run().await.reply.outcome;
     assert!(matches!(&outcome, Outcome::Failed { message } if message.contains("all 3 turns")));
 
     let same = vec![call("read", json!({"path": "src/a.rs"})); 9];
     let server = ModelServer::new(Protocol::OpenAi, same);
-    let outcome = Scene::new(&server, Protocol::OpenAi).run().await.reply.outcome;
+    let outcome = AgentFixture::new(&server, Protocol::OpenAi).run().await.reply.outcome;
     let Outcome::Looped { what } = &outcome else { panic!("{outcome:?}") };
     assert!(what.contains("read({\"path\":\"src/a.rs\"})") && what.contains("5 times"), "{what}");
     assert_eq!(server.asked().len(), 5);
 }
 
 #[tokio::test]
-async fn what_the_next_phase_would_meet_too_is_systemic_and_says_what_to_do() {
+async fn errors_shared_by_the_next_phase_are_systemic_and_name_a_fix() {
     let no =
         |code: &str| json!({"error": {"message": format!("no, {KEY}"), "code": code, "type": "t"}});
     for (turn, hints) in [
@@ -376,16 +378,16 @@ async fn what_the_next_phase_would_meet_too_is_systemic_and_says_what_to_do() {
         (status(429, no("insufficient_quota")), ["no credit", "top it up"]),
     ] {
         let server = ModelServer::new(Protocol::OpenAi, [turn]);
-        let came = Scene::new(&server, Protocol::OpenAi).run().await;
-        let Outcome::Systemic { message } = &came.reply.outcome else { panic!("{:?}", came.reply) };
+        let run = AgentFixture::new(&server, Protocol::OpenAi).run().await;
+        let Outcome::Systemic { message } = &run.reply.outcome else { panic!("{:?}", run.reply) };
         assert!(hints.iter().all(|hint| message.contains(hint)), "{message}");
-        assert!(!message.contains(KEY) && !came.log.contains(KEY), "{message}");
+        assert!(!message.contains(KEY) && !run.log.contains(KEY), "{message}");
         assert_eq!(server.asked().len(), 1);
     }
     let server = ModelServer::new(Protocol::OpenAi, []);
-    let mut scene = Scene::new(&server, Protocol::OpenAi);
-    scene.settings.base_url = Some("http://127.0.0.1:1/v1".to_owned());
-    let outcome = scene.run().await.reply.outcome;
+    let mut fixture = AgentFixture::new(&server, Protocol::OpenAi);
+    fixture.settings.base_url = Some("http://127.0.0.1:1/v1".to_owned());
+    let outcome = fixture.run().await.reply.outcome;
     let Outcome::Systemic { message } = &outcome else { panic!("{outcome:?}") };
     assert!(
         message.starts_with("cannot reach http://127.0.0.1:1/v1/: Connection refused"),
@@ -394,7 +396,7 @@ async fn what_the_next_phase_would_meet_too_is_systemic_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn nothing_out_of_bounds_is_touched() {
+async fn the_built_in_agent_changes_no_path_outside_its_bounds() {
     let edits = [
         ("write", json!({"path": "../escaped", "content": "x"})),
         ("write", json!({"path": "/tmp/autopack-escaped", "content": "x"})),
@@ -419,29 +421,29 @@ async fn nothing_out_of_bounds_is_touched() {
     let count = edits.len();
     let turns = edits.map(|(name, arguments)| call(name, arguments));
     let server = ModelServer::new(Protocol::OpenAi, turns.into_iter().chain([finish("done")]));
-    let scene = Scene::new(&server, Protocol::OpenAi);
-    fs::create_dir(scene.at("outside")).unwrap();
-    fs::write(scene.at("outside/f"), "outside").unwrap();
-    fs::create_dir_all(scene.at("slot/.git/hooks")).unwrap();
-    fs::write(scene.at("slot/.git/config"), "[core]").unwrap();
-    fs::write(scene.at("slot/src/locked.rs"), "locked").unwrap();
-    symlink(scene.at("outside"), scene.at("slot/src/dir-link")).unwrap();
-    symlink(scene.at("outside/f"), scene.at("slot/src/file-link")).unwrap();
-    let before = everything(scene.folder.path());
-    let came = scene.run().await.finished();
-    let answers = came.answers();
+    let fixture = AgentFixture::new(&server, Protocol::OpenAi);
+    fs::create_dir(fixture.at("outside")).unwrap();
+    fs::write(fixture.at("outside/f"), "outside").unwrap();
+    fs::create_dir_all(fixture.at("slot/.git/hooks")).unwrap();
+    fs::write(fixture.at("slot/.git/config"), "[core]").unwrap();
+    fs::write(fixture.at("slot/src/locked.rs"), "locked").unwrap();
+    symlink(fixture.at("outside"), fixture.at("slot/src/dir-link")).unwrap();
+    symlink(fixture.at("outside/f"), fixture.at("slot/src/file-link")).unwrap();
+    let before = everything(fixture.directory.path());
+    let run = fixture.run().await.finished();
+    let answers = run.answers();
     assert_eq!(answers.len(), count);
     assert_eq!(answers.iter().find(|answer| !answer.starts_with("error: ")), None);
-    let mut after = everything(scene.folder.path());
+    let mut after = everything(fixture.directory.path());
     after.retain(|(path, _)| !path.ends_with("agent.log"));
     assert_eq!(before, after);
     assert!(!Path::new("/tmp/autopack-escaped").exists());
 }
 
 /// Every file and link below a directory, with its content.
-fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+fn everything(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let (path, kind) = entry.map(|e| (e.path(), e.file_type().unwrap())).unwrap();
         match kind.is_dir() {
             true => found.extend(everything(&path)),
@@ -462,17 +464,17 @@ impl Checks for Red {
 }
 
 #[tokio::test]
-async fn ci_runs_where_it_can_and_it_is_said_where_not() {
-    for (checks, said) in
+async fn ci_runs_if_available_and_is_reported_as_unavailable_otherwise() {
+    for (checks, expected) in
         [(Some(Arc::new(Red) as Arc<dyn Checks>), "1 test failed: test_a"), (None, "cannot be run")]
     {
         let server =
             ModelServer::new(Protocol::Responses, [call("run_ci", json!({})), finish("done")]);
-        let mut scene = Scene::new(&server, Protocol::Responses);
-        scene.checks = checks;
-        let came = scene.run().await.finished();
-        assert_eq!(came.tools(), ["running CI", "finishing"]);
-        assert!(came.answers()[0].contains(said), "{:?}", came.answers());
+        let mut fixture = AgentFixture::new(&server, Protocol::Responses);
+        fixture.checks = checks;
+        let run = fixture.run().await.finished();
+        assert_eq!(run.tools(), ["running CI", "finishing"]);
+        assert!(run.answers()[0].contains(expected), "{:?}", run.answers());
     }
 }
 
@@ -480,13 +482,13 @@ async fn ci_runs_where_it_can_and_it_is_said_where_not() {
 async fn the_context_stays_bounded_and_the_prompt_in_it() {
     let reads = (0..8).map(|number| call("read", json!({"path": format!("src/big{number}")})));
     let server = ModelServer::new(Protocol::Anthropic, reads.chain([finish("done")]));
-    let mut scene = Scene::new(&server, Protocol::Anthropic);
-    (scene.settings.max_context_tokens, scene.settings.max_output_tokens) = (6_000, 1_000);
+    let mut fixture = AgentFixture::new(&server, Protocol::Anthropic);
+    (fixture.settings.max_context_tokens, fixture.settings.max_output_tokens) = (6_000, 1_000);
     for number in 0..8 {
         let text = format!("line of {number}\n").repeat(3_000);
-        fs::write(scene.at(&format!("slot/src/big{number}")), text).unwrap();
+        fs::write(fixture.at(&format!("slot/src/big{number}")), text).unwrap();
     }
-    scene.run().await.finished();
+    fixture.run().await.finished();
     let last = server.last_body();
     assert!(last.contains("dropped to stay within the context"), "{last}");
     assert!(last.contains("the prompt") && last.contains("src/big7, lines 1 to"), "{last}");
@@ -504,17 +506,17 @@ async fn secrets_in_files_are_not_sent_nor_overwritten() {
         finish(KEY),
     ];
     let server = ModelServer::new(Protocol::OpenAi, turns);
-    let scene = Scene::new(&server, Protocol::OpenAi);
+    let fixture = AgentFixture::new(&server, Protocol::OpenAi);
     let text = format!("let key = \"{KEY}\";\n");
-    fs::write(scene.at("slot/src/a.rs"), &text).unwrap();
-    let came = scene.run().await.finished();
-    let answers = came.answers();
+    fs::write(fixture.at("slot/src/a.rs"), &text).unwrap();
+    let run = fixture.run().await.finished();
+    let answers = run.answers();
     assert!(answers[0].contains("secrets are shown as"), "{}", answers[0]);
     assert!(answers[1].contains("stands for a secret"), "{}", answers[1]);
     assert!(answers[2].contains("contains a secret"), "{}", answers[2]);
-    assert_eq!(scene.read("src/a.rs"), text);
-    assert!(!scene.at("slot/src/b.rs").exists());
-    let seen = format!("{:?}{:?}{}", came.reply, came.events, came.log);
+    assert_eq!(fixture.read("src/a.rs"), text);
+    assert!(!fixture.at("slot/src/b.rs").exists());
+    let seen = format!("{:?}{:?}{}", run.reply, run.events, run.log);
     assert!(!seen.contains(KEY), "{seen}");
     // The model's own text goes back to it; the text it read does not leave the machine.
     assert!(!server.asked()[1].body.to_string().contains(KEY));
@@ -582,7 +584,7 @@ fn a_planted_key_is_kept_nowhere() {
 }
 
 #[test]
-fn a_missing_key_is_said_before_anything_is_claimed() {
+fn a_missing_key_is_reported_before_any_claim() {
     let server = ModelServer::new(Protocol::OpenAi, []);
     let project = project(Protocol::OpenAi, &server, "");
     project.write(

@@ -5,28 +5,28 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use autopack::agent::{self, AgentError, AgentEvent, Task};
-use autopack::config::{AgentSettings, CommandAgentSettings, PromptBy};
+use autopack::config::{AgentSettings, CommandAgentSettings, PromptTransport};
 use autopack::process::{How, Redactor, Stop};
 
 fn agent(command: &[&str]) -> AgentSettings {
     AgentSettings::Command(CommandAgentSettings {
         command: command.iter().map(|part| (*part).to_owned()).collect(),
-        prompt: PromptBy::Stdin,
+        prompt: PromptTransport::Stdin,
         timeout_seconds: 60,
         idle_timeout_seconds: 0,
         env: Default::default(),
     })
 }
 
-fn task(folder: &Path) -> Task {
-    let mut task = agent_task::task(folder);
+fn task(directory: &Path) -> Task {
+    let mut task = agent_task::task(directory);
     task.prompt = "the prompt".to_owned();
     task.redact = Redactor::new([("A_TOKEN".into(), "correct-horse-battery".into())]);
     task
 }
 
 #[tokio::test]
-async fn an_agent_works_in_its_slot_and_says_what_it_used() {
+async fn an_agent_works_in_its_slot_and_reports_its_usage() {
     let at = tempfile::tempdir().unwrap();
     let task = task(at.path());
     // From an earlier attempt: must not be believed.
@@ -54,7 +54,7 @@ async fn an_agent_works_in_its_slot_and_says_what_it_used() {
 }
 
 #[tokio::test]
-async fn a_missing_program_is_ours_to_mend_and_no_reply() {
+async fn a_missing_program_is_an_operational_error() {
     let at = tempfile::tempdir().unwrap();
     let settings = agent(&["no-such-agent"]);
     let error = agent::run(&settings, task(at.path()), &Stop::never(), &|_| {}).await.unwrap_err();

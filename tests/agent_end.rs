@@ -37,7 +37,7 @@ fn whole_file_lands(announce: &str, over: &str) {
 }
 
 #[test]
-fn a_subagent_in_the_background_holds_the_end() {
+fn a_background_subagent_delays_the_end() {
     whole_file_lands(
         "tool('Task', 't1', prompt='x', run_in_background=True)\n\
          say(type='system', subtype='task_started', task_id='a1', tool_use_id='t1', task_type='local_agent')\n\
@@ -47,12 +47,12 @@ fn a_subagent_in_the_background_holds_the_end() {
 }
 
 #[test]
-fn a_subagent_whose_answer_is_out_holds_the_end() {
+fn a_subagent_without_an_answer_delays_the_end() {
     whole_file_lands("tool('Agent', 't1', prompt='x')", "answer('t1', 'done')");
 }
 
 #[test]
-fn a_subagent_that_only_an_event_tells_of_holds_the_end() {
+fn a_subagent_known_only_from_an_event_delays_the_end() {
     whole_file_lands(
         "say(type='system', subtype='task_started', task_id='a1', description='x')",
         "say(type='system', subtype='task_updated', task_id='a1', patch=dict(status='completed'))",
@@ -81,7 +81,7 @@ fn a_shell_in_the_background_holds_nothing() {
 }
 
 #[test]
-fn one_that_works_on_while_it_is_ended_never_lands() {
+fn an_agent_working_while_ended_never_lands() {
     let body = format!(
         "{SUBAGENT}import signal\nwrite()\ndef on(*_):\n    tool('Write', 't9', file_path='src/p0.txt')\n    path.write_text('half'); last_word(); sys.exit(0)\n\
          signal.signal(signal.SIGTERM, on)\nlast_word()\nwhile True: time.sleep(60)"
@@ -95,7 +95,7 @@ fn one_that_works_on_while_it_is_ended_never_lands() {
 }
 
 #[test]
-fn one_that_is_idle_while_a_subagent_is_out_never_lands() {
+fn an_agent_idle_with_a_running_subagent_never_lands() {
     let body =
         format!("{SUBAGENT}write()\ntool('Task', 't1', prompt='x')\nlast_word()\ntime.sleep(60)");
     let project = claude(&body, ONE).plan(plan());
@@ -107,7 +107,7 @@ fn one_that_is_idle_while_a_subagent_is_out_never_lands() {
 }
 
 #[test]
-fn waiting_is_no_loop() {
+fn repeated_waiting_is_no_loop() {
     let polls = "for n in range(12):\n    tool('BashOutput', f'o{n}', bash_id='b1'); answer(f'o{n}', 'running')\n\
                  for n in range(12):\n    tool('Bash', f's{n}', command='sleep 1 && tail -3 build.log'); answer(f's{n}', 'compiling')\n\
                  for n in range(12):\n    tool('Bash', f'g{n}', command='gh run view 7'); answer(f'g{n}', 'in_progress')";

@@ -27,7 +27,7 @@ fn first_end(project: &Project) -> Value {
 
 /// The phase waits durably, and no attempt is counted.
 #[track_caller]
-fn is_put_off(project: &Project, verdict: &str) {
+fn is_deferred(project: &Project, verdict: &str) {
     let finished = first_end(project);
     assert_eq!((&finished["verdict"], &finished["state"]), (&json!(verdict), &json!("QUEUED")));
     assert_eq!(project.phase("p0")["attempts"], 0);
@@ -46,7 +46,7 @@ fn is_systemic(project: &Project, why: &str) {
 }
 
 #[test]
-fn a_command_that_lost_its_provider_is_put_off() {
+fn a_phase_of_a_command_without_its_provider_is_deferred() {
     for words in [
         "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='api')",
         "Error: getaddrinfo ENOTFOUND api.example.com",
@@ -54,18 +54,18 @@ fn a_command_that_lost_its_provider_is_put_off() {
         "openai.APITimeoutError: Request timed out.",
     ] {
         let agent = format!("print({words:?}); sys.exit(3)");
-        is_put_off(&Project::new().agent_with(&agent, GREEN).plan(plan()), "unavailable");
+        is_deferred(&Project::new().agent_with(&agent, GREEN).plan(plan()), "unavailable");
     }
     let agent = "write('notes/a.txt'); print('HTTP 503 Service Unavailable'); sys.exit(1)";
     let wide = json!({"phases": [{"phase_id": "p0", "deliverables": ["notes/b.txt"],
         "scope": {"paths": ["notes"]}, "max_attempts": 1}]});
-    is_put_off(&Project::new().agent_with(agent, GREEN).plan(wide), "unavailable");
+    is_deferred(&Project::new().agent_with(agent, GREEN).plan(wide), "unavailable");
     let agent = "print('429 Too Many Requests'); sys.exit(1)";
-    is_put_off(&Project::new().agent_with(agent, GREEN).plan(plan()), "rate_limited");
+    is_deferred(&Project::new().agent_with(agent, GREEN).plan(plan()), "rate_limited");
 }
 
 #[test]
-fn a_command_that_fails_with_nothing_done_failed() {
+fn a_failing_command_without_changes_fails_the_attempt() {
     for more in [json!({}), json!({"allow_no_change": true})] {
         let mut plan = plan();
         plan["phases"][0].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -77,16 +77,16 @@ fn a_command_that_fails_with_nothing_done_failed() {
 }
 
 #[test]
-fn what_a_command_reports_in_its_result_file_decides() {
+fn a_commands_result_file_decides() {
     let project = |error: &str| {
         let agent = format!("write_deliverables()\nreport(error={error}, tokens=dict(input=5))");
         Project::new().agent_with(&agent, GREEN).plan(plan())
     };
-    is_put_off(
+    is_deferred(
         &project("dict(kind='rate_limit', retry_after_seconds=30, message='slow')"),
         "rate_limited",
     );
-    is_put_off(&project("dict(kind='unavailable')"), "unavailable");
+    is_deferred(&project("dict(kind='unavailable')"), "unavailable");
     is_systemic(
         &project("dict(kind='authentication', message='expired')"),
         "refused the credentials: expired",
@@ -110,7 +110,7 @@ fn what_a_command_reports_in_its_result_file_decides() {
 fn exit_code_75_means_try_again_later() {
     let agent = "write_deliverables(); print('busy'); sys.exit(75)";
     let project = Project::new().agent_with(agent, GREEN).plan(plan());
-    is_put_off(&project, "unavailable");
+    is_deferred(&project, "unavailable");
     let note = &project.phase("p0")["attempt_log"][0]["note"];
     assert!(
         note.as_str().is_some_and(|note| note.contains("exited with 75") && note.ends_with("busy")),
@@ -119,18 +119,18 @@ fn exit_code_75_means_try_again_later() {
 }
 
 #[test]
-fn a_provider_that_fails_costs_no_try() {
+fn a_failing_provider_counts_no_attempt() {
     for status in [500, 502, 503, 504, 529] {
-        is_put_off(
+        is_deferred(
             &claude(&format!("result(True, {status}, 'broken')"), "").plan(plan()),
             "unavailable",
         );
     }
-    is_put_off(
+    is_deferred(
         &claude("result(True, None, 'API Error: Connection error.')", "").plan(plan()),
         "unavailable",
     );
-    is_put_off(
+    is_deferred(
         &claude("print('connect ECONNREFUSED'); sys.exit(1)", "").plan(plan()),
         "unavailable",
     );
@@ -151,9 +151,9 @@ fn claudes_assistant_lines_tell_its_errors() {
     for ends in
         ["result(True, None, 'API Error')", "result(False, None, 'API Error')", "sys.exit(1)"]
     {
-        is_put_off(&says("rate_limit", ends), "rate_limited");
-        is_put_off(&says("server_error", ends), "unavailable");
-        is_put_off(&says("overloaded", ends), "unavailable");
+        is_deferred(&says("rate_limit", ends), "rate_limited");
+        is_deferred(&says("server_error", ends), "unavailable");
+        is_deferred(&says("overloaded", ends), "unavailable");
         is_systemic(&says("authentication_failed", ends), "refused the credentials");
         is_systemic(&says("billing_error", ends), "no credit left");
     }
@@ -183,7 +183,7 @@ fn an_agents_own_files_are_kept_with_the_attempt() {
 }
 
 #[test]
-fn a_new_file_at_the_root_is_told_where_it_belongs() {
+fn a_new_file_at_the_root_is_reported_with_its_expected_directory() {
     let agent = "write_deliverables()\nwrite('agent.log')";
     let project = Project::new().agent_with(agent, GREEN).plan(plan());
     project.drain().exited(3);
@@ -222,7 +222,7 @@ fn aider_finds_the_directories_of_deliverables() {
 }
 
 #[test]
-fn what_it_does_to_ignored_files_and_remotes_is_said() {
+fn changes_to_ignored_files_and_remotes_are_reported() {
     let agent = "write_deliverables()\n(workspace / '.env').write_text('KEY=other')\n(workspace / 'dev.log').write_text('x')\n\
                  subprocess.run(['git', 'push', '-q', str(workspace.parent / 'remote.git'), 'HEAD:refs/heads/pushed'], check=True)";
     let project = Project::new().file(".gitignore", "*.log\n.env\n").commit("ignore");
@@ -237,13 +237,13 @@ fn what_it_does_to_ignored_files_and_remotes_is_said() {
 
 /// LiteLLM keeps neither the status nor the code of an unpaid request.
 #[test]
-fn an_unpaid_account_of_mini_swe_agent_ends_the_drain_and_charges_no_try() {
+fn an_unpaid_account_of_mini_swe_agent_ends_the_drain_and_counts_no_attempt() {
     let project = Project::new();
     let (program, account) = (project.outside("mini"), project.outside("account.json"));
-    let said = "litellm.APIError: APIError: OpenrouterException - {\"error\":{\"message\":\"Insufficient credits\",\"code\":402}}";
+    let output = "litellm.APIError: APIError: OpenrouterException - {\"error\":{\"message\":\"Insufficient credits\",\"code\":402}}";
     let trajectory = json!({
         "info": {"exit_status": "APIError", "submission": ""},
-        "messages": [{"role": "exit", "content": said}],
+        "messages": [{"role": "exit", "content": output}],
     });
     std::fs::write(&account, trajectory.to_string()).unwrap();
     let script = format!(

@@ -3,7 +3,7 @@
 use crate::support::fake_agent;
 use std::time::Duration;
 
-use autopack::agent::{AgentEvent, AttemptBudget, Outcome, Until};
+use autopack::agent::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 use autopack::phase::UnixMs;
 use autopack::process::{How, Stop, StopLevel};
 use futures_util::future::join_all;
@@ -45,14 +45,14 @@ async fn an_agent_that_finished_but_stays_is_ended_and_its_result_kept() {
 }
 
 #[tokio::test]
-async fn a_good_last_word_counts_more_than_the_exit_code() {
+async fn a_successful_final_message_overrides_the_exit_code() {
     let seen = Fake::recorded("claude", "success", "exit 3").run().await;
     assert_eq!((seen.reply.ended, &seen.reply.outcome), (How::Exited(3), &Outcome::Finished));
     assert!(seen.reply.notes.iter().any(|note| note.contains("exited with 3")));
 }
 
 #[tokio::test]
-async fn without_a_last_word_it_failed_whatever_its_exit_code() {
+async fn an_agent_without_a_final_message_failed_regardless_of_its_exit_code() {
     for kind in autopack::agent::program_kinds() {
         let failed = |code: i32, why: &str| Outcome::Failed {
             message: format!(
@@ -72,7 +72,7 @@ async fn without_a_last_word_it_failed_whatever_its_exit_code() {
 }
 
 #[tokio::test]
-async fn a_budget_of_tokens_ends_it() {
+async fn a_token_budget_ends_the_attempt() {
     let lines = [claude_tool("1", "ls", 60_000), claude_tool("2", "ls", 60_000)];
     let mut fake = saying(&lines, HANG);
     fake.task.budget = AttemptBudget { tokens: Some(100_000), ..AttemptBudget::default() };
@@ -83,7 +83,7 @@ async fn a_budget_of_tokens_ends_it() {
 }
 
 #[tokio::test]
-async fn a_budget_of_cost_ends_it_by_our_own_list_of_prices() {
+async fn a_cost_budget_ends_the_attempt_by_the_built_in_prices() {
     let mut fake = saying(&[claude_tool("1", "ls", 100_000)], HANG);
     fake.task.budget = AttemptBudget { cost_usd: Some(1.0), ..AttemptBudget::default() };
     let seen = fake.run().await;
@@ -94,7 +94,7 @@ async fn a_budget_of_cost_ends_it_by_our_own_list_of_prices() {
 }
 
 #[tokio::test]
-async fn a_budget_of_time_ends_it() {
+async fn a_time_budget_ends_the_attempt() {
     let mut fake = saying(&[claude_tool("1", "ls", 1)], HANG);
     fake.task.budget =
         AttemptBudget { wall_time: Some(Duration::from_secs(1)), ..AttemptBudget::default() };
@@ -113,7 +113,7 @@ async fn its_own_timeout_is_no_budget() {
 }
 
 #[tokio::test]
-async fn going_round_in_circles_ends_it() {
+async fn a_repeated_tool_call_ends_the_attempt() {
     let rounds = |results: &[&str]| -> Vec<String> {
         let each = results.iter().enumerate();
         each.flat_map(|(at, text)| {
@@ -137,7 +137,7 @@ async fn a_subscription_limit_names_its_end() {
         r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":429,"result":"You have hit your limit"}"#,
     ];
     let seen = Fake::saying("claude", &lines, "exit 1").run().await;
-    let until = Some(Until::At(UnixMs(1_800_000_000_000)));
+    let until = Some(RateLimitReset::At(UnixMs(1_800_000_000_000)));
     let message = "You have hit your limit".to_owned();
     assert_eq!(seen.reply.outcome, Outcome::RateLimited { until, message });
     assert!(seen.events.contains(&AgentEvent::Limit("the five_hour limit is reached".to_owned())));
@@ -151,7 +151,7 @@ async fn a_subscription_limit_names_its_end() {
 async fn retry_after_is_passed_on() {
     let line = r#"{"type":"error","sessionID":"s","error":{"name":"APIError","data":{"message":"slow down","statusCode":429,"responseHeaders":{"retry-after":"90"}}}}"#;
     let seen = Fake::saying("opencode", &[line], "exit 1").run().await;
-    let until = Some(Until::After(Duration::from_secs(90)));
+    let until = Some(RateLimitReset::After(Duration::from_secs(90)));
     assert_eq!(seen.reply.outcome, Outcome::RateLimited { until, message: "slow down".to_owned() });
 }
 
@@ -165,7 +165,7 @@ async fn retries_of_what_will_not_change_are_cut_short() {
 }
 
 #[tokio::test]
-async fn what_waited_for_a_limit_when_its_time_was_up_was_limited() {
+async fn a_timeout_during_a_rate_limit_is_a_rate_limit() {
     let seen = Fake::recorded("codex", "limit", HANG).with("timeout_seconds: 2").run().await;
     assert!(
         matches!(seen.reply.outcome, Outcome::RateLimited { until: None, .. }),
@@ -183,7 +183,7 @@ async fn denied_permissions_are_noted() {
 }
 
 #[tokio::test]
-async fn edits_that_would_not_apply_are_a_failure_though_it_exits_with_0() {
+async fn aider_edits_that_do_not_apply_fail_despite_exit_code_0() {
     let script = "echo 'The LLM did not conform to the edit format.'\n\
         echo '{\"event\":\"message_send_starting\"}' > \"$account\"\n\
         echo '{\"event\":\"message_send\",\"properties\":{\"prompt_tokens\":5,\"completion_tokens\":6,\"cost\":0.5}}' >> \"$account\"\n\
@@ -197,7 +197,7 @@ async fn edits_that_would_not_apply_are_a_failure_though_it_exits_with_0() {
 
 /// Claude goes on after a SIGTERM, and exits with 0 as if nothing had happened.
 #[tokio::test]
-async fn a_stop_of_the_drain_is_told_as_such() {
+async fn a_stop_of_the_drain_is_reported_as_a_stop() {
     let (handle, stop) = Stop::pair();
     let lines = [claude_tool("1", "ls", 1)];
     let script = format!("trap 'exit 0' TERM\necho '{}'\nsleep 60 & wait", lines[0]);
@@ -212,7 +212,7 @@ async fn a_stop_of_the_drain_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_line_of_any_length_is_read_whole() {
+async fn a_line_of_any_length_is_read_completely() {
     let text = "x".repeat(3_000_000);
     let lines = [
         claude_tool("1", "cat big", 1),
@@ -228,7 +228,7 @@ async fn a_line_of_any_length_is_read_whole() {
 
 /// In its output, in its messages, in the file that it leaves.
 #[tokio::test]
-async fn a_key_is_kept_nowhere() {
+async fn a_key_is_stored_nowhere() {
     let key = format!("sk-ant-api03-{}", "x1Y_".repeat(10));
     let done = format!(
         r#"{{"type":"result","subtype":"success","is_error":true,"result":"bad key {key}","session_id":"s"}}"#
@@ -242,7 +242,7 @@ async fn a_key_is_kept_nowhere() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_is_ours_to_mend() {
+async fn a_program_that_cannot_start_is_an_operational_error() {
     let mut fake = Fake::recorded("claude", "success", "exit 0");
     fake.task.env.remove(std::ffi::OsStr::new("IS_SANDBOX"));
     let checked = autopack::agent::check(&fake.settings(), &fake.task.workspace, &fake.task.env);

@@ -35,7 +35,7 @@ async fn check(kind: &str, case: &str, expected: &Value) {
     assert_eq!(contains.is_empty(), message.is_empty(), "{kind} {case}: `contains` is missing");
 }
 
-/// Failures are told apart by codes. Programs that exit with 0 on an error are not believed, a limit before a crash is still
+/// Failures are distinguished by codes. Programs that exit with 0 on an error are not believed, a limit before a crash is still
 /// a limit, and an empty account ends a program that would try again.
 #[tokio::test]
 async fn each_recording_comes_to_its_expected_outcome() {
@@ -57,7 +57,7 @@ async fn claude_succeeds() {
     assert_eq!(seen.reply.summary.as_deref(), Some("Done."));
     assert_eq!(seen.reply.session.as_deref(), Some("cd4a0be9-1137-4c89-9a43-d89a2593fcea"));
     assert_eq!((seen.tools(), seen.stdin.as_str()), (vec![RUNNING.to_owned()], "the prompt"));
-    assert!(seen.said("Done.") && seen.log.contains("\"subtype\":\"init\""));
+    assert!(seen.has_line("Done.") && seen.log.contains("\"subtype\":\"init\""));
     assert_eq!(seen.events.first(), Some(&AgentEvent::Started));
     assert!(seen.events.contains(&AgentEvent::Finished));
     let expected =
@@ -114,7 +114,7 @@ async fn opencode_succeeds_with_the_sum_of_its_steps() {
     // It reports 0 for a model without a known price.
     assert_eq!(seen.reply.usage.cost_usd, None);
     assert_eq!(seen.reply.session.as_deref(), Some("ses_dfa779ab3ffelfDr6fBeJZp3nm"));
-    assert_eq!((seen.tools(), seen.said("Done.")), (vec![RUNNING.to_owned()], true));
+    assert_eq!((seen.tools(), seen.has_line("Done.")), (vec![RUNNING.to_owned()], true));
 }
 
 #[tokio::test]

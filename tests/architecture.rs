@@ -68,7 +68,7 @@ fn the_environment_is_read_in_one_place() {
 fn every_file_says_what_it_is_for() {
     let silent: Vec<PathBuf> = ["src", "tests", "benches"]
         .into_iter()
-        .flat_map(|folder| files(&root().join(folder)))
+        .flat_map(|directory| files(&root().join(directory)))
         .filter(|path| !read(path).starts_with("//!"))
         .collect();
     assert!(silent.is_empty(), "no //! at the top: {silent:#?}");
@@ -76,11 +76,11 @@ fn every_file_says_what_it_is_for() {
 
 /// A module is `x.rs`, or `x/mod.rs` if it has a directory: two forms would be two places to look.
 #[test]
-fn a_module_with_a_folder_is_its_mod_rs() {
+fn a_module_with_a_directory_is_its_mod_rs() {
     let src = files(&root().join("src"));
     let beside: Vec<&PathBuf> =
         src.iter().filter(|path| path.with_extension("").is_dir()).collect();
-    assert!(beside.is_empty(), "beside their folders: {beside:#?}");
+    assert!(beside.is_empty(), "beside their directories: {beside:#?}");
 }
 
 /// A file that `main.rs` does not name would never be compiled.
@@ -221,7 +221,7 @@ fn without_tests(text: &str) -> String {
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("a folder") {
+    for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             found.extend(files(&path));

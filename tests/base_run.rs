@@ -32,17 +32,17 @@ fn ci_runs(project: &Project) -> usize {
 }
 
 #[test]
-fn over_a_red_ci_no_agent_is_asked() {
+fn a_red_base_starts_no_agent() {
     let ci = "ci:\n  command: \"echo boom; exit 1\"\n";
     let project = Project::new().agent_with(WITNESSED, ci).plan(phases(10));
     let ran = project.drain().exited(5);
     assert_eq!(asked(&project), 0);
-    let said = ran.stdout + &ran.stderr;
+    let text = ran.stdout + &ran.stderr;
     assert!(
-        said.contains("`echo boom; exit 1` failed with exit code 1; last output: boom"),
-        "{said}"
+        text.contains("`echo boom; exit 1` failed with exit code 1; last output: boom"),
+        "{text}"
     );
-    assert!(said.contains("ci.red_base: allow"), "{said}");
+    assert!(text.contains("ci.red_base: allow"), "{text}");
     assert_eq!(attempts_at_all(&project, "p0"), (json!(0), vec![Value::Null]));
     assert!(project.states().values().all(|state| state == "QUEUED"));
     let status = project.json(["status", "--run-id", "run", "--json"]);
@@ -50,7 +50,7 @@ fn over_a_red_ci_no_agent_is_asked() {
 }
 
 #[test]
-fn a_ci_that_cannot_start_or_never_ends_asks_no_agent() {
+fn ci_that_cannot_start_or_end_starts_no_agent() {
     for (ci, why) in [
         ("ci: {command: [no-such-ci-program]}\n", "no-such-ci-program is not installed"),
         (
@@ -70,7 +70,7 @@ fn a_ci_that_cannot_start_or_never_ends_asks_no_agent() {
 }
 
 #[test]
-fn a_script_sees_why_in_the_last_event() {
+fn the_last_event_contains_the_stop_reason() {
     let ci = "ci:\n  command: \"echo boom; exit 1\"\n";
     let project = Project::new().agent_with(WITNESSED, ci).plan(phases(2));
     let ran = project.autopack(["drain", "--run-id", "run", "--json"]).exited(5);
@@ -80,18 +80,18 @@ fn a_script_sees_why_in_the_last_event() {
 }
 
 #[test]
-fn a_run_that_mends_ci_begins_where_that_is_allowed() {
+fn a_run_that_fixes_ci_starts_on_a_red_base_if_allowed() {
     let ci = "ci: {command: 'test -e d0/a.txt || { echo boom; exit 1; }', red_base: allow}\n";
     let project = Project::new().agent_with(WITNESSED, ci).plan(phases(2));
     let ran = project.drain().succeeded();
     assert_eq!(project.landed(), ["p0", "p1"]);
-    let said = "ci is red without any change: `test -e d0/a.txt || { echo boom; exit 1; }` failed with exit code 1; \
+    let output = "ci is red without any change: `test -e d0/a.txt || { echo boom; exit 1; }` failed with exit code 1; \
                 ci.red_base is allow";
-    assert_eq!(ran.stdout.matches(said).count(), 1, "{ran:#?}");
+    assert_eq!(ran.stdout.matches(output).count(), 1, "{ran:#?}");
 }
 
 #[test]
-fn a_red_flake_at_the_base_does_not_end_the_night() {
+fn a_flaky_base_does_not_end_the_drain() {
     let ci = counted("test $(wc -l <\"$AUTOPACK_WORKSPACE/../ci-runs\") -gt 1");
     let project = Project::new().agent_with(WITNESSED, &ci).plan(phases(1));
     let ran = project.drain().succeeded();
@@ -128,7 +128,7 @@ fn a_landings_result_is_the_next_drains_base() {
 }
 
 #[test]
-fn a_known_base_is_no_leave_to_test_the_checkout() {
+fn a_known_base_does_not_permit_testing_the_checkout() {
     let project = Project::new().agent_with(WITNESSED, &counted("true")).plan(phases(2));
     project
         .autopack(["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"])
@@ -139,14 +139,14 @@ fn a_known_base_is_no_leave_to_test_the_checkout() {
     std::fs::create_dir_all(project.outside("home/.cargo")).unwrap();
     std::fs::write(project.outside("home/.cargo/config.toml"), config).unwrap();
     let ran = project.drain().exited(5);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("ci would test your checkout instead of the change"), "{said}");
-    assert!(said.contains("home/.cargo/config.toml names"), "{said}");
+    let output = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(output.contains("ci would test your checkout instead of the change"), "{output}");
+    assert!(output.contains("home/.cargo/config.toml names"), "{output}");
     assert_eq!(asked(&project), 1);
 }
 
 #[test]
-fn no_ci_at_all_is_said_once() {
+fn missing_ci_is_reported_once() {
     let project = Project::new().agent(WITNESSED).plan(phases(4));
     let ran = project.autopack(["drain", "--run-id", "run", "--jobs", "3"]).succeeded();
     let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("no ci:")).collect();
@@ -171,7 +171,7 @@ fn a_greenfield_repository_starts() {
         ("a.txt", "", says("No test files found, exiting with code 1", 1), "no tests yet"),
         ("a.txt", "", says("NO TESTS RAN", 5), "no tests yet"),
     ];
-    for (file, text, ci, said) in cases {
+    for (file, text, ci, expected) in cases {
         if ci == npm && !has("npm", &["--version"]) {
             continue;
         }
@@ -182,7 +182,7 @@ fn a_greenfield_repository_starts() {
             .plan(phases(1));
         let ran = project.drain().succeeded();
         assert_eq!(project.landed(), ["p0"], "{ci}");
-        assert!(ran.stdout.contains(said), "{ci}: {ran:#?}");
+        assert!(ran.stdout.contains(expected), "{ci}: {ran:#?}");
     }
 }
 
@@ -239,7 +239,7 @@ fn a_greenfield_of_pytest_starts() {
 }
 
 #[test]
-fn single_red_tests_are_said_first_and_excused() {
+fn single_red_tests_are_reported_first_and_excused() {
     if !has_pytest() {
         return;
     }
@@ -250,8 +250,8 @@ fn single_red_tests_are_said_first_and_excused() {
         .agent_with(WITNESSED, "")
         .plan(phases(1));
     let ran = project.drain().succeeded();
-    let said = "fails without any change and will be excused: tests/test_a.py::test_old";
-    assert!(ran.stdout.find(said).unwrap() < ran.stdout.find("landed").unwrap(), "{ran:#?}");
+    let output = "fails without any change and will be excused: tests/test_a.py::test_old";
+    assert!(ran.stdout.find(output).unwrap() < ran.stdout.find("landed").unwrap(), "{ran:#?}");
 
     let strict = Project::new()
         .file("tests/test_a.py", tests)
@@ -287,7 +287,7 @@ fn a_phases_own_check_may_fail_before_its_work_is_done() {
 }
 
 #[test]
-fn what_ci_leaves_at_the_base_is_not_the_agents() {
+fn files_left_by_ci_at_the_base_are_not_attributed_to_the_agent() {
     let agent = "assert not os.path.exists('junk.txt') and open('README.md').read() == '# project\\n'\n\
                  write_deliverables()";
     let ci = "ci: {command: 'echo x >junk.txt; echo x >>README.md'}\n";

@@ -29,7 +29,7 @@ fn commit_on_main(project: &Project) {
 }
 
 #[test]
-fn a_branch_that_was_rebased_still_holds_what_landed() {
+fn a_rebased_branch_still_contains_the_landings() {
     let project = landed();
     commit_on_main(&project);
     project.git(["rebase", "-q", "main", "autopack/run"]);
@@ -40,7 +40,7 @@ fn a_branch_that_was_rebased_still_holds_what_landed() {
 }
 
 #[test]
-fn a_branch_that_was_squashed_still_holds_what_landed() {
+fn a_squashed_branch_still_contains_the_landings() {
     let project = landed();
     project.git(["branch", "-m", "autopack/run", "as-it-was"]);
     project.git(["checkout", "-q", "-b", "autopack/run", "main"]);
@@ -52,15 +52,15 @@ fn a_branch_that_was_squashed_still_holds_what_landed() {
 }
 
 #[test]
-fn what_a_branch_lost_is_said_once_with_the_command_that_does_it_again() {
+fn lost_landings_are_reported_once_with_the_command_to_redo_them() {
     let project = landed();
     commit_on_main(&project);
     project.git(["branch", "-f", "autopack/run", "main"]);
-    let told = project.drain().succeeded().stdout;
-    assert_eq!(told.matches("no longer contains one (").count(), 1, "{told}");
-    assert_eq!(told.matches("no longer contains").count(), 1, "{told}");
+    let shown = project.drain().succeeded().stdout;
+    assert_eq!(shown.matches("no longer contains one (").count(), 1, "{shown}");
+    assert_eq!(shown.matches("no longer contains").count(), 1, "{shown}");
     let command = "autopack phases retry --run-id run --redo one two";
-    assert!(told.contains(&format!("`{command}`")), "{told}");
+    assert!(shown.contains(&format!("`{command}`")), "{shown}");
     project.autopack(command.split(' ').skip(1)).succeeded();
     let redone = project.drain().succeeded().stdout;
     assert!(!redone.contains("no longer contains"), "{redone}");
@@ -68,7 +68,7 @@ fn what_a_branch_lost_is_said_once_with_the_command_that_does_it_again() {
 }
 
 #[test]
-fn a_branch_that_is_gone_is_brought_back_to_what_landed_last() {
+fn a_deleted_branch_is_restored_to_the_last_landing() {
     let agent = "if phase_id != 'bad': write_deliverables()";
     let project = Project::new().agent(agent).plan(phases(["one", "bad", "two"]));
     project.drain().exited(3);
@@ -88,7 +88,7 @@ fn a_branch_that_is_gone_is_brought_back_to_what_landed_last() {
 }
 
 #[test]
-fn a_branch_that_is_gone_is_brought_back_also_where_all_is_to_be_done_again() {
+fn a_deleted_branch_is_restored_when_all_phases_are_redone() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
     project.drain().succeeded();
     let tip = project.git(["rev-parse", "autopack/run"]).trim().to_owned();
@@ -102,7 +102,7 @@ fn a_branch_that_is_gone_is_brought_back_also_where_all_is_to_be_done_again() {
 }
 
 #[test]
-fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
+fn a_deleted_branch_without_landings_restarts_at_its_base() {
     let project = Project::new().agent("").plan(phases(["bad"]));
     project.drain().exited(3);
     let base = project.git(["rev-parse", "main"]).trim().to_owned();
@@ -114,17 +114,17 @@ fn a_branch_that_is_gone_before_anything_landed_began_at_its_base() {
 }
 
 #[test]
-fn a_tag_of_the_branchs_name_is_not_what_one_is_told_to_merge() {
+fn a_tag_with_the_branchs_name_is_not_offered_for_merging() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one"]));
     project.git(["tag", "autopack/run"]);
-    let told = project.drain().succeeded().stdout;
-    let merge = told.lines().find_map(|line| line.strip_prefix("merge: git ")).unwrap();
+    let shown = project.drain().succeeded().stdout;
+    let merge = shown.lines().find_map(|line| line.strip_prefix("merge: git ")).unwrap();
     project.git(merge.split(' '));
-    assert!(project.path("src/one.txt").exists(), "{told}");
+    assert!(project.path("src/one.txt").exists(), "{shown}");
 }
 
 #[test]
-fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
+fn a_moved_repository_keeps_its_runs_and_a_copy_has_none() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
     let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];
     project.autopack(one).succeeded();
@@ -132,8 +132,8 @@ fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
     assert!(
         Command::new("cp").arg("-a").arg(project.root()).arg(&copy).status().unwrap().success()
     );
-    let at = |folder: &Path, args: &[&str]| {
-        project.autopack([&["--workspace", folder.to_str().unwrap()], args].concat())
+    let at = |directory: &Path, args: &[&str]| {
+        project.autopack([&["--workspace", directory.to_str().unwrap()], args].concat())
     };
     let drain = ["drain", "--run-id", "run"];
     let refused = at(&copy, &drain).exited(1);
@@ -141,13 +141,13 @@ fn a_repository_that_was_moved_takes_its_runs_along_and_a_copy_does_not() {
 
     fs::rename(project.root(), &moved).unwrap();
     fs::create_dir(project.root()).unwrap();
-    let said = "run run continues here: its repository moved";
+    let output = "run run continues here: its repository moved";
     let dry = at(&moved, &["gc", "--dry-run"]).succeeded();
-    assert!(!dry.stderr.contains(said) && !dry.stdout.contains("another repository"), "{dry:#?}");
+    assert!(!dry.stderr.contains(output) && !dry.stdout.contains("another repository"), "{dry:#?}");
     let went_on = at(&moved, &drain).succeeded();
-    assert_eq!(went_on.stderr.matches(said).count(), 1, "{went_on:#?}");
+    assert_eq!(went_on.stderr.matches(output).count(), 1, "{went_on:#?}");
     let again = at(&moved, &drain).succeeded();
-    assert!(!again.stderr.contains(said), "{again:#?}");
+    assert!(!again.stderr.contains(output), "{again:#?}");
     let log = ["-C", moved.to_str().unwrap(), "log", "--format=%s", "main..autopack/run"];
     assert_eq!(project.git(log), "two\none\n");
 }
@@ -173,11 +173,11 @@ fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_wa
     fs::rename(project.root(), &moved).unwrap();
     fs::create_dir(project.root()).unwrap();
     let database = format!("sqlite:///{}", moved.join(".autopack/autopack.db").display());
-    let at = |folder: &Path| {
-        let folder = folder.to_str().unwrap();
+    let at = |directory: &Path| {
+        let directory = directory.to_str().unwrap();
         project.autopack([
             "--workspace",
-            folder,
+            directory,
             "--database-url",
             &database,
             "drain",
@@ -194,7 +194,7 @@ fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_wa
 }
 
 #[test]
-fn a_branch_in_the_way_is_exit_5_and_said_once_whatever_the_number_of_jobs() {
+fn a_conflicting_branch_exits_5_and_is_reported_once_for_any_number_of_jobs() {
     for jobs in ["1", "4"] {
         let phases: Vec<Value> = (0..6)
             .map(|n| json!({"phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")]}))
@@ -203,10 +203,10 @@ fn a_branch_in_the_way_is_exit_5_and_said_once_whatever_the_number_of_jobs() {
             Project::new().agent("write_deliverables()").plan(json!({ "phases": phases }));
         project.git(["branch", "-q", "autopack"]);
         let ran = project.autopack(["drain", "--run-id", "run", "--jobs", jobs]).exited(5);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
+        let output = format!("{}{}", ran.stdout, ran.stderr);
         let why = "cannot create the branch autopack/run, because a branch autopack exists";
-        assert_eq!(said.matches(why).count(), 1, "--jobs {jobs}: {ran:#?}");
-        assert!(said.contains("git branch -m autopack OTHER"), "{ran:#?}");
+        assert_eq!(output.matches(why).count(), 1, "--jobs {jobs}: {ran:#?}");
+        assert!(output.contains("git branch -m autopack OTHER"), "{ran:#?}");
         assert!(project.states().values().all(|state| state == "QUEUED"));
         for phase in project.states().keys() {
             assert_eq!(project.phase(phase)["attempts"], 0);
@@ -217,7 +217,7 @@ fn a_branch_in_the_way_is_exit_5_and_said_once_whatever_the_number_of_jobs() {
 }
 
 #[test]
-fn a_branch_that_is_gone_after_all_landed_is_brought_back_to_what_landed_last() {
+fn a_deleted_branch_is_restored_to_the_last_landing_after_all_phases_landed() {
     let settings = "ci: {command: 'true'}\n";
     let plan = json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]});
     let project = Project::new()

@@ -19,9 +19,9 @@ fn ends_before_an_agent(project: Project, config: &str, what: &str) {
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
     let project = project.agent_with(agent, config).plan(phases);
     let ran = project.drain().exited(5);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    let told = format!("ci would test your checkout instead of the change: line {what}");
-    assert!(said.contains(&told), "{told}: {said}");
+    let output = format!("{}{}", ran.stdout, ran.stderr);
+    let shown = format!("ci would test your checkout instead of the change: line {what}");
+    assert!(output.contains(&shown), "{shown}: {output}");
     assert!(!project.outside("asked").exists());
 }
 
@@ -63,7 +63,7 @@ fn a_crate_at_a_path_of_the_checkout_ends_the_drain() {
 }
 
 #[test]
-fn a_path_of_the_checkout_that_ci_does_not_read_is_left_alone() {
+fn a_checkout_path_that_ci_does_not_read_is_ignored() {
     let project = Project::new();
     let replace = format!("module m\n\nreplace m/lib => {:?}\n", project.path("lib"));
     let note = format!("# once: -e {}\n", project.path("lib").display());
@@ -148,7 +148,7 @@ fn a_file_that_directs_ci_to_the_checkout_ends_the_drain() {
 }
 
 #[test]
-fn a_mention_that_cannot_direct_ci_is_left_alone() {
+fn a_mention_without_effect_on_ci_is_ignored() {
     let project = calculator();
     let root = project.root().display().to_string();
     let project = project

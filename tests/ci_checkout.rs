@@ -17,7 +17,7 @@ fn failure(project: &Project, id: &str) -> String {
 
 /// Ignored files and kept caches are not part of a commit: a clean clone would not have them.
 #[test]
-fn what_an_agent_left_beside_its_change_is_not_there_for_ci() {
+fn ci_does_not_see_an_agents_untracked_leftovers() {
     for left in ["gen/x", "target/x", ".venv/bin/x"] {
         let agent = format!("write_deliverables()\nif phase_id == 'liar': write('{left}')");
         let config = format!(
@@ -52,7 +52,7 @@ const REACHES_CI: &str = "in CI's checkout was changed by another process, maybe
 
 /// The path of CI's checkout is easily guessed, and its caches survive a reset.
 #[test]
-fn what_an_agent_writes_into_cis_checkout_is_removed_and_said() {
+fn files_written_by_an_agent_into_cis_checkout_are_removed_and_reported() {
     for planted in ["node_modules/ghost/index.js", "target/x", ".venv/lib/x"] {
         let agent = format!(
             "write_deliverables()\nif phase_id == 'liar': write(os.environ['AUTOPACK_WORKTREE'] + '-ci/{planted}')"
@@ -72,7 +72,7 @@ fn what_an_agent_writes_into_cis_checkout_is_removed_and_said() {
 
 /// The attempt of the first drain ends without CI, and the second drain's base is known.
 #[test]
-fn what_an_agent_of_an_earlier_drain_wrote_there_is_removed_too() {
+fn files_of_an_agent_of_an_earlier_drain_are_removed() {
     let agent = "if attempt == 1: write(os.environ['AUTOPACK_WORKTREE'] + '-ci/target/x')\n\
                  else: write_deliverables()";
     let config = "ci: {command: [sh, -c, \"test ! -f src/liar.txt || test -f target/x\"]}\n";
@@ -106,7 +106,7 @@ fn cis_own_caches_survive_agents_and_drains() {
 
 /// The copies for CI and for the clean clone come from there.
 #[test]
-fn a_package_put_into_the_users_checkout_is_said_and_not_brought() {
+fn a_package_added_to_the_users_checkout_is_reported_and_not_linked() {
     let ci = "ci: {command: [sh, -c, \"if test -f src/liar.txt; then test -e ghost; else ! test -e ghost; fi && test -e real\"]}\n";
     for (ghost, real, jobs) in [
         ("node_modules/ghost/index.js", "node_modules/real/index.js", "1"),
@@ -164,7 +164,7 @@ fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
 
 /// The git directory by which the change is measured is beside the copy.
 #[test]
-fn nothing_that_an_agent_writes_into_our_git_folder_runs_or_counts() {
+fn files_written_by_an_agent_into_autopacks_git_directory_have_no_effect() {
     let agent = r#"
 write_deliverables()
 git = os.getcwd() + '.git'
@@ -199,9 +199,9 @@ import zlib
 write_deliverables()
 real = subprocess.run(['git', 'rev-parse', 'HEAD:test.sh'], capture_output=True, text=True).stdout.strip()
 fake = b'exit 0\n'
-folder = os.getcwd() + '.git/objects/' + real[:2]
-os.makedirs(folder, exist_ok=True)
-open(folder + '/' + real[2:], 'wb').write(zlib.compress(b'blob %d\0' % len(fake) + fake))
+directory = os.getcwd() + '.git/objects/' + real[:2]
+os.makedirs(directory, exist_ok=True)
+open(directory + '/' + real[2:], 'wb').write(zlib.compress(b'blob %d\0' % len(fake) + fake))
 "#;
     let config = "ci: {command: [sh, test.sh]}\n";
     let project = Project::new()
@@ -302,13 +302,13 @@ fn a_fetch_from_another_remote_is_explained() {
     let config = "ci: {command: git fetch -q upstream}\n";
     let project = Project::new().agent_with("write_deliverables()", config).plan(plan(&["one"]));
     let ran = project.drain().exited(5);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("only the remote origin"), "{said}");
+    let output = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(output.contains("only the remote origin"), "{output}");
 }
 
 /// Refs fetched by setup are there for CI.
 #[test]
-fn what_setup_fetched_is_there_for_ci() {
+fn refs_fetched_by_setup_are_available_to_ci() {
     let project = Project::new();
     let elsewhere = project.outside("elsewhere");
     let to = elsewhere.display().to_string();
@@ -427,12 +427,12 @@ fn a_change_in_a_submodule_is_still_noticed() {
 
 /// Removing a state directory costs no attempt.
 #[test]
-fn a_slot_that_is_gone_is_a_lost_attempt() {
+fn a_deleted_slot_is_a_lost_attempt() {
     let agent = "import shutil\nif attempt == 1: os.chdir('/'); shutil.rmtree(os.environ['XDG_STATE_HOME'])\nelse: write_deliverables()";
     let project = Project::new().agent(agent).plan(plan(&["one"]));
     let ran: Ran = project.drain().succeeded();
-    let said = ran.stdout + &ran.stderr;
-    assert!(said.contains("was removed while an attempt worked in it"), "{said}");
+    let output = ran.stdout + &ran.stderr;
+    assert!(output.contains("was removed while an attempt worked in it"), "{output}");
     // The second one landed, and is the only counted one.
     let log = project.phase("one")["attempt_log"].clone();
     let outcomes = [&log[0]["outcome"], &log[1]["outcome"]];

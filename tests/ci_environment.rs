@@ -104,9 +104,9 @@ fn only_the_honest_one_lands(project: Project, config: &str, what: &str) {
     let project = project.agent_with(AGENT, config).plan(plan());
     let ran = project.drain();
     let states = project.states();
-    let told = format!("{what}: {ran:#?}\n{:#}", project.phase("break"));
-    assert_eq!(states["break"], "FAILED", "{told}");
-    assert_eq!(states["honest"], "COMPLETE", "{told}");
+    let shown = format!("{what}: {ran:#?}\n{:#}", project.phase("break"));
+    assert_eq!(states["break"], "FAILED", "{shown}");
+    assert_eq!(states["honest"], "COMPLETE", "{shown}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn the_active_environment_of_the_checkout_tests_the_copy() {
 }
 
 #[test]
-fn a_python_that_cannot_be_led_into_the_copy_ends_the_drain() {
+fn a_python_that_cannot_be_redirected_to_the_copy_ends_the_drain() {
     let Some(pytest) = pytest_packages() else { return };
     let project = calculator();
     let environment = project.outside("env");
@@ -176,10 +176,10 @@ fn a_python_that_cannot_be_led_into_the_copy_ends_the_drain() {
     let config = format!("ci:\n  command: [{python:?}, -I, -m, pytest, -q]\n");
     let project = project.agent_with(AGENT, &config).plan(plan());
     let ran = project.drain().exited(5);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("ci would test your checkout instead of the change"), "{said}");
-    assert!(said.contains("the python package calc from"), "{said}");
-    assert!(said.contains("without -I, Python would import from CI's copy"), "{said}");
+    let output = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(output.contains("ci would test your checkout instead of the change"), "{output}");
+    assert!(output.contains("the python package calc from"), "{output}");
+    assert!(output.contains("without -I, Python would import from CI's copy"), "{output}");
     assert_eq!(project.landed(), [""; 0]);
 }
 
@@ -196,8 +196,8 @@ fn a_node_package_that_is_linked_into_the_checkout_ends_the_drain() {
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
     let project = project.agent_with("write_deliverables()", &config).plan(phases);
     let ran = project.drain().exited(5);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("node_modules/core in CI's copy is a link to"), "{said}");
+    let output = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(output.contains("node_modules/core in CI's copy is a link to"), "{output}");
 }
 
 /// Drains one phase whose CI is this shell line, in an environment of its own.
@@ -207,24 +207,24 @@ fn ci_line(project: Project, line: &str) -> (Project, String) {
     let config = format!("ci:\n  command: {line:?}\n");
     let project = project.agent_with("write_deliverables()", &config).plan(phases);
     let ran = project.drain();
-    let said = format!("{}{}\n{:#}", ran.stdout, ran.stderr, project.phase("one"));
-    (project, said)
+    let output = format!("{}{}\n{:#}", ran.stdout, ran.stderr, project.phase("one"));
+    (project, output)
 }
 
 fn is_green(project: Project, line: &str) -> String {
-    let (project, said) = ci_line(project, line);
-    assert_eq!(project.states()["one"], "COMPLETE", "{line}: {said}");
-    said
+    let (project, output) = ci_line(project, line);
+    assert_eq!(project.states()["one"], "COMPLETE", "{line}: {output}");
+    output
 }
 
 #[test]
-fn ci_is_told_that_nobody_looks() {
+fn ci_runs_non_interactively() {
     is_green(Project::new(), "test \"$CI\" = 1 && ! read -r line && ! test -t 0");
     is_green(Project::new().env("CI", "buildkite"), "test \"$CI\" = buildkite");
 }
 
 #[test]
-fn a_test_script_that_watches_is_told_to_end() {
+fn a_watching_test_script_is_run_once() {
     if !has("npm", &["--version"]) {
         return;
     }
@@ -265,20 +265,20 @@ fn a_test_script_that_watches_is_told_to_end() {
 }
 
 #[test]
-fn a_watcher_that_cannot_be_told_to_end_asks_no_agent() {
+fn a_watcher_that_cannot_run_once_starts_no_agent() {
     let scripts = json!({"scripts": {"test": "run-s unit", "unit": "jest --watch"}});
     let project = Project::new().file("package.json", &scripts.to_string()).commit("a watcher");
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
     let agent = "write(workspace.parent / 'asked')\nwrite_deliverables()";
     let project = project.agent(agent).plan(phases);
     let ran = project.drain().exited(5);
-    let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("the script unit of package.json runs"), "{said}");
+    let output = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(output.contains("the script unit of package.json runs"), "{output}");
     assert!(!project.outside("asked").exists());
 }
 
 #[test]
-fn variables_that_name_the_checkout_name_the_copy_or_go() {
+fn variables_naming_the_checkout_are_redirected_or_removed() {
     let project = Project::new().file("lib/a.py", "").file("bin/tool", "").commit("files");
     project.write("go.work", "untracked");
     let root = project.root().display().to_string();
@@ -292,8 +292,8 @@ fn variables_that_name_the_checkout_name_the_copy_or_go() {
         .env("PATH", path);
     let line = "test -z \"${GOWORK+x}\" && test \"$NODE_PATH\" = \"$AUTOPACK_WORKTREE/lib:/usr/lib/node\" && \
                 test \"$MY_TOOL\" = \"$AUTOPACK_WORKTREE/bin/tool\" && case \"$PATH\" in *untracked*) exit 1;; esac";
-    let said = is_green(project, line);
-    assert!(said.contains("GOWORK, MY_TOOL, NODE_PATH, PATH"), "{said}");
+    let output = is_green(project, line);
+    assert!(output.contains("GOWORK, MY_TOOL, NODE_PATH, PATH"), "{output}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ async fn the_phases_own_command_goes_before_the_configured_one() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_could_not_start() {
+async fn a_missing_program_could_not_start() {
     for argv in [vec!["no-such-program-here"], vec!["./not-executable"]] {
         let mut project = Project::new(&[("not-executable", "text")]);
         let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
@@ -158,7 +158,7 @@ async fn a_program_that_is_not_there_could_not_start() {
 }
 
 #[tokio::test]
-async fn what_runs_too_long_is_ended_to_the_last_grandchild() {
+async fn a_timeout_ends_the_whole_process_tree() {
     let mut project = Project::with_command("sleep 600 & echo $! > pid; echo started; wait");
     project.phase.timeout_seconds = 1;
     let run = project.run().await;
@@ -173,7 +173,7 @@ async fn what_runs_too_long_is_ended_to_the_last_grandchild() {
 }
 
 #[tokio::test]
-async fn a_stop_is_no_result() {
+async fn a_stopped_run_has_no_result() {
     let project = Project::with_command("exit 1");
     let (handle, stop) = Stop::pair();
     handle.raise(StopLevel::Graceful);
@@ -259,7 +259,7 @@ async fn pytest_is_found_run_and_compared() {
 }
 
 #[tokio::test]
-async fn pytest_without_tests_and_with_broken_ones_is_told_apart() {
+async fn pytest_without_tests_and_with_broken_tests_are_distinguished() {
     if !has_pytest() {
         return;
     }

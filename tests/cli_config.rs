@@ -97,7 +97,7 @@ fn a_key_in_a_file_is_not_shown() {
 }
 
 #[test]
-fn each_file_comes_from_the_first_folder_that_has_it() {
+fn each_file_comes_from_the_first_directory_with_it() {
     let attempts = |number: u8| format!("executor: {{max_attempts: {number}}}");
     let project = Project::without_commits()
         .file("config/autopack.yaml", &attempts(4))
@@ -129,13 +129,13 @@ fn each_file_comes_from_the_first_folder_that_has_it() {
 }
 
 #[test]
-fn a_file_called_config_is_the_projects_own() {
+fn a_file_named_config_belongs_to_the_project() {
     let ran = Project::without_commits().file("config", "mine").autopack(["config", "show"]);
     assert_eq!(ran.succeeded().stderr, "");
 }
 
 #[test]
-fn a_workspace_that_was_named_must_be_one() {
+fn a_missing_explicit_workspace_is_an_error() {
     let ran = Project::without_commits().autopack(["--workspace", "nowhere", "config", "show"]);
     assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: directory [REPO]/nowhere does not exist\n");
 }

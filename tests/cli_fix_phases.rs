@@ -58,12 +58,12 @@ fn a_dry_run_shows_the_difference_and_changes_nothing() {
 #[test]
 fn json_names_what_changed_and_what_cannot_be_repaired() {
     let project = backlog();
-    let said = project.json(["fix-phases", "--json"]);
-    assert_eq!(said["examined"], 2);
-    assert_eq!(said["unfixable"], 1);
-    assert_eq!(said["phases"][0]["phase_id"], "good");
-    assert_eq!(said["phases"][0]["unfixable"], Value::Null);
-    assert!(said["phases"][1]["unfixable"].as_str().unwrap().contains("../x.py"), "{said}");
+    let output = project.json(["fix-phases", "--json"]);
+    assert_eq!(output["examined"], 2);
+    assert_eq!(output["unfixable"], 1);
+    assert_eq!(output["phases"][0]["phase_id"], "good");
+    assert_eq!(output["phases"][0]["unfixable"], Value::Null);
+    assert!(output["phases"][1]["unfixable"].as_str().unwrap().contains("../x.py"), "{output}");
     let list = project.json(["phases", "list", "--json"]);
     assert_eq!(list[1]["state"], "QUEUED");
     let again = project.json(["fix-phases", "--json"]);

@@ -85,13 +85,13 @@ fn a_bad_configuration_is_a_check_that_fails_and_the_others_go_on() {
 
 #[test]
 fn outside_a_repository_it_says_so() {
-    let folder = Project::bare_folder().unset("AUTOPACK_ENABLE_MEMORY");
-    let ran = health(&folder, &[]).exited(1);
+    let directory = Project::bare_folder().unset("AUTOPACK_ENABLE_MEMORY");
+    let ran = health(&directory, &[]).exited(1);
     insta::assert_snapshot!(golden(&ran));
 }
 
 #[test]
-fn without_docker_nobody_is_told_to_start_qdrant_with_it() {
+fn no_hint_mentions_docker_if_docker_is_missing() {
     let qdrant = |more: &str| {
         let memory = format!("memory:\n  qdrant: {{port: 2, grpc_port: 1, {more}}}\n");
         let project = repository().file("config/memory.yaml", &memory);
@@ -143,7 +143,7 @@ fn broken() -> Vec<(&'static str, Project, &'static str)> {
 }
 
 #[test]
-fn where_a_drain_refuses_health_says_fail() {
+fn health_fails_if_a_drain_would_refuse_to_start() {
     for (name, project, part) in broken() {
         let ran = health(&project, &["--json"]).exited(1);
         let report = ran.json();
@@ -226,7 +226,7 @@ fn ci_is_run_at_the_base_when_asked() {
 
 /// As in a drain: files from setup are there, and requirements of a changed lock file are missed.
 #[test]
-fn ci_at_the_base_has_what_a_drain_would_bring() {
+fn ci_at_the_base_has_linked_dependencies() {
     let project = Project::new()
         .unset("AUTOPACK_ENABLE_MEMORY")
         .file(".gitignore", "node_modules/\n")
@@ -247,8 +247,11 @@ fn ci_at_the_base_has_what_a_drain_would_bring() {
     project.write("package.json", "{}");
     let project = project.agent_with("", "ci: {command: [test, -f, node_modules/y]}\n");
     let red = health(&project, &["--json", "--ci"]).exited(1).json();
-    let said = check(&red, "ci")["detail"].as_str().unwrap().to_owned();
-    assert!(said.contains("package.json changed") && said.contains("workspace.setup"), "{said}");
+    let output = check(&red, "ci")["detail"].as_str().unwrap().to_owned();
+    assert!(
+        output.contains("package.json changed") && output.contains("workspace.setup"),
+        "{output}"
+    );
 }
 
 fn check<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {

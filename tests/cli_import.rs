@@ -99,7 +99,7 @@ fn bad_input_changes_nothing() {
 }
 
 #[test]
-fn a_slip_beside_phases_is_a_warning() {
+fn a_misspelled_key_beside_phases_is_a_warning() {
     let project = Project::without_commits()
         .file("plan.json", r#"{"default": {"agent": "x"}, "phases": [{"id": "a"}]}"#);
     let ran = project.autopack(["import", "plan.json"]).succeeded();
@@ -107,7 +107,7 @@ fn a_slip_beside_phases_is_a_warning() {
 }
 
 #[test]
-fn the_python_autopacks_database_comes_over_once() {
+fn the_python_autopacks_database_is_imported_once() {
     let Some(database) = shared_file("python-autopack.db") else { return };
     let database = database.canonicalize().unwrap().display().to_string();
     let project = Project::without_commits();
@@ -129,22 +129,22 @@ fn the_python_autopacks_database_comes_over_once() {
 }
 
 #[test]
-fn a_dependency_that_is_none_is_said() {
+fn an_unknown_dependency_is_reported() {
     let phases = json!([{"id": "a"}, {"id": "b", "depends_on": "needs network, see README"},
         {"id": "c", "depends_on": [{"phase_id": "a"}, null]}, {"id": "d", "depends_on": ["a", {"pkg": "x"}]}]);
     let project = Project::new().file("run.json", &phases.to_string());
-    let said = project.autopack(["import", "run.json"]).succeeded().stdout;
+    let output = project.autopack(["import", "run.json"]).succeeded().stdout;
     assert!(
-        said.contains(
+        output.contains(
             "b: `depends_on` has entries that are not phases: needs network, see README\n"
         ),
-        "{said}"
+        "{output}"
     );
     assert!(
-        said.contains("d: `depends_on` has entries that are not phases: {\"pkg\":\"x\"}\n"),
-        "{said}"
+        output.contains("d: `depends_on` has entries that are not phases: {\"pkg\":\"x\"}\n"),
+        "{output}"
     );
-    assert!(!said.contains("c: "), "{said}");
+    assert!(!output.contains("c: "), "{output}");
     assert_eq!(project.phase("c")["depends_on"], json!(["a"]));
     assert_eq!(project.phase("d")["depends_on"], json!(["a"]));
 }
@@ -156,7 +156,7 @@ fn numbers_that_are_ids_keep_their_text() {
     let project = Project::without_commits().file("plan.yaml", plan);
     project.autopack(["import", "plan.yaml"]).succeeded();
     let listed = phases(&project, "3.10");
-    let told: Vec<(&str, &Value)> = listed
+    let shown: Vec<(&str, &Value)> = listed
         .as_array()
         .unwrap()
         .iter()
@@ -164,7 +164,7 @@ fn numbers_that_are_ids_keep_their_text() {
         .collect();
     let none = json!([]);
     assert_eq!(
-        told,
+        shown,
         [
             ("22.1", &none),
             ("22.10", &none),
@@ -215,7 +215,7 @@ fn other_names_of_depends_on_gate_or_are_named() {
 }
 
 #[test]
-fn what_is_done_elsewhere_is_not_done_again() {
+fn phases_done_elsewhere_are_not_repeated() {
     let phases = json!([{"id": "a", "status": "done"}, {"id": "b", "passes": true}, {"id": "c", "state": "CLOSED"},
         {"id": "d", "completed": true}, {"id": "e", "title": "[x] E"}, {"id": "f", "status": "cancelled"}, {"id": "g", "status": "deferred"},
         {"id": "h", "status": "todo", "depends_on": ["a", "f"], "deliverables": ["h.txt"]}, {"id": "i", "status": "frobnicated", "deliverables": ["i.txt"]}]);
@@ -235,7 +235,7 @@ fn what_is_done_elsewhere_is_not_done_again() {
 }
 
 #[test]
-fn update_takes_over_what_became_of_phases_elsewhere_and_nothing_that_was_done_here() {
+fn update_adopts_states_from_the_source_but_keeps_local_results() {
     let phase = |id: &str, status: &str| json!({"id": id, "status": status, "deliverables": [format!("{id}.txt")]});
     let ids = ["landed", "done", "gone", "skipped", "open"];
     let plan = |statuses: [&str; 5]| -> String {
@@ -260,18 +260,18 @@ fn update_takes_over_what_became_of_phases_elsewhere_and_nothing_that_was_done_h
     project.write("plan.json", &plan(["cancelled", "done", "cancelled", "done", "todo"]));
     assert!(import(&[]).contains("different here and kept (--update replaces them)"));
     assert_eq!(project.states()["done"], "QUEUED");
-    let said = import(&["--update"]);
+    let output = import(&["--update"]);
     assert!(
-        said.contains("1 complete (done in the source), 1 skipped (dropped in the source)"),
-        "{said}"
+        output.contains("1 complete (done in the source), 1 skipped (dropped in the source)"),
+        "{output}"
     );
     let states = project.states();
-    let told: Vec<&str> = ids.iter().map(|id| states[*id].as_str()).collect();
-    assert_eq!(told, ["COMPLETE", "COMPLETE", "SKIPPED", "SKIPPED", "QUEUED"]);
+    let shown: Vec<&str> = ids.iter().map(|id| states[*id].as_str()).collect();
+    assert_eq!(shown, ["COMPLETE", "COMPLETE", "SKIPPED", "SKIPPED", "QUEUED"]);
 }
 
 #[test]
-fn an_export_of_autopacks_own_comes_in_as_it_stands() {
+fn an_export_of_autopack_is_imported_unchanged() {
     let agent = "if phase_id != 'bad': write_deliverables()";
     let plan = json!([{"id": "good", "deliverables": ["g.txt"]}, {"id": "bad", "deliverables": ["b.txt"], "max_attempts": 1},
         {"id": "left", "deliverables": ["l.txt"]}, {"id": "next", "depends_on": ["good", "bad"], "deliverables": ["n.txt"]}]);
@@ -281,15 +281,15 @@ fn an_export_of_autopacks_own_comes_in_as_it_stands() {
     let listed =
         project.autopack(["phases", "list", "--run-id", "run", "--json"]).succeeded().stdout;
     project.autopack_reading(["import", "-", "--run-id", "other"], &listed).succeeded();
-    let told = phases(&project, "other");
+    let shown = phases(&project, "other");
     let states: Vec<&str> =
-        told.as_array().unwrap().iter().map(|p| p["state"].as_str().unwrap()).collect();
+        shown.as_array().unwrap().iter().map(|p| p["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["COMPLETE", "QUEUED", "SKIPPED", "QUEUED"]);
-    assert_eq!(told[3]["depends_on"], json!(["good", "bad"]));
+    assert_eq!(shown[3]["depends_on"], json!(["good", "bad"]));
 }
 
 #[test]
-fn a_plan_in_a_fence_or_with_comments_is_read_and_said() {
+fn a_fenced_or_commented_plan_is_imported_with_a_note() {
     let project = Project::without_commits()
         .file("fence.md", "Here it is:\n\n```json\n[{\"id\": \"a\"}]\n```\n")
         .file("comments.json", "[\n // the first\n {\"id\": \"a\"},\n]\n");
@@ -303,10 +303,10 @@ fn a_plan_in_a_fence_or_with_comments_is_read_and_said() {
 }
 
 #[test]
-fn all_errors_of_a_plan_are_said_at_once_with_their_lines() {
+fn all_errors_of_a_plan_are_reported_at_once_with_lines() {
     let plan = "phases:\n- id: a\n  depends_on: [x]\n- deliverables: [b.txt]\n- just a text\n- id: a\n- id: c\n  blockedBy: [y]\n";
     let project = Project::without_commits().file("plan.yaml", plan);
-    let said = project.autopack(["import", "plan.yaml"]).exited(1).stderr;
+    let output = project.autopack(["import", "plan.yaml"]).exited(1).stderr;
     for part in [
         "plan.yaml:4, phase 2: expected a `phase_id`",
         "plan.yaml:5, phase 3: expected a phase",
@@ -315,9 +315,13 @@ fn all_errors_of_a_plan_are_said_at_once_with_their_lines() {
         "plan.yaml:7, phase 5: phase `c` depends on `y`",
         "5 errors: nothing was imported",
     ] {
-        assert_eq!(said.lines().filter(|line| line.contains(part)).count(), 1, "{part}: {said}");
+        assert_eq!(
+            output.lines().filter(|line| line.contains(part)).count(),
+            1,
+            "{part}: {output}"
+        );
     }
-    assert_eq!(said.lines().count(), 6, "one line each: {said}");
+    assert_eq!(output.lines().count(), 6, "one line each: {output}");
     let json = project.autopack(["--log-format", "json", "import", "plan.yaml"]).exited(1).stderr;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["errors"].as_array().unwrap().len(), 5, "{json}");

@@ -36,28 +36,28 @@ fn init_writes_to_the_top_of_the_repository() {
 
 #[test]
 fn outside_a_repository_the_error_says_what_to_do() {
-    let folder = Project::bare_folder();
-    insta::assert_snapshot!(folder.autopack(["init"]).shown(), @r"
+    let directory = Project::bare_folder();
+    insta::assert_snapshot!(directory.autopack(["init"]).shown(), @r"
     exit 1
     --- stderr
     error: [REPO] is not in a git repository
     hint: run autopack in a repository, or name one with --workspace; `git init` creates one
     ");
-    assert_eq!(std::fs::read_dir(folder.root()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(directory.root()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_repository_without_a_checkout_and_a_git_folder_are_said_to_be_that() {
+fn a_bare_repository_and_a_git_directory_are_reported_as_such() {
     let project = Project::without_commits();
     project.git(["init", "--quiet", "--bare", "bare.git"]);
-    let said = |dir: &str| project.autopack(["--workspace", dir, "init"]).shown();
-    insta::assert_snapshot!(said("bare.git"), @r"
+    let shown = |dir: &str| project.autopack(["--workspace", dir, "init"]).shown();
+    insta::assert_snapshot!(shown("bare.git"), @r"
     exit 1
     --- stderr
     error: [REPO]/bare.git is a bare git repository, without a checkout
     hint: clone it, and name the clone with --workspace
     ");
-    insta::assert_snapshot!(said(".git"), @r"
+    insta::assert_snapshot!(shown(".git"), @r"
     exit 1
     --- stderr
     error: [REPO]/.git is inside a .git directory
@@ -66,7 +66,7 @@ fn a_repository_without_a_checkout_and_a_git_folder_are_said_to_be_that() {
 }
 
 #[test]
-fn a_workspace_that_is_not_there_is_named() {
+fn a_missing_workspace_is_reported_with_its_path() {
     let ran = Project::without_commits().autopack(["--workspace", "nowhere", "init"]);
     assert_eq!(ran.shown(), "exit 1\n--- stderr\nerror: directory [REPO]/nowhere does not exist\n");
 }
@@ -93,20 +93,20 @@ fn help_documents_the_exit_codes() {
 
 #[test]
 fn the_verb_help_is_the_same_as_the_option() {
-    let folder = Project::bare_folder();
-    let said = |args: &[&str]| folder.autopack(args).succeeded().stdout;
-    assert_eq!(said(&["help"]), said(&["--help"]));
-    let search = said(&["memory", "search", "--help"]);
+    let directory = Project::bare_folder();
+    let shown = |args: &[&str]| directory.autopack(args).succeeded().stdout;
+    assert_eq!(shown(&["help"]), shown(&["--help"]));
+    let search = shown(&["memory", "search", "--help"]);
     let words: Vec<&str> = search.split_whitespace().collect();
     let collections =
         "[possible values: run_summaries, errors_ci, doctor_hints, planning, code_docs]";
     assert!(words.join(" ").contains(collections), "{search}");
-    assert_eq!(said(&["help", "phases", "log"]), said(&["phases", "log", "--help"]));
+    assert_eq!(shown(&["help", "phases", "log"]), shown(&["phases", "log", "--help"]));
 }
 
 /// Continued lines of an exit code's meaning are aligned with its first line.
 #[test]
-fn what_goes_on_in_help_stands_beneath_its_beginning() {
+fn continued_lines_of_help_are_indented() {
     let help = Project::bare_folder().autopack(["--help"]).succeeded().stdout;
     let codes = help.split("Exit codes:\n").nth(1).expect("exit codes");
     for line in codes.lines() {
@@ -118,15 +118,15 @@ fn what_goes_on_in_help_stands_beneath_its_beginning() {
 
 #[test]
 fn completions_need_no_repository() {
-    let folder = Project::bare_folder();
+    let directory = Project::bare_folder();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = folder.autopack(["completions", shell]).succeeded();
+        let ran = directory.autopack(["completions", shell]).succeeded();
         assert!(ran.stdout.contains("autopack"), "{shell}");
     }
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let project = Project::without_commits();
     let mut child = project.spawn(["completions", "bash"]);
     drop(child.stdout.take());

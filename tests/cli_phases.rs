@@ -1,6 +1,6 @@
 //! `phases`, `runs` and `gc` through the real program, on a run with past attempts.
 
-use crate::support::by_hand::{ByHand, START, Went, folder};
+use crate::support::by_hand::{ByHand, START, Went, attempt_dir};
 use crate::support::{Project, executable};
 use autopack::phase::{Failure, FailureKind, Tokens, Usage, Verdict};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn drain(project: &Project) {
         [(Verdict::Passed { commit: Some(commit) }, 60), (Verdict::Failed(failure), 90)]
     {
         let claim = drain.claim(START).await.unwrap();
-        let dir = folder(&claim);
+        let dir = attempt_dir(&claim);
         project.write(&format!("{dir}/agent.log"), "the agent's words\n");
         project.write(&format!("{dir}/ci.log"), "1 failed");
         project.write(&format!("{dir}/prompt.md"), "do it\n");
@@ -117,7 +117,7 @@ fn show_tells_a_phase_and_its_attempts() {
 }
 
 #[test]
-fn show_tells_the_ci_that_holds() {
+fn show_prints_the_effective_ci() {
     let plan = json!({"run_id": "r", "phases": [
         {"id": "own", "deliverables": ["a.py"], "ci": {"pytest": {"timeout_seconds": 3}},
          "scope": {"ci": {"timeout_seconds": 40, "per_test_timeout": 4}}},
@@ -158,30 +158,33 @@ fn log_prints_what_an_attempt_left() {
     ");
     let all = project.autopack(["phases", "log", "api", "--attempt", "1", "--all"]);
     assert!(all.stdout.contains("prompt.md <==\ndo it\n"));
-    for (arguments, said) in [
+    for (arguments, expected) in [
         (&["phases", "log", "ui"][..], "phase ui has no attempts"),
         (&["phases", "log", "api", "--attempt", "2"], "has no attempt 2; the last attempt is 1"),
     ] {
         let ran = project.autopack(arguments).exited(1);
-        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.stderr.contains(expected), "{ran:?}");
     }
 }
 
 #[test]
 fn retry_and_skip_move_what_may_be_moved() {
     let project = drained();
-    let said = |arguments: &[&str]| project.autopack([&["phases"], arguments].concat()).shown();
-    assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\napi: failed -> queued\n");
-    assert_eq!(said(&["retry", "--failed"]), "exit 0\n--- stdout\nrun demo has no failed phases\n");
+    let shown = |arguments: &[&str]| project.autopack([&["phases"], arguments].concat()).shown();
+    assert_eq!(shown(&["retry", "--failed"]), "exit 0\n--- stdout\napi: failed -> queued\n");
     assert_eq!(
-        said(&["skip", "ui", "docs"]),
+        shown(&["retry", "--failed"]),
+        "exit 0\n--- stdout\nrun demo has no failed phases\n"
+    );
+    assert_eq!(
+        shown(&["skip", "ui", "docs"]),
         "exit 0\n--- stdout\nui: queued -> skipped\ndocs: queued -> skipped\n"
     );
-    let refused = said(&["retry", "docs", "setup"]);
+    let refused = shown(&["retry", "docs", "setup"]);
     assert!(refused.contains("it is complete, so it is retried only with --redo"), "{refused}");
-    assert!(said(&["list", "docs"]).contains("skipped"), "all or none");
+    assert!(shown(&["list", "docs"]).contains("skipped"), "all or none");
     assert_eq!(
-        said(&["retry", "setup", "--redo"]),
+        shown(&["retry", "setup", "--redo"]),
         "exit 0\n--- stdout\nsetup: complete -> queued\n"
     );
     let api = project.json(["phases", "show", "api", "--json"]);
@@ -233,14 +236,14 @@ fn edit_refuses_what_could_not_run_and_keeps_what_was_typed() {
             project.autopack_reading(["phases", "edit", phase, "--file", "-"], spec).exited(1);
         ran.stderr
     };
-    let said = refused("ui", r#"{"phase_id": "ui", "deliverables": ["/etc/passwd"]}"#);
-    assert!(said.contains("phase ui could not be executed: "), "{said}");
-    let said = refused("ui", r#"{"phase_id": "api"}"#);
-    assert!(said.contains("the spec has phase_id api; expected ui"), "{said}");
-    let said = refused("ui", r#"{"phase_id": "ui", "depends_on": ["ui"]}"#);
-    assert!(said.contains("ui -> ui"), "{said}");
-    let said = refused("ui", "{\"phase_id\": \"ui\"");
-    assert!(said.contains("standard input:1:"), "{said}");
+    let output = refused("ui", r#"{"phase_id": "ui", "deliverables": ["/etc/passwd"]}"#);
+    assert!(output.contains("phase ui could not be executed: "), "{output}");
+    let output = refused("ui", r#"{"phase_id": "api"}"#);
+    assert!(output.contains("the spec has phase_id api; expected ui"), "{output}");
+    let output = refused("ui", r#"{"phase_id": "ui", "depends_on": ["ui"]}"#);
+    assert!(output.contains("ui -> ui"), "{output}");
+    let output = refused("ui", "{\"phase_id\": \"ui\"");
+    assert!(output.contains("standard input:1:"), "{output}");
     assert!(refused("setup", "{}").contains("phase setup is complete and cannot be edited"));
 
     let variables = [
@@ -279,7 +282,7 @@ fn runs_are_listed_and_removed() {
 }
 
 #[test]
-fn gc_keeps_work_that_did_not_land_until_told() {
+fn gc_keeps_unlanded_work_until_asked_to_remove_it() {
     let project = drained();
     let there = |attempt: &str| project.path(format!(".autopack/attempts/demo/{attempt}")).exists();
     let dry = project.autopack(["gc", "--dry-run"]);
@@ -304,7 +307,7 @@ fn gc_keeps_work_that_did_not_land_until_told() {
 }
 
 #[test]
-fn gc_does_not_offer_to_remove_what_a_drain_is_at_work_in() {
+fn gc_does_not_offer_to_remove_slots_in_use() {
     let agent = "(workspace.parent / 'began').touch()
 while not (workspace.parent / 'go').exists(): time.sleep(0.05)
 write_deliverables()";
@@ -322,7 +325,7 @@ write_deliverables()";
 }
 
 #[test]
-fn a_run_of_another_repository_is_left_alone() {
+fn a_run_of_another_repository_is_not_drained() {
     let theirs = Project::new().agent("write_deliverables()");
     let theirs = theirs.plan(json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]}));
     theirs.drain().succeeded();

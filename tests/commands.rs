@@ -60,7 +60,7 @@ fn a_red_check_does_not_land_however_it_is_written() {
 }
 
 #[test]
-fn what_is_no_command_starts_no_agent() {
+fn an_invalid_command_starts_no_agent() {
     let project = drained(
         MORE,
         vec![
@@ -68,7 +68,7 @@ fn what_is_no_command_starts_no_agent() {
             phase("two", json!({"ci": {"command": {"x": 1}}})),
         ],
     );
-    for (id, said) in [
+    for (id, expected) in [
         ("one", "test_cmd: expected a shell command or a list of shell commands, found a number"),
         (
             "two",
@@ -77,12 +77,12 @@ fn what_is_no_command_starts_no_agent() {
     ] {
         let (state, kind, message) = came_to(&project, id);
         assert_eq!((state.as_str(), kind.as_str()), ("FAILED", "unfixable"));
-        assert!(message.contains(said), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 }
 
 #[test]
-fn of_a_configured_text_of_several_lines_each_has_to_pass() {
+fn each_line_of_a_configured_command_must_pass() {
     let several = "ci:\n  red_base: allow\n  command: |\n    false\n    true\nexecutor: {max_attempts: 1, circuit_breaker: 0}\n";
     let project = drained(several, vec![phase("p", json!({}))]);
     assert_eq!(came_to(&project, "p").1, "ci_failed");
@@ -97,9 +97,9 @@ fn fix_phases_says_what_it_made_of_a_command() {
         phase("b", json!({"test_cmd": ["make lint", "make test"]})),
     ];
     let project = Project::new().plan(json!({"run_id": "run", "phases": phases}));
-    let said = project.json(["fix-phases", "--json"]).to_string();
+    let output = project.json(["fix-phases", "--json"]).to_string();
     for fix in ["test_cmd: one command of 4 words", "test_cmd: 2 command lines, all must pass"] {
-        assert!(said.contains(fix), "{said}");
+        assert!(output.contains(fix), "{output}");
     }
     let shown = project.autopack(["phases", "show", "--run-id", "run", "b"]).succeeded().stdout;
     assert!(shown.contains("test_cmd make lint; make test\n"), "{shown}");
@@ -108,7 +108,7 @@ fn fix_phases_says_what_it_made_of_a_command() {
 }
 
 #[test]
-fn a_check_under_another_name_counts_and_one_under_no_name_of_ours_is_said() {
+fn an_aliased_check_is_used_and_an_unknown_check_is_reported() {
     let red = [
         json!({"cmd": "false"}),
         json!({"commands": ["false", "true"]}),
@@ -126,12 +126,12 @@ fn a_check_under_another_name_counts_and_one_under_no_name_of_ours_is_said() {
         json!({"ci": {"comand": "pytest -q"}, "scope": {"ci": {"pytest": {"args": "-x"}}}}),
     );
     let project = Project::new().plan(json!({"run_id": "run", "phases": [misspelt]}));
-    let said = project.autopack(["fix-phases", "--dry-run"]).succeeded().stdout;
+    let output = project.autopack(["fix-phases", "--dry-run"]).succeeded().stdout;
     for fix in [
         "ci: `comand` is not a known setting and has no effect; did you mean `command`?",
         "scope.ci.pytest: `args` is not a known setting and has no effect",
     ] {
-        assert!(said.contains(fix), "{said}");
+        assert!(output.contains(fix), "{output}");
     }
     project.autopack(["fix-phases"]).succeeded();
     let criteria = project.phase("m")["spec"]["acceptance_criteria"].to_string();

@@ -26,8 +26,8 @@ fn seen(project: &Project) -> String {
 fn assert_left_alone(project: Project, url: &str) -> Project {
     let project = project.env("DATABASE_URL", url).plan(one());
     let ran = project.drain().succeeded();
-    let told = ran.stderr.matches("ignoring DATABASE_URL").count();
-    assert_eq!(told, 1, "{url}: {ran:#?}");
+    let shown = ran.stderr.matches("ignoring DATABASE_URL").count();
+    assert_eq!(shown, 1, "{url}: {ran:#?}");
     assert!(ran.stderr.contains("using .autopack/autopack.db"), "{url}: {ran:#?}");
     assert!(!ran.stderr.contains("hunter2") && !ran.stdout.contains("hunter2"), "{ran:#?}");
     assert!(project.path(".autopack/autopack.db").exists(), "{url}");
@@ -36,7 +36,7 @@ fn assert_left_alone(project: Project, url: &str) -> Project {
 }
 
 #[test]
-fn an_applications_sqlite_file_that_is_not_there_is_not_made() {
+fn an_applications_missing_sqlite_file_is_not_created() {
     let project = project();
     std::fs::create_dir(project.path("instance")).unwrap();
     let file = project.path("instance/app.db");
@@ -52,7 +52,7 @@ fn an_empty_file_of_an_application_stays_empty() {
 }
 
 #[test]
-fn an_applications_tables_are_left_alone_whatever_the_file_is_called() {
+fn an_applications_tables_are_unchanged_under_any_file_name() {
     let project = project();
     let file = project.outside("my-autopack-app.db");
     execute_at(&file, "CREATE TABLE customers (id INTEGER)");
@@ -84,7 +84,7 @@ fn servers_drivers_memory_and_nonsense_are_left_alone() {
 }
 
 #[test]
-fn a_database_that_is_named_for_us_is_used_and_nobody_else_sees_it() {
+fn an_explicit_database_is_used_and_hidden_from_children() {
     let project = project().env("DATABASE_URL", "sqlite:///autopack.db").plan(one());
     let ran = project.drain().succeeded();
     assert!(!ran.stderr.contains("DATABASE_URL"), "{ran:#?}");
@@ -94,7 +94,7 @@ fn a_database_that_is_named_for_us_is_used_and_nobody_else_sees_it() {
 }
 
 #[test]
-fn a_database_that_bears_our_mark_is_used_whatever_it_is_called() {
+fn a_database_of_autopack_is_used_under_any_name() {
     let project = project().env("AUTOPACK_DATABASE_URL", "sqlite:///backlog.db").plan(one());
     let project =
         project.unset("AUTOPACK_DATABASE_URL").env("DATABASE_URL", "sqlite:///backlog.db");

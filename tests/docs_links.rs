@@ -78,7 +78,7 @@ fn every_source_file_named_by_the_architecture_exists() {
 }
 
 #[test]
-fn an_anchor_is_made_as_github_makes_it() {
+fn anchors_match_github() {
     assert_eq!(anchor(" Failures, and what to do"), "failures-and-what-to-do");
     assert_eq!(
         anchor(" Fields of `telemetry summary --json`"),

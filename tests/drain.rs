@@ -38,7 +38,7 @@ fn the_users_checkout_is_not_touched() {
 }
 
 #[test]
-fn a_retry_is_told_what_went_wrong_and_may_pass() {
+fn a_retry_gets_the_earlier_failure_in_its_prompt_and_may_pass() {
     let agent = r#"
 open(workspace / ".autopack" / f"seen-{attempt}", "w").write(prompt)
 write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
@@ -72,7 +72,7 @@ fn a_setup_that_is_no_program_ends_the_drain_before_an_agent_is_asked() {
 }
 
 #[test]
-fn each_line_of_a_setup_has_to_pass() {
+fn each_line_of_a_setup_must_pass() {
     let setup = "workspace:\n  setup: |\n    false\n    true\n";
     let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
     let ran = project.drain().exited(5);
@@ -80,7 +80,7 @@ fn each_line_of_a_setup_has_to_pass() {
 }
 
 #[test]
-fn what_setup_changes_is_not_taken_for_an_agents_work() {
+fn changes_by_setup_are_not_attributed_to_the_agent() {
     let setup = "workspace: {setup: \"echo more >>README.md; mkdir -p src; echo x >src/x.txt\"}\n";
     let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
     let ran = project.drain().exited(5);
@@ -99,7 +99,7 @@ fn what_setup_changes_is_not_taken_for_an_agents_work() {
 }
 
 #[test]
-fn a_setup_out_of_time_that_said_nothing_is_told_without_its_last_line() {
+fn a_silent_setup_timeout_is_reported_without_a_last_line() {
     let setup = "workspace: {setup: \"exec sleep 60\", setup_timeout_seconds: 1}\n";
     let project = Project::new().agent_with(WRITES_ALL, setup).plan(phases(["one"]));
     let ran = project.drain().exited(5);
@@ -122,7 +122,7 @@ fn what_landed_where_nothing_was_committed_yet_is_looked_at_as_it_says() {
 }
 
 #[test]
-fn a_dry_run_says_what_a_drain_would_meet_before_any_phase() {
+fn a_dry_run_reports_obstacles_ahead_of_the_first_phase() {
     let project = Project::new().plan(phases(["one"]));
     let dry = project.autopack(["drain", "--dry-run"]).succeeded();
     assert!(dry.stdout.ends_with("1 phase would run, 0 would not\n"), "{dry:#?}");
@@ -135,7 +135,7 @@ fn a_dry_run_says_what_a_drain_would_meet_before_any_phase() {
 }
 
 #[test]
-fn tries_are_bounded_and_what_an_agent_made_is_kept() {
+fn attempts_are_bounded_and_an_agents_work_is_kept() {
     let project = Project::new()
         .agent_with(WRITES_ALL, "ci: {command: [\"false\"], red_base: allow}\n")
         .plan(phases(["one"]));
@@ -143,14 +143,14 @@ fn tries_are_bounded_and_what_an_agent_made_is_kept() {
     let phase = project.phase("one");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(3)));
     assert_eq!(phase["last_failure"]["kind"], "ci_failed");
-    let folder = phase["attempt_log"][2]["log_dir"].as_str().unwrap();
-    let patch = std::fs::read_to_string(project.path(folder).join("changes.patch")).unwrap();
+    let directory = phase["attempt_log"][2]["log_dir"].as_str().unwrap();
+    let patch = std::fs::read_to_string(project.path(directory).join("changes.patch")).unwrap();
     assert!(patch.contains("src/one.txt"), "{patch}");
     assert!(project.landed().is_empty());
 }
 
 #[test]
-fn whatever_leaves_the_scope_is_refused() {
+fn changes_outside_the_scope_are_refused() {
     let cases = [
         ("a file elsewhere", "write('other/x.txt')"),
         ("a changed file", "write('README.md', 'mine now')"),
@@ -181,7 +181,7 @@ fn whatever_leaves_the_scope_is_refused() {
 }
 
 #[test]
-fn an_agents_word_and_exit_code_decide_nothing() {
+fn an_agents_report_and_exit_code_do_not_decide() {
     let liar = "report(summary='all done'); sys.exit(0)";
     let plan = json!({"phases": [
         {"phase_id": "one", "deliverables": ["src/one.txt"], "max_attempts": 1}]});
@@ -196,7 +196,7 @@ fn an_agents_word_and_exit_code_decide_nothing() {
 }
 
 #[test]
-fn a_deliverable_must_be_there_and_not_empty() {
+fn a_missing_or_empty_deliverable_fails() {
     let plan = json!({"phases": [{"phase_id": "one", "max_attempts": 1,
         "deliverables": ["src/one.txt", "src/two.txt", "src/pkg/__init__.py"]}]});
     let agent = "write('src/one.txt'); write('src/two.txt', ''); write('src/pkg/__init__.py', '')";
@@ -209,7 +209,7 @@ fn a_deliverable_must_be_there_and_not_empty() {
 }
 
 #[test]
-fn a_phase_that_may_change_nothing_completes_without_a_commit() {
+fn a_phase_without_required_changes_completes_without_a_commit() {
     let plan = json!({"phases": [
         {"phase_id": "one", "deliverables": ["README.md"], "allow_no_change": true}]});
     let project = Project::new().agent("").plan(plan);
@@ -219,7 +219,7 @@ fn a_phase_that_may_change_nothing_completes_without_a_commit() {
 }
 
 #[test]
-fn what_another_phase_made_need_not_be_made_again() {
+fn deliverables_made_by_another_phase_are_accepted() {
     let plan = json!({"phases": [
         {"phase_id": "one", "deliverables": ["src/both.txt"]},
         {"phase_id": "two", "deliverables": ["src/both.txt"], "depends_on": ["one"]}]});
@@ -262,7 +262,7 @@ fn dependents_of_a_failed_phase_stay_queued_and_are_counted_as_blocked() {
 }
 
 #[test]
-fn an_unfixable_spec_fails_with_its_reason_when_its_turn_comes() {
+fn an_unfixable_spec_fails_with_its_reason_when_claimed() {
     let plan = json!({"phases": [
         {"phase_id": "one", "deliverables": ["src/one.txt"]},
         {"phase_id": "out", "deliverables": ["../outside.txt"]}]});
@@ -275,7 +275,7 @@ fn an_unfixable_spec_fails_with_its_reason_when_its_turn_comes() {
 }
 
 #[test]
-fn what_next_where_nothing_is_queued_depends_on_what_failed() {
+fn next_steps_without_queued_phases_depend_on_the_failures() {
     let project = Project::new().agent(WRITES_ALL).plan(phases(["one"]));
     project.drain().succeeded();
     let done = project.autopack(["drain"]).exited(2);
@@ -393,8 +393,8 @@ fn secrets_are_neither_landed_nor_kept() {
         let ran = project.drain();
         assert_eq!(project.phase("one")["last_failure"]["kind"], failure, "{does}: {ran:?}");
         let exported = project.autopack(["telemetry", "export"]).succeeded().stdout;
-        for said in [ran.stdout, ran.stderr, exported] {
-            assert!(!said.contains(secret), "{does}: {said}");
+        for text in [ran.stdout, ran.stderr, exported] {
+            assert!(!text.contains(secret), "{does}: {text}");
         }
         let found = std::process::Command::new("grep")
             .args(["-rlF", secret])
@@ -463,7 +463,7 @@ fn a_binary_file_without_secrets_lands() {
 }
 
 #[test]
-fn a_file_that_a_filter_would_rewrite_does_not_land_as_it_is() {
+fn an_unfiltered_file_does_not_land() {
     let plan = json!({"phases": [
         {"phase_id": "one", "deliverables": ["secrets/db.txt"], "max_attempts": 1},
         {"phase_id": "two", "deliverables": ["src/two.txt"]}]});
@@ -494,7 +494,7 @@ fn a_database_that_is_removed_meanwhile_ends_the_drain() {
 }
 
 #[test]
-fn a_secret_that_the_configuration_gives_an_agent_is_one_too() {
+fn a_secret_set_in_the_configuration_is_redacted() {
     let secret = "hunter2hunter2";
     let agent = r#"echo "$MY_PASSWORD"; [ $AUTOPACK_PHASE_ID = keeps ] || echo "$MY_PASSWORD" >tells.txt; echo made >keeps.txt"#;
     let agents = json!({"default": "fake", "fake": {
@@ -574,28 +574,28 @@ else:
     assert_eq!(std::fs::read_to_string(project.path("README.md")).unwrap(), "# project\n");
 }
 
-/// If the output of a drain cannot be written completely, the reader is told; the work is still done.
+/// If the output of a drain cannot be written completely, this is reported; the work is still done.
 #[test]
-fn a_drain_whose_output_cannot_be_written_goes_on_and_says_so_at_its_end() {
+fn a_drain_with_unwritable_output_continues_and_reports_this_at_the_end() {
     for args in [&["drain"][..], &["drain", "--json"]] {
         let project = Project::new().agent("write_deliverables()").plan(json!({"phases": [
             {"phase_id": "one", "deliverables": ["src/one.txt"]},
             {"phase_id": "two", "deliverables": ["src/two.txt"]}]}));
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let ran = project.command(args.iter()).stdout(full).output().unwrap();
-        let said = String::from_utf8_lossy(&ran.stderr);
-        assert_eq!(ran.status.code(), Some(1), "{said}");
+        let text = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{text}");
         assert_eq!(
-            said.matches("error: cannot write to stdout: No space left").count(),
+            text.matches("error: cannot write to stdout: No space left").count(),
             1,
-            "{said}"
+            "{text}"
         );
-        assert!(project.states().values().all(|state| state == "COMPLETE"), "{said}");
+        assert!(project.states().values().all(|state| state == "COMPLETE"), "{text}");
     }
 }
 
 #[test]
-fn a_drain_whose_reader_went_away_is_quiet_about_it() {
+fn a_drain_with_a_closed_pipe_prints_no_error() {
     let project = Project::new().agent("write_deliverables()").plan(json!({"phases": [
         {"phase_id": "one", "deliverables": ["src/one.txt"]}]}));
     let (reader, writer) = std::io::pipe().unwrap();

@@ -34,7 +34,7 @@ fn meddled_with(sql: &str) -> Project {
 }
 
 #[test]
-fn a_phase_that_an_agent_set_to_complete_is_told_and_exit_is_1() {
+fn a_phase_completed_by_an_agent_is_reported_and_exits_1() {
     let project = meddled_with("UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
     assert!(ran.stdout.contains("two is complete without a matching attempt"), "{ran:#?}");
@@ -50,7 +50,7 @@ fn a_phase_that_an_agent_set_to_complete_is_told_and_exit_is_1() {
 }
 
 #[test]
-fn forged_evidence_is_told() {
+fn forged_evidence_is_reported() {
     for evidence in ["operator", "import", "earlier"] {
         let sql = format!(
             "UPDATE phases SET state = 'COMPLETE', evidence = '{evidence}' WHERE phase_id = 'two'"
@@ -64,7 +64,7 @@ fn forged_evidence_is_told() {
 }
 
 #[test]
-fn what_was_skipped_or_done_again_does_not_vouch_for_a_forged_state() {
+fn skips_and_redos_do_not_prove_a_forged_state() {
     let project = project("write_deliverables()");
     project.autopack(["phases", "skip", "--run-id", "run", "two"]).succeeded();
     let skipped = project.drain().succeeded();
@@ -72,7 +72,7 @@ fn what_was_skipped_or_done_again_does_not_vouch_for_a_forged_state() {
     execute(&project, "UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
     assert!(ran.stdout.contains("two is complete without a matching attempt"), "{ran:#?}");
-    // The operator takes back what was said of it.
+    // The operator resets the forged state.
     project.autopack(["phases", "retry", "--run-id", "run", "--redo", "two"]).succeeded();
     let sql = "UPDATE phases SET state = 'SKIPPED', evidence = 'operator' WHERE phase_id = 'two'";
     execute(&project, sql);
@@ -81,7 +81,7 @@ fn what_was_skipped_or_done_again_does_not_vouch_for_a_forged_state() {
 }
 
 #[test]
-fn what_an_agent_set_to_complete_is_done_after_redo() {
+fn a_phase_completed_by_an_agent_is_executed_after_redo() {
     let project = meddled_with("UPDATE phases SET state = 'COMPLETE' WHERE phase_id = 'two'");
     project.drain().exited(1);
     project.autopack(["phases", "retry", "--run-id", "run", "--redo", "two"]).succeeded();
@@ -90,14 +90,14 @@ fn what_an_agent_set_to_complete_is_done_after_redo() {
 }
 
 #[test]
-fn a_phase_that_an_agent_skipped_is_told() {
+fn a_phase_skipped_by_an_agent_is_reported() {
     let project = meddled_with("UPDATE phases SET state = 'SKIPPED' WHERE phase_id = 'two'");
     let ran = project.drain().exited(1);
     assert!(ran.stdout.contains("two is skipped without a matching attempt"), "{ran:#?}");
 }
 
 #[test]
-fn a_phase_that_is_done_again_is_not_vouched_for_by_what_it_landed_before() {
+fn a_redone_phase_is_not_proven_by_its_earlier_landing() {
     let project = project("write_deliverables(str(attempt))");
     project.drain().succeeded();
     project.autopack(["phases", "retry", "--run-id", "run", "--redo", "two"]).succeeded();

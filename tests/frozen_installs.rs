@@ -106,7 +106,7 @@ else:
 }
 
 #[test]
-fn what_was_installed_for_a_change_that_did_not_land_is_gone_for_the_next_one() {
+fn packages_installed_for_an_unlanded_change_are_absent_in_the_next_phase() {
     if !has("npm", &["--version"]) {
         return;
     }
@@ -123,8 +123,8 @@ else:
     let before = installed(&project);
     let drained = project.drain().exited(3);
     assert_eq!(project.landed(), ["next"], "{drained:#?}\n{}", message(&project, "next"));
-    let said = message(&project, "dep");
-    assert!(said.contains("node check.js") && !said.contains("workspace.setup"), "{said}");
+    let output = message(&project, "dep");
+    assert!(output.contains("node check.js") && !output.contains("workspace.setup"), "{output}");
     assert_eq!(installed(&project), before);
 }
 
@@ -144,7 +144,7 @@ if phase_id == 'dep':
     let drained = project.drain().exited(3);
     assert_eq!(project.landed(), ["next"], "{drained:#?}\n{}", message(&project, "next"));
     let failure = project.phase("dep")["last_failure"].clone();
-    let said = failure["message"].as_str().unwrap();
+    let output = failure["message"].as_str().unwrap();
     assert_eq!(failure["kind"], "ci_failed", "{failure:#}");
     for part in [
         "package-lock.json changed",
@@ -153,7 +153,7 @@ if phase_id == 'dep':
         "workspace.setup",
         "install-ci.log",
     ] {
-        assert!(said.contains(part), "no {part}: {said}");
+        assert!(output.contains(part), "no {part}: {output}");
     }
     assert_eq!(project.phase("dep")["attempts"], 1);
     assert_eq!(installed(&project), before);
@@ -173,11 +173,11 @@ write('package.json', '{"dependencies": {"two": "1.0.0"}}')
         .agent_with(agent, "ci: {command: [node, check.js]}\n")
         .plan(json!({"phases": [phase("dep", &["package.json"])]}));
     project.drain().exited(3);
-    let said = message(&project, "dep");
+    let output = message(&project, "dep");
     for part in
         ["node check.js", "package.json changed", "no lock file", "workspace.setup", "npm install"]
     {
-        assert!(said.contains(part), "no {part}: {said}");
+        assert!(output.contains(part), "no {part}: {output}");
     }
 }
 
@@ -223,7 +223,7 @@ write('packages/app/more.js', "require('@x/more')")
 
 /// Without CI there is no verdict by an installer.
 #[test]
-fn nothing_is_installed_where_nothing_is_tested() {
+fn no_dependencies_are_installed_without_tests() {
     let agent = "write_deliverables()\nwrite('package-lock.json', 'broken')\nwrite('package.json', '{\"dependencies\": {\"x\": \"1\"}}')";
     let project = Project::new()
         .file("package.json", "{}")

@@ -246,7 +246,7 @@ fn an_import_and_its_repairs() {
 }
 
 #[test]
-fn gc_says_what_goes_and_what_stays() {
+fn gc_reports_removed_and_kept_items() {
     let project = good_and_bad();
     project.drain().exited(3);
     golden!("gc", see_all(&project, &[&["gc", "--dry-run"], &["gc"], &["gc", "--all-attempts"]]));
@@ -365,11 +365,11 @@ fn failures() -> Vec<(&'static str, Project, Vec<String>)> {
 /// The limit of 80 columns, for every golden text of the real program.
 #[test]
 fn golden_texts_fit_80_columns() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let mut wide = Vec::new();
     let mut seen = 0;
-    for folder in [folder.clone(), folder.join("golden")] {
-        for entry in std::fs::read_dir(folder).unwrap() {
+    for directory in [directory.clone(), directory.join("golden")] {
+        for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let of_the_program =
@@ -394,7 +394,7 @@ fn golden_texts_fit_80_columns() {
 
 /// Tests this test.
 #[test]
-fn a_line_that_is_too_wide_is_seen() {
+fn a_line_over_the_maximum_width_is_detected() {
     let long = "word ".repeat(20);
     assert_eq!(too_wide(&format!("short\n{long}\n")), [long.as_str()]);
     assert!(too_wide(&format!("run \"{long}\" is gone\nerror: {long}\n")).is_empty());

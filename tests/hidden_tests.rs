@@ -50,14 +50,14 @@ fn all_refused(project: Project, first: &str, ci: &str, ways: &[(&str, &str)], w
         assert_eq!(phase["state"], "FAILED", "{id}: {ran:#?}");
         let failure = &phase["last_failure"];
         let kind = failure["kind"].as_str().unwrap();
-        let told = failure["message"].as_str().unwrap().contains(words);
+        let shown = failure["message"].as_str().unwrap().contains(words);
         let not_loaded = ["ci_no_tests", "ci_collection_error"].contains(&kind);
-        assert!(not_loaded || kind == "ci_failed" && told, "{id}: {failure:#}");
+        assert!(not_loaded || kind == "ci_failed" && shown, "{id}: {failure:#}");
     }
 }
 
 #[test]
-fn what_pytest_is_told_not_to_collect_is_lost_in_a_runs_first_phase() {
+fn tests_excluded_from_pytest_collection_are_lost_in_a_runs_first_phase() {
     if !has_pytest() {
         return;
     }
@@ -107,7 +107,7 @@ fn what_pytest_is_told_not_to_collect_is_lost_in_a_runs_first_phase() {
 }
 
 #[test]
-fn what_a_test_file_does_to_its_own_tests_is_seen() {
+fn test_files_that_disable_their_own_tests_are_detected() {
     if !has_pytest() {
         return;
     }
@@ -158,7 +158,7 @@ fn what_a_test_file_does_to_its_own_tests_is_seen() {
 }
 
 #[test]
-fn a_pytest_that_ends_early_and_green_is_not_believed() {
+fn a_pytest_run_that_ends_early_is_not_green() {
     if !has_pytest() {
         return;
     }
@@ -287,7 +287,7 @@ fn tests_that_moved_or_were_renamed_are_no_loss() {
 }
 
 #[test]
-fn tests_in_files_that_the_author_named_may_go_and_are_listed() {
+fn tests_in_files_named_by_the_author_may_disappear_and_are_listed() {
     if !has_pytest() {
         return;
     }
@@ -296,9 +296,9 @@ fn tests_in_files_that_the_author_named_may_go_and_are_listed() {
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["tests/test_calc.py"]}]});
     let project = python().agent_with(agent, ONE_TRY).plan(plan);
     let ran = project.drain().succeeded();
-    let said = "one: 1 test that passed before no longer runs; this is allowed in files delivered by this phase: \
+    let output = "one: 1 test that passed before no longer runs; this is allowed in files delivered by this phase: \
                 tests/test_calc.py::test_adds";
-    assert!(ran.stdout.contains(said), "{ran:#?}");
+    assert!(ran.stdout.contains(output), "{ran:#?}");
     let note = project.phase("one")["attempt_log"][0]["note"].clone();
     assert!(note.as_str().unwrap().contains("tests/test_calc.py::test_adds"), "{note}");
     // A file that hides other tests does not count as such.
@@ -341,7 +341,7 @@ fn a_phases_own_check_may_not_lose_its_tests_either() {
 }
 
 #[test]
-fn of_unittest_the_number_counts() {
+fn unittest_is_compared_by_test_count() {
     let tests = "import unittest\nfrom calc import add\nclass A(unittest.TestCase):\n    \
         def test_a(self): self.assertEqual(add(1, 2), 3)\n    def test_b(self): self.assertEqual(add(0, 0), 0)\n";
     let ways = [
@@ -376,7 +376,7 @@ fn of_unittest_the_number_counts() {
 }
 
 #[test]
-fn of_nodes_runner_the_number_counts() {
+fn node_test_is_compared_by_test_count() {
     if !has("node", &["--test", "--version"]) || !has("npm", &["--version"]) {
         return;
     }
@@ -407,7 +407,7 @@ fn of_nodes_runner_the_number_counts() {
 
 /// jest, vitest and mocha by their last lines, with recorded output.
 #[test]
-fn of_jest_and_its_like_the_number_counts() {
+fn jest_like_runners_are_compared_by_test_count() {
     for (before, after) in [
         ("Tests:       3 passed, 3 total", "Tests:       1 skipped, 2 passed, 3 total"),
         ("      Tests  3 passed (3)", "      Tests  2 passed | 1 skipped (3)"),
@@ -437,8 +437,8 @@ fn of_jest_and_its_like_the_number_counts() {
             .plan(plan);
         let ran = project.drain();
         assert_eq!(project.phase("one")["state"], state, "{ran:#?}");
-        let said = ran.stdout.contains("3 tests passed before, 2 now (mocha)");
-        assert_eq!(said, state == "COMPLETE", "{ran:#?}");
+        let output = ran.stdout.contains("3 tests passed before, 2 now (mocha)");
+        assert_eq!(output, state == "COMPLETE", "{ran:#?}");
     }
 }
 
@@ -566,7 +566,7 @@ fn javascript_tests_that_were_renamed_or_moved_are_no_loss() {
 }
 
 #[test]
-fn an_exit_code_that_hides_failures_is_not_believed() {
+fn an_exit_code_of_zero_with_failing_tests_is_red() {
     if !has_pytest() {
         return;
     }
@@ -614,7 +614,7 @@ fn tests_behind_labels_are_known_by_their_names() {
 }
 
 #[test]
-fn what_go_does_not_run_is_lost() {
+fn tests_not_run_by_go_are_lost() {
     if !has("go", &["version"]) {
         return;
     }
@@ -666,7 +666,7 @@ fn what_go_does_not_run_is_lost() {
 }
 
 #[test]
-fn what_cargo_does_not_run_is_lost() {
+fn tests_not_run_by_cargo_are_lost() {
     let lib = "pub fn add(a: u8, b: u8) -> u8 { a + b }\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn adds() {\n        \
         assert_eq!(super::add(1, 2), 3);\n    }\n}\n";
     let ways = [
@@ -687,8 +687,8 @@ fn what_cargo_does_not_run_is_lost() {
     let ways: Vec<(&str, &str)> = ways.iter().map(|(name, does)| (*name, does.as_str())).collect();
     // The toolchain is in the home of the user who runs the tests.
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let of = |name: &str, folder: &str| {
-        std::env::var(name).unwrap_or_else(|_| home.join(folder).display().to_string())
+    let of = |name: &str, directory: &str| {
+        std::env::var(name).unwrap_or_else(|_| home.join(directory).display().to_string())
     };
     let project = Project::new()
         .env("RUSTUP_HOME", of("RUSTUP_HOME", ".rustup"))

@@ -61,7 +61,7 @@ fn links_that_leave_the_repository_through_other_links_do_not_land() {
     project.drain().exited(3);
     assert_eq!(project.landed(), ["inside"]);
     let breaches = |id: &str| failure(&project, id)["detail"]["breaches"].to_string();
-    for (id, said) in [
+    for (id, expected) in [
         ("chain", "src/l/esc: a symbolic link out of the repository, to p/q/root/../outside"),
         ("tracked", "src/ch/l: a symbolic link out of the repository, to ../out/f"),
         (
@@ -69,7 +69,7 @@ fn links_that_leave_the_repository_through_other_links_do_not_land() {
             "src/here: the symbolic link src/old leads out of the repository through this path",
         ),
     ] {
-        assert!(breaches(id).contains(said), "{id}: {}", breaches(id));
+        assert!(breaches(id).contains(expected), "{id}: {}", breaches(id));
     }
 }
 
@@ -83,7 +83,7 @@ fn with_few_files<const N: usize>(project: &Project, args: [&str; N]) -> Ran {
 }
 
 #[test]
-fn folders_without_end_fail_their_phase_and_are_removed() {
+fn endlessly_nested_directories_fail_their_phase_and_are_removed() {
     let project = spoiler(
         "for _ in range(2500): os.mkdir('d'); os.chdir('d')\n    os.chdir(os.environ['AUTOPACK_WORKTREE'])",
     );
@@ -98,7 +98,7 @@ fn folders_without_end_fail_their_phase_and_are_removed() {
 }
 
 #[test]
-fn what_a_push_may_be_refused_for_does_not_land() {
+fn content_that_may_block_a_push_does_not_land() {
     // HFS+ takes this for `.git`: the character has no width, and is omitted from names.
     let project = spoiler("write('src/spoiler.d/.g\\u200cit/config')");
     let ran = project.drain();
@@ -106,7 +106,7 @@ fn what_a_push_may_be_refused_for_does_not_land() {
 }
 
 #[test]
-fn a_change_that_git_cannot_make_a_patch_of_is_judged_all_the_same() {
+fn a_change_without_a_possible_patch_is_still_judged() {
     // As git does for files between 2 and 4 GiB.
     let meddling = r#"case "$sub $*" in "diff-tree "*--binary*)
   if [ -e "$GIT_WORK_TREE/core" ] || [ -e "$GIT_WORK_TREE/src/next" ]; then
@@ -116,8 +116,8 @@ esac"#;
     let project =
         with_git(spoiler("pathlib.Path('core').write_bytes(bytes(range(256)))"), meddling);
     let ran = project.drain();
-    let said = ran.stdout.clone() + &ran.stderr;
-    assert!(said.contains("the kept patch has no binary files"), "{said}");
+    let output = ran.stdout.clone() + &ran.stderr;
+    assert!(output.contains("the kept patch has no binary files"), "{output}");
     assert_only_the_spoiler_failed(&project, ran);
     let breach = failure(&project, "spoiler")["message"].to_string();
     assert!(breach.contains("core: outside the scope"), "{breach}");
@@ -128,14 +128,14 @@ esac"#;
 /// A drain by a user bound by permissions, which root is not.
 fn drain_as_somebody(project: &Project) -> Option<Ran> {
     let mut drain = project.command(["drain", "--run-id", "run"]);
-    let folder = project.outside("");
+    let directory = project.outside("");
     if nix::unistd::Uid::effective().is_root() {
-        own(&folder, "65534:65534");
+        own(&directory, "65534:65534");
         drain.uid(65534).gid(65534);
     }
     let output = drain.output();
     if nix::unistd::Uid::effective().is_root() {
-        own(&folder, "0:0");
+        own(&directory, "0:0");
     }
     match output {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -146,8 +146,8 @@ fn drain_as_somebody(project: &Project) -> Option<Ran> {
     }
 }
 
-fn own(folder: &Path, whose: &str) {
-    let chown = std::process::Command::new("chown").args(["-hR", whose]).arg(folder).status();
+fn own(directory: &Path, whose: &str) {
+    let chown = std::process::Command::new("chown").args(["-hR", whose]).arg(directory).status();
     assert!(chown.unwrap().success());
 }
 
@@ -164,39 +164,39 @@ fn assert_permissions_stop_nobody(script: &str) {
 }
 
 #[test]
-fn a_slot_without_permissions_is_judged_all_the_same() {
+fn a_slot_without_permissions_is_still_judged() {
     assert_permissions_stop_nobody("chmod 000 .");
 }
 
 #[test]
-fn a_slot_that_is_read_only_is_judged_all_the_same() {
+fn a_read_only_slot_is_still_judged() {
     assert_permissions_stop_nobody("chmod -R a-w src .");
 }
 
 #[test]
-fn a_folder_of_slots_without_permissions_is_opened_up() {
+fn a_slots_directory_without_permissions_is_made_accessible() {
     assert_permissions_stop_nobody("chmod 000 ..");
 }
 
 #[test]
-fn an_attempts_folder_that_is_read_only_is_opened_up() {
+fn a_read_only_attempts_directory_is_made_writable() {
     assert_permissions_stop_nobody("chmod a-w \"$(dirname \"$AUTOPACK_RESULT_FILE\")\"");
 }
 
 #[test]
-fn folders_of_attempts_without_permissions_are_opened_up() {
+fn attempt_directories_without_permissions_are_made_accessible() {
     assert_permissions_stop_nobody("chmod 000 \"$AUTOPACK_WORKSPACE/.autopack/attempts\"");
 }
 
 #[test]
-fn an_attempts_folder_that_is_gone_is_made_again() {
+fn a_missing_attempts_directory_is_recreated() {
     assert_permissions_stop_nobody("rm -rf \"$AUTOPACK_WORKSPACE/.autopack/attempts\"");
 }
 
 #[test]
-fn git_folders_of_ours_that_are_gone_fail_their_phase() {
-    for folder in ["", "/objects"] {
-        let remove = format!("rm -rf \"$AUTOPACK_WORKTREE.git{folder}\"");
+fn missing_slot_git_directories_fail_their_phase() {
+    for directory in ["", "/objects"] {
+        let remove = format!("rm -rf \"$AUTOPACK_WORKTREE.git{directory}\"");
         let project = spoiler(&format!("subprocess.run(['sh', '-c', {remove:?}], check=True)"));
         let ran = project.drain();
         assert_only_the_spoiler_failed(&project, ran);

@@ -29,7 +29,7 @@ fn no_import_circle_spans_two_files() {
 
 /// Tests this test: a circle is found through a re-export, and a registry with its entries does not count.
 #[test]
-fn a_circle_through_a_re_export_is_seen() {
+fn a_circle_through_a_re_export_is_detected() {
     let files = [
         ("a/mod.rs", "mod x;\nmod y;\npub use x::X;\npub use y::Y;\n"),
         ("a/x.rs", "use super::Y;\npub struct X(Y);\n"),
@@ -240,8 +240,8 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a pattern")
 }
 
-fn collect(src: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
+fn collect(src: &Path, directory: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             collect(src, &path, found);

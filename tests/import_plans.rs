@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autopack::import::{self, Draft};
+use autopack::import::{self, PlanDraft};
 use autopack::phase::plan::Plan;
 use autopack::phase::{PhaseState, RunId};
 use proptest::prelude::*;
@@ -98,11 +98,11 @@ phases:
 
 #[test]
 fn the_run_is_named_by_the_option_the_phase_the_plan_or_the_file() {
-    let told = RunId::new("told");
+    let shown = RunId::new("told");
     let text = r#"{"run_id": "plan", "phases": [{"id": "a"}, {"id": "b", "run_id": "own"}]}"#;
     assert_eq!(ids(&plan("file.json", text)), ["plan/a", "own/b"]);
-    let told = import::parse_whole(Path::new("f.json"), text.as_bytes(), Some(&told)).unwrap();
-    assert_eq!(ids(&told), ["told/a", "told/b"]);
+    let shown = import::parse_whole(Path::new("f.json"), text.as_bytes(), Some(&shown)).unwrap();
+    assert_eq!(ids(&shown), ["told/a", "told/b"]);
     assert_eq!(ids(&plan("some/my plan.json", r#"[{"id": "a"}]"#)), ["my plan/a"]);
     assert_eq!(ids(&plan("-", r#"[{"id": "a"}]"#)), ["stdin/a"]);
     assert_eq!(ids(&plan("p.yaml", "{id: from-id, phases: [{id: a}]}")), ["from-id/a"]);
@@ -135,7 +135,7 @@ fn yaml_documents_are_one_plan() {
 }
 
 #[test]
-fn bad_input_is_refused_with_its_place_and_what_was_expected() {
+fn bad_input_is_refused_with_its_position_and_the_expected_value() {
     let broken = "run_id: r\nphases:\n- id: a\n  name: b: c\n";
     let expected: [(&str, &str, &str); 17] = [
         ("p.yaml", broken, "p.yaml:4:10: not valid YAML: mapping values are not allowed"),
@@ -197,9 +197,9 @@ fn bad_input_is_refused_with_its_place_and_what_was_expected() {
 }
 
 #[test]
-fn a_slip_beside_phases_is_said() {
+fn a_misspelled_key_beside_phases_is_reported() {
     let text = "{default: {agent: x}, token_cap: 5, name: n, phases: [{id: a}]}";
-    let draft: Draft = import::parse(Path::new("p.yaml"), text.as_bytes(), None).unwrap();
+    let draft: PlanDraft = import::parse(Path::new("p.yaml"), text.as_bytes(), None).unwrap();
     assert_eq!(
         draft.warnings,
         [

@@ -26,8 +26,8 @@ fn real_database() -> Option<PathBuf> {
     crate::support::shared_file("python-autopack.db")
 }
 
-fn listing(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
+fn listing(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
     let mut names: Vec<String> =
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -35,15 +35,15 @@ fn listing(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_real_database_arrives_whole_and_stays_as_it_is() {
+async fn the_real_database_is_imported_completely_and_not_modified() {
     let Some(real) = real_database() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("a copy #1?.db");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a copy #1?.db");
     let bytes = std::fs::read(real).unwrap();
     std::fs::write(&file, &bytes).unwrap();
     let plan = read(&file, None).await.unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
-    assert_eq!(listing(folder.path()), ["a copy #1?.db"]);
+    assert_eq!(listing(directory.path()), ["a copy #1?.db"]);
 
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for phase in plan.runs.iter().flat_map(|run| &run.phases) {
@@ -114,16 +114,16 @@ const OLD: [&str; 2] = [
 ];
 
 async fn made(statements: &[&str]) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("old.db");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("old.db");
     let all: Vec<&str> = OLD.iter().chain(statements).copied().collect();
     database(&file, &all).await.close().await.unwrap();
-    (folder, file)
+    (directory, file)
 }
 
 #[tokio::test]
 async fn an_older_version_without_tiers_and_events_is_read() {
-    let (_folder, file) = made(&[
+    let (_directory, file) = made(&[
         "INSERT INTO runs VALUES ('r')",
         "INSERT INTO phases VALUES (1, 'a', 'r', 'QUEUED', '{\"paths\":[\"src\"]}')",
         "INSERT INTO phases VALUES (2, 'b', 'r', 'DOING', '{broken')",
@@ -155,21 +155,21 @@ async fn bad_rows_are_refused_by_table_and_row() {
         ("(7, 'a', '', 'QUEUED', NULL)", "row 7 of table phases: `run_id` is empty"),
         ("(7, 'a', 'r', '', NULL), (9, 'a', 'r', '', NULL)", "row 7 of table phases and "),
     ] {
-        let (_folder, file) = made(&[&format!("INSERT INTO phases VALUES {rows}")]).await;
+        let (_directory, file) = made(&[&format!("INSERT INTO phases VALUES {rows}")]).await;
         let error = read(&file, None).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
 
 #[tokio::test]
-async fn what_waits_in_a_journal_is_read_and_left_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("live.db");
+async fn pending_journal_entries_are_read_and_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("live.db");
     let mut all = vec!["PRAGMA journal_mode = WAL", "PRAGMA wal_autocheckpoint = 0"];
     all.extend(OLD);
     all.push("INSERT INTO phases VALUES (1, 'a', 'r', 'QUEUED', NULL)");
     let connection = database(&file, &all).await;
-    let wal = folder.path().join("live.db-wal");
+    let wal = directory.path().join("live.db-wal");
     let before = std::fs::read(&wal).unwrap();
     assert_eq!(read(&file, None).await.unwrap().runs[0].phases.len(), 1);
     assert_eq!(std::fs::read(&wal).unwrap(), before);
@@ -178,8 +178,8 @@ async fn what_waits_in_a_journal_is_read_and_left_there() {
 
 #[tokio::test]
 async fn other_databases_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("app.db");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("app.db");
     database(&file, &["CREATE TABLE users (id)", "CREATE TABLE orders (id)"])
         .await
         .close()
@@ -192,7 +192,7 @@ async fn other_databases_are_refused() {
         ),
         "{error}"
     );
-    let own = folder.path().join("own.db");
+    let own = directory.path().join("own.db");
     let table = "CREATE TABLE phases (raw_spec)";
     database(&own, &[table]).await.close().await.unwrap();
     assert!(read(&own, None).await.unwrap_err().to_string().contains("autopack's own"));
@@ -200,8 +200,8 @@ async fn other_databases_are_refused() {
     assert!(
         read(&file, None).await.unwrap_err().to_string().starts_with("cannot import the database")
     );
-    let (_folder, empty) = made(&[]).await;
+    let (_directory, empty) = made(&[]).await;
     assert!(read(&empty, None).await.unwrap_err().to_string().contains("holds no phases"));
-    let missing = read(&folder.path().join("missing.yaml"), None).await.unwrap_err().to_string();
+    let missing = read(&directory.path().join("missing.yaml"), None).await.unwrap_err().to_string();
     assert!(missing.contains("missing.yaml: No such file"), "{missing}");
 }

@@ -98,7 +98,7 @@ impl Running {
 }
 
 #[test]
-fn as_many_run_at_once_as_asked_for() {
+fn jobs_run_as_many_phases_at_once() {
     // Each waits until all four are there.
     let meets = "say('came-' + phase_id)\nsay('slot-' + os.environ['AUTOPACK_SLOT'])\n\
                  wait_for('came-', 4)\nwait_for('slot-', 4)\nwrite_deliverables()";
@@ -157,7 +157,7 @@ os.rmdir(meeting / ("in-" + area))
 }
 
 #[test]
-fn a_phase_without_a_scope_runs_alone_and_is_not_put_off_for_ever() {
+fn a_phase_without_a_scope_runs_alone_and_is_not_deferred_forever() {
     let alone = r#"
 if phase_id == "free":
     if said("in-"): say("DOUBLE")
@@ -180,7 +180,7 @@ else:
 }
 
 #[test]
-fn what_a_phase_only_reads_keeps_nobody_waiting() {
+fn read_only_paths_delay_no_phase() {
     let meets = "say('came-' + phase_id)\nwait_for('came-', 2)\nwrite_deliverables()";
     let phase = |n: usize| {
         json!({"phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")],
@@ -191,7 +191,7 @@ fn what_a_phase_only_reads_keeps_nobody_waiting() {
 }
 
 #[test]
-fn a_dependent_starts_when_its_need_has_landed_and_not_before() {
+fn a_dependent_starts_only_after_its_dependency_landed() {
     // `late` needs `early` to have landed; `slow` runs until `late` has landed, too.
     let agent = r#"
 if phase_id == "late":
@@ -209,7 +209,7 @@ write_deliverables()
 }
 
 #[test]
-fn a_batch_is_so_many_attempts_that_ended() {
+fn a_batch_counts_finished_attempts() {
     let project = project("write_deliverables()", GREEN).plan(apart(10));
     let args = ["--batch-size", "3", "--max-batches", "2", "--json"];
     let ran = drain(&project, 4, &args).succeeded();
@@ -226,7 +226,7 @@ fn a_batch_is_so_many_attempts_that_ended() {
 }
 
 #[test]
-fn what_runs_is_still_left_at_the_end_of_a_batch() {
+fn running_phases_are_counted_as_left_at_the_end_of_a_batch() {
     let agent = r#"
 say("came-" + phase_id)
 wait_for("came-", 2)
@@ -258,7 +258,7 @@ fn status_says_with_what_a_waiting_phase_overlaps() {
 }
 
 #[test]
-fn at_the_first_failure_what_runs_is_finished_and_nothing_is_begun() {
+fn the_first_failure_lets_running_phases_finish_and_starts_no_other() {
     let agent = r#"
 say("came-" + phase_id)
 wait_for("came-", 3)
@@ -280,7 +280,7 @@ write_deliverables()
 }
 
 #[test]
-fn one_ctrl_c_ends_all_lines_and_charges_nobody() {
+fn one_ctrl_c_ends_all_workers_and_counts_no_attempt() {
     let slow = "if not said('go'): time.sleep(600)\nwrite_deliverables()";
     let project = project(slow, GREEN).plan(apart(5));
     let mut running = Running::start(&project, 3);
@@ -316,7 +316,7 @@ fn twice_ctrl_c_ends_agents_that_ignore_sigterm_at_once() {
 }
 
 #[test]
-fn stop_from_another_terminal_ends_all_lines() {
+fn stop_from_another_terminal_ends_all_workers() {
     let project = project("time.sleep(600)", GREEN).plan(apart(4));
     let mut running = Running::start(&project, 4);
     running.wait_for("phase_started", 4);
@@ -326,7 +326,7 @@ fn stop_from_another_terminal_ends_all_lines() {
 }
 
 #[test]
-fn four_lines_go_no_further_over_a_budget_than_one() {
+fn four_workers_exceed_a_budget_no_further_than_one() {
     let agent = "write_deliverables()\nreport(tokens=dict(input=25000, output=5000), cost_usd=0.5)";
     for (budget, may_land) in [
         ("run: {tokens: 100000}", 3),
@@ -348,7 +348,7 @@ fn four_lines_go_no_further_over_a_budget_than_one() {
 }
 
 #[test]
-fn a_limited_agent_is_left_alone_by_all_lines() {
+fn a_rate_limited_agent_is_avoided_by_all_workers() {
     let body = "import json\nsay('came-' + phase_id)\nwait_for('came-', 3)\n\
         print(json.dumps(dict(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 3600))), flush=True)\n\
         print(json.dumps(dict(type='result', subtype='success', is_error=True, api_error_status=429, result='limit',\n\
@@ -366,10 +366,10 @@ fn a_limited_agent_is_left_alone_by_all_lines() {
     let project = project.config(&config).plan(apart(7));
     let mut running = Running::start(&project, 3);
     let stderr = BufReader::new(running.child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let said: Vec<String> =
+    let lines: Vec<String> =
         stderr.take_while(|line| !line.contains("all remaining phases are rate limited")).collect();
     project.autopack(["stop", "--run-id", "run"]).succeeded();
-    assert_eq!(running.ended().0, Some(130), "{said:?}");
+    assert_eq!(running.ended().0, Some(130), "{lines:?}");
     let asked: usize = (0..7).map(|n| outcomes(&project, &format!("p{n:03}")).len()).sum();
     assert_eq!(asked, 3, "those that were under way, and nobody after them");
     let waiting = project.json(["status", "--run-id", "run", "--json"]);
@@ -378,7 +378,7 @@ fn a_limited_agent_is_left_alone_by_all_lines() {
 }
 
 #[test]
-fn a_failure_that_all_would_meet_lets_what_runs_finish() {
+fn a_systemic_failure_lets_running_phases_finish() {
     let agent = r#"
 say("came-" + phase_id)
 wait_for("came-", 3)
@@ -391,7 +391,7 @@ write_deliverables()
     assert!(ran.stdout.contains("not starting new phases"), "{ran:#?}");
     let states = project.states();
     assert_eq!(states["p001"], "QUEUED");
-    assert_eq!(project.phase("p001")["attempts"], 0, "it charges no try");
+    assert_eq!(project.phase("p001")["attempts"], 0, "no attempt is counted");
     assert_eq!((&*states["p000"], &*states["p002"]), ("COMPLETE", "COMPLETE"));
     assert_eq!(outcomes(&project, "p003").len(), 0);
 }
@@ -423,7 +423,7 @@ fn on_a_moved_tip_ci_runs_again_on_what_lands() {
 }
 
 #[test]
-fn where_the_configuration_says_so_what_is_apart_lands_without_a_second_run() {
+fn separate_changes_land_without_a_second_ci_run_if_configured() {
     let more = COUNTED_CI.replace("MORE", ", moved_tip: overlapping");
     let project = project(TOGETHER, &more).plan(apart(3));
     drain(&project, 3, &[]).succeeded();
@@ -436,7 +436,7 @@ fn where_the_configuration_says_so_what_is_apart_lands_without_a_second_run() {
 }
 
 #[test]
-fn what_lands_near_is_tested_again_whatever_the_configuration_says() {
+fn nearby_landings_are_retested_under_any_configuration() {
     // Both write into the top directory: a manifest there may affect everything.
     let agent = "say('came-' + phase_id)\nwait_for('came-', 2)\nwrite_deliverables()";
     let plan = json!({"phases": [
@@ -449,7 +449,7 @@ fn what_lands_near_is_tested_again_whatever_the_configuration_says() {
 }
 
 #[test]
-fn a_red_change_in_the_queue_keeps_nobody_from_landing() {
+fn a_red_change_in_the_queue_blocks_no_other_landing() {
     let ci = "ci: {command: [sh, -c, 'test ! -e d0/a.txt || test ! -e d1/a.txt']}\nexecutor: {max_attempts: 1}\n";
     let project = project(TOGETHER, ci).plan(apart(3));
     drain(&project, 3, &[]).exited(3);
@@ -483,7 +483,7 @@ write("tests/test_a.py", f"{phase_id} {attempt} {os.path.exists('tests/test_a.py
 }
 
 #[test]
-fn two_drains_of_three_lines_each_share_a_run() {
+fn two_drains_with_three_workers_each_share_a_run() {
     let agent = format!("{}\n", super::recovery::WITNESSED);
     let phase = |n: usize| json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("d{}/{n}.txt", n % 20)]});
     let plan = json!({ "phases": (0..60).map(phase).collect::<Vec<_>>() });
@@ -512,14 +512,14 @@ fn among_many_drains_no_attempt_is_tested_more_than_twice() {
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!(project.landed().len(), 30);
-    let folders: Vec<std::path::PathBuf> =
+    let directories: Vec<std::path::PathBuf> =
         std::fs::read_dir(project.path(".autopack/attempts/run"))
             .unwrap()
             .map(|phase| phase.unwrap().path())
             .collect();
     let ran = |times: u32| {
         let log = format!("1/ci-{times}.log");
-        folders.iter().filter(|phase| phase.join(&log).exists()).count()
+        directories.iter().filter(|phase| phase.join(&log).exists()).count()
     };
     // The first attempt of each drain runs the base before its agent.
     assert!(ran(3) <= 6, "{} attempts", ran(3));
@@ -527,7 +527,7 @@ fn among_many_drains_no_attempt_is_tested_more_than_twice() {
 }
 
 #[test]
-fn a_drain_that_was_taken_for_dead_ends_all_its_lines_and_starts_over() {
+fn a_reclaimed_live_drain_ends_all_workers_and_starts_over() {
     let agent = r#"
 say(f"came-{phase_id}-{attempt}")
 if attempt == 1: wait_for("go")
@@ -542,11 +542,11 @@ write_deliverables()
     }
     signal(&stopped.child, "-STOP");
     // Reclaims the phases of the stopped one, and waits for no other drain.
-    let rescuer = drain(&project, 3, &["--max-batches", "1", "--batch-size", "3"]);
+    let reclaimer = drain(&project, 3, &["--max-batches", "1", "--batch-size", "3"]);
     signal(&stopped.child, "-CONT");
     project.autopack(["phases", "list", "--run-id", "run"]).succeeded();
     let (code, _) = stopped.ended();
-    rescuer.succeeded();
+    reclaimer.succeeded();
     assert_eq!(code, Some(0));
     super::recovery::assert_each_landed_once(&project, 3);
     assert_eq!(super::recovery::processes_of(&project), Vec::<String>::new());

@@ -84,7 +84,7 @@ fn a_phases_budget_fails_the_phase_and_the_others_go_on() {
     project.drain().exited(3);
     let phase = project.phase("p0");
     assert_eq!(phase["last_failure"]["kind"], "over_budget");
-    assert_eq!(attempts(&project, "p0").len(), 1, "a second try would go over it");
+    assert_eq!(attempts(&project, "p0").len(), 1, "a second attempt would exceed it");
     assert_eq!(project.states()["p1"], "COMPLETE");
 }
 
@@ -119,7 +119,7 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
 }
 
 #[test]
-fn what_runs_while_a_budget_ends_may_be_ended_by_it_too() {
+fn running_attempts_may_be_ended_by_an_exhausted_budget() {
     let body = "import time\ntime.sleep(30)";
     let more = format!("{GREEN}executor: {{budgets: {{drain: {{wall_seconds: 2}}}}}}\n");
     let apart = json!({"phases": [
@@ -138,7 +138,7 @@ fn what_runs_while_a_budget_ends_may_be_ended_by_it_too() {
 }
 
 #[test]
-fn a_budget_under_a_cent_is_told_with_all_its_digits() {
+fn a_budget_under_a_cent_is_shown_with_all_digits() {
     let agent = "write_deliverables()\nreport(tokens=dict(input=10, output=5), cost_usd=0.005)";
     let more = format!("{GREEN}executor: {{budgets: {{run: {{cost_usd: 0.005}}}}}}\n");
     let ran = Project::new().agent_with(agent, &more).plan(plan(2)).drain().exited(5);
@@ -147,7 +147,7 @@ fn a_budget_under_a_cent_is_told_with_all_its_digits() {
 }
 
 #[test]
-fn any_programs_wall_time_is_held_too() {
+fn a_wall_time_budget_limits_any_program() {
     let more = format!(
         "{GREEN}executor: {{max_attempts: 1, budgets: {{attempt: {{wall_seconds: 1}}}}}}\n"
     );
@@ -193,7 +193,7 @@ fn two_drains_do_not_both_take_the_last_of_a_budget() {
 }
 
 #[test]
-fn a_drains_time_runs_on_while_it_waits() {
+fn waiting_counts_towards_a_drains_time_budget() {
     let body = "say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 3600))\nresult(True, 429, 'limit')";
     let more = "executor: {budgets: {drain: {wall_seconds: 2}}}\n";
     let ran = claude(body, more).plan(plan(2)).drain().exited(5);
@@ -216,7 +216,7 @@ fn a_phase_whose_agent_does_not_exist_fails_alone() {
 }
 
 #[test]
-fn a_rate_limit_charges_no_try_and_is_waited_out() {
+fn a_rate_limit_counts_no_attempt_and_is_waited_for() {
     let body = "if attempt == 1 and phase['phase_id'] == 'p0':\n    say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 2))\n    result(True, 429, 'limit')\nwrite()\nresult()";
     let project = claude(body, "").plan(plan(2));
     let ran = project.drain().succeeded();
@@ -226,22 +226,22 @@ fn a_rate_limit_charges_no_try_and_is_waited_out() {
         (&log[0]["outcome"], &log[1]["outcome"]),
         (&json!("rate_limited"), &json!("landed"))
     );
-    assert_eq!(project.phase("p0")["attempts"], 1, "one try was charged: the one that landed");
+    assert_eq!(project.phase("p0")["attempts"], 1, "only the landed attempt is counted");
     assert_eq!(log[1]["tokens"]["input"], 10);
 }
 
 #[test]
-fn a_limited_agent_is_left_alone_by_all_phases_and_by_the_next_drain() {
+fn a_rate_limited_agent_is_avoided_by_all_phases_and_the_next_drain() {
     let body = "say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + 3600))\nresult(True, 429, 'limit')";
     let project = claude(body, "").plan(plan(3));
     for _ in 0..2 {
         let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let said =
+        let lines =
             stderr.take_while(|line| !line.contains("all remaining phases are rate limited"));
-        let said: Vec<String> = said.collect();
+        let lines: Vec<String> = lines.collect();
         project.autopack(["stop", "--run-id", "run"]).succeeded();
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{lines:?}");
     }
     let all: usize = ["p0", "p1", "p2"].iter().map(|phase| attempts(&project, phase).len()).sum();
     assert_eq!(all, 1, "it was asked once");
@@ -252,7 +252,7 @@ fn a_limited_agent_is_left_alone_by_all_phases_and_by_the_next_drain() {
 }
 
 #[test]
-fn wrong_credentials_stop_the_drain_and_charge_no_try() {
+fn wrong_credentials_stop_the_drain_and_count_no_attempt() {
     let project = claude("result(True, 401, 'Invalid API key')", "").plan(plan(3));
     let ran = project.drain().exited(5);
     assert!(ran.stdout.contains("the next phase would fail in the same way"), "{ran:#?}");
@@ -272,11 +272,11 @@ fn the_same_error_in_three_phases_stops_the_drain() {
     assert!(ran.stdout.contains("3 phases in a row (p0, p1, p2) met the same error"), "{ran:#?}");
     let states = project.states();
     assert_eq!((states["p1"].as_str(), states["p2"].as_str()), ("FAILED", "QUEUED"));
-    assert_eq!(project.phase("p2")["attempts"], 0, "the third is not charged");
+    assert_eq!(project.phase("p2")["attempts"], 0, "the third is not counted");
 }
 
 #[test]
-fn a_program_that_fails_and_does_nothing_in_three_phases_stops_the_drain() {
+fn a_program_failing_without_changes_in_three_phases_stops_the_drain() {
     let agent = "if phase_id == 'p0': write_deliverables(); sys.exit(7)\nprint('claude: not found'); sys.exit(127)";
     let more = "ci: {command: [\"true\"]}\nexecutor: {max_attempts: 1}\n";
     let project = Project::new().agent_with(agent, more).plan(plan(6));
@@ -285,11 +285,11 @@ fn a_program_that_fails_and_does_nothing_in_three_phases_stops_the_drain() {
     let why = "3 phases in a row (p1, p2, p3) met the same error: the agent changed nothing; the agent exited with 127: claude: not found";
     assert!(ran.stdout.contains(why), "{ran:#?}");
     assert_eq!(project.phase("p2")["last_failure"]["kind"], "agent_failed");
-    assert_eq!(project.phase("p3")["attempts"], 0, "the third is not charged");
+    assert_eq!(project.phase("p3")["attempts"], 0, "the third is not counted");
 }
 
 #[test]
-fn a_ci_that_cannot_start_in_three_phases_stops_the_drain_though_it_starts_without_them() {
+fn ci_that_cannot_start_in_three_phases_stops_the_drain_although_the_base_starts() {
     let ci = "ci: {command: [sh, -c, 'ls src/p*.txt >/dev/null 2>&1 || exit 0; echo tool not found; exit 127']}\n";
     let more = format!("{ci}executor: {{max_attempts: 1}}\n");
     let project = Project::new().agent_with("write_deliverables()", &more).plan(plan(5));
@@ -300,7 +300,7 @@ fn a_ci_that_cannot_start_in_three_phases_stops_the_drain_though_it_starts_witho
 }
 
 #[test]
-fn what_is_about_the_phase_itself_never_trips_the_breaker() {
+fn phase_specific_failures_never_trip_the_circuit_breaker() {
     let project = Project::new()
         .agent_with("write('elsewhere.txt')", &format!("{GREEN}executor: {{max_attempts: 1}}\n"))
         .plan(plan(5));
@@ -309,7 +309,7 @@ fn what_is_about_the_phase_itself_never_trips_the_breaker() {
 }
 
 #[test]
-fn the_ladder_says_who_takes_which_try() {
+fn the_ladder_assigns_an_agent_to_each_attempt() {
     let agent = "if attempt == 3: write_deliverables()";
     let project = Project::new().agent(agent);
     let script = project.outside("agent.py");
@@ -340,7 +340,7 @@ fn a_ladder_names_agents_that_exist() {
 }
 
 #[test]
-fn a_session_is_gone_on_with_where_the_configuration_says_so() {
+fn a_session_is_resumed_if_configured() {
     let body = "say(type='system', subtype='init', session_id='s-1')\n\
                 open(os.environ['AUTOPACK_WORKSPACE'] + '/.autopack/argv-%d' % attempt, 'w').write(' '.join(sys.argv))\n\
                 if attempt == 2: write()\nresult()";
@@ -387,7 +387,7 @@ fn a_sample_over_runs_that_name_their_phases_alike_is_no_larger() {
 }
 
 #[test]
-fn a_dry_run_says_all_and_does_nothing() {
+fn a_dry_run_reports_everything_and_changes_nothing() {
     let project = Project::new().agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
         {"phase_id": "later", "depends_on": ["first"], "deliverables": ["src/b.py"]},
         {"phase_id": "first", "deliverables": ["src/a.py (with tests)"]},
@@ -421,7 +421,7 @@ fn a_dry_run_says_all_and_does_nothing() {
 }
 
 #[test]
-fn a_prompt_can_be_read_before_anything_is_spent_on_it() {
+fn a_prompt_can_be_read_without_starting_an_agent() {
     let agent = "(workspace / '.autopack' / f'prompt-{attempt}').write_text(prompt)\nif attempt == 2: write_deliverables()";
     let project = Project::new()
         .agent_with(agent, GREEN)
@@ -434,6 +434,6 @@ fn a_prompt_can_be_read_before_anything_is_spent_on_it() {
     assert_eq!(first, show(), "the same input gives the same bytes");
     assert!(first.contains("attempt 1 of 3") && first.contains("- `src/a.py`"), "{first}");
     project.drain().succeeded();
-    let told = std::fs::read_to_string(project.path(".autopack/prompt-1")).unwrap();
-    assert_eq!(first, told, "what is shown is what the agent gets");
+    let printed = std::fs::read_to_string(project.path(".autopack/prompt-1")).unwrap();
+    assert_eq!(first, printed, "what is shown is what the agent gets");
 }

@@ -46,7 +46,7 @@ fn no_secret_is_logged_at_any_level_in_either_format() {
 }
 
 #[test]
-fn a_failure_with_a_secret_in_it_is_told_without() {
+fn a_secret_is_redacted_from_a_failure() {
     let project = Project::new().env("PLANTED_TOKEN", KEY);
     for format in ["text", "json"] {
         let ran = project.autopack(["import", KEY, "--log-format", format]).exited(1);
@@ -69,7 +69,7 @@ fn the_key_of_qdrant_is_not_logged() {
 }
 
 #[test]
-fn lines_bear_the_run_the_phase_and_the_attempt() {
+fn lines_name_the_run_the_phase_and_the_attempt() {
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]});
     let project = Project::new().agent("print('at it'); write_deliverables()").plan(plan);
     let ran = project
@@ -114,7 +114,7 @@ fn an_id_as_long_as_a_book_is_cut_in_each_line_and_whole_for_machines() {
 #[test]
 fn each_level_says_what_it_is_documented_to_say() {
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]});
-    let said = |level: &[&str]| {
+    let levels = |level: &[&str]| {
         let project =
             Project::new().agent("print('at it'); write_deliverables()").plan(plan.clone());
         let args = [&["drain", "--run-id", "run"], level].concat();
@@ -122,15 +122,15 @@ fn each_level_says_what_it_is_documented_to_say() {
         let has = |text: &str| stderr.contains(text);
         (stderr.is_empty(), has("phase started"), has("DEBUG git "), has("agent_says=at it"))
     };
-    assert_eq!(said(&["-q"]), (true, false, false, false));
-    assert_eq!(said(&[]), (true, false, false, false), "nothing is said where nothing is wrong");
-    assert_eq!(said(&["-v"]), (false, true, false, false));
-    assert_eq!(said(&["-vv"]), (false, true, true, false));
-    assert_eq!(said(&["-vvv"]), (false, true, true, true));
+    assert_eq!(levels(&["-q"]), (true, false, false, false));
+    assert_eq!(levels(&[]), (true, false, false, false), "no output without a problem");
+    assert_eq!(levels(&["-v"]), (false, true, false, false));
+    assert_eq!(levels(&["-vv"]), (false, true, true, false));
+    assert_eq!(levels(&["-vvv"]), (false, true, true, true));
 }
 
 #[test]
-fn what_ended_a_drain_is_one_line_for_machines_too() {
+fn the_stop_reason_is_one_line_of_json() {
     let config = "ci: {command: [no-such-ci-program]}\n";
     let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]});
     let project = Project::new().agent_with("write_deliverables()", config).plan(plan);

@@ -108,7 +108,7 @@ pub async fn sync(memory: &Memory) -> autopack::memory::SyncSummary {
 }
 
 #[tokio::test]
-async fn what_is_remembered_is_recalled_through_qdrant_and_outlives_the_process() {
+async fn entries_are_recalled_through_qdrant_and_outlive_the_process() {
     let qdrant = StandIn::start();
     let workspace = Workspace::new(&qdrant);
     {
@@ -200,7 +200,7 @@ async fn required_and_down_is_an_error_that_says_how_to_start_it() {
 }
 
 #[tokio::test]
-async fn without_qdrant_nothing_is_asked_and_nothing_said() {
+async fn memory_without_qdrant_sends_no_request_and_prints_nothing() {
     let qdrant = StandIn::start();
     let mut workspace = Workspace::new(&qdrant);
     workspace.settings.use_qdrant = false;
@@ -231,7 +231,7 @@ async fn without_a_fallback_the_memory_is_off_until_qdrant_is_back() {
 }
 
 #[tokio::test]
-async fn a_qdrant_that_dies_or_hangs_is_stood_in_for_at_once() {
+async fn a_dead_or_hanging_qdrant_falls_back_to_faiss_at_once() {
     let mut qdrant = StandIn::start();
     let workspace = Workspace::new(&qdrant);
     let memory = workspace.open().await;
@@ -364,7 +364,7 @@ fn embedded_at(url: String) -> EmbedderSettings {
 }
 
 #[tokio::test]
-async fn a_change_of_the_embedder_makes_all_vectors_anew_and_keeps_none_of_the_old() {
+async fn a_changed_embedder_recomputes_all_vectors() {
     let qdrant = StandIn::start();
     let mut workspace = Workspace::new(&qdrant);
     let memory = workspace.open().await;
@@ -415,7 +415,7 @@ async fn another_model_under_the_same_name_mixes_no_vectors() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_said_at_once_and_faiss_serves() {
+async fn a_wrong_key_is_reported_at_once_and_faiss_is_used() {
     let qdrant = StandIn::start();
     *qdrant.state.api_key.lock().unwrap() = Some("the right one".into());
     let mut workspace = Workspace::new(&qdrant);
@@ -429,7 +429,7 @@ async fn a_wrong_key_is_said_at_once_and_faiss_serves() {
 }
 
 #[tokio::test]
-async fn a_qdrant_that_begins_to_refuse_is_stood_in_for() {
+async fn a_refusing_qdrant_falls_back_to_faiss() {
     let qdrant = StandIn::start();
     let workspace = Workspace::new(&qdrant);
     let memory = workspace.open().await;
@@ -442,7 +442,7 @@ async fn a_qdrant_that_begins_to_refuse_is_stood_in_for() {
 }
 
 #[tokio::test]
-async fn what_a_busy_journal_does_not_take_in_time_is_not_lost() {
+async fn entries_refused_by_a_busy_journal_are_not_lost() {
     let mut workspace = Workspace::new(&dead());
     workspace.settings.use_qdrant = false;
     let memory = workspace.open().await;
@@ -505,7 +505,7 @@ async fn the_repositorys_files_are_indexed_by_content() {
 }
 
 #[tokio::test]
-async fn a_killed_stand_in_keeps_what_it_acknowledged_in_its_file() {
+async fn a_killed_stub_keeps_acknowledged_writes() {
     let dir = TempDir::new().unwrap();
     let mut qdrant = StandInProcess::start(Some(&dir.path().join("points")));
     let workspace = Workspace::at(qdrant.rest_port, qdrant.grpc_port);

@@ -117,7 +117,7 @@ async fn test_memory_service_autostarts_qdrant_then_uses_it() {
 }
 
 #[tokio::test]
-async fn an_existing_container_is_started_with_the_image_that_it_has() {
+async fn an_existing_container_is_started_with_its_own_image() {
     let Some(engine) = Engine::get() else { return };
     let mut autostart = engine.autostart(&engine.image);
     assert_eq!(how(start(&autostart).await), "container created and started");
@@ -133,7 +133,7 @@ async fn an_existing_container_is_started_with_the_image_that_it_has() {
 }
 
 #[tokio::test]
-async fn two_processes_may_start_it_at_once() {
+async fn two_processes_may_start_the_container_at_once() {
     let Some(engine) = Engine::get() else { return };
     let autostart = engine.autostart(&engine.image);
     let (one, two) = tokio::join!(start(&autostart), start(&autostart));
@@ -166,8 +166,8 @@ fn passes_as_nobody(test: &str) {
         ended => {
             let ended = ended.unwrap();
             // A name that matches no test would end well, too.
-            let said = text(&ended);
-            assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+            let printed = text(&ended);
+            assert!(ended.status.success() && printed.contains("1 passed"), "{printed}");
         }
     }
 }
@@ -229,8 +229,8 @@ fn the_plugin_of_the_docker_command_comes_before_the_old_program() {
         .output()
         .unwrap();
     // A filter that matches no test would succeed, too.
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && text.contains("1 passed"), "{text}");
 }
 
 async fn the_plugin_starts_it() {
@@ -252,7 +252,7 @@ async fn an_applications_own_qdrant_service_is_neither_started_nor_written_to() 
 }
 
 #[tokio::test]
-async fn a_taken_port_is_said() {
+async fn an_occupied_port_is_reported() {
     let Some(engine) = Engine::get() else { return };
     let autostart = engine.autostart(&engine.image);
     let _taken = TcpListener::bind(("127.0.0.1", autostart.settings.port)).unwrap();
@@ -265,9 +265,10 @@ async fn a_taken_port_is_said() {
 }
 
 #[tokio::test]
-async fn a_container_that_exits_at_once_is_said_and_not_waited_for() {
+async fn a_container_that_exits_at_once_is_reported_without_waiting() {
     let Some(engine) = Engine::get() else { return };
-    let reason = "Qdrant's container ended at once with exit code 3: the stand-in was told to exit";
+    let reason =
+        "Qdrant's container ended at once with exit code 3: the stand-in exits as configured";
     goes_on_with_faiss(&engine.autostart(&engine.exits), reason).await;
     if compose_is_there() {
         engine.clean();
@@ -342,7 +343,7 @@ async fn a_second_server_on_the_volume_is_not_started() {
 }
 
 #[tokio::test]
-async fn what_was_started_and_does_not_take_our_key_is_stopped_again() {
+async fn a_started_qdrant_that_rejects_the_key_is_stopped() {
     let Some(engine) = Engine::get() else { return };
     let mut autostart = engine.autostart(&engine.image);
     autostart.settings.api_key = "the first key".into();
@@ -357,7 +358,7 @@ async fn what_was_started_and_does_not_take_our_key_is_stopped_again() {
 }
 
 #[tokio::test]
-async fn a_pull_that_failed_is_tried_again_at_a_later_batch() {
+async fn a_failed_pull_is_retried_in_a_later_batch() {
     let Some(engine) = Engine::get() else { return };
     let image = "localhost:1/nobody/has-this:2";
     let opened = open(&engine.autostart(image)).await;
@@ -370,7 +371,7 @@ async fn a_pull_that_failed_is_tried_again_at_a_later_batch() {
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_had_is_said_at_a_later_batch() {
+async fn an_unavailable_image_is_reported_in_a_later_batch() {
     let Some(engine) = Engine::get() else { return };
     let image = "localhost:1/nobody/has-this:1";
     let opened = open(&engine.autostart(image)).await;
@@ -378,13 +379,13 @@ async fn an_image_that_cannot_be_had_is_said_at_a_later_batch() {
     assert!(line.ends_with("its image localhost:1/nobody/has-this:1 is being pulled"), "{line}");
     works(&opened.memory).await;
     let line = news(&opened.memory).await;
-    let said = format!("memory: Qdrant stays down: Docker cannot pull {image}: ");
-    assert!(line.starts_with(&said) && !line.contains('\n'), "{line}");
+    let output = format!("memory: Qdrant stays down: Docker cannot pull {image}: ");
+    assert!(line.starts_with(&output) && !line.contains('\n'), "{line}");
     assert_eq!(opened.memory.backend(), Backend::Faiss);
 }
 
 #[tokio::test]
-async fn while_a_pull_hangs_faiss_serves_and_when_the_image_comes_qdrant_does() {
+async fn faiss_serves_during_a_hanging_pull_and_qdrant_afterwards() {
     let Some(engine) = Engine::get() else { return };
     // Accepts connections, as the system does, and never answers.
     let registry = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -419,14 +420,14 @@ async fn both_ways(autostart: &Autostart, reason: &str) {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_not_there_is_said() {
+async fn a_missing_docker_engine_is_reported() {
     let dir = TempDir::new().unwrap();
     let autostart = elsewhere(&dir, "unix:///nonexistent/docker.sock", 15);
     both_ways(&autostart, "no Docker engine at unix:///nonexistent/docker.sock: ").await;
 }
 
 #[tokio::test]
-async fn an_engine_that_denies_access_is_said() {
+async fn denied_access_to_docker_is_reported() {
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("docker.sock");
     answering(&socket, |_| {
@@ -438,20 +439,20 @@ async fn an_engine_that_denies_access_is_said() {
 
 /// Root can open any socket: as root, the test runs once more as another user.
 #[tokio::test]
-async fn a_socket_of_another_user_is_said() {
+async fn a_docker_socket_of_another_user_is_reported() {
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("docker.sock");
     let _engine = UnixListener::bind(&socket).unwrap();
     assert!(succeeds("chmod", &["000", socket.to_str().unwrap()]));
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-        return passes_as_nobody("memory_docker::a_socket_of_another_user_is_said");
+        return passes_as_nobody("memory_docker::a_docker_socket_of_another_user_is_reported");
     }
     let autostart = elsewhere(&dir, &format!("unix://{}", socket.display()), 15);
     both_ways(&autostart, "permission denied; is this user in the group docker?").await;
 }
 
 #[tokio::test]
-async fn an_engine_that_hangs_is_not_waited_for() {
+async fn a_hanging_docker_engine_is_not_waited_for() {
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("docker.sock");
     // Accepts connections, as the system does, and never answers.
@@ -461,7 +462,7 @@ async fn an_engine_that_hangs_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn an_engine_that_hangs_after_its_first_answer_is_waited_for_no_longer_than_the_timeout() {
+async fn a_docker_engine_hanging_after_its_first_answer_times_out() {
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("docker.sock");
     answering(&socket, |request| {

@@ -57,10 +57,10 @@ fn strategy_a_autostart_and_fallback_goes_on_with_faiss() {
         "    require: false\n    fallback_to_faiss: true\n    autostart: true\n    autostart_timeout_seconds: 5\n",
     );
     let ran = project.drain().succeeded();
-    let said: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("memory: ")).collect();
-    assert_eq!(said.len(), 1, "said once: {ran:#?}");
-    assert!(said[0].contains("FAISS in this process; Qdrant at 127.0.0.1"), "{said:?}");
-    assert!(said[0].contains("no Docker engine"), "with the reason: {said:?}");
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("memory: ")).collect();
+    assert_eq!(lines.len(), 1, "reported once: {ran:#?}");
+    assert!(lines[0].contains("FAISS in this process; Qdrant at 127.0.0.1"), "{lines:?}");
+    assert!(lines[0].contains("no Docker engine"), "with the reason: {lines:?}");
     assert_eq!(backend(&project), "faiss");
     assert!(!found(&project, &["part 1"]).is_empty());
 }
@@ -219,7 +219,7 @@ fn a_secret_reaches_no_memory() {
 }
 
 #[test]
-fn a_hanging_qdrant_holds_no_phase_up_and_loses_nothing() {
+fn a_hanging_qdrant_delays_no_phase_and_loses_no_entry() {
     let stand_in = StandInProcess::start(None);
     let project = remembering(
         Project::new().agent_with("write_deliverables()", CI).plan(phases(4)),
@@ -309,12 +309,12 @@ fn same_everywhere(project: &Project, stand_in: &StandInProcess) {
 }
 
 /// The saved FAISS files: number of the journal's entries in them, and the missing changes.
-async fn saved_index(folder: &Path) -> (usize, Vec<i64>) {
-    let journal = Journal::open(&folder.join("memory.db")).await.unwrap().journal;
+async fn saved_index(directory: &Path) -> (usize, Vec<i64>) {
+    let journal = Journal::open(&directory.join("memory.db")).await.unwrap().journal;
     let puts = journal.puts(builtin::ID).await.unwrap();
     let last = journal.last_change().await.unwrap();
     journal.close().await;
-    let (index, loaded) = Faiss::open(&folder.join("faiss"), builtin::ID, &puts, last);
+    let (index, loaded) = Faiss::open(&directory.join("faiss"), builtin::ID, &puts, last);
     assert_eq!(loaded.unusable, Vec::<String>::new());
     (index.size().live, loaded.missing)
 }
@@ -333,7 +333,7 @@ fn number(variable: &str, otherwise: usize) -> usize {
 }
 
 #[test]
-fn whoever_looks_at_a_broken_memory_is_told_where_it_is_now() {
+fn memory_commands_report_the_new_path_of_a_damaged_journal() {
     let project = Project::new().file(".autopack/memory.db", "not a database");
     let ran = project.autopack_with(
         ["memory", "stats"],

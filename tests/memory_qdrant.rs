@@ -27,7 +27,7 @@ pub fn project(stand_in: &StandIn, count: usize, more: &str) -> Project {
 }
 
 /// Messages about the memory, on both streams.
-pub fn said(ran: &Ran) -> Vec<&str> {
+pub fn memory_lines(ran: &Ran) -> Vec<&str> {
     let lines = ran.stdout.lines().chain(ran.stderr.lines());
     lines.filter(|line| line.contains("Qdrant") || line.contains("memory: ")).collect()
 }
@@ -85,7 +85,7 @@ fn a_copied_workspace_leaves_the_originals_points_alone() {
 }
 
 #[tokio::test]
-async fn everywhere_tells_the_copys_entries_from_the_originals() {
+async fn searching_everywhere_distinguishes_entries_of_copy_and_original() {
     let qdrant = StandIn::start();
     let one = Workspace::new(&qdrant);
     let memory = one.open().await;
@@ -201,7 +201,7 @@ fn of_8_dimensions(stand_in: &StandIn, points: BTreeMap<String, Point>) {
 }
 
 #[test]
-fn a_collection_of_others_with_other_dimensions_is_said_once_and_left_alone() {
+fn a_foreign_collection_with_other_dimensions_is_reported_once_and_unchanged() {
     let stand_in = StandIn::start();
     let payload = [("workspace".to_owned(), Payload::from("somebody-else"))].into();
     let theirs = Point { payload, vector: vec![1.0; 8] };
@@ -210,7 +210,7 @@ fn a_collection_of_others_with_other_dimensions_is_said_once_and_left_alone() {
     let project = project(&stand_in, 4, NO_AUTOSTART);
     let ran = project.drain().succeeded();
     let lines: Vec<&str> =
-        said(&ran).into_iter().filter(|line| line.contains("dimensions")).collect();
+        memory_lines(&ran).into_iter().filter(|line| line.contains("dimensions")).collect();
     assert_eq!(lines.len(), 1, "{ran:#?}");
     for part in ["autopack_run_summaries_", "8 dimensions", "384", "memory.embedder.model"] {
         assert!(lines[0].contains(part), "{part}: {lines:?}");
@@ -221,7 +221,7 @@ fn a_collection_of_others_with_other_dimensions_is_said_once_and_left_alone() {
 }
 
 #[test]
-fn an_empty_collection_with_other_dimensions_is_made_anew() {
+fn an_empty_collection_with_other_dimensions_is_recreated() {
     let stand_in = StandIn::start();
     of_8_dimensions(&stand_in, BTreeMap::new());
     let project = project(&stand_in, 2, NO_AUTOSTART);
@@ -281,20 +281,20 @@ fn stats_say_what_the_indexes_hold() {
 
 /// A directory of programs: git and these shell scripts.
 fn programs(project: &Project, scripts: &[(&str, &str)]) -> String {
-    let folder = project.outside("bin");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir(&folder).unwrap();
+    let directory = project.outside("bin");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
     for program in ["git", "sh", "env", "python3"] {
         let path = std::env::var_os("PATH").unwrap();
         let at = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|at| at.exists());
-        symlink(at.unwrap(), folder.join(program)).unwrap();
+        symlink(at.unwrap(), directory.join(program)).unwrap();
     }
     for (name, script) in scripts {
-        let file = folder.join(name);
+        let file = directory.join(name);
         std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    folder.to_str().unwrap().to_owned()
+    directory.to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn idle_engine(socket: &Path) {
 }
 
 #[test]
-fn a_compose_file_with_other_ports_is_said_and_nothing_is_started() {
+fn a_compose_file_with_other_ports_is_reported_and_not_started() {
     let stand_in = dead();
     let project = project(&stand_in, 1, "    autostart: true\n    autostart_timeout_seconds: 30\n");
     let socket = project.outside("engine.sock");
@@ -351,7 +351,7 @@ fn a_compose_file_with_other_ports_is_said_and_nothing_is_started() {
     let host = format!("unix://{}", socket.display());
     let variables = [("PATH", path.as_str()), ("DOCKER_HOST", host.as_str())];
     let ran = project.autopack_with(["drain", "--run-id", "run"], &variables).succeeded();
-    let line = said(&ran)[0].to_owned();
+    let line = memory_lines(&ran)[0].to_owned();
     let port = stand_in.rest_port;
     let why = format!("docker-compose.yml publishes Qdrant's port 6333 at port 6333, not {port}");
     assert!(line.contains(&why) && line.contains("${AUTOPACK_QDRANT_PORT:-6333}"), "{ran:#?}");
@@ -360,7 +360,7 @@ fn a_compose_file_with_other_ports_is_said_and_nothing_is_started() {
 }
 
 #[test]
-fn compose_is_told_the_ports() {
+fn compose_gets_the_ports() {
     let stand_in = dead();
     let project = project(&stand_in, 1, "    autostart: true\n    autostart_timeout_seconds: 2\n");
     let socket = project.outside("engine.sock");

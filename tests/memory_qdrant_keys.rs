@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::memory::{Workspace, dead, sync, until_some};
 use crate::memory_drain::backend;
-use crate::memory_qdrant::{NO_AUTOSTART, project, said};
+use crate::memory_qdrant::{NO_AUTOSTART, memory_lines, project};
 use crate::support::Project;
 use crate::support::qdrant::StandIn;
 use crate::support::ran::Ran;
@@ -17,8 +17,8 @@ use crate::support::ran::Ran;
 /// One line, with both names for the key; FAISS serves.
 #[track_caller]
 fn denied_once(project: &Project, ran: &Ran, why: &str) {
-    let lines = said(ran);
-    assert_eq!(lines.len(), 1, "said once: {ran:#?}");
+    let lines = memory_lines(ran);
+    assert_eq!(lines.len(), 1, "reported once: {ran:#?}");
     for part in ["FAISS in this process", why, "AUTOPACK_QDRANT_API_KEY", "memory.qdrant.api_key"] {
         assert!(lines[0].contains(part), "{part}: {lines:?}");
     }
@@ -26,7 +26,7 @@ fn denied_once(project: &Project, ran: &Ran, why: &str) {
 }
 
 #[test]
-fn a_wrong_key_is_said_once_a_drain_and_faiss_serves() {
+fn a_wrong_key_is_reported_once_per_drain_and_faiss_is_used() {
     let stand_in = StandIn::start();
     *stand_in.state.api_key.lock().unwrap() = Some("the-right-key".into());
     let project = project(&stand_in, 4, NO_AUTOSTART).env("AUTOPACK_QDRANT_API_KEY", "another-key");
@@ -43,7 +43,7 @@ fn a_wrong_key_is_said_once_a_drain_and_faiss_serves() {
 }
 
 #[test]
-fn a_missing_key_is_said_once_a_drain() {
+fn a_missing_key_is_reported_once_per_drain() {
     let stand_in = StandIn::start();
     *stand_in.state.api_key.lock().unwrap() = Some("the-right-key".into());
     let project = project(&stand_in, 4, NO_AUTOSTART);
@@ -52,7 +52,7 @@ fn a_missing_key_is_said_once_a_drain() {
 }
 
 #[test]
-fn a_key_that_may_only_read_is_said_once_a_drain() {
+fn a_read_only_key_is_reported_once_per_drain() {
     let stand_in = StandIn::start();
     *stand_in.state.read_only_api_key.lock().unwrap() = Some("reader".into());
     let project = project(&stand_in, 4, NO_AUTOSTART).env("AUTOPACK_QDRANT_API_KEY", "reader");
@@ -87,7 +87,7 @@ fn a_required_qdrant_with_another_key_ends_the_drain_before_a_claim() {
 }
 
 #[test]
-fn a_key_that_changes_in_the_middle_of_a_drain_is_said_once() {
+fn a_key_changed_during_a_drain_is_reported_once() {
     let stand_in = StandIn::start();
     let project = project(&stand_in, 12, NO_AUTOSTART);
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
@@ -106,7 +106,7 @@ fn a_key_that_changes_in_the_middle_of_a_drain_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_qdrant_that_comes_up_with_another_key_is_not_back() {
+async fn a_qdrant_restarted_with_another_key_is_still_unavailable() {
     let mut qdrant = dead();
     let workspace = Workspace::new(&qdrant);
     let memory = workspace.open().await;
@@ -127,7 +127,7 @@ async fn a_qdrant_that_comes_up_with_another_key_is_not_back() {
 
 /// Remembering goes on whatever Qdrant answers; waiting entries reach it once the key is right.
 #[tokio::test]
-async fn what_is_written_while_the_key_is_wrong_reaches_qdrant_later() {
+async fn entries_written_with_a_wrong_key_reach_qdrant_later() {
     let qdrant = StandIn::start();
     let workspace = Workspace::new(&qdrant);
     let memory: Memory = workspace.open().await;

@@ -39,11 +39,11 @@ fn restored() -> Project {
 #[test]
 fn a_workspace_of_schema_7_drains_on() {
     let project = restored();
-    let told = project.drain().exited(3).stdout;
-    assert!(told.contains("1 left by a drain that died"), "{told}");
+    let shown = project.drain().exited(3).stdout;
+    assert!(shown.contains("1 left by a drain that died"), "{shown}");
     assert!(
-        !told.contains("without a matching attempt"),
-        "what was settled before is vouched for: {told}"
+        !shown.contains("without a matching attempt"),
+        "what was settled before is vouched for: {shown}"
     );
     let mut landed = project.landed();
     landed.sort();

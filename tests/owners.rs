@@ -114,7 +114,7 @@ fn a_drain_with_a_long_lease_is_not_judged_by_a_short_one() {
 }
 
 #[test]
-fn a_lock_file_that_somebody_deleted_is_no_dead_drain() {
+fn a_deleted_lock_file_does_not_mean_a_dead_drain() {
     let project = held(60);
     let first = holder(&project);
     std::fs::remove_dir_all(project.path(".autopack/owners")).unwrap();
@@ -122,7 +122,7 @@ fn a_lock_file_that_somebody_deleted_is_no_dead_drain() {
 }
 
 #[test]
-fn a_lock_file_that_was_replaced_is_no_dead_drain() {
+fn a_replaced_lock_file_does_not_mean_a_dead_drain() {
     let project = held(60);
     let first = holder(&project);
     for lock in std::fs::read_dir(project.path(".autopack/owners")).unwrap() {
@@ -134,7 +134,7 @@ fn a_lock_file_that_was_replaced_is_no_dead_drain() {
 }
 
 #[test]
-fn a_drain_in_another_container_whose_lock_cannot_be_seen_is_left_alone() {
+fn a_drain_in_another_container_with_an_invisible_lock_is_not_reclaimed() {
     for elsewhere in [
         "host = 'other', boot_id = 'other', heartbeat_boot_ms = 5",
         "pid_namespace = 'pid:[1]', pid = 1",
@@ -148,7 +148,7 @@ fn a_drain_in_another_container_whose_lock_cannot_be_seen_is_left_alone() {
 }
 
 #[test]
-fn a_drain_in_another_container_that_died_is_recovered_after_its_lease() {
+fn a_dead_drain_in_another_container_is_reclaimed_after_its_lease() {
     let project = held(1);
     let (mut first, _rest) = holder(&project);
     execute(&project, "UPDATE owners SET lock_path = '/nowhere/a.lock', pid_namespace = 'pid:[1]'");
@@ -161,7 +161,7 @@ fn a_drain_in_another_container_that_died_is_recovered_after_its_lease() {
 }
 
 #[test]
-fn drains_that_were_all_suspended_leave_each_other_alone() {
+fn drains_suspended_together_do_not_reclaim_each_other() {
     let project = held(4);
     let first = holder(&project);
     let mut second = drain(&project);
@@ -182,15 +182,15 @@ fn drains_that_were_all_suspended_leave_each_other_alone() {
 }
 
 #[test]
-fn a_drain_that_stands_still_is_taken_over_and_what_it_finishes_is_refused() {
+fn a_stopped_drain_is_reclaimed_and_its_late_result_is_refused() {
     let project = held(1);
     let (first, rest) = holder(&project);
     signal(&first, "-STOP");
     let mut second = drain(&project);
-    let mut told = String::new();
+    let mut shown = String::new();
     let mut reader = std::io::BufReader::new(second.stdout.take().unwrap());
-    while !told.contains("a drain died during p000") {
-        assert!(reader.read_line(&mut told).unwrap() > 0, "{told}");
+    while !shown.contains("a drain died during p000") {
+        assert!(reader.read_line(&mut shown).unwrap() > 0, "{shown}");
     }
     release(&project);
     signal(&first, "-CONT");
@@ -233,7 +233,7 @@ fn beside(database: &str) -> Project {
 }
 
 #[test]
-fn what_a_killed_drain_landed_is_not_taken_up_in_another_repository() {
+fn landings_of_a_killed_drain_are_not_adopted_in_another_repository() {
     // The branch is moved, and the drain is gone.
     let meddling = format!(
         r#"{LANDING}
@@ -257,7 +257,7 @@ if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then real "$@"; : >"$at/moved"; ki
 }
 
 #[test]
-fn a_run_that_was_settled_nowhere_is_taken_up_by_whoever_is_asked_to_drain_it() {
+fn a_run_without_a_repository_is_adopted_by_the_first_drain() {
     // The drain dies before it has created the branch.
     let meddling = r#"if [ "$sub" = update-ref ] && [ ! -e "$at/died" ]; then : >"$at/died"; kill -9 $PPID; exit 137; fi"#;
     let shared = tempfile::tempdir().unwrap();
@@ -279,7 +279,7 @@ fn a_run_that_was_settled_nowhere_is_taken_up_by_whoever_is_asked_to_drain_it() 
 }
 
 #[test]
-fn with_a_shared_database_each_repository_drains_its_own_runs() {
+fn repositories_with_a_shared_database_drain_only_their_own_runs() {
     let shared = tempfile::tempdir().unwrap();
     let database = format!("sqlite:///{}", shared.path().join("backlog.db").display());
     let here = Project::new().env("AUTOPACK_DATABASE_URL", &database);
@@ -292,8 +292,8 @@ fn with_a_shared_database_each_repository_drains_its_own_runs() {
     let plan = there.json(["drain", "--all", "--dry-run", "--json"]);
     assert_eq!(plan.as_array().unwrap().len(), 1, "{plan}");
     let ran = there.autopack(["drain", "--all"]).succeeded();
-    let said = "runs of other repositories are not drained here: run (";
-    assert_eq!(ran.stderr.lines().filter(|line| line.starts_with(said)).count(), 1, "{ran:#?}");
+    let output = "runs of other repositories are not drained here: run (";
+    assert_eq!(ran.stderr.lines().filter(|line| line.starts_with(output)).count(), 1, "{ran:#?}");
     let others = ["phases", "list", "--run-id", "other", "--json"];
     assert_eq!(there.json(others)[0]["state"], "COMPLETE");
     assert_eq!(here.states()["p001"], "QUEUED");

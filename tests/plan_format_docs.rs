@@ -27,7 +27,7 @@ fn the_page_prints_the_table_of_the_code() {
 }
 
 #[test]
-fn a_name_stands_in_the_table_once_and_leads_to_a_field_of_one_kind() {
+fn a_name_is_in_the_table_once_and_maps_to_one_kind_of_field() {
     for (at, alias) in ALIASES.iter().enumerate() {
         assert!(
             ALIASES.iter().skip(at + 1).all(|other| other.name != alias.name),

@@ -35,7 +35,7 @@ fn a_current_model_has_a_price() {
 }
 
 #[test]
-fn a_budget_of_dollars_needs_a_price_or_a_budget_of_tokens() {
+fn a_cost_budget_needs_a_price_or_a_token_budget() {
     let project = codex("house-model", "executor: {budgets: {run: {cost_usd: 5}}}\n");
     let ran = project.drain().exited(1);
     for part in ["house-model", "agent c", "prices.file", "executor.budgets.run.tokens"] {
@@ -45,7 +45,7 @@ fn a_budget_of_dollars_needs_a_price_or_a_budget_of_tokens() {
 }
 
 #[test]
-fn with_a_budget_of_tokens_beside_it_an_unknown_price_is_said_and_never_shown_as_nothing() {
+fn an_unknown_price_beside_a_token_budget_is_reported_and_never_shown_as_zero() {
     let more = "executor: {budgets: {run: {cost_usd: 5, tokens: 9000000}}}\n";
     let project = codex("house-model", more);
     let ran = project.drain().succeeded();

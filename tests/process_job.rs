@@ -12,7 +12,7 @@ fn here() -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn exit_codes_and_signals_are_told_apart() {
+async fn exit_codes_and_signals_are_distinguished() {
     let at = here();
     let how = async |script: &str| run(sh(script, at.path())).await.unwrap().how;
     assert_eq!(how("exit 0").await, How::Exited(0));
@@ -26,7 +26,7 @@ async fn exit_codes_and_signals_are_told_apart() {
 }
 
 #[tokio::test]
-async fn our_timer_is_told_apart_from_what_the_program_makes_of_it() {
+async fn a_timeout_is_recorded_regardless_of_the_programs_exit() {
     let at = here();
     let scripts = [
         "exec sleep 1000",
@@ -53,7 +53,7 @@ async fn silence_without_work_is_a_stall() {
 #[tokio::test]
 async fn a_stop_ends_it_gracefully_or_at_once() {
     let at = here();
-    for (level, script, said) in [
+    for (level, script, expected) in [
         (
             StopLevel::Graceful,
             "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done",
@@ -75,7 +75,7 @@ async fn a_stop_ends_it_gracefully_or_at_once() {
         job.on_line = Some(&when_up);
         let ended = run_until(job, &stop).await.unwrap();
         assert_eq!(ended.how, How::Stopped);
-        assert_eq!(ended.stdout.text(), said);
+        assert_eq!(ended.stdout.text(), expected);
     }
 }
 
@@ -105,7 +105,7 @@ async fn nothing_starts_after_a_stop() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_is_said_in_its_own_words() {
+async fn a_program_that_cannot_start_is_reported_with_the_systems_message() {
     let at = here();
     let write = |name: &str, text: &str, mode| {
         let path = at.path().join(name);
@@ -221,7 +221,7 @@ async fn secrets_reach_neither_log_nor_capture_nor_watcher() {
 async fn a_log_that_cannot_be_written_is_an_error() {
     let at = here();
     let mut job = sh("true", at.path());
-    job.log = Some(at.path().join("no/such/folder/log"));
+    job.log = Some(at.path().join("no/such/directory/log"));
     let error = run(job).await.unwrap_err();
     assert!(matches!(error, SpawnError::Log { .. }), "{error}");
 }

@@ -61,7 +61,7 @@ async fn twenty_stubborn_trees_are_gone_when_they_are_stopped() {
 
 /// As many at once as a machine with few processors starts without trouble, and a hundred in all.
 #[tokio::test]
-async fn a_hundred_trees_that_will_not_go_are_gone() {
+async fn a_hundred_stubborn_process_trees_are_ended() {
     let at = tempfile::tempdir().unwrap();
     let mut slowest = Duration::ZERO;
     for round in 0..20 {
@@ -91,7 +91,7 @@ async fn end_stubborn(at: &Path, round: u32) -> Duration {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_written_ends_the_tree_before_it_is_said() {
+async fn an_unwritable_log_ends_the_process_tree_before_the_error_is_reported() {
     let at = tempfile::tempdir().unwrap();
     let mark = unique();
     let mut job = stubborn(at.path(), &mark, STAY);
@@ -105,7 +105,7 @@ async fn a_log_that_cannot_be_written_ends_the_tree_before_it_is_said() {
 }
 
 #[tokio::test]
-async fn a_future_that_is_dropped_takes_its_tree_along() {
+async fn a_dropped_future_ends_its_process_tree() {
     let at = tempfile::tempdir().unwrap();
     let mark = unique();
     let lock = FileLock::try_lock(&at.path().join("lock")).unwrap().unwrap();
@@ -128,21 +128,21 @@ async fn a_future_that_is_dropped_takes_its_tree_along() {
 #[ignore = "run by other tests as a process of its own"]
 async fn drain() {
     let mark = std::env::var("TEST_DRAIN_MARK").unwrap();
-    let folder = std::env::var("TEST_DRAIN_FOLDER").unwrap();
-    let lock = FileLock::try_lock(&Path::new(&folder).join("lock")).unwrap().unwrap();
+    let directory = std::env::var("TEST_DRAIN_FOLDER").unwrap();
+    let lock = FileLock::try_lock(&Path::new(&directory).join("lock")).unwrap().unwrap();
     let count = std::env::var("TEST_DRAIN_COUNT").unwrap().parse().unwrap();
-    let mut job = stubborn_of(count, Path::new(&folder), &mark, STAY);
+    let mut job = stubborn_of(count, Path::new(&directory), &mark, STAY);
     job.hold = Some(lock.fd().unwrap());
     let show = |_: Stream, line: &str| println!("\n{line}");
     job.on_line = Some(&show);
     run(job).await.unwrap();
 }
 
-fn start_drain(folder: &Path, mark: &str, count: u8) -> std::process::Child {
+fn start_drain(directory: &Path, mark: &str, count: u8) -> std::process::Child {
     let mut drain = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process_tree::drain", "--ignored", "--nocapture"])
         .env("TEST_DRAIN_MARK", mark)
-        .env("TEST_DRAIN_FOLDER", folder)
+        .env("TEST_DRAIN_FOLDER", directory)
         .env("TEST_DRAIN_COUNT", count.to_string())
         .stdout(Stdio::piped())
         .spawn()
@@ -153,7 +153,7 @@ fn start_drain(folder: &Path, mark: &str, count: u8) -> std::process::Child {
 }
 
 #[test]
-fn a_killed_drain_takes_its_trees_along() {
+fn a_killed_drain_ends_its_process_trees() {
     let at = tempfile::tempdir().unwrap();
     for _ in 0..5 {
         let mark = unique();
@@ -168,7 +168,7 @@ fn a_killed_drain_takes_its_trees_along() {
 }
 
 #[test]
-fn what_outlives_its_supervisor_too_is_found_by_its_mark() {
+fn processes_outliving_their_supervisor_are_found_by_their_mark() {
     let at = tempfile::tempdir().unwrap();
     let mark = unique();
     // Without a parent that adopts it, a process that keeps moving into new sessions is out of reach.
@@ -202,7 +202,7 @@ async fn signals_of_the_terminal_do_not_reach_supervisor_or_program() {
 }
 
 #[tokio::test]
-async fn a_killed_supervisor_is_our_failure_and_leaves_nothing_of_its_session() {
+async fn a_killed_supervisor_is_an_internal_failure_and_leaves_no_process() {
     let at = tempfile::tempdir().unwrap();
     let mark = unique();
     let mut job = job(&["sh", "-c", "sleep 1000 & kill -KILL $PPID; wait"], at.path());

@@ -28,12 +28,12 @@ fn a_protected_deliverable_is_unfixable_and_each_look_names_the_key() {
         "./.github//x.yml (new)",
     ] {
         let project = project(json!({"deliverables": [path]}));
-        for said in [
+        for text in [
             project.autopack(["fix-phases", "--dry-run"]).succeeded().stdout,
             project.autopack(["fix-phases"]).succeeded().stdout,
             project.autopack(["drain", "--run-id", "run", "--dry-run"]).succeeded().stdout,
         ] {
-            assert!(said.contains("`allow_protected: true`"), "{path}: {said}");
+            assert!(text.contains("`allow_protected: true`"), "{path}: {text}");
         }
         project.drain().exited(3);
         let phase = project.phase("p");
@@ -69,10 +69,10 @@ fn a_scope_that_is_protected_needs_the_key_too() {
     let closed = project(
         json!({"deliverables": ["src/a.py"], "scope": {"paths": ["src", ".github/workflows"]}}),
     );
-    let said = closed.autopack(["fix-phases"]).stdout;
+    let output = closed.autopack(["fix-phases"]).stdout;
     assert!(
-        said.contains("scope.paths: \".github/workflows\" is protected by \".github/\""),
-        "{said}"
+        output.contains("scope.paths: \".github/workflows\" is protected by \".github/\""),
+        "{output}"
     );
 }
 

@@ -55,7 +55,7 @@ fn examine(spec: &Value) -> Repair {
     assert_eq!((&again.spec, &again.result), (&repair.spec, &repair.result), "{spec}");
     assert!(again.fixes.is_empty(), "{spec}: {:?}", again.fixes);
     let kept = words(&repair.spec);
-    let lost: Vec<_> = said(spec).into_iter().filter(|word| !kept.contains(word)).collect();
+    let lost: Vec<_> = words_of(spec).into_iter().filter(|word| !kept.contains(word)).collect();
     assert!(lost.is_empty(), "{lost:?} of {spec}");
     match &repair.result {
         Ok(fixed) => {
@@ -71,18 +71,18 @@ fn examine(spec: &Value) -> Repair {
 }
 
 fn words(value: &Value) -> HashSet<String> {
-    said(value).into_iter().collect()
+    words_of(value).into_iter().collect()
 }
 
 /// Every word of every text in a value.
-fn said(value: &Value) -> Vec<String> {
+fn words_of(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => {
             let words = text.split(|c: char| !c.is_alphanumeric());
             words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
         }
-        Value::Array(items) => items.iter().flat_map(said).collect(),
-        Value::Object(fields) => fields.values().flat_map(said).collect(),
+        Value::Array(items) => items.iter().flat_map(words_of).collect(),
+        Value::Object(fields) => fields.values().flat_map(words_of).collect(),
         other => vec![other.to_string()],
     }
 }

@@ -79,7 +79,7 @@ fn two_drains_share_a_run_without_doing_anything_twice() {
 }
 
 #[test]
-fn one_ctrl_c_requeues_what_runs_without_charging_a_try() {
+fn one_ctrl_c_requeues_running_phases_without_counting_an_attempt() {
     let slow = "if attempt == 1: time.sleep(600)\nwrite_deliverables()";
     let project = Project::new().agent(slow).plan(backlog(2));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
@@ -163,7 +163,7 @@ fn stop_from_another_terminal_is_a_ctrl_c() {
 }
 
 #[test]
-fn a_phase_that_keeps_killing_the_drain_is_given_up() {
+fn a_phase_that_repeatedly_kills_the_drain_fails() {
     let killer = r#"
 for line in open(f"/proc/{os.getppid()}/status"):
     if line.startswith("PPid:"): os.kill(int(line.split()[1]), signal.SIGKILL)
@@ -180,7 +180,7 @@ time.sleep(600)
 }
 
 #[test]
-fn what_a_dead_drain_left_is_not_said_to_run() {
+fn phases_of_a_dead_drain_are_not_reported_as_running() {
     let agent = "print('at it', flush=True)\ntime.sleep(600)";
     let project = Project::new().agent(agent).plan(backlog(1));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
@@ -196,20 +196,23 @@ fn what_a_dead_drain_left_is_not_said_to_run() {
 }
 
 #[test]
-fn what_a_dead_drain_left_is_said_to_be_there_by_the_next() {
+fn work_left_by_a_dead_drain_is_reported_by_the_next() {
     let agent = "if attempt == 1: time.sleep(600)\nwrite_deliverables()";
     let project = Project::new().agent(agent).plan(backlog(1));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
     let _rest = wait_for_event(&mut child, "phase_started");
     child.kill().unwrap();
     child.wait().unwrap();
-    let told = project.drain().succeeded().stdout;
-    assert!(told.starts_with("draining run · 1 phase left by a drain that died · "), "{told}");
-    assert!(told.contains("a drain died during p000 of run: the phase is queued again"), "{told}");
+    let shown = project.drain().succeeded().stdout;
+    assert!(shown.starts_with("draining run · 1 phase left by a drain that died · "), "{shown}");
+    assert!(
+        shown.contains("a drain died during p000 of run: the phase is queued again"),
+        "{shown}"
+    );
 }
 
 #[test]
-fn an_agent_that_kills_its_supervisor_holds_nobody_up_and_leaves_nothing() {
+fn an_agent_that_kills_its_supervisor_delays_no_phase_and_leaves_no_process() {
     let killer = r#"
 if phase_id == "p000":
     subprocess.Popen(["sleep", "600"], start_new_session=True)
@@ -218,12 +221,12 @@ if phase_id == "p000":
 write_deliverables()
 "#;
     let project = Project::new().agent(killer).plan(backlog(2));
-    let told = project.drain().exited(3).stdout;
+    let shown = project.drain().exited(3).stdout;
     let phase = project.phase("p000");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(0)));
     let why = "the drain or its supervisor died during 10 attempts";
     assert_eq!(phase["last_failure"]["message"], why);
-    assert!(told.contains(&format!("\n         gave_up: {why}\n")), "{told}");
+    assert!(shown.contains(&format!("\n         gave_up: {why}\n")), "{shown}");
     assert_eq!(project.landed(), ["p001"]);
     assert_eq!(processes_of(&project), Vec::<String>::new());
 }
@@ -239,7 +242,7 @@ fn with_deadly_ci(project: Project, times: u32) -> Project {
 }
 
 #[test]
-fn work_is_kept_whatever_takes_its_attempt_down() {
+fn work_is_kept_after_any_end_of_its_attempt() {
     let project = with_deadly_ci(Project::new(), 1).plan(backlog(1));
     project.drain().succeeded();
     let id = project.states().into_keys().next().unwrap();
@@ -257,7 +260,7 @@ fn work_is_kept_whatever_takes_its_attempt_down() {
 }
 
 #[test]
-fn supervisors_that_are_taken_down_in_phase_after_phase_end_the_drain() {
+fn killed_supervisors_in_consecutive_phases_end_the_drain() {
     let project = with_deadly_ci(Project::new(), 1_000).plan(backlog(5));
     let ran = project.drain().exited(5);
     assert!(ran.stdout.contains("3 phases in a row"), "{ran:#?}");
@@ -330,7 +333,7 @@ fn assert_done_once(project: &Project) {
 }
 
 #[test]
-fn what_landed_before_git_broke_is_not_done_again() {
+fn landings_before_a_git_failure_are_not_repeated() {
     // The branch is moved, git dies, and one later question to git fails.
     let meddling = format!(
         r#"{LANDING}
@@ -345,7 +348,7 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/failed" ]; the
 
 /// git reads files of a new worktree that `git worktree add` has created and not yet written.
 #[test]
-fn a_worktree_that_somebody_is_just_making_ends_no_drain() {
+fn a_worktree_under_creation_ends_no_drain() {
     let meddling = r#"
 case "$*" in *worktreepath*)
   echo x >>"$at/looks"
@@ -360,7 +363,7 @@ esac"#;
 }
 
 #[test]
-fn what_may_have_landed_is_settled_by_the_next_drain_where_git_stays_broken() {
+fn a_possible_landing_is_settled_by_the_next_drain_if_git_stays_broken() {
     let meddling = format!(
         r#"{LANDING}
 if [ -n "$landing" ] && [ ! -e "$at/moved" ]; then real "$@"; : >"$at/moved"; exit 137; fi
@@ -370,8 +373,8 @@ if [ "$sub" = for-each-ref ] && [ -e "$at/moved" ] && [ ! -e "$at/mended" ]; the
     let broken = project.drain();
     assert_ne!(broken.code, Some(0));
     assert_eq!(project.states()["p000"], "EXECUTING");
-    let said = broken.stdout + &broken.stderr;
-    assert!(said.contains("the next drain checks whether p000 landed"), "{said}");
+    let output = broken.stdout + &broken.stderr;
+    assert!(output.contains("the next drain checks whether p000 landed"), "{output}");
     std::fs::write(project.outside("bin/mended"), "").unwrap();
     project.drain().succeeded();
     assert_done_once(&project);
@@ -396,7 +399,7 @@ fi"#
 }
 
 #[test]
-fn a_disk_that_is_full_while_the_work_is_taken_in_charges_no_try() {
+fn a_disk_full_while_storing_the_work_counts_no_attempt() {
     // Twice, since files unreadable for git are unlocked and read once more; after that there is space again.
     let meddling = r#"if [ "$sub" = add ] && [ ! -e "$at/twice" ]; then
   [ ! -e "$at/once" ] || : >"$at/twice"
@@ -405,14 +408,14 @@ fi"#;
     let agent = Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n");
     let project = with_git(agent.plan(backlog(2)), meddling);
     let ran = project.autopack(["drain", "--run-id", "run", "--json"]);
-    let said = ran.stdout + &ran.stderr;
-    assert!(said.contains("there is space again"), "{said}");
-    assert!(!said.contains("scope_breach"), "{said}");
+    let output = ran.stdout + &ran.stderr;
+    assert!(output.contains("there is space again"), "{output}");
+    assert!(!output.contains("scope_breach"), "{output}");
     assert_each_landed_once(&project, 2);
 }
 
 #[test]
-fn a_disk_that_was_full_takes_nothing_from_what_a_drain_may_begin() {
+fn a_full_disk_uses_up_no_attempts_of_the_drain() {
     // A quota: git meets it, and the file system shows no shortage.
     let meddling = r#"if [ "$sub" = write-tree ] && [ ! -e "$at/first" ]; then
   : >"$at/first"
@@ -423,16 +426,16 @@ fi"#;
     let project = with_git(agent.plan(backlog(4)), meddling);
     let args = ["drain", "--run-id", "run", "--max-batches", "1", "--batch-size", "3"];
     let ran = project.autopack(args.into_iter().chain(["--sample", "1"]));
-    let said = ran.stdout + &ran.stderr;
-    assert!(said.contains("there is space again"), "{said}");
-    let (full, sampled) = (said.find("No space left"), said.find("sampled phase passed"));
-    assert!(sampled < full && sampled.is_some(), "{said}");
-    assert_eq!(said.matches("the sampled phase passed").count(), 1, "{said}");
+    let output = ran.stdout + &ran.stderr;
+    assert!(output.contains("there is space again"), "{output}");
+    let (full, sampled) = (output.find("No space left"), output.find("sampled phase passed"));
+    assert!(sampled < full && sampled.is_some(), "{output}");
+    assert_eq!(output.matches("the sampled phase passed").count(), 1, "{output}");
     assert_each_landed_once(&project, 4);
 }
 
 #[test]
-fn a_stop_does_not_wait_for_a_measuring_that_takes_for_ever() {
+fn a_stop_does_not_wait_for_an_endless_measurement() {
     let meddling = r#"if [ "$sub" = add ]; then echo >"$at/measuring"; exec sleep 300; fi"#;
     let agent = Project::new().agent_with(WITNESSED, "ci: {command: [\"true\"]}\n");
     let project = with_git(agent.plan(backlog(1)), meddling);

@@ -27,20 +27,20 @@ fn an_agent_that_does_nothing_stops_the_drain_at_its_third_phase() {
     let why = "3 phases in a row (p0, p1, p2) ended without a change by the agent; the agent's last lines: no key found";
     assert!(ran.stdout.contains(why), "{ran:#?}");
     assert_eq!(attempts(&project, 6), 3 + 3 + 1, "not 18");
-    assert_eq!(project.phase("p2")["attempts"], 0, "the third is not charged");
+    assert_eq!(project.phase("p2")["attempts"], 0, "the third is not counted");
     assert_eq!(project.states()["p2"], "QUEUED");
 }
 
 #[test]
-fn an_agent_that_has_nothing_to_do_stops_nothing() {
+fn an_agent_without_work_does_not_stop_the_drain() {
     let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
     let mut project = Project::new();
     for n in 0..5 {
         project = project.file(&format!("src/p{n}.txt"), "there");
     }
     let mut project = project.commit("all").plan(plan(5));
-    let said = "print(['all', 'of', 'it', 'is', 'there'][int(phase_id[1:])])";
-    for (agent, retried) in [(said, false), ("report(tokens={'output': 7})", true)] {
+    let text = "print(['all', 'of', 'it', 'is', 'there'][int(phase_id[1:])])";
+    for (agent, retried) in [(text, false), ("report(tokens={'output': 7})", true)] {
         project = project.agent_with(agent, &more);
         if retried {
             project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
@@ -51,7 +51,7 @@ fn an_agent_that_has_nothing_to_do_stops_nothing() {
 }
 
 #[test]
-fn a_command_that_does_and_says_the_same_in_each_phase_stops_the_drain_though_all_is_there() {
+fn a_command_with_the_same_result_in_each_phase_stops_the_drain_although_deliverables_exist() {
     for agent in ["pass", "print('logged out at', time.strftime('%H:%M:%S'))"] {
         let mut project = Project::new();
         for n in 0..5 {
@@ -67,7 +67,7 @@ fn a_command_that_does_and_says_the_same_in_each_phase_stops_the_drain_though_al
 }
 
 #[test]
-fn a_program_that_used_no_tool_and_changed_nothing_counts_though_all_is_there() {
+fn an_agent_without_tool_calls_and_changes_trips_the_breaker_although_deliverables_exist() {
     let mut project = claude("result()", "executor: {max_attempts: 1}\n");
     for n in 0..5 {
         project = project.file(&format!("src/p{n}.txt"), "there");
@@ -155,12 +155,12 @@ fn the_first_failure_wins_over_what_phases_share() {
 }
 
 #[test]
-fn credentials_that_stay_wrong_are_tried_a_bounded_number_of_times() {
+fn wrong_credentials_are_retried_a_bounded_number_of_times() {
     let more = "executor: {max_attempts: 1, max_uncounted: 2}\n";
     let project = claude("result(True, 401, 'Invalid API key')", more).plan(plan(1));
-    for charged in [0, 0, 1] {
+    for counted in [0, 0, 1] {
         project.drain();
-        assert_eq!(project.phase("p0")["attempts"], charged);
+        assert_eq!(project.phase("p0")["attempts"], counted);
     }
     assert_eq!(project.states()["p0"], "FAILED");
     assert_eq!(project.phase("p0")["last_failure"]["kind"], "gave_up");

@@ -40,7 +40,7 @@ fn the_page_tells_the_figures_the_failures_and_each_phase() {
 }
 
 #[test]
-fn a_file_is_replaced_whole_and_nothing_else_is_written_over() {
+fn a_file_is_replaced_atomically_and_no_other_file_is_overwritten() {
     let project = drained();
     project.drain().exited(3);
     project.write("report.html", "the old one");
@@ -51,10 +51,10 @@ fn a_file_is_replaced_whole_and_nothing_else_is_written_over() {
         "{ran:?}"
     );
     assert!(page.ends_with("</html>\n"));
-    fs::create_dir(project.path("folder")).unwrap();
+    fs::create_dir(project.path("directory")).unwrap();
     std::os::unix::fs::symlink("README.md", project.path("link.html")).unwrap();
     for (target, code) in
-        [("folder", 2), ("link.html", 2), ("/dev/null", 2), ("none/report.html", 1)]
+        [("directory", 2), ("link.html", 2), ("/dev/null", 2), ("none/report.html", 1)]
     {
         let ran = project.autopack(["report", "-o", target]).exited(code);
         assert!(ran.stderr.contains(&format!("cannot write {target}")), "{ran:?}");
@@ -94,7 +94,7 @@ fn hostile_names_stay_text() {
 
 /// Variables may have become secrets after the log was written.
 #[test]
-fn secrets_of_this_environment_are_taken_out_again() {
+fn secrets_of_the_environment_are_redacted() {
     let project = Project::new()
         .agent("print('the word is swordfish-and-more')\nwrite('src/other.py', 'w = \"swordfish-and-more\"\\n')")
         .plan(json!({"phases": [{"id": "a", "deliverables": ["src/a.py"], "max_attempts": 1}]}));
@@ -115,7 +115,7 @@ fn a_pull_requests_text() {
 }
 
 #[test]
-fn a_run_that_was_never_drained_has_a_report_too() {
+fn a_run_without_drains_has_a_report() {
     let project = drained();
     let page = project.autopack(["report"]).succeeded().stdout;
     assert!(page.contains("No attempts yet."));

@@ -24,7 +24,7 @@ fn keep(page: &Path, name: &str) {
 
 /// Tests these tests: an error, a refused script and a refused image are noticed.
 #[test]
-fn what_a_page_does_wrong_is_seen() {
+fn errors_in_a_page_are_detected() {
     let Some(browser) = Browser::find() else { return };
     let dir = tempfile::tempdir().unwrap();
     let page = dir.path().join("page.html");

@@ -73,11 +73,11 @@ fn go_does_not_find_an_untracked_go_work() {
     assert_eq!(project.landed(), ["one"]);
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
             match entry.file_type().unwrap().is_dir() {
                 true => open.push(entry.path()),
                 false => found.push(entry.path()),
@@ -197,10 +197,10 @@ fn slots_of_an_older_version_go_and_their_work_is_kept() {
     fs::write(slot.join(".git/info/attributes"), "* filter=x\n").unwrap();
     let clean = old_slot(&project, 1);
     fs::create_dir_all(project.path(".autopack/slots/1.stuck.0")).unwrap();
-    let said = project.drain().succeeded();
-    let said = said.stdout + &said.stderr;
-    assert!(said.contains("slot 0 of an older version held work"), "{said}");
-    assert!(!said.contains("slot 1 of an older version"), "{said}");
+    let output = project.drain().succeeded();
+    let output = output.stdout + &output.stderr;
+    assert!(output.contains("slot 0 of an older version held work"), "{output}");
+    assert!(!output.contains("slot 1 of an older version"), "{output}");
     let patch = project.read(".autopack/attempts/slot-0.patch");
     assert!(patch.contains("+half done") && !ran.exists(), "{patch}");
     assert!(!slot.exists() && !clean.exists());
@@ -231,13 +231,13 @@ fn is_in_var_tmp(slot: &Path) -> bool {
 }
 
 #[test]
-fn without_a_home_slots_lie_in_var_tmp() {
+fn slots_are_in_var_tmp_without_a_home() {
     let slot = worked_in(Project::new().unset("XDG_STATE_HOME").unset("HOME"));
     assert!(is_in_var_tmp(&slot), "{}", slot.display());
 }
 
 #[test]
-fn a_state_directory_on_another_file_system_is_passed_over() {
+fn a_state_directory_on_another_file_system_is_skipped() {
     use std::os::unix::fs::MetadataExt as _;
     let project = Project::new();
     let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();

@@ -25,7 +25,7 @@ else:
 }
 
 #[test]
-fn figures_of_a_drain_are_those_of_its_attempts() {
+fn figures_of_the_summary_equal_the_status() {
     let project = drained();
     project.drain().exited(3);
     let summary = project.json(["telemetry", "summary", "--json"]);
@@ -100,7 +100,7 @@ fn without_attempts_nothing_is_made_up() {
 }
 
 #[test]
-fn since_leaves_out_what_ended_before() {
+fn since_excludes_earlier_attempts() {
     let project = drained();
     project.drain().exited(3);
     let of = |since: &str| project.json(["telemetry", "summary", "--json", "--since", since]);

@@ -38,7 +38,7 @@ fn clean_clone(project: &Project) -> Value {
 }
 
 #[test]
-fn a_green_tip_is_told_and_kept_as_the_green_ref() {
+fn a_green_tip_is_reported_and_stored_as_the_green_ref() {
     let project = project("true", &["a"]);
     let drained = project.drain().succeeded();
     assert!(drained.stdout.contains("run: CI is green in a clean clone at"), "{drained:#?}");
@@ -52,7 +52,7 @@ fn a_green_tip_is_told_and_kept_as_the_green_ref() {
 }
 
 #[test]
-fn a_landing_that_only_a_cache_keeps_green_is_found_and_not_offered_for_merging() {
+fn a_landing_green_only_through_a_cache_is_detected_and_not_offered_for_merging() {
     let project = project(HIDDEN_BY_A_CACHE, &["a", "marker", "c", "d", "e"]);
     let drained = project.drain().exited(3);
     let log = project.git(["log", "--reverse", "--format=%H", "main..autopack/run"]);
@@ -69,13 +69,13 @@ fn a_landing_that_only_a_cache_keeps_green_is_found_and_not_offered_for_merging(
     assert_eq!(clean_clone(&project), "red_in_clean_clone");
     assert!(project.states().values().all(|state| state == "COMPLETE"));
     let text = project.autopack(["status", "--run-id", "run"]).succeeded().stdout;
-    let told = format!(
+    let shown = format!(
         "tested   run: CI is red in a clean clone at {}\n         broken by marker ({})\n         last green commit: {} (refs/autopack/green/run)\n",
         &landed[4][..10],
         &landed[1][..10],
         &landed[0][..10]
     );
-    assert!(text.contains(&told), "{text}");
+    assert!(text.contains(&shown), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     for format in ["md", "html"] {
         let report =
@@ -105,7 +105,7 @@ fn a_base_that_fails_in_the_same_way_makes_it_not_reproducible() {
 }
 
 #[test]
-fn a_tip_that_is_red_once_and_green_when_run_again_is_green() {
+fn a_flaky_tip_is_green_after_a_green_rerun() {
     let project = project("[ ! -e \"$FLAKE\" ] || { rm \"$FLAKE\"; exit 1; }", &["a"]);
     let flake = project.outside("flake");
     let project = project.env("FLAKE", flake.to_str().unwrap());
@@ -145,7 +145,7 @@ fn setup_that_fails_in_a_clean_clone_is_red() {
 }
 
 #[test]
-fn nothing_is_tested_where_nothing_landed_or_it_is_switched_off() {
+fn the_final_test_is_skipped_without_landings_or_if_disabled() {
     let off = Project::new()
         .unset("AUTOPACK_CI_FINAL")
         .agent_with("write_deliverables()", "ci: {command: 'true', final: off}\n")
@@ -161,7 +161,7 @@ fn nothing_is_tested_where_nothing_landed_or_it_is_switched_off() {
 }
 
 #[test]
-fn a_budget_that_is_spent_names_the_range() {
+fn an_exhausted_budget_names_its_period() {
     let settings = format!(
         "ci: {{command: {}, final_budget: 1}}\n",
         json!(format!("sleep 1.1; {HIDDEN_BY_A_CACHE}"))
@@ -177,7 +177,7 @@ fn a_budget_that_is_spent_names_the_range() {
 }
 
 #[test]
-fn a_tip_that_was_not_tested_is_shown_with_the_reason() {
+fn an_untested_tip_is_shown_with_the_reason() {
     let settings = "ci: {command: 'true'}\n";
     let project = Project::new().agent_with("write_deliverables()", settings).plan(phases(&["a"]));
     let before = project.autopack(["status"]).succeeded().stdout;

@@ -24,7 +24,7 @@ fn with_crlf() -> Project {
 }
 
 #[test]
-fn a_file_that_git_would_normalise_is_nobodys_change() {
+fn a_file_that_git_would_normalize_is_no_change() {
     // Touched without a change, so that git has to read the content.
     let agent = "write_deliverables(); os.utime('tools/run.bat', (1, 1))";
     let plan = json!({"phases": [phase("one", &["src/"]), phase("two", &["src/", "tools/"])]});
@@ -36,7 +36,7 @@ fn a_file_that_git_would_normalise_is_nobodys_change() {
 }
 
 #[test]
-fn a_file_that_an_agent_edits_lands_with_its_own_normalisation() {
+fn a_file_edited_by_an_agent_lands_with_its_own_normalization() {
     let agent = "write_deliverables()\nopen('tools/run.bat', 'ab').write(b'echo more\\r\\n')\nos.utime('tools/other.bat', (1, 1))";
     let project =
         with_crlf().agent(agent).plan(json!({"phases": [phase("one", &["src/", "tools/"])]}));
@@ -49,7 +49,7 @@ fn a_file_that_an_agent_edits_lands_with_its_own_normalisation() {
 
 /// Files that git stores in another form than in the worktree.
 #[test]
-fn what_attributes_convert_is_nobodys_change_and_lands_as_git_keeps_it() {
+fn attribute_conversions_are_no_changes_and_land_as_git_stores_them() {
     let utf16 = |text: &str| -> Vec<u8> {
         let units = std::iter::once(0xfeff).chain(text.encode_utf16());
         units.flat_map(u16::to_le_bytes).collect()
@@ -89,7 +89,7 @@ fn what_attributes_convert_is_nobodys_change_and_lands_as_git_keeps_it() {
 }
 
 #[test]
-fn a_file_that_is_made_executable_lands_and_another_ones_mode_is_a_breach() {
+fn a_mode_change_lands_inside_the_scope_and_is_a_breach_outside() {
     let agent = "write_deliverables()\nos.chmod('src/run.sh' if phase_id == 'one' else 'lib/run.sh', 0o755)";
     let plan = json!({"phases": [phase("one", &["src/"]), phase("two", &["src/"])]});
     let project = Project::new().file("src/run.sh", "true\n").file("lib/run.sh", "true\n");
@@ -130,8 +130,8 @@ fn failed(agent: &str) -> (Project, String) {
 }
 
 fn patches(project: &Project) -> Vec<String> {
-    let folder = project.path(".autopack/attempts/run/one/1");
-    let names = fs::read_dir(folder).unwrap().flatten();
+    let directory = project.path(".autopack/attempts/run/one/1");
+    let names = fs::read_dir(directory).unwrap().flatten();
     let mut names: Vec<String> =
         names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| name.ends_with(".patch"));
@@ -146,7 +146,7 @@ fn kept(project: &Project, name: &str) -> String {
 const GIT: &str = "def git(*args): subprocess.run(['git', *args], check=True)\n";
 
 #[test]
-fn what_was_committed_on_another_branch_is_kept_and_named() {
+fn commits_on_another_branch_are_kept_and_reported() {
     let agent = format!(
         "{GIT}git('checkout', '-q', '-b', 'topic/x'); write_deliverables(); git('add', '-A'); git('commit', '-qm', 'mine'); git('checkout', '-q', '-')"
     );
@@ -160,7 +160,7 @@ fn what_was_committed_on_another_branch_is_kept_and_named() {
 }
 
 #[test]
-fn what_was_stashed_is_kept_untracked_files_too() {
+fn stashed_work_is_kept_with_untracked_files() {
     let agent =
         format!("{GIT}write_deliverables(); write('src/old.txt', 'new\\n'); git('stash', '-u')");
     let (project, message) = failed(&agent);
@@ -171,7 +171,7 @@ fn what_was_stashed_is_kept_untracked_files_too() {
 }
 
 #[test]
-fn what_was_reset_away_is_kept() {
+fn commits_removed_by_reset_are_kept() {
     for expire in ["", "; import shutil; shutil.rmtree('.git/logs')"] {
         let agent = format!(
             "{GIT}write_deliverables(); git('add', '-A'); git('commit', '-qm', 'mine'); git('reset', '-q', '--hard', 'HEAD~1'){expire}"
@@ -184,7 +184,7 @@ fn what_was_reset_away_is_kept() {
 }
 
 #[test]
-fn what_lies_in_a_second_worktree_is_kept() {
+fn work_in_a_second_worktree_is_kept() {
     let elsewhere = tempfile::tempdir().unwrap();
     let at = elsewhere.path().join("second").display().to_string();
     for commit in ["", "git('add', '-A'); git('commit', '-qm', 'mine'); "] {
@@ -200,7 +200,7 @@ fn what_lies_in_a_second_worktree_is_kept() {
 
 /// Merged, amended, on a detached head: the files have all changes, so there is no message.
 #[test]
-fn what_the_files_have_is_not_lost() {
+fn tests_present_in_the_files_are_not_lost() {
     let agent = format!(
         "{GIT}write_deliverables(); git('add', '-A'); git('commit', '-qm', 'a'); write('src/one.txt', 'again\\n'); git('commit', '-qa', '--amend', '-m', 'b'); git('checkout', '-q', '-b', 'x'); write('src/more.txt'); git('add', '-A'); git('commit', '-qm', 'c'); git('checkout', '-q', '--detach')"
     );
@@ -229,8 +229,8 @@ fn reading_what_was_committed_runs_nothing() {
     assert!(!marker.exists());
 }
 
-fn holds(folder: &Path, secret: &str) -> bool {
-    let grep = std::process::Command::new("grep").args(["-rqaF", secret]).arg(folder).status();
+fn holds(directory: &Path, secret: &str) -> bool {
+    let grep = std::process::Command::new("grep").args(["-rqaF", secret]).arg(directory).status();
     grep.unwrap().success()
 }
 
@@ -258,7 +258,7 @@ fn a_refused_secret_does_not_stay_in_the_slot() {
     }
 }
 
-fn files(folder: &Path) -> Vec<String> {
-    let find = std::process::Command::new("find").arg(folder).args(["-type", "f"]).output();
+fn files(directory: &Path) -> Vec<String> {
+    let find = std::process::Command::new("find").arg(directory).args(["-type", "f"]).output();
     String::from_utf8_lossy(&find.unwrap().stdout).lines().map(str::to_owned).collect()
 }

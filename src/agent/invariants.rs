@@ -14,8 +14,8 @@ use crate::process::How;
 pub fn stream(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     ADAPTERS.iter().for_each(|adapter| read(*adapter, &text));
-    let said = result_file::parse(&text);
-    is_sound(&said.usage);
+    let result = result_file::parse(&text);
+    is_sound(&result.usage);
 }
 
 /// Reads edits and answers in the notations of models and providers.

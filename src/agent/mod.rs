@@ -30,7 +30,7 @@ use adapters::Runner;
 
 pub use adapters::program_kinds;
 pub use runner::agent_version::{Version, version};
-pub use runner::event::{AgentEvent, AttemptBudget, Outcome, Until};
+pub use runner::event::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 pub use runner::start_check::AgentCheck;
 
 /// An attempt, as input of an agent. The prompt and the phase file exist before the start.
@@ -42,7 +42,7 @@ pub struct Task {
     /// The number of this attempt, counted or not.
     pub attempt: u32,
     /// The number of counted attempts so far, plus 1.
-    pub try_number: u32,
+    pub counted_attempt: u32,
     /// The drain's id, carried by the agent's processes so that a dead drain's processes can be found.
     pub owner: String,
     /// The prompt's text.
@@ -104,7 +104,7 @@ pub struct AgentReply {
     pub notes: Vec<String>,
     /// The provider's failure mentioned in the last lines of a program that exited with an error: counts if
     /// the work is not done.
-    pub excuse: Option<Outcome>,
+    pub provider_failure: Option<Outcome>,
 }
 
 /// Systemic: the next phase would fail too.
@@ -163,7 +163,7 @@ pub fn check(
             runner::start_check::check_command(settings, workspace, workspace, env)
         }
         Runner::Replay(settings) => {
-            adapters::replay::folder(settings, workspace).map(|path| AgentCheck { path })
+            adapters::replay::recordings_dir(settings, workspace).map(|path| AgentCheck { path })
         }
         Runner::Builtin(settings) => builtin::check(settings, env),
     }
@@ -210,22 +210,22 @@ pub fn reports_tool_calls(settings: &AgentSettings) -> bool {
 
 #[cfg(test)]
 impl Task {
-    /// Creates a task with workspace `folder` and slot `folder/worktree`.
-    fn sample(folder: &Path, phase_id: &str) -> Self {
+    /// Creates a task with workspace `directory` and slot `directory/worktree`.
+    fn sample(directory: &Path, phase_id: &str) -> Self {
         Self {
             run_id: RunId::new("run"),
             phase_id: PhaseId::new(phase_id),
             attempt: 2,
-            try_number: 1,
+            counted_attempt: 1,
             owner: "owner-1".to_owned(),
             prompt: "do {workspace}".to_owned(),
-            workspace: folder.to_owned(),
-            worktree: folder.join("worktree"),
-            prompt_file: folder.join("prompt.md"),
-            phase_file: folder.join("phase.json"),
-            result_file: folder.join("result.json"),
-            log: folder.join("agent.log"),
-            log_dir: folder.join("agent-files"),
+            workspace: directory.to_owned(),
+            worktree: directory.join("worktree"),
+            prompt_file: directory.join("prompt.md"),
+            phase_file: directory.join("phase.json"),
+            result_file: directory.join("result.json"),
+            log: directory.join("agent.log"),
+            log_dir: directory.join("agent-files"),
             env: Env::new(),
             redact: Redactor::formats_only(),
             hold: None,

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn unknown_values_are_not_guessed() {
         let some = tokens(1, 1, 0, 0);
         for model in
             ["gpt-5-nonesuch", "claude-opus-4-99", "", "my-model", "gpt-5-2", "sonnet", "gpt", "#"]

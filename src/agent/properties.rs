@@ -11,9 +11,9 @@ use crate::fuzz::tests::cases;
 
 /// Recordings of every adapter's streams.
 static RECORDED: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents");
     let of_kind = |kind: &'static str| {
-        let entries = std::fs::read_dir(folder.join(kind)).expect(kind);
+        let entries = std::fs::read_dir(directory.join(kind)).expect(kind);
         let mut files: Vec<_> = entries.map(|entry| entry.expect(kind).path()).collect();
         files.retain(|file| !file.ends_with("expected.json"));
         files.sort();

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::phase::budget::Spent;
+use crate::phase::budget::BudgetUsage;
 use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind, Requeue, Verdict};
+use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
@@ -50,7 +50,7 @@ pub(super) struct Attempt<'a> {
     /// Whether the agent reported a tool call.
     pub used_tools: AtomicBool,
     /// Usage of the drain before this attempt.
-    pub drain_spent: Spent,
+    pub drain_spent: BudgetUsage,
     /// State of the user's checkout before the agent started.
     pub checkout: CheckoutState,
     /// Description of the missing `workspace.setup` if CI may have failed without setup.
@@ -61,7 +61,7 @@ pub(super) struct Attempt<'a> {
 pub(super) async fn attempt(
     site: &Site,
     claim: &Claim,
-    drain_spent: Spent,
+    drain_spent: BudgetUsage,
     stop: &Stop,
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
@@ -75,7 +75,7 @@ pub(super) async fn attempt(
     attempt.step(Step::Judging);
     let measured = tokio::select! {
         measured = attempt.measure() => measured?,
-        () = too_late(stop) => return Ok(Verdict::Requeued(Requeue::Interrupted)),
+        () = too_late(stop) => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
     };
     let measured = match measured {
         Ok(measured) => measured,
@@ -127,7 +127,7 @@ impl<'a> Attempt<'a> {
     async fn prepare(
         site: &'a Site,
         claim: &'a Claim,
-        drain_spent: Spent,
+        drain_spent: BudgetUsage,
         stop: &'a Stop,
         record: &'a mut Record,
     ) -> Result<Self, AttemptError> {

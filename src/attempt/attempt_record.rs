@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::NextStep;
 use crate::ci::TestResults;
 use crate::phase::Usage;
-use crate::phase::budget::Spent;
+use crate::phase::budget::BudgetUsage;
 use crate::store::BaseKey;
 
 /// Facts collected during an attempt, independent of the verdict.
@@ -46,11 +46,11 @@ pub(super) struct Record {
 
 impl Record {
     /// Returns the usage for budgets; the estimate replaces unknown values.
-    pub fn used(&self) -> Spent {
+    pub fn used(&self) -> BudgetUsage {
         let turned_away = matches!(self.next, NextStep::AvoidAgent { .. });
         let estimate = self.estimated_output.filter(|_| !turned_away);
         let tokens = self.usage.tokens.billed().or(estimate).unwrap_or_default();
-        Spent {
+        BudgetUsage {
             attempts: u64::from(self.estimated_output.is_some()),
             running: 0,
             tokens,

@@ -145,7 +145,7 @@ impl Site {
 
     /// Returns the name of the agent for phases without an agent of their own.
     pub fn default_agent(&self) -> Option<&str> {
-        let first = self.settings.wanted_agent(self.agent.as_deref(), None, 0);
+        let first = self.settings.choose_agent(self.agent.as_deref(), None, 0);
         self.settings.agent(first).map(|(name, _)| name)
     }
 
@@ -177,7 +177,7 @@ impl Site {
         phase: &'a FixedSpec,
         tries: u32,
     ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
-        let wanted = self.settings.wanted_agent(self.agent.as_deref(), phase.agent(), tries);
+        let wanted = self.settings.choose_agent(self.agent.as_deref(), phase.agent(), tries);
         self.settings.agent(wanted).ok_or_else(|| {
             let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
             let known = known.join(", ");
@@ -276,12 +276,12 @@ impl Site {
     pub fn say_unpriced(&self, usage: &Usage) {
         let budgets = &self.settings.executor.budgets;
         let used = usage.tokens.billed().is_some_and(|tokens| tokens > 0);
-        if usage.cost_usd.is_some() || !used || !budgets.limit_dollars() {
+        if usage.cost_usd.is_some() || !used || !budgets.has_cost_limit() {
             return;
         }
         if !self.said_unpriced.swap(true, Ordering::Relaxed) {
             let model = usage.model.as_deref().unwrap_or("a model not named by its agent");
-            let remedy = match budgets.limit_dollars_alone() {
+            let remedy = match budgets.has_cost_limit_alone() {
                 true => "set prices.file or a token budget",
                 false => "only the token budget applies, unless prices.file names its price",
             };

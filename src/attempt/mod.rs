@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument as _, Span};
 
 use crate::clock::now;
-use crate::phase::budget::{ExhaustedBudget, Spent};
-use crate::phase::{Requeue, UnixMs, Verdict};
+use crate::phase::budget::{BudgetUsage, ExhaustedBudget};
+use crate::phase::{RequeueReason, UnixMs, Verdict};
 use crate::process::Stop;
 use crate::progress::PhaseFinished;
 use crate::store::Claim;
@@ -65,7 +65,7 @@ pub struct Finished {
     /// Result for the progress output.
     pub phase: PhaseFinished,
     /// Known or estimated usage.
-    pub used: Spent,
+    pub used: BudgetUsage,
 }
 
 /// Consequence of a verdict for later attempts.
@@ -93,7 +93,12 @@ pub enum NextStep {
 /// # Errors
 ///
 /// Another drain reclaimed the phase, recovery has to check for a landing, or the result cannot be recorded.
-pub async fn execute(site: &Site, claim: Claim, drain_spent: Spent, stop: &Stop) -> AttemptResult {
+pub async fn execute(
+    site: &Site,
+    claim: Claim,
+    drain_spent: BudgetUsage,
+    stop: &Stop,
+) -> AttemptResult {
     let span = span(&claim);
     execute_in_span(site, claim, drain_spent, stop).instrument(span).await
 }
@@ -108,7 +113,7 @@ fn span(claim: &Claim) -> Span {
 async fn execute_in_span(
     site: &Site,
     claim: Claim,
-    drain_spent: Spent,
+    drain_spent: BudgetUsage,
     stop: &Stop,
 ) -> AttemptResult {
     let started = Instant::now();
@@ -133,7 +138,7 @@ async fn execute_in_span(
             Some(shared) => requeued(AttemptError::Systemic(shared)),
             None => {
                 site.progress.note(&format!("{}: {why}", claim.phase_id));
-                (Verdict::Requeued(Requeue::Crashed), Ok(next))
+                (Verdict::Requeued(RequeueReason::Crashed), Ok(next))
             }
         },
         Err(error @ AttemptError::Full(_)) => {
@@ -170,17 +175,17 @@ impl AttemptResult {
     }
 }
 fn requeued(error: AttemptError) -> (Verdict, Result<NextStep, AttemptError>) {
-    (Verdict::Requeued(Requeue::Systemic { message: error.to_string() }), Err(error))
+    (Verdict::Requeued(RequeueReason::Systemic { message: error.to_string() }), Err(error))
 }
 fn waiting_longer(claim: &Claim, verdict: Verdict, next: NextStep) -> (Verdict, NextStep) {
     match (verdict, next) {
         (
-            Verdict::Requeued(Requeue::Unavailable { not_before, message }),
+            Verdict::Requeued(RequeueReason::Unavailable { not_before, message }),
             NextStep::AvoidAgent { agent, until },
         ) => {
             let least = Backoff::at_least(claim.uncounted, now());
             let later = |at: UnixMs| UnixMs(at.0.max(least.0));
-            let requeue = Requeue::Unavailable { not_before: later(not_before), message };
+            let requeue = RequeueReason::Unavailable { not_before: later(not_before), message };
             (Verdict::Requeued(requeue), NextStep::AvoidAgent { agent, until: later(until) })
         }
         others => others,

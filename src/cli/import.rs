@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::output::table::counted;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::import::{self, Draft, Existing};
+use crate::import::{self, Existing, PlanDraft};
 use crate::phase::RunId;
 use crate::phase::plan::{Plan, PlanRun};
 use crate::progress::{shown_id, shown_message};
@@ -60,7 +60,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Returns the stored phases of the draft's runs, because new phases may depend on them.
-async fn known(store: &Store, draft: &Draft) -> Result<Existing, Failure> {
+async fn known(store: &Store, draft: &PlanDraft) -> Result<Existing, Failure> {
     let mut existing = Existing::default();
     for run in draft.run_ids() {
         let phases = match store.phases(run, None).await {

@@ -82,7 +82,7 @@ pub struct CommandAgentSettings {
     pub command: Vec<String>,
     /// How the prompt is passed.
     #[serde(default)]
-    pub prompt: PromptBy,
+    pub prompt: PromptTransport,
     /// Maximum duration of an attempt, in seconds.
     #[serde(default = "agent_timeout")]
     pub timeout_seconds: u64,
@@ -157,7 +157,7 @@ pub enum ModelProtocol {
 /// How the prompt is passed to a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum PromptBy {
+pub enum PromptTransport {
     /// On standard input.
     #[default]
     Stdin,
@@ -211,7 +211,7 @@ impl AgentSettings {
         let mut samples = vec![
             Self::Command(CommandAgentSettings {
                 command: Vec::new(),
-                prompt: PromptBy::default(),
+                prompt: PromptTransport::default(),
                 timeout_seconds: agent_timeout(),
                 idle_timeout_seconds: agent_idle_timeout(),
                 env: BTreeMap::new(),

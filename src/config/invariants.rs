@@ -25,8 +25,8 @@ fn file<D: Document + PartialEq + std::fmt::Debug>(
             assert_eq!(again.map_err(|error| error.to_string()), Ok(document), "{written}");
         }
         Err(error) => {
-            let said = error.to_string();
-            assert!(said.starts_with(&format!("cannot read {}: ", D::FILE)), "{said}");
+            let message = error.to_string();
+            assert!(message.starts_with(&format!("cannot read {}: ", D::FILE)), "{message}");
         }
     }
 }

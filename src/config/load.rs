@@ -31,7 +31,7 @@ pub struct Places {
 /// Fails if a file or variable cannot be read, has an unknown key or an invalid value.
 pub fn load(places: &Places, env: &Env, program_kinds: &[&str]) -> Result<Config, ConfigError> {
     if let Some(dir) = places.chosen.as_ref().filter(|dir| !dir.is_dir()) {
-        return Err(ConfigError::NoSuchFolder { dir: dir.clone() });
+        return Err(ConfigError::NoSuchDirectory { dir: dir.clone() });
     }
     let mut origins = Origins::default();
     let mut files = Vec::new();
@@ -62,7 +62,7 @@ impl Reader<'_> {
             file.as_ref().map_or(Ok(Vec::new()), |file| file.leaves::<D>(self.program_kinds))?;
         let line = |path: &[String]| file.as_ref().and_then(|file| line_of(&file.text, path));
         let mut document = schema::lay_over(&D::default(), &given)
-            .map_err(|problem| said(&problem, file.as_ref(), Origin::Shipped))?;
+            .map_err(|problem| describe_problem(&problem, file.as_ref(), Origin::Shipped))?;
         if let Some(file) = &file {
             self.files.push(file.path.clone());
             for leaf in given {
@@ -73,12 +73,12 @@ impl Reader<'_> {
         for (variable, leaf) in self.env.overrides(|root| has_root::<D>(root))? {
             let origin = Origin::Variable(variable);
             document = schema::lay_over(&document, std::slice::from_ref(&leaf))
-                .map_err(|problem| said(&problem, None, origin.clone()))?;
+                .map_err(|problem| describe_problem(&problem, None, origin.clone()))?;
             self.origins.record(leaf.path, origin);
         }
         validate(&document).map_err(|problem| {
             let origin = self.origins.of(&problem.path);
-            said(&problem, file.as_ref(), origin)
+            describe_problem(&problem, file.as_ref(), origin)
         })?;
         Ok(document)
     }
@@ -101,7 +101,7 @@ fn has_root<D: Document>(root: &str) -> bool {
 }
 
 /// Converts a problem to an error, with its line in the file or the name of its variable.
-fn said(problem: &Problem, file: Option<&FileText>, origin: Origin) -> ConfigError {
+fn describe_problem(problem: &Problem, file: Option<&FileText>, origin: Origin) -> ConfigError {
     if let (Origin::Variable(name), SchemaEntry::BadValue(why)) = (&origin, &problem.what) {
         return ConfigError::Variable { name, why: why.clone() };
     }
@@ -143,19 +143,19 @@ impl FileText {
             return Err(refused("expected keys and values".to_owned()));
         }
         schema::leaves::<D>(&value, program_kinds)
-            .map_err(|problem| said(&problem, Some(self), Origin::Shipped))
+            .map_err(|problem| describe_problem(&problem, Some(self), Origin::Shipped))
     }
 }
 
 impl Places {
     fn find(&self, file: &str) -> Result<Option<FileText>, ConfigError> {
         let workspace = self.workspace.as_deref();
-        let folders = [
+        let directories = [
             self.chosen.clone(),
             workspace.map(|root| root.join(".autopack/config")),
             workspace.map(|root| root.join("config")),
         ];
-        for path in folders.into_iter().flatten().map(|folder| folder.join(file)) {
+        for path in directories.into_iter().flatten().map(|directory| directory.join(file)) {
             let name = self.name(&path);
             match std::fs::read_to_string(&path) {
                 Ok(text) => return Ok(Some(FileText { path, name, text })),

@@ -11,10 +11,10 @@ pub fn line_of(text: &str, path: &[String]) -> Option<usize> {
     let walk = Walk { path };
     let error = walk.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     // Any other error is unrelated to the key.
-    error.to_string().contains(&found(last)).then(|| error.location().map(|at| at.line()))?
+    error.to_string().contains(&marker(last)).then(|| error.location().map(|at| at.line()))?
 }
 
-fn found(key: &str) -> String {
+fn marker(key: &str) -> String {
     format!("found {key:?}")
 }
 
@@ -72,7 +72,7 @@ impl Visitor<'_> for Key<'_> {
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<bool, E> {
         match key == self.wanted {
-            true if self.last => Err(E::custom(found(key))),
+            true if self.last => Err(E::custom(marker(key))),
             hit => Ok(hit),
         }
     }

@@ -65,7 +65,7 @@ pub enum ConfigError {
     },
     /// The directory given by the user does not exist.
     #[error("configuration directory {} does not exist", dir.display())]
-    NoSuchFolder {
+    NoSuchDirectory {
         /// The missing directory.
         dir: PathBuf,
     },

@@ -84,13 +84,13 @@ fn collect(path: &mut KeyPath, value: &Value, origins: &Origins, found: &mut Vec
         }
         value => found.push(Setting {
             key: path.join("."),
-            value: shown(path, value),
+            value: display_value(path, value),
             origin: origins.of(path).to_string(),
         }),
     }
 }
 
-fn shown(path: &[String], value: &Value) -> serde_json::Value {
+fn display_value(path: &[String], value: &Value) -> serde_json::Value {
     let filled = value.as_str().is_some_and(|text| !text.is_empty());
     match path.last() {
         Some(key) if filled && is_secret(key) => "(hidden)".into(),

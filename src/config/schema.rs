@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_optional_and_lie_over_the_defaults() {
+    fn keys_are_optional_and_override_the_defaults() {
         let settings: Settings =
             read("ci: {command: make test}\nexecutor:\n  max_attempts: 5\ntelemetry:\n").unwrap();
         assert_eq!(settings.executor.max_attempts, 5);

@@ -167,7 +167,7 @@ pub struct TelemetrySettings {
 impl Settings {
     /// Returns the agent for the attempt after `tries` counted attempts: `--agent` (`over`), else the phase's
     /// own, else from the ladder.
-    pub fn wanted_agent<'a>(
+    pub fn choose_agent<'a>(
         &'a self,
         over: Option<&'a str>,
         own: Option<&'a str>,

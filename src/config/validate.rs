@@ -155,10 +155,10 @@ mod tests {
     fn complaint(change: impl FnOnce(&mut Settings)) -> String {
         let mut changed = Settings::default();
         change(&mut changed);
-        said(settings(&changed))
+        problem(settings(&changed))
     }
 
-    fn said(result: Result<(), Problem>) -> String {
+    fn problem(result: Result<(), Problem>) -> String {
         match result.map_err(|problem| (problem.path.join("."), problem.what)) {
             Err((path, SchemaEntry::BadValue(why))) => format!("{path} {why}"),
             other => panic!("{other:?}"),
@@ -260,7 +260,7 @@ mod tests {
         let complaint = |change: fn(&mut MemorySettings)| {
             let mut changed = MemorySettings::default();
             change(&mut changed);
-            said(memory(&changed))
+            problem(memory(&changed))
         };
         assert!(complaint(|m| m.qdrant.host = "http://x".to_owned()).contains("without scheme"));
         assert!(complaint(|m| m.qdrant.grpc_port = 6333).contains("must differ"));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::attempt::Site;
-use crate::phase::budget::{Budget, ExhaustedBudget, Level, Spent};
+use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
 
@@ -12,20 +12,20 @@ use crate::store::{Admission, Candidate};
 #[derive(Debug)]
 pub struct Limits {
     started: Instant,
-    spent: Spent,
+    spent: BudgetUsage,
     /// Per agent: end of the rate limit.
     away: HashMap<String, UnixMs>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { started: Instant::now(), spent: Spent::default(), away: HashMap::new() }
+        Self { started: Instant::now(), spent: BudgetUsage::default(), away: HashMap::new() }
     }
 }
 
 impl Limits {
     /// Adds the usage of an ended attempt of this drain.
-    pub fn add(&mut self, used: &Spent) {
+    pub fn add(&mut self, used: &BudgetUsage) {
         // A rate-limited attempt uses no tokens and is no measure for the next attempt.
         self.spent.attempts += used.attempts.min(used.tokens);
         self.spent.tokens += used.tokens;
@@ -38,14 +38,14 @@ impl Limits {
     }
 
     /// Returns the usage of this drain so far.
-    pub fn spent(&self) -> Spent {
-        Spent { wall: self.started.elapsed(), ..self.spent }
+    pub fn spent(&self) -> BudgetUsage {
+        BudgetUsage { wall: self.started.elapsed(), ..self.spent }
     }
 
     /// Returns the exhausted drain budget if waiting cannot help: the drain's own time runs on meanwhile.
     pub fn over(&self, site: &Site) -> Option<ExhaustedBudget> {
         let drain = site.settings.executor.budgets.drain;
-        drain.refuses(Level::Drain, &self.spent(), &Spent::default())
+        drain.refuses(Level::Drain, &self.spent(), &BudgetUsage::default())
     }
 
     /// Decides whether a phase may be claimed. `drain`: usage of this drain plus the estimates for running attempts.
@@ -53,7 +53,7 @@ impl Limits {
         &self,
         site: &Site,
         candidate: &Candidate<'_>,
-        drain: &Spent,
+        drain: &BudgetUsage,
         now: UnixMs,
     ) -> Admission {
         let agent = match site.agent_for(candidate.phase, candidate.tries) {
@@ -69,7 +69,7 @@ impl Limits {
             return Admission::Later { until: *until };
         }
         let budgets = &site.settings.executor.budgets;
-        if !budgets.look_back() {
+        if !budgets.needs_past_usage() {
             return Admission::Go;
         }
         let predicted = site.foresight.early(candidate.phase, agent).output_tokens;
@@ -81,8 +81,9 @@ impl Limits {
         }
         // Until a first attempt reports usage, estimates are all there is, and several attempts at once could exceed
         // the budget several times over.
-        let blind =
-            |budget: &Budget, spent: &Spent| budget.limits_use() && spent.is_only_expected();
+        let blind = |budget: &Budget, spent: &BudgetUsage| {
+            budget.has_usage_limit() && spent.is_only_expected()
+        };
         if blind(&budgets.drain, drain) || blind(&budgets.run, run) {
             return Admission::Hold;
         }

@@ -97,7 +97,7 @@ fn one(
     let repair = fix(&row.spec, row.last_failure.as_ref());
     let spec = repair.result.as_ref().ok();
     let own = spec.and_then(|spec| spec.agent());
-    let wanted = settings.wanted_agent(agent, own, row.attempts);
+    let wanted = settings.choose_agent(agent, own, row.attempts);
     let agent = settings.agent(wanted);
     let expected = spec.zip(agent).map(|(spec, agent)| foresight.early(spec, agent).output_tokens);
     let named = agent.map(|(name, _)| name.to_owned());

@@ -109,7 +109,7 @@ impl Drain<'_> {
             fix: self.fix,
             only: &self.only,
             admit: &admit,
-            spending: executor.budgets.look_back(),
+            spending: executor.budgets.needs_past_usage(),
         };
         match self.site.store.claim_next(&claimer, at).await {
             Err(StoreError::Fenced { .. }) => {

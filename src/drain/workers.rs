@@ -9,7 +9,7 @@ use tokio::task::{Id, JoinSet};
 use tracing::Instrument as _;
 
 use crate::attempt::{AttemptError, AttemptResult, Site, execute};
-use crate::phase::budget::Spent;
+use crate::phase::budget::BudgetUsage;
 use crate::process::Stop;
 use crate::store::Claim;
 
@@ -22,7 +22,7 @@ pub(super) struct WorkerPool {
 
 impl WorkerPool {
     /// Starts an attempt as a task.
-    pub fn start(&mut self, site: &Arc<Site>, claim: Claim, drain_spent: Spent, stop: Stop) {
+    pub fn start(&mut self, site: &Arc<Site>, claim: Claim, drain_spent: BudgetUsage, stop: Stop) {
         let expected = site.expected_output(&claim);
         let site = Arc::clone(site);
         let line = async move { execute(&site, claim, drain_spent, &stop).await };
@@ -41,7 +41,7 @@ impl WorkerPool {
     }
 
     /// Returns the usage of a drain plus the estimates for running attempts.
-    pub fn and(&self, spent: Spent) -> Spent {
+    pub fn and(&self, spent: BudgetUsage) -> BudgetUsage {
         spent.with_running(self.len() as u64, self.expected.values().sum())
     }
 

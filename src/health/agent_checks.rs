@@ -83,9 +83,9 @@ async fn version_of<'a>(
     let Some(version) = agent::version(agent, workspace, env).await else {
         return Seen { name, version: None, warning: None };
     };
-    let (program, tried) = (version.program, version.tried.join(", "));
+    let (program, tried) = (version.program, version.tested_versions.join(", "));
     let (said, warning) = match &version.found {
-        Some(found) if version.is_tried() => (format!("{program} {found}"), None),
+        Some(found) if version.is_tested() => (format!("{program} {found}"), None),
         Some(found) => {
             let why = format!(
                 "{program} {found} is untested with autopack (tested: {tried}): watch its first phases"

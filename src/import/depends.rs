@@ -11,7 +11,7 @@ use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RunId, cycle};
 
 use super::error::ImportError;
-use super::plan_draft::{Draft, DraftPhase, DraftRun};
+use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
 use super::standing::plain_key;
 
 // Keys in their plain form, see `plain_key`.
@@ -64,7 +64,7 @@ pub struct Existing {
 
 /// Dependencies of a phase.
 #[derive(Default)]
-struct Wanted {
+struct PhaseDependencies {
     ids: Vec<PhaseId>,
     /// Entries that are not dependencies.
     notes: Vec<String>,
@@ -79,7 +79,7 @@ fn is_one_of(plain: &str, lists: &[&[&str]]) -> bool {
     lists.iter().any(|list| list.contains(&plain))
 }
 
-impl Draft {
+impl PlanDraft {
     /// Checks that every dependency names a phase of its run, here or in `existing`, and that dependencies form no
     /// cycle.
     ///
@@ -112,27 +112,30 @@ impl Draft {
 }
 
 /// Returns the dependencies of each phase of `run`, in order, and all errors.
-fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<Wanted>, Vec<ImportError>) {
+fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<PhaseDependencies>, Vec<ImportError>) {
     let stored = existing.runs.get(&run.run_id);
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
     let known: HashSet<&str> =
         own.chain(stored.iter().flat_map(|s| s.keys().map(PhaseId::as_str))).collect();
     let mut errors = Vec::new();
-    let all: Vec<Wanted> =
-        run.phases.iter().map(|draft| wanted(run, draft, &known, &mut errors)).collect();
+    let all: Vec<PhaseDependencies> = run
+        .phases
+        .iter()
+        .map(|draft| phase_dependencies(run, draft, &known, &mut errors))
+        .collect();
     errors.extend(refuse_cycles(run, &all, stored).err());
     (all, errors)
 }
 
 /// Returns the dependencies of a phase.
-fn wanted(
+fn phase_dependencies(
     run: &DraftRun,
     draft: &DraftPhase,
     known: &HashSet<&str>,
     errors: &mut Vec<ImportError>,
-) -> Wanted {
-    let mut wanted = Wanted::default();
-    let Some(spec) = draft.phase.spec.0.as_object() else { return wanted };
+) -> PhaseDependencies {
+    let mut dependencies = PhaseDependencies::default();
+    let Some(spec) = draft.phase.spec.0.as_object() else { return dependencies };
     // A settled phase waits for nothing any more.
     let is_over = matches!(draft.phase.state, PhaseState::Complete | PhaseState::Skipped);
     for (key, given) in fields(spec) {
@@ -140,13 +143,13 @@ fn wanted(
         let (names, unknown): (Vec<String>, Vec<String>) = needs
             .names
             .into_iter()
-            .map(|name| found(name, known))
+            .map(|name| resolve_number(name, known))
             .partition(|name| known.contains(name.as_str()));
         let last = plain_key(key.rsplit('.').next().unwrap_or(&key));
         let (wrong, idle): (Vec<String>, Vec<String>) = unknown.into_iter().partition(|name| {
             !is_over
                 && (STRICT.contains(&last.as_str())
-                    || is_slip(&last, name, !names.is_empty(), known))
+                    || is_misspelled(&last, name, !names.is_empty(), known))
         });
         errors.extend(wrong.into_iter().map(|dependency| ImportError::UnknownDependency {
             place: draft.place.to_string(),
@@ -158,18 +161,18 @@ fn wanted(
         let idle: Vec<String> =
             idle.into_iter().chain(needs.notes).map(|note| shortened(&note)).collect();
         if !idle.is_empty() {
-            wanted
+            dependencies
                 .notes
                 .push(format!("`{key}` has entries that are not phases: {}", idle.join(", ")));
         }
         for id in names.into_iter().map(PhaseId::new) {
-            if !wanted.ids.contains(&id) {
-                wanted.ids.push(id);
+            if !dependencies.ids.contains(&id) {
+                dependencies.ids.push(id);
             }
         }
     }
-    wanted.notes.extend(unread(spec, draft.phase.phase_id.as_str(), known));
-    wanted
+    dependencies.notes.extend(unread(spec, draft.phase.phase_id.as_str(), known));
+    dependencies
 }
 
 /// Returns the fields that may hold dependencies, with their names: strict keys first, nested keys last.
@@ -199,7 +202,7 @@ fn unread(spec: &Map<String, Value>, id: &str, known: &HashSet<&str>) -> Vec<Str
         if is_spelling(key) || !LIKE_DEPENDENCIES.iter().any(|part| plain.contains(part)) {
             return None;
         }
-        let names = needs(value, known).names.into_iter().map(|name| found(name, known));
+        let names = needs(value, known).names.into_iter().map(|name| resolve_number(name, known));
         // `dependsUpon` can mean nothing else.
         let is_phase =
             |name: &String| known.contains(name.as_str()) || plain.starts_with("depends");
@@ -221,7 +224,7 @@ fn needs(given: &Value, known: &HashSet<&str>) -> Needs {
 }
 
 /// Resolves `#12` to 12, if 12 is a phase.
-fn found(name: String, known: &HashSet<&str>) -> String {
+fn resolve_number(name: String, known: &HashSet<&str>) -> String {
     match name
         .strip_prefix('#')
         .filter(|bare| known.contains(bare) && !known.contains(name.as_str()))
@@ -233,9 +236,9 @@ fn found(name: String, known: &HashSet<&str>) -> String {
 
 /// Checks whether an unknown name was meant as a phase, not a package: the name looks like an id, and either phases
 /// stand beside the name, or the name resembles a phase id.
-fn is_slip(key: &str, name: &str, beside_phases: bool, known: &HashSet<&str>) -> bool {
+fn is_misspelled(key: &str, name: &str, beside_phases: bool, known: &HashSet<&str>) -> bool {
     let is_id = !name.contains(|c: char| c.is_whitespace() || "<>=~^@!/".contains(c));
-    key != DEPENDENCIES && is_id && (beside_phases || near(name, known).is_some())
+    key != DEPENDENCIES && is_id && (beside_phases || find_similar(name, known).is_some())
 }
 
 fn shortened(note: &str) -> String {
@@ -246,20 +249,20 @@ fn shortened(note: &str) -> String {
 }
 
 fn hint(key: &str, dependency: &str, known: &HashSet<&str>) -> String {
-    match near(dependency, known) {
+    match find_similar(dependency, known) {
         Some(id) => format!("; did you mean `{id}`?"),
         None => format!("; `{key}` takes ids of phases of the same run"),
     }
 }
 
-fn near<'k>(name: &str, known: &HashSet<&'k str>) -> Option<&'k str> {
+fn find_similar<'k>(name: &str, known: &HashSet<&'k str>) -> Option<&'k str> {
     let near = known.iter().map(|id| (strsim::osa_distance(id, name), *id)).min();
     near.filter(|(distance, _)| distance * 3 <= name.chars().count()).map(|(_, id)| id)
 }
 
 fn refuse_cycles(
     run: &DraftRun,
-    dependencies: &[Wanted],
+    dependencies: &[PhaseDependencies],
     stored: Option<&HashMap<PhaseId, Vec<PhaseId>>>,
 ) -> Result<(), ImportError> {
     let mut graph: HashMap<&PhaseId, &[PhaseId]> = HashMap::new();

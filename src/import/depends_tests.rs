@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 
-fn draft(phases: Value) -> super::super::Draft {
+fn draft(phases: Value) -> super::super::PlanDraft {
     let plan = json!({"run_id": "r", "phases": phases}).to_string();
     super::super::parse(Path::new("p.json"), plan.as_bytes(), None).unwrap()
 }
@@ -78,7 +78,7 @@ fn other_names_for_it_gate_too() {
 }
 
 #[test]
-fn what_may_be_a_package_is_said_and_not_refused() {
+fn a_possible_package_name_is_reported_and_not_refused() {
     let phases = json!([{"id": "a"}, {"id": "b", "requires": ["docker", "node >= 20"], "dependencies": ["a", "postgres"]},
         {"id": "c", "dependencies": {"python": ["requests"]}}, {"id": "d", "status": "done", "depends_on": ["archived"]}]);
     let plan = draft(phases).resolve(&Existing::default()).unwrap();
@@ -96,7 +96,7 @@ fn what_may_be_a_package_is_said_and_not_refused() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn all_errors_are_reported_at_once() {
     let phases = json!([{"id": "a", "depends_on": ["x"]}, {"id": "b", "blockedBy": ["y", "z"]}, 3, {"id": "a"},
         {"id": "c", "depends_on": "d"}, {"id": "d", "depends_on": "c"}]);
     let error = depends_on(phases).unwrap_err();
@@ -122,12 +122,12 @@ fn other_shapes_stay_text() {
 }
 
 #[test]
-fn what_waits_for_nothing_is_said() {
+fn dependencies_without_effect_are_reported() {
     let phases = json!([{"id": "a"}, {"id": "b", "depends_on": "needs network, see README"},
         {"id": "c", "depends_on": [{"phase_id": "a"}, null]}, {"id": "d", "depends_on": ["a", {"pkg": "x"}]},
         {"id": "e f", "depends_on": "a, c"}, {"id": "g", "depends_on": "e f"}]);
     let plan = draft(phases).resolve(&Existing::default()).unwrap();
-    let told = plan.runs[0].phases.iter().map(|phase| {
+    let resolved = plan.runs[0].phases.iter().map(|phase| {
         let ids: Vec<&str> = phase.depends_on.iter().map(PhaseId::as_str).collect();
         (ids.join(" "), phase.note.as_deref().unwrap_or_default())
     });
@@ -139,7 +139,7 @@ fn what_waits_for_nothing_is_said() {
         ("a c", ""),
         ("e f", ""),
     ];
-    assert!(told.eq(expected.map(|(ids, note)| (ids.to_owned(), note))));
+    assert!(resolved.eq(expected.map(|(ids, note)| (ids.to_owned(), note))));
     let refused = |needs: Value| depends_on(json!([{"id": "b", "depends_on": needs}])).unwrap_err();
     assert!(refused(json!("x, y")).contains("depends on `x`"));
     assert!(refused(json!(5)).contains("depends on `5`"));
@@ -176,7 +176,7 @@ fn a_diamond_and_a_long_chain_are_no_cycle() {
 }
 
 #[test]
-fn phases_of_the_store_may_be_named_and_close_a_cycle() {
+fn stored_phases_may_be_dependencies_and_part_of_a_cycle() {
     let mut existing = Existing::default();
     let stored = HashMap::from([(PhaseId::new("old"), vec![PhaseId::new("new")])]);
     existing.runs.insert(RunId::new("r"), stored);

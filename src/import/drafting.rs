@@ -10,52 +10,52 @@ use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
 use super::error::ImportError;
 use super::input::Input;
-use super::plan_draft::{Draft, DraftPhase, DraftRun};
-use super::source_place::Place;
+use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
+use super::source_place::SourcePosition;
 use super::spec_keys;
-use super::standing::{self, Standing};
+use super::standing::{self, SourceStatus};
 
 /// Sorts phases into runs in order of appearance, and refuses duplicate ids.
 pub(crate) struct PlanDraftBuilder {
     source: String,
     /// `--run-id`, overriding everything.
-    told: Option<RunId>,
+    given_run: Option<RunId>,
     /// Run of phases that name none.
     stem: RunId,
-    draft: Draft,
+    draft: PlanDraft,
     runs: HashMap<RunId, usize>,
-    seen: HashMap<(usize, PhaseId), Place>,
+    seen: HashMap<(usize, PhaseId), SourcePosition>,
 }
 
 impl PlanDraftBuilder {
-    pub(super) fn new(input: &Input, told: Option<&RunId>) -> Self {
+    pub(super) fn new(input: &Input, given_run: Option<&RunId>) -> Self {
         Self {
             source: input.name().to_owned(),
-            told: told.cloned(),
+            given_run: given_run.cloned(),
             stem: input.stem().clone(),
-            draft: Draft::default(),
+            draft: PlanDraft::default(),
             runs: HashMap::new(),
             seen: HashMap::new(),
         }
     }
 
     /// The run requested by `--run-id`.
-    pub(super) fn told(&self) -> Option<&RunId> {
-        self.told.as_ref()
+    pub(super) fn given_run(&self) -> Option<&RunId> {
+        self.given_run.as_ref()
     }
 
     /// Adds a phase as written. Its id, name, run, status and dependencies follow the rules of plans; an error is kept
     /// and reported with all others.
     // Plans give the run of the file; formats without one use this.
     #[cfg_attr(not(test), expect(dead_code, reason = "for formats without runs"))]
-    pub(super) fn phase(&mut self, place: Place, spec: Map<String, Value>) {
+    pub(super) fn phase(&mut self, place: SourcePosition, spec: Map<String, Value>) {
         self.phase_of_run(place, spec, None);
     }
 
     /// Like [`phase`](Self::phase); `run_id` is the run of a phase that names none.
     pub(super) fn phase_of_run(
         &mut self,
-        place: Place,
+        place: SourcePosition,
         mut spec: Map<String, Value>,
         run_id: Option<&str>,
     ) {
@@ -63,11 +63,11 @@ impl PlanDraftBuilder {
             Ok(read) => read,
             Err(message) => return self.fail(ImportError::malformed(&place, message)),
         };
-        let run_id = self.told.clone().or(read.run_id).or_else(|| run_id.map(RunId::new));
+        let run_id = self.given_run.clone().or(read.run_id).or_else(|| run_id.map(RunId::new));
         let run_id = run_id.unwrap_or_else(|| self.stem.clone());
         name_itself(&mut spec, &read.phase_id);
         let standing = standing::of(&spec);
-        if standing == Standing::Open {
+        if standing == SourceStatus::Open {
             for field in standing::unread(&spec) {
                 self.warn(format!(
                     "{place}: phase `{}` is queued: {field} looks like a status, but is not read; use `status`",
@@ -94,18 +94,18 @@ impl PlanDraftBuilder {
     /// repeated, and work given up elsewhere is not started.
     fn standing(
         &mut self,
-        place: &Place,
+        place: &SourcePosition,
         phase: &PhaseId,
-        standing: Standing,
+        standing: SourceStatus,
     ) -> (PhaseState, Option<String>) {
         let source = self.source();
         match standing {
-            Standing::Open => (PhaseState::Queued, None),
-            Standing::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
-            Standing::Dropped(word) => {
+            SourceStatus::Open => (PhaseState::Queued, None),
+            SourceStatus::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
+            SourceStatus::Dropped(word) => {
                 (PhaseState::Skipped, Some(format!("{word:?} in {source}: skipped")))
             }
-            Standing::Unknown(word) => {
+            SourceStatus::Unknown(word) => {
                 self.warn(format!(
                     "{place}: phase `{phase}` has the unknown status {word:?}; it is queued"
                 ));
@@ -134,7 +134,7 @@ impl PlanDraftBuilder {
     }
 
     /// Adds a phase with a state of its own.
-    pub(super) fn add(&mut self, run_id: &RunId, place: Place, phase: PlanPhase) {
+    pub(super) fn add(&mut self, run_id: &RunId, place: SourcePosition, phase: PlanPhase) {
         let run = self.run(run_id);
         let key = (run, phase.phase_id.clone());
         if let Some(first) = self.seen.get(&key) {
@@ -155,7 +155,7 @@ impl PlanDraftBuilder {
     }
 
     /// Returns the draft; an input without phases is an error, because an empty import is never intended.
-    pub(super) fn finish(self) -> Result<Draft, ImportError> {
+    pub(super) fn finish(self) -> Result<PlanDraft, ImportError> {
         if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
             return Err(ImportError::Empty { name: self.source });
         }

@@ -33,11 +33,11 @@ fn each_format_is_documented() {
 }
 
 /// A fixture that is SQL becomes a database of the same name.
-async fn input_of(fixture: PathBuf, folder: &Path) -> PathBuf {
+async fn input_of(fixture: PathBuf, directory: &Path) -> PathBuf {
     if fixture.extension().is_none_or(|extension| extension != "sql") {
         return fixture;
     }
-    let database = folder.join(fixture.file_name().unwrap()).with_extension("db");
+    let database = directory.join(fixture.file_name().unwrap()).with_extension("db");
     let options = SqliteConnectOptions::new().filename(&database).create_if_missing(true);
     let mut connection = options.connect().await.unwrap();
     let sql = std::fs::read_to_string(&fixture).unwrap();
@@ -65,12 +65,12 @@ fn phases(plan: &Plan) -> Value {
 async fn each_format_recognizes_its_fixtures_alone() {
     let scratch = tempfile::tempdir().unwrap();
     for format in FORMATS {
-        let folder = fixtures(*format);
-        let entries =
-            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", format.name()));
+        let directory = fixtures(*format);
+        let entries = std::fs::read_dir(&directory)
+            .unwrap_or_else(|error| panic!("{}: {error}", format.name()));
         let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         let is_expected = |file: &PathBuf| file.to_string_lossy().ends_with(".expected.json");
-        assert!(files.iter().any(|file| !is_expected(file)), "{}: empty", folder.display());
+        assert!(files.iter().any(|file| !is_expected(file)), "{}: empty", directory.display());
         for file in files.into_iter().filter(|file| !is_expected(file)) {
             let expected = PathBuf::from(format!("{}.expected.json", file.display()));
             let expected = std::fs::read_to_string(&expected)

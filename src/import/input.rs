@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::phase::RunId;
 
 use super::error::ImportError;
-use super::source_place::Place;
+use super::source_place::SourcePosition;
 use super::text_decoding;
 
 /// Name of standard input on the command line.
@@ -130,8 +130,8 @@ impl Input {
     /// Position for errors, counted from 1.
     // Plans find their lines in the syntax; formats of lines use this.
     #[cfg_attr(not(test), expect(dead_code, reason = "for formats of lines"))]
-    pub(super) fn at_line(&self, line: usize) -> Place {
-        Place::Line(self.name.as_str().into(), line)
+    pub(super) fn at_line(&self, line: usize) -> SourcePosition {
+        SourcePosition::Line(self.name.as_str().into(), line)
     }
 }
 

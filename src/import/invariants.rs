@@ -13,16 +13,18 @@ pub fn bytes(input: &[u8]) {
     for file in ["plan.yaml", "plan.json", "plan.jsonl", "-"] {
         match parse_whole(Path::new(file), input, None) {
             Ok(plan) => is_whole(&plan),
-            Err(error) => is_telling(&error),
+            Err(error) => names_source(&error),
         }
     }
 }
 
-fn is_telling(error: &ImportError) {
-    let said = error.to_string();
+fn names_source(error: &ImportError) {
+    let message = error.to_string();
     assert!(
-        said.contains("plan.") || said.contains("standard input") || said.contains("run `"),
-        "{said}"
+        message.contains("plan.")
+            || message.contains("standard input")
+            || message.contains("run `"),
+        "{message}"
     );
 }
 
@@ -49,12 +51,12 @@ fn comes_back(run: &PlanRun) {
     let file = json!({"phases": phases}).to_string();
     let again = parse_whole(Path::new("again.json"), file.as_bytes(), Some(&run.run_id))
         .unwrap_or_else(|error| panic!("{error}: {file}"));
-    let told = |phase: &PlanPhase| {
+    let facts = |phase: &PlanPhase| {
         let phase = phase.clone();
         (phase.phase_id, phase.name, phase.depends_on, phase.max_attempts, rounded(phase.spec.0))
     };
     let [again] = again.runs.as_slice() else { panic!("{file}") };
-    assert!(again.phases.iter().map(told).eq(run.phases.iter().map(told)), "{file}");
+    assert!(again.phases.iter().map(facts).eq(run.phases.iter().map(facts)), "{file}");
 }
 
 /// Removes the last digits of fractions, which JSON parsing here does not promise to keep.

@@ -12,7 +12,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use super::plan_document::{Document, PHASES};
-use super::source_place::Place;
+use super::source_place::SourcePosition;
 use super::{ImportError, json_text};
 
 /// Checks that the text is a single JSON value.
@@ -48,7 +48,7 @@ fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
             Some(Ok(UniqueKeys(value))) => {
                 documents.push(Document {
                     value,
-                    place: Place::Line(file.clone(), line),
+                    place: SourcePosition::Line(file.clone(), line),
                     lines: Vec::new(),
                 });
             }
@@ -59,7 +59,7 @@ fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
         }
     }
     if let [only] = documents.as_mut_slice() {
-        only.place = Place::File(file);
+        only.place = SourcePosition::File(file);
     }
     Ok(documents)
 }
@@ -73,7 +73,7 @@ pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError
     for (index, line) in used {
         match strict(line) {
             Ok(value) => {
-                let place = Place::Line(file.clone(), index + 1);
+                let place = SourcePosition::Line(file.clone(), index + 1);
                 documents.push(Document { value, place, lines: Vec::new() });
             }
             // A JSON file with another extension: a single value over several lines.

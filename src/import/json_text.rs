@@ -264,7 +264,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_looked_through(text in "[\\[\\]{},:\"\\\\/* a1.\n]{0,60}", odd in "\\PC{0,40}") {
+        fn any_text_is_searched(text in "[\\[\\]{},:\"\\\\/* a1.\n]{0,60}", odd in "\\PC{0,40}") {
             for text in [&text, &odd] {
                 without_comments(text);
                 item_lines(text, "phases");

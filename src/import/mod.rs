@@ -40,16 +40,16 @@ use format::{Format, Input, Recognition};
 pub use depends::Existing;
 pub use error::ImportError;
 pub use input::STDIN;
-pub use plan_draft::Draft;
+pub use plan_draft::PlanDraft;
 
 /// All formats. The first certain format reads an input; `plan` is last, because it accepts anything.
 static FORMATS: &[&dyn Format] = &[&python_db::PythonAutopack, &plan_file::PlanFile];
 
-/// Reads `file` (`-` is standard input). Dependencies are not yet checked, see [`Draft::resolve`].
+/// Reads `file` (`-` is standard input). Dependencies are not yet checked, see [`PlanDraft::resolve`].
 ///
 /// # Errors
 /// The file cannot be read or understood.
-pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportError> {
+pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<PlanDraft, ImportError> {
     let input = Input::open(file)?;
     let mut draft = PlanDraftBuilder::new(&input, run_id);
     format_of(FORMATS, &input).read_file(&input, &mut draft).await?;
@@ -61,7 +61,7 @@ pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<Draft, ImportEr
 ///
 /// # Errors
 /// The bytes cannot be understood.
-pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<Draft, ImportError> {
+pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<PlanDraft, ImportError> {
     parse_with(FORMATS, file, bytes, run_id)
 }
 
@@ -70,7 +70,7 @@ fn parse_with(
     file: &Path,
     bytes: &[u8],
     run_id: Option<&RunId>,
-) -> Result<Draft, ImportError> {
+) -> Result<PlanDraft, ImportError> {
     let input = Input::of_bytes(file, bytes);
     let mut draft = PlanDraftBuilder::new(&input, run_id);
     format_of(formats, &input).read(&input, &mut draft)?;

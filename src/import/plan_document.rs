@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::source_place::Place;
+use super::source_place::SourcePosition;
 
 /// Key with the list of phases.
 pub(super) const PHASES: &str = "phases";
@@ -10,7 +10,7 @@ pub(super) const PHASES: &str = "phases";
 /// One value of a file with possibly several values.
 pub(super) struct Document {
     pub(super) value: Value,
-    pub(super) place: Place,
+    pub(super) place: SourcePosition,
     /// Line of each phase, if known.
     pub(super) lines: Vec<usize>,
 }

@@ -4,11 +4,11 @@ use crate::phase::RunId;
 use crate::phase::plan::{ImportedSample, PlanPhase};
 
 use super::error::ImportError;
-use super::source_place::Place;
+use super::source_place::SourcePosition;
 
 /// A plan with unchecked dependencies.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct PlanDraft {
     pub(super) runs: Vec<DraftRun>,
     /// Warnings for the author.
     pub warnings: Vec<String>,
@@ -26,12 +26,12 @@ pub(super) struct DraftRun {
 
 #[derive(Debug)]
 pub(super) struct DraftPhase {
-    pub(super) place: Place,
+    pub(super) place: SourcePosition,
     /// The phase, with `depends_on` still empty.
     pub(super) phase: PlanPhase,
 }
 
-impl Draft {
+impl PlanDraft {
     /// Returns the ids of the runs in the plan.
     pub fn run_ids(&self) -> impl Iterator<Item = &RunId> {
         self.runs.iter().map(|run| &run.run_id)

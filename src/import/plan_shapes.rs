@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use crate::phase::json::kind;
-use crate::phase::words::meant;
+use crate::phase::words::find_similar;
 
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::plan_document::{Document, PHASES};
 use super::plan_source::Source;
-use super::source_place::Place;
+use super::source_place::SourcePosition;
 use super::spec_keys;
 
 const DEFAULTS: &str = "defaults";
@@ -61,7 +61,7 @@ fn is_header(object: &Map<String, Value>) -> bool {
     !object.is_empty() && object.keys().all(|key| key == "run_id" || key == DEFAULTS)
 }
 
-fn unexpected(place: &Place, found: &Value) -> ImportError {
+fn unexpected(place: &SourcePosition, found: &Value) -> ImportError {
     ImportError::malformed(
         place,
         format!(
@@ -79,7 +79,11 @@ struct RunKeys {
 }
 
 impl RunKeys {
-    fn of(place: &Place, object: &Map<String, Value>, outer: &Self) -> Result<Self, ImportError> {
+    fn of(
+        place: &SourcePosition,
+        object: &Map<String, Value>,
+        outer: &Self,
+    ) -> Result<Self, ImportError> {
         let malformed = |message| ImportError::malformed(place, message);
         let mut run_id = spec_keys::label(object, "run_id").map_err(malformed)?;
         if run_id.is_none() {
@@ -111,7 +115,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn run(
         &mut self,
-        place: &Place,
+        place: &SourcePosition,
         mut object: Map<String, Value>,
         lines: &[usize],
         common: &RunKeys,
@@ -133,15 +137,21 @@ impl Reader<'_> {
     }
 
     /// Reads each phase independently, to report all errors.
-    fn list(&mut self, at: &Place, items: Vec<Value>, lines: &[usize], keys: &RunKeys) {
+    fn list(&mut self, at: &SourcePosition, items: Vec<Value>, lines: &[usize], keys: &RunKeys) {
         // Ignore lines if their number differs from the number of phases, or if the whole text is a single line.
         let known = lines.len() == items.len() && lines.last() > Some(&1);
         for (index, item) in items.into_iter().enumerate() {
             self.items += 1;
             let place = match (at, lines.get(index).filter(|_| known)) {
-                (Place::File(file), Some(line)) => Place::ItemAt(file.clone(), *line, self.items),
-                (Place::File(file), None) => Place::Item(file.clone(), self.items),
-                (Place::Line(file, line), _) => Place::ItemAt(file.clone(), *line, index + 1),
+                (SourcePosition::File(file), Some(line)) => {
+                    SourcePosition::ItemAt(file.clone(), *line, self.items)
+                }
+                (SourcePosition::File(file), None) => {
+                    SourcePosition::Item(file.clone(), self.items)
+                }
+                (SourcePosition::Line(file, line), _) => {
+                    SourcePosition::ItemAt(file.clone(), *line, index + 1)
+                }
                 (other, _) => other.clone(),
             };
             match item {
@@ -157,7 +167,7 @@ impl Reader<'_> {
     /// Reads an object standing alone: a phase, unless the keys resemble a plan.
     fn lone(
         &mut self,
-        place: Place,
+        place: SourcePosition,
         spec: Map<String, Value>,
         keys: &RunKeys,
     ) -> Result<(), ImportError> {
@@ -170,9 +180,9 @@ impl Reader<'_> {
             return Err(ImportError::malformed(place, message));
         }
         let place = match place {
-            Place::File(file) => {
+            SourcePosition::File(file) => {
                 self.items += 1;
-                Place::Item(file, self.items)
+                SourcePosition::Item(file, self.items)
             }
             place => place,
         };
@@ -180,15 +190,15 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn phase(&mut self, place: Place, mut spec: Map<String, Value>, keys: &RunKeys) {
+    fn phase(&mut self, place: SourcePosition, mut spec: Map<String, Value>, keys: &RunKeys) {
         merge(&mut spec, &keys.defaults);
         self.drafting.phase_of_run(place, spec, keys.run_id.as_deref());
     }
 
     /// Warns of unknown keys beside `phases`; they may be typing errors.
-    fn warn_of_unused(&mut self, place: &Place, object: &Map<String, Value>) {
+    fn warn_of_unused(&mut self, place: &SourcePosition, object: &Map<String, Value>) {
         for key in object.keys().filter(|key| !RUN_KEYS.contains(&key.as_str())) {
-            let hint = match meant(key, &RUN_KEYS) {
+            let hint = match find_similar(key, &RUN_KEYS) {
                 Some(known) => format!("; did you mean `{known}`?"),
                 None => format!("; put settings for every phase under `{DEFAULTS}`"),
             };

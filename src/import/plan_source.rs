@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_in_a_fence_is_read_and_said() {
+    fn a_fenced_plan_is_read_with_a_note() {
         for (name, text) in [
             ("p.json", "```json\n[{\"id\": \"a\"}]\n```\n"),
             (
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn json_with_comments_is_read_and_said() {
+    fn json_with_comments_is_read_with_a_note() {
         let text = "[\n  // the first\n  {\"id\": \"a\", \"url\": \"http://x\"},\n]";
         for name in ["p.json", "p.jsonl", "-"] {
             let (values, warnings) =

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// Status of a phase in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum SourceStatus {
     /// Not done, or no status given.
     Open,
     Done,
@@ -162,27 +162,29 @@ const OPEN: [&str; 55] = [
 ];
 
 /// Returns the status of a spec: its own, else that of `metadata`, `fields` and so on.
-pub(super) fn of(spec: &Map<String, Value>) -> Standing {
+pub(super) fn of(spec: &Map<String, Value>) -> SourceStatus {
     let nested = || objects(spec).filter(|(key, _)| is_one_of(key, &WITHIN));
     stated(spec)
         .or_else(|| nested().find_map(|(_, fields)| stated(fields)))
-        .unwrap_or(Standing::Open)
+        .unwrap_or(SourceStatus::Open)
 }
 
 /// Returns the combined status in the fields of one object: done takes precedence over dropped, and both over an
 /// unknown word.
-fn stated(fields: &Map<String, Value>) -> Option<Standing> {
-    let mut said: Vec<Standing> = Vec::new();
+fn stated(fields: &Map<String, Value>) -> Option<SourceStatus> {
+    let mut stated: Vec<SourceStatus> = Vec::new();
     let (mut is_ticked_off, mut is_dated) = (false, false);
     for (key, value) in fields {
         let key = plain_key(key);
         match key.as_str() {
             // `state: CLOSED, state_reason: not_planned` is not done.
-            REASON if matches!(status(value), Some(Standing::Dropped(_))) => return status(value),
-            key if STATUS.contains(&key) => said.extend(status(value)),
-            key if is_flag(key, &DONE_FLAGS) => said.extend(flag(value)),
+            REASON if matches!(status(value), Some(SourceStatus::Dropped(_))) => {
+                return status(value);
+            }
+            key if STATUS.contains(&key) => stated.extend(status(value)),
+            key if is_flag(key, &DONE_FLAGS) => stated.extend(flag(value)),
             key if is_flag(key, &DROPPED_FLAGS) && is_yes(value) => {
-                said.push(Standing::Dropped(key.to_owned()));
+                stated.push(SourceStatus::Dropped(key.to_owned()));
             }
             key if TITLES.contains(&key) => {
                 is_ticked_off |= value.as_str().is_some_and(is_ticked);
@@ -191,16 +193,16 @@ fn stated(fields: &Map<String, Value>) -> Option<Standing> {
         }
     }
     // A reopened issue keeps its date.
-    if is_ticked_off || is_dated && said.is_empty() {
-        said.push(Standing::Done);
+    if is_ticked_off || is_dated && stated.is_empty() {
+        stated.push(SourceStatus::Done);
     }
-    let rank = |standing: &Standing| match standing {
-        Standing::Done => 0,
-        Standing::Dropped(_) => 1,
-        Standing::Unknown(_) => 2,
-        Standing::Open => 3,
+    let rank = |standing: &SourceStatus| match standing {
+        SourceStatus::Done => 0,
+        SourceStatus::Dropped(_) => 1,
+        SourceStatus::Unknown(_) => 2,
+        SourceStatus::Open => 3,
     };
-    said.into_iter().min_by_key(rank)
+    stated.into_iter().min_by_key(rank)
 }
 
 /// Returns the keys that look like a status of done work but are not read, with their values.
@@ -225,7 +227,7 @@ fn unread_of(within: &str, fields: &Map<String, Value>, is_read: bool) -> Vec<St
             _ if is_known && is_read || !(like_status || like_flag) => false,
             Value::Bool(yes) => like_flag && *yes,
             Value::Number(_) => false,
-            value => is_short && status(value) == Some(Standing::Done),
+            value => is_short && status(value) == Some(SourceStatus::Done),
         }
     };
     let found = fields.iter().filter(|(key, value)| looks_done(key, value));
@@ -252,7 +254,7 @@ fn objects(spec: &Map<String, Value>) -> impl Iterator<Item = (&str, &Map<String
 }
 
 /// Returns the status under a key for statuses: `"Done"`, `{"name": "Done"}`, `["done"]`.
-fn status(value: &Value) -> Option<Standing> {
+fn status(value: &Value) -> Option<SourceStatus> {
     match value {
         Value::Null => None,
         Value::String(text) if text.trim().is_empty() => None,
@@ -263,27 +265,27 @@ fn status(value: &Value) -> Option<Standing> {
                 is_one_of(key, &["name", "status", "state", "label", "value", "title"])
                     .then(|| status(value))?
             };
-            let unknown = || Standing::Unknown(value.to_string());
+            let unknown = || SourceStatus::Unknown(value.to_string());
             (!fields.is_empty()).then(|| fields.iter().find_map(named).unwrap_or_else(unknown))
         }
         Value::Array(items) => {
             let mut all = items.iter().filter_map(status);
             let first = all.next()?;
             let agree = all.all(|other| other == first);
-            Some(if agree { first } else { Standing::Unknown(value.to_string()) })
+            Some(if agree { first } else { SourceStatus::Unknown(value.to_string()) })
         }
     }
 }
 
 /// Returns the status under a key for done phases; `None` for "no".
-fn flag(value: &Value) -> Option<Standing> {
+fn flag(value: &Value) -> Option<SourceStatus> {
     const NO: [&str; 8] = ["", "false", "no", "n", "off", "0", "never", "pending"];
     let text = value.as_str().map(str::trim);
     match text.map(of_word) {
-        _ if is_yes(value) => Some(Standing::Done),
-        Some(standing @ Standing::Done) => Some(standing),
+        _ if is_yes(value) => Some(SourceStatus::Done),
+        Some(standing @ SourceStatus::Done) => Some(standing),
         // A sentence is a definition of done, not a status.
-        Some(standing @ Standing::Unknown(_)) => text
+        Some(standing @ SourceStatus::Unknown(_)) => text
             .filter(|text| text.split_whitespace().count() <= 2)
             .filter(|text| !NO.contains(&text.to_lowercase().as_str()))
             .map(|_| standing),
@@ -291,9 +293,9 @@ fn flag(value: &Value) -> Option<Standing> {
     }
 }
 
-fn of_word(written: &str) -> Standing {
+fn of_word(written: &str) -> SourceStatus {
     if written.chars().any(|c| matches!(c, '✓' | '✔' | '✅' | '☑')) {
-        return Standing::Done;
+        return SourceStatus::Done;
     }
     let word: String =
         written.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
@@ -310,19 +312,19 @@ fn of_word(written: &str) -> Standing {
             && words.contains(&first.as_str())
     };
     match () {
-        () if is(&OPEN) => Standing::Open,
-        () if is(&DONE) => Standing::Done,
-        () if is(&DROPPED) => Standing::Dropped(written.to_owned()),
+        () if is(&OPEN) => SourceStatus::Open,
+        () if is(&DONE) => SourceStatus::Done,
+        () if is(&DROPPED) => SourceStatus::Dropped(written.to_owned()),
         () if matches!(word.as_str(), "true" | "yes" | "false" | "no" | "0" | "1") => {
-            Standing::Unknown(written.to_owned())
+            SourceStatus::Unknown(written.to_owned())
         }
         () if begins(&["not", "partially", "partly", "almost", "to", "in"]) => {
-            Standing::Unknown(written.to_owned())
+            SourceStatus::Unknown(written.to_owned())
         }
-        () if begins(&DONE) => Standing::Done,
-        () if begins(&DROPPED) => Standing::Dropped(written.to_owned()),
-        () if begins(&OPEN) && !first.is_empty() => Standing::Open,
-        () => Standing::Unknown(written.to_owned()),
+        () if begins(&DONE) => SourceStatus::Done,
+        () if begins(&DROPPED) => SourceStatus::Dropped(written.to_owned()),
+        () if begins(&OPEN) && !first.is_empty() => SourceStatus::Open,
+        () => SourceStatus::Unknown(written.to_owned()),
     }
 }
 

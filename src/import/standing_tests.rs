@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::*;
 
-fn standing(spec: Value) -> Standing {
+fn standing(spec: Value) -> SourceStatus {
     of(spec.as_object().unwrap())
 }
 
 #[test]
-fn done_is_told_in_many_words() {
+fn many_spellings_mean_done() {
     for spec in [
         json!({"status": "done"}),
         json!({"status": "Closed"}),
@@ -41,12 +41,12 @@ fn done_is_told_in_many_words() {
         json!({"Meta": {"isMerged": true}}),
         json!({"passes": false, "metadata": {"status": "done"}}),
     ] {
-        assert_eq!(standing(spec.clone()), Standing::Done, "{spec}");
+        assert_eq!(standing(spec.clone()), SourceStatus::Done, "{spec}");
     }
 }
 
 #[test]
-fn open_and_dropped_and_unknown_are_told_apart() {
+fn open_dropped_and_unknown_states_are_distinguished() {
     for word in [
         "todo",
         "To Do",
@@ -69,7 +69,7 @@ fn open_and_dropped_and_unknown_are_told_apart() {
         "not started",
         "reopened",
     ] {
-        assert_eq!(standing(json!({"status": word})), Standing::Open, "{word}");
+        assert_eq!(standing(json!({"status": word})), SourceStatus::Open, "{word}");
     }
     for word in [
         "cancelled",
@@ -81,15 +81,15 @@ fn open_and_dropped_and_unknown_are_told_apart() {
         "tombstone",
         "not planned",
     ] {
-        assert_eq!(standing(json!({"status": word})), Standing::Dropped(word.to_owned()));
+        assert_eq!(standing(json!({"status": word})), SourceStatus::Dropped(word.to_owned()));
     }
     assert_eq!(
         standing(json!({"state": "CLOSED", "stateReason": "NOT_PLANNED"})),
-        Standing::Dropped("NOT_PLANNED".into())
+        SourceStatus::Dropped("NOT_PLANNED".into())
     );
-    assert_eq!(standing(json!({"deferred": true})), Standing::Dropped("deferred".into()));
+    assert_eq!(standing(json!({"deferred": true})), SourceStatus::Dropped("deferred".into()));
     for word in ["frobnicated", "almost done", "partly complete", "not quite done"] {
-        assert_eq!(standing(json!({"status": word})), Standing::Unknown(word.to_owned()));
+        assert_eq!(standing(json!({"status": word})), SourceStatus::Unknown(word.to_owned()));
     }
     for spec in [
         json!({}),
@@ -104,7 +104,7 @@ fn open_and_dropped_and_unknown_are_told_apart() {
         json!({"isDone": false, "status": []}),
         json!({"jira": {"status": "done"}}),
     ] {
-        assert_eq!(standing(spec.clone()), Standing::Open, "{spec}");
+        assert_eq!(standing(spec.clone()), SourceStatus::Open, "{spec}");
     }
 }
 
@@ -116,7 +116,7 @@ fn a_status_that_cannot_be_understood_is_unknown() {
         (json!({"status": {"code": 7}}), r#"{"code":7}"#),
         (json!({"completed": "80%"}), "80%"),
     ] {
-        assert_eq!(standing(spec.clone()), Standing::Unknown(word.to_owned()), "{spec}");
+        assert_eq!(standing(spec.clone()), SourceStatus::Unknown(word.to_owned()), "{spec}");
     }
 }
 

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_refused_with_its_line() {
+    fn binary_input_is_refused_with_its_line() {
         let error = decode("f.yaml", b"a\nb\xFF").unwrap_err();
         assert_eq!(error.to_string(), "f.yaml:2: byte 4 is not UTF-8; save the file as UTF-8");
         assert!(decode("f", b"\xFF\xFEa").is_err());

@@ -60,14 +60,14 @@ pub(super) fn is_another(number: &str, written: &str) -> bool {
 
 /// Scalars of a YAML document as written, in the shape of the value.
 #[derive(Debug)]
-pub(super) enum Written {
+pub(super) enum ScalarTexts {
     Scalar(String),
-    List(Vec<Written>),
+    List(Vec<ScalarTexts>),
     /// Pairs of keys and values.
-    Object(Vec<(Written, Written)>),
+    Object(Vec<(ScalarTexts, ScalarTexts)>),
 }
 
-impl Written {
+impl ScalarTexts {
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Scalar(text) => Some(text),
@@ -80,9 +80,9 @@ impl Written {
 pub(super) struct ScalarTextSeed<'v>(pub &'v Yaml);
 
 impl<'de> DeserializeSeed<'de> for ScalarTextSeed<'_> {
-    type Value = Written;
+    type Value = ScalarTexts;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Written, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ScalarTexts, D::Error> {
         match self.0 {
             Yaml::Sequence(items) => deserializer.deserialize_seq(Walk::List(items)),
             Yaml::Mapping(fields) => deserializer.deserialize_map(Walk::Object(fields)),
@@ -102,30 +102,30 @@ enum Walk<'v> {
 }
 
 impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = Written;
+    type Value = ScalarTexts;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the value that was read before")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Written, E> {
-        Ok(Written::Scalar(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<ScalarTexts, E> {
+        Ok(ScalarTexts::Scalar(text.to_owned()))
     }
 
-    fn visit_unit<E>(self) -> Result<Written, E> {
-        Ok(Written::Scalar(String::new()))
+    fn visit_unit<E>(self) -> Result<ScalarTexts, E> {
+        Ok(ScalarTexts::Scalar(String::new()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Written, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<ScalarTexts, A::Error> {
         let Self::List(items) = self else { return Err(A::Error::custom("no list")) };
         let mut list = Vec::with_capacity(items.len());
         for item in items {
             list.extend(access.next_element_seed(ScalarTextSeed(item))?);
         }
-        Ok(Written::List(list))
+        Ok(ScalarTexts::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Written, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<ScalarTexts, A::Error> {
         let Self::Object(fields) = self else { return Err(A::Error::custom("no object")) };
         let mut object = Vec::with_capacity(fields.len());
         for (key, value) in fields {
@@ -133,6 +133,6 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 object.push((key, access.next_value_seed(ScalarTextSeed(value))?));
             }
         }
-        Ok(Written::Object(object))
+        Ok(ScalarTexts::Object(object))
     }
 }

@@ -11,8 +11,8 @@ use serde_yaml::Value as Yaml;
 
 use super::ImportError;
 use super::plan_document::{Document, PHASES};
-use super::source_place::Place;
-use super::written_numbers::{Position, ScalarTextSeed, Written, is_another};
+use super::source_place::SourcePosition;
+use super::written_numbers::{Position, ScalarTextSeed, ScalarTexts, is_another};
 
 const MERGE_KEY: &str = "<<";
 
@@ -28,7 +28,11 @@ pub(super) fn documents(name: &str, text: &str) -> Result<Vec<Document>, ImportE
         let value = to_json(value, written.as_ref(), Position::Plain).map_err(|refused| {
             ImportError::malformed(name, format!("at `{}`: {}", refused.at(), refused.why))
         })?;
-        documents.push(Document { value, place: Place::File(file.clone()), lines: Vec::new() });
+        documents.push(Document {
+            value,
+            place: SourcePosition::File(file.clone()),
+            lines: Vec::new(),
+        });
     }
     if let [only] = documents.as_mut_slice() {
         only.lines = item_lines(text, PHASES);
@@ -105,8 +109,12 @@ impl Refused {
 }
 
 /// Converts a value. `written` holds the original spelling of the scalars, if known.
-fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result<Value, Refused> {
-    let text = written.and_then(Written::text).filter(|_| position != Position::Plain);
+fn to_json(
+    value: Yaml,
+    written: Option<&ScalarTexts>,
+    position: Position,
+) -> Result<Value, Refused> {
+    let text = written.and_then(ScalarTexts::text).filter(|_| position != Position::Plain);
     Ok(match value {
         Yaml::Null => Value::Null,
         Yaml::Bool(value) if position == Position::Within => value.into(),
@@ -118,7 +126,7 @@ fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result
         Yaml::String(text) => text.into(),
         Yaml::Sequence(items) => {
             let written = match written {
-                Some(Written::List(list)) => list.as_slice(),
+                Some(ScalarTexts::List(list)) => list.as_slice(),
                 _ => &[],
             };
             // Items of a list have the role of the list.
@@ -129,7 +137,7 @@ fn to_json(value: Yaml, written: Option<&Written>, position: Position) -> Result
         }
         Yaml::Mapping(mapping) => {
             let written = match written {
-                Some(Written::Object(fields)) => fields.as_slice(),
+                Some(ScalarTexts::Object(fields)) => fields.as_slice(),
                 _ => &[],
             };
             Value::Object(object(mapping, written, position.inside())?)
@@ -153,7 +161,7 @@ fn number_to_json(number: &serde_yaml::Number) -> Value {
 
 fn object(
     mapping: serde_yaml::Mapping,
-    written: &[(Written, Written)],
+    written: &[(ScalarTexts, ScalarTexts)],
     inside: Position,
 ) -> Result<Map<String, Value>, Refused> {
     let mut object = Map::new();
@@ -178,12 +186,12 @@ fn object(
 }
 
 /// Converts a number, boolean or null used as a key to text, as in JSON.
-fn key_text(key: &Yaml, written: Option<&Written>) -> Result<String, Refused> {
+fn key_text(key: &Yaml, written: Option<&ScalarTexts>) -> Result<String, Refused> {
     match key {
         Yaml::String(text) => Ok(text.clone()),
-        Yaml::Number(number) => {
-            Ok(written.and_then(Written::text).map_or_else(|| number.to_string(), str::to_owned))
-        }
+        Yaml::Number(number) => Ok(written
+            .and_then(ScalarTexts::text)
+            .map_or_else(|| number.to_string(), str::to_owned)),
         Yaml::Bool(value) => Ok(value.to_string()),
         Yaml::Null => Ok("null".to_owned()),
         Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_) => {
@@ -303,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_unfolds_without_end_is_refused() {
+    fn endless_alias_expansion_is_refused() {
         let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for n in 1..12 {
             let aliases = vec![format!("*a{}", n - 1); 9].join(",");

@@ -35,7 +35,7 @@ pub struct Budgets {
 
 /// Usage of attempts. Unknown tokens count as the estimate, unknown cost as nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spent {
+pub struct BudgetUsage {
     /// Number of attempts, including running ones.
     pub attempts: u64,
     /// Number of running attempts, whose usage is an expectation.
@@ -90,23 +90,23 @@ pub struct ExhaustedBudget {
 
 impl Budgets {
     /// Checks whether any budget limits the cost.
-    pub fn limit_dollars(&self) -> bool {
+    pub fn has_cost_limit(&self) -> bool {
         [self.attempt, self.phase, self.run, self.drain].iter().any(|b| b.cost_usd.is_some())
     }
 
     /// Checks whether any budget limits the cost without limiting the tokens.
-    pub fn limit_dollars_alone(&self) -> bool {
+    pub fn has_cost_limit_alone(&self) -> bool {
         let alone = |budget: &Budget| budget.cost_usd.is_some() && budget.tokens.is_none();
         [self.attempt, self.phase, self.run, self.drain].iter().any(alone)
     }
 
     /// Checks whether anything beyond a single attempt is limited, so past usage must be read.
-    pub fn look_back(&self) -> bool {
+    pub fn needs_past_usage(&self) -> bool {
         [self.phase, self.run, self.drain].iter().any(|budget| *budget != Budget::default())
     }
 }
 
-impl Spent {
+impl BudgetUsage {
     /// Adds running attempts. Each is expected to use the average of previous attempts, or the prediction if
     /// larger.
     pub fn with_running(self, running: u64, predicted_tokens: u64) -> Self {
@@ -142,11 +142,16 @@ impl Spent {
 
 impl Budget {
     /// Returns why no attempt may start: the limit is reached, or another attempt would exceed it.
-    pub fn refuses(&self, level: Level, spent: &Spent, next: &Spent) -> Option<ExhaustedBudget> {
+    pub fn refuses(
+        &self,
+        level: Level,
+        spent: &BudgetUsage,
+        next: &BudgetUsage,
+    ) -> Option<ExhaustedBudget> {
         self.why_not(level, spent, next).map(|why| ExhaustedBudget { level, why })
     }
 
-    fn why_not(&self, level: Level, spent: &Spent, next: &Spent) -> Option<String> {
+    fn why_not(&self, level: Level, spent: &BudgetUsage, next: &BudgetUsage) -> Option<String> {
         if let Some(limit) = self.tokens
             && (spent.tokens >= limit || spent.tokens.saturating_add(next.tokens) > limit)
         {
@@ -169,10 +174,10 @@ impl Budget {
                 return Some(format!("the {level}'s budget is $0.00: no attempt may start"));
             }
             if spent.cost_usd >= limit {
-                let [limit, used] = dollars([limit, spent.cost_usd]);
+                let [limit, used] = format_dollars([limit, spent.cost_usd]);
                 return Some(format!("the {level}'s budget of {limit} is spent: {used} used"));
             }
-            let [limit, used, next] = dollars([limit, spent.cost_usd, next.cost_usd]);
+            let [limit, used, next] = format_dollars([limit, spent.cost_usd, next.cost_usd]);
             return Some(format!(
                 "the {level}'s budget of {limit} is too small for another attempt: {used} used, \
                  and the next is expected to cost {next}"
@@ -189,7 +194,7 @@ impl Budget {
     }
 
     /// Returns the remaining budget.
-    pub fn less(&self, spent: &Spent) -> Self {
+    pub fn subtract(&self, spent: &BudgetUsage) -> Self {
         Self {
             tokens: self.tokens.map(|limit| limit.saturating_sub(spent.tokens)),
             cost_usd: self.cost_usd.map(|limit| (limit - spent.cost_usd).max(0.0)),
@@ -198,7 +203,7 @@ impl Budget {
     }
 
     /// Checks whether tokens or cost are limited. Attempts report both only after they end.
-    pub fn limits_use(&self) -> bool {
+    pub fn has_usage_limit(&self) -> bool {
         self.tokens.is_some() || self.cost_usd.is_some()
     }
 
@@ -208,7 +213,7 @@ impl Budget {
     }
 
     /// Checks whether the usage reaches any limit.
-    pub fn is_reached(&self, used: &Spent) -> bool {
+    pub fn is_reached(&self, used: &BudgetUsage) -> bool {
         self.tokens.is_some_and(|limit| used.tokens >= limit)
             || self.cost_usd.is_some_and(|limit| used.cost_usd >= limit)
             || self.wall_seconds.is_some_and(|limit| used.wall.as_secs() >= limit)
@@ -231,7 +236,7 @@ impl Budget {
 }
 
 /// Formats amounts shown side by side, with enough digits to tell them apart and within 5% of the value.
-pub fn dollars<const N: usize>(amounts: [f64; N]) -> [String; N] {
+pub fn format_dollars<const N: usize>(amounts: [f64; N]) -> [String; N] {
     /// Further digits are rounding errors of the sum.
     const MOST_DIGITS: usize = 6;
     let with = |digits: usize| amounts.map(|amount| format!("{amount:.digits$}"));
@@ -255,23 +260,28 @@ mod tests {
 
     #[test]
     fn amounts_have_the_digits_that_tell_them_apart() {
-        assert_eq!(dollars([1.2, 1.0, 0.5]), ["$1.20", "$1.00", "$0.50"]);
-        assert_eq!(dollars([0.005, 0.005]), ["$0.005", "$0.005"]);
-        assert_eq!(dollars([0.005, 0.0049]), ["$0.0050", "$0.0049"]);
-        assert_eq!(dollars([20.0, 20.004]), ["$20.000", "$20.004"]);
-        assert_eq!(dollars([0.0, 3.0]), ["$0.00", "$3.00"]);
-        assert_eq!(dollars([0.3, 0.1 + 0.2]), ["$0.30", "$0.30"], "the same, but for adding up");
-        assert_eq!(dollars([1e-9]), ["$0.000000"]);
+        assert_eq!(format_dollars([1.2, 1.0, 0.5]), ["$1.20", "$1.00", "$0.50"]);
+        assert_eq!(format_dollars([0.005, 0.005]), ["$0.005", "$0.005"]);
+        assert_eq!(format_dollars([0.005, 0.0049]), ["$0.0050", "$0.0049"]);
+        assert_eq!(format_dollars([20.0, 20.004]), ["$20.000", "$20.004"]);
+        assert_eq!(format_dollars([0.0, 3.0]), ["$0.00", "$3.00"]);
+        assert_eq!(
+            format_dollars([0.3, 0.1 + 0.2]),
+            ["$0.30", "$0.30"],
+            "the same, but for adding up"
+        );
+        assert_eq!(format_dollars([1e-9]), ["$0.000000"]);
     }
 
-    fn spent(attempts: u64, tokens: u64) -> Spent {
-        Spent { attempts, tokens, ..Spent::default() }
+    fn spent(attempts: u64, tokens: u64) -> BudgetUsage {
+        BudgetUsage { attempts, tokens, ..BudgetUsage::default() }
     }
 
     #[test]
-    fn nothing_begins_that_would_go_over() {
+    fn no_attempt_starts_if_the_budget_would_be_exceeded() {
         let budget = Budget { tokens: Some(100_000), ..Budget::default() };
-        let refuses = |spent: Spent| budget.refuses(Level::Run, &spent, &spent.next_attempt(2_000));
+        let refuses =
+            |spent: BudgetUsage| budget.refuses(Level::Run, &spent, &spent.next_attempt(2_000));
         assert_eq!(refuses(spent(0, 0)), None);
         assert_eq!(refuses(spent(2, 60_000)), None);
         let of_run = |why: &str| ExhaustedBudget { level: Level::Run, why: why.to_owned() };
@@ -288,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_counts_as_what_ended_before_it() {
+    fn running_attempts_count_as_the_average_of_ended_attempts() {
         let running = spent(2, 60_000).with_running(2, 4_000);
         assert!(!running.is_only_expected() && spent(0, 0).with_running(1, 9).is_only_expected());
         assert_eq!(running.running, 2);
@@ -298,10 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_nothing_lets_nothing_begin() {
+    fn a_zero_limit_starts_no_attempt() {
         let free = Budget { cost_usd: Some(0.0), ..Budget::default() };
         let why = |budget: Budget| {
-            budget.refuses(Level::Run, &Spent::default(), &Spent::default()).unwrap().why
+            budget
+                .refuses(Level::Run, &BudgetUsage::default(), &BudgetUsage::default())
+                .unwrap()
+                .why
         };
         assert_eq!(why(free), "the run's budget is $0.00: no attempt may start");
         let none = Budget { tokens: Some(0), ..Budget::default() };
@@ -311,10 +324,10 @@ mod tests {
     }
 
     #[test]
-    fn the_tighter_limit_holds() {
+    fn the_lower_limit_applies() {
         let phase = Budget { tokens: Some(10), cost_usd: None, wall_seconds: Some(5) };
         let run = Budget { tokens: Some(30), cost_usd: Some(1.0), wall_seconds: None };
-        let left = run.less(&spent(1, 25));
+        let left = run.subtract(&spent(1, 25));
         let both = phase.tightest(&left);
         assert_eq!(both, Budget { tokens: Some(5), cost_usd: Some(1.0), wall_seconds: Some(5) });
         assert!(both.is_reached(&spent(1, 5)) && !both.is_reached(&spent(1, 4)));

@@ -24,7 +24,7 @@ pub enum Presence {
 
 /// A missing deliverable and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingDeliverable {
     /// The deliverable as listed in the spec.
     pub deliverable: PathPattern,
     /// Why the deliverable counts as missing.
@@ -46,7 +46,7 @@ pub enum MissingReason {
     NoNewMatch,
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingDeliverable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = match self.why {
             MissingReason::Absent => "does not exist",
@@ -71,14 +71,14 @@ pub fn delivers(spec: &FixedSpec, file: &str) -> bool {
 
 /// Returns the missing deliverables. `changes` are the attempt's changes, `presence` inspects the resulting
 /// tree; both use paths relative to the repository root, without a trailing slash.
-pub fn missing(
+pub fn find_missing(
     spec: &FixedSpec,
     changes: &[Change],
     presence: &dyn Fn(&str) -> Presence,
-) -> Vec<Missing> {
+) -> Vec<MissingDeliverable> {
     let judge = |deliverable: &PathPattern| {
         let why = judge(deliverable, changes, presence)?;
-        Some(Missing { deliverable: deliverable.clone(), why })
+        Some(MissingDeliverable { deliverable: deliverable.clone(), why })
     };
     spec.deliverables.iter().filter_map(judge).collect()
 }
@@ -143,7 +143,7 @@ mod tests {
         let presence = |path: &str| {
             there.iter().find(|(there, _)| *there == path).map_or(Presence::Absent, |(_, is)| *is)
         };
-        missing(&spec, &changes, &presence).pop().map(|missing| missing.why)
+        find_missing(&spec, &changes, &presence).pop().map(|missing| missing.why)
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_needs_a_file_beneath() {
+    fn a_directory_must_contain_a_file() {
         let with = |presence| missing_of("docs/", &[("docs", presence)], &[]);
         assert_eq!(with(Presence::Directory), None);
         assert_eq!(with(Presence::EmptyDirectory), Some(MissingReason::NothingBeneath));
@@ -182,9 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_in_words() {
-        let missing =
-            Missing { deliverable: PathPattern("a.py".into()), why: MissingReason::Empty };
+    fn missing_deliverables_are_described() {
+        let missing = MissingDeliverable {
+            deliverable: PathPattern("a.py".into()),
+            why: MissingReason::Empty,
+        };
         assert_eq!(missing.to_string(), "a.py: is empty");
     }
 }

@@ -59,9 +59,9 @@ impl Footprint {
 
 /// A set of footprints. An overlap check costs a lookup for each parent directory.
 #[derive(Clone, Debug, Default)]
-pub struct Ground(BTreeSet<String>);
+pub struct FootprintSet(BTreeSet<String>);
 
-impl Ground {
+impl FootprintSet {
     /// Checks whether the set contains no footprint.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -91,8 +91,8 @@ impl Ground {
         if ends.into_iter().any(|end| self.0.contains(&area[..end])) {
             return true;
         }
-        let beneath = format!("{area}/");
-        self.0.range(beneath.clone()..).next().is_some_and(|next| next.starts_with(&beneath))
+        let children = format!("{area}/");
+        self.0.range(children.clone()..).next().is_some_and(|next| next.starts_with(&children))
     }
 }
 
@@ -103,7 +103,7 @@ fn area(pattern: &str) -> &str {
         // In a glob, a bracket is always a set of letters.
         true => {
             let end = pattern.find(['*', '?', '{', '[']).unwrap_or(pattern.len());
-            pattern[..end].rsplit_once('/').map_or("", |(folder, _)| folder)
+            pattern[..end].rsplit_once('/').map_or("", |(directory, _)| directory)
         }
         false => pattern,
     };
@@ -124,19 +124,20 @@ fn contains(area: &str, path: &str) -> bool {
 /// the phase's footprint, or its directory is the same as, above or below the directory of a changed file. A
 /// file at the root (a manifest, a lock file) is therefore related to all.
 pub fn is_related(footprint: &Footprint, changed: &[String], landed: &[String]) -> bool {
-    let folders = |paths: &[String]| {
-        let mut folders: Vec<String> = paths.iter().map(|path| folder(path).to_owned()).collect();
-        folders.sort_unstable();
-        folders.dedup();
-        folders
+    let directories = |paths: &[String]| {
+        let mut directories: Vec<String> =
+            paths.iter().map(|path| parent_directory(path).to_owned()).collect();
+        directories.sort_unstable();
+        directories.dedup();
+        directories
     };
-    let (ours, theirs) = (folders(changed), folders(landed));
+    let (ours, theirs) = (directories(changed), directories(landed));
     landed.iter().any(|path| footprint.covers(path))
-        || ours.iter().any(|folder| theirs.iter().any(|other| related(folder, other)))
+        || ours.iter().any(|directory| theirs.iter().any(|other| related(directory, other)))
 }
 
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or(ROOT, |(folder, _)| folder)
+fn parent_directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or(ROOT, |(directory, _)| directory)
 }
 
 #[cfg(test)]
@@ -180,21 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beneath_is_not_told_twice() {
-        let told = footprint(&["a/b/c.py", "a.x", "a/b", "a", "a-b/c", "b.md"]);
-        assert_eq!(told.0, ["a", "a-b/c", "a.x", "b.md"]);
+    fn nested_areas_are_listed_once() {
+        let listed = footprint(&["a/b/c.py", "a.x", "a/b", "a", "a-b/c", "b.md"]);
+        assert_eq!(listed.0, ["a", "a-b/c", "a.x", "b.md"]);
         assert_eq!(footprint(&["src/**", "src/a.py"]), footprint(&["src/"]));
     }
 
     #[test]
-    fn what_a_phase_only_reads_does_not_count() {
+    fn read_only_paths_are_not_in_the_footprint() {
         let mut spec = FixedSpec::sample("p", "src/a.py");
         spec.read_only = vec![PathPattern("docs".to_owned())];
         assert!(!Footprint::of(&spec).overlaps(&footprint(&["docs"])));
     }
 
     #[test]
-    fn a_landing_matters_where_it_is_near() {
+    fn only_nearby_landings_are_related() {
         let ours = ["src/a/x.py".to_owned()];
         let near = |landed: &str| is_related(&footprint(&["src/a"]), &ours, &[landed.to_owned()]);
         for landed in ["src/a/x.py", "src/a/y.py", "src/a/deep/z.py", "src/lib.py", "Cargo.toml"] {
@@ -240,7 +241,7 @@ mod tests {
         }
 
         #[test]
-        fn what_both_may_write_overlaps(a in patterns(), b in patterns(), path in "[ab]{1,2}(/[ab]{1,2}){0,2}(/a\\.py)?") {
+        fn shared_writable_paths_overlap(a in patterns(), b in patterns(), path in "[ab]{1,2}(/[ab]{1,2}){0,2}(/a\\.py)?") {
             let may = |patterns: &[String]| patterns.iter().any(|p| Matcher::new(p).covers(&path));
             if may(&a) && may(&b) {
                 prop_assert!(of(&a).overlaps(&of(&b)), "{a:?} {b:?} {path}");
@@ -251,23 +252,23 @@ mod tests {
         }
 
         #[test]
-        fn folders_apart_never_overlap(a in prop::collection::vec(pattern(), 1..4), b in prop::collection::vec(pattern(), 1..4)) {
-            let beneath = |folder: &str, all: &[String]| {
-                of(&all.iter().map(|p| format!("{folder}/{p}")).collect::<Vec<_>>())
+        fn separate_directories_never_overlap(a in prop::collection::vec(pattern(), 1..4), b in prop::collection::vec(pattern(), 1..4)) {
+            let children = |directory: &str, all: &[String]| {
+                of(&all.iter().map(|p| format!("{directory}/{p}")).collect::<Vec<_>>())
             };
-            prop_assert!(!beneath("left", &a).overlaps(&beneath("lefty", &b)));
+            prop_assert!(!children("left", &a).overlaps(&children("lefty", &b)));
         }
 
         #[test]
-        fn many_together_overlap_with_what_any_of_them_overlaps_with(all in prop::collection::vec(patterns(), 0..5), a in patterns()) {
+        fn a_set_overlaps_like_any_of_its_footprints(all in prop::collection::vec(patterns(), 0..5), a in patterns()) {
             let (all, a) = (all.iter().map(|one| of(one)).collect::<Vec<_>>(), of(&a));
-            let mut ground = Ground::default();
-            all.iter().for_each(|one| ground.add(one));
-            prop_assert_eq!(ground.overlaps(&a), all.iter().any(|one| one.overlaps(&a)));
+            let mut set = FootprintSet::default();
+            all.iter().for_each(|one| set.add(one));
+            prop_assert_eq!(set.overlaps(&a), all.iter().any(|one| one.overlaps(&a)));
         }
 
         #[test]
-        fn it_is_read_as_it_was_written(a in patterns()) {
+        fn serialization_round_trips(a in patterns()) {
             let a = of(&a);
             let text = serde_json::to_string(&a).unwrap();
             prop_assert_eq!(serde_json::from_str::<Footprint>(&text).unwrap(), a);

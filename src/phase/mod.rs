@@ -40,4 +40,4 @@ pub use sample::Sample;
 pub use spec::{Complexity, FixedSpec, PathPattern, PhaseCi, RawSpec};
 pub use state::PhaseState;
 pub use usage::{Tokens, Usage};
-pub use verdict::{Failure, FailureDetail, Requeue, Verdict};
+pub use verdict::{Failure, FailureDetail, RequeueReason, Verdict};

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_told_from_notes() {
+    fn ids_and_notes_are_distinguished() {
         for (given, names, notes) in [
             (json!(["a", " b "]), vec!["a", "b"], vec![]),
             (json!("a"), vec!["a"], vec![]),

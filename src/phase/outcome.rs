@@ -59,7 +59,7 @@ impl AttemptOutcome {
     }
 
     /// Checks whether the attempt counts towards `max_attempts`.
-    pub fn is_charged(self) -> bool {
+    pub fn is_counted(self) -> bool {
         self.passed() || self == Self::Failed
     }
 }

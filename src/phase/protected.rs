@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_protected_needs_the_key_however_it_is_named() {
+    fn protected_paths_need_the_key_under_any_spelling() {
         for path in [
             ".github/workflows/ci.yml",
             ".github/**",

@@ -179,13 +179,13 @@ mod tests {
 
     #[test]
     fn a_step_that_is_not_legal_is_refused_in_words() {
-        let told = |from, event| next(from, event).unwrap_err().to_string();
+        let refusal = |from, event| next(from, event).unwrap_err().to_string();
         assert_eq!(
-            told(PhaseState::Skipped, Event::Skip),
+            refusal(PhaseState::Skipped, Event::Skip),
             "it is skipped, so it cannot be skipped"
         );
         assert_eq!(
-            told(PhaseState::Executing, Event::Retry),
+            refusal(PhaseState::Executing, Event::Retry),
             "it is running, so it cannot be retried"
         );
     }

@@ -26,7 +26,7 @@ pub enum Verdict {
     /// The attempt failed and is counted.
     Failed(Failure),
     /// The phase is queued again and the attempt is not counted.
-    Requeued(Requeue),
+    Requeued(RequeueReason),
 }
 
 impl Verdict {
@@ -36,21 +36,21 @@ impl Verdict {
             Self::Passed { commit: Some(_) } => AttemptOutcome::Landed,
             Self::Passed { commit: None } => AttemptOutcome::NoChangeNeeded,
             Self::Failed(_) => AttemptOutcome::Failed,
-            Self::Requeued(Requeue::Interrupted) => AttemptOutcome::Interrupted,
-            Self::Requeued(Requeue::Crashed) => AttemptOutcome::Crashed,
+            Self::Requeued(RequeueReason::Interrupted) => AttemptOutcome::Interrupted,
+            Self::Requeued(RequeueReason::Crashed) => AttemptOutcome::Crashed,
             // Stored as the same outcome: the provider did not answer and the phase is deferred.
-            Self::Requeued(Requeue::RateLimited { .. } | Requeue::Unavailable { .. }) => {
-                AttemptOutcome::RateLimited
-            }
-            Self::Requeued(Requeue::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
-            Self::Requeued(Requeue::Systemic { .. }) => AttemptOutcome::Systemic,
+            Self::Requeued(
+                RequeueReason::RateLimited { .. } | RequeueReason::Unavailable { .. },
+            ) => AttemptOutcome::RateLimited,
+            Self::Requeued(RequeueReason::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
+            Self::Requeued(RequeueReason::Systemic { .. }) => AttemptOutcome::Systemic,
         }
     }
 
     /// Returns the name used in events. The store records an unavailable provider as rate limited.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Requeued(Requeue::Unavailable { .. }) => "unavailable",
+            Self::Requeued(RequeueReason::Unavailable { .. }) => "unavailable",
             verdict => verdict.outcome().as_str(),
         }
     }
@@ -58,7 +58,7 @@ impl Verdict {
 
 /// Reason why a phase is queued again through no fault of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Requeue {
+pub enum RequeueReason {
     /// The operator stopped the drain.
     Interrupted,
     /// The drain or the supervisor of the attempt died.
@@ -169,7 +169,7 @@ impl Failure {
     }
 }
 
-impl Requeue {
+impl RequeueReason {
     /// Changes the message.
     #[must_use]
     pub fn map_texts(self, change: &impl Fn(String) -> String) -> Self {
@@ -224,9 +224,9 @@ pub struct Outcome {
 /// Computes the effect of a verdict from the verdict and the counters.
 pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
     match verdict {
-        Verdict::Passed { .. } => Outcome::of(Event::Land, charged(tally)),
+        Verdict::Passed { .. } => Outcome::of(Event::Land, count_attempt(tally)),
         Verdict::Failed(failure) => {
-            let tally = charged(tally);
+            let tally = count_attempt(tally);
             let left = tally.attempts < tally.max_attempts;
             let event = if left { Event::Requeue } else { Event::GiveUp };
             Outcome { failure: Some(failure.clone()), ..Outcome::of(event, tally) }
@@ -235,25 +235,27 @@ pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
     }
 }
 
-fn charged(tally: Tally) -> Tally {
+fn count_attempt(tally: Tally) -> Tally {
     Tally { attempts: tally.attempts + 1, uncounted: 0, ..tally }
 }
 
-fn requeued(requeue: &Requeue, mut tally: Tally) -> Outcome {
+fn requeued(requeue: &RequeueReason, mut tally: Tally) -> Outcome {
     let (not_before, what) = match requeue {
-        Requeue::Interrupted => return Outcome::of(Event::Requeue, tally),
+        RequeueReason::Interrupted => return Outcome::of(Event::Requeue, tally),
         // The drain ended because of this error. If no agent was started, no counter changes.
-        Requeue::Systemic { .. } if !tally.is_asked => return Outcome::of(Event::Requeue, tally),
-        Requeue::Crashed => return crashed(tally),
-        Requeue::Systemic { .. } => (None, "an error ended the drain during the attempt"),
-        Requeue::Unavailable { not_before, .. } => {
+        RequeueReason::Systemic { .. } if !tally.is_asked => {
+            return Outcome::of(Event::Requeue, tally);
+        }
+        RequeueReason::Crashed => return crashed(tally),
+        RequeueReason::Systemic { .. } => (None, "an error ended the drain during the attempt"),
+        RequeueReason::Unavailable { not_before, .. } => {
             (Some(*not_before), "its provider was unavailable")
         }
-        Requeue::RateLimited { not_before, .. } => {
+        RequeueReason::RateLimited { not_before, .. } => {
             tally.rate_limits += 1;
             (Some(*not_before), "it was rate limited")
         }
-        Requeue::BaseMoved { .. } => {
+        RequeueReason::BaseMoved { .. } => {
             tally.base_moves += 1;
             (None, "the branch moved during the attempt")
         }
@@ -280,7 +282,7 @@ fn bounded(mut tally: Tally, not_before: Option<UnixMs>, what: &str) -> Outcome 
     }
     let uncounted = tally.uncounted;
     // Further attempts are counted too, until an attempt ends in a verdict.
-    tally = Tally { uncounted, ..charged(tally) };
+    tally = Tally { uncounted, ..count_attempt(tally) };
     if tally.attempts < tally.max_attempts {
         return Outcome { not_before, ..Outcome::of(Event::Requeue, tally) };
     }

@@ -7,7 +7,7 @@ fn tally(attempts: u32) -> Tally {
 }
 
 #[test]
-fn a_failure_is_retried_until_tries_are_used_up() {
+fn a_failure_is_retried_until_no_attempts_are_left() {
     let verdict = Verdict::Failed(Failure::new(FailureKind::CiFailed, "1 test failed"));
     assert_eq!(outcome(&verdict, tally(0)).event, Event::Requeue);
     assert_eq!(outcome(&verdict, tally(1)).event, Event::Requeue);
@@ -19,13 +19,13 @@ fn a_failure_is_retried_until_tries_are_used_up() {
 
 #[test]
 fn interrupts_are_free_and_unbounded() {
-    let verdict = Verdict::Requeued(Requeue::Interrupted);
+    let verdict = Verdict::Requeued(RequeueReason::Interrupted);
     assert_eq!(outcome(&verdict, tally(2)), Outcome::of(Event::Requeue, tally(2)));
 }
 
 #[test]
 fn crashes_are_free_and_bounded() {
-    let verdict = Verdict::Requeued(Requeue::Crashed);
+    let verdict = Verdict::Requeued(RequeueReason::Crashed);
     let mut at = tally(0);
     for _ in 1..MAX_CRASHES {
         let next = outcome(&verdict, at);
@@ -39,11 +39,11 @@ fn crashes_are_free_and_bounded() {
 
 #[test]
 fn a_provider_that_always_fails_is_asked_a_bounded_number_of_times() {
-    let gone = || Requeue::Unavailable { not_before: UnixMs(7), message: "529".into() };
-    let systemic = || Requeue::Systemic { message: "no credit".into() };
-    let moved = || Requeue::BaseMoved { message: "a.txt".into() };
-    let limited = || Requeue::RateLimited { not_before: UnixMs(7), message: "429".into() };
-    let all: [&dyn Fn() -> Requeue; 4] = [&gone, &systemic, &moved, &limited];
+    let gone = || RequeueReason::Unavailable { not_before: UnixMs(7), message: "529".into() };
+    let systemic = || RequeueReason::Systemic { message: "no credit".into() };
+    let moved = || RequeueReason::BaseMoved { message: "a.txt".into() };
+    let limited = || RequeueReason::RateLimited { not_before: UnixMs(7), message: "429".into() };
+    let all: [&dyn Fn() -> RequeueReason; 4] = [&gone, &systemic, &moved, &limited];
     for requeue in all {
         let mut at = Tally { max_uncounted: 5, is_asked: true, ..tally(0) };
         let mut asked = 0;
@@ -65,15 +65,15 @@ fn a_provider_that_always_fails_is_asked_a_bounded_number_of_times() {
 }
 
 #[test]
-fn a_verdict_lets_the_uncounted_begin_anew() {
+fn a_verdict_resets_the_number_of_uncounted_attempts() {
     let at = Tally { uncounted: 5, max_uncounted: 5, ..tally(0) };
     let red = Verdict::Failed(Failure::new(FailureKind::CiFailed, "red"));
     assert_eq!(outcome(&red, at).tally.uncounted, 0);
 }
 
 #[test]
-fn a_rate_limit_names_when_to_come_back() {
-    let requeue = Requeue::RateLimited { not_before: UnixMs(7), message: "429".into() };
+fn a_rate_limit_contains_its_reset_time() {
+    let requeue = RequeueReason::RateLimited { not_before: UnixMs(7), message: "429".into() };
     let next = outcome(&Verdict::Requeued(requeue), tally(0));
     assert_eq!((next.event, next.not_before), (Event::Requeue, Some(UnixMs(7))));
 }

@@ -22,7 +22,7 @@ pub fn first_few(all: &[impl AsRef<str>], few: usize) -> String {
 }
 
 /// Returns the known word that was probably meant, if the given word is a typo.
-pub fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn find_similar<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().find(|known| strsim::osa_distance(known, word) <= 2).copied()
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_are_few_and_a_number() {
+    fn long_lists_are_shortened_with_a_count() {
         assert_eq!(first_few(&["a", "b"], 2), "a, b");
         assert_eq!(first_few(&["a", "b", "c"], 2), "a, b and 1 more");
         assert_eq!(first_few(&[""; 0], 2), "");

@@ -51,8 +51,8 @@ fn list(what: &str, lines: impl ExactSizeIterator<Item = String>) -> Option<Stri
 
 /// Renders memories of earlier phases.
 pub fn memories(snippets: &[Snippet]) -> Vec<Section> {
-    let said = snippets.iter().filter(|snippet| !snippet.text.trim().is_empty());
-    said.enumerate()
+    let filled = snippets.iter().filter(|snippet| !snippet.text.trim().is_empty());
+    filled.enumerate()
         .map(|(at, snippet)| {
             let of = format!("### {}", one_line(&snippet.source));
             let heading = match at {

@@ -40,8 +40,8 @@ pub fn section(spec: &FixedSpec) -> Section {
     let json = spec.json();
     // Phases in `depends_on` are complete at this point; any other content is a note.
     let gates = json.get(DEPENDS_ON).is_some_and(|needs| Needs::of(needs).notes.is_empty());
-    let told = |key: &str| KNOWN.contains(&key) || gates && key == DEPENDS_ON;
-    let own = json.as_object().into_iter().flatten().filter(|(key, _)| !told(key));
+    let is_covered = |key: &str| KNOWN.contains(&key) || gates && key == DEPENDS_ON;
+    let own = json.as_object().into_iter().flatten().filter(|(key, _)| !is_covered(key));
     let in_scope =
         json.get("scope").and_then(Value::as_object).into_iter().flat_map(|scope| {
             scope.iter().filter(|(key, _)| !KNOWN_IN_SCOPE.contains(&key.as_str()))

@@ -23,7 +23,7 @@ pub struct PromptInput<'a> {
     /// Spec of the phase.
     pub spec: &'a FixedSpec,
     /// Number of this attempt: counted attempts so far plus 1.
-    pub try_number: u32,
+    pub counted_attempt: u32,
     /// Maximum number of counted attempts.
     pub max_attempts: u32,
     /// Paths closed to all phases.
@@ -55,7 +55,7 @@ pub fn compose(input: &PromptInput) -> String {
     parts.push(extra::section(input.spec));
     parts.push(judgement(input));
     parts.extend(earlier_attempts::memories(input.memories));
-    sections::fitted(parts, input.max_chars)
+    sections::fit(parts, input.max_chars)
 }
 
 fn task(input: &PromptInput) -> Section {
@@ -67,7 +67,7 @@ fn task(input: &PromptInput) -> Section {
         spec.phase_id(),
         if spec.category().is_empty() { "unknown" } else { spec.category() },
         complexity(spec.complexity()),
-        input.try_number,
+        input.counted_attempt,
         input.max_attempts,
     ));
     if !spec.description().trim().is_empty() {

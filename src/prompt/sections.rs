@@ -86,7 +86,7 @@ impl Section {
 }
 
 /// Joins all non-empty sections, with at most `max_chars` characters.
-pub fn fitted(mut sections: Vec<Section>, max_chars: usize) -> String {
+pub fn fit(mut sections: Vec<Section>, max_chars: usize) -> String {
     for cut in ORDER {
         for at in (0..sections.len()).rev() {
             let surplus = joined(&sections).chars().count().saturating_sub(max_chars);
@@ -106,8 +106,8 @@ pub fn fitted(mut sections: Vec<Section>, max_chars: usize) -> String {
 }
 
 fn joined(sections: &[Section]) -> String {
-    let said = sections.iter().filter(|section| !section.is_empty()).map(Section::render);
-    let mut text = said.collect::<Vec<_>>().join("\n\n");
+    let rendered = sections.iter().filter(|section| !section.is_empty()).map(Section::render);
+    let mut text = rendered.collect::<Vec<_>>().join("\n\n");
     text.push('\n');
     text
 }

@@ -55,7 +55,7 @@ fn failure() -> Failure {
 fn input<'a>(spec: &'a FixedSpec, protected: &'a [String]) -> PromptInput<'a> {
     PromptInput {
         spec,
-        try_number: 1,
+        counted_attempt: 1,
         max_attempts: 3,
         protected,
         ci_command: Some("python3 -m pytest"),
@@ -105,7 +105,7 @@ fn a_second_try_with_memories() {
         Snippet { source: "auth-0".into(), text: "Users have an id.\n```py\nid: int\n```".into() },
     ];
     let input = PromptInput {
-        try_number: 2,
+        counted_attempt: 2,
         memories: &memories,
         last_failure: Some(&failure),
         ..input(&spec, &[])
@@ -122,7 +122,7 @@ fn the_least_of_a_spec() {
 
 /// Cuttable sections in order, each marked by a unique word.
 #[test]
-fn what_is_cut_goes_in_the_stated_order() {
+fn sections_are_cut_in_the_documented_order() {
     let long = |word: &str| format!("{word} {}", "x".repeat(3_000));
     let spec = fixed(json!({
         "phase_id": "p", "description": long("DESCRIPTION"), "deliverables": ["src/DELIVERABLE.py"],
@@ -154,7 +154,7 @@ fn what_is_cut_goes_in_the_stated_order() {
 }
 
 #[test]
-fn of_a_log_the_end_stays_and_of_anything_else_the_beginning() {
+fn logs_keep_their_end_and_other_texts_their_beginning() {
     let spec = fixed(json!({"phase_id": "p", "description": "d"}));
     let mut failure = failure();
     failure.detail.log_tail = format!("BEGIN {} END", "x".repeat(5_000));

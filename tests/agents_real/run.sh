@@ -2,14 +2,14 @@
 # Real coding agents, installed from their registries, each working off one phase through `autopack drain`, against a
 # model server on this machine that is none (stand_in.py). No key, no model, nothing sent out but the installation.
 #
-#   run.sh AUTOPACK FOLDER [AGENT ...]
+#   run.sh AUTOPACK DIRECTORY [AGENT ...]
 #
-# Says one line for each agent: landed, skipped (why) or FAILED (why); exits with 1 if any failed. FOLDER keeps the
+# Says one line for each agent: landed, skipped (why) or FAILED (why); exits with 1 if any failed. DIRECTORY keeps the
 # installations.
 set -u
 autopack=$(realpath "$1")
 mkdir -p "$2"
-folder=$(realpath "$2")
+directory=$(realpath "$2")
 shift 2
 here=$(dirname "$(realpath "$0")")
 agents=("$@")
@@ -20,24 +20,24 @@ trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
 
 # The versions that docs/agents.md names.
 npm_package() {
-  local into=$folder/npm-$1
+  local into=$directory/npm-$1
   [ -d "$into/node_modules" ] && return
   command -v npm >/dev/null || { echo "npm is missing"; return 1; }
   mkdir -p "$into"
-  timeout 600 npm install --prefix "$into" --no-audit --no-fund "$2" >"$folder/$1.log" 2>&1 && return
+  timeout 600 npm install --prefix "$into" --no-audit --no-fund "$2" >"$directory/$1.log" 2>&1 && return
   rm -rf "$into/node_modules"
-  echo "npm cannot install $2: see $folder/$1.log"
+  echo "npm cannot install $2: see $directory/$1.log"
   return 1
 }
 
 pip_packages() {
-  local name=$1 into=$folder/$1
+  local name=$1 into=$directory/$1
   shift
   [ -e "$into/done" ] && return
   command -v python3 >/dev/null || { echo "python3 is missing"; return 1; }
-  python3 -m venv "$into" >"$folder/$name.log" 2>&1 &&
-    timeout 1200 "$into/bin/pip" install --quiet "$@" >>"$folder/$name.log" 2>&1 && touch "$into/done" && return
-  echo "pip cannot install $*: see $folder/$name.log"
+  python3 -m venv "$into" >"$directory/$name.log" 2>&1 &&
+    timeout 1200 "$into/bin/pip" install --quiet "$@" >>"$directory/$name.log" 2>&1 && touch "$into/done" && return
+  echo "pip cannot install $*: see $directory/$name.log"
   return 1
 }
 
@@ -57,10 +57,10 @@ install() {
 
 program() {
   case $1 in
-  goose) echo "$folder"/npm-goose/node_modules/@aaif/goose-binary-linux-x64/bin/goose ;;
-  aider) echo "$folder/aider/bin/aider" ;;
-  mini-swe-agent) echo "$folder/mini/bin/mini" ;;
-  *) echo "$folder/npm-$1/node_modules/.bin/$1" ;;
+  goose) echo "$directory"/npm-goose/node_modules/@aaif/goose-binary-linux-x64/bin/goose ;;
+  aider) echo "$directory/aider/bin/aider" ;;
+  mini-swe-agent) echo "$directory/mini/bin/mini" ;;
+  *) echo "$directory/npm-$1/node_modules/.bin/$1" ;;
   esac
 }
 

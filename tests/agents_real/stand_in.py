@@ -4,9 +4,9 @@ creates one file with it and stops.
 
     stand_in.py FILE TEXT [--port N]
 
-It prints its port, and one line for each request. The first folder of a request's path says how it behaves:
+It prints its port, and one line for each request. The first directory of a request's path selects the behavior:
 `ok` works; `s401`, `s429` and so on answer every request with that status; `spin` asks for the same
-command over and over. Without such a folder it works.
+command over and over. Without such a directory it works.
 """
 
 import argparse
@@ -40,8 +40,8 @@ class Plan:
         if mode == "spin":
             return "cat no-such-file"
         if answered == 0:
-            folder = self.path.rpartition("/")[0]
-            make = f"mkdir -p {shlex.quote(folder)} && " if folder else ""
+            directory = self.path.rpartition("/")[0]
+            make = f"mkdir -p {shlex.quote(directory)} && " if directory else ""
             return f"{make}printf '%s\\n' {shlex.quote(self.text)} > {shlex.quote(self.path)}"
         return None
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes each target for FUZZ_SECONDS (60), or those named as arguments. What it found so far lies in target/fuzz/corpus, and is
-# where the next run begins; an input that breaks something lies in target/fuzz/artifacts, and ends this with 1.
+# Fuzzes each target for FUZZ_SECONDS (60), or those named as arguments. The corpus is in target/fuzz/corpus, and the next
+# run starts with it. Inputs that fail a target are in target/fuzz/artifacts; the exit code is then 1.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -18,21 +18,21 @@ if ! command -v cargo-fuzz >/dev/null; then
 fi
 
 # One file an input: what tests/fuzz/seeds has for a target and what its .from names; the real specs where they are.
-seeds() { # target, folder
-  local folder=$2 from file
-  mkdir -p "$folder"
+seeds() { # target, directory
+  local directory=$2 from file
+  mkdir -p "$directory"
   for from in "tests/fuzz/seeds/$1" $(cat "tests/fuzz/seeds/$1.from" 2>/dev/null); do
     [ -e "$from" ] || continue
-    find "$from" -type f | while read -r file; do cp "$file" "$folder/$(tr '/' '-' <<<"$file")"; done
+    find "$from" -type f | while read -r file; do cp "$file" "$directory/$(tr '/' '-' <<<"$file")"; done
   done
   local specs=${AUTOPACK_SHARED_DATA:-../shared/data}/real_phase_specs.jsonl
   if [ -f "$specs" ]; then
-    case $1 in autofix | plans) split -l 1 -a 3 "$specs" "$folder/real-spec-" ;; esac
+    case $1 in autofix | plans) split -l 1 -a 3 "$specs" "$directory/real-spec-" ;; esac
   fi
 }
 
 # FAISS takes minutes, and is no different here: the one that `make build` made is linked, where it is there. Cargo takes this
-# configuration from the folder that it is started in.
+# configuration from the directory that it is started in.
 reuse_faiss() {
   local library out
   library=$(find "${home%/fuzz}/debug/build" -path '*/faiss-sys-*/out/lib/libfaiss.a' 2>/dev/null | head -n 1)

@@ -122,13 +122,13 @@ fn drain_as(name: &str, shape: &Shape, agent: Agent) {
 /// Home is a temporary directory; the toolchains are in the real one.
 fn with_toolchains(project: Project) -> Project {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let beneath = |variable: &str, directory: &str| {
+    let in_home = |variable: &str, directory: &str| {
         let named = std::env::var_os(variable).map(PathBuf::from);
         named.unwrap_or_else(|| home.join(directory)).display().to_string()
     };
     let cache = project.outside("go cache").display().to_string();
     project
-        .env("RUSTUP_HOME", beneath("RUSTUP_HOME", ".rustup"))
+        .env("RUSTUP_HOME", in_home("RUSTUP_HOME", ".rustup"))
         .env("CARGO_NET_OFFLINE", "true")
         .env("GOCACHE", cache)
         .env("GOPROXY", "off")
@@ -149,12 +149,12 @@ fn assert_green_in_a_clean_clone(name: &str, project: &Project, shape: &Shape) {
     let drain = project.command(["--version"]);
     shell.envs(drain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = shell.env("ORIGIN", &origin).env("CI", "1").stdin(Stdio::null()).output().unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),
         "{name}: red in a clean clone:\n{}{}",
-        said(&output.stdout),
-        said(&output.stderr)
+        text(&output.stdout),
+        text(&output.stderr)
     );
 }
 

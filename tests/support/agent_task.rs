@@ -7,26 +7,26 @@ use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{FixedSpec, PhaseId, RawSpec, RunId};
 use autopack::process::{Redactor, use_supervisor};
 
-/// A task to create `src/hello.txt`; the slot is `folder/slot`.
-pub fn task(folder: &Path) -> Task {
+/// A task to create `src/hello.txt`; the slot is `directory/slot`.
+pub fn task(directory: &Path) -> Task {
     use_supervisor(env!("CARGO_BIN_EXE_autopack"));
-    std::fs::create_dir(folder.join("slot")).unwrap();
-    std::fs::write(folder.join("prompt.md"), "the prompt").unwrap();
-    std::fs::write(folder.join("phase.json"), "{}").unwrap();
+    std::fs::create_dir(directory.join("slot")).unwrap();
+    std::fs::write(directory.join("prompt.md"), "the prompt").unwrap();
+    std::fs::write(directory.join("phase.json"), "{}").unwrap();
     Task {
         run_id: RunId::new("run"),
         phase_id: PhaseId::new("phase"),
         attempt: 1,
-        try_number: 1,
+        counted_attempt: 1,
         owner: "owner".to_owned(),
         prompt: "the prompt".to_owned(),
-        workspace: folder.to_owned(),
-        worktree: folder.join("slot"),
-        prompt_file: folder.join("prompt.md"),
-        phase_file: folder.join("phase.json"),
-        result_file: folder.join("result.json"),
-        log: folder.join("agent.log"),
-        log_dir: folder.join("agent-files"),
+        workspace: directory.to_owned(),
+        worktree: directory.join("slot"),
+        prompt_file: directory.join("prompt.md"),
+        phase_file: directory.join("phase.json"),
+        result_file: directory.join("result.json"),
+        log: directory.join("agent.log"),
+        log_dir: directory.join("agent-files"),
         env: [("PATH".into(), std::env::var_os("PATH").unwrap())].into(),
         redact: Redactor::formats_only(),
         hold: None,

@@ -5,12 +5,12 @@
 //! take them in turn; the agent works 20 to 620 s, CI 5 to 65 s, autopack 1 s; after 40 % of the phases nothing runs
 //! for nine hours. Failed attempts leave a log of 60 lines and a patch of 90.
 
-use autopack::phase::{Failure, FailureKind, Requeue, Tokens, UnixMs, Usage, Verdict};
+use autopack::phase::{Failure, FailureKind, RequeueReason, Tokens, UnixMs, Usage, Verdict};
 use autopack::store::Claim;
 use serde_json::json;
 
 use super::Project;
-use super::by_hand::{ByHand, START, Went, folder};
+use super::by_hand::{ByHand, START, Went, attempt_dir};
 
 const CATEGORIES: [&str; 6] =
     ["backend", "frontend", "testing", "docs", "refactoring", "integration"];
@@ -96,7 +96,7 @@ fn fate_of(random: &mut Random) -> Fate {
 fn verdict_of(fate: Fate, claim: &Claim, now: i64) -> (Verdict, Option<Fate>) {
     if fate.limited {
         let (not_before, message) = (UnixMs(now), "429: try again in a moment".to_owned());
-        let verdict = Verdict::Requeued(Requeue::RateLimited { not_before, message });
+        let verdict = Verdict::Requeued(RequeueReason::RateLimited { not_before, message });
         return (verdict, Some(Fate { limited: false, ..fate }));
     }
     if fate.failures == 0 {
@@ -122,7 +122,7 @@ async fn run(
     from: i64,
     random: &mut Random,
 ) -> i64 {
-    let dir = folder(&claim);
+    let dir = attempt_dir(&claim);
     if matches!(verdict, Verdict::Failed(_)) {
         let lines: String =
             (0..90).map(|n| format!("+    value_{n} = compute(\"{n}\") & mask\n")).collect();
@@ -133,13 +133,13 @@ async fn run(
     }
     let (agent, model) = AGENTS[random.below(2) as usize];
     let estimated = 2_000 + random.below(12_000);
-    let turned_away = matches!(verdict, Verdict::Requeued(_));
-    let (agent_ms, ci_ms) = match turned_away {
+    let requeued = matches!(verdict, Verdict::Requeued(_));
+    let (agent_ms, ci_ms) = match requeued {
         true => (2_000, None),
         false => (20_000 + random.below(600_000), Some(5_000 + random.below(60_000))),
     };
     let output = estimated * (40 + random.below(160)) / 100;
-    let tokens = match silent || turned_away {
+    let tokens = match silent || requeued {
         true => Tokens::default(),
         false => Tokens {
             input: Some(output * 9),

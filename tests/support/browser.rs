@@ -75,10 +75,10 @@ impl Browser {
             .expect("Chromium starts");
         assert!(output.status.success(), "{output:?}");
         let log = String::from_utf8_lossy(&output.stderr);
-        let said = |line: &&str| line.contains("CONSOLE");
+        let text = |line: &&str| line.contains("CONSOLE");
         Opened {
             dom: String::from_utf8(output.stdout).expect("UTF-8"),
-            console: log.lines().filter(said).map(str::to_owned).collect(),
+            console: log.lines().filter(text).map(str::to_owned).collect(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct Went<'a> {
 }
 
 /// Directory of an attempt's files, relative to the top of the repository.
-pub fn folder(claim: &Claim) -> String {
+pub fn attempt_dir(claim: &Claim) -> String {
     format!(".autopack/attempts/{}/{}/{}", claim.run_id, claim.phase_id, claim.attempt)
 }
 
@@ -82,7 +82,7 @@ impl ByHand {
     }
 
     pub async fn finish(&self, claim: Claim, verdict: Verdict, went: Went<'_>) {
-        self.store.record_slot(&claim, went.slot, &folder(&claim)).await.unwrap();
+        self.store.record_slot(&claim, went.slot, &attempt_dir(&claim)).await.unwrap();
         self.store.record_agent(&claim, went.agent, Some(went.estimated), None).await.unwrap();
         if let Verdict::Passed { commit: Some(commit) } = &verdict {
             self.store.record_landing(&claim, commit).await.unwrap();

@@ -12,13 +12,13 @@ pub struct Environment {
 
 impl Environment {
     /// Home and temporary files are in this directory.
-    pub fn within(folder: &Path) -> Self {
-        let home = folder.join("home");
+    pub fn within(directory: &Path) -> Self {
+        let home = directory.join("home");
         let mut variables: BTreeMap<String, OsString> = [
             ("PATH".to_owned(), std::env::var_os("PATH").unwrap_or_default()),
             ("HOME".to_owned(), home.clone().into()),
-            ("XDG_STATE_HOME".to_owned(), folder.join("state").into()),
-            ("TMPDIR".to_owned(), folder.into()),
+            ("XDG_STATE_HOME".to_owned(), directory.join("state").into()),
+            ("TMPDIR".to_owned(), directory.into()),
             // Tests that use a memory set this themselves.
             ("AUTOPACK_ENABLE_MEMORY".to_owned(), "0".into()),
             // Without the final test of the tip at the end of a run.
@@ -38,16 +38,16 @@ impl Environment {
     }
 
     /// The program in a directory, with just these variables and no input.
-    pub fn autopack(&self, folder: &Path) -> Command {
+    pub fn autopack(&self, directory: &Path) -> Command {
         let mut autopack = Command::new(program());
-        autopack.current_dir(folder).env_clear().envs(&self.variables).stdin(Stdio::null());
+        autopack.current_dir(directory).env_clear().envs(&self.variables).stdin(Stdio::null());
         autopack
     }
 
     /// git in a directory, as the test's own user.
-    pub fn git(&self, folder: &Path) -> Command {
+    pub fn git(&self, directory: &Path) -> Command {
         let mut git = Command::new("git");
-        git.current_dir(folder).env("HOME", &self.home).envs(GIT);
+        git.current_dir(directory).env("HOME", &self.home).envs(GIT);
         git
     }
 }

@@ -118,7 +118,7 @@ impl Seen {
         self.events.iter().filter_map(tool).collect()
     }
 
-    pub fn said(&self, text: &str) -> bool {
+    pub fn has_line(&self, text: &str) -> bool {
         self.events.contains(&AgentEvent::Line(text.to_owned()))
     }
 }

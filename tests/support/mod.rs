@@ -28,7 +28,7 @@ pub use skip::{has, has_pytest, skip, succeeds};
 /// Writes an executable script.
 pub fn executable(file: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
-    fs::create_dir_all(file.parent().expect("a file has a parent")).expect("folders");
+    fs::create_dir_all(file.parent().expect("a file has a parent")).expect("directories");
     fs::write(file, text).expect("a file");
     fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("it is ours");
 }
@@ -38,8 +38,8 @@ pub fn executable(file: &Path, text: &str) {
 #[track_caller]
 pub fn shared_file(file: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let folder = std::env::var_os("AUTOPACK_SHARED_DATA").map_or_else(beside, PathBuf::from);
-    let path = folder.join(file);
+    let directory = std::env::var_os("AUTOPACK_SHARED_DATA").map_or_else(beside, PathBuf::from);
+    let path = directory.join(file);
     if !path.is_file() {
         skip("data", format_args!("{} does not exist", path.display()));
         return None;

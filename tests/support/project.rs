@@ -86,12 +86,12 @@ impl Project {
 
     /// The agent's checkout in each slot, in order.
     pub fn slots(&self) -> Vec<PathBuf> {
-        let folders = |at: PathBuf| {
+        let directories = |at: PathBuf| {
             let entries = std::fs::read_dir(at).into_iter().flatten().flatten();
             entries.map(|entry| entry.path()).collect::<Vec<_>>()
         };
-        let places = folders(self.outside("state/autopack"));
-        let mut slots: Vec<PathBuf> = places.into_iter().flat_map(folders).collect();
+        let places = directories(self.outside("state/autopack"));
+        let mut slots: Vec<PathBuf> = places.into_iter().flat_map(directories).collect();
         slots.retain(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
             name.rsplit('-').next().is_some_and(|number| number.parse::<u32>().is_ok())

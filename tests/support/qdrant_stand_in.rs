@@ -4,7 +4,7 @@
 //! Like the real one, it takes keys from `QDRANT__SERVICE__API_KEY` and `QDRANT__SERVICE__READ_ONLY_API_KEY`, keeps its
 //! points in `/qdrant/storage` if this directory exists, and panics if another server uses the directory.
 
-#![allow(clippy::disallowed_methods, reason = "a program for tests ends as it is told")]
+#![allow(clippy::disallowed_methods, reason = "a program for tests exits on request")]
 
 #[path = "qdrant/mod.rs"]
 mod qdrant;
@@ -22,7 +22,7 @@ async fn main() -> std::io::Result<()> {
         arguments.get(at + 1).cloned()
     };
     if let Some(code) = value("--exit") {
-        eprintln!("the stand-in was told to exit");
+        eprintln!("the stand-in exits as configured");
         std::process::exit(code.parse().unwrap_or(1));
     }
     let address = value("--address").unwrap_or_else(|| "0.0.0.0".to_owned());

@@ -52,7 +52,7 @@ pub fn succeeds(program: &str, args: &[&str]) -> bool {
 }
 
 #[test]
-fn a_need_is_required_by_its_name_and_by_all() {
+fn a_requirement_is_enforced_by_its_name_and_by_all() {
     assert!(is_required("all", "jq"));
     assert!(is_required("tmux, jq", "jq"));
     assert!(!is_required("", "jq"));

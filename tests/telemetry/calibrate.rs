@@ -14,7 +14,7 @@ fn calibrate(project: &Project, args: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn it_shows_what_it_would_change_and_changes_nothing() {
+async fn a_dry_calibration_shows_changes_and_stores_none() {
     let project = holding(&samples(&WORLDS[3], 120, &mut Random::of(8))).await;
     let ran = project.autopack(CALIBRATE).succeeded();
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
@@ -26,7 +26,7 @@ async fn it_shows_what_it_would_change_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn it_is_applied_version_by_version_and_undone_the_same_way() {
+async fn calibrations_are_applied_and_undone_by_version() {
     let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
     let undo = || calibrate(&project, &["--undo"]);
     assert_eq!(undo(), json!({"undone": null, "active": null}));
@@ -52,7 +52,7 @@ async fn it_is_applied_version_by_version_and_undone_the_same_way() {
 }
 
 #[tokio::test]
-async fn what_would_be_no_better_is_refused() {
+async fn a_calibration_without_improvement_is_refused() {
     let few = holding(&samples(&WORLDS[1], 3, &mut Random::of(8))).await;
     let ran = few.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
     assert!(ran.stderr.contains("nothing was applied: there are 3 samples"), "{ran:#?}");
@@ -72,7 +72,7 @@ async fn what_would_be_no_better_is_refused() {
 
 /// To be better than the shipped numbers is not enough if others are active: the comparison is with the active ones.
 #[tokio::test]
-async fn what_is_worse_than_what_is_in_force_is_refused() {
+async fn a_calibration_worse_than_the_active_one_is_refused() {
     let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
     calibrate(&project, &["--apply"]);
     super::execute(&project, "DELETE FROM samples").await;
@@ -99,7 +99,7 @@ async fn what_is_worse_than_what_is_in_force_is_refused() {
 
 /// The same number in the plan, in the record, and in budgets.
 #[tokio::test]
-async fn drains_go_by_what_is_in_force() {
+async fn drains_use_the_active_calibration() {
     let mut learnt = samples(&WORLDS[1], 80, &mut Random::of(8));
     learnt.iter_mut().for_each(|sample| sample.agent = Some("fake".to_owned()));
     let more = "ci: {command: [\"true\"]}\n";
@@ -134,7 +134,7 @@ fn project_with(project: &Project, more: &str) {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_read_is_said_and_can_be_undone() {
+async fn an_unreadable_calibration_is_reported_and_can_be_undone() {
     let project = holding(&samples(&WORLDS[1], 80, &mut Random::of(8))).await;
     calibrate(&project, &["--apply"]);
     super::execute(&project, "UPDATE calibrations SET coefficients = '{'").await;
@@ -146,7 +146,7 @@ async fn one_that_cannot_be_read_is_said_and_can_be_undone() {
 
 /// Older and newer versions of the program read each other's numbers.
 #[test]
-fn numbers_that_are_not_known_are_overlooked() {
+fn unknown_numbers_are_ignored() {
     let text = json!({"all": {"scale": 2.0, "moon": 3.0}, "groups": []}).to_string();
     let read: Calibration = serde_json::from_str(&text).unwrap();
     let scale = read.all.named().next().unwrap();

@@ -24,7 +24,7 @@ fn mixed(count: usize) -> Vec<Sample> {
 }
 
 #[tokio::test]
-async fn it_is_oldest_first_whatever_came_first() {
+async fn samples_are_exported_oldest_first() {
     let project = holding(&mixed(1_203)).await;
     let all = exported(&project, &[]);
     assert_eq!(all.len(), 1_203, "several pages");
@@ -62,7 +62,7 @@ async fn quality_is_what_jq_selects() {
 }
 
 #[tokio::test]
-async fn runs_and_times_narrow_it_down() {
+async fn runs_and_times_filter_the_export() {
     let project = holding(&mixed(30)).await;
     let of = |args: &[&str]| exported(&project, args).len();
     assert_eq!(of(&["--run-id", "one"]), 10);
@@ -78,7 +78,7 @@ async fn runs_and_times_narrow_it_down() {
 }
 
 #[tokio::test]
-async fn an_unknown_run_is_named_with_those_there_are() {
+async fn an_unknown_run_is_reported_with_the_existing_runs() {
     let project = holding(&mixed(6)).await;
     let ran = project.autopack(["telemetry", "export", "--run-id", "three"]).exited(1);
     let database = project.root().canonicalize().unwrap().join(".autopack/autopack.db");
@@ -126,7 +126,7 @@ async fn csv_has_the_same_samples() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_ends_it_quietly() {
+async fn a_closed_pipe_ends_the_command_quietly() {
     let project = holding(&mixed(4_000)).await;
     let mut child = project.spawn(["telemetry", "export"]);
     let mut reader = BufReader::new(child.stdout.take().unwrap());
@@ -147,7 +147,7 @@ async fn a_value_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn without_a_database_nothing_is_made() {
+fn a_missing_database_creates_no_files() {
     let project = crate::support::Project::new();
     let ran = project.autopack(["telemetry", "export"]).exited(1);
     assert!(ran.stderr.contains("there is no database at"), "{ran:#?}");

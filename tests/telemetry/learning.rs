@@ -107,7 +107,7 @@ fn few_samples_cost_nothing_on_average() {
 }
 
 #[test]
-fn a_handful_of_samples_changes_nothing() {
+fn few_samples_do_not_change_the_calibration() {
     let all = samples(&WORLDS[1], 4, &mut Random::of(5));
     let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
     assert_eq!(learn(&examples.iter().collect::<Vec<_>>()), Calibration::default());
@@ -117,7 +117,7 @@ fn a_handful_of_samples_changes_nothing() {
 /// A third of the samples was cut off, at 30 to 90 % of the full value. Taken as full values, they would pull the
 /// estimate down.
 #[test]
-fn what_was_cut_off_pulls_up_and_never_down() {
+fn truncated_samples_raise_estimates_and_never_lower_them() {
     let mut all = samples(&WORLDS[1], 200, &mut Random::of(11));
     let scale = |all: &[Sample]| {
         let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();

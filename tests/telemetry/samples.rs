@@ -16,7 +16,7 @@ fn plan(count: usize) -> Value {
 }
 
 /// The named fields of each sample.
-fn told(samples: &[Value], fields: &[&str]) -> Vec<Vec<Value>> {
+fn field_rows(samples: &[Value], fields: &[&str]) -> Vec<Vec<Value>> {
     samples.iter().map(|s| fields.iter().map(|field| s[*field].clone()).collect()).collect()
 }
 
@@ -24,7 +24,7 @@ const ENDS: [&str; 6] =
     ["phase_id", "attempt", "success", "failure_kind", "actual_output_tokens", "truncated"];
 
 #[test]
-fn every_end_of_an_attempt_leaves_one() {
+fn every_end_of_an_attempt_leaves_a_sample() {
     let agent = r#"
 report(tokens=dict(input=100, output=10 * attempt, cache_read=1), truncated=phase_id == "p1", model="m")
 if phase_id == "p0" or attempt == 3: write_deliverables()
@@ -33,7 +33,7 @@ if phase_id == "p0" or attempt == 3: write_deliverables()
     project.drain().succeeded();
     let samples = exported(&project, &[]);
     assert_eq!(
-        told(&samples, &ENDS),
+        field_rows(&samples, &ENDS),
         [
             vec![json!("p0"), json!(1), json!(true), json!(null), json!(10), json!(false)],
             vec![json!("p1"), json!(1), json!(false), json!("no_change"), json!(10), json!(true)],
@@ -50,7 +50,7 @@ if phase_id == "p0" or attempt == 3: write_deliverables()
 }
 
 #[test]
-fn an_interrupted_attempt_leaves_one_without_numbers() {
+fn an_interrupted_attempt_leaves_a_sample_without_numbers() {
     let project =
         Project::new().agent("(workspace / '.autopack' / 'runs').write_text('')\ntime.sleep(600)");
     let project = project.plan(plan(1));
@@ -62,13 +62,13 @@ fn an_interrupted_attempt_leaves_one_without_numbers() {
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(
-        told(&exported(&project, &[]), &ENDS),
+        field_rows(&exported(&project, &[]), &ENDS),
         [[json!("p0"), json!(1), json!(false), json!("interrupted"), json!(null), json!(false)]]
     );
 }
 
 #[test]
-fn a_drain_that_is_killed_leaves_one_when_it_is_recovered() {
+fn a_killed_drain_leaves_a_sample_when_recovered() {
     let agent = r#"
 if attempt == 1:
     (workspace / '.autopack' / 'runs').write_text('')
@@ -88,7 +88,7 @@ report(tokens=dict(output=7))
     project.drain().succeeded();
     let samples = exported(&project, &[]);
     assert_eq!(
-        told(&samples, &ENDS),
+        field_rows(&samples, &ENDS),
         [
             [json!("p0"), json!(1), json!(false), json!("crashed"), json!(null), json!(false)],
             [json!("p0"), json!(2), json!(true), json!(null), json!(7), json!(false)],
@@ -98,16 +98,16 @@ report(tokens=dict(output=7))
 }
 
 #[test]
-fn an_attempt_that_ran_out_of_time_leaves_one() {
+fn a_timed_out_attempt_leaves_a_sample() {
     let more = format!("    timeout_seconds: 1\nexecutor: {{max_attempts: 1}}\n{GREEN}");
     let project = Project::new().agent_with("time.sleep(600)", &more).plan(plan(1));
     project.drain().exited(3);
-    let kinds = told(&exported(&project, &[]), &["success", "failure_kind", "input_tokens"]);
+    let kinds = field_rows(&exported(&project, &[]), &["success", "failure_kind", "input_tokens"]);
     assert_eq!(kinds, [[json!(false), json!("agent_timeout"), json!(null)]]);
 }
 
 #[test]
-fn their_sums_are_what_status_says() {
+fn summed_samples_equal_the_status() {
     let agent = "report(tokens=dict(input=1000 + attempt, output=100 * attempt, cache_read=3), cost_usd=0.25)\n\
                  if attempt > 1 or phase_id != 'p1': write_deliverables()";
     let project = Project::new().agent_with(agent, GREEN).plan(plan(3));
@@ -130,7 +130,7 @@ fn their_sums_are_what_status_says() {
 }
 
 #[tokio::test]
-async fn what_an_estimate_needs_is_kept_with_them() {
+async fn samples_contain_the_inputs_of_the_estimate() {
     let project = Project::new().agent_with("write_deliverables('x' * 50)", GREEN).plan(plan(2));
     project.drain().succeeded();
     let mut connection = database(&project).await;
@@ -144,7 +144,7 @@ async fn what_an_estimate_needs_is_kept_with_them() {
 }
 
 #[tokio::test]
-async fn imported_ones_keep_their_origin_and_have_a_run() {
+async fn imported_samples_keep_their_origin_and_have_a_run() {
     let Some(real) = crate::support::shared_file("python-autopack.db") else { return };
     let project = Project::new();
     project.autopack(["import", real.to_str().unwrap()]).succeeded();
@@ -166,17 +166,17 @@ async fn imported_ones_keep_their_origin_and_have_a_run() {
 }
 
 #[test]
-fn a_batch_whose_samples_count_nothing_says_so_once() {
+fn a_batch_without_usable_samples_is_reported_once() {
     let project = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(4));
     let ran = project.autopack(["drain", "--run-id", "run", "--batch-size", "2"]).succeeded();
-    let said = "telemetry: no token counts in the 2 samples of this batch:\n           the agent reported none (a";
-    assert_eq!(ran.stdout.matches(said).count(), 1, "{ran:#?}");
-    let first = ran.stdout.find(said).unwrap();
+    let output = "telemetry: no token counts in the 2 samples of this batch:\n           the agent reported none (a";
+    assert_eq!(ran.stdout.matches(output).count(), 1, "{ran:#?}");
+    let first = ran.stdout.find(output).unwrap();
     assert!(first < ran.stdout.find("batch 1:").unwrap(), "at once");
 }
 
 #[test]
-fn what_kept_a_batch_from_an_agent_is_said_once_where_the_drain_ends() {
+fn a_batch_stopped_by_setup_prints_no_telemetry_warning() {
     let setup = format!("workspace: {{setup: [\"false\"]}}\n{GREEN}");
     let project = Project::new().agent_with("write_deliverables()", &setup).plan(plan(1));
     let ran = project.drain().exited(5);
@@ -185,7 +185,7 @@ fn what_kept_a_batch_from_an_agent_is_said_once_where_the_drain_ends() {
 }
 
 #[test]
-fn where_there_is_nothing_to_say_nothing_is_said() {
+fn a_healthy_telemetry_prints_nothing() {
     let counts = "write_deliverables()\nreport(tokens=dict(output=5))";
     let project = Project::new().agent_with(counts, GREEN).plan(plan(1));
     assert!(!project.drain().succeeded().stdout.contains("telemetry:"));
@@ -193,7 +193,7 @@ fn where_there_is_nothing_to_say_nothing_is_said() {
 
 /// Another person may have disabled it.
 #[test]
-fn where_it_is_switched_off_that_is_said_once() {
+fn disabled_telemetry_is_reported_once() {
     let off = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(2));
     let off = off.env("TELEMETRY_DB_ENABLED", "0");
     let ran = off.autopack(["drain", "--run-id", "run", "--batch-size", "1"]).succeeded();
@@ -203,7 +203,7 @@ fn where_it_is_switched_off_that_is_said_once() {
 
 /// A drain's events remain pure JSON.
 #[test]
-fn with_json_it_is_said_on_stderr() {
+fn json_output_reports_the_warning_on_stderr() {
     let project = Project::new().agent_with("write_deliverables()", GREEN).plan(plan(1));
     let ran = project.autopack(["drain", "--run-id", "run", "--json"]).succeeded();
     let mut lines = BufReader::new(ran.stdout.as_bytes()).lines();

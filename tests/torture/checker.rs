@@ -18,7 +18,7 @@ const LEGAL: [(&str, &str); 9] = [
 ];
 
 /// Moves made only by the operator; counters start over with them.
-const STEERED: [(&str, &str); 4] =
+const OPERATOR_ACTIONS: [(&str, &str); 4] =
     [("QUEUED", "SKIPPED"), ("SKIPPED", "QUEUED"), ("FAILED", "QUEUED"), ("COMPLETE", "QUEUED")];
 
 /// Returns one line for each breach.
@@ -78,7 +78,7 @@ fn attempts_in_order(attempts: &[&Attempt], steady_clock: bool, found: &mut Vec<
     }
 }
 
-/// Each move is legal and starts where the last one ended, and no claim takes over another owner's phase directly.
+/// Each move is legal and starts where the last one ended, and no claim reclaims another owner's phase directly.
 fn moves_are_legal(phase: &Phase, moves: &[&Move], found: &mut Vec<String>) {
     let mut at = "QUEUED";
     for step in moves {
@@ -118,7 +118,8 @@ fn claims_are_attempts(attempts: &[&Attempt], moves: &[&Move], found: &mut Vec<S
 fn state_fits(phase: &Phase, attempts: &[&Attempt], moves: &[&Move], found: &mut Vec<String>) {
     let outcomes: Vec<&str> =
         attempts.iter().map(|attempt| attempt.outcome.as_deref().unwrap_or("open")).collect();
-    let steered = moves.iter().any(|step| STEERED.contains(&(step.was.as_str(), step.is.as_str())));
+    let is_operator_action =
+        moves.iter().any(|step| OPERATOR_ACTIONS.contains(&(step.was.as_str(), step.is.as_str())));
     let count = |of: &[&str]| outcomes.iter().filter(|outcome| of.contains(outcome)).count();
     let passed = |outcome: &str| ["landed", "no_change_needed"].contains(&outcome);
     let last = outcomes.last().copied().unwrap_or("none");
@@ -126,7 +127,7 @@ fn state_fits(phase: &Phase, attempts: &[&Attempt], moves: &[&Move], found: &mut
         |what: String| found.push(format!("{what}; outcomes of its attempts: {outcomes:?}"));
     match phase.state.as_str() {
         "COMPLETE" if !passed(last) => say("is COMPLETE without having passed".to_owned()),
-        "QUEUED" | "FAILED" if passed(last) && !steered => {
+        "QUEUED" | "FAILED" if passed(last) && !is_operator_action => {
             say(format!("has passed, but is {}", phase.state));
         }
         "EXECUTING" => say("is EXECUTING, but no drain is at work".to_owned()),
@@ -138,15 +139,15 @@ fn state_fits(phase: &Phase, attempts: &[&Attempt], moves: &[&Move], found: &mut
     if phase.executions != i64::try_from(attempts.len()).unwrap() {
         say(format!("counts {} executions", phase.executions));
     }
-    if steered {
+    if is_operator_action {
         return;
     }
     if count(&["landed", "no_change_needed"]) > 1 {
         say("passed more than once".to_owned());
     }
-    let charged = count(&["landed", "no_change_needed", "failed"]);
+    let counted = count(&["landed", "no_change_needed", "failed"]);
     for (what, counted, there) in [
-        ("counted attempts", phase.attempts, charged),
+        ("counted attempts", phase.attempts, counted),
         ("crashes", phase.crashes, count(&["crashed"])),
     ] {
         if usize::try_from(counted) != Ok(there) {

@@ -69,12 +69,12 @@ fn complains(forge: impl FnOnce(&mut History), of: &str) {
 }
 
 #[test]
-fn an_honest_history_has_no_complaint() {
+fn a_correct_history_has_no_complaint() {
     assert_eq!(complaints(&honest()), Vec::<String>::new());
 }
 
 #[test]
-fn a_phase_that_landed_twice_is_seen() {
+fn a_phase_landed_twice_is_detected() {
     complains(|h| h.commits.push(commit("c1", "1")), "landed 2 times");
     complains(|h| h.commits.push(commit("c1", "1")), "no attempt landed it");
     complains(
@@ -85,13 +85,13 @@ fn a_phase_that_landed_twice_is_seen() {
 }
 
 #[test]
-fn a_landing_that_was_lost_is_seen() {
+fn a_lost_landing_is_detected() {
     complains(|h| h.commits.clear(), "is not on the branch");
     complains(|h| h.attempts[1].outcome = text("crashed"), "is COMPLETE");
 }
 
 #[test]
-fn two_owners_at_once_are_seen() {
+fn two_owners_of_one_phase_are_detected() {
     complains(|h| h.attempts[1].started_at = 12, "overlap");
     complains(|h| h.attempts[0].ended_at = None, "began before 1 ended");
     complains(|h| h.doubles.push("double p 2".to_owned()), "two agents at once");
@@ -101,7 +101,7 @@ fn two_owners_at_once_are_seen() {
 }
 
 #[test]
-fn an_illegal_step_is_seen() {
+fn an_illegal_step_is_detected() {
     complains(|h| h.moves[3].is = "SKIPPED".to_owned(), "from EXECUTING to SKIPPED");
     complains(|h| drop(h.moves.remove(1)), "was EXECUTING, then moved from QUEUED");
     complains(|h| drop(h.moves.pop()), "without a move from");
@@ -109,7 +109,7 @@ fn an_illegal_step_is_seen() {
 }
 
 #[test]
-fn what_was_forgotten_is_seen() {
+fn a_forgotten_phase_is_detected() {
     let queued = |h: &mut History| {
         h.phases[0].state = "QUEUED".to_owned();
         h.moves[3].is = "QUEUED".to_owned();
@@ -122,7 +122,7 @@ fn what_was_forgotten_is_seen() {
 }
 
 #[test]
-fn a_count_that_is_off_is_seen() {
+fn a_wrong_count_is_detected() {
     complains(|h| h.phases[0].attempts = 2, "stores 2 counted attempts");
     complains(|h| h.phases[0].crashes = 0, "stores 0 crashes");
     complains(|h| h.phases[0].executions = 3, "counts 3 executions");
@@ -130,7 +130,7 @@ fn a_count_that_is_off_is_seen() {
 }
 
 #[test]
-fn whatever_else_is_left_or_damaged_is_seen() {
+fn other_leftovers_and_damage_are_detected() {
     let one = || vec!["x".to_owned()];
     complains(|h| h.owners = one(), "an owner is still listed");
     complains(|h| h.integrity = one(), "the database is damaged");

@@ -1,9 +1,9 @@
 //! The wall clock jumps by an hour and by a day, both ways, while two drains are at work: neither considers the other
 //! dead, and neither waits for a time that is now far away.
 
-use super::ground::{Ground, backlog};
 use super::preload::Clock;
 use super::sizes::{jobs, size, summary};
+use super::testbed::{Testbed, backlog};
 use crate::support::Project;
 
 const HOUR: i64 = 3600;
@@ -13,8 +13,8 @@ const JUMPS: [i64; 5] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 0];
 fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
     let project = Project::new();
     // Outside the project: LD_PRELOAD does not support a path with a space.
-    let folder = tempfile::tempdir().unwrap();
-    let Some(clock) = Clock::built_in(folder.path()) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let Some(clock) = Clock::built_in(directory.path()) else { return };
     let project = project
         .env("LD_PRELOAD", clock.library.display().to_string())
         .env("TEST_CLOCK", clock.file.display().to_string());
@@ -22,22 +22,22 @@ fn a_clock_that_jumps_expires_no_lease_and_loses_no_phase() {
     let jumps = rounds * JUMPS.len() as u64;
     // This lease is short compared with each jump, and long compared with a late heartbeat.
     let settings = "executor: {lease_seconds: 30}\n";
-    let ground = Ground::on(project, "sleep 0.1; deliver", settings, jobs, backlog(jumps * 3));
-    let mut drains = [ground.start(), ground.start()];
+    let testbed = Testbed::on(project, "sleep 0.1; deliver", settings, jobs, backlog(jumps * 3));
+    let mut drains = [testbed.start(), testbed.start()];
     for jump in 0..jumps {
         let enough = (jump + 1) * 2;
-        let agents = || ground.steps().iter().filter(|s| s.starts_with("agent")).count() as u64;
-        assert!(drains[0].wait_until(|| agents() >= enough), "{}", drains[0].said());
+        let agents = || testbed.steps().iter().filter(|s| s.starts_with("agent")).count() as u64;
+        assert!(drains[0].wait_until(|| agents() >= enough), "{}", drains[0].output());
         clock.set(JUMPS[(jump as usize) % JUMPS.len()]);
     }
     for drain in drains {
         drain.wait().exited(0);
     }
-    ground.assert_all_complete();
-    let history = ground.check_after(|history| history.steady_clock = false);
-    let rescued =
+    testbed.assert_all_complete();
+    let history = testbed.check_after(|history| history.steady_clock = false);
+    let reclaimed =
         history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("crashed")).count();
-    assert_eq!(rescued, 0, "a live drain was considered dead");
+    assert_eq!(reclaimed, 0, "a live drain was considered dead");
     let shifted = history.attempts.iter().any(|a| a.ended_at.is_some_and(|end| end < a.started_at));
     println!("attempts with an end before their start: {shifted}");
     let text = format!(

@@ -2,8 +2,8 @@
 //! locked.
 
 use super::drains::Running;
-use super::ground::Ground;
 use super::sizes::{jobs, size, summary};
+use super::testbed::Testbed;
 use crate::support::Project;
 
 use serde_json::json;
@@ -14,7 +14,7 @@ fn file(i: u64) -> String {
 }
 
 /// An agent that costs almost nothing: it replays a recording.
-fn ground(phases: u64, jobs: u64) -> Ground {
+fn testbed(phases: u64, jobs: u64) -> Testbed {
     let project = Project::new();
     let recordings = project.outside("recordings");
     for i in 0..phases {
@@ -28,22 +28,22 @@ fn ground(phases: u64, jobs: u64) -> Ground {
     std::fs::create_dir_all(project.outside("witness")).unwrap();
     let phase = |i: u64| json!({"phase_id": format!("p{i:05}"), "deliverables": [file(i)]});
     let plan = json!({ "phases": (0..phases).map(phase).collect::<Vec<_>>() });
-    Ground::configured(project.config(&config), jobs, plan)
+    Testbed::configured(project.config(&config), jobs, plan)
 }
 
 #[test]
-fn a_crowd_of_drains_does_everything_once() {
+fn many_drains_execute_each_phase_once() {
     let (drains, phases) = (size("CROWD", 4, 16), size("CROWD_PHASES", 60, 10_000));
     let jobs = jobs(1);
-    let ground = ground(phases, jobs);
+    let testbed = testbed(phases, jobs);
     let began = std::time::Instant::now();
-    let running: Vec<Running> = (0..drains).map(|_| ground.start()).collect();
+    let running: Vec<Running> = (0..drains).map(|_| testbed.start()).collect();
     for drain in running {
         drain.wait().exited(0);
     }
     let took = began.elapsed().as_secs();
-    ground.assert_all_complete();
-    let history = ground.check();
+    testbed.assert_all_complete();
+    let history = testbed.check();
     let owners: std::collections::BTreeSet<_> = history.attempts.iter().map(|a| &a.owner).collect();
     assert!(owners.len() > 1, "a single drain executed all phases");
     let again = history.attempts.len() as u64 - phases;

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ground::{Ground, backlog};
 use super::sizes::{is_long, jobs, size, summary};
+use super::testbed::{Testbed, backlog};
 use crate::support::dice::Dice;
 use crate::support::{Project, skip};
 
@@ -18,9 +18,9 @@ const PAGE: u64 = 4096;
 /// Free space so small that the drain considers the disk full.
 const SOON_FULL: u64 = 1 << 20;
 
-/// The part of the project on the disk that fills.
+/// Files on the small disk.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum DiskContents {
     /// Database, slots, attempts.
     Autopack,
     /// The database, attempts, the user's objects and refs.
@@ -82,12 +82,12 @@ fn a_disk_that_fills_at_any_write_and_frees_again() {
 }
 
 #[test]
-fn what_an_agent_could_not_write_is_no_phases_fault_even_where_there_is_room_again() {
+fn a_full_disk_during_the_agent_fails_no_phase_even_with_space_again() {
     assert_passes_where_mounted("torture::disk::frees_under_the_agent");
 }
 
 #[test]
-fn a_disk_that_attempts_filled_is_freed_of_what_they_left() {
+fn a_disk_filled_by_attempts_is_freed_of_their_files() {
     assert_passes_where_mounted("torture::disk::is_filled_by_an_agent");
 }
 
@@ -106,17 +106,17 @@ fn passes(test: &str) -> bool {
     let Ok(ran) = unshare.args(["--exact", test, "--ignored", "--nocapture"]).output() else {
         return false;
     };
-    let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
-    println!("{said}");
+    let text = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+    println!("{text}");
     // A filter that matches no test would pass, too.
-    ran.status.success() && said.contains("1 passed")
+    ran.status.success() && text.contains("1 passed")
 }
 
 #[test]
 #[ignore = "run by another test in a mount namespace of its own"]
 fn mounts() {
-    let folder = tempfile::tempdir().unwrap();
-    let mounted = Mounted::on(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let mounted = Mounted::on(directory.path());
     mounted.fill(0);
 }
 
@@ -127,7 +127,7 @@ fn fills() {
     let (rounds, jobs, seed) = (size("FULL_DISKS", 5, 100), jobs(1), dice.seed());
     let waited: u64 = (0..rounds)
         .map(|round| {
-            let place = if round % 3 == 2 { Place::Project } else { Place::Autopack };
+            let place = if round % 3 == 2 { DiskContents::Project } else { DiskContents::Autopack };
             // From nothing to more than an attempt needs, so that each place that writes is hit.
             let kib =
                 if is_long() { dice.below(1024) } else { [0, 8, 40, 200, 90][round as usize % 5] };
@@ -150,35 +150,35 @@ fn on_small_disk(bare: &Project) -> (Mounted, String) {
     (mounted, slots_in(&disk.join("slots")))
 }
 
-fn slots_in(folder: &Path) -> String {
-    format!("workspace: {{slots_dir: {folder:?}}}\n")
+fn slots_in(directory: &Path) -> String {
+    format!("workspace: {{slots_dir: {directory:?}}}\n")
 }
 
 /// Whether the drain had to wait.
-fn fill_once(place: Place, kib: u64, after: u64, jobs: u64) -> bool {
+fn fill_once(place: DiskContents, kib: u64, after: u64, jobs: u64) -> bool {
     println!("{place:?} with {kib} KiB left after {after} agents");
     let bare = Project::bare_folder();
     let (mounted, settings) = match place {
-        Place::Autopack => on_small_disk(&bare),
-        Place::Project => (Mounted::on(&bare.root()), slots_in(&bare.outside("state"))),
+        DiskContents::Autopack => on_small_disk(&bare),
+        DiskContents::Project => (Mounted::on(&bare.root()), slots_in(&bare.outside("state"))),
     };
     let project = bare.with_repository();
-    let ground = Ground::on(project, "deliver", &settings, jobs, backlog(8));
-    let mut drain = ground.start();
-    let agents = || ground.steps().iter().filter(|step| step.starts_with("agent")).count() as u64;
-    assert!(drain.wait_until(|| agents() > after), "{}", drain.said());
+    let testbed = Testbed::on(project, "deliver", &settings, jobs, backlog(8));
+    let mut drain = testbed.start();
+    let agents = || testbed.steps().iter().filter(|step| step.starts_with("agent")).count() as u64;
+    assert!(drain.wait_until(|| agents() > after), "{}", drain.output());
     mounted.fill(kib);
     // The drain is either finished, or reports what it waits for.
-    let waits = drain.wait_until(|| is_said(&ground));
+    let waits = drain.wait_until(|| is_reported(&testbed));
     mounted.free();
     let over = drain.wait().exited(0);
-    ground.assert_all_complete();
-    let history = ground.check_after(|history| {
+    testbed.assert_all_complete();
+    let history = testbed.check_after(|history| {
         history.changes.retain(|change| !change.starts_with("ballast"));
     });
-    let charged =
+    let counted =
         history.attempts.iter().filter(|a| a.outcome.as_deref() == Some("failed")).count();
-    assert_eq!(charged, 0, "a full disk must not count as an attempt: {over:#?}");
+    assert_eq!(counted, 0, "a full disk must not count as an attempt: {over:#?}");
     // The directory can be removed only when nothing is mounted in it.
     drop(mounted);
     waits
@@ -198,16 +198,16 @@ fn frees_under_the_agent() {
     let body = format!(
         "if [ $AUTOPACK_ATTEMPT = 1 ]; then echo >{began:?}; read -r _ <{freed:?}; else deliver; fi"
     );
-    let ground = Ground::on(project, &body, &settings, 1, backlog(1));
+    let testbed = Testbed::on(project, &body, &settings, 1, backlog(1));
     // Too little for the agent, and enough for everything before and after it.
     mounted.fill(2048);
-    let drain = ground.start();
+    let drain = testbed.start();
     std::fs::read(began).unwrap();
     mounted.free();
     std::fs::write(freed, "\n").unwrap();
     let over = drain.wait().exited(0);
-    ground.assert_all_complete();
-    let history = ground.check_after(|_| {});
+    testbed.assert_all_complete();
+    let history = testbed.check_after(|_| {});
     let outcomes: Vec<_> = history.attempts.iter().map(|a| a.outcome.as_deref()).collect();
     assert_eq!(outcomes, [Some("systemic"), Some("landed")], "{over:#?}");
     drop(mounted);
@@ -224,26 +224,27 @@ fn is_filled_by_an_agent() {
             "if [ $AUTOPACK_PHASE_ID = p00001 ] && [ $AUTOPACK_ATTEMPT -le {attempts_that_fill} ]; then\n\
              cat /dev/zero >junk; exit 1\nfi\ndeliver"
         );
-        let ground = Ground::on(bare.with_repository(), &body, &settings, 1, backlog(3));
-        let mut drain = ground.start();
-        assert_eq!(drain.wait_until(|| is_said(&ground)), waits, "{}", drain.said());
-        let said = drain.said();
-        assert!(said.contains("removed 1 slot not in use"), "{said}");
-        let begun = ground.steps().iter().filter(|step| step.starts_with("agent p00001")).count();
+        let testbed = Testbed::on(bare.with_repository(), &body, &settings, 1, backlog(3));
+        let mut drain = testbed.start();
+        assert_eq!(drain.wait_until(|| is_reported(&testbed)), waits, "{}", drain.output());
+        let text = drain.output();
+        assert!(text.contains("removed 1 slot not in use"), "{text}");
+        let begun = testbed.steps().iter().filter(|step| step.starts_with("agent p00001")).count();
         assert_eq!(begun, if waits { 4 } else { 2 });
         match waits {
             true => assert!(drain.kill()),
             false => {
                 drain.wait().exited(0);
-                ground.assert_all_complete();
-                ground.check_after(|_| {});
+                testbed.assert_all_complete();
+                testbed.check_after(|_| {});
             }
         }
         drop(mounted);
     }
 }
 
-fn is_said(ground: &Ground) -> bool {
-    let said = std::fs::read_to_string(ground.project.outside("drain-0.err")).unwrap_or_default();
-    said.contains("waiting for space")
+fn is_reported(testbed: &Testbed) -> bool {
+    let output =
+        std::fs::read_to_string(testbed.project.outside("drain-0.err")).unwrap_or_default();
+    output.contains("waiting for space")
 }

@@ -61,13 +61,13 @@ impl Running {
             if over {
                 return false;
             }
-            assert!(began.elapsed() < bound, "no progress: {}", self.said());
+            assert!(began.elapsed() < bound, "no progress: {}", self.output());
             std::thread::sleep(LOOK);
         }
     }
 
     /// All output so far.
-    pub fn said(&self) -> String {
+    pub fn output(&self) -> String {
         self.read("out") + &self.read("err")
     }
 

@@ -45,7 +45,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Puts the wrapper on the PATH of the project's drains. `Ground` creates the directory `witness`, before or after
+    /// Puts the wrapper on the PATH of the project's drains. `Testbed` creates the directory `witness`, before or after
     /// this.
     pub fn on(project: Project) -> (Project, Self) {
         let (at, bin) = (project.outside("witness"), project.outside("bin"));

@@ -7,7 +7,7 @@ use autopack::phase::RunId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, FromRow};
 
-use super::ground::Ground;
+use super::testbed::Testbed;
 use super::users::Users;
 use crate::support::process::bearing;
 
@@ -96,16 +96,16 @@ pub fn keep_moves(database: &Path) {
 
 impl History {
     /// Collects the history of a project in which nothing runs any more.
-    pub fn of(ground: &Ground) -> Self {
-        let project = &ground.project;
-        let mut history = block_on(Self::stored(&ground.database()));
-        for run in &ground.runs {
-            history.commits.extend(commits(ground, run));
+    pub fn of(testbed: &Testbed) -> Self {
+        let project = &testbed.project;
+        let mut history = block_on(Self::stored(&testbed.database()));
+        for run in &testbed.runs {
+            history.commits.extend(commits(testbed, run));
         }
-        history.doubles = ground.steps().into_iter().filter(|s| s.starts_with("double")).collect();
-        history.fsck = fsck(ground);
+        history.doubles = testbed.steps().into_iter().filter(|s| s.starts_with("double")).collect();
+        history.fsck = fsck(testbed);
         history.processes = bearing(&project.outside("").display().to_string());
-        history.changes = ground.before.changes(&Users::of(project));
+        history.changes = testbed.before.changes(&Users::of(project));
         history.steady_clock = true;
         history
     }
@@ -143,17 +143,17 @@ impl History {
 }
 
 /// Commits with autopack's trailers, from the branch and from side branches.
-fn commits(ground: &Ground, run: &str) -> Vec<Commit> {
+fn commits(testbed: &Testbed, run: &str) -> Vec<Commit> {
     let name = RunId::new(run).file_name();
     let patterns = [format!("refs/heads/autopack/{name}"), format!("refs/autopack/runs/{name}")];
     let refs =
-        ground.project.git(["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
+        testbed.project.git(["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
     if refs.is_empty() {
         return Vec::new();
     }
     let format = "--format=%H%x00%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)%x00\
                   %(trailers:key=Autopack-Attempt,valueonly,separator=%x2C)";
-    let log = ground.project.git(["log", format].into_iter().chain(refs.lines()));
+    let log = testbed.project.git(["log", format].into_iter().chain(refs.lines()));
     let commit = |line: &str| {
         let [id, phase, attempt] = line.split('\0').collect::<Vec<_>>()[..] else {
             panic!("not a commit: {line:?}")
@@ -165,10 +165,10 @@ fn commits(ground: &Ground, run: &str) -> Vec<Commit> {
 }
 
 /// Unreferenced objects are not damage.
-fn fsck(ground: &Ground) -> Vec<String> {
-    let output = ground.git_command().args(["fsck", "--full", "--no-dangling"]).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let lines = String::from_utf8_lossy(&said).into_owned();
+fn fsck(testbed: &Testbed) -> Vec<String> {
+    let output = testbed.git_command().args(["fsck", "--full", "--no-dangling"]).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let lines = String::from_utf8_lossy(&text).into_owned();
     let harmless = |line: &str| line.starts_with("Checking ") || line.starts_with("notice: ");
     let mut bad: Vec<String> =
         lines.lines().filter(|line| !harmless(line)).map(str::to_owned).collect();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::drains::Running;
 use super::gate::{Gate, When};
-use super::ground::{Ground, backlog};
 use super::sizes::{jobs, size, summary};
+use super::testbed::{Testbed, backlog};
 use crate::support::Project;
 use crate::support::dice::Dice;
 
@@ -59,13 +59,13 @@ fn torture(dice: &mut Dice, jobs: u64) {
     let seed = dice.seed();
     let (kills, phases) = (size("KILLS", 25, 1_000), size("KILL_PHASES", 12, 160));
     let (project, gate) = Gate::on(Project::new());
-    let ground = Ground::on(project, AGENT, "", jobs, backlog(phases));
+    let testbed = Testbed::on(project, AGENT, "", jobs, backlog(phases));
     let aim = aim(phases, jobs);
     let mut killed: BTreeMap<Moment, u64> = BTreeMap::new();
     let (mut done, mut empty) = (0, 0);
     while done < kills {
         // Phases must last until the end: landed phases cannot be interrupted any more.
-        let landed = landed(&ground);
+        let landed = landed(&testbed);
         let (ahead, behind) =
             (landed * kills >= (done + 1) * aim, (landed + 2) * kills < done * aim);
         let moment = match (ahead, behind) {
@@ -73,13 +73,13 @@ fn torture(dice: &mut Dice, jobs: u64) {
             (_, true) => Landing,
             _ => *dice.pick(&ANY),
         };
-        if strike(&ground, &gate, dice, moment) {
+        if strike(&testbed, &gate, dice, moment) {
             *killed.entry(moment).or_default() += 1;
             done += 1;
         } else {
             empty += 1;
             assert!(empty < kills, "{landed} landed after {done} kills");
-            ground.retry_failed();
+            testbed.retry_failed();
             if landed == phases {
                 // A fast machine lands more between two kills than remains for the last of them.
                 assert!(done * 2 >= kills, "all landed after {done} kills");
@@ -88,14 +88,14 @@ fn torture(dice: &mut Dice, jobs: u64) {
         }
     }
     gate.release();
-    ground.retry_failed();
+    testbed.retry_failed();
     // The last kill may have been a phase's tenth crash, which is counted when the next drain starts.
-    if ground.start().wait().code == Some(3) {
-        ground.retry_failed();
-        ground.start().wait().exited(0);
+    if testbed.start().wait().code == Some(3) {
+        testbed.retry_failed();
+        testbed.start().wait().exited(0);
     }
-    ground.assert_all_complete();
-    let history = ground.check();
+    testbed.assert_all_complete();
+    let history = testbed.check();
     let attempts = history.attempts.len();
     let text = format!(
         "{done} kills {killed:?}, {phases} phases, jobs {jobs}: {attempts} attempts, each phase landed once"
@@ -110,7 +110,7 @@ fn aim(phases: u64, jobs: u64) -> u64 {
 }
 
 /// Starts a drain and kills it. `false`: the drain ended before the moment came.
-fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool {
+fn strike(testbed: &Testbed, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool {
     // A git call held when the last drain died continues now, or while the next drain is at work.
     let late = dice.below(3) == 0;
     if !late {
@@ -123,19 +123,19 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
         Work => gate.arm(when, dice.pick::<&str>(&WORK), 1),
         _ => {}
     }
-    let mut drain = ground.start();
+    let mut drain = testbed.start();
     if late && !matches!(moment, Git | Refs | Work) {
         std::thread::sleep(Duration::from_millis(dice.below(300)));
         gate.release();
     }
     let came = match moment {
         Time => drain.wait_until(|| true),
-        Agent => wait_for_step(&mut drain, ground, "agent"),
-        Ci => wait_for_step(&mut drain, ground, "ci"),
+        Agent => wait_for_step(&mut drain, testbed, "agent"),
+        Ci => wait_for_step(&mut drain, testbed, "ci"),
         Git | Refs | Work => drain.wait_until(|| gate.held().is_some()),
-        Database => wait_for_change(&mut drain, &ground.database().with_extension("db-wal")),
+        Database => wait_for_change(&mut drain, &testbed.database().with_extension("db-wal")),
         Landing => {
-            wait_for_change(&mut drain, &ground.project.path(".git/refs/heads/autopack/run"))
+            wait_for_change(&mut drain, &testbed.project.path(".git/refs/heads/autopack/run"))
         }
     };
     let pause = match moment {
@@ -154,8 +154,8 @@ fn strike(ground: &Ground, gate: &Gate, dice: &mut Dice, moment: Moment) -> bool
 }
 
 /// Waits for one more step of this kind.
-fn wait_for_step(drain: &mut Running, ground: &Ground, step: &str) -> bool {
-    let count = || ground.steps().iter().filter(|line| line.starts_with(step)).count();
+fn wait_for_step(drain: &mut Running, testbed: &Testbed, step: &str) -> bool {
+    let count = || testbed.steps().iter().filter(|line| line.starts_with(step)).count();
     let before = count();
     drain.wait_until(|| count() > before)
 }
@@ -167,8 +167,8 @@ fn wait_for_change(drain: &mut Running, file: &Path) -> bool {
     drain.wait_until(|| state() != before)
 }
 
-fn landed(ground: &Ground) -> u64 {
+fn landed(testbed: &Testbed) -> u64 {
     let range = ["rev-list", "--count", "autopack/run", "^HEAD"];
-    let counted = ground.git_command().args(range).output().unwrap();
+    let counted = testbed.git_command().args(range).output().unwrap();
     String::from_utf8_lossy(&counted.stdout).trim().parse().unwrap_or(0)
 }

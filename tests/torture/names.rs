@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::ground::Ground;
 use super::sizes::{jobs, summary};
+use super::testbed::Testbed;
 use crate::support::Project;
 
 const WICKED: &[&str] = &[
@@ -81,25 +81,25 @@ fn plan() -> Value {
 fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
     let project = Project::new().agent_with(AGENT, "ci: {command: [\"true\"]}\n");
     std::fs::create_dir_all(project.outside("witness")).unwrap();
-    let mut ground = Ground::configured(project, jobs(1), plan());
+    let mut testbed = Testbed::configured(project, jobs(1), plan());
     let run = "--odd'\n$(touch pwned)/../x.lock\u{202e}";
-    let file = ground.project.outside("odd.json").display().to_string();
+    let file = testbed.project.outside("odd.json").display().to_string();
     let one = json!({"phases": [{"phase_id": "..", "deliverables": ["src/odd.txt"]}]});
     std::fs::write(&file, one.to_string()).unwrap();
-    ground.project.autopack(["import", &file, &format!("--run-id={run}")]).succeeded();
-    ground.runs.push(run.to_owned());
+    testbed.project.autopack(["import", &file, &format!("--run-id={run}")]).succeeded();
+    testbed.runs.push(run.to_owned());
 
     // First the text for people, then JSON.
-    let shown = ground.project.autopack(["drain", "--all", "--batch-size", "100"]).exited(3);
-    ground.start().wait().exited(3);
-    ground.check();
+    let shown = testbed.project.autopack(["drain", "--all", "--batch-size", "100"]).exited(3);
+    testbed.start().wait().exited(3);
+    testbed.check();
     assert_printable(&(shown.stdout + &shown.stderr));
-    every_phase_is_what_it_was(&ground, run);
-    nothing_was_executed(&ground);
-    commits_say_what_they_are(&ground);
+    every_phase_is_what_it_was(&testbed, run);
+    nothing_was_executed(&testbed);
+    commits_say_what_they_are(&testbed);
     let texts = ["status", "runs list", "phases list --run-id run", "gc --dry-run"];
     for command in texts {
-        let ran = ground.project.autopack(command.split(' '));
+        let ran = testbed.project.autopack(command.split(' '));
         assert_printable(&(ran.stdout + &ran.stderr));
     }
     let (names, paths) = (wicked().len(), PATHS.len() + IMPOSSIBLE.len());
@@ -109,8 +109,8 @@ fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
     summary("hostile names", 0, &text);
 }
 
-fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
-    let listed = ground.project.json(["phases", "list", "--run-id", "run", "--json"]);
+fn every_phase_is_what_it_was(testbed: &Testbed, run: &str) {
+    let listed = testbed.project.json(["phases", "list", "--run-id", "run", "--json"]);
     let planned = plan();
     for (phase, planned) in
         listed.as_array().unwrap().iter().zip(planned["phases"].as_array().unwrap())
@@ -130,16 +130,16 @@ fn every_phase_is_what_it_was(ground: &Ground, run: &str) {
         if id.contains('\0') {
             continue;
         }
-        let shown = ground.project.json(["phases", "show", "--json", "--run-id=run", "--", id]);
+        let shown = testbed.project.json(["phases", "show", "--json", "--run-id=run", "--", id]);
         assert_eq!(shown["phase_id"], phase["phase_id"]);
     }
-    let odd = ground.project.json(["phases", "list", "--json", &format!("--run-id={run}")]);
+    let odd = testbed.project.json(["phases", "list", "--json", &format!("--run-id={run}")]);
     assert_eq!((&odd[0]["phase_id"], &odd[0]["state"]), (&json!(".."), &json!("COMPLETE")));
 }
 
-fn nothing_was_executed(ground: &Ground) {
+fn nothing_was_executed(testbed: &Testbed) {
     let find = std::process::Command::new("find")
-        .arg(ground.project.outside(""))
+        .arg(testbed.project.outside(""))
         .args(["-name", "pwned"])
         .output()
         .unwrap();
@@ -148,11 +148,11 @@ fn nothing_was_executed(ground: &Ground) {
 }
 
 /// Commits have each trailer once, whatever names and descriptions contain, and a subject of one line.
-fn commits_say_what_they_are(ground: &Ground) {
+fn commits_say_what_they_are(testbed: &Testbed) {
     let trailer = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x01)");
     let keys = ["Autopack-Run", "Autopack-Phase", "Autopack-Attempt"].map(trailer).join("%x02");
     let log =
-        ground.project.git(["log", "-z", &format!("--format={keys}%x02%s"), "main..autopack/run"]);
+        testbed.project.git(["log", "-z", &format!("--format={keys}%x02%s"), "main..autopack/run"]);
     let commits: Vec<&str> = log.split('\0').filter(|commit| !commit.is_empty()).collect();
     assert_eq!(commits.len(), wicked().len() + PATHS.len());
     for commit in commits {
@@ -165,7 +165,7 @@ fn commits_say_what_they_are(ground: &Ground) {
             "{subject:?}"
         );
     }
-    let tree = ground.project.git(["ls-tree", "-r", "-z", "--name-only", "autopack/run"]);
+    let tree = testbed.project.git(["ls-tree", "-r", "-z", "--name-only", "autopack/run"]);
     for path in PATHS {
         assert!(tree.split('\0').any(|there| there == *path), "{path:?} did not land: {tree:?}");
     }
@@ -184,14 +184,14 @@ fn assert_printable(text: &str) {
 
 /// Text that JSON cannot represent is refused, in one line, and changes nothing.
 #[test]
-fn json_that_is_none_is_refused_and_changes_nothing() {
-    let ground = Ground::new(
+fn invalid_json_is_refused_and_changes_nothing() {
+    let testbed = Testbed::new(
         "deliver",
         "",
         1,
         json!({"phases": [{"phase_id": "p00000", "deliverables": ["src/p00000/made.txt"]}]}),
     );
-    let file = ground.project.outside("bad.json");
+    let file = testbed.project.outside("bad.json");
     for bad in [
         r#"{"phases":[{"phase_id":"a\ud800","deliverables":["x.txt"]}]}"#,
         r#"{"phases":[{"phase_id":"a\udc00\ud800","deliverables":["x.txt"]}]}"#,
@@ -200,14 +200,14 @@ fn json_that_is_none_is_refused_and_changes_nothing() {
         "{\"phases\":[{\"phase_id\":\"a\u{0}b\",\"deliverables\":[\"x.txt\"]}]}",
     ] {
         std::fs::write(&file, bad).unwrap();
-        let ran = ground
+        let ran = testbed
             .project
             .autopack(["import", file.to_str().unwrap(), "--run-id", "bad"])
             .exited(1);
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
         assert_printable(&ran.stderr);
     }
-    assert_eq!(ground.project.json(["runs", "list", "--json"]).as_array().unwrap().len(), 1);
-    ground.start().wait().exited(0);
-    ground.check();
+    assert_eq!(testbed.project.json(["runs", "list", "--json"]).as_array().unwrap().len(), 1);
+    testbed.start().wait().exited(0);
+    testbed.check();
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::drains::Running;
-use super::ground::{Ground, backlog};
 use super::sizes::{size, summary};
+use super::testbed::{Testbed, backlog};
 use crate::support::Project;
 use crate::support::dice::Dice;
 
@@ -20,26 +20,27 @@ fn lease(seconds: u64) -> String {
 }
 
 #[test]
-fn drains_that_are_suspended_together_do_nothing_twice() {
+fn drains_suspended_together_execute_no_phase_twice() {
     let mut dice = Dice::thrown();
     let seed = dice.seed();
     let (times, phases) = (size("SUSPENDS", 2, 60), size("SUSPEND_PHASES", 60, 3_000));
-    let ground = Ground::new(AGENT, &lease(LEASE), 1, backlog(phases));
-    let mut drains = vec![ground.start()];
-    drains[0].wait_until(|| !ground.steps().is_empty());
+    let testbed = Testbed::new(AGENT, &lease(LEASE), 1, backlog(phases));
+    let mut drains = vec![testbed.start()];
+    drains[0].wait_until(|| !testbed.steps().is_empty());
     // The next drains have another lease.
-    let config = ground.project.read(".autopack/config/autopack.yaml");
+    let config = testbed.project.read(".autopack/config/autopack.yaml");
     let longer = config.replace(&lease(LEASE), &lease(50 * LEASE));
-    ground.project.write(".autopack/config/autopack.yaml", &longer);
-    drains.extend([ground.start(), ground.start()]);
+    testbed.project.write(".autopack/config/autopack.yaml", &longer);
+    drains.extend([testbed.start(), testbed.start()]);
     let (mut suspended, mut deleted) = (0, 0);
     for _ in 0..times {
         std::thread::sleep(Duration::from_millis(200 + dice.below(800)));
         drains.retain_mut(|drain| !drain.is_over());
         drains.iter_mut().for_each(Running::stop);
         if dice.below(2) == 0 {
-            deleted +=
-                u64::from(std::fs::remove_dir_all(ground.project.path(".autopack/owners")).is_ok());
+            deleted += u64::from(
+                std::fs::remove_dir_all(testbed.project.path(".autopack/owners")).is_ok(),
+            );
         }
         std::thread::sleep(Duration::from_millis(LEASE * 1_000 + 200 + dice.below(500)));
         if dice.below(2) == 0 {
@@ -51,8 +52,8 @@ fn drains_that_are_suspended_together_do_nothing_twice() {
     for drain in drains {
         drain.wait().exited(0);
     }
-    ground.assert_all_complete();
-    let history = ground.check();
+    testbed.assert_all_complete();
+    let history = testbed.check();
     assert_eq!(
         history.attempts.len() as u64,
         phases,
@@ -72,15 +73,15 @@ fn two_repositories_on_one_database_leave_each_others_work_alone() {
     let mut dice = Dice::thrown();
     let seed = dice.seed();
     let (kills, phases) = (size("NEIGHBOR_KILLS", 4, 200), size("NEIGHBOR_PHASES", 8, 120));
-    let ground = Ground::new(AGENT, "", 1, backlog(phases));
-    let database = format!("sqlite:///{}", ground.database().display());
+    let testbed = Testbed::new(AGENT, "", 1, backlog(phases));
+    let database = format!("sqlite:///{}", testbed.database().display());
     let neighbor =
         Project::new().agent("write_deliverables()").env("AUTOPACK_DATABASE_URL", database);
     let (mut killed, mut drained) = (0, 0);
     for round in 0..kills {
-        let mut drain = ground.start();
-        let steps = ground.steps().len() + usize::try_from(dice.below(4)).unwrap();
-        drain.wait_until(|| ground.steps().len() > steps);
+        let mut drain = testbed.start();
+        let steps = testbed.steps().len() + usize::try_from(dice.below(4)).unwrap();
+        drain.wait_until(|| testbed.steps().len() > steps);
         killed += u64::from(drain.kill());
         let (file, run) = (neighbor.outside("plan.json"), format!("other-{round}"));
         let plan = r#"{"phases": [{"phase_id": "theirs", "deliverables": ["ROUND/a.txt"]}]}"#;
@@ -89,13 +90,13 @@ fn two_repositories_on_one_database_leave_each_others_work_alone() {
         neighbor.autopack(["drain", "--run-id", &run]).succeeded();
         drained += 1;
     }
-    let ended = ground.start().wait();
+    let ended = testbed.start().wait();
     if ended.code == Some(3) {
-        ground.retry_failed();
-        ground.start().wait().exited(0);
+        testbed.retry_failed();
+        testbed.start().wait().exited(0);
     }
-    ground.assert_all_complete();
-    ground.check_after(|history| {
+    testbed.assert_all_complete();
+    testbed.check_after(|history| {
         let theirs: Vec<i64> =
             history.phases.iter().filter(|p| p.phase_id == "theirs").map(|p| p.id).collect();
         history.phases.retain(|phase| !theirs.contains(&phase.id));

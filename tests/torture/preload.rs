@@ -62,9 +62,9 @@ pub struct Clock {
 impl Clock {
     /// `None` without a C compiler: the test is skipped.
     #[track_caller]
-    pub fn built_in(folder: &Path) -> Option<Self> {
-        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-        let file = folder.join("clock");
+    pub fn built_in(directory: &Path) -> Option<Self> {
+        let (source, library) = (directory.join("clock.c"), directory.join("clock.so"));
+        let file = directory.join("clock");
         std::fs::write(&source, SHIFT).unwrap();
         std::fs::write(&file, 0i64.to_ne_bytes()).unwrap();
         let mut cc = Command::new("cc");

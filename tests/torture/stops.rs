@@ -9,9 +9,9 @@ use nix::sys::signal::Signal;
 use sqlx::Connection as _;
 
 use super::gate::{Gate, When};
-use super::ground::{Ground, backlog};
 use super::history::{History, block_on, connect};
 use super::sizes::{is_long, jobs, size, summary};
+use super::testbed::{Testbed, backlog};
 use crate::support::Project;
 use crate::support::dice::Dice;
 
@@ -49,17 +49,17 @@ struct Refused {
     locked: u64,
 }
 
-fn project() -> (Ground, Gate) {
+fn project() -> (Testbed, Gate) {
     let (project, gate) = Gate::on(Project::new());
     let settings = "executor: {lease_seconds: 1}\n";
-    (Ground::on(project, "deliver", settings, jobs(1), backlog(1)), gate)
+    (Testbed::on(project, "deliver", settings, jobs(1), backlog(1)), gate)
 }
 
 /// The git calls that one phase needs, from the start of the drain.
 fn calls() -> Vec<String> {
-    let (ground, _gate) = project();
-    ground.start().wait().exited(0);
-    let steps = ground.steps();
+    let (testbed, _gate) = project();
+    testbed.start().wait().exited(0);
+    let steps = testbed.steps();
     let calls: Vec<String> =
         steps.into_iter().filter_map(|s| Some(s.strip_prefix("git ")?.to_owned())).collect();
     assert!(calls.len() > 10, "{calls:?}");
@@ -84,7 +84,7 @@ fn trials(calls: &[String], dice: &mut Dice) -> Vec<Trial> {
 }
 
 #[test]
-fn whoever_was_stopped_past_its_lease_can_neither_land_nor_finish() {
+fn a_drain_stopped_past_its_lease_can_neither_land_nor_finish() {
     let mut dice = Dice::thrown();
     let seed = dice.seed();
     let calls = calls();
@@ -117,17 +117,17 @@ fn whoever_was_stopped_past_its_lease_can_neither_land_nor_finish() {
 
 fn torture(trial: Trial) -> Refused {
     println!("{trial:?}");
-    let (ground, gate) = project();
+    let (testbed, gate) = project();
     gate.arm(trial.when, trial.which, trial.call);
-    let mut first = ground.start();
+    let mut first = testbed.start();
     if !first.wait_until(|| gate.held().is_some()) {
         first.wait().exited(0);
-        ground.check();
+        testbed.check();
         return Refused::default();
     }
     first.stop();
     // Each such trial takes two minutes: the short form has none.
-    while !is_long() && writes(&ground) {
+    while !is_long() && writes(&testbed) {
         first.signal(Signal::SIGCONT);
         std::thread::sleep(Duration::from_millis(5));
         first.stop();
@@ -136,13 +136,13 @@ fn torture(trial: Trial) -> Refused {
         gate.release();
     }
     // This drain waits until the lease is over, then reclaims the phase.
-    let rescuer = ground.start().wait();
-    // Whoever stands still in the middle of a write keeps everybody from writing: that is said after two minutes, and
-    // there is nobody to be rescued from.
-    let locked = rescuer.code == Some(1) && rescuer.stderr.contains("keeps it locked");
+    let reclaimer = testbed.start().wait();
+    // A drain stopped in the middle of a write blocks all writers: this is reported after two minutes, and nothing is
+    // reclaimed.
+    let locked = reclaimer.code == Some(1) && reclaimer.stderr.contains("keeps it locked");
     if !locked {
-        assert_eq!(rescuer.code, Some(0), "{rescuer:#?}");
-        ground.assert_all_complete();
+        assert_eq!(reclaimer.code, Some(0), "{reclaimer:#?}");
+        testbed.assert_all_complete();
     }
     if matches!(trial.release, Release::AfterTheRescue) {
         gate.release();
@@ -150,18 +150,18 @@ fn torture(trial: Trial) -> Refused {
     first.signal(Signal::SIGCONT);
     gate.release();
     let first = first.wait().exited(0);
-    ground.assert_all_complete();
-    let history = ground.check();
+    testbed.assert_all_complete();
+    let history = testbed.check();
     if locked {
         return Refused { locked: 1, ..Refused::default() };
     }
-    refused(&history, &first.stderr, &rescuer.stderr)
+    refused(&history, &first.stderr, &reclaimer.stderr)
 }
 
 /// Whether a suspended drain holds the database.
-fn writes(ground: &Ground) -> bool {
+fn writes(testbed: &Testbed) -> bool {
     block_on(async {
-        let mut db = connect(&ground.database()).await;
+        let mut db = connect(&testbed.database()).await;
         let begun = sqlx::raw_sql("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK");
         let held = begun.execute(&mut db).await.is_err();
         db.close().await.unwrap();
@@ -170,14 +170,14 @@ fn writes(ground: &Ground) -> bool {
 }
 
 /// Determines who worked on the phase, and whose commit landed.
-fn refused(history: &History, first: &str, rescuer: &str) -> Refused {
+fn refused(history: &History, first: &str, reclaimer: &str) -> Refused {
     let attempts = &history.attempts;
-    let rescued = rescuer.contains("a drain died during");
-    if !rescued {
+    let reclaimed = reclaimer.contains("a drain died during");
+    if !reclaimed {
         // The drain had not claimed the phase yet, or had finished it.
         return Refused::default();
     }
-    assert!(first.contains("another drain reclaimed this phase"), "{first}\n{rescuer}");
+    assert!(first.contains("another drain reclaimed this phase"), "{first}\n{reclaimer}");
     let landed = |number: i64| {
         let of = attempts.iter().find(|attempt| attempt.attempt == number);
         of.is_some_and(|attempt| attempt.outcome.as_deref() == Some("landed"))

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::drains::Running;
-use super::ground::{Ground, backlog};
 use super::sizes::{jobs, size, summary};
+use super::testbed::{Testbed, backlog};
 use crate::support::Project;
 use crate::support::process::{LONG, bearing};
 use crate::support::stubborn::STUBBORN;
@@ -17,7 +17,7 @@ use crate::support::stubborn::STUBBORN;
 const KINDS: u64 = 4;
 
 /// A project whose agent starts the tree and stays in it until the test tells it to end.
-fn ground(phases: u64, jobs: u64) -> Ground {
+fn testbed(phases: u64, jobs: u64) -> Testbed {
     let project = Project::new();
     let script = project.outside("stubborn.py");
     let stay = "while True: signal.pause()";
@@ -26,17 +26,17 @@ fn ground(phases: u64, jobs: u64) -> Ground {
     let agent = format!(
         "if [ ! -e \"$at/calm\" ]; then\n  python3 '{script}' | while read -r up; do echo up >>\"$at/steps\"; done\nfi\ndeliver"
     );
-    Ground::on(project, &agent, "", jobs, backlog(phases))
+    Testbed::on(project, &agent, "", jobs, backlog(phases))
 }
 
-fn count(ground: &Ground, step: &str) -> usize {
-    ground.steps().iter().filter(|line| line.starts_with(step)).count()
+fn count(testbed: &Testbed, step: &str) -> usize {
+    testbed.steps().iter().filter(|line| line.starts_with(step)).count()
 }
 
 /// Time until no process has the project's mark any more.
-fn until_gone(ground: &Ground) -> Duration {
+fn until_gone(testbed: &Testbed) -> Duration {
     let began = Instant::now();
-    let mark = ground.project.outside("").display().to_string();
+    let mark = testbed.project.outside("").display().to_string();
     loop {
         let left = bearing(&mark);
         if left.is_empty() {
@@ -48,21 +48,21 @@ fn until_gone(ground: &Ground) -> Duration {
 }
 
 #[test]
-fn killed_with_nine_the_drain_takes_agents_and_all_their_trees_along() {
+fn a_drain_killed_with_sigkill_ends_all_agent_process_trees() {
     let (rounds, jobs) = (size("TREES", 4, 100), jobs(1));
-    let ground = ground(rounds / 2 + 1, jobs);
+    let testbed = testbed(rounds / 2 + 1, jobs);
     let mut slowest = Duration::ZERO;
     for _ in 0..rounds {
-        let before = count(&ground, "up");
-        let mut drain = ground.start();
-        assert!(drain.wait_until(|| count(&ground, "up") > before), "{}", drain.said());
+        let before = count(&testbed, "up");
+        let mut drain = testbed.start();
+        assert!(drain.wait_until(|| count(&testbed, "up") > before), "{}", drain.output());
         assert!(drain.kill());
-        slowest = slowest.max(until_gone(&ground));
+        slowest = slowest.max(until_gone(&testbed));
     }
-    std::fs::write(ground.project.outside("witness/calm"), "").unwrap();
-    ground.start().wait().exited(0);
-    ground.assert_all_complete();
-    ground.check();
+    std::fs::write(testbed.project.outside("witness/calm"), "").unwrap();
+    testbed.start().wait().exited(0);
+    testbed.assert_all_complete();
+    testbed.check();
     let text = format!(
         "{rounds} kills with trees that ignore SIGTERM, leave the session, are stopped, keep forking; jobs {jobs}: \
          the last process ended at most {} ms after the kill",
@@ -73,19 +73,19 @@ fn killed_with_nine_the_drain_takes_agents_and_all_their_trees_along() {
 
 /// The agent itself ends normally, and leaves its tree behind.
 #[test]
-fn what_an_agent_leaves_behind_is_gone_when_its_attempt_is() {
+fn leftover_processes_end_with_their_attempt() {
     let (phases, jobs) = (size("LEFTOVERS", 3, 60), jobs(1));
-    let ground = ground(phases, jobs);
-    let agent = ground.project.outside("agent.sh");
+    let testbed = testbed(phases, jobs);
+    let agent = testbed.project.outside("agent.sh");
     let text = std::fs::read_to_string(&agent).unwrap();
     // In the background, holding the agent's pipes; the agent continues as soon as the tree is up.
     let leave = text
         .replace("done\nfi", "done &\nwhile ! grep -q up \"$at/steps\"; do sleep 0.01; done\nfi");
     assert_ne!(leave, text);
     std::fs::write(&agent, leave).unwrap();
-    ground.start().wait().exited(0);
-    ground.assert_all_complete();
-    ground.check();
+    testbed.start().wait().exited(0);
+    testbed.assert_all_complete();
+    testbed.check();
     let text =
         format!("{phases} agents with one tree each, jobs {jobs}: no tree survived its attempt");
     summary("process trees left by agents", 0, &text);
@@ -96,7 +96,7 @@ const LOG_CAP: u64 = 64 << 20;
 const MAY_GROW_KIB: u64 = 16 << 10;
 
 #[test]
-fn an_agent_that_prints_without_end_costs_neither_memory_nor_disk() {
+fn endless_output_is_bounded_in_memory_and_on_disk() {
     let megabytes = size("PRINTED_MB", 100, 10_240);
     // The first phase triggers everything that is allocated once. Output: many lines, then one line without an end.
     let agent = format!(
@@ -108,12 +108,12 @@ fn an_agent_that_prints_without_end_costs_neither_memory_nor_disk() {
          deliver",
         half = megabytes / 2
     );
-    let ground = Ground::new(&agent, "", 1, backlog(2));
-    let mut drain = ground.start();
-    let [before, after] = ["p00000", "p00001"].map(|phase| high_water(&ground, &mut drain, phase));
+    let testbed = Testbed::new(&agent, "", 1, backlog(2));
+    let mut drain = testbed.start();
+    let [before, after] = ["p00000", "p00001"].map(|phase| high_water(&testbed, &mut drain, phase));
     drain.wait().exited(0);
-    ground.check();
-    let log = ground.project.path(".autopack/attempts/run/p00001/1/agent.log");
+    testbed.check();
+    let log = testbed.project.path(".autopack/attempts/run/p00001/1/agent.log");
     let kept = std::fs::metadata(&log).unwrap();
     assert!(kept.size() < LOG_CAP + 4096, "{} bytes of log", kept.size());
     assert!(tail(&log).contains("bytes left out: this log ends at"), "{}", tail(&log));
@@ -127,12 +127,12 @@ fn an_agent_that_prints_without_end_costs_neither_memory_nor_disk() {
 }
 
 /// The drain's peak memory in KiB, after this phase has printed everything.
-fn high_water(ground: &Ground, drain: &mut Running, phase: &str) -> u64 {
+fn high_water(testbed: &Testbed, drain: &mut Running, phase: &str) -> u64 {
     let printed = format!("printed {phase}");
-    assert!(drain.wait_patiently(|| count(ground, &printed) > 0), "{}", drain.said());
+    assert!(drain.wait_patiently(|| count(testbed, &printed) > 0), "{}", drain.output());
     let status = std::fs::read_to_string(format!("/proc/{}/status", drain.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    std::fs::write(ground.project.outside(format!("witness/measured-{phase}")), "").unwrap();
+    std::fs::write(testbed.project.outside(format!("witness/measured-{phase}")), "").unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 

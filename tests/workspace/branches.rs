@@ -7,7 +7,7 @@ use autopack::workspace::{Followed, Landing, RunBranch, WorkspaceError};
 use super::lab::{Lab, claimed, commit, ensure_branch, error, run, settings, write};
 
 #[tokio::test]
-async fn a_branch_begins_at_head_or_where_told() {
+async fn a_branch_starts_at_head_or_the_given_commit() {
     let lab = Lab::new();
     let first = lab.git(&["rev-parse", "HEAD"]);
     lab.write("x", "x");
@@ -47,7 +47,7 @@ async fn a_branch_is_ours_only_when_recorded() {
 }
 
 #[tokio::test]
-async fn a_name_that_git_cannot_have_twice_is_said() {
+async fn a_conflicting_branch_name_is_reported() {
     let lab = Lab::new();
     lab.git(&["branch", "autopack"]);
     let repo = lab.repo().await;
@@ -80,7 +80,7 @@ async fn an_unborn_head_gets_an_empty_commit_and_stays_unborn() {
 }
 
 #[tokio::test]
-async fn a_detached_head_will_do() {
+async fn a_detached_head_is_accepted() {
     let lab = Lab::new();
     lab.git(&["checkout", "-q", "--detach"]);
     let head = lab.git(&["rev-parse", "HEAD"]);
@@ -120,7 +120,7 @@ async fn a_checked_out_branch_stays_and_follows_when_it_is_free() {
 }
 
 #[tokio::test]
-async fn a_landing_takes_a_branch_that_is_free_again_along() {
+async fn a_landing_moves_a_branch_that_is_free_again() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
@@ -141,7 +141,7 @@ async fn a_landing_takes_a_branch_that_is_free_again_along() {
 }
 
 #[tokio::test]
-async fn a_users_commit_on_the_branch_is_the_tip_or_said_to_diverge() {
+async fn a_users_commit_on_the_branch_is_the_tip_or_reported_as_diverged() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;

@@ -150,7 +150,7 @@ pub fn pattern(path: &str) -> PathPattern {
 }
 
 /// `path kind`, in order.
-pub fn told(measured: &MeasuredChange) -> Vec<String> {
+pub fn change_lines(measured: &MeasuredChange) -> Vec<String> {
     let letter = |kind| match kind {
         ChangeKind::Added => 'A',
         ChangeKind::Modified => 'M',

@@ -60,7 +60,7 @@ async fn a_landing_is_one_commit_with_trailers() {
 
 /// An attempt's objects may be in the user's packs already, and then the slot has no file of them.
 #[tokio::test]
-async fn what_the_user_has_in_a_pack_lands_again() {
+async fn objects_in_the_users_packs_land_again() {
     for init in [&[][..], &["--object-format=sha256"]] {
         let lab = Lab::with("repo", init);
         lab.write("src/deep/b.py", "b = 1\n");
@@ -92,7 +92,7 @@ async fn what_the_user_has_in_a_pack_lands_again() {
 
 /// A commit equals the one that `git commit-tree` would have made at that moment.
 #[tokio::test]
-async fn a_commit_is_gits_to_the_byte() {
+async fn a_commit_equals_gits_byte_for_byte() {
     for init in [&[][..], &["--object-format=sha256"]] {
         let lab = Lab::with("repo", init);
         let (_repo, slot, base) = lab.slot().await;
@@ -123,7 +123,7 @@ async fn a_commit_is_gits_to_the_byte() {
 
 /// The tree taken for the tip's by the next attempt is the one git reports.
 #[tokio::test]
-async fn a_tree_that_was_measured_need_not_be_listed() {
+async fn a_measured_tree_is_not_listed_again() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
@@ -131,7 +131,7 @@ async fn a_tree_that_was_measured_need_not_be_listed() {
     slot.reset(&base, &settings()).await.unwrap();
     fs::remove_file(slot.path().join("src/a.py")).unwrap();
     fs::remove_file(slot.path().join("run.sh")).unwrap();
-    write(slot.path(), "run.sh/now/a folder", "x");
+    write(slot.path(), "run.sh/now/a directory", "x");
     write(slot.path(), "README", "changed\n");
     let new = commit(&slot, &base, "p").await;
     let known = repo.tree(&new).await.unwrap();
@@ -140,9 +140,9 @@ async fn a_tree_that_was_measured_need_not_be_listed() {
     let listed = lab.repo().await.tree(&new).await.unwrap();
     let paths: Vec<&str> = known.paths().collect();
     assert_eq!(paths, listed.paths().collect::<Vec<_>>());
-    assert_eq!(paths, ["README", "run.sh/now/a folder"]);
-    for folder in ["src", "run.sh", "run.sh/now"] {
-        assert_eq!(known.has_folder(folder), listed.has_folder(folder), "{folder}");
+    assert_eq!(paths, ["README", "run.sh/now/a directory"]);
+    for directory in ["src", "run.sh", "run.sh/now"] {
+        assert_eq!(known.has_folder(directory), listed.has_folder(directory), "{directory}");
     }
 }
 
@@ -195,7 +195,7 @@ async fn only_one_of_two_landers_wins() {
 }
 
 #[tokio::test]
-async fn a_rebase_keeps_the_message_and_tells_conflicts() {
+async fn a_rebase_keeps_the_message_and_reports_conflicts() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
@@ -219,7 +219,7 @@ async fn a_rebase_keeps_the_message_and_tells_conflicts() {
 }
 
 #[tokio::test]
-async fn a_fence_gives_way_only_to_later_attempts_and_rescuers() {
+async fn a_fence_yields_only_to_later_attempts_and_reclaims() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let p = phase("p");
@@ -244,7 +244,7 @@ async fn a_fence_gives_way_only_to_later_attempts_and_rescuers() {
 }
 
 #[tokio::test]
-async fn of_many_claimers_one_gets_the_fence() {
+async fn only_one_of_many_claimers_gets_the_fence() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let mut all = tokio::task::JoinSet::new();
@@ -260,7 +260,7 @@ async fn of_many_claimers_one_gets_the_fence() {
 }
 
 #[tokio::test]
-async fn a_landing_takes_its_claim_along() {
+async fn a_landing_removes_its_claim() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
@@ -274,13 +274,13 @@ async fn a_landing_takes_its_claim_along() {
 }
 
 #[tokio::test]
-async fn who_was_rescued_cannot_land() {
+async fn a_reclaimed_attempt_cannot_land() {
     let lab = Lab::new();
     let repo = lab.repo().await;
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (slot, new) = worked(&repo, &base, "stale").await;
     let stale = claimed(&repo, "p", 1, "stale").await;
-    repo.rescue_fence(&run(), &phase("p"), 1, "rescuer").await.unwrap();
+    repo.rescue_fence(&run(), &phase("p"), 1, "reclaimer").await.unwrap();
     assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);
     claimed(&repo, "p", 2, "next").await;
     assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);

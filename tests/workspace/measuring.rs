@@ -6,19 +6,19 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use autopack::workspace::WorkspaceError;
 
-use super::lab::{Lab, error, executable, measure, pattern, settings, told, write};
+use super::lab::{Lab, change_lines, error, executable, measure, pattern, settings, write};
 
 #[tokio::test]
-async fn nothing_changed_is_the_base_tree() {
+async fn an_unchanged_slot_has_the_base_tree() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     let measured = measure(&slot, &base).await;
-    assert_eq!(told(&measured), [""; 0]);
+    assert_eq!(change_lines(&measured), [""; 0]);
     assert_eq!(measured.tree, lab.git(&["rev-parse", "HEAD^{tree}"]));
 }
 
 #[tokio::test]
-async fn additions_changes_deletions_modes_types_and_links_are_told_apart() {
+async fn additions_changes_deletions_modes_types_and_links_are_distinguished() {
     let lab = Lab::new();
     lab.write("gone", "x");
     lab.write("was_file", "x");
@@ -34,7 +34,7 @@ async fn additions_changes_deletions_modes_types_and_links_are_told_apart() {
     let measured = measure(&slot, &base).await;
     let expected =
         ["D gone", "A new/deep/b.py", "X run.sh", "M src/a.py", "A src/link", "T was_file"];
-    assert_eq!(told(&measured), expected);
+    assert_eq!(change_lines(&measured), expected);
     let target = |path: &str| {
         measured.changes.iter().find(|c| c.path == path).unwrap().symlink_target.clone()
     };
@@ -48,11 +48,11 @@ async fn a_rename_is_a_deletion_and_an_addition() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     lab.git_in(slot.path(), &["mv", "src/a.py", "src/z.py"]);
-    assert_eq!(told(&measure(&slot, &base).await), ["D src/a.py", "A src/z.py"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["D src/a.py", "A src/z.py"]);
 }
 
 #[tokio::test]
-async fn what_the_agent_commits_stages_or_hides_in_its_own_git_changes_nothing() {
+async fn commits_and_index_flags_of_the_agent_have_no_effect() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     write(slot.path(), "src/a.py", "committed\n");
@@ -66,18 +66,18 @@ async fn what_the_agent_commits_stages_or_hides_in_its_own_git_changes_nothing()
     lab.git_in(slot.path(), &["update-index", "--skip-worktree", "run.sh"]);
     write(slot.path(), "run.sh", "skipped\n");
     let expected = ["M README", "A hidden", "M run.sh", "M src/a.py", "A staged"];
-    assert_eq!(told(&measure(&slot, &base).await), expected);
+    assert_eq!(change_lines(&measure(&slot, &base).await), expected);
 }
 
 #[tokio::test]
-async fn an_agent_without_its_git_is_measured_all_the_same() {
+async fn a_slot_without_its_git_directory_is_still_measured() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     fs::remove_dir_all(slot.path().join(".git")).unwrap();
     write(slot.path(), "src/a.py", "2\n");
-    assert_eq!(told(&measure(&slot, &base).await), ["M src/a.py"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["M src/a.py"]);
     fs::write(slot.path().join(".git"), "gitdir: /nowhere\n").unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), ["M src/a.py"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["M src/a.py"]);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn nothing_that_the_agent_configures_runs() {
     }
     write(slot.path(), ".gitattributes", "* filter=x\n");
     write(slot.path(), "src/a.py", "2\n");
-    assert_eq!(told(&measure(&slot, &base).await), ["A .gitattributes", "M src/a.py"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["A .gitattributes", "M src/a.py"]);
     super::lab::commit(&slot, &base, "p").await;
     assert!(!marker.exists());
 }
@@ -120,7 +120,7 @@ async fn files_of_nested_repositories_are_seen() {
     let measured = measure(&slot, &base).await;
     let expected =
         ["A broken/file", "A src/file", "A with/file", "A with/inner/file", "A without/file"];
-    assert_eq!(told(&measured), expected);
+    assert_eq!(change_lines(&measured), expected);
     assert!(measured.nested.contains(&"with/inner".to_owned()), "{:?}", measured.nested);
 }
 
@@ -131,7 +131,7 @@ async fn a_repository_with_commits_alone_is_opened_too() {
     lab.git_in(slot.path(), &["clone", "-q", lab.root.to_str().unwrap(), "vendored"]);
     let measured = measure(&slot, &base).await;
     let expected = ["A vendored/README", "A vendored/run.sh", "A vendored/src/a.py"];
-    assert_eq!(told(&measured), expected);
+    assert_eq!(change_lines(&measured), expected);
     assert_eq!(measured.nested, ["vendored"]);
 }
 
@@ -145,16 +145,16 @@ async fn ignored_files_are_seen_only_as_deliverables() {
     write(slot.path(), "y.log", "y");
     write(slot.path(), "dist/out.js", "js");
     write(slot.path(), "src/__pycache__/a.pyc", "x");
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
     let wanted = ["x.log", "dist/", "absent.txt", "src/"].map(pattern);
     let measured = slot.measure(&base, &wanted).await.unwrap();
-    assert_eq!(told(&measured), ["A dist/out.js", "A x.log"]);
+    assert_eq!(change_lines(&measured), ["A dist/out.js", "A x.log"]);
     let by_glob = slot.measure(&base, &[pattern("*.log")]).await.unwrap();
-    assert_eq!(told(&by_glob), ["A x.log", "A y.log"], "each begins with the commit");
+    assert_eq!(change_lines(&by_glob), ["A x.log", "A y.log"], "each begins with the commit");
 }
 
 #[tokio::test]
-async fn a_glob_takes_in_ignored_files() {
+async fn a_glob_includes_ignored_files() {
     let lab = Lab::new();
     lab.write(".gitignore", "*.csv\n");
     lab.commit_all("ignore");
@@ -162,11 +162,11 @@ async fn a_glob_takes_in_ignored_files() {
     write(slot.path(), "reports/a.csv", "1");
     write(slot.path(), "reports/deep/b.csv", "2");
     let measured = slot.measure(&base, &[pattern("reports/*.csv")]).await.unwrap();
-    assert_eq!(told(&measured), ["A reports/a.csv"]);
+    assert_eq!(change_lines(&measured), ["A reports/a.csv"]);
 }
 
 #[tokio::test]
-async fn odd_names_are_told() {
+async fn odd_names_are_reported() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     let names: [&[u8]; 5] = [b"a\nb", b"\xff\xfe", "ünï cödé".as_bytes(), b"-rf", b"\"q\" *?[x]"];
@@ -176,21 +176,21 @@ async fn odd_names_are_told() {
     let long = "n".repeat(250);
     write(slot.path(), &long, "x");
     let measured = measure(&slot, &base).await;
-    let told = told(&measured);
-    assert_eq!(told.len(), 6);
+    let lines = change_lines(&measured);
+    assert_eq!(lines.len(), 6);
     for name in ["A a\nb", "A \u{fffd}\u{fffd}", "A ünï cödé", "A -rf", "A \"q\" *?[x]"] {
-        assert!(told.contains(&name.to_owned()), "{name:?} in {told:?}");
+        assert!(lines.contains(&name.to_owned()), "{name:?} in {lines:?}");
     }
 }
 
 #[tokio::test]
-async fn what_was_locked_away_is_seen() {
+async fn files_without_permissions_are_measured() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     write(slot.path(), "locked/x", "x");
     fs::set_permissions(slot.path().join("locked/x"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(slot.path().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), ["A locked/x"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["A locked/x"]);
 }
 
 #[tokio::test]
@@ -203,11 +203,11 @@ async fn a_pipe_in_place_of_a_file_is_a_reason() {
     assert!(error.is_about_the_attempt(), "{error}");
     assert!(error.to_string().contains("README"), "{error}");
     slot.reset(&base, &settings()).await.unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_a_reason() {
+async fn a_missing_directory_is_a_reason() {
     let lab = Lab::new();
     let (_repo, mut slot, base) = lab.slot().await;
     fs::remove_dir_all(slot.path()).unwrap();
@@ -218,7 +218,7 @@ async fn a_folder_that_is_gone_is_a_reason() {
 }
 
 #[tokio::test]
-async fn a_tree_can_be_read_and_made_a_patch() {
+async fn a_tree_can_be_read_and_diffed() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     fs::write(slot.path().join("bin"), [0u8, 1, 2, 255]).unwrap();

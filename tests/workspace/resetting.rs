@@ -6,10 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use autopack::config::WorkspaceSettings;
 use autopack::workspace::{Repo, WorkspaceError};
 
-use super::lab::{Lab, error, measure, settings, told, write};
+use super::lab::{Lab, change_lines, error, measure, settings, write};
 
 #[tokio::test]
-async fn whatever_an_agent_did_is_undone() {
+async fn all_changes_of_an_agent_are_undone() {
     let lab = Lab::new();
     lab.write("dir/one", "1");
     lab.write("dir/two", "2");
@@ -22,7 +22,7 @@ async fn whatever_an_agent_did_is_undone() {
     fs::remove_dir_all(at("src")).unwrap();
     symlink(&elsewhere, at("src")).unwrap();
     fs::remove_file(at("README")).unwrap();
-    write(slot.path(), "README/now/a/folder", "x");
+    write(slot.path(), "README/now/a/directory", "x");
     fs::remove_dir_all(at("dir")).unwrap();
     fs::write(at("dir"), "now a file").unwrap();
     write(slot.path(), "untracked/deep/x", "x");
@@ -38,13 +38,13 @@ async fn whatever_an_agent_did_is_undone() {
         .collect();
     left.sort();
     assert_eq!(left, [".git", "README", "dir", "run.sh", "src"]);
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
     assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
     assert_eq!(fs::read_to_string(elsewhere.join("a.py")).unwrap(), "precious");
 }
 
 #[tokio::test]
-async fn it_undoes_what_was_measured_and_what_was_not() {
+async fn reset_undoes_changes_before_and_after_measuring() {
     let lab = Lab::new();
     let (_repo, mut slot, base) = lab.slot().await;
     write(slot.path(), "new", "x");
@@ -53,12 +53,12 @@ async fn it_undoes_what_was_measured_and_what_was_not() {
     write(slot.path(), "later", "x");
     fs::remove_file(slot.path().join("run.sh")).unwrap();
     slot.reset(&base, &settings()).await.unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
     assert!(!slot.path().join("new").exists() && !slot.path().join("later").exists());
 }
 
 #[tokio::test]
-async fn nested_git_folders_among_tracked_files_go() {
+async fn nested_git_directories_among_tracked_files_are_removed() {
     let lab = Lab::new();
     let (_repo, mut slot, base) = lab.slot().await;
     lab.git_in(&slot.path().join("src"), &["init", "-q", "."]);
@@ -67,7 +67,7 @@ async fn nested_git_folders_among_tracked_files_go() {
 }
 
 #[tokio::test]
-async fn caches_stay_and_are_outside_the_diff() {
+async fn caches_are_kept_outside_the_diff() {
     let lab = Lab::new();
     lab.write("src/target/mod.rs", "a module of that name");
     lab.commit_all("more");
@@ -83,7 +83,7 @@ async fn caches_stay_and_are_outside_the_diff() {
         write(slot.path(), path, "x");
     }
     let measured = measure(&slot, &base).await;
-    assert_eq!(told(&measured), ["A src/cache/x", "A src/target/new.rs"]);
+    assert_eq!(change_lines(&measured), ["A src/cache/x", "A src/target/new.rs"]);
     assert_eq!(measured.left_out, ["cache/", "pkg/", "target/"]);
     slot.reset(&base, &settings).await.unwrap();
     for (path, stays) in
@@ -91,9 +91,9 @@ async fn caches_stay_and_are_outside_the_diff() {
     {
         assert_eq!(slot.path().join(path).exists(), stays, "{path}");
     }
-    assert!(!slot.path().join("src/target/new.rs").exists(), "tracked beneath: no cache");
+    assert!(!slot.path().join("src/target/new.rs").exists(), "tracked files inside: no cache");
     let measured = measure(&slot, &base).await;
-    assert_eq!((told(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!((change_lines(&measured), measured.left_out), (vec![], vec![]));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn links_are_copies_outside_the_diff() {
     fs::write(slot.path().join("node_modules/left/index.js"), "the agent's").unwrap();
     write(slot.path(), "node_modules/extra/x", "x");
     let measured = measure(&slot, &base).await;
-    assert_eq!((told(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!((change_lines(&measured), measured.left_out), (vec![], vec![]));
     assert_eq!(fs::read_to_string(lab.root.join("node_modules/left/index.js")).unwrap(), "left");
     slot.reset(&base, &settings).await.unwrap();
     assert_eq!(fs::read_to_string(slot.path().join("node_modules/left/index.js")).unwrap(), "left");
@@ -186,6 +186,6 @@ async fn a_slot_is_used_only_after_a_reset_and_settings_are_checked() {
     let unused = error(slot.measure("HEAD", &[]).await);
     assert!(matches!(unused, WorkspaceError::NotReset(0)));
     let bad = WorkspaceSettings { link: vec!["../x".to_owned()], ..settings() };
-    let said = error(slot.reset("HEAD", &bad).await).to_string();
-    assert!(said.contains("workspace.link") && said.contains("../x"), "{said}");
+    let output = error(slot.reset("HEAD", &bad).await).to_string();
+    assert!(output.contains("workspace.link") && output.contains("../x"), "{output}");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::lab::{Lab, measure, settings, told, write};
+use super::lab::{Lab, change_lines, measure, settings, write};
 use crate::support::skip;
 
 /// `lib/sub` with `s.txt` in it, and `inner` in that with `i.txt`.
@@ -27,28 +27,28 @@ fn with_submodules() -> Lab {
 }
 
 #[tokio::test]
-async fn their_files_are_there_and_their_changes_are_seen() {
+async fn submodule_files_are_present_and_their_changes_are_measured() {
     let lab = with_submodules();
     let before = lab.fingerprint();
     let (_repo, mut slot, base) = lab.slot().await;
     let file = |path: &str| fs::read_to_string(slot.path().join(path)).unwrap();
     assert_eq!((file("lib/sub/s.txt"), file("lib/sub/inner/i.txt")), ("1\n".into(), "1\n".into()));
     assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
     write(slot.path(), "lib/sub/inner/i.txt", "2\n");
     let measured = measure(&slot, &base).await;
-    assert_eq!(told(&measured), ["M lib/sub/inner"]);
+    assert_eq!(change_lines(&measured), ["M lib/sub/inner"]);
     assert_eq!(measured.submodules, ["lib/sub/inner"]);
     slot.reset(&base, &settings()).await.unwrap();
     write(slot.path(), "lib/sub/new", "x");
     assert_eq!(measure(&slot, &base).await.submodules, ["lib/sub"]);
     slot.reset(&base, &settings()).await.unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
     assert_eq!(lab.fingerprint(), before);
 }
 
 #[tokio::test]
-async fn a_repository_made_inside_one_or_in_its_place_is_seen() {
+async fn a_nested_or_replaced_repository_is_detected() {
     let lab = with_submodules();
     let (_repo, mut slot, base) = lab.slot().await;
     let sub = slot.path().join("lib/sub");
@@ -60,16 +60,16 @@ async fn a_repository_made_inside_one_or_in_its_place_is_seen() {
     slot.reset(&base, &settings()).await.unwrap();
     fs::remove_dir_all(slot.path().join("lib/sub")).unwrap();
     fs::write(slot.path().join("lib/sub"), "a file").unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), ["T lib/sub"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["T lib/sub"]);
     slot.reset(&base, &settings()).await.unwrap();
     fs::remove_dir_all(slot.path().join("lib/sub")).unwrap();
-    assert_eq!(told(&measure(&slot, &base).await), ["D lib/sub"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["D lib/sub"]);
     slot.reset(&base, &settings()).await.unwrap();
     assert!(slot.path().join("lib/sub/inner/i.txt").exists());
 }
 
 #[tokio::test]
-async fn one_that_was_not_fetched_is_an_empty_folder() {
+async fn an_unfetched_submodule_is_an_empty_directory() {
     let lab = with_submodules();
     fs::remove_dir_all(lab.root.join(".git/modules")).unwrap();
     let repo = lab.repo().await;
@@ -94,10 +94,10 @@ async fn large_files_are_there_where_lfs_is() {
     lab.commit_all("lfs");
     let (_repo, slot, base) = lab.slot().await;
     assert_eq!(fs::read_to_string(slot.path().join("big.bin")).unwrap(), "large");
-    assert_eq!(told(&measure(&slot, &base).await), [""; 0]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);
     write(slot.path(), "new.bin", "larger");
     let measured = measure(&slot, &base).await;
-    assert_eq!(told(&measured), ["A new.bin"]);
+    assert_eq!(change_lines(&measured), ["A new.bin"]);
     let kept = slot.read_at(&measured.tree, "new.bin").await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&kept).starts_with("version https://git-lfs"), "{kept:?}");
 }

@@ -5,7 +5,8 @@ use std::fs;
 use autopack::workspace::{Landing, Repo, WorkspaceError};
 
 use super::lab::{
-    Lab, claimed, commit, ensure_branch, error, executable, measure, run, settings, told, write,
+    Lab, change_lines, claimed, commit, ensure_branch, error, executable, measure, run, settings,
+    write,
 };
 
 /// A whole attempt, from branch to landing.
@@ -15,7 +16,7 @@ async fn attempt(lab: &Lab) -> String {
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     write(slot.path(), "src/new.py", "new\n");
-    assert_eq!(told(&measure(&slot, &base).await), ["A src/new.py"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["A src/new.py"]);
     let new = commit(&slot, &base, "p").await;
     let claim = claimed(&repo, "p", 1, "me").await;
     let landed = slot.land(&claim, &run(), &base, &new).await.unwrap();
@@ -24,7 +25,7 @@ async fn attempt(lab: &Lab) -> String {
 }
 
 #[tokio::test]
-async fn a_whole_attempt_leaves_checkout_index_branches_and_configuration_alone() {
+async fn an_attempt_changes_no_checkout_index_branch_or_configuration() {
     let lab = Lab::new();
     lab.write("src/a.py", "edited\n");
     lab.write("staged", "x");
@@ -82,7 +83,7 @@ async fn nothing_that_the_user_configures_runs_or_stops_us() {
 }
 
 #[tokio::test]
-async fn odd_repositories_will_do() {
+async fn odd_repositories_are_accepted() {
     for (name, init) in [
         ("with space", &[][..]),
         ("ünï \"cödé\" $x", &[]),
@@ -117,7 +118,7 @@ async fn a_linked_worktree_is_a_checkout_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_shallow_clone_will_do() {
+async fn a_shallow_clone_is_accepted() {
     let mut lab = Lab::new();
     lab.write("x", "x");
     lab.commit_all("second");
@@ -134,7 +135,7 @@ async fn a_shallow_clone_will_do() {
 }
 
 #[tokio::test]
-async fn our_folder_is_excluded_once_and_the_users_lines_stay() {
+async fn the_autopack_directory_is_excluded_once_and_the_users_lines_are_kept() {
     let lab = Lab::new();
     let exclude = lab.root.join(".git/info/exclude");
     fs::write(&exclude, "mine\n*.swp").unwrap();
@@ -148,13 +149,13 @@ async fn our_folder_is_excluded_once_and_the_users_lines_stay() {
 }
 
 #[tokio::test]
-async fn our_folder_is_excluded_also_where_it_is_a_link() {
+async fn the_autopack_directory_is_excluded_if_it_is_a_link() {
     let lab = Lab::new();
     let exclude = lab.root.join(".git/info/exclude");
     let older = "/.autopack/\n";
     fs::write(&exclude, older).unwrap();
     lab.repo().await.prepare_folder().unwrap();
-    assert_eq!(fs::read_to_string(&exclude).unwrap(), older, "enough for a folder");
+    assert_eq!(fs::read_to_string(&exclude).unwrap(), older, "enough for a directory");
 
     let elsewhere = lab.root.with_file_name("elsewhere");
     fs::rename(lab.root.join(".autopack"), &elsewhere).unwrap();
@@ -167,7 +168,7 @@ async fn our_folder_is_excluded_also_where_it_is_a_link() {
 }
 
 #[tokio::test]
-async fn what_the_user_ignores_here_alone_is_ignored_in_slots() {
+async fn local_ignore_rules_of_the_user_apply_in_slots() {
     let lab = Lab::new();
     let everywhere = lab.temp.path().join("ignore");
     fs::write(&everywhere, "*.everywhere\n").unwrap();
@@ -177,7 +178,7 @@ async fn what_the_user_ignores_here_alone_is_ignored_in_slots() {
     write(slot.path(), "x.mine", "x");
     write(slot.path(), "x.everywhere", "x");
     let measured = measure(&slot, &base).await;
-    assert_eq!((told(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!((change_lines(&measured), measured.left_out), (vec![], vec![]));
     assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
 }
 
@@ -209,7 +210,7 @@ async fn writes_into_the_checkout_are_noticed() {
 }
 
 #[tokio::test]
-async fn what_is_no_checkout_is_said() {
+async fn a_directory_without_a_checkout_is_reported() {
     let lab = Lab::new();
     let find = async |dir: &std::path::Path| error(Repo::discover_with(dir, &lab.env()).await);
     let outside = tempfile::tempdir().unwrap();
@@ -235,7 +236,7 @@ async fn what_is_no_checkout_is_said() {
 }
 
 #[tokio::test]
-async fn somebody_elses_repository_is_said() {
+async fn a_repository_of_another_user_is_reported() {
     let lab = Lab::new();
     let mut env = lab.env();
     env.push(("GIT_TEST_ASSUME_DIFFERENT_OWNER".into(), "1".into()));
@@ -245,7 +246,7 @@ async fn somebody_elses_repository_is_said() {
 }
 
 #[tokio::test]
-async fn a_callers_variables_lead_git_nowhere_else() {
+async fn git_ignores_the_callers_repository_variables() {
     let lab = Lab::new();
     let other = Lab::with("other", &[]);
     // The environment that a hook passes to autopack; given here as the caller's own environment.
@@ -273,7 +274,7 @@ async fn in_a_hostile_environment() {
     let mut slot = repo.acquire_slot().await.unwrap();
     slot.reset(&base, &settings()).await.unwrap();
     write(slot.path(), "x", "x");
-    assert_eq!(told(&measure(&slot, &base).await), ["A x"]);
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["A x"]);
     commit(&slot, &base, "p").await;
 }
 
@@ -296,7 +297,7 @@ async fn a_partial_clone_that_lacks_files_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_checkouts_files_are_what_git_would_keep_wherever_one_stands() {
+async fn a_checkout_lists_the_same_files_as_git_from_any_directory() {
     let lab = Lab::new();
     lab.write(".gitignore", "*.log\n");
     lab.write("noise.log", "x");

@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
-    litellm_errors, object,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
+    ReportedUsage, Signal, litellm_errors, object,
 };
 use crate::phase::Tokens;
 
@@ -20,7 +20,7 @@ impl Adapter for Aider {
         "aider"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["0.86.2"]
     }
 
@@ -32,13 +32,13 @@ impl Adapter for Aider {
         "set the key of its provider, such as OPENAI_API_KEY"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
-        let scratch = |name: &str| ask.scratch.join(name).display().to_string();
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
+        let scratch = |name: &str| input.scratch.join(name).display().to_string();
         let mut args: Vec<String> = Vec::new();
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["--model".to_owned(), model.clone()]);
         }
-        args.extend(["--message-file".to_owned(), ask.prompt_file.display().to_string()]);
+        args.extend(["--message-file".to_owned(), input.prompt_file.display().to_string()]);
         let quiet = [
             "--yes-always",
             "--no-stream",
@@ -53,24 +53,24 @@ impl Adapter for Aider {
         ];
         args.extend(quiet.map(str::to_owned));
         // Beside the slot: Aider's notes are not part of the phase.
-        args.extend(["--analytics-log".to_owned(), ask.file.display().to_string()]);
+        args.extend(["--analytics-log".to_owned(), input.file.display().to_string()]);
         args.extend(["--chat-history-file".to_owned(), scratch("chat.md")]);
         args.extend(["--input-history-file".to_owned(), scratch("input")]);
         let is_file = |path: &&String| !path.contains(['*', '?', '[']) && !path.ends_with('/');
-        let last: Vec<String> = ask.deliverables.iter().filter(is_file).cloned().collect();
+        let last: Vec<String> = input.deliverables.iter().filter(is_file).cloned().collect();
         // Aider treats a file in a missing directory as part of another repository, with this directory as the
         // root.
         let parent = |path: &String| path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
-        let folders = last.iter().filter_map(parent).collect();
+        let directories = last.iter().filter_map(parent).collect();
         // Without this variable, a price list is downloaded at each start.
         let env = vec![("LITELLM_LOCAL_MODEL_COST_MAP", "True")];
-        Call {
+        AgentCommand {
             args,
             last,
             prompt: PromptChannel::File,
             env,
             leaves: Some(".aider.tags.cache.v"),
-            folders,
+            directories,
         }
     }
 
@@ -100,13 +100,13 @@ impl Stream {
     /// Joins lines broken after 80 characters. Returns the fault read with this line, if different.
     fn wrapped(&mut self, line: &str) -> Option<Fault> {
         const LONGEST: usize = 1000;
-        let (class, said) = self.error.as_mut().filter(|_| self.explaining)?;
-        if line.starts_with("Retrying in ") || said.len() > LONGEST {
+        let (class, message) = self.error.as_mut().filter(|_| self.explaining)?;
+        if line.starts_with("Retrying in ") || message.len() > LONGEST {
             return None;
         }
-        let before = litellm_errors::fault(class, said).cause();
-        *said = format!("{} {}", said.trim_end(), line.trim());
-        let fault = litellm_errors::fault(class, said);
+        let before = litellm_errors::fault(class, message).cause();
+        *message = format!("{} {}", message.trim_end(), line.trim());
+        let fault = litellm_errors::fault(class, message);
         (fault.cause() != before).then_some(fault)
     }
 }
@@ -149,7 +149,7 @@ impl Reader for Stream {
                         ..Tokens::default()
                     };
                     let cost_usd = event.amount("/properties/cost");
-                    signals.push(Signal::Usage(Spent {
+                    signals.push(Signal::Usage(ReportedUsage {
                         id: Some(at.to_string()),
                         tokens,
                         cost_usd,

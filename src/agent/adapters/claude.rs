@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::claude_tasks::Tasks;
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Refusal, Signal,
-    Spent, ToolResult, Until, object, status, tool_use,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, RateLimitReset,
+    Reader, Refusal, ReportedUsage, Signal, ToolResult, object, status, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
@@ -27,7 +27,7 @@ impl Adapter for Claude {
         "claude"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["2.1.197"]
     }
 
@@ -39,19 +39,19 @@ impl Adapter for Claude {
         "run `claude` once and log in, or set ANTHROPIC_API_KEY"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args =
             ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
-        if !has_own_mode(ask.settings) {
+        if !has_own_mode(input.settings) {
             args.push("--dangerously-skip-permissions".to_owned());
         }
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["--model".to_owned(), model.clone()]);
         }
-        if let Some(session) = ask.session {
+        if let Some(session) = input.session {
             args.extend(["--resume".to_owned(), session.to_owned()]);
         }
-        Call { args, prompt: PromptChannel::Stdin, ..Call::default() }
+        AgentCommand { args, prompt: PromptChannel::Stdin, ..AgentCommand::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
@@ -87,55 +87,55 @@ struct Stream {
 
 impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
-        let Some(said) = object(line) else { return Vec::new() };
-        match (said.str("/type"), said.str("/subtype")) {
+        let Some(event) = object(line) else { return Vec::new() };
+        match (event.str("/type"), event.str("/subtype")) {
             ("system", "init") => {
-                let session = said.text("/session_id").map(Signal::Session);
-                session.into_iter().chain(said.text("/model").map(Signal::Model)).collect()
+                let session = event.text("/session_id").map(Signal::Session);
+                session.into_iter().chain(event.text("/model").map(Signal::Model)).collect()
             }
-            ("system", "api_retry") => vec![Signal::Held(retry(&said))],
-            ("system", _) => self.tasks.event(&said),
-            ("assistant", _) => self.assistant(&said),
+            ("system", "api_retry") => vec![Signal::Held(retry(&event))],
+            ("system", _) => self.tasks.event(&event),
+            ("assistant", _) => self.assistant(&event),
             ("user", _) => {
-                let results = said.list("/message/content").iter().filter_map(result_of_tool);
+                let results = event.list("/message/content").iter().filter_map(result_of_tool);
                 let mut signals: Vec<Signal> = results.collect();
-                signals.extend(self.tasks.results(&said));
+                signals.extend(self.tasks.results(&event));
                 signals
             }
-            ("rate_limit_event", _) => rate_limit(&said).into_iter().collect(),
-            ("result", _) => self.result(&said),
+            ("rate_limit_event", _) => rate_limit(&event).into_iter().collect(),
+            ("result", _) => self.result(&event),
             _ => Vec::new(),
         }
     }
 }
 
 impl Stream {
-    fn assistant(&mut self, said: &Value) -> Vec<Signal> {
-        let words = || said.list("/message/content").iter().find_map(|part| part.text("/text"));
+    fn assistant(&mut self, event: &Value) -> Vec<Signal> {
+        let words = || event.list("/message/content").iter().find_map(|part| part.text("/text"));
         // An answer over the limit is cut off, and the session continues.
-        if let Some(code) = said.text("/error").filter(|code| code != "max_output_tokens") {
+        if let Some(code) = event.text("/error").filter(|code| code != "max_output_tokens") {
             let message = words().unwrap_or_else(|| code.clone());
             self.error = Some((code.clone(), message.clone()));
             return vec![Signal::Failed(Fault { code: Some(code), message, ..Fault::default() })];
         }
         self.error = None;
-        self.tasks.uses(said);
-        assistant(said, &self.worktree)
+        self.tasks.uses(event);
+        assistant(event, &self.worktree)
     }
 
-    fn result(&mut self, said: &Value) -> Vec<Signal> {
-        result(said, self.error.take())
+    fn result(&mut self, event: &Value) -> Vec<Signal> {
+        result(event, self.error.take())
     }
 }
 
-fn assistant(said: &Value, worktree: &Path) -> Vec<Signal> {
+fn assistant(event: &Value, worktree: &Path) -> Vec<Signal> {
     // Claude Code's own error text, not the model's.
-    if said.str("/message/model") == "<synthetic>" {
+    if event.str("/message/model") == "<synthetic>" {
         return Vec::new();
     }
     let mut signals: Vec<Signal> =
-        said.text("/message/model").map(Signal::Model).into_iter().collect();
-    for part in said.list("/message/content") {
+        event.text("/message/model").map(Signal::Model).into_iter().collect();
+    for part in event.list("/message/content") {
         match part.str("/type") {
             "text" => signals.extend(part.text("/text").map(Signal::Text)),
             "tool_use" => {
@@ -150,9 +150,9 @@ fn assistant(said: &Value, worktree: &Path) -> Vec<Signal> {
             _ => {}
         }
     }
-    if let Some(usage) = said.pointer("/message/usage") {
-        let id = said.text("/message/id");
-        signals.push(Signal::Usage(Spent { id, tokens: tokens(usage), cost_usd: None }));
+    if let Some(usage) = event.pointer("/message/usage") {
+        let id = event.text("/message/id");
+        signals.push(Signal::Usage(ReportedUsage { id, tokens: tokens(usage), cost_usd: None }));
     }
     signals
 }
@@ -172,40 +172,40 @@ fn result_of_tool(part: &Value) -> Option<Signal> {
     (part.str("/type") == "tool_result").then_some(Signal::Result(ToolResult { id, text }))
 }
 
-fn retry(said: &Value) -> Fault {
-    let code = said.text("/error");
+fn retry(event: &Value) -> Fault {
+    let code = event.text("/error");
     let message = format!(
         "retry {} of {}",
-        said.count("/attempt").unwrap_or(0),
-        said.count("/max_retries").unwrap_or(0)
+        event.count("/attempt").unwrap_or(0),
+        event.count("/max_retries").unwrap_or(0)
     );
-    Fault { status: status(said.count("/error_status")), message, code, ..Fault::default() }
+    Fault { status: status(event.count("/error_status")), message, code, ..Fault::default() }
 }
 
 /// Reads the limits of a subscription. "allowed" and "allowed_warning" are ignored.
-fn rate_limit(said: &Value) -> Option<Signal> {
-    let info = said.get("rate_limit_info")?;
+fn rate_limit(event: &Value) -> Option<Signal> {
+    let info = event.get("rate_limit_info")?;
     let at = info.count("/resetsAt").and_then(|epoch| i64::try_from(epoch).ok()?.checked_mul(1000));
     let kind = info.text("/rateLimitType").unwrap_or_else(|| "usage".to_owned());
     (info.str("/status") == "rejected").then(|| {
         Signal::Held(Fault {
             status: Some(429),
             message: format!("the {kind} limit is reached"),
-            until: at.map(|at| Until::At(UnixMs(at))),
+            until: at.map(|at| RateLimitReset::At(UnixMs(at))),
             ..Fault::default()
         })
     })
 }
 
 /// Reads the last line. `error` is the error in place of the last message.
-fn result(said: &Value, error: Option<(String, String)>) -> Vec<Signal> {
+fn result(event: &Value, error: Option<(String, String)>) -> Vec<Signal> {
     let mut signals: Vec<Signal> =
-        said.text("/session_id").map(Signal::Session).into_iter().collect();
-    if let Some(usage) = said.get("usage") {
-        let cost_usd = said.amount("/total_cost_usd");
-        signals.push(Signal::Total(Spent { id: None, tokens: tokens(usage), cost_usd }));
+        event.text("/session_id").map(Signal::Session).into_iter().collect();
+    if let Some(usage) = event.get("usage") {
+        let cost_usd = event.amount("/total_cost_usd");
+        signals.push(Signal::Total(ReportedUsage { id: None, tokens: tokens(usage), cost_usd }));
     }
-    let denied = said.list("/permission_denials");
+    let denied = event.list("/permission_denials");
     if let Some(first) = denied.first() {
         let what = format!(
             "{} tool uses were denied, the first: {}",
@@ -214,10 +214,10 @@ fn result(said: &Value, error: Option<(String, String)>) -> Vec<Signal> {
         );
         signals.push(Signal::Note(what));
     }
-    let words = said.text("/result").unwrap_or_else(|| said.str("/subtype").to_owned());
-    let is_error = said.pointer("/is_error").and_then(Value::as_bool).unwrap_or(false);
-    let status = status(said.count("/api_error_status"));
-    let failed = is_error || status.is_some() || said.str("/subtype").starts_with("error");
+    let words = event.text("/result").unwrap_or_else(|| event.str("/subtype").to_owned());
+    let is_error = event.pointer("/is_error").and_then(Value::as_bool).unwrap_or(false);
+    let status = status(event.count("/api_error_status"));
+    let failed = is_error || status.is_some() || event.str("/subtype").starts_with("error");
     if failed || error.is_some() {
         let (code, message) = error.unzip();
         signals.push(Signal::Failed(Fault {
@@ -228,7 +228,7 @@ fn result(said: &Value, error: Option<(String, String)>) -> Vec<Signal> {
             ..Fault::default()
         }));
     } else {
-        let stop_reason = said.text("/stop_reason");
+        let stop_reason = event.text("/stop_reason");
         signals.push(Signal::Finished(Finish { summary: Some(words), stop_reason }));
     }
     signals

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::agent::runner::signal::{Look, Signal};
+use crate::agent::runner::signal::{JsonAccess, Signal};
 
 /// Limit of tracked tasks; further tasks are ignored.
 const MOST: usize = 1000;
@@ -27,22 +27,22 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Reads a line of type "system".
-    pub fn event(&mut self, said: &Value) -> Vec<Signal> {
-        match said.str("/subtype") {
-            "task_started" => self.started(said),
-            "task_notification" => self.ended(said),
-            "task_updated" => match said.str("/patch/status") {
-                "completed" | "failed" | "killed" | "stopped" | "cancelled" => self.ended(said),
+    pub fn event(&mut self, event: &Value) -> Vec<Signal> {
+        match event.str("/subtype") {
+            "task_started" => self.started(event),
+            "task_notification" => self.ended(event),
+            "task_updated" => match event.str("/patch/status") {
+                "completed" | "failed" | "killed" | "stopped" | "cancelled" => self.ended(event),
                 _ => Vec::new(),
             },
-            "background_tasks_changed" => self.replaced(said.list("/tasks")),
+            "background_tasks_changed" => self.replaced(event.list("/tasks")),
             _ => Vec::new(),
         }
     }
 
     /// Reads an assistant line: the tool uses determine the kinds of later tasks.
-    pub fn uses(&mut self, said: &Value) {
-        for part in said.list("/message/content") {
+    pub fn uses(&mut self, event: &Value) {
+        for part in event.list("/message/content") {
             let is_shell = ["Bash", "Monitor", "PowerShell"].contains(&part.str("/name"));
             let in_background = part.pointer("/input/run_in_background").and_then(Value::as_bool);
             match is_shell {
@@ -57,10 +57,10 @@ impl Tasks {
 
     /// Reads a line with tool results: a foreground subagent has ended, a background subagent has started,
     /// and a stopped or awaited subagent has a status.
-    pub fn results(&mut self, said: &Value) -> Vec<Signal> {
-        let more = said.get("tool_use_result").unwrap_or(&Value::Null);
+    pub fn results(&mut self, event: &Value) -> Vec<Signal> {
+        let more = event.get("tool_use_result").unwrap_or(&Value::Null);
         let mut signals = Vec::new();
-        for part in said.list("/message/content") {
+        for part in event.list("/message/content") {
             let Some(tool) = part.text("/tool_use_id") else { continue };
             let text = part.get("content").map(Value::to_string).unwrap_or_default();
             let in_background = self.background.remove(&tool)
@@ -85,11 +85,11 @@ impl Tasks {
         signals
     }
 
-    fn started(&mut self, said: &Value) -> Vec<Signal> {
-        let tool = said.text("/tool_use_id");
+    fn started(&mut self, event: &Value) -> Vec<Signal> {
+        let tool = event.text("/tool_use_id");
         let by_shell = tool.as_ref().is_some_and(|tool| self.shells.contains(tool));
-        let Some(id) = said.text("/task_id").filter(|_| is_subagent(said) && !by_shell) else {
-            remember(&mut self.shells, said.text("/task_id"));
+        let Some(id) = event.text("/task_id").filter(|_| is_subagent(event) && !by_shell) else {
+            remember(&mut self.shells, event.text("/task_id"));
             return Vec::new();
         };
         // Known only by the tool use until now.
@@ -101,8 +101,8 @@ impl Tasks {
         signals
     }
 
-    fn ended(&mut self, said: &Value) -> Vec<Signal> {
-        let (id, tool) = (said.str("/task_id"), said.str("/tool_use_id"));
+    fn ended(&mut self, event: &Value) -> Vec<Signal> {
+        let (id, tool) = (event.str("/task_id"), event.str("/tool_use_id"));
         let by_name = self.close(|open, by| {
             open == id || (!tool.is_empty() && (open == tool || by == Some(tool)))
         });
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn subagents_are_told_from_shells() {
+    fn subagents_and_shells_are_distinguished() {
         let mut tasks = Tasks::default();
         assert_eq!(ids(tasks.event(&started("a", "t1", "local_agent"))), ["+a"]);
         assert_eq!(ids(tasks.event(&started("b", "t2", "local_bash"))), [""; 0]);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn one_in_the_background_goes_on_after_its_tool_has_answered() {
+    fn a_background_subagent_continues_after_its_tool_result() {
         let answer = |tool: &str, text: &str, more: Value| {
             let part = json!({"type": "tool_result", "tool_use_id": tool, "content": text});
             json!({"message": {"content": [part]}, "tool_use_result": more})
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_what_runs_takes_the_place_of_the_one_before() {
+    fn a_list_of_running_tasks_replaces_the_earlier_list() {
         let list = |ids: &[&str]| {
             let task = |id: &&str| json!({"task_id": id, "task_type": if *id == "sh" { "local_bash" } else { "local_agent" }});
             json!({"subtype": "background_tasks_changed", "tasks": ids.iter().map(task).collect::<Vec<_>>()})

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Purpose, Reader, Signal,
-    Spent, ToolResult, ToolUse, command_use, editing, object, tool_use,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Purpose,
+    Reader, ReportedUsage, Signal, ToolResult, ToolUse, command_use, editing, object, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -25,7 +25,7 @@ impl Adapter for Codex {
         "codex"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["0.169.0"]
     }
 
@@ -37,22 +37,22 @@ impl Adapter for Codex {
         "run `codex login`, or set the key of its model provider"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
         let own = |flags: &[&str]| {
-            ask.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()))
+            input.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()))
         };
         if !own(&["-s", "--sandbox", "--dangerously-bypass-approvals-and-sandbox"]) {
             args.extend(["-s", "workspace-write"].map(str::to_owned));
         }
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
         }
-        let last = match ask.session {
+        let last = match input.session {
             Some(session) => ["resume", thread_of(session).0, "-"].map(str::to_owned).to_vec(),
             None => vec!["-".to_owned()],
         };
-        Call { args, last, prompt: PromptChannel::Stdin, ..Call::default() }
+        AgentCommand { args, last, prompt: PromptChannel::Stdin, ..AgentCommand::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
@@ -60,7 +60,7 @@ impl Adapter for Codex {
             worktree: worktree.to_owned(),
             thread: String::new(),
             before: None,
-            said: None,
+            last_text: None,
         })
     }
 }
@@ -76,7 +76,7 @@ struct Stream {
     thread: String,
     /// Usage of the thread before this attempt.
     before: Option<[u64; 4]>,
-    said: Option<String>,
+    last_text: Option<String>,
 }
 
 impl Reader for Stream {
@@ -85,20 +85,20 @@ impl Reader for Stream {
     }
 
     fn line(&mut self, line: &str) -> Vec<Signal> {
-        let Some(said) = object(line) else { return Vec::new() };
-        match said.str("/type") {
+        let Some(event) = object(line) else { return Vec::new() };
+        match event.str("/type") {
             "thread.started" => {
-                self.thread = said.str("/thread_id").to_owned();
+                self.thread = event.str("/thread_id").to_owned();
                 vec![Signal::Session(self.session([0; 4]))]
             }
-            "item.started" => self.item(&said, false),
-            "item.completed" => self.item(&said, true),
-            "turn.completed" => self.completed(&said),
+            "item.started" => self.item(&event, false),
+            "item.completed" => self.item(&event, true),
+            "turn.completed" => self.completed(&event),
             "turn.failed" => {
-                let fault = fault(said.str("/error/message"));
+                let fault = fault(event.str("/error/message"));
                 vec![Signal::Failed(Fault { last: true, ..fault })]
             }
-            "error" => vec![error(said.str("/message"))],
+            "error" => vec![error(event.str("/message"))],
             _ => Vec::new(),
         }
     }
@@ -109,13 +109,13 @@ impl Stream {
         format!("{}{USED}{}", self.thread, used.map(|n| n.to_string()).join(","))
     }
 
-    fn item(&mut self, said: &Value, done: bool) -> Vec<Signal> {
-        let item = said.get("item").unwrap_or(&Value::Null);
+    fn item(&mut self, event: &Value, done: bool) -> Vec<Signal> {
+        let item = event.get("item").unwrap_or(&Value::Null);
         let id = item.str("/id").to_owned();
         match (item.str("/type"), done) {
             ("agent_message", true) => {
-                self.said = item.text("/text");
-                self.said.clone().map(Signal::Text).into_iter().collect()
+                self.last_text = item.text("/text");
+                self.last_text.clone().map(Signal::Text).into_iter().collect()
             }
             ("error", true) => item.text("/message").map(Signal::Note).into_iter().collect(),
             ("agent_message" | "reasoning" | "todo_list" | "error", _) => Vec::new(),
@@ -142,8 +142,8 @@ impl Stream {
         }
     }
 
-    fn completed(&mut self, said: &Value) -> Vec<Signal> {
-        let count = |key: &str| said.count(&format!("/usage/{key}"));
+    fn completed(&mut self, event: &Value) -> Vec<Signal> {
+        let count = |key: &str| event.count(&format!("/usage/{key}"));
         let keys =
             ["input_tokens", "cached_input_tokens", "cache_write_input_tokens", "output_tokens"];
         let all = keys.map(count);
@@ -153,10 +153,13 @@ impl Stream {
         let [input, cache_read, cache_write, output] = since;
         let tokens = Tokens { input, output, cache_read, cache_write };
         let mut signals = vec![Signal::Session(self.session(all.map(Option::unwrap_or_default)))];
-        if said.get("usage").is_some() {
-            signals.push(Signal::Total(Spent { tokens, ..Spent::default() }.without_cache()));
+        if event.get("usage").is_some() {
+            signals.push(Signal::Total(
+                ReportedUsage { tokens, ..ReportedUsage::default() }.without_cache(),
+            ));
         }
-        signals.push(Signal::Finished(Finish { summary: self.said.take(), stop_reason: None }));
+        signals
+            .push(Signal::Finished(Finish { summary: self.last_text.take(), stop_reason: None }));
         signals
     }
 }
@@ -170,9 +173,9 @@ fn subagents(item: &Value) -> Vec<Signal> {
         _ => Signal::SubagentEnded(id.clone()),
     };
     let mut signals: Vec<Signal> = states.into_iter().flatten().map(state).collect();
-    let told = |id: &&str| states.is_none_or(|states| !states.contains_key(*id));
+    let is_known = |id: &&str| states.is_none_or(|states| !states.contains_key(*id));
     let receivers = item.list("/receiver_thread_ids").iter().filter_map(Value::as_str);
-    signals.extend(receivers.filter(told).filter_map(|id| match item.str("/tool") {
+    signals.extend(receivers.filter(is_known).filter_map(|id| match item.str("/tool") {
         "spawn_agent" | "resume_agent" | "send_input" if item.str("/status") != "failed" => {
             Some(Signal::SubagentStarted(id.to_owned()))
         }

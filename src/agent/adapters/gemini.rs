@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
-    ToolResult, object, status, tool_use,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
+    ReportedUsage, Signal, ToolResult, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -21,7 +21,7 @@ impl Adapter for Gemini {
         "gemini"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["0.61.0"]
     }
 
@@ -33,21 +33,21 @@ impl Adapter for Gemini {
         "run `gemini` once and log in, or set GEMINI_API_KEY"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = ["--yolo", "--skip-trust", "-o", "stream-json"].map(str::to_owned).to_vec();
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
         }
-        if let Some(session) = ask.session {
+        if let Some(session) = input.session {
             args.extend(["--resume".to_owned(), session.to_owned()]);
         }
-        Call { args, prompt: PromptChannel::Stdin, ..Call::default() }
+        AgentCommand { args, prompt: PromptChannel::Stdin, ..AgentCommand::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
         Box::new(Stream {
             worktree: worktree.to_owned(),
-            said: String::new(),
+            last_text: String::new(),
             status: None,
             why: None,
         })
@@ -56,7 +56,7 @@ impl Adapter for Gemini {
 
 struct Stream {
     worktree: PathBuf,
-    said: String,
+    last_text: String,
     /// The last status on standard error.
     status: Option<u16>,
     /// The reason given on standard error, in the line before the status.
@@ -65,33 +65,33 @@ struct Stream {
 
 impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
-        let Some(said) = object(line) else { return Vec::new() };
-        match said.str("/type") {
+        let Some(event) = object(line) else { return Vec::new() };
+        match event.str("/type") {
             "init" => {
-                let session = said.text("/session_id").map(Signal::Session);
-                session.into_iter().chain(said.text("/model").map(Signal::Model)).collect()
+                let session = event.text("/session_id").map(Signal::Session);
+                session.into_iter().chain(event.text("/model").map(Signal::Model)).collect()
             }
-            "message" if said.str("/role") == "assistant" => {
-                self.said.push_str(said.str("/content"));
-                said.text("/content").map(Signal::Text).into_iter().collect()
+            "message" if event.str("/role") == "assistant" => {
+                self.last_text.push_str(event.str("/content"));
+                event.text("/content").map(Signal::Text).into_iter().collect()
             }
             "tool_use" => {
-                self.said.clear();
-                let input = said.get("parameters").unwrap_or(&Value::Null);
+                self.last_text.clear();
+                let input = event.get("parameters").unwrap_or(&Value::Null);
                 vec![Signal::Tool(tool_use(
-                    said.str("/tool_id"),
-                    said.str("/tool_name"),
+                    event.str("/tool_id"),
+                    event.str("/tool_name"),
                     input,
                     &self.worktree,
                 ))]
             }
             "tool_result" => {
                 let text =
-                    format!("{:?}", [said.get("status"), said.get("output"), said.get("error")]);
-                vec![Signal::Result(ToolResult { id: said.str("/tool_id").to_owned(), text })]
+                    format!("{:?}", [event.get("status"), event.get("output"), event.get("error")]);
+                vec![Signal::Result(ToolResult { id: event.str("/tool_id").to_owned(), text })]
             }
-            "error" => said.text("/message").map(Signal::Note).into_iter().collect(),
-            "result" => self.result(&said),
+            "error" => event.text("/message").map(Signal::Note).into_iter().collect(),
+            "result" => self.result(&event),
             _ => Vec::new(),
         }
     }
@@ -113,8 +113,8 @@ impl Reader for Stream {
 }
 
 impl Stream {
-    fn result(&mut self, said: &Value) -> Vec<Signal> {
-        let count = |key: &str| said.count(&format!("/stats/{key}"));
+    fn result(&mut self, event: &Value) -> Vec<Signal> {
+        let count = |key: &str| event.count(&format!("/stats/{key}"));
         let tokens = Tokens {
             input: count("input_tokens"),
             output: count("output_tokens"),
@@ -122,13 +122,15 @@ impl Stream {
             cache_write: None,
         };
         let mut signals = Vec::new();
-        if said.get("stats").is_some() {
-            signals.push(Signal::Total(Spent { tokens, ..Spent::default() }.without_cache()));
+        if event.get("stats").is_some() {
+            signals.push(Signal::Total(
+                ReportedUsage { tokens, ..ReportedUsage::default() }.without_cache(),
+            ));
         }
-        signals.push(match said.str("/status") {
-            "error" => Signal::Failed(self.fault(said.str("/error/message"))),
+        signals.push(match event.str("/status") {
+            "error" => Signal::Failed(self.fault(event.str("/error/message"))),
             _ => Signal::Finished(Finish {
-                summary: Some(std::mem::take(&mut self.said)),
+                summary: Some(std::mem::take(&mut self.last_text)),
                 stop_reason: None,
             }),
         });
@@ -139,15 +141,15 @@ impl Stream {
     fn fault(&self, message: &str) -> Fault {
         let inner = message.strip_prefix("[API Error: ").and_then(|rest| rest.strip_suffix(']'));
         let answer = inner.and_then(innermost);
-        let (error, said) = answer.unzip();
+        let (error, words) = answer.unzip();
         let error = error.unwrap_or_default();
         let prose = inner.unwrap_or(message).trim();
-        let told =
+        let noted =
             Some(prose.to_owned()).filter(|text| !["", "[object Object]"].contains(&text.as_str()));
         Fault {
             status: status(error.count("/code")).or(self.status),
             code: error.text("/status").filter(|_| self.status.is_none()),
-            message: said.or(told).or_else(|| self.why.clone()).unwrap_or_default(),
+            message: words.or(noted).or_else(|| self.why.clone()).unwrap_or_default(),
             until: None,
             last: true,
         }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
-    ToolResult, object, tool_use,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
+    ReportedUsage, Signal, ToolResult, object, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -21,7 +21,7 @@ impl Adapter for Goose {
         "goose"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["1.52.0"]
     }
 
@@ -34,11 +34,11 @@ impl Adapter for Goose {
     }
 
     /// A model may have the form `provider/model`.
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = ["run", "--no-session", "--no-profile", "--with-builtin", "developer"]
             .map(str::to_owned)
             .to_vec();
-        match ask.settings.model.as_deref().map(|model| (model, model.split_once('/'))) {
+        match input.settings.model.as_deref().map(|model| (model, model.split_once('/'))) {
             Some((_, Some((provider, model)))) => {
                 args.extend(["--provider", provider, "--model", model].map(str::to_owned));
             }
@@ -47,17 +47,17 @@ impl Adapter for Goose {
         }
         args.extend(["--output-format", "stream-json"].map(str::to_owned));
         let env = vec![("GOOSE_MODE", "auto"), ("GOOSE_DISABLE_KEYRING", "1")];
-        Call {
+        AgentCommand {
             args,
             last: ["-i", "-"].map(str::to_owned).to_vec(),
             prompt: PromptChannel::Stdin,
             env,
-            ..Call::default()
+            ..AgentCommand::default()
         }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
-        Box::new(Stream { worktree: worktree.to_owned(), said: None, failed: None })
+        Box::new(Stream { worktree: worktree.to_owned(), last_text: None, failed: None })
     }
 
     fn reports_cost(&self) -> bool {
@@ -69,35 +69,35 @@ const OWN_ERROR: &str = "Ran into this error: ";
 
 struct Stream {
     worktree: PathBuf,
-    said: Option<String>,
+    last_text: Option<String>,
     failed: Option<Fault>,
 }
 
 impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
-        let Some(said) = object(line) else { return Vec::new() };
-        match said.str("/type") {
-            "message" => self.message(&said),
+        let Some(event) = object(line) else { return Vec::new() };
+        match event.str("/type") {
+            "message" => self.message(&event),
             "error" => {
                 let known = self.failed.take();
-                let fault = known.unwrap_or_else(|| fault(said.str("/error"), ""));
+                let fault = known.unwrap_or_else(|| fault(event.str("/error"), ""));
                 vec![Signal::Failed(Fault { last: true, ..fault })]
             }
-            "complete" => self.complete(&said),
+            "complete" => self.complete(&event),
             _ => Vec::new(),
         }
     }
 }
 
 impl Stream {
-    fn message(&mut self, said: &Value) -> Vec<Signal> {
-        let from_model = said.pointer("/message/metadata/inference").is_some();
-        let mut signals: Vec<Signal> = said
+    fn message(&mut self, event: &Value) -> Vec<Signal> {
+        let from_model = event.pointer("/message/metadata/inference").is_some();
+        let mut signals: Vec<Signal> = event
             .text("/message/metadata/inference/requestedModel")
             .map(Signal::Model)
             .into_iter()
             .collect();
-        for part in said.list("/message/content") {
+        for part in event.list("/message/content") {
             signals.extend(match part.str("/type") {
                 "text" => self.text(part.str("/text"), from_model),
                 "error" => {
@@ -135,18 +135,18 @@ impl Stream {
             return None;
         }
         self.failed = None;
-        self.said = Some(text.to_owned());
+        self.last_text = Some(text.to_owned());
         Some(Signal::Text(text.to_owned()))
     }
 
-    fn complete(&mut self, said: &Value) -> Vec<Signal> {
+    fn complete(&mut self, event: &Value) -> Vec<Signal> {
         let tokens = Tokens {
-            input: said.count("/input_tokens"),
-            output: said.count("/output_tokens"),
-            cache_read: said.count("/cache_read_input_tokens"),
-            cache_write: said.count("/cache_write_input_tokens"),
+            input: event.count("/input_tokens"),
+            output: event.count("/output_tokens"),
+            cache_read: event.count("/cache_read_input_tokens"),
+            cache_write: event.count("/cache_write_input_tokens"),
         };
-        let spent = Spent { id: None, tokens, cost_usd: said.amount("/cost_usd") };
+        let spent = ReportedUsage { id: None, tokens, cost_usd: event.amount("/cost_usd") };
         let nothing = tokens.input == Some(0) && tokens.output == Some(0);
         let last = match self.failed.take() {
             Some(fault) => Signal::Failed(Fault { last: true, ..fault }),
@@ -155,7 +155,7 @@ impl Stream {
                 last: true,
                 ..Fault::default()
             }),
-            None => Signal::Finished(Finish { summary: self.said.take(), stop_reason: None }),
+            None => Signal::Finished(Finish { summary: self.last_text.take(), stop_reason: None }),
         };
         vec![Signal::Total(spent.without_cache()), last]
     }

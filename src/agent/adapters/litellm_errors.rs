@@ -1,15 +1,13 @@
 //! LiteLLM's error names; Aider and mini-swe-agent pass them on.
 
-use crate::agent::runner::provider_errors::sounds_unpaid;
+use crate::agent::runner::provider_errors::is_unpaid;
 use crate::agent::runner::signal::Fault;
 
 /// Reads an error; `name` is a class such as "RateLimitError".
 pub(crate) fn fault(name: &str, message: &str) -> Fault {
     let status = match name {
         // For these classes, LiteLLM drops status and code.
-        "APIError" | "BadRequestError" | "APIConnectionError" if sounds_unpaid(message) => {
-            Some(402)
-        }
+        "APIError" | "BadRequestError" | "APIConnectionError" if is_unpaid(message) => Some(402),
         "RateLimitError" if is_unpaid_limit(message) => Some(402),
         "AuthenticationError" => Some(401),
         "PermissionDeniedError" => Some(403),

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
-    litellm_errors,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
+    ReportedUsage, Signal, litellm_errors,
 };
 use crate::phase::Tokens;
 
@@ -23,7 +23,7 @@ impl Adapter for MiniSweAgent {
         "mini"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["2.4.6"]
     }
 
@@ -35,20 +35,20 @@ impl Adapter for MiniSweAgent {
         "run `mini-extra config setup`, or set the key of its provider"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args: Vec<String> = Vec::new();
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
         }
         args.extend(["-y", "--exit-immediately", "-o"].map(str::to_owned));
-        args.push(ask.file.display().to_string());
+        args.push(input.file.display().to_string());
         let env = vec![
             ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
             // Otherwise: a question at the first start, and an end for models without a price.
             ("MSWEA_CONFIGURED", "true"),
             ("MSWEA_COST_TRACKING", "ignore_errors"),
         ];
-        Call { args, prompt: PromptChannel::Flag("-t"), env, ..Call::default() }
+        AgentCommand { args, prompt: PromptChannel::Flag("-t"), env, ..AgentCommand::default() }
     }
 
     fn reader(&self, _worktree: &Path) -> Box<dyn Reader> {
@@ -112,5 +112,7 @@ fn spent((at, message): (usize, &Value)) -> Option<Signal> {
         cache_write: None,
     };
     let cost_usd = message.amount("/extra/cost");
-    Some(Signal::Usage(Spent { id: Some(at.to_string()), tokens, cost_usd }.without_cache()))
+    Some(Signal::Usage(
+        ReportedUsage { id: Some(at.to_string()), tokens, cost_usd }.without_cache(),
+    ))
 }

@@ -19,9 +19,10 @@ pub mod replay;
 use std::path::Path;
 
 use super::AgentError;
-use super::runner::event::Until;
+use super::runner::event::RateLimitReset;
 use super::runner::signal::{
-    Fault, Finish, Look, Purpose, Reader, Signal, Spent, ToolResult, ToolUse, object, status,
+    Fault, Finish, JsonAccess, Purpose, Reader, ReportedUsage, Signal, ToolResult, ToolUse, object,
+    status,
 };
 use super::runner::tool_words::{command_use, editing, tool_use};
 use crate::config::{
@@ -53,7 +54,7 @@ pub(crate) trait Adapter: Sync {
     }
 
     /// Versions tested with autopack; `autopack health` warns about others.
-    fn tried(&self) -> &'static [&'static str];
+    fn tested_versions(&self) -> &'static [&'static str];
 
     /// Command that installs the program, for hints.
     fn install(&self) -> &'static str;
@@ -62,7 +63,7 @@ pub(crate) trait Adapter: Sync {
     fn login(&self) -> &'static str;
 
     /// Returns the command line and environment of an attempt.
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call;
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand;
 
     /// Creates the reader of one attempt's stream; `worktree` is the slot.
     fn reader(&self, worktree: &Path) -> Box<dyn Reader>;
@@ -120,7 +121,7 @@ pub(crate) struct ArgumentInput<'a> {
 
 /// Command line: `args`, the user's arguments, the prompt if passed by a flag, `last`.
 #[derive(Default)]
-pub(crate) struct Call {
+pub(crate) struct AgentCommand {
     pub args: Vec<String>,
     pub last: Vec<String>,
     pub prompt: PromptChannel,
@@ -129,7 +130,7 @@ pub(crate) struct Call {
     /// Prefix of the program's own files at the root of the slot, removed afterwards.
     pub leaves: Option<&'static str>,
     /// Directories of the slot that must exist before the start.
-    pub folders: Vec<String>,
+    pub directories: Vec<String>,
 }
 
 /// How a program gets its prompt.

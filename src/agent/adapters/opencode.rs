@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
-    ToolResult, Until, object, status, tool_use,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, RateLimitReset,
+    Reader, ReportedUsage, Signal, ToolResult, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -21,7 +21,7 @@ impl Adapter for OpenCode {
         "opencode"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["1.18.33"]
     }
 
@@ -33,20 +33,25 @@ impl Adapter for OpenCode {
         "run `opencode auth login`, or set the key of its provider"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = ["run", "--format", "json", "--auto"].map(str::to_owned).to_vec();
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["-m".to_owned(), model.clone()]);
         }
-        if let Some(session) = ask.session {
+        if let Some(session) = input.session {
             args.extend(["--session".to_owned(), session.to_owned()]);
         }
         let env = [("OPENCODE_DISABLE_AUTOUPDATE", "1")];
-        Call { args, prompt: PromptChannel::Stdin, env: env.to_vec(), ..Call::default() }
+        AgentCommand {
+            args,
+            prompt: PromptChannel::Stdin,
+            env: env.to_vec(),
+            ..AgentCommand::default()
+        }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
-        Box::new(Stream { worktree: worktree.to_owned(), said: None })
+        Box::new(Stream { worktree: worktree.to_owned(), last_text: None })
     }
 
     fn is_busy_while_waiting(&self) -> bool {
@@ -60,22 +65,22 @@ impl Adapter for OpenCode {
 
 struct Stream {
     worktree: PathBuf,
-    said: Option<String>,
+    last_text: Option<String>,
 }
 
 impl Reader for Stream {
     fn line(&mut self, line: &str) -> Vec<Signal> {
-        let Some(said) = object(line) else { return Vec::new() };
+        let Some(event) = object(line) else { return Vec::new() };
         let mut signals: Vec<Signal> =
-            said.text("/sessionID").map(Signal::Session).into_iter().collect();
-        match said.str("/type") {
+            event.text("/sessionID").map(Signal::Session).into_iter().collect();
+        match event.str("/type") {
             "text" => {
-                self.said = said.text("/part/text");
-                signals.extend(self.said.clone().map(Signal::Text));
+                self.last_text = event.text("/part/text");
+                signals.extend(self.last_text.clone().map(Signal::Text));
             }
-            "tool_use" => signals.extend(tool(&said, &self.worktree)),
-            "step_finish" => signals.extend(self.step(&said)),
-            "error" => signals.push(Signal::Failed(fault(&said))),
+            "tool_use" => signals.extend(tool(&event, &self.worktree)),
+            "step_finish" => signals.extend(self.step(&event)),
+            "error" => signals.push(Signal::Failed(fault(&event))),
             _ => {}
         }
         signals
@@ -83,8 +88,8 @@ impl Reader for Stream {
 }
 
 impl Stream {
-    fn step(&mut self, said: &Value) -> Vec<Signal> {
-        let count = |key: &str| said.count(&format!("/part/tokens/{key}"));
+    fn step(&mut self, event: &Value) -> Vec<Signal> {
+        let count = |key: &str| event.count(&format!("/part/tokens/{key}"));
         let output =
             count("output").map(|output| output.saturating_add(count("reasoning").unwrap_or(0)));
         let tokens = Tokens {
@@ -93,20 +98,23 @@ impl Stream {
             cache_read: count("cache/read"),
             cache_write: count("cache/write"),
         };
-        let spent =
-            Spent { id: said.text("/part/id"), tokens, cost_usd: said.amount("/part/cost") };
+        let spent = ReportedUsage {
+            id: event.text("/part/id"),
+            tokens,
+            cost_usd: event.amount("/part/cost"),
+        };
         let mut signals = vec![Signal::Usage(spent)];
-        let stop_reason = said.text("/part/reason");
+        let stop_reason = event.text("/part/reason");
         if stop_reason.as_deref() != Some("tool-calls") {
-            signals.push(Signal::Finished(Finish { summary: self.said.take(), stop_reason }));
+            signals.push(Signal::Finished(Finish { summary: self.last_text.take(), stop_reason }));
         }
         signals
     }
 }
 
 /// Reads a tool use, reported once at the end.
-fn tool(said: &Value, worktree: &Path) -> Vec<Signal> {
-    let Some(part) = said.get("part") else { return Vec::new() };
+fn tool(event: &Value, worktree: &Path) -> Vec<Signal> {
+    let Some(part) = event.get("part") else { return Vec::new() };
     let id = part.str("/callID");
     let input = part.pointer("/state/input").unwrap_or(&Value::Null);
     let text = part.text("/state/output").or(part.text("/state/error")).unwrap_or_default();
@@ -114,18 +122,18 @@ fn tool(said: &Value, worktree: &Path) -> Vec<Signal> {
     vec![used, Signal::Result(ToolResult { id: id.to_owned(), text })]
 }
 
-fn fault(said: &Value) -> Fault {
-    let data = said.pointer("/error/data").unwrap_or(&Value::Null);
+fn fault(event: &Value) -> Fault {
+    let data = event.pointer("/error/data").unwrap_or(&Value::Null);
     let answer = object(data.str("/responseBody"));
     let code =
         answer.as_ref().and_then(|value| value.text("/error/code").or(value.text("/error/type")));
-    let code = code.or_else(|| own_code(said.str("/error/name")));
+    let code = code.or_else(|| own_code(event.str("/error/name")));
     let after = data.str("/responseHeaders/retry-after").parse().ok();
     Fault {
         status: status(data.count("/statusCode")),
         code,
-        message: data.text("/message").unwrap_or_else(|| said.str("/error/name").to_owned()),
-        until: after.map(|seconds| Until::After(std::time::Duration::from_secs(seconds))),
+        message: data.text("/message").unwrap_or_else(|| event.str("/error/name").to_owned()),
+        until: after.map(|seconds| RateLimitReset::After(std::time::Duration::from_secs(seconds))),
         last: true,
     }
 }

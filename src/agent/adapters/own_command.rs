@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::agent::runner::agent_job::{environment, explain, out_of_time};
 use crate::agent::runner::command_template::fill;
-use crate::agent::runner::fault::{excuse, shorten};
+use crate::agent::runner::fault::{provider_failure, shorten};
 use crate::agent::runner::result_file;
 use crate::agent::runner::start_check::check_command;
 use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
-use crate::config::{CommandAgentSettings, PromptBy};
+use crate::config::{CommandAgentSettings, PromptTransport};
 use crate::process::{self, How, Job, Stop};
 
 /// Lines of output kept for the next prompt.
@@ -30,17 +30,17 @@ pub(crate) async fn run(
     let job = Job { on_line: Some(&show), ..job(settings, &task) };
     on_event(AgentEvent::Started);
     let ended = process::run(job, stop).await.map_err(|error| explain(error, &task))?;
-    let said = result_file::read(&task.result_file, &task.redact);
+    let report = result_file::read(&task.result_file, &task.redact);
     let last_lines = ended.last_lines(LAST_LINES);
     Ok(AgentReply {
         ended: ended.how,
-        outcome: outcome(ended.how, said.outcome, settings, &task, &last_lines),
+        outcome: outcome(ended.how, report.outcome, settings, &task, &last_lines),
         session: None,
-        usage: said.usage,
-        summary: said.summary,
-        excuse: excuse(ended.how, &last_lines),
+        usage: report.usage,
+        summary: report.summary,
+        provider_failure: provider_failure(ended.how, &last_lines),
         last_lines,
-        notes: said.notes,
+        notes: report.notes,
     })
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn run(
 /// the program earlier.
 fn outcome(
     how: How,
-    said: Option<Outcome>,
+    reported: Option<Outcome>,
     settings: &CommandAgentSettings,
     task: &Task,
     last_lines: &str,
@@ -57,7 +57,7 @@ fn outcome(
         (How::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
             out_of_time(wall)
         }
-        (How::Exited(code), _) => said.unwrap_or_else(|| of_exit_code(code, last_lines)),
+        (How::Exited(code), _) => reported.unwrap_or_else(|| of_exit_code(code, last_lines)),
         _ => Outcome::Finished,
     }
 }
@@ -78,7 +78,8 @@ fn job(settings: &CommandAgentSettings, task: &Task) -> Job<'static> {
     let env = environment(&settings.env, task);
     let (timeout, idle) = (settings.timeout_seconds, settings.idle_timeout_seconds);
     let mut job = task.job(argv(settings, task), env, timeout, idle);
-    job.stdin = (settings.prompt == PromptBy::Stdin).then(|| task.prompt.clone().into_bytes());
+    job.stdin =
+        (settings.prompt == PromptTransport::Stdin).then(|| task.prompt.clone().into_bytes());
     job
 }
 
@@ -93,7 +94,7 @@ fn argv(settings: &CommandAgentSettings, task: &Task) -> Vec<OsString> {
     let mut argv: Vec<OsString> =
         settings.command.iter().map(|template| fill(template, &values)).collect();
     let placed = settings.command.iter().any(|template| template.contains("{prompt}"));
-    if settings.prompt == PromptBy::Arg && !placed {
+    if settings.prompt == PromptTransport::Arg && !placed {
         argv.push(task.prompt.clone().into());
     }
     argv
@@ -117,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    fn settings(command: &[&str], prompt: PromptBy) -> CommandAgentSettings {
+    fn settings(command: &[&str], prompt: PromptTransport) -> CommandAgentSettings {
         CommandAgentSettings {
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             prompt,
@@ -132,18 +133,18 @@ mod tests {
         let task = Task::sample(Path::new("/w"), "p");
         let job = |command: &[&str], by| job(&settings(command, by), &task);
 
-        let stdin = job(&["{workspace}/a.py", "{prompt_file}"], PromptBy::Stdin);
+        let stdin = job(&["{workspace}/a.py", "{prompt_file}"], PromptTransport::Stdin);
         assert_eq!(stdin.argv, ["/w/a.py", "/w/prompt.md"]);
         assert_eq!(stdin.stdin.as_deref(), Some(&b"do {workspace}"[..]));
         assert_eq!((stdin.cwd.as_path(), stdin.idle_timeout), (Path::new("/w/worktree"), None));
 
-        let arg = job(&["a", "-p", "{prompt}", "-x"], PromptBy::Arg);
+        let arg = job(&["a", "-p", "{prompt}", "-x"], PromptTransport::Arg);
         assert_eq!(
             (arg.argv, arg.stdin),
             (["a", "-p", "do {workspace}", "-x"].map(OsString::from).to_vec(), None)
         );
-        assert_eq!(job(&["a"], PromptBy::Arg).argv, ["a", "do {workspace}"]);
-        let file = job(&["a"], PromptBy::File);
+        assert_eq!(job(&["a"], PromptTransport::Arg).argv, ["a", "do {workspace}"]);
+        let file = job(&["a"], PromptTransport::File);
         assert_eq!((file.argv, file.stdin), (vec!["a".into()], None));
     }
 }

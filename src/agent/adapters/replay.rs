@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use super::own_command::of_exit_code;
-use crate::agent::runner::result_file::{self, Said};
+use crate::agent::runner::result_file::{self, ResultFile};
 use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::ReplayAgentSettings;
 use crate::process::{How, Stop, StopLevel};
@@ -26,91 +26,91 @@ pub(crate) async fn run(
     stop: &Stop,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
-    let folder = folder(settings, &task.workspace)?.join(task.phase_id.file_name());
+    let directory = recordings_dir(settings, &task.workspace)?.join(task.phase_id.file_name());
     on_event(AgentEvent::Started);
     if stop.level() >= StopLevel::Graceful {
-        return Ok(reply(How::Stopped, Said::default(), String::new()));
+        return Ok(reply(How::Stopped, ResultFile::default(), String::new()));
     }
-    let Some(recording) = recording(&folder, task.try_number) else {
-        let note = format!("no recording for this phase in {}", folder.display());
+    let Some(recording) = recording(&directory, task.counted_attempt) else {
+        let note = format!("no recording for this phase in {}", directory.display());
         on_event(AgentEvent::Line(note.clone()));
-        let said = Said { notes: vec![note.clone()], ..Said::default() };
-        return Ok(reply(How::Exited(1), said, note));
+        let result = ResultFile { notes: vec![note.clone()], ..ResultFile::default() };
+        return Ok(reply(How::Exited(1), result, note));
     };
     let played = tokio::task::spawn_blocking(move || play(&recording, &task.worktree));
-    let (code, said, lines) = match played.await {
+    let (code, result, lines) = match played.await {
         Ok(played) => played?,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
     lines.iter().for_each(|line| on_event(AgentEvent::Line(line.clone())));
-    Ok(reply(How::Exited(code), said, lines.join("\n")))
+    Ok(reply(How::Exited(code), result, lines.join("\n")))
 }
 
-fn reply(ended: How, said: Said, last_lines: String) -> AgentReply {
+fn reply(ended: How, result: ResultFile, last_lines: String) -> AgentReply {
     let outcome = match ended {
-        How::Exited(code) => said.outcome.unwrap_or_else(|| of_exit_code(code, &last_lines)),
+        How::Exited(code) => result.outcome.unwrap_or_else(|| of_exit_code(code, &last_lines)),
         _ => Outcome::Finished,
     };
     AgentReply {
         ended,
         outcome,
-        usage: said.usage,
+        usage: result.usage,
         session: None,
-        summary: said.summary,
+        summary: result.summary,
         last_lines,
-        notes: said.notes,
-        excuse: None,
+        notes: result.notes,
+        provider_failure: None,
     }
 }
 
 /// Returns the directory of all recordings.
-pub(crate) fn folder(
+pub(crate) fn recordings_dir(
     settings: &ReplayAgentSettings,
     workspace: &Path,
 ) -> Result<PathBuf, AgentError> {
-    let folder = workspace.join(&settings.folder);
-    if folder.is_dir() {
-        return Ok(folder);
+    let directory = workspace.join(&settings.folder);
+    if directory.is_dir() {
+        return Ok(directory);
     }
     Err(AgentError::Missing {
-        program: folder.display().to_string(),
+        program: directory.display().to_string(),
         searched: "there is no such directory".to_owned(),
         hint: "record edits there, or change `folder` of this agent in autopack.yaml".to_owned(),
     })
 }
 
 /// Returns the recording of this attempt, or of the nearest earlier attempt.
-fn recording(folder: &Path, try_number: u32) -> Option<PathBuf> {
-    let tries = fs::read_dir(folder).ok()?;
+fn recording(directory: &Path, counted_attempt: u32) -> Option<PathBuf> {
+    let tries = fs::read_dir(directory).ok()?;
     let recorded = tries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|recorded| *recorded <= try_number)
+        .filter(|recorded| *recorded <= counted_attempt)
         .max()?;
-    Some(folder.join(recorded.to_string())).filter(|folder| folder.is_dir())
+    Some(directory.join(recorded.to_string())).filter(|directory| directory.is_dir())
 }
 
-fn play(from: &Path, worktree: &Path) -> Result<(i32, Said, Vec<String>), AgentError> {
+fn play(from: &Path, worktree: &Path) -> Result<(i32, ResultFile, Vec<String>), AgentError> {
     let mut stage = Stage::new(worktree)?;
-    let (deletions, code, mut said) = notes_of(&from.join(NOTES_FILE))?;
+    let (deletions, code, mut result) = notes_of(&from.join(NOTES_FILE))?;
     for path in &deletions {
         stage.delete(path)?;
     }
     stage.copy(from, Path::new(""))?;
-    said.notes.extend(stage.refused);
-    Ok((code, said, stage.lines))
+    result.notes.extend(stage.refused);
+    Ok((code, result, stage.lines))
 }
 
-fn notes_of(file: &Path) -> Result<(Vec<String>, i32, Said), AgentError> {
+fn notes_of(file: &Path) -> Result<(Vec<String>, i32, ResultFile), AgentError> {
     let text = match fs::read_to_string(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
         read => read.map_err(failed("read", file))?,
     };
-    let said = result_file::parse(&text);
+    let result = result_file::parse(&text);
     let value: Value = serde_json::from_str(&text).unwrap_or_default();
     let delete = value["delete"].as_array().into_iter().flatten();
     let deletions = delete.filter_map(|path| path.as_str().map(str::to_owned)).collect();
     let code = value["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok());
-    Ok((deletions, code.unwrap_or(0), said))
+    Ok((deletions, code.unwrap_or(0), result))
 }
 
 /// The worktree, with a log of the changes.
@@ -220,21 +220,21 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AgentErr
 mod tests {
     use super::*;
 
-    struct Scene {
-        folder: tempfile::TempDir,
+    struct ReplayFixture {
+        directory: tempfile::TempDir,
     }
 
-    impl Scene {
+    impl ReplayFixture {
         fn new() -> Self {
-            let scene = Self { folder: tempfile::tempdir().unwrap() };
-            for folder in ["worktree", "outside", "recorded/p"] {
-                fs::create_dir_all(scene.at(folder)).unwrap();
+            let fixture = Self { directory: tempfile::tempdir().unwrap() };
+            for directory in ["worktree", "outside", "recorded/p"] {
+                fs::create_dir_all(fixture.at(directory)).unwrap();
             }
-            scene
+            fixture
         }
 
         fn at(&self, path: &str) -> PathBuf {
-            self.folder.path().join(path)
+            self.directory.path().join(path)
         }
 
         fn write(&self, path: &str, text: &str) {
@@ -246,86 +246,86 @@ mod tests {
             fs::read_to_string(self.at(path)).unwrap_or_else(|error| error.kind().to_string())
         }
 
-        async fn run(&self, try_number: u32) -> AgentReply {
+        async fn run(&self, counted_attempt: u32) -> AgentReply {
             let settings = ReplayAgentSettings { folder: "recorded".into() };
-            let task = Task { try_number, ..Task::sample(self.folder.path(), "p") };
+            let task = Task { counted_attempt, ..Task::sample(self.directory.path(), "p") };
             run(&settings, task, &Stop::never(), &|_| {}).await.unwrap()
         }
     }
 
     #[tokio::test]
-    async fn a_recording_is_copied_and_says_what_it_used() {
-        let scene = Scene::new();
-        scene.write("worktree/old.txt", "old");
-        scene.write("worktree/kept.txt", "kept");
-        scene.write("recorded/p/1/src/new.txt", "new");
-        scene.write("recorded/p/1/kept.txt", "changed");
+    async fn a_recording_is_copied_with_its_usage() {
+        let fixture = ReplayFixture::new();
+        fixture.write("worktree/old.txt", "old");
+        fixture.write("worktree/kept.txt", "kept");
+        fixture.write("recorded/p/1/src/new.txt", "new");
+        fixture.write("recorded/p/1/kept.txt", "changed");
         let notes = r#"{"delete":["old.txt","never.txt"],"tokens":{"input":5},"cost_usd":0.1,
                         "exit_code":3,"summary":"did it"}"#;
-        scene.write("recorded/p/1/.autopack-replay.json", notes);
-        let reply = scene.run(1).await;
+        fixture.write("recorded/p/1/.autopack-replay.json", notes);
+        let reply = fixture.run(1).await;
         assert_eq!(reply.ended, How::Exited(3));
         assert_eq!((reply.usage.tokens.input, reply.usage.cost_usd), (Some(5), Some(0.1)));
         assert_eq!(reply.summary.as_deref(), Some("did it"));
-        assert_eq!(scene.read("worktree/src/new.txt"), "new");
-        assert_eq!(scene.read("worktree/kept.txt"), "changed");
-        assert!(!scene.at("worktree/old.txt").exists());
-        assert!(!scene.at("worktree/.autopack-replay.json").exists());
+        assert_eq!(fixture.read("worktree/src/new.txt"), "new");
+        assert_eq!(fixture.read("worktree/kept.txt"), "changed");
+        assert!(!fixture.at("worktree/old.txt").exists());
+        assert!(!fixture.at("worktree/.autopack-replay.json").exists());
         assert_eq!(reply.notes, Vec::<String>::new());
     }
 
     #[tokio::test]
-    async fn the_nearest_earlier_try_stands_in_for_one_that_was_not_recorded() {
-        let scene = Scene::new();
+    async fn a_missing_recording_is_replaced_by_the_nearest_earlier_attempt() {
+        let fixture = ReplayFixture::new();
         for n in [2, 4, 10] {
-            scene.write(&format!("recorded/p/{n}/try"), &n.to_string());
+            fixture.write(&format!("recorded/p/{n}/try"), &n.to_string());
         }
         for (n, played) in [(2, "2"), (3, "2"), (9, "4"), (11, "10")] {
-            scene.run(n).await;
-            assert_eq!(scene.read("worktree/try"), played);
+            fixture.run(n).await;
+            assert_eq!(fixture.read("worktree/try"), played);
         }
-        let nothing = scene.run(1).await;
+        let nothing = fixture.run(1).await;
         assert_eq!((nothing.ended, nothing.notes.len()), (How::Exited(1), 1));
     }
 
     #[tokio::test]
     async fn nothing_is_written_or_deleted_outside_the_worktree() {
-        let scene = Scene::new();
-        scene.write("outside/file", "theirs");
-        symlink(scene.at("outside"), scene.at("worktree/dir")).unwrap();
-        symlink(scene.at("outside/file"), scene.at("worktree/file")).unwrap();
-        symlink("/nowhere/at/all", scene.at("worktree/dangling")).unwrap();
+        let fixture = ReplayFixture::new();
+        fixture.write("outside/file", "theirs");
+        symlink(fixture.at("outside"), fixture.at("worktree/dir")).unwrap();
+        symlink(fixture.at("outside/file"), fixture.at("worktree/file")).unwrap();
+        symlink("/nowhere/at/all", fixture.at("worktree/dangling")).unwrap();
         for path in ["dir/file", "file", "dangling/x"] {
-            scene.write(&format!("recorded/p/1/{path}"), "mine");
+            fixture.write(&format!("recorded/p/1/{path}"), "mine");
         }
-        let outside = scene.at("outside/file").display().to_string();
+        let outside = fixture.at("outside/file").display().to_string();
         let notes = format!(r#"{{"delete":["../outside/file","{outside}","dir/file",".",""]}}"#);
-        scene.write("recorded/p/1/.autopack-replay.json", &notes);
-        let reply = scene.run(1).await;
-        assert_eq!(scene.read("outside/file"), "theirs");
-        assert_eq!(fs::read_dir(scene.at("outside")).unwrap().count(), 1);
-        assert_eq!(scene.read("worktree/file"), "mine");
-        assert!(!scene.at("worktree/file").is_symlink());
+        fixture.write("recorded/p/1/.autopack-replay.json", &notes);
+        let reply = fixture.run(1).await;
+        assert_eq!(fixture.read("outside/file"), "theirs");
+        assert_eq!(fs::read_dir(fixture.at("outside")).unwrap().count(), 1);
+        assert_eq!(fixture.read("worktree/file"), "mine");
+        assert!(!fixture.at("worktree/file").is_symlink());
         assert_eq!(reply.notes.len(), 6, "{:?}", reply.notes);
     }
 
     #[tokio::test]
     async fn links_within_are_followed_and_recorded_links_are_links() {
-        let scene = Scene::new();
-        scene.write("worktree/real/file", "old");
-        symlink("real", scene.at("worktree/alias")).unwrap();
-        scene.write("recorded/p/1/alias/file", "new");
-        symlink("../secret", scene.at("recorded/p/1/link")).unwrap();
-        scene.run(1).await;
-        assert_eq!(scene.read("worktree/real/file"), "new");
-        assert_eq!(fs::read_link(scene.at("worktree/link")).unwrap(), Path::new("../secret"));
+        let fixture = ReplayFixture::new();
+        fixture.write("worktree/real/file", "old");
+        symlink("real", fixture.at("worktree/alias")).unwrap();
+        fixture.write("recorded/p/1/alias/file", "new");
+        symlink("../secret", fixture.at("recorded/p/1/link")).unwrap();
+        fixture.run(1).await;
+        assert_eq!(fixture.read("worktree/real/file"), "new");
+        assert_eq!(fs::read_link(fixture.at("worktree/link")).unwrap(), Path::new("../secret"));
     }
 
     #[tokio::test]
     async fn without_any_recordings_the_agent_is_missing() {
-        let scene = Scene::new();
+        let fixture = ReplayFixture::new();
         let settings = ReplayAgentSettings { folder: "elsewhere".into() };
-        let task = Task::sample(scene.folder.path(), "p");
+        let task = Task::sample(fixture.directory.path(), "p");
         let error = run(&settings, task, &Stop::never(), &|_| {}).await.unwrap_err();
         assert!(matches!(error, AgentError::Missing { .. }));
         assert!(error.to_string().contains("elsewhere"), "{error}");

@@ -29,10 +29,10 @@ fn each_adapter_is_documented() {
         let start = format!("| `{}` | `{}` |", adapter.kind(), adapter.program());
         let row = docs.lines().find(|row| row.starts_with(&start));
         let row = row.unwrap_or_else(|| panic!("docs/agents.md has no row {start}"));
-        assert!(adapter.tried().iter().all(|version| row.contains(version)), "{row}");
+        assert!(adapter.tested_versions().iter().all(|version| row.contains(version)), "{row}");
         let is_installed = run.contains(adapter.kind());
         assert!(
-            !is_installed || adapter.tried().iter().any(|version| run.contains(version)),
+            !is_installed || adapter.tested_versions().iter().any(|version| run.contains(version)),
             "tests/agents_real/run.sh installs another version of {}",
             adapter.kind()
         );
@@ -48,23 +48,23 @@ fn each_adapter_is_documented() {
 #[test]
 fn each_adapter_has_recordings() {
     for adapter in ADAPTERS {
-        let folder = repository().join("tests/fixtures/agents").join(adapter.kind());
-        let names: Vec<String> = std::fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        let directory = repository().join("tests/fixtures/agents").join(adapter.kind());
+        let names: Vec<String> = std::fs::read_dir(&directory)
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         for case in ["success", "refused", "limit"] {
             let is_recording = |name: &String| {
                 [".jsonl", ".txt"].iter().any(|end| *name == format!("{case}{end}"))
             };
-            assert!(names.iter().any(is_recording), "{}: no {case}.*", folder.display());
+            assert!(names.iter().any(is_recording), "{}: no {case}.*", directory.display());
         }
-        let expected = std::fs::read_to_string(folder.join("expected.json"));
+        let expected = std::fs::read_to_string(directory.join("expected.json"));
         let expected: serde_json::Value = serde_json::from_str(&expected.unwrap_or_default())
             .unwrap_or_else(|error| panic!("{}: {error}", adapter.kind()));
         for name in names.iter().filter(|name| *name != "expected.json") {
             let case = name.split('.').next().unwrap_or_default();
-            assert!(expected.get(case).is_some(), "{}: no {case}", folder.display());
+            assert!(expected.get(case).is_some(), "{}: no {case}", directory.display());
         }
     }
 }
@@ -88,7 +88,7 @@ not a line of the stream
 async fn the_toy_adapter_works_as_documented() {
     let settings =
         ProgramAgentSettings { model: Some("toy-1".to_owned()), ..ProgramAgentSettings::default() };
-    let ask = ArgumentInput {
+    let input = ArgumentInput {
         settings: &settings,
         session: Some("s0"),
         prompt_file: Path::new("/prompt.md"),
@@ -96,9 +96,9 @@ async fn the_toy_adapter_works_as_documented() {
         scratch: Path::new("/scratch"),
         file: Path::new("/scratch/account"),
     };
-    let call = toy::Toy.call(&ask);
-    assert_eq!(call.args.join(" "), "run --json --model toy-1 --resume s0");
-    assert_eq!((toy::Toy.program(), call.prompt), ("toy", PromptChannel::Stdin));
+    let command = toy::Toy.command(&input);
+    assert_eq!(command.args.join(" "), "run --json --model toy-1 --resume s0");
+    assert_eq!((toy::Toy.program(), command.prompt), ("toy", PromptChannel::Stdin));
 
     let mut reader = toy::Toy.reader(Path::new("/slot"));
     let mut stream = Stream::new(&toy::Toy, AttemptBudget::default(), QUIET);

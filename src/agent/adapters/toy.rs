@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, ArgumentInput, Call, Fault, Finish, Look, PromptChannel, Reader, Signal, Spent,
-    ToolResult, object, status, tool_use,
+    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
+    ReportedUsage, Signal, ToolResult, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -18,7 +18,7 @@ impl Adapter for Toy {
         "toy"
     }
 
-    fn tried(&self) -> &'static [&'static str] {
+    fn tested_versions(&self) -> &'static [&'static str] {
         &["1.0.0"]
     }
 
@@ -30,15 +30,15 @@ impl Adapter for Toy {
         "run `toy login`, or set TOY_API_KEY"
     }
 
-    fn call(&self, ask: &ArgumentInput<'_>) -> Call {
+    fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = vec!["run".to_owned(), "--json".to_owned()];
-        if let Some(model) = &ask.settings.model {
+        if let Some(model) = &input.settings.model {
             args.extend(["--model".to_owned(), model.clone()]);
         }
-        if let Some(session) = ask.session {
+        if let Some(session) = input.session {
             args.extend(["--resume".to_owned(), session.to_owned()]);
         }
-        Call { args, prompt: PromptChannel::Stdin, ..Call::default() }
+        AgentCommand { args, prompt: PromptChannel::Stdin, ..AgentCommand::default() }
     }
 
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
@@ -83,7 +83,10 @@ impl Reader for Stream {
                     ..Tokens::default()
                 };
                 let finish = Finish { summary: event.text("/summary"), ..Finish::default() };
-                vec![Signal::Total(Spent { tokens, ..Spent::default() }), Signal::Finished(finish)]
+                vec![
+                    Signal::Total(ReportedUsage { tokens, ..ReportedUsage::default() }),
+                    Signal::Finished(finish),
+                ]
             }
             _ => Vec::new(),
         }

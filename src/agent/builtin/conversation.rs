@@ -42,7 +42,7 @@ impl Conversation {
     }
 
     /// Returns the messages to send, and the number of results dropped.
-    pub(super) fn fitted(&mut self) -> (Vec<ChatMessage>, usize) {
+    pub(super) fn fit_to_context(&mut self) -> (Vec<ChatMessage>, usize) {
         let room = (self.limit_tokens as f64 * self.chars_per_token) as usize;
         let mut dropped = 0;
         let old = self.messages.len().saturating_sub(RECENT).max(1);
@@ -195,12 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn old_results_go_first_and_the_prompt_and_the_last_ones_stay() {
+    fn old_results_are_dropped_first_and_the_prompt_and_last_results_are_kept() {
         let mut conversation = Conversation::new("the prompt".to_owned(), 0, 2_000);
         for id in 0..6 {
             exchange(&mut conversation, id, &format!("{id}{}", "x".repeat(1_500)));
         }
-        let (sent, dropped) = conversation.fitted();
+        let (sent, dropped) = conversation.fit_to_context();
         assert!(dropped > 0 && conversation.chars() <= 8_000, "{dropped} {}", conversation.chars());
         assert_eq!(sent[0].content.first_text(), Some("the prompt"));
         let result = |index: usize| sent[index].content.tool_responses()[0].content.clone();
@@ -209,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn even_the_last_results_are_cut_where_nothing_else_is_left() {
+    fn the_last_results_are_cut_if_no_others_are_left() {
         let mut conversation = Conversation::new("p".to_owned(), 0, 2_500);
         exchange(&mut conversation, 0, &"é".repeat(50_000));
-        conversation.fitted();
+        conversation.fit_to_context();
         assert!(conversation.chars() <= 10_000, "{}", conversation.chars());
     }
 

@@ -59,7 +59,7 @@ impl Bench {
         staged.iter().try_for_each(|file| self.no_secret(file))?;
         self.worktree.commit(&staged)?;
         self.remember(&staged);
-        Ok(staged.iter().map(told).collect::<Vec<_>>().join("\n"))
+        Ok(staged.iter().map(describe_change).collect::<Vec<_>>().join("\n"))
     }
 
     fn in_scope(&self, staged: &[Staged]) -> Result<(), Refusal> {
@@ -162,7 +162,7 @@ fn old_side(hunk: &Hunk) -> impl Iterator<Item = &str> {
     })
 }
 
-fn told(file: &Staged) -> String {
+fn describe_change(file: &Staged) -> String {
     let path = &file.path;
     match (&file.before, &file.after) {
         (_, None) => format!("deleted {path}"),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_refused_untouched() {
+    fn edits_outside_the_bounds_are_refused() {
         let at = tempfile::tempdir().unwrap();
         let bench = Bench::sample(at.path());
         for path in ["../x", "/tmp/x", ".git/hooks/x", "src/locked", "other/x", ".", "src/.git/x"] {

@@ -26,7 +26,7 @@ pub fn bytes(input: &[u8]) {
     }
     if let Ok(arguments) = serde_json::from_str(patch) {
         calls(&arguments, &files);
-        request_failure::in_stream(&arguments, UnixMs(0));
+        request_failure::classify_stream_error(&arguments, UnixMs(0));
     }
     refusals(patch);
 }
@@ -54,7 +54,7 @@ fn all_or_nothing(changes: &[FileChange], files: &BTreeMap<&str, &str>) {
 
 fn calls(arguments: &Value, files: &BTreeMap<&str, &str>) {
     for tool in TOOLS {
-        if let Ok(Ok(tools::Call::Edit(changes))) = tools::parse(tool, arguments) {
+        if let Ok(Ok(tools::ParsedCall::Edit(changes))) = tools::parse(tool, arguments) {
             all_or_nothing(&changes, files);
         }
     }
@@ -69,6 +69,6 @@ fn refusals(text: &str) {
         headers.insert("x-ratelimit-reset-tokens", value);
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS] {
-        request_failure::refused(status, text, &headers, UnixMs(i64::MAX));
+        request_failure::classify_response(status, text, &headers, UnixMs(i64::MAX));
     }
 }

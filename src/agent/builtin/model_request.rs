@@ -12,7 +12,7 @@ use genai::{Client, ServiceTarget};
 
 use super::super::AgentError;
 use super::provider::{Provider, cannot};
-use super::request_failure::{self, Hitch, hitch};
+use super::request_failure::{self, RequestError, classify};
 use crate::clock;
 use crate::config::{BuiltinAgentSettings, ModelProtocol};
 use crate::http::{self, Limits};
@@ -76,11 +76,11 @@ impl Model {
         system: &str,
         messages: Vec<ChatMessage>,
         on_text: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Answer, Hitch> {
+    ) -> Result<Answer, RequestError> {
         let request = ChatRequest::from_messages(self.marked(messages))
             .with_system(system)
             .with_tools(self.tools.clone());
-        let wrong = |error| hitch(error, clock::now());
+        let wrong = |error| classify(error, clock::now());
         let options = Some(&self.options);
         let begun = self.client.exec_chat_stream(self.target.clone(), request, options).await;
         let mut stream = begun.map_err(wrong)?.stream;
@@ -91,7 +91,7 @@ impl Model {
                 _ => {}
             }
         }
-        Err(request_failure::passing("the answer ended early".to_owned()))
+        Err(request_failure::temporary("the answer ended early".to_owned()))
     }
 
     /// Sets a cache mark: Anthropic reuses earlier input only up to a mark.
@@ -104,11 +104,11 @@ impl Model {
         messages
     }
 
-    fn answer(&self, end: StreamEnd) -> Result<Answer, Hitch> {
+    fn answer(&self, end: StreamEnd) -> Result<Answer, RequestError> {
         let says_when_done = !matches!(self.protocol, ModelProtocol::Openai);
         if says_when_done && end.captured_stop_reason.is_none() {
             // The library reports success for these streams when the connection closes.
-            return Err(request_failure::passing("the answer ended early".to_owned()));
+            return Err(request_failure::temporary("the answer ended early".to_owned()));
         }
         let reasoning = end.captured_reasoning_content;
         let mut content = end.captured_content.unwrap_or_default();

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_and_no_value_is() {
+    fn missing_and_invalid_variables_are_named_without_their_values() {
         assert!(error(|_| (), &[]).contains("no model is named"));
         let named = |s: &mut BuiltinAgentSettings| {
             s.model = "claude-x".into();

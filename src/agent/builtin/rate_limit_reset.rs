@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::super::Until;
+use super::super::RateLimitReset;
 use crate::phase::UnixMs;
 
 /// Headers for the remainder and the reset of a limit, from Anthropic and OpenAI. A reset counts if the
@@ -22,39 +22,41 @@ const PAIRS: [(&str, &str); 6] = [
 ];
 
 /// Reads the headers. `retry-after` has priority, since the header concerns this request.
-pub(super) fn of(headers: &HeaderMap, now: UnixMs) -> Option<Until> {
+pub(super) fn from_headers(headers: &HeaderMap, now: UnixMs) -> Option<RateLimitReset> {
     let header = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let millis = header("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
     let exact = millis.and_then(|millis| Duration::try_from_secs_f64(millis / 1000.0).ok());
-    exact.map(Until::After).or_else(|| header("retry-after").and_then(when)).or_else(|| {
-        let spent = PAIRS.iter().filter(|(left, _)| header(left) == Some("0"));
-        let resets = spent.filter_map(|(_, reset)| header(reset).and_then(when));
-        resets.max_by_key(|until| from(*until, now))
-    })
+    exact.map(RateLimitReset::After).or_else(|| header("retry-after").and_then(when)).or_else(
+        || {
+            let spent = PAIRS.iter().filter(|(left, _)| header(left) == Some("0"));
+            let resets = spent.filter_map(|(_, reset)| header(reset).and_then(when));
+            resets.max_by_key(|until| from(*until, now))
+        },
+    )
 }
 
 /// Reads Google's `RetryInfo` in the body of the error.
-pub(super) fn in_body(body: &Value) -> Option<Until> {
+pub(super) fn from_body(body: &Value) -> Option<RateLimitReset> {
     let body = body.get(0).unwrap_or(body);
     let details = body.pointer("/error/details")?.as_array()?;
     let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str());
-    delay.and_then(span).map(Until::After)
+    delay.and_then(span).map(RateLimitReset::After)
 }
 
 /// Parses seconds, a duration like `6m0s`, or a date in HTTP or RFC 3339 format.
-fn when(text: &str) -> Option<Until> {
+fn when(text: &str) -> Option<RateLimitReset> {
     if let Some(span) = span(text) {
-        return Some(Until::After(span));
+        return Some(RateLimitReset::After(span));
     }
     let at = rfc2822::parse(text).map(|zoned| zoned.timestamp());
     let at = at.or_else(|_| text.parse::<Timestamp>()).ok()?;
-    Some(Until::At(UnixMs(at.as_millisecond())))
+    Some(RateLimitReset::At(UnixMs(at.as_millisecond())))
 }
 
-fn from(until: Until, now: UnixMs) -> i64 {
+fn from(until: RateLimitReset, now: UnixMs) -> i64 {
     match until {
-        Until::At(at) => at.0,
-        Until::After(span) => {
+        RateLimitReset::At(at) => at.0,
+        RateLimitReset::After(span) => {
             now.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
         }
     }
@@ -85,23 +87,23 @@ fn span(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> Option<Until> {
+    fn headers(pairs: &[(&'static str, &str)]) -> Option<RateLimitReset> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        of(&headers, UnixMs(1_000_000))
+        from_headers(&headers, UnixMs(1_000_000))
     }
 
-    fn after(millis: u64) -> Option<Until> {
-        Some(Until::After(Duration::from_millis(millis)))
+    fn after(millis: u64) -> Option<RateLimitReset> {
+        Some(RateLimitReset::After(Duration::from_millis(millis)))
     }
 
     #[test]
-    fn every_way_of_saying_it_is_understood() {
+    fn every_format_of_a_reset_time_is_understood() {
         assert_eq!(headers(&[("retry-after", "12")]), after(12_000));
         assert_eq!(headers(&[("retry-after-ms", "1500"), ("retry-after", "2")]), after(1_500));
-        let date = Some(Until::At(UnixMs(784_111_777_000)));
+        let date = Some(RateLimitReset::At(UnixMs(784_111_777_000)));
         assert_eq!(headers(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]), date);
         let reset = ("anthropic-ratelimit-tokens-reset", "1994-11-06T08:49:37Z");
         assert_eq!(headers(&[reset, ("anthropic-ratelimit-tokens-remaining", "0")]), date);
@@ -110,7 +112,7 @@ mod tests {
             [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0.5s")];
         assert_eq!(headers(&openai), after(360_500));
         let google = serde_json::json!({"error": {"details": [{"retryDelay": "17s"}]}});
-        assert_eq!(in_body(&google), after(17_000));
+        assert_eq!(from_body(&google), after(17_000));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::super::{AgentError, AgentEvent, Outcome};
 use super::model_request::Answer;
-use super::request_failure::{Fault, Hitch};
+use super::request_failure::{Fault, RequestError};
 use super::retry_delay::backoff;
 use super::session::{End, Session, failed};
 use super::system_prompt::SYSTEM;
@@ -20,25 +20,25 @@ impl Session<'_> {
     pub(super) async fn ask(&mut self) -> Result<Result<Answer, End>, AgentError> {
         let (mut failures, mut silences) = (0, 0);
         loop {
-            let hitch = match self.request().await {
+            let failure = match self.request().await {
                 Ok(answer) => {
-                    self.heard = true;
+                    self.has_answered = true;
                     return Ok(Ok(answer));
                 }
-                Err(hitch) => hitch,
+                Err(failure) => failure,
             };
-            self.log(serde_json::json!({"role": "error", "turn": self.turn(), "text": format!("{hitch:?}")})).await?;
-            let message = match hitch {
-                Hitch::Passing { message, unreachable }
+            self.log(serde_json::json!({"role": "error", "turn": self.turn(), "text": format!("{failure:?}")})).await?;
+            let message = match failure {
+                RequestError::Passing { message, unreachable }
                     if failures >= self.retries(unreachable) =>
                 {
                     return Ok(Err(self.gave_up(unreachable, failures + 1, &message)));
                 }
-                Hitch::Passing { message, .. } => message,
-                Hitch::Silent if silences >= SILENT_RETRIES => {
+                RequestError::Passing { message, .. } => message,
+                RequestError::Silent if silences >= SILENT_RETRIES => {
                     return Ok(Err(End::Ended(How::Stalled)));
                 }
-                Hitch::Silent => {
+                RequestError::Silent => {
                     silences += 1;
                     "no data for too long".to_owned()
                 }
@@ -53,8 +53,8 @@ impl Session<'_> {
         }
     }
 
-    async fn request(&mut self) -> Result<Answer, Hitch> {
-        let (messages, dropped) = self.conversation.fitted();
+    async fn request(&mut self) -> Result<Answer, RequestError> {
+        let (messages, dropped) = self.conversation.fit_to_context();
         if dropped > 0 {
             self.line(
                 AgentEvent::Line,
@@ -87,12 +87,12 @@ impl Session<'_> {
     }
 
     fn retries(&self, unreachable: bool) -> u32 {
-        if unreachable && !self.heard { FIRST_RETRIES } else { RETRIES }
+        if unreachable && !self.has_answered { FIRST_RETRIES } else { RETRIES }
     }
 
     fn gave_up(&self, unreachable: bool, times: u32, message: &str) -> End {
         let base = &self.provider.base;
-        match unreachable && !self.heard {
+        match unreachable && !self.has_answered {
             true => systemic(format!(
                 "cannot reach {base}: {message}; start it, or correct `base_url` of this agent in autopack.yaml"
             )),
@@ -103,33 +103,33 @@ impl Session<'_> {
         }
     }
 
-    fn end_of(&mut self, hitch: Hitch) -> End {
+    fn end_of(&mut self, failure: RequestError) -> End {
         let (base, key) = (&self.provider.base, self.provider.key_name());
-        match hitch {
-            Hitch::RateLimited { until, message } => {
+        match failure {
+            RequestError::RateLimited { until, message } => {
                 let message = format!("{base}: {message}");
                 self.line(AgentEvent::Limit, &message);
                 End::Told(Outcome::RateLimited { until, message })
             }
-            Hitch::Systemic(Fault::Key, message) if self.provider.key().is_none() => {
+            RequestError::Systemic(Fault::Key, message) if self.provider.key().is_none() => {
                 systemic(format!(
                     "{base} requires a key: {message}; set {key}, or name another variable as `api_key_env` in autopack.yaml"
                 ))
             }
-            Hitch::Systemic(Fault::Key, message) => systemic(format!(
+            RequestError::Systemic(Fault::Key, message) => systemic(format!(
                 "{base} refused the key in {key}: {message}; set a valid key there"
             )),
-            Hitch::Systemic(Fault::Credit, message) => systemic(format!(
+            RequestError::Systemic(Fault::Credit, message) => systemic(format!(
                 "the account of the key in {key} has no credit at {base}: {message}; top it up, or use another agent"
             )),
-            Hitch::Systemic(Fault::Model, message) => systemic(format!(
+            RequestError::Systemic(Fault::Model, message) => systemic(format!(
                 "{base} has no model {:?}: {message}; correct `model` or `base_url` of this agent in autopack.yaml",
                 self.provider.model
             )),
-            Hitch::Refused(message) | Hitch::Passing { message, .. } => {
+            RequestError::Refused(message) | RequestError::Passing { message, .. } => {
                 failed(format!("{base} refused the request: {message}"))
             }
-            Hitch::Silent => End::Ended(How::Stalled),
+            RequestError::Silent => End::Ended(How::Stalled),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::tools;
 use super::transcript::Transcript;
 use super::worktree::Worktree;
 use crate::config::BuiltinAgentSettings;
-use crate::phase::budget::dollars;
+use crate::phase::budget::format_dollars;
 use crate::process::How;
 
 /// Limit of malformed or truncated answers in a row: more of them do not improve.
@@ -50,7 +50,7 @@ pub(super) struct Session<'a> {
     pub repeats: Repeats,
     pub malformed: u32,
     /// Whether the provider ever answered successfully.
-    pub heard: bool,
+    pub has_answered: bool,
     turn: u32,
     truncated: u32,
     /// Answers without a call, in a row.
@@ -66,8 +66,8 @@ impl<'a> Session<'a> {
         on_event: &'a (dyn Fn(AgentEvent) + Sync),
     ) -> Result<Self, AgentError> {
         let secrets = Secrets::new(&task.redact, provider.key());
-        let offered = tools::offered();
-        let described = serde_json::to_string(&offered).map_or(0, |text| text.len());
+        let definitions = tools::definitions();
+        let described = serde_json::to_string(&definitions).map_or(0, |text| text.len());
         let prompt = secrets.redact(&task.prompt);
         let mut transcript = Transcript::open(&task.log, &secrets).await?;
         transcript.add(json!({"role": "system", "text": SYSTEM})).await?;
@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
             settings,
             task,
             provider,
-            model: Model::new(provider, settings, offered)?,
+            model: Model::new(provider, settings, definitions)?,
             bench: Arc::new(bench),
             conversation: Conversation::new(prompt, SYSTEM.len() + described, room),
             transcript,
@@ -93,7 +93,7 @@ impl<'a> Session<'a> {
             busy: Arc::default(),
             repeats: Repeats::default(),
             malformed: 0,
-            heard: false,
+            has_answered: false,
             turn: 0,
             truncated: 0,
             idle_answers: 0,
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         let cost = usage.model.as_deref().and_then(|model| prices::cost(model, &usage.tokens));
         let limit = self.task.budget.cost_usd;
         if let Some((cost, limit)) = cost.zip(limit).filter(|(cost, limit)| cost >= limit) {
-            let [cost, limit] = dollars([cost, limit]);
+            let [cost, limit] = format_dollars([cost, limit]);
             let what = format!("the attempt used {cost} of its {limit}");
             return Some(End::Told(Outcome::OverBudget { what }));
         }
@@ -273,7 +273,7 @@ impl<'a> Session<'a> {
             summary: summary.filter(|summary| !summary.is_empty()),
             last_lines: self.last_lines.make_contiguous().join("\n"),
             notes: Vec::new(),
-            excuse: None,
+            provider_failure: None,
         })
     }
 

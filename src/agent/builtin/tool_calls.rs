@@ -10,7 +10,7 @@ use super::conversation::cut;
 use super::edit::Refusal;
 use super::repeated_calls::SAME;
 use super::session::{End, PATIENCE, Session, too_malformed};
-use super::tools::{self, Call};
+use super::tools::{self, ParsedCall};
 
 /// Context tokens per character of a result: a token has four characters, and a result may take an eighth of
 /// the context.
@@ -18,7 +18,7 @@ const SHARE: usize = 2;
 const LONGEST_RESULT: usize = 60_000;
 
 /// Result of a call.
-enum Came {
+enum ToolOutcome {
     Well(String),
     Refused(String),
     Malformed(String),
@@ -35,11 +35,11 @@ impl Session<'_> {
         let mut results = Vec::new();
         let mut all_well = true;
         for call in calls {
-            let came = self.call(call, truncated, all_well).await;
-            let text = match came {
-                Came::Done(summary) => return Ok(Some(End::Finished(summary))),
-                Came::Well(text) => text,
-                Came::Refused(text) | Came::Malformed(text) => {
+            let outcome = self.call(call, truncated, all_well).await;
+            let text = match outcome {
+                ToolOutcome::Done(summary) => return Ok(Some(End::Finished(summary))),
+                ToolOutcome::Well(text) => text,
+                ToolOutcome::Refused(text) | ToolOutcome::Malformed(text) => {
                     all_well = false;
                     text
                 }
@@ -52,7 +52,10 @@ impl Session<'_> {
                 return Ok(Some(too_malformed()));
             }
             if self.repeats.add(call, &text) >= SAME {
-                let what = format!("`{}` with the same result, {SAME} times in a row", shown(call));
+                let what = format!(
+                    "`{}` with the same result, {SAME} times in a row",
+                    describe_call(call)
+                );
                 return Ok(Some(End::Told(Outcome::Looped { what })));
             }
             results.push(ToolResponse::from_tool_call(call, text));
@@ -61,10 +64,10 @@ impl Session<'_> {
         Ok(None)
     }
 
-    async fn call(&mut self, call: &ToolCall, truncated: bool, all_well: bool) -> Came {
+    async fn call(&mut self, call: &ToolCall, truncated: bool, all_well: bool) -> ToolOutcome {
         // Arguments that form a whole object are complete, regardless of the cut.
         if truncated && !call.fn_arguments.is_object() {
-            return Came::Refused(format!(
+            return ToolOutcome::Refused(format!(
                 "error: your answer was cut off at {} tokens within this call; nothing was done. Make it again, in smaller \
                  pieces",
                 self.settings.max_output_tokens
@@ -75,7 +78,7 @@ impl Session<'_> {
             Err(why) => {
                 self.malformed += 1;
                 self.line(AgentEvent::Error, &why);
-                return Came::Malformed(format!("error: {why}"));
+                return ToolOutcome::Malformed(format!("error: {why}"));
             }
         };
         self.malformed = 0;
@@ -85,12 +88,12 @@ impl Session<'_> {
         };
         self.line(AgentEvent::Tool, &asked.label());
         match asked {
-            Call::Finish { summary } if all_well => Came::Done(summary),
-            Call::Finish { .. } => Came::Refused(
+            ParsedCall::Finish { summary } if all_well => ToolOutcome::Done(summary),
+            ParsedCall::Finish { .. } => ToolOutcome::Refused(
                 "error: a call before this one failed; look at its answer before you finish"
                     .to_owned(),
             ),
-            Call::RunCi => Came::Well(self.run_ci().await),
+            ParsedCall::RunCi => ToolOutcome::Well(self.run_ci().await),
             other => self.on_files(other).await,
         }
     }
@@ -103,16 +106,16 @@ impl Session<'_> {
     }
 
     /// Executes a call outside of the runtime's threads. The end of the session waits for the call.
-    async fn on_files(&self, call: Call) -> Came {
+    async fn on_files(&self, call: ParsedCall) -> ToolOutcome {
         let held = Arc::clone(&self.busy).lock_owned().await;
         let (bench, limit) = (Arc::clone(&self.bench), self.longest_result());
         let work = tokio::task::spawn_blocking(move || {
-            let result = tools::carry_out(call, &bench, limit);
+            let result = tools::execute(call, &bench, limit);
             drop(held);
             result
         });
         match work.await {
-            Ok(Ok(text)) => Came::Well(text),
+            Ok(Ok(text)) => ToolOutcome::Well(text),
             Ok(Err(why)) => refused(&why),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
@@ -124,12 +127,12 @@ impl Session<'_> {
     }
 }
 
-fn refused(why: &Refusal) -> Came {
-    Came::Refused(format!("error: {why}"))
+fn refused(why: &Refusal) -> ToolOutcome {
+    ToolOutcome::Refused(format!("error: {why}"))
 }
 
 /// Describes a call briefly.
-fn shown(call: &ToolCall) -> String {
+fn describe_call(call: &ToolCall) -> String {
     let arguments = call.fn_arguments.to_string();
     let end = arguments.floor_char_boundary(200);
     format!("{}({})", call.fn_name, &arguments[..end])

@@ -49,12 +49,12 @@ impl Worktree {
     }
 
     fn open(&self, path: &str) -> Result<Option<File>, Refusal> {
-        let Some((folder, name)) = self.parent(path)? else { return Ok(None) };
+        let Some((directory, name)) = self.parent(path)? else { return Ok(None) };
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = match openat(&folder, name, flags, Mode::empty()) {
+        let file = match openat(&directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::ENOENT) => return Ok(None),
-            Err(Errno::ELOOP) => return Err(is_link(&folder, name, path)),
+            Err(Errno::ELOOP) => return Err(is_link(&directory, name, path)),
             Err(error) => return Err(failed("open", path)(error.into())),
         };
         let kind = file.metadata().map_err(failed("look at", path))?.file_type();
@@ -68,52 +68,52 @@ impl Worktree {
     /// Checks whether a file or any other entry exists.
     pub(super) fn exists(&self, path: &str) -> bool {
         let parent = self.parent(path).ok().flatten();
-        let at = |(folder, name): (OwnedFd, &str)| {
-            fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+        let at = |(directory, name): (OwnedFd, &str)| {
+            fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
         };
         parent.is_some_and(at)
     }
 
     /// Writes all files or none: new texts are written beside the old files first, then moved into place.
     pub(super) fn commit(&self, staged: &[Staged]) -> Result<(), Refusal> {
-        let mut laid = Vec::new();
+        let mut written = Vec::new();
         let mut made = Vec::new();
-        let result = self.lay_all(staged, &mut laid, &mut made);
-        let result = result.and_then(|()| self.put_all(staged, &mut laid));
+        let result = self.write_all_temporary(staged, &mut written, &mut made);
+        let result = result.and_then(|()| self.rename_all(staged, &mut written));
         if result.is_err() {
             // Leftover temporary files were never moved into place: clutter, but not an edit.
-            laid.iter().flatten().for_each(TemporaryFile::remove);
-            made.iter().rev().for_each(|path| self.remove_folder(path));
+            written.iter().flatten().for_each(TemporaryFile::remove);
+            made.iter().rev().for_each(|path| self.remove_directory(path));
         }
         result
     }
 
-    fn lay_all(
+    fn write_all_temporary(
         &self,
         staged: &[Staged],
-        laid: &mut Vec<Option<TemporaryFile>>,
+        written: &mut Vec<Option<TemporaryFile>>,
         made: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         for file in staged {
             let Some(text) = &file.after else {
-                laid.push(None);
+                written.push(None);
                 continue;
             };
             let mode = self.mode(file.from.as_deref().unwrap_or(&file.path))?;
-            self.make_folders(&file.path, made)?;
-            laid.push(Some(self.lay(&file.path, text, mode)?));
+            self.make_directories(&file.path, made)?;
+            written.push(Some(self.write_temporary(&file.path, text, mode)?));
         }
         Ok(())
     }
 
-    fn put_all(
+    fn rename_all(
         &self,
         staged: &[Staged],
-        laid: &mut [Option<TemporaryFile>],
+        written: &mut [Option<TemporaryFile>],
     ) -> Result<(), Refusal> {
-        for (done, (file, laid)) in staged.iter().zip(laid.iter_mut()).enumerate() {
-            let put = match laid.take() {
-                Some(new) => new.put(),
+        for (done, (file, written)) in staged.iter().zip(written.iter_mut()).enumerate() {
+            let put = match written.take() {
+                Some(new) => new.rename_into_place(),
                 None => self.delete(&file.path),
             };
             if let Err(error) = put {
@@ -128,14 +128,22 @@ impl Worktree {
     fn undo(&self, done: &[Staged]) {
         for file in done {
             let _ = match &file.before {
-                Some(text) => self.lay(&file.path, text, None).map(|laid| laid.put()).map(drop),
+                Some(text) => self
+                    .write_temporary(&file.path, text, None)
+                    .map(|written| written.rename_into_place())
+                    .map(drop),
                 None => self.delete(&file.path).map_err(failed("delete", &file.path)),
             };
         }
     }
 
-    fn lay(&self, path: &str, text: &str, mode: Option<Mode>) -> Result<TemporaryFile, Refusal> {
-        let Some((folder, name)) = self.parent(path)? else {
+    fn write_temporary(
+        &self,
+        path: &str,
+        text: &str,
+        mode: Option<Mode>,
+    ) -> Result<TemporaryFile, Refusal> {
+        let Some((directory, name)) = self.parent(path)? else {
             return Err(Refusal(format!("the directory of {path} is gone")));
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -144,17 +152,17 @@ impl Worktree {
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let anyone = Mode::from_bits_truncate(0o666);
-        let file = openat(&folder, temporary.as_str(), flags, anyone);
+        let file = openat(&directory, temporary.as_str(), flags, anyone);
         let mut file = File::from(file.map_err(|error| failed("write", path)(error.into()))?);
-        let laid = TemporaryFile { folder, temporary, name: name.to_owned() };
+        let new_file = TemporaryFile { directory, temporary, name: name.to_owned() };
         let written = file.write_all(text.as_bytes()).and_then(|()| match mode {
             Some(mode) => Ok(fchmod(&file, mode)?),
             None => Ok(()),
         });
         match written {
-            Ok(()) => Ok(laid),
+            Ok(()) => Ok(new_file),
             Err(error) => {
-                laid.remove();
+                new_file.remove();
                 Err(failed("write", path)(error))
             }
         }
@@ -168,22 +176,22 @@ impl Worktree {
 
     fn delete(&self, path: &str) -> io::Result<()> {
         let parent = self.parent(path).map_err(|why| io::Error::other(why.0))?;
-        let Some((folder, name)) = parent else { return Ok(()) };
-        Ok(unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir)?)
+        let Some((directory, name)) = parent else { return Ok(()) };
+        Ok(unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
-    fn remove_folder(&self, path: &str) {
-        if let Ok(Some((folder, name))) = self.parent(path) {
-            let _ = unlinkat(&folder, name, UnlinkatFlags::RemoveDir);
+    fn remove_directory(&self, path: &str) {
+        if let Ok(Some((directory, name))) = self.parent(path) {
+            let _ = unlinkat(&directory, name, UnlinkatFlags::RemoveDir);
         }
     }
 
     /// Returns the directory of a path, and the last name; `None` if the directory does not exist.
     fn parent<'a>(&self, path: &'a str) -> Result<Option<(OwnedFd, &'a str)>, Refusal> {
-        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
         let mut at: OwnedFd = File::open(&self.root).map_err(failed("open", "."))?.into();
-        for part in folders.split('/').filter(|part| !part.is_empty()) {
-            at = match open_folder(&at, part) {
+        for part in directories.split('/').filter(|part| !part.is_empty()) {
+            at = match open_directory(&at, part) {
                 Ok(next) => next,
                 Err(Errno::ENOENT) => return Ok(None),
                 Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(is_link(&at, part, path)),
@@ -193,12 +201,12 @@ impl Worktree {
         Ok(Some((at, name)))
     }
 
-    fn make_folders(&self, path: &str, made: &mut Vec<String>) -> Result<(), Refusal> {
+    fn make_directories(&self, path: &str, made: &mut Vec<String>) -> Result<(), Refusal> {
         for (end, _) in path.match_indices('/') {
-            let folder = &path[..end];
-            let Some((parent, name)) = self.parent(folder)? else { continue };
+            let directory = &path[..end];
+            let Some((parent, name)) = self.parent(directory)? else { continue };
             match mkdirat(&parent, name, Mode::from_bits_truncate(0o777)) {
-                Ok(()) => made.push(folder.to_owned()),
+                Ok(()) => made.push(directory.to_owned()),
                 Err(Errno::EEXIST) => {}
                 Err(error) => return Err(failed("create the directory of", path)(error.into())),
             }
@@ -209,14 +217,15 @@ impl Worktree {
 
 /// A temporary file beside the target file.
 struct TemporaryFile {
-    folder: OwnedFd,
+    directory: OwnedFd,
     temporary: String,
     name: String,
 }
 
 impl TemporaryFile {
-    fn put(self) -> io::Result<()> {
-        let put = renameat(&self.folder, self.temporary.as_str(), &self.folder, self.name.as_str());
+    fn rename_into_place(self) -> io::Result<()> {
+        let put =
+            renameat(&self.directory, self.temporary.as_str(), &self.directory, self.name.as_str());
         if put.is_err() {
             self.remove();
         }
@@ -224,7 +233,7 @@ impl TemporaryFile {
     }
 
     fn remove(&self) {
-        let _ = unlinkat(&self.folder, self.temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+        let _ = unlinkat(&self.directory, self.temporary.as_str(), UnlinkatFlags::NoRemoveDir);
     }
 }
 
@@ -245,18 +254,20 @@ pub(super) fn clean(path: &str) -> Result<String, Refusal> {
     }
     let clean = parts.join("/");
     match reserved(&clean) {
-        Some(folder) => Err(Refusal(format!("{path:?} is under {folder}, which is reserved"))),
+        Some(directory) => {
+            Err(Refusal(format!("{path:?} is under {directory}, which is reserved")))
+        }
         None => Ok(clean),
     }
 }
 
-fn open_folder(at: &impl AsFd, name: &str) -> nix::Result<OwnedFd> {
+fn open_directory(at: &impl AsFd, name: &str) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     openat(at, name, flags, Mode::empty())
 }
 
-fn is_link(folder: &impl AsFd, name: &str, path: &str) -> Refusal {
-    match readlinkat(folder, name) {
+fn is_link(directory: &impl AsFd, name: &str, path: &str) -> Refusal {
+    match readlinkat(directory, name) {
         Ok(target) => Refusal(format!(
             "{path}: {name} is a link to {}; links are not followed, use the path of the real file",
             target.display()

@@ -22,13 +22,13 @@ pub struct Version {
     /// The reported version, if any.
     pub found: Option<String>,
     /// Versions tested with autopack.
-    pub tried: &'static [&'static str],
+    pub tested_versions: &'static [&'static str],
 }
 
 impl Version {
     /// Checks whether autopack was tested with this version.
-    pub fn is_tried(&self) -> bool {
-        self.found.as_deref().is_some_and(|found| self.tried.contains(&found))
+    pub fn is_tested(&self) -> bool {
+        self.found.as_deref().is_some_and(|found| self.tested_versions.contains(&found))
     }
 }
 
@@ -47,10 +47,12 @@ pub async fn version(settings: &AgentSettings, workspace: &Path, env: &Env) -> O
         tool = tool.env(name, value);
     }
     tool.output_cap = 64 * 1024;
-    let said =
-        output(tool).await.ok().map(|said| format!("{}\n{}", said.text(), said.error_text()));
-    let found = said.as_deref().and_then(number);
-    Some(Version { program: adapter.program(), found, tried: adapter.tried() })
+    let printed = output(tool)
+        .await
+        .ok()
+        .map(|printed| format!("{}\n{}", printed.text(), printed.error_text()));
+    let found = printed.as_deref().and_then(number);
+    Some(Version { program: adapter.program(), found, tested_versions: adapter.tested_versions() })
 }
 
 /// Finds the first version number: "codex-cli 0.169.0".
@@ -74,11 +76,11 @@ mod tests {
 
     #[test]
     fn the_number_is_found_in_what_programs_say() {
-        let said = |text: &str| number(text).unwrap_or_default();
-        assert_eq!(said("codex-cli 0.169.0"), "0.169.0");
-        assert_eq!(said("2.1.197 (Claude Code)\n"), "2.1.197");
-        assert_eq!(said("This is mini-swe-agent version 2.4.6.\nCheck v2"), "2.4.6");
-        assert_eq!(said("goose v1.52.0-beta"), "1.52.0-beta");
-        assert_eq!(said("no number 7"), "");
+        let version = |text: &str| number(text).unwrap_or_default();
+        assert_eq!(version("codex-cli 0.169.0"), "0.169.0");
+        assert_eq!(version("2.1.197 (Claude Code)\n"), "2.1.197");
+        assert_eq!(version("This is mini-swe-agent version 2.4.6.\nCheck v2"), "2.4.6");
+        assert_eq!(version("goose v1.52.0-beta"), "1.52.0-beta");
+        assert_eq!(version("no number 7"), "");
     }
 }

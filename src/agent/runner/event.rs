@@ -33,14 +33,14 @@ pub enum Outcome {
     /// The provider asked to retry later. The attempt is not counted.
     RateLimited {
         /// End of the limit, if the provider names one.
-        until: Option<Until>,
+        until: Option<RateLimitReset>,
         /// The provider's or the agent's message, redacted.
         message: String,
     },
     /// The provider is unreachable or failing: retry later. The attempt is not counted.
     Unavailable {
         /// Time to retry at, if the provider names one.
-        until: Option<Until>,
+        until: Option<RateLimitReset>,
         /// The provider's or the agent's message, redacted.
         message: String,
     },
@@ -68,7 +68,7 @@ pub enum Outcome {
 
 /// End of a rate limit, as reported by the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum RateLimitReset {
     /// At a point in time.
     At(UnixMs),
     /// After this long.

@@ -130,7 +130,7 @@ pub(crate) fn provider_fault(printed: &str) -> Option<Outcome> {
 }
 
 /// Like `provider_fault`, for a program that exited with an error.
-pub(crate) fn excuse(how: How, printed: &str) -> Option<Outcome> {
+pub(crate) fn provider_failure(how: How, printed: &str) -> Option<Outcome> {
     let failed = matches!(how, How::Exited(code) if code != 0);
     failed.then(|| provider_fault(printed)).flatten()
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agents_last_lines_tell_of_its_provider() {
+    fn last_lines_reveal_provider_failures() {
         let of = |printed: &str| provider_fault(printed);
         let refused = "Traceback:\n  x\nopenai.APIConnectionError: Connection error.\n\n";
         let message = "openai.APIConnectionError: Connection error.".to_owned();
@@ -180,12 +180,15 @@ mod tests {
         assert!(matches!(of("HTTP 429 Too Many Requests"), Some(Outcome::RateLimited { .. })));
         assert_eq!(of(&format!("ConnectionError{}", "\nthen this".repeat(5))), None);
         assert_eq!([of(""), of("it broke"), of("claude: not found")], [None, None, None]);
-        assert!(excuse(How::Exited(3), refused).is_some());
-        assert_eq!([excuse(How::Exited(0), refused), excuse(How::TimedOut, refused)], [None, None]);
+        assert!(provider_failure(How::Exited(3), refused).is_some());
+        assert_eq!(
+            [provider_failure(How::Exited(0), refused), provider_failure(How::TimedOut, refused)],
+            [None, None]
+        );
     }
 
     #[test]
-    fn what_the_user_can_mend_says_how() {
+    fn errors_fixable_by_the_user_name_a_fix() {
         let fault = Fault { status: Some(401), message: "no\n key".to_owned(), ..Fault::default() };
         let Outcome::Systemic { message } = fault.outcome("log in") else { panic!() };
         assert_eq!(message, "the provider refused the credentials: no key; log in");

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_over_and_over_is_a_loop() {
+    fn a_repeated_cycle_of_calls_is_a_loop() {
         assert_eq!(noticed([("a", "x"); 9]), Some(4));
         let two = [("a", "x"), ("b", "y")];
         assert_eq!(noticed(two.into_iter().cycle().take(20)), Some(9));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_no_loop_and_neither_is_what_is_looked_at_in_between() {
+    fn waiting_with_checks_in_between_is_no_loop() {
         assert_eq!(noticed([("wait", "running"); 50]), None);
         assert_eq!(noticed([("wait", ""), ("a", "x")].into_iter().cycle().take(50)), None);
         let stuck = [("wait", ""); 3].into_iter().chain([("a", "x"); 9]);

@@ -10,7 +10,7 @@ pub mod program;
 pub mod provider_errors;
 pub mod result_file;
 pub mod signal;
-pub mod slot_folders;
+pub mod slot_directories;
 pub mod start_check;
 pub mod stream;
 pub mod tool_purpose;

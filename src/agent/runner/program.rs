@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::agent_job::{environment, explain};
 use super::event::{AgentEvent, Outcome};
-use super::fault::excuse;
+use super::fault::provider_failure;
 use super::signal::Reader;
-use super::slot_folders::{make_folders, tidy};
-use super::start_check::{find_program, path_of};
+use super::slot_directories::{make_directories, tidy};
+use super::start_check::{find_program, search_path};
 use super::stream::{QUIET, Stream};
-use crate::agent::adapters::{Adapter, ArgumentInput, Call, PromptChannel, Refusal};
+use crate::agent::adapters::{Adapter, AgentCommand, ArgumentInput, PromptChannel, Refusal};
 use crate::agent::{AgentError, AgentReply, Task};
 use crate::config::ProgramAgentSettings;
 use crate::config::env::agent_quiet;
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let file = scratch.path().join("account");
     let deliverables: Vec<String> =
         task.spec.deliverables().iter().map(|path| path.as_str().to_owned()).collect();
-    let ask = ArgumentInput {
+    let input = ArgumentInput {
         settings,
         session,
         prompt_file: &task.prompt_file,
@@ -51,24 +51,24 @@ pub(crate) async fn run(
         scratch: scratch.path(),
         file: &file,
     };
-    let call = adapter.call(&ask);
-    let env = with_defaults(environment(&settings.env, &task), &call, settings, &task.env);
+    let command = adapter.command(&input);
+    let env = with_defaults(environment(&settings.env, &task), &command, settings, &task.env);
     let program = find(adapter, settings, &task.worktree, &env)?;
     let mut reader = adapter.reader(&task.worktree);
     if let Some(session) = session {
         reader.resume(session);
     }
     let run = Run::new(adapter, reader, (&task, settings.model.as_deref()), on_event);
-    let argv = argv(program.into(), &call, settings, &task);
-    let job = job(adapter, settings, &task, argv, env, &call);
-    let made = make_folders(&task.worktree, &call.folders);
+    let argv = argv(program.into(), &command, settings, &task);
+    let job = job(adapter, settings, &task, argv, env, &command);
+    let made = make_directories(&task.worktree, &command.directories);
     on_event(AgentEvent::Started);
     let (ended, by_deadline) =
         run.watched(job, stop).await.map_err(|error| explain(error, &task))?;
     run.read_file(&file, &task);
     // Remove the directories left empty: CI would see files absent from the commit.
-    made.iter().rev().for_each(|folder| drop(std::fs::remove_dir(folder)));
-    tidy(&task.worktree, call.leaves);
+    made.iter().rev().for_each(|directory| drop(std::fs::remove_dir(directory)));
+    tidy(&task.worktree, command.leaves);
     Ok(run.reply(&ended, by_deadline, settings, &task))
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn find(
     env: &Env,
 ) -> Result<PathBuf, AgentError> {
     let program = settings.program.as_deref().unwrap_or(adapter.program());
-    let path = path_of(&settings.env, env);
+    let path = search_path(&settings.env, env);
     let found = find_program(program.as_ref(), cwd, path).map_err(|error| match error {
         AgentError::Missing { program, searched, .. } => AgentError::Missing {
             program,
@@ -115,11 +115,11 @@ fn scratch() -> Result<tempfile::TempDir, AgentError> {
 /// Adds the adapter's variables below the user's settings and environment.
 fn with_defaults(
     mut env: Env,
-    call: &Call,
+    command: &AgentCommand,
     settings: &ProgramAgentSettings,
     inherited: &Env,
 ) -> Env {
-    for (name, value) in &call.env {
+    for (name, value) in &command.env {
         let theirs = settings.env.contains_key(*name) || inherited.contains_key(OsStr::new(name));
         if !theirs {
             env.insert(name.into(), value.into());
@@ -130,16 +130,16 @@ fn with_defaults(
 
 fn argv(
     program: OsString,
-    call: &Call,
+    command: &AgentCommand,
     settings: &ProgramAgentSettings,
     task: &Task,
 ) -> Vec<OsString> {
     let mut argv = vec![program];
-    argv.extend(call.args.iter().chain(&settings.extra_args).map(OsString::from));
-    if let PromptChannel::Flag(flag) = call.prompt {
+    argv.extend(command.args.iter().chain(&settings.extra_args).map(OsString::from));
+    if let PromptChannel::Flag(flag) = command.prompt {
         argv.extend([flag.into(), prompt_argument(task).into()]);
     }
-    argv.extend(call.last.iter().map(OsString::from));
+    argv.extend(command.last.iter().map(OsString::from));
     argv
 }
 
@@ -158,11 +158,11 @@ fn job(
     task: &Task,
     argv: Vec<OsString>,
     env: Env,
-    call: &Call,
+    command: &AgentCommand,
 ) -> Job<'static> {
     let (timeout, idle) = (settings.timeout_seconds, settings.idle_timeout_seconds);
     let mut job = task.job(argv, env, timeout, idle);
-    job.stdin = (call.prompt == PromptChannel::Stdin).then(|| task.prompt.clone().into_bytes());
+    job.stdin = (command.prompt == PromptChannel::Stdin).then(|| task.prompt.clone().into_bytes());
     job.longest_line = LONGEST_LINE;
     job.idler = adapter.is_busy_while_waiting().then_some(adapter.program());
     job
@@ -252,12 +252,12 @@ impl<'a> Run<'a> {
             let (reader, stream) = &mut *self.read();
             let signals = match channel {
                 Channel::Stdout => {
-                    stream.heard();
+                    stream.note_activity();
                     reader.line(line)
                 }
                 Channel::Stderr => {
                     let signals = reader.error_line(line);
-                    match stream.spoke_last() {
+                    match stream.has_final_message() {
                         true => stream.explained(signals),
                         false => signals,
                     }
@@ -318,7 +318,7 @@ impl<'a> Run<'a> {
             summary: stream.summary(),
             last_lines: stream.last_lines(&stderr),
             notes: stream.notes(),
-            excuse: excuse(ended.how, &printed),
+            provider_failure: provider_failure(ended.how, &printed),
         }
     }
 }

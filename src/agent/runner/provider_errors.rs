@@ -94,7 +94,7 @@ pub(crate) fn sounds_limited(text: &str) -> bool {
 }
 
 /// Applies to a provider's own message: other programs' output may contain similar words.
-pub(crate) fn sounds_unpaid(text: &str) -> bool {
+pub(crate) fn is_unpaid(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     has(&text, &NO_CREDIT) || names_status(&text, &[402])
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_providers_and_clients_say_is_known() {
+    fn messages_of_providers_and_clients_are_classified() {
         for text in [
             "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='x')",
             "Error: connect ECONNREFUSED 127.0.0.1:443",
@@ -139,7 +139,7 @@ mod tests {
             assert!(!sounds_unavailable(text), "{text}");
         }
         assert!(sounds_limited("Error code: 429 - slow down") && !sounds_limited("429 files"));
-        assert!(sounds_unpaid("OpenrouterException - {\"error\":{\"code\":402}}"));
-        assert!(sounds_unpaid("Error code: 402") && !sounds_unpaid("402 files"));
+        assert!(is_unpaid("OpenrouterException - {\"error\":{\"code\":402}}"));
+        assert!(is_unpaid("Error code: 402") && !is_unpaid("402 files"));
     }
 }

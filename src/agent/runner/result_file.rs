@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::event::{Outcome, Until};
+use super::event::{Outcome, RateLimitReset};
 use super::fault::shorten;
 use crate::phase::json::kind;
 use crate::phase::usage::MOST;
@@ -20,7 +20,7 @@ use crate::process::Redactor;
 const LONGEST: u64 = 1024 * 1024;
 
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Said {
+pub(crate) struct ResultFile {
     pub usage: Usage,
     pub summary: Option<String>,
     /// Outcome of the attempt, if the report mentions an error outside of the phase.
@@ -30,12 +30,12 @@ pub(crate) struct Said {
 
 /// Reads a result file. A missing file is normal. Secrets are also removed from the file, since the file is
 /// kept.
-pub(crate) fn read(file: &Path, redact: &Redactor) -> Said {
+pub(crate) fn read(file: &Path, redact: &Redactor) -> ResultFile {
     match read_text(file).and_then(|text| text.map(|text| clean(file, text, redact)).transpose()) {
-        Ok(None) => Said::default(),
-        Ok(Some(text)) if text.trim().is_empty() => Said::default(),
+        Ok(None) => ResultFile::default(),
+        Ok(Some(text)) if text.trim().is_empty() => ResultFile::default(),
         Ok(Some(text)) => parse(&text),
-        Err(why) => Said::noted(format!("the agent's result file was ignored: {why}")),
+        Err(why) => ResultFile::noted(format!("the agent's result file was ignored: {why}")),
     }
 }
 
@@ -63,28 +63,28 @@ fn clean(file: &Path, text: String, redact: &Redactor) -> Result<String, String>
     Ok(text)
 }
 
-pub(crate) fn parse(text: &str) -> Said {
+pub(crate) fn parse(text: &str) -> ResultFile {
     match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
-        Ok(Value::Object(said)) => understand(&said),
-        Ok(_) => {
-            Said::noted("the agent's result file was ignored: it is not a JSON object".to_owned())
-        }
-        Err(error) => {
-            Said::noted(format!("the agent's result file was ignored: it is not JSON ({error})"))
-        }
+        Ok(Value::Object(fields)) => parse_fields(&fields),
+        Ok(_) => ResultFile::noted(
+            "the agent's result file was ignored: it is not a JSON object".to_owned(),
+        ),
+        Err(error) => ResultFile::noted(format!(
+            "the agent's result file was ignored: it is not JSON ({error})"
+        )),
     }
 }
 
-pub(crate) fn understand(said: &Map<String, Value>) -> Said {
+pub(crate) fn parse_fields(fields: &Map<String, Value>) -> ResultFile {
     let mut notes = Vec::new();
     let none = Map::new();
-    let tokens = match said.get("tokens") {
+    let tokens = match fields.get("tokens") {
         None | Some(Value::Null) => &none,
         Some(Value::Object(tokens)) => tokens,
         Some(other) => {
             notes.push(format!(
                 "the agent's result: `tokens` must be an object, not {}",
-                shown(other)
+                describe_value(other)
             ));
             &none
         }
@@ -97,14 +97,14 @@ pub(crate) fn understand(said: &Map<String, Value>) -> Said {
             cache_read: take.count(tokens, "cache_read"),
             cache_write: take.count(tokens, "cache_write"),
         },
-        cost_usd: take.cost(said),
-        model: take.text(said, "model"),
-        truncated: take.flag(said, "truncated"),
-        stop_reason: take.text(said, "stop_reason"),
+        cost_usd: take.cost(fields),
+        model: take.text(fields, "model"),
+        truncated: take.flag(fields, "truncated"),
+        stop_reason: take.text(fields, "stop_reason"),
     };
-    let summary = take.text(said, "summary");
-    let outcome = take.error(said);
-    Said { usage, summary, outcome, notes }
+    let summary = take.text(fields, "summary");
+    let outcome = take.error(fields);
+    ResultFile { usage, summary, outcome, notes }
 }
 
 /// Takes valid fields and notes the others.
@@ -128,12 +128,12 @@ impl Take<'_> {
     }
 
     /// Reads `{"error": {"kind": "rate_limit", "retry_after_seconds": 30, "message": ".."}}`.
-    fn error(&mut self, said: &Map<String, Value>) -> Option<Outcome> {
-        let error = match said.get("error")? {
+    fn error(&mut self, fields: &Map<String, Value>) -> Option<Outcome> {
+        let error = match fields.get("error")? {
             Value::Null => return None,
             Value::Object(error) => error,
             other => {
-                let what = shown(other);
+                let what = describe_value(other);
                 self.notes
                     .push(format!("the agent's result: `error` must be an object, not {what}"));
                 let message = "the agent reported an error that is not an object".to_owned();
@@ -144,7 +144,7 @@ impl Take<'_> {
         let message = shorten(&message);
         let wait = |seconds: &Value| Duration::try_from_secs_f64(seconds.as_f64()?).ok();
         let after = self.field(error, "retry_after_seconds", "a number of seconds", wait);
-        let until = after.map(Until::After);
+        let until = after.map(RateLimitReset::After);
         let fix = "see the agent's log, and correct the cause there";
         let known = match self.text(error, "kind").as_deref() {
             Some("rate_limit") => Outcome::RateLimited { until, message },
@@ -186,22 +186,24 @@ impl Take<'_> {
         let value = of.get(key).filter(|value| !value.is_null())?;
         let taken = take(value);
         if taken.is_none() {
-            self.notes
-                .push(format!("the agent's result: `{key}` must be {what}, not {}", shown(value)));
+            self.notes.push(format!(
+                "the agent's result: `{key}` must be {what}, not {}",
+                describe_value(value)
+            ));
         }
         taken
     }
 }
 
 /// Describes a value by type, since the value may be long or a secret; numbers are shown.
-fn shown(value: &Value) -> String {
+fn describe_value(value: &Value) -> String {
     match value {
         Value::Number(number) => number.to_string(),
         other => kind(other).to_owned(),
     }
 }
 
-impl Said {
+impl ResultFile {
     fn noted(note: String) -> Self {
         Self { notes: vec![note], ..Self::default() }
     }
@@ -212,49 +214,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_well_is_taken() {
-        let said = parse(
+    fn valid_fields_are_used() {
+        let result = parse(
             r#"{"tokens":{"input":1,"output":2.0,"cache_read":null},"cost_usd":0.5,
                 "truncated":true,"model":"m","summary":"done","more":[1]}"#,
         );
-        assert_eq!(said.notes, Vec::<String>::new());
+        assert_eq!(result.notes, Vec::<String>::new());
         let tokens = Tokens { input: Some(1), output: Some(2), ..Tokens::default() };
-        assert_eq!(said.usage.tokens, tokens);
-        assert_eq!((said.usage.cost_usd, said.usage.truncated), (Some(0.5), true));
-        assert_eq!(said.summary.as_deref(), Some("done"));
+        assert_eq!(result.usage.tokens, tokens);
+        assert_eq!((result.usage.cost_usd, result.usage.truncated), (Some(0.5), true));
+        assert_eq!(result.summary.as_deref(), Some("done"));
     }
 
     #[test]
-    fn what_makes_no_sense_is_unknown_and_noted() {
-        let said = parse(r#"{"tokens":{"input":-1,"output":"7"},"cost_usd":"x","model":3}"#);
-        assert_eq!(said.usage, Usage::default());
-        assert_eq!(said.notes.len(), 4);
-        let said = parse(r#"{"tokens":{"input":18446744073709551615},"cost_usd":1e300}"#);
-        assert_eq!((said.usage, said.notes.len()), (Usage::default(), 2));
+    fn invalid_fields_are_unknown_and_noted() {
+        let result = parse(r#"{"tokens":{"input":-1,"output":"7"},"cost_usd":"x","model":3}"#);
+        assert_eq!(result.usage, Usage::default());
+        assert_eq!(result.notes.len(), 4);
+        let result = parse(r#"{"tokens":{"input":18446744073709551615},"cost_usd":1e300}"#);
+        assert_eq!((result.usage, result.notes.len()), (Usage::default(), 2));
         for text in ["[]", "{", "7", r#"{"tokens":[]}"#, "{\"a\":1e999}"] {
-            let said = parse(text);
-            assert_eq!((said.usage, said.notes.len()), (Usage::default(), 1), "{text}");
+            let result = parse(text);
+            assert_eq!((result.usage, result.notes.len()), (Usage::default(), 1), "{text}");
         }
     }
 
     #[test]
-    fn an_error_that_it_reports_says_what_the_attempt_came_to() {
+    fn a_reported_error_determines_the_outcome() {
         let of = |error: &str| {
-            let said = parse(&format!(r#"{{"error":{error}}}"#));
-            (said.outcome, said.notes.len())
+            let result = parse(&format!(r#"{{"error":{error}}}"#));
+            (result.outcome, result.notes.len())
         };
         let limited = Outcome::RateLimited {
-            until: Some(Until::After(Duration::from_secs(30))),
+            until: Some(RateLimitReset::After(Duration::from_secs(30))),
             message: "slow down".to_owned(),
         };
-        let said = r#"{"kind":"rate_limit","retry_after_seconds":30,"message":"slow\n down"}"#;
-        assert_eq!(of(said), (Some(limited), 0));
+        let result = r#"{"kind":"rate_limit","retry_after_seconds":30,"message":"slow\n down"}"#;
+        assert_eq!(of(result), (Some(limited), 0));
         let message = "it gave no reason".to_owned();
         let unavailable = Outcome::Unavailable { until: None, message: message.clone() };
         assert_eq!(of(r#"{"kind":"unavailable"}"#), (Some(unavailable.clone()), 0));
         for wrong in [r#""soon""#, "-1", "1e300", "[]"] {
-            let said = format!(r#"{{"kind":"unavailable","retry_after_seconds":{wrong}}}"#);
-            assert_eq!(of(&said), (Some(unavailable.clone()), 1), "{wrong}");
+            let result = format!(r#"{{"kind":"unavailable","retry_after_seconds":{wrong}}}"#);
+            assert_eq!(of(&result), (Some(unavailable.clone()), 1), "{wrong}");
         }
         for kind in ["authentication", "billing"] {
             let (outcome, notes) = of(&format!(r#"{{"kind":"{kind}","message":"no"}}"#));
@@ -270,9 +272,9 @@ mod tests {
 
     #[test]
     fn a_note_says_what_a_value_is_and_does_not_repeat_it() {
-        let said = parse(r#"{"tokens":["long"],"model":{"a":"long"},"truncated":7}"#);
+        let result = parse(r#"{"tokens":["long"],"model":{"a":"long"},"truncated":7}"#);
         assert_eq!(
-            said.notes,
+            result.notes,
             [
                 "the agent's result: `tokens` must be an object, not a list",
                 "the agent's result: `model` must be a text, not an object",
@@ -284,26 +286,26 @@ mod tests {
     #[test]
     fn a_file_that_is_absent_empty_or_no_file_breaks_nothing() {
         let redact = Redactor::formats_only();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("result.json");
-        assert_eq!(read(&file, &redact), Said::default());
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("result.json");
+        assert_eq!(read(&file, &redact), ResultFile::default());
         std::fs::write(&file, " \n").unwrap();
-        assert_eq!(read(&file, &redact), Said::default());
-        assert_eq!(read(folder.path(), &redact).notes.len(), 1);
-        nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert_eq!(read(&folder.path().join("pipe"), &redact).notes.len(), 1);
+        assert_eq!(read(&file, &redact), ResultFile::default());
+        assert_eq!(read(directory.path(), &redact).notes.len(), 1);
+        nix::unistd::mkfifo(&directory.path().join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read(&directory.path().join("pipe"), &redact).notes.len(), 1);
     }
 
     #[test]
-    fn a_secret_is_taken_out_of_what_is_said_and_of_the_file() {
+    fn a_secret_is_removed_from_the_result_and_the_file() {
         let redact = Redactor::new([("MY_API_KEY".into(), "planted-0123456789".into())]);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("result.json");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("result.json");
         let text = r#"{"model":"planted-0123456789","cost_usd":"planted-0123456789"}"#;
         std::fs::write(&file, text).unwrap();
-        let said = read(&file, &redact);
-        assert_eq!(said.usage.model.as_deref(), Some("[redacted: MY_API_KEY]"));
-        assert_eq!(said.notes, ["the agent's result: `cost_usd` must be an amount, not a text"]);
+        let result = read(&file, &redact);
+        assert_eq!(result.usage.model.as_deref(), Some("[redacted: MY_API_KEY]"));
+        assert_eq!(result.notes, ["the agent's result: `cost_usd` must be an amount, not a text"]);
         assert!(!std::fs::read_to_string(&file).unwrap().contains("planted"));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::event::Until;
+use super::event::RateLimitReset;
 use crate::phase::Tokens;
 use crate::phase::usage::MOST;
 
@@ -18,9 +18,9 @@ pub(crate) enum Signal {
     SubagentStarted(String),
     SubagentEnded(String),
     /// Usage of a turn; the same id again replaces the earlier numbers.
-    Usage(Spent),
+    Usage(ReportedUsage),
     /// Total usage so far; replaces the turns.
-    Total(Spent),
+    Total(ReportedUsage),
     /// The provider delays the agent, which waits and retries by itself.
     Held(Fault),
     /// The agent failed, temporarily or finally.
@@ -59,7 +59,7 @@ pub(crate) struct ToolResult {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Spent {
+pub(crate) struct ReportedUsage {
     pub id: Option<String>,
     pub tokens: Tokens,
     pub cost_usd: Option<f64>,
@@ -71,7 +71,7 @@ pub(crate) struct Fault {
     pub status: Option<u16>,
     pub code: Option<String>,
     pub message: String,
-    pub until: Option<Until>,
+    pub until: Option<RateLimitReset>,
     /// The agent's final message: the agent ends with this fault.
     pub last: bool,
 }
@@ -102,7 +102,7 @@ pub(crate) trait Reader: Send {
 }
 
 /// Access to a JSON value by path; a missing value, or a value of another type, is `None`.
-pub(crate) trait Look {
+pub(crate) trait JsonAccess {
     fn text(&self, path: &str) -> Option<String>;
     fn str(&self, path: &str) -> &str;
     fn count(&self, path: &str) -> Option<u64>;
@@ -110,7 +110,7 @@ pub(crate) trait Look {
     fn list(&self, path: &str) -> &[Value];
 }
 
-impl Look for Value {
+impl JsonAccess for Value {
     fn text(&self, path: &str) -> Option<String> {
         self.pointer(path)?.as_str().map(str::to_owned)
     }
@@ -143,7 +143,7 @@ pub(crate) fn status(value: Option<u64>) -> Option<u16> {
     value.and_then(|status| u16::try_from(status).ok()).filter(|status| (100..600).contains(status))
 }
 
-impl Spent {
+impl ReportedUsage {
     /// Subtracts cached tokens, for agents that include tokens read from or written to a cache in `input`.
     pub fn without_cache(mut self) -> Self {
         let cached = self
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_or_of_another_type_is_unknown() {
+    fn missing_or_mistyped_values_are_none() {
         let value = object(r#" {"a":{"b":"c","n":7,"x":-1},"l":[1]} "#).unwrap();
         assert_eq!((value.text("/a/b").as_deref(), value.str("/a/n")), (Some("c"), ""));
         assert_eq!(

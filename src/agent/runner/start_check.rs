@@ -42,7 +42,7 @@ pub(crate) fn check_command(
             hint: "set `command` of this agent in autopack.yaml".into(),
         });
     };
-    let path = find_program(&filled(program), worktree, path_of(&settings.env, env))?;
+    let path = find_program(&filled(program), worktree, search_path(&settings.env, env))?;
     if let Some(script) = script(settings) {
         require_script(Path::new(&filled(script)))?;
     }
@@ -50,7 +50,10 @@ pub(crate) fn check_command(
 }
 
 /// Returns the search path for programs: from the agent's settings, else inherited.
-pub(crate) fn path_of<'a>(own: &'a BTreeMap<String, String>, env: &'a Env) -> Option<&'a OsStr> {
+pub(crate) fn search_path<'a>(
+    own: &'a BTreeMap<String, String>,
+    env: &'a Env,
+) -> Option<&'a OsStr> {
     let own = own.get("PATH").map(OsStr::new);
     own.or_else(|| env.get(OsStr::new("PATH")).map(|path| path.as_os_str()))
 }
@@ -127,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    fn check_in(folder: &Path, command: &[&str]) -> Result<AgentCheck, AgentError> {
+    fn check_in(directory: &Path, command: &[&str]) -> Result<AgentCheck, AgentError> {
         let settings = CommandAgentSettings {
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             prompt: Default::default(),
@@ -135,8 +138,8 @@ mod tests {
             idle_timeout_seconds: 1,
             env: Default::default(),
         };
-        let env = Env::from([("PATH".into(), folder.join("bin").into())]);
-        check_command(&settings, folder, folder, &env)
+        let env = Env::from([("PATH".into(), directory.join("bin").into())]);
+        check_command(&settings, directory, directory, &env)
     }
 
     fn write(file: &Path, text: &str, mode: u32) {
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_started_is_named_with_its_path() {
+    fn a_startable_program_is_returned_with_its_path() {
         let at = tempfile::tempdir().unwrap();
         let python = at.path().join("bin/python3.12");
         write(&python, "#!/bin/sh\n", 0o755);
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_started_says_what_to_do() {
+    fn a_program_that_cannot_start_is_reported_with_a_hint() {
         let at = tempfile::tempdir().unwrap();
         write(&at.path().join("bin/python3"), "", 0o755);
         write(&at.path().join("plain"), "", 0o644);

@@ -51,9 +51,9 @@ pub(crate) struct Stream {
     /// Why autopack ends the agent.
     ended: Option<Outcome>,
     /// Whether the agent sent a final message and did nothing since.
-    spoke_last: bool,
+    has_final_message: bool,
     /// Time of the last event in the stream.
-    heard: Instant,
+    last_activity: Instant,
     /// Working subagents, by id.
     subagents: BTreeSet<String>,
     /// Whether autopack ended the agent because of the time since the final message.
@@ -78,8 +78,8 @@ impl Stream {
             held: None,
             hopeless: 0,
             ended: None,
-            spoke_last: false,
-            heard: Instant::now(),
+            has_final_message: false,
+            last_activity: Instant::now(),
             subagents: BTreeSet::new(),
             dismissed: false,
             surprised: false,
@@ -96,7 +96,7 @@ impl Stream {
             Signal::Note(note) => self.note(shorten(&note)),
             Signal::Text(text) => {
                 self.works();
-                return self.said(&text).map(AgentEvent::Line);
+                return self.keep_lines(&text).map(AgentEvent::Line);
             }
             Signal::Tool(tool) => {
                 self.works();
@@ -131,12 +131,12 @@ impl Stream {
             Signal::Failed(fault) => return Some(self.failed(fault)),
             Signal::Finished(finish) => {
                 // A final message that reported a failure stays valid.
-                if !self.spoke_last {
+                if !self.has_final_message {
                     self.progress();
                 }
                 self.meter.stop_reason.clone_from(&finish.stop_reason);
                 self.finished = Some(finish);
-                self.spoke_last = true;
+                self.has_final_message = true;
                 return Some(AgentEvent::Finished);
             }
         }
@@ -144,7 +144,7 @@ impl Stream {
     }
 
     fn used(&mut self) -> AgentEvent {
-        if let Some(what) = self.meter.over(&self.budget) {
+        if let Some(what) = self.meter.exceeded(&self.budget) {
             self.end(Outcome::OverBudget { what });
         }
         AgentEvent::Usage(self.meter.usage())
@@ -152,7 +152,7 @@ impl Stream {
 
     fn held(&mut self, fault: Fault) -> AgentEvent {
         let cause = fault.cause();
-        let said = shorten(&fault.message);
+        let text = shorten(&fault.message);
         if fault.is_hopeless() {
             self.hopeless += 1;
         }
@@ -161,14 +161,14 @@ impl Stream {
         }
         // The agent retries: earlier messages were not final.
         self.surprised |= self.dismissed;
-        self.spoke_last = false;
+        self.has_final_message = false;
         if cause == Cause::Limited {
             self.held.get_or_insert_with(Instant::now);
         }
         self.fault = Some(fault);
         match cause {
-            Cause::Limited => AgentEvent::Limit(said),
-            _ => AgentEvent::Error(said),
+            Cause::Limited => AgentEvent::Limit(text),
+            _ => AgentEvent::Error(text),
         }
     }
 
@@ -179,17 +179,17 @@ impl Stream {
             signals.into_iter().partition(|signal| matches!(signal, Signal::Held(_)));
         let held: Vec<Signal> = held;
         for signal in held {
-            if let (Signal::Held(said), Some(known)) = (signal, &mut self.fault) {
-                known.status = known.status.or(said.status);
+            if let (Signal::Held(fault), Some(known)) = (signal, &mut self.fault) {
+                known.status = known.status.or(fault.status);
             }
         }
         others
     }
 
     fn failed(&mut self, fault: Fault) -> AgentEvent {
-        let said = shorten(&fault.message);
-        self.keep(&said);
-        self.spoke_last |= fault.last;
+        let text = shorten(&fault.message);
+        self.keep(&text);
+        self.has_final_message |= fault.last;
         // A limit may be reported first with an end, then without.
         let until = self
             .fault
@@ -197,13 +197,13 @@ impl Stream {
             .filter(|before| before.cause() == fault.cause())
             .and_then(|before| before.until);
         self.fault = Some(Fault { until: fault.until.or(until), ..fault });
-        AgentEvent::Error(said)
+        AgentEvent::Error(text)
     }
 
     /// Marks earlier messages as not final.
     fn works(&mut self) {
         self.surprised |= self.dismissed;
-        self.spoke_last = false;
+        self.has_final_message = false;
         self.progress();
     }
 
@@ -219,8 +219,8 @@ impl Stream {
     }
 
     /// Notes an event in the stream.
-    pub fn heard(&mut self) {
-        self.heard = Instant::now();
+    pub fn note_activity(&mut self) {
+        self.last_activity = Instant::now();
     }
 
     /// Records the reason to end. The first reason counts, and only before the final message.
@@ -232,14 +232,14 @@ impl Stream {
 
     /// Checks for a final message without working subagents.
     fn has_ended(&self) -> bool {
-        self.spoke_last && self.subagents.is_empty()
+        self.has_final_message && self.subagents.is_empty()
     }
 
     /// Returns the present deadline. While a subagent works, only the idle timeout ends the agent.
     pub fn deadline(&self) -> Option<Instant> {
-        match (&self.ended, self.spoke_last, self.held) {
+        match (&self.ended, self.has_final_message, self.held) {
             (Some(_), ..) => Some(Instant::now()),
-            (None, true, _) => self.has_ended().then(|| self.heard + self.quiet),
+            (None, true, _) => self.has_ended().then(|| self.last_activity + self.quiet),
             (None, false, held) => held.map(|since| since + HELD),
         }
     }
@@ -303,8 +303,8 @@ impl Stream {
     }
 
     /// Checks for a final message, successful or not.
-    pub fn spoke_last(&self) -> bool {
-        self.spoke_last
+    pub fn has_final_message(&self) -> bool {
+        self.has_final_message
     }
 
     /// Checks whether the agent was ended after its final message without further activity.
@@ -341,7 +341,7 @@ impl Stream {
     }
 
     /// Shows the first line, keeps all.
-    fn said(&mut self, text: &str) -> Option<String> {
+    fn keep_lines(&mut self, text: &str) -> Option<String> {
         text.lines().filter(|line| !line.trim().is_empty()).for_each(|line| self.keep(line));
         text.lines().find(|line| !line.trim().is_empty()).map(str::to_owned)
     }

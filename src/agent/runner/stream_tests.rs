@@ -13,7 +13,7 @@ fn left(stream: &Stream) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn a_limit_is_waited_for_a_while_unless_it_gets_on() {
+async fn a_rate_limit_is_waited_for_until_progress_or_timeout() {
     let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     assert_eq!(left(&stream), None);
     stream.take(limited());
@@ -28,7 +28,7 @@ async fn a_limit_is_waited_for_a_while_unless_it_gets_on() {
 }
 
 #[tokio::test]
-async fn after_the_last_word_nothing_else_counts() {
+async fn signals_after_the_final_message_are_ignored() {
     let mut stream = Stream::new(
         &claude::Claude,
         AttemptBudget { tokens: Some(1), ..Default::default() },
@@ -36,7 +36,7 @@ async fn after_the_last_word_nothing_else_counts() {
     );
     stream.take(Signal::Finished(Finish::default()));
     assert_eq!(left(&stream), Some(QUIET.as_secs()));
-    stream.take(Signal::Total(crate::agent::runner::signal::Spent {
+    stream.take(Signal::Total(crate::agent::runner::signal::ReportedUsage {
         tokens: crate::phase::Tokens { input: Some(9), ..Default::default() },
         ..Default::default()
     }));
@@ -56,13 +56,13 @@ fn result(id: &str) -> Signal {
 fn dismissed(signals: Vec<Signal>) -> Stream {
     let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     signals.into_iter().for_each(|signal| drop(stream.take(signal)));
-    stream.heard -= QUIET;
+    stream.last_activity -= QUIET;
     stream.dismiss();
     stream
 }
 
 #[tokio::test]
-async fn a_subagent_at_work_holds_the_end() {
+async fn a_working_subagent_delays_the_end() {
     let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     stream.take(tool("1", Purpose::Subagent));
     stream.take(Signal::Finished(Finish::default()));
@@ -78,20 +78,20 @@ async fn a_subagent_at_work_holds_the_end() {
 }
 
 #[tokio::test]
-async fn whatever_its_stream_says_puts_the_end_off() {
+async fn any_stream_output_delays_the_end() {
     let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
     assert!(stream.lingered());
     assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
     let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     stream.take(Signal::Finished(Finish::default()));
-    stream.heard -= QUIET;
-    stream.heard();
+    stream.last_activity -= QUIET;
+    stream.note_activity();
     assert!(!stream.dismiss(), "there was a last-moment event");
     assert!(!stream.lingered());
 }
 
 #[tokio::test]
-async fn one_that_works_on_when_it_is_ended_never_passes() {
+async fn an_agent_working_when_ended_never_passes() {
     for work in [
         Signal::Text("on we go".to_owned()),
         tool("1", Purpose::Work),

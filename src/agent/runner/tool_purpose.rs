@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::signal::{Look, Purpose};
+use super::signal::{JsonAccess, Purpose};
 
 /// Tools that start another agent, by name.
 const SUBAGENTS: [&str; 7] =
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_that_wait_are_told_from_those_that_work() {
+    fn waiting_and_working_commands_are_distinguished() {
         for waits in [
             "sleep 30",
             "cd web && sleep 5 && cat build.log",

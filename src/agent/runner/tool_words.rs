@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::signal::{Look, ToolUse};
+use super::signal::{JsonAccess, ToolUse};
 use super::tool_purpose::{purpose, purpose_of_command};
 
 const PATHS: [&str; 8] = [

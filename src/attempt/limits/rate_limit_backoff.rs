@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::agent::Until;
+use crate::agent::RateLimitReset;
 use crate::attempt::millis;
 use crate::phase::UnixMs;
 
@@ -23,15 +23,17 @@ pub struct Backoff {
 
 impl Backoff {
     /// Returns when the agent is ready again.
-    pub fn next(&self, agent: &str, until: Option<Until>, now: UnixMs) -> UnixMs {
+    pub fn next(&self, agent: &str, until: Option<RateLimitReset>, now: UnixMs) -> UnixMs {
         let mut agents = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
         let (times, away) = agents.entry(agent.to_owned()).or_insert((0, UnixMs(0)));
         // Parallel attempts hit the same limit; they do not count as further limits.
         let same = now.0 < away.0;
         *times += u32::from(!same);
         let said = match until {
-            Some(Until::At(at)) => u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default(),
-            Some(Until::After(wait)) => millis(wait),
+            Some(RateLimitReset::At(at)) => {
+                u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default()
+            }
+            Some(RateLimitReset::After(wait)) => millis(wait),
             None => 0,
         };
         // Reset times in the past are ignored. If an earlier reset time proved too short, the wait grows anyway.
@@ -85,7 +87,7 @@ mod tests {
     fn again_and_again(
         backoff: &Backoff,
         agent: &str,
-        said: Option<Until>,
+        said: Option<RateLimitReset>,
         times: usize,
     ) -> Vec<i64> {
         let mut at = NOW;
@@ -103,7 +105,7 @@ mod tests {
         let backoff = Backoff::default();
         let waits: Vec<i64> = (0..8).map(|_| seconds(backoff.next("a", None, NOW))).collect();
         assert!(waits.iter().all(|wait| (30..=33).contains(wait)), "{waits:?}");
-        let later = Some(Until::After(Duration::from_secs(600)));
+        let later = Some(RateLimitReset::After(Duration::from_secs(600)));
         assert!(seconds(backoff.next("a", later, NOW)) >= 600);
         assert!(seconds(backoff.next("a", None, NOW)) >= 600, "what one was told holds for all");
     }
@@ -111,28 +113,30 @@ mod tests {
     #[test]
     fn what_the_provider_says_holds() {
         let backoff = Backoff::default();
-        let at = backoff.next("a", Some(Until::At(UnixMs(NOW.0 + 60_000))), NOW);
+        let at = backoff.next("a", Some(RateLimitReset::At(UnixMs(NOW.0 + 60_000))), NOW);
         assert!((60..=66).contains(&seconds(at)), "{}", seconds(at));
-        let at = backoff.next("b", Some(Until::After(Duration::from_secs(7))), NOW);
+        let at = backoff.next("b", Some(RateLimitReset::After(Duration::from_secs(7))), NOW);
         assert!((7..=8).contains(&seconds(at)));
     }
 
     #[test]
     fn a_time_that_has_passed_says_nothing_and_one_that_was_wrong_is_doubted() {
         let backoff = Backoff::default();
-        for until in
-            [Until::At(UnixMs(0)), Until::At(UnixMs(i64::MIN)), Until::After(Duration::ZERO)]
-        {
+        for until in [
+            RateLimitReset::At(UnixMs(0)),
+            RateLimitReset::At(UnixMs(i64::MIN)),
+            RateLimitReset::After(Duration::ZERO),
+        ] {
             let agent = format!("{until:?}");
             let at = backoff.next(&agent, Some(until), NOW);
             assert!((30..=33).contains(&seconds(at)), "{agent}: {}", seconds(at));
         }
-        let said = Some(Until::After(Duration::from_secs(1)));
+        let said = Some(RateLimitReset::After(Duration::from_secs(1)));
         let waits = again_and_again(&backoff, "hasty", said, 9);
         assert!(waits[0] <= 2);
         let waits = &waits[1..];
         assert!((30..=33).contains(&waits[0]) && waits[7] >= 3600, "{waits:?}");
-        let far = backoff.next("far", Some(Until::At(UnixMs(i64::MAX))), NOW);
+        let far = backoff.next("far", Some(RateLimitReset::At(UnixMs(i64::MAX))), NOW);
         assert!(seconds(far) <= 31 * 86_400 + 10);
     }
 

@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::agent_files::AgentFiles;
-use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, Task, Until};
+use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, RateLimitReset, Task};
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError, NextStep, millis};
 use crate::clock::now;
-use crate::phase::budget::{Budget, ExhaustedBudget, Level, Spent};
-use crate::phase::{Failure, FailureKind, Requeue, UnixMs, Verdict};
+use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
+use crate::phase::{Failure, FailureKind, RequeueReason, UnixMs, Verdict};
 use crate::process::How;
 use crate::progress::Step;
 use crate::workspace::Side;
@@ -48,7 +48,7 @@ impl Attempt<'_> {
             run_id: claim.run_id.clone(),
             phase_id: claim.phase_id.clone(),
             attempt: claim.attempt,
-            try_number: claim.tries + 1,
+            counted_attempt: claim.tries + 1,
             owner: claim.owner.as_str().to_owned(),
             prompt,
             workspace: self.site.repo.root().to_owned(),
@@ -85,10 +85,13 @@ impl Attempt<'_> {
         let budgets = &self.site.settings.executor.budgets;
         let spent = &self.claim.spent;
         [
-            (Level::Drain, budgets.drain.less(&self.drain_spent)),
+            (Level::Drain, budgets.drain.subtract(&self.drain_spent)),
             // The time of a run is summed over all attempts, and other attempts may be running.
-            (Level::Run, budgets.run.less(&spent.run).with_time_for_each_of(spent.run.running + 1)),
-            (Level::Phase, budgets.phase.less(&spent.phase)),
+            (
+                Level::Run,
+                budgets.run.subtract(&spent.run).with_time_for_each_of(spent.run.running + 1),
+            ),
+            (Level::Phase, budgets.phase.subtract(&spent.phase)),
             (Level::Attempt, budgets.attempt),
         ]
     }
@@ -124,7 +127,7 @@ impl Attempt<'_> {
             return Ok(Some(verdict));
         }
         let (kind, what) = match reply.ended {
-            How::Stopped => return Ok(Some(Verdict::Requeued(Requeue::Interrupted))),
+            How::Stopped => return Ok(Some(Verdict::Requeued(RequeueReason::Interrupted))),
             How::TimedOut => (FailureKind::AgentTimeout, "the agent exceeded its time limit"),
             How::Stalled => (FailureKind::AgentStalled, "the agent was idle for too long"),
             How::Exited(_) | How::Signalled(_) => return Ok(None),
@@ -134,8 +137,8 @@ impl Attempt<'_> {
 
     /// Recognizes a provider error in the agent's output as the cause of unfinished work.
     pub(crate) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, AttemptError> {
-        match &reply.excuse {
-            Some(excuse) => self.outcome(excuse, reply),
+        match &reply.provider_failure {
+            Some(failure) => self.outcome(failure, reply),
             None => Ok(None),
         }
     }
@@ -148,7 +151,7 @@ impl Attempt<'_> {
     ) -> Result<Option<Verdict>, AttemptError> {
         let name = self.site.agent_of(self.claim)?.0.to_owned();
         if !matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unavailable { .. })
-            && reply.excuse.is_none()
+            && reply.provider_failure.is_none()
         {
             self.site.backoff.reset(&name);
         }
@@ -156,11 +159,17 @@ impl Attempt<'_> {
             Outcome::Finished => return Ok(None),
             Outcome::RateLimited { until, message } => {
                 let not_before = self.turned_away(name, *until);
-                Verdict::Requeued(Requeue::RateLimited { not_before, message: message.clone() })
+                Verdict::Requeued(RequeueReason::RateLimited {
+                    not_before,
+                    message: message.clone(),
+                })
             }
             Outcome::Unavailable { until, message } => {
                 let not_before = self.turned_away(name, *until);
-                Verdict::Requeued(Requeue::Unavailable { not_before, message: message.clone() })
+                Verdict::Requeued(RequeueReason::Unavailable {
+                    not_before,
+                    message: message.clone(),
+                })
             }
             Outcome::Systemic { message } => return Err(AttemptError::Systemic(message.clone())),
             Outcome::Failed { message } => {
@@ -174,7 +183,7 @@ impl Attempt<'_> {
     }
 
     /// Returns when the agent is ready again: all phases of this agent are deferred until then.
-    fn turned_away(&mut self, agent: String, until: Option<Until>) -> UnixMs {
+    fn turned_away(&mut self, agent: String, until: Option<RateLimitReset>) -> UnixMs {
         let not_before = self.site.backoff.next(&agent, until, now());
         self.record.next = NextStep::AvoidAgent { agent, until: not_before };
         not_before
@@ -190,7 +199,7 @@ impl Attempt<'_> {
 
     /// Handles an exhausted budget by level: run and drain budgets end the drain, others only this attempt.
     fn over_budget(&mut self, what: &str, reply: &AgentReply) -> Verdict {
-        let used = Spent {
+        let used = BudgetUsage {
             wall: Duration::from_millis(self.record.agent_ms.unwrap_or_default()),
             ..self.record.used()
         };
@@ -200,7 +209,7 @@ impl Attempt<'_> {
         if level.ends_the_drain() {
             self.record.next =
                 NextStep::OverBudget(ExhaustedBudget { level, why: message.clone() });
-            return Verdict::Requeued(Requeue::Systemic { message });
+            return Verdict::Requeued(RequeueReason::Systemic { message });
         }
         failed(FailureKind::OverBudget, message, reply)
     }

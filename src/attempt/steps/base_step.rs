@@ -9,7 +9,7 @@ use crate::ci::{
     with_base_rerun,
 };
 use crate::config::RedBase;
-use crate::phase::{Failure, FailureKind, Requeue, Verdict};
+use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::progress::Step;
 use crate::store::BaseKey;
 use crate::workspace::Side;
@@ -43,7 +43,7 @@ impl Attempt<'_> {
                 self.check_place(plan).await?;
             }
             let Some(run) = self.first_run(plan).await? else {
-                return Ok(Some(Verdict::Requeued(Requeue::Interrupted)));
+                return Ok(Some(Verdict::Requeued(RequeueReason::Interrupted)));
             };
             let settings = &self.site.settings.ci;
             let allow = settings.red_base == RedBase::Allow;

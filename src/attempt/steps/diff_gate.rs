@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::agent::AgentReply;
 use crate::attempt::{Attempt, AttemptError};
-use crate::phase::deliverables::{Presence, missing};
+use crate::phase::deliverables::{Presence, find_missing};
 use crate::phase::scope::{Breach, BreachReason, Change, ChangeKind, breaches};
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
@@ -109,7 +109,7 @@ impl Attempt<'_> {
     }
 
     fn missing(&self, measured: &MeasuredChange, reply: &AgentReply) -> Option<Failure> {
-        let missing = missing(&self.claim.phase, &measured.changes, &|path| {
+        let missing = find_missing(&self.claim.phase, &measured.changes, &|path| {
             presence(&self.slot.path().join(path))
         });
         if missing.is_empty() {

@@ -13,7 +13,7 @@ use crate::config::MovedTip;
 use crate::merge_queue::drain_order::DrainOrder;
 use crate::merge_queue::landing_order::LandingTurn;
 use crate::phase::footprint::{Footprint, is_related};
-use crate::phase::{Requeue, Verdict};
+use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopLevel;
 use crate::progress::Step;
 use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome};
@@ -40,7 +40,7 @@ impl Attempt<'_> {
             return Ok(verdict);
         }
         let Some(turn) = self.turn().await else {
-            return Ok(Verdict::Requeued(Requeue::Interrupted));
+            return Ok(Verdict::Requeued(RequeueReason::Interrupted));
         };
         let (run, us) = (&claim.run_id, &claim.owner);
         let order = DrainOrder { repo: &self.site.repo, store: &self.site.store };
@@ -86,7 +86,7 @@ impl Attempt<'_> {
                 RebaseOutcome::Commit(rebased) => rebased,
                 RebaseOutcome::Conflict { paths } => {
                     let message = format!("another landing changed {}", paths.join(", "));
-                    return Ok(Verdict::Requeued(Requeue::BaseMoved { message }));
+                    return Ok(Verdict::Requeued(RequeueReason::BaseMoved { message }));
                 }
             };
             if self.is_to_be_tested_again(measured, &moved).await? {
@@ -101,7 +101,7 @@ impl Attempt<'_> {
             (tip, commit) = (moved, rebased);
         }
         let message = format!("the branch moved {ROUNDS} times during this attempt");
-        Ok(Verdict::Requeued(Requeue::BaseMoved { message }))
+        Ok(Verdict::Requeued(RequeueReason::BaseMoved { message }))
     }
 
     /// Records the commit to land. The work is complete and green, so a full disk is waited for.
@@ -115,7 +115,7 @@ impl Attempt<'_> {
         Ok(match self.ci(commit).await? {
             Gate::Green => None,
             Gate::Red(failure) => Some(Verdict::Failed(failure)),
-            Gate::Stopped => Some(Verdict::Requeued(Requeue::Interrupted)),
+            Gate::Stopped => Some(Verdict::Requeued(RequeueReason::Interrupted)),
         })
     }
 

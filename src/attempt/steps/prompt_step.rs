@@ -38,7 +38,7 @@ pub async fn prompt_for(asked: &PromptRequest<'_>, memory: &Memory, redact: &Red
     let memories = memory_step::recall(memory, asked.run_id, asked.phase, asked.last_failure).await;
     let mut prompt = prompt::compose(&PromptInput {
         spec: asked.phase,
-        try_number: asked.tries + 1,
+        counted_attempt: asked.tries + 1,
         max_attempts: asked.max_attempts,
         protected: asked.protected,
         ci_command: asked.ci_command,

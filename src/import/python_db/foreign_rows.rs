@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sqlx::{Column, Row as _, SqliteConnection, TypeInfo, ValueRef, sqlite::SqliteRow};
 
 use super::super::error::ImportError;
-use super::super::source_place::Place;
+use super::super::source_place::SourcePosition;
 
 #[derive(Clone, Copy)]
 pub(super) enum Table {
@@ -65,7 +65,7 @@ pub(super) async fn all(
 
 /// A row: the non-null columns in order.
 pub(super) struct Row {
-    pub(super) place: Place,
+    pub(super) place: SourcePosition,
     pub(super) cells: Map<String, Value>,
 }
 
@@ -87,7 +87,10 @@ impl Row {
         }
         let key = cells.get("id").or_else(|| cells.get("event_id"));
         let row = key.map_or_else(|| position.to_string(), text_of);
-        Ok(Self { place: Place::Row { file: file.clone(), table: table.name(), row }, cells })
+        Ok(Self {
+            place: SourcePosition::Row { file: file.clone(), table: table.name(), row },
+            cells,
+        })
     }
 
     /// Returns the text of a column; numbers as written.

@@ -105,20 +105,20 @@ impl Snapshot {
         if waiting.is_empty() {
             return Ok(Self::InPlace(file.to_owned()));
         }
-        let folder = tempfile::tempdir()?;
-        let copy = folder.path().join(COPY);
+        let directory = tempfile::tempdir()?;
+        let copy = directory.path().join(COPY);
         std::fs::copy(file, &copy)?;
         for suffix in waiting {
             std::fs::copy(beside(file, suffix), beside(&copy, suffix))?;
         }
-        Ok(Self::Copy(folder))
+        Ok(Self::Copy(directory))
     }
 
     async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
         let options = SqliteConnectOptions::new();
         let options = match self {
             Self::InPlace(file) => options.filename(file).read_only(true).immutable(true),
-            Self::Copy(folder) => options.filename(folder.path().join(COPY)),
+            Self::Copy(directory) => options.filename(directory.path().join(COPY)),
         };
         options.connect().await
     }
@@ -182,7 +182,7 @@ impl Content {
     fn add_to(mut self, drafting: &mut PlanDraftBuilder, name: &str) -> Result<(), ImportError> {
         self.sort();
         let runs = self.run_ids();
-        let wanted = drafting.told().cloned();
+        let wanted = drafting.given_run().cloned();
         if let Some(run) = wanted.as_ref().filter(|run| !runs.contains(run)) {
             return Err(ImportError::UnknownRun { name: name.to_owned(), run: run.clone(), runs });
         }

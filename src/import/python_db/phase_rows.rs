@@ -164,11 +164,12 @@ fn nested(column: &str, value: &Value, notes: &mut Vec<String>) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::source_place::Place;
+    use super::super::super::source_place::SourcePosition;
     use super::*;
 
     fn phase(cells: Value) -> PlanPhase {
-        let place = Place::Row { file: "x.db".into(), table: "phases", row: "1".to_owned() };
+        let place =
+            SourcePosition::Row { file: "x.db".into(), table: "phases", row: "1".to_owned() };
         let cells = cells.as_object().unwrap().clone();
         read(&Row { place, cells }, Some(&"T1".to_owned()), Some(&"a goal".to_owned())).unwrap()
     }

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_without_a_run_goes_where_its_phase_is_alone() {
+    fn a_sample_without_a_run_belongs_to_the_only_run_with_its_phase() {
         let [a, b] = ["a", "b"].map(RunId::new);
         let [once, twice, never] = ["once", "twice", "never"].map(PhaseId::new);
         let mut homes = Homes::new(HashSet::from([a.clone(), b.clone()]));

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::{commands, field, lists};
 
 /// How the value of an alias is merged into the field.
@@ -151,7 +151,7 @@ static NAMES: LazyLock<[Vec<Name>; 128]> = LazyLock::new(|| {
 
 /// Moves every aliased field to its canonical name. No canonical name is also an alias, so a move never
 /// causes another.
-pub(super) fn apply(draft: &mut Draft) {
+pub(super) fn apply(draft: &mut SpecDraft) {
     let mut rows = Vec::new();
     find_names("", &draft.json, &mut rows);
     find_names("scope", &draft.scope, &mut rows);
@@ -178,7 +178,7 @@ fn find_names(object: &str, fields: &Map<String, Value>, rows: &mut Vec<usize>) 
     }
 }
 
-fn find<'a>(draft: &'a Draft, path: &str) -> Option<&'a Value> {
+fn find<'a>(draft: &'a SpecDraft, path: &str) -> Option<&'a Value> {
     match path.split_once('.') {
         None => field::get(&draft.json, path),
         Some(("scope", key)) => field::get(&draft.scope, key),
@@ -186,7 +186,7 @@ fn find<'a>(draft: &'a Draft, path: &str) -> Option<&'a Value> {
     }
 }
 
-fn fill_in(draft: &mut Draft, alias: &Alias) {
+fn fill_in(draft: &mut SpecDraft, alias: &Alias) {
     let is_command = alias.field == commands::TEST_CMD;
     let empty =
         |value: &Value| if is_command { commands::is_empty(value) } else { is_blank(value) };
@@ -208,7 +208,7 @@ fn fill_in(draft: &mut Draft, alias: &Alias) {
     draft.fixed(format!("{}: taken from `{}`", alias.field, alias.name));
 }
 
-fn add_to(draft: &mut Draft, alias: &Alias) {
+fn add_to(draft: &mut SpecDraft, alias: &Alias) {
     let there = find(draft, alias.field).is_some_and(|value| !is_blank(value));
     if !there && !alias.name.contains('.') && !alias.field.contains('.') {
         draft.json.shift_remove(alias.field);
@@ -227,7 +227,7 @@ fn add_to(draft: &mut Draft, alias: &Alias) {
     draft.fixed(format!("{}: taken from `{}`", alias.field, alias.name));
 }
 
-fn remove(draft: &mut Draft, path: &str) -> Option<Value> {
+fn remove(draft: &mut SpecDraft, path: &str) -> Option<Value> {
     match path.split_once('.') {
         None => draft.json.shift_remove(path),
         Some(("scope", key)) => draft.scope.shift_remove(key),

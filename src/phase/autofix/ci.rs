@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::field;
 use crate::phase::spec::Complexity;
 use crate::phase::{Failure, FailureKind};
@@ -59,13 +59,13 @@ enum SettingLocation {
 }
 
 /// Converts `ci` and `ci.pytest` to objects and their timeouts to whole seconds.
-pub(super) fn normalize(draft: &mut Draft) {
+pub(super) fn normalize(draft: &mut SpecDraft) {
     shape(draft, SettingLocation::Phase);
     shape(draft, SettingLocation::Scope);
 }
 
 /// Adds missing timeouts.
-pub(super) fn fill(draft: &mut Draft) {
+pub(super) fn fill(draft: &mut SpecDraft) {
     for key in [TIMEOUT, PER_TEST_TIMEOUT] {
         if get(draft, key).is_none() {
             let seconds = if key == TIMEOUT { written_timeout(draft) } else { PER_TEST };
@@ -75,13 +75,13 @@ pub(super) fn fill(draft: &mut Draft) {
     }
 }
 
-fn written_timeout(draft: &Draft) -> u64 {
+fn written_timeout(draft: &SpecDraft) -> u64 {
     default_timeout(complexity(draft.text("complexity")), draft.text("category"))
 }
 
 /// Raises the timeouts after CI timed out. The new value depends on the timeout of the failed attempt, not on
 /// the current setting, so the same failure raises it only once.
-pub(super) fn escalate(draft: &mut Draft, last_failure: Option<&Failure>) {
+pub(super) fn escalate(draft: &mut SpecDraft, last_failure: Option<&Failure>) {
     let Some(failure) = last_failure.filter(|failure| ran_out_of_time(failure)) else { return };
     let ran_out = failure.detail.timeout_seconds.unwrap_or_else(|| written_timeout(draft));
     let half_more = ran_out.saturating_add(ran_out.div_ceil(2));
@@ -101,7 +101,7 @@ fn ran_out_of_time(failure: &Failure) -> bool {
     }
 }
 
-fn raise(draft: &mut Draft, key: &str, wanted: u64) {
+fn raise(draft: &mut SpecDraft, key: &str, wanted: u64) {
     let Some(current) = get(draft, key).filter(|current| *current < wanted) else { return };
     let ci = [&mut draft.json, &mut draft.scope].map(|object| field::get_mut(object, "ci"));
     let Some(value) = ci.into_iter().flatten().find_map(|ci| setting_mut(ci, key)) else { return };
@@ -110,7 +110,7 @@ fn raise(draft: &mut Draft, key: &str, wanted: u64) {
 }
 
 /// Returns the effective setting: the phase's own has precedence over its scope's.
-pub(super) fn get(draft: &Draft, key: &str) -> Option<u64> {
+pub(super) fn get(draft: &SpecDraft, key: &str) -> Option<u64> {
     let ci = [&draft.json, &draft.scope].map(|object| field::get(object, "ci"));
     ci.into_iter().flatten().find_map(|ci| setting(ci, key))
 }
@@ -131,7 +131,7 @@ fn setting_mut<'m>(ci: &'m mut Value, key: &str) -> Option<&'m mut Value> {
     }
 }
 
-fn set_in_scope(draft: &mut Draft, key: &str, seconds: u64) {
+fn set_in_scope(draft: &mut SpecDraft, key: &str, seconds: u64) {
     let empty = || Value::Object(Map::new());
     let ci = field::get_or_put(&mut draft.scope, "ci", empty).and_then(Value::as_object_mut);
     let pytest = ci.and_then(|ci| field::get_or_put(ci, "pytest", empty)?.as_object_mut());
@@ -140,7 +140,7 @@ fn set_in_scope(draft: &mut Draft, key: &str, seconds: u64) {
     }
 }
 
-fn shape(draft: &mut Draft, spot: SettingLocation) {
+fn shape(draft: &mut SpecDraft, spot: SettingLocation) {
     let (object, name) = match spot {
         SettingLocation::Phase => (&mut draft.json, "ci"),
         SettingLocation::Scope => (&mut draft.scope, "scope.ci"),
@@ -188,7 +188,7 @@ fn open_ci(given: Value, name: &str, lost: &mut Vec<String>) -> Map<String, Valu
             Map::from_iter([("command".to_owned(), command)])
         }
         other => {
-            lost.extend(said(name, &other));
+            lost.extend(describe_setting(name, &other));
             Map::new()
         }
     }
@@ -200,7 +200,7 @@ fn open_pytest(given: Value, name: &str, lost: &mut Vec<String>) -> Map<String, 
         Value::Object(pytest) => pytest,
         seconds @ Value::Number(_) => Map::from_iter([(TIMEOUT.to_owned(), seconds)]),
         other => {
-            lost.extend(said(&format!("{name}.pytest"), &other));
+            lost.extend(describe_setting(&format!("{name}.pytest"), &other));
             Map::new()
         }
     }
@@ -214,7 +214,7 @@ fn whole_seconds(object: &mut Map<String, Value>, name: &str, lost: &mut Vec<Str
                 object.insert(key.to_owned(), Value::from(seconds));
             }
             None => {
-                lost.extend(said(&format!("{name}: {key}"), value));
+                lost.extend(describe_setting(&format!("{name}: {key}"), value));
                 object.shift_remove(key);
             }
         }
@@ -237,6 +237,6 @@ fn rounded_up(seconds: f64) -> Option<u64> {
     (seconds > 0.0 && seconds < 1e9).then(|| seconds.ceil() as u64)
 }
 
-fn said(what: &str, value: &Value) -> Option<String> {
+fn describe_setting(what: &str, value: &Value) -> Option<String> {
     Some(words(value)).filter(|text| !text.is_empty()).map(|text| format!("{what}: {text}"))
 }

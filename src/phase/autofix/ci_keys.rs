@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::ci::{PER_TEST_TIMEOUT, TIMEOUT};
 use super::commands::{self, COMMAND, TEST_CMD};
-use super::draft::Draft;
+use super::draft::SpecDraft;
 use super::{criteria, field};
-use crate::phase::words::meant;
+use crate::phase::words::find_similar;
 
 const PYTEST: &str = "pytest";
 const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
@@ -24,34 +24,34 @@ const OTHER_NAMES: [(&str, &str); 7] = [
 const OF_LINES: [&str; 2] = ["commands", "script"];
 
 #[derive(Default)]
-struct Said {
+struct RepairNotes {
     fixes: Vec<String>,
     prose: Vec<String>,
 }
 
 /// Moves aliased keys to their canonical names. An unknown key is moved to the acceptance criteria with a
 /// note, since a misspelled check would otherwise be skipped silently.
-pub(super) fn settle(draft: &mut Draft) {
-    let mut said = Said::default();
+pub(super) fn settle(draft: &mut SpecDraft) {
+    let mut notes = RepairNotes::default();
     for (object, name) in [(&mut draft.json, "ci"), (&mut draft.scope, "scope.ci")] {
         let Some(Value::Object(ci)) = field::get_mut(object, "ci") else { continue };
-        take_over(ci, name, &OTHER_NAMES, &mut said);
-        drop_unknown(ci, name, &KNOWN, &mut said);
+        apply_aliases(ci, name, &OTHER_NAMES, &mut notes);
+        drop_unknown(ci, name, &KNOWN, &mut notes);
         if let Some(Value::Object(pytest)) = field::get_mut(ci, PYTEST) {
             let (name, known) = (format!("{name}.{PYTEST}"), [TIMEOUT, PER_TEST_TIMEOUT]);
-            take_over(pytest, &name, &[("timeout", TIMEOUT)], &mut said);
-            drop_unknown(pytest, &name, &known, &mut said);
+            apply_aliases(pytest, &name, &[("timeout", TIMEOUT)], &mut notes);
+            drop_unknown(pytest, &name, &known, &mut notes);
         }
     }
-    draft.fixes.extend(said.fixes);
-    draft.prose.extend(said.prose);
+    draft.fixes.extend(notes.fixes);
+    draft.prose.extend(notes.prose);
 }
 
-fn take_over(
+fn apply_aliases(
     object: &mut Map<String, Value>,
     name: &str,
     others: &[(&str, &str)],
-    said: &mut Said,
+    notes: &mut RepairNotes,
 ) {
     for (other, key) in others {
         let taken = field::get(object, key).is_some_and(|value| !commands::is_empty(value));
@@ -61,18 +61,23 @@ fn take_over(
         let Some(value) = object.shift_remove(*other) else { continue };
         let value = if OF_LINES.contains(other) { commands::lines(value) } else { value };
         field::put(object, key, value);
-        said.fixes.push(format!("{name}.{key}: taken from `{other}`"));
+        notes.fixes.push(format!("{name}.{key}: taken from `{other}`"));
     }
 }
 
-fn drop_unknown(object: &mut Map<String, Value>, name: &str, known: &[&str], said: &mut Said) {
+fn drop_unknown(
+    object: &mut Map<String, Value>,
+    name: &str,
+    known: &[&str],
+    notes: &mut RepairNotes,
+) {
     let is_unknown = |key: &&String| !known.contains(&key.as_str());
     let unknown: Vec<String> = object.keys().filter(is_unknown).cloned().collect();
     for key in unknown {
         let Some(value) = object.shift_remove(&key) else { continue };
-        let near = meant(&key, known);
+        let near = find_similar(&key, known);
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        said.fixes.push(format!("{name}: `{key}` is not a known setting and has no effect{hint}"));
-        said.prose.push(format!("{name}: {}", criteria::about(&key, &value)));
+        notes.fixes.push(format!("{name}: `{key}` is not a known setting and has no effect{hint}"));
+        notes.prose.push(format!("{name}: {}", criteria::describe(&key, &value)));
     }
 }

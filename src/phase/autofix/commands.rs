@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::{criteria, field};
 use crate::phase::json::kind;
 use crate::phase::words::{counted, quoted};
@@ -26,19 +26,19 @@ pub(super) fn is_empty(given: &Value) -> bool {
 
 /// Converts each command to text. An unreadable command is a problem: ignoring a check would let failing work
 /// land.
-pub(super) fn normalize(draft: &mut Draft) {
-    let mut said = Said::default();
-    one(&mut draft.json, TEST_CMD, TEST_CMD, &mut said);
+pub(super) fn normalize(draft: &mut SpecDraft) {
+    let mut notes = RepairNotes::default();
+    one(&mut draft.json, TEST_CMD, TEST_CMD, &mut notes);
     for (object, name) in [(&mut draft.json, "ci"), (&mut draft.scope, "scope.ci")] {
         let Some(Value::Object(ci)) = field::get_mut(object, "ci") else { continue };
-        one(ci, TEST_CMD, &format!("{name}.{TEST_CMD}"), &mut said);
+        one(ci, TEST_CMD, &format!("{name}.{TEST_CMD}"), &mut notes);
         if !field::get(ci, COMMAND).is_some_and(is_argv) {
-            one(ci, COMMAND, &format!("{name}.{COMMAND}"), &mut said);
+            one(ci, COMMAND, &format!("{name}.{COMMAND}"), &mut notes);
         }
     }
-    draft.fixes.extend(said.fixes);
-    draft.prose.extend(said.prose);
-    draft.problems.extend(said.problems);
+    draft.fixes.extend(notes.fixes);
+    draft.prose.extend(notes.prose);
+    draft.problems.extend(notes.problems);
 }
 
 /// Checks for a list of arguments, allowed in `ci.command`.
@@ -56,13 +56,13 @@ pub(super) fn lines(given: Value) -> Value {
 }
 
 #[derive(Default)]
-struct Said {
+struct RepairNotes {
     fixes: Vec<String>,
     prose: Vec<String>,
     problems: Vec<String>,
 }
 
-fn one(object: &mut Map<String, Value>, key: &str, name: &str, said: &mut Said) {
+fn one(object: &mut Map<String, Value>, key: &str, name: &str, notes: &mut RepairNotes) {
     let Some(given) = field::get_mut(object, key) else { return };
     if given.is_string() || is_blank(given) {
         return;
@@ -74,12 +74,12 @@ fn one(object: &mut Map<String, Value>, key: &str, name: &str, said: &mut Said) 
     match read(given) {
         Ok(Command { text, shape }) => {
             if let Value::Object(fields) = &*given {
-                said.prose.extend(beside(fields, name));
+                notes.prose.extend(beside(fields, name));
             }
-            said.fixes.push(format!("{name}: {shape}"));
+            notes.fixes.push(format!("{name}: {shape}"));
             *given = Value::String(text);
         }
-        Err(found) => said.problems.push(format!(
+        Err(found) => notes.problems.push(format!(
             "{name}: expected a shell command or a list of shell commands, found {found}"
         )),
     }
@@ -140,7 +140,7 @@ fn beside(fields: &Map<String, Value>, name: &str) -> Vec<String> {
     let command = within(fields).map(|(key, _)| key);
     let others =
         fields.iter().filter(|(key, value)| Some(key.as_str()) != command && !is_blank(value));
-    others.map(|(key, value)| format!("{name}: {}", criteria::about(key, value))).collect()
+    others.map(|(key, value)| format!("{name}: {}", criteria::describe(key, value))).collect()
 }
 
 /// Checks whether a list holds the words of a single command: its first entry is a single word and the rest
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_is_said() {
+    fn an_invalid_command_is_reported() {
         assert_eq!(of(json!({"cmd": false})).unwrap(), "false");
         assert_eq!(of(json!({"commands": ["a b", "c"]})).unwrap(), "a b\nc");
         assert_eq!(of(json!({"check": "x"})).unwrap_err(), "an object without a command");

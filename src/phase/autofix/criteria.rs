@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::field;
 use crate::phase::words::counted;
 
 const KEY: &str = "acceptance_criteria";
 
 /// Converts the criteria to a list and adds the collected prose.
-pub(super) fn append(draft: &mut Draft) {
+pub(super) fn append(draft: &mut SpecDraft) {
     let prose = std::mem::take(&mut draft.prose);
     let given = field::get(&draft.json, KEY);
     let listed = given.is_some_and(Value::is_array);
@@ -42,20 +42,20 @@ pub(super) fn append(draft: &mut Draft) {
 }
 
 fn in_words((key, value): (String, Value)) -> Value {
-    Value::String(about(&key, &value))
+    Value::String(describe(&key, &value))
 }
 
 /// Returns the texts of a field as they will appear in the criteria.
 pub(super) fn texts(given: &Value) -> Vec<String> {
     match given {
         Value::Array(list) => list.iter().map(words).collect(),
-        Value::Object(fields) => fields.iter().map(|(key, value)| about(key, value)).collect(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| describe(key, value)).collect(),
         other => vec![words(other)],
     }
 }
 
 /// Renders an unknown field as text.
-pub(super) fn about(key: &str, value: &Value) -> String {
+pub(super) fn describe(key: &str, value: &Value) -> String {
     match words(value) {
         text if text.is_empty() => key.to_owned(),
         text => format!("{key}: {text}"),

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::draft::Draft;
+use super::draft::SpecDraft;
 use super::field;
 use super::lists::{self, Item};
 use crate::phase::path::entry::{self, Entry, List};
 
 const KEY: &str = "deliverables";
 
-pub(super) fn normalize(draft: &mut Draft) {
+pub(super) fn normalize(draft: &mut SpecDraft) {
     let Some(given) = field::get_mut(&mut draft.json, KEY) else { return };
     if lists::is_settled(given, List::Deliverables, draft.limits.workspace) {
         return;
@@ -39,7 +39,7 @@ pub(super) fn normalize(draft: &mut Draft) {
 }
 
 fn take(
-    draft: &mut Draft,
+    draft: &mut SpecDraft,
     text: &str,
     mut entry: Entry,
     kept: &mut Vec<String>,
@@ -60,7 +60,7 @@ fn take(
 }
 
 /// Uses files mentioned in sentences if there are no better entries.
-fn take_hints(draft: &mut Draft, hints: &[String], kept: &mut Vec<String>) {
+fn take_hints(draft: &mut SpecDraft, hints: &[String], kept: &mut Vec<String>) {
     for hint in hints {
         let entry = entry::read(hint, List::Deliverables, draft.limits.workspace);
         take(draft, hint, entry, kept, &mut Vec::new());

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Limits, field};
 use crate::phase::path::entry::Entry;
 
-pub(super) struct Draft<'a> {
+pub(super) struct SpecDraft<'a> {
     pub limits: &'a Limits<'a>,
     /// The whole spec except the scope, which has a placeholder in its position.
     pub json: Map<String, Value>,
@@ -21,7 +21,7 @@ pub(super) struct Draft<'a> {
     pub problems: Vec<String>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> SpecDraft<'a> {
     pub fn new(object: &Map<String, Value>, limits: &'a Limits<'a>) -> Self {
         Self {
             limits,

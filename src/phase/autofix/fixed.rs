@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::aliases::as_text;
 use super::ci::{self, PER_TEST_TIMEOUT, TIMEOUT};
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::{field, lists};
 use crate::phase::ids::{PhaseId, slug};
 use crate::phase::json::count;
@@ -18,7 +18,7 @@ use crate::phase::spec::{FixedSpec, PathPattern, PhaseCi};
 const MARKER: &str = "_autofix_v1_applied";
 
 /// Reinserts the scope and reads the typed fields from the JSON.
-pub(super) fn finish(mut draft: Draft) -> Repair {
+pub(super) fn finish(mut draft: SpecDraft) -> Repair {
     if draft.problems.is_empty() && field::get(&draft.scope, MARKER) != Some(&Value::Bool(true)) {
         draft.scope.insert(MARKER.to_owned(), Value::Bool(true));
         draft.fixed("scope: marked as repaired");
@@ -89,7 +89,7 @@ fn is_true(value: &Value) -> bool {
     }
 }
 
-fn phase_ci(draft: &Draft) -> PhaseCi {
+fn phase_ci(draft: &SpecDraft) -> PhaseCi {
     let seconds = |key| ci::get(draft, key).unwrap_or_default();
     let own = |key: &str| field::get(&draft.json, key).filter(|value| !is_blank(value));
     let (phase, scope) = (own("ci"), field::get(&draft.scope, "ci"));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::field;
 use crate::phase::path::bullet::has_bullet;
 use crate::phase::path::entry::{self, List};
@@ -117,12 +117,13 @@ fn is_place(key: &str) -> bool {
 pub(super) fn remarks(path: &str, fields: &Map<String, Value>) -> Vec<String> {
     const SPEAKING: [&str; 8] =
         ["", "description", "desc", "reason", "why", "note", "notes", "purpose"];
-    let said = fields.iter().filter(|(_, value)| !is_blank(value));
-    said.map(|(key, value)| match SPEAKING.contains(&key.as_str()) {
-        true => format!("{path}: {}", words(value)),
-        false => format!("{path}: {key}: {}", words(value)),
-    })
-    .collect()
+    let filled = fields.iter().filter(|(_, value)| !is_blank(value));
+    filled
+        .map(|(key, value)| match SPEAKING.contains(&key.as_str()) {
+            true => format!("{path}: {}", words(value)),
+            false => format!("{path}: {key}: {}", words(value)),
+        })
+        .collect()
 }
 
 /// Adds a refused entry unless the same text is already listed. Refused entries are kept so that the phase is
@@ -152,7 +153,7 @@ pub(super) fn is_settled(given: &Value, list: List, workspace: Option<&str>) -> 
 }
 
 /// Records a note about the changes to a list.
-pub(super) fn report(draft: &mut Draft, field: &str, written: Option<&[&str]>, kept: &[&str]) {
+pub(super) fn report(draft: &mut SpecDraft, field: &str, written: Option<&[&str]>, kept: &[&str]) {
     let Some(written) = written else {
         draft.fixed(format!("{field}: converted to a list of {}", kept.len()));
         return;

@@ -28,7 +28,7 @@ use super::json::{count, kind};
 use super::repair::{Repair, Unfixable};
 use super::spec::RawSpec;
 use super::verdict::Failure;
-use draft::{Draft, is_blank, words};
+use draft::{SpecDraft, is_blank, words};
 
 const MAX_ATTEMPTS: &str = "max_attempts";
 
@@ -50,7 +50,7 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
         let spec = Arc::new(raw.0.clone());
         return Repair { spec, fixes: Vec::new(), result: Err(Unfixable(why)) };
     };
-    let mut draft = Draft::new(object, limits);
+    let mut draft = SpecDraft::new(object, limits);
     let scope_text = scope::open(&mut draft);
     aliases::apply(&mut draft);
     scope::place_text(&mut draft, scope_text);
@@ -69,7 +69,7 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
 
 /// Removes a `max_attempts` that is not a number of attempts; its text is kept. Without one, the configured number
 /// applies.
-fn drop_bad_max_attempts(draft: &mut Draft) {
+fn drop_bad_max_attempts(draft: &mut SpecDraft) {
     let given = field::get(&draft.json, MAX_ATTEMPTS);
     if given.is_none_or(|value| is_blank(value) || count(value).is_some()) {
         return;

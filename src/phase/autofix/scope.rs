@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, is_blank, words};
+use super::draft::{SpecDraft, is_blank, words};
 use super::lists::{self, Item};
 use super::{criteria, field};
 use crate::phase::path::bullet::{has_bullet, strip_bullet};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::parent;
 use crate::phase::path::shape::has_wildcard;
-use crate::phase::path::text::{self, Named};
+use crate::phase::path::text::{self, NamedPaths};
 
 const PATHS: &str = "paths";
 pub(super) const NO_PATH: &str = "the phase names no path to work on: add `deliverables` or `scope.paths`, \
@@ -28,7 +28,7 @@ const TEXT_FIELDS: [&str; 8] = [
 ];
 
 /// Removes the scope from the spec, as an object. Returns a scope written as text.
-pub(super) fn open(draft: &mut Draft) -> Option<String> {
+pub(super) fn open(draft: &mut SpecDraft) -> Option<String> {
     match field::get_mut(&mut draft.json, "scope").map(Value::take) {
         None | Some(Value::Null) => None,
         Some(Value::Object(scope)) => {
@@ -45,7 +45,7 @@ pub(super) fn open(draft: &mut Draft) -> Option<String> {
 }
 
 /// Distributes a scope written as text: paths to `scope.paths`, words to the description.
-pub(super) fn place_text(draft: &mut Draft, text: Option<String>) {
+pub(super) fn place_text(draft: &mut SpecDraft, text: Option<String>) {
     let Some(text) = text else { return };
     let whole = entry::read(&text, List::Deliverables, draft.limits.workspace);
     let places = whole.paths.len() + whole.escapes.len();
@@ -83,7 +83,7 @@ fn bullet_path(line: &str) -> Option<String> {
 }
 
 /// Normalizes every list of paths in the scope.
-pub(super) fn normalize(draft: &mut Draft) {
+pub(super) fn normalize(draft: &mut SpecDraft) {
     for (key, list) in [
         (PATHS, List::Scope),
         ("read_only_context", List::Context),
@@ -101,7 +101,7 @@ pub(super) fn normalize(draft: &mut Draft) {
     }
 }
 
-fn normalize_list(draft: &mut Draft, key: &str, list: List, given: &Value) -> Vec<Value> {
+fn normalize_list(draft: &mut SpecDraft, key: &str, list: List, given: &Value) -> Vec<Value> {
     let field = format!("scope.{key}");
     let mut kept = Vec::new();
     for item in lists::items(given) {
@@ -155,7 +155,7 @@ fn push(kept: &mut Vec<Value>, path: Value) {
     }
 }
 
-fn say_what_changed(draft: &mut Draft, field: &str, before: &Value, kept: &[Value]) {
+fn say_what_changed(draft: &mut SpecDraft, field: &str, before: &Value, kept: &[Value]) {
     if before.as_array().is_some_and(|list| list == kept) {
         return;
     }
@@ -167,12 +167,12 @@ fn say_what_changed(draft: &mut Draft, field: &str, before: &Value, kept: &[Valu
 }
 
 /// Checks whether the author gave a non-empty scope.
-pub(super) fn has_paths(draft: &Draft) -> bool {
+pub(super) fn has_paths(draft: &SpecDraft) -> bool {
     field::get(&draft.scope, PATHS).is_some_and(|paths| !is_blank(paths))
 }
 
 /// Fills `scope.paths` if the author gave none.
-pub(super) fn derive(draft: &mut Draft) {
+pub(super) fn derive(draft: &mut SpecDraft) {
     if has_paths(draft) {
         return;
     }
@@ -194,7 +194,7 @@ pub(super) fn derive(draft: &mut Draft) {
     draft.scope.insert(PATHS.to_owned(), paths);
 }
 
-fn parents(draft: &Draft) -> Vec<String> {
+fn parents(draft: &SpecDraft) -> Vec<String> {
     let mut unique = Vec::new();
     for path in draft.deliverables().chain(draft.mentions.iter().map(String::as_str)) {
         add_place(draft, scope_of(path), &mut unique);
@@ -203,7 +203,7 @@ fn parents(draft: &Draft) -> Vec<String> {
 }
 
 /// Adds a path as read from an author's list, so that reading the list again changes nothing.
-fn add_place(draft: &Draft, place: &str, unique: &mut Vec<String>) {
+fn add_place(draft: &SpecDraft, place: &str, unique: &mut Vec<String>) {
     if unique.iter().any(|known| known == place) {
         return;
     }
@@ -232,10 +232,10 @@ fn scope_of(path: &str) -> &str {
 }
 
 /// Searches each text separately, so that brackets opened in a text and closed in another never form a path.
-fn named_in_text(draft: &Draft) -> Vec<String> {
+fn named_in_text(draft: &SpecDraft) -> Vec<String> {
     let fields = TEXT_FIELDS.iter().filter_map(|key| field::get(&draft.json, key));
     let texts = fields.flat_map(criteria::texts).chain(draft.prose.iter().cloned());
-    let named: Vec<Named> = texts.map(|text| text::named(&text)).collect();
+    let named: Vec<NamedPaths> = texts.map(|text| text::find_paths(&text)).collect();
     let mut unique = Vec::new();
     for path in named.iter().flat_map(|named| &named.paths) {
         add_place(draft, path, &mut unique);

@@ -8,7 +8,7 @@ use super::bullet::strip_bullet;
 use super::lead::{Note, set_off};
 use super::shape::{Shape, shape};
 use super::text::{self, Token};
-use super::{Escape, PathError, Place, is_normal, normalize, reserved};
+use super::{Escape, NormalizedPath, PathError, is_normal, normalize, reserved};
 
 /// Kind of list with the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,8 +233,8 @@ impl Reader<'_> {
 
     fn take(&self, token: &str, entry: &mut Entry) {
         match self.place(token) {
-            Ok(Place::Inside(path)) => entry.paths.push(path),
-            Ok(Place::Root) => {}
+            Ok(NormalizedPath::Inside(path)) => entry.paths.push(path),
+            Ok(NormalizedPath::Root) => {}
             Err(why) => {
                 let path = match token.trim_end_matches('/') {
                     "" => "/",
@@ -246,32 +246,34 @@ impl Reader<'_> {
     }
 
     fn mention(&self, token: &str, entry: &mut Entry) {
-        if let Ok(Place::Inside(path)) = self.place(token) {
+        if let Ok(NormalizedPath::Inside(path)) = self.place(token) {
             entry.mentions.push(path);
         }
     }
 
-    fn place(&self, token: &str) -> Result<Place, PathError> {
+    fn place(&self, token: &str) -> Result<NormalizedPath, PathError> {
         place(token, self.list, self.workspace)
     }
 }
 
 /// Normalizes a token by the rules of its list.
-fn place(token: &str, list: List, workspace: Option<&str>) -> Result<Place, PathError> {
+fn place(token: &str, list: List, workspace: Option<&str>) -> Result<NormalizedPath, PathError> {
     let mut path = Cow::Borrowed(token);
     // Normalization may uncover more to clean (`./**a.py**`); repeated, so that reading the result again
     // changes nothing.
     loop {
-        let Place::Inside(normal) = normalize(&path, workspace)? else { return Ok(Place::Root) };
+        let NormalizedPath::Inside(normal) = normalize(&path, workspace)? else {
+            return Ok(NormalizedPath::Root);
+        };
         let clean = text::clean(&normal);
         if let Some(dir) = reserved(&normal).filter(|_| list != List::Context) {
             return Err(PathError::Reserved(dir));
         }
         if clean.chars().all(|c| matches!(c, '*' | '/')) {
-            return Ok(Place::Root);
+            return Ok(NormalizedPath::Root);
         }
         if clean.len() == normal.len() && normal == path {
-            return Ok(Place::Inside(normal));
+            return Ok(NormalizedPath::Inside(normal));
         }
         path = Cow::Owned(clean.to_owned());
     }
@@ -282,7 +284,7 @@ fn is_joint(word: &str) -> bool {
 }
 
 fn names_nothing(text: &str) -> bool {
-    let named = text::named(text);
+    let named = text::find_paths(text);
     named.paths.is_empty() && named.names.is_empty()
 }
 
@@ -314,7 +316,7 @@ mod tests {
     proptest! {
         /// The fast path agrees with the full parser.
         #[test]
-        fn what_is_settled_is_read_as_it_stands(line in "[-a-zA-Z0-9_./\\\\]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {
+        fn settled_phases_are_read_unchanged(line in "[-a-zA-Z0-9_./\\\\]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {
             let list = [List::Deliverables, List::Scope, List::Context][list];
             for workspace in [None, Some("/w"), Some("a")] {
                 let reader = Reader { list, workspace };

@@ -1,7 +1,7 @@
 //! Invariants of path parsing for arbitrary text, for property tests and the fuzzer.
 
 use super::entry::{self, Entry, List};
-use super::{Place, has_drive, normalize, parent, reserved, text};
+use super::{NormalizedPath, has_drive, normalize, parent, reserved, text};
 
 const WORKSPACE: &str = "/home/u/project";
 
@@ -17,18 +17,18 @@ pub fn bytes(input: &[u8]) {
         }
     }
     text::tokens(&input).for_each(drop);
-    drop(text::named(&input));
+    drop(text::find_paths(&input));
 }
 
 /// Checks that a normalized path is inside the repository and normalizes to itself.
 fn normal_is_normal(path: &str, workspace: Option<&str>) {
-    let Ok(Place::Inside(normal)) = normalize(path, workspace) else { return };
+    let Ok(NormalizedPath::Inside(normal)) = normalize(path, workspace) else { return };
     // `C:` alone is a name; with a suffix, normalization refuses the path.
     let inside = normal.strip_suffix('/').unwrap_or(&normal).split('/');
     assert!(inside.into_iter().all(|part| !matches!(part, "" | "." | "..")), "{normal:?}");
     assert!(!normal.contains(['\0', '\\']), "{normal:?}");
     if !has_drive(&normal) && !normal.starts_with('~') {
-        assert_eq!(normalize(&normal, workspace), Ok(Place::Inside(normal.clone())));
+        assert_eq!(normalize(&normal, workspace), Ok(NormalizedPath::Inside(normal.clone())));
     }
     if let Some(parent) = parent(&normal) {
         assert!(normal.starts_with(parent) && !parent.ends_with('/'), "{normal:?}: {parent:?}");

@@ -16,7 +16,7 @@ use std::fmt;
 
 /// Normalized location of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum NormalizedPath {
     /// Inside the repository, relative to its root.
     Inside(String),
     /// The repository root itself.
@@ -69,9 +69,9 @@ impl fmt::Display for Escape {
 /// # Errors
 ///
 /// Returns the reason if the path leaves the repository.
-pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, PathError> {
+pub fn normalize(path: &str, workspace: Option<&str>) -> Result<NormalizedPath, PathError> {
     if is_normal(path) {
-        return Ok(Place::Inside(path.to_owned()));
+        return Ok(NormalizedPath::Inside(path.to_owned()));
     }
     if path.contains('\0') {
         return Err(PathError::Nul);
@@ -111,14 +111,14 @@ pub fn normalize(path: &str, workspace: Option<&str>) -> Result<Place, PathError
     }
     let inside = parts.strip_prefix(root.as_slice()).ok_or_else(outside)?;
     if inside.is_empty() {
-        return Ok(Place::Root);
+        return Ok(NormalizedPath::Root);
     }
     let mut relative = inside.join("/");
     if slashed.ends_with('/') {
         relative.push('/');
     }
     // `x/../~/a` hides `~/a`.
-    if is_home(&relative) { Err(PathError::Home) } else { Ok(Place::Inside(relative)) }
+    if is_home(&relative) { Err(PathError::Home) } else { Ok(NormalizedPath::Inside(relative)) }
 }
 
 /// Returns the reserved directory at or above `path`, at any depth. Reserved directories are closed to all

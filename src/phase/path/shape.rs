@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_searched_by_halves_is_in_order() {
+    fn bisected_lists_are_sorted() {
         assert!(EXTENSIONS.is_sorted() && NAMES.is_sorted());
         assert!(is_known("YML") && is_known("zig") && !is_known("path"));
     }

@@ -4,7 +4,7 @@ use super::*;
 
 fn inside(path: &str) -> String {
     match normalize(path, Some("/home/u/project")) {
-        Ok(Place::Inside(path)) => path,
+        Ok(NormalizedPath::Inside(path)) => path,
         other => panic!("{path}: {other:?}"),
     }
 }
@@ -30,7 +30,7 @@ fn paths_come_out_relative_and_clean() {
 }
 
 #[test]
-fn paths_that_leave_the_repository_are_told() {
+fn paths_outside_the_repository_are_reported() {
     for (written, why) in [
         ("/etc/passwd", PathError::Absolute),
         ("/home/u/project2/a.py", PathError::Absolute),
@@ -53,9 +53,9 @@ fn paths_that_leave_the_repository_are_told() {
 }
 
 #[test]
-fn the_root_is_told_apart() {
+fn the_root_is_distinguished() {
     for root in [".", "./", "src/..", "/home/u/project", "/home/u/project/"] {
-        assert_eq!(normalize(root, Some("/home/u/project")), Ok(Place::Root), "{root}");
+        assert_eq!(normalize(root, Some("/home/u/project")), Ok(NormalizedPath::Root), "{root}");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_lone_name_in_a_sentence_is_only_a_hint() {
 }
 
 #[test]
-fn what_goes_away_or_is_one_of_many_is_only_mentioned() {
+fn deleted_and_alternative_paths_are_only_mentions() {
     for (line, mentions) in [
         ("Delete src/old.py", vec!["src/old.py"]),
         ("src/old.py (removed)", vec!["src/old.py"]),
@@ -271,7 +271,7 @@ fn lone_words_are_places_in_a_scope_only() {
 
 /// `src/foo(the` would be half of a bracketed text, and no real path.
 #[test]
-fn half_of_what_stands_in_brackets_is_no_path() {
+fn half_a_bracket_is_no_path() {
     for line in ["src/foo(the module)", "src/$(touch pwned)", "src/$(touch the pwned).txt now"] {
         for list in [entry::List::Deliverables, entry::List::Scope] {
             let entry = entry::read(line, list, None);
@@ -290,7 +290,7 @@ fn git_may_be_named_where_it_is_not_written_to() {
 }
 
 #[test]
-fn several_paths_in_one_entry_are_all_meant() {
+fn several_paths_in_one_entry_are_all_read() {
     for (line, paths, prose) in [
         ("src/r.py, src/s.py (new)", &["src/r.py", "src/s.py"][..], true),
         ("src/r.py (old); src/s.py (new)", &["src/r.py", "src/s.py"], true),

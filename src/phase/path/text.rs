@@ -256,7 +256,7 @@ fn ends_in_known_name(token: &str) -> bool {
 }
 
 /// Paths named in a text, in order.
-pub struct Named {
+pub struct NamedPaths {
     /// Paths with a slash and an extension, and directories with their `/`.
     pub paths: Vec<String>,
     /// Bare file names, for use only without any such path.
@@ -264,8 +264,8 @@ pub struct Named {
 }
 
 /// Returns the paths named in a text.
-pub fn named(text: &str) -> Named {
-    let mut named = Named { paths: Vec::new(), names: Vec::new() };
+pub fn find_paths(text: &str) -> NamedPaths {
+    let mut named = NamedPaths { paths: Vec::new(), names: Vec::new() };
     for Token { text, shape, .. } in tokens(text) {
         match shape {
             Shape::Firm if !is_host(&text) => named.paths.push(text.into_owned()),
@@ -292,7 +292,7 @@ mod tests {
     proptest! {
         /// The fast path agrees with the full cleaning.
         #[test]
-        fn what_is_clean_is_left_as_it_is(token in "[-a-z0-9_./*?()`'\",:!]{0,12}", odd in "\\PC{0,8}") {
+        fn clean_tokens_are_unchanged(token in "[-a-z0-9_./*?()`'\",:!]{0,12}", odd in "\\PC{0,8}") {
             for token in [&token, &odd, &format!("a{token}a"), &format!(".{odd}/")] {
                 prop_assert_eq!(clean(token), clean_whole(token), "{:?}", token);
             }

@@ -82,7 +82,7 @@ fn the_workspaces_protected_paths_hold_at_any_depth() {
 }
 
 #[test]
-fn what_a_phase_names_in_full_is_not_protected_from_it() {
+fn paths_named_in_full_by_a_phase_are_open_to_it() {
     let spec = spec(
         json!({"deliverables": [".gitignore"], "scope": {"paths": [".github/workflows/ci.yml"]}, "allow_protected": true}),
     );
@@ -93,7 +93,7 @@ fn what_a_phase_names_in_full_is_not_protected_from_it() {
 }
 
 #[test]
-fn what_is_protected_is_opened_by_the_key_and_by_name_alone() {
+fn protected_paths_need_the_key_and_their_name() {
     let phase = |more: Value| {
         let mut phase =
             json!({"deliverables": [".github/workflows/ci.yml", "src/"], "allow_protected": true});
@@ -179,7 +179,7 @@ fn an_unscoped_phase_is_held_by_protection_alone() {
 }
 
 #[test]
-fn breaches_are_said_in_words() {
+fn breaches_are_described() {
     let breach = Breach { path: "a.py".into(), reason: BreachReason::Protected(".git*".into()) };
     assert_eq!(breach.to_string(), "a.py: protected by `.git*`");
 }

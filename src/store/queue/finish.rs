@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use sqlx::SqliteConnection;
 
 use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
-use crate::phase::{AttemptOutcome, Failure, PhaseState, Requeue, UnixMs, Usage, Verdict};
+use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
 use super::owners::is_fenced;
@@ -285,10 +285,10 @@ fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Fail
 fn note_of(verdict: &Verdict) -> Option<&str> {
     match verdict {
         Verdict::Requeued(
-            Requeue::RateLimited { message, .. }
-            | Requeue::Unavailable { message, .. }
-            | Requeue::BaseMoved { message }
-            | Requeue::Systemic { message },
+            RequeueReason::RateLimited { message, .. }
+            | RequeueReason::Unavailable { message, .. }
+            | RequeueReason::BaseMoved { message }
+            | RequeueReason::Systemic { message },
         ) => Some(message),
         _ => None,
     }

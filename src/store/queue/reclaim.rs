@@ -1,7 +1,7 @@
 //! Reclaiming attempts of a dead or stuck owner. The caller determines whether the owner is dead and whether the commit
 //! reached the branch.
 
-use crate::phase::{PhaseState, Requeue, UnixMs, Verdict};
+use crate::phase::{PhaseState, RequeueReason, UnixMs, Verdict};
 
 use super::finish::{Finish, end};
 use crate::store::error::StoreError;
@@ -35,7 +35,7 @@ impl Store {
     ) -> Result<Option<PhaseState>, StoreError> {
         let verdict = match how {
             ReclaimOutcome::Landed(commit) => Verdict::Passed { commit: Some(commit) },
-            ReclaimOutcome::Crashed => Verdict::Requeued(Requeue::Crashed),
+            ReclaimOutcome::Crashed => Verdict::Requeued(RequeueReason::Crashed),
         };
         let finish = Finish::of(verdict, now, telemetry);
         self.named(async {

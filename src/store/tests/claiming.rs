@@ -63,7 +63,7 @@ async fn a_rate_limited_phase_waits_and_others_do_not() {
     let later = UnixMs(NOW.0 + 60_000);
     for _ in 0..2 {
         let claim = bed.claim().await;
-        let limited = Requeue::RateLimited { not_before: later, message: "429".into() };
+        let limited = RequeueReason::RateLimited { not_before: later, message: "429".into() };
         bed.finish(claim, Verdict::Requeued(limited)).await;
     }
     assert!(matches!(bed.next().await, Next::Waiting { until } if until == later));

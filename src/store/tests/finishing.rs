@@ -59,15 +59,15 @@ async fn each_verdict_has_its_outcome() {
     let cases = [
         (Verdict::Passed { commit: None }, "no_change_needed", PhaseState::Complete),
         (Verdict::Failed(failure), "failed", PhaseState::Queued),
-        (Verdict::Requeued(Requeue::Interrupted), "interrupted", PhaseState::Queued),
+        (Verdict::Requeued(RequeueReason::Interrupted), "interrupted", PhaseState::Queued),
         (crashed(), "crashed", PhaseState::Queued),
         (
-            Verdict::Requeued(Requeue::BaseMoved { message: message() }),
+            Verdict::Requeued(RequeueReason::BaseMoved { message: message() }),
             "base_moved",
             PhaseState::Queued,
         ),
         (
-            Verdict::Requeued(Requeue::Systemic { message: message() }),
+            Verdict::Requeued(RequeueReason::Systemic { message: message() }),
             "systemic",
             PhaseState::Queued,
         ),
@@ -115,7 +115,7 @@ async fn free_requeues_are_bounded_across_attempts() {
 #[tokio::test]
 async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
-    for verdict in [red(), Verdict::Requeued(Requeue::Interrupted), passed()] {
+    for verdict in [red(), Verdict::Requeued(RequeueReason::Interrupted), passed()] {
         let claim = bed.claim().await;
         bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
         bed.store.finish(claim, &full(verdict)).await.unwrap();
@@ -192,7 +192,7 @@ async fn the_database_itself_refuses_what_cannot_be() {
 async fn what_a_run_spent_grows_with_each_end() {
     let bed = StoreFixture::with((0..6).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let limited =
-        Requeue::RateLimited { not_before: UnixMs(NOW.0 + 60_000), message: "429".into() };
+        RequeueReason::RateLimited { not_before: UnixMs(NOW.0 + 60_000), message: "429".into() };
     let ends = [
         // Known tokens; no tokens, so the estimate counts; rate limited.
         (full(passed()), true),

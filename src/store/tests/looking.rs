@@ -69,7 +69,7 @@ async fn a_phase_that_cannot_run_says_why() {
         bed.finish(claim, red()).await;
     }
     let until = UnixMs(NOW.0 + 1);
-    let limited = Requeue::RateLimited { not_before: until, message: "429".into() };
+    let limited = RequeueReason::RateLimited { not_before: until, message: "429".into() };
     let claim = bed.claim().await;
     bed.finish(claim, Verdict::Requeued(limited)).await;
     bed.store.repair_queued(None, &fix, false, &mut |_| {}).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
         bed.store.backlog(&[run()]).await.unwrap(),
         Backlog { queued: 2, executing: 0, blocked: 2 }
     );
-    let later = Requeue::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
+    let later = RequeueReason::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
     bed.store.import(&plan(vec![phase("e", &[])]), false, NOW).await.unwrap();
     let e = bed.claim().await;
     bed.finish(e, Verdict::Requeued(later)).await;

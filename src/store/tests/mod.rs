@@ -21,8 +21,8 @@ use tempfile::TempDir;
 
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{
-    Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, Requeue, RunId, Sample,
-    Unfixable, UnixMs, Verdict,
+    Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, RequeueReason, RunId,
+    Sample, Unfixable, UnixMs, Verdict,
 };
 
 use super::*;
@@ -263,5 +263,5 @@ pub fn red() -> Verdict {
 }
 
 pub fn crashed() -> Verdict {
-    Verdict::Requeued(Requeue::Crashed)
+    Verdict::Requeued(RequeueReason::Crashed)
 }

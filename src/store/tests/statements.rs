@@ -118,7 +118,8 @@ async fn everything_that_a_drain_asks(bed: &StoreFixture) {
     }
     bed.finish(first, passed()).await;
     bed.finish(second, red()).await;
-    let limited = Requeue::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
+    let limited =
+        RequeueReason::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
     bed.finish(third, Verdict::Requeued(limited)).await;
     let later = Claimer { admit: &|_| Admission::Later { until: UnixMs(NOW.0 + 9) }, ..claimer };
     assert!(matches!(

@@ -118,9 +118,9 @@ fn landing(phase: &PhaseHistory) -> Option<&AttemptFacts> {
 
 /// Returns the first attempt counted towards `max_attempts`; without any, the first ended attempt.
 fn first_try(phase: &PhaseHistory) -> Option<&AttemptFacts> {
-    let charged = |a: &&AttemptFacts| a.outcome.is_some_and(AttemptOutcome::is_charged);
+    let counted = |a: &&AttemptFacts| a.outcome.is_some_and(AttemptOutcome::is_counted);
     let ended = |a: &&AttemptFacts| a.outcome.is_some();
-    phase.attempts.iter().find(charged).or_else(|| phase.attempts.iter().find(ended))
+    phase.attempts.iter().find(counted).or_else(|| phase.attempts.iter().find(ended))
 }
 
 /// Checks whether a phase is COMPLETE after a single counted attempt.

@@ -15,11 +15,11 @@ pub enum Protocol {
 }
 
 /// A call's name and its arguments as text, complete or not.
-type Call = (String, String);
+type WireCall = (String, String);
 
 pub fn events(protocol: Protocol, turn: &Turn) -> Vec<String> {
     let call = |(name, arguments): &(String, Value)| (name.clone(), arguments.to_string());
-    let (text, calls, cut): (&str, Vec<Call>, bool) = match turn {
+    let (text, calls, cut): (&str, Vec<WireCall>, bool) = match turn {
         Turn::Calls(calls) => ("Let me see.\n", calls.iter().map(call).collect(), false),
         Turn::Say(text) => (text, Vec::new(), false),
         Turn::Malformed(arguments) => ("", vec![("read".into(), arguments.clone())], false),
@@ -45,7 +45,7 @@ fn named(data: Value) -> String {
     format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap())
 }
 
-fn anthropic(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
+fn anthropic(text: &str, calls: &[WireCall], cut: bool) -> Vec<String> {
     let usage = json!({"input_tokens": 10, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 2,
         "output_tokens": 1});
     let mut events = vec![named(
@@ -89,7 +89,7 @@ fn anthropic(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
     events
 }
 
-fn openai(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
+fn openai(text: &str, calls: &[WireCall], cut: bool) -> Vec<String> {
     let data = |value: Value| format!("data: {value}\n\n");
     let choice = |delta: Value, reason: Value| {
         data(json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}))
@@ -115,7 +115,7 @@ fn openai(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
     events
 }
 
-fn responses(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
+fn responses(text: &str, calls: &[WireCall], cut: bool) -> Vec<String> {
     let response = |status: &str| {
         json!({"id": "r", "object": "response", "created_at": 1, "model": "m", "status": status, "output": [],
             "usage": {"input_tokens": 15, "input_tokens_details": {"cached_tokens": 5}, "output_tokens": 7,
@@ -159,7 +159,7 @@ fn responses(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
 }
 
 /// Gemini's arguments are JSON already: a malformed or cut call has another finish reason and no part.
-fn gemini(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
+fn gemini(text: &str, calls: &[WireCall], cut: bool) -> Vec<String> {
     let parsed: Vec<Option<Value>> =
         calls.iter().map(|(_, arguments)| serde_json::from_str(arguments).ok()).collect();
     let malformed = parsed.contains(&None);
@@ -188,7 +188,7 @@ fn gemini(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
 }
 
 /// One JSON object per line.
-fn ollama(text: &str, calls: &[Call], cut: bool) -> Vec<String> {
+fn ollama(text: &str, calls: &[WireCall], cut: bool) -> Vec<String> {
     let line = |value: Value| format!("{value}\n");
     let message = |message: Value| line(json!({"model": "m", "message": message, "done": false}));
     let mut events = vec![message(json!({"role": "assistant", "content": text}))];

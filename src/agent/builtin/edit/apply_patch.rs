@@ -2,7 +2,7 @@
 
 use super::{FileChange, Hunk, HunkLine, Refusal};
 
-pub(super) fn is_one(text: &str) -> bool {
+pub(super) fn is_patch(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
     first.is_some_and(|line| {
         ["*** Begin Patch", "*** Update File:", "*** Add File:", "*** Delete File:"]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_nowhere_is_named() {
+    fn invalid_patch_lines_are_reported() {
         let why = |patch| parse(patch).unwrap_err().0;
         assert!(why("*** Begin Patch\nx\n").contains("line 2 of the patch, \"x\": a patch begins"));
         assert!(why("*** Add File: a\nx\n").contains("begins with `+`"));

@@ -59,7 +59,7 @@ pub(super) enum HunkLine {
 /// Parses a patch in either format.
 pub(super) fn parse_patch(text: &str) -> Result<Vec<FileChange>, Refusal> {
     let text = without_fence(text).replace("\r\n", "\n");
-    let changes = match apply_patch::is_one(&text) {
+    let changes = match apply_patch::is_patch(&text) {
         true => apply_patch::parse(&text)?,
         false => unified::parse(&text)?,
     };

@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_replacement_does_not_touch_stays_byte_for_byte(before in text()) {
+    fn text_around_a_replacement_is_unchanged(before in text()) {
         let before = format!("{before}\nUNIQUE\r\n{before}");
         let after = replace::replace(&before, "UNIQUE", "X").unwrap();
         prop_assert_eq!(after, before.replace("UNIQUE", "X"));

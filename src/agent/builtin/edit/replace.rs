@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_once_is_refused_with_where_to_look() {
+    fn an_absent_or_ambiguous_text_is_refused_with_near_matches() {
         let why = |before, old| replace(before, old, "new").unwrap_err().0;
         let twice = why("x = 1\ny = 2\nx = 1\n", "x = 1");
         assert!(twice.contains("found 2 times, at lines 1, 3"), "{twice}");

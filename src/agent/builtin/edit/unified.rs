@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_refused() {
+    fn binary_input_is_refused() {
         let why = |patch| parse(patch).unwrap_err().0;
         assert!(why("diff --git a/x b/x\nBinary files a/x and b/x differ\n").contains("binary"));
         assert!(why("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n").contains("mode"));

@@ -14,7 +14,7 @@ use super::edit_bench::Bench;
 
 /// A valid call.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Call {
+pub(super) enum ParsedCall {
     List(read_files::List),
     Read(read_files::Read),
     Search(search_files::Search),
@@ -49,27 +49,27 @@ struct Finish {
 
 /// Parses a call; the error describes a malformed call. An unreadable patch is a refused edit, not a
 /// malformed call.
-pub(super) fn parse(name: &str, arguments: &Value) -> Result<Result<Call, Refusal>, String> {
+pub(super) fn parse(name: &str, arguments: &Value) -> Result<Result<ParsedCall, Refusal>, String> {
     let call = match name {
-        "list" => Call::List(typed(name, arguments)?),
-        "read" => Call::Read(typed(name, arguments)?),
-        "search" => Call::Search(typed(name, arguments)?),
+        "list" => ParsedCall::List(typed(name, arguments)?),
+        "read" => ParsedCall::Read(typed(name, arguments)?),
+        "search" => ParsedCall::Search(typed(name, arguments)?),
         "edit" => {
             let Edit { path, old, new } = typed(name, arguments)?;
-            Call::Edit(vec![FileChange::Replace { path, old, new }])
+            ParsedCall::Edit(vec![FileChange::Replace { path, old, new }])
         }
         "write" => {
             let Write { path, content } = typed(name, arguments)?;
-            Call::Edit(vec![FileChange::Write { path, content }])
+            ParsedCall::Edit(vec![FileChange::Write { path, content }])
         }
         "patch" => {
             let Patch { patch } = typed(name, arguments)?;
-            return Ok(parse_patch(&patch).map(Call::Edit));
+            return Ok(parse_patch(&patch).map(ParsedCall::Edit));
         }
-        "run_ci" => Call::RunCi,
+        "run_ci" => ParsedCall::RunCi,
         "finish" => {
             let Finish { summary } = typed(name, arguments)?;
-            Call::Finish { summary }
+            ParsedCall::Finish { summary }
         }
         other => {
             let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
@@ -95,7 +95,7 @@ fn typed<T: for<'a> Deserialize<'a>>(name: &str, arguments: &Value) -> Result<T,
     serde_json::from_value(object).map_err(|error| wrong(error.to_string()))
 }
 
-impl Call {
+impl ParsedCall {
     /// Describes the call for people.
     pub(super) fn label(&self) -> String {
         match self {
@@ -113,25 +113,25 @@ impl Call {
 }
 
 /// Executes a call on the files and returns the answer. Blocks; `limit` is in characters.
-pub(super) fn carry_out(call: Call, bench: &Bench, limit: usize) -> Result<String, Refusal> {
+pub(super) fn execute(call: ParsedCall, bench: &Bench, limit: usize) -> Result<String, Refusal> {
     match call {
-        Call::List(list) => read_files::list(&list, bench),
-        Call::Read(read) => read_files::read(&read, bench, limit),
-        Call::Search(search) => search_files::search(&search, bench, limit),
-        Call::Edit(changes) => bench.edit(changes),
-        Call::RunCi | Call::Finish { .. } => Ok(String::new()),
+        ParsedCall::List(list) => read_files::list(&list, bench),
+        ParsedCall::Read(read) => read_files::read(&read, bench, limit),
+        ParsedCall::Search(search) => search_files::search(&search, bench, limit),
+        ParsedCall::Edit(changes) => bench.edit(changes),
+        ParsedCall::RunCi | ParsedCall::Finish { .. } => Ok(String::new()),
     }
 }
 
-struct Described {
+struct ToolDescription {
     name: &'static str,
     about: &'static str,
     /// Name, JSON type, whether required, description.
     parameters: &'static [(&'static str, &'static str, bool, &'static str)],
 }
 
-const TOOLS: [Described; 8] = [
-    Described {
+const TOOLS: [ToolDescription; 8] = [
+    ToolDescription {
         name: "list",
         about: "Lists a directory of the repository. Names of directories end with `/`.",
         parameters: &[
@@ -139,7 +139,7 @@ const TOOLS: [Described; 8] = [
             ("depth", "integer", false, "Number of levels. Default: 2."),
         ],
     },
-    Described {
+    ToolDescription {
         name: "read",
         about: "Reads a text file with line numbers (`12 | text`; the number and the bar are not part of the file). \
                 Long files are shown in parts.",
@@ -149,7 +149,7 @@ const TOOLS: [Described; 8] = [
             ("lines", "integer", false, "Number of lines. Default: 400."),
         ],
     },
-    Described {
+    ToolDescription {
         name: "search",
         about: "Searches the files of the repository, line by line, with a regular expression (Rust's syntax).",
         parameters: &[
@@ -163,7 +163,7 @@ const TOOLS: [Described; 8] = [
             ("ignore_case", "boolean", false, "Whether to ignore case."),
         ],
     },
-    Described {
+    ToolDescription {
         name: "edit",
         about: "Replaces a text that occurs exactly once in a file. Give enough surrounding lines to make the text unique, with \
                 their exact indentation and without line numbers.",
@@ -173,7 +173,7 @@ const TOOLS: [Described; 8] = [
             ("new", "string", true, "The replacement; empty to delete the text."),
         ],
     },
-    Described {
+    ToolDescription {
         name: "write",
         about: "Writes a whole file: a new file, or a small existing file.",
         parameters: &[
@@ -181,28 +181,28 @@ const TOOLS: [Described; 8] = [
             ("content", "string", true, "The whole content of the file."),
         ],
     },
-    Described {
+    ToolDescription {
         name: "patch",
         about: "Changes several places or files at once, adds, moves and deletes files: a unified diff, or a patch between \
                 `*** Begin Patch` and `*** End Patch`. The patch is applied whole or not at all.",
         parameters: &[("patch", "string", true, "The patch.")],
     },
-    Described {
+    ToolDescription {
         name: "run_ci",
         about: "Runs the checks that will judge your work, on the present files, and shows the result.",
         // Gemini rejects an object without properties.
         parameters: &[("reason", "string", false, "The reason, in a few words.")],
     },
-    Described {
+    ToolDescription {
         name: "finish",
-        about: "Ends the work. Call this tool when the task is done.",
+        about: "Ends the work. ParsedCall this tool when the task is done.",
         parameters: &[("summary", "string", true, "The changes, in a few sentences.")],
     },
 ];
 
 /// Returns the tools in the provider's format.
-pub(super) fn offered() -> Vec<Tool> {
-    let tool = |tool: &Described| {
+pub(super) fn definitions() -> Vec<Tool> {
+    let tool = |tool: &ToolDescription| {
         let property = |(name, kind, _, about): &(&str, &str, bool, &str)| {
             ((*name).to_owned(), json!({"type": kind, "description": about}))
         };
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tool_that_is_offered_is_understood() {
+    fn every_offered_tool_can_be_parsed() {
         for tool in &TOOLS {
             let value = |kind| match kind {
                 "string" => json!("*** Delete File: x"),
@@ -235,11 +235,11 @@ mod tests {
                 tool.parameters.iter().map(|p| (p.0.to_owned(), value(p.1))).collect();
             assert!(matches!(parse(tool.name, &Value::Object(all)), Ok(Ok(_))), "{}", tool.name);
         }
-        assert_eq!(offered().len(), TOOLS.len());
+        assert_eq!(definitions().len(), TOOLS.len());
     }
 
     #[test]
-    fn what_is_wrong_with_a_call_is_said() {
+    fn malformed_calls_are_described() {
         let why = |name, arguments| parse(name, &arguments).unwrap_err();
         assert!(why("delete", json!({})).contains("the tools are list, read,"));
         assert!(why("read", json!({})).contains("missing field `path`"));
@@ -247,6 +247,6 @@ mod tests {
         assert!(why("read", json!([1])).contains("not a JSON object"));
         assert!(why("write", json!({"path": "a", "content": 3})).contains("invalid type"));
         assert!(parse("patch", &json!({"patch": "nonsense"})).unwrap().is_err());
-        assert_eq!(parse("run_ci", &json!("")), Ok(Ok(Call::RunCi)));
+        assert_eq!(parse("run_ci", &json!("")), Ok(Ok(ParsedCall::RunCi)));
     }
 }

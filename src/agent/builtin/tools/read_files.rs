@@ -38,9 +38,9 @@ impl List {
 
 pub(super) fn list(list: &List, bench: &Bench) -> Result<String, Refusal> {
     let path = clean(list.place())?;
-    let folder = folder(bench, &path)?;
+    let directory = find_directory(bench, &path)?;
     let mut found = Vec::new();
-    walk(&folder, &path, list.depth.unwrap_or(DEPTH).clamp(1, 8), &mut found);
+    walk(&directory, &path, list.depth.unwrap_or(DEPTH).clamp(1, 8), &mut found);
     let cut = found.len() > ENTRIES;
     found.truncate(ENTRIES);
     let mut text = found.join("\n");
@@ -54,7 +54,7 @@ pub(super) fn list(list: &List, bench: &Bench) -> Result<String, Refusal> {
 }
 
 /// Returns the real directory at a path without links.
-pub(super) fn folder(bench: &Bench, path: &str) -> Result<std::path::PathBuf, Refusal> {
+pub(super) fn find_directory(bench: &Bench, path: &str) -> Result<std::path::PathBuf, Refusal> {
     let mut at = bench.worktree.root().to_owned();
     for part in path.split('/').filter(|part| !part.is_empty()) {
         at.push(part);
@@ -71,8 +71,8 @@ pub(super) fn folder(bench: &Bench, path: &str) -> Result<std::path::PathBuf, Re
     Ok(at)
 }
 
-fn walk(folder: &Path, path: &str, depth: usize, found: &mut Vec<String>) {
-    for (name, kind) in entries(folder) {
+fn walk(directory: &Path, path: &str, depth: usize, found: &mut Vec<String>) {
+    for (name, kind) in entries(directory) {
         if found.len() > ENTRIES {
             return;
         }
@@ -83,14 +83,14 @@ fn walk(folder: &Path, path: &str, depth: usize, found: &mut Vec<String>) {
         }
         found.push(format!("{below}/"));
         if depth > 1 {
-            walk(&folder.join(&name), &below, depth - 1, found);
+            walk(&directory.join(&name), &below, depth - 1, found);
         }
     }
 }
 
 /// Returns a directory's entries, sorted, without reserved names and names that are not text.
-pub(super) fn entries(folder: &Path) -> Vec<(String, fs::FileType)> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+pub(super) fn entries(directory: &Path) -> Vec<(String, fs::FileType)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut found: Vec<(String, fs::FileType)> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_files_are_shown_without_what_is_reserved() {
+    fn listings_omit_reserved_paths() {
         let at = tempfile::tempdir().unwrap();
         let bench = Bench::sample(at.path());
         fs::create_dir_all(at.path().join(".git/hooks")).unwrap();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::super::edit::Refusal;
 use super::super::edit_bench::Bench;
 use super::super::worktree::clean;
-use super::read_files::{entries, folder};
+use super::read_files::{entries, find_directory};
 
 const MATCHES: usize = 200;
 const FILES: usize = 50_000;
@@ -38,12 +38,12 @@ pub(super) fn search(search: &Search, bench: &Bench, limit: usize) -> Result<Str
             Refusal(format!("the pattern is not a valid regular expression: {error}"))
         })?;
     let path = clean(search.path.as_deref().unwrap_or(""))?;
-    let mut hunt = FileSearch::new(pattern, bench, limit);
+    let mut file_search = FileSearch::new(pattern, bench, limit);
     match !path.is_empty() && bench.worktree.read(&path).is_ok_and(|text| text.is_some()) {
-        true => hunt.file(&path),
-        false => hunt.folder(&folder(bench, &path)?, &path),
+        true => file_search.file(&path),
+        false => file_search.search_directory(&find_directory(bench, &path)?, &path),
     }
-    Ok(hunt.told())
+    Ok(file_search.render())
 }
 
 struct FileSearch<'a> {
@@ -62,15 +62,15 @@ impl<'a> FileSearch<'a> {
         Self { pattern, bench, began, files: 0, found, room: limit, cut: None }
     }
 
-    fn folder(&mut self, folder: &Path, path: &str) {
-        for (name, kind) in entries(folder) {
+    fn search_directory(&mut self, directory: &Path, path: &str) {
+        for (name, kind) in entries(directory) {
             if self.cut.is_some() {
                 return;
             }
             let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
             if kind.is_dir() && !PASSED_OVER.contains(&name.as_str()) {
-                self.folder(&folder.join(&name), &below);
-            } else if kind.is_file() && is_small(&folder.join(&name)) {
+                self.search_directory(&directory.join(&name), &below);
+            } else if kind.is_file() && is_small(&directory.join(&name)) {
                 self.file(&below);
             }
         }
@@ -109,7 +109,7 @@ impl<'a> FileSearch<'a> {
         self.found.push(line);
     }
 
-    fn told(self) -> String {
+    fn render(self) -> String {
         let mut text = self.found.join("\n");
         if self.found.is_empty() {
             text = format!("nothing matches in {} files", self.files);

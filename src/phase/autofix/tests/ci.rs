@@ -80,7 +80,7 @@ fn escalation_without_a_known_timeout_also_happens_once() {
 }
 
 #[test]
-fn what_the_author_set_for_ci_is_kept_and_never_lowered() {
+fn ci_settings_of_the_author_are_kept_and_never_lowered() {
     let spec = json!({"deliverables": ["src/a.py"],
         "scope": {"ci": {"pytest": {"timeout_seconds": 5000}, "log_on_success": true}}});
     let failure = ci_failure(FailureKind::CiTimeout, None, Some(5000));
@@ -163,7 +163,7 @@ fn odd_ci_settings_are_brought_into_shape_and_their_words_kept() {
 
 /// An empty list does not hide a check under another name, and gives the same result when read twice.
 #[test]
-fn a_check_that_is_a_list_of_nothing_is_none() {
+fn an_empty_list_is_no_check() {
     for (spec, check) in [
         (json!({"test_cmd": [null], "scope": {"test_cmd": [""]}}), None),
         (json!({"test_cmd": [[null]], "scope": {"test_cmd": "make check"}}), Some("make check")),

@@ -32,7 +32,7 @@ fn deliverables_come_in_many_shapes() {
 }
 
 #[test]
-fn what_objects_say_about_their_paths_is_kept() {
+fn notes_in_path_objects_are_kept() {
     let spec = fixed(json!({"deliverables": [
         {"path": "src/a.py", "description": "the core", "acceptance": "- fast\n- small", "lines": 40}]}));
     assert_eq!(

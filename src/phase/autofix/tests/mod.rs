@@ -44,16 +44,16 @@ fn the_worked_example_comes_out_byte_for_byte() {
         )
     );
     // None of the author's text is lost.
-    let said = [
+    let expected = [
         "src\\components\\App.tsx (main component)",
         "tests\\components\\App.test.tsx (20+ tests)",
     ];
-    assert_eq!(criteria, Some(json!(said)));
+    assert_eq!(criteria, Some(json!(expected)));
 }
 
 #[test]
-fn what_is_no_object_is_unfixable_and_says_what_it_is() {
-    for (value, said) in [
+fn a_spec_that_is_no_object_is_unfixable_and_names_its_type() {
+    for (value, name) in [
         (json!(null), "null"),
         (json!(7), "a number"),
         (json!(true), "a boolean"),
@@ -63,7 +63,7 @@ fn what_is_no_object_is_unfixable_and_says_what_it_is() {
         let repair = fix(value.clone());
         assert_eq!(
             repair.result.unwrap_err().0,
-            format!("the phase is {said}, not an object with fields")
+            format!("the phase is {name}, not an object with fields")
         );
         assert_eq!((&*repair.spec, repair.fixes), (&value, vec![]));
     }
@@ -112,7 +112,7 @@ fn the_typed_fields_agree_with_the_json() {
 }
 
 #[test]
-fn what_is_no_number_of_tries_is_named_and_taken_out() {
+fn an_invalid_number_of_attempts_is_reported_and_removed() {
     let with = |tries: Value| fix(json!({"deliverables": ["a.py"], "max_attempts": tries}));
     for (tries, shown) in [
         (json!(0), "0"),
@@ -122,10 +122,10 @@ fn what_is_no_number_of_tries_is_named_and_taken_out() {
         (json!("often"), "a text"),
     ] {
         let once = with(tries);
-        let told = format!(
+        let expected = format!(
             "max_attempts: {shown} is not a number of attempts; using executor.max_attempts"
         );
-        assert!(once.fixes.contains(&told), "{:?}", once.fixes);
+        assert!(once.fixes.contains(&expected), "{:?}", once.fixes);
         let again = fix(Value::clone(&once.spec));
         assert_eq!((&again.spec, &again.fixes), (&once.spec, &vec![]));
         assert_eq!(once.result.unwrap().max_attempts(), None);

@@ -96,7 +96,7 @@ fn a_phase_that_names_no_path_runs_only_where_that_is_allowed() {
 
 #[test]
 fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
-    for (spec, said) in [
+    for (spec, expected) in [
         (
             json!({"deliverables": ["src/a.py", "../b.py"]}),
             r#"deliverables: "../b.py" leaves the repository"#,
@@ -114,7 +114,7 @@ fn a_path_that_leaves_the_repository_makes_the_phase_unfixable() {
     ] {
         let repair = fix(spec.clone());
         let why = repair.result.unwrap_err().to_string();
-        assert!(why.contains(said), "{spec}: {why}");
+        assert!(why.contains(expected), "{spec}: {why}");
         // The phase is refused again until the author fixes the spec.
         assert_eq!(refusal(Value::clone(&repair.spec)), why, "{spec}");
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use sqlx::SqliteConnection;
 
 use super::{Claimer, Next};
-use crate::phase::footprint::{Footprint, Ground};
+use crate::phase::footprint::{Footprint, FootprintSet};
 use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
@@ -65,7 +65,7 @@ pub(super) struct Walk<'a> {
 struct InRun<'a> {
     run: &'a RunId,
     /// Footprints of executing phases and of skipped phases ahead in the queue.
-    taken: Ground,
+    taken: FootprintSet,
     place: QueuePlace,
     size: i64,
     found: VecDeque<(i64, Option<String>)>,
@@ -74,7 +74,7 @@ struct InRun<'a> {
 }
 
 /// Returns the footprints of all phases executing in a run, for any owner.
-async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<Ground, StoreError> {
+async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<FootprintSet, StoreError> {
     let rows: Vec<Option<String>> = sqlx::query_scalar(
         "SELECT footprint FROM phases
           WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?)",
@@ -82,15 +82,15 @@ async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<Ground, Sto
     .bind(run.as_str())
     .fetch_all(tx)
     .await?;
-    let mut ground = Ground::default();
+    let mut taken = FootprintSet::default();
     for text in rows {
         match text {
-            Some(text) => ground.add(&read(&text, run)?),
+            Some(text) => taken.add(&read(&text, run)?),
             // Claimed by an older version.
-            None => ground.add(&Footprint::everything()),
+            None => taken.add(&Footprint::everything()),
         }
     }
-    Ok(ground)
+    Ok(taken)
 }
 
 impl<'a> Walk<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::SqliteConnection;
 
 use crate::phase::UnixMs;
-use crate::phase::budget::Spent;
+use crate::phase::budget::BudgetUsage;
 use crate::store::columns::number;
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
@@ -14,9 +14,9 @@ use crate::store::rows::PhaseRecord;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spending {
     /// Usage of the phase.
-    pub phase: Spent,
+    pub phase: BudgetUsage,
     /// Usage of the run.
-    pub run: Spent,
+    pub run: BudgetUsage,
 }
 
 /// Sums the known or estimated usage of a phase: ended attempts, then running attempts.
@@ -47,7 +47,7 @@ pub(super) async fn spending(
     for sql in [OF_PHASE, OF_RUN] {
         let (ended, tokens, running, estimated, cost_usd, wall_ms): (i64, i64, i64, i64, f64, i64) =
             sqlx::query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
-        let known = Spent {
+        let known = BudgetUsage {
             attempts: number(ended, || row.name())?,
             tokens: number(tokens, || row.name())?,
             cost_usd,

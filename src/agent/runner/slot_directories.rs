@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 /// Creates these directories of the slot and returns the new ones. Other existing entries, links included,
 /// are left to the agent.
-pub(super) fn make_folders(worktree: &Path, folders: &[String]) -> Vec<PathBuf> {
+pub(super) fn make_directories(worktree: &Path, directories: &[String]) -> Vec<PathBuf> {
     let mut made = Vec::new();
-    for folder in folders {
+    for directory in directories {
         let mut at = worktree.to_owned();
-        for part in Path::new(folder).components() {
+        for part in Path::new(directory).components() {
             at.push(part);
             match std::fs::create_dir(&at) {
                 Ok(()) => made.push(at.clone()),
@@ -24,8 +24,8 @@ pub(super) fn make_folders(worktree: &Path, folders: &[String]) -> Vec<PathBuf> 
 pub(super) fn tidy(worktree: &Path, leaves: Option<&str>) {
     let (Some(start), Ok(entries)) = (leaves, std::fs::read_dir(worktree)) else { return };
     for entry in entries.flatten() {
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder && entry.file_name().to_string_lossy().starts_with(start) {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_directory && entry.file_name().to_string_lossy().starts_with(start) {
             // Remaining files are seen and judged as a change.
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -24,7 +24,7 @@ deliver() { mkdir -p "src/$AUTOPACK_PHASE_ID"; echo "attempt $AUTOPACK_ATTEMPT" 
 /// Must never run: autopack's git does not trust hooks.
 const HOOK: &str = "#!/bin/sh\necho ran >>.git/hooks/ran\n";
 
-pub struct Ground {
+pub struct Testbed {
     pub project: Project,
     pub runs: Vec<String>,
     /// Phases that a drain executes at once.
@@ -48,7 +48,7 @@ pub fn backlog(n: u64) -> Value {
     json!({ "phases": (0..n).map(phase).collect::<Vec<_>>() })
 }
 
-impl Ground {
+impl Testbed {
     /// `body` is the agent, a shell script that can call `deliver`; `settings` are further sections of the
     /// configuration.
     pub fn new(body: &str, settings: &str, jobs: u64, plan: Value) -> Self {
@@ -72,16 +72,16 @@ impl Ground {
     /// Takes a project whose agent and CI are already configured.
     pub fn configured(project: Project, jobs: u64, plan: Value) -> Self {
         dirty(&project);
-        let ground = Self {
+        let testbed = Self {
             project: project.plan(plan),
             runs: vec!["run".to_owned()],
             jobs,
             before: Users::default(),
             drains: AtomicU32::new(0),
         };
-        history::keep_moves(&ground.database());
-        let before = Users::of(&ground.project);
-        Self { before, ..ground }
+        history::keep_moves(&testbed.database());
+        let before = Users::of(&testbed.project);
+        Self { before, ..testbed }
     }
 
     pub fn database(&self) -> PathBuf {
